@@ -1,0 +1,341 @@
+"""The command `mlops-assets`."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import logging
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from mlops_assets import __version__
+from mlops_assets.errors import MlopsError, UsageError
+from mlops_assets.settings import Settings
+from mlops_assets.use_case import UseCase, find_use_case, list_use_cases
+
+F = TypeVar("F", bound=Callable[..., Any])
+TABLE_ROWS = 40
+"""Rows that `--format table` shows."""
+
+
+class Day(click.ParamType):
+    """A day, `YYYY-MM-DD`."""
+
+    name = "day"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dt.date:
+        """Parse a day."""
+        if isinstance(value, dt.date):
+            return value
+        try:
+            return dt.date.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a day; write it like 2026-01-31.", param, ctx)
+
+
+def _raw_option(command: F) -> F:
+    option = click.option("--raw", type=click.Path(path_type=Path), help="Folder of the raw files. [default: MLOPS_RAW]")
+    return option(command)
+
+
+def _output_options(command: F) -> F:
+    formats = click.Choice(["table", "csv", "json", "parquet"])
+    command = click.option("-o", "--output", type=click.Path(path_type=Path), help="Write into this file.")(command)
+    command = click.option("--format", "form", type=formats, default="table", show_default=True, help="Format.")(command)
+    command = click.option("--to", "last", type=Day(), help="Last day.")(command)
+    command = click.option("--from", "first", type=Day(), help="First day.")(command)
+    return click.option("--day", type=Day(), help="One day only.")(command)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="mlops-assets")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def cli(debug: bool) -> None:
+    """Daily predictions for folders of raw files.
+
+    \b
+    A first run, on sample files:
+      mlops-assets sample transactions --day 2026-01-01 --days 3
+      mlops-assets run transactions --train
+      mlops-assets status transactions
+      mlops-assets predictions transactions --day 2026-01-03
+    """
+
+
+@cli.command()
+@click.argument("use_case")
+@_raw_option
+@click.option("--day", type=Day(), required=True, help="First day.")
+@click.option("--days", type=click.IntRange(1, 3660), default=1, show_default=True, help="Number of days.")
+@click.option("--files", type=click.IntRange(1), default=100, show_default=True, help="Files a day.")
+@click.option("--rows", type=click.IntRange(1), default=50, show_default=True, help="Rows a file, on average.")
+@click.option("--dirty", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="Share of dirty files.")
+@click.option("--seed", type=int, default=7, show_default=True, help="The same seed writes the same bytes.")
+@click.option("--unlabelled", is_flag=True, help="Leave the label column empty.")
+def sample(
+    use_case: str,
+    raw: Path | None,
+    day: dt.date,
+    days: int,
+    files: int,
+    rows: int,
+    dirty: float,
+    seed: int,
+    unlabelled: bool,
+) -> None:
+    """Write sample files in the format of a use case.
+
+    \b
+    Examples:
+      mlops-assets sample transactions --day 2026-01-01 --days 7 --files 200 --dirty 0.05
+      mlops-assets sample loan_approval --day 2026-01-01 --files 1 --rows 1000
+    """
+    from mlops_assets.sampling import write_sample
+
+    settings, found = _find(use_case)
+    place = (raw or settings.raw).expanduser().absolute()
+    began = said = time.monotonic()
+    for offset in range(days):
+        one = day + dt.timedelta(days=offset)
+        for written in write_sample(found, place, one, files, rows, dirty, seed, labelled=not unlabelled):
+            if time.monotonic() - said > 2:
+                said = time.monotonic()
+                done = offset * files + written
+                left = (said - began) / done * (days * files - done)
+                click.echo(f"{done:,} of {days * files:,} files, done in {left:.0f} s", err=True)
+    click.echo(f"Wrote {files * days:,} files of {days} day(s) to {place / found.name}")
+
+
+@cli.command("import")
+@click.argument("use_case")
+@click.argument("file", type=click.Path(path_type=Path))
+@_raw_option
+def import_(use_case: str, file: Path, raw: Path | None) -> None:
+    """Cut a published table into raw files of days: one file per key and calendar month.
+
+    A month's files lie in the folder of the first day of the next month.
+
+    \b
+    Example:
+      mlops-assets import transactions transactions.csv
+    """
+    from mlops_assets.importing import import_table
+
+    settings, found = _find(use_case)
+    place = (raw or settings.raw).expanduser().absolute()
+    done = import_table(found, file, place)
+    click.echo(f"Wrote {done.rows:,} rows into {done.files:,} files of {len(done.days)} days to {place / found.name}")
+    click.echo(f"Days: {', '.join(done.days)}")
+    if done.unplaced:
+        click.echo(f"{done.unplaced:,} lines without a readable date or key lie in unplaced{found.files.suffix} of {done.days[-1]}.")
+
+
+@cli.command()
+@click.argument("use_case")
+@click.option("--from", "first", type=Day(), help="First day. [default: the first with raw files]")
+@click.option("--to", "last", type=Day(), help="Last day. [default: the last with raw files]")
+@click.option("--train", is_flag=True, help="Train before predicting; the gate decides about a new champion.")
+@_raw_option
+def run(use_case: str, first: dt.date | None, last: dt.date | None, train: bool, raw: Path | None) -> None:
+    """Materialise days through Dagster, from raw files to published predictions.
+
+    Days are done again only where files, SQL, model or code changed. Ctrl-C stops; running again resumes.
+
+    \b
+    Examples:
+      mlops-assets run transactions --train
+      mlops-assets run transactions --from 2026-01-01 --to 2026-01-07
+    """
+    from mlops_assets import running
+    from mlops_assets.sources.folder import FolderSource
+
+    if raw is not None:
+        os.environ["MLOPS_RAW"] = str(raw.expanduser().absolute())
+    settings, found = _find(use_case)
+    days = running.days_to_run(found, FolderSource(settings.raw / found.name, found.files.suffix), first, last)
+    _show_progress()
+    log = logging.getLogger("mlops_assets.run")
+    log.info("%s: %s to %s", found.name, *days)
+    before = ("raw_files", "rows", "rejects", "features")
+    with running.dagster_instance(settings) as instance:
+        definitions = running.load_definitions()
+        plan: list[Callable[[], running.Outcome]] = []
+        if train:
+            plan.append(lambda: running.run_days(definitions, instance, found, days, before))
+            plan.append(lambda: running.run_training(definitions, instance, found))
+            plan.append(lambda: running.run_days(definitions, instance, found, days, ("predictions",)))
+        else:
+            plan.append(lambda: running.run_days(definitions, instance, found, days, (*before, "predictions")))
+        for step in plan:
+            outcome = step()
+            if not outcome.success:
+                said = "\n".join(outcome.errors)
+                raise MlopsError(f"{outcome.job} failed: {said}\nDagster run {outcome.run_id}; `make dev` shows it.")
+    _print_status(found, settings, days)
+
+
+@cli.command()
+@click.argument("use_case")
+@_output_options
+def predictions(
+    use_case: str, day: dt.date | None, first: dt.date | None, last: dt.date | None, form: str, output: Path | None
+) -> None:
+    """Read published predictions: day, file, line, account_id, prediction, probability, model_version.
+
+    \b
+    Examples:
+      mlops-assets predictions transactions --day 2026-01-03
+      mlops-assets predictions transactions --from 2026-01-01 --to 2026-01-07 --format parquet -o week.parquet
+    """
+    columns = ["day", "file", "line", "account_id", "prediction", "probability", "model_version"]
+    _read(use_case, "predictions", columns, (day, first, last), form, output)
+
+
+@cli.command()
+@click.argument("use_case")
+@_output_options
+def rejects(
+    use_case: str, day: dt.date | None, first: dt.date | None, last: dt.date | None, form: str, output: Path | None
+) -> None:
+    """Read the refused lines and files: day, file, line (empty for a whole file), rule, message, raw.
+
+    \b
+    Example:
+      mlops-assets rejects transactions --day 2026-01-03 --format csv -o rejects.csv
+    """
+    _read(use_case, "rejects", ["day", "file", "line", "rule", "message", "raw"], (day, first, last), form, output)
+
+
+@cli.command()
+@click.argument("use_case", required=False)
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True, help="Format.")
+def status(use_case: str | None, form: str) -> None:
+    """Show the days of a use case with their accounting, and its champion; without a name, list the use cases.
+
+    \b
+    Example:
+      mlops-assets status transactions --format json
+    """
+    from mlops_assets.status import collect
+
+    if use_case is None:
+        for name in list_use_cases(Settings.from_environment().use_cases):
+            click.echo(name)
+        return
+    settings, found = _find(use_case)
+    if form == "json":
+        click.echo(json.dumps(collect(found, settings), indent=2))
+    else:
+        _print_status(found, settings, None)
+
+
+def _find(name: str) -> tuple[Settings, UseCase]:
+    settings = Settings.from_environment()
+    return settings, find_use_case(settings.use_cases, name)
+
+
+def _show_progress() -> None:
+    """Send what the steps say to standard error, as it happens."""
+    logger = logging.getLogger("mlops_assets")
+    logger.setLevel(logging.INFO)
+    if not logger.handlers:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+        logger.addHandler(handler)
+        logger.propagate = False
+
+
+def _read(
+    use_case: str,
+    name: str,
+    columns: list[str],
+    days: tuple[dt.date | None, dt.date | None, dt.date | None],
+    form: str,
+    output: Path | None,
+) -> None:
+    from mlops_assets import output as writing
+    from mlops_assets.lake import Table
+
+    settings, found = _find(use_case)
+    if form == "parquet" and output is None:
+        raise UsageError("Parquet is not for a terminal: name a file with -o FILE.")
+    if days[0] and (days[1] or days[2]):
+        raise UsageError("Give --day, or --from and --to, not both.")
+    table = Table(settings.lake, found.name, name)
+    chosen = _published(table, found.name, days)
+    limit = TABLE_ROWS if form == "table" else None
+    written, total = writing.write(table.read(chosen, columns), form, output, limit)
+    if output is not None:
+        click.echo(f"Wrote {written:,} rows of {len(chosen)} day(s) to {output}", err=True)
+    elif written < total:
+        click.echo(f"{written} of {total:,} rows; --format csv -o FILE writes them all.", err=True)
+
+
+def _published(table: Any, use_case: str, days: tuple[dt.date | None, dt.date | None, dt.date | None]) -> list[str]:
+    """The published days that were asked for.
+
+    Raises
+    ------
+    MlopsError
+        If none is published.
+    """
+    day, first, last = days
+    known = list(table.days())
+    low, high = (day or first), (day or last)
+    chosen = [one for one in known if (not low or one >= low.isoformat()) and (not high or one <= high.isoformat())]
+    if not chosen:
+        have = f"published are {known[0]} to {known[-1]} ({len(known)} days)" if known else "no day is published yet"
+        asked = f" of {day}" if day else " in that range" if low or high else ""
+        raise MlopsError(f"No {table.name}{asked}: {have}. `mlops-assets status {use_case}` tells more.")
+    return chosen
+
+
+def _print_status(use_case: UseCase, settings: Settings, days: tuple[str, str] | None) -> None:
+    from mlops_assets.status import collect, render
+
+    click.echo(render(collect(use_case, settings), days))
+
+
+def main() -> None:
+    """Run the command; errors that are meant for people end it with one clear message."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    debug = len(arguments) < len(sys.argv) - 1
+    try:
+        code = cli.main(arguments, prog_name="mlops-assets", standalone_mode=False) or 0
+    except click.exceptions.Abort:
+        code = _stopped()
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except KeyboardInterrupt:
+        code = _stopped()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except Exception as error:
+        known = _meant_for_people(error)
+        unexpected = f"{type(error).__name__}: {error}\nThis was not expected; --debug shows where."
+        click.echo(f"Error: {known or unexpected}", err=True)
+        code = 2 if isinstance(known, UsageError) else 1
+        if debug:
+            traceback.print_exc()
+    sys.exit(code)
+
+
+def _meant_for_people(error: BaseException | None) -> MlopsError | None:
+    """The error that a person can act on, where a framework wrapped it into its own."""
+    while error is not None and not isinstance(error, MlopsError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _stopped() -> int:
+    click.echo("Stopped. Finished shards are kept; the same command resumes.", err=True)
+    return 130

@@ -1,0 +1,97 @@
+"""The one component: a folder with `defs.yaml` and `features.sql` becomes assets, checks, jobs and a schedule."""
+
+import datetime as dt
+from typing import Any, Self
+
+import dagster as dg
+from dagster_mlflow import end_mlflow_on_run_finished
+from pydantic import BaseModel
+
+from mlops_assets.components.daily import daily_assets, yesterday_check
+from mlops_assets.components.training import training_assets
+from mlops_assets.journey.features import describe
+from mlops_assets.use_case import Attributes, UseCase, build_use_case
+
+
+class MlUseCase(dg.Component):
+    """Raw files of a day become rows, features and predictions; labelled rows become a champion.
+
+    Parameters
+    ----------
+    use_case
+        What the folder says.
+    """
+
+    def __init__(self, use_case: UseCase) -> None:
+        self.use_case = use_case
+
+    @classmethod
+    def get_model_cls(cls) -> type[BaseModel]:
+        """The model that `attributes` of a `defs.yaml` is checked against."""
+        return Attributes
+
+    @classmethod
+    def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
+        """Make the component of its YAML; `{{ env.NAME }}` is replaced in texts."""
+        given: dict[str, Any] = attributes.model_dump(by_alias=True, exclude_unset=True) if attributes else {}
+        return cls(build_use_case(_render(given, context), context.path))
+
+    def build_defs(self, context: dg.ComponentLoadContext | None = None) -> dg.Definitions:
+        """Assets, checks, jobs and schedule of the use case.
+
+        Raises
+        ------
+        ConfigError
+            If `features.sql` does not run on the columns of the contract.
+        """
+        name = self.use_case.name
+        columns = describe(self.use_case)
+        daily = daily_assets(self.use_case, has_file_features=bool(columns.file))
+        training = training_assets(self.use_case)
+        check = yesterday_check(self.use_case)
+        daily_job = dg.define_asset_job(
+            f"{name}_daily",
+            selection=dg.AssetSelection.assets(*daily),
+            description="From the raw files of a day, or of a range of days, to published predictions.",
+        )
+        training_job = dg.define_asset_job(
+            f"{name}_training",
+            selection=dg.AssetSelection.assets(*training),
+            description="From labelled rows to candidates, their evaluation, and a champion if the gate agrees.",
+            hooks={end_mlflow_on_run_finished},
+        )
+        watch_job = dg.define_asset_job(
+            f"{name}_watch",
+            selection=dg.AssetSelection.checks(check),
+            description="Asks every morning whether yesterday was published.",
+        )
+        return dg.Definitions(
+            assets=[*daily, *training],
+            asset_checks=[check],
+            jobs=[daily_job, training_job, watch_job],
+            schedules=[_daily_schedule(name, daily_job), dg.ScheduleDefinition(
+                name=f"{name}_watch_schedule", job=watch_job, cron_schedule="0 3 * * *", execution_timezone="UTC"
+            )],
+        )
+
+
+def _render(value: Any, context: dg.ComponentLoadContext) -> Any:
+    """Replace templates; texts without one stay as they are, for Dagster would make a number of the text '0'."""
+    if isinstance(value, dict):
+        return {key: _render(item, context) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_render(item, context) for item in value]
+    if isinstance(value, str) and "{{" in value:
+        return context.resolution_context.resolve_value(value)
+    return value
+
+
+def _daily_schedule(name: str, job: Any) -> dg.ScheduleDefinition:
+    """Runs yesterday (UTC) at one in the morning; days that end while it is off are backfilled by hand."""
+
+    @dg.schedule(name=f"{name}_daily_schedule", job=job, cron_schedule="0 1 * * *", execution_timezone="UTC")
+    def run_yesterday(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        day = (context.scheduled_execution_time - dt.timedelta(days=1)).date().isoformat()
+        return dg.RunRequest(run_key=f"{name}-{day}", partition_key=day)
+
+    return run_yesterday

@@ -1,0 +1,151 @@
+"""What the UI shows of an asset: tables, pictures and verdicts as Dagster metadata."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mlops_assets.journey.evaluation import Score, Verdict
+from mlops_assets.lake import Table
+from mlops_assets.use_case import UseCase
+
+FIRST = 10
+"""Rows of a table that are shown."""
+
+
+def table(records: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:
+    """Records with the same keys as a table."""
+    return dg.MetadataValue.md(markdown(records))
+
+
+def markdown(records: Sequence[Mapping[str, Any]]) -> str:
+    """Records with the same keys as a Markdown table."""
+    if not records:
+        return "none"
+    names = list(records[0])
+    lines = [names, ["---"] * len(names), *([_cell(record[name]) for name in names] for record in records)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(value: Any) -> str:
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return text.replace("|", "\\|").replace("\n", " ")[:200]
+
+
+def first_rows(source: Table, day: str, columns: Sequence[str] | None = None) -> dg.MarkdownMetadataValue:
+    """The first rows of a published day."""
+    records: list[dict[str, Any]] = []
+    if source.open() is not None:
+        for batch in source.read([day], columns):
+            records += batch.slice(0, FIRST - len(records)).to_pylist()
+            if len(records) >= FIRST:
+                break
+    return table(records)
+
+
+def counts(source: Table, day: str, column: str) -> dg.MarkdownMetadataValue:
+    """How often each value of a column stands in a published day, the most frequent first."""
+    total: dict[str, int] = {}
+    for batch in source.read([day], [column]):
+        for item in pc.value_counts(batch.column(0)).to_pylist():
+            total[item["values"]] = total.get(item["values"], 0) + item["counts"]
+    ranked = sorted(total.items(), key=lambda item: -item[1])
+    return table([{column: value, "rows": number} for value, number in ranked])
+
+
+def contract(use_case: UseCase) -> dg.MarkdownMetadataValue:
+    """The contract of the raw files as a table."""
+    return table(
+        [
+            {
+                "column": name,
+                "in the file": column.header(name),
+                "type": f"{column.type} {column.format}".strip(),
+                "required": "yes" if column.required else "",
+                "constant in a file": "yes" if column.constant else "",
+                "meaning": column.about,
+            }
+            for name, column in use_case.columns.items()
+        ]
+    )
+
+
+def column_schema(use_case: UseCase) -> dg.TableSchema:
+    """The columns of `rows` for Dagster's catalogue."""
+    own = [
+        dg.TableColumn("file", "string", description="Path of the file in the day's folder."),
+        dg.TableColumn("line", "int", description="Data line in the file, from 1."),
+    ]
+    said = [dg.TableColumn(name, column.type, description=column.about) for name, column in use_case.columns.items()]
+    return dg.TableSchema([*own, *said])
+
+
+def leaderboard(scores: Iterable[Score], metric: str) -> dg.MarkdownMetadataValue:
+    """The candidates with their metrics on the same held-out rows, the best first."""
+    return table(
+        [
+            {
+                "candidate": one.name,
+                **one.metrics,
+                f"{metric} on folds": _spread(one.folds),
+                "rows a second": f"{one.rows_per_second:,.0f}",
+            }
+            for one in scores
+        ]
+    )
+
+
+def _spread(values: Sequence[float]) -> str:
+    if not values:
+        return ""
+    mean = sum(values) / len(values)
+    return f"{mean:.3f} (from {min(values):.3f} to {max(values):.3f})"
+
+
+def verdict(found: Verdict) -> dg.MarkdownMetadataValue:
+    """What the gate asked of each candidate, and what it found."""
+    lines = [
+        {"candidate": name, "condition": c.name, "asked": c.asked, "found": c.found, "passed": "yes" if c.passed else "NO"}
+        for name, conditions in found.conditions.items()
+        for c in conditions
+    ]
+    return dg.MetadataValue.md(f"**{found.reason}**\n\n{markdown(lines)}")
+
+
+def classes(one: Score) -> dg.MarkdownMetadataValue:
+    """Precision, recall and F1 of every class, the most frequent first."""
+    ranked = sorted(one.classes.items(), key=lambda item: -item[1]["rows"])
+    return table([{"class": name, **{k: round(v, 3) for k, v in numbers.items()}} for name, numbers in ranked])
+
+
+def confusion_picture(one: Score) -> dg.MarkdownMetadataValue:
+    """The confusion matrix as a picture: true classes down, predicted ones across, shares of the true class."""
+    from matplotlib.figure import Figure
+
+    names = list(one.classes)
+    cells = pa.array(one.confusion).to_numpy(zero_copy_only=False)
+    size = max(3.0, 0.42 * len(names) + 1.5)
+    figure = Figure(figsize=(size + 1, size), layout="constrained")
+    axes = figure.subplots()
+    shares = [[cell / max(1, sum(row)) for cell in row] for row in cells]
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
+    axes.set_yticks(range(len(names)), names, fontsize=7)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    axes.set_title(f"{one.name}: held-out rows", fontsize=9)
+    for down, row in enumerate(cells):
+        for across, number in enumerate(row):
+            if number:
+                colour = "white" if shares[down][across] > 0.5 else "black"
+                axes.text(across, down, str(number), ha="center", va="center", fontsize=6, color=colour)
+    figure.colorbar(image, shrink=0.6, label="share of the true class")
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=90)
+    return dg.MetadataValue.md(f"![confusion matrix](data:image/png;base64,{base64.b64encode(file.getvalue()).decode()})")

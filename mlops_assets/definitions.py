@@ -1,0 +1,22 @@
+"""Dagster's entry point: loads the use cases and the resources, nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+
+from mlops_assets.components import MlUseCase
+from mlops_assets.resources import mlflow
+from mlops_assets.settings import OWN_USE_CASES, Settings
+from mlops_assets.use_case import list_use_cases, load_use_case
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """The use cases of the package and those of `MLOPS_USE_CASES`, side by side."""
+    own = dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
+    folders = [folder for folder in Settings.from_environment().use_cases if folder != OWN_USE_CASES]
+    further = [MlUseCase(load_use_case(folder)).build_defs() for folder in list_use_cases(folders).values()]
+    shared = dg.Definitions(resources={"mlflow": mlflow}, executor=dg.in_process_executor)
+    return dg.Definitions.merge(own, *further, shared)

@@ -1,0 +1,106 @@
+"""Shards on one machine: a pool of spawned processes, each library in them at one thread."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from types import TracebackType
+from typing import TypeVar
+
+from mlops_assets.errors import ShardFailed
+from mlops_assets.journey.shards import Report
+
+Task = TypeVar("Task")
+
+ONE_THREAD = {
+    name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "ARROW_IO_THREADS")
+}
+"""With a process a core, more threads only get in each other's way."""
+
+
+class LocalEngine:
+    """Runs shards in `workers` processes; a single shard runs in this one.
+
+    Parameters
+    ----------
+    workers
+        Number of processes.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> LocalEngine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=kind is None, cancel_futures=True)
+            self._pool = None
+
+    def map(self, function: Callable[[Task], Report], tasks: Sequence[Task]) -> Iterator[Report]:
+        """Reports in the order in which the shards finish.
+
+        Raises
+        ------
+        ShardFailed
+            If a worker process died; what other shards finished is kept.
+        """
+        if len(tasks) <= 1 or self._workers == 1:
+            yield from map(function, tasks)
+            return
+        pool = self._open()
+        waiting = iter(tasks)
+        # a few shards ahead are enough: a day of many shards is not queued whole
+        pending: set[Future[Report]] = {pool.submit(function, task) for task, _ in zip(waiting, range(2 * self._workers), strict=False)}
+        while pending:
+            done, pending = wait(pending, return_when=FIRST_COMPLETED)
+            for future in done:
+                try:
+                    report = future.result()
+                except BrokenProcessPool:
+                    raise ShardFailed(
+                        "A worker process died; the kernel may have ended it for want of memory. Finished shards are "
+                        "kept: run again, with fewer processes (MLOPS_WORKERS) or a smaller scale.files_a_shard."
+                    ) from None
+                yield report
+                pending |= {pool.submit(function, task) for task, _ in zip(waiting, range(1), strict=False)}
+
+    def _open(self) -> ProcessPoolExecutor:
+        if self._pool is None:
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(self._workers, mp_context=context, initializer=_settle)
+            with _environment(ONE_THREAD):
+                wait([self._pool.submit(os.getpid) for _ in range(self._workers)])
+        return self._pool
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    """Set variables for processes that start inside; libraries read them when they are loaded."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+def _settle() -> None:
+    """Prepare a worker: one thread in Arrow, and Ctrl-C is the driver's business."""
+    import signal
+
+    import pyarrow as pa
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    pa.set_cpu_count(1)

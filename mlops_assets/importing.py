@@ -1,0 +1,97 @@
+"""Cuts one published table into raw files of days: a file per key and calendar month, byte for byte the same lines."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlops_assets.errors import MlopsError, UsageError
+from mlops_assets.journey.contract import check_column
+from mlops_assets.readers.csv import CsvReader
+from mlops_assets.use_case import UseCase
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import wrote.
+
+    Attributes
+    ----------
+    files
+        Number of files.
+    days
+        The days, in order.
+    rows
+        Lines placed by their key and date.
+    unplaced
+        Lines without a readable date or key; they lie in `unplaced.csv` of the last day, where the daily run rejects
+        them with their reason.
+    """
+
+    files: int
+    days: tuple[str, ...]
+    rows: int
+    unplaced: int
+
+
+def import_table(use_case: UseCase, table: Path, raw: Path) -> Imported:
+    """Cut a table into account files.
+
+    Parameters
+    ----------
+    use_case
+        The use case; `import` in its configuration names key and date.
+    table
+        The published file.
+    raw
+        Folder of the raw files.
+
+    Raises
+    ------
+    UsageError
+        If the use case has no `import`, or the file cannot be opened.
+    MlopsError
+        If the file is not in the use case's format, or no line could be placed.
+    """
+    if use_case.imports is None:
+        raise UsageError(f"{use_case.name} has no `import` in its defs.yaml: put its files into day folders yourself.")
+    try:
+        data = table.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{table}: cannot be read: {error.strerror}.") from None
+    pack = CsvReader(use_case).read([data])
+    whole = next((refusal for refusal in pack.refusals if refusal.line is None), None)
+    if whole:
+        raise MlopsError(f"{table}: {whole.message}; expected the format of {use_case.name}.")
+    header, *lines = data.replace(b"\r\n", b"\n").removesuffix(b"\n").split(b"\n")
+    if len(lines) != pack.lines[0]:
+        raise MlopsError(f"{table}: a quoted field runs over several lines; such a table cannot be cut by lines.")
+    date = use_case.columns[use_case.imports.date]
+    dates = check_column(pack.columns[use_case.imports.date], date, use_case.files).values.to_pylist()
+    keys = zip(*(pack.columns[name].to_pylist() for name in use_case.imports.key), strict=True)
+    placed: dict[tuple[str, str], list[bytes]] = defaultdict(list)
+    left = set(range(len(lines)))
+    for line, day, key in zip(pack.line.tolist(), dates, keys, strict=True):
+        if day is not None and all(part.strip() for part in key):
+            placed[_next_month(day.year, day.month), _file_name(key)].append(lines[line - 1])
+            left.discard(line - 1)
+    if not placed:
+        raise MlopsError(f"{table}: no line has a readable {use_case.imports.date!r}; nothing was written.")
+    if left:
+        placed[max(day for day, _ in placed), "unplaced"] = [lines[place] for place in sorted(left)]
+    for (day, name), some in placed.items():
+        path = raw / use_case.name / f"day={day}" / f"{name}{use_case.files.suffix}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"\r\n".join([header, *some, b""]))
+    return Imported(len(placed), tuple(sorted({day for day, _ in placed})), len(lines) - len(left), len(left))
+
+
+def _next_month(year: int, month: int) -> str:
+    return f"{year + month // 12:04d}-{month % 12 + 1:02d}-01"
+
+
+def _file_name(key: tuple[str, ...]) -> str:
+    """A file name for a key; signs that are awkward in names are written as their code point, so that no two clash."""
+    return "-".join(re.sub(r"[^A-Za-z0-9+,.]", lambda sign: f"~{ord(sign.group()):x}~", part.strip()) for part in key)

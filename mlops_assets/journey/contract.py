@@ -1,0 +1,194 @@
+"""From columns of text to typed columns: every value is cleaned, typed, or a broken rule with a name."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mlops_assets.use_case import Column, FileFormat, UseCase
+
+ARROW_TYPES: dict[str, pa.DataType] = {
+    "string": pa.dictionary(pa.int32(), pa.string()),
+    "integer": pa.int64(),
+    "number": pa.float64(),
+    "date": pa.date32(),
+    "timestamp": pa.timestamp("us"),
+    "boolean": pa.bool_(),
+}
+"""The type in which a column of the contract is stored."""
+
+RULES = {
+    "required": "a required value is empty",
+    "type": "the value is not of the column's type",
+    "range": "the value lies outside the allowed range",
+    "allowed": "the value is not among the allowed ones",
+    "blank_line": "the line is blank",
+}
+"""The rules a line is checked against, each with what it means. `RULES_OF_FILES` has those of whole files."""
+
+RULES_OF_FILES = {
+    "unreadable": "the file cannot be opened, or is a folder, or has another ending",
+    "too_large": "the file is larger than `files.largest`",
+    "empty_file": "the file has no content",
+    "no_rows": "the file has a header and nothing else",
+    "nul_bytes": "the file holds NUL bytes",
+    "binary": "the first line holds control characters",
+    "encoding": "the file is not in the encoding of the contract",
+    "delimiter": "the fields are parted by another sign",
+    "header": "the header cannot be read or names a column twice",
+    "missing_column": "the header lacks a column of the contract",
+    "truncated": "the last line stops in the middle: the file was cut off",
+    "quote": "a double quote is not closed",
+    "constant": "a column that is constant in a file has more than one value",
+    "accounting": "lines and parsed rows do not add up",
+}
+"""The rules by which a whole file is refused."""
+
+_CODES = ["", *RULES]
+_TRUE, _FALSE = ("true", "1", "yes", "y", "t"), ("false", "0", "no", "n", "f")
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The typed values of one column, and the rule that each row breaks.
+
+    Attributes
+    ----------
+    values
+        Typed values, null where empty or wrong.
+    broken
+        int8 array: 0, or the place of the broken rule in `RULES`, counted from 1; None where no row breaks one.
+    """
+
+    values: pa.Array
+    broken: np.ndarray | None
+
+
+def rows_schema(use_case: UseCase) -> pa.Schema:
+    """Schema of the table `rows`: file, line, and the columns of the contract."""
+    fields = [pa.field("file", ARROW_TYPES["string"]), pa.field("line", pa.int32())]
+    fields += [pa.field(name, ARROW_TYPES[column.type]) for name, column in use_case.columns.items()]
+    return pa.schema(fields)
+
+
+def check_column(text: pa.DictionaryArray, column: Column, files: FileFormat) -> Checked:
+    """Clean, type and check one column.
+
+    Each distinct text is looked at once; rows get the result by their dictionary index.
+
+    Parameters
+    ----------
+    text
+        The column's text.
+    column
+        What the contract says of it.
+    files
+        How numbers are written in these files.
+    """
+    distinct = pc.utf8_trim_whitespace(text.dictionary)
+    empty = pc.is_in(distinct, value_set=pa.array(["", *column.missing], pa.string()))
+    values, typed = _typed(distinct, empty, column, files)
+    broken = np.zeros(len(distinct), np.int8)
+    present = ~_mask(empty)
+    broken[present & ~_mask(typed)] = _CODES.index("type")
+    broken[present & _mask(typed) & _outside(values, column)] = _CODES.index("range")
+    if column.allowed:
+        listed = _mask(pc.is_in(distinct, value_set=pa.array(list(column.allowed), pa.string())))
+        broken[present & _mask(typed) & ~listed] = _CODES.index("allowed")
+    if column.required:
+        broken[~present] = _CODES.index("required")
+    if column.type == "string":
+        unified = values.dictionary_encode()  # cleaning can make two spellings one
+        values = pa.DictionaryArray.from_arrays(unified.indices.take(text.indices), unified.dictionary)
+    else:
+        values = values.take(text.indices)
+    return Checked(values, broken.take(text.indices.to_numpy()) if broken.any() else None)
+
+
+def explain(rule: str, name: str, text: str, column: Column) -> str:
+    """What is wrong with a value, for a person."""
+    source = column.header(name)
+    shown = repr(text[:80])
+    if rule == "required":
+        return f"{source!r} is empty, but required"
+    if rule == "range":
+        return f"{source!r} is {shown}, allowed are {_range(column)}"
+    if rule == "allowed":
+        return f"{source!r} is {shown}, allowed are {', '.join(column.allowed[:10])}"
+    form = f" of the form {column.strptime}" if column.type in ("date", "timestamp") else ""
+    return f"{source!r} is {shown}, expected a {column.type}{form}"
+
+
+def rule_name(code: int) -> str:
+    """Name of the rule behind a code of `Checked.broken`."""
+    return _CODES[code]
+
+
+def _range(column: Column) -> str:
+    if column.max is None:
+        return f"values of at least {column.min}"
+    return f"values up to {column.max}" if column.min is None else f"values from {column.min} to {column.max}"
+
+
+def _typed(distinct: pa.Array, empty: pa.Array, column: Column, files: FileFormat) -> tuple[pa.Array, pa.Array]:
+    """Typed values of the distinct texts (null where empty or wrong), and whether each is of the type."""
+    text = pc.if_else(empty, pa.scalar(None, pa.string()), distinct)
+    if column.type == "string":
+        return text, pc.is_valid(text)
+    if column.type in ("number", "integer"):
+        values = _numbers(text, files, whole=column.type == "integer")
+    elif column.type == "boolean":
+        lower = pc.utf8_lower(text)
+        true, known = (pc.is_in(lower, value_set=pa.array(words)) for words in (_TRUE, _TRUE + _FALSE))
+        values = pc.if_else(known, true, pa.scalar(None, pa.bool_()))
+    else:
+        values = pa.array([_moment(one, column.strptime) for one in text.to_pylist()], pa.timestamp("us"))
+        values = values.cast(ARROW_TYPES[column.type], safe=False)
+    return values, pc.is_valid(values)
+
+
+def _moment(text: str | None, form: str) -> dt.datetime | None:
+    """A moment as `strptime` reads it, so that 31.02. is none; only distinct texts come here, so it need not be fast."""
+    try:
+        return None if text is None else dt.datetime.strptime(text, form)
+    except ValueError:
+        return None
+
+
+def _numbers(text: pa.Array, files: FileFormat, *, whole: bool) -> pa.Array:
+    """Numbers as the contract writes them; null for any other text, so that `1.5` never becomes 15."""
+    decimal, group = re.escape(files.decimal), re.escape(files.thousands)
+    grouped = rf"|\d{{1,3}}(?:{group}\d{{3}})+" if files.thousands else ""
+    fraction = rf"(?:{decimal}0*)?" if whole else rf"(?:{decimal}\d*)?(?:[eE][+-]?\d{{1,3}})?"
+    good = pc.match_substring_regex(text, rf"^[+-]?(?:\d{{1,300}}{grouped}){fraction}$")
+    plain = pc.if_else(good, text, pa.scalar(None, pa.string()))
+    if files.thousands:
+        plain = pc.replace_substring(plain, files.thousands, "")
+    if files.decimal != ".":
+        plain = pc.replace_substring(plain, files.decimal, ".")
+    plain = pc.replace_substring_regex(plain, r"^\+|\.$", "")
+    values = plain.cast(pa.float64())
+    values = pc.if_else(pc.is_finite(values), values, pa.scalar(None, pa.float64()))
+    if not whole:
+        return values
+    exact = pc.if_else(pc.less(pc.abs(values), 2.0**53), values, pa.scalar(None, pa.float64()))
+    return exact.cast(pa.int64())
+
+
+def _outside(values: pa.Array, column: Column) -> np.ndarray:
+    outside = np.zeros(len(values), bool)
+    for bound, compare in ((column.min, pc.less), (column.max, pc.greater)):
+        if bound is not None:
+            limit = pa.scalar(bound).cast(values.type)
+            outside |= _mask(compare(values, limit))
+    return outside
+
+
+def _mask(flags: pa.Array) -> np.ndarray:
+    mask: np.ndarray = pc.fill_null(flags, False).to_numpy(zero_copy_only=False)
+    return mask

@@ -1,0 +1,284 @@
+"""In: fitted candidates. Out: their scores on the same held-out rows, and the verdict of the gate with its reasons."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mlops_assets.journey.features import BATCH
+from mlops_assets.journey.model import Model
+from mlops_assets.journey.training import (
+    Fitted,
+    TrainingSet,
+    class_numbers,
+    fit,
+    fold_indices,
+    quiet_warnings,
+)
+from mlops_assets.use_case import Gate, UseCase
+
+HIGHER_IS_BETTER = {"accuracy": True, "macro_f1": True, "weighted_f1": True, "log_loss": False, "roc_auc": True}
+"""The metrics of an evaluation, and which way is better."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """How one model did on the held-out rows.
+
+    Attributes
+    ----------
+    name
+        Name of the candidate.
+    metrics
+        accuracy, macro_f1, weighted_f1, log_loss and roc_auc (one against the rest, weighted; missing where the
+        held-out rows have one class only).
+    folds
+        The ranking metric on each fold of the training part.
+    rows_per_second
+        Rows that one core scores in a second, from the matrix to the label.
+    classes
+        Precision, recall, F1 and number of rows of every class.
+    confusion
+        Rows by true class (down) and predicted class (across), in the order of the classes.
+    """
+
+    name: str
+    metrics: dict[str, float]
+    folds: tuple[float, ...]
+    rows_per_second: float
+    classes: dict[str, dict[str, float]] = field(default_factory=dict)
+    confusion: tuple[tuple[int, ...], ...] = ()
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One condition of the gate: what was asked, what was found, whether it holds."""
+
+    name: str
+    asked: str
+    found: str
+    passed: bool
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gate decided.
+
+    Attributes
+    ----------
+    winner
+        The candidate that may become champion, or None.
+    conditions
+        The conditions of every candidate that was looked at, the best ranked first.
+    reason
+        One sentence for people.
+    """
+
+    winner: str | None
+    conditions: dict[str, tuple[Condition, ...]]
+    reason: str
+
+
+def evaluate(use_case: UseCase, training_set: TrainingSet, fitted: Sequence[Fitted]) -> list[Score]:
+    """Score every candidate on the held-out rows, and on the folds of the training part; the best first."""
+    rows = training_set.load()
+    held_out, train = rows.filter(rows["_held_out"]), rows.filter(pc.invert(rows["_held_out"]))
+    scores = []
+    for one in fitted:
+        model = Model.load(Path(one.folder), one.sha256, use_case.training.trusted)
+        folds = _score_folds(use_case, training_set, one, train)
+        scores.append(score(model, held_out, one.name, folds))
+    return sorted(scores, key=lambda one: _rank(one, use_case.training.metric))
+
+
+def score(model: Model, held_out: pa.Table, name: str, folds: tuple[float, ...] = ()) -> Score:
+    """Score one model on labelled rows that it never saw."""
+    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+    truth = class_numbers(held_out, model.classes)
+    matrix = model.matrix(held_out)
+    probabilities = model.probabilities(matrix)
+    said = model.decide(probabilities)
+    numbers = np.arange(len(model.classes))
+    per_class = precision_recall_fscore_support(truth, said, labels=numbers, zero_division=0)
+    table = {
+        label: {"precision": float(p), "recall": float(r), "f1": float(f), "rows": int(n)}
+        for label, p, r, f, n in zip(model.classes, *per_class, strict=True)
+    }
+    confusion = confusion_matrix(truth, said, labels=numbers)
+    metrics = measure(truth, probabilities, said)
+    cells = tuple(tuple(int(cell) for cell in row) for row in confusion)
+    return Score(name, metrics, folds, round(speed(model, matrix)), table, cells)
+
+
+def measure(truth: np.ndarray, probabilities: np.ndarray, said: np.ndarray) -> dict[str, float]:
+    """The metrics of predictions.
+
+    Parameters
+    ----------
+    truth, said
+        Class numbers.
+    probabilities
+        One column a class.
+    """
+    from sklearn.metrics import accuracy_score, f1_score, log_loss
+
+    metrics = {
+        "accuracy": accuracy_score(truth, said),
+        "macro_f1": f1_score(truth, said, average="macro", zero_division=0),
+        "weighted_f1": f1_score(truth, said, average="weighted", zero_division=0),
+        "log_loss": log_loss(truth, _clipped(probabilities), labels=np.arange(probabilities.shape[1])),
+    }
+    area = _roc_auc(truth, probabilities)
+    if area is not None:
+        metrics["roc_auc"] = area
+    return {name: round(float(value), 4) for name, value in metrics.items()}
+
+
+def _clipped(probabilities: np.ndarray) -> np.ndarray:
+    """Probabilities without zeros, so that one impossible row does not make the log loss infinite."""
+    clipped = np.clip(probabilities, 1e-6, None)
+    normal: np.ndarray = clipped / clipped.sum(axis=1, keepdims=True)
+    return normal
+
+
+def _roc_auc(truth: np.ndarray, probabilities: np.ndarray) -> float | None:
+    """Area under the ROC curve, one class against the rest, weighted by the rows of the class."""
+    from sklearn.metrics import roc_auc_score
+
+    if probabilities.shape[1] == 2 and len(np.unique(truth)) == 2:
+        return float(roc_auc_score(truth, probabilities[:, 1]))
+    present = [number for number in np.unique(truth) if 0 < (truth == number).sum() < len(truth)]
+    if not present:
+        return None
+    weights = [(truth == number).sum() for number in present]
+    areas = [roc_auc_score(truth == number, probabilities[:, number]) for number in present]
+    return float(np.average(areas, weights=weights))
+
+
+def speed(model: Model, matrix: np.ndarray, seconds: float = 0.3) -> float:
+    """Rows a second that one core scores: matrix in, class and probability out."""
+    if not len(matrix):
+        return 0.0
+    batch = np.resize(matrix, (BATCH, matrix.shape[1]))
+    model.decide(model.probabilities(batch[:100]))
+    began, rows = time.perf_counter(), 0
+    while time.perf_counter() - began < seconds:
+        model.decide(model.probabilities(batch))
+        rows += len(batch)
+    return rows / (time.perf_counter() - began)
+
+
+def scorer(metric: str) -> Any:
+    """The scikit-learn scorer of a metric, for a search over folds."""
+    names = {"log_loss": "neg_log_loss", "macro_f1": "f1_macro", "weighted_f1": "f1_weighted", "roc_auc": "roc_auc_ovr"}
+    return names.get(metric, metric)
+
+
+def _score_folds(
+    use_case: UseCase, training_set: TrainingSet, fitted: Fitted, train: pa.Table
+) -> tuple[float, ...]:
+    candidate = use_case.training.candidates[fitted.name].model_copy(update={"parameters": fitted.parameters})
+    found = []
+    split = use_case.training.split.by
+    for before, after in fold_indices(train["_fold"].to_numpy(), use_case.training.folds, split):
+        known, unknown = train.take(pa.array(before)), train.take(pa.array(after))
+        with quiet_warnings():
+            model = fit(use_case, candidate, training_set, known)
+            probabilities = model.probabilities(model.matrix(unknown))
+        truth = class_numbers(unknown, training_set.classes)
+        metrics = measure(truth, probabilities, model.decide(probabilities))
+        found.append(metrics.get(use_case.training.metric, float("nan")))
+    return tuple(found)
+
+
+def _rank(one: Score, metric: str) -> float:
+    value = one.metrics.get(metric, float("nan"))
+    if np.isnan(value):
+        return np.inf
+    return -value if HIGHER_IS_BETTER[metric] else value
+
+
+def decide(gate: Gate, metric: str, baseline: str, scores: Sequence[Score], champion: Score | None) -> Verdict:
+    """Ask the gate: the best candidate that meets every condition wins.
+
+    Parameters
+    ----------
+    gate
+        The conditions.
+    metric
+        The metric that ranks.
+    baseline
+        Name of the candidate to beat; it never wins itself.
+    scores
+        All candidates on the same held-out rows.
+    champion
+        The present champion on the same rows, if there is one.
+    """
+    base = next(one for one in scores if one.name == baseline)
+    ranked = sorted((one for one in scores if one.name != baseline), key=lambda one: _rank(one, metric))
+    looked_at: dict[str, tuple[Condition, ...]] = {}
+    for one in ranked:
+        looked_at[one.name] = _conditions(gate, one, base, champion)
+        if all(condition.passed for condition in looked_at[one.name]):
+            value = one.metrics[metric]
+            reason = f"{one.name} passes: {metric} {value:.3f}, baseline {base.metrics[metric]:.3f}"
+            return Verdict(one.name, looked_at, reason)
+    if not ranked:
+        return Verdict(None, looked_at, "refused: there is no candidate beside the baseline")
+    best = ranked[0].name
+    failed = "; ".join(f"{c.name}: found {c.found}, asked {c.asked}" for c in looked_at[best] if not c.passed)
+    return Verdict(None, looked_at, f"refused: the best candidate, {best}, fails {failed}")
+
+
+def _conditions(gate: Gate, one: Score, base: Score, champion: Score | None) -> tuple[Condition, ...]:
+    found = [_compare(f"floor of {name}", one, name, least, "at least") for name, least in gate.floors.items()]
+    for name, margin in gate.margin.items():
+        sign = 1 if HIGHER_IS_BETTER[name] else -1
+        found.append(_compare(f"margin over the baseline in {name}", one, name, _of(base, name) + sign * margin, "the baseline's and the margin,"))
+    if champion is not None:
+        for name, loss in gate.tolerance.items():
+            sign = 1 if HIGHER_IS_BETTER[name] else -1
+            least = _of(champion, name) - sign * loss
+            found.append(_compare(f"against the champion in {name}", one, name, least, "the champion's, less the tolerance,"))
+    if gate.rows_per_second:
+        passed = one.rows_per_second >= gate.rows_per_second
+        asked, got = f"at least {gate.rows_per_second:,.0f}", f"{one.rows_per_second:,.0f}"
+        found.append(Condition("rows a second on one core", asked, got, passed))
+    return tuple(found)
+
+
+def _compare(what: str, one: Score, metric: str, bound: float, word: str) -> Condition:
+    value = _of(one, metric)
+    passed = value >= bound if HIGHER_IS_BETTER[metric] else value <= bound
+    if not HIGHER_IS_BETTER[metric]:
+        word = word.replace("least", "most")
+    return Condition(what, f"{word} {bound:.3f}", f"{value:.3f}", bool(passed))  # NaN passes nothing
+
+
+def _of(one: Score, metric: str) -> float:
+    return one.metrics.get(metric, float("nan"))
+
+
+def to_record(scores: Sequence[Score], verdict: Verdict, champion: Score | None) -> dict[str, Any]:
+    """What a training run remembers of its evaluation."""
+    return {
+        "scores": [asdict(one) for one in scores],
+        "verdict": asdict(verdict),
+        "champion_before": asdict(champion) if champion else None,
+    }
+
+
+def from_record(record: Mapping[str, Any]) -> tuple[list[Score], Verdict]:
+    """Scores and verdict of a training run; see `to_record`."""
+    scores = [Score(**{**one, "folds": tuple(one["folds"])}) for one in record["scores"]]
+    known = record["verdict"]
+    conditions = {name: tuple(Condition(**c) for c in some) for name, some in known["conditions"].items()}
+    return scores, Verdict(known["winner"], conditions, known["reason"])

@@ -1,0 +1,329 @@
+"""In: the rows of a shard. Out: what the model sees, by the one SQL that training, scoring and every engine run.
+
+`features.sql` creates up to two views over the table `rows`, whose column `file` is a number that stands for the file:
+
+- `file_features` (optional): aggregates, one row a file, with the column `file`;
+- `model_input`: one row for every row, with `file`, `line` and the columns of the model.
+
+The label is not in `rows`: no SQL can look at the answer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mlops_assets.errors import ConfigError
+from mlops_assets.journey.contract import rows_schema
+from mlops_assets.journey.shards import (
+    Engine,
+    Made,
+    Report,
+    Watch,
+    add_up,
+    code_fingerprint,
+    fingerprint,
+    finish,
+    parts_of,
+    shard_number,
+)
+from mlops_assets.lake import Table
+from mlops_assets.use_case import UseCase
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+VIEW = re.compile(r"^\s*(?:--[^\n]*\n\s*)*create\s+(?:or\s+replace\s+)?(?:temp(?:orary)?\s+)?view\s+(\w+)", re.I)
+BATCH = 20_000
+"""Rows of the model's input that are in memory at a time."""
+
+CODE = ("mlops_assets.journey.features",)
+
+
+@dataclass(frozen=True)
+class FeatureColumns:
+    """What a `features.sql` makes.
+
+    Attributes
+    ----------
+    model
+        Column of `model_input`: whether it is a category (text).
+    file
+        Columns of `file_features` with their Arrow types, without `file`; empty if there is no such view.
+    """
+
+    model: Mapping[str, bool]
+    file: Mapping[str, pa.DataType]
+
+
+def statements(sql: str) -> dict[str, str]:
+    """The statements of a `features.sql` by the view they create.
+
+    Raises
+    ------
+    ConfigError
+        If a statement creates no view, or `model_input` is missing.
+    """
+    found: dict[str, str] = {}
+    for statement in duckdb.extract_statements(sql):
+        match = VIEW.match(statement.query)
+        if match is None:
+            raise ConfigError(f"features.sql: only `CREATE VIEW` is allowed, this is: {statement.query.strip()[:80]}")
+        found[match.group(1).lower()] = statement.query
+    if "model_input" not in found:
+        raise ConfigError("features.sql: no statement creates the view `model_input`.")
+    return found
+
+
+def describe(use_case: UseCase, sql: str | None = None) -> FeatureColumns:
+    """What the SQL of a use case makes, by running it on no rows.
+
+    Raises
+    ------
+    ConfigError
+        If the SQL is wrong, with DuckDB's word for it.
+    """
+    sql = use_case.features_sql if sql is None else sql
+    where = f"defs/{use_case.name}/features.sql"
+    try:
+        views = statements(sql)
+        database = _database(_without_label(rows_schema(use_case).empty_table(), use_case), "2000-01-01")
+        database.execute(sql)
+        model = _columns(database, "model_input")
+        file = _columns(database, "file_features") if "file_features" in views else {}
+    except duckdb.Error as error:
+        raise ConfigError(f"{where}: {error}") from None
+    if {"file", "line"} - model.keys():
+        raise ConfigError(f"{where}: the view `model_input` must have the columns `file` and `line`.")
+    if file and "file" not in file:
+        raise ConfigError(f"{where}: the view `file_features` must have the column `file`.")
+    inputs = {name: pa.types.is_string(kind) for name, kind in model.items() if name not in ("file", "line")}
+    return FeatureColumns(inputs, {name: kind for name, kind in file.items() if name != "file"})
+
+
+def _columns(database: duckdb.DuckDBPyConnection, view: str) -> dict[str, pa.DataType]:
+    schema = database.sql(f"SELECT * FROM {view} LIMIT 0").to_arrow_table().schema
+    return {field.name: field.type for field in schema}
+
+
+def read_rows(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """The rows of one published or staged part; text columns stay dictionaries."""
+    schema = pq.read_schema(path)
+    text = [field.name for field in schema if pa.types.is_string(field.type)]
+    table = pq.read_table(path, columns=list(columns) if columns else None, read_dictionary=text, partitioning=None)
+    return table.unify_dictionaries().combine_chunks()
+
+
+def compute(
+    rows: pa.Table, day: str, use_case: UseCase, sql: str, file_features: pa.Table | None = None
+) -> Iterator[tuple[pa.Table, np.ndarray]]:
+    """Run the SQL over the rows of one shard, a batch at a time.
+
+    Parameters
+    ----------
+    rows
+        Rows in the schema of `rows_schema`, in one chunk.
+    day
+        Their day.
+    use_case
+        The use case.
+    sql
+        Text of `features.sql`: the current one, or the one of a model version.
+    file_features
+        The stored result of the view `file_features` for these rows, if there is one.
+
+    Yields
+    ------
+    tuple
+        The view `model_input`, and the place in `rows` of each of its rows. Every row comes exactly once.
+
+    Raises
+    ------
+    ConfigError
+        If the SQL loses or doubles rows.
+    """
+    database = _database(_without_label(rows, use_case), day)
+    stored = file_features is not None
+    if stored:
+        names = rows["file"].chunk(0).dictionary if rows.num_rows else pa.array([], pa.string())
+        numbers = pa.compute.index_in(file_features["file"], value_set=names)
+        database.register("file_features", file_features.drop_columns(["file"]).append_column("file", numbers))
+    for view, statement in statements(sql).items():
+        if not (stored and view == "file_features"):
+            database.execute(statement)
+    keys = _keys(rows.column("file").combine_chunks().indices, rows["line"]) if rows.num_rows else np.zeros(0)
+    seen = np.zeros(rows.num_rows, np.int64)
+    for batch in database.sql("SELECT * FROM model_input").to_arrow_reader(BATCH):
+        found = _keys(batch["file"], batch["line"])
+        places = np.searchsorted(keys, found).clip(max=max(0, len(keys) - 1))
+        if not np.array_equal(keys[places], found):
+            raise ConfigError(f"defs/{use_case.name}/features.sql: `model_input` has a `file` and `line` that no row has.")
+        seen += np.bincount(places, minlength=len(seen))
+        yield pa.Table.from_batches([batch]), places
+    if (seen != 1).any():
+        lost, doubled = int((seen == 0).sum()), int((seen > 1).sum())
+        raise ConfigError(
+            f"defs/{use_case.name}/features.sql: `model_input` must have every row once; of {len(seen)} rows it lost "
+            f"{lost} and doubled {doubled}. Look at its joins and conditions."
+        )
+
+
+def _keys(file: pa.Array, line: pa.Array) -> np.ndarray:
+    """One number for each file and line, rising in the order of the rows of a shard."""
+    keys: np.ndarray = file.to_numpy().astype(np.int64) << 32 | line.to_numpy().astype(np.int64)
+    return keys
+
+
+def _without_label(rows: pa.Table, use_case: UseCase) -> pa.Table:
+    """The rows as SQL sees them: without the label, `file` as a number."""
+    file = rows["file"].combine_chunks()
+    if isinstance(file, pa.ChunkedArray):  # no rows
+        numbers = pa.array([], pa.int32())
+    else:
+        numbers = file.indices
+    kept = rows.drop_columns(["file", use_case.label])
+    return kept.add_column(0, "file", numbers)
+
+
+def _database(rows: pa.Table, day: str) -> duckdb.DuckDBPyConnection:
+    database = duckdb.connect(":memory:", config={"threads": 1, "enable_external_access": False})
+    database.register("arrow_rows", rows)
+    database.execute(f"CREATE VIEW rows AS SELECT DATE '{day}' AS day, * FROM arrow_rows")
+    database.execute("SET lock_configuration = true")
+    return database
+
+
+@dataclass(frozen=True)
+class FeatureTask:
+    """One shard whose files are to be aggregated; see `aggregate_shard`."""
+
+    use_case: UseCase
+    lake: Path
+    day: str
+    rows: str
+
+
+def aggregate_day(use_case: UseCase, lake: Path, day: str, engine: Engine, watch: Watch) -> dict[str, object]:
+    """Compute the file-level aggregates of a day and publish them as `features`, one row a file.
+
+    Parameters
+    ----------
+    use_case
+        The use case; its SQL must have the view `file_features`.
+    lake
+        Folder of the lake.
+    day
+        The day; its rows are published.
+    engine
+        Runs the shards.
+    watch
+        Is told of every finished shard.
+
+    Returns
+    -------
+    dict
+        The accounting: files, shards, reused, sql.
+    """
+    table = Table(lake, use_case.name, "features")
+    replaces = table.parts(day)
+    tasks = [FeatureTask(use_case, lake, day, path) for path in sorted(Table(lake, use_case.name, "rows").parts(day))]
+    reports = []
+    for report in engine.map(aggregate_shard, tasks):
+        reports.append(report)
+        watch(report)
+    counts, _ = add_up(reports)
+    accounting = {"files": counts.get("files", 0), "rows": counts.get("rows", 0), "sql": sql_fingerprint(use_case.features_sql)}
+    table.publish(day, parts_of(reports, "features"), features_schema(use_case), accounting, replaces)
+    return {**accounting, "shards": len(reports), "reused": sum(report.reused for report in reports)}
+
+
+def features_schema(use_case: UseCase) -> pa.Schema:
+    """Schema of the table `features`."""
+    return pa.schema([pa.field("file", pa.string()), *describe(use_case).file.items()])
+
+
+def sql_fingerprint(sql: str) -> str:
+    """Hash of a `features.sql`."""
+    return fingerprint(sql)
+
+
+def aggregate_shard(task: FeatureTask) -> Report:
+    """Aggregate the files of one shard, unless that was done before."""
+    place = Path(task.rows)
+    sql = task.use_case.features_sql
+    mark = _mark(place.name, sql)
+    table = Table(task.lake, task.use_case.name, "features")
+
+    def make() -> Made:
+        rows = read_rows(Table(task.lake, task.use_case.name, "rows").folder / place)
+        database = _database(_without_label(rows, task.use_case), task.day)
+        database.execute(statements(sql)["file_features"])
+        found = database.sql("SELECT * FROM file_features ORDER BY file").to_arrow_table()
+        names = rows["file"].chunk(0).dictionary if rows.num_rows else pa.array([], pa.string())
+        file = names.take(found["file"].combine_chunks()) if rows.num_rows else names
+        data = found.set_column(found.column_names.index("file"), "file", file)
+        data = data.select(features_schema(task.use_case).names)
+        return Made({table: data}, {"files": data.num_rows, "rows": rows.num_rows})
+
+    return finish(table, task.day, shard_number(place.name), mark, make)
+
+
+def _mark(rows: str, sql: str) -> str:
+    """Fingerprint of the aggregates of the rows in a part."""
+    return fingerprint(rows, sql_fingerprint(sql), code_fingerprint(*CODE))
+
+
+def stored_features(use_case: UseCase, lake: Path, day: str, rows: str, sql: str) -> pa.Table | None:
+    """The aggregates that were stored for exactly these rows by exactly this SQL, or None.
+
+    Parameters
+    ----------
+    use_case
+        The use case.
+    lake
+        Folder of the lake.
+    day
+        The day.
+    rows
+        Name of the part that holds the rows.
+    sql
+        The SQL of the model that asks.
+    """
+    path = Table(lake, use_case.name, "features").place(day, f"{shard_number(rows):05d}-{_mark(rows, sql)}")
+    return pq.read_table(path, partitioning=None) if path.exists() else None
+
+
+def to_matrix(batch: pa.Table, vocabularies: Mapping[str, pa.Array | None]) -> np.ndarray:
+    """The numbers that an estimator sees.
+
+    Parameters
+    ----------
+    batch
+        Columns of `model_input`.
+    vocabularies
+        For each column of the model, in order: the values that a category knows, or None for a number. A value becomes
+        its place in the vocabulary; an unknown one, or none, becomes -1.
+
+    Returns
+    -------
+    np.ndarray
+        float64, one row per row and one column per column of the model; missing or infinite numbers are NaN.
+    """
+    matrix = np.empty((batch.num_rows, len(vocabularies)))
+    for place, (name, vocabulary) in enumerate(vocabularies.items()):
+        column = batch[name]
+        if vocabulary is not None:
+            codes = pa.compute.index_in(column, value_set=vocabulary)
+            matrix[:, place] = codes.fill_null(-1).to_numpy()
+        else:
+            matrix[:, place] = column.cast(pa.float64()).to_numpy()
+    matrix[np.isinf(matrix)] = np.nan  # DuckDB divides by zero to infinity, which no estimator takes
+    return matrix

@@ -1,0 +1,261 @@
+"""A model that can score: the estimator with all that its numbers mean, and its safe form on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from mlops_assets.errors import ConfigError, ModelRefused
+from mlops_assets.journey.features import to_matrix
+from mlops_assets.use_case import Candidate, Preparation, Step
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+ALLOWED_TYPES = frozenset(
+    {
+        "sklearn._loss.link.Interval",
+        "sklearn._loss.link.LogitLink",
+        "sklearn._loss.link.MultinomialLogit",
+        "sklearn._loss.loss.HalfBinomialLoss",
+        "sklearn._loss.loss.HalfMultinomialLoss",
+        "sklearn._loss._loss.CyHalfBinomialLoss",
+        "sklearn._loss._loss.CyHalfMultinomialLoss",
+        "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
+        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+        "sklearn.compose._column_transformer._RemainderColsList",
+        "sklearn.model_selection._split.StratifiedKFold",
+        "sklearn.utils._bunch.Bunch",
+        "sklearn.tree._tree.Tree",
+        "numpy.dtype",
+    }
+)
+"""Types beyond skops' own trusted ones that a stored model may hold. `training.trusted` adds to them."""
+
+ESTIMATOR_FILE, MEANING_FILE, SQL_FILE = "model.skops", "meaning.json", "features.sql"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A fitted estimator and what its columns and classes mean.
+
+    Attributes
+    ----------
+    estimator
+        Fitted on the matrix of `to_matrix`, with class numbers as its target.
+    columns
+        Columns of the model's input in order: the known values of a category, or None for a number.
+    classes
+        Labels by class number.
+    sql
+        The `features.sql` that makes the input.
+    threshold
+        Binary only: probability from which the second class is said; None for the likelier class.
+    """
+
+    estimator: Pipeline
+    columns: Mapping[str, tuple[str, ...] | None]
+    classes: tuple[str, ...]
+    sql: str
+    threshold: float | None = None
+
+    @cached_property
+    def _vocabularies(self) -> dict[str, pa.Array | None]:
+        return {name: None if known is None else pa.array(known, pa.string()) for name, known in self.columns.items()}
+
+    def matrix(self, batch: pa.Table) -> np.ndarray:
+        """The numbers that the estimator sees; see `to_matrix`."""
+        return to_matrix(batch, self._vocabularies)
+
+    def probabilities(self, matrix: np.ndarray) -> np.ndarray:
+        """Probability of every class, one row per row; classes that the estimator never saw get 0."""
+        found = self.estimator.predict_proba(matrix)
+        full = np.zeros((len(matrix), len(self.classes)))
+        full[:, self.estimator.classes_.astype(int)] = found
+        return full
+
+    def decide(self, probabilities: np.ndarray) -> np.ndarray:
+        """The class number said for each row."""
+        if self.threshold is not None and len(self.classes) == 2:
+            return (probabilities[:, 1] >= self.threshold).astype(np.int64)
+        return probabilities.argmax(axis=1)
+
+    def unseen(self, matrix: np.ndarray) -> tuple[int, int]:
+        """How many category values the model never saw, and how many there were."""
+        places = [place for place, known in enumerate(self.columns.values()) if known is not None]
+        return int((matrix[:, places] < 0).sum()), len(matrix) * len(places)
+
+    # -- on disk --------------------------------------------------------------------------------------------------------
+
+    def save(self, folder: Path) -> str:
+        """Write the model into a folder.
+
+        Returns
+        -------
+        str
+            Its hash; `load` asks for it.
+        """
+        import skops.io
+
+        folder.mkdir(parents=True, exist_ok=True)
+        skops.io.dump(self.estimator, folder / ESTIMATOR_FILE)
+        meaning = {"columns": dict(self.columns), "classes": self.classes, "threshold": self.threshold}
+        (folder / MEANING_FILE).write_text(json.dumps(meaning, ensure_ascii=False), encoding="utf-8")
+        (folder / SQL_FILE).write_text(self.sql, encoding="utf-8")
+        return hash_folder(folder)
+
+    @classmethod
+    def load(cls, folder: Path, sha256: str, trusted: Sequence[str] = ()) -> Model:
+        """Read a model, after its hash, and only with types that are allowed.
+
+        Parameters
+        ----------
+        folder
+            Where `save` wrote it.
+        sha256
+            What `save` returned.
+        trusted
+            Import paths of types allowed beyond `ALLOWED_TYPES`.
+
+        Raises
+        ------
+        ModelRefused
+            If a file is missing or changed, or holds another type.
+        """
+        import skops.io
+        from skops.io.exceptions import UntrustedTypesFoundException
+
+        if hash_folder(folder) != sha256:
+            raise ModelRefused(f"{folder}: the model is not the one that was registered (another SHA-256).")
+        meaning = json.loads((folder / MEANING_FILE).read_text(encoding="utf-8"))
+        path = folder / ESTIMATOR_FILE
+        try:
+            estimator = skops.io.load(path, trusted=_allowed(skops.io.get_untrusted_types(file=path), trusted))
+        except UntrustedTypesFoundException as error:
+            raise ModelRefused(f"{path}: {error} Add a type of your own to `training.trusted`.") from None
+        columns = {name: None if known is None else tuple(known) for name, known in meaning["columns"].items()}
+        sql = (folder / SQL_FILE).read_text(encoding="utf-8")
+        return cls(estimator, columns, tuple(meaning["classes"]), sql, meaning["threshold"])
+
+
+def _allowed(asked: Sequence[str], trusted: Sequence[str]) -> list[str]:
+    """Those of the types that a file asks for that we allow: the file's own word is never enough."""
+    return [name for name in asked if name in ALLOWED_TYPES or name in trusted]
+
+
+def hash_folder(folder: Path) -> str:
+    """SHA-256 over the three files of a model, by name and content.
+
+    Raises
+    ------
+    ModelRefused
+        If one is missing.
+    """
+    digest = hashlib.sha256()
+    for name in (ESTIMATOR_FILE, MEANING_FILE, SQL_FILE):
+        try:
+            content = (folder / name).read_bytes()
+        except OSError as error:
+            raise ModelRefused(f"{folder / name}: cannot be read: {error.strerror}.") from None
+        digest.update(f"{name} {len(content)}\n".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def import_object(path: str) -> Any:
+    """What an import path such as `sklearn.dummy.DummyClassifier` names.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such thing.
+    """
+    module, _, name = path.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(f"{path!r} cannot be imported: {error}") from None
+
+
+def build_pipeline(
+    candidate: Candidate, columns: Mapping[str, object], others: Mapping[str, Candidate] | None = None
+) -> Pipeline:
+    """An unfitted pipeline for a candidate.
+
+    Parameters
+    ----------
+    candidate
+        What the configuration says.
+    columns
+        Columns of the model's input in order; a category has its known values, a number has None.
+    others
+        All candidates by name, for the members of an ensemble.
+
+    Raises
+    ------
+    ConfigError
+        If a class cannot be imported, an argument is wrong or a column is unknown.
+    """
+    from sklearn.pipeline import Pipeline
+
+    steps: list[tuple[str, Any]] = []
+    if candidate.prepare:
+        steps.append(("prepare", _column_transformer(candidate, columns)))
+    steps += [(f"then_{place}", _make(step)) for place, step in enumerate(candidate.then)]
+    members = {}
+    if candidate.members and others is not None:
+        members["estimators"] = [(name, build_pipeline(others[name], columns)) for name in candidate.members]
+    return Pipeline([*steps, ("model", _make(candidate, **members))])
+
+
+def _column_transformer(candidate: Candidate, columns: Mapping[str, object]) -> Any:
+    from sklearn.compose import ColumnTransformer
+    from sklearn.pipeline import make_pipeline
+
+    places = {name: place for place, name in enumerate(columns)}
+    parts: list[tuple[str, Any, list[int]]] = []
+    passed = set(places.values()) if candidate.others == "pass" else set()
+    for number, item in enumerate(candidate.prepare):
+        chosen = _places(item, places, columns)
+        transformer = "drop" if item.use == "drop" else make_pipeline(_make(item), *map(_make, item.then))
+        parts.append((f"{number}_{item.use.rpartition('.')[2]}", transformer, chosen))
+        if not item.keep:
+            passed -= set(chosen)
+    parts.append(("as_they_are", "passthrough", sorted(passed)))
+    return ColumnTransformer(parts)
+
+
+def _places(item: Preparation, places: Mapping[str, int], columns: Mapping[str, object]) -> list[int]:
+    """The numbers of the columns that a preparation names."""
+    if isinstance(item.columns, str):
+        kinds = {"all": (True, False), "categories": (True,), "numbers": (False,)}[item.columns]
+        return [place for name, place in places.items() if (columns[name] is not None) in kinds]
+    unknown = [name for name in item.columns if name not in places]
+    if unknown:
+        raise ConfigError(f"prepare: features.sql makes no column {unknown[0]!r}; it makes {', '.join(places)}")
+    return [places[name] for name in item.columns]
+
+
+def _make(step: Step, **further: Any) -> Any:
+    """The object that a step describes; an argument may be a step itself."""
+    kind = import_object(step.use)
+    given = {name: _argument(value) for name, value in step.parameters.items()}
+    try:
+        return kind(**given, **further)
+    except TypeError as error:
+        raise ConfigError(f"{step.use}: {error}") from None
+
+
+def _argument(value: Any) -> Any:
+    if isinstance(value, Mapping) and "use" in value:
+        return _make(Step.model_validate(value))
+    return value

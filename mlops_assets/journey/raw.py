@@ -1,0 +1,114 @@
+"""In: a day's folder of files. Out: its manifest, every entry with size, time and the shard it belongs to."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from mlops_assets.journey.shards import fingerprint_table, shard_count
+from mlops_assets.lake import Table, write_part
+from mlops_assets.sources.folder import FolderSource
+from mlops_assets.use_case import UseCase
+
+SCHEMA = pa.schema(
+    {
+        "path": pa.string(),
+        "size": pa.int64(),
+        "modified": pa.int64(),
+        "problem": pa.string(),
+        "shard": pa.int32(),
+    }
+)
+"""A manifest: path in the day's folder, bytes, nanoseconds since 1970, why it is no file (or empty), shard."""
+
+BATCH = 100_000
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The files of one day as they were listed.
+
+    Attributes
+    ----------
+    day
+        The day.
+    path
+        The Parquet file that holds the entries, sorted by shard and path.
+    files, size
+        Number of entries and their bytes.
+    shards
+        Number of shards.
+    fingerprint
+        Hash of all entries: the data version of the day.
+    """
+
+    day: str
+    path: Path
+    files: int
+    size: int
+    shards: int
+    fingerprint: str
+
+
+def list_day(use_case: UseCase, source: FolderSource, table: Table, day: str) -> Manifest:
+    """List the files of a day and publish the manifest.
+
+    Parameters
+    ----------
+    use_case
+        The use case.
+    source
+        Where its raw files lie.
+    table
+        The table `raw_files`.
+    day
+        The day, `YYYY-MM-DD`; it may have no files at all.
+    """
+    replaces = table.parts(day)
+    published = table.days().get(day)
+    listed, hashes = _list(source, day)
+    before = published.accounting["shards"] if published else None
+    shards = shard_count(listed.num_rows, use_case.scale.files_a_shard, before)
+    manifest = listed.append_column(SCHEMA.field("shard"), pa.array((hashes % shards).astype(np.int32)))
+    manifest = manifest.sort_by([("shard", "ascending"), ("path", "ascending")])
+    mark = fingerprint_table(manifest)
+    part = write_part(table, day, f"manifest-{mark}", manifest, {"shards": shards})
+    size = pc.sum(manifest["size"]).as_py() or 0
+    accounting = {"files": len(manifest), "bytes": size, "shards": shards, "fingerprint": mark}
+    table.publish(day, [part], SCHEMA, accounting, replaces)
+    return Manifest(day, table.folder / part.path, len(manifest), size, shards, mark)
+
+
+def find_manifest(table: Table, day: str) -> Manifest | None:
+    """The manifest of a day that was listed, or None."""
+    published = table.days().get(day)
+    if published is None:
+        return None
+    known = published.accounting
+    path = table.place(day, f"manifest-{known['fingerprint']}")
+    return Manifest(day, path, known["files"], known["bytes"], known["shards"], known["fingerprint"])
+
+
+def shard_of(manifest: Path, shard: int) -> pa.Table:
+    """The entries of one shard, in the order of their paths."""
+    return pq.read_table(manifest, filters=[("shard", "=", shard)])
+
+
+def _list(source: FolderSource, day: str) -> tuple[pa.Table, np.ndarray]:
+    """The entries of a day as Arrow columns, and a hash of each path, without a Python object kept per file."""
+    batches: list[pa.RecordBatch] = []
+    hashes: list[np.ndarray] = []
+    entries = source.list(day)
+    schema = pa.schema([field for field in SCHEMA if field.name != "shard"])
+    while chunk := list(islice(entries, BATCH)):
+        columns = [[getattr(entry, name) for entry in chunk] for name in schema.names]
+        batches.append(pa.record_batch(columns, schema=schema))
+        hashes.append(np.array([zlib.crc32(entry.path.encode()) for entry in chunk], np.uint32))
+    return pa.Table.from_batches(batches, schema), np.concatenate([np.zeros(0, np.uint32), *hashes])

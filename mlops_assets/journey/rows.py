@@ -1,0 +1,306 @@
+"""In: the manifest of a day. Out: its `rows`, typed and checked, and its `rejects`; together they are every line."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from mlops_assets.errors import ShardFailed
+from mlops_assets.journey.contract import Checked, check_column, explain, rows_schema, rule_name
+from mlops_assets.journey.raw import Manifest, shard_of
+from mlops_assets.journey.shards import (
+    Engine,
+    Made,
+    Report,
+    Watch,
+    add_up,
+    code_fingerprint,
+    fingerprint,
+    fingerprint_table,
+    finish,
+    parts_of,
+)
+from mlops_assets.lake import Table
+from mlops_assets.readers.csv import RAW_LIMIT, CsvReader, Pack, Refusal
+from mlops_assets.sources.folder import FolderSource
+from mlops_assets.use_case import UseCase
+
+REJECTS = pa.schema(
+    {
+        "file": pa.string(),
+        "line": pa.int32(),
+        "rule": pa.string(),
+        "message": pa.string(),
+        "raw": pa.string(),
+    }
+)
+"""The dead-letter queue: file, data line (null for a whole file), broken rule, what is wrong, the line as it stood."""
+
+CODE = ("mlops_assets.journey.rows", "mlops_assets.journey.contract", "mlops_assets.readers.csv")
+"""The modules that decide what becomes of a file."""
+
+
+@dataclass(frozen=True)
+class ReadTask:
+    """One shard of a day to be read; see `read_shard`."""
+
+    use_case: UseCase
+    raw: Path
+    lake: Path
+    manifest: Path
+    day: str
+    shard: int
+
+
+def read_day(
+    use_case: UseCase, source: FolderSource, lake: Path, manifest: Manifest, engine: Engine, watch: Watch
+) -> dict[str, object]:
+    """Read the files of a day, check every row, and publish `rows` and `rejects`.
+
+    Parameters
+    ----------
+    use_case
+        The use case.
+    source
+        Where its raw files lie.
+    lake
+        Folder of the lake.
+    manifest
+        The day's files.
+    engine
+        Runs the shards.
+    watch
+        Is told of every finished shard.
+
+    Returns
+    -------
+    dict
+        The accounting: files, files_read, files_refused, lines, rows, rejected, rules, shards, reused.
+
+    Raises
+    ------
+    ShardFailed
+        If the numbers do not add up; nothing is published then.
+    SourceError
+        If a file vanished or changed while it was read.
+    """
+    rows, rejects = (Table(lake, use_case.name, name) for name in ("rows", "rejects"))
+    replaces = rows.parts(manifest.day), rejects.parts(manifest.day)
+    tasks = [
+        ReadTask(use_case, source.root, lake, manifest.path, manifest.day, shard)
+        for shard in range(manifest.shards if manifest.files else 0)
+    ]
+    reports = []
+    for report in engine.map(read_shard, tasks):
+        reports.append(report)
+        watch(report)
+    counts, rules = add_up(reports)
+    empty = dict.fromkeys(("files", "files_read", "files_refused", "lines", "rows", "rejected", "bytes"), 0)
+    accounting = {**empty, **counts, "rules": rules, "manifest": manifest.fingerprint}
+    _check(accounting, manifest)
+    rejects.publish(manifest.day, parts_of(reports, "rejects"), REJECTS, accounting, replaces[1])
+    rows.publish(manifest.day, parts_of(reports, "rows"), rows_schema(use_case), accounting, replaces[0])
+    done = {"shards": len(reports), "reused": sum(report.reused for report in reports)}
+    return {**accounting, **done}
+
+
+def _check(accounting: dict[str, object], manifest: Manifest) -> None:
+    a = accounting
+    if a["files"] != manifest.files or a["files"] != a["files_read"] + a["files_refused"]:  # type: ignore[operator]
+        raise ShardFailed(f"{manifest.day}: {manifest.files} files listed, but the shards account for {a}.")
+    if a["lines"] != a["rows"] + a["rejected"]:  # type: ignore[operator]
+        raise ShardFailed(f"{manifest.day}: lines are not rows and rejected lines: {a}.")
+
+
+def read_shard(task: ReadTask) -> Report:
+    """Read the files of one shard, unless that was done before."""
+    entries = shard_of(task.manifest, task.shard)
+    mark = fingerprint(fingerprint_table(entries), task.use_case.contract_fingerprint, code_fingerprint(*CODE))
+    rows, rejects = (Table(task.lake, task.use_case.name, name) for name in ("rows", "rejects"))
+    source = FolderSource(task.raw, task.use_case.files.suffix)
+
+    def make() -> Made:
+        paths = entries["path"].to_pylist()
+        contents, refused = _fetch(entries, source, task)
+        pack = CsvReader(task.use_case).read(contents)
+        table, refusals = check_rows(task.use_case, paths, pack, contents)
+        refusals = [*refused, *pack.refusals, *refusals]
+        counts = account(pack, table, refusals, len(paths))
+        counts["bytes"] = sum(len(data) for data in contents if data)
+        rules = Counter(refusal.rule for refusal in refusals)
+        return Made({rows: table, rejects: rejects_table(paths, refusals)}, counts, dict(rules))
+
+    return finish(rows, task.day, task.shard, mark, make)
+
+
+def _fetch(entries: pa.Table, source: FolderSource, task: ReadTask) -> tuple[list[bytes | None], list[Refusal]]:
+    contents: list[bytes | None] = []
+    refused: list[Refusal] = []
+    columns = (entries[name].to_pylist() for name in ("path", "size", "modified", "problem"))
+    for number, (path, size, modified, problem) in enumerate(zip(*columns, strict=True)):
+        data = None
+        if problem:
+            refused.append(Refusal(number, None, "unreadable", problem))
+        elif size > task.use_case.files.largest:
+            refused.append(Refusal(number, None, "too_large", f"{size} bytes, allowed {task.use_case.files.largest}"))
+        else:
+            try:
+                data = source.read(task.day, path, size, modified)
+            except OSError as error:
+                refused.append(Refusal(number, None, "unreadable", f"cannot be read: {error.strerror}"))
+        contents.append(data)
+    return contents, refused
+
+
+def check_rows(
+    use_case: UseCase, paths: Sequence[str], pack: Pack, contents: Sequence[bytes | None]
+) -> tuple[pa.Table, list[Refusal]]:
+    """Type the text of a pack and part good rows from rejected ones.
+
+    Parameters
+    ----------
+    use_case
+        The use case.
+    paths
+        Path of every file of the pack.
+    pack
+        The text; its `lines` is set to 0 for files that are refused here.
+    contents
+        Bytes of the files, for the raw lines of rejects.
+
+    Returns
+    -------
+    tuple
+        The rows in the schema of `rows_schema`, and the refusals.
+    """
+    files = use_case.files
+    checked = {name: check_column(pack.columns[name], column, files) for name, column in use_case.columns.items()}
+    blank = _blank(pack)
+    bad = blank.copy()
+    for result in checked.values():
+        if result.broken is not None:
+            bad |= result.broken > 0
+    raw_line = _RawLines(contents, files.encoding)
+    refusals = [
+        _refuse(use_case, pack, raw_line, checked, int(at), is_blank=bool(blank[at])) for at in np.flatnonzero(bad)
+    ]
+    inconstant = _inconstant(use_case, pack, checked, ~bad)
+    good = ~bad & ~np.isin(pack.file, list(inconstant))
+    if inconstant:
+        refusals = [refusal for refusal in refusals if refusal.file not in inconstant]
+        refusals += [Refusal(file, None, "constant", message) for file, message in sorted(inconstant.items())]
+        pack.refusals[:] = [refusal for refusal in pack.refusals if refusal.file not in inconstant]
+        pack.lines[list(inconstant)] = 0
+    file = pa.DictionaryArray.from_arrays(pa.array(pack.file), pa.array(paths, pa.string()))
+    columns = [file, pa.array(pack.line), *(result.values for result in checked.values())]
+    table = pa.table(columns, schema=rows_schema(use_case))
+    return (table if good.all() else table.filter(pa.array(good))), refusals
+
+
+def account(pack: Pack, rows: pa.Table, refusals: Sequence[Refusal], files: int) -> dict[str, int]:
+    """Count what became of files and lines, and see that it adds up in every single file.
+
+    Raises
+    ------
+    ShardFailed
+        If a file's lines are not its rows and its rejected lines.
+    """
+    found = np.bincount(rows["file"].combine_chunks().indices.to_numpy(), minlength=files)
+    rejected = np.bincount([r.file for r in refusals if r.line is not None], minlength=files)
+    refused = len({refusal.file for refusal in refusals if refusal.line is None})
+    wrong = np.flatnonzero(found + rejected != pack.lines)
+    if len(wrong):
+        file = int(wrong[0])
+        raise ShardFailed(
+            f"file {file} of the shard: {pack.lines[file]} lines, but {found[file]} rows and {rejected[file]} rejects"
+        )
+    return {
+        "files": files,
+        "files_read": files - refused,
+        "files_refused": refused,
+        "lines": int(pack.lines.sum()),
+        "rows": rows.num_rows,
+        "rejected": int(rejected.sum()),
+    }
+
+
+def rejects_table(paths: Sequence[str], refusals: Sequence[Refusal]) -> pa.Table:
+    """The refusals as rows of `rejects`, by file and line."""
+    ordered = sorted(refusals, key=lambda refusal: (refusal.file, refusal.line or 0))
+    columns = [
+        [paths[refusal.file] for refusal in ordered],
+        [refusal.line for refusal in ordered],
+        [refusal.rule for refusal in ordered],
+        [refusal.message for refusal in ordered],
+        [refusal.raw for refusal in ordered],
+    ]
+    return pa.table(columns, schema=REJECTS)
+
+
+def _blank(pack: Pack) -> np.ndarray:
+    """Which rows hold no text in any column."""
+    blank = np.ones(len(pack.file), bool)
+    for text in pack.columns.values():
+        empty = np.array([not value.strip() for value in text.dictionary.to_pylist()], bool)
+        blank &= empty.take(text.indices.to_numpy()) if empty.any() else False
+        if not blank.any():
+            break
+    return blank
+
+
+def _refuse(
+    use_case: UseCase,
+    pack: Pack,
+    raw_line: _RawLines,
+    checked: dict[str, Checked],
+    at: int,
+    *,
+    is_blank: bool,
+) -> Refusal:
+    file, line = int(pack.file[at]), int(pack.line[at])
+    raw = raw_line(file, line)
+    if is_blank:
+        return Refusal(file, line, "blank_line", "the line is blank", raw)
+    broken = {name: rule_name(result.broken[at]) for name, result in checked.items() if result.broken is not None}
+    rules = {name: rule for name, rule in broken.items() if rule}
+    message = "; ".join(
+        explain(rule, name, pack.columns[name][at].as_py(), use_case.columns[name]) for name, rule in rules.items()
+    )
+    return Refusal(file, line, next(iter(rules.values())), message, raw)
+
+
+class _RawLines:
+    """The lines of files as they stood; a file is split once, for rejects come in the order of the files."""
+
+    def __init__(self, contents: Sequence[bytes | None], encoding: str) -> None:
+        self._contents = contents
+        self._encoding = encoding
+        self._file = -1
+        self._lines: list[bytes] = []
+
+    def __call__(self, file: int, line: int) -> str:
+        if file != self._file:
+            self._file, self._lines = file, (self._contents[file] or b"").replace(b"\r\n", b"\n").split(b"\n")
+        text = self._lines[line] if line < len(self._lines) else b""
+        return text.decode(self._encoding, errors="replace")[:RAW_LIMIT]
+
+
+def _inconstant(use_case: UseCase, pack: Pack, checked: dict[str, Checked], good: np.ndarray) -> dict[int, str]:
+    """Files in which a column that must be constant has several values, each with what is wrong."""
+    wrong: dict[int, str] = {}
+    file = pack.file[good]
+    for name, column in use_case.columns.items():
+        if not column.constant or not len(file):
+            continue
+        values = checked[name].values
+        encoded = values if isinstance(values, pa.DictionaryArray) else values.dictionary_encode()
+        codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)[good]
+        differs = (codes[1:] != codes[:-1]) & (file[1:] == file[:-1])
+        for number in np.unique(file[1:][differs]).tolist():
+            wrong.setdefault(number, f"{column.header(name)!r} has more than one value in the file")
+    return wrong

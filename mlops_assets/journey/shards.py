@@ -1,0 +1,176 @@
+"""Shards: the unit of work, of commit and of resume. A finished shard is a file whose name is its fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from typing import Protocol, TypeVar
+
+import pyarrow as pa
+
+from mlops_assets.lake import Part, Table, read_report, write_part
+
+Task = TypeVar("Task")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a finished shard tells.
+
+    Attributes
+    ----------
+    day, shard
+        Which shard it is.
+    counts
+        Numbers to be added up over the shards of a day.
+    rules
+        Refusals by rule.
+    parts
+        The files it wrote.
+    seconds
+        Time it took when it was really done.
+    reused
+        Whether an earlier run had done it.
+    """
+
+    day: str
+    shard: int
+    counts: dict[str, int]
+    parts: tuple[Part, ...]
+    rules: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+    reused: bool = False
+
+
+class Engine(Protocol):
+    """Maps a function over tasks; `local.LocalEngine` is one."""
+
+    def map(self, function: Callable[[Task], Report], tasks: Sequence[Task]) -> Iterator[Report]:
+        """Reports in the order in which shards finish; function, tasks and reports can be pickled."""
+        ...
+
+
+class Watch(Protocol):
+    """Is told as shards finish; see `progress.Progress`."""
+
+    def __call__(self, report: Report) -> None:
+        """Take note of one finished shard."""
+        ...
+
+
+def fingerprint(*parts: object) -> str:
+    """Hash of what a shard depends on, as 16 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part if isinstance(part, bytes) else repr(part).encode()
+        digest.update(len(data).to_bytes(8, "big"))
+        digest.update(data)
+    return digest.hexdigest()[:16]
+
+
+def fingerprint_table(table: pa.Table) -> str:
+    """Hash of the rows of a table, as 16 hexadecimal digits."""
+    digest = hashlib.sha256(table.schema.to_string().encode())
+    for batch in table.combine_chunks().to_batches(max_chunksize=65_536):
+        digest.update(batch.serialize())
+    return digest.hexdigest()[:16]
+
+
+@cache
+def code_fingerprint(*modules: str) -> str:
+    """Hash of the source of modules: shards made by other code are made again."""
+    return fingerprint(*(inspect.getsource(importlib.import_module(module)) for module in modules))
+
+
+def shard_count(files: int, files_a_shard: int, before: int | None) -> int:
+    """How many shards a day has.
+
+    A power of two, so that shards hold half of `files_a_shard` to all of it. A day that was read before keeps its
+    number until it has doubled, so that late files touch only the shards they fall into.
+    """
+    wanted = 1 << max(0, math.ceil(math.log2(max(1, files) / files_a_shard)))
+    if before and wanted <= 2 * before:
+        return before
+    return wanted
+
+
+@dataclass(frozen=True)
+class Made:
+    """What the work on a shard brought.
+
+    Attributes
+    ----------
+    tables
+        Rows to write, by table; the one that the shard is known by must be among them.
+    counts, rules
+        See `Report`.
+    """
+
+    tables: dict[Table, pa.Table]
+    counts: dict[str, int]
+    rules: dict[str, int] = field(default_factory=dict)
+
+
+def finish(table: Table, day: str, shard: int, mark: str, make: Callable[[], Made]) -> Report:
+    """Do a shard, unless a file with its fingerprint tells that it was done.
+
+    Parameters
+    ----------
+    table
+        The table that the shard is known by: its file is written last and carries the report.
+    day, shard
+        Which shard.
+    mark
+        Fingerprint of all that the result depends on.
+    make
+        Does the work.
+    """
+    stem = f"{shard:05d}-{mark}"
+    path = table.place(day, stem)
+    known = read_report(path)
+    if known is not None:
+        own = Part(table.name, f"day={day}/{path.name}", path.stat().st_size, known["own_rows"])
+        others = (Part(**part) for part in known["others"])
+        return Report(day, shard, known["counts"], (own, *others), known["rules"], known["seconds"], reused=True)
+    began = time.perf_counter()
+    made = make()
+    others = (write_part(t, day, stem, rows) for t, rows in made.tables.items() if t is not table and rows.num_rows)
+    parts = tuple(others)
+    seconds = round(time.perf_counter() - began, 3)
+    rows = made.tables[table]
+    footer = {
+        "counts": made.counts,
+        "rules": made.rules,
+        "seconds": seconds,
+        "own_rows": rows.num_rows,
+        "others": [asdict(part) for part in parts],
+    }
+    own = write_part(table, day, stem, rows, footer)
+    return Report(day, shard, made.counts, (own, *parts), made.rules, seconds)
+
+
+def add_up(reports: Iterable[Report]) -> tuple[dict[str, int], dict[str, int]]:
+    """Sums of the counts and of the rules over reports."""
+    counts: Counter[str] = Counter()
+    rules: Counter[str] = Counter()
+    for report in reports:
+        counts.update(report.counts)
+        rules.update(report.rules)
+    return dict(counts), dict(rules.most_common())
+
+
+def shard_number(path: str) -> int:
+    """The shard that a part belongs to."""
+    return int(path.rpartition("/")[2].split("-")[0])
+
+
+def parts_of(reports: Iterable[Report], table: str) -> list[Part]:
+    """The parts that reports wrote for one table."""
+    return [part for report in reports for part in report.parts if part.table == table]

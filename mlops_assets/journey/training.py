@@ -1,0 +1,389 @@
+"""In: the rows of a window of days. Out: a training set with its split, and every candidate fitted on the same rows."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from mlops_assets.errors import MlopsError
+from mlops_assets.journey.features import compute, describe, read_rows
+from mlops_assets.journey.model import Model, build_pipeline
+from mlops_assets.journey.shards import fingerprint_table
+from mlops_assets.lake import Table
+from mlops_assets.use_case import Candidate, Split, UseCase
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+KEYS = ("_day", "_file", "_line", "_account", "_order", "_label", "_held_out", "_fold")
+"""Columns of a training set that are not the model's; `features.sql` makes none with such a name."""
+
+LEAST_ROWS = 20
+"""Fewer labelled rows than this are no training set."""
+
+
+class TooLittleData(MlopsError):
+    """There are not enough labelled rows to train and to judge a model."""
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Labelled rows with the model's input, and which of them are held out.
+
+    Attributes
+    ----------
+    fingerprint
+        Hash of all rows: the same fingerprint means the same rows in the same split.
+    path
+        Parquet file that holds it.
+    rows, held_out
+        Number of rows, and how many of them are held out.
+    duplicates
+        Rows dropped because they were exact copies of another one.
+    days
+        First and last day of the rows.
+    classes
+        The labels, sorted.
+    features
+        Columns of the model's input: whether it is a category.
+    boundary
+        With a split by time, the first held-out date.
+    """
+
+    fingerprint: str
+    path: str
+    rows: int
+    held_out: int
+    duplicates: int
+    days: tuple[str, str]
+    classes: tuple[str, ...]
+    features: Mapping[str, bool]
+    boundary: str | None
+
+    def load(self) -> pa.Table:
+        """The rows: `KEYS` and the columns of the model."""
+        return pq.read_table(self.path)
+
+
+def build_training_set(use_case: UseCase, lake: Path) -> TrainingSet:
+    """Collect the labelled rows of the window, drop duplicates, split them, and store them by their fingerprint.
+
+    Parameters
+    ----------
+    use_case
+        The use case; `training` says window and split.
+    lake
+        Folder of the lake; the days' rows are published.
+
+    Raises
+    ------
+    TooLittleData
+        If there are fewer than `LEAST_ROWS` labelled rows, one class only, or no way to split them.
+    """
+    table = Table(lake, use_case.name, "rows")
+    found = [piece for piece in _labelled(use_case, table) if piece.num_rows]
+    if not found:
+        raise TooLittleData(f"{use_case.name}: no day has rows with the label {use_case.label!r}; nothing to learn from.")
+    everything = pa.concat_tables(found)
+    kept = _without_duplicates(everything)
+    if len(kept) < LEAST_ROWS or len(pc.unique(kept["_label"])) < 2:
+        raise TooLittleData(
+            f"{use_case.name}: {len(kept)} labelled rows with {len(pc.unique(kept['label']))} labels; training needs "
+            f"at least {LEAST_ROWS} rows and 2 labels."
+        )
+    held_out, boundary = _hold_out(kept, use_case.training.split, use_case.name)
+    fold = _folds(kept, use_case.training, held_out)
+    kept = kept.drop_columns(["_hash"]).append_column("_held_out", pa.array(held_out)).append_column("_fold", pa.array(fold))
+    kept = kept.select([*KEYS, *(name for name in kept.column_names if name not in KEYS)])
+    mark = fingerprint_table(kept)
+    path = lake / use_case.name / "training_sets" / f"{mark}.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        unfinished = path.with_suffix(".tmp")
+        pq.write_table(kept, unfinished)
+        unfinished.replace(path)
+    return TrainingSet(
+        mark,
+        str(path),
+        len(kept),
+        int(held_out.sum()),
+        len(everything) - len(kept),
+        (pc.min(kept["_day"]).as_py(), pc.max(kept["_day"]).as_py()),
+        tuple(sorted(pc.unique(kept["_label"]).to_pylist())),
+        dict(describe(use_case).model),
+        boundary,
+    )
+
+
+def _labelled(use_case: UseCase, table: Table) -> Iterator[pa.Table]:
+    """The labelled rows of the window with the model's input, a shard at a time."""
+    days = {day: state.accounting["rows"] for day, state in table.days().items()}
+    if not days:
+        return
+    first = (dt.date.fromisoformat(max(days)) - dt.timedelta(days=use_case.training.window_days)).isoformat()
+    window = {day: rows for day, rows in days.items() if day > first}
+    keep_one_in = -(-sum(window.values()) // use_case.training.most_rows) or 1
+    for day in window:
+        for path in sorted(table.parts(day)):
+            rows = _sampled(read_rows(table.folder / path), keep_one_in)
+            labels = _as_text(rows[use_case.label])
+            if rows.num_rows and labels.null_count < len(labels):
+                yield from _inputs(use_case, rows, labels, day)
+
+
+def _sampled(rows: pa.Table, keep_one_in: int) -> pa.Table:
+    """The rows of one file in so many, whole files, chosen by their path."""
+    if keep_one_in == 1 or not rows.num_rows:
+        return rows
+    import pandas as pd
+
+    file = rows["file"].chunk(0)
+    chosen = pd.util.hash_array(file.dictionary.to_numpy(zero_copy_only=False)) % keep_one_in == 0
+    return rows.filter(pa.array(chosen.take(file.indices.to_numpy()))).combine_chunks()
+
+
+def _inputs(use_case: UseCase, rows: pa.Table, labels: pa.Array, day: str) -> Iterator[pa.Table]:
+    import pandas as pd
+
+    frame = rows.drop_columns(["line", "file"]).to_pandas()
+    hashes = pd.util.hash_pandas_object(frame, index=False).to_numpy()
+    order_by = use_case.training.split.column
+    order = pa.array([day] * len(rows)) if order_by == "day" else rows[order_by].cast(pa.string()).combine_chunks()
+    keys = pa.table(
+        {
+            "_day": pa.array([day] * len(rows)),
+            "_file": rows["file"].cast(pa.string()),
+            "_line": rows["line"],
+            "_account": _as_text(rows[use_case.account]),
+            "_order": order,
+            "_label": labels,
+            "_hash": hashes,
+        }
+    )
+    for batch, places in compute(rows, day, use_case, use_case.features_sql):
+        whole = keys.take(pa.array(places))
+        for name in batch.column_names:
+            if name not in ("file", "line"):
+                whole = whole.append_column(name, batch[name])
+        yield whole.filter(pc.is_valid(whole["_label"]))
+
+
+def _as_text(column: pa.ChunkedArray) -> pa.Array:
+    """Values as text; dictionaries and numbers become plain strings."""
+    text = column.cast(pa.string()) if not pa.types.is_boolean(column.type) else column.cast(pa.int8()).cast(pa.string())
+    combined: pa.Array = text.combine_chunks()
+    return combined
+
+
+def _without_duplicates(rows: pa.Table) -> pa.Table:
+    """The first of each set of rows that agree in every column of the contract, by day, file and line."""
+    ordered = rows.sort_by([("_day", "ascending"), ("_file", "ascending"), ("_line", "ascending")])
+    _, first = np.unique(ordered["_hash"].to_numpy(), return_index=True)
+    return ordered.take(pa.array(np.sort(first)))
+
+
+def _hold_out(rows: pa.Table, split: Split, name: str) -> tuple[np.ndarray, str | None]:
+    """Which rows are held out, and with a split by time the first held-out date."""
+    if split.by != "time":
+        return _unit(rows, split.by) < split.held_out, None
+    order = rows["_order"].fill_null("").to_numpy().astype(str)
+    ordered = np.sort(order)
+    boundary = split.starts.isoformat() if split.starts else str(ordered[int(len(ordered) * (1 - split.held_out))])
+    held_out: np.ndarray = order >= boundary
+    if held_out.all() or not held_out.any():
+        raise TooLittleData(
+            f"{name}: the rows cannot be split by time at {boundary}: they run from {ordered[0]} to {ordered[-1]}. "
+            "Train on more days, or split by account."
+        )
+    return held_out, boundary
+
+
+def _folds(rows: pa.Table, training: Any, held_out: np.ndarray) -> np.ndarray:
+    """Fold of every training row, -1 for held-out ones; with a split by time, folds follow each other."""
+    fold = np.full(len(rows), -1, np.int8)
+    kept = ~held_out
+    if training.split.by == "time":
+        order = rows["_order"].fill_null("").to_numpy()[kept].astype(str)
+        rank = np.searchsorted(np.sort(order), order, side="right") / len(order)
+        fold[kept] = np.ceil(rank * (training.folds + 1)).astype(np.int8) - 1
+    else:
+        fold[kept] = (_unit(rows, training.split.by)[kept] * 1e6).astype(np.int64) % training.folds
+    return fold
+
+
+def _unit(rows: pa.Table, by: str) -> np.ndarray:
+    """A number in [0, 1) for each row that depends on its account, or on the row alone."""
+    import pandas as pd
+
+    if by == "account":
+        hashes = pd.util.hash_array(rows["_account"].fill_null("").to_numpy().astype(object))
+    else:
+        hashes = rows["_hash"].to_numpy()
+    return hashes.astype(np.float64) / 2.0**64
+
+
+def fold_indices(fold: np.ndarray, folds: int, by: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Training and test rows of every fold; with a split by time, a fold is tested on what came before it.
+
+    Parameters
+    ----------
+    fold
+        Fold of every training row.
+    folds
+        Number of folds.
+    by
+        What the split keeps apart.
+    """
+    if by == "time":
+        pairs = [(np.flatnonzero(fold <= k), np.flatnonzero(fold == k + 1)) for k in range(folds)]
+    else:
+        pairs = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(folds)]
+    return [(train, test) for train, test in pairs if len(train) and len(test)]
+
+
+def vocabularies(rows: pa.Table, features: Mapping[str, bool]) -> dict[str, tuple[str, ...] | None]:
+    """For each column of the model: the values of a category by falling frequency, or None for a number."""
+    known: dict[str, tuple[str, ...] | None] = {}
+    for name, is_category in features.items():
+        if not is_category:
+            known[name] = None
+            continue
+        counted = pc.value_counts(rows[name].drop_null()).to_pylist()
+        known[name] = tuple(c["values"] for c in sorted(counted, key=lambda c: (-c["counts"], c["values"])))
+    return known
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A candidate fitted on the training rows.
+
+    Attributes
+    ----------
+    name
+        Its name in the configuration.
+    folder, sha256
+        Where it is stored; see `Model.load`.
+    parameters
+        Arguments of its classifier, those found by search included.
+    fit_seconds
+        Time to fit it once.
+    size
+        Bytes of the stored estimator.
+    """
+
+    name: str
+    folder: str
+    sha256: str
+    parameters: dict[str, Any]
+    fit_seconds: float
+    size: int
+
+
+def fit_candidates(
+    use_case: UseCase, training_set: TrainingSet, folder: Path, log: Callable[[str], None] = lambda text: None
+) -> list[Fitted]:
+    """Fit every candidate of the configuration on the same training rows.
+
+    Parameters
+    ----------
+    use_case
+        The use case.
+    training_set
+        Rows and split.
+    folder
+        Where the fitted models are stored, a folder each.
+    log
+        Is told what is being done.
+    """
+    rows = training_set.load()
+    train = rows.filter(pc.invert(rows["_held_out"]))
+    fitted = []
+    for number, (name, candidate) in enumerate(use_case.training.candidates.items(), 1):
+        log(f"fitting {name} ({number} of {len(use_case.training.candidates)}) on {len(train)} rows")
+        found = choose(use_case, candidate, training_set, train)
+        began = time.perf_counter()
+        model = fit(use_case, found, training_set, train)
+        seconds = time.perf_counter() - began
+        place = folder / name
+        sha256 = model.save(place)
+        size = sum(path.stat().st_size for path in place.iterdir())
+        fitted.append(Fitted(name, str(place), sha256, found.parameters, round(seconds, 3), size))
+    return fitted
+
+
+def fit(use_case: UseCase, candidate: Candidate, training_set: TrainingSet, rows: pa.Table) -> Model:
+    """Fit a candidate on rows of a training set; the vocabularies come from these rows alone."""
+    columns = vocabularies(rows, training_set.features)
+    pipeline = build_pipeline(candidate, columns, use_case.training.candidates)
+    sql, threshold = use_case.features_sql, use_case.training.threshold
+    model = Model(pipeline, columns, training_set.classes, sql, threshold)
+    with quiet_warnings():
+        pipeline.fit(model.matrix(rows), class_numbers(rows, training_set.classes))
+    return model
+
+
+def choose(use_case: UseCase, candidate: Candidate, training_set: TrainingSet, rows: pa.Table) -> Candidate:
+    """The candidate with the arguments that did best over the folds, if it asks for a search."""
+    if not candidate.search:
+        return candidate
+    from sklearn.model_selection import GridSearchCV
+
+    from mlops_assets.journey.evaluation import scorer
+
+    columns = vocabularies(rows, training_set.features)
+    pipeline = build_pipeline(candidate, columns, use_case.training.candidates)
+    model = Model(pipeline, columns, training_set.classes, "")
+    folds = fold_indices(rows["_fold"].to_numpy(), use_case.training.folds, use_case.training.split.by)
+    grid = {f"model__{name}": values for name, values in candidate.search.items()}
+    search = GridSearchCV(model.estimator, grid, cv=folds, scoring=scorer(use_case.training.metric), refit=False)
+    with quiet_warnings():
+        search.fit(model.matrix(rows), class_numbers(rows, training_set.classes))
+    best = {name.removeprefix("model__"): value for name, value in search.best_params_.items()}
+    return candidate.model_copy(update={"parameters": {**candidate.parameters, **best}})
+
+
+def class_numbers(rows: pa.Table, classes: Sequence[str]) -> np.ndarray:
+    """The label of each row as the number of its class."""
+    numbers: np.ndarray = pc.index_in(rows["_label"], value_set=pa.array(classes, pa.string())).to_numpy()
+    return numbers.astype(np.int64)
+
+
+class quiet_warnings:  # noqa: N801 - reads as a phrase: `with quiet_warnings():`
+    """Silences what scikit-learn says about classes with few rows: such classes are a fact of the data."""
+
+    def __enter__(self) -> None:
+        import warnings
+
+        from sklearn.exceptions import ConvergenceWarning
+
+        self._caught = warnings.catch_warnings()
+        self._caught.__enter__()
+        warnings.filterwarnings("ignore", message=".*least populated class.*")
+        warnings.filterwarnings("ignore", message=".*unknown categories.*")
+        warnings.filterwarnings("ignore", category=ConvergenceWarning)
+
+    def __exit__(self, *details: object) -> None:
+        self._caught.__exit__(*details)  # type: ignore[arg-type]
+
+
+def to_record(fitted: Sequence[Fitted], training_set: TrainingSet) -> dict[str, Any]:
+    """What a training run remembers of its candidates."""
+    return {"training_set": asdict(training_set), "candidates": [asdict(one) for one in fitted]}
+
+
+def from_record(record: Mapping[str, Any]) -> tuple[TrainingSet, list[Fitted]]:
+    """The reverse of `to_record`."""
+    known = {**record["training_set"]}
+    known["days"], known["classes"] = tuple(known["days"]), tuple(known["classes"])
+    return TrainingSet(**known), [Fitted(**one) for one in record["candidates"]]
+
+

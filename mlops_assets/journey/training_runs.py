@@ -1,0 +1,57 @@
+"""What each training run wrote, so that the steps of one run never meet those of another."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from mlops_assets.errors import MlopsError
+from mlops_assets.lake import write_json
+
+
+class TrainingRuns:
+    """The folders of the training runs of a use case: `<lake>/<use case>/training/<run>/`.
+
+    Parameters
+    ----------
+    lake
+        Folder of the lake.
+    use_case
+        Name of the use case.
+    """
+
+    def __init__(self, lake: Path, use_case: str) -> None:
+        self._folder = lake / use_case / "training"
+
+    def folder(self, run: str) -> Path:
+        """The folder of one run."""
+        return self._folder / run
+
+    def write(self, run: str, step: str, record: dict[str, Any]) -> None:
+        """Keep what a step of a run found."""
+        write_json(self.folder(run) / f"{step}.json", record)
+
+    def newest(self, step: str) -> dict[str, Any] | None:
+        """What the newest run that has this step found, or None."""
+        paths = sorted(self._folder.glob(f"*/{step}.json"), key=lambda path: path.stat().st_mtime_ns)
+        return _read(paths[-1]) if paths else None
+
+    def read(self, run: str, step: str) -> dict[str, Any]:
+        """What a step of this run found; where this run skipped the step, what the newest run found.
+
+        Raises
+        ------
+        MlopsError
+            If no run has done the step.
+        """
+        path = self.folder(run) / f"{step}.json"
+        record = _read(path) if path.exists() else self.newest(step)
+        if record is None:
+            raise MlopsError(f"No {step} was stored yet: materialise the asset {step!r} first.")
+        return record
+
+
+def _read(path: Path) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return record

@@ -1,0 +1,287 @@
+"""Tables of the lake: each a Delta table partitioned by day; a day is replaced in one commit."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from mlops_assets.errors import LakeError, PublishConflict
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+FOOTER = b"mlops_assets"
+"""Key under which a Parquet file carries the report of the shard that wrote it."""
+
+ATTEMPTS = 20
+"""How often a commit is tried again while other days are being published beside it."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One Parquet file of a table, written but not necessarily published.
+
+    Attributes
+    ----------
+    table
+        Name of the table.
+    path
+        Path relative to the table's folder, in Delta's form `day=.../name.parquet`.
+    size
+        Bytes.
+    rows
+        Number of rows.
+    """
+
+    table: str
+    path: str
+    size: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Published:
+    """The state of one day of a table.
+
+    Attributes
+    ----------
+    version
+        Version of the table at which the day was last replaced.
+    time
+        When, in milliseconds since 1970.
+    accounting
+        What the run that published it wrote beside it.
+    """
+
+    version: int
+    time: int
+    accounting: dict[str, Any]
+
+
+class Table:
+    """One table of a use case, at `<lake>/<use case>/<name>`."""
+
+    def __init__(self, lake: Path, use_case: str, name: str) -> None:
+        self.name = name
+        self.folder = lake / use_case / name
+
+    def place(self, day: str, stem: str) -> Path:
+        """Where a worker writes the part `stem` of a day."""
+        return self.folder / f"day={day}" / f"{stem}.parquet"
+
+    def open(self) -> DeltaTable | None:
+        """The Delta table as it is now, or None where nothing was published yet."""
+        from deltalake import DeltaTable
+
+        if not (self.folder / "_delta_log").is_dir():
+            return None
+        return DeltaTable(self.folder)
+
+    def parts(self, day: str) -> set[str]:
+        """Paths of the published parts of a day."""
+        table = self.open()
+        return _parts(table, day) if table else set()
+
+    def days(self) -> dict[str, Published]:
+        """Every published day with its accounting, in order."""
+        table = self.open()
+        found: dict[str, Published] = {}
+        for commit in table.history() if table else []:  # the newest first
+            if "accounting" in commit and commit["day"] not in found:
+                accounting = json.loads(commit["accounting"])
+                found[commit["day"]] = Published(commit["version"], commit["timestamp"], accounting)
+        return dict(sorted(found.items()))
+
+    def publish(
+        self, day: str, parts: Iterable[Part], schema: pa.Schema, accounting: dict[str, Any], replaces: set[str]
+    ) -> bool:
+        """Make exactly these parts the content of the day, in one commit.
+
+        Parameters
+        ----------
+        day
+            The day, `YYYY-MM-DD`.
+        parts
+            The day's parts; those that are published already stay as they are.
+        schema
+            Schema of the parts, without `day`.
+        accounting
+            Numbers and versions to keep in the commit.
+        replaces
+            What `parts(day)` said when the work on the day began.
+
+        Returns
+        -------
+        bool
+            Whether anything was committed: False if the day already is exactly this.
+
+        Raises
+        ------
+        PublishConflict
+            If another run published this day in the meantime.
+        """
+        from deltalake.exceptions import CommitFailedError
+        from deltalake.transaction import AddAction, CommitProperties, RemoveAction
+
+        wanted = {part.path: part for part in parts}
+        full = delta_schema(schema)
+        metadata = {"day": day, "accounting": json.dumps(accounting, sort_keys=True)}
+        for attempt in range(ATTEMPTS):
+            table = self._open_or_create(full)
+            present = _parts(table, day)
+            if present != replaces and present != wanted.keys():
+                raise PublishConflict(
+                    f"{self.name} of {day}: another run published this day while this one was working on it. "
+                    "That version stands, nothing of this run was published; run the day again if it should win."
+                )
+            if present == wanted.keys() and self._accounting(day) == accounting:
+                return False
+            now = int(time.time() * 1000)
+            partition = {"day": day}
+            actions: list[Any] = [
+                AddAction(p.path, p.size, partition, now, True, json.dumps({"numRecords": p.rows}))
+                for path, p in wanted.items()
+                if path not in present
+            ]
+            actions += [
+                RemoveAction(path, True, now, None, dict(partition)) for path in sorted(present - wanted.keys())
+            ]
+            try:
+                # no retries by the library: a retry would not look again at what the day holds
+                table.create_write_transaction(
+                    actions,
+                    "append",
+                    full,
+                    ["day"],
+                    commit_properties=CommitProperties(metadata, max_commit_retries=0),
+                )
+            except CommitFailedError:
+                time.sleep(0.01 * (attempt + 1))
+                continue
+            return True
+        raise LakeError(f"{self.name} of {day}: the table was too busy to publish {ATTEMPTS} times; run the day again.")
+
+    def read(self, days: Sequence[str] | None = None, columns: Sequence[str] | None = None) -> pa.RecordBatchReader:
+        """Read published days, a batch at a time.
+
+        Parameters
+        ----------
+        days
+            The days to read, all by default.
+        columns
+            The columns to read, all by default.
+
+        Raises
+        ------
+        LakeError
+            If the table does not exist yet.
+        """
+        table = self.open()
+        if table is None:
+            raise LakeError(f"{self.folder}: nothing was published there yet.")
+        partitions = [("day", "in", list(days))] if days is not None else None
+        dataset = table.to_pyarrow_dataset(partitions=partitions)
+        scanner: ds.Scanner = dataset.scanner(columns=list(columns) if columns else None)
+        return scanner.to_reader()
+
+    def read_all(self, days: Sequence[str] | None = None, columns: Sequence[str] | None = None) -> pa.Table:
+        """Read published days into memory; see `read`."""
+        return self.read(days, columns).read_all()
+
+    def clean(self, hours: int = 24 * 30) -> int:
+        """Delete files that no version of the last `hours` uses; the number of files deleted."""
+        table = self.open()
+        if table is None:
+            return 0
+        return len(table.vacuum(hours, dry_run=False, enforce_retention_duration=False, full=True))
+
+    def _accounting(self, day: str) -> dict[str, Any] | None:
+        published = self.days().get(day)
+        return published.accounting if published else None
+
+    def _open_or_create(self, schema: pa.Schema) -> DeltaTable:
+        from deltalake import DeltaTable
+
+        table = self.open()
+        if table is not None:
+            return table
+        self.folder.mkdir(parents=True, exist_ok=True)
+        configuration = {"delta.logRetentionDuration": "interval 3650 days"}  # the commits carry the accounting
+        DeltaTable.create(self.folder, schema, mode="ignore", partition_by=["day"], configuration=configuration)
+        return DeltaTable(self.folder)
+
+
+def delta_schema(schema: pa.Schema) -> pa.Schema:
+    """The schema of a published table: plain strings instead of dictionaries, and the partition column `day`."""
+    fields = [
+        pa.field(field.name, field.type.value_type if pa.types.is_dictionary(field.type) else field.type)
+        for field in schema
+    ]
+    return pa.schema([*fields, pa.field("day", pa.string())])
+
+
+def write_part(table: Table, day: str, stem: str, data: pa.Table, report: dict[str, Any] | None = None) -> Part:
+    """Write one part so that it is either whole or absent.
+
+    Parameters
+    ----------
+    table
+        Its table.
+    day
+        Its day.
+    stem
+        Name of the file without ending; the same content must get the same name.
+    data
+        Its rows.
+    report
+        What to keep in the file's footer for `read_report`.
+    """
+    path = table.place(day, stem)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{stem}.{uuid.uuid4().hex}.tmp")
+    try:
+        with pq.ParquetWriter(
+            unfinished, data.schema, compression="zstd", store_schema=False, write_statistics=["shard"]
+        ) as writer:
+            writer.write_table(data)
+            if report is not None:
+                writer.add_key_value_metadata({FOOTER.decode(): json.dumps(report)})
+        unfinished.replace(path)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise LakeError(f"{path}: cannot be written: {error.strerror or error}. Make room or give access, run again.") from error
+    return Part(table.name, f"day={day}/{path.name}", path.stat().st_size, data.num_rows)
+
+
+def read_report(path: Path) -> dict[str, Any] | None:
+    """The report in the footer of a part, or None where the part does not exist."""
+    try:
+        metadata = pq.read_metadata(path).metadata or {}
+    except FileNotFoundError:
+        return None
+    report: dict[str, Any] = json.loads(metadata[FOOTER])
+    return report
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a small document so that a reader sees the old one or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    unfinished.write_text(json.dumps(content, indent=1, sort_keys=True, default=str) + "\n", encoding="utf-8")
+    os.replace(unfinished, path)
+
+
+def _parts(table: DeltaTable, day: str) -> set[str]:
+    uris = table.file_uris([("day", "=", day)])
+    return {match.group() for uri in uris if (match := re.search(r"day=[^/]*/[^/]*$", uri))}

@@ -1,0 +1,125 @@
+"""Writes a stream of rows as table, CSV, JSON or Parquet, a batch at a time."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from mlops_assets.errors import UsageError
+
+
+def write(reader: pa.RecordBatchReader, form: str, path: Path | None, limit: int | None = None) -> tuple[int, int]:
+    """Write rows.
+
+    Parameters
+    ----------
+    reader
+        The rows.
+    form
+        `table`, `csv`, `json` or `parquet`.
+    path
+        The file, or None for standard output.
+    limit
+        Most rows to write.
+
+    Returns
+    -------
+    tuple
+        Rows written, and rows there were.
+    """
+    with _sink(path) as sink:
+        if form == "csv":
+            return _write_arrow(reader, pacsv.CSVWriter(sink, reader.schema))
+        if form == "parquet":
+            return _write_arrow(reader, pq.ParquetWriter(sink, reader.schema, compression="zstd"))
+        if form == "json":
+            return _write_json(reader, sink)
+        return _write_table(reader, sink, limit)
+
+
+@contextmanager
+def _sink(path: Path | None) -> Iterator[BinaryIO]:
+    """The file, put in place only when it is whole; or standard output."""
+    if path is None:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    try:
+        with unfinished.open("wb") as file:
+            yield file
+        unfinished.replace(path)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror}.") from None
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _write_arrow(reader: pa.RecordBatchReader, writer: pacsv.CSVWriter | pq.ParquetWriter) -> tuple[int, int]:
+    rows = 0
+    with writer:
+        for batch in reader:
+            writer.write_batch(batch)
+            rows += batch.num_rows
+    return rows, rows
+
+
+def _write_json(reader: pa.RecordBatchReader, sink: BinaryIO) -> tuple[int, int]:
+    rows = 0
+    sink.write(b"[")
+    for record in _records(reader):
+        sink.write(b",\n " if rows else b"\n ")
+        sink.write(json.dumps(record, ensure_ascii=False).encode())
+        rows += 1
+    sink.write(b"\n]\n" if rows else b"]\n")
+    return rows, rows
+
+
+def _write_table(reader: pa.RecordBatchReader, sink: BinaryIO, limit: int | None) -> tuple[int, int]:
+    total = 0
+    shown: list[dict[str, object]] = []
+    for batch in reader:
+        total += batch.num_rows
+        if limit is None or len(shown) < limit:
+            shown += batch.slice(0, None if limit is None else limit - len(shown)).to_pylist()
+    sink.write(text_table([reader.schema.names, *([_cell(v) for v in row.values()] for row in shown)]).encode())
+    return len(shown), total
+
+
+def _records(batches: Iterable[pa.RecordBatch]) -> Iterator[dict[str, object]]:
+    for batch in batches:
+        for record in batch.to_pylist():
+            yield {name: round(v, 6) if isinstance(v, float) else v for name, v in record.items()}
+
+
+def _cell(value: object) -> str:
+    text = "" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def text_table(lines: list[list[str]]) -> str:
+    """Lines of cells in aligned columns, the first line over a rule."""
+    widths = [max(len(line[place]) for line in lines) for place in range(len(lines[0]))]
+    text = io.StringIO()
+    for number, line in enumerate(lines):
+        cells = (
+            cell.rjust(width) if number and _is_number(cell) else cell.ljust(width)
+            for cell, width in zip(line, widths, strict=True)
+        )
+        text.write("  ".join(cells).rstrip() + "\n")
+        if number == 0:
+            text.write("  ".join("-" * width for width in widths) + "\n")
+    return text.getvalue()
+
+
+def _is_number(cell: str) -> bool:
+    return cell.replace(",", "").replace(".", "").replace("-", "").isdigit()

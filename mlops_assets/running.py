@@ -1,0 +1,154 @@
+"""Runs the jobs of a use case through Dagster in this process, so that every run is seen in the UI."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import shutil
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mlops_assets.errors import UsageError
+from mlops_assets.settings import PACKAGE, Settings
+from mlops_assets.sources.folder import FolderSource
+from mlops_assets.use_case import UseCase
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance, Definitions
+
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one Dagster run ended.
+
+    Attributes
+    ----------
+    job
+        Name of the job.
+    run_id
+        Dagster's id of the run.
+    success
+        Whether it succeeded.
+    errors
+        What the failed steps said.
+    """
+
+    job: str
+    run_id: str
+    success: bool
+    errors: tuple[str, ...]
+
+
+def days_to_run(use_case: UseCase, source: FolderSource, first: dt.date | None, last: dt.date | None) -> tuple[str, str]:
+    """The range of days to run: what was asked for, or every day that has raw files.
+
+    Raises
+    ------
+    UsageError
+        If there is no day, or one lies outside the partitions of the use case.
+    """
+    today = dt.datetime.now(dt.UTC).date()
+    found = source.days()
+    if not found and (first is None or last is None):
+        raise UsageError(
+            f"No raw files in {source.root}/day=YYYY-MM-DD. Put some there, or make some: "
+            f"mlops-assets sample {use_case.name} --day {today - dt.timedelta(days=1)}"
+        )
+    start = first or max(use_case.start, dt.date.fromisoformat(found[0]))
+    end = last or min(today, dt.date.fromisoformat(found[-1]))
+    if start > end:
+        raise UsageError(f"--from {start} lies after --to {end}.")
+    if start < use_case.start or end > today:
+        raise UsageError(f"Days of {use_case.name} run from {use_case.start} to {today}; asked for {start} to {end}.")
+    return start.isoformat(), end.isoformat()
+
+
+@contextmanager
+def dagster_instance(settings: Settings) -> Iterator[DagsterInstance]:
+    """Dagster's instance under `MLOPS_HOME`, with our `dagster.yaml` where there is none yet."""
+    home = settings.dagster_home
+    home.mkdir(parents=True, exist_ok=True)
+    os.environ["DAGSTER_HOME"] = str(home)
+    ours = PACKAGE.parent / "dagster.yaml"
+    if ours.exists() and not (home / "dagster.yaml").exists():
+        shutil.copy(ours, home / "dagster.yaml")
+    from dagster import DagsterInstance
+
+    with DagsterInstance.get() as instance:
+        yield instance
+
+
+def load_definitions() -> Definitions:
+    """The definitions that the UI shows too."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # beta notices of Dagster are for us, not for the user of a command
+        from mlops_assets.definitions import defs
+
+        definitions: Definitions = defs()
+    return definitions
+
+
+def run_days(
+    definitions: Definitions, instance: DagsterInstance, use_case: UseCase, days: tuple[str, str], assets: Sequence[str]
+) -> Outcome:
+    """Run the daily job over a range of days in one Dagster run.
+
+    Parameters
+    ----------
+    definitions, instance
+        See `load_definitions` and `dagster_instance`.
+    use_case
+        The use case.
+    days
+        First and last day.
+    assets
+        The daily assets to materialise; those that the use case does not have are passed over.
+    """
+    tags = {RANGE_START: days[0], RANGE_END: days[1]}
+    return _execute(definitions, instance, f"{use_case.name}_daily", use_case, assets, tags)
+
+
+def run_training(definitions: Definitions, instance: DagsterInstance, use_case: UseCase) -> Outcome:
+    """Run the training job."""
+    assets = ("training_set", "candidates", "evaluation", "champion")
+    return _execute(definitions, instance, f"{use_case.name}_training", use_case, assets, {})
+
+
+def _execute(
+    definitions: Definitions,
+    instance: DagsterInstance,
+    name: str,
+    use_case: UseCase,
+    assets: Sequence[str],
+    tags: dict[str, str],
+) -> Outcome:
+    from dagster import AssetKey
+    from dagster._utils.warnings import BetaWarning
+
+    job = definitions.resolve_job_def(name)
+    known = {key.path[-1] for key in job.asset_layer.executable_asset_keys}
+    selection = [AssetKey([use_case.name, asset]) for asset in assets if asset in known]
+    quiet: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", BetaWarning)
+        result = job.execute_in_process(
+            run_config=quiet, instance=instance, asset_selection=selection, tags=tags, raise_on_error=False
+        )
+    errors = tuple(_message(event) for event in result.all_events if event.is_step_failure)
+    return Outcome(name, result.run_id, result.success, errors)
+
+
+def _message(event: Any) -> str:
+    """What a failed step said, without the trace."""
+    data = event.step_failure_data
+    if data.user_failure_data is not None and data.user_failure_data.description:
+        return str(data.user_failure_data.description)
+    error = data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return f"{event.step_key}: {error.message.strip() if error else 'failed'}"

@@ -1,0 +1,196 @@
+"""Sample files in the format of a use case: rows that can be learned from, and on demand files with every kind of dirt."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mlops_assets.errors import UsageError
+from mlops_assets.journey.model import import_object
+from mlops_assets.use_case import Column, UseCase
+
+CHUNK = 500
+"""Files drawn at a time."""
+FILES_A_FOLDER = 1_000
+
+DIRT: dict[str, str] = {
+    "empty_file": "no bytes at all",
+    "no_rows": "a header and nothing else",
+    "missing_column": "a column taken away",
+    "delimiter": "another sign between the fields",
+    "truncated": "cut off in the last line",
+    "quote": "a double quote that is never closed",
+    "nul_bytes": "NUL bytes in the middle",
+    "binary": "random bytes",
+    "field_count": "a line that lost its last fields",
+    "type": "a line with a text where a number or date should be",
+}
+"""The kinds of dirt that `dirty` spreads, one after the other: the rule that refuses the file or line, and the dirt."""
+
+Draw = Callable[[np.random.Generator, dt.date, int, int], pd.DataFrame]
+"""Draws the rows of some files: generator, day, files, rows a file -> a frame with `file` and the contract's columns."""
+
+
+def write_sample(
+    use_case: UseCase, raw: Path, day: dt.date, files: int, rows: int, dirty: float, seed: int, *, labelled: bool = True
+) -> Iterator[int]:
+    """Write the sample files of one day; the same arguments write the same bytes.
+
+    Parameters
+    ----------
+    use_case
+        The use case; its `sample` function draws the rows, or they are drawn from the contract alone.
+    raw
+        Folder of the raw files.
+    day
+        The day.
+    files, rows
+        Number of files, and of rows in each on average.
+    dirty
+        Share of files that get dirt.
+    seed
+        Seed of the draw.
+    labelled
+        Whether the label column is filled.
+
+    Yields
+    ------
+    int
+        Number of files written so far.
+    """
+    draw: Draw = import_object(use_case.sample) if use_case.sample else _from_contract(use_case)
+    folder = raw / use_case.name / f"day={day.isoformat()}"
+    generator = np.random.default_rng([seed, day.toordinal()])
+    soiled = generator.permutation(files)[: round(files * dirty)]
+    kinds = {int(number): list(DIRT)[place % len(DIRT)] for place, number in enumerate(soiled)}
+    header = use_case.files.delimiter.join(c.header(n) for n, c in use_case.columns.items())
+    for first in range(0, files, CHUNK):
+        count = min(CHUNK, files - first)
+        frame = draw(generator, day, count, rows)
+        if not labelled:
+            frame[use_case.label] = None
+        for place, lines in enumerate(_lines(use_case, frame, count)):
+            number = first + place
+            path = folder / (f"{number // FILES_A_FOLDER:04d}" if files > FILES_A_FOLDER else "")
+            if number % FILES_A_FOLDER == 0 or place == 0:
+                path.mkdir(parents=True, exist_ok=True)
+            text = "\r\n".join([header, *lines, ""])
+            data = text.encode(use_case.files.encoding, errors="replace")
+            if number in kinds:
+                data = _soil(data, kinds[number], use_case, generator)
+            (path / f"{use_case.name}-{number:07d}{use_case.files.suffix}").write_bytes(data)
+        yield first + count
+
+
+def _lines(use_case: UseCase, frame: pd.DataFrame, files: int) -> Iterator[list[str]]:
+    texts = [_text(frame[name], column, use_case) for name, column in use_case.columns.items()]
+    joined = [use_case.files.delimiter.join(fields) for fields in zip(*texts, strict=True)]
+    bounds = np.searchsorted(frame["file"].to_numpy(), np.arange(files + 1))
+    for first, last in zip(bounds[:-1], bounds[1:], strict=True):
+        yield joined[first:last]
+
+
+def _text(values: pd.Series, column: Column, use_case: UseCase) -> list[str]:
+    """Values as the contract writes them."""
+    nothing = column.missing[0] if column.missing else ""
+    decimal, group = use_case.files.decimal, use_case.files.thousands
+    swap = str.maketrans({",": group, ".": decimal})
+
+    def write(value: object) -> str:
+        if value is None or value != value or value is pd.NaT:
+            return nothing
+        if isinstance(value, (dt.date, pd.Timestamp)):
+            return value.strftime(column.strptime)
+        if column.type == "number":
+            text = f"{value:,.2f}" if group else f"{value:.2f}"
+            return text.rstrip("0").rstrip(".").translate(swap)
+        if column.type == "integer":
+            return str(int(value))  # type: ignore[call-overload]
+        return str(value)
+
+    return [write(value) for value in values]
+
+
+def _soil(data: bytes, kind: str, use_case: UseCase, generator: np.random.Generator) -> bytes:
+    """Spoil the bytes of a clean file in one way."""
+    header, _, body = data.partition(b"\r\n")
+    delimiter = use_case.files.delimiter.encode()
+    lines = body.split(b"\r\n")
+    if kind == "empty_file":
+        return b""
+    if kind == "no_rows":
+        return header + b"\r\n"
+    if kind == "missing_column":
+        return b"\r\n".join(line.partition(delimiter)[2] for line in [header, *lines])
+    if kind == "delimiter":
+        return data.replace(delimiter, b"|")
+    if kind == "truncated":
+        return header + b"\r\n" + lines[0] + b"\r\n" + lines[0][: lines[0].rfind(delimiter) - 1]
+    if kind == "quote":
+        return header + b'\r\n"' + body
+    if kind == "nul_bytes":
+        return data[: len(data) // 2] + b"\0\0" + data[len(data) // 2 :]
+    if kind == "binary":
+        return generator.bytes(512).replace(b"\0", b"\x01")
+    if kind == "field_count":
+        return b"\r\n".join([header, delimiter.join(lines[0].split(delimiter)[:-2]), *lines[1:]])
+    fields = lines[0].split(delimiter)
+    place = next(i for i, column in enumerate(use_case.columns.values()) if column.type != "string")
+    fields[place] = b"?!"
+    return b"\r\n".join([header, delimiter.join(fields), *lines[1:]])
+
+
+def _from_contract(use_case: UseCase) -> Draw:
+    """Rows that keep to the contract; the label follows the first number, so that there is something to learn."""
+
+    def draw(generator: np.random.Generator, day: dt.date, files: int, rows: int) -> pd.DataFrame:
+        count = files * rows
+        frame = pd.DataFrame({"file": np.repeat(np.arange(files), rows)})
+        for name, column in use_case.columns.items():
+            frame[name] = _column(generator, column, day, count)
+            if column.constant:
+                frame[name] = frame.groupby("file")[name].transform("first")
+        numbers = [name for name, column in use_case.columns.items() if column.type in ("number", "integer")]
+        drivers = [name for name in numbers if name not in (use_case.label, use_case.account)]
+        label = use_case.columns[use_case.label]
+        classes = np.array(label.allowed or ("no", "yes"))
+        if drivers:
+            rank = frame[drivers[0]].rank(pct=True, method="first").to_numpy()
+            noisy = np.where(generator.random(count) < 0.8, rank, generator.random(count))
+            frame[use_case.label] = classes[(noisy * len(classes)).astype(int).clip(max=len(classes) - 1)]
+        return frame
+
+    return draw
+
+
+def _column(generator: np.random.Generator, column: Column, day: dt.date, count: int) -> object:
+    if column.allowed:
+        return generator.choice(np.array(column.allowed), count)
+    if column.type in ("date", "timestamp"):
+        return [day - dt.timedelta(days=int(back)) for back in generator.integers(0, 30, count)]
+    if column.type == "boolean":
+        return generator.integers(0, 2, count)
+    if column.type in ("number", "integer"):
+        low = float(column.min) if isinstance(column.min, (int, float)) else 0.0
+        high = float(column.max) if isinstance(column.max, (int, float)) else low + 1_000.0
+        drawn = generator.uniform(low, high, count)
+        return drawn.astype(np.int64) if column.type == "integer" else drawn.round(2)
+    return [f"{letter}{number}" for letter, number in zip(generator.choice(list("ABCDE"), count), generator.integers(1, 100, count), strict=True)]
+
+
+def parse_day(text: str) -> dt.date:
+    """A day from its text.
+
+    Raises
+    ------
+    UsageError
+        If it is not of the form `YYYY-MM-DD`.
+    """
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{text!r} is not a day; write it like 2026-01-31.") from None

@@ -1,0 +1,85 @@
+"""Where things are: every setting comes from the environment, each with a default inside the checkout."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlops_assets.errors import UsageError
+
+PACKAGE = Path(__file__).parent
+"""The folder of the installed package."""
+
+OWN_USE_CASES = PACKAGE / "defs"
+"""The use cases that come with the package."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The places and limits one process works with.
+
+    Attributes
+    ----------
+    home
+        Folder of all state: lake, MLflow's and Dagster's storage (`MLOPS_HOME`).
+    raw
+        Folder of the raw files (`MLOPS_RAW`), by default `raw` in `home`.
+    lake
+        Folder of the tables (`MLOPS_LAKE`), by default `lake` in `home`.
+    tracking_uri
+        Address of MLflow's store (`MLFLOW_TRACKING_URI`), by default a SQLite file in `home`.
+    artifacts
+        Folder of MLflow's artifacts when the default store is used.
+    use_cases
+        Folders that hold one folder per use case: the package's own, and the one that `MLOPS_USE_CASES` names.
+    workers
+        Processes that work on shards (`MLOPS_WORKERS`), by default the number of cores.
+    """
+
+    home: Path
+    raw: Path
+    lake: Path
+    tracking_uri: str
+    artifacts: Path
+    use_cases: tuple[Path, ...]
+    workers: int
+
+    @classmethod
+    def from_environment(cls) -> Settings:
+        """Read the settings.
+
+        Raises
+        ------
+        UsageError
+            If `MLOPS_WORKERS` is not a positive whole number.
+        """
+        home = Path(os.environ.get("MLOPS_HOME") or PACKAGE.parent / ".mlops").expanduser().absolute()
+        return cls(
+            home=home,
+            raw=_folder("MLOPS_RAW", home / "raw"),
+            lake=_folder("MLOPS_LAKE", home / "lake"),
+            tracking_uri=os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow' / 'mlflow.db'}",
+            artifacts=home / "mlflow" / "artifacts",
+            use_cases=(OWN_USE_CASES, *([_folder("MLOPS_USE_CASES", home)] if os.environ.get("MLOPS_USE_CASES") else [])),
+            workers=_workers(),
+        )
+
+    @property
+    def dagster_home(self) -> Path:
+        """Folder of Dagster's storage and of its `dagster.yaml` (`DAGSTER_HOME`)."""
+        return _folder("DAGSTER_HOME", self.home / "dagster")
+
+
+def _folder(variable: str, default: Path) -> Path:
+    value = os.environ.get(variable) or str(default)
+    if "://" in value:
+        raise UsageError(f"{variable}={value}: only folders are supported so far; name a folder of this machine.")
+    return Path(value).expanduser().absolute()
+
+
+def _workers() -> int:
+    text = os.environ.get("MLOPS_WORKERS") or str(os.cpu_count() or 1)
+    if not text.isdigit() or int(text) < 1:
+        raise UsageError(f"MLOPS_WORKERS={text}: give a whole number of at least 1, such as 2.")
+    return int(text)

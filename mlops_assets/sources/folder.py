@@ -1,0 +1,127 @@
+"""Raw files in a folder of this machine, at `<raw>/<use case>/day=YYYY-MM-DD/**/<file>`."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlops_assets.errors import MlopsError
+
+CHUNK = 64 << 10
+
+
+class SourceError(MlopsError):
+    """A file of a day vanished or changed while it was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One file of a day, as listed.
+
+    Attributes
+    ----------
+    path
+        Path within the day's folder, `/` between its parts.
+    size
+        Bytes.
+    modified
+        Modification time in nanoseconds since 1970.
+    problem
+        Why it cannot be read as a file, or an empty text.
+    """
+
+    path: str
+    size: int
+    modified: int
+    problem: str = ""
+
+
+class FolderSource:
+    """Lists and reads the files of a use case, a day at a time.
+
+    Parameters
+    ----------
+    root
+        The folder `<raw>/<use case>`.
+    suffix
+        End of the name of a data file.
+    """
+
+    def __init__(self, root: Path, suffix: str) -> None:
+        self.root = root
+        self.suffix = suffix
+
+    def days(self) -> list[str]:
+        """The days that have a folder, in order."""
+        return sorted(path.name.removeprefix("day=") for path in self.root.glob("day=????-??-??"))
+
+    def list(self, day: str) -> Iterator[Entry]:
+        """Every entry of the day's folder and below; names that begin with `.` or `_` are not data.
+
+        A folder that cannot be listed is an entry with a problem, so that it is missed by nobody.
+        """
+        top = self.root / f"day={day}"
+        if top.exists():
+            yield from self._folder(str(top), "")
+
+    def _folder(self, folder: str, path: str) -> Iterator[Entry]:
+        try:
+            yield from self._walk(folder, path and f"{path}/")
+        except OSError as error:
+            yield Entry(path or ".", 0, 0, f"a folder that cannot be listed: {error.strerror}")
+
+    def _walk(self, folder: str, prefix: str) -> Iterator[Entry]:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith((".", "_")):
+                    continue
+                path = prefix + entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    if entry.name.endswith(self.suffix):
+                        yield Entry(path, 0, 0, "a folder that is named like a file")
+                    else:
+                        yield from self._folder(entry.path, path)
+                else:
+                    yield self._file(entry, path)
+
+    def _file(self, entry: os.DirEntry[str], path: str) -> Entry:
+        try:
+            path.encode()
+            status = entry.stat()
+        except UnicodeEncodeError:
+            return Entry(path.encode(errors="replace").decode(), 0, 0, "a name that is not valid UTF-8")
+        except OSError as error:
+            return Entry(path, 0, 0, f"cannot be looked at: {error.strerror}")
+        problem = "" if path.endswith(self.suffix) else f"a name that does not end in {self.suffix}"
+        if not stat.S_ISREG(status.st_mode):
+            problem = "not a regular file"
+        return Entry(path, status.st_size, status.st_mtime_ns, problem)
+
+    def read(self, day: str, path: str, size: int, modified: int) -> bytes:
+        """The bytes of a file as it was listed.
+
+        Raises
+        ------
+        OSError
+            If it cannot be opened or read.
+        SourceError
+            If it is not what was listed: gone, or changed since.
+        """
+        name = f"{self.root}/day={day}/{path}"
+        try:
+            handle = os.open(name, os.O_RDONLY)
+        except FileNotFoundError:
+            raise SourceError(f"{name}: vanished after the day was listed. Run {day} again.") from None
+        try:
+            data = os.read(handle, max(CHUNK, size + 1))
+            while len(data) < size and (more := os.read(handle, CHUNK)):
+                data += more
+            status = os.fstat(handle)
+        finally:
+            os.close(handle)
+        if (len(data), status.st_mtime_ns) != (size, modified):
+            raise SourceError(f"{name}: changed after the day was listed. Run {day} again.")
+        return data

@@ -1,0 +1,98 @@
+"""The state of a use case: its days with their accounting, and its champion."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from mlops_assets.journey.registry import Registry
+from mlops_assets.journey.training_runs import TrainingRuns
+from mlops_assets.lake import Table
+from mlops_assets.output import text_table
+from mlops_assets.settings import Settings
+from mlops_assets.sources.folder import FolderSource
+from mlops_assets.use_case import UseCase
+
+NUMBERS = ("files", "files_read", "files_refused", "lines", "rows", "rejected")
+
+
+def collect(use_case: UseCase, settings: Settings) -> dict[str, Any]:
+    """What there is to know, as plain values.
+
+    Returns
+    -------
+    dict
+        `use_case`; `days`, a list with one entry a day that has raw files or was published; `champion`, with its
+        metrics and those of the baseline, or None; `verdict`, the last word of the gate, or None.
+    """
+    source = FolderSource(settings.raw / use_case.name, use_case.files.suffix)
+    rows = Table(settings.lake, use_case.name, "rows").days()
+    predictions = Table(settings.lake, use_case.name, "predictions").days()
+    days = []
+    for day in sorted({*source.days(), *rows, *predictions}):
+        read = rows[day].accounting if day in rows else {}
+        published = predictions.get(day)
+        days.append(
+            {
+                "day": day,
+                **{name: read.get(name) for name in NUMBERS},
+                "rejected_by_rule": read.get("rules", {}),
+                "predictions": published.accounting["predictions"] if published else None,
+                "model_version": published.accounting["model_version"] if published else None,
+                "published": _time(published.time) if published else None,
+            }
+        )
+    evaluation = TrainingRuns(settings.lake, use_case.name).newest("evaluation")
+    return {
+        "use_case": use_case.name,
+        "days": days,
+        "champion": _champion(use_case, settings, evaluation),
+        "verdict": evaluation["verdict"]["reason"] if evaluation else None,
+    }
+
+
+def _champion(use_case: UseCase, settings: Settings, evaluation: dict[str, Any] | None) -> dict[str, Any] | None:
+    if settings.tracking_uri.startswith("sqlite:") and not settings.artifacts.parent.exists():
+        return None  # nothing was ever trained here: do not make a database to find that out
+    found = Registry(settings).champion(use_case.name)
+    if found is None:
+        return None
+    scores = evaluation["scores"] if evaluation else []
+    baseline = next((one["metrics"] for one in scores if one["name"] == use_case.training.baseline), {})
+    return {"version": found.version, **found.about, "baseline_metrics": baseline}
+
+
+def _time(milliseconds: int) -> str:
+    return dt.datetime.fromtimestamp(milliseconds / 1000, dt.UTC).isoformat(timespec="seconds")
+
+
+def render(state: dict[str, Any], days: tuple[str, str] | None = None) -> str:
+    """The state as text for a terminal.
+
+    Parameters
+    ----------
+    state
+        What `collect` found.
+    days
+        First and last day to show, all by default.
+    """
+    shown = [one for one in state["days"] if days is None or days[0] <= one["day"] <= days[1]]
+    heads = ["day", "files", "read", "refused", "lines", "rows", "rejected", "predictions", "model"]
+    lines = [heads, *([one["day"], *(_number(one[name]) for name in (*NUMBERS, "predictions", "model_version"))] for one in shown)]
+    text = [text_table(lines).rstrip() if shown else "no days yet"]
+    champion = state["champion"]
+    if champion is None:
+        reason = f"the gate {state['verdict']}" if state["verdict"] else "nothing was trained yet"
+        text.append(f"no champion: {reason}")
+    else:
+        text.append(f"champion: version {champion['version']}, {champion['candidate']}, learned from {champion['rows']:,} rows")
+        names = list(champion["metrics"])
+        measured = [["on held-out rows", *names]]
+        for who, metrics in (("champion", champion["metrics"]), ("baseline", champion["baseline_metrics"])):
+            measured.append([who, *(f"{metrics[name]:.3f}" if name in metrics else "" for name in names)])
+        text.append(text_table(measured).rstrip())
+    return f"{state['use_case']}\n\n" + "\n\n".join(text)
+
+
+def _number(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"

@@ -1,0 +1,335 @@
+"""The typed configuration of a use case: what `defs.yaml` may say, checked key by key."""
+
+from __future__ import annotations
+
+import codecs
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+
+from mlops_assets.errors import ConfigError, UsageError
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Metric = Literal["accuracy", "macro_f1", "weighted_f1", "log_loss", "roc_auc"]
+
+
+class Strict(BaseModel):
+    """A part of the configuration; a key that it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class FileFormat(Strict):
+    """How a raw file is written."""
+
+    suffix: str = Field(".csv", description="End of the name of a data file; other files are refused.")
+    delimiter: str = Field(",", min_length=1, max_length=1, description="Character between two fields.")
+    encoding: str = Field("utf-8", description="Encoding of the text, by Python's name for it.")
+    decimal: Literal[".", ","] = Field(".", description="Decimal sign of numbers.")
+    thousands: Literal["", ".", ",", " "] = Field("", description="Sign between groups of three digits, if any.")
+    quotes: bool = Field(True, description="Whether a field may stand between double quotes.")
+    largest: int = Field(64 << 20, gt=0, description="Largest file in bytes; a larger one is refused.")
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        try:
+            return codecs.lookup(name).name
+        except LookupError:
+            raise ValueError(f"Python knows no encoding {name!r}; examples: utf-8, latin-1, mac_roman") from None
+
+
+class Column(Strict):
+    """One column of the raw files: where it comes from, its type and what it may hold."""
+
+    source: str | None = Field(None, alias="from", description="Name in the file's header, if it differs.")
+    type: Literal["string", "integer", "number", "date", "timestamp", "boolean"] = Field(description="Type.")
+    format: str = Field("", description="strptime format of a date or timestamp; ISO 8601 by default.")
+    required: bool = Field(False, description="Whether an empty value makes the row a reject.")
+    optional_column: bool = Field(False, description="Whether the file may lack the whole column.")
+    constant: bool = Field(False, description="Whether a file must hold one value only; else it is refused.")
+    missing: tuple[str, ...] = Field((), description="Texts that mean 'no value', besides the empty one.")
+    min: float | dt.date | None = Field(None, description="Smallest value allowed.")
+    max: float | dt.date | None = Field(None, description="Largest value allowed.")
+    allowed: tuple[str, ...] = Field((), description="The only values allowed, if given.")
+    about: str = Field("", description="What the column means.")
+
+    def header(self, name: str) -> str:
+        """Name in the header of a file; `name` is the column's own."""
+        return name if self.source is None else self.source.strip()
+
+    @property
+    def strptime(self) -> str:
+        """The format by which a date or timestamp of this column is read."""
+        return self.format or ("%Y-%m-%d" if self.type == "date" else "%Y-%m-%d %H:%M:%S")
+
+
+class Checks(Strict):
+    """The conditions of a day; a day that fails one is not published."""
+
+    reject_rate: Share = Field(0.05, description="Largest share of lines that may be rejected.")
+    quarantine_rate: Share = Field(0.5, description="Largest share of files that may be refused.")
+    unseen_share: Share = Field(0.5, description="Largest share of category values the model never saw.")
+
+
+class Split(Strict):
+    """How the labelled rows are divided into training and held-out rows."""
+
+    by: Literal["time", "account", "random"] = Field("time", description="What keeps the two parts apart.")
+    column: str = Field("day", description="With `time`: the date column that orders the rows.")
+    held_out: Annotated[float, Field(gt=0, lt=1)] = Field(0.2, description="Share of rows that is held out.")
+    starts: dt.date | None = Field(None, alias="from", description="With `time`: the first held-out date, instead.")
+
+
+class Step(Strict):
+    """A scikit-learn class with its arguments."""
+
+    use: str = Field(description="Import path of the class.")
+    parameters: dict[str, Any] = Field(default_factory=dict, description="Its arguments.")
+
+
+class Preparation(Step):
+    """A transformer of some columns, or `drop` to leave them out."""
+
+    columns: Literal["categories", "numbers", "all"] | tuple[str, ...] = Field(description="What it is applied to.")
+    then: tuple[Step, ...] = Field((), description="Transformers of its result.")
+    keep: bool = Field(False, description="Whether the columns are also passed on as they are.")
+
+
+class Candidate(Step):
+    """A model to try: a classifier, with the transformers that come before it."""
+
+    prepare: tuple[Preparation, ...] = Field((), description="Transformers of columns.")
+    others: Literal["pass", "drop"] = Field("pass", description="What happens to columns that `prepare` does not name.")
+    then: tuple[Step, ...] = Field((), description="Transformers of everything, after `prepare`.")
+    members: tuple[str, ...] = Field((), description="Candidates that an ensemble is made of, for its `estimators`.")
+    search: dict[str, list[Any]] = Field(default_factory=dict, description="Argument: values to choose from, by folds.")
+
+
+class Gate(Strict):
+    """What a candidate must reach before it may become the champion."""
+
+    floors: dict[Metric, float] = Field(default_factory=dict, description="Metric: least value.")
+    margin: dict[Metric, float] = Field(default_factory=dict, description="Metric: least gain over the baseline.")
+    tolerance: dict[Metric, float] = Field(
+        default_factory=dict, description="Metric: largest loss against the present champion on the same rows."
+    )
+    rows_per_second: float = Field(0, ge=0, description="Least rows a second that one core must score.")
+
+
+class Training(Strict):
+    """Which rows are learned from, which models are tried, and which one may serve."""
+
+    window_days: int = Field(366, gt=0, description="How many days before the latest one are learned from.")
+    most_rows: int = Field(300_000, gt=0, description="Most rows to learn from; above it, whole files are sampled.")
+    split: Split = Field(default_factory=Split, description="How rows are held out.")
+    folds: int = Field(3, ge=2, le=20, description="Folds inside the training part.")
+    metric: Metric = Field("accuracy", description="The metric that ranks the candidates.")
+    baseline: str = Field(description="The candidate that the others must beat.")
+    candidates: dict[str, Candidate] = Field(min_length=1, description="The models to try, by name.")
+    gate: Gate = Field(default_factory=Gate, description="What a champion must reach.")
+    refit: bool = Field(True, description="Whether the winner is fitted again on all labelled rows before it serves.")
+    threshold: Share | None = Field(None, description="Binary only: probability from which the second class is said.")
+    trusted: tuple[str, ...] = Field((), description="Further types that a stored model may hold (import paths).")
+
+    @field_validator("candidates")
+    @classmethod
+    def _has_baseline(cls, candidates: dict[str, Candidate], info: ValidationInfo) -> dict[str, Candidate]:
+        baseline = info.data.get("baseline")
+        if baseline is not None and baseline not in candidates:
+            raise ValueError(f"the baseline {baseline!r} is not among the candidates: {', '.join(candidates)}")
+        for name, candidate in candidates.items():
+            unknown = [member for member in candidate.members if member not in candidates or candidates[member].members]
+            if unknown:
+                raise ValueError(f"{name}.members: {unknown[0]!r} is not a candidate that an ensemble can be made of")
+        return candidates
+
+
+class Import(Strict):
+    """How one published table is cut into raw files of days: one file per key and calendar month."""
+
+    key: tuple[str, ...] = Field(min_length=1, description="Columns whose values name a file.")
+    date: str = Field(description="Date column; a month's file lies in the first day of the next month.")
+
+
+class Scale(Strict):
+    """The volume and deadline that a day is planned for."""
+
+    files_a_shard: int = Field(5_000, gt=0, description="Files in one unit of work.")
+    rows_a_day: int = Field(1_000_000, gt=0, description="Planned rows a day.")
+    minutes: float = Field(30, gt=0, description="Minutes from raw files to published predictions.")
+
+
+class Attributes(Strict):
+    """What the `attributes` of a `defs.yaml` may say: files, checks and training of one use case."""
+
+    description: str = Field(description="What is predicted, for whom.")
+    owner: str = Field("team:ml", pattern=r"^(team:\w+|\S+@\S+)$", description="`team:name` or an e-mail address.")
+    start: dt.date = Field(description="First day that may be predicted.")
+    files: FileFormat = Field(default_factory=FileFormat, description="How the raw files are written.")
+    columns: dict[str, Column] = Field(min_length=1, description="The contract: the columns of a raw file, by name.")
+    account: str = Field(description="Column that says whom a row is about; `account_id` of the predictions.")
+    label: str = Field(description="Column that is predicted; empty or absent in files to be scored.")
+    checks: Checks = Field(default_factory=Checks, description="Conditions of a day.")
+    training: Training = Field(description="Rows, candidates and gate.")
+    scale: Scale = Field(default_factory=Scale, description="Volume and deadline.")
+    imports: Import | None = Field(None, alias="import", description="How `mlops-assets import` cuts a table.")
+    sample: str | None = Field(None, description="Import path of a function that draws sample rows.")
+
+    @field_validator("columns")
+    @classmethod
+    def _names_are_free(cls, columns: dict[str, Column]) -> dict[str, Column]:
+        taken = {"day", "file", "line"} & columns.keys()
+        if taken:
+            raise ValueError(f"{', '.join(sorted(taken))}: these names belong to the platform; choose another")
+        bad = [name for name in columns if not name.isidentifier()]
+        if bad:
+            raise ValueError(f"{bad[0]!r} is not a name SQL can use unquoted; rename it and say `from: {bad[0]!r}`")
+        return columns
+
+    @field_validator("account", "label")
+    @classmethod
+    def _is_a_column(cls, name: str, info: ValidationInfo) -> str:
+        columns = info.data.get("columns")
+        if columns is not None and name not in columns:
+            raise ValueError(f"{name!r} is not one of the columns: {', '.join(columns)}")
+        return name
+
+    @field_validator("training")
+    @classmethod
+    def _split_column_exists(cls, training: Training, info: ValidationInfo) -> Training:
+        columns = info.data.get("columns")
+        name = training.split.column
+        if columns is not None and name != "day" and getattr(columns.get(name), "type", None) != "date":
+            raise ValueError(f"split.column: {name!r} is not a date column of this use case (nor `day`)")
+        return training
+
+    @field_validator("imports")
+    @classmethod
+    def _import_columns_exist(cls, imports: Import | None, info: ValidationInfo) -> Import | None:
+        columns = info.data.get("columns")
+        if imports is not None and columns is not None:
+            unknown = {*imports.key, imports.date} - columns.keys()
+            if unknown:
+                raise ValueError(f"{sorted(unknown)[0]!r} is not one of the columns: {', '.join(columns)}")
+            if columns[imports.date].type != "date":
+                raise ValueError(f"date: {imports.date!r} is not a date column")
+        return imports
+
+
+class UseCase(Attributes):
+    """One machine-learning use case: its configuration, its name and its feature SQL."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="Name of the folder.")
+    features_sql: str = Field(description="Text of features.sql.")
+
+    @cached_property
+    def contract_fingerprint(self) -> str:
+        """Hash of everything that decides how a raw file is read."""
+        contract = {
+            "files": self.files.model_dump(mode="json"),
+            "columns": {name: column.model_dump(mode="json", exclude={"about"}) for name, column in self.columns.items()},
+            "label": self.label,
+        }
+        return hashlib.sha256(json.dumps(contract).encode()).hexdigest()[:16]
+
+
+def load_use_case(folder: Path) -> UseCase:
+    """Read the use case in a folder.
+
+    Parameters
+    ----------
+    folder
+        Folder with `defs.yaml` and `features.sql`; its name is the use case's name.
+
+    Raises
+    ------
+    ConfigError
+        If a file is missing, is no YAML, or says something the model does not know; with file, line and key.
+    """
+    path = folder / "defs.yaml"
+    try:
+        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        attributes = yaml.safe_load(path.read_text(encoding="utf-8")).get("attributes")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: there is no such file; a use case needs one.") from None
+    except (yaml.YAMLError, AttributeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: this is not a YAML mapping with `type` and `attributes`: {error}") from None
+    if not isinstance(attributes, dict):
+        raise ConfigError(f"{path}: expected the key `attributes` with the settings of the use case.")
+    try:
+        return build_use_case(attributes, folder)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_explain(path, root, problem) for problem in error.errors())) from None
+
+
+def build_use_case(attributes: dict[str, Any], folder: Path) -> UseCase:
+    """Make a use case of its attributes and of the folder it lies in.
+
+    Raises
+    ------
+    ConfigError
+        If the folder has no `features.sql`.
+    pydantic.ValidationError
+        If an attribute is wrong.
+    """
+    sql = folder / "features.sql"
+    if not sql.is_file():
+        raise ConfigError(f"{sql}: there is no such file; it must create the view `model_input`.")
+    return UseCase(**{**attributes, "name": folder.name, "features_sql": sql.read_text(encoding="utf-8")})
+
+
+def list_use_cases(folders: Sequence[Path]) -> dict[str, Path]:
+    """The use cases in some folders: name and folder, sorted by name."""
+    found = {path.parent.name: path.parent for folder in folders for path in folder.glob("*/defs.yaml")}
+    return dict(sorted(found.items()))
+
+
+def find_use_case(folders: Sequence[Path], name: str) -> UseCase:
+    """Read the use case of that name.
+
+    Raises
+    ------
+    UsageError
+        If there is none; the message lists those that exist.
+    """
+    known = list_use_cases(folders)
+    if name not in known:
+        raise UsageError(f"There is no use case {name!r}; there are: {', '.join(known) or 'none'}.")
+    return load_use_case(known[name])
+
+
+def _explain(path: Path, root: yaml.Node, problem: Any) -> str:
+    keys = tuple(key for key in problem["loc"] if not isinstance(key, str) or not key.startswith("function-"))
+    line = _line_of(root, ("attributes", *keys))
+    where = ".".join(str(key) for key in keys) or "attributes"
+    given = "" if problem["type"] in ("missing", "value_error") else f" (given: {problem['input']!r})"
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        message = "this key is not known here; is it misspelt?"
+    return f"{path}:{line}: {where}: {message}{given}"
+
+
+def _line_of(node: yaml.Node, keys: tuple[Any, ...]) -> int:
+    """Line of the deepest node that the keys reach, counted from 1."""
+    line = node.start_mark.line + 1
+    for key in keys:
+        child = None
+        if isinstance(node, yaml.MappingNode):
+            for key_node, value in node.value:
+                if key_node.value == str(key):
+                    line, child = key_node.start_mark.line + 1, value
+        elif isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
+            child = node.value[key]
+            line = child.start_mark.line + 1
+        if child is None:
+            break
+        node = child
+    return line
