@@ -261,14 +261,14 @@ def _read(
     output: Path | None,
 ) -> None:
     from mlops_assets import output as writing
-    from mlops_assets.lake import Table
+    from mlops_assets.lake import Lake
 
     settings, found = _find(use_case)
     if form == "parquet" and output is None:
         raise UsageError("Parquet is not for a terminal: name a file with -o FILE.")
     if days[0] and (days[1] or days[2]):
         raise UsageError("Give --day, or --from and --to, not both.")
-    table = Table(settings.lake, found.name, name)
+    table = Lake(settings.lake, found.name).table(name)
     chosen = _published(table, found.name, days)
     limit = TABLE_ROWS if form == "table" else None
     written, total = writing.write(table.read(chosen, columns), form, output, limit)

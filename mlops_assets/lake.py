@@ -70,11 +70,17 @@ class Published:
 
 
 class Table:
-    """One table of a use case, at `<lake>/<use case>/<name>`."""
+    """One table of a use case, at `<lake>/<use case>/<name>`.
+
+    It remembers the commits that it has seen, so that asking again costs only what was committed since.
+    """
 
     def __init__(self, lake: Path, use_case: str, name: str) -> None:
         self.name = name
         self.folder = lake / use_case / name
+        self._table: DeltaTable | None = None
+        self._seen = -1
+        self._days: dict[str, Published] = {}
 
     def place(self, day: str, stem: str) -> Path:
         """Where a worker writes the part `stem` of a day."""
@@ -84,9 +90,11 @@ class Table:
         """The Delta table as it is now, or None where nothing was published yet."""
         from deltalake import DeltaTable
 
-        if not (self.folder / "_delta_log").is_dir():
-            return None
-        return DeltaTable(self.folder)
+        if self._table is not None:
+            self._table.update_incremental()
+        elif (self.folder / "_delta_log").is_dir():
+            self._table = DeltaTable(self.folder)
+        return self._table
 
     def parts(self, day: str) -> set[str]:
         """Paths of the published parts of a day."""
@@ -96,12 +104,14 @@ class Table:
     def days(self) -> dict[str, Published]:
         """Every published day with its accounting, in order."""
         table = self.open()
-        found: dict[str, Published] = {}
-        for commit in table.history() if table else []:  # the newest first
-            if "accounting" in commit and commit["day"] not in found:
-                accounting = json.loads(commit["accounting"])
-                found[commit["day"]] = Published(commit["version"], commit["timestamp"], accounting)
-        return dict(sorted(found.items()))
+        if table is not None and table.version() > self._seen:
+            for commit in reversed(table.history(table.version() - self._seen)):  # it comes newest first
+                if "accounting" in commit:
+                    accounting = json.loads(commit["accounting"])
+                    self._days[commit["day"]] = Published(commit["version"], commit["timestamp"], accounting)
+            self._seen = table.version()
+            self._days = dict(sorted(self._days.items()))
+        return dict(self._days)
 
     def publish(
         self, day: str, parts: Iterable[Part], schema: pa.Schema, accounting: dict[str, Any], replaces: set[str]
@@ -145,7 +155,8 @@ class Table:
                     f"{self.name} of {day}: another run published this day while this one was working on it. "
                     "That version stands, nothing of this run was published; run the day again if it should win."
                 )
-            if present == wanted.keys() and self._accounting(day) == accounting:
+            known = self.days().get(day)
+            if present == wanted.keys() and known is not None and known.accounting == accounting:
                 return False
             now = int(time.time() * 1000)
             partition = {"day": day}
@@ -206,10 +217,6 @@ class Table:
             return 0
         return len(table.vacuum(hours, dry_run=False, enforce_retention_duration=False, full=True))
 
-    def _accounting(self, day: str) -> dict[str, Any] | None:
-        published = self.days().get(day)
-        return published.accounting if published else None
-
     def _open_or_create(self, schema: pa.Schema) -> DeltaTable:
         from deltalake import DeltaTable
 
@@ -219,7 +226,29 @@ class Table:
         self.folder.mkdir(parents=True, exist_ok=True)
         configuration = {"delta.logRetentionDuration": "interval 3650 days"}  # the commits carry the accounting
         DeltaTable.create(self.folder, schema, mode="ignore", partition_by=["day"], configuration=configuration)
-        return DeltaTable(self.folder)
+        self._table = DeltaTable(self.folder)
+        return self._table
+
+
+class Lake:
+    """The tables of one use case.
+
+    Parameters
+    ----------
+    root
+        Folder of the lake.
+    use_case
+        Name of the use case.
+    """
+
+    def __init__(self, root: Path, use_case: str) -> None:
+        self.root = root
+        self.use_case = use_case
+        self._tables: dict[str, Table] = {}
+
+    def table(self, name: str) -> Table:
+        """The table of that name."""
+        return self._tables.setdefault(name, Table(self.root, self.use_case, name))
 
 
 def delta_schema(schema: pa.Schema) -> pa.Schema:

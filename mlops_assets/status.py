@@ -7,7 +7,7 @@ from typing import Any
 
 from mlops_assets.journey.registry import Registry
 from mlops_assets.journey.training_runs import TrainingRuns
-from mlops_assets.lake import Table
+from mlops_assets.lake import Lake
 from mlops_assets.output import text_table
 from mlops_assets.settings import Settings
 from mlops_assets.sources.folder import FolderSource
@@ -26,8 +26,8 @@ def collect(use_case: UseCase, settings: Settings) -> dict[str, Any]:
         metrics and those of the baseline, or None; `verdict`, the last word of the gate, or None.
     """
     source = FolderSource(settings.raw / use_case.name, use_case.files.suffix)
-    rows = Table(settings.lake, use_case.name, "rows").days()
-    predictions = Table(settings.lake, use_case.name, "predictions").days()
+    lake = Lake(settings.lake, use_case.name)
+    rows, predictions = lake.table("rows").days(), lake.table("predictions").days()
     days = []
     for day in sorted({*source.days(), *rows, *predictions}):
         read = rows[day].accounting if day in rows else {}

@@ -11,12 +11,12 @@ from mlops_assets.components import showing
 from mlops_assets.engines.local import LocalEngine
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.features import aggregate_day
-from mlops_assets.journey.raw import find_manifest, list_day
+from mlops_assets.journey.raw import Manifest, find_manifest, list_day
 from mlops_assets.journey.registry import Registry
 from mlops_assets.journey.rows import read_day
 from mlops_assets.journey.scoring import DayCheck, ScoredDay, check_rows_of_day, score_day
 from mlops_assets.journey.training_runs import TrainingRuns
-from mlops_assets.lake import Table
+from mlops_assets.lake import Lake, Table
 from mlops_assets.progress import Progress
 from mlops_assets.settings import Settings
 from mlops_assets.sources.folder import FolderSource
@@ -55,50 +55,62 @@ def _raw_files(use_case: UseCase, common: dict[str, Any]) -> dg.AssetsDefinition
         **common,
     )
     def raw_files(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        settings, source = _places(use_case)
-        table = Table(settings.lake, use_case.name, "raw_files")
-        manifests = [list_day(use_case, source, table, day) for day in context.partition_keys]
-        for manifest in manifests:
-            log.info("%s raw_files %s: %d files", use_case.name, manifest.day, manifest.files)
+        source, lake, _ = _places(use_case)
+        table = lake.table("raw_files")
+        known = table.days()
+        # a day that was delivered once and has no folder now is listed as empty; one that never came is passed over
+        days = [day for day in context.partition_keys if day in known or source.place(day).exists()]
+        if not days:
+            raise dg.Failure(_not_delivered(source, context.partition_keys), allow_retries=False)
+        for day in days:
+            manifest = list_day(use_case, source, table, day)
+            log.info("%s raw_files %s: %d files", use_case.name, day, manifest.files)
             metadata = {
                 "files": manifest.files,
                 "bytes": manifest.size,
                 "shards": manifest.shards,
                 "fingerprint": manifest.fingerprint,
-                "folder": dg.MetadataValue.path(str(source.root / f"day={manifest.day}")),
-                "first_files": showing.first_rows(table, manifest.day, ["path", "size", "problem"]),
+                "folder": dg.MetadataValue.path(str(source.place(day))),
+                "first_files": showing.first_rows(table, day, ["path", "size", "problem"]),
                 "dagster/row_count": manifest.files,
             }
-            context.add_asset_metadata(metadata, partition_key=manifest.day)
-        version = dg.DataVersion(manifests[0].fingerprint) if len(manifests) == 1 else None
+            context.add_asset_metadata(metadata, partition_key=day)
+        version = dg.DataVersion(table.days()[days[0]].accounting["fingerprint"]) if len(days) == 1 else None
         return dg.MaterializeResult(data_version=version)
 
     return raw_files
 
 
+def _not_delivered(source: FolderSource, days: Sequence[str]) -> str:
+    span = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+    return (
+        f"No raw files of {span}: there is no folder {source.place(days[0])}. Have the files delivered, then run again."
+    )
+
+
 def _rows(use_case: UseCase, common: dict[str, Any]) -> dg.AssetsDefinition:
-    key = dg.AssetKey([use_case.name, "rows"])
-    contract = showing.contract(use_case)
+    key, rejects = dg.AssetKey([use_case.name, "rows"]), dg.AssetKey([use_case.name, "rejects"])
+    upstream = [dg.AssetKey([use_case.name, "raw_files"])]
+    shared: dict[str, Any] = {"deps": upstream, "owners": [use_case.owner], "group_name": use_case.name}
 
     @dg.multi_asset(
         name=f"{use_case.name}__rows",
         specs=[
             dg.AssetSpec(
                 key,
-                deps=[dg.AssetKey([use_case.name, "raw_files"])],
                 description="Every good row of a day's files, typed, with its file and line.",
-                owners=[use_case.owner],
                 kinds={"pyarrow", "deltalake"},
-                group_name=use_case.name,
-                metadata={"contract": contract, "dagster/column_schema": showing.column_schema(use_case)},
+                metadata={
+                    "contract": showing.contract(use_case),
+                    "dagster/column_schema": showing.column_schema(use_case),
+                },
+                **shared,
             ),
             dg.AssetSpec(
-                dg.AssetKey([use_case.name, "rejects"]),
-                deps=[dg.AssetKey([use_case.name, "raw_files"])],
+                rejects,
                 description="Every line and file that was refused, with the rule it broke and its raw text.",
-                owners=[use_case.owner],
                 kinds={"pyarrow", "deltalake"},
-                group_name=use_case.name,
+                **shared,
             ),
         ],
         check_specs=[dg.AssetCheckSpec(name, asset=key) for name in ROW_CHECKS],
@@ -106,58 +118,57 @@ def _rows(use_case: UseCase, common: dict[str, Any]) -> dg.AssetsDefinition:
         backfill_policy=common["backfill_policy"],
     )
     def rows(context: dg.AssetExecutionContext) -> Iterator[Any]:
-        settings, source = _places(use_case)
-        tables = {name: Table(settings.lake, use_case.name, name) for name in ("raw_files", "rows", "rejects")}
+        source, lake, workers = _places(use_case)
         found: dict[str, list[DayCheck]] = {}
         broken: dict[str, str] = {}
-        with LocalEngine(settings.workers) as engine:
-            for day in context.partition_keys:
-                manifest = find_manifest(tables["raw_files"], day)
-                if manifest is None:
-                    broken[day] = "its raw files were not listed: materialise raw_files first"
-                    continue
+        with LocalEngine(workers) as engine:
+            for manifest in _listed(lake, context.partition_keys):
+                day = manifest.day
                 watch = Progress(f"{use_case.name} rows {day}", manifest.files)
                 try:
-                    accounting = read_day(use_case, source, settings.lake, manifest, engine, watch)
+                    accounting = read_day(use_case, source, lake, manifest, engine, watch)
                 except MlopsError as error:
                     broken[day] = str(error)
                     log.error("%s rows %s: %s", use_case.name, day, error)
                     continue
-                where = str(source.root / f"day={day}")
-                found[day] = check_rows_of_day(use_case.checks, accounting, where)
-                log.info(
-                    "%s rows %s: %d rows, %d lines rejected, %d files refused",
-                    use_case.name, day, accounting["rows"], accounting["rejected"], accounting["files_refused"],
-                )
-                _show_rows(context, use_case, tables, day, accounting)
-        if len(broken) == len(context.partition_keys):
-            raise _failure("nothing was read", broken)
+                found[day] = check_rows_of_day(use_case.checks, accounting, str(source.place(day)))
+                _show_rows(context, use_case, lake, day, accounting)
+        if not found:
+            broken = broken or dict.fromkeys(context.partition_keys, "not listed yet: materialise raw_files first")
+            raise _failure("no rows were read", broken)
         yield from _check_results(key, ROW_CHECKS, found, broken)
-        for name in ("rows", "rejects"):
-            yield dg.MaterializeResult(asset_key=dg.AssetKey([use_case.name, name]))
+        yield dg.MaterializeResult(asset_key=key)
+        yield dg.MaterializeResult(asset_key=rejects)
 
     return rows
 
 
+def _listed(lake: Lake, days: Sequence[str]) -> Iterator[Manifest]:
+    """The manifests of those days that were listed."""
+    for day in days:
+        manifest = find_manifest(lake.table("raw_files"), day)
+        if manifest is not None:
+            yield manifest
+
+
 def _show_rows(
-    context: dg.AssetExecutionContext,
-    use_case: UseCase,
-    tables: Mapping[str, Table],
-    day: str,
-    accounting: Mapping[str, Any],
+    context: dg.AssetExecutionContext, use_case: UseCase, lake: Lake, day: str, accounting: Mapping[str, Any]
 ) -> None:
     """Put a day's numbers where a person looks for them."""
-    numbers = {name: value for name, value in accounting.items() if isinstance(value, int)}
-    shown = {
-        "rows": {**numbers, "dagster/row_count": accounting["rows"]},
-        "rejects": {
-            "by_rule": showing.table([{"rule": rule, "number": n} for rule, n in accounting["rules"].items()]),
-            "dagster/row_count": accounting["rejected"] + accounting["files_refused"],
-        },
+    good, rejected, refused = (accounting[name] for name in ("rows", "rejected", "files_refused"))
+    log.info("%s rows %s: %d rows, %d lines rejected, %d files refused", use_case.name, day, good, rejected, refused)
+    by_rule = [{"rule": rule, "number": number} for rule, number in accounting["rules"].items()]
+    shown: dict[str, dict[str, Any]] = {
+        "rows": {**_numbers(accounting), "dagster/row_count": good},
+        "rejects": {"by_rule": showing.table(by_rule), "dagster/row_count": rejected + refused},
     }
     for name, metadata in shown.items():
-        metadata["first_rows"] = showing.first_rows(tables[name], day)
+        metadata["first_rows"] = showing.first_rows(lake.table(name), day)
         context.add_asset_metadata(metadata, asset_key=dg.AssetKey([use_case.name, name]), partition_key=day)
+
+
+def _numbers(accounting: Mapping[str, Any]) -> dict[str, int]:
+    return {name: value for name, value in accounting.items() if isinstance(value, int)}
 
 
 def _features(use_case: UseCase, common: dict[str, Any]) -> dg.AssetsDefinition:
@@ -170,17 +181,18 @@ def _features(use_case: UseCase, common: dict[str, Any]) -> dg.AssetsDefinition:
         **common,
     )
     def features(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        settings, _ = _places(use_case)
-        table, rows = (Table(settings.lake, use_case.name, name) for name in ("features", "rows"))
-        with LocalEngine(settings.workers) as engine:
+        _, lake, workers = _places(use_case)
+        known = lake.table("rows").days()
+        with LocalEngine(workers) as engine:
             for day in context.partition_keys:
-                state = rows.days().get(day)
-                watch = Progress(f"{use_case.name} features {day}", state.accounting["files_read"] if state else 0)
-                accounting = aggregate_day(use_case, settings.lake, day, engine, watch)
+                if day not in known:
+                    continue
+                watch = Progress(f"{use_case.name} features {day}", known[day].accounting["files_read"])
+                accounting = aggregate_day(use_case, lake, day, engine, watch)
                 log.info("%s features %s: %d files", use_case.name, day, accounting["files"])
                 metadata = {
-                    **{name: value for name, value in accounting.items() if isinstance(value, int)},
-                    "first_rows": showing.first_rows(table, day),
+                    **_numbers(accounting),
+                    "first_rows": showing.first_rows(lake.table("features"), day),
                     "dagster/row_count": accounting["files"],
                 }
                 context.add_asset_metadata(metadata, partition_key=day)
@@ -206,50 +218,48 @@ def _predictions(use_case: UseCase, common: dict[str, Any], after: str) -> dg.As
         **common,
     )
     def predictions(context: dg.AssetExecutionContext) -> Iterator[Any]:
-        settings, source = _places(use_case)
-        champion = Registry(settings).champion(use_case.name)
+        source, lake, workers = _places(use_case)
+        champion = Registry(Settings.from_environment()).champion(use_case.name)
         if champion is None:
-            reason = _why_no_champion(use_case, settings)
+            reason = _why_no_champion(use_case, lake)
             log.warning("%s: nothing is predicted: %s", use_case.name, reason)
             for day in context.partition_keys:
                 context.log_event(dg.AssetObservation(key, partition=day, metadata={"skipped": reason}))
             yield from _check_results(key, SCORE_CHECKS, {}, {}, note=reason)
             return
+        known = lake.table("raw_files").days()
+        days = [day for day in context.partition_keys if day in known]
+        if not days:
+            raise dg.Failure(_not_delivered(source, context.partition_keys), allow_retries=False)
         scored: dict[str, ScoredDay] = {}
         broken: dict[str, str] = {}
-        rows = Table(settings.lake, use_case.name, "rows").days()
-        with LocalEngine(settings.workers) as engine:
-            for day in context.partition_keys:
-                files = rows[day].accounting["files_read"] if day in rows else 0
-                watch = Progress(f"{use_case.name} predictions {day}", files)
-                where = str(source.root / f"day={day}")
+        with LocalEngine(workers) as engine:
+            for day in days:
+                watch = Progress(f"{use_case.name} predictions {day}", known[day].accounting["files"])
                 try:
-                    scored[day] = score_day(use_case, settings.lake, day, champion, engine, watch, where)
+                    one = score_day(use_case, lake, day, champion, engine, watch, str(source.place(day)))
                 except MlopsError as error:
                     broken[day] = str(error)
                     continue
-                said = scored[day].problems or f"{scored[day].accounting['predictions']} rows published"
-                log.info("%s predictions %s: %s, model version %d", use_case.name, day, said, champion.version)
+                scored[day] = one
+                if one.problems:
+                    broken[day] = one.problems
+                    continue
+                rows = one.accounting["predictions"]
+                log.info("%s predictions %s: %d rows, model version %d", use_case.name, day, rows, champion.version)
+                # told day by day, so that the good days stand even when the run ends red
+                shown = _shown(lake.table("predictions"), day, one, champion.about)
+                context.log_event(dg.AssetMaterialization(key, partition=day, metadata=shown))
         yield from _check_results(key, SCORE_CHECKS, {day: one.checks for day, one in scored.items()}, broken)
-        broken.update({day: one.problems for day, one in scored.items() if one.problems})
-        table = Table(settings.lake, use_case.name, "predictions")
-        shown = {day: _shown(table, day, one, champion.about) for day, one in scored.items() if day not in broken}
-        if not broken:
-            for day, metadata in shown.items():
-                context.add_asset_metadata(metadata, partition_key=day)
-            yield dg.MaterializeResult()
-            return
-        for day, metadata in shown.items():  # the good days stand, although the run will be red
-            context.log_event(dg.AssetMaterialization(key, partition=day, metadata=metadata))
-        raise _failure(f"not published: {', '.join(sorted(broken))}", broken)
+        if broken:
+            raise _failure(f"not published: {', '.join(sorted(broken))}", broken)
 
     return predictions
 
 
 def _shown(table: Table, day: str, one: ScoredDay, about: Mapping[str, Any]) -> dict[str, Any]:
-    numbers = {name: value for name, value in one.accounting.items() if isinstance(value, int)}
     return {
-        **numbers,
+        **_numbers(one.accounting),
         "model": about["candidate"],
         "by_prediction": showing.counts(table, day, "prediction"),
         "first_rows": showing.first_rows(table, day),
@@ -257,8 +267,8 @@ def _shown(table: Table, day: str, one: ScoredDay, about: Mapping[str, Any]) -> 
     }
 
 
-def _why_no_champion(use_case: UseCase, settings: Settings) -> str:
-    record = TrainingRuns(settings.lake, use_case.name).newest("evaluation")
+def _why_no_champion(use_case: UseCase, lake: Lake) -> str:
+    record = TrainingRuns(lake.root, use_case.name).newest("evaluation")
     if record is None:
         return f"{use_case.name} has no champion yet; run the job {use_case.name}_training."
     return f"{use_case.name} has no champion: the gate {record['verdict']['reason']}."
@@ -273,11 +283,11 @@ def yesterday_check(use_case: UseCase) -> dg.AssetChecksDefinition:
         description="Whether the predictions of yesterday (UTC) are published.",
     )
     def yesterday_is_not_missing() -> dg.AssetCheckResult:
-        settings, _ = _places(use_case)
+        _, lake, _ = _places(use_case)
         day = (dt.datetime.now(dt.UTC) - dt.timedelta(days=1)).date().isoformat()
-        present = day in Table(settings.lake, use_case.name, "predictions").days()
-        if not present and Registry(settings).champion(use_case.name) is None:
-            return dg.AssetCheckResult(passed=True, description=_why_no_champion(use_case, settings))
+        present = day in lake.table("predictions").days()
+        if not present and Registry(Settings.from_environment()).champion(use_case.name) is None:
+            return dg.AssetCheckResult(passed=True, description=_why_no_champion(use_case, lake))
         advice = "" if present else f" Run `mlops-assets run {use_case.name} --from {day} --to {day}`."
         said = f"The predictions of {day} are {'published' if present else 'missing'}.{advice}"
         return dg.AssetCheckResult(passed=present, description=said, metadata={"day": day})
@@ -285,9 +295,11 @@ def yesterday_check(use_case: UseCase) -> dg.AssetChecksDefinition:
     return yesterday_is_not_missing
 
 
-def _places(use_case: UseCase) -> tuple[Settings, FolderSource]:
+def _places(use_case: UseCase) -> tuple[FolderSource, Lake, int]:
+    """Where the raw files lie, the tables, and the number of worker processes."""
     settings = Settings.from_environment()
-    return settings, FolderSource(settings.raw / use_case.name, use_case.files.suffix)
+    source = FolderSource(settings.raw / use_case.name, use_case.files.suffix)
+    return source, Lake(settings.lake, use_case.name), settings.workers
 
 
 def _check_results(

@@ -16,6 +16,7 @@ from mlops_assets.journey.features import sql_fingerprint
 from mlops_assets.journey.model import Model
 from mlops_assets.journey.registry import Registry, Version
 from mlops_assets.journey.training_runs import TrainingRuns
+from mlops_assets.lake import Lake
 from mlops_assets.settings import Settings
 from mlops_assets.use_case import UseCase
 
@@ -51,7 +52,7 @@ def _training_set(use_case: UseCase) -> dg.AssetsDefinition:
     )
     def training_set(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         settings = Settings.from_environment()
-        found = _told(lambda: learning.build_training_set(use_case, settings.lake))
+        found = _told(lambda: learning.build_training_set(use_case, Lake(settings.lake, use_case.name)))
         TrainingRuns(settings.lake, use_case.name).write(context.run_id, "training_set", learning.to_record([], found))
         log.info("%s: %d labelled rows, %d held out", use_case.name, found.rows, found.held_out)
         shown = asdict(found)

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import numpy as np
@@ -35,7 +35,7 @@ from mlops_assets.journey.shards import (
     parts_of,
     shard_number,
 )
-from mlops_assets.lake import Table
+from mlops_assets.lake import Lake
 from mlops_assets.use_case import UseCase
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ class FeatureTask:
     rows: str
 
 
-def aggregate_day(use_case: UseCase, lake: Path, day: str, engine: Engine, watch: Watch) -> dict[str, object]:
+def aggregate_day(use_case: UseCase, lake: Lake, day: str, engine: Engine, watch: Watch) -> dict[str, Any]:
     """Compute the file-level aggregates of a day and publish them as `features`, one row a file.
 
     Parameters
@@ -219,7 +219,7 @@ def aggregate_day(use_case: UseCase, lake: Path, day: str, engine: Engine, watch
     use_case
         The use case; its SQL must have the view `file_features`.
     lake
-        Folder of the lake.
+        The tables of the use case.
     day
         The day; its rows are published.
     engine
@@ -232,9 +232,9 @@ def aggregate_day(use_case: UseCase, lake: Path, day: str, engine: Engine, watch
     dict
         The accounting: files, shards, reused, sql.
     """
-    table = Table(lake, use_case.name, "features")
+    table = lake.table("features")
     replaces = table.parts(day)
-    tasks = [FeatureTask(use_case, lake, day, path) for path in sorted(Table(lake, use_case.name, "rows").parts(day))]
+    tasks = [FeatureTask(use_case, lake.root, day, path) for path in sorted(lake.table("rows").parts(day))]
     reports = []
     for report in engine.map(aggregate_shard, tasks):
         reports.append(report)
@@ -260,10 +260,11 @@ def aggregate_shard(task: FeatureTask) -> Report:
     place = Path(task.rows)
     sql = task.use_case.features_sql
     mark = _mark(place.name, sql)
-    table = Table(task.lake, task.use_case.name, "features")
+    lake = Lake(task.lake, task.use_case.name)
+    table = lake.table("features")
 
     def make() -> Made:
-        rows = read_rows(Table(task.lake, task.use_case.name, "rows").folder / place)
+        rows = read_rows(lake.table("rows").folder / place)
         database = _database(_without_label(rows, task.use_case), task.day)
         database.execute(statements(sql)["file_features"])
         found = database.sql("SELECT * FROM file_features ORDER BY file").to_arrow_table()
@@ -281,15 +282,13 @@ def _mark(rows: str, sql: str) -> str:
     return fingerprint(rows, sql_fingerprint(sql), code_fingerprint(*CODE))
 
 
-def stored_features(use_case: UseCase, lake: Path, day: str, rows: str, sql: str) -> pa.Table | None:
+def stored_features(lake: Lake, day: str, rows: str, sql: str) -> pa.Table | None:
     """The aggregates that were stored for exactly these rows by exactly this SQL, or None.
 
     Parameters
     ----------
-    use_case
-        The use case.
     lake
-        Folder of the lake.
+        The tables of the use case.
     day
         The day.
     rows
@@ -297,7 +296,7 @@ def stored_features(use_case: UseCase, lake: Path, day: str, rows: str, sql: str
     sql
         The SQL of the model that asks.
     """
-    path = Table(lake, use_case.name, "features").place(day, f"{shard_number(rows):05d}-{_mark(rows, sql)}")
+    path = lake.table("features").place(day, f"{shard_number(rows):05d}-{_mark(rows, sql)}")
     return pq.read_table(path, partitioning=None) if path.exists() else None
 
 

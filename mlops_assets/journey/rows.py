@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,7 +26,7 @@ from mlops_assets.journey.shards import (
     finish,
     parts_of,
 )
-from mlops_assets.lake import Table
+from mlops_assets.lake import Lake
 from mlops_assets.readers.csv import RAW_LIMIT, CsvReader, Pack, Refusal
 from mlops_assets.sources.folder import FolderSource
 from mlops_assets.use_case import UseCase
@@ -58,8 +59,8 @@ class ReadTask:
 
 
 def read_day(
-    use_case: UseCase, source: FolderSource, lake: Path, manifest: Manifest, engine: Engine, watch: Watch
-) -> dict[str, object]:
+    use_case: UseCase, source: FolderSource, lake: Lake, manifest: Manifest, engine: Engine, watch: Watch
+) -> dict[str, Any]:
     """Read the files of a day, check every row, and publish `rows` and `rejects`.
 
     Parameters
@@ -69,7 +70,7 @@ def read_day(
     source
         Where its raw files lie.
     lake
-        Folder of the lake.
+        The tables of the use case.
     manifest
         The day's files.
     engine
@@ -89,10 +90,10 @@ def read_day(
     SourceError
         If a file vanished or changed while it was read.
     """
-    rows, rejects = (Table(lake, use_case.name, name) for name in ("rows", "rejects"))
+    rows, rejects = lake.table("rows"), lake.table("rejects")
     replaces = rows.parts(manifest.day), rejects.parts(manifest.day)
     tasks = [
-        ReadTask(use_case, source.root, lake, manifest.path, manifest.day, shard)
+        ReadTask(use_case, source.root, lake.root, manifest.path, manifest.day, shard)
         for shard in range(manifest.shards if manifest.files else 0)
     ]
     reports = []
@@ -109,11 +110,11 @@ def read_day(
     return {**accounting, **done}
 
 
-def _check(accounting: dict[str, object], manifest: Manifest) -> None:
+def _check(accounting: dict[str, Any], manifest: Manifest) -> None:
     a = accounting
-    if a["files"] != manifest.files or a["files"] != a["files_read"] + a["files_refused"]:  # type: ignore[operator]
+    if a["files"] != manifest.files or a["files"] != a["files_read"] + a["files_refused"]:
         raise ShardFailed(f"{manifest.day}: {manifest.files} files listed, but the shards account for {a}.")
-    if a["lines"] != a["rows"] + a["rejected"]:  # type: ignore[operator]
+    if a["lines"] != a["rows"] + a["rejected"]:
         raise ShardFailed(f"{manifest.day}: lines are not rows and rejected lines: {a}.")
 
 
@@ -121,7 +122,8 @@ def read_shard(task: ReadTask) -> Report:
     """Read the files of one shard, unless that was done before."""
     entries = shard_of(task.manifest, task.shard)
     mark = fingerprint(fingerprint_table(entries), task.use_case.contract_fingerprint, code_fingerprint(*CODE))
-    rows, rejects = (Table(task.lake, task.use_case.name, name) for name in ("rows", "rejects"))
+    lake = Lake(task.lake, task.use_case.name)
+    rows, rejects = lake.table("rows"), lake.table("rejects")
     source = FolderSource(task.raw, task.use_case.files.suffix)
 
     def make() -> Made:

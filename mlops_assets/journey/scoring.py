@@ -27,7 +27,7 @@ from mlops_assets.journey.shards import (
     parts_of,
     shard_number,
 )
-from mlops_assets.lake import Published, Table
+from mlops_assets.lake import Lake, Published
 from mlops_assets.use_case import Checks, UseCase
 
 SCHEMA = pa.schema(
@@ -129,7 +129,7 @@ class ScoredDay:
 
 
 def score_day(
-    use_case: UseCase, lake: Path, day: str, version: Version, engine: Engine, watch: Watch, where: str
+    use_case: UseCase, lake: Lake, day: str, version: Version, engine: Engine, watch: Watch, where: str
 ) -> ScoredDay:
     """Score every row of a day and publish its predictions, if the day meets its conditions.
 
@@ -138,7 +138,7 @@ def score_day(
     use_case
         The use case.
     lake
-        Folder of the lake.
+        The tables of the use case.
     day
         The day.
     version
@@ -150,14 +150,14 @@ def score_day(
     where
         Where the day's raw files lie, for messages.
     """
-    rows, table = Table(lake, use_case.name, "rows"), Table(lake, use_case.name, "predictions")
+    rows, table = lake.table("rows"), lake.table("predictions")
     state = rows.days().get(day)
     checks = check_rows_of_day(use_case.checks, state.accounting if state else None, where)
-    checks.append(check_current(state, Table(lake, use_case.name, "raw_files").days().get(day)))
+    checks.append(check_current(state, lake.table("raw_files").days().get(day)))
     if state is None or not all(check.passed for check in checks):
         return ScoredDay({}, checks)
     replaces = table.parts(day)
-    tasks = [ScoreTask(use_case, lake, day, path, version) for path in sorted(rows.parts(day))]
+    tasks = [ScoreTask(use_case, lake.root, day, path, version) for path in sorted(rows.parts(day))]
     reports = []
     for report in engine.map(score_shard, tasks):
         reports.append(report)
@@ -176,12 +176,13 @@ def score_shard(task: ScoreTask) -> Report:
     place = Path(task.rows)
     version = task.version
     mark = fingerprint(place.name, version.serving_sha256, version.version, code_fingerprint(*CODE))
-    table = Table(task.lake, task.use_case.name, "predictions")
+    lake = Lake(task.lake, task.use_case.name)
+    table = lake.table("predictions")
 
     def make() -> Made:
-        rows = read_rows(Table(task.lake, task.use_case.name, "rows").folder / place)
+        rows = read_rows(lake.table("rows").folder / place)
         model = _load(version.folder / "serving", version.serving_sha256, task.use_case.training.trusted)
-        stored = stored_features(task.use_case, task.lake, task.day, place.name, model.sql)
+        stored = stored_features(lake, task.day, place.name, model.sql)
         predictions, unseen, values = predict(model, rows, task.day, task.use_case, version.version, stored)
         files = len(predictions["file"].chunk(0).dictionary) if predictions.num_rows else 0
         counts = {

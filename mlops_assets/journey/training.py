@@ -18,7 +18,7 @@ from mlops_assets.errors import MlopsError
 from mlops_assets.journey.features import compute, describe, read_rows
 from mlops_assets.journey.model import Model, build_pipeline
 from mlops_assets.journey.shards import fingerprint_table
-from mlops_assets.lake import Table
+from mlops_assets.lake import Lake, Table
 from mlops_assets.use_case import Candidate, Split, UseCase
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class TrainingSet:
         return pq.read_table(self.path)
 
 
-def build_training_set(use_case: UseCase, lake: Path) -> TrainingSet:
+def build_training_set(use_case: UseCase, lake: Lake) -> TrainingSet:
     """Collect the labelled rows of the window, drop duplicates, split them, and store them by their fingerprint.
 
     Parameters
@@ -82,14 +82,14 @@ def build_training_set(use_case: UseCase, lake: Path) -> TrainingSet:
     use_case
         The use case; `training` says window and split.
     lake
-        Folder of the lake; the days' rows are published.
+        The tables of the use case; the days' rows are published.
 
     Raises
     ------
     TooLittleData
         If there are fewer than `LEAST_ROWS` labelled rows, one class only, or no way to split them.
     """
-    table = Table(lake, use_case.name, "rows")
+    table = lake.table("rows")
     found = [piece for piece in _labelled(use_case, table) if piece.num_rows]
     if not found:
         raise TooLittleData(f"{use_case.name}: no day has rows with the label {use_case.label!r}; nothing to learn from.")
@@ -105,7 +105,7 @@ def build_training_set(use_case: UseCase, lake: Path) -> TrainingSet:
     kept = kept.drop_columns(["_hash"]).append_column("_held_out", pa.array(held_out)).append_column("_fold", pa.array(fold))
     kept = kept.select([*KEYS, *(name for name in kept.column_names if name not in KEYS)])
     mark = fingerprint_table(kept)
-    path = lake / use_case.name / "training_sets" / f"{mark}.parquet"
+    path = lake.root / use_case.name / "training_sets" / f"{mark}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         unfinished = path.with_suffix(".tmp")

@@ -58,12 +58,16 @@ class FolderSource:
         """The days that have a folder, in order."""
         return sorted(path.name.removeprefix("day=") for path in self.root.glob("day=????-??-??"))
 
+    def place(self, day: str) -> Path:
+        """The folder of a day, whether it exists or not."""
+        return self.root / f"day={day}"
+
     def list(self, day: str) -> Iterator[Entry]:
         """Every entry of the day's folder and below; names that begin with `.` or `_` are not data.
 
         A folder that cannot be listed is an entry with a problem, so that it is missed by nobody.
         """
-        top = self.root / f"day={day}"
+        top = self.place(day)
         if top.exists():
             yield from self._folder(str(top), "")
 
