@@ -41,14 +41,18 @@ class Day(click.ParamType):
 
 
 def _raw_option(command: F) -> F:
-    option = click.option("--raw", type=click.Path(path_type=Path), help="Folder of the raw files. [default: MLOPS_RAW]")
+    option = click.option(
+        "--raw", type=click.Path(path_type=Path), help="Folder of the raw files. [default: MLOPS_RAW]"
+    )
     return option(command)
 
 
 def _output_options(command: F) -> F:
     formats = click.Choice(["table", "csv", "json", "parquet"])
     command = click.option("-o", "--output", type=click.Path(path_type=Path), help="Write into this file.")(command)
-    command = click.option("--format", "form", type=formats, default="table", show_default=True, help="Format.")(command)
+    command = click.option("--format", "form", type=formats, default="table", show_default=True, help="Format.")(
+        command
+    )
     command = click.option("--to", "last", type=Day(), help="Last day.")(command)
     command = click.option("--from", "first", type=Day(), help="First day.")(command)
     return click.option("--day", type=Day(), help="One day only.")(command)
@@ -134,7 +138,9 @@ def import_(use_case: str, file: Path, raw: Path | None) -> None:
     click.echo(f"Wrote {done.rows:,} rows into {done.files:,} files of {len(done.days)} days to {place / found.name}")
     click.echo(f"Days: {', '.join(done.days)}")
     if done.unplaced:
-        click.echo(f"{done.unplaced:,} lines without a readable date or key lie in unplaced{found.files.suffix} of {done.days[-1]}.")
+        click.echo(
+            f"{done.unplaced:,} lines without a readable date or key lie in unplaced{found.files.suffix} of {done.days[-1]}."
+        )
 
 
 @cli.command()
@@ -215,7 +221,9 @@ def rejects(
 
 @cli.command()
 @click.argument("use_case", required=False)
-@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True, help="Format.")
+@click.option(
+    "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True, help="Format."
+)
 def status(use_case: str | None, form: str) -> None:
     """Show the days of a use case with their accounting, and its champion; without a name, list the use cases.
 

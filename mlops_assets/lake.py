@@ -289,7 +289,9 @@ def write_part(table: Table, day: str, stem: str, data: pa.Table, report: dict[s
         unfinished.replace(path)
     except OSError as error:
         unfinished.unlink(missing_ok=True)
-        raise LakeError(f"{path}: cannot be written: {error.strerror or error}. Make room or give access, run again.") from error
+        raise LakeError(
+            f"{path}: cannot be written: {error.strerror or error}. Make room or give access, run again."
+        ) from error
     return Part(table.name, f"day={day}/{path.name}", path.stat().st_size, data.num_rows)
 
 

@@ -44,7 +44,9 @@ class Outcome:
     errors: tuple[str, ...]
 
 
-def days_to_run(use_case: UseCase, source: FolderSource, first: dt.date | None, last: dt.date | None) -> tuple[str, str]:
+def days_to_run(
+    use_case: UseCase, source: FolderSource, first: dt.date | None, last: dt.date | None
+) -> tuple[str, str]:
     """The range of days to run: what was asked for, or every day that has raw files.
 
     Raises

@@ -179,7 +179,12 @@ def _column(generator: np.random.Generator, column: Column, day: dt.date, count:
         high = float(column.max) if isinstance(column.max, (int, float)) else low + 1_000.0
         drawn = generator.uniform(low, high, count)
         return drawn.astype(np.int64) if column.type == "integer" else drawn.round(2)
-    return [f"{letter}{number}" for letter, number in zip(generator.choice(list("ABCDE"), count), generator.integers(1, 100, count), strict=True)]
+    return [
+        f"{letter}{number}"
+        for letter, number in zip(
+            generator.choice(list("ABCDE"), count), generator.integers(1, 100, count), strict=True
+        )
+    ]
 
 
 def parse_day(text: str) -> dt.date:

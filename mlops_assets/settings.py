@@ -61,7 +61,10 @@ class Settings:
             lake=_folder("MLOPS_LAKE", home / "lake"),
             tracking_uri=os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow' / 'mlflow.db'}",
             artifacts=home / "mlflow" / "artifacts",
-            use_cases=(OWN_USE_CASES, *([_folder("MLOPS_USE_CASES", home)] if os.environ.get("MLOPS_USE_CASES") else [])),
+            use_cases=(
+                OWN_USE_CASES,
+                *([_folder("MLOPS_USE_CASES", home)] if os.environ.get("MLOPS_USE_CASES") else []),
+            ),
             workers=_workers(),
         )
 

@@ -78,14 +78,19 @@ def render(state: dict[str, Any], days: tuple[str, str] | None = None) -> str:
     """
     shown = [one for one in state["days"] if days is None or days[0] <= one["day"] <= days[1]]
     heads = ["day", "files", "read", "refused", "lines", "rows", "rejected", "predictions", "model"]
-    lines = [heads, *([one["day"], *(_number(one[name]) for name in (*NUMBERS, "predictions", "model_version"))] for one in shown)]
+    lines = [
+        heads,
+        *([one["day"], *(_number(one[name]) for name in (*NUMBERS, "predictions", "model_version"))] for one in shown),
+    ]
     text = [text_table(lines).rstrip() if shown else "no days yet"]
     champion = state["champion"]
     if champion is None:
         reason = f"the gate {state['verdict']}" if state["verdict"] else "nothing was trained yet"
         text.append(f"no champion: {reason}")
     else:
-        text.append(f"champion: version {champion['version']}, {champion['candidate']}, learned from {champion['rows']:,} rows")
+        text.append(
+            f"champion: version {champion['version']}, {champion['candidate']}, learned from {champion['rows']:,} rows"
+        )
         names = list(champion["metrics"])
         measured = [["on held-out rows", *names]]
         for who, metrics in (("champion", champion["metrics"]), ("baseline", champion["baseline_metrics"])):

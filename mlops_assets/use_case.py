@@ -235,7 +235,9 @@ class UseCase(Attributes):
         """Hash of everything that decides how a raw file is read."""
         contract = {
             "files": self.files.model_dump(mode="json"),
-            "columns": {name: column.model_dump(mode="json", exclude={"about"}) for name, column in self.columns.items()},
+            "columns": {
+                name: column.model_dump(mode="json", exclude={"about"}) for name, column in self.columns.items()
+            },
             "label": self.label,
         }
         return hashlib.sha256(json.dumps(contract).encode()).hexdigest()[:16]

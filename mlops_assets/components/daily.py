@@ -328,4 +328,8 @@ def _check_results(
 
 def _failure(what: str, days: Mapping[str, str]) -> dg.Failure:
     listed = "\n".join(f"{day}: {why}" for day, why in sorted(days.items()))
-    return dg.Failure(f"{what}\n{listed}", metadata={"days": showing.table([{"day": d, "why": w} for d, w in days.items()])}, allow_retries=False)
+    return dg.Failure(
+        f"{what}\n{listed}",
+        metadata={"days": showing.table([{"day": d, "why": w} for d, w in days.items()])},
+        allow_retries=False,
+    )

@@ -69,9 +69,12 @@ class MlUseCase(dg.Component):
             assets=[*daily, *training],
             asset_checks=[check],
             jobs=[daily_job, training_job, watch_job],
-            schedules=[_daily_schedule(name, daily_job), dg.ScheduleDefinition(
-                name=f"{name}_watch_schedule", job=watch_job, cron_schedule="0 3 * * *", execution_timezone="UTC"
-            )],
+            schedules=[
+                _daily_schedule(name, daily_job),
+                dg.ScheduleDefinition(
+                    name=f"{name}_watch_schedule", job=watch_job, cron_schedule="0 3 * * *", execution_timezone="UTC"
+                ),
+            ],
         )
 
 

@@ -111,7 +111,13 @@ def _spread(values: Sequence[float]) -> str:
 def verdict(found: Verdict) -> dg.MarkdownMetadataValue:
     """What the gate asked of each candidate, and what it found."""
     lines = [
-        {"candidate": name, "condition": c.name, "asked": c.asked, "found": c.found, "passed": "yes" if c.passed else "NO"}
+        {
+            "candidate": name,
+            "condition": c.name,
+            "asked": c.asked,
+            "found": c.found,
+            "passed": "yes" if c.passed else "NO",
+        }
         for name, conditions in found.conditions.items()
         for c in conditions
     ]
@@ -148,4 +154,6 @@ def confusion_picture(one: Score) -> dg.MarkdownMetadataValue:
     figure.colorbar(image, shrink=0.6, label="share of the true class")
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=90)
-    return dg.MetadataValue.md(f"![confusion matrix](data:image/png;base64,{base64.b64encode(file.getvalue()).decode()})")
+    return dg.MetadataValue.md(
+        f"![confusion matrix](data:image/png;base64,{base64.b64encode(file.getvalue()).decode()})"
+    )

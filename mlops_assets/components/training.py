@@ -20,7 +20,6 @@ from mlops_assets.lake import Lake
 from mlops_assets.settings import Settings
 from mlops_assets.use_case import UseCase
 
-
 log = logging.getLogger("mlops_assets.training")
 
 
@@ -61,7 +60,9 @@ def _training_set(use_case: UseCase) -> dg.AssetsDefinition:
             **{name: value for name, value in shown.items() if name not in ("classes", "days")},
             "days": " to ".join(found.days),
             "classes": ", ".join(found.classes),
-            "features": showing.table([{"column": n, "is": "category" if c else "number"} for n, c in features.items()]),
+            "features": showing.table(
+                [{"column": n, "is": "category" if c else "number"} for n, c in features.items()]
+            ),
             "dagster/row_count": found.rows,
         }
         return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(found.fingerprint))
@@ -84,8 +85,13 @@ def _candidates(use_case: UseCase) -> dg.AssetsDefinition:
         tracked = {"training_set": data.fingerprint, "rows": data.rows, "held_out": data.held_out}
         context.resources.mlflow.log_params({"use_case": use_case.name, **tracked, "days": " to ".join(data.days)})
         lines = [
-            {"candidate": f.name, "class": use_case.training.candidates[f.name].use, "parameters": f.parameters,
-             "fit seconds": f.fit_seconds, "bytes": f.size}
+            {
+                "candidate": f.name,
+                "class": use_case.training.candidates[f.name].use,
+                "parameters": f.parameters,
+                "fit seconds": f.fit_seconds,
+                "bytes": f.size,
+            }
             for f in fitted
         ]
         return dg.MaterializeResult(metadata={"candidates": showing.table(lines), **tracked})

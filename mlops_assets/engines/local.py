@@ -16,9 +16,7 @@ from mlops_assets.journey.shards import Report
 
 Task = TypeVar("Task")
 
-ONE_THREAD = {
-    name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "ARROW_IO_THREADS")
-}
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "ARROW_IO_THREADS"), "1")
 """With a process a core, more threads only get in each other's way."""
 
 
@@ -59,7 +57,9 @@ class LocalEngine:
         pool = self._open()
         waiting = iter(tasks)
         # a few shards ahead are enough: a day of many shards is not queued whole
-        pending: set[Future[Report]] = {pool.submit(function, task) for task, _ in zip(waiting, range(2 * self._workers), strict=False)}
+        pending: set[Future[Report]] = {
+            pool.submit(function, task) for task, _ in zip(waiting, range(2 * self._workers), strict=False)
+        }
         while pending:
             done, pending = wait(pending, return_when=FIRST_COMPLETED)
             for future in done:

@@ -182,9 +182,7 @@ def scorer(metric: str) -> Any:
     return names.get(metric, metric)
 
 
-def _score_folds(
-    use_case: UseCase, training_set: TrainingSet, fitted: Fitted, train: pa.Table
-) -> tuple[float, ...]:
+def _score_folds(use_case: UseCase, training_set: TrainingSet, fitted: Fitted, train: pa.Table) -> tuple[float, ...]:
     candidate = use_case.training.candidates[fitted.name].model_copy(update={"parameters": fitted.parameters})
     found = []
     split = use_case.training.split.by
@@ -242,12 +240,22 @@ def _conditions(gate: Gate, one: Score, base: Score, champion: Score | None) -> 
     found = [_compare(f"floor of {name}", one, name, least, "at least") for name, least in gate.floors.items()]
     for name, margin in gate.margin.items():
         sign = 1 if HIGHER_IS_BETTER[name] else -1
-        found.append(_compare(f"margin over the baseline in {name}", one, name, _of(base, name) + sign * margin, "the baseline's and the margin,"))
+        found.append(
+            _compare(
+                f"margin over the baseline in {name}",
+                one,
+                name,
+                _of(base, name) + sign * margin,
+                "the baseline's and the margin,",
+            )
+        )
     if champion is not None:
         for name, loss in gate.tolerance.items():
             sign = 1 if HIGHER_IS_BETTER[name] else -1
             least = _of(champion, name) - sign * loss
-            found.append(_compare(f"against the champion in {name}", one, name, least, "the champion's, less the tolerance,"))
+            found.append(
+                _compare(f"against the champion in {name}", one, name, least, "the champion's, less the tolerance,")
+            )
     if gate.rows_per_second:
         passed = one.rows_per_second >= gate.rows_per_second
         asked, got = f"at least {gate.rows_per_second:,.0f}", f"{one.rows_per_second:,.0f}"

@@ -165,7 +165,9 @@ def compute(
         found = _keys(batch["file"], batch["line"])
         places = np.searchsorted(keys, found).clip(max=max(0, len(keys) - 1))
         if not np.array_equal(keys[places], found):
-            raise ConfigError(f"defs/{use_case.name}/features.sql: `model_input` has a `file` and `line` that no row has.")
+            raise ConfigError(
+                f"defs/{use_case.name}/features.sql: `model_input` has a `file` and `line` that no row has."
+            )
         seen += np.bincount(places, minlength=len(seen))
         yield pa.Table.from_batches([batch]), places
     if (seen != 1).any():
@@ -240,7 +242,11 @@ def aggregate_day(use_case: UseCase, lake: Lake, day: str, engine: Engine, watch
         reports.append(report)
         watch(report)
     counts, _ = add_up(reports)
-    accounting = {"files": counts.get("files", 0), "rows": counts.get("rows", 0), "sql": sql_fingerprint(use_case.features_sql)}
+    accounting = {
+        "files": counts.get("files", 0),
+        "rows": counts.get("rows", 0),
+        "sql": sql_fingerprint(use_case.features_sql),
+    }
     table.publish(day, parts_of(reports, "features"), features_schema(use_case), accounting, replaces)
     return {**accounting, "shards": len(reports), "reused": sum(report.reused for report in reports)}
 

@@ -153,7 +153,9 @@ class Registry:
         try:
             hashes = found.tags["serving_sha256"], found.tags["judged_sha256"]
         except KeyError:
-            raise ModelRefused(f"version {found.version} of {use_case} has no registered hash; train it again.") from None
+            raise ModelRefused(
+                f"version {found.version} of {use_case} has no registered hash; train it again."
+            ) from None
         return Version(use_case, int(found.version), folder, *hashes, json.loads(found.tags["about"]))
 
 

@@ -91,9 +91,24 @@ def check_rows_of_day(checks: Checks, accounting: Mapping[str, Any] | None, wher
     look = "look at `mlops-assets rejects`, mend or remove the files, run the day again"
     return [
         DayCheck("accounting_adds_up", adds_up, sums, "run the day again; if it stays so, report it with this line"),
-        DayCheck("day_is_not_empty", a["rows"] > 0, f"{a['rows']} rows of {a['files']} files", f"no file of the day has a good row; look in {where}, then run the day again"),
-        DayCheck("reject_rate", rejected <= checks.reject_rate, f"{rejected:.2%} of lines rejected, allowed {checks.reject_rate:.2%}", look),
-        DayCheck("quarantine_rate", refused <= checks.quarantine_rate, f"{refused:.2%} of files refused, allowed {checks.quarantine_rate:.2%}", look),
+        DayCheck(
+            "day_is_not_empty",
+            a["rows"] > 0,
+            f"{a['rows']} rows of {a['files']} files",
+            f"no file of the day has a good row; look in {where}, then run the day again",
+        ),
+        DayCheck(
+            "reject_rate",
+            rejected <= checks.reject_rate,
+            f"{rejected:.2%} of lines rejected, allowed {checks.reject_rate:.2%}",
+            look,
+        ),
+        DayCheck(
+            "quarantine_rate",
+            refused <= checks.quarantine_rate,
+            f"{refused:.2%} of files refused, allowed {checks.quarantine_rate:.2%}",
+            look,
+        ),
     ]
 
 
@@ -110,8 +125,18 @@ def check_scores_of_day(checks: Checks, counts: Mapping[str, int], rows: int) ->
     unseen = counts.get("unseen", 0) / max(1, counts.get("category_values", 0))
     found = counts.get("predictions", 0)
     return [
-        DayCheck("every_row_predicted", found == rows, f"{found} predictions for {rows} rows", "run the day again; if it stays so, report it with this line"),
-        DayCheck("unseen_categories", unseen <= checks.unseen_share, f"{unseen:.2%} of category values unseen in training, allowed {checks.unseen_share:.2%}", "compare the day's categories with the training rows; retrain, or raise checks.unseen_share if this is right"),
+        DayCheck(
+            "every_row_predicted",
+            found == rows,
+            f"{found} predictions for {rows} rows",
+            "run the day again; if it stays so, report it with this line",
+        ),
+        DayCheck(
+            "unseen_categories",
+            unseen <= checks.unseen_share,
+            f"{unseen:.2%} of category values unseen in training, allowed {checks.unseen_share:.2%}",
+            "compare the day's categories with the training rows; retrain, or raise checks.unseen_share if this is right",
+        ),
     ]
 
 

@@ -92,7 +92,9 @@ def build_training_set(use_case: UseCase, lake: Lake) -> TrainingSet:
     table = lake.table("rows")
     found = [piece for piece in _labelled(use_case, table) if piece.num_rows]
     if not found:
-        raise TooLittleData(f"{use_case.name}: no day has rows with the label {use_case.label!r}; nothing to learn from.")
+        raise TooLittleData(
+            f"{use_case.name}: no day has rows with the label {use_case.label!r}; nothing to learn from."
+        )
     everything = pa.concat_tables(found)
     kept = _without_duplicates(everything)
     if len(kept) < LEAST_ROWS or len(pc.unique(kept["_label"])) < 2:
@@ -102,7 +104,11 @@ def build_training_set(use_case: UseCase, lake: Lake) -> TrainingSet:
         )
     held_out, boundary = _hold_out(kept, use_case.training.split, use_case.name)
     fold = _folds(kept, use_case.training, held_out)
-    kept = kept.drop_columns(["_hash"]).append_column("_held_out", pa.array(held_out)).append_column("_fold", pa.array(fold))
+    kept = (
+        kept.drop_columns(["_hash"])
+        .append_column("_held_out", pa.array(held_out))
+        .append_column("_fold", pa.array(fold))
+    )
     kept = kept.select([*KEYS, *(name for name in kept.column_names if name not in KEYS)])
     mark = fingerprint_table(kept)
     path = lake.root / use_case.name / "training_sets" / f"{mark}.parquet"
@@ -179,7 +185,9 @@ def _inputs(use_case: UseCase, rows: pa.Table, labels: pa.Array, day: str) -> It
 
 def _as_text(column: pa.ChunkedArray) -> pa.Array:
     """Values as text; dictionaries and numbers become plain strings."""
-    text = column.cast(pa.string()) if not pa.types.is_boolean(column.type) else column.cast(pa.int8()).cast(pa.string())
+    text = (
+        column.cast(pa.string()) if not pa.types.is_boolean(column.type) else column.cast(pa.int8()).cast(pa.string())
+    )
     combined: pa.Array = text.combine_chunks()
     return combined
 
@@ -385,5 +393,3 @@ def from_record(record: Mapping[str, Any]) -> tuple[TrainingSet, list[Fitted]]:
     known = {**record["training_set"]}
     known["days"], known["classes"] = tuple(known["days"]), tuple(known["classes"])
     return TrainingSet(**known), [Fitted(**one) for one in record["candidates"]]
-
-

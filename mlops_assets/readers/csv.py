@@ -189,7 +189,9 @@ class CsvReader:
         quote = '"' if self._format.quotes else None
         try:
             style = csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE
-            fields = next(csv.reader([text], delimiter=self._format.delimiter, quotechar=quote, quoting=style, strict=True))
+            fields = next(
+                csv.reader([text], delimiter=self._format.delimiter, quotechar=quote, quoting=style, strict=True)
+            )
         except (csv.Error, StopIteration):
             return "header", f"the header cannot be read: {text[:100]!r}"
         names = [self._sources.get(name.strip(), "") for name in fields]
@@ -255,7 +257,9 @@ class CsvReader:
             yield from self._parse_apart(layout, group, files)
             return
         refusals = [
-            Refusal(int(file[at]), int(line[at]), "field_count", _count_message(found, len(layout.names)), text[:RAW_LIMIT])
+            Refusal(
+                int(file[at]), int(line[at]), "field_count", _count_message(found, len(layout.names)), text[:RAW_LIMIT]
+            )
             for at, found, text in ragged
         ]
         lines = np.zeros(files, np.int64)
@@ -266,7 +270,9 @@ class CsvReader:
     def _parse_apart(self, layout: _Layout, group: _Group, files: int) -> Iterator[Pack]:
         """The joined count did not add up: find the file that is to blame, and leave the others alone."""
         if len(group.files) == 1:
-            yield _refused(group.files[0], files, "accounting", "the lines of the file and its parsed rows do not add up")
+            yield _refused(
+                group.files[0], files, "accounting", "the lines of the file and its parsed rows do not add up"
+            )
             return
         for number, body, count in zip(group.files, group.bodies, group.counts, strict=True):
             yield from self._parse_group(layout, _Group([number], [body], [count]), files)

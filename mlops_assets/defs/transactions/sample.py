@@ -21,7 +21,13 @@ CATEGORIES: dict[str, tuple[float, float, tuple[float, ...]]] = {
 }
 """Category: its share, its typical amount in BRL, and the cents that its prices end in."""
 
-HOMES = (("SAO PAULO", "SP"), ("RIO DE JANEIRO", "RJ"), ("SANTO ANDRE", "SP"), ("OSASCO", "SP"), ("CAMPO LIMPO PAULISTA", "SP"))
+HOMES = (
+    ("SAO PAULO", "SP"),
+    ("RIO DE JANEIRO", "RJ"),
+    ("SANTO ANDRE", "SP"),
+    ("OSASCO", "SP"),
+    ("CAMPO LIMPO PAULISTA", "SP"),
+)
 ELSEWHERE = np.array(["CURITIBA", "BRASILIA", "SAOPAULO", "Sao Paulo", "415-503-9235", "BARUERI", "JUNDIAI"])
 MERCHANTS = 6
 """Merchants that one account knows."""
@@ -70,7 +76,9 @@ def _accounts(generator: np.random.Generator, files: int) -> pd.DataFrame:
     home = generator.integers(0, len(HOMES), files)
     return pd.DataFrame(
         {
-            "account_id": [f"{n / 1e10:.2f}E+10".replace(".", ",") if r else str(n) for n, r in zip(number, ruined, strict=True)],
+            "account_id": [
+                f"{n / 1e10:.2f}E+10".replace(".", ",") if r else str(n) for n, r in zip(number, ruined, strict=True)
+            ],
             "account_opened": generator.integers(2008, 2020, files) * 100 + generator.integers(1, 13, files),
             "home_city": [HOMES[place][0].ljust(22) for place in home],
             "home_state": [HOMES[place][1].ljust(3) for place in home],

@@ -1,0 +1,74 @@
+"""What the tests share: a home of their own for all state, use cases, and files in the real format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from mlops_assets.settings import OWN_USE_CASES, Settings
+from mlops_assets.use_case import UseCase, load_use_case
+
+REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
+"""Real rows beside the checkout; tests that use them are skipped where they are absent."""
+
+HEADER = (
+    "id;safra_abertura;cidade;estado;idade;sexo;limite_total;limite_disp;data; valor ;"
+    "grupo_estabelecimento;cidade_estabelecimento;pais_estabelecimento"
+)
+ROW = "4,53E+11;201405;CAMPO LIMPO PAULISTA  ;SP ;37;F;4700;5605;4.12.2019;31,90;SERVIÇO;SAO PAULO;BR"
+
+WriteDay = Callable[..., Path]
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """All state in the folder of the test, one worker process."""
+    for name in ("MLOPS_RAW", "MLOPS_LAKE", "MLFLOW_TRACKING_URI", "MLOPS_USE_CASES", "DAGSTER_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MLOPS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("MLOPS_WORKERS", "1")
+    return Settings.from_environment()
+
+
+@pytest.fixture(scope="session")
+def transactions() -> UseCase:
+    """The flagship."""
+    return load_use_case(OWN_USE_CASES / "transactions")
+
+
+@pytest.fixture(scope="session")
+def loan_approval() -> UseCase:
+    """One table a day, no aggregates, labels that are noise."""
+    return load_use_case(OWN_USE_CASES / "loan_approval")
+
+
+@pytest.fixture
+def write_day(settings: Settings) -> Iterator[WriteDay]:
+    """Write raw files of a day: `write_day("transactions", "2026-01-01", {"a.csv": b"..."})`."""
+
+    def write(use_case: str, day: str, files: dict[str, bytes]) -> Path:
+        folder = settings.raw / use_case / f"day={day}"
+        for name, data in files.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    yield write
+
+
+def account_file(rows: Sequence[str] = (ROW,), header: str = HEADER, end: str = "\r\n") -> bytes:
+    """An account file in the published format: Mac Roman, CRLF."""
+    return end.join([header, *rows, ""]).encode("mac_roman")
+
+
+def changed(row: str = ROW, **fields: str) -> str:
+    """A row with other values in some fields, named as in the header without blanks."""
+    names = [name.strip() for name in HEADER.split(";")]
+    values = row.split(";")
+    for name, value in fields.items():
+        values[names.index(name)] = value
+    return ";".join(values)
