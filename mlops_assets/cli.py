@@ -25,7 +25,7 @@ TABLE_ROWS = 40
 """Rows that `--format table` shows."""
 
 
-class Day(click.ParamType):
+class Day(click.ParamType[dt.date]):
     """A day, `YYYY-MM-DD`."""
 
     name = "day"
@@ -62,7 +62,7 @@ def _output_options(command: F) -> F:
 @click.version_option(__version__, prog_name="mlops-assets")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def cli(debug: bool) -> None:
-    """Daily predictions for folders of raw files.
+    r"""Daily predictions for folders of raw files.
 
     \b
     A first run, on sample files:
@@ -94,7 +94,7 @@ def sample(
     seed: int,
     unlabelled: bool,
 ) -> None:
-    """Write sample files in the format of a use case.
+    r"""Write sample files in the format of a use case.
 
     \b
     Examples:
@@ -122,7 +122,7 @@ def sample(
 @click.argument("file", type=click.Path(path_type=Path))
 @_raw_option
 def import_(use_case: str, file: Path, raw: Path | None) -> None:
-    """Cut a published table into raw files of days: one file per key and calendar month.
+    r"""Cut a published table into raw files of days: one file per key and calendar month.
 
     A month's files lie in the folder of the first day of the next month.
 
@@ -138,9 +138,8 @@ def import_(use_case: str, file: Path, raw: Path | None) -> None:
     click.echo(f"Wrote {done.rows:,} rows into {done.files:,} files of {len(done.days)} days to {place / found.name}")
     click.echo(f"Days: {', '.join(done.days)}")
     if done.unplaced:
-        click.echo(
-            f"{done.unplaced:,} lines without a readable date or key lie in unplaced{found.files.suffix} of {done.days[-1]}."
-        )
+        where = f"unplaced{found.files.suffix} of {done.days[-1]}"
+        click.echo(f"{done.unplaced:,} lines without a readable date or key lie in {where}.")
 
 
 @cli.command()
@@ -150,7 +149,7 @@ def import_(use_case: str, file: Path, raw: Path | None) -> None:
 @click.option("--train", is_flag=True, help="Train before predicting; the gate decides about a new champion.")
 @_raw_option
 def run(use_case: str, first: dt.date | None, last: dt.date | None, train: bool, raw: Path | None) -> None:
-    """Materialise days through Dagster, from raw files to published predictions.
+    r"""Materialise days through Dagster, from raw files to published predictions.
 
     Days are done again only where files, SQL, model or code changed. Ctrl-C stops; running again resumes.
 
@@ -169,21 +168,8 @@ def run(use_case: str, first: dt.date | None, last: dt.date | None, train: bool,
     _show_progress()
     log = logging.getLogger("mlops_assets.run")
     log.info("%s: %s to %s", found.name, *days)
-    before = ("raw_files", "rows", "rejects", "features")
     with running.dagster_instance(settings) as instance:
-        definitions = running.load_definitions()
-        plan: list[Callable[[], running.Outcome]] = []
-        if train:
-            plan.append(lambda: running.run_days(definitions, instance, found, days, before))
-            plan.append(lambda: running.run_training(definitions, instance, found))
-            plan.append(lambda: running.run_days(definitions, instance, found, days, ("predictions",)))
-        else:
-            plan.append(lambda: running.run_days(definitions, instance, found, days, (*before, "predictions")))
-        for step in plan:
-            outcome = step()
-            if not outcome.success:
-                said = "\n".join(outcome.errors)
-                raise MlopsError(f"{outcome.job} failed: {said}\nDagster run {outcome.run_id}; `make dev` shows it.")
+        running.run_use_case(running.load_definitions(), instance, found, days, train=train)
     _print_status(found, settings, days)
 
 
@@ -193,7 +179,7 @@ def run(use_case: str, first: dt.date | None, last: dt.date | None, train: bool,
 def predictions(
     use_case: str, day: dt.date | None, first: dt.date | None, last: dt.date | None, form: str, output: Path | None
 ) -> None:
-    """Read published predictions: day, file, line, account_id, prediction, probability, model_version.
+    r"""Read published predictions: day, file, line, account_id, prediction, probability, model_version.
 
     \b
     Examples:
@@ -210,7 +196,7 @@ def predictions(
 def rejects(
     use_case: str, day: dt.date | None, first: dt.date | None, last: dt.date | None, form: str, output: Path | None
 ) -> None:
-    """Read the refused lines and files: day, file, line (empty for a whole file), rule, message, raw.
+    r"""Read the refused lines and files: day, file, line (empty for a whole file), rule, message, raw.
 
     \b
     Example:
@@ -225,7 +211,7 @@ def rejects(
     "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True, help="Format."
 )
 def status(use_case: str | None, form: str) -> None:
-    """Show the days of a use case with their accounting, and its champion; without a name, list the use cases.
+    r"""Show the days of a use case with their accounting, and its champion; without a name, list the use cases.
 
     \b
     Example:
@@ -242,6 +228,32 @@ def status(use_case: str | None, form: str) -> None:
         click.echo(json.dumps(collect(found, settings), indent=2))
     else:
         _print_status(found, settings, None)
+
+
+@cli.command()
+def demo() -> None:
+    """Run every use case on sample days that end yesterday; the day's last files have no labels and some are dirty."""
+    from mlops_assets.demo import run_demo
+
+    settings = Settings.from_environment()
+    _show_progress()
+    for text in run_demo(settings):
+        click.echo(text)
+
+
+@cli.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; Dagster asks no password.")
+@click.option("--port", type=int, default=3000, show_default=True, help="Port of the UI.")
+def dev(host: str, port: int) -> None:
+    """Start Dagster's UI and daemon on the use cases."""
+    from mlops_assets import running
+    from mlops_assets.settings import PACKAGE
+
+    settings = Settings.from_environment()
+    running.prepare_home(settings)
+    os.environ["MLOPS_HOME"] = str(settings.home)
+    command = [sys.executable, "-m", "dagster", "dev", "-w", str(PACKAGE.parent / "workspace.yaml")]
+    os.execv(sys.executable, [*command, "-h", host, "-p", str(port)])
 
 
 def _find(name: str) -> tuple[Settings, UseCase]:

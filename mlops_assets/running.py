@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.errors import UsageError
+from mlops_assets.errors import MlopsError, UsageError
 from mlops_assets.settings import PACKAGE, Settings
 from mlops_assets.sources.folder import FolderSource
 from mlops_assets.use_case import UseCase
@@ -19,7 +19,13 @@ from mlops_assets.use_case import UseCase
 if TYPE_CHECKING:
     from dagster import DagsterInstance, Definitions
 
+BEFORE_SCORING = ("raw_files", "rows", "rejects", "features")
+TRAINING = ("training_set", "candidates", "evaluation", "champion")
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+
+
+class RunFailed(MlopsError):
+    """A Dagster run failed."""
 
 
 @dataclass(frozen=True)
@@ -70,15 +76,20 @@ def days_to_run(
     return start.isoformat(), end.isoformat()
 
 
-@contextmanager
-def dagster_instance(settings: Settings) -> Iterator[DagsterInstance]:
-    """Dagster's instance under `MLOPS_HOME`, with our `dagster.yaml` where there is none yet."""
+def prepare_home(settings: Settings) -> None:
+    """Make Dagster's home with our `dagster.yaml`, and name it in the environment."""
     home = settings.dagster_home
     home.mkdir(parents=True, exist_ok=True)
     os.environ["DAGSTER_HOME"] = str(home)
     ours = PACKAGE.parent / "dagster.yaml"
     if ours.exists() and not (home / "dagster.yaml").exists():
         shutil.copy(ours, home / "dagster.yaml")
+
+
+@contextmanager
+def dagster_instance(settings: Settings) -> Iterator[DagsterInstance]:
+    """Dagster's instance under `MLOPS_HOME`."""
+    prepare_home(settings)
     from dagster import DagsterInstance
 
     with DagsterInstance.get() as instance:
@@ -95,10 +106,10 @@ def load_definitions() -> Definitions:
     return definitions
 
 
-def run_days(
-    definitions: Definitions, instance: DagsterInstance, use_case: UseCase, days: tuple[str, str], assets: Sequence[str]
-) -> Outcome:
-    """Run the daily job over a range of days in one Dagster run.
+def run_use_case(
+    definitions: Definitions, instance: DagsterInstance, use_case: UseCase, days: tuple[str, str], *, train: bool
+) -> None:
+    """Run a range of days from raw files to predictions, with a training in between if it is asked for.
 
     Parameters
     ----------
@@ -108,17 +119,24 @@ def run_days(
         The use case.
     days
         First and last day.
-    assets
-        The daily assets to materialise; those that the use case does not have are passed over.
+    train
+        Whether to train before predicting.
+
+    Raises
+    ------
+    RunFailed
+        If a run failed; the message has what its steps said.
     """
     tags = {RANGE_START: days[0], RANGE_END: days[1]}
-    return _execute(definitions, instance, f"{use_case.name}_daily", use_case, assets, tags)
-
-
-def run_training(definitions: Definitions, instance: DagsterInstance, use_case: UseCase) -> Outcome:
-    """Run the training job."""
-    assets = ("training_set", "candidates", "evaluation", "champion")
-    return _execute(definitions, instance, f"{use_case.name}_training", use_case, assets, {})
+    daily, training = f"{use_case.name}_daily", f"{use_case.name}_training"
+    plan: list[tuple[str, Sequence[str], dict[str, str]]] = [(daily, (*BEFORE_SCORING, "predictions"), tags)]
+    if train:
+        plan = [(daily, BEFORE_SCORING, tags), (training, TRAINING, {}), (daily, ("predictions",), tags)]
+    for job, assets, run_tags in plan:
+        outcome = _execute(definitions, instance, job, use_case, assets, run_tags)
+        if not outcome.success:
+            said = "\n".join(outcome.errors)
+            raise RunFailed(f"{job} failed: {said}\nDagster run {outcome.run_id}; `make dev` shows it.")
 
 
 def _execute(

@@ -1,10 +1,12 @@
-"""Sample files in the format of a use case: rows that can be learned from, and on demand files with every kind of dirt."""
+"""Sample files in the format of a use case: rows to learn from, and on demand files with every kind of dirt."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,7 +34,7 @@ DIRT: dict[str, str] = {
 """The kinds of dirt that `dirty` spreads, one after the other: the rule that refuses the file or line, and the dirt."""
 
 Draw = Callable[[np.random.Generator, dt.date, int, int], pd.DataFrame]
-"""Draws the rows of some files: generator, day, files, rows a file -> a frame with `file` and the contract's columns."""
+"""Draws rows: generator, day, files, rows a file -> a frame with `file` and the columns of the contract."""
 
 
 def write_sample(
@@ -90,7 +92,7 @@ def _lines(use_case: UseCase, frame: pd.DataFrame, files: int) -> Iterator[list[
     texts = [_text(frame[name], column, use_case) for name, column in use_case.columns.items()]
     joined = [use_case.files.delimiter.join(fields) for fields in zip(*texts, strict=True)]
     bounds = np.searchsorted(frame["file"].to_numpy(), np.arange(files + 1))
-    for first, last in zip(bounds[:-1], bounds[1:], strict=True):
+    for first, last in pairwise(bounds):
         yield joined[first:last]
 
 
@@ -100,8 +102,8 @@ def _text(values: pd.Series, column: Column, use_case: UseCase) -> list[str]:
     decimal, group = use_case.files.decimal, use_case.files.thousands
     swap = str.maketrans({",": group, ".": decimal})
 
-    def write(value: object) -> str:
-        if value is None or value != value or value is pd.NaT:
+    def write(value: Any) -> str:
+        if pd.isna(value):
             return nothing
         if isinstance(value, (dt.date, pd.Timestamp)):
             return value.strftime(column.strptime)
@@ -109,7 +111,7 @@ def _text(values: pd.Series, column: Column, use_case: UseCase) -> list[str]:
             text = f"{value:,.2f}" if group else f"{value:.2f}"
             return text.rstrip("0").rstrip(".").translate(swap)
         if column.type == "integer":
-            return str(int(value))  # type: ignore[call-overload]
+            return str(int(value))
         return str(value)
 
     return [write(value) for value in values]
@@ -119,29 +121,23 @@ def _soil(data: bytes, kind: str, use_case: UseCase, generator: np.random.Genera
     """Spoil the bytes of a clean file in one way."""
     header, _, body = data.partition(b"\r\n")
     delimiter = use_case.files.delimiter.encode()
-    lines = body.split(b"\r\n")
-    if kind == "empty_file":
-        return b""
-    if kind == "no_rows":
-        return header + b"\r\n"
-    if kind == "missing_column":
-        return b"\r\n".join(line.partition(delimiter)[2] for line in [header, *lines])
-    if kind == "delimiter":
-        return data.replace(delimiter, b"|")
-    if kind == "truncated":
-        return header + b"\r\n" + lines[0] + b"\r\n" + lines[0][: lines[0].rfind(delimiter) - 1]
-    if kind == "quote":
-        return header + b'\r\n"' + body
-    if kind == "nul_bytes":
-        return data[: len(data) // 2] + b"\0\0" + data[len(data) // 2 :]
-    if kind == "binary":
-        return generator.bytes(512).replace(b"\0", b"\x01")
-    if kind == "field_count":
-        return b"\r\n".join([header, delimiter.join(lines[0].split(delimiter)[:-2]), *lines[1:]])
-    fields = lines[0].split(delimiter)
-    place = next(i for i, column in enumerate(use_case.columns.values()) if column.type != "string")
-    fields[place] = b"?!"
-    return b"\r\n".join([header, delimiter.join(fields), *lines[1:]])
+    first, *rest = body.split(b"\r\n")
+    fields = first.split(delimiter)
+    wrong = next(i for i, column in enumerate(use_case.columns.values()) if column.type != "string")
+    nonsense = delimiter.join([*fields[:wrong], b"?!", *fields[wrong + 1 :]])
+    spoilt = {
+        "empty_file": [],
+        "no_rows": [header, b""],
+        "missing_column": [line.partition(delimiter)[2] for line in (header, first, *rest)],
+        "delimiter": [data.replace(delimiter, b"|")],
+        "truncated": [header, first, first[: first.rfind(delimiter) - 1]],
+        "quote": [header, b'"' + body],
+        "nul_bytes": [data[: len(data) // 2] + b"\0\0" + data[len(data) // 2 :]],
+        "binary": [generator.bytes(512).replace(b"\0", b"\x01")],
+        "field_count": [header, delimiter.join(fields[:-2]), *rest],
+        "type": [header, nonsense, *rest],
+    }
+    return b"\r\n".join(spoilt[kind])
 
 
 def _from_contract(use_case: UseCase) -> Draw:
@@ -167,7 +163,7 @@ def _from_contract(use_case: UseCase) -> Draw:
     return draw
 
 
-def _column(generator: np.random.Generator, column: Column, day: dt.date, count: int) -> object:
+def _column(generator: np.random.Generator, column: Column, day: dt.date, count: int) -> Any:
     if column.allowed:
         return generator.choice(np.array(column.allowed), count)
     if column.type in ("date", "timestamp"):

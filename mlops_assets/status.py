@@ -58,7 +58,9 @@ def _champion(use_case: UseCase, settings: Settings, evaluation: dict[str, Any] 
     if found is None:
         return None
     scores = evaluation["scores"] if evaluation else []
-    baseline = next((one["metrics"] for one in scores if one["name"] == use_case.training.baseline), {})
+    baseline: dict[str, float] = next(
+        (one["metrics"] for one in scores if one["name"] == use_case.training.baseline), {}
+    )
     return {"version": found.version, **found.about, "baseline_metrics": baseline}
 
 

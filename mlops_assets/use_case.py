@@ -308,7 +308,7 @@ def find_use_case(folders: Sequence[Path], name: str) -> UseCase:
     return load_use_case(known[name])
 
 
-def _explain(path: Path, root: yaml.Node, problem: Any) -> str:
+def _explain(path: Path, root: yaml.Node | None, problem: Any) -> str:
     keys = tuple(key for key in problem["loc"] if not isinstance(key, str) or not key.startswith("function-"))
     line = _line_of(root, ("attributes", *keys))
     where = ".".join(str(key) for key in keys) or "attributes"
@@ -319,11 +319,11 @@ def _explain(path: Path, root: yaml.Node, problem: Any) -> str:
     return f"{path}:{line}: {where}: {message}{given}"
 
 
-def _line_of(node: yaml.Node, keys: tuple[Any, ...]) -> int:
+def _line_of(node: yaml.Node | None, keys: tuple[Any, ...]) -> int:
     """Line of the deepest node that the keys reach, counted from 1."""
-    line = node.start_mark.line + 1
+    line = node.start_mark.line + 1 if node else 1
     for key in keys:
-        child = None
+        child: yaml.Node | None = None
         if isinstance(node, yaml.MappingNode):
             for key_node, value in node.value:
                 if key_node.value == str(key):

@@ -54,7 +54,7 @@ def _raw_files(use_case: UseCase, common: dict[str, Any]) -> dg.AssetsDefinition
         description=f"The manifest of a day: every file with size and time.\n\n{use_case.description}",
         **common,
     )
-    def raw_files(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    def raw_files(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         source, lake, _ = _places(use_case)
         table = lake.table("raw_files")
         known = table.days()
@@ -180,7 +180,7 @@ def _features(use_case: UseCase, common: dict[str, Any]) -> dg.AssetsDefinition:
         description=f"File-level aggregates, one row a file, by DuckDB.\n\n```sql\n{use_case.features_sql}\n```",
         **common,
     )
-    def features(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    def features(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         _, lake, workers = _places(use_case)
         known = lake.table("rows").days()
         with LocalEngine(workers) as engine:

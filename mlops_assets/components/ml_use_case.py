@@ -36,8 +36,8 @@ class MlUseCase(dg.Component):
         given: dict[str, Any] = attributes.model_dump(by_alias=True, exclude_unset=True) if attributes else {}
         return cls(build_use_case(_render(given, context), context.path))
 
-    def build_defs(self, context: dg.ComponentLoadContext | None = None) -> dg.Definitions:
-        """Assets, checks, jobs and schedule of the use case.
+    def build_defs(self, context: dg.ComponentLoadContext | None = None) -> dg.Definitions:  # noqa: ARG002 - Dagster's signature
+        """Assets, checks, jobs and schedule of the use case; the context is not needed.
 
         Raises
         ------

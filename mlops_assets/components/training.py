@@ -47,9 +47,9 @@ def _upstream(use_case: UseCase, name: str) -> dg.AssetDep:
 def _training_set(use_case: UseCase) -> dg.AssetsDefinition:
     @dg.asset(
         **_common(use_case, "training_set", "rows", {"duckdb"}),
-        description="The labelled rows of the window with the model's input, without duplicates, split for all candidates alike.",
+        description="The labelled rows of the window, without duplicates, in one split for all candidates.",
     )
-    def training_set(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    def training_set(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         settings = Settings.from_environment()
         found = _told(lambda: learning.build_training_set(use_case, Lake(settings.lake, use_case.name)))
         TrainingRuns(settings.lake, use_case.name).write(context.run_id, "training_set", learning.to_record([], found))
@@ -76,13 +76,13 @@ def _candidates(use_case: UseCase) -> dg.AssetsDefinition:
         description="Every model of the configuration, fitted on the same training rows.",
         required_resource_keys={"mlflow"},
     )
-    def candidates(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    def candidates(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         runs = TrainingRuns(Settings.from_environment().lake, use_case.name)
         data, _ = learning.from_record(runs.read(context.run_id, "training_set"))
         folder = runs.folder(context.run_id) / "candidates"
         fitted = _told(lambda: learning.fit_candidates(use_case, data, folder, log.info))
         runs.write(context.run_id, "candidates", learning.to_record(fitted, data))
-        tracked = {"training_set": data.fingerprint, "rows": data.rows, "held_out": data.held_out}
+        tracked: dict[str, Any] = {"training_set": data.fingerprint, "rows": data.rows, "held_out": data.held_out}
         context.resources.mlflow.log_params({"use_case": use_case.name, **tracked, "days": " to ".join(data.days)})
         lines = [
             {
@@ -105,7 +105,7 @@ def _evaluation(use_case: UseCase) -> dg.AssetsDefinition:
         description="All candidates on the same held-out rows, and the verdict of the gate with its reasons.",
         required_resource_keys={"mlflow"},
     )
-    def evaluation(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    def evaluation(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         settings = Settings.from_environment()
         runs = TrainingRuns(settings.lake, use_case.name)
         record = runs.read(context.run_id, "candidates")

@@ -153,7 +153,7 @@ def _typed(distinct: pa.Array, empty: pa.Array, column: Column, files: FileForma
 
 
 def _moment(text: str | None, form: str) -> dt.datetime | None:
-    """A moment as `strptime` reads it, so that 31.02. is none; only distinct texts come here, so it need not be fast."""
+    """A moment as `strptime` reads it, so that 31.02. is none; only distinct texts come here."""
     try:
         return None if text is None else dt.datetime.strptime(text, form)
     except ValueError:

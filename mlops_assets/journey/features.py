@@ -110,7 +110,7 @@ def describe(use_case: UseCase, sql: str | None = None) -> FeatureColumns:
 
 
 def _columns(database: duckdb.DuckDBPyConnection, view: str) -> dict[str, pa.DataType]:
-    schema = database.sql(f"SELECT * FROM {view} LIMIT 0").to_arrow_table().schema
+    schema = database.table(view).limit(0).to_arrow_table().schema
     return {field.name: field.type for field in schema}
 
 
@@ -151,13 +151,12 @@ def compute(
         If the SQL loses or doubles rows.
     """
     database = _database(_without_label(rows, use_case), day)
-    stored = file_features is not None
-    if stored:
+    if file_features is not None:
         names = rows["file"].chunk(0).dictionary if rows.num_rows else pa.array([], pa.string())
         numbers = pa.compute.index_in(file_features["file"], value_set=names)
         database.register("file_features", file_features.drop_columns(["file"]).append_column("file", numbers))
     for view, statement in statements(sql).items():
-        if not (stored and view == "file_features"):
+        if not (file_features is not None and view == "file_features"):
             database.execute(statement)
     keys = _keys(rows.column("file").combine_chunks().indices, rows["line"]) if rows.num_rows else np.zeros(0)
     seen = np.zeros(rows.num_rows, np.int64)
@@ -187,10 +186,8 @@ def _keys(file: pa.Array, line: pa.Array) -> np.ndarray:
 def _without_label(rows: pa.Table, use_case: UseCase) -> pa.Table:
     """The rows as SQL sees them: without the label, `file` as a number."""
     file = rows["file"].combine_chunks()
-    if isinstance(file, pa.ChunkedArray):  # no rows
-        numbers = pa.array([], pa.int32())
-    else:
-        numbers = file.indices
+    no_rows = isinstance(file, pa.ChunkedArray)
+    numbers = pa.array([], pa.int32()) if no_rows else file.indices
     kept = rows.drop_columns(["file", use_case.label])
     return kept.add_column(0, "file", numbers)
 
@@ -198,7 +195,8 @@ def _without_label(rows: pa.Table, use_case: UseCase) -> pa.Table:
 def _database(rows: pa.Table, day: str) -> duckdb.DuckDBPyConnection:
     database = duckdb.connect(":memory:", config={"threads": 1, "enable_external_access": False})
     database.register("arrow_rows", rows)
-    database.execute(f"CREATE VIEW rows AS SELECT DATE '{day}' AS day, * FROM arrow_rows")
+    database.execute("SET VARIABLE day = CAST(? AS DATE)", [day])
+    database.execute("CREATE VIEW rows AS SELECT getvariable('day') AS day, * FROM arrow_rows")
     database.execute("SET lock_configuration = true")
     return database
 

@@ -86,15 +86,13 @@ class Model:
     def decide(self, probabilities: np.ndarray) -> np.ndarray:
         """The class number said for each row."""
         if self.threshold is not None and len(self.classes) == 2:
-            return (probabilities[:, 1] >= self.threshold).astype(np.int64)
-        return probabilities.argmax(axis=1)
+            return np.asarray(probabilities[:, 1] >= self.threshold, np.int64)
+        return np.asarray(probabilities.argmax(axis=1), np.int64)
 
     def unseen(self, matrix: np.ndarray) -> tuple[int, int]:
         """How many category values the model never saw, and how many there were."""
         places = [place for place, known in enumerate(self.columns.values()) if known is not None]
         return int((matrix[:, places] < 0).sum()), len(matrix) * len(places)
-
-    # -- on disk --------------------------------------------------------------------------------------------------------
 
     def save(self, folder: Path) -> str:
         """Write the model into a folder.

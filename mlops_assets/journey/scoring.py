@@ -135,7 +135,7 @@ def check_scores_of_day(checks: Checks, counts: Mapping[str, int], rows: int) ->
             "unseen_categories",
             unseen <= checks.unseen_share,
             f"{unseen:.2%} of category values unseen in training, allowed {checks.unseen_share:.2%}",
-            "compare the day's categories with the training rows; retrain, or raise checks.unseen_share if this is right",
+            "compare the day's categories with the training rows; retrain, or raise checks.unseen_share if it is right",
         ),
     ]
 

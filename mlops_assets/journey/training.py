@@ -296,8 +296,12 @@ class Fitted:
     size: int
 
 
+def _silent(_: str) -> None:
+    """Says nothing."""
+
+
 def fit_candidates(
-    use_case: UseCase, training_set: TrainingSet, folder: Path, log: Callable[[str], None] = lambda text: None
+    use_case: UseCase, training_set: TrainingSet, folder: Path, log: Callable[[str], None] = _silent
 ) -> list[Fitted]:
     """Fit every candidate of the configuration on the same training rows.
 

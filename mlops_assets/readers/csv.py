@@ -11,6 +11,7 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -137,8 +138,6 @@ class CsvReader:
             pieces.extend(self._parse_group(layout, group, len(contents)))
         return self._join(pieces, refusals, len(contents))
 
-    # -- one file, before parsing -------------------------------------------------------------------------------------
-
     def _prepare(self, data: bytes) -> _Ready | tuple[str, str]:
         """Cut off the header and look for what parsing cannot survive; a rule and message where the file is bad."""
         if not data or data.isspace():
@@ -188,7 +187,7 @@ class CsvReader:
         text = header.decode(self._format.encoding, errors="replace")
         quote = '"' if self._format.quotes else None
         try:
-            style = csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE
+            style: Literal[0, 3] = csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE
             fields = next(
                 csv.reader([text], delimiter=self._format.delimiter, quotechar=quote, quoting=style, strict=True)
             )
@@ -217,8 +216,6 @@ class CsvReader:
 
     def _source(self, name: str) -> str:
         return next(source for source, column in self._sources.items() if column == name)
-
-    # -- parsing --------------------------------------------------------------------------------------------------------
 
     def _parse_group(self, layout: _Layout, group: _Group, files: int) -> Iterator[Pack]:
         """Parse joined bodies; each line is a row, so that counting tells file and line."""
@@ -327,7 +324,7 @@ class CsvReader:
 
 @dataclass(frozen=True, slots=True)
 class _Ready:
-    """A file that can be parsed: UTF-8, `\\n` at the end of every line."""
+    """A file that can be parsed: UTF-8, a line feed at the end of every line."""
 
     layout: _Layout
     body: bytes

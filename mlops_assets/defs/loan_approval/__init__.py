@@ -1,0 +1,1 @@
+"""Loan applications: labels that are noise, and a gate that sees it."""

@@ -11,7 +11,7 @@ MISSING = {"age": 0.05, "annual_income": 0.03, "credit_score": 0.04, "loan_amoun
 """Column: share of its values that are missing, as in the real table."""
 
 
-def draw(generator: np.random.Generator, day: dt.date, files: int, rows: int) -> pd.DataFrame:
+def draw(generator: np.random.Generator, day: dt.date, files: int, rows: int) -> pd.DataFrame:  # noqa: ARG001 - `Draw`
     """Draw the rows of some tables of applications.
 
     Parameters

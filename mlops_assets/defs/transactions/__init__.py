@@ -1,0 +1,1 @@
+"""Credit-card transactions: the flagship."""

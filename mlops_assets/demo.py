@@ -1,0 +1,63 @@
+"""The five minutes of a newcomer: every use case on sample days, through Dagster, with numbers that add up."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+
+from mlops_assets import running
+from mlops_assets.sampling import write_sample
+from mlops_assets.settings import Settings
+from mlops_assets.status import collect, render
+from mlops_assets.use_case import UseCase, find_use_case, list_use_cases
+
+DAYS = 4
+FILES, ROWS = 60, 30
+DIRTY = 0.17
+
+
+def run_demo(settings: Settings) -> Iterator[str]:
+    """Write sample days, train, predict.
+
+    Parameters
+    ----------
+    settings
+        Where everything lies; days that have raw files already are left as they are.
+
+    Yields
+    ------
+    str
+        What to print: the accounting and the champion of each use case, and what to open next.
+    """
+    last = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
+    days = [last - dt.timedelta(days=back) for back in reversed(range(DAYS))]
+    span = days[0].isoformat(), days[-1].isoformat()
+    use_cases = [find_use_case(settings.use_cases, name) for name in list_use_cases(settings.use_cases)]
+    for use_case in use_cases:
+        for day in days:
+            _write(use_case, settings, day, labelled=day != last)
+    with running.dagster_instance(settings) as instance:
+        definitions = running.load_definitions()
+        for use_case in use_cases:
+            running.run_use_case(definitions, instance, use_case, span, train=True)
+    for use_case in use_cases:
+        yield f"\n{render(collect(use_case, settings), span)}"
+    yield _next_steps(use_cases, settings, last)
+
+
+def _write(use_case: UseCase, settings: Settings, day: dt.date, *, labelled: bool) -> None:
+    if (settings.raw / use_case.name / f"day={day}").exists():
+        return
+    for _ in write_sample(use_case, settings.raw, day, FILES, ROWS, DIRTY, seed=7, labelled=labelled):
+        pass
+
+
+def _next_steps(use_cases: list[UseCase], settings: Settings, last: dt.date) -> str:
+    name = next((one.name for one in use_cases if one.name == "transactions"), use_cases[0].name)
+    return f"""
+Everything lies under {settings.home}. What to look at next:
+  make dev     (Dagster's UI: graph, checks, leaderboard, at http://127.0.0.1:3000)
+  .venv/bin/mlops-assets predictions {name} --day {last}
+  .venv/bin/mlops-assets rejects {name} --day {last}
+  .venv/bin/mlops-assets status {name} --format json
+"""
