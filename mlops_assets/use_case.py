@@ -164,7 +164,8 @@ class Scale(Strict):
 
     files_a_shard: int = Field(5_000, gt=0, description="Files in one unit of work.")
     rows_a_day: int = Field(1_000_000, gt=0, description="Planned rows a day.")
-    minutes: float = Field(30, gt=0, description="Minutes from raw files to published predictions.")
+    minutes: float = Field(30, gt=0, description="Minutes that scoring the planned rows may take.")
+    workers: int = Field(2, gt=0, description="Processes that are planned for it.")
 
 
 class Attributes(Strict):

@@ -115,7 +115,7 @@ def _evaluation(use_case: UseCase) -> dg.AssetsDefinition:
         champion = Registry(settings).champion(use_case.name)
         before = _champion_score(use_case, data, champion) if champion else None
         training = use_case.training
-        verdict = judging.decide(training.gate, training.metric, training.baseline, scores, before)
+        verdict = judging.decide(training, use_case.scale, scores, before)
         runs.write(context.run_id, "evaluation", {**record, **judging.to_record(scores, verdict, before)})
         _track(context.resources.mlflow, scores, fitted, verdict)
         best = next((one for one in scores if one.name == verdict.winner), scores[0])

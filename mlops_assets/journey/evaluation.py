@@ -22,7 +22,7 @@ from mlops_assets.journey.training import (
     fold_indices,
     quiet_warnings,
 )
-from mlops_assets.use_case import Gate, UseCase
+from mlops_assets.use_case import Gate, Scale, Training, UseCase
 
 HIGHER_IS_BETTER = {"accuracy": True, "macro_f1": True, "weighted_f1": True, "log_loss": False, "roc_auc": True}
 """The metrics of an evaluation, and which way is better."""
@@ -204,27 +204,26 @@ def _rank(one: Score, metric: str) -> float:
     return -value if HIGHER_IS_BETTER[metric] else value
 
 
-def decide(gate: Gate, metric: str, baseline: str, scores: Sequence[Score], champion: Score | None) -> Verdict:
+def decide(training: Training, scale: Scale, scores: Sequence[Score], champion: Score | None) -> Verdict:
     """Ask the gate: the best candidate that meets every condition wins.
 
     Parameters
     ----------
-    gate
-        The conditions.
-    metric
-        The metric that ranks.
-    baseline
-        Name of the candidate to beat; it never wins itself.
+    training
+        Has the gate's conditions, the metric that ranks, and the name of the baseline, which never wins itself.
+    scale
+        The planned volume and its deadline.
     scores
         All candidates on the same held-out rows.
     champion
         The present champion on the same rows, if there is one.
     """
-    base = next(one for one in scores if one.name == baseline)
-    ranked = sorted((one for one in scores if one.name != baseline), key=lambda one: _rank(one, metric))
+    metric = training.metric
+    base = next(one for one in scores if one.name == training.baseline)
+    ranked = sorted((one for one in scores if one.name != training.baseline), key=lambda one: _rank(one, metric))
     looked_at: dict[str, tuple[Condition, ...]] = {}
     for one in ranked:
-        looked_at[one.name] = _conditions(gate, one, base, champion)
+        looked_at[one.name] = (*_conditions(training.gate, one, base, champion), _deadline(scale, one))
         if all(condition.passed for condition in looked_at[one.name]):
             value = one.metrics[metric]
             reason = f"{one.name} passes: {metric} {value:.3f}, baseline {base.metrics[metric]:.3f}"
@@ -261,6 +260,15 @@ def _conditions(gate: Gate, one: Score, base: Score, champion: Score | None) -> 
         asked, got = f"at least {gate.rows_per_second:,.0f}", f"{one.rows_per_second:,.0f}"
         found.append(Condition("rows a second on one core", asked, got, passed))
     return tuple(found)
+
+
+def _deadline(scale: Scale, one: Score) -> Condition:
+    """Whether the model alone makes the planned day in time; reading and features come on top."""
+    minutes = scale.rows_a_day / max(1e-9, one.rows_per_second * scale.workers) / 60
+    asked = f"at most {scale.minutes:g}"
+    found = f"{minutes:.1f} at {one.rows_per_second:,.0f} rows a second"
+    what = f"minutes to score {scale.rows_a_day:,} rows on {scale.workers} cores"
+    return Condition(what, asked, found, minutes <= scale.minutes)
 
 
 def _compare(what: str, one: Score, metric: str, bound: float, word: str) -> Condition:

@@ -47,23 +47,25 @@ def draw(generator: np.random.Generator, day: dt.date, files: int, rows: int) ->
     """
     sizes = generator.integers(max(1, rows // 2), rows + rows // 2 + 1, files)
     file = np.repeat(np.arange(files), sizes)
-    accounts = _accounts(generator, files)
-    frame = accounts.loc[file].reset_index(drop=True)
+    count = len(file)
+    frame = _accounts(generator, files).loc[file].reset_index(drop=True)
     frame.insert(0, "file", file)
-    merchant = generator.integers(0, MERCHANTS, len(file))
+    merchant = generator.integers(0, MERCHANTS, count)
     kind = _known_merchants(generator, files)[file, merchant]
-    _, typical, cents = (list(part) for part in zip(*CATEGORIES.values(), strict=True))
-    units = np.floor(np.array(typical)[kind] * generator.lognormal(0, 0.5, len(file)))
-    endings = np.array([(list(some) * 4)[:4] for some in cents])
-    frame["amount"] = units + endings[kind, generator.integers(0, 4, len(file))]
+    typical = np.array([amount for _, amount, _ in CATEGORIES.values()])
+    endings = np.array([(list(cents) * 4)[:4] for _, _, cents in CATEGORIES.values()])
+    usual = generator.random(count) < 0.6
+    cents = np.where(usual, endings[kind, generator.integers(0, 4, count)], generator.integers(0, 100, count) / 100)
+    frame["amount"] = np.floor(typical[kind] * generator.lognormal(0, 0.8, count)) + cents
     frame["category"] = np.array(list(CATEGORIES))[kind]
-    away = (kind + merchant) % 3 == 0
-    frame["merchant_city"] = np.where(away, ELSEWHERE[kind % len(ELSEWHERE)], frame["home_city"].str[:13].str.strip())
-    frame["merchant_country"] = np.where(generator.random(len(file)) < 0.02, "US", "BR")
-    back = generator.integers(1, 31, len(file)).astype("timedelta64[D]")
-    frame["date"] = pd.Series(np.datetime64(day) - back)
-    frame["limit_available"] = (frame["limit_total"] * generator.random(len(file))).round()
-    unknown = generator.random(len(file)) < 0.003
+    # a merchant stands in one city, which is more often the customer's own
+    place = generator.integers(0, 3 * len(ELSEWHERE), (files, MERCHANTS))[file, merchant]
+    home = frame["home_city"].str[:13].str.strip()
+    frame["merchant_city"] = np.where(place < len(ELSEWHERE), ELSEWHERE[place % len(ELSEWHERE)], home)
+    frame["merchant_country"] = np.where(generator.random(count) < 0.02, "US", "BR")
+    frame["date"] = np.datetime64(day) - generator.integers(1, 31, count).astype("timedelta64[D]")
+    frame["limit_available"] = (frame["limit_total"] * generator.random(count)).round()
+    unknown = generator.random(count) < 0.003
     frame.loc[unknown, "amount"] = np.nan
     frame.loc[unknown, ["merchant_city", "merchant_country"]] = ""
     return frame
