@@ -253,7 +253,7 @@ def dev(host: str, port: int) -> None:
     running.prepare_home(settings)
     os.environ["MLOPS_HOME"] = str(settings.home)
     command = [sys.executable, "-m", "dagster", "dev", "-w", str(PACKAGE.parent / "workspace.yaml")]
-    os.execv(sys.executable, [*command, "-h", host, "-p", str(port)])
+    os.execv(sys.executable, [*command, "-h", host, "-p", str(port)])  # noqa: S606 - no shell is what we want
 
 
 def _find(name: str) -> tuple[Settings, UseCase]:

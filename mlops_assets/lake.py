@@ -249,6 +249,11 @@ class Lake:
         """The table of that name."""
         return self._tables.setdefault(name, Table(self.root, self.use_case, name))
 
+    def clean(self) -> int:
+        """Delete files that no recent version of any table uses; the number of files deleted."""
+        names = [path.parent.name for path in (self.root / self.use_case).glob("*/_delta_log")]
+        return sum(self.table(name).clean() for name in names)
+
 
 def delta_schema(schema: pa.Schema) -> pa.Schema:
     """The schema of a published table: plain strings instead of dictionaries, and the partition column `day`."""

@@ -219,16 +219,6 @@ def test_how_the_same_rows_lie_in_memory_does_not_change_the_fingerprint(form: s
     assert fingerprint_table(SAME[form](a_table())) == fingerprint_table(a_table())
 
 
-def test_what_lies_in_memory_under_an_empty_cell_does_not_change_the_fingerprint() -> None:
-    validity = pa.py_buffer(b"\x01")
-    one, other = (
-        pa.Array.from_buffers(pa.int32(), 2, [validity, pa.py_buffer(b"\x07\0\0\0" + under)])
-        for under in (b"\0\0\0\0", b"\xff\xff\xff\xff")
-    )
-    assert one.equals(other)
-    assert fingerprint_table(pa.table({"x": one})) == fingerprint_table(pa.table({"x": other}))
-
-
 def test_the_fingerprint_of_code_follows_its_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(tmp_path)
     for name, source in (("toy_one", "x = 1\n"), ("toy_copy", "x = 1\n"), ("toy_other", "x = 2\n")):

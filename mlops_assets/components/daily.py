@@ -251,6 +251,7 @@ def _predictions(use_case: UseCase, common: dict[str, Any], after: str) -> dg.As
                 shown = _shown(lake.table("predictions"), day, one, champion.about)
                 context.log_event(dg.AssetMaterialization(key, partition=day, metadata=shown))
         yield from _check_results(key, SCORE_CHECKS, {day: one.checks for day, one in scored.items()}, broken)
+        lake.clean()
         if broken:
             raise _failure(f"not published: {', '.join(sorted(broken))}", broken)
 

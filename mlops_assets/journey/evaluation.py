@@ -17,10 +17,10 @@ from mlops_assets.journey.model import Model
 from mlops_assets.journey.training import (
     Fitted,
     TrainingSet,
+    calm_fitting,
     class_numbers,
     fit,
     fold_indices,
-    quiet_warnings,
 )
 from mlops_assets.use_case import Gate, Scale, Training, UseCase
 
@@ -168,12 +168,14 @@ def speed(model: Model, matrix: np.ndarray, seconds: float = 0.3) -> float:
     if not len(matrix):
         return 0.0
     batch = np.resize(matrix, (BATCH, matrix.shape[1]))
-    model.decide(model.probabilities(batch[:100]))
-    began, rows = time.perf_counter(), 0
-    while time.perf_counter() - began < seconds:
-        model.decide(model.probabilities(batch))
-        rows += len(batch)
-    return rows / (time.perf_counter() - began)
+    rows = 0
+    with calm_fitting():
+        model.decide(model.probabilities(batch[:100]))
+        began = time.perf_counter()
+        while time.perf_counter() - began < seconds:
+            model.decide(model.probabilities(batch))
+            rows += len(batch)
+        return rows / (time.perf_counter() - began)
 
 
 def scorer(metric: str) -> Any:
@@ -188,7 +190,7 @@ def _score_folds(use_case: UseCase, training_set: TrainingSet, fitted: Fitted, t
     split = use_case.training.split.by
     for before, after in fold_indices(train["_fold"].to_numpy(), use_case.training.folds, split):
         known, unknown = train.take(pa.array(before)), train.take(pa.array(after))
-        with quiet_warnings():
+        with calm_fitting():
             model = fit(use_case, candidate, training_set, known)
             probabilities = model.probabilities(model.matrix(unknown))
         truth = class_numbers(unknown, training_set.classes)

@@ -150,6 +150,15 @@ def compute(
     ConfigError
         If the SQL loses or doubles rows.
     """
+    try:
+        yield from _compute(rows, day, use_case, sql, file_features)
+    except duckdb.Error as error:
+        raise ConfigError(f"defs/{use_case.name}/features.sql fails on the rows of {day}: {error}") from None
+
+
+def _compute(
+    rows: pa.Table, day: str, use_case: UseCase, sql: str, file_features: pa.Table | None
+) -> Iterator[tuple[pa.Table, np.ndarray]]:
     database = _database(_without_label(rows, use_case), day)
     if file_features is not None:
         names = rows["file"].chunk(0).dictionary if rows.num_rows else pa.array([], pa.string())
@@ -270,8 +279,11 @@ def aggregate_shard(task: FeatureTask) -> Report:
     def make() -> Made:
         rows = read_rows(lake.table("rows").folder / place)
         database = _database(_without_label(rows, task.use_case), task.day)
-        database.execute(statements(sql)["file_features"])
-        found = database.sql("SELECT * FROM file_features ORDER BY file").to_arrow_table()
+        try:
+            database.execute(statements(sql)["file_features"])
+            found = database.sql("SELECT * FROM file_features ORDER BY file").to_arrow_table()
+        except duckdb.Error as error:
+            raise ConfigError(f"defs/{lake.use_case}/features.sql fails on the rows of {task.day}: {error}") from None
         names = rows["file"].chunk(0).dictionary if rows.num_rows else pa.array([], pa.string())
         file = names.take(found["file"].combine_chunks()) if rows.num_rows else names
         data = found.set_column(found.column_names.index("file"), "file", file)

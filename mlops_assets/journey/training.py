@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -338,7 +340,7 @@ def fit(use_case: UseCase, candidate: Candidate, training_set: TrainingSet, rows
     pipeline = build_pipeline(candidate, columns, use_case.training.candidates)
     sql, threshold = use_case.features_sql, use_case.training.threshold
     model = Model(pipeline, columns, training_set.classes, sql, threshold)
-    with quiet_warnings():
+    with calm_fitting():
         pipeline.fit(model.matrix(rows), class_numbers(rows, training_set.classes))
     return model
 
@@ -357,7 +359,7 @@ def choose(use_case: UseCase, candidate: Candidate, training_set: TrainingSet, r
     folds = fold_indices(rows["_fold"].to_numpy(), use_case.training.folds, use_case.training.split.by)
     grid = {f"model__{name}": values for name, values in candidate.search.items()}
     search = GridSearchCV(model.estimator, grid, cv=folds, scoring=scorer(use_case.training.metric), refit=False)
-    with quiet_warnings():
+    with calm_fitting():
         search.fit(model.matrix(rows), class_numbers(rows, training_set.classes))
     best = {name.removeprefix("model__"): value for name, value in search.best_params_.items()}
     return candidate.model_copy(update={"parameters": {**candidate.parameters, **best}})
@@ -369,22 +371,20 @@ def class_numbers(rows: pa.Table, classes: Sequence[str]) -> np.ndarray:
     return numbers.astype(np.int64)
 
 
-class quiet_warnings:  # noqa: N801 - reads as a phrase: `with quiet_warnings():`
-    """Silences what scikit-learn says about classes with few rows: such classes are a fact of the data."""
+@contextmanager
+def calm_fitting() -> Iterator[None]:
+    """Fit at one thread, for a busy machine slows OpenMP down tenfold, and without warnings about rare classes.
 
-    def __enter__(self) -> None:
-        import warnings
+    That a class has few rows, or a category is new, is a fact of the data which the evaluation shows.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from threadpoolctl import threadpool_limits
 
-        from sklearn.exceptions import ConvergenceWarning
-
-        self._caught = warnings.catch_warnings()
-        self._caught.__enter__()
+    with warnings.catch_warnings(), threadpool_limits(1):
         warnings.filterwarnings("ignore", message=".*least populated class.*")
         warnings.filterwarnings("ignore", message=".*unknown categories.*")
         warnings.filterwarnings("ignore", category=ConvergenceWarning)
-
-    def __exit__(self, *details: object) -> None:
-        self._caught.__exit__(*details)  # type: ignore[arg-type]
+        yield
 
 
 def to_record(fitted: Sequence[Fitted], training_set: TrainingSet) -> dict[str, Any]:

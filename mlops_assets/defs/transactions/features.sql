@@ -14,9 +14,7 @@ SELECT
     avg(limit_available / nullif(limit_total, 0)) AS file_limit_free,
     -- where the card is used
     avg((merchant_country <> 'BR')::INTEGER) AS file_abroad,
-    avg((merchant_city IS NULL)::INTEGER) AS file_no_city,
     avg((merchant_city = home_city[1:13])::INTEGER) AS file_home,          -- merchant cities are cut to 13 characters
-    avg((merchant_city = 'SAO PAULO')::INTEGER) AS file_sao_paulo,
     count(DISTINCT merchant_city) AS file_cities,
     count(DISTINCT date) AS file_days,
     -- when
@@ -28,36 +26,45 @@ SELECT
     avg((isodow(date) = 6)::INTEGER) AS file_saturday,
     avg((isodow(date) = 7)::INTEGER) AS file_sunday,
     -- which kind of price
-    avg((amount < 20)::INTEGER) AS file_small,
     avg((amount % 1 = 0)::INTEGER) AS file_whole,
-    avg((amount % 10 = 0)::INTEGER) AS file_tens,
-    avg((round(amount * 100) % 100 = 90)::INTEGER) AS file_ninety,
     avg((round(amount * 100) % 10 <> 0)::INTEGER) AS file_odd_cents
 FROM rows
 GROUP BY file;
 
 -- One row a transaction, beside the habits of its file.
 CREATE VIEW model_input AS
+WITH habits AS (
+    -- The windows come first, over the bare rows: a window carries every column of its input through its sort, and
+    -- after the join there would be three times as many (255,000 rows/s instead of 357,000 on one core).
+    SELECT
+        *,
+        count(*) OVER by_city AS same_city,
+        percent_rank() OVER by_amount AS amount_rank,
+        count(*) OVER (by_amount RANGE BETWEEN CURRENT ROW AND CURRENT ROW) AS same_amount,
+        date - lag(date) OVER by_time AS days_since
+    FROM rows
+    WINDOW
+        by_city AS (PARTITION BY file, merchant_city),
+        by_amount AS (PARTITION BY file ORDER BY amount),
+        -- within a day the limit falls from purchase to purchase: it tells the order, which the lines do not
+        by_time AS (PARTITION BY file ORDER BY date, limit_available DESC, line)
+)
 SELECT
-    rows.file,
-    rows.line,
+    habits.file,
+    line,
     -- who: two customers can share a ruined id, so the opening month belongs to the key
     account_id || '|' || account_opened AS account,
-    account_opened, age, sex, home_state,
+    age,
     limit_total, limit_available,
     limit_available / nullif(limit_total, 0) AS limit_free,
-    -- where: the raw spelling tells card terminals apart, the folded one gathers them
+    -- where: the raw spelling tells card terminals apart
     merchant_city AS city,
-    upper(replace(merchant_city, ' ', ''))[1:11] AS city_folded,
-    length(merchant_city) AS city_length,
     merchant_city = home_city[1:13] AS at_home,
     merchant_country <> 'BR' AS abroad,
     -- how much: prices betray the trade, so the cents and the roundness matter more than the size
     amount,
-    ln(1 + amount) AS amount_log,
+    ln(1 + abs(amount)) AS amount_log,
     round(amount * 100) % 100 AS cents,
-    round(amount * 100) % 10 AS last_digit,
-    round(amount * 100) % 1000 AS cents_of_ten,
     CASE WHEN amount IS NULL THEN 0 WHEN amount % 100 = 0 THEN 7 WHEN amount % 50 = 0 THEN 6 WHEN amount % 10 = 0 THEN 5
          WHEN amount % 5 = 0 THEN 4 WHEN amount % 1 = 0 THEN 3 WHEN round(amount * 100) % 10 = 0 THEN 2 ELSE 1
     END AS roundness,
@@ -66,24 +73,16 @@ SELECT
     amount / nullif(file_mean, 0) AS amount_to_mean,
     amount / nullif(file_median, 0) AS amount_to_median,
     (amount - file_mean) / nullif(file_deviation, 0) AS amount_deviation,
-    percent_rank() OVER by_amount AS amount_rank,
-    count(*) OVER (by_amount RANGE BETWEEN CURRENT ROW AND CURRENT ROW) AS same_amount,   -- subscriptions, fares
-    count(*) OVER by_city AS same_city,
-    count(*) OVER by_city / file_rows AS same_city_share,
+    amount_rank,
+    same_amount,                                                            -- subscriptions, fares
+    same_city / file_rows AS same_city_share,
     -- when
     isodow(date) AS weekday,
     day(date) AS day_of_month,
-    date - lag(date) OVER by_time AS days_since,
-    -- an instalment takes its whole price from the limit at once: the fall is a multiple of the amount
-    (lag(limit_available) OVER by_time - limit_available) / nullif(amount, 0) AS limit_fall,
+    days_since,
     -- crosses for the linear model, which cannot find them by itself
     account_id || '|' || merchant_city AS account_city,
-    account_id || '|' || round(2 * log2(1 + amount))::INTEGER AS account_size,
-    round(amount * 100) % 100 + 100 * round(2 * log2(1 + amount)) AS cents_size,
+    account_id || '|' || round(2 * log2(1 + abs(amount)))::INTEGER AS account_size,
+    round(amount * 100) % 100 + 100 * round(2 * log2(1 + abs(amount))) AS cents_size,
     file_features.* EXCLUDE (file)
-FROM rows JOIN file_features USING (file)
-WINDOW
-    -- within a day the limit falls from purchase to purchase: it tells the order, which the lines do not
-    by_time AS (PARTITION BY rows.file ORDER BY date, limit_available DESC, rows.line),
-    by_amount AS (PARTITION BY rows.file ORDER BY amount),
-    by_city AS (PARTITION BY rows.file, merchant_city);
+FROM habits JOIN file_features USING (file);
