@@ -33,8 +33,9 @@ DIRT: dict[str, str] = {
 }
 """The kinds of dirt that `dirty` spreads, one after the other: the rule that refuses the file or line, and the dirt."""
 
-Draw = Callable[[np.random.Generator, dt.date, int, int], pd.DataFrame]
-"""Draws rows: generator, day, files, rows a file -> a frame with `file` and the columns of the contract."""
+Draw = Callable[[np.random.Generator, np.random.Generator, dt.date, int, int], pd.DataFrame]
+"""Draws rows: generator of the day, generator that is the same for the same files on every day, day, files, rows a file
+-> a frame with `file` and the columns of the contract."""
 
 
 def write_sample(
@@ -72,7 +73,8 @@ def write_sample(
     header = use_case.files.delimiter.join(c.header(n) for n, c in use_case.columns.items())
     for first in range(0, files, CHUNK):
         count = min(CHUNK, files - first)
-        frame = draw(generator, day, count, rows)
+        lasting = np.random.default_rng([seed, first])
+        frame = draw(generator, lasting, day, count, rows)
         if not labelled:
             frame[use_case.label] = None
         for place, lines in enumerate(_lines(use_case, frame, count)):
@@ -143,7 +145,9 @@ def _soil(data: bytes, kind: str, use_case: UseCase, generator: np.random.Genera
 def _from_contract(use_case: UseCase) -> Draw:
     """Rows that keep to the contract; the label follows the first number, so that there is something to learn."""
 
-    def draw(generator: np.random.Generator, day: dt.date, files: int, rows: int) -> pd.DataFrame:
+    def draw(
+        generator: np.random.Generator, _: np.random.Generator, day: dt.date, files: int, rows: int
+    ) -> pd.DataFrame:
         count = files * rows
         frame = pd.DataFrame({"file": np.repeat(np.arange(files), rows)})
         for name, column in use_case.columns.items():

@@ -76,7 +76,9 @@ class Checks(Strict):
 
     reject_rate: Share = Field(0.05, description="Largest share of lines that may be rejected.")
     quarantine_rate: Share = Field(0.5, description="Largest share of files that may be refused.")
-    unseen_share: Share = Field(0.5, description="Largest share of category values the model never saw.")
+    unseen_share: dict[str, Share] = Field(
+        default_factory=dict, description="Category column of the model: largest share of values it never saw."
+    )
 
 
 class Split(Strict):

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -288,4 +287,3 @@ def test_the_sample_rows_give_no_infinite_number(sharded: UseCase, sample: Lake)
     matrix = as_matrix(table, vocabularies(table, describe(sharded).model))
     assert matrix.shape == (rows.num_rows, len(describe(sharded).model))
     assert not np.isinf(matrix).any()
-    assert isinstance(pd.DataFrame(matrix).notna().any(axis=None), bool | np.bool_)

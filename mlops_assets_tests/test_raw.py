@@ -132,7 +132,7 @@ def test_days_have_manifests_of_their_own(listing: Listing, write_day: WriteDay)
     assert find_manifest(listing.table, DAY) == first
 
 
-# -- shards stay what they are ------------------------------------------------------------------------------------------
+# -- shards stay what they are -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("late", "shards"), [(0, 4), (1, 4), (8, 4), (9, 16)])
@@ -164,5 +164,5 @@ def test_late_files_leave_every_other_file_in_its_shard(listing: Listing, write_
 
 def test_the_shard_of_a_file_depends_on_its_path_alone(listing: Listing, write_day: WriteDay) -> None:
     write_day("transactions", DAY, numbered(8))
-    write_day("transactions", "2026-01-02", {name: b"other" for name in numbered(8)})
+    write_day("transactions", "2026-01-02", dict.fromkeys(numbered(8), b"other"))
     assert shards(listing()) == shards(listing("2026-01-02"))

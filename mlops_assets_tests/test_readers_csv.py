@@ -57,7 +57,7 @@ def refusal(data: bytes, **files: Any) -> Refusal:
     return only
 
 
-# -- good files ---------------------------------------------------------------------------------------------------------
+# -- good files --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"], ids=["LF", "CRLF", "old Mac CR"])
@@ -148,7 +148,7 @@ def test_a_pack_may_come_to_nothing(contents: tuple[bytes | None, ...]) -> None:
     assert [len(column) for column in pack.columns.values()] == [0, 0, 0]
 
 
-# -- quotes -------------------------------------------------------------------------------------------------------------
+# -- quotes ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_a_header_alone_beside_a_bad_quote_does_not_cost_an_innocent_file_its_ro
     assert pack.lines.tolist() == [0, 0, 2]
 
 
-# -- bad files ----------------------------------------------------------------------------------------------------------
+# -- bad files ---------------------------------------------------------------------------------------------------------
 
 BAD_FILES = {
     "no bytes": (b"", "empty_file", "the file is empty"),
@@ -255,7 +255,7 @@ def test_all_bad_files_together_leave_the_good_ones_between_them_whole() -> None
     assert sorted(refusal.file for refusal in pack.refusals) == list(range(1, 2 * len(bad), 2))
 
 
-# -- bad lines ----------------------------------------------------------------------------------------------------------
+# -- bad lines ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("quoted", [b"", b'4;40;"d;d"\n'], ids=["without quotes", "with quotes"])
@@ -283,7 +283,9 @@ def test_a_blank_line_counts_so_that_later_lines_keep_their_numbers(label: bytes
 
 def test_every_bad_line_at_every_place_keeps_its_number() -> None:
     pack = read(*[HEADER + b"1\n2;20;b\n3;30;c;d\n\n5;50;e\n6\n"] * 3)
-    assert [(refusal.file, refusal.line) for refusal in pack.refusals] == [(n, at) for n in range(3) for at in (1, 3, 6)]
+    assert [(refusal.file, refusal.line) for refusal in pack.refusals] == [
+        (n, at) for n in range(3) for at in (1, 3, 6)
+    ]
     assert all([line for line, _ in rows(pack, file)] == [2, 4, 5] for file in range(3))
     assert pack.lines.tolist() == [6, 6, 6]
 

@@ -34,7 +34,7 @@ def read(source: FolderSource, entry: Entry) -> bytes:
     return source.read(DAY, entry.path, entry.size, entry.modified)
 
 
-# -- days ---------------------------------------------------------------------------------------------------------------
+# -- days --------------------------------------------------------------------------------------------------------------
 
 
 def test_the_days_are_the_folders_named_by_day_in_order(source: FolderSource) -> None:
@@ -47,7 +47,7 @@ def test_a_source_without_a_folder_has_no_days(tmp_path: Path) -> None:
     assert FolderSource(tmp_path / "none", ".csv").days() == []
 
 
-# -- listing ------------------------------------------------------------------------------------------------------------
+# -- listing -----------------------------------------------------------------------------------------------------------
 
 
 def test_a_day_without_a_folder_has_no_entries(source: FolderSource) -> None:
@@ -144,7 +144,7 @@ def test_a_strange_name_is_read_like_any_other(folder: Path, source: FolderSourc
     assert read(source, entries(source)[name]) == b"1"
 
 
-# -- reading ------------------------------------------------------------------------------------------------------------
+# -- reading -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 65_537, 200_000])

@@ -89,10 +89,13 @@ class Model:
             return np.asarray(probabilities[:, 1] >= self.threshold, np.int64)
         return np.asarray(probabilities.argmax(axis=1), np.int64)
 
-    def unseen(self, matrix: np.ndarray) -> tuple[int, int]:
-        """How many category values the model never saw, and how many there were."""
-        places = [place for place, known in enumerate(self.columns.values()) if known is not None]
-        return int((matrix[:, places] < 0).sum()), len(matrix) * len(places)
+    def unseen(self, batch: pa.Table, matrix: np.ndarray) -> dict[str, int]:
+        """How many values of each category the model never saw; empty ones do not count."""
+        return {
+            name: int((matrix[:, place] < 0).sum()) - batch[name].null_count
+            for place, (name, known) in enumerate(self.columns.items())
+            if known is not None
+        }
 
     def save(self, folder: Path) -> str:
         """Write the model into a folder.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -41,6 +42,9 @@ SCHEMA = pa.schema(
     }
 )
 """One prediction a row; `probability` is that of the predicted class."""
+
+UNSEEN = "unseen_"
+"""What the count of unseen values of a category begins with, in reports and in the accounting."""
 
 CODE = ("mlops_assets.journey.scoring", "mlops_assets.journey.features", "mlops_assets.journey.model")
 
@@ -122,7 +126,8 @@ def check_current(rows: Published | None, raw: Published | None) -> DayCheck:
 
 def check_scores_of_day(checks: Checks, counts: Mapping[str, int], rows: int) -> list[DayCheck]:
     """The conditions that the predictions of a day must meet before they are published."""
-    unseen = counts.get("unseen", 0) / max(1, counts.get("category_values", 0))
+    shares = {name: counts.get(UNSEEN + name, 0) / max(1, rows) for name in checks.unseen_share}
+    said = ", ".join(f"{name} {share:.2%} of {checks.unseen_share[name]:.2%}" for name, share in shares.items())
     found = counts.get("predictions", 0)
     return [
         DayCheck(
@@ -133,8 +138,8 @@ def check_scores_of_day(checks: Checks, counts: Mapping[str, int], rows: int) ->
         ),
         DayCheck(
             "unseen_categories",
-            unseen <= checks.unseen_share,
-            f"{unseen:.2%} of category values unseen in training, allowed {checks.unseen_share:.2%}",
+            all(share <= checks.unseen_share[name] for name, share in shares.items()),
+            f"values unseen in training, of those allowed: {said or 'no limit is set'}",
             "compare the day's categories with the training rows; retrain, or raise checks.unseen_share if it is right",
         ),
     ]
@@ -189,7 +194,8 @@ def score_day(
         watch(report)
     counts, _ = add_up(reports)
     checks += check_scores_of_day(use_case.checks, counts, state.accounting["rows"])
-    scored = {name: counts.get(name, 0) for name in ("predictions", "unseen", "category_values")}
+    scored = {name: number for name, number in counts.items() if name.startswith(UNSEEN)}
+    scored["predictions"] = counts.get("predictions", 0)
     accounting = {**state.accounting, **scored, "model_version": version.version}
     if all(check.passed for check in checks):
         table.publish(day, parts_of(reports, "predictions"), SCHEMA, accounting, replaces)
@@ -208,14 +214,13 @@ def score_shard(task: ScoreTask) -> Report:
         rows = read_rows(lake.table("rows").folder / place)
         model = _load(version.folder / "serving", version.serving_sha256, task.use_case.training.trusted)
         stored = stored_features(lake, task.day, place.name, model.sql)
-        predictions, unseen, values = predict(model, rows, task.day, task.use_case, version.version, stored)
+        predictions, unseen = predict(model, rows, task.day, task.use_case, version.version, stored)
         files = len(predictions["file"].chunk(0).dictionary) if predictions.num_rows else 0
         counts = {
             "files": files,
             "rows": rows.num_rows,
             "predictions": predictions.num_rows,
-            "unseen": unseen,
-            "category_values": values,
+            **{UNSEEN + name: number for name, number in unseen.items()},
         }
         return Made({table: predictions}, counts)
 
@@ -229,7 +234,7 @@ def _load(folder: Path, sha256: str, trusted: tuple[str, ...]) -> Model:
 
 def predict(
     model: Model, rows: pa.Table, day: str, use_case: UseCase, version: int, file_features: pa.Table | None = None
-) -> tuple[pa.Table, int, int]:
+) -> tuple[pa.Table, dict[str, int]]:
     """One prediction for every row.
 
     Parameters
@@ -250,19 +255,19 @@ def predict(
     Returns
     -------
     tuple
-        The predictions in `SCHEMA`, in the order of the rows; the category values unseen in training; all of them.
+        The predictions in `SCHEMA`, in the order of the rows; how many values of each category
+        were unseen in training.
     """
     said = np.zeros(rows.num_rows, np.int32)
     sure = np.zeros(rows.num_rows, np.float32)
-    unseen = values = 0
+    unseen: Counter[str] = Counter()
     for batch, places in compute(rows, day, use_case, model.sql, file_features):
         matrix = model.matrix(batch)
         probabilities = model.probabilities(matrix)
         numbers = model.decide(probabilities)
         said[places] = numbers
         sure[places] = probabilities[np.arange(len(numbers)), numbers]
-        missed, looked_at = model.unseen(matrix)
-        unseen, values = unseen + missed, values + looked_at
+        unseen.update(model.unseen(batch, matrix))
     columns = [
         rows["file"].combine_chunks() if rows.num_rows else pa.array([], SCHEMA.field("file").type),
         rows["line"],
@@ -271,4 +276,4 @@ def predict(
         pa.array(sure),
         pa.array(np.full(rows.num_rows, version, np.int32)),
     ]
-    return pa.table(columns, schema=SCHEMA), unseen, values
+    return pa.table(columns, schema=SCHEMA), dict(unseen)

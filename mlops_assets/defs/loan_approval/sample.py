@@ -11,15 +11,15 @@ MISSING = {"age": 0.05, "annual_income": 0.03, "credit_score": 0.04, "loan_amoun
 """Column: share of its values that are missing, as in the real table."""
 
 
-def draw(generator: np.random.Generator, day: dt.date, files: int, rows: int) -> pd.DataFrame:  # noqa: ARG001 - `Draw`
+def draw(
+    generator: np.random.Generator, _lasting: np.random.Generator, _day: dt.date, files: int, rows: int
+) -> pd.DataFrame:
     """Draw the rows of some tables of applications.
 
     Parameters
     ----------
     generator
-        Source of randomness.
-    day
-        The day of the files; it does not matter here.
+        Source of randomness; neither the day nor the customer matters here.
     files, rows
         Number of files, and of rows in each.
     """

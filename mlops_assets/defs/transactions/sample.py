@@ -33,13 +33,17 @@ MERCHANTS = 6
 """Merchants that one account knows."""
 
 
-def draw(generator: np.random.Generator, day: dt.date, files: int, rows: int) -> pd.DataFrame:
+def draw(
+    generator: np.random.Generator, lasting: np.random.Generator, day: dt.date, files: int, rows: int
+) -> pd.DataFrame:
     """Draw the rows of some account files.
 
     Parameters
     ----------
     generator
-        Source of randomness.
+        Draws what differs from day to day.
+    lasting
+        Draws the accounts and their merchants, which are the same on every day.
     day
         The day of the files; purchases lie in the 30 days before it.
     files, rows
@@ -48,10 +52,10 @@ def draw(generator: np.random.Generator, day: dt.date, files: int, rows: int) ->
     sizes = generator.integers(max(1, rows // 2), rows + rows // 2 + 1, files)
     file = np.repeat(np.arange(files), sizes)
     count = len(file)
-    frame = _accounts(generator, files).loc[file].reset_index(drop=True)
+    frame = _accounts(lasting, files).loc[file].reset_index(drop=True)
     frame.insert(0, "file", file)
     merchant = generator.integers(0, MERCHANTS, count)
-    kind = _known_merchants(generator, files)[file, merchant]
+    kind = _known_merchants(lasting, files)[file, merchant]
     typical = np.array([amount for _, amount, _ in CATEGORIES.values()])
     endings = np.array([(list(cents) * 4)[:4] for _, _, cents in CATEGORIES.values()])
     usual = generator.random(count) < 0.6
@@ -59,7 +63,7 @@ def draw(generator: np.random.Generator, day: dt.date, files: int, rows: int) ->
     frame["amount"] = np.floor(typical[kind] * generator.lognormal(0, 0.8, count)) + cents
     frame["category"] = np.array(list(CATEGORIES))[kind]
     # a merchant stands in one city, which is more often the customer's own
-    place = generator.integers(0, 3 * len(ELSEWHERE), (files, MERCHANTS))[file, merchant]
+    place = lasting.integers(0, 3 * len(ELSEWHERE), (files, MERCHANTS))[file, merchant]
     home = frame["home_city"].str[:13].str.strip()
     frame["merchant_city"] = np.where(place < len(ELSEWHERE), ELSEWHERE[place % len(ELSEWHERE)], home)
     frame["merchant_country"] = np.where(generator.random(count) < 0.02, "US", "BR")
