@@ -135,7 +135,10 @@ def import_(use_case: str, file: Path, raw: Path | None) -> None:
     settings, found = _find(use_case)
     place = (raw or settings.raw).expanduser().absolute()
     done = import_table(found, file, place)
-    click.echo(f"Wrote {done.rows:,} rows into {done.files:,} files of {len(done.days)} days to {place / found.name}")
+    files = done.files + done.present
+    click.echo(f"{done.rows:,} rows in {files:,} files of {len(done.days)} days lie in {place / found.name}")
+    if done.present:
+        click.echo(f"{done.present:,} of the files were there already, with the same content.")
     click.echo(f"Days: {', '.join(done.days)}")
     if done.unplaced:
         where = f"unplaced{found.files.suffix} of {done.days[-1]}"

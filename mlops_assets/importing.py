@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from mlops_assets.errors import MlopsError, UsageError
@@ -20,17 +21,20 @@ class Imported:
     Attributes
     ----------
     files
-        Number of files.
+        Number of files written.
+    present
+        Number of files that were there already with the same content.
     days
         The days, in order.
     rows
-        Lines placed by their key and date.
+        Lines that have a readable key and date.
     unplaced
         Lines without a readable date or key; they lie in `unplaced.csv` of the last day, where the daily run rejects
         them with their reason.
     """
 
     files: int
+    present: int
     days: tuple[str, ...]
     rows: int
     unplaced: int
@@ -81,11 +85,29 @@ def import_table(use_case: UseCase, table: Path, raw: Path) -> Imported:
         raise MlopsError(f"{table}: no line has a readable {use_case.imports.date!r}; nothing was written.")
     if left:
         placed[max(day for day, _ in placed), "unplaced"] = [lines[place] for place in sorted(left)]
+    written = 0
     for (day, name), some in placed.items():
-        path = raw / use_case.name / f"day={day}" / f"{name}{use_case.files.suffix}"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"\r\n".join([header, *some, b""]))
-    return Imported(len(placed), tuple(sorted({day for day, _ in placed})), len(lines) - len(left), len(left))
+        folder = raw / use_case.name / f"day={day}"
+        folder.mkdir(parents=True, exist_ok=True)
+        written += _write(folder, name, use_case.files.suffix, b"\r\n".join([header, *some, b""]))
+    return Imported(
+        written, len(placed) - written, tuple(sorted({day for day, _ in placed})), len(lines) - len(left), len(left)
+    )
+
+
+def _write(folder: Path, name: str, suffix: str, data: bytes) -> bool:
+    """Write a file under the first free name; whether that was needed, for it may be there already.
+
+    A second table with rows of the same account and month gets a file of its own: nothing that was imported is lost.
+    """
+    for number in count(1):
+        path = folder / (f"{name}{suffix}" if number == 1 else f"{name}.{number}{suffix}")
+        if not path.exists():
+            path.write_bytes(data)
+            return True
+        if path.read_bytes() == data:
+            return False
+    raise AssertionError  # count() does not end
 
 
 def _next_month(year: int, month: int) -> str:

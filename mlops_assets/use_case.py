@@ -74,8 +74,8 @@ class Column(Strict):
 class Checks(Strict):
     """The conditions of a day; a day that fails one is not published."""
 
-    reject_rate: Share = Field(0.05, description="Largest share of lines that may be rejected.")
-    quarantine_rate: Share = Field(0.5, description="Largest share of files that may be refused.")
+    reject_rate: Share = Field(0.2, description="Largest share of lines that may be rejected.")
+    quarantine_rate: Share = Field(0.95, description="Largest share of files that may be refused.")
     unseen_share: dict[str, Share] = Field(
         default_factory=dict, description="Category column of the model: largest share of values it never saw."
     )

@@ -51,7 +51,7 @@ class MlUseCase(dg.Component):
         check = yesterday_check(self.use_case)
         daily_job = dg.define_asset_job(
             f"{name}_daily",
-            selection=dg.AssetSelection.assets(*daily),
+            selection=dg.AssetSelection.assets(*daily) - dg.AssetSelection.checks(check),
             description="From the raw files of a day, or of a range of days, to published predictions.",
         )
         training_job = dg.define_asset_job(

@@ -31,6 +31,8 @@ HOMES = (
 ELSEWHERE = np.array(["CURITIBA", "BRASILIA", "SAOPAULO", "Sao Paulo", "415-503-9235", "BARUERI", "JUNDIAI"])
 MERCHANTS = 6
 """Merchants that one account knows."""
+POOL = 500
+"""Accounts drawn at a time, so that the first file's account is the same however many files there are."""
 
 
 def draw(
@@ -52,10 +54,11 @@ def draw(
     sizes = generator.integers(max(1, rows // 2), rows + rows // 2 + 1, files)
     file = np.repeat(np.arange(files), sizes)
     count = len(file)
-    frame = _accounts(lasting, files).loc[file].reset_index(drop=True)
+    pool = max(POOL, files)
+    frame = _accounts(lasting, pool).loc[file].reset_index(drop=True)
     frame.insert(0, "file", file)
     merchant = generator.integers(0, MERCHANTS, count)
-    kind = _known_merchants(lasting, files)[file, merchant]
+    kind = _known_merchants(lasting, pool)[file, merchant]
     typical = np.array([amount for _, amount, _ in CATEGORIES.values()])
     endings = np.array([(list(cents) * 4)[:4] for _, _, cents in CATEGORIES.values()])
     usual = generator.random(count) < 0.6
@@ -63,7 +66,7 @@ def draw(
     frame["amount"] = np.floor(typical[kind] * generator.lognormal(0, 0.8, count)) + cents
     frame["category"] = np.array(list(CATEGORIES))[kind]
     # a merchant stands in one city, which is more often the customer's own
-    place = lasting.integers(0, 3 * len(ELSEWHERE), (files, MERCHANTS))[file, merchant]
+    place = lasting.integers(0, 3 * len(ELSEWHERE), (pool, MERCHANTS))[file, merchant]
     home = frame["home_city"].str[:13].str.strip()
     frame["merchant_city"] = np.where(place < len(ELSEWHERE), ELSEWHERE[place % len(ELSEWHERE)], home)
     frame["merchant_country"] = np.where(generator.random(count) < 0.02, "US", "BR")
