@@ -200,8 +200,8 @@ class Table:
         table = self.open()
         if table is None:
             raise LakeError(f"{self.folder}: nothing was published there yet.")
-        partitions = [("day", "in", list(days))] if days is not None else None
-        dataset = table.to_pyarrow_dataset(partitions=partitions)
+        chosen = [("day", "in", list(days))] if days is not None else None
+        dataset = table.to_pyarrow_dataset(file_pruning_predicate=chosen)
         scanner: ds.Scanner = dataset.scanner(columns=list(columns) if columns else None)
         return scanner.to_reader()
 
@@ -318,5 +318,5 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def _parts(table: DeltaTable, day: str) -> set[str]:
-    uris = table.file_uris([("day", "=", day)])
+    uris = table.file_uris(file_pruning_predicate=[("day", "=", day)])
     return {match.group() for uri in uris if (match := re.search(r"day=[^/]*/[^/]*$", uri))}

@@ -90,7 +90,7 @@ def test_every_key_of_the_configuration_is_documented_with_its_meaning(title: st
 
 def test_conditions_rules_and_metrics_are_documented() -> None:
     assert first_cells(section(CONFIGURATION, "Conditions of a day")) == {*ROW_CHECKS, *SCORE_CHECKS}
-    assert first_cells(section(CONFIGURATION, "Rules of rejects")) == {"field_count", *RULES, *RULES_OF_FILES}
+    assert first_cells(section(CONFIGURATION, "Rules of rejects")) == {*RULES, *RULES_OF_FILES}
     assert all(f"`{metric}`" in CONFIGURATION for metric in HIGHER_IS_BETTER)
 
 

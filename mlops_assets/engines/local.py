@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from itertools import islice
 from types import TracebackType
 from typing import TypeVar
 
@@ -57,21 +58,21 @@ class LocalEngine:
         pool = self._open()
         waiting = iter(tasks)
         # a few shards ahead are enough: a day of many shards is not queued whole
-        pending: set[Future[Report]] = {
-            pool.submit(function, task) for task, _ in zip(waiting, range(2 * self._workers), strict=False)
-        }
+        pending: set[Future[Report]] = {pool.submit(function, task) for task in islice(waiting, 2 * self._workers)}
         while pending:
             done, pending = wait(pending, return_when=FIRST_COMPLETED)
             for future in done:
                 try:
                     report = future.result()
                 except BrokenProcessPool:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    self._pool = None
                     raise ShardFailed(
                         "A worker process died; the kernel may have ended it for want of memory. Finished shards are "
                         "kept: run again, with fewer processes (MLOPS_WORKERS) or a smaller scale.files_a_shard."
                     ) from None
                 yield report
-                pending |= {pool.submit(function, task) for task, _ in zip(waiting, range(1), strict=False)}
+                pending |= {pool.submit(function, task) for task in islice(waiting, 1)}
 
     def _open(self) -> ProcessPoolExecutor:
         if self._pool is None:

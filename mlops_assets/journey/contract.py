@@ -28,6 +28,7 @@ RULES = {
     "range": "the value lies outside the allowed range",
     "allowed": "the value is not among the allowed ones",
     "blank_line": "the line is blank",
+    "field_count": "the line has too few or too many fields",
 }
 """The rules a line is checked against, each with what it means. `RULES_OF_FILES` has those of whole files."""
 

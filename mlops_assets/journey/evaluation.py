@@ -102,15 +102,18 @@ def score(model: Model, held_out: pa.Table, name: str, folds: tuple[float, ...] 
     """Score one model on labelled rows that it never saw."""
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-    truth = class_numbers(held_out, model.classes)
+    # a champion may not know a label that came later: it is a class of its own, which this model never says
+    labels = (*model.classes, *sorted(set(pc.unique(held_out["_label"]).to_pylist()) - set(model.classes)))
+    truth = class_numbers(held_out, labels)
     matrix = model.matrix(held_out)
-    probabilities = model.probabilities(matrix)
-    said = model.decide(probabilities)
-    numbers = np.arange(len(model.classes))
+    known = model.probabilities(matrix)
+    said = model.decide(known)
+    probabilities = np.pad(known, ((0, 0), (0, len(labels) - known.shape[1])))
+    numbers = np.arange(len(labels))
     per_class = precision_recall_fscore_support(truth, said, labels=numbers, zero_division=0)
     table = {
         label: {"precision": float(p), "recall": float(r), "f1": float(f), "rows": int(n)}
-        for label, p, r, f, n in zip(model.classes, *per_class, strict=True)
+        for label, p, r, f, n in zip(labels, *per_class, strict=True)
     }
     confusion = confusion_matrix(truth, said, labels=numbers)
     metrics = measure(truth, probabilities, said)
