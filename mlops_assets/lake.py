@@ -91,7 +91,7 @@ class Table:
 
         if self._table is not None:
             self._table.update_incremental()
-        elif (self.folder / "_delta_log").is_dir():
+        elif DeltaTable.is_deltatable(str(self.folder)):
             self._table = DeltaTable(self.folder)
         return self._table
 
@@ -147,6 +147,8 @@ class Table:
         full = delta_schema(schema)
         metadata = {"day": day, "accounting": json.dumps(accounting, sort_keys=True)}
         for attempt in range(ATTEMPTS):
+            known = self.days().get(day)
+            # from here to the commit the table must not be refreshed: the commit is tied to the version looked at
             table = self._open_or_create(full)
             present = _parts(table, day)
             if present != replaces and present != wanted.keys():
@@ -154,7 +156,6 @@ class Table:
                     f"{self.name} of {day}: another run published this day while this one was working on it. "
                     "That version stands, nothing of this run was published; run the day again if it should win."
                 )
-            known = self.days().get(day)
             if present == wanted.keys() and known is not None and known.accounting == accounting:
                 return False
             now = int(time.time() * 1000)
@@ -292,10 +293,10 @@ def write_part(table: Table, day: str, stem: str, data: pa.Table, report: dict[s
                 writer.add_key_value_metadata({FOOTER.decode(): json.dumps(report)})
         unfinished.replace(path)
     except OSError as error:
+        why = error.strerror or error
+        raise LakeError(f"{path}: cannot be written: {why}. Make room or give access, run again.") from error
+    finally:
         unfinished.unlink(missing_ok=True)
-        raise LakeError(
-            f"{path}: cannot be written: {error.strerror or error}. Make room or give access, run again."
-        ) from error
     return Part(table.name, f"day={day}/{path.name}", path.stat().st_size, data.num_rows)
 
 
