@@ -69,7 +69,9 @@ def import_table(use_case: UseCase, table: Path, raw: Path) -> Imported:
     whole = next((refusal for refusal in pack.refusals if refusal.line is None), None)
     if whole:
         raise MlopsError(f"{table}: {whole.message}; expected the format of {use_case.name}.")
-    header, *lines = data.replace(b"\r\n", b"\n").removesuffix(b"\n").split(b"\n")
+    text = data.replace(b"\r\n", b"\n")
+    end = b"\n" if b"\n" in text else b"\r"
+    header, *lines = text.removesuffix(end).split(end)
     if len(lines) != pack.lines[0]:
         raise MlopsError(f"{table}: a quoted field runs over several lines; such a table cannot be cut by lines.")
     date = use_case.columns[use_case.imports.date]
@@ -116,4 +118,6 @@ def _next_month(year: int, month: int) -> str:
 
 def _file_name(key: tuple[str, ...]) -> str:
     """A file name for a key; signs that are awkward in names are written as their code point, so that no two clash."""
-    return "-".join(re.sub(r"[^A-Za-z0-9+,.]", lambda sign: f"~{ord(sign.group()):x}~", part.strip()) for part in key)
+    return "-".join(
+        re.sub(r"^\.|[^A-Za-z0-9+,.]", lambda sign: f"~{ord(sign.group()):x}~", part.strip()) for part in key
+    )

@@ -69,7 +69,9 @@ def write_sample(
     folder = raw / use_case.name / f"day={day.isoformat()}"
     generator = np.random.default_rng([seed, day.toordinal()])
     soiled = generator.permutation(files)[: round(files * dirty)]
-    kinds = {int(number): list(DIRT)[place % len(DIRT)] for place, number in enumerate(soiled)}
+    typed = any(column.type != "string" for column in use_case.columns.values())
+    possible = [kind for kind in DIRT if typed or kind != "type"]
+    kinds = {int(number): possible[place % len(possible)] for place, number in enumerate(soiled)}
     header = use_case.files.delimiter.join(c.header(n) for n, c in use_case.columns.items())
     for first in range(0, files, CHUNK):
         count = min(CHUNK, files - first)
@@ -110,7 +112,7 @@ def _text(values: pd.Series, column: Column, use_case: UseCase) -> list[str]:
         if isinstance(value, (dt.date, pd.Timestamp)):
             return value.strftime(column.strptime)
         if column.type == "number":
-            text = f"{value:,.2f}" if group else f"{value:.2f}"
+            text = f"{float(value):,.2f}" if group else f"{float(value):.2f}"
             return text.rstrip("0").rstrip(".").translate(swap)
         if column.type == "integer":
             return str(int(value))
@@ -125,7 +127,7 @@ def _soil(data: bytes, kind: str, use_case: UseCase, generator: np.random.Genera
     delimiter = use_case.files.delimiter.encode()
     first, *rest = body.split(b"\r\n")
     fields = first.split(delimiter)
-    wrong = next(i for i, column in enumerate(use_case.columns.values()) if column.type != "string")
+    wrong = next((i for i, column in enumerate(use_case.columns.values()) if column.type != "string"), 0)
     nonsense = delimiter.join([*fields[:wrong], b"?!", *fields[wrong + 1 :]])
     spoilt = {
         "empty_file": [],
@@ -135,7 +137,7 @@ def _soil(data: bytes, kind: str, use_case: UseCase, generator: np.random.Genera
         "truncated": [header, first, first[: first.rfind(delimiter) - 1]],
         "quote": [header, b'"' + body],
         "nul_bytes": [data[: len(data) // 2] + b"\0\0" + data[len(data) // 2 :]],
-        "binary": [generator.bytes(512).replace(b"\0", b"\x01")],
+        "binary": [b"\x01" + generator.bytes(512).replace(b"\0", b"\x01")],
         "field_count": [header, delimiter.join(fields[:-2]), *rest],
         "type": [header, nonsense, *rest],
     }
@@ -157,7 +159,7 @@ def _from_contract(use_case: UseCase) -> Draw:
         numbers = [name for name, column in use_case.columns.items() if column.type in ("number", "integer")]
         drivers = [name for name in numbers if name not in (use_case.label, use_case.account)]
         label = use_case.columns[use_case.label]
-        classes = np.array(label.allowed or ("no", "yes"))
+        classes = _classes(label)
         if drivers:
             rank = frame[drivers[0]].rank(pct=True, method="first").to_numpy()
             noisy = np.where(generator.random(count) < 0.8, rank, generator.random(count))
@@ -167,16 +169,31 @@ def _from_contract(use_case: UseCase) -> Draw:
     return draw
 
 
+def _classes(label: Column) -> np.ndarray:
+    if label.allowed:
+        return np.array(label.allowed)
+    if label.type == "string":
+        return np.array(["no", "yes"])
+    low = int(label.min) if isinstance(label.min, (int, float)) else 0
+    return np.array([low, low + 1])
+
+
 def _column(generator: np.random.Generator, column: Column, day: dt.date, count: int) -> Any:
     if column.allowed:
         return generator.choice(np.array(column.allowed), count)
     if column.type in ("date", "timestamp"):
-        return [day - dt.timedelta(days=int(back)) for back in generator.integers(0, 30, count)]
+        last = min(day, column.max) if isinstance(column.max, dt.date) else day
+        first = last - dt.timedelta(days=30)
+        if isinstance(column.min, dt.date):
+            first, last = max(first, column.min), max(last, column.min)
+        span = (last - first).days + 1
+        return [last - dt.timedelta(days=int(back)) for back in generator.integers(0, span, count)]
     if column.type == "boolean":
         return generator.integers(0, 2, count)
     if column.type in ("number", "integer"):
-        low = float(column.min) if isinstance(column.min, (int, float)) else 0.0
-        high = float(column.max) if isinstance(column.max, (int, float)) else low + 1_000.0
+        high = float(column.max) if isinstance(column.max, (int, float)) else None
+        low = float(column.min) if isinstance(column.min, (int, float)) else min(0.0, (high or 0.0) - 1_000.0)
+        high = low + 1_000.0 if high is None else high
         drawn = generator.uniform(low, high, count)
         return drawn.astype(np.int64) if column.type == "integer" else drawn.round(2)
     return [

@@ -7,7 +7,6 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -41,9 +40,22 @@ class FileFormat(Strict):
     @classmethod
     def _known(cls, name: str) -> str:
         try:
-            return codecs.lookup(name).name
+            known = codecs.lookup(name).name
+            ascii_alike = bytes(range(128)).decode(known) == bytes(range(128)).decode("ascii")
         except LookupError:
             raise ValueError(f"Python knows no encoding {name!r}; examples: utf-8, latin-1, mac_roman") from None
+        except UnicodeDecodeError:
+            ascii_alike = False
+        if not ascii_alike:
+            raise ValueError(f"{name!r} does not hold ASCII as it is; examples: utf-8, latin-1, mac_roman")
+        return known
+
+    @field_validator("thousands")
+    @classmethod
+    def _differs(cls, thousands: str, info: ValidationInfo) -> str:
+        if thousands and thousands == info.data.get("decimal"):
+            raise ValueError(f"{thousands!r} is the decimal sign too; name another one")
+        return thousands
 
 
 class Column(Strict):
@@ -60,6 +72,17 @@ class Column(Strict):
     max: float | dt.date | None = Field(None, description="Largest value allowed.")
     allowed: tuple[str, ...] = Field((), description="The only values allowed, if given.")
     about: str = Field("", description="What the column means.")
+
+    @field_validator("min", "max")
+    @classmethod
+    def _bounds_the_type(cls, bound: float | dt.date | None, info: ValidationInfo) -> float | dt.date | None:
+        kind = info.data.get("type")
+        fits = {"integer": float, "number": float, "date": dt.date, "timestamp": dt.date}
+        if bound is not None and kind is not None and not isinstance(bound, fits.get(kind, ())):
+            raise ValueError(f"{bound} bounds no {kind}")
+        if kind == "integer" and isinstance(bound, float) and not bound.is_integer():
+            raise ValueError(f"{bound} bounds no integer; name a whole number")
+        return bound
 
     def header(self, name: str) -> str:
         """Name in the header of a file; `name` is the column's own."""
@@ -195,6 +218,10 @@ class Attributes(Strict):
         bad = [name for name in columns if not name.isidentifier()]
         if bad:
             raise ValueError(f"{bad[0]!r} is not a name SQL can use unquoted; rename it and say `from: {bad[0]!r}`")
+        names = [column.header(name) for name, column in columns.items()]
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise ValueError(f"{twice[0]!r} is the name of two columns in the file")
         return columns
 
     @field_validator("account", "label")
@@ -233,7 +260,7 @@ class UseCase(Attributes):
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="Name of the folder.")
     features_sql: str = Field(description="Text of features.sql.")
 
-    @cached_property
+    @property
     def contract_fingerprint(self) -> str:
         """Hash of everything that decides how a raw file is read."""
         contract = {
@@ -244,6 +271,19 @@ class UseCase(Attributes):
             "label": self.label,
         }
         return hashlib.sha256(json.dumps(contract).encode()).hexdigest()[:16]
+
+
+class _Loader(yaml.SafeLoader):
+    """Leaves a day that no calendar has a text, so that it is told by its key."""
+
+    def construct_yaml_timestamp(self, node: yaml.ScalarNode) -> Any:
+        try:
+            return super().construct_yaml_timestamp(node)
+        except ValueError:
+            return node.value
+
+
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _Loader.construct_yaml_timestamp)
 
 
 def load_use_case(folder: Path) -> UseCase:
@@ -262,7 +302,7 @@ def load_use_case(folder: Path) -> UseCase:
     path = folder / "defs.yaml"
     try:
         root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-        attributes = yaml.safe_load(path.read_text(encoding="utf-8")).get("attributes")
+        attributes = yaml.load(path.read_text(encoding="utf-8"), _Loader).get("attributes")  # noqa: S506 - a SafeLoader
     except FileNotFoundError:
         raise ConfigError(f"{path}: there is no such file; a use case needs one.") from None
     except (yaml.YAMLError, AttributeError, UnicodeDecodeError) as error:
@@ -288,7 +328,14 @@ def build_use_case(attributes: dict[str, Any], folder: Path) -> UseCase:
     sql = folder / "features.sql"
     if not sql.is_file():
         raise ConfigError(f"{sql}: there is no such file; it must create the view `model_input`.")
-    return UseCase(**{**attributes, "name": folder.name, "features_sql": sql.read_text(encoding="utf-8")})
+    try:
+        text = sql.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{sql}: this is not UTF-8: {error}") from None
+    strange = {str(key): "" for key in attributes if key in ("name", "features_sql") or not isinstance(key, str)}
+    if strange:
+        Attributes.model_validate({**{k: v for k, v in attributes.items() if isinstance(k, str)}, **strange})
+    return UseCase(**{**attributes, "name": folder.name, "features_sql": text})
 
 
 def list_use_cases(folders: Sequence[Path]) -> dict[str, Path]:

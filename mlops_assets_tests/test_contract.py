@@ -103,7 +103,7 @@ def test_a_number_in_another_notation_is_refused(files: FileFormat, text: str) -
 @repeatable
 @hypothesis.given(cents=st.integers(-(10**12), 10**12), files=st.sampled_from([PLAIN, ENGLISH, BRAZILIAN, FRENCH]))
 def test_every_amount_is_read_back_as_it_was_written(cents: int, files: FileFormat) -> None:
-    text = f"{cents / 100:,.2f}".translate(str.maketrans({",": files.thousands, ".": files.decimal}))
+    text = f"{cents / 100:,.2f}".replace(",", "~").replace(".", files.decimal).replace("~", files.thousands)
     assert check_one(text, files, type="number") == (cents / 100, "")
 
 
@@ -231,8 +231,8 @@ def test_a_number_must_lie_within_its_bounds(text: str, rule: str) -> None:
 )
 @pytest.mark.parametrize(("kind", "time"), [("date", ""), ("timestamp", " 00:00:00")])
 def test_a_date_must_lie_within_its_bounds(kind: str, time: str, text: str, rule: str) -> None:
-    bounds = {"min": dt.date(2020, 1, 1), "max": dt.date(2020, 12, 31)}
-    assert check_one(text + time, type=kind, **bounds)[1] == rule
+    first, last = dt.date(2020, 1, 1), dt.date(2020, 12, 31)
+    assert check_one(text + time, type=kind, min=first, max=last)[1] == rule
 
 
 @pytest.mark.parametrize(("text", "rule"), [("0", ""), (" 1 ", ""), ("2", "allowed"), ("01", "allowed"), ("", "")])

@@ -41,7 +41,8 @@ def written(tmp_path: Path) -> dict[str, bytes]:
 
 def test_a_file_is_one_account_and_month_in_the_first_day_of_the_next_month(cut: Cut, tmp_path: Path) -> None:
     november, december, other = changed(data="30.11.2019"), ROW, changed(id="5")
-    assert cut(account_file([december, other, november, december])) == Imported(3, ("2019-12-01", "2020-01-01"), 4, 0)
+    done = cut(account_file([december, other, november, december]))
+    assert done == Imported(files=3, present=0, days=("2019-12-01", "2020-01-01"), rows=4, unplaced=0)
     assert written(tmp_path) == {
         f"day=2019-12-01/{NAME}": account_file([november]),
         f"day=2020-01-01/{NAME}": account_file([december, december]),
@@ -64,7 +65,8 @@ def test_a_line_goes_to_its_account_as_it_stands_even_if_it_will_be_rejected(
 def test_a_line_without_date_or_key_is_set_aside_in_the_last_day_for_the_daily_run_to_reject(
     cut: Cut, tmp_path: Path, transactions: UseCase, line: str
 ) -> None:
-    assert cut(account_file([changed(data="1.01.2019"), line, ROW])) == Imported(3, ("2019-02-01", "2020-01-01"), 2, 1)
+    done = cut(account_file([changed(data="1.01.2019"), line, ROW]))
+    assert done == Imported(files=3, present=0, days=("2019-02-01", "2020-01-01"), rows=2, unplaced=1)
     aside = written(tmp_path)["day=2020-01-01/unplaced.csv"]
     assert aside == account_file([line])
     pack = CsvReader(transactions).read([aside])
@@ -94,11 +96,19 @@ def test_any_key_names_a_file_of_its_own_that_the_daily_run_will_see(cut: Cut, t
     assert Counter(written(tmp_path).values()).total() == 4
 
 
-def test_a_second_import_writes_the_same_files(cut: Cut, tmp_path: Path) -> None:
-    cut(account_file([ROW, changed(id="5")]))
+def test_a_second_import_of_a_table_writes_nothing(cut: Cut, tmp_path: Path) -> None:
+    first = cut(account_file([ROW, changed(id="5")]))
     before = written(tmp_path)
-    cut(account_file([ROW, changed(id="5")]))
+    second = cut(account_file([ROW, changed(id="5")]))
+    assert (first.files, first.present, second.files, second.present) == (2, 0, 0, 2)
     assert written(tmp_path) == before
+
+
+def test_other_rows_of_an_imported_account_and_month_get_a_file_beside_it(cut: Cut, tmp_path: Path) -> None:
+    other = changed(valor="5")
+    for lines in ([ROW], [other], [ROW], [other]):
+        cut(account_file(lines))
+    assert sorted(written(tmp_path).values()) == sorted([account_file([ROW]), account_file([other])])
 
 
 @pytest.mark.parametrize(
@@ -144,7 +154,8 @@ def test_the_published_table_becomes_242_files_of_ten_days_that_hold_every_line_
     (table,) = (REAL_DATA / "transactions").glob("*.csv")
     data = table.read_bytes()
     months = [f"2019-{month:02d}-01" for month in range(5, 13)]
-    assert cut(data) == Imported(242, (*months, "2020-01-01", "2020-02-01"), 3_944, 0)
+    days = (*months, "2020-01-01", "2020-02-01")
+    assert cut(data) == Imported(files=242, present=0, days=days, rows=3_944, unplaced=0)
     header, *lines = data.splitlines(keepends=True)
     files = [content.splitlines(keepends=True) for content in written(tmp_path).values()]
     assert len(files) == 242

@@ -53,7 +53,7 @@ def files(table: Table) -> list[str]:
     return sorted(path.name for path in table.folder.glob("day=*/*"))
 
 
-# -- publishing ---------------------------------------------------------------------------------------------------------
+# -- publishing -------------------------------------------------------------------------------------------------------
 
 
 def test_publishing_a_day_replaces_it_and_leaves_other_days_alone(table: Table) -> None:
@@ -106,7 +106,7 @@ def test_a_publication_works_after_a_crash_between_making_the_log_folder_and_the
     assert published(table, DAY) == [1]
 
 
-# -- what is known of the days ------------------------------------------------------------------------------------------
+# -- what is known of the days ----------------------------------------------------------------------------------------
 
 
 def test_a_table_without_publications_has_no_days_and_no_parts(table: Table) -> None:
@@ -134,7 +134,7 @@ def test_the_accounting_of_a_day_is_kept_for_ten_years_of_commits(table: Table) 
     assert DeltaTable(table.folder).metadata().configuration["delta.logRetentionDuration"] == "interval 3650 days"
 
 
-# -- two runs at once ---------------------------------------------------------------------------------------------------
+# -- two runs at once -------------------------------------------------------------------------------------------------
 
 
 def test_the_second_publisher_of_a_day_gets_a_conflict_and_the_first_ones_content_stands(
@@ -184,9 +184,7 @@ def at_once(*work: Callable[[], bool]) -> list[BaseException | bool]:
 
 
 @pytest.mark.parametrize("attempt", range(10))
-def test_publishers_of_different_days_both_succeed_at_the_same_moment(
-    table: Table, twin: Table, attempt: int
-) -> None:
+def test_publishers_of_different_days_both_succeed_at_the_same_moment(table: Table, twin: Table, attempt: int) -> None:
     assert at_once(lambda: publish(table, DAY, 1), lambda: publish(twin, OTHER, 2)) == [True, True]
     assert (published(table, DAY), published(table, OTHER)) == ([1], [2])
 
@@ -225,7 +223,7 @@ def test_a_reader_sees_only_whole_days_while_they_are_replaced(table: Table, twi
     assert seen <= {(number,) * 10 for number in range(51)}
 
 
-# -- reading ------------------------------------------------------------------------------------------------------------
+# -- reading ----------------------------------------------------------------------------------------------------------
 
 
 def test_reading_gives_the_asked_days_and_columns_alone(table: Table) -> None:
@@ -268,7 +266,7 @@ def test_a_lake_gives_the_same_table_for_the_same_name(tmp_path: Path) -> None:
     assert lake.table("rows") is not lake.table("rejects")
 
 
-# -- cleaning -----------------------------------------------------------------------------------------------------------
+# -- cleaning ---------------------------------------------------------------------------------------------------------
 
 
 def make_old(table: Table, hours: float) -> None:
@@ -323,7 +321,7 @@ def test_cleaning_a_table_without_publications_does_nothing(table: Table) -> Non
     assert table.clean() == 0
 
 
-# -- parts --------------------------------------------------------------------------------------------------------------
+# -- parts ------------------------------------------------------------------------------------------------------------
 
 
 def test_a_part_knows_its_table_path_size_and_rows(table: Table) -> None:

@@ -45,7 +45,7 @@ def model() -> Model:
     return fitted(build_pipeline(LINEAR, COLUMNS))
 
 
-# -- on disk ------------------------------------------------------------------------------------------------------------
+# -- on disk ----------------------------------------------------------------------------------------------------------
 
 
 def test_a_loaded_model_means_and_says_the_same(model: Model, tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_content_moved_from_one_file_to_another_changes_the_hash(model: Model, t
     assert hash_folder(tmp_path) != before
 
 
-# -- the allow-list: what is inside must be trusted even when the hash is right ------------------------------------------
+# -- the allow-list: what is inside must be trusted even when the hash is right ---------------------------------------
 
 
 def double(matrix: np.ndarray) -> np.ndarray:
@@ -119,7 +119,7 @@ class Custom(TransformerMixin, BaseEstimator):
     """A harmless class, which is still no business of a stored model."""
 
     def fit(self, matrix: np.ndarray, target: np.ndarray) -> Custom:
-        self.fitted_ = True
+        self.shape_ = (*matrix.shape, len(target))
         return self
 
     def transform(self, matrix: np.ndarray) -> np.ndarray:
@@ -176,7 +176,7 @@ def test_a_pickle_in_the_place_of_a_file_is_refused_and_not_run(model: Model, tm
     assert not (tmp_path / "sprung").exists()
 
 
-# -- what it says -------------------------------------------------------------------------------------------------------
+# -- what it says -----------------------------------------------------------------------------------------------------
 
 
 def test_the_likelier_class_is_said_without_a_threshold() -> None:
@@ -206,7 +206,7 @@ def test_unseen_values_are_counted_in_categories_alone(model: Model) -> None:
     assert model.unseen(model.matrix(batch)) == (2, 3)
 
 
-# -- building a pipeline ------------------------------------------------------------------------------------------------
+# -- building a pipeline ----------------------------------------------------------------------------------------------
 
 
 def candidate(**changes: Any) -> Candidate:

@@ -180,6 +180,7 @@ BAD_LINES = {
     "a field too many": (ROW + ";", "field_count", "the line has 14 fields, expected 13"),
     "a blank line": ("", "blank_line", "the line is blank"),
     "delimiters alone": (";" * 12, "blank_line", "the line is blank"),
+    "the header again": (HEADER, "type", "'safra_abertura' is 'safra_abertura', expected a integer"),
 }
 
 
@@ -297,7 +298,22 @@ good_files = st.builds(
     st.lists(st.sampled_from(list(LINES.values())), min_size=1, max_size=6),
     end=st.sampled_from(["\r\n", "\n", "\r"]),
 )
-files = st.lists(good_files | st.sampled_from(SPOILT), max_size=5)
+
+
+def _mutated(data: bytes, changes: Sequence[tuple[int, int, bytes]]) -> bytes:
+    """The bytes with some of them cut out and others put in."""
+    for place, cut, new in changes:
+        at = place % (len(data) + 1)
+        data = data[:at] + new + data[at + cut :]
+    return data
+
+
+signs = st.sampled_from([b'"', b"\n", b"\r", b"\r\n", b";", b"\0", b"\xff", b"\xef\xbb\xbf", b" ", b",", b"-", b"\x85"])
+changes = st.lists(
+    st.tuples(st.integers(0, 1_000), st.integers(0, 40), signs | st.binary(max_size=3)), min_size=1, max_size=6
+)
+damaged = st.builds(_mutated, good_files, changes)
+files = st.lists(good_files | damaged | st.sampled_from(SPOILT) | st.binary(max_size=50), max_size=5)
 NEIGHBOUR = account_file([ROW, changed(valor="1,5"), ROW])
 
 
@@ -329,21 +345,6 @@ def test_every_line_is_a_row_or_a_reject_or_its_whole_file_is_refused(transactio
 def test_every_reject_holds_its_line(transactions: UseCase, lines: list[str]) -> None:
     _, refusals, _ = read(transactions, account_file(lines))
     assert all(refusal.raw == lines[refusal.line - 1] for refusal in refusals if refusal.line)
-
-
-def _mutated(data: bytes, changes: Sequence[tuple[int, int, bytes]]) -> bytes:
-    """The bytes with some of them cut out and others put in."""
-    for place, cut, new in changes:
-        at = place % (len(data) + 1)
-        data = data[:at] + new + data[at + cut :]
-    return data
-
-
-signs = st.sampled_from([b'"', b"\n", b"\r", b"\r\n", b";", b"\0", b"\xff", b"\xef\xbb\xbf", b" ", b",", b"-", b"\x85"])
-changes = st.lists(
-    st.tuples(st.integers(0, 1_000), st.integers(0, 40), signs | st.binary(max_size=3)), min_size=1, max_size=6
-)
-damaged = st.builds(_mutated, good_files, changes)
 
 
 def untouched(use_case: UseCase, *odd: bytes) -> None:
@@ -415,13 +416,13 @@ class Day:
         self.source = FolderSource(settings.raw / use_case.name, use_case.files.suffix)
         self.lake = Lake(settings.lake, use_case.name)
 
-    def list(self) -> Manifest:
+    def manifest(self) -> Manifest:
         return list_day(self.use_case, self.source, self.lake.table("raw_files"), DAY)
 
     def read(self, manifest: Manifest | None = None) -> dict[str, Any]:
         with LocalEngine(1) as engine:
             watch = Progress("rows", files=0)
-            return read_day(self.use_case, self.source, self.lake, manifest or self.list(), engine, watch)
+            return read_day(self.use_case, self.source, self.lake, manifest or self.manifest(), engine, watch)
 
     def table(self, name: str) -> Rows:
         rows = self.lake.table(name).read_all([DAY]).to_pylist()
@@ -459,7 +460,7 @@ def test_a_day_is_published_with_its_accounting_rows_and_rejects(day: Day, write
         "rejected": 1,
         "bytes": sum(map(len, files.values())),
         "rules": {"type": 1, "empty_file": 1},
-        "manifest": day.list().fingerprint,
+        "manifest": day.manifest().fingerprint,
         "shards": 2,
         "reused": 0,
     }
@@ -642,7 +643,7 @@ def test_a_file_that_changes_between_listing_and_reading_publishes_nothing(
     day: Day, write_day: WriteDay, change: Callable[[Path], None], message: str
 ) -> None:
     folder = write_day("transactions", DAY, numbered(4))
-    manifest = day.list()
+    manifest = day.manifest()
     change(folder / "2.csv")
     with pytest.raises(SourceError, match=f"2.csv: {message} the day was listed. Run {DAY} again."):
         day.read(manifest)
@@ -654,7 +655,7 @@ def test_what_was_published_stands_when_a_later_run_fails(day: Day, write_day: W
     folder = write_day("transactions", DAY, numbered(4))
     day.read()
     _rewrite(folder / "2.csv")
-    manifest = day.list()
+    manifest = day.manifest()
     _touch(folder / "2.csv")
     with pytest.raises(SourceError):
         day.read(manifest)
@@ -663,7 +664,7 @@ def test_what_was_published_stands_when_a_later_run_fails(day: Day, write_day: W
 
 def test_a_run_after_a_failed_one_takes_over_the_shards_that_were_finished(day: Day, write_day: WriteDay) -> None:
     folder = write_day("transactions", DAY, numbered(8))
-    manifest = day.list()
+    manifest = day.manifest()
     last = day.lake.table("raw_files").read_all([DAY]).sort_by("shard")["path"].to_pylist()[-1]
     _rewrite(folder / last)
     with pytest.raises(SourceError):

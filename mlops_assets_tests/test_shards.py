@@ -55,7 +55,7 @@ def work(lake: Lake) -> Work:
     return Work(Made(tables, {"files": 2, "rows": 3}, {"quote": 1}))
 
 
-# -- doing a shard ------------------------------------------------------------------------------------------------------
+# -- doing a shard ----------------------------------------------------------------------------------------------------
 
 
 def test_a_shard_is_done_once_and_then_reused_with_the_same_report(rows: Table, work: Work) -> None:
@@ -124,7 +124,7 @@ def test_the_shard_of_a_part_can_be_told_from_its_path(rows: Table, work: Work) 
     assert {shard_number(part.path) for part in report.parts} == {42}
 
 
-# -- adding up ----------------------------------------------------------------------------------------------------------
+# -- adding up --------------------------------------------------------------------------------------------------------
 
 
 def a_report(counts: dict[str, int], rules: dict[str, int], *parts: Part) -> Report:
@@ -147,7 +147,7 @@ def test_the_parts_of_one_table_are_picked_from_all_reports() -> None:
     assert parts_of([a_report({}, {}, one, two), a_report({}, {}, three)], "rows") == [one, three]
 
 
-# -- how many shards a day has ------------------------------------------------------------------------------------------
+# -- how many shards a day has ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("files", "shards"), [(0, 1), (1, 1), (100, 1), (101, 2), (400, 4), (401, 8)])
@@ -160,7 +160,7 @@ def test_a_day_keeps_its_number_of_shards_until_it_has_doubled(files: int, shard
     assert shard_count(files, 100, 4) == shards
 
 
-# -- fingerprints -------------------------------------------------------------------------------------------------------
+# -- fingerprints -----------------------------------------------------------------------------------------------------
 
 
 def test_a_fingerprint_is_sixteen_hexadecimal_digits_and_always_the_same() -> None:

@@ -134,6 +134,8 @@ MISTAKES = {
     ),
     "column of the platform": ("plant: {", "day: {", "columns: day: these names belong to the platform"),
     "column that SQL cannot name": ("plant: {", "the plant: {", "columns: 'the plant' is not a name SQL can use"),
+    "two columns of one name": ('from: " height in cm "', "from: ' plant '", "columns: 'plant'"),
+    "half a bound of an integer": ("type: number\n      min: 0", "type: integer\n      min: 0.5", "columns.height"),
     "number bound of a date": ("planted: {", "planted: {min: 3, ", "columns.planted"),
     "number bound of a text": ("plant: {", "plant: {min: 3, ", "columns.plant"),
     "date bound of a number": ("max: 300", "max: 2026-01-01", "columns.height"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -86,14 +87,14 @@ def column_schema(use_case: UseCase) -> dg.TableSchema:
     return dg.TableSchema([*own, *said])
 
 
-def leaderboard(scores: Iterable[Score], metric: str) -> dg.MarkdownMetadataValue:
+def leaderboard(scores: Iterable[Score]) -> dg.MarkdownMetadataValue:
     """The candidates with their metrics on the same held-out rows, the best first."""
     return table(
         [
             {
                 "candidate": one.name,
                 **one.metrics,
-                f"{metric} on folds": _spread(one.folds),
+                "folds": _spread(one.folds),
                 "rows a second": f"{one.rows_per_second:,.0f}",
             }
             for one in scores
@@ -102,24 +103,22 @@ def leaderboard(scores: Iterable[Score], metric: str) -> dg.MarkdownMetadataValu
 
 
 def _spread(values: Sequence[float]) -> str:
-    if not values:
-        return ""
-    mean = sum(values) / len(values)
-    return f"{mean:.3f} (from {min(values):.3f} to {max(values):.3f})"
+    """Mean and standard deviation."""
+    return f"{statistics.fmean(values):.3f} ± {statistics.pstdev(values):.3f}" if values else ""
 
 
 def verdict(found: Verdict) -> dg.MarkdownMetadataValue:
     """What the gate asked of each candidate, and what it found."""
     lines = [
         {
+            "passed": "yes" if condition.passed else "**NO**",
             "candidate": name,
-            "condition": c.name,
-            "asked": c.asked,
-            "found": c.found,
-            "passed": "yes" if c.passed else "NO",
+            "condition": condition.name,
+            "asked": condition.asked,
+            "found": condition.found,
         }
         for name, conditions in found.conditions.items()
-        for c in conditions
+        for condition in conditions
     ]
     return dg.MetadataValue.md(f"**{found.reason}**\n\n{markdown(lines)}")
 

@@ -123,7 +123,7 @@ def _evaluation(use_case: UseCase) -> dg.AssetsDefinition:
         return dg.MaterializeResult(
             metadata={
                 "verdict": showing.verdict(verdict),
-                "leaderboard": showing.leaderboard(board, training.metric),
+                "leaderboard": showing.leaderboard(board),
                 "classes": showing.classes(best),
                 "confusion": showing.confusion_picture(best),
                 "baseline": next(one.metrics[training.metric] for one in scores if one.name == training.baseline),

@@ -241,25 +241,13 @@ def decide(training: Training, scale: Scale, scores: Sequence[Score], champion: 
 
 
 def _conditions(gate: Gate, one: Score, base: Score, champion: Score | None) -> tuple[Condition, ...]:
-    found = [_compare(f"floor of {name}", one, name, least, "at least") for name, least in gate.floors.items()]
+    found = [_compare(f"floor of {name}", one, name, least) for name, least in gate.floors.items()]
     for name, margin in gate.margin.items():
-        sign = 1 if HIGHER_IS_BETTER[name] else -1
-        found.append(
-            _compare(
-                f"margin over the baseline in {name}",
-                one,
-                name,
-                _of(base, name) + sign * margin,
-                "the baseline's and the margin,",
-            )
-        )
-    if champion is not None:
-        for name, loss in gate.tolerance.items():
-            sign = 1 if HIGHER_IS_BETTER[name] else -1
-            least = _of(champion, name) - sign * loss
-            found.append(
-                _compare(f"against the champion in {name}", one, name, least, "the champion's, less the tolerance,")
-            )
+        bound = _of(base, name) + (margin if HIGHER_IS_BETTER[name] else -margin)
+        found.append(_compare(f"baseline and margin in {name}", one, name, bound))
+    for name, loss in gate.tolerance.items() if champion else ():
+        bound = _of(champion, name) - (loss if HIGHER_IS_BETTER[name] else -loss)
+        found.append(_compare(f"champion less tolerance in {name}", one, name, bound))
     if gate.rows_per_second:
         passed = one.rows_per_second >= gate.rows_per_second
         asked, got = f"at least {gate.rows_per_second:,.0f}", f"{one.rows_per_second:,.0f}"
@@ -276,16 +264,15 @@ def _deadline(scale: Scale, one: Score) -> Condition:
     return Condition(what, asked, found, minutes <= scale.minutes)
 
 
-def _compare(what: str, one: Score, metric: str, bound: float, word: str) -> Condition:
+def _compare(what: str, one: Score, metric: str, bound: float) -> Condition:
     value = _of(one, metric)
-    passed = value >= bound if HIGHER_IS_BETTER[metric] else value <= bound
-    if not HIGHER_IS_BETTER[metric]:
-        word = word.replace("least", "most")
-    return Condition(what, f"{word} {bound:.3f}", f"{value:.3f}", bool(passed))  # NaN passes nothing
+    up = HIGHER_IS_BETTER[metric]
+    passed = bool(value >= bound if up else value <= bound)  # NaN passes nothing
+    return Condition(what, f"at {'least' if up else 'most'} {bound:.3f}", f"{value:.3f}", passed)
 
 
-def _of(one: Score, metric: str) -> float:
-    return one.metrics.get(metric, float("nan"))
+def _of(one: Score | None, metric: str) -> float:
+    return one.metrics.get(metric, float("nan")) if one else float("nan")
 
 
 def to_record(scores: Sequence[Score], verdict: Verdict, champion: Score | None) -> dict[str, Any]:

@@ -29,6 +29,7 @@ SCHEMA = pa.schema(
 """A manifest: path in the day's folder, bytes, nanoseconds since 1970, why it is no file (or empty), shard."""
 
 BATCH = 100_000
+BYTES_A_SHARD = 128 << 20
 
 
 @dataclass(frozen=True)
@@ -75,12 +76,14 @@ def list_day(use_case: UseCase, source: FolderSource, table: Table, day: str) ->
     published = table.days().get(day)
     listed, hashes = _list(source, day)
     before = published.accounting["shards"] if published else None
-    shards = shard_count(listed.num_rows, use_case.scale.files_a_shard, before)
+    size = pc.sum(listed["size"]).as_py() or 0
+    # a few large files weigh as much as many small ones: a shard must fit into memory
+    weight = max(len(listed), size * use_case.scale.files_a_shard // BYTES_A_SHARD)
+    shards = shard_count(weight, use_case.scale.files_a_shard, before)
     manifest = listed.append_column(SCHEMA.field("shard"), pa.array((hashes % shards).astype(np.int32)))
     manifest = manifest.sort_by([("shard", "ascending"), ("path", "ascending")])
     mark = fingerprint_table(manifest)
     part = write_part(table, day, f"manifest-{mark}", manifest, {"shards": shards})
-    size = pc.sum(manifest["size"]).as_py() or 0
     accounting = {"files": len(manifest), "bytes": size, "shards": shards, "fingerprint": mark}
     table.publish(day, [part], SCHEMA, accounting, replaces)
     return Manifest(day, table.folder / part.path, len(manifest), size, shards, mark)

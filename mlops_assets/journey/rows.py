@@ -27,9 +27,9 @@ from mlops_assets.journey.shards import (
     parts_of,
 )
 from mlops_assets.lake import Lake
-from mlops_assets.readers.csv import RAW_LIMIT, CsvReader, Pack, Refusal
+from mlops_assets.readers.csv import RAW_LIMIT, CsvReader, Pack, Refusal, raw_records
 from mlops_assets.sources.folder import FolderSource
-from mlops_assets.use_case import UseCase
+from mlops_assets.use_case import FileFormat, UseCase
 
 REJECTS = pa.schema(
     {
@@ -187,7 +187,7 @@ def check_rows(
     for result in checked.values():
         if result.broken is not None:
             bad |= result.broken > 0
-    raw_line = _RawLines(contents, files.encoding)
+    raw_line = _RawLines(contents, files)
     refusals = [
         _refuse(use_case, pack, raw_line, checked, int(at), is_blank=bool(blank[at])) for at in np.flatnonzero(bad)
     ]
@@ -279,17 +279,16 @@ def _refuse(
 class _RawLines:
     """The lines of files as they stood; a file is split once, for rejects come in the order of the files."""
 
-    def __init__(self, contents: Sequence[bytes | None], encoding: str) -> None:
+    def __init__(self, contents: Sequence[bytes | None], form: FileFormat) -> None:
         self._contents = contents
-        self._encoding = encoding
+        self._form = form
         self._file = -1
-        self._lines: list[bytes] = []
+        self._lines: list[str] = []
 
     def __call__(self, file: int, line: int) -> str:
         if file != self._file:
-            self._file, self._lines = file, (self._contents[file] or b"").replace(b"\r\n", b"\n").split(b"\n")
-        text = self._lines[line] if line < len(self._lines) else b""
-        return text.decode(self._encoding, errors="replace")[:RAW_LIMIT]
+            self._file, self._lines = file, raw_records(self._contents[file] or b"", self._form)
+        return self._lines[line][:RAW_LIMIT]
 
 
 def _inconstant(use_case: UseCase, pack: Pack, checked: dict[str, Checked], good: np.ndarray) -> dict[int, str]:

@@ -11,13 +11,14 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from mlops_assets.use_case import UseCase
+from mlops_assets.use_case import FileFormat, UseCase
 
 TEXT = pa.dictionary(pa.int32(), pa.string())
 RAW_LIMIT = 2_000
@@ -107,7 +108,7 @@ class CsvReader:
         self._optional = {name for name, c in use_case.columns.items() if c.optional_column or name == use_case.label}
         self._names = list(use_case.columns)
         self._delimiter = use_case.files.delimiter.encode()
-        self._layouts: dict[bytes, _Layout | tuple[str, str]] = {}
+        self._layouts: dict[tuple[bool, bytes], _Layout | tuple[str, str]] = {}
 
     def read(self, contents: Sequence[bytes | None]) -> Pack:
         """Turn the bytes of files into columns of text.
@@ -140,38 +141,41 @@ class CsvReader:
 
     def _prepare(self, data: bytes) -> _Ready | tuple[str, str]:
         """Cut off the header and look for what parsing cannot survive; a rule and message where the file is bad."""
+        marked = data.startswith(UTF8_BOM)
+        if marked:
+            data = data[len(UTF8_BOM) :]
         if not data or data.isspace():
             return "empty_file", "the file is empty"
         if b"\0" in data:
             return "nul_bytes", "the file holds NUL bytes: it is binary, damaged or UTF-16"
-        marked = data.startswith(UTF8_BOM)
-        if marked:
-            data = data[len(UTF8_BOM) :]
         if b"\r" in data:
             data = data.replace(b"\r\n", b"\n")
             if b"\r" in data:  # the old Mac line end, or a stray one inside a line
                 data = data.replace(b"\r", b" " if b"\n" in data else b"\n")
         end = data.find(b"\n")
         header, body = (data, b"") if end < 0 else (data[:end], data[end + 1 :])
-        layout = self._layouts.get(header)
+        layout = self._layouts.get((marked, header))
         if layout is None:
-            layout = self._read_header(header)
+            layout = self._read_header(header.decode("utf-8" if marked else self._format.encoding, errors="replace"))
             if len(self._layouts) < 10_000:  # a bad file has a header of its own: do not collect them without bound
-                self._layouts[header] = layout
+                self._layouts[marked, header] = layout
         if isinstance(layout, tuple):
             return layout
         if not body:
             return "no_rows", "the file has a header and no rows"
         quoted = self._format.quotes and b'"' in body
-        if not body.endswith(b"\n"):
+        whole = body.endswith(b"\n")
+        if not whole:
             if not quoted and len(layout.names) > 1:
                 fields = body.count(self._delimiter, body.rfind(b"\n") + 1) + 1
                 if fields < len(layout.names):
                     return "truncated", f"the last line stops after {fields} of {len(layout.names)} fields: cut off?"
             body += b"\n"
-        return self._decode(layout, body, quoted, marked)
+        return self._decode(layout, body, quoted, marked, whole)
 
-    def _decode(self, layout: _Layout, body: bytes, quoted: bool, marked: bool) -> _Ready | tuple[str, str]:
+    def _decode(
+        self, layout: _Layout, body: bytes, quoted: bool, marked: bool, whole: bool
+    ) -> _Ready | tuple[str, str]:
         """Bring a body that is not ASCII to UTF-8."""
         if not body.isascii():
             encoding = "utf-8" if marked else self._format.encoding
@@ -180,11 +184,10 @@ class CsvReader:
                 body = body if encoding == "utf-8" else text.encode()
             except UnicodeDecodeError as error:
                 return "encoding", f"byte {error.start} after the header is not {encoding}: another encoding?"
-        return _Ready(layout, body, quoted)
+        return _Ready(layout, body, quoted, whole)
 
-    def _read_header(self, header: bytes) -> _Layout | tuple[str, str]:
+    def _read_header(self, text: str) -> _Layout | tuple[str, str]:
         """The layout a header announces, or the rule and message by which its files are refused."""
-        text = header.decode(self._format.encoding, errors="replace")
         quote = '"' if self._format.quotes else None
         try:
             style: Literal[0, 3] = csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE
@@ -192,7 +195,7 @@ class CsvReader:
                 csv.reader([text], delimiter=self._format.delimiter, quotechar=quote, quoting=style, strict=True)
             )
         except (csv.Error, StopIteration):
-            return "header", f"the header cannot be read: {text[:100]!r}"
+            return self._explain_unread(text) or ("header", f"the header cannot be read: {text[:100]!r}")
         names = [self._sources.get(name.strip(), "") for name in fields]
         found = [name for name in names if name]
         missing = [name for name in self._names if name not in found and name not in self._optional]
@@ -200,16 +203,22 @@ class CsvReader:
             twice = next(name for name in found if found.count(name) > 1)
             return "header", f"the header names the column {self._source(twice)!r} twice"
         if missing:
-            return self._explain_missing(text, fields, missing)
+            return self._explain_missing(text, missing)
         return _Layout(tuple(name or f"unused {place}" for place, name in enumerate(names)))
 
-    def _explain_missing(self, text: str, fields: list[str], missing: list[str]) -> tuple[str, str]:
+    def _explain_unread(self, text: str) -> tuple[str, str] | None:
+        """Whether a first line is none at all, or its fields are parted by another sign."""
         if any(ord(char) < 32 and char != "\t" for char in text):
             return "binary", "the first line holds control characters: this is no text file"
         for other in ",;\t|":
             cells = {cell.strip(' "') for cell in text.split(other)}
-            if other != self._format.delimiter and len(fields) == 1 and len(cells & self._sources.keys()) > 1:
+            if self._format.delimiter not in text and len(cells & self._sources.keys()) > 1:
                 return "delimiter", f"fields are parted by {other!r}, expected {self._format.delimiter!r}"
+        return None
+
+    def _explain_missing(self, text: str, missing: list[str]) -> tuple[str, str]:
+        if other := self._explain_unread(text):
+            return other
         listed = ", ".join(repr(self._source(name)) for name in missing[:5])
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
         return "missing_column", f"the header lacks {listed}{more}; it begins {text[:60]!r}"
@@ -225,6 +234,8 @@ class CsvReader:
         first = np.repeat(np.cumsum(counts) - counts, counts)
         line = (np.arange(len(file)) - first + 1).astype(np.int32)
         blob = b"".join(group.bodies)
+        if blob.startswith(UTF8_BOM):
+            blob = UTF8_BOM + blob  # the parser takes one away
         ragged: list[tuple[int, int, str]] = []
 
         def skip(row: pacsv.InvalidRow) -> str:
@@ -283,18 +294,23 @@ class CsvReader:
         records = csv.reader(
             io.StringIO(ready.body.decode(), newline=""), delimiter=self._format.delimiter, strict=True
         )
-        count = 0
+        count, begin, record = 0, 0, [""] * width
+        raw_lines = ready.body.decode().split("\n")
         try:
             for count, record in enumerate(records, 1):
                 if len(record) == width or not record:
                     kept.append(record or [""] * width)
                     line.append(count)
                 else:
-                    raw = self._format.delimiter.join(record)[:RAW_LIMIT]
+                    raw = "\n".join(raw_lines[begin : records.line_num])[:RAW_LIMIT]
                     refusals.append(Refusal(number, count, "field_count", _count_message(len(record), width), raw))
+                begin = records.line_num
         except csv.Error as error:
             message = f"a double quote is not closed, or text follows a closing one (record {count + 1}): {error}"
             return _refused(number, files, "quote", message)
+        if not ready.whole and 0 < len(record) < width:
+            message = f"the last line stops after {len(record)} of {width} fields: cut off?"
+            return _refused(number, files, "truncated", message)
         lines = np.zeros(files, np.int64)
         lines[number] = count
         columns = {
@@ -329,6 +345,19 @@ class _Ready:
     layout: _Layout
     body: bytes
     quoted: bool
+    whole: bool
+
+
+def raw_records(data: bytes, form: FileFormat) -> list[str]:
+    """The header and the records of a file as they stood, without their line ends."""
+    encoding = "utf-8" if data.startswith(UTF8_BOM) else form.encoding
+    text = data.removeprefix(UTF8_BOM).decode(encoding, errors="replace").replace("\r\n", "\n")
+    lines = text.split("\n" if "\n" in text else "\r")
+    if not (form.quotes and any('"' in line for line in lines[1:])):
+        return lines
+    reader = csv.reader((line.replace("\r", " ") + "\n" for line in lines[1:]), delimiter=form.delimiter, strict=True)
+    ends = [0, *(reader.line_num for _ in reader)]
+    return [lines[0], *("\n".join(lines[1 + begin : 1 + end]) for begin, end in pairwise(ends))]
 
 
 def _one_chunk(column: pa.ChunkedArray) -> pa.DictionaryArray:

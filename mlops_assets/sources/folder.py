@@ -75,7 +75,7 @@ class FolderSource:
         try:
             yield from self._walk(folder, path and f"{path}/")
         except OSError as error:
-            yield Entry(path or ".", 0, 0, f"a folder that cannot be listed: {error.strerror}")
+            yield Entry(_shown(path) or ".", 0, 0, f"a folder that cannot be listed: {error.strerror}")
 
     def _walk(self, folder: str, prefix: str) -> Iterator[Entry]:
         with os.scandir(folder) as entries:
@@ -85,7 +85,7 @@ class FolderSource:
                 path = prefix + entry.name
                 if entry.is_dir(follow_symlinks=False):
                     if entry.name.endswith(self.suffix):
-                        yield Entry(path, 0, 0, "a folder that is named like a file")
+                        yield Entry(_shown(path), 0, 0, "a folder that is named like a file")
                     else:
                         yield from self._folder(entry.path, path)
                 else:
@@ -96,7 +96,7 @@ class FolderSource:
             path.encode()
             status = entry.stat()
         except UnicodeEncodeError:
-            return Entry(path.encode(errors="replace").decode(), 0, 0, "a name that is not valid UTF-8")
+            return Entry(_shown(path), 0, 0, "a name that is not valid UTF-8")
         except OSError as error:
             return Entry(path, 0, 0, f"cannot be looked at: {error.strerror}")
         problem = "" if path.endswith(self.suffix) else f"a name that does not end in {self.suffix}"
@@ -129,3 +129,8 @@ class FolderSource:
         if (len(data), status.st_mtime_ns) != (size, modified):
             raise SourceError(f"{name}: changed after the day was listed. Run {day} again.")
         return data
+
+
+def _shown(path: str) -> str:
+    """A path that can be stored; bytes that are not UTF-8 become question marks."""
+    return path.encode(errors="replace").decode()

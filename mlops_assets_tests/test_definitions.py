@@ -1,0 +1,191 @@
+"""The asset graph as Dagster sees it: one component draws every use case as the journey of its data."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+
+from mlops_assets.components import MlUseCase
+from mlops_assets.running import load_definitions
+from mlops_assets.settings import PACKAGE
+
+USE_CASES = ("loan_approval", "transactions")
+
+JOURNEY = {
+    "raw_files": [],
+    "rows": ["raw_files"],
+    "rejects": ["raw_files"],
+    "features": ["rows"],
+    "training_set": ["rows"],
+    "candidates": ["training_set"],
+    "evaluation": ["candidates"],
+    "champion": ["evaluation"],
+    "predictions": ["champion", "features", "rows"],
+}
+"""Asset: what it is made of."""
+
+DAILY = ("raw_files", "rows", "rejects", "features", "predictions")
+
+JOURNEYS = {
+    "transactions": JOURNEY,
+    "loan_approval": {
+        **{name: before for name, before in JOURNEY.items() if name != "features"},
+        "predictions": ["champion", "rows"],
+    },
+}
+"""An application stands for itself: there is nothing to aggregate over a file of them."""
+
+CHECKS = {
+    "rows": ["accounting_adds_up", "day_is_not_empty", "quarantine_rate", "reject_rate"],
+    "predictions": ["every_row_predicted", "rows_are_current", "unseen_categories", "{use_case}_yesterday_is_not_missing"],
+}
+
+
+@pytest.fixture(scope="module")
+def definitions(tmp_path_factory: pytest.TempPathFactory) -> dg.Definitions:
+    """The use cases of the package."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.delenv("MLOPS_USE_CASES", raising=False)
+        environment.setenv("MLOPS_HOME", str(tmp_path_factory.mktemp("definitions")))
+        return load_definitions()
+
+
+@pytest.fixture(scope="module")
+def graph(definitions: dg.Definitions) -> dg.AssetGraph:
+    return definitions.resolve_asset_graph()
+
+
+def assets_of(graph: dg.AssetGraph) -> list[str]:
+    return sorted(key.to_user_string() for key in graph.get_all_asset_keys())
+
+
+# -- what there is ------------------------------------------------------------------------------------------------------
+
+
+def test_the_assets_of_all_use_cases_are_these(graph: dg.AssetGraph) -> None:
+    assert assets_of(graph) == sorted(f"{use_case}/{name}" for use_case in USE_CASES for name in JOURNEYS[use_case])
+
+
+@pytest.mark.parametrize("use_case", USE_CASES)
+def test_every_asset_is_made_of_the_step_before_it(graph: dg.AssetGraph, use_case: str) -> None:
+    found = {
+        name: sorted(parent.path[-1] for parent in graph.get(dg.AssetKey([use_case, name])).parent_keys)
+        for name in JOURNEYS[use_case]
+    }
+    assert found == JOURNEYS[use_case]
+
+
+def test_no_use_case_depends_on_another(graph: dg.AssetGraph) -> None:
+    for key in graph.get_all_asset_keys():
+        assert {parent.path[0] for parent in graph.get(key).parent_keys} <= {key.path[0]}
+
+
+def test_the_checks_of_all_use_cases_are_these(graph: dg.AssetGraph) -> None:
+    found = {(*key.asset_key.path, key.name) for key in graph.asset_check_keys}
+    assert found == {
+        (use_case, asset, name.format(use_case=use_case))
+        for use_case in USE_CASES
+        for asset, names in CHECKS.items()
+        for name in names
+    }
+
+
+def test_every_use_case_has_a_daily_a_training_and_a_watch_job(definitions: dg.Definitions) -> None:
+    jobs = {job.name for job in definitions.resolve_all_job_defs() if not job.name.startswith("__")}
+    assert jobs == {f"{use_case}_{kind}" for use_case in USE_CASES for kind in ("daily", "training", "watch")}
+
+
+def test_every_use_case_has_a_schedule_for_its_days_and_one_for_the_watch(definitions: dg.Definitions) -> None:
+    schedules = {schedule.name: schedule.job_name for schedule in definitions.get_repository_def().schedule_defs}
+    assert schedules == {
+        f"{use_case}_{kind}_schedule": f"{use_case}_{kind}" for use_case in USE_CASES for kind in ("daily", "watch")
+    }
+
+
+@pytest.mark.parametrize("use_case", USE_CASES)
+def test_the_daily_job_and_the_training_job_divide_the_assets_among_them(
+    definitions: dg.Definitions, use_case: str
+) -> None:
+    daily, training = (
+        {key.path[-1] for key in definitions.resolve_job_def(f"{use_case}_{kind}").asset_layer.executable_asset_keys}
+        for kind in ("daily", "training")
+    )
+    assert daily == {name for name in DAILY if name in JOURNEYS[use_case]}
+    assert training == {"training_set", "candidates", "evaluation", "champion"}
+
+
+# -- what each asset tells ----------------------------------------------------------------------------------------------
+
+
+def test_every_asset_has_a_description_an_owner_a_group_and_kinds(graph: dg.AssetGraph) -> None:
+    owners = {"transactions": ["team:enrichment"], "loan_approval": ["team:lending"]}
+    for key in graph.get_all_asset_keys():
+        asset = graph.get(key)
+        assert asset.description, key
+        assert asset.owners == owners[key.path[0]], key
+        assert asset.group_name == key.path[0], key
+        assert asset.kinds, key
+
+
+def test_rows_show_the_contract_of_the_files(graph: dg.AssetGraph) -> None:
+    shown = graph.get(dg.AssetKey(["transactions", "rows"])).metadata
+    assert "| amount | valor | number |" in shown["contract"].value
+    columns = [column.name for column in shown["dagster/column_schema"].columns]
+    assert columns[:3] == ["file", "line", "account_id"]
+
+
+def test_features_show_their_sql(graph: dg.AssetGraph) -> None:
+    assert "CREATE VIEW file_features" in (graph.get(dg.AssetKey(["transactions", "features"])).description or "")
+
+
+# -- partitions ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("use_case", USE_CASES)
+def test_the_daily_assets_share_one_partition_a_day_and_backfill_in_one_run(
+    graph: dg.AssetGraph, use_case: str
+) -> None:
+    assets = [graph.get(dg.AssetKey([use_case, name])) for name in DAILY if name in JOURNEYS[use_case]]
+    assert {asset.backfill_policy for asset in assets} == {dg.BackfillPolicy.single_run()}
+    (days,) = {asset.partitions_def for asset in assets}
+    assert isinstance(days, dg.DailyPartitionsDefinition)
+    assert days.get_first_partition_key() == "2019-01-01"
+
+
+@pytest.mark.parametrize("use_case", USE_CASES)
+def test_the_training_assets_have_no_partitions(graph: dg.AssetGraph, use_case: str) -> None:
+    for name in ("training_set", "candidates", "evaluation", "champion"):
+        assert graph.get(dg.AssetKey([use_case, name])).partitions_def is None
+
+
+# -- one component ------------------------------------------------------------------------------------------------------
+
+
+def test_all_use_cases_are_of_one_component_class() -> None:
+    types = {yaml.safe_load(path.read_text(encoding="utf-8"))["type"] for path in PACKAGE.glob("defs/*/defs.yaml")}
+    assert types == {f"{MlUseCase.__module__}.{MlUseCase.__name__}"}
+
+
+@pytest.mark.parametrize("name", USE_CASES)
+def test_a_use_case_of_the_package_is_yaml_and_sql_beside_its_sample_data(name: str) -> None:
+    files = {path.name for path in (PACKAGE / "defs" / name).iterdir() if path.name != "__pycache__"}
+    assert files == {"__init__.py", "defs.yaml", "features.sql", "sample.py"}
+
+
+# -- loading ------------------------------------------------------------------------------------------------------------
+
+
+def test_dg_check_defs_is_green_in_a_clean_process(tmp_path: Path) -> None:
+    command = [str(Path(sys.executable).with_name("dg")), "check", "defs"]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLOPS_", "DAGSTER_", "MLFLOW_"))}
+    environment = {**kept, "MLOPS_HOME": str(tmp_path / "home")}
+    done = subprocess.run(command, cwd=PACKAGE.parent, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "All definitions loaded successfully" in done.stdout
+    assert not (tmp_path / "home").exists(), "loading alone writes nothing"
