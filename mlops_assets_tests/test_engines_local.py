@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import select
 from collections.abc import Iterator
@@ -29,6 +30,14 @@ def wait_for_the_pipe(task: tuple[int, str]) -> Report:
         select.select([handle], [], [], 30)
         os.close(handle)
     return Report(DAY, shard, {}, ())
+
+
+def die_after_the_pipe(task: tuple[int, str]) -> Report:
+    """Shard 0 dies when something comes through the pipe."""
+    report = wait_for_the_pipe(task)
+    if report.shard == 0:
+        os._exit(9)
+    return report
 
 
 def fail_on_two(task: int) -> Report:
@@ -78,9 +87,9 @@ def test_reports_come_in_the_order_in_which_shards_finish(two: LocalEngine, tmp_
     os.mkfifo(pipe)
     ours = os.open(pipe, os.O_RDWR)
     reports = two.map(wait_for_the_pipe, [(shard, pipe) for shard in range(3)])
-    first = [next(reports).shard, next(reports).shard]
+    first = {next(reports).shard, next(reports).shard}
     os.write(ours, b"go on")
-    assert (first, [report.shard for report in reports]) == ([1, 2], [0])
+    assert (first, [report.shard for report in reports]) == ({1, 2}, [0])
     os.close(ours)
 
 
@@ -116,3 +125,21 @@ def test_a_process_that_dies_fails_the_work_with_advice(bereaved: tuple[LocalEng
 def test_the_next_day_gets_new_processes_after_one_died(bereaved: tuple[LocalEngine, str]) -> None:
     engine, _ = bereaved
     assert len(list(engine.map(square, range(3)))) == 3
+
+
+def test_a_process_that_dies_between_two_reports_fails_the_work_too(
+    bereaved: tuple[LocalEngine, str], tmp_path: Path
+) -> None:
+    engine, _ = bereaved
+    pipe = str(tmp_path / "pipe")
+    os.mkfifo(pipe)
+    ours = os.open(pipe, os.O_RDWR)
+    others = multiprocessing.active_children()
+    reports = engine.map(die_after_the_pipe, [(shard, pipe) for shard in range(9)])
+    next(reports)
+    os.write(ours, b"die")
+    for process in set(multiprocessing.active_children()) - set(others):
+        process.join(30)
+    with pytest.raises(ShardFailed):
+        list(reports)
+    os.close(ours)

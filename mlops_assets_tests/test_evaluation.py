@@ -29,7 +29,7 @@ from mlops_assets.journey.evaluation import (
 from mlops_assets.journey.model import Model
 from mlops_assets.journey.training import fit_candidates
 from mlops_assets.lake import Lake
-from mlops_assets.use_case import Gate
+from mlops_assets.use_case import Scale
 from mlops_assets_tests.test_training import built, purchases, toy
 
 TRUTH = np.array([0, 0, 1, 1, 2, 2, 2, 0])
@@ -144,12 +144,18 @@ def a_score(name: str, accuracy: float = 0.5, rows_per_second: float = 1e6, **me
 
 
 BASE = a_score("majority", 0.4, log_loss=1.0)
+EASY = Scale(rows_a_day=1)
 
 
 def ask(
-    *scores: Score, metric: str = "accuracy", champion: Score | None = None, base: Score = BASE, **gate: Any
+    *scores: Score,
+    metric: str = "accuracy",
+    champion: Score | None = None,
+    base: Score = BASE,
+    scale: Scale = EASY,
+    **gate: Any,
 ) -> Verdict:
-    return decide(Gate(**gate), metric, "majority", [base, *scores], champion)
+    return decide(toy(metric=metric, gate=gate).training, scale, [base, *scores], champion)
 
 
 def failed(verdict: Verdict, name: str) -> list[str]:
@@ -203,6 +209,16 @@ def test_the_tolerance_of_a_log_loss_points_up(log_loss: float, passes: bool) ->
     champion = a_score("old", log_loss=0.5)
     verdict = ask(a_score("one", log_loss=log_loss), champion=champion, tolerance={"log_loss": 0.25})
     assert (verdict.winner == "one") is passes
+
+
+@pytest.mark.parametrize(
+    ("rows_per_second", "workers", "passes"), [(1000, 1, True), (999, 1, False), (500, 2, True), (0, 2, False)]
+)
+def test_a_candidate_must_make_the_planned_day_in_time(rows_per_second: float, workers: int, passes: bool) -> None:
+    scale = Scale(rows_a_day=60_000, minutes=1, workers=workers)
+    verdict = ask(a_score("one", rows_per_second=rows_per_second), scale=scale)
+    assert (verdict.winner == "one") is passes
+    assert failed(verdict, "one") == ([] if passes else [f"minutes to score 60,000 rows on {workers} cores"])
 
 
 def test_without_a_champion_the_tolerance_does_not_matter() -> None:

@@ -144,7 +144,7 @@ def test_an_error_that_only_some_rows_cause_is_a_configuration_error_that_names_
     transactions: UseCase, rows: pa.Table
 ) -> None:
     sql = "CREATE VIEW model_input AS SELECT file, line, merchant_city::INTEGER AS city FROM rows"
-    with pytest.raises(ConfigError, match=r"defs/transactions/features\.sql: .*OSASCO"):
+    with pytest.raises(ConfigError, match=r"defs/transactions/features\.sql .*OSASCO"):
         run(rows, transactions, sql)
 
 
@@ -202,6 +202,15 @@ def test_the_aggregates_of_a_file_are_those_of_pandas(sharded: UseCase, sample: 
     found = stored.set_index("file").sort_index()
     equal = [name for name in found if np.allclose(found[name].to_numpy(np.float64), expected, equal_nan=True)]
     assert equal, f"no column of file_features is the {statistic} of the amounts of a file"
+
+
+def test_aggregates_that_fail_on_some_rows_are_a_configuration_error_that_names_the_file(
+    sharded: UseCase, sample: Lake
+) -> None:
+    sql = "CREATE VIEW file_features AS SELECT file, max(merchant_city::INTEGER) AS n FROM rows GROUP BY file;"
+    wrong = sharded.model_copy(update={"features_sql": sql + SIMPLE})
+    with pytest.raises(ConfigError, match=r"defs/transactions/features\.sql"):
+        aggregate_day(wrong, sample, DAY, LocalEngine(1), ignore)
 
 
 def test_a_file_has_one_row_of_aggregates(sharded: UseCase, sample: Lake) -> None:

@@ -201,9 +201,9 @@ def test_a_class_that_the_estimator_never_saw_has_probability_zero() -> None:
     np.testing.assert_array_equal(found[:, [0, 2]], estimator.predict_proba([[0.0], [1.0]]))
 
 
-def test_unseen_values_are_counted_in_categories_alone(model: Model) -> None:
+def test_unseen_values_are_counted_in_categories_alone_and_empty_ones_do_not_count(model: Model) -> None:
     batch = pa.table({"city": ["OSASCO", "NEW", None], "amount": [-1.0, -1.0, -1.0]})
-    assert model.unseen(model.matrix(batch)) == (2, 3)
+    assert model.unseen(batch, model.matrix(batch)) == {"city": 1}
 
 
 # -- building a pipeline ----------------------------------------------------------------------------------------------

@@ -65,8 +65,8 @@ def version(learned: Model, tmp_path_factory: pytest.TempPathFactory) -> Version
 
 @pytest.fixture
 def use_case(transactions: UseCase) -> UseCase:
-    """The flagship with two files a shard, and with rows that no tree has seen let through."""
-    checks = transactions.checks.model_copy(update={"unseen_share": 1.0})
+    """The flagship with two files a shard, strict about dirt, and with values that no model has seen let through."""
+    checks = Checks(reject_rate=0.05, quarantine_rate=0.25)
     return in_shards_of(2, transactions).model_copy(update={"checks": checks})
 
 
@@ -223,8 +223,8 @@ def test_a_model_scores_by_its_own_sql_and_not_by_that_of_the_configuration(
 
 
 def test_no_rows_get_no_predictions(transactions: UseCase, learned: Model) -> None:
-    found, unseen, values = predict(learned, rows_schema(transactions).empty_table(), DAY, transactions, 1)
-    assert (found.schema, found.num_rows, unseen, values) == (SCHEMA, 0, 0, 0)
+    found, unseen = predict(learned, rows_schema(transactions).empty_table(), DAY, transactions, 1)
+    assert (found.schema, found.num_rows, sum(unseen.values())) == (SCHEMA, 0, 0)
 
 
 # -- again ------------------------------------------------------------------------------------------------------------
@@ -331,9 +331,10 @@ def test_rows_that_were_read_from_other_files_than_were_listed_last_are_refused(
 
 
 def test_a_day_of_categories_that_the_model_never_saw_is_refused(
-    use_case: UseCase, lake: Lake, deliver: Deliver, version: Version
+    use_case: UseCase, lake: Lake, deliver: Deliver, version: Version, learned: Model
 ) -> None:
-    strict = use_case.model_copy(update={"checks": Checks(unseen_share=0.0)})
+    categories = [name for name, known in learned.columns.items() if known is not None]
+    strict = use_case.model_copy(update={"checks": Checks(unseen_share=dict.fromkeys(categories, 0.0))})
     deliver(dict.fromkeys(GOOD, account_file([changed(cidade_estabelecimento="NOWHERE")])))
     problems = score(strict, lake, version).problems
     assert problems.startswith("unseen_categories: ")

@@ -33,6 +33,7 @@ from mlops_assets.journey.shards import (
     fingerprint,
     finish,
     parts_of,
+    run_shards,
     shard_number,
 )
 from mlops_assets.lake import Lake
@@ -244,10 +245,7 @@ def aggregate_day(use_case: UseCase, lake: Lake, day: str, engine: Engine, watch
     table = lake.table("features")
     replaces = table.parts(day)
     tasks = [FeatureTask(use_case, lake.root, day, path) for path in sorted(lake.table("rows").parts(day))]
-    reports = []
-    for report in engine.map(aggregate_shard, tasks):
-        reports.append(report)
-        watch(report)
+    reports = run_shards(engine, aggregate_shard, tasks, watch)
     counts, _ = add_up(reports)
     accounting = {
         "files": counts.get("files", 0),

@@ -25,6 +25,7 @@ from mlops_assets.journey.shards import (
     fingerprint_table,
     finish,
     parts_of,
+    run_shards,
 )
 from mlops_assets.lake import Lake
 from mlops_assets.readers.csv import RAW_LIMIT, CsvReader, Pack, Refusal, raw_records
@@ -96,10 +97,7 @@ def read_day(
         ReadTask(use_case, source.root, lake.root, manifest.path, manifest.day, shard)
         for shard in range(manifest.shards if manifest.files else 0)
     ]
-    reports = []
-    for report in engine.map(read_shard, tasks):
-        reports.append(report)
-        watch(report)
+    reports = run_shards(engine, read_shard, tasks, watch)
     counts, rules = add_up(reports)
     empty = dict.fromkeys(("files", "files_read", "files_refused", "lines", "rows", "rejected", "bytes"), 0)
     accounting = {**empty, **counts, "rules": rules, "manifest": manifest.fingerprint}

@@ -26,6 +26,7 @@ from mlops_assets.journey.shards import (
     fingerprint,
     finish,
     parts_of,
+    run_shards,
     shard_number,
 )
 from mlops_assets.lake import Lake, Published
@@ -188,10 +189,7 @@ def score_day(
         return ScoredDay({}, checks)
     replaces = table.parts(day)
     tasks = [ScoreTask(use_case, lake.root, day, path, version) for path in sorted(rows.parts(day))]
-    reports = []
-    for report in engine.map(score_shard, tasks):
-        reports.append(report)
-        watch(report)
+    reports = run_shards(engine, score_shard, tasks, watch)
     counts, _ = add_up(reports)
     checks += check_scores_of_day(use_case.checks, counts, state.accounting["rows"])
     scored = {name: number for name, number in counts.items() if name.startswith(UNSEEN)}

@@ -156,6 +156,15 @@ def finish(table: Table, day: str, shard: int, mark: str, make: Callable[[], Mad
     return Report(day, shard, made.counts, (own, *parts), made.rules, seconds)
 
 
+def run_shards(engine: Engine, function: Callable[[Task], Report], tasks: Sequence[Task], watch: Watch) -> list[Report]:
+    """Have an engine do the shards of a day, telling of each as it finishes; the reports of all."""
+    reports = []
+    for report in engine.map(function, tasks):
+        reports.append(report)
+        watch(report)
+    return reports
+
+
 def add_up(reports: Iterable[Report]) -> tuple[dict[str, int], dict[str, int]]:
     """Sums of the counts and of the rules over reports."""
     counts: Counter[str] = Counter()
