@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -45,7 +45,7 @@ def loan_approval() -> UseCase:
 
 
 @pytest.fixture
-def write_day(settings: Settings) -> Iterator[WriteDay]:
+def write_day(settings: Settings) -> WriteDay:
     """Write raw files of a day: `write_day("transactions", "2026-01-01", {"a.csv": b"..."})`."""
 
     def write(use_case: str, day: str, files: dict[str, bytes]) -> Path:
@@ -57,7 +57,7 @@ def write_day(settings: Settings) -> Iterator[WriteDay]:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    yield write
+    return write
 
 
 def account_file(rows: Sequence[str] = (ROW,), header: str = HEADER, end: str = "\r\n") -> bytes:

@@ -212,7 +212,12 @@ def test_predictions_have_these_columns_in_this_order_in_every_format(shop: Shop
 def test_rejects_have_these_columns_in_this_order_in_every_format(shop: Shop, form: str) -> None:
     broken, whole = read(shop, "rejects", form, "--day", DIRTY)
     assert list(broken) == REJECTS
-    assert (broken["file"], broken["line"], broken["rule"], broken["raw"]) == ("broken.csv", 2, "type", "bob,many,web,no")
+    assert (broken["file"], broken["line"], broken["rule"], broken["raw"]) == (
+        "broken.csv",
+        2,
+        "type",
+        "bob,many,web,no",
+    )
     assert broken["message"] == "'minutes' is 'many', expected a number"
     assert (whole["file"], whole["line"], whole["rule"]) == ("empty.csv", None, "empty_file")
 
@@ -262,7 +267,9 @@ def test_every_command_has_help_with_an_example(empty: Shop, name: str) -> None:
 def test_the_help_lists_every_command_and_shows_a_first_run(empty: Shop) -> None:
     done = empty("--help")
     assert done.code == 0
-    assert {*COMMANDS, "demo", "dev"} <= {line.split()[0] for line in done.out.partition("Commands:")[2].splitlines()[1:]}
+    assert {*COMMANDS, "demo", "dev"} <= {
+        line.split()[0] for line in done.out.partition("Commands:")[2].splitlines()[1:]
+    }
     assert "mlops-assets run transactions --train" in done.out
 
 
@@ -276,13 +283,18 @@ def first_line(done: Done, code: int) -> str:
     return done.err.splitlines()[0]
 
 
-@pytest.mark.parametrize("arguments", ["sample nothing --day 2026-01-01", "run nothing", "predictions nothing", "rejects nothing", "status nothing"])
+@pytest.mark.parametrize(
+    "arguments",
+    ["sample nothing --day 2026-01-01", "run nothing", "predictions nothing", "rejects nothing", "status nothing"],
+)
 def test_an_unknown_use_case_is_wrong_usage_and_the_known_ones_are_named(empty: Shop, arguments: str) -> None:
     said = first_line(empty(*arguments.split()), 2)
     assert said == "Error: There is no use case 'nothing'; there are: loan_approval, transactions, visits."
 
 
-@pytest.mark.parametrize("arguments", ["predictions visits --day 31.01.2026", "run visits --from tomorrow", "sample visits --day 2026-02-30"])
+@pytest.mark.parametrize(
+    "arguments", ["predictions visits --day 31.01.2026", "run visits --from tomorrow", "sample visits --day 2026-02-30"]
+)
 def test_a_day_that_is_none_is_wrong_usage_and_shows_how_to_write_one(empty: Shop, arguments: str) -> None:
     done = empty(*arguments.split())
     assert (done.code, done.out) == (2, "")
@@ -295,7 +307,10 @@ def test_a_day_that_is_none_is_wrong_usage_and_shows_how_to_write_one(empty: Sho
         (f"predictions visits --day {FIRST} --from {FIRST}", "Error: Give --day, or --from and --to, not both."),
         ("predictions visits --format parquet", "Error: Parquet is not for a terminal: name a file with -o FILE."),
         (f"run visits --from {DIRTY} --to {FIRST}", f"Error: --from {DIRTY} lies after --to {FIRST}."),
-        ("import loan_approval some.csv", "Error: loan_approval has no `import` in its defs.yaml: put its files into day folders yourself."),
+        (
+            "import loan_approval some.csv",
+            "Error: loan_approval has no `import` in its defs.yaml: put its files into day folders yourself.",
+        ),
     ],
 )
 def test_options_that_do_not_go_together_are_wrong_usage(shop: Shop, arguments: str, said: str) -> None:
@@ -365,9 +380,7 @@ def process_environment(shop: Shop) -> dict[str, str]:
     return {**kept, **shop.environment}
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code"), [("status", 0), ("predictions visits", 1), ("predictions nothing", 2)]
-)
+@pytest.mark.parametrize(("arguments", "code"), [("status", 0), ("predictions visits", 1), ("predictions nothing", 2)])
 def test_the_process_exits_with_0_done_1_failed_2_wrong_usage(empty: Shop, arguments: str, code: int) -> None:
     command = [*SCRIPT, *arguments.split()]
     done = subprocess.run(command, env=process_environment(empty), capture_output=True, text=True, check=False)
@@ -381,7 +394,9 @@ def test_ctrl_c_stops_a_run_with_130_and_the_same_command_completes_it(place: Pa
     shop = Shop(place / "stopped")
     shop("sample", "visits", "--day", FIRST, "--days", "2", "--files", "2000", "--rows", "20")
     command, environment = [*SCRIPT, "run", "visits", "--train"], {**process_environment(shop), "MLOPS_WORKERS": "2"}
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True) as running:
+    with subprocess.Popen(
+        command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as running:
         assert running.stderr is not None
         said = next(line for line in running.stderr if "visits rows" in line)
         os.killpg(running.pid, signal.SIGINT)

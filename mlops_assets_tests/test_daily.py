@@ -193,7 +193,9 @@ def test_every_line_of_a_day_becomes_a_row_or_a_reject(three_days: Stage, day: s
 
 @pytest.mark.parametrize("day", DAYS)
 def test_every_row_of_a_day_has_one_prediction(three_days: Stage, day: str) -> None:
-    rows, predictions = ({(r["file"], r["line"]): r for r in three_days.published(t, day)} for t in ("rows", "predictions"))
+    rows, predictions = (
+        {(r["file"], r["line"]): r for r in three_days.published(t, day)} for t in ("rows", "predictions")
+    )
     assert rows.keys() == predictions.keys()
     assert len(three_days.published("predictions", day)) == len(rows)
 
@@ -256,7 +258,8 @@ def test_every_daily_asset_tells_its_row_count_for_every_day(three_days: Stage) 
 
 
 @pytest.mark.parametrize(
-    ("asset", "column"), [("rows", "account_id"), ("rejects", "message"), ("features", "file_mean"), ("predictions", "probability")]
+    ("asset", "column"),
+    [("rows", "account_id"), ("rejects", "message"), ("features", "file_mean"), ("predictions", "probability")],
 )
 def test_an_asset_shows_its_first_rows_as_a_table(three_days: Stage, asset: str, column: str) -> None:
     head, rule, *rows = three_days.metadata(asset, DIRTY)["first_rows"].splitlines()
@@ -437,7 +440,9 @@ def test_a_day_whose_files_are_mostly_refused_is_red(stage: Stage) -> None:
 
 def test_a_day_that_lost_all_its_files_is_red_and_its_predictions_stand(stage: Stage, three_days: Stage) -> None:
     shutil.rmtree(stage.folder(FIRST))
-    with pytest.raises(running.RunFailed, match=f"day_is_not_empty: 0 rows of 0 files .* look in {stage.folder(FIRST)}"):
+    with pytest.raises(
+        running.RunFailed, match=f"day_is_not_empty: 0 rows of 0 files .* look in {stage.folder(FIRST)}"
+    ):
         stage.run(FIRST)
     assert stage.state(FIRST, "predictions") == three_days.state(FIRST, "predictions")
 
@@ -469,7 +474,9 @@ def test_a_day_that_was_never_delivered_is_passed_over_inside_a_range(stage: Sta
 
 
 def test_a_day_that_was_never_delivered_fails_alone_and_names_the_folder(stage: Stage) -> None:
-    with pytest.raises(running.RunFailed, match=f"No raw files of 2026-01-04: there is no folder {stage.folder('2026-01-04')}"):
+    with pytest.raises(
+        running.RunFailed, match=f"No raw files of 2026-01-04: there is no folder {stage.folder('2026-01-04')}"
+    ):
         stage.run("2026-01-04")
     assert "2026-01-04" not in stage.table("rows").days()
 
@@ -496,9 +503,7 @@ def test_without_a_champion_the_run_is_a_success_with_rows_and_features(untraine
 def test_without_a_champion_predictions_are_skipped_with_the_reason(untrained: Stage) -> None:
     assert untrained.materialised("predictions") == set()
     assert untrained.table("predictions").days() == {}
-    assert untrained.skipped("predictions") == [
-        "transactions has no champion yet; run the job transactions_training."
-    ]
+    assert untrained.skipped("predictions") == ["transactions has no champion yet; run the job transactions_training."]
 
 
 def test_without_a_champion_the_checks_of_predictions_are_not_red_and_say_why(untrained: Stage) -> None:

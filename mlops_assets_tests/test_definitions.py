@@ -43,7 +43,12 @@ JOURNEYS = {
 
 CHECKS = {
     "rows": ["accounting_adds_up", "day_is_not_empty", "quarantine_rate", "reject_rate"],
-    "predictions": ["every_row_predicted", "rows_are_current", "unseen_categories", "{use_case}_yesterday_is_not_missing"],
+    "predictions": [
+        "every_row_predicted",
+        "rows_are_current",
+        "unseen_categories",
+        "{use_case}_yesterday_is_not_missing",
+    ],
 }
 
 

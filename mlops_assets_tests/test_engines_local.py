@@ -127,19 +127,17 @@ def test_the_next_day_gets_new_processes_after_one_died(bereaved: tuple[LocalEng
     assert len(list(engine.map(square, range(3)))) == 3
 
 
-def test_a_process_that_dies_between_two_reports_fails_the_work_too(
-    bereaved: tuple[LocalEngine, str], tmp_path: Path
-) -> None:
-    engine, _ = bereaved
+def test_a_process_that_dies_between_two_reports_fails_the_work_too(tmp_path: Path) -> None:
     pipe = str(tmp_path / "pipe")
     os.mkfifo(pipe)
     ours = os.open(pipe, os.O_RDWR)
-    others = multiprocessing.active_children()
-    reports = engine.map(die_after_the_pipe, [(shard, pipe) for shard in range(9)])
-    next(reports)
-    os.write(ours, b"die")
-    for process in set(multiprocessing.active_children()) - set(others):
-        process.join(30)
-    with pytest.raises(ShardFailed):
-        list(reports)
+    others = set(multiprocessing.active_children())
+    with LocalEngine(2) as engine:
+        reports = engine.map(die_after_the_pipe, [(shard, pipe) for shard in range(9)])
+        next(reports)
+        os.write(ours, b"die")
+        for process in set(multiprocessing.active_children()) - others:
+            process.join(30)
+        with pytest.raises(ShardFailed):
+            list(reports)
     os.close(ours)

@@ -14,6 +14,7 @@ from sklearn import metrics as sk
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 
+from mlops_assets.journey.candidates import fit_candidates
 from mlops_assets.journey.evaluation import (
     HIGHER_IS_BETTER,
     Score,
@@ -27,7 +28,6 @@ from mlops_assets.journey.evaluation import (
     to_record,
 )
 from mlops_assets.journey.model import Model
-from mlops_assets.journey.training import fit_candidates
 from mlops_assets.lake import Lake
 from mlops_assets.use_case import Scale
 from mlops_assets_tests.test_training import built, purchases, toy

@@ -12,6 +12,7 @@ import pytest
 
 from mlops_assets.engines.local import LocalEngine
 from mlops_assets.errors import ConfigError
+from mlops_assets.journey.candidates import vocabularies
 from mlops_assets.journey.contract import rows_schema
 from mlops_assets.journey.features import (
     BATCH,
@@ -26,7 +27,6 @@ from mlops_assets.journey.features import (
 from mlops_assets.journey.raw import list_day
 from mlops_assets.journey.rows import read_day
 from mlops_assets.journey.shards import Report
-from mlops_assets.journey.training import vocabularies
 from mlops_assets.lake import Lake
 from mlops_assets.sampling import write_sample
 from mlops_assets.sources.folder import FolderSource

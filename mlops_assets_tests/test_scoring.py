@@ -15,6 +15,7 @@ import pytest
 
 from mlops_assets.engines.local import LocalEngine
 from mlops_assets.errors import ModelRefused
+from mlops_assets.journey.candidates import fit
 from mlops_assets.journey.contract import rows_schema
 from mlops_assets.journey.features import aggregate_day, compute, read_rows
 from mlops_assets.journey.model import SQL_FILE, Model
@@ -29,7 +30,7 @@ from mlops_assets.journey.scoring import (
     score_day,
 )
 from mlops_assets.journey.shards import Report
-from mlops_assets.journey.training import build_training_set, fit
+from mlops_assets.journey.training_set import build_training_set
 from mlops_assets.lake import Lake
 from mlops_assets.settings import Settings
 from mlops_assets.sources.folder import FolderSource

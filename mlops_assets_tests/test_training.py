@@ -14,21 +14,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from mlops_assets.journey.contract import rows_schema
-from mlops_assets.journey.model import Model
-from mlops_assets.journey.training import (
-    TooLittleData,
-    TrainingSet,
-    build_training_set,
+from mlops_assets.journey.candidates import (
     choose,
     class_numbers,
     fit,
     fit_candidates,
-    fold_indices,
     from_record,
     to_record,
     vocabularies,
 )
+from mlops_assets.journey.contract import rows_schema
+from mlops_assets.journey.model import Model
+from mlops_assets.journey.training_set import TooLittleData, TrainingSet, build_training_set, fold_indices
 from mlops_assets.lake import Lake, write_part
 from mlops_assets.use_case import UseCase
 from mlops_assets_tests.test_features import draw_day

@@ -33,7 +33,10 @@ def working_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory, working_folder: Path) -> Iterator[Stage]:
     """Two labelled sample days and a champion learned from them."""
-    with Stage.of(small(), tmp_path_factory.mktemp("trained") / "home") as stage, pytest.MonkeyPatch.context() as process:
+    with (
+        Stage.of(small(), tmp_path_factory.mktemp("trained") / "home") as stage,
+        pytest.MonkeyPatch.context() as process,
+    ):
         process.chdir(working_folder)
         for day in DAYS:
             stage.sample(day)
@@ -117,7 +120,9 @@ def test_the_confusion_matrix_is_a_picture(trained: Stage) -> None:
 def test_the_evaluation_shows_every_class(trained: Stage) -> None:
     head, _, *rows = trained.metadata("evaluation")["classes"].splitlines()
     assert head == "| class | precision | recall | f1 | rows |"
-    assert sorted(row.split(" | ")[0].strip("| ") for row in rows) == sorted(trained.metadata("training_set")["classes"].split(", "))
+    assert sorted(row.split(" | ")[0].strip("| ") for row in rows) == sorted(
+        trained.metadata("training_set")["classes"].split(", ")
+    )
 
 
 def test_the_evaluation_shows_the_metric_beside_the_baseline(trained: Stage) -> None:
@@ -193,9 +198,15 @@ def test_a_second_training_that_is_as_good_becomes_version_2(trained_again: Stag
 
 
 def test_a_worse_candidate_leaves_the_champion_in_place(trained: Stage, tmp_path: Path) -> None:
-    worse = {**SMALL_TRAINING.candidates, "linear": Candidate(use="sklearn.dummy.DummyClassifier", parameters={"strategy": "uniform", "random_state": 0})}
+    worse = {
+        **SMALL_TRAINING.candidates,
+        "linear": Candidate(use="sklearn.dummy.DummyClassifier", parameters={"strategy": "uniform", "random_state": 0}),
+    }
     training = SMALL_TRAINING.model_copy(update={"candidates": worse, "gate": Gate(tolerance={"accuracy": 0.02})})
-    with trained.copy(tmp_path / "home") as copy, Stage.of(small().model_copy(update={"training": training}), copy.home) as stage:
+    with (
+        trained.copy(tmp_path / "home") as copy,
+        Stage.of(small().model_copy(update={"training": training}), copy.home) as stage,
+    ):
         assert stage.execute("training").success
         assert "against the champion in accuracy" in stage.skipped("champion")[0]
         champion = champion_of(stage)
@@ -225,7 +236,11 @@ def refused(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 def test_a_refusal_leaves_no_run_and_no_check_red(refused: Stage) -> None:
     assert {run.status for run in refused.instance.get_runs()} == {dg.DagsterRunStatus.SUCCESS}
-    for asset, name in (("rows", "accounting_adds_up"), ("rows", "reject_rate"), ("predictions", "every_row_predicted")):
+    for asset, name in (
+        ("rows", "accounting_adds_up"),
+        ("rows", "reject_rate"),
+        ("predictions", "every_row_predicted"),
+    ):
         assert refused.check(asset, name).passed
 
 

@@ -10,12 +10,13 @@ import dagster as dg
 
 from mlops_assets.components import showing
 from mlops_assets.errors import MlopsError
+from mlops_assets.journey import candidates as fitting
 from mlops_assets.journey import evaluation as judging
-from mlops_assets.journey import training as learning
 from mlops_assets.journey.features import sql_fingerprint
 from mlops_assets.journey.model import Model
 from mlops_assets.journey.registry import Registry, Version
 from mlops_assets.journey.training_runs import TrainingRuns
+from mlops_assets.journey.training_set import TrainingSet, build_training_set
 from mlops_assets.lake import Lake
 from mlops_assets.settings import Settings
 from mlops_assets.use_case import UseCase
@@ -51,8 +52,8 @@ def _training_set(use_case: UseCase) -> dg.AssetsDefinition:
     )
     def training_set(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         settings = Settings.from_environment()
-        found = _told(lambda: learning.build_training_set(use_case, Lake(settings.lake, use_case.name)))
-        TrainingRuns(settings.lake, use_case.name).write(context.run_id, "training_set", learning.to_record([], found))
+        found = _told(lambda: build_training_set(use_case, Lake(settings.lake, use_case.name)))
+        TrainingRuns(settings.lake, use_case.name).write(context.run_id, "training_set", fitting.to_record([], found))
         log.info("%s: %d labelled rows, %d held out", use_case.name, found.rows, found.held_out)
         shown = asdict(found)
         features = shown.pop("features")
@@ -78,10 +79,10 @@ def _candidates(use_case: UseCase) -> dg.AssetsDefinition:
     )
     def candidates(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         runs = TrainingRuns(Settings.from_environment().lake, use_case.name)
-        data, _ = learning.from_record(runs.read(context.run_id, "training_set"))
+        data, _ = fitting.from_record(runs.read(context.run_id, "training_set"))
         folder = runs.folder(context.run_id) / "candidates"
-        fitted = _told(lambda: learning.fit_candidates(use_case, data, folder, log.info))
-        runs.write(context.run_id, "candidates", learning.to_record(fitted, data))
+        fitted = _told(lambda: fitting.fit_candidates(use_case, data, folder, log.info))
+        runs.write(context.run_id, "candidates", fitting.to_record(fitted, data))
         tracked: dict[str, Any] = {"training_set": data.fingerprint, "rows": data.rows, "held_out": data.held_out}
         context.resources.mlflow.log_params({"use_case": use_case.name, **tracked, "days": " to ".join(data.days)})
         lines = [
@@ -109,7 +110,7 @@ def _evaluation(use_case: UseCase) -> dg.AssetsDefinition:
         settings = Settings.from_environment()
         runs = TrainingRuns(settings.lake, use_case.name)
         record = runs.read(context.run_id, "candidates")
-        data, fitted = learning.from_record(record)
+        data, fitted = fitting.from_record(record)
         log.info("%s: scoring %d candidates", use_case.name, len(fitted))
         scores = _told(lambda: judging.evaluate(use_case, data, fitted))
         champion = Registry(settings).champion(use_case.name)
@@ -134,7 +135,7 @@ def _evaluation(use_case: UseCase) -> dg.AssetsDefinition:
     return evaluation
 
 
-def _champion_score(use_case: UseCase, data: learning.TrainingSet, champion: Version) -> judging.Score:
+def _champion_score(use_case: UseCase, data: TrainingSet, champion: Version) -> judging.Score:
     """The present champion on the held-out rows; by its recorded metrics where it needs other columns."""
     name = f"champion, version {champion.version}"
     if champion.about["sql"] != sql_fingerprint(use_case.features_sql):
@@ -144,7 +145,7 @@ def _champion_score(use_case: UseCase, data: learning.TrainingSet, champion: Ver
 
 
 def _track(
-    mlflow: Any, scores: Sequence[judging.Score], fitted: Sequence[learning.Fitted], verdict: judging.Verdict
+    mlflow: Any, scores: Sequence[judging.Score], fitted: Sequence[fitting.Fitted], verdict: judging.Verdict
 ) -> None:
     """One nested MLflow run a candidate, and the verdict on their parent."""
     by_name = {one.name: one for one in fitted}
@@ -171,7 +172,7 @@ def _champion(use_case: UseCase) -> dg.AssetsDefinition:
     def champion(context: dg.AssetExecutionContext) -> Iterator[Any]:
         settings = Settings.from_environment()
         record = TrainingRuns(settings.lake, use_case.name).read(context.run_id, "evaluation")
-        data, fitted = learning.from_record(record)
+        data, fitted = fitting.from_record(record)
         scores, verdict = judging.from_record(record)
         if verdict.winner is None:
             log.warning("%s: no new champion: %s", use_case.name, verdict.reason)
@@ -200,8 +201,8 @@ def _champion(use_case: UseCase) -> dg.AssetsDefinition:
 def _register(
     use_case: UseCase,
     settings: Settings,
-    data: learning.TrainingSet,
-    winner: learning.Fitted,
+    data: TrainingSet,
+    winner: fitting.Fitted,
     score: judging.Score,
     verdict: judging.Verdict,
     run: str,
@@ -211,7 +212,7 @@ def _register(
     serving = Model.load(judged, winner.sha256, use_case.training.trusted)
     if use_case.training.refit:
         candidate = use_case.training.candidates[winner.name].model_copy(update={"parameters": winner.parameters})
-        serving = learning.fit(use_case, candidate, data, data.load())
+        serving = fitting.fit(use_case, candidate, data, data.load())
     about = {
         "candidate": winner.name,
         "metrics": score.metrics,

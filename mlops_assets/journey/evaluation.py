@@ -12,16 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mlops_assets.journey.candidates import Fitted, calm_fitting, class_numbers, fit
 from mlops_assets.journey.features import BATCH
 from mlops_assets.journey.model import Model
-from mlops_assets.journey.training import (
-    Fitted,
-    TrainingSet,
-    calm_fitting,
-    class_numbers,
-    fit,
-    fold_indices,
-)
+from mlops_assets.journey.training_set import TrainingSet, fold_indices
 from mlops_assets.use_case import Gate, Scale, Training, UseCase
 
 HIGHER_IS_BETTER = {"accuracy": True, "macro_f1": True, "weighted_f1": True, "log_loss": False, "roc_auc": True}
@@ -179,12 +173,6 @@ def speed(model: Model, matrix: np.ndarray, seconds: float = 0.3) -> float:
             model.decide(model.probabilities(batch))
             rows += len(batch)
         return rows / (time.perf_counter() - began)
-
-
-def scorer(metric: str) -> Any:
-    """The scikit-learn scorer of a metric, for a search over folds."""
-    names = {"log_loss": "neg_log_loss", "macro_f1": "f1_macro", "weighted_f1": "f1_weighted", "roc_auc": "roc_auc_ovr"}
-    return names.get(metric, metric)
 
 
 def _score_folds(use_case: UseCase, training_set: TrainingSet, fitted: Fitted, train: pa.Table) -> tuple[float, ...]:

@@ -1,15 +1,11 @@
-"""In: the rows of a window of days. Out: a training set with its split, and every candidate fitted on the same rows."""
+"""In: the rows of a window of days. Out: the labelled ones, each once, in one split for all candidates."""
 
 from __future__ import annotations
 
 import datetime as dt
-import time
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,13 +14,9 @@ import pyarrow.parquet as pq
 
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.features import compute, describe, read_rows
-from mlops_assets.journey.model import Model, build_pipeline
 from mlops_assets.journey.shards import fingerprint_table
 from mlops_assets.lake import Lake, Table
-from mlops_assets.use_case import Candidate, Split, UseCase
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from mlops_assets.use_case import Split, UseCase
 
 KEYS = ("_day", "_file", "_line", "_account", "_order", "_label", "_held_out", "_fold")
 """Columns of a training set that are not the model's; `features.sql` makes none with such a name."""
@@ -258,142 +250,3 @@ def fold_indices(fold: np.ndarray, folds: int, by: str) -> list[tuple[np.ndarray
     else:
         pairs = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(folds)]
     return [(train, test) for train, test in pairs if len(train) and len(test)]
-
-
-def vocabularies(rows: pa.Table, features: Mapping[str, bool]) -> dict[str, tuple[str, ...] | None]:
-    """For each column of the model: the values of a category by falling frequency, or None for a number."""
-    known: dict[str, tuple[str, ...] | None] = {}
-    for name, is_category in features.items():
-        if not is_category:
-            known[name] = None
-            continue
-        counted = pc.value_counts(rows[name].drop_null()).to_pylist()
-        known[name] = tuple(c["values"] for c in sorted(counted, key=lambda c: (-c["counts"], c["values"])))
-    return known
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A candidate fitted on the training rows.
-
-    Attributes
-    ----------
-    name
-        Its name in the configuration.
-    folder, sha256
-        Where it is stored; see `Model.load`.
-    parameters
-        Arguments of its classifier, those found by search included.
-    fit_seconds
-        Time to fit it once.
-    size
-        Bytes of the stored estimator.
-    """
-
-    name: str
-    folder: str
-    sha256: str
-    parameters: dict[str, Any]
-    fit_seconds: float
-    size: int
-
-
-def _silent(_: str) -> None:
-    """Says nothing."""
-
-
-def fit_candidates(
-    use_case: UseCase, training_set: TrainingSet, folder: Path, log: Callable[[str], None] = _silent
-) -> list[Fitted]:
-    """Fit every candidate of the configuration on the same training rows.
-
-    Parameters
-    ----------
-    use_case
-        The use case.
-    training_set
-        Rows and split.
-    folder
-        Where the fitted models are stored, a folder each.
-    log
-        Is told what is being done.
-    """
-    rows = training_set.load()
-    train = rows.filter(pc.invert(rows["_held_out"]))
-    fitted = []
-    for number, (name, candidate) in enumerate(use_case.training.candidates.items(), 1):
-        log(f"fitting {name} ({number} of {len(use_case.training.candidates)}) on {len(train)} rows")
-        found = choose(use_case, candidate, training_set, train)
-        began = time.perf_counter()
-        model = fit(use_case, found, training_set, train)
-        seconds = time.perf_counter() - began
-        place = folder / name
-        sha256 = model.save(place)
-        size = sum(path.stat().st_size for path in place.iterdir())
-        fitted.append(Fitted(name, str(place), sha256, found.parameters, round(seconds, 3), size))
-    return fitted
-
-
-def fit(use_case: UseCase, candidate: Candidate, training_set: TrainingSet, rows: pa.Table) -> Model:
-    """Fit a candidate on rows of a training set; the vocabularies come from these rows alone."""
-    columns = vocabularies(rows, training_set.features)
-    pipeline = build_pipeline(candidate, columns, use_case.training.candidates)
-    sql, threshold = use_case.features_sql, use_case.training.threshold
-    model = Model(pipeline, columns, training_set.classes, sql, threshold)
-    with calm_fitting():
-        pipeline.fit(model.matrix(rows), class_numbers(rows, training_set.classes))
-    return model
-
-
-def choose(use_case: UseCase, candidate: Candidate, training_set: TrainingSet, rows: pa.Table) -> Candidate:
-    """The candidate with the arguments that did best over the folds, if it asks for a search."""
-    if not candidate.search:
-        return candidate
-    from sklearn.model_selection import GridSearchCV
-
-    from mlops_assets.journey.evaluation import scorer
-
-    columns = vocabularies(rows, training_set.features)
-    pipeline = build_pipeline(candidate, columns, use_case.training.candidates)
-    model = Model(pipeline, columns, training_set.classes, "")
-    folds = fold_indices(rows["_fold"].to_numpy(), use_case.training.folds, use_case.training.split.by)
-    grid = {f"model__{name}": values for name, values in candidate.search.items()}
-    search = GridSearchCV(model.estimator, grid, cv=folds, scoring=scorer(use_case.training.metric), refit=False)
-    with calm_fitting():
-        search.fit(model.matrix(rows), class_numbers(rows, training_set.classes))
-    best = {name.removeprefix("model__"): value for name, value in search.best_params_.items()}
-    return candidate.model_copy(update={"parameters": {**candidate.parameters, **best}})
-
-
-def class_numbers(rows: pa.Table, classes: Sequence[str]) -> np.ndarray:
-    """The label of each row as the number of its class."""
-    numbers: np.ndarray = pc.index_in(rows["_label"], value_set=pa.array(classes, pa.string())).to_numpy()
-    return numbers.astype(np.int64)
-
-
-@contextmanager
-def calm_fitting() -> Iterator[None]:
-    """Fit at one thread, for a busy machine slows OpenMP down tenfold, and without warnings about rare classes.
-
-    That a class has few rows, or a category is new, is a fact of the data which the evaluation shows.
-    """
-    from sklearn.exceptions import ConvergenceWarning
-    from threadpoolctl import threadpool_limits
-
-    with warnings.catch_warnings(), threadpool_limits(1):
-        warnings.filterwarnings("ignore", message=".*least populated class.*")
-        warnings.filterwarnings("ignore", message=".*unknown categories.*")
-        warnings.filterwarnings("ignore", category=ConvergenceWarning)
-        yield
-
-
-def to_record(fitted: Sequence[Fitted], training_set: TrainingSet) -> dict[str, Any]:
-    """What a training run remembers of its candidates."""
-    return {"training_set": asdict(training_set), "candidates": [asdict(one) for one in fitted]}
-
-
-def from_record(record: Mapping[str, Any]) -> tuple[TrainingSet, list[Fitted]]:
-    """The reverse of `to_record`."""
-    known = {**record["training_set"]}
-    known["days"], known["classes"] = tuple(known["days"]), tuple(known["classes"])
-    return TrainingSet(**known), [Fitted(**one) for one in record["candidates"]]

@@ -1,0 +1,119 @@
+"""A day that is killed at any moment and resumed is the day that was never killed."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from mlops_assets.journey.candidates import fit
+from mlops_assets.journey.training_set import build_training_set
+from mlops_assets.lake import Lake
+from mlops_assets.sampling import write_sample
+from mlops_assets_tests.day_driver import DAY, small_shards
+
+STAGES = ("rows", "features", "predictions")
+
+
+@dataclass(frozen=True)
+class Unkilled:
+    """The day as it should be, and what a process needs to make it."""
+
+    raw: Path
+    lake: Path
+    model: Path
+    sha256: str
+    seconds: float
+
+    def start(self, lake: Path) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "mlops_assets_tests.day_driver"]
+        arguments = [str(self.raw), str(lake), str(self.model), self.sha256]
+        root = Path(__file__).parents[1]
+        return subprocess.Popen(
+            [*command, *arguments], cwd=root, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
+
+
+@pytest.fixture(scope="module")
+def unkilled(tmp_path_factory: pytest.TempPathFactory) -> Unkilled:
+    home = tmp_path_factory.mktemp("unkilled")
+    use_case = small_shards()
+    for _ in write_sample(use_case, home / "raw", dt.date.fromisoformat(DAY), files=120, rows=20, dirty=0.1, seed=1):
+        pass
+    train(home)
+    model = Unkilled(home / "raw", home / "lake", home / "model", (home / "sha256").read_text(), 0)
+    began = time.monotonic()
+    process = model.start(home / "lake")
+    process.communicate()
+    assert process.returncode == 0
+    return Unkilled(model.raw, model.lake, model.model, model.sha256, time.monotonic() - began)
+
+
+def train(home: Path) -> None:
+    """A small linear model on the day's own rows."""
+    from mlops_assets.engines.local import LocalEngine
+    from mlops_assets.journey.raw import list_day
+    from mlops_assets.journey.rows import read_day
+    from mlops_assets.sources.folder import FolderSource
+
+    use_case = small_shards()
+    lake = Lake(home / "training", use_case.name)
+    source = FolderSource(home / "raw" / use_case.name, use_case.files.suffix)
+    with LocalEngine(1) as engine:
+        manifest = list_day(use_case, source, lake.table("raw_files"), DAY)
+        read_day(use_case, source, lake, manifest, engine, lambda _: None)
+    found = build_training_set(use_case, lake)
+    candidate = use_case.training.candidates["linear"]
+    model = fit(use_case, candidate, found, found.load())
+    (home / "sha256").write_text(model.save(home / "model" / "serving"))
+
+
+def content(lake: Path, table: str) -> pd.DataFrame:
+    """A published table in an order of its own."""
+    frame = Lake(lake, "transactions").table(table).read_all().to_pandas()
+    names = sorted(frame.columns)
+    return frame[names].sort_values(names).reset_index(drop=True)
+
+
+def parts(lake: Path) -> int:
+    """Finished shards of all stages, published or not."""
+    return sum(len(list((lake / "transactions" / stage).glob("day=*/*.parquet"))) for stage in STAGES)
+
+
+def kill_and_resume(unkilled: Unkilled, lake: Path, moment: float) -> None:
+    process = unkilled.start(lake)
+    try:
+        process.wait(moment)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    finished = parts(lake)
+    resumed = unkilled.start(lake)
+    told, _ = resumed.communicate()
+    assert resumed.returncode == 0
+    made, reused = map(int, told.split())
+    assert (made + reused, reused) == (parts(unkilled.lake), finished)  # no finished shard was done again
+    for table in ("rows", "rejects", "features", "predictions"):
+        pd.testing.assert_frame_equal(content(lake, table), content(unkilled.lake, table))
+
+
+@pytest.mark.parametrize("share", [0.55, 0.75, 0.9])
+def test_a_killed_day_resumes_to_the_same_content(unkilled: Unkilled, tmp_path: Path, share: float) -> None:
+    kill_and_resume(unkilled, tmp_path / "lake", share * unkilled.seconds)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(200))
+def test_a_day_killed_at_a_random_moment_resumes_to_the_same_content(
+    unkilled: Unkilled, tmp_path: Path, seed: int
+) -> None:
+    kill_and_resume(unkilled, tmp_path / "lake", random.Random(seed).uniform(0.2, 1.0) * unkilled.seconds)
