@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import traceback
 from dataclasses import dataclass
@@ -228,6 +230,24 @@ def test_dagster_tells_a_mistake_by_file_line_key_and_what_was_expected(project:
     assert f"attributes.{mistake.key}" in told
     assert f"{path}:{mistake.line(text)}" in told
     assert (mistake.by_dagster or mistake.said) in told
+
+
+@pytest.mark.long
+def test_dg_check_defs_shows_file_line_and_key_and_exits_with_1(project: Path) -> None:
+    package = project / "my_project"
+    (package / "definitions.py").write_text(
+        "from pathlib import Path\nimport dagster as dg\n"
+        "defs = dg.load_from_defs_folder(path_within_project=Path(__file__).parent)\n"
+    )
+    path = package / "defs" / "visits" / "defs.yaml"
+    path.write_text(VISITS.replace("folds: 2", "metric: acuracy"), encoding="utf-8")
+    command = [str(Path(sys.executable).with_name("dg")), "check", "defs", "--no-check-yaml"]
+    environment = {**os.environ, "PYTHONPATH": str(project), "MLOPS_HOME": str(project / "home")}
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    said = done.stdout + done.stderr
+    assert f"attributes.training.metric at {path}:{line_of(VISITS, 'folds: 2')}" in said
+    assert METRICS in said
 
 
 def test_a_mistake_in_a_folder_of_use_cases_is_told_when_the_code_location_loads(

@@ -101,13 +101,13 @@ def run(rows: pa.Table, use_case: UseCase, sql: str, stored: pa.Table | None = N
 
 def test_the_columns_of_the_sql_are_known_without_any_rows(transactions: UseCase) -> None:
     aggregates = "CREATE VIEW file_features AS SELECT file, count(*) AS n FROM rows GROUP BY file;"
-    found = describe(transactions, aggregates + SIMPLE)
+    found = describe(transactions.model_copy(update={"features_sql": aggregates + SIMPLE}))
     assert found.model == {"amount": False, "merchant_city": True}
     assert found.file == {"n": pa.int64()}
 
 
 def test_aggregates_over_files_are_optional(transactions: UseCase) -> None:
-    assert describe(transactions, SIMPLE).file == {}
+    assert describe(transactions.model_copy(update={"features_sql": SIMPLE})).file == {}
 
 
 def test_the_sql_of_every_use_case_that_comes_with_the_package_works(
@@ -130,6 +130,9 @@ WRONG = {
     "aggregates without file": NO_FILE + SIMPLE,
     "a table": f"CREATE TABLE copy AS FROM rows; {SIMPLE}",
     "a setting": f"SET threads = 8; {SIMPLE}",
+    "a date": "CREATE VIEW model_input AS SELECT file, line, date FROM rows",
+    "a name that is taken": "CREATE VIEW model_input AS SELECT file, line, amount AS _fold FROM rows",
+    "nothing for the model": "CREATE VIEW model_input AS SELECT file, line FROM rows",
     "a file of the machine": "CREATE VIEW model_input AS SELECT * FROM read_csv('/etc/passwd')",
 }
 
@@ -137,14 +140,14 @@ WRONG = {
 @pytest.mark.parametrize("mistake", WRONG)
 def test_a_mistake_in_the_sql_is_a_configuration_error_that_names_the_file(transactions: UseCase, mistake: str) -> None:
     with pytest.raises(ConfigError, match=r"features\.sql: "):
-        describe(transactions, WRONG[mistake])
+        describe(transactions.model_copy(update={"features_sql": WRONG[mistake]}))
 
 
 def test_an_error_that_only_some_rows_cause_is_a_configuration_error_that_names_the_file(
     transactions: UseCase, rows: pa.Table
 ) -> None:
     sql = "CREATE VIEW model_input AS SELECT file, line, merchant_city::INTEGER AS city FROM rows"
-    with pytest.raises(ConfigError, match=r"defs/transactions/features\.sql .*OSASCO"):
+    with pytest.raises(ConfigError, match=r"transactions/features\.sql .*OSASCO"):
         run(rows, transactions, sql)
 
 
@@ -153,7 +156,13 @@ def test_the_label_is_not_visible_to_the_sql(transactions: UseCase, rows: pa.Tab
     everything = run(rows, transactions, f"CREATE VIEW model_input AS FROM {table}")
     assert transactions.label not in everything.column_names
     with pytest.raises(ConfigError, match=f'"{transactions.label}" not found'):
-        describe(transactions, f"CREATE VIEW model_input AS FROM {table} SELECT file, line, {transactions.label}")
+        describe(
+            transactions.model_copy(
+                update={
+                    "features_sql": f"CREATE VIEW model_input AS FROM {table} SELECT file, line, {transactions.label}"
+                }
+            )
+        )
 
 
 # -- every row exactly once -------------------------------------------------------------------------------------------
@@ -209,7 +218,7 @@ def test_aggregates_that_fail_on_some_rows_are_a_configuration_error_that_names_
 ) -> None:
     sql = "CREATE VIEW file_features AS SELECT file, max(merchant_city::INTEGER) AS n FROM rows GROUP BY file;"
     wrong = sharded.model_copy(update={"features_sql": sql + SIMPLE})
-    with pytest.raises(ConfigError, match=r"defs/transactions/features\.sql"):
+    with pytest.raises(ConfigError, match=r"transactions/features\.sql"):
         aggregate_day(wrong, sample, DAY, LocalEngine(1), ignore)
 
 

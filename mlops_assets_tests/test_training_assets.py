@@ -99,16 +99,16 @@ def test_the_candidates_tell_class_parameters_time_and_size(trained: Stage) -> N
 
 def test_the_leaderboard_has_every_candidate_with_its_metrics_the_best_first(trained: Stage) -> None:
     head, _, *rows = trained.metadata("evaluation")["leaderboard"].splitlines()
-    for metric in (*METRICS, "accuracy on folds", "rows a second"):
+    for metric in (*METRICS, "folds", "rows a second"):
         assert metric in head
     assert [row.split(" | ")[0] for row in rows] == ["| linear", "| majority"]
 
 
 def test_the_verdict_of_the_gate_says_what_was_asked_and_found(trained: Stage) -> None:
-    said = trained.metadata("evaluation")["verdict"]
-    assert said.startswith("**linear passes: accuracy ")
-    assert "| linear | margin over the baseline in accuracy |" in said
-    assert "NO" not in said
+    reason, *_ = said = trained.metadata("evaluation")["verdict"].splitlines()
+    assert reason.startswith("**linear passes: accuracy ")
+    assert any("linear" in line and "baseline" in line and "accuracy" in line for line in said[1:])
+    assert not any("NO" in line for line in said)
 
 
 def test_the_confusion_matrix_is_a_picture(trained: Stage) -> None:
@@ -194,7 +194,8 @@ def test_a_second_training_that_is_as_good_becomes_version_2(trained_again: Stag
     champion = champion_of(trained_again)
     assert champion is not None
     assert champion.version == 2
-    assert "against the champion in accuracy" in trained_again.metadata("evaluation")["verdict"]
+    conditions = trained_again.metadata("evaluation")["verdict"].splitlines()[1:]
+    assert any("champion" in line and "accuracy" in line and "yes" in line for line in conditions)
 
 
 def test_a_worse_candidate_leaves_the_champion_in_place(trained: Stage, tmp_path: Path) -> None:
@@ -208,7 +209,7 @@ def test_a_worse_candidate_leaves_the_champion_in_place(trained: Stage, tmp_path
         Stage.of(small().model_copy(update={"training": training}), copy.home) as stage,
     ):
         assert stage.execute("training").success
-        assert "against the champion in accuracy" in stage.skipped("champion")[0]
+        assert re.search("linear, fails .*champion.* in accuracy: found 0", stage.skipped("champion")[0])
         champion = champion_of(stage)
         assert champion is not None
         assert champion.version == 1
@@ -259,9 +260,9 @@ def test_a_refusal_skips_the_predictions_with_the_reason(refused: Stage) -> None
 
 
 def test_the_verdict_of_a_refusal_marks_the_conditions_that_failed(refused: Stage) -> None:
-    said = refused.metadata("evaluation")["verdict"]
-    assert said.startswith("**refused: ")
-    assert re.search(r"\| floor of roc_auc \| .* \| NO \|", said)
+    reason, *conditions = refused.metadata("evaluation")["verdict"].splitlines()
+    assert reason.startswith("**refused: ")
+    assert any("floor of roc_auc" in line and "NO" in line for line in conditions)
 
 
 # -- trainings that cannot be -------------------------------------------------------------------------------------------
@@ -297,4 +298,6 @@ def test_a_training_that_cannot_reach_mlflow_says_why(tmp_path: Path) -> None:
     with Stage.of(small(), tmp_path / "home") as stage:
         stage.sample(DAYS[0])
         (tmp_path / "home" / "mlflow").write_text("a file where the folder should be")
-        assert str(tmp_path / "home" / "mlflow") in training_error(stage)
+        said = training_error(stage)
+    assert str(tmp_path / "home" / "mlflow") in said
+    assert "Stack Trace" not in said

@@ -156,7 +156,8 @@ def _show_rows(
 ) -> None:
     """Put a day's numbers where a person looks for them."""
     good, rejected, refused = (accounting[name] for name in ("rows", "rejected", "files_refused"))
-    log.info("%s rows %s: %d rows, %d lines rejected, %d files refused", use_case.name, day, good, rejected, refused)
+    said = f"{good} rows, {rejected} lines rejected, {refused} files refused, {_redone(accounting)}"
+    log.info("%s rows %s: %s", use_case.name, day, said)
     by_rule = [{"rule": rule, "number": number} for rule, number in accounting["rules"].items()]
     shown: dict[str, dict[str, Any]] = {
         "rows": {**_numbers(accounting), "dagster/row_count": good},
@@ -165,6 +166,12 @@ def _show_rows(
     for name, metadata in shown.items():
         metadata["first_rows"] = showing.first_rows(lake.table(name), day)
         context.add_asset_metadata(metadata, asset_key=dg.AssetKey([use_case.name, name]), partition_key=day)
+
+
+def _redone(accounting: Mapping[str, Any]) -> str:
+    """How much of the day had to be done, and how much an earlier run had done."""
+    shards, reused = accounting["shards"], accounting["reused"]
+    return f"{shards - reused} of {shards} shards done anew" if reused else f"{shards} shards done"
 
 
 def _numbers(accounting: Mapping[str, Any]) -> dict[str, int]:
@@ -189,7 +196,8 @@ def _features(use_case: UseCase, common: dict[str, Any]) -> dg.AssetsDefinition:
                     continue
                 watch = Progress(f"{use_case.name} features {day}", known[day].accounting["files_read"])
                 accounting = aggregate_day(use_case, lake, day, engine, watch)
-                log.info("%s features %s: %d files", use_case.name, day, accounting["files"])
+                said = f"{accounting['files']} files, {_redone(accounting)}"
+                log.info("%s features %s: %s", use_case.name, day, said)
                 metadata = {
                     **_numbers(accounting),
                     "first_rows": showing.first_rows(lake.table("features"), day),
@@ -245,8 +253,8 @@ def _predictions(use_case: UseCase, common: dict[str, Any], after: str) -> dg.As
                 if one.problems:
                     broken[day] = one.problems
                     continue
-                rows = one.accounting["predictions"]
-                log.info("%s predictions %s: %d rows, model version %d", use_case.name, day, rows, champion.version)
+                said = f"{one.accounting['predictions']} rows by version {champion.version}, {_redone(one.accounting)}"
+                log.info("%s predictions %s: %s", use_case.name, day, said)
                 # told day by day, so that the good days stand even when the run ends red
                 shown = _shown(lake.table("predictions"), day, one, champion.about)
                 context.log_event(dg.AssetMaterialization(key, partition=day, metadata=shown))

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,30 +85,48 @@ def statements(sql: str) -> dict[str, str]:
     return found
 
 
-def describe(use_case: UseCase, sql: str | None = None) -> FeatureColumns:
+def describe(use_case: UseCase) -> FeatureColumns:
     """What the SQL of a use case makes, by running it on no rows.
 
     Raises
     ------
     ConfigError
-        If the SQL is wrong, with DuckDB's word for it.
+        If the SQL is wrong, with DuckDB's word for it, or a column is neither text nor number.
     """
-    sql = use_case.features_sql if sql is None else sql
-    where = f"defs/{use_case.name}/features.sql"
+    rows = _without_label(rows_schema(use_case).empty_table(), use_case)
+    return _describe(use_case.name, rows.schema, use_case.features_sql)
+
+
+@cache
+def _describe(name: str, schema: pa.Schema, sql: str) -> FeatureColumns:
+    where = f"{name}/features.sql"
     try:
         views = statements(sql)
-        database = _database(_without_label(rows_schema(use_case).empty_table(), use_case), "2000-01-01")
+        database = _database(schema.empty_table(), "2000-01-01")
         database.execute(sql)
         model = _columns(database, "model_input")
-        file = _columns(database, "file_features") if "file_features" in views else {}
+        file = _columns(database, "file_features") if "file_features" in views else {"file": pa.int32()}
     except duckdb.Error as error:
         raise ConfigError(f"{where}: {error}") from None
-    if {"file", "line"} - model.keys():
-        raise ConfigError(f"{where}: the view `model_input` must have the columns `file` and `line`.")
-    if file and "file" not in file:
-        raise ConfigError(f"{where}: the view `file_features` must have the column `file`.")
-    inputs = {name: pa.types.is_string(kind) for name, kind in model.items() if name not in ("file", "line")}
-    return FeatureColumns(inputs, {name: kind for name, kind in file.items() if name != "file"})
+    for view, keys, columns in (("model_input", ("file", "line"), model), ("file_features", ("file",), file)):
+        missing = [key for key in keys if key not in columns]
+        if missing:
+            raise ConfigError(f"{where}: the view `{view}` must have the column `{missing[0]}`.")
+        hidden = [column for column in columns if column.startswith("_")]
+        if hidden:
+            raise ConfigError(f"{where}: `{view}` has a column {hidden[0]!r}; names that begin with _ are taken.")
+    inputs = {column: kind for column, kind in model.items() if column not in ("file", "line")}
+    for column, kind in inputs.items():
+        if not (pa.types.is_string(kind) or pa.types.is_boolean(kind) or _is_number(kind)):
+            raise ConfigError(f"{where}: `model_input` has {column!r} of the type {kind}; make it a number or a text.")
+    if not inputs:
+        raise ConfigError(f"{where}: `model_input` has no column for the model beside `file` and `line`.")
+    categories = {column: pa.types.is_string(kind) for column, kind in inputs.items()}
+    return FeatureColumns(categories, {column: kind for column, kind in file.items() if column != "file"})
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
 def _columns(database: duckdb.DuckDBPyConnection, view: str) -> dict[str, pa.DataType]:
@@ -154,7 +173,7 @@ def compute(
     try:
         yield from _compute(rows, day, use_case, sql, file_features)
     except duckdb.Error as error:
-        raise ConfigError(f"defs/{use_case.name}/features.sql fails on the rows of {day}: {error}") from None
+        raise ConfigError(f"{use_case.name}/features.sql fails on the rows of {day}: {error}") from None
 
 
 def _compute(
@@ -174,15 +193,13 @@ def _compute(
         found = _keys(batch["file"], batch["line"])
         places = np.searchsorted(keys, found).clip(max=max(0, len(keys) - 1))
         if not np.array_equal(keys[places], found):
-            raise ConfigError(
-                f"defs/{use_case.name}/features.sql: `model_input` has a `file` and `line` that no row has."
-            )
+            raise ConfigError(f"{use_case.name}/features.sql: `model_input` has a `file` and `line` that no row has.")
         seen += np.bincount(places, minlength=len(seen))
         yield pa.Table.from_batches([batch]), places
     if (seen != 1).any():
         lost, doubled = int((seen == 0).sum()), int((seen > 1).sum())
         raise ConfigError(
-            f"defs/{use_case.name}/features.sql: `model_input` must have every row once; of {len(seen)} rows it lost "
+            f"{use_case.name}/features.sql: `model_input` must have every row once; of {len(seen)} rows it lost "
             f"{lost} and doubled {doubled}. Look at its joins and conditions."
         )
 
@@ -281,7 +298,7 @@ def aggregate_shard(task: FeatureTask) -> Report:
             database.execute(statements(sql)["file_features"])
             found = database.sql("SELECT * FROM file_features ORDER BY file").to_arrow_table()
         except duckdb.Error as error:
-            raise ConfigError(f"defs/{lake.use_case}/features.sql fails on the rows of {task.day}: {error}") from None
+            raise ConfigError(f"{lake.use_case}/features.sql fails on the rows of {task.day}: {error}") from None
         names = rows["file"].chunk(0).dictionary if rows.num_rows else pa.array([], pa.string())
         file = names.take(found["file"].combine_chunks()) if rows.num_rows else names
         data = found.set_column(found.column_names.index("file"), "file", file)
