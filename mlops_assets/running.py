@@ -77,12 +77,15 @@ def days_to_run(
 
 
 def prepare_home(settings: Settings) -> None:
-    """Make Dagster's home with our `dagster.yaml`, and name it in the environment."""
+    """Make Dagster's home with our `dagster.yaml`, and name it in the environment.
+
+    A home that `DAGSTER_HOME` names elsewhere has a `dagster.yaml` of its own, which is left alone.
+    """
     home = settings.dagster_home
     home.mkdir(parents=True, exist_ok=True)
     os.environ["DAGSTER_HOME"] = str(home)
     ours = PACKAGE.parent / "dagster.yaml"
-    if ours.exists() and not (home / "dagster.yaml").exists():
+    if ours.exists() and home == settings.home / "dagster":
         shutil.copy(ours, home / "dagster.yaml")
 
 
