@@ -102,13 +102,16 @@ class Table:
 
     def days(self) -> dict[str, Published]:
         """Every published day with its accounting, in order."""
-        table = self.open()
-        if table is not None and table.version() > self._seen:
-            for commit in reversed(table.history(table.version() - self._seen)):  # it comes newest first
+        while (table := self.open()) is not None and (version := table.version()) > self._seen:
+            commits = table.history(version - self._seen)
+            table.update_incremental()
+            if table.version() != version:
+                continue  # history() counts back from the newest commit: one came in between, so some are missing
+            for commit in reversed(commits):  # they come newest first
                 if "accounting" in commit:
                     accounting = json.loads(commit["accounting"])
                     self._days[commit["day"]] = Published(commit["version"], commit["timestamp"], accounting)
-            self._seen = table.version()
+            self._seen = version
             self._days = dict(sorted(self._days.items()))
         return dict(self._days)
 

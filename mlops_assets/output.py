@@ -78,7 +78,7 @@ def _write_json(reader: pa.RecordBatchReader, sink: BinaryIO) -> tuple[int, int]
     sink.write(b"[")
     for record in _records(reader):
         sink.write(b",\n " if rows else b"\n ")
-        sink.write(json.dumps(record, ensure_ascii=False).encode())
+        sink.write(json.dumps(record, ensure_ascii=False, default=str).encode())
         rows += 1
     sink.write(b"\n]\n" if rows else b"]\n")
     return rows, rows

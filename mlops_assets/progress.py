@@ -45,7 +45,7 @@ class Progress:
     def line(self) -> str:
         """One line about the state of the work."""
         passed = max(1e-9, time.monotonic() - self._began)
-        rate = self._done / passed
+        rate = self._fresh / passed
         share = self._done / max(1, self._files)
         left = (self._files - self._done) / rate if rate else 0.0
         return (

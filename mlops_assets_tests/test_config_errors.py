@@ -170,7 +170,7 @@ def test_a_folder_without_sql_says_what_is_missing(tmp_path: Path) -> None:
         (VISITS_SQL.replace("SELECT", "SELCT"), 'syntax error at or near "SELCT"'),
         (VISITS_SQL.replace("channel", "returned"), 'Referenced column "returned" not found'),
         (VISITS_SQL.replace("model_input", "input"), "no statement creates the view `model_input`"),
-        (VISITS_SQL.replace("line, ", ""), "`model_input` must have the columns `file` and `line`"),
+        (VISITS_SQL.replace("line, ", ""), "`model_input` must have the column `line`"),
         ("DROP TABLE rows;", "only `CREATE VIEW` is allowed, this is: DROP TABLE rows"),
     ],
     ids=["unknown column", "syntax", "the label", "no model_input", "no line", "no view"],

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from mlops_assets.components.daily import daily_assets, yesterday_check
 from mlops_assets.components.training import training_assets
+from mlops_assets.journey.candidates import check_columns
 from mlops_assets.journey.features import describe
 from mlops_assets.use_case import Attributes, UseCase, build_use_case
 
@@ -46,6 +47,7 @@ class MlUseCase(dg.Component):
         """
         name = self.use_case.name
         columns = describe(self.use_case)
+        check_columns(self.use_case, columns.model)
         daily = daily_assets(self.use_case, has_file_features=bool(columns.file))
         training = training_assets(self.use_case)
         check = yesterday_check(self.use_case)

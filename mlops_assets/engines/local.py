@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
@@ -57,22 +57,21 @@ class LocalEngine:
             return
         pool = self._open()
         waiting = iter(tasks)
-        # a few shards ahead are enough: a day of many shards is not queued whole
-        pending: set[Future[Report]] = {pool.submit(function, task) for task in islice(waiting, 2 * self._workers)}
-        while pending:
-            done, pending = wait(pending, return_when=FIRST_COMPLETED)
-            for future in done:
-                try:
-                    report = future.result()
-                except BrokenProcessPool:
-                    pool.shutdown(wait=False, cancel_futures=True)
-                    self._pool = None
-                    raise ShardFailed(
-                        "A worker process died; the kernel may have ended it for want of memory. Finished shards are "
-                        "kept: run again, with fewer processes (MLOPS_WORKERS) or a smaller scale.files_a_shard."
-                    ) from None
-                yield report
-                pending |= {pool.submit(function, task) for task in islice(waiting, 1)}
+        try:
+            # a few shards ahead are enough: a day of many shards is not queued whole
+            pending = {pool.submit(function, task) for task in islice(waiting, 2 * self._workers)}
+            while pending:
+                done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield future.result()
+                    pending |= {pool.submit(function, task) for task in islice(waiting, 1)}
+        except BrokenProcessPool:
+            pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = None
+            raise ShardFailed(
+                "A worker process died; the kernel may have ended it for want of memory. Finished shards are "
+                "kept: run again, with fewer processes (MLOPS_WORKERS) or a smaller scale.files_a_shard."
+            ) from None
 
     def _open(self) -> ProcessPoolExecutor:
         if self._pool is None:

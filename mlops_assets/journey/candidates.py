@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mlops_assets.errors import ConfigError
 from mlops_assets.journey.model import Model, build_pipeline
 from mlops_assets.journey.training_set import TrainingSet, fold_indices
 from mlops_assets.use_case import Candidate, UseCase
@@ -26,6 +27,25 @@ SCORERS = {
     "accuracy": "accuracy",
 }
 """What scikit-learn calls the metrics, for a search over folds."""
+
+
+def check_columns(use_case: UseCase, columns: Mapping[str, bool]) -> None:
+    """See that the columns which the configuration names are made by `features.sql`.
+
+    Raises
+    ------
+    ConfigError
+        If one is not; the message has its key and the columns that there are.
+    """
+    named = [("checks.unseen_share", tuple(use_case.checks.unseen_share))]
+    for name, candidate in use_case.training.candidates.items():
+        chosen = [(f"training.candidates.{name}.prepare", item.columns) for item in candidate.prepare]
+        named += [(key, names) for key, names in chosen if not isinstance(names, str)]
+    for key, names in named:
+        unknown = [name for name in names if name not in columns]
+        if unknown:
+            made = ", ".join(columns)
+            raise ConfigError(f"{use_case.name}: {key}: features.sql makes no column {unknown[0]!r}; it makes {made}")
 
 
 def vocabularies(rows: pa.Table, features: Mapping[str, bool]) -> dict[str, tuple[str, ...] | None]:

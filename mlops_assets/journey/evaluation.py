@@ -181,6 +181,9 @@ def _score_folds(use_case: UseCase, training_set: TrainingSet, fitted: Fitted, t
     split = use_case.training.split.by
     for before, after in fold_indices(train["_fold"].to_numpy(), use_case.training.folds, split):
         known, unknown = train.take(pa.array(before)), train.take(pa.array(after))
+        if len(pc.unique(known["_label"])) < 2:
+            found.append(float("nan"))
+            continue
         with calm_fitting():
             model = fit(use_case, candidate, training_set, known)
             probabilities = model.probabilities(model.matrix(unknown))
@@ -214,6 +217,7 @@ def decide(training: Training, scale: Scale, scores: Sequence[Score], champion: 
     metric = training.metric
     base = next(one for one in scores if one.name == training.baseline)
     ranked = sorted((one for one in scores if one.name != training.baseline), key=lambda one: _rank(one, metric))
+    ranked = [one for one in ranked if np.isfinite(_rank(one, metric))]
     looked_at: dict[str, tuple[Condition, ...]] = {}
     for one in ranked:
         looked_at[one.name] = (*_conditions(training.gate, one, base, champion), _deadline(scale, one))
@@ -274,7 +278,10 @@ def to_record(scores: Sequence[Score], verdict: Verdict, champion: Score | None)
 
 def from_record(record: Mapping[str, Any]) -> tuple[list[Score], Verdict]:
     """Scores and verdict of a training run; see `to_record`."""
-    scores = [Score(**{**one, "folds": tuple(one["folds"])}) for one in record["scores"]]
+    scores = [
+        Score(**{**one, "folds": tuple(one["folds"]), "confusion": tuple(map(tuple, one["confusion"]))})
+        for one in record["scores"]
+    ]
     known = record["verdict"]
     conditions = {name: tuple(Condition(**c) for c in some) for name, some in known["conditions"].items()}
     return scores, Verdict(known["winner"], conditions, known["reason"])

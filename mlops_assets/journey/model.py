@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import numpy as np
 import pyarrow as pa
@@ -137,14 +138,17 @@ class Model:
 
         if hash_folder(folder) != sha256:
             raise ModelRefused(f"{folder}: the model is not the one that was registered (another SHA-256).")
-        meaning = json.loads((folder / MEANING_FILE).read_text(encoding="utf-8"))
-        path = folder / ESTIMATOR_FILE
+        path = folder / MEANING_FILE
         try:
+            meaning = json.loads(path.read_text(encoding="utf-8"))
+            path = folder / ESTIMATOR_FILE
             estimator = skops.io.load(path, trusted=_allowed(skops.io.get_untrusted_types(file=path), trusted))
         except UntrustedTypesFoundException as error:
             raise ModelRefused(f"{path}: {error} Add a type of your own to `training.trusted`.") from None
-        columns = {name: None if known is None else tuple(known) for name, known in meaning["columns"].items()}
+        except (BadZipFile, ValueError, KeyError) as error:
+            raise ModelRefused(f"{path}: this is no stored model: {error}. Train it again.") from None
         sql = (folder / SQL_FILE).read_text(encoding="utf-8")
+        columns = {name: None if known is None else tuple(known) for name, known in meaning["columns"].items()}
         return cls(estimator, columns, tuple(meaning["classes"]), sql, meaning["threshold"])
 
 
@@ -213,6 +217,9 @@ def build_pipeline(
         steps.append(("prepare", _column_transformer(candidate, columns)))
     steps += [(f"then_{place}", _make(step)) for place, step in enumerate(candidate.then)]
     members = {}
+    unknown = [name for name in candidate.members if others is not None and name not in others]
+    if unknown:
+        raise ConfigError(f"members: there is no candidate {unknown[0]!r}; there are {', '.join(others or ())}")
     if candidate.members and others is not None:
         members["estimators"] = [(name, build_pipeline(others[name], columns)) for name in candidate.members]
     return Pipeline([*steps, ("model", _make(candidate, **members))])

@@ -148,8 +148,12 @@ class Registry:
 
     def _version(self, use_case: str, found: Any) -> Version:
         from mlflow.artifacts import download_artifacts
+        from mlflow.exceptions import MlflowException
 
-        folder = Path(download_artifacts(found.source, tracking_uri=self._settings.tracking_uri))
+        try:
+            folder = Path(download_artifacts(found.source, tracking_uri=self._settings.tracking_uri))
+        except (MlflowException, OSError) as error:
+            raise ModelRefused(f"version {found.version} of {use_case} cannot be fetched: {error}.") from None
         try:
             hashes = found.tags["serving_sha256"], found.tags["judged_sha256"]
         except KeyError:

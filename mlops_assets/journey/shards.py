@@ -78,6 +78,9 @@ def fingerprint(*parts: object) -> str:
 def fingerprint_table(table: pa.Table) -> str:
     """Hash of the rows of a table, as 16 hexadecimal digits."""
     digest = hashlib.sha256(table.schema.to_string().encode())
+    for place, column in enumerate(table.schema):
+        if pa.types.is_dictionary(column.type):  # a serialized batch holds the indices alone
+            table = table.set_column(place, column.name, table.column(place).cast(column.type.value_type))
     for batch in table.combine_chunks().to_batches(max_chunksize=65_536):
         digest.update(batch.serialize())
     return digest.hexdigest()[:16]
@@ -135,7 +138,7 @@ def finish(table: Table, day: str, shard: int, mark: str, make: Callable[[], Mad
     stem = f"{shard:05d}-{mark}"
     path = table.place(day, stem)
     known = read_report(path)
-    if known is not None:
+    if known is not None and all((table.folder.parent / p["table"] / p["path"]).exists() for p in known["others"]):
         own = Part(table.name, f"day={day}/{path.name}", path.stat().st_size, known["own_rows"])
         others = (Part(**part) for part in known["others"])
         return Report(day, shard, known["counts"], (own, *others), known["rules"], known["seconds"], reused=True)

@@ -93,10 +93,12 @@ def build_training_set(use_case: UseCase, lake: Lake) -> TrainingSet:
     kept = _without_duplicates(everything)
     if len(kept) < LEAST_ROWS or len(pc.unique(kept["_label"])) < 2:
         raise TooLittleData(
-            f"{use_case.name}: {len(kept)} labelled rows with {len(pc.unique(kept['label']))} labels; training needs "
+            f"{use_case.name}: {len(kept)} labelled rows with {len(pc.unique(kept['_label']))} labels; training needs "
             f"at least {LEAST_ROWS} rows and 2 labels."
         )
     held_out, boundary = _hold_out(kept, use_case.training.split, use_case.name)
+    if len(pc.unique(kept["_label"].filter(pa.array(~held_out)))) < 2:
+        raise TooLittleData(f"{use_case.name}: the rows to learn from have one label; training needs 2 labels.")
     fold = _folds(kept, use_case.training, held_out)
     kept = (
         kept.drop_columns(["_hash"])
@@ -134,20 +136,21 @@ def _labelled(use_case: UseCase, table: Table) -> Iterator[pa.Table]:
     keep_one_in = -(-sum(window.values()) // use_case.training.most_rows) or 1
     for day in window:
         for path in sorted(table.parts(day)):
-            rows = _sampled(read_rows(table.folder / path), keep_one_in)
+            rows = _sampled(read_rows(table.folder / path), day, keep_one_in)
             labels = _as_text(rows[use_case.label])
             if rows.num_rows and labels.null_count < len(labels):
                 yield from _inputs(use_case, rows, labels, day)
 
 
-def _sampled(rows: pa.Table, keep_one_in: int) -> pa.Table:
+def _sampled(rows: pa.Table, day: str, keep_one_in: int) -> pa.Table:
     """The rows of one file in so many, whole files, chosen by their path."""
     if keep_one_in == 1 or not rows.num_rows:
         return rows
     import pandas as pd
 
     file = rows["file"].chunk(0)
-    chosen = pd.util.hash_array(file.dictionary.to_numpy(zero_copy_only=False)) % keep_one_in == 0
+    names = np.array([f"{day}/{name}" for name in file.dictionary.to_pylist()], object)
+    chosen = pd.util.hash_array(names) % keep_one_in == 0
     return rows.filter(pa.array(chosen.take(file.indices.to_numpy()))).combine_chunks()
 
 
@@ -196,7 +199,10 @@ def _without_duplicates(rows: pa.Table) -> pa.Table:
 def _hold_out(rows: pa.Table, split: Split, name: str) -> tuple[np.ndarray, str | None]:
     """Which rows are held out, and with a split by time the first held-out date."""
     if split.by != "time":
-        return _unit(rows, split.by) < split.held_out, None
+        chosen = _unit(rows, split.by) < split.held_out
+        if chosen.all() or not chosen.any():
+            raise TooLittleData(f"{name}: the rows cannot be split by {split.by}: all lie on one side. Add more.")
+        return chosen, None
     order = rows["_order"].fill_null("").to_numpy().astype(str)
     ordered = np.sort(order)
     boundary = split.starts.isoformat() if split.starts else str(ordered[int(len(ordered) * (1 - split.held_out))])
