@@ -27,7 +27,7 @@ dev: .venv/.ready  ## Dagster's UI and daemon on http://127.0.0.1:3000
 	@$(BIN)/mlops-assets dev
 
 test: .venv/.ready  ## The test suite
-	@$(BIN)/python -m pytest -n 2
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-long: .venv/.ready  ## The long tests: kills, fuzz, scale
 	@$(BIN)/python -m pytest -m long

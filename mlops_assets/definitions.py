@@ -16,7 +16,8 @@ from mlops_assets.use_case import list_use_cases, load_use_case
 def defs() -> dg.Definitions:
     """The use cases of the package and those of `MLOPS_USE_CASES`, side by side."""
     own = dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
-    folders = [folder for folder in Settings.from_environment().use_cases if folder != OWN_USE_CASES]
-    further = [MlUseCase(load_use_case(folder)).build_defs() for folder in list_use_cases(folders).values()]
+    found = list_use_cases(Settings.from_environment().use_cases)
+    others = [folder for folder in found.values() if folder.parent != OWN_USE_CASES]
+    further = [MlUseCase(load_use_case(folder)).build_defs() for folder in others]
     shared = dg.Definitions(resources={"mlflow": mlflow}, executor=dg.in_process_executor)
     return dg.Definitions.merge(own, *further, shared)

@@ -29,7 +29,7 @@ def mlflow(context: dg.InitResourceContext) -> Iterator[MlFlow]:
 
 def _use_case_of(context: dg.InitResourceContext) -> str:
     """The use case that a run trains: the first part of the keys of its assets, or of the job's name."""
-    run = context.dagster_run
+    run = context.run
     if run is None:
         return "none"
     if run.asset_selection:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 BEFORE_SCORING = ("raw_files", "rows", "rejects", "features")
 TRAINING = ("training_set", "candidates", "evaluation", "champion")
+NO_COMPUTE_LOGS = "dagster._core.storage.noop_compute_log_manager"
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
@@ -94,8 +95,12 @@ def dagster_instance(settings: Settings) -> Iterator[DagsterInstance]:
     """Dagster's instance under `MLOPS_HOME`."""
     prepare_home(settings)
     from dagster import DagsterInstance
+    from dagster._core.instance.ref import InstanceRef
 
-    with DagsterInstance.get() as instance:
+    # output goes to the terminal here: no process a step that copies it, to be torn down at Ctrl-C
+    quiet = {"compute_logs": {"module": NO_COMPUTE_LOGS, "class": "NoOpComputeLogManager"}}
+    reference = InstanceRef.from_dir(str(settings.dagster_home), overrides=quiet)
+    with DagsterInstance.from_ref(reference) as instance:
         yield instance
 
 
@@ -162,16 +167,26 @@ def _execute(
         result = job.execute_in_process(
             run_config=quiet, instance=instance, asset_selection=selection, tags=tags, raise_on_error=False
         )
-    errors = tuple(_message(event) for event in result.all_events if event.is_step_failure)
+    # a run can fail before a step begins, such as when MLflow cannot be reached
+    failed = [event for event in result.all_events if event.is_step_failure]
+    failed = failed or [event for event in result.all_events if event.is_job_failure]
+    if any(_error(event).cls_name == "DagsterExecutionInterruptedError" for event in failed):
+        raise KeyboardInterrupt
+    errors = tuple(_message(event) for event in failed)
     return Outcome(name, result.run_id, result.success, errors)
 
 
+def _error(event: Any) -> Any:
+    """The error of a failed step, or of the run."""
+    return event.step_failure_data.error if event.is_step_failure else event.job_failure_data.error
+
+
 def _message(event: Any) -> str:
-    """What a failed step said, without the trace."""
-    data = event.step_failure_data
-    if data.user_failure_data is not None and data.user_failure_data.description:
-        return str(data.user_failure_data.description)
-    error = data.error
-    while error is not None and error.cause is not None:
+    """What a failure said, without the trace."""
+    told = event.step_failure_data.user_failure_data if event.is_step_failure else None
+    if told is not None and told.description:
+        return str(told.description)
+    error = _error(event)
+    while error.cause is not None:
         error = error.cause
-    return f"{event.step_key}: {error.message.strip() if error else 'failed'}"
+    return f"{event.step_key or event.job_name}: {error.message.strip()}"

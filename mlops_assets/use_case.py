@@ -339,8 +339,24 @@ def build_use_case(attributes: dict[str, Any], folder: Path) -> UseCase:
 
 
 def list_use_cases(folders: Sequence[Path]) -> dict[str, Path]:
-    """The use cases in some folders: name and folder, sorted by name."""
-    found = {path.parent.name: path.parent for folder in folders for path in folder.glob("*/defs.yaml")}
+    """The use cases in some folders: name and folder, sorted by name.
+
+    Raises
+    ------
+    UsageError
+        If a folder does not exist.
+    ConfigError
+        If two use cases have the same name.
+    """
+    found: dict[str, Path] = {}
+    for folder in folders:
+        if not folder.is_dir():
+            raise UsageError(f"There is no folder {folder}; MLOPS_USE_CASES must name one that holds use cases.")
+        for path in sorted(folder.glob("*/defs.yaml")):
+            name = path.parent.name
+            if name in found:
+                raise ConfigError(f"{path}: there is another use case {name!r} in {found[name]}; rename this folder.")
+            found[name] = path.parent
     return dict(sorted(found.items()))
 
 
@@ -359,7 +375,9 @@ def find_use_case(folders: Sequence[Path], name: str) -> UseCase:
 
 
 def _explain(path: Path, root: yaml.Node | None, problem: Any) -> str:
-    keys = tuple(key for key in problem["loc"] if not isinstance(key, str) or not key.startswith("function-"))
+    keys = tuple(
+        key for key in problem["loc"] if not isinstance(key, str) or not key.startswith(("function-", "[key]"))
+    )
     line = _line_of(root, ("attributes", *keys))
     where = ".".join(str(key) for key in keys) or "attributes"
     given = "" if problem["type"] in ("missing", "value_error") else f" (given: {problem['input']!r})"

@@ -75,6 +75,9 @@ def _raw_files(use_case: UseCase, common: dict[str, Any]) -> dg.AssetsDefinition
                 "dagster/row_count": manifest.files,
             }
             context.add_asset_metadata(metadata, partition_key=day)
+        for day in set(context.partition_keys) - set(days):
+            log.warning("%s raw_files %s: passed over, it was never delivered", use_case.name, day)
+            context.add_asset_metadata({"passed_over": "never delivered: no folder"}, partition_key=day)
         version = dg.DataVersion(table.days()[days[0]].accounting["fingerprint"]) if len(days) == 1 else None
         return dg.MaterializeResult(data_version=version)
 

@@ -53,7 +53,9 @@ def _training_set(use_case: UseCase) -> dg.AssetsDefinition:
     def training_set(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         settings = Settings.from_environment()
         found = _told(lambda: build_training_set(use_case, Lake(settings.lake, use_case.name)))
-        TrainingRuns(settings.lake, use_case.name).write(context.run_id, "training_set", fitting.to_record([], found))
+        TrainingRuns(settings.lake, use_case.name).write(
+            context.run.run_id, "training_set", fitting.to_record([], found)
+        )
         log.info("%s: %d labelled rows, %d held out", use_case.name, found.rows, found.held_out)
         shown = asdict(found)
         features = shown.pop("features")
@@ -79,10 +81,10 @@ def _candidates(use_case: UseCase) -> dg.AssetsDefinition:
     )
     def candidates(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         runs = TrainingRuns(Settings.from_environment().lake, use_case.name)
-        data, _ = fitting.from_record(runs.read(context.run_id, "training_set"))
-        folder = runs.folder(context.run_id) / "candidates"
+        data, _ = fitting.from_record(runs.read(context.run.run_id, "training_set"))
+        folder = runs.folder(context.run.run_id) / "candidates"
         fitted = _told(lambda: fitting.fit_candidates(use_case, data, folder, log.info))
-        runs.write(context.run_id, "candidates", fitting.to_record(fitted, data))
+        runs.write(context.run.run_id, "candidates", fitting.to_record(fitted, data))
         tracked: dict[str, Any] = {"training_set": data.fingerprint, "rows": data.rows, "held_out": data.held_out}
         context.resources.mlflow.log_params({"use_case": use_case.name, **tracked, "days": " to ".join(data.days)})
         lines = [
@@ -109,7 +111,7 @@ def _evaluation(use_case: UseCase) -> dg.AssetsDefinition:
     def evaluation(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         settings = Settings.from_environment()
         runs = TrainingRuns(settings.lake, use_case.name)
-        record = runs.read(context.run_id, "candidates")
+        record = runs.read(context.run.run_id, "candidates")
         data, fitted = fitting.from_record(record)
         log.info("%s: scoring %d candidates", use_case.name, len(fitted))
         scores = _told(lambda: judging.evaluate(use_case, data, fitted))
@@ -117,7 +119,7 @@ def _evaluation(use_case: UseCase) -> dg.AssetsDefinition:
         before = _champion_score(use_case, data, champion) if champion else None
         training = use_case.training
         verdict = judging.decide(training, use_case.scale, scores, before)
-        runs.write(context.run_id, "evaluation", {**record, **judging.to_record(scores, verdict, before)})
+        runs.write(context.run.run_id, "evaluation", {**record, **judging.to_record(scores, verdict, before)})
         _track(context.resources.mlflow, scores, fitted, verdict)
         best = next((one for one in scores if one.name == verdict.winner), scores[0])
         board = [*scores, before] if before else scores
@@ -171,7 +173,7 @@ def _champion(use_case: UseCase) -> dg.AssetsDefinition:
     )
     def champion(context: dg.AssetExecutionContext) -> Iterator[Any]:
         settings = Settings.from_environment()
-        record = TrainingRuns(settings.lake, use_case.name).read(context.run_id, "evaluation")
+        record = TrainingRuns(settings.lake, use_case.name).read(context.run.run_id, "evaluation")
         data, fitted = fitting.from_record(record)
         scores, verdict = judging.from_record(record)
         if verdict.winner is None:
