@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import click
 
 from mlops_assets import __version__
-from mlops_assets.errors import MlopsError, UsageError
+from mlops_assets.errors import LakeError, MlopsError, UsageError
 from mlops_assets.settings import Settings
 from mlops_assets.use_case import UseCase, find_use_case, list_use_cases
 
@@ -283,6 +283,8 @@ def _read(
     form: str,
     output: Path | None,
 ) -> None:
+    from pyarrow import ArrowInvalid
+
     from mlops_assets import output as writing
     from mlops_assets.lake import Lake
 
@@ -294,7 +296,11 @@ def _read(
     table = Lake(settings.lake, found.name).table(name)
     chosen = _published(table, found.name, days)
     limit = TABLE_ROWS if form == "table" else None
-    written, total = writing.write(table.read(chosen, columns), form, output, limit)
+    try:
+        written, total = writing.write(table.read(chosen, columns), form, output, limit)
+    except (ArrowInvalid, FileNotFoundError) as error:
+        days_said = chosen[0] if len(chosen) == 1 else f"{chosen[0]} to {chosen[-1]}"
+        raise LakeError(f"A stored file of {days_said} is damaged or gone; run that day again. {error}") from None
     if output is not None:
         click.echo(f"Wrote {written:,} rows of {len(chosen)} day(s) to {output}", err=True)
     elif written < total:

@@ -304,12 +304,12 @@ def write_part(table: Table, day: str, stem: str, data: pa.Table, report: dict[s
 
 
 def read_report(path: Path) -> dict[str, Any] | None:
-    """The report in the footer of a part, or None where the part does not exist."""
+    """The report in the footer of a part, or None where the part does not exist or is damaged: it is made again."""
     try:
         metadata = pq.read_metadata(path).metadata or {}
-    except FileNotFoundError:
+        report: dict[str, Any] = json.loads(metadata[FOOTER])
+    except (FileNotFoundError, pa.ArrowInvalid, KeyError):
         return None
-    report: dict[str, Any] = json.loads(metadata[FOOTER])
     return report
 
 

@@ -119,6 +119,14 @@ def test_a_shard_is_done_again_when_the_part_of_another_table_is_gone(lake: Lake
     assert (lake.table("rejects").folder / gone.path).exists()
 
 
+def test_a_shard_whose_part_is_damaged_is_done_again(rows: Table, work: Work) -> None:
+    path = rows.folder / finish(rows, DAY, 0, "mark", work).parts[0].path
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    assert not finish(rows, DAY, 0, "mark", work).reused
+    assert finish(rows, DAY, 0, "mark", work).reused
+
+
 def test_the_shard_of_a_part_can_be_told_from_its_path(rows: Table, work: Work) -> None:
     report = finish(rows, DAY, 42, "mark", work)
     assert {shard_number(part.path) for part in report.parts} == {42}
