@@ -162,18 +162,36 @@ def run(use_case: str, first: dt.date | None, last: dt.date | None, train: bool,
       mlops-assets run transactions --from 2026-01-01 --to 2026-01-07
     """
     from mlops_assets import running
-    from mlops_assets.sources.folder import FolderSource
 
-    if raw is not None:
-        os.environ["MLOPS_RAW"] = str(raw.expanduser().absolute())
-    settings, found = _find(use_case)
-    days = running.days_to_run(found, FolderSource(settings.raw / found.name, found.files.suffix), first, last)
+    settings, found, days = _days(use_case, raw, first, last)
     _show_progress()
     log = logging.getLogger("mlops_assets.run")
     log.info("%s: %s to %s", found.name, *days)
     with running.dagster_instance(settings) as instance:
         running.run_use_case(running.load_definitions(), instance, found, days, train=train)
     _print_status(found, settings, days)
+
+
+@cli.command()
+@click.argument("use_case")
+@click.option("--from", "first", type=Day(), help="First day. [default: the first with raw files]")
+@click.option("--to", "last", type=Day(), help="Last day. [default: the last with raw files]")
+@_raw_option
+@click.option(
+    "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True, help="Format."
+)
+def preview(use_case: str, first: dt.date | None, last: dt.date | None, raw: Path | None, form: str) -> None:
+    r"""Show what `run` would do and why: shards, rows, minutes and disk, at the cost of earlier days; nothing is done.
+
+    \b
+    Example:
+      mlops-assets preview transactions --from 2026-01-01 --to 2026-01-07
+    """
+    from mlops_assets.previewing import preview_days, render
+
+    settings, found, days = _days(use_case, raw, first, last)
+    previews = preview_days(found, settings, *days)
+    click.echo(json.dumps([vars(one) for one in previews], indent=2) if form == "json" else render(previews, found))
 
 
 @cli.command()
@@ -262,6 +280,20 @@ def dev(host: str, port: int) -> None:
 def _find(name: str) -> tuple[Settings, UseCase]:
     settings = Settings.from_environment()
     return settings, find_use_case(settings.use_cases, name)
+
+
+def _days(
+    name: str, raw: Path | None, first: dt.date | None, last: dt.date | None
+) -> tuple[Settings, UseCase, tuple[str, str]]:
+    """The use case, and the days that are meant; `--raw` holds for all that this process does."""
+    from mlops_assets.running import days_to_run
+    from mlops_assets.sources.folder import FolderSource
+
+    if raw is not None:
+        os.environ["MLOPS_RAW"] = str(raw.expanduser().absolute())
+    settings, found = _find(name)
+    source = FolderSource(settings.raw / found.name, found.files.suffix)
+    return settings, found, days_to_run(found, source, first, last)
 
 
 def _show_progress() -> None:

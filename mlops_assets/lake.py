@@ -268,7 +268,14 @@ def delta_schema(schema: pa.Schema) -> pa.Schema:
     return pa.schema([*fields, pa.field("day", pa.string())])
 
 
-def write_part(table: Table, day: str, stem: str, data: pa.Table, report: dict[str, Any] | None = None) -> Part:
+def write_part(
+    table: Table,
+    day: str,
+    stem: str,
+    data: pa.Table,
+    report: dict[str, Any] | None = None,
+    rows_a_group: int | None = None,
+) -> Part:
     """Write one part so that it is either whole or absent.
 
     Parameters
@@ -283,6 +290,8 @@ def write_part(table: Table, day: str, stem: str, data: pa.Table, report: dict[s
         Its rows.
     report
         What to keep in the file's footer for `read_report`.
+    rows_a_group
+        Rows in one row group: what a reader who wants few rows reads at least.
     """
     path = table.place(day, stem)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -291,7 +300,7 @@ def write_part(table: Table, day: str, stem: str, data: pa.Table, report: dict[s
         with pq.ParquetWriter(
             unfinished, data.schema, compression="zstd", store_schema=False, write_statistics=["shard"]
         ) as writer:
-            writer.write_table(data)
+            writer.write_table(data, rows_a_group)
             if report is not None:
                 writer.add_key_value_metadata({FOOTER.decode(): json.dumps(report)})
         unfinished.replace(path)

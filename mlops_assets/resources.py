@@ -1,4 +1,4 @@
-"""What the assets are handed: the MLflow run of their Dagster run."""
+"""What the assets are handed: the engines of a Dagster run, and its MLflow run."""
 
 from __future__ import annotations
 
@@ -8,8 +8,16 @@ import dagster as dg
 from dagster_mlflow import mlflow_tracking
 from dagster_mlflow.resources import MlFlow
 
+from mlops_assets.engines import Engines
 from mlops_assets.journey.registry import Registry
 from mlops_assets.settings import Settings
+
+
+@dg.resource(description="Runs shards; the processes start with the first step that needs them and end with the run.")
+def engines(_: dg.InitResourceContext) -> Iterator[Engines]:
+    """Open engines for one run, so that its steps share their processes."""
+    with Engines(Settings.from_environment()) as opened:
+        yield opened
 
 
 @dg.resource(description="dagster-mlflow's run, in the experiment of the use case that is being trained.")

@@ -35,6 +35,10 @@ class Settings:
         Folders that hold one folder per use case: the package's own, and the one that `MLOPS_USE_CASES` names.
     workers
         Processes that work on shards (`MLOPS_WORKERS`), by default the number of cores.
+    engine
+        `local` or `spark` (`MLOPS_ENGINE`): overrules `scale.engine` of the use cases; empty by default.
+    spark_master
+        Spark's cluster (`MLOPS_SPARK_MASTER`), such as `spark://host:7077`; by default `local[WORKERS]`.
     """
 
     home: Path
@@ -44,6 +48,8 @@ class Settings:
     artifacts: Path
     use_cases: tuple[Path, ...]
     workers: int
+    engine: str
+    spark_master: str
 
     @classmethod
     def from_environment(cls) -> Settings:
@@ -52,8 +58,9 @@ class Settings:
         Raises
         ------
         UsageError
-            If `MLOPS_WORKERS` is not a positive whole number.
+            If a setting is not what it must be.
         """
+        workers = _workers()
         home = Path(os.environ.get("MLOPS_HOME") or PACKAGE.parent / ".mlops").expanduser().absolute()
         return cls(
             home=home,
@@ -65,8 +72,15 @@ class Settings:
                 OWN_USE_CASES,
                 *([_folder("MLOPS_USE_CASES", home)] if os.environ.get("MLOPS_USE_CASES") else []),
             ),
-            workers=_workers(),
+            workers=workers,
+            engine=_engine(),
+            spark_master=os.environ.get("MLOPS_SPARK_MASTER") or f"local[{workers}]",
         )
+
+    @property
+    def has_registry(self) -> bool:
+        """Whether MLflow's store may hold anything; asking an absent SQLite file would make one."""
+        return not self.tracking_uri.startswith("sqlite:") or self.artifacts.parent.exists()
 
     @property
     def dagster_home(self) -> Path:
@@ -86,3 +100,10 @@ def _workers() -> int:
     if not text.isdigit() or int(text) < 1:
         raise UsageError(f"MLOPS_WORKERS={text}: give a whole number of at least 1, such as 2.")
     return int(text)
+
+
+def _engine() -> str:
+    name = os.environ.get("MLOPS_ENGINE") or ""
+    if name not in ("", "local", "spark"):
+        raise UsageError(f"MLOPS_ENGINE={name}: give local or spark.")
+    return name

@@ -52,9 +52,7 @@ def collect(use_case: UseCase, settings: Settings) -> dict[str, Any]:
 
 
 def _champion(use_case: UseCase, settings: Settings, evaluation: dict[str, Any] | None) -> dict[str, Any] | None:
-    if settings.tracking_uri.startswith("sqlite:") and not settings.artifacts.parent.exists():
-        return None  # nothing was ever trained here: do not make a database to find that out
-    found = Registry(settings).champion(use_case.name)
+    found = Registry(settings).champion(use_case.name) if settings.has_registry else None
     if found is None:
         return None
     scores = evaluation["scores"] if evaluation else []

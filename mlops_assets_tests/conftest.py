@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from mlops_assets.settings import OWN_USE_CASES, Settings
 from mlops_assets.use_case import UseCase, load_use_case
+
+hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
+hypothesis.settings.load_profile("repeatable")
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 """Real rows beside the checkout; tests that use them are skipped where they are absent."""

@@ -17,7 +17,7 @@ import pytest
 from mlops_assets import running
 from mlops_assets.components import MlUseCase
 from mlops_assets.lake import Lake, Table
-from mlops_assets.resources import mlflow
+from mlops_assets.resources import engines, mlflow
 from mlops_assets.sampling import write_sample
 from mlops_assets.settings import OWN_USE_CASES, Settings
 from mlops_assets.use_case import Candidate, Checks, Gate, Preparation, Scale, Split, Training, UseCase, load_use_case
@@ -73,7 +73,7 @@ class Stage:
     @classmethod
     @contextmanager
     def of(cls, use_case: UseCase, home: Path) -> Iterator[Stage]:
-        parts = dg.Definitions(resources={"mlflow": mlflow}, executor=dg.in_process_executor)
+        parts = dg.Definitions(resources={"engines": engines, "mlflow": mlflow}, executor=dg.in_process_executor)
         with dg.DagsterInstance.ephemeral() as instance:
             yield cls(use_case, home, instance, dg.Definitions.merge(MlUseCase(use_case).build_defs(), parts))
 

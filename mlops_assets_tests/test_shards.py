@@ -184,7 +184,7 @@ def test_where_one_part_ends_and_the_next_begins_matters() -> None:
 
 def a_table(**changes: list[object]) -> pa.Table:
     columns = {"number": [1, 2, None], "share": [0.5, None, 1.5], "text": ["a", "", None], "flag": [True, False, None]}
-    return pa.table({**columns, **changes})
+    return pa.table({**columns, **changes, "line": pa.array([1, 2, 3], pa.int32())})
 
 
 CHANGES: list[dict[str, list[object]]] = [
@@ -211,13 +211,14 @@ def test_the_fingerprint_of_a_table_differs_when_a_value_of_a_dictionary_column_
 
 
 def test_the_fingerprint_of_a_table_knows_names_and_the_order_of_rows() -> None:
-    assert fingerprint_table(a_table().rename_columns(["n", "share", "text", "flag"])) != fingerprint_table(a_table())
+    assert fingerprint_table(a_table().rename_columns(["n", "share", "text", "flag", "line"])) != fingerprint_table(a_table())
     assert fingerprint_table(a_table().take([1, 0, 2])) != fingerprint_table(a_table())
 
 
 SAME: dict[str, Callable[[pa.Table], pa.Table]] = {
     "in chunks": lambda table: pa.concat_tables([table.slice(0, 1), table.slice(1)]),
     "a slice": lambda table: pa.concat_tables([table, table]).combine_chunks().slice(3, 3),
+    "a slice that rows follow": lambda table: pa.concat_tables([table, table]).combine_chunks().slice(0, 3),
     "a filtered copy": lambda table: pa.concat_tables([table, table]).filter(pa.array([True] * 3 + [False] * 3)),
 }
 

@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.components import showing
-from mlops_assets.engines.local import LocalEngine
+from mlops_assets.components.watching import watch_step
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.features import aggregate_day
 from mlops_assets.journey.raw import Manifest, find_manifest, list_day
@@ -17,7 +17,7 @@ from mlops_assets.journey.rows import read_day
 from mlops_assets.journey.scoring import DayCheck, ScoredDay, check_rows_of_day, score_day
 from mlops_assets.journey.training_runs import TrainingRuns
 from mlops_assets.lake import Lake, Table
-from mlops_assets.progress import Progress
+from mlops_assets.progress import Listing, Progress
 from mlops_assets.settings import Settings
 from mlops_assets.sources.folder import FolderSource
 from mlops_assets.use_case import UseCase
@@ -55,7 +55,7 @@ def _raw_files(use_case: UseCase, common: dict[str, Any]) -> dg.AssetsDefinition
         **common,
     )
     def raw_files(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-        source, lake, _ = _places(use_case)
+        source, lake = _places(use_case)
         table = lake.table("raw_files")
         known = table.days()
         # a day that was delivered once and has no folder now is listed as empty; one that never came is passed over
@@ -63,7 +63,7 @@ def _raw_files(use_case: UseCase, common: dict[str, Any]) -> dg.AssetsDefinition
         if not days:
             raise dg.Failure(_not_delivered(source, context.partition_keys), allow_retries=False)
         for day in days:
-            manifest = list_day(use_case, source, table, day)
+            manifest = list_day(use_case, source, table, day, Listing(f"{use_case.name} raw_files {day}"))
             log.info("%s raw_files %s: %d files", use_case.name, day, manifest.files)
             metadata = {
                 "files": manifest.files,
@@ -117,25 +117,27 @@ def _rows(use_case: UseCase, common: dict[str, Any]) -> dg.AssetsDefinition:
             ),
         ],
         check_specs=[dg.AssetCheckSpec(name, asset=key) for name in ROW_CHECKS],
+        required_resource_keys={"engines"},
         partitions_def=common["partitions_def"],
         backfill_policy=common["backfill_policy"],
     )
     def rows(context: dg.AssetExecutionContext) -> Iterator[Any]:
-        source, lake, workers = _places(use_case)
+        source, lake = _places(use_case)
         found: dict[str, list[DayCheck]] = {}
         broken: dict[str, str] = {}
-        with LocalEngine(workers) as engine:
-            for manifest in _listed(lake, context.partition_keys):
-                day = manifest.day
-                watch = Progress(f"{use_case.name} rows {day}", manifest.files)
-                try:
-                    accounting = read_day(use_case, source, lake, manifest, engine, watch)
-                except MlopsError as error:
-                    broken[day] = str(error)
-                    log.error("%s rows %s: %s", use_case.name, day, error)
-                    continue
-                found[day] = check_rows_of_day(use_case.checks, accounting, str(source.place(day)))
-                _show_rows(context, use_case, lake, day, accounting)
+        manifests = list(_listed(lake, context.partition_keys))
+        watch = watch_step(context, use_case, lake, "rows", [manifest.day for manifest in manifests])
+        for manifest in manifests:
+            day = manifest.day
+            try:
+                engine = context.resources.engines.of(use_case)
+                accounting = read_day(use_case, source, lake, manifest, engine, watch)
+            except MlopsError as error:
+                broken[day] = str(error)
+                log.error("%s rows %s: %s", use_case.name, day, error)
+                continue
+            found[day] = check_rows_of_day(use_case.checks, accounting, str(source.place(day)))
+            _show_rows(context, use_case, lake, day, accounting, watch)
         if not found:
             broken = broken or dict.fromkeys(context.partition_keys, "not listed yet: materialise raw_files first")
             raise _failure("no rows were read", broken)
@@ -155,7 +157,12 @@ def _listed(lake: Lake, days: Sequence[str]) -> Iterator[Manifest]:
 
 
 def _show_rows(
-    context: dg.AssetExecutionContext, use_case: UseCase, lake: Lake, day: str, accounting: Mapping[str, Any]
+    context: dg.AssetExecutionContext,
+    use_case: UseCase,
+    lake: Lake,
+    day: str,
+    accounting: Mapping[str, Any],
+    watch: Progress,
 ) -> None:
     """Put a day's numbers where a person looks for them."""
     good, rejected, refused = (accounting[name] for name in ("rows", "rejected", "files_refused"))
@@ -163,7 +170,7 @@ def _show_rows(
     log.info("%s rows %s: %s", use_case.name, day, said)
     by_rule = [{"rule": rule, "number": number} for rule, number in accounting["rules"].items()]
     shown: dict[str, dict[str, Any]] = {
-        "rows": {**_numbers(accounting), "dagster/row_count": good},
+        "rows": {**_numbers(accounting), **watch.numbers(), "dagster/row_count": good},
         "rejects": {"by_rule": showing.table(by_rule), "dagster/row_count": rejected + refused},
     }
     for name, metadata in shown.items():
@@ -188,25 +195,25 @@ def _features(use_case: UseCase, common: dict[str, Any]) -> dg.AssetsDefinition:
         owners=[use_case.owner],
         kinds={"duckdb", "sql", "deltalake"},
         description=f"File-level aggregates, one row a file, by DuckDB.\n\n```sql\n{use_case.features_sql}\n```",
+        required_resource_keys={"engines"},
         **common,
     )
     def features(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-        _, lake, workers = _places(use_case)
+        _, lake = _places(use_case)
         known = lake.table("rows").days()
-        with LocalEngine(workers) as engine:
-            for day in context.partition_keys:
-                if day not in known:
-                    continue
-                watch = Progress(f"{use_case.name} features {day}", known[day].accounting["files_read"])
-                accounting = aggregate_day(use_case, lake, day, engine, watch)
-                said = f"{accounting['files']} files, {_redone(accounting)}"
-                log.info("%s features %s: %s", use_case.name, day, said)
-                metadata = {
-                    **_numbers(accounting),
-                    "first_rows": showing.first_rows(lake.table("features"), day),
-                    "dagster/row_count": accounting["files"],
-                }
-                context.add_asset_metadata(metadata, partition_key=day)
+        days = [day for day in context.partition_keys if day in known]
+        watch = watch_step(context, use_case, lake, "features", days)
+        for day in days:
+            accounting = aggregate_day(use_case, lake, day, context.resources.engines.of(use_case), watch)
+            said = f"{accounting['files']} files, {_redone(accounting)}"
+            log.info("%s features %s: %s", use_case.name, day, said)
+            metadata = {
+                **_numbers(accounting),
+                **watch.numbers(),
+                "first_rows": showing.first_rows(lake.table("features"), day),
+                "dagster/row_count": accounting["files"],
+            }
+            context.add_asset_metadata(metadata, partition_key=day)
         return dg.MaterializeResult()
 
     return features
@@ -226,10 +233,11 @@ def _predictions(use_case: UseCase, common: dict[str, Any], after: str) -> dg.As
             "One prediction for every row of a day, with the model version that made it. A day that fails a condition "
             "is not published; without a champion there is nothing to publish."
         ),
+        required_resource_keys={"engines"},
         **common,
     )
     def predictions(context: dg.AssetExecutionContext) -> Iterator[Any]:
-        source, lake, workers = _places(use_case)
+        source, lake = _places(use_case)
         champion = Registry(Settings.from_environment()).champion(use_case.name)
         if champion is None:
             reason = _why_no_champion(use_case, lake)
@@ -244,23 +252,23 @@ def _predictions(use_case: UseCase, common: dict[str, Any], after: str) -> dg.As
             raise dg.Failure(_not_delivered(source, context.partition_keys), allow_retries=False)
         scored: dict[str, ScoredDay] = {}
         broken: dict[str, str] = {}
-        with LocalEngine(workers) as engine:
-            for day in days:
-                watch = Progress(f"{use_case.name} predictions {day}", known[day].accounting["files"])
-                try:
-                    one = score_day(use_case, lake, day, champion, engine, watch, str(source.place(day)))
-                except MlopsError as error:
-                    broken[day] = str(error)
-                    continue
-                scored[day] = one
-                if one.problems:
-                    broken[day] = one.problems
-                    continue
-                said = f"{one.accounting['predictions']} rows by version {champion.version}, {_redone(one.accounting)}"
-                log.info("%s predictions %s: %s", use_case.name, day, said)
-                # told day by day, so that the good days stand even when the run ends red
-                shown = _shown(lake.table("predictions"), day, one, champion.about)
-                context.log_event(dg.AssetMaterialization(key, partition=day, metadata=shown))
+        watch = watch_step(context, use_case, lake, "predictions", days)
+        for day in days:
+            try:
+                engine = context.resources.engines.of(use_case)
+                one = score_day(use_case, lake, day, champion, engine, watch, str(source.place(day)))
+            except MlopsError as error:
+                broken[day] = str(error)
+                continue
+            scored[day] = one
+            if one.problems:
+                broken[day] = one.problems
+                continue
+            said = f"{one.accounting['predictions']} rows by version {champion.version}, {_redone(one.accounting)}"
+            log.info("%s predictions %s: %s", use_case.name, day, said)
+            # told day by day, so that the good days stand even when the run ends red
+            shown = _shown(lake.table("predictions"), day, one, champion.about) | watch.numbers()
+            context.log_event(dg.AssetMaterialization(key, partition=day, metadata=shown))
         yield from _check_results(key, SCORE_CHECKS, {day: one.checks for day, one in scored.items()}, broken)
         lake.clean()
         if broken:
@@ -295,7 +303,7 @@ def yesterday_check(use_case: UseCase) -> dg.AssetChecksDefinition:
         description="Whether the predictions of yesterday (UTC) are published.",
     )
     def yesterday_is_not_missing() -> dg.AssetCheckResult:
-        _, lake, _ = _places(use_case)
+        _, lake = _places(use_case)
         day = (dt.datetime.now(dt.UTC) - dt.timedelta(days=1)).date().isoformat()
         present = day in lake.table("predictions").days()
         if not present and Registry(Settings.from_environment()).champion(use_case.name) is None:
@@ -307,11 +315,10 @@ def yesterday_check(use_case: UseCase) -> dg.AssetChecksDefinition:
     return yesterday_is_not_missing
 
 
-def _places(use_case: UseCase) -> tuple[FolderSource, Lake, int]:
-    """Where the raw files lie, the tables, and the number of worker processes."""
+def _places(use_case: UseCase) -> tuple[FolderSource, Lake]:
+    """Where the raw files lie, and the tables."""
     settings = Settings.from_environment()
-    source = FolderSource(settings.raw / use_case.name, use_case.files.suffix)
-    return source, Lake(settings.lake, use_case.name), settings.workers
+    return FolderSource(settings.raw / use_case.name, use_case.files.suffix), Lake(settings.lake, use_case.name)
 
 
 def _check_results(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
@@ -57,6 +57,7 @@ class LocalEngine:
             return
         pool = self._open()
         waiting = iter(tasks)
+        pending: set[Future[Report]] = set()
         try:
             # a few shards ahead are enough: a day of many shards is not queued whole
             pending = {pool.submit(function, task) for task in islice(waiting, 2 * self._workers)}
@@ -72,6 +73,9 @@ class LocalEngine:
                 "A worker process died; the kernel may have ended it for want of memory. Finished shards are "
                 "kept: run again, with fewer processes (MLOPS_WORKERS) or a smaller scale.files_a_shard."
             ) from None
+        finally:
+            for future in pending:  # the caller gave up: what has not begun shall not begin
+                future.cancel()
 
     def _open(self) -> ProcessPoolExecutor:
         if self._pool is None:

@@ -287,7 +287,7 @@ def aggregate_shard(task: FeatureTask) -> Report:
     """Aggregate the files of one shard, unless that was done before."""
     place = Path(task.rows)
     sql = task.use_case.features_sql
-    mark = _mark(place.name, sql)
+    mark = features_mark(place.name, sql)
     lake = Lake(task.lake, task.use_case.name)
     table = lake.table("features")
 
@@ -308,8 +308,8 @@ def aggregate_shard(task: FeatureTask) -> Report:
     return finish(table, task.day, shard_number(place.name), mark, make)
 
 
-def _mark(rows: str, sql: str) -> str:
-    """Fingerprint of the aggregates of the rows in a part."""
+def features_mark(rows: str, sql: str) -> str:
+    """Fingerprint of all that the aggregates of a shard depend on: the name of the part with its rows, SQL, code."""
     return fingerprint(rows, sql_fingerprint(sql), code_fingerprint(*CODE))
 
 
@@ -327,7 +327,7 @@ def stored_features(lake: Lake, day: str, rows: str, sql: str) -> pa.Table | Non
     sql
         The SQL of the model that asks.
     """
-    path = lake.table("features").place(day, f"{shard_number(rows):05d}-{_mark(rows, sql)}")
+    path = lake.table("features").place(day, f"{shard_number(rows):05d}-{features_mark(rows, sql)}")
     return pq.read_table(path, partitioning=None) if path.exists() else None
 
 

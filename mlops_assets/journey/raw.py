@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -28,8 +29,10 @@ SCHEMA = pa.schema(
 )
 """A manifest: path in the day's folder, bytes, nanoseconds since 1970, why it is no file (or empty), shard."""
 
-BATCH = 100_000
+BATCH = 50_000
 BYTES_A_SHARD = 128 << 20
+ROWS_A_GROUP = 20_000
+"""Entries of a manifest that are read together: a shard must not cost the reading of a million others."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,9 @@ class Manifest:
     fingerprint: str
 
 
-def list_day(use_case: UseCase, source: FolderSource, table: Table, day: str) -> Manifest:
+def list_day(
+    use_case: UseCase, source: FolderSource, table: Table, day: str, tell: Callable[[int], None] = lambda _: None
+) -> Manifest:
     """List the files of a day and publish the manifest.
 
     Parameters
@@ -71,22 +76,39 @@ def list_day(use_case: UseCase, source: FolderSource, table: Table, day: str) ->
         The table `raw_files`.
     day
         The day, `YYYY-MM-DD`; it may have no files at all.
+    tell
+        Is told now and then how many files were listed.
     """
     replaces = table.parts(day)
-    published = table.days().get(day)
-    listed, hashes = _list(source, day)
-    before = published.accounting["shards"] if published else None
-    size = pc.sum(listed["size"]).as_py() or 0
-    # a few large files weigh as much as many small ones: a shard must fit into memory
-    weight = max(len(listed), size * use_case.scale.files_a_shard // BYTES_A_SHARD)
-    shards = shard_count(weight, use_case.scale.files_a_shard, before)
-    manifest = listed.append_column(SCHEMA.field("shard"), pa.array((hashes % shards).astype(np.int32)))
-    manifest = manifest.sort_by([("shard", "ascending"), ("path", "ascending")])
+    manifest, shards = look_at_day(use_case, source, table, day, tell)
+    size = pc.sum(manifest["size"]).as_py() or 0
     mark = fingerprint_table(manifest)
-    part = write_part(table, day, f"manifest-{mark}", manifest, {"shards": shards})
+    part = write_part(table, day, f"manifest-{mark}", manifest, {"shards": shards}, rows_a_group=ROWS_A_GROUP)
     accounting = {"files": len(manifest), "bytes": size, "shards": shards, "fingerprint": mark}
     table.publish(day, [part], SCHEMA, accounting, replaces)
     return Manifest(day, table.folder / part.path, len(manifest), size, shards, mark)
+
+
+def look_at_day(
+    use_case: UseCase, source: FolderSource, table: Table, day: str, tell: Callable[[int], None] = lambda _: None
+) -> tuple[pa.Table, int]:
+    """The files of a day as they lie there now, in `SCHEMA`, sorted by shard and path; and the number of shards.
+
+    Parameters
+    ----------
+    use_case, source, day, tell
+        As in `list_day`; nothing is written.
+    table
+        The table `raw_files`, which knows how many shards the day had before.
+    """
+    published = table.days().get(day)
+    listed, hashes = _list(source, day, tell)
+    size = pc.sum(listed["size"]).as_py() or 0
+    # a few large files weigh as much as many small ones: a shard must fit into memory
+    weight = max(len(listed), size * use_case.scale.files_a_shard // BYTES_A_SHARD)
+    shards = shard_count(weight, use_case.scale.files_a_shard, published.accounting["shards"] if published else None)
+    manifest = listed.append_column(SCHEMA.field("shard"), pa.array((hashes % shards).astype(np.int32)))
+    return manifest.sort_by([("shard", "ascending"), ("path", "ascending")]), shards
 
 
 def find_manifest(table: Table, day: str) -> Manifest | None:
@@ -104,7 +126,7 @@ def shard_of(manifest: Path, shard: int) -> pa.Table:
     return pq.read_table(manifest, filters=[("shard", "=", shard)])
 
 
-def _list(source: FolderSource, day: str) -> tuple[pa.Table, np.ndarray]:
+def _list(source: FolderSource, day: str, tell: Callable[[int], None]) -> tuple[pa.Table, np.ndarray]:
     """The entries of a day as Arrow columns, and a hash of each path, without a Python object kept per file."""
     batches: list[pa.RecordBatch] = []
     hashes: list[np.ndarray] = []
@@ -114,4 +136,5 @@ def _list(source: FolderSource, day: str) -> tuple[pa.Table, np.ndarray]:
         columns = [[getattr(entry, name) for entry in chunk] for name in schema.names]
         batches.append(pa.record_batch(columns, schema=schema))
         hashes.append(np.array([zlib.crc32(entry.path.encode()) for entry in chunk], np.uint32))
+        tell(sum(map(len, batches)))
     return pa.Table.from_batches(batches, schema), np.concatenate([np.zeros(0, np.uint32), *hashes])

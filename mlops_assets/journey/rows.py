@@ -43,6 +43,8 @@ REJECTS = pa.schema(
 )
 """The dead-letter queue: file, data line (null for a whole file), broken rule, what is wrong, the line as it stood."""
 
+BLANK = ("blank_line", "the line is blank")
+
 CODE = ("mlops_assets.journey.rows", "mlops_assets.journey.contract", "mlops_assets.readers.csv")
 """The modules that decide what becomes of a file."""
 
@@ -119,7 +121,7 @@ def _check(accounting: dict[str, Any], manifest: Manifest) -> None:
 def read_shard(task: ReadTask) -> Report:
     """Read the files of one shard, unless that was done before."""
     entries = shard_of(task.manifest, task.shard)
-    mark = fingerprint(fingerprint_table(entries), task.use_case.contract_fingerprint, code_fingerprint(*CODE))
+    mark = rows_mark(entries, task.use_case)
     lake = Lake(task.lake, task.use_case.name)
     rows, rejects = lake.table("rows"), lake.table("rejects")
     source = FolderSource(task.raw, task.use_case.files.suffix)
@@ -136,6 +138,11 @@ def read_shard(task: ReadTask) -> Report:
         return Made({rows: table, rejects: rejects_table(paths, refusals)}, counts, dict(rules))
 
     return finish(rows, task.day, task.shard, mark, make)
+
+
+def rows_mark(entries: pa.Table, use_case: UseCase) -> str:
+    """Fingerprint of all that the rows of a shard depend on: its files as listed, the contract, the code."""
+    return fingerprint(fingerprint_table(entries), use_case.contract_fingerprint, code_fingerprint(*CODE))
 
 
 def _fetch(entries: pa.Table, source: FolderSource, task: ReadTask) -> tuple[list[bytes | None], list[Refusal]]:
@@ -186,8 +193,12 @@ def check_rows(
         if result.broken is not None:
             bad |= result.broken > 0
     raw_line = _RawLines(contents, files)
+    explanations = _Explanations(use_case, pack, checked)
     refusals = [
-        _refuse(use_case, pack, raw_line, checked, int(at), is_blank=bool(blank[at])) for at in np.flatnonzero(bad)
+        Refusal(file, line, *(BLANK if blank[at] else explanations(at)), raw_line(file, line))
+        for at, file, line in zip(
+            np.flatnonzero(bad).tolist(), pack.file[bad].tolist(), pack.line[bad].tolist(), strict=True
+        )
     ]
     inconstant = _inconstant(use_case, pack, checked, ~bad)
     good = ~bad & ~np.isin(pack.file, list(inconstant))
@@ -253,25 +264,28 @@ def _blank(pack: Pack) -> np.ndarray:
     return blank
 
 
-def _refuse(
-    use_case: UseCase,
-    pack: Pack,
-    raw_line: _RawLines,
-    checked: dict[str, Checked],
-    at: int,
-    *,
-    is_blank: bool,
-) -> Refusal:
-    file, line = int(pack.file[at]), int(pack.line[at])
-    raw = raw_line(file, line)
-    if is_blank:
-        return Refusal(file, line, "blank_line", "the line is blank", raw)
-    broken = {name: rule_name(result.broken[at]) for name, result in checked.items() if result.broken is not None}
-    rules = {name: rule for name, rule in broken.items() if rule}
-    message = "; ".join(
-        explain(rule, name, pack.columns[name][at].as_py(), use_case.columns[name]) for name, rule in rules.items()
-    )
-    return Refusal(file, line, next(iter(rules.values())), message, raw)
+class _Explanations:
+    """The rule that a row breaks first, and a message about all that it breaks; equal texts are explained once."""
+
+    def __init__(self, use_case: UseCase, pack: Pack, checked: dict[str, Checked]) -> None:
+        self._columns = use_case.columns
+        self._texts = {name: pack.columns[name] for name in checked}
+        self._broken = {name: result.broken for name, result in checked.items() if result.broken is not None}
+        self._places = {name: pack.columns[name].indices.to_numpy() for name in self._broken}
+        self._known: dict[tuple[str, int], str] = {}
+
+    def __call__(self, at: int) -> tuple[str, str]:
+        broken = [(name, code) for name, codes in self._broken.items() if (code := codes[at])]
+        return rule_name(broken[0][1]), "; ".join(
+            self._explain(name, code, self._places[name][at]) for name, code in broken
+        )
+
+    def _explain(self, name: str, code: int, place: int) -> str:
+        said = self._known.get((name, place))
+        if said is None:
+            text = self._texts[name].dictionary[place].as_py()
+            said = self._known[name, place] = explain(rule_name(code), name, text, self._columns[name])
+        return said
 
 
 class _RawLines:

@@ -36,7 +36,7 @@ SCHEMA = pa.schema(
     {
         "file": pa.dictionary(pa.int32(), pa.string()),
         "line": pa.int32(),
-        "account_id": pa.string(),
+        "account_id": pa.dictionary(pa.int32(), pa.string()),
         "prediction": pa.dictionary(pa.int32(), pa.string()),
         "probability": pa.float32(),
         "model_version": pa.int32(),
@@ -204,7 +204,7 @@ def score_shard(task: ScoreTask) -> Report:
     """Score one shard, unless that was done before."""
     place = Path(task.rows)
     version = task.version
-    mark = fingerprint(place.name, version.serving_sha256, version.version, code_fingerprint(*CODE))
+    mark = scores_mark(place.name, version)
     lake = Lake(task.lake, task.use_case.name)
     table = lake.table("predictions")
 
@@ -223,6 +223,11 @@ def score_shard(task: ScoreTask) -> Report:
         return Made({table: predictions}, counts)
 
     return finish(table, task.day, shard_number(task.rows), mark, make)
+
+
+def scores_mark(rows: str, version: Version) -> str:
+    """Fingerprint of all that the predictions of a shard depend on: the name of the part with its rows, model, code."""
+    return fingerprint(rows, version.serving_sha256, version.version, code_fingerprint(*CODE))
 
 
 @lru_cache(maxsize=2)
@@ -266,10 +271,11 @@ def predict(
         said[places] = numbers
         sure[places] = probabilities[np.arange(len(numbers)), numbers]
         unseen.update(model.unseen(batch, matrix))
+    account = rows[use_case.account]
     columns = [
         rows["file"].combine_chunks() if rows.num_rows else pa.array([], SCHEMA.field("file").type),
         rows["line"],
-        rows[use_case.account].cast(pa.string()),
+        account if pa.types.is_dictionary(account.type) else account.cast(pa.string()).dictionary_encode(),
         pa.DictionaryArray.from_arrays(pa.array(said), pa.array(model.classes, pa.string())),
         pa.array(sure),
         pa.array(np.full(rows.num_rows, version, np.int32)),

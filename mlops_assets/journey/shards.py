@@ -14,6 +14,7 @@ from functools import cache
 from typing import Protocol, TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mlops_assets.lake import Part, Table, read_report, write_part
 
@@ -76,14 +77,28 @@ def fingerprint(*parts: object) -> str:
 
 
 def fingerprint_table(table: pa.Table) -> str:
-    """Hash of the rows of a table, as 16 hexadecimal digits."""
-    digest = hashlib.sha256(table.schema.to_string().encode())
-    for place, column in enumerate(table.schema):
-        if pa.types.is_dictionary(column.type):  # a serialized batch holds the indices alone
-            table = table.set_column(place, column.name, table.column(place).cast(column.type.value_type))
-    for batch in table.combine_chunks().to_batches(max_chunksize=65_536):
-        digest.update(batch.serialize())
+    """Hash of the rows of a table, as 16 hexadecimal digits; how they lie in memory or in dictionaries is no matter."""
+    digest = hashlib.sha256()
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+        digest.update(f"{name} {kind} {len(column)} {column.null_count};".encode())
+        whole = column.cast(kind).combine_chunks()
+        for start in range(0, len(whole), 65_536):
+            part = whole.slice(start, 65_536)
+            digest.update(part.is_null().to_numpy(zero_copy_only=False).tobytes() if column.null_count else b"")
+            digest.update(_content(part, kind))
     return digest.hexdigest()[:16]
+
+
+def _content(part: pa.Array, kind: pa.DataType) -> bytes:
+    """The values of an array one after the other; texts with their lengths."""
+    if pa.types.is_string(kind):
+        whole = pc.fill_null(part, "")
+        lengths: bytes = pc.binary_length(whole).to_numpy().tobytes()
+        joined: str = pc.binary_join(pa.ListArray.from_arrays([0, len(whole)], whole), "")[0].as_py()
+        return lengths + joined.encode()
+    content: bytes = part.drop_null().to_numpy(zero_copy_only=False).tobytes()
+    return content
 
 
 @cache

@@ -1,8 +1,9 @@
 """Packed reading of CSV files: many small files come in as bytes, one table of text columns goes out.
 
 Files without double quotes are joined and parsed in one go: there, a line end is a row, so that the file and line of
-every row are known by counting. Files with quotes are parsed one by one, because an open quote must never reach into
-the next file.
+every row are known by counting. So are files in which quotes only stand around whole fields; should one of them stay
+open after all, the count tells. Other files with quotes are parsed one by one, because an open quote must never reach
+into the next file.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from mlops_assets.use_case import FileFormat, UseCase
 TEXT = pa.dictionary(pa.int32(), pa.string())
 RAW_LIMIT = 2_000
 """Longest raw line kept with a reject, in characters."""
+BLOCK = 1 << 20
+"""Bytes that are parsed at a time: a shard in one block takes 1.4 times as long, for dictionaries leave the cache."""
 UTF8_BOM = b"\xef\xbb\xbf"
 
 csv.field_size_limit(1 << 30)  # a long field is no error of ours: the size of the file is already bounded
@@ -88,6 +91,7 @@ class _Layout:
 class _Group:
     """Files with the same layout, to be parsed in one go."""
 
+    quoted: bool
     files: list[int] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     counts: list[int] = field(default_factory=list)
@@ -118,7 +122,7 @@ class CsvReader:
         contents
             One item a file; None for a file that is refused already.
         """
-        groups: dict[_Layout, _Group] = {}
+        groups: dict[tuple[_Layout, bool], _Group] = {}
         refusals: list[Refusal] = []
         pieces: list[Pack] = []
         for number, data in enumerate(contents):
@@ -128,14 +132,14 @@ class CsvReader:
             if isinstance(ready, tuple):
                 rule, message = ready
                 refusals.append(Refusal(number, None, rule, message, _show(data, self._format.encoding)))
-            elif ready.quoted:
+            elif ready.quoted and not (ready.whole and self._quotes_are_plain(ready.body)):
                 pieces.append(self._parse_quoted(number, ready, len(contents)))
             else:
-                group = groups.setdefault(ready.layout, _Group())
+                group = groups.setdefault((ready.layout, ready.quoted), _Group(ready.quoted))
                 group.files.append(number)
                 group.bodies.append(ready.body)
                 group.counts.append(ready.body.count(b"\n"))
-        for layout, group in groups.items():
+        for (layout, _), group in groups.items():
             pieces.extend(self._parse_group(layout, group, len(contents)))
         return self._join(pieces, refusals, len(contents))
 
@@ -185,6 +189,13 @@ class CsvReader:
             except UnicodeDecodeError as error:
                 return "encoding", f"byte {error.start} after the header is not {encoding}: another encoding?"
         return _Ready(layout, body, quoted, whole)
+
+    def _quotes_are_plain(self, body: bytes) -> bool:
+        """Whether quotes only stand at both ends of fields, so that no line end and no other quote is inside them."""
+        cut = self._delimiter
+        opening = body.count(cut + b'"') + body.count(b'\n"') + body.startswith(b'"')
+        closing = body.count(b'"' + cut) + body.count(b'"\n')
+        return opening == closing and 2 * opening == body.count(b'"')
 
     def _read_header(self, text: str) -> _Layout | tuple[str, str]:
         """The layout a header announces, or the rule and message by which its files are refused."""
@@ -244,10 +255,10 @@ class CsvReader:
 
         table = pacsv.read_csv(
             pa.BufferReader(blob),
-            pacsv.ReadOptions(column_names=list(layout.names), use_threads=False, block_size=len(blob) + 1),
+            pacsv.ReadOptions(column_names=list(layout.names), use_threads=False, block_size=_block_size(group)),
             pacsv.ParseOptions(
                 delimiter=self._format.delimiter,
-                quote_char=False,
+                quote_char='"' if group.quoted else False,
                 double_quote=False,
                 ignore_empty_lines=False,
                 invalid_row_handler=skip,
@@ -277,13 +288,13 @@ class CsvReader:
 
     def _parse_apart(self, layout: _Layout, group: _Group, files: int) -> Iterator[Pack]:
         """The joined count did not add up: find the file that is to blame, and leave the others alone."""
-        if len(group.files) == 1:
-            yield _refused(
-                group.files[0], files, "accounting", "the lines of the file and its parsed rows do not add up"
-            )
-            return
         for number, body, count in zip(group.files, group.bodies, group.counts, strict=True):
-            yield from self._parse_group(layout, _Group([number], [body], [count]), files)
+            if group.quoted:
+                yield self._parse_quoted(number, _Ready(layout, body, quoted=True, whole=True), files)
+            elif len(group.files) == 1:
+                yield _refused(number, files, "accounting", "the lines of the file and its parsed rows do not add up")
+            else:
+                yield from self._parse_group(layout, _Group(False, [number], [body], [count]), files)
 
     def _parse_quoted(self, number: int, ready: _Ready, files: int) -> Pack:
         """Parse one file with quotes; a record may span lines, and `line` counts records."""
@@ -358,6 +369,11 @@ def raw_records(data: bytes, form: FileFormat) -> list[str]:
     reader = csv.reader((line.replace("\r", " ") + "\n" for line in lines[1:]), delimiter=form.delimiter, strict=True)
     ends = [0, *(reader.line_num for _ in reader)]
     return [lines[0], *("\n".join(lines[1 + begin : 1 + end]) for begin, end in pairwise(ends))]
+
+
+def _block_size(group: _Group) -> int:
+    """Bytes that are parsed at a time: what fits into a processor's cache, but never less than a line."""
+    return max(BLOCK, max(map(len, group.bodies)) + len(UTF8_BOM) + 1)
 
 
 def _one_chunk(column: pa.ChunkedArray) -> pa.DictionaryArray:

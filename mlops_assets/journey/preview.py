@@ -1,0 +1,179 @@
+"""In: the files as they lie there now. Out: what a run of their day would do, and why, without doing it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mlops_assets.journey.features import describe, features_mark
+from mlops_assets.journey.forecast import STEPS, Pace
+from mlops_assets.journey.raw import find_manifest, look_at_day, shard_of
+from mlops_assets.journey.registry import Version
+from mlops_assets.journey.rows import rows_mark
+from mlops_assets.journey.scoring import scores_mark
+from mlops_assets.journey.shards import shard_number
+from mlops_assets.lake import Lake, read_report
+from mlops_assets.sources.folder import FolderSource
+from mlops_assets.use_case import UseCase
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a run of one day would do.
+
+    Attributes
+    ----------
+    day
+        The day.
+    files, bytes, shards
+        What lies there now.
+    redo
+        Shards to be done, by step.
+    reasons
+        Shards to be done, by the reason.
+    rows
+        Rows of the shards that would be read, if they are like those of earlier days; None if nothing was measured.
+    minutes
+        How long it would take at the pace of earlier days; None if a step was never measured.
+    disk
+        Bytes that would be written; None if a step was never measured.
+    """
+
+    day: str
+    files: int
+    bytes: int
+    shards: int
+    redo: dict[str, int]
+    reasons: dict[str, int] = field(default_factory=dict)
+    rows: int | None = None
+    minutes: float | None = None
+    disk: int | None = None
+
+
+def preview_day(
+    use_case: UseCase,
+    source: FolderSource,
+    lake: Lake,
+    day: str,
+    champion: Version | None,
+    paces: dict[str, Pace],
+    workers: int,
+) -> Preview:
+    """Look at a day as a run would, and stop before the work.
+
+    Parameters
+    ----------
+    use_case
+        The use case.
+    source
+        Where its raw files lie.
+    lake
+        The tables of the use case; nothing is written.
+    day
+        The day.
+    champion
+        The version that would score; None if there is none, and nothing would be scored.
+    paces
+        What `forecast.measured` found.
+    workers
+        Processes that would work.
+    """
+    began = time.perf_counter()
+    entries, shards = look_at_day(use_case, source, lake.table("raw_files"), day)
+    listing = time.perf_counter() - began
+    size = pc.sum(entries["size"]).as_py() or 0
+    look = _Look(use_case, lake, day, champion)
+    bounds = np.searchsorted(entries["shard"].to_numpy(), np.arange(shards + 1))
+    for shard in range(shards if len(entries) else 0):
+        look.at(shard, entries.slice(bounds[shard], bounds[shard + 1] - bounds[shard]))
+    found = Preview(day, len(entries), size, shards, look.redo, dict(look.reasons.most_common()))
+    if "rows" not in paces:
+        return found
+    rows = {step: paces["rows"].rows_a_byte * look.bytes[step] for step in STEPS}
+    needed = [step for step in STEPS if rows[step]]
+    if any(step not in paces for step in needed):
+        return Preview(**{**vars(found), "rows": round(rows["rows"])})
+    work = sum(paces[step].seconds_a_row * rows[step] for step in needed) / workers
+    disk = sum(paces[step].stored_a_row * rows[step] for step in needed)
+    return Preview(
+        **{**vars(found), "rows": round(rows["rows"]), "minutes": (listing + work) / 60, "disk": round(disk)}
+    )
+
+
+class _Look:
+    """Goes through the shards of a day and keeps which steps each of them needs, and why."""
+
+    def __init__(self, use_case: UseCase, lake: Lake, day: str, champion: Version | None) -> None:
+        self._use_case = use_case
+        self._lake = lake
+        self._day = day
+        self._champion = champion
+        self._aggregates = bool(describe(use_case).file)
+        self._before = find_manifest(lake.table("raw_files"), day)
+        self._rows = {shard_number(path) for path in lake.table("rows").parts(day)}
+        state = lake.table("predictions").days().get(day)
+        self._scored_by = state.accounting["model_version"] if state else None
+        self.redo = dict.fromkeys(STEPS, 0)
+        self.bytes: Counter[str] = Counter()
+        self.reasons: Counter[str] = Counter()
+
+    def at(self, shard: int, entries: pa.Table) -> None:
+        """Look at one shard."""
+        name = f"{shard:05d}-{rows_mark(entries, self._use_case)}"
+        size = pc.sum(entries["size"]).as_py() or 0
+        if not self._done("rows", name):
+            self.reasons[self._why_read(shard, entries)] += 1
+            steps = STEPS if self._champion else STEPS[:-1]
+            self._needs([step for step in steps if step != "features" or self._aggregates], size)
+            return
+        part = Path(f"{name}.parquet").name
+        sql = self._use_case.features_sql
+        if self._aggregates and not self._done("features", f"{shard:05d}-{features_mark(part, sql)}"):
+            self.reasons["features.sql or its code changed, or the aggregates were not finished"] += 1
+            self._needs(["features"], size)
+        if self._champion and not self._done("predictions", f"{shard:05d}-{scores_mark(part, self._champion)}"):
+            self.reasons[self._why_score(self._champion)] += 1
+            self._needs(["predictions"], size)
+
+    def _needs(self, steps: list[str], size: int) -> None:
+        for step in steps:
+            self.redo[step] += 1
+            self.bytes[step] += size
+
+    def _done(self, table: str, stem: str) -> bool:
+        return read_report(self._lake.table(table).place(self._day, stem)) is not None
+
+    def _why_read(self, shard: int, now: pa.Table) -> str:
+        if self._before is None:
+            return "the day is new"
+        before = shard_of(self._before.path, shard) if self._before.path.exists() else now.slice(0, 0)
+        changes = _changes(before, now)
+        if changes:
+            return changes
+        if shard in self._rows:
+            return "the contract or the code that reads changed, or the stored rows are damaged"
+        return "the rows were not finished"
+
+    def _why_score(self, champion: Version) -> str:
+        if self._scored_by is None:
+            return "it was not scored yet"
+        if self._scored_by != champion.version:
+            return f"model version {self._scored_by} became {champion.version}"
+        return "the code that scores changed, or the predictions were not finished"
+
+
+def _changes(before: pa.Table, now: pa.Table) -> str:
+    """How the files of a shard differ from those that were listed before, in words; empty if they do not."""
+    old, new = ({row["path"]: row for row in table.drop_columns(["shard"]).to_pylist()} for table in (before, now))
+    found = {
+        "new": len(new.keys() - old.keys()),
+        "gone": len(old.keys() - new.keys()),
+        "changed": sum(new[path] != old[path] for path in new.keys() & old.keys()),
+    }
+    return " and ".join(f"files are {what}" for what, number in found.items() if number)

@@ -1,0 +1,72 @@
+"""What a run would do, day by day, for a terminal."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Sequence
+
+from mlops_assets.journey.forecast import STEPS, measured
+from mlops_assets.journey.preview import Preview, preview_day
+from mlops_assets.journey.registry import Registry
+from mlops_assets.lake import Lake
+from mlops_assets.output import text_table
+from mlops_assets.settings import Settings
+from mlops_assets.sources.folder import FolderSource
+from mlops_assets.use_case import UseCase
+
+
+def preview_days(use_case: UseCase, settings: Settings, first: str, last: str) -> list[Preview]:
+    """Look at each day of a range that has files or had some.
+
+    Parameters
+    ----------
+    use_case, settings
+        What would be run, and where.
+    first, last
+        The range, `YYYY-MM-DD`.
+    """
+    source = FolderSource(settings.raw / use_case.name, use_case.files.suffix)
+    lake = Lake(settings.lake, use_case.name)
+    champion = Registry(settings).champion(use_case.name) if settings.has_registry else None
+    paces, known = measured(lake), lake.table("raw_files").days()
+    span = range(dt.date.fromisoformat(first).toordinal(), dt.date.fromisoformat(last).toordinal() + 1)
+    days = [dt.date.fromordinal(number).isoformat() for number in span]
+    return [
+        preview_day(use_case, source, lake, day, champion, paces, settings.workers)
+        for day in days
+        if day in known or source.place(day).exists()
+    ]
+
+
+def render(previews: Sequence[Preview], use_case: UseCase) -> str:
+    """The previews as a table, with the reasons and the sum below."""
+    if not previews:
+        return "No day of this range has files."
+    heads = ["day", "files", "MB", "shards", "to read", "to aggregate", "to score", "rows", "minutes", "disk MB"]
+    reasons: Counter[str] = Counter()
+    for one in previews:
+        reasons.update(one.reasons)
+    text = [text_table([heads, *map(_line, previews)]).rstrip()]
+    text.append("\n".join(f"{number} shards: {why}" for why, number in reasons.most_common()) or "Nothing to do.")
+    if any(one.minutes is None for one in previews):
+        text.append("?: no day was measured yet; run a small one first.")
+    else:
+        minutes = sum(one.minutes or 0.0 for one in previews)
+        allowed = use_case.scale.minutes * len(previews)
+        holds = "the deadline would hold" if minutes <= allowed else "THE DEADLINE WOULD BE MISSED"
+        text.append(f"{minutes:.1f} min of {allowed:g} min in all: {holds}")
+    return "\n\n".join(text)
+
+
+def _line(one: Preview) -> list[str]:
+    return [
+        one.day,
+        f"{one.files:,}",
+        f"{one.bytes / 1e6:,.1f}",
+        str(one.shards),
+        *(str(one.redo[step]) for step in STEPS),
+        "?" if one.rows is None else f"{one.rows:,}",
+        "?" if one.minutes is None else f"{one.minutes:.1f}",
+        "?" if one.disk is None else f"{one.disk / 1e6:,.1f}",
+    ]
