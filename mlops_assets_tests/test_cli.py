@@ -29,7 +29,7 @@ FILES, ROWS = 3, 40
 PREDICTIONS = ["day", "file", "line", "account_id", "prediction", "probability", "model_version"]
 REJECTS = ["day", "file", "line", "rule", "message", "raw"]
 DIRT = {"broken.csv": "visitor,minutes,channel,returned\nann,3,web,no\nbob,many,web,no\n", "empty.csv": ""}
-COMMANDS = ("sample", "import", "run", "predictions", "rejects", "status")
+COMMANDS = ("sample", "import", "run", "preview", "predictions", "rejects", "status")
 
 
 @dataclass(frozen=True)
@@ -253,6 +253,14 @@ def test_writing_into_a_file_says_how_many_rows(shop: Shop, tmp_path: Path) -> N
     assert [path.name for path in tmp_path.iterdir()] == ["rejects.csv"]
 
 
+def test_preview_shows_a_day_that_was_done_as_done(shop: Shop) -> None:
+    done = shop("preview", "visits", "--from", FIRST, "--to", FIRST)
+    assert done.code == 0
+    assert "Nothing to do." in done.out
+    (found,) = json.loads(shop("preview", "visits", "--from", FIRST, "--to", FIRST, "--format", "json").out)
+    assert (found["day"], found["redo"]) == (FIRST, {"rows": 0, "features": 0, "predictions": 0})
+
+
 # -- help ---------------------------------------------------------------------------------------------------------------
 
 
@@ -286,7 +294,14 @@ def first_line(done: Done, code: int) -> str:
 
 @pytest.mark.parametrize(
     "arguments",
-    ["sample nothing --day 2026-01-01", "run nothing", "predictions nothing", "rejects nothing", "status nothing"],
+    [
+        "sample nothing --day 2026-01-01",
+        "run nothing",
+        "predictions nothing",
+        "rejects nothing",
+        "status nothing",
+        "preview nothing",
+    ],
 )
 def test_an_unknown_use_case_is_wrong_usage_and_the_known_ones_are_named(empty: Shop, arguments: str) -> None:
     said = first_line(empty(*arguments.split()), 2)

@@ -29,7 +29,9 @@ def test_one_hot_columns_are_those_of_scikit_learn(
 def test_target_means_are_those_of_scikit_learn(known: np.ndarray, asked: np.ndarray, classes: int, seed: int) -> None:
     target = np.random.default_rng(seed).integers(0, classes, len(known))
     target[:classes] = np.arange(classes)
-    ours, theirs = (kind(cv=_folds()).fit(known, target) for kind in (encoders.TargetEncoder, preprocessing.TargetEncoder))
+    ours, theirs = (
+        kind(cv=_folds()).fit(known, target) for kind in (encoders.TargetEncoder, preprocessing.TargetEncoder)
+    )
     assert np.array_equal(ours.transform(asked), theirs.transform(asked))
 
 

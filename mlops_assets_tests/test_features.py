@@ -208,7 +208,7 @@ def test_the_aggregates_of_a_file_are_those_of_pandas(sharded: UseCase, sample: 
     frame = sample.table("rows").read_all([DAY], ["file", "amount"]).to_pandas()
     expected = frame.groupby("file")["amount"].agg(statistic).to_numpy(np.float64)
     stored = sample.table("features").read_all([DAY], ["file", *describe(sharded).file]).to_pandas()
-    found = stored.set_index("file").sort_index()
+    found = stored.set_index("file").sort_index().select_dtypes("number")
     equal = [name for name in found if np.allclose(found[name].to_numpy(np.float64), expected, equal_nan=True)]
     assert equal, f"no column of file_features is the {statistic} of the amounts of a file"
 

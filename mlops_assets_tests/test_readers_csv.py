@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
+import io
 from typing import Any
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 
 from mlops_assets.readers.csv import CsvReader, Pack, Refusal
 from mlops_assets.use_case import Column, UseCase
@@ -193,6 +197,28 @@ def test_an_open_quote_is_not_closed_by_the_quote_of_the_next_file() -> None:
     assert [refusal.rule for refusal in pack.refusals] == ["quote"]
     assert rows(pack, 1) == [(1, ['b"', "20", "c"])]
     assert rows(pack, 2) == GOOD_ROWS
+
+
+FIELDS = st.sampled_from(["", "a", '"a"', '""', '"a;b"', '"a""b"', 'a"', '"', '";', ' "a"', '"a" ', '"a\nb"'])
+BODIES = st.lists(st.lists(FIELDS, min_size=1, max_size=4).map(";".join), min_size=1, max_size=4).map("\n".join)
+
+
+@hypothesis.settings(max_examples=1_500)
+@hypothesis.given(bodies=st.lists(BODIES, min_size=1, max_size=4))
+def test_quoted_files_that_are_parsed_together_mean_what_pythons_csv_says_of_each(bodies: list[str]) -> None:
+    quoted = [f'1;"10";a\n{body}\n' for body in bodies]
+    pack = read(*(HEADER + body.encode() for body in quoted))
+    for number, body in enumerate(quoted):
+        try:
+            records = list(csv.reader(io.StringIO(body, newline=""), delimiter=";", strict=True))
+        except csv.Error:
+            assert [(r.line, r.rule) for r in pack.refusals if r.file == number] == [(None, "quote")]
+            assert rows(pack, number) == []
+            continue
+        expected = [(line, record or [""] * 3) for line, record in enumerate(records, 1) if len(record) in (0, 3)]
+        assert rows(pack, number) == expected
+        refused = [r.line for r in pack.refusals if r.file == number]
+        assert refused == [line for line, record in enumerate(records, 1) if len(record) not in (0, 3)]
 
 
 def test_a_header_alone_beside_a_bad_quote_does_not_cost_an_innocent_file_its_rows() -> None:

@@ -211,7 +211,9 @@ def test_the_fingerprint_of_a_table_differs_when_a_value_of_a_dictionary_column_
 
 
 def test_the_fingerprint_of_a_table_knows_names_and_the_order_of_rows() -> None:
-    assert fingerprint_table(a_table().rename_columns(["n", "share", "text", "flag", "line"])) != fingerprint_table(a_table())
+    assert fingerprint_table(a_table().rename_columns(["n", "share", "text", "flag", "line"])) != fingerprint_table(
+        a_table()
+    )
     assert fingerprint_table(a_table().take([1, 0, 2])) != fingerprint_table(a_table())
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 ALLOWED_TYPES = frozenset(
     {
+        "mlops_assets.encoders.OneHotEncoder",
+        "mlops_assets.encoders.TargetEncoder",
         "sklearn._loss.link.Interval",
         "sklearn._loss.link.LogitLink",
         "sklearn._loss.link.MultinomialLogit",

@@ -1,15 +1,15 @@
 """Packed reading of CSV files: many small files come in as bytes, one table of text columns goes out.
 
 Files without double quotes are joined and parsed in one go: there, a line end is a row, so that the file and line of
-every row are known by counting. So are files in which quotes only stand around whole fields; should one of them stay
-open after all, the count tells. Other files with quotes are parsed one by one, because an open quote must never reach
-into the next file.
+every row are known by counting. So are files in which quotes only stand around whole fields. Other files with quotes are
+parsed one by one, because an open quote must never reach into the next file.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -112,6 +112,9 @@ class CsvReader:
         self._optional = {name for name, c in use_case.columns.items() if c.optional_column or name == use_case.label}
         self._names = list(use_case.columns)
         self._delimiter = use_case.files.delimiter.encode()
+        cut = re.escape(self._delimiter)
+        # quotes around whole fields, with neither a line end nor another quote between them
+        self._plain = re.compile(rb'(?:(?:"[^"\n]*+"|[^"\n%b]*+)[%b\n])*+' % (cut, cut))
         self._layouts: dict[tuple[bool, bytes], _Layout | tuple[str, str]] = {}
 
     def read(self, contents: Sequence[bytes | None]) -> Pack:
@@ -132,7 +135,7 @@ class CsvReader:
             if isinstance(ready, tuple):
                 rule, message = ready
                 refusals.append(Refusal(number, None, rule, message, _show(data, self._format.encoding)))
-            elif ready.quoted and not (ready.whole and self._quotes_are_plain(ready.body)):
+            elif ready.quoted and not (ready.whole and self._plain.fullmatch(ready.body)):
                 pieces.append(self._parse_quoted(number, ready, len(contents)))
             else:
                 group = groups.setdefault((ready.layout, ready.quoted), _Group(ready.quoted))
@@ -189,13 +192,6 @@ class CsvReader:
             except UnicodeDecodeError as error:
                 return "encoding", f"byte {error.start} after the header is not {encoding}: another encoding?"
         return _Ready(layout, body, quoted, whole)
-
-    def _quotes_are_plain(self, body: bytes) -> bool:
-        """Whether quotes only stand at both ends of fields, so that no line end and no other quote is inside them."""
-        cut = self._delimiter
-        opening = body.count(cut + b'"') + body.count(b'\n"') + body.startswith(b'"')
-        closing = body.count(b'"' + cut) + body.count(b'"\n')
-        return opening == closing and 2 * opening == body.count(b'"')
 
     def _read_header(self, text: str) -> _Layout | tuple[str, str]:
         """The layout a header announces, or the rule and message by which its files are refused."""
