@@ -110,10 +110,10 @@ def code_fingerprint(*modules: str) -> str:
 def shard_count(files: int, files_a_shard: int, before: int | None) -> int:
     """How many shards a day has.
 
-    A power of two, so that shards hold half of `files_a_shard` to all of it. A day that was read before keeps its
-    number until it has doubled, so that late files touch only the shards they fall into.
+    As many as it takes for each to hold `files_a_shard`. A day that was read before keeps its number until it has
+    doubled, so that late files touch only the shards they fall into.
     """
-    wanted = 1 << max(0, math.ceil(math.log2(max(1, files) / files_a_shard)))
+    wanted = max(1, math.ceil(files / files_a_shard))
     if before and wanted <= 2 * before:
         return before
     return wanted

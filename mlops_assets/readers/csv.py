@@ -1,7 +1,7 @@
 """Packed reading of CSV files: many small files come in as bytes, one table of text columns goes out.
 
 Files without double quotes are joined and parsed in one go: there, a line end is a row, so that the file and line of
-every row are known by counting. So are files in which quotes only stand around whole fields. Other files with quotes are
+every row are known by counting. So are files in which quotes stand only around whole fields. Others with quotes are
 parsed one by one, because an open quote must never reach into the next file.
 """
 
