@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -19,18 +20,28 @@ QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 """Java that starts with little work, and has little to do."""
 
 
+@dataclass(frozen=True)
+class Cluster:
+    """Address of the master, and the processes of the workers."""
+
+    master: str
+    workers: list[psutil.Process]
+
+
 @contextmanager
-def standalone(folder: Path, workers: int) -> Iterator[str]:
-    """Address of a cluster that ends with the context; its logs lie in `folder`."""
+def standalone(folder: Path, workers: int) -> Iterator[Cluster]:
+    """A cluster that ends with the context; its logs lie in `folder`."""
     with ExitStack() as stack:
         master = stack.enter_context(_daemon(folder / "master", "master.Master", "--host", "127.0.0.1", "--port", "0"))
         address = wait_for(folder / "master" / "log", r"Starting Spark master at (spark://\S+)", master)
-        for number in range(workers):
-            place = folder / f"worker-{number}"
+        places = [folder / f"worker-{number}" for number in range(workers)]
+        started = []
+        for place in places:
             arguments = ("--host", "127.0.0.1", "-c", "1", "-m", "1g", "-d", str(place / "work"), address)
-            process = stack.enter_context(_daemon(place, "worker.Worker", *arguments))
+            started.append(stack.enter_context(_daemon(place, "worker.Worker", *arguments)))
+        for place, process in zip(places, started, strict=True):
             wait_for(place / "log", r"(Successfully registered) with master", process)
-        yield address
+        yield Cluster(address, [psutil.Process(process.pid) for process in started])
 
 
 @contextmanager
@@ -69,22 +80,9 @@ def wait_for(log: Path, pattern: str, process: subprocess.Popen[bytes]) -> str:
     raise AssertionError(log.read_text(errors="replace"))
 
 
-def executors() -> list[psutil.Process]:
-    """Java processes of this machine that run shards for contexts of this process."""
-    mine = {connection.laddr.port for connection in _java().net_connections("inet")}
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        command = process.info["cmdline"] or []
-        url = re.search(r"CoarseGrainedScheduler@[^:]+:(\d+)", " ".join(command))
-        if url and int(url.group(1)) in mine:
-            found.append(process)
-    return found
-
-
-def _java() -> psutil.Process:
-    gateway = pyspark.SparkContext._gateway
-    assert gateway is not None
-    return psutil.Process(gateway.proc.pid)
+def executor_of(process: int) -> psutil.Process:
+    """The Java process that the Python process of a shard belongs to."""
+    return next(parent for parent in psutil.Process(process).parents() if "java" in parent.name())
 
 
 def end_java() -> None:
