@@ -32,6 +32,9 @@ test: .venv/.ready  ## The test suite
 test-long: .venv/.ready  ## The long tests: kills, fuzz, scale
 	@$(BIN)/python -m pytest -m long
 
+bench: .venv/.ready  ## The daily job beside other ways of doing the same, about an hour; writes docs/benchmarks.md
+	@$(BIN)/python -m benchmarks
+
 lint: .venv/.ready  ## ruff, types, layers
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -50,4 +53,4 @@ lock: .venv/.ready  ## Resolve the versions anew
 clean:  ## Remove .venv and all state under .mlops
 	rm -rf .venv .mlops
 
-.PHONY: help setup demo dev test test-long lint check format lock clean
+.PHONY: help setup demo dev test test-long bench lint check format lock clean

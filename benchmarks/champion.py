@@ -1,0 +1,110 @@
+"""Trains the one champion that all ways use, our own way, and keeps it in the work folder."""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+import subprocess
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from benchmarks.peers import ours
+from mlops_assets.journey.candidates import from_record
+from mlops_assets.journey.model import Model
+from mlops_assets.journey.registry import Registry
+from mlops_assets.journey.shards import code_fingerprint
+from mlops_assets.journey.training_runs import TrainingRuns
+from mlops_assets.sampling import write_sample
+from mlops_assets.settings import Settings
+from mlops_assets.use_case import UseCase
+
+SEED = 7
+CANDIDATE = "vote"
+"""The champion of `transactions` on the real rows."""
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The trained home and the model in it.
+
+    Attributes
+    ----------
+    home
+        `MLOPS_HOME` after the training.
+    model, sha256
+        Folder and hash of the model that makes predictions.
+    about
+        Its name and the number of rows it learned from, for the page.
+    """
+
+    home: Path
+    model: Path
+    sha256: str
+    about: dict[str, str | int]
+
+
+def train(use_case: UseCase, folder: Path, before: dt.date, days: int, files: int) -> Champion:
+    """Train on labelled sample days, unless the folder has a champion of the same configuration already.
+
+    Parameters
+    ----------
+    use_case
+        The use case.
+    folder
+        The work folder.
+    before
+        The day to be scored; the labelled days end the day before.
+    days, files
+        Number of days, and of files on each.
+    """
+    home, raw = folder / "home", folder / "labelled"
+    trained = home / "trained"
+    mark = f"{use_case.contract_fingerprint} {use_case.training} {use_case.features_sql} {days} {files}\n"
+    mark += code_fingerprint("mlops_assets.journey.model", "mlops_assets.journey.candidates", "mlops_assets.encoders")
+    if not trained.exists() or trained.read_text(encoding="utf-8") != mark:
+        shutil.rmtree(home, ignore_errors=True)
+        shutil.rmtree(raw, ignore_errors=True)
+        for ago in range(days, 0, -1):
+            day = before - dt.timedelta(days=ago)
+            for _ in write_sample(use_case, raw, day, files, 50, 0.0, SEED):
+                pass
+        environment = ours.environment(str(home), str(raw), 2)
+        subprocess.run([ours.command(), "run", use_case.name, "--train"], env=environment, check=True)
+        _enthrone(use_case, home)
+        trained.write_text(mark, encoding="utf-8")
+    return _champion(use_case, home)
+
+
+def _enthrone(use_case: UseCase, home: Path) -> None:
+    """Make the candidate champion that wins on the real rows; on sample rows a cheaper one may be ahead by chance."""
+    record = TrainingRuns(home / "lake", use_case.name).newest("evaluation") or {}
+    _, fitted = from_record(record)
+    chosen = next(one for one in fitted if one.name == CANDIDATE)
+    registry = Registry(_settings(home))
+    winner = registry.champion(use_case.name)
+    if winner is None or winner.about["candidate"] == CANDIDATE:
+        return
+    run = registry.client().create_run(registry.experiment(use_case.name)).info.run_id
+    model = Model.load(Path(chosen.folder), chosen.sha256)
+    registry.register(use_case.name, run, model, Path(chosen.folder), {**winner.about, "candidate": CANDIDATE})
+
+
+def _champion(use_case: UseCase, home: Path) -> Champion:
+    version = Registry(_settings(home)).champion(use_case.name)
+    if version is None:
+        raise SystemExit("The gate refused every model: there is nothing to measure with. Use more labelled files.")
+    about = {name: version.about[name] for name in ("candidate", "rows")}
+    return Champion(home, version.folder / "serving", version.serving_sha256, about)
+
+
+def _settings(home: Path) -> Settings:
+    """The settings of a run that keeps all its state in a home."""
+    mlflow = home / "mlflow"
+    uri, artifacts = f"sqlite:///{mlflow / 'mlflow.db'}", mlflow / "artifacts"
+    return replace(Settings.from_environment(), home=home, tracking_uri=uri, artifacts=artifacts)
+
+
+def fresh_home(champion: Champion, place: Path) -> None:
+    """Make a home that knows the champion and has no tables; the model itself stays where it is."""
+    leave_out = shutil.ignore_patterns("artifacts", "lake", "trained")
+    shutil.copytree(champion.home, place, ignore=leave_out, dirs_exist_ok=True)
