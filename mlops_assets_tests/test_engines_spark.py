@@ -177,6 +177,9 @@ def test_when_java_dies_here_the_day_fails_and_the_next_one_works(tmp_path: Path
             list(reports)
         (tmp_path / "hold").unlink()
         assert len(list(engine.map(square, range(3)))) == 3
+        SparkContext._gateway.proc.kill()
+        SparkContext._gateway.proc.wait()
+        assert len(list(engine.map(square, range(3)))) == 3
 
 
 @pytest.mark.long

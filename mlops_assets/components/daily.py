@@ -52,6 +52,7 @@ def _raw_files(use_case: UseCase, common: dict[str, Any]) -> dg.AssetsDefinition
         owners=[use_case.owner],
         kinds={"file", "deltalake"},
         description=f"The manifest of a day: every file with size and time.\n\n{use_case.description}",
+        required_resource_keys={"engines"},
         **common,
     )
     def raw_files(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
@@ -63,7 +64,14 @@ def _raw_files(use_case: UseCase, common: dict[str, Any]) -> dg.AssetsDefinition
         if not days:
             raise dg.Failure(_not_delivered(source, context.partition_keys), allow_retries=False)
         for day in days:
-            manifest = list_day(use_case, source, table, day, Listing(f"{use_case.name} raw_files {day}"))
+            listing = Listing(f"{use_case.name} raw_files {day}")
+
+            def tell(files: int, listing: Listing = listing) -> None:
+                listing(files)
+                if files > use_case.scale.files_a_shard:  # several shards: their processes can start meanwhile
+                    context.resources.engines.of(use_case).start()
+
+            manifest = list_day(use_case, source, table, day, tell)
             log.info("%s raw_files %s: %d files", use_case.name, day, manifest.files)
             metadata = {
                 "files": manifest.files,

@@ -21,6 +21,10 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_
 """With a process a core, more threads only get in each other's way."""
 
 
+HEAVY = ("mlops_assets.journey.rows", "mlops_assets.journey.scoring", "mlops_assets.encoders", "skops.io")
+"""What a process imports as it starts, which takes seconds: with luck while files are still being listed."""
+
+
 class LocalEngine:
     """Runs shards in `workers` processes; a single shard runs in this one.
 
@@ -43,6 +47,11 @@ class LocalEngine:
         if self._pool is not None:
             self._pool.shutdown(wait=kind is None, cancel_futures=True)
             self._pool = None
+
+    def start(self) -> None:
+        """Start the processes, without waiting for them; `map` does so too, but then there is work to wait."""
+        if self._workers > 1:
+            self._open()
 
     def map(self, function: Callable[[Task], Report], tasks: Sequence[Task]) -> Iterator[Report]:
         """Reports in the order in which the shards finish.
@@ -82,7 +91,8 @@ class LocalEngine:
             context = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(self._workers, mp_context=context, initializer=_settle)
             with _environment(ONE_THREAD):
-                wait([self._pool.submit(os.getpid) for _ in range(self._workers)])
+                for _ in range(self._workers):  # each starts a process, for none is ready yet
+                    self._pool.submit(os.getpid)
         return self._pool
 
 
@@ -102,9 +112,12 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
 
 def _settle() -> None:
     """Prepare a worker: one thread in Arrow, and Ctrl-C is the driver's business."""
+    import importlib
     import signal
 
     import pyarrow as pa
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     pa.set_cpu_count(1)
+    for module in HEAVY:
+        importlib.import_module(module)

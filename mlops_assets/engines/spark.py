@@ -60,11 +60,15 @@ class SparkEngine:
     ) -> None:
         self._close()
 
+    def start(self) -> None:
+        """Nothing: a session holds machines of others, so it is opened when there is work."""
+
     def map(self, function: Callable[[Task], Report], tasks: Sequence[Task]) -> Iterator[Report]:
         """Reports in the order in which the shards finish.
 
-        Where Spark takes a machine for lost that is not, a shard runs twice, even at the same time. That does no
-        harm: each run writes files of its own and renames them, when whole, to the same names with the same content.
+        Where Spark takes a machine for lost that is not, a shard runs twice, even at the same time. Each run writes
+        files under names of its own and renames them, when whole, to the same names: a reader sees the one or the
+        other, and their rows are the same.
 
         Raises
         ------
@@ -139,7 +143,7 @@ class SparkEngine:
             from pyspark import SparkContext
         except ImportError:
             raise ConfigError("The engine spark needs pyspark: pip install 'mlops-assets[spark]'.") from None
-        if self._own is not None and self._own._jsc.sc().isStopped():
+        if self._own is not None and (_ended(self._own) or self._own._jsc.sc().isStopped()):
             self._close()  # the cluster ended it; the next day may do better
         if SparkContext._active_spark_context is not None:
             return SparkContext._active_spark_context
@@ -153,13 +157,19 @@ class SparkEngine:
         own, self._own = self._own, None
         if own is None:
             return
-        process = own._gateway.proc
-        if died or (process is not None and process.poll() is not None):
+        if died or _ended(own):
+            process = own._gateway.proc
             own._jsc = None  # nobody is left to be told; the next context gets a new Java process
             type(own)._gateway = type(own)._jvm = None
             if process is not None:
                 process.communicate()
         own.stop()
+
+
+def _ended(context: SparkContext) -> bool:
+    """Whether the Java process on this machine is gone."""
+    process = context._gateway.proc
+    return process is not None and process.poll() is not None
 
 
 class _Inbox:

@@ -347,7 +347,7 @@ def to_matrix(batch: pa.Table, vocabularies: Mapping[str, pa.Array | None]) -> n
     np.ndarray
         float64, one row per row and one column per column of the model; missing or infinite numbers are NaN.
     """
-    matrix = np.empty((batch.num_rows, len(vocabularies)))
+    matrix = np.empty((batch.num_rows, len(vocabularies)), order="F")  # written and read a column at a time
     for place, (name, vocabulary) in enumerate(vocabularies.items()):
         column = batch[name]
         if vocabulary is not None:

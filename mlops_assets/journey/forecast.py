@@ -46,7 +46,7 @@ def _pace(table: Table) -> Pace | None:
         reports = [(path, report) for path in chosen if (report := read_report(path)) is not None]
         rows = sum(report["counts"].get("rows", 0) for _, report in reports)
         if rows:
-            seconds = sum(report["seconds"] for _, report in reports)
+            seconds = sum(float(report["seconds"]) for _, report in reports)
             stored = sum(path.stat().st_size for path, _ in reports)
             read = sum(report["counts"].get("bytes", 0) for _, report in reports)
             return Pace(seconds / rows, stored / rows, rows / read if read else 0.0)

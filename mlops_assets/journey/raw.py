@@ -29,7 +29,7 @@ SCHEMA = pa.schema(
 )
 """A manifest: path in the day's folder, bytes, nanoseconds since 1970, why it is no file (or empty), shard."""
 
-BATCH = 50_000
+BATCH = 10_000
 BYTES_A_SHARD = 128 << 20
 ROWS_A_GROUP = 20_000
 """Entries of a manifest that are read together: a shard must not cost the reading of a million others."""

@@ -53,6 +53,10 @@ class Report:
 class Engine(Protocol):
     """Maps a function over tasks; `local.LocalEngine` is one."""
 
+    def start(self) -> None:
+        """Get ready in the background, if that takes time; work for several shards is about to come."""
+        ...
+
     def map(self, function: Callable[[Task], Report], tasks: Sequence[Task]) -> Iterator[Report]:
         """Reports in the order in which shards finish; function, tasks and reports can be pickled."""
         ...
@@ -156,7 +160,7 @@ def finish(table: Table, day: str, shard: int, mark: str, make: Callable[[], Mad
     if known is not None and all((table.folder.parent / p["table"] / p["path"]).exists() for p in known["others"]):
         own = Part(table.name, f"day={day}/{path.name}", path.stat().st_size, known["own_rows"])
         others = (Part(**part) for part in known["others"])
-        return Report(day, shard, known["counts"], (own, *others), known["rules"], known["seconds"], reused=True)
+        return Report(day, shard, known["counts"], (own, *others), known["rules"], float(known["seconds"]), reused=True)
     began = time.perf_counter()
     made = make()
     others = (write_part(t, day, stem, rows) for t, rows in made.tables.items() if t is not table and rows.num_rows)
@@ -166,7 +170,8 @@ def finish(table: Table, day: str, shard: int, mark: str, make: Callable[[], Mad
     footer = {
         "counts": made.counts,
         "rules": made.rules,
-        "seconds": seconds,
+        # always as long: should two runs do the same shard, either may publish it and the other replace the file
+        "seconds": f"{seconds:012.3f}",
         "own_rows": rows.num_rows,
         "others": [asdict(part) for part in parts],
     }
