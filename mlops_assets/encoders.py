@@ -15,6 +15,9 @@ from scipy import sparse
 from sklearn import preprocessing
 from sklearn.utils.validation import check_is_fitted
 
+DENSE = 1 << 20
+"""Whole numbers below this are looked up in a table."""
+
 
 class OneHotEncoder(preprocessing.OneHotEncoder):  # type: ignore[misc]
     """`sklearn.preprocessing.OneHotEncoder` for numbers, with `handle_unknown="ignore"` and sparse output.
@@ -91,7 +94,19 @@ class TargetEncoder(preprocessing.TargetEncoder):  # type: ignore[misc]
 
 def _look_up(values: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Place of each value among the known ones, -1 where it is none of them; NaN is a value like any other."""
+    if np.isfinite(known).all() and np.abs(known).max(initial=0) < DENSE and (known % 1 == 0).all():
+        return _look_up_code(values, known.astype(np.int64))
     column = pa.array(np.ascontiguousarray(values, np.float64) + 0.0)  # -0.0 has another hash than 0.0
     places = pc.index_in(column, value_set=pa.array(np.asarray(known, np.float64) + 0.0))
     found: np.ndarray = places.fill_null(-1).to_numpy()
     return found.copy() if not found.flags.writeable else found
+
+
+def _look_up_code(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """The same where all known values are small whole numbers, such as the codes of texts: by a table."""
+    low, high = codes.min(initial=0), codes.max(initial=0)
+    table = np.full(high - low + 2, -1, np.int32)  # the last entry is for what is none of them
+    table[codes - low] = np.arange(len(codes))
+    with np.errstate(invalid="ignore"):  # NaN becomes some number, which is not equal to it
+        near = np.clip(values, low, high).astype(np.int64)
+    return table[np.where(near == values, near - low, len(table) - 1)]

@@ -201,13 +201,20 @@ class Table:
         LakeError
             If the table does not exist yet.
         """
+        scanner: ds.Scanner = self._dataset(days).scanner(columns=list(columns) if columns else None)
+        return scanner.to_reader()
+
+    def head(self, day: str, rows: int, columns: Sequence[str] | None = None) -> pa.Table:
+        """The first rows of a published day, without reading more than they need."""
+        chosen = list(columns) if columns else None
+        return self._dataset([day]).head(rows, columns=chosen, batch_size=1024, batch_readahead=0, fragment_readahead=0)
+
+    def _dataset(self, days: Sequence[str] | None) -> ds.Dataset:
         table = self.open()
         if table is None:
             raise LakeError(f"{self.folder}: nothing was published there yet.")
         chosen = [("day", "in", list(days))] if days is not None else None
-        dataset = table.to_pyarrow_dataset(file_pruning_predicate=chosen)
-        scanner: ds.Scanner = dataset.scanner(columns=list(columns) if columns else None)
-        return scanner.to_reader()
+        return table.to_pyarrow_dataset(file_pruning_predicate=chosen)
 
     def read_all(self, days: Sequence[str] | None = None, columns: Sequence[str] | None = None) -> pa.Table:
         """Read published days into memory; see `read`."""

@@ -41,13 +41,7 @@ def _cell(value: Any) -> str:
 
 def first_rows(source: Table, day: str, columns: Sequence[str] | None = None) -> dg.MarkdownMetadataValue:
     """The first rows of a published day."""
-    records: list[dict[str, Any]] = []
-    if source.open() is not None:
-        for batch in source.read([day], columns):
-            records += batch.slice(0, FIRST - len(records)).to_pylist()
-            if len(records) >= FIRST:
-                break
-    return table(records)
+    return table(source.head(day, FIRST, columns).to_pylist() if source.open() is not None else [])
 
 
 def counts(source: Table, day: str, column: str) -> dg.MarkdownMetadataValue:
