@@ -50,7 +50,7 @@ class Bench:
     day: dt.date
     session: str
     cores: Sequence[int]
-    _rates: dict[str, float] = field(default_factory=dict)
+    _rates: dict[tuple[str, int], float] = field(default_factory=dict)
 
     @property
     def results(self) -> Path:
@@ -119,11 +119,11 @@ class Bench:
             return Record(**{**vars(base), **facts, "error": f"exit code {result.code}: {lines[-1][:200]}"})
         outcome = ours.outcome(job) if plan.way == "ours" else job.outcome()
         wrong = "" if outcome.get("files") == plan.files else f"{outcome.get('files', 0)} files done"
-        self._rates[plan.way] = plan.files / max(0.1, result.seconds - way.start)
+        self._rates[plan.way, plan.files] = plan.files / max(0.1, result.seconds - way.start)
         return Record(**{**vars(base), **facts, **outcome, "files": plan.files, "error": wrong})
 
     def _left(self, plans: Sequence[Plan]) -> str:
-        seconds = sum(expected(plan, self._rates.get(plan.way)) for plan in plans)
+        seconds = sum(expected(plan, self._rates.get((plan.way, plan.files))) for plan in plans)
         return f"all done in about {max(1, round(seconds / 60))} min"
 
 

@@ -214,13 +214,13 @@ def test_a_reader_sees_only_whole_days_while_they_are_replaced(table: Table, twi
     with ThreadPoolExecutor(1) as pool:
         watched = pool.submit(watch)
         try:
-            for number in range(1, 51):
+            for number in range(1, 101):
                 replace(number)
         finally:
             done.set()
     seen = watched.result()
     assert len(seen) > 1
-    assert seen <= {(number,) * 10 for number in range(51)}
+    assert seen <= {(number,) * 10 for number in range(101)}
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------

@@ -163,17 +163,17 @@ def features_of(use_case: UseCase, lake: Lake, model: Model) -> tuple[list[tuple
     return [keys[place] for place in order], np.concatenate(matrices)[order]
 
 
-def test_twenty_thousand_predictions_are_those_of_plain_scikit_learn(
+def test_a_hundred_thousand_predictions_are_those_of_plain_scikit_learn(
     transactions: UseCase, version: Version, learned: Model, tmp_path: Path
 ) -> None:
-    use_case = in_shards_of(150, transactions)
-    lake = draw_day(use_case, tmp_path, files=450, rows=50)
+    use_case = in_shards_of(700, transactions)
+    lake = draw_day(use_case, tmp_path, files=2_050, rows=50)
     aggregate_day(use_case, lake, DAY, LocalEngine(1), ignore)
     assert score(use_case, lake, version).problems == ""
     keys, matrix = features_of(use_case, lake, learned)
     said = np.array(learned.classes)[learned.estimator.predict(matrix)]
     found = published(lake)
-    assert len(found) > 20_000
+    assert len(found) > 100_000
     assert [(row["file"], row["line"]) for row in found] == keys
     assert [row["prediction"] for row in found] == said.tolist()
 

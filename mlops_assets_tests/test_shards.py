@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -153,6 +154,24 @@ def test_no_reports_add_up_to_nothing() -> None:
 def test_the_parts_of_one_table_are_picked_from_all_reports() -> None:
     one, two, three = Part("rows", "a", 1, 1), Part("rejects", "b", 1, 1), Part("rows", "c", 1, 1)
     assert parts_of([a_report({}, {}, one, two), a_report({}, {}, three)], "rows") == [one, three]
+
+
+def test_a_shard_that_is_done_twice_leaves_a_file_of_the_same_length(tmp_path: Path) -> None:
+    table = Lake(tmp_path, "toy").table("rows")
+    lengths = set()
+    for busy in (0.0, 0.015, 0.11):
+
+        def make(end: float = time.perf_counter() + busy) -> Made:
+            while time.perf_counter() < end:
+                pass
+            return Made({table: pa.table({"x": [1]})}, {"rows": 1})
+
+        report = finish(table, "2026-01-01", 0, "mark", make)
+        path = table.place("2026-01-01", "00000-mark")
+        lengths.add(path.stat().st_size)
+        path.unlink()
+        assert not report.reused
+    assert len(lengths) == 1
 
 
 # -- how many shards a day has ----------------------------------------------------------------------------------------

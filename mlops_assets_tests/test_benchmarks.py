@@ -1,0 +1,58 @@
+"""The benchmark: what it plans, how it measures, that all ways agree, and that its page says what was measured."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import measure
+from benchmarks.__main__ import main
+from benchmarks.plans import plan
+from benchmarks.records import Record, append, read
+from benchmarks.report import write
+
+
+def test_repeats_are_interleaved_so_that_a_slow_minute_hits_all_ways() -> None:
+    plans = plan([5_000], ["ours", "pandas"], repeat=2, cold=0)
+    assert [one.way for one in plans] == ["ours", "pandas", "ours", "pandas"]
+
+
+def test_a_way_is_measured_at_most_at_what_it_can() -> None:
+    plans = plan([5_000, 300_000], ["ours", "spark"], repeat=1, cold=0)
+    assert max(one.files for one in plans if one.way == "spark") < 300_000
+    assert max(one.files for one in plans if one.way == "ours") == 300_000
+
+
+def test_the_whole_process_tree_is_measured(tmp_path: Path) -> None:
+    script = (
+        "import subprocess, sys; subprocess.run([sys.executable, '-c', 'x = bytearray(80 << 20); sum(range(10**7))'])"
+    )
+    found = measure.run([sys.executable, "-c", script], {}, [0], tmp_path / "log")
+    assert found.code == 0
+    assert found.cpu > 0.05
+    assert found.peak > 80 << 20
+    assert found.seconds > 0
+
+
+def test_a_command_that_fails_is_told_by_its_code(tmp_path: Path) -> None:
+    assert measure.run([sys.executable, "-c", "raise SystemExit(3)"], {}, [0], tmp_path / "log").code == 3
+
+
+def test_the_page_has_a_line_for_every_way_and_its_ratio_to_ours(tmp_path: Path) -> None:
+    results = tmp_path / "results.jsonl"
+    about = {"machine": {"cores": "2 used of 2"}, "champion": {"candidate": "vote", "rows": 10}, "quick": True}
+    append(results, Record("today", "session", about=about))
+    for way, seconds in (("ours", 10.0), ("duckdb", 25.0)):
+        append(results, Record("today", "run", way, 1_000, 50_000, "warm", seconds, 20.0, 1 << 30, journey=8.0))
+    write(read(results), tmp_path / "page.md")
+    page = (tmp_path / "page.md").read_text()
+    (line,) = [line for line in page.splitlines() if line.startswith("| DuckDB over file lists | 1,000 | 25.0 | 40 |")]
+    assert "| 2.5 |" in line
+    assert list((tmp_path / "images").glob("*.svg"))
+
+
+@pytest.mark.long
+def test_every_way_predicts_what_we_predict(tmp_path: Path) -> None:
+    assert main(["--quick", "--folder", str(tmp_path), "--report", str(tmp_path / "page.md")]) == 0
