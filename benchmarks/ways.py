@@ -38,11 +38,11 @@ class Way:
 
 WAYS = {
     "ours": Way("mlops-assets", "ours", 3_000_000, 8_000, start=12),
-    "pandas": Way("pandas, file by file", "per_file_pandas", 5_000, 80, start=8),
-    "batch": Way("config-driven batch predictor", "batch_predictor", 5_000, 80, start=8),
+    "pandas": Way("pandas, file by file", "per_file_pandas", 10_000, 80, start=8),
+    "batch": Way("config-driven batch predictor", "batch_predictor", 10_000, 80, start=8),
     "duckdb": Way("DuckDB over file lists", "duckdb_lists", 300_000, 2_500, start=8),
     "polars": Way("Polars over file lists", "polars_lists", 300_000, 5_000, start=8),
-    "spark": Way("Spark: CSV, windows, pandas UDF", "spark_csv", 20_000, 400, start=20),
+    "spark": Way("Spark: CSV, windows, pandas UDF", "spark_csv", 50_000, 400, start=20),
     "floor": Way("floor: open, read, close", "floor", 300_000, 100_000, predicts=False),
 }
 """By the names that `--only` takes."""
