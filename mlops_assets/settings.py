@@ -48,8 +48,8 @@ class Settings:
     artifacts: Path
     use_cases: tuple[Path, ...]
     workers: int
-    engine: str
-    spark_master: str
+    engine: str = ""
+    spark_master: str = "local[1]"
 
     @classmethod
     def from_environment(cls) -> Settings:

@@ -65,7 +65,11 @@ def _daemon(folder: Path, name: str, *arguments: str) -> Iterator[subprocess.Pop
     finally:
         started = [process, *psutil.Process(process.pid).children(recursive=True)]
         process.terminate()
-        process.wait(30)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:  # a busy Java process can take its time to leave
+            process.kill()
+            process.wait(10)
         for child in psutil.wait_procs(started[1:], 10)[1]:
             child.kill()
 
