@@ -29,15 +29,22 @@ def small_shards() -> UseCase:
     return use_case.model_copy(update={"scale": Scale(files_a_shard=10)})
 
 
+def nothing(task: int) -> Report:
+    """Work that takes no time."""
+    return Report(DAY, task, {}, ())
+
+
 def main(raw: Path, lake_folder: Path, model: Path, sha256: str) -> None:
-    """Run the day, resuming what an earlier process left; print how many shards were made and reused."""
+    """Run the day, resuming what an earlier process left; say when work begins, then how many shards were reused."""
     use_case = small_shards()
     lake = Lake(lake_folder, use_case.name)
     source = FolderSource(raw / use_case.name, use_case.files.suffix)
     version = Version(use_case.name, 1, model, sha256, sha256, {"sql": sql_fingerprint(use_case.features_sql)})
     reports: list[Report] = []
-    manifest = list_day(use_case, source, lake.table("raw_files"), DAY)
     with LocalEngine(2) as engine:
+        list(engine.map(nothing, range(2)))  # the processes are there: whoever is killed now is killed at work
+        print("begun", flush=True)  # noqa: T201 - the test reads it
+        manifest = list_day(use_case, source, lake.table("raw_files"), DAY)
         read_day(use_case, source, lake, manifest, engine, reports.append)
         aggregate_day(use_case, lake, DAY, engine, reports.append)
         done = score_day(use_case, lake, DAY, version, engine, reports.append, str(source.place(DAY)))

@@ -1,4 +1,4 @@
-"""The local engine: shards in spawned processes give what they give in this one, and tell when a process dies."""
+"""The local engine: shards in other processes give what they give in this one, and tell when a process dies."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,12 +36,16 @@ class Unkilled:
     seconds: float
 
     def start(self, lake: Path) -> subprocess.Popen[str]:
+        """A process that has just begun to work."""
         command = [sys.executable, "-m", "mlops_assets_tests.day_driver"]
         arguments = [str(self.raw), str(lake), str(self.model), self.sha256]
         root = Path(__file__).parents[1]
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [*command, *arguments], cwd=root, stdout=subprocess.PIPE, text=True, start_new_session=True
         )
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        return process
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +56,8 @@ def unkilled(tmp_path_factory: pytest.TempPathFactory) -> Unkilled:
         pass
     train(home)
     model = Unkilled(home / "raw", home / "lake", home / "model", (home / "sha256").read_text(), 0)
-    began = time.monotonic()
     process = model.start(home / "lake")
+    began = time.monotonic()
     process.communicate()
     assert process.returncode == 0
     return Unkilled(model.raw, model.lake, model.model, model.sha256, time.monotonic() - began)
@@ -89,13 +94,34 @@ def parts(lake: Path) -> int:
     return sum(len(list((lake / "transactions" / stage).glob("day=*/*.parquet"))) for stage in STAGES)
 
 
-def kill_and_resume(unkilled: Unkilled, lake: Path, moment: float) -> None:
+def the_whole_tree(driver: int) -> None:
+    os.killpg(driver, signal.SIGKILL)
+
+
+def the_driver(driver: int) -> None:
+    os.kill(driver, signal.SIGKILL)
+
+
+def one_of_its_processes(driver: int) -> None:
+    """A worker, the server that forks them, or the tracker of their semaphores; the driver if there are none yet."""
+    tree = [int(folder.name) for folder in Path("/proc").glob("[0-9]*") if group_of(int(folder.name)) == driver]
+    os.kill(random.choice([process for process in tree if process != driver] or [driver]), signal.SIGKILL)
+
+
+def group_of(process: int) -> int | None:
+    try:
+        return os.getpgid(process)
+    except ProcessLookupError:
+        return None
+
+
+def kill_and_resume(unkilled: Unkilled, lake: Path, moment: float, kill: Callable[[int], None]) -> None:
     process = unkilled.start(lake)
     try:
         process.wait(moment)
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+        kill(process.pid)
+    process.communicate()  # ends when nobody of the tree is left to write
     finished = parts(lake)
     resumed = unkilled.start(lake)
     told, _ = resumed.communicate()
@@ -106,9 +132,14 @@ def kill_and_resume(unkilled: Unkilled, lake: Path, moment: float) -> None:
         pd.testing.assert_frame_equal(content(lake, table), content(unkilled.lake, table))
 
 
-@pytest.mark.parametrize("share", [0.55, 0.75, 0.9])
-def test_a_killed_day_resumes_to_the_same_content(unkilled: Unkilled, tmp_path: Path, share: float) -> None:
-    kill_and_resume(unkilled, tmp_path / "lake", share * unkilled.seconds)
+KILLS = [the_whole_tree, the_driver, one_of_its_processes]
+
+
+@pytest.mark.parametrize(("share", "kill"), [*zip([0.3, 0.6, 0.9], KILLS, strict=True)])
+def test_a_killed_day_resumes_to_the_same_content(
+    unkilled: Unkilled, tmp_path: Path, share: float, kill: Callable[[int], None]
+) -> None:
+    kill_and_resume(unkilled, tmp_path / "lake", share * unkilled.seconds, kill)
 
 
 @pytest.mark.long
@@ -116,4 +147,5 @@ def test_a_killed_day_resumes_to_the_same_content(unkilled: Unkilled, tmp_path: 
 def test_a_day_killed_at_a_random_moment_resumes_to_the_same_content(
     unkilled: Unkilled, tmp_path: Path, seed: int
 ) -> None:
-    kill_and_resume(unkilled, tmp_path / "lake", random.Random(seed).uniform(0.2, 1.0) * unkilled.seconds)
+    moment = random.Random(seed).uniform(0, 1) * unkilled.seconds
+    kill_and_resume(unkilled, tmp_path / "lake", moment, KILLS[seed % len(KILLS)])

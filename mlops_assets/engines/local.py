@@ -1,14 +1,20 @@
-"""Shards on one machine: a pool of spawned processes, each library in them at one thread."""
+"""Shards on one machine: a pool of processes, each library in them at one thread.
+
+Importing scikit-learn and skops takes seconds of a core. A server process does it once; the workers are its forks.
+"""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
+from multiprocessing import connection, forkserver
 from types import TracebackType
 from typing import TypeVar
 
@@ -21,8 +27,8 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_
 """With a process a core, more threads only get in each other's way."""
 
 
-HEAVY = ("mlops_assets.journey.rows", "mlops_assets.journey.scoring", "mlops_assets.encoders", "skops.io")
-"""What a process imports as it starts, which takes seconds: with luck while files are still being listed."""
+HEAVY = ["mlops_assets.journey.rows", "mlops_assets.journey.scoring", "mlops_assets.encoders", "skops.io"]
+"""What the server imports as it starts: with luck while files are still being listed."""
 
 
 class LocalEngine:
@@ -49,9 +55,11 @@ class LocalEngine:
             self._pool = None
 
     def start(self) -> None:
-        """Start the processes, without waiting for them; `map` does so too, but then there is work to wait."""
+        """Let the imports begin, without waiting for them; `map` does so too, but then there is work to wait."""
         if self._workers > 1:
-            self._open()
+            multiprocessing.set_forkserver_preload(HEAVY)
+            with _environment(ONE_THREAD), _interrupts_held():
+                forkserver.ensure_running()
 
     def map(self, function: Callable[[Task], Report], tasks: Sequence[Task]) -> Iterator[Report]:
         """Reports in the order in which the shards finish.
@@ -88,11 +96,9 @@ class LocalEngine:
 
     def _open(self) -> ProcessPoolExecutor:
         if self._pool is None:
-            context = multiprocessing.get_context("spawn")
+            self.start()
+            context = multiprocessing.get_context("forkserver")
             self._pool = ProcessPoolExecutor(self._workers, mp_context=context, initializer=_settle)
-            with _environment(ONE_THREAD):
-                for _ in range(self._workers):  # each starts a process, for none is ready yet
-                    self._pool.submit(os.getpid)
         return self._pool
 
 
@@ -110,14 +116,27 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _settle() -> None:
-    """Prepare a worker: one thread in Arrow, and Ctrl-C is the driver's business."""
-    import importlib
-    import signal
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C is the driver's business: a process that starts inside never sees it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
+
+def _settle() -> None:
+    """Prepare a worker: one thread in Arrow, and no life without a driver."""
     import pyarrow as pa
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     pa.set_cpu_count(1)
-    for module in HEAVY:
-        importlib.import_module(module)
+    threading.Thread(target=_end_with_the_driver, name="driver-watch", daemon=True).start()
+
+
+def _end_with_the_driver() -> None:
+    """A driver that was killed cannot tell its workers, which would wait for tasks for ever."""
+    driver = multiprocessing.parent_process()
+    if driver is not None:
+        connection.wait([driver.sentinel])
+        os._exit(1)
