@@ -18,6 +18,7 @@ import click
 from mlops_assets import __version__
 from mlops_assets.errors import LakeError, MlopsError, UsageError
 from mlops_assets.settings import Settings
+from mlops_assets.sources.folder import FolderSource
 from mlops_assets.use_case import UseCase, find_use_case, list_use_cases
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -163,7 +164,8 @@ def run(use_case: str, first: dt.date | None, last: dt.date | None, train: bool,
     """
     from mlops_assets import running
 
-    settings, found, days = _days(use_case, raw, first, last)
+    settings, found, source, days = _days(use_case, raw, first, last)
+    running.start_early(found, settings, source, days)
     _show_progress()
     log = logging.getLogger("mlops_assets.run")
     log.info("%s: %s to %s", found.name, *days)
@@ -189,7 +191,7 @@ def preview(use_case: str, first: dt.date | None, last: dt.date | None, raw: Pat
     """
     from mlops_assets.previewing import preview_days, render
 
-    settings, found, days = _days(use_case, raw, first, last)
+    settings, found, _, days = _days(use_case, raw, first, last)
     previews = preview_days(found, settings, *days)
     click.echo(json.dumps([vars(one) for one in previews], indent=2) if form == "json" else render(previews, found))
 
@@ -284,16 +286,15 @@ def _find(name: str) -> tuple[Settings, UseCase]:
 
 def _days(
     name: str, raw: Path | None, first: dt.date | None, last: dt.date | None
-) -> tuple[Settings, UseCase, tuple[str, str]]:
-    """The use case, and the days that are meant; `--raw` holds for all that this process does."""
+) -> tuple[Settings, UseCase, FolderSource, tuple[str, str]]:
+    """The use case, its raw files, and the days that are meant; `--raw` holds for all that this process does."""
     from mlops_assets.running import days_to_run
-    from mlops_assets.sources.folder import FolderSource
 
     if raw is not None:
         os.environ["MLOPS_RAW"] = str(raw.expanduser().absolute())
     settings, found = _find(name)
     source = FolderSource(settings.raw / found.name, found.files.suffix)
-    return settings, found, days_to_run(found, source, first, last)
+    return settings, found, source, days_to_run(found, source, first, last)
 
 
 def _show_progress() -> None:

@@ -9,8 +9,10 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from mlops_assets.engines.local import LocalEngine
 from mlops_assets.errors import MlopsError, UsageError
 from mlops_assets.settings import PACKAGE, Settings
 from mlops_assets.sources.folder import FolderSource
@@ -75,6 +77,17 @@ def days_to_run(
     if start < use_case.start or end > today:
         raise UsageError(f"Days of {use_case.name} run from {use_case.start} to {today}; asked for {start} to {end}.")
     return start.isoformat(), end.isoformat()
+
+
+def start_early(use_case: UseCase, settings: Settings, source: FolderSource, days: tuple[str, str]) -> None:
+    """Let the local engine import what its workers need while this process imports Dagster: each takes seconds.
+
+    Only if the first day is more than one shard, for a single shard needs no workers.
+    """
+    first = next((day for day in source.days() if days[0] <= day <= days[1]), days[0])
+    several = use_case.scale.files_a_shard + 1
+    if (settings.engine or use_case.scale.engine) == "local" and len([*islice(source.list(first), several)]) == several:
+        LocalEngine(settings.workers).start()
 
 
 def prepare_home(settings: Settings) -> None:
