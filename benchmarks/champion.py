@@ -7,10 +7,10 @@ import shutil
 import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from benchmarks.peers import ours
 from mlops_assets.journey.candidates import from_record
-from mlops_assets.journey.model import Model
 from mlops_assets.journey.registry import Registry
 from mlops_assets.journey.shards import code_fingerprint
 from mlops_assets.journey.training_runs import TrainingRuns
@@ -85,8 +85,11 @@ def _enthrone(use_case: UseCase, home: Path) -> None:
     if winner is None or winner.about["candidate"] == CANDIDATE:
         return
     run = registry.client().create_run(registry.experiment(use_case.name)).info.run_id
-    model = Model.load(Path(chosen.folder), chosen.sha256)
-    registry.register(use_case.name, run, model, Path(chosen.folder), {**winner.about, "candidate": CANDIDATE})
+    with TemporaryDirectory() as folder:
+        for name in ("serving", "judged"):
+            shutil.copytree(chosen.folder, Path(folder) / name)
+        version = registry.register(use_case.name, run, Path(folder), {**winner.about, "candidate": CANDIDATE})
+    registry.promote(version, "benchmark", "the candidate that wins on the real rows")
 
 
 def _champion(use_case: UseCase, home: Path) -> Champion:
@@ -108,3 +111,5 @@ def fresh_home(champion: Champion, place: Path) -> None:
     """Make a home that knows the champion and has no tables; the model itself stays where it is."""
     leave_out = shutil.ignore_patterns("artifacts", "lake", "trained")
     shutil.copytree(champion.home, place, ignore=leave_out, dirs_exist_ok=True)
+    for history in (champion.home / "lake").glob("*/history"):
+        shutil.copytree(history, place / history.relative_to(champion.home), dirs_exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 import time
@@ -61,11 +62,14 @@ class Published:
         When, in milliseconds since 1970.
     accounting
         What the run that published it wrote beside it.
+    run
+        The run that published it.
     """
 
     version: int
     time: int
     accounting: dict[str, Any]
+    run: str = ""
 
 
 class Table:
@@ -79,7 +83,7 @@ class Table:
         self.folder = lake / use_case / name
         self._table: DeltaTable | None = None
         self._seen = -1
-        self._days: dict[str, Published] = {}
+        self._publications: dict[str, list[Published]] = {}
 
     def place(self, day: str, stem: str) -> Path:
         """Where a worker writes the part `stem` of a day."""
@@ -101,7 +105,11 @@ class Table:
         return _parts(table, day) if table else set()
 
     def days(self) -> dict[str, Published]:
-        """Every published day with its accounting, in order."""
+        """Every published day as it is now, in order."""
+        return {day: every[-1] for day, every in self.publications().items()}
+
+    def publications(self) -> dict[str, list[Published]]:
+        """Every published day, in order, with all its publications, the oldest first."""
         while (table := self.open()) is not None and (version := table.version()) > self._seen:
             commits = table.history(version - self._seen)
             table.update_incremental()
@@ -109,14 +117,21 @@ class Table:
                 continue  # history() counts back from the newest commit: one came in between, so some are missing
             for commit in reversed(commits):  # they come newest first
                 if "accounting" in commit:
-                    accounting = json.loads(commit["accounting"])
-                    self._days[commit["day"]] = Published(commit["version"], commit["timestamp"], accounting)
+                    accounting, run = json.loads(commit["accounting"]), commit.get("run", "")
+                    published = Published(commit["version"], commit["timestamp"], accounting, run)
+                    self._publications.setdefault(commit["day"], []).append(published)
             self._seen = version
-            self._days = dict(sorted(self._days.items()))
-        return dict(self._days)
+            self._publications = dict(sorted(self._publications.items()))
+        return dict(self._publications)
 
     def publish(
-        self, day: str, parts: Iterable[Part], schema: pa.Schema, accounting: dict[str, Any], replaces: set[str]
+        self,
+        day: str,
+        parts: Iterable[Part],
+        schema: pa.Schema,
+        accounting: dict[str, Any],
+        replaces: set[str],
+        run: str = "",
     ) -> bool:
         """Make exactly these parts the content of the day, in one commit.
 
@@ -132,6 +147,8 @@ class Table:
             Numbers and versions to keep in the commit.
         replaces
             What `parts(day)` said when the work on the day began.
+        run
+            The run that publishes; the same content from another run is not published again.
 
         Returns
         -------
@@ -148,7 +165,7 @@ class Table:
 
         wanted = {part.path: part for part in parts}
         full = delta_schema(schema)
-        metadata = {"day": day, "accounting": json.dumps(accounting, sort_keys=True)}
+        metadata = {"day": day, "accounting": json.dumps(accounting, sort_keys=True), "run": run}
         for attempt in range(ATTEMPTS):
             known = self.days().get(day)
             # from here to the commit the table must not be refreshed: the commit is tied to the version looked at
@@ -186,6 +203,65 @@ class Table:
             return True
         raise LakeError(f"{self.name} of {day}: the table was too busy to publish {ATTEMPTS} times; run the day again.")
 
+    def restore(self, day: str, published: Published, schema: pa.Schema, run: str = "") -> bool:
+        """Publish a day again as it once was, file by file; its accounting tells from which publication.
+
+        Parameters
+        ----------
+        day
+            The day.
+        published
+            One of its `publications`.
+        schema
+            Schema of its parts, without `day`.
+        run
+            Who restores it.
+
+        Returns
+        -------
+        bool
+            Whether anything was committed; see `publish`.
+
+        Raises
+        ------
+        LakeError
+            If its files were cleaned up since.
+        """
+        replaces = self.parts(day)
+        parts = self._parts_at(day, published)
+        accounting = {**published.accounting, "restored_from": published.version}
+        return self.publish(day, parts, schema, accounting, replaces, run)
+
+    def _parts_at(self, day: str, published: Published) -> list[Part]:
+        from deltalake import DeltaTable
+
+        actions = DeltaTable(self.folder, version=published.version).get_add_actions(flatten=True)
+        listed = pa.table(actions).select(["path", "size_bytes", "num_records", "partition.day"]).to_pylist()
+        parts = [
+            Part(self.name, one["path"].replace("%3D", "="), one["size_bytes"], one["num_records"])
+            for one in listed
+            if one["partition.day"] == day
+        ]
+        gone = [part.path for part in parts if not (self.folder / part.path).exists()]
+        if gone:
+            when = dt.datetime.fromtimestamp(published.time / 1000, dt.UTC).isoformat(timespec="seconds")
+            raise LakeError(
+                f"{self.name} of {day} as published on {when}: {len(gone)} of its {len(parts)} files were cleaned up, "
+                "for they were replaced too long ago (`keep_days`). Run the day again with the model of that time."
+            )
+        return parts
+
+    def read_publication(
+        self, day: str, published: Published, columns: Sequence[str] | None = None
+    ) -> pa.RecordBatchReader:
+        """Read a day as it was published once, a batch at a time; errors as `restore`."""
+        import pyarrow.dataset as ds
+
+        paths = [str(self.folder / part.path) for part in self._parts_at(day, published)]
+        flat = ds.partitioning(pa.schema({"day": pa.string()}), flavor="hive")
+        dataset = ds.dataset(paths, format="parquet", partitioning=flat, partition_base_dir=str(self.folder))
+        return dataset.scanner(columns=list(columns) if columns else None).to_reader()
+
     def read(self, days: Sequence[str] | None = None, columns: Sequence[str] | None = None) -> pa.RecordBatchReader:
         """Read published days, a batch at a time.
 
@@ -220,7 +296,7 @@ class Table:
         """Read published days into memory; see `read`."""
         return self.read(days, columns).read_all()
 
-    def clean(self, hours: int = 24 * 30) -> int:
+    def clean(self, hours: int) -> int:
         """Delete files that no version of the last `hours` uses; the number of files deleted."""
         table = self.open()
         if table is None:
@@ -260,10 +336,10 @@ class Lake:
         """The table of that name."""
         return self._tables.setdefault(name, Table(self.root, self.use_case, name))
 
-    def clean(self) -> int:
-        """Delete files that no recent version of any table uses; the number of files deleted."""
+    def clean(self, keep_days: int = 30) -> int:
+        """Delete files that no version of any table of the last days uses; the number of files deleted."""
         names = [path.parent.name for path in (self.root / self.use_case).glob("*/_delta_log")]
-        return sum(self.table(name).clean() for name in names)
+        return sum(self.table(name).clean(24 * keep_days) for name in names)
 
 
 def delta_schema(schema: pa.Schema) -> pa.Schema:

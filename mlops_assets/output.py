@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -123,3 +123,17 @@ def text_table(lines: list[list[str]]) -> str:
 
 def _is_number(cell: str) -> bool:
     return cell.replace(",", "").replace(".", "").replace("-", "").isdigit()
+
+
+def markdown_table(records: Sequence[Mapping[str, object]]) -> str:
+    """Records with the same keys as a Markdown table."""
+    if not records:
+        return "none"
+    names = list(records[0])
+    lines = [names, ["---"] * len(names), *([_markdown_cell(record[name]) for name in names] for record in records)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _markdown_cell(value: object) -> str:
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return text.replace("|", "\\|").replace("\n", " ")[:200]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from mlops_assets.journey.forecast import STEPS, measured
 from mlops_assets.journey.preview import Preview, preview_day
 from mlops_assets.journey.registry import Registry
+from mlops_assets.journey.scoring import Scorers
 from mlops_assets.lake import Lake
 from mlops_assets.output import text_table
 from mlops_assets.settings import Settings
@@ -28,12 +29,14 @@ def preview_days(use_case: UseCase, settings: Settings, first: str, last: str) -
     """
     source = FolderSource(settings.raw / use_case.name, use_case.files.suffix)
     lake = Lake(settings.lake, use_case.name)
-    champion = Registry(settings).champion(use_case.name) if settings.has_registry else None
+    registry = Registry(settings)
+    champion = registry.champion(use_case.name)
+    scorers = Scorers(champion, challenger=registry.challenger(use_case, champion)) if champion else None
     paces, known = measured(lake), lake.table("raw_files").days()
     span = range(dt.date.fromisoformat(first).toordinal(), dt.date.fromisoformat(last).toordinal() + 1)
     days = [dt.date.fromordinal(number).isoformat() for number in span]
     return [
-        preview_day(use_case, source, lake, day, champion, paces, settings.workers)
+        preview_day(use_case, source, lake, day, scorers, paces, settings.workers)
         for day in days
         if day in known or source.place(day).exists()
     ]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dagster import DagsterInstance, Definitions
 
 BEFORE_SCORING = ("raw_files", "rows", "rejects", "features")
-TRAINING = ("training_set", "candidates", "evaluation", "champion")
+TRAINING = ("training_set", "candidates", "evaluation", "model_version", "champion")
 NO_COMPUTE_LOGS = "dagster._core.storage.noop_compute_log_manager"
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 

@@ -52,7 +52,7 @@ def collect(use_case: UseCase, settings: Settings) -> dict[str, Any]:
 
 
 def _champion(use_case: UseCase, settings: Settings, evaluation: dict[str, Any] | None) -> dict[str, Any] | None:
-    found = Registry(settings).champion(use_case.name) if settings.has_registry else None
+    found = Registry(settings).champion(use_case.name)
     if found is None:
         return None
     scores = evaluation["scores"] if evaluation else []

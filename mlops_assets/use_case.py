@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, ValidationInfo, field_validator
 
 from mlops_assets.errors import ConfigError, UsageError
 
@@ -147,6 +147,9 @@ class Gate(Strict):
         default_factory=dict, description="Metric: largest loss against the present champion on the same rows."
     )
     rows_per_second: float = Field(0, ge=0, description="Least rows a second that one core must score.")
+    changes: Share | None = Field(
+        None, description="Largest share of the newest published day's predictions that may change; asks for a diff."
+    )
 
 
 class Training(Strict):
@@ -160,6 +163,9 @@ class Training(Strict):
     baseline: str = Field(description="The candidate that the others must beat.")
     candidates: dict[str, Candidate] = Field(min_length=1, description="The models to try, by name.")
     gate: Gate = Field(default_factory=Gate, description="What a champion must reach.")
+    promotion: Literal["automatic", "manual"] = Field(
+        "automatic", description="Whether a version that passes the gate becomes champion at once, or by `promote`."
+    )
     refit: bool = Field(True, description="Whether the winner is fitted again on all labelled rows before it serves.")
     threshold: Share | None = Field(None, description="Binary only: probability from which the second class is said.")
     trusted: tuple[str, ...] = Field((), description="Further types that a stored model may hold (import paths).")
@@ -175,6 +181,35 @@ class Training(Strict):
             if unknown:
                 raise ValueError(f"{name}.members: {unknown[0]!r} is not a candidate that an ensemble can be made of")
         return candidates
+
+
+class Feedback(Strict):
+    """How corrections by people are taken in, and which rows people are asked to label."""
+
+    weight: int = Field(3, ge=1, le=100, description="How many times a corrected row counts in training.")
+    most_a_day: int = Field(
+        500, gt=0, description="Most corrections one source may send a day; if it sends more, none of them counts."
+    )
+    labels: tuple[str, ...] = Field((), description="Labels that may come in though no model knows them yet.")
+    audit_rows: int = Field(50, ge=0, description="Rows of a day drawn at random, for people to label.")
+    slices: tuple[str, ...] = Field((), description="Columns by whose values live metrics are shown, too.")
+
+
+class Retraining(Strict):
+    """What starts a training by itself; the gate still decides about its result."""
+
+    schedule: str | None = Field(None, description="Cron expression in UTC, such as `0 4 * * 1`.")
+    corrections: int | None = Field(None, gt=0, description="New accepted corrections that start a training.")
+    drop: Share | None = Field(None, description="Fall of accuracy on audited rows, below evaluation, that starts one.")
+    least_audited: int = Field(100, gt=0, description="Audited rows of the champion that `drop` needs to speak up.")
+    hours_between: float = Field(24, ge=0, description="Least hours from one training to the next one that starts so.")
+
+    @field_validator("schedule")
+    @classmethod
+    def _is_cron(cls, schedule: str | None) -> str | None:
+        if schedule is not None and len(schedule.split()) != 5:
+            raise ValueError(f"{schedule!r} is no cron expression of five fields; example: 0 4 * * 1")
+        return schedule
 
 
 class Import(Strict):
@@ -207,6 +242,13 @@ class Attributes(Strict):
     checks: Checks = Field(default_factory=Checks, description="Conditions of a day.")
     training: Training = Field(description="Rows, candidates and gate.")
     scale: Scale = Field(default_factory=Scale, description="Volume and deadline.")
+    value: str | None = Field(None, description="Number column that says what a row is worth, such as its amount.")
+    challenger: PositiveInt | Literal["newest"] | None = Field(
+        None, description="Version that scores every day beside the champion; its predictions are stored apart."
+    )
+    keep_days: int = Field(30, gt=0, description="Days for which replaced versions of a published day stay readable.")
+    feedback: Feedback = Field(default_factory=Feedback, description="Corrections and audits.")
+    retraining: Retraining = Field(default_factory=Retraining, description="What starts a training.")
     imports: Import | None = Field(None, alias="import", description="How `mlops-assets import` cuts a table.")
     sample: str | None = Field(None, description="Import path of a function that draws sample rows.")
 
@@ -232,6 +274,24 @@ class Attributes(Strict):
         if columns is not None and name not in columns:
             raise ValueError(f"{name!r} is not one of the columns: {', '.join(columns)}")
         return name
+
+    @field_validator("value")
+    @classmethod
+    def _is_a_number(cls, name: str | None, info: ValidationInfo) -> str | None:
+        columns = info.data.get("columns")
+        numbers = [one for one, column in (columns or {}).items() if column.type in ("integer", "number")]
+        if name is not None and columns is not None and name not in numbers:
+            raise ValueError(f"{name!r} is not a number column; there are: {', '.join(numbers) or 'none'}")
+        return name
+
+    @field_validator("feedback")
+    @classmethod
+    def _slices_exist(cls, feedback: Feedback, info: ValidationInfo) -> Feedback:
+        columns = info.data.get("columns")
+        unknown = [name for name in feedback.slices if columns is not None and name not in columns]
+        if unknown:
+            raise ValueError(f"slices: {unknown[0]!r} is not one of the columns: {', '.join(columns or ())}")
+        return feedback
 
     @field_validator("training")
     @classmethod

@@ -13,7 +13,7 @@ from mlops_assets.journey.features import aggregate_day, sql_fingerprint
 from mlops_assets.journey.raw import list_day
 from mlops_assets.journey.registry import Version
 from mlops_assets.journey.rows import read_day
-from mlops_assets.journey.scoring import score_day
+from mlops_assets.journey.scoring import Scorers, score_day
 from mlops_assets.journey.shards import Report
 from mlops_assets.lake import Lake
 from mlops_assets.settings import OWN_USE_CASES
@@ -39,7 +39,7 @@ def main(raw: Path, lake_folder: Path, model: Path, sha256: str) -> None:
     use_case = small_shards()
     lake = Lake(lake_folder, use_case.name)
     source = FolderSource(raw / use_case.name, use_case.files.suffix)
-    version = Version(use_case.name, 1, model, sha256, sha256, {"sql": sql_fingerprint(use_case.features_sql)})
+    version = Version(use_case.name, 1, model, sha256, sha256, "", {"sql": sql_fingerprint(use_case.features_sql)})
     reports: list[Report] = []
     with LocalEngine(2) as engine:
         list(engine.map(nothing, range(2)))  # the processes are there: whoever is killed now is killed at work
@@ -47,7 +47,7 @@ def main(raw: Path, lake_folder: Path, model: Path, sha256: str) -> None:
         manifest = list_day(use_case, source, lake.table("raw_files"), DAY)
         read_day(use_case, source, lake, manifest, engine, reports.append)
         aggregate_day(use_case, lake, DAY, engine, reports.append)
-        done = score_day(use_case, lake, DAY, version, engine, reports.append, str(source.place(DAY)))
+        done = score_day(use_case, lake, DAY, Scorers(version), engine, reports.append, str(source.place(DAY)))
     assert not done.problems, done.problems
     reused = sum(report.reused for report in reports)
     print(len(reports) - reused, reused)  # noqa: T201 - the test reads it

@@ -34,6 +34,8 @@ SECTIONS = {
     "training.candidates.NAME.prepare": use_case.Preparation,
     "training.gate": use_case.Gate,
     "scale": use_case.Scale,
+    "feedback": use_case.Feedback,
+    "retraining": use_case.Retraining,
     "import": use_case.Import,
 }
 

@@ -35,7 +35,7 @@ from mlops_assets.journey.features import aggregate_day, sql_fingerprint
 from mlops_assets.journey.raw import list_day
 from mlops_assets.journey.registry import Version
 from mlops_assets.journey.rows import read_day
-from mlops_assets.journey.scoring import score_day
+from mlops_assets.journey.scoring import Scorers, score_day
 from mlops_assets.journey.shards import Engine, Report, Watch
 from mlops_assets.lake import Lake
 from mlops_assets.sampling import write_sample
@@ -291,11 +291,11 @@ class Day:
         source = FolderSource(self.home / "raw" / use_case.name, use_case.files.suffix)
         sha256 = (self.home / "sha256").read_text()
         about = {"sql": sql_fingerprint(use_case.features_sql)}
-        version = Version(use_case.name, 1, self.home / "model", sha256, sha256, about)
+        version = Version(use_case.name, 1, self.home / "model", sha256, sha256, "", about)
         manifest = list_day(use_case, source, lake.table("raw_files"), DAY)
         read = read_day(use_case, source, lake, manifest, engine, watch)
         aggregated = aggregate_day(use_case, lake, DAY, engine, watch)
-        scored = score_day(use_case, lake, DAY, version, engine, watch, str(source.place(DAY)))
+        scored = score_day(use_case, lake, DAY, Scorers(version), engine, watch, str(source.place(DAY)))
         assert not scored.problems
         return [read, aggregated, scored.accounting]
 

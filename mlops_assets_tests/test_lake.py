@@ -318,7 +318,7 @@ def test_cleaning_keeps_the_accounting(table: Table) -> None:
 
 
 def test_cleaning_a_table_without_publications_does_nothing(table: Table) -> None:
-    assert table.clean() == 0
+    assert table.clean(hours=24) == 0
 
 
 # -- parts ------------------------------------------------------------------------------------------------------------

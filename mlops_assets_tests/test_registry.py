@@ -50,9 +50,13 @@ def a_model(boundary: float) -> Model:
 
 
 def register(registry: Registry, name: str, folder: Path, boundary: float = 9, judged: float | None = None) -> Version:
+    """A registered version that is champion at once."""
     a_model(boundary if judged is None else judged).save(folder / "judged")
+    a_model(boundary).save(folder / "serving")
     run = registry.client().create_run(registry.experiment(name)).info.run_id
-    return registry.register(name, run, a_model(boundary), folder / "judged", ABOUT)
+    version = registry.register(name, run, folder, ABOUT)
+    registry.promote(version, "somebody", "a test")
+    return version
 
 
 def champion(registry: Registry, name: str) -> Version:
@@ -113,7 +117,8 @@ def test_a_second_version_becomes_the_champion(registry: Registry, name: str, tm
 def test_an_older_version_can_be_made_champion_again(registry: Registry, name: str, tmp_path: Path) -> None:
     first = register(registry, name, tmp_path / "one", boundary=9)
     register(registry, name, tmp_path / "two", boundary=4)
-    registry.client().set_registered_model_alias(name, ALIAS, "1")
+    registry.roll_back(name, "somebody", "the second was worse")
+    assert registry.client().get_model_version_by_alias(name, ALIAS).version == "1"
     assert champion(registry, name) == first
     assert says(champion(registry, name).serving()) == says(a_model(9))
 
@@ -144,7 +149,7 @@ def test_an_artifact_exchanged_for_another_sound_model_is_refused(
         champion(registry, name).serving()
 
 
-@pytest.mark.parametrize("tag", ["serving_sha256", "judged_sha256"])
+@pytest.mark.parametrize("tag", ["serving_sha256", "judged_sha256", "about_sha256"])
 def test_a_version_without_a_registered_hash_is_refused(
     registry: Registry, name: str, tmp_path: Path, tag: str
 ) -> None:

@@ -24,6 +24,7 @@ from mlops_assets.journey.registry import Version
 from mlops_assets.journey.scoring import (
     SCHEMA,
     ScoredDay,
+    Scorers,
     check_rows_of_day,
     check_scores_of_day,
     predict,
@@ -56,7 +57,7 @@ def learned(transactions: UseCase, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def as_version(model: Model, folder: Path, number: int = 1) -> Version:
     sha256 = model.save(folder / "serving")
-    return Version("transactions", number, folder, sha256, sha256, {})
+    return Version("transactions", number, folder, sha256, sha256, "", {})
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +89,7 @@ def deliver(use_case: UseCase, settings: Settings, lake: Lake, write_day: WriteD
 
 
 def score(use_case: UseCase, lake: Lake, version: Version) -> ScoredDay:
-    return score_day(use_case, lake, DAY, version, LocalEngine(1), ignore, "the folder of the day")
+    return score_day(use_case, lake, DAY, Scorers(version), LocalEngine(1), ignore, "the folder of the day")
 
 
 def published(lake: Lake) -> list[dict[str, object]]:
@@ -195,7 +196,7 @@ def test_where_and_in_which_order_shards_are_scored_does_not_change_what_is_publ
     before = published(lake)
     shutil.rmtree(lake.table("predictions").folder)
     fresh = Lake(lake.root, "transactions")
-    again = score_day(use_case, fresh, DAY, version, Elsewhere(), ignore, "")
+    again = score_day(use_case, fresh, DAY, Scorers(version), Elsewhere(), ignore, "")
     assert (again.problems, again.accounting["reused"]) == ("", 0)
     assert published(fresh) == before
 
@@ -224,8 +225,10 @@ def test_a_model_scores_by_its_own_sql_and_not_by_that_of_the_configuration(
 
 
 def test_no_rows_get_no_predictions(transactions: UseCase, learned: Model) -> None:
-    found, unseen = predict(learned, rows_schema(transactions).empty_table(), DAY, transactions, 1)
-    assert (found.schema, found.num_rows, sum(unseen.values())) == (SCHEMA, 0, 0)
+    rows = rows_schema(transactions).empty_table()
+    (answers,) = predict([learned], rows, DAY, transactions)
+    found = answers.table(rows, transactions, 1)
+    assert (found.schema, found.num_rows, sum(answers.unseen.values())) == (SCHEMA, 0, 0)
 
 
 # -- again ------------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from mlops_assets.journey.features import aggregate_day
 from mlops_assets.journey.raw import Manifest, find_manifest, list_day
 from mlops_assets.journey.registry import Registry
 from mlops_assets.journey.rows import read_day
-from mlops_assets.journey.scoring import DayCheck, ScoredDay, check_rows_of_day, score_day
+from mlops_assets.journey.scoring import CHALLENGER, DayCheck, ScoredDay, Scorers, check_rows_of_day, score_day
 from mlops_assets.journey.training_runs import TrainingRuns
 from mlops_assets.lake import Lake, Table
 from mlops_assets.progress import Listing, Progress
@@ -25,6 +25,9 @@ from mlops_assets.use_case import UseCase
 log = logging.getLogger("mlops_assets.daily")
 
 ROW_CHECKS = ("accounting_adds_up", "day_is_not_empty", "reject_rate", "quarantine_rate")
+MODEL_TAG = "mlops_assets/model"
+"""Run tag that says which model scores: `current`, `as-of` or the number of a version."""
+
 SCORE_CHECKS = ("rows_are_current", "every_row_predicted", "unseen_categories")
 
 
@@ -246,8 +249,9 @@ def _predictions(use_case: UseCase, common: dict[str, Any], after: str) -> dg.As
     )
     def predictions(context: dg.AssetExecutionContext) -> Iterator[Any]:
         source, lake = _places(use_case)
-        champion = Registry(Settings.from_environment()).champion(use_case.name)
-        if champion is None:
+        registry, choice = Registry(Settings.from_environment()), context.run.tags.get(MODEL_TAG, "current")
+        champion = registry.champion(use_case.name)
+        if champion is None and not choice.isdigit():
             reason = _why_no_champion(use_case, lake)
             log.warning("%s: nothing is predicted: %s", use_case.name, reason)
             for day in context.partition_keys:
@@ -264,7 +268,8 @@ def _predictions(use_case: UseCase, common: dict[str, Any], after: str) -> dg.As
         for day in days:
             try:
                 engine = context.resources.engines.of(use_case)
-                one = score_day(use_case, lake, day, champion, engine, watch, str(source.place(day)))
+                scorers = _scorers(use_case, registry, choice, day, context.run.run_id)
+                one = score_day(use_case, lake, day, scorers, engine, watch, str(source.place(day)))
             except MlopsError as error:
                 broken[day] = str(error)
                 continue
@@ -272,17 +277,63 @@ def _predictions(use_case: UseCase, common: dict[str, Any], after: str) -> dg.As
             if one.problems:
                 broken[day] = one.problems
                 continue
-            said = f"{one.accounting['predictions']} rows by version {champion.version}, {_redone(one.accounting)}"
+            version = scorers.version
+            said = f"{one.accounting['predictions']} rows by version {version.version}, {_redone(one.accounting)}"
             log.info("%s predictions %s: %s", use_case.name, day, said)
             # told day by day, so that the good days stand even when the run ends red
-            shown = _shown(lake.table("predictions"), day, one, champion.about) | watch.numbers()
+            shown = _shown(lake.table("predictions"), day, one, version.about) | watch.numbers()
             context.log_event(dg.AssetMaterialization(key, partition=day, metadata=shown))
+            if scorers.challenger is not None:
+                _show_challenger(context, use_case, lake, day, one)
         yield from _check_results(key, SCORE_CHECKS, {day: one.checks for day, one in scored.items()}, broken)
-        lake.clean()
+        lake.clean(use_case.keep_days)
         if broken:
             raise _failure(f"not published: {', '.join(sorted(broken))}", broken)
 
     return predictions
+
+
+def _scorers(use_case: UseCase, registry: Registry, choice: str, day: str, run: str) -> Scorers:
+    """The version that was asked for, and the challenger if it can be loaded."""
+    version = registry.choose(use_case.name, choice, day)
+    assert version is not None, "asked for when there is a champion"  # noqa: S101 - the caller saw to it
+    challenger = None
+    try:
+        challenger = registry.challenger(use_case, version)
+    except MlopsError as error:  # it must not keep the day from its champion
+        log.warning("%s predictions %s: the challenger does not score: %s", use_case.name, day, error)
+    return Scorers(version, choice, challenger, run)
+
+
+def _show_challenger(
+    context: dg.AssetExecutionContext, use_case: UseCase, lake: Lake, day: str, one: ScoredDay
+) -> None:
+    key = dg.AssetKey([use_case.name, CHALLENGER])
+    if "challenger_version" not in one.accounting:
+        log.warning("%s predictions %s: the challenger failed on rows of this day; see a diff", use_case.name, day)
+        context.log_event(dg.AssetObservation(key, partition=day, metadata={"failed": "see `mlops-assets diff`"}))
+        return
+    table = lake.table(CHALLENGER)
+    shown = {
+        "model_version": one.accounting["challenger_version"],
+        "by_prediction": showing.counts(table, day, "prediction"),
+        "first_rows": showing.first_rows(table, day),
+        "dagster/row_count": one.accounting["predictions"],
+    }
+    context.log_event(dg.AssetMaterialization(key, partition=day, metadata=shown))
+
+
+def challenger_spec(use_case: UseCase) -> dg.AssetSpec:
+    """The asset of the challenger's predictions; the step of `predictions` makes them, features computed once."""
+    return dg.AssetSpec(
+        key=[use_case.name, CHALLENGER],
+        deps=[dg.AssetKey([use_case.name, "rows"])],
+        description="What the challenger says of every row; made with `predictions`, stored apart, served to nobody.",
+        owners=[use_case.owner],
+        group_name=use_case.name,
+        kinds={"scikitlearn", "deltalake"},
+        partitions_def=daily_partitions(use_case),
+    )
 
 
 def _shown(table: Table, day: str, one: ScoredDay, about: Mapping[str, Any]) -> dict[str, Any]:

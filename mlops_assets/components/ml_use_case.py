@@ -7,7 +7,7 @@ import dagster as dg
 from dagster_mlflow import end_mlflow_on_run_finished
 from pydantic import BaseModel
 
-from mlops_assets.components.daily import daily_assets, yesterday_check
+from mlops_assets.components.daily import challenger_spec, daily_assets, yesterday_check
 from mlops_assets.components.training import training_assets
 from mlops_assets.journey.candidates import check_columns
 from mlops_assets.journey.features import describe
@@ -68,7 +68,7 @@ class MlUseCase(dg.Component):
             description="Asks every morning whether yesterday was published.",
         )
         return dg.Definitions(
-            assets=[*daily, *training],
+            assets=[*daily, *training, *([challenger_spec(self.use_case)] if self.use_case.challenger else [])],
             asset_checks=[check],
             jobs=[daily_job, training_job, watch_job],
             schedules=[

@@ -6,6 +6,7 @@ import base64
 import io
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import dagster as dg
@@ -13,7 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlops_assets.journey.evaluation import Score, Verdict
+from mlops_assets.journey.history import Change
 from mlops_assets.lake import Table
+from mlops_assets.output import markdown_table
 from mlops_assets.use_case import UseCase
 
 FIRST = 10
@@ -22,21 +25,7 @@ FIRST = 10
 
 def table(records: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:
     """Records with the same keys as a table."""
-    return dg.MetadataValue.md(markdown(records))
-
-
-def markdown(records: Sequence[Mapping[str, Any]]) -> str:
-    """Records with the same keys as a Markdown table."""
-    if not records:
-        return "none"
-    names = list(records[0])
-    lines = [names, ["---"] * len(names), *([_cell(record[name]) for name in names] for record in records)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _cell(value: Any) -> str:
-    text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return text.replace("|", "\\|").replace("\n", " ")[:200]
+    return dg.MetadataValue.md(markdown_table(records))
 
 
 def first_rows(source: Table, day: str, columns: Sequence[str] | None = None) -> dg.MarkdownMetadataValue:
@@ -114,7 +103,12 @@ def verdict(found: Verdict) -> dg.MarkdownMetadataValue:
         for name, conditions in found.conditions.items()
         for condition in conditions
     ]
-    return dg.MetadataValue.md(f"**{found.reason}**\n\n{markdown(lines)}")
+    return dg.MetadataValue.md(f"**{found.reason}**\n\n{markdown_table(lines)}")
+
+
+def history(changes: Sequence[Change]) -> dg.MarkdownMetadataValue:
+    """The changes of the champion, the newest first."""
+    return table([asdict(change) for change in reversed(changes)])
 
 
 def classes(one: Score) -> dg.MarkdownMetadataValue:

@@ -8,15 +8,18 @@ from typing import Any
 
 import dagster as dg
 
+from mlops_assets import card, pages
 from mlops_assets.components import showing
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey import candidates as fitting
 from mlops_assets.journey import evaluation as judging
+from mlops_assets.journey.comparison import compare_day
 from mlops_assets.journey.features import sql_fingerprint
-from mlops_assets.journey.model import Model
+from mlops_assets.journey.model import hash_folder
 from mlops_assets.journey.registry import Registry, Version
 from mlops_assets.journey.training_runs import TrainingRuns
 from mlops_assets.journey.training_set import TrainingSet, build_training_set
+from mlops_assets.journey.versions import judge_changes, make_version
 from mlops_assets.lake import Lake
 from mlops_assets.settings import Settings
 from mlops_assets.use_case import UseCase
@@ -26,7 +29,8 @@ log = logging.getLogger("mlops_assets.training")
 
 def training_assets(use_case: UseCase) -> list[dg.AssetsDefinition]:
     """The training assets in the order of the data."""
-    return [_training_set(use_case), _candidates(use_case), _evaluation(use_case), _champion(use_case)]
+    steps = (_training_set, _candidates, _evaluation, _model_version, _champion)
+    return [step(use_case) for step in steps]
 
 
 def _common(use_case: UseCase, name: str, after: str, kinds: set[str]) -> dict[str, Any]:
@@ -162,71 +166,115 @@ def _track(
     mlflow.set_tags({"verdict": verdict.reason, "winner": verdict.winner or ""})
 
 
-def _champion(use_case: UseCase) -> dg.AssetsDefinition:
-    key = dg.AssetKey([use_case.name, "champion"])
+def _model_version(use_case: UseCase) -> dg.AssetsDefinition:
+    key = dg.AssetKey([use_case.name, "model_version"])
 
     @dg.asset(
-        **_common(use_case, "champion", "evaluation", {"mlflow"}),
-        description="The registered model behind the alias `champion`; stays as it is when the gate refuses.",
-        required_resource_keys={"mlflow"},
+        **_common(use_case, "model_version", "evaluation", {"mlflow"}),
+        description="The best candidate as a registered version with its model card, whatever the gate says of it.",
+        required_resource_keys={"mlflow", "engines"},
         output_required=False,
     )
-    def champion(context: dg.AssetExecutionContext) -> Iterator[Any]:
+    def model_version(context: dg.AssetExecutionContext) -> Iterator[Any]:
         settings = Settings.from_environment()
-        record = TrainingRuns(settings.lake, use_case.name).read(context.run.run_id, "evaluation")
+        runs = TrainingRuns(settings.lake, use_case.name)
+        record = runs.read(context.run.run_id, "evaluation")
         data, fitted = fitting.from_record(record)
         scores, verdict = judging.from_record(record)
-        if verdict.winner is None:
-            log.warning("%s: no new champion: %s", use_case.name, verdict.reason)
+        name = verdict.winner or next(iter(verdict.conditions), None)
+        if name is None:
+            runs.write(
+                context.run.run_id, "model_version", {"version": None, "passed": False, "reason": verdict.reason}
+            )
             context.log_event(dg.AssetObservation(key, metadata={"skipped": verdict.reason}))
             return
-        winner = next(one for one in fitted if one.name == verdict.winner)
-        score = next(one for one in scores if one.name == verdict.winner)
+        best = next(one for one in fitted if one.name == name)
+        score = next(one for one in scores if one.name == name)
+        folder = runs.folder(context.run.run_id) / "version"
+        log.info("%s: making a version of %s", use_case.name, name)
+        about = _told(lambda: make_version(use_case, data, best, score, verdict, folder))
+        if use_case.training.gate.changes is not None:
+            _told(lambda: _judge_changes(use_case, settings, folder, about, context))
+        (folder / "card.md").write_text(card.render(about), encoding="utf-8")
+        (folder / "card.html").write_text(
+            pages.page(f"Model card: {use_case.name}", card.render(about)), encoding="utf-8"
+        )
         run = context.resources.mlflow.active_run().info.run_id
-        log.info("%s: %s; registering it", use_case.name, verdict.reason)
-        version = _told(lambda: _register(use_case, settings, data, winner, score, verdict, run))
+        version = _told(lambda: Registry(settings).register(use_case.name, run, folder, about))
+        told = {"version": version.version, "passed": about["passed"], "reason": about["reason"]}
+        runs.write(context.run.run_id, "model_version", told)
+        log.info("%s: version %d: %s", use_case.name, version.version, about["reason"])
         yield dg.MaterializeResult(
             metadata={
-                "version": version.version,
-                "candidate": winner.name,
+                **told,
+                "candidate": name,
                 **score.metrics,
-                "reason": verdict.reason,
+                "card": dg.MetadataValue.md(card.render(about, version.version)),
+                "card_html": dg.MetadataValue.path(str(version.folder / "card.html")),
                 "serving_sha256": version.serving_sha256,
                 "training_set": data.fingerprint,
             },
             data_version=dg.DataVersion(version.serving_sha256),
         )
 
+    return model_version
+
+
+def _judge_changes(
+    use_case: UseCase, settings: Settings, folder: Path, about: dict[str, Any], context: dg.AssetExecutionContext
+) -> None:
+    """Compare what is to become a version with the champion on the newest day, and let the gate see it."""
+    lake = Lake(settings.lake, use_case.name)
+    champion = Registry(settings).champion(use_case.name)
+    days = list(lake.table("predictions").days())
+    if champion is None or not days:
+        return
+    hashes = hash_folder(folder / "serving"), hash_folder(folder / "judged")
+    new = Version(use_case.name, 0, folder, *hashes, "", {})
+    engine = context.resources.engines.of(use_case)
+    found = compare_day(use_case, lake, days[-1], champion, new, engine, lambda _: None)
+    allowed = use_case.training.gate.changes
+    assert allowed is not None  # noqa: S101 - asked for where it is set
+    judge_changes(about, found.share, allowed, found.day)
+
+
+def _champion(use_case: UseCase) -> dg.AssetsDefinition:
+    key = dg.AssetKey([use_case.name, "champion"])
+
+    @dg.asset(
+        **_common(use_case, "champion", "model_version", {"mlflow"}),
+        description="The version that predicts; stays as it is when the gate refuses, or promotion is by hand.",
+        output_required=False,
+    )
+    def champion(context: dg.AssetExecutionContext) -> Iterator[Any]:
+        settings = Settings.from_environment()
+        record = TrainingRuns(settings.lake, use_case.name).read(context.run.run_id, "model_version")
+        registry, number = Registry(settings), record["version"]
+        reason = record["reason"]
+        if record["passed"] and use_case.training.promotion == "manual":
+            reason = f"{reason}; waits for `mlops-assets promote {use_case.name} {number} --why ...`"
+        if not record["passed"] or use_case.training.promotion == "manual":
+            log.warning("%s: no new champion: %s", use_case.name, reason)
+            context.log_event(dg.AssetObservation(key, metadata={"skipped": reason}))
+            return
+        version = _told(lambda: registry.version(use_case.name, number))
+        if registry.history(use_case.name).champion() != number:
+            who = f"gate, Dagster run {context.run.run_id}"
+            _told(lambda: registry.promote(version, who, reason, use_case.training.trusted))
+        yield dg.MaterializeResult(
+            metadata={
+                "version": number,
+                "candidate": version.about["candidate"],
+                **version.about["metrics"],
+                "reason": reason,
+                "serving_sha256": version.serving_sha256,
+                "training_set": version.about["training_set"],
+                "history": showing.history(registry.history(use_case.name).changes()),
+            },
+            data_version=dg.DataVersion(version.serving_sha256),
+        )
+
     return champion
-
-
-def _register(
-    use_case: UseCase,
-    settings: Settings,
-    data: TrainingSet,
-    winner: fitting.Fitted,
-    score: judging.Score,
-    verdict: judging.Verdict,
-    run: str,
-) -> Version:
-    """Fit the winner on all labelled rows, if the configuration says so, and register it."""
-    judged = Path(winner.folder)
-    serving = Model.load(judged, winner.sha256, use_case.training.trusted)
-    if use_case.training.refit:
-        candidate = use_case.training.candidates[winner.name].model_copy(update={"parameters": winner.parameters})
-        serving = fitting.fit(use_case, candidate, data, data.load())
-    about = {
-        "candidate": winner.name,
-        "metrics": score.metrics,
-        "rows_per_second": score.rows_per_second,
-        "reason": verdict.reason,
-        "training_set": data.fingerprint,
-        "rows": data.rows,
-        "days": data.days,
-        "sql": sql_fingerprint(serving.sql),
-        "contract": use_case.contract_fingerprint,
-    }
-    return Registry(settings).register(use_case.name, run, serving, judged, about)
 
 
 def _told(work: Any) -> Any:

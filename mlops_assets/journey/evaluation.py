@@ -41,6 +41,8 @@ class Score:
         Precision, recall, F1 and number of rows of every class.
     confusion
         Rows by true class (down) and predicted class (across), in the order of the classes.
+    calibration
+        Rows by the probability of the answer, in ten equal steps: mean probability, share that was right, rows.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Score:
     rows_per_second: float
     classes: dict[str, dict[str, float]] = field(default_factory=dict)
     confusion: tuple[tuple[int, ...], ...] = ()
+    calibration: tuple[dict[str, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,22 @@ def score(model: Model, held_out: pa.Table, name: str, folds: tuple[float, ...] 
     confusion = confusion_matrix(truth, said, labels=numbers)
     metrics = measure(truth, probabilities, said)
     cells = tuple(tuple(int(cell) for cell in row) for row in confusion)
-    return Score(name, metrics, folds, round(speed(model, matrix)), table, cells)
+    calibration = calibrate(truth, probabilities, said)
+    return Score(name, metrics, folds, round(speed(model, matrix)), table, cells, calibration)
+
+
+def calibrate(truth: np.ndarray, probabilities: np.ndarray, said: np.ndarray) -> tuple[dict[str, float], ...]:
+    """How often answers of about the same probability are right; see `Score.calibration` and `measure`."""
+    sure = probabilities[np.arange(len(said)), said]
+    step = np.minimum((sure * 10).astype(int), 9)
+    return tuple(
+        {
+            "probability": round(float(sure[step == number].mean()), 4),
+            "right": round(float((truth == said)[step == number].mean()), 4),
+            "rows": int((step == number).sum()),
+        }
+        for number in np.unique(step)
+    )
 
 
 def measure(truth: np.ndarray, probabilities: np.ndarray, said: np.ndarray) -> dict[str, float]:
@@ -279,7 +297,14 @@ def to_record(scores: Sequence[Score], verdict: Verdict, champion: Score | None)
 def from_record(record: Mapping[str, Any]) -> tuple[list[Score], Verdict]:
     """Scores and verdict of a training run; see `to_record`."""
     scores = [
-        Score(**{**one, "folds": tuple(one["folds"]), "confusion": tuple(map(tuple, one["confusion"]))})
+        Score(
+            **{
+                **one,
+                "folds": tuple(one["folds"]),
+                "confusion": tuple(map(tuple, one["confusion"])),
+                "calibration": tuple(one["calibration"]),
+            }
+        )
         for one in record["scores"]
     ]
     known = record["verdict"]

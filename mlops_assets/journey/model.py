@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
 import pyarrow as pa
@@ -43,6 +44,9 @@ ALLOWED_TYPES = frozenset(
     }
 )
 """Types beyond skops' own trusted ones that a stored model may hold. `training.trusted` adds to them."""
+
+OBJECT_NUMBER = re.compile(r'("__id__": |"file": ")(\d+)')
+"""Where skops names an object or the member that holds its content."""
 
 ESTIMATOR_FILE, MEANING_FILE, SQL_FILE = "model.skops", "meaning.json", "features.sql"
 
@@ -112,6 +116,7 @@ class Model:
 
         folder.mkdir(parents=True, exist_ok=True)
         skops.io.dump(self.estimator, folder / ESTIMATOR_FILE)
+        _make_reproducible(folder / ESTIMATOR_FILE)
         meaning = {"columns": dict(self.columns), "classes": self.classes, "threshold": self.threshold}
         (folder / MEANING_FILE).write_text(json.dumps(meaning, ensure_ascii=False), encoding="utf-8")
         (folder / SQL_FILE).write_text(self.sql, encoding="utf-8")
@@ -152,6 +157,27 @@ class Model:
         sql = (folder / SQL_FILE).read_text(encoding="utf-8")
         columns = {name: None if known is None else tuple(known) for name, known in meaning["columns"].items()}
         return cls(estimator, columns, tuple(meaning["classes"]), sql, meaning["threshold"])
+
+
+def _make_reproducible(path: Path) -> None:
+    """Rewrite a skops file so that the same estimator is always the same bytes.
+
+    skops numbers objects by their address in memory and stamps its members with the time; the numbers become the
+    order of first appearance, and the time a constant.
+    """
+    with ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    order: dict[str, int] = {}
+    schema = OBJECT_NUMBER.sub(
+        lambda found: f"{found[1]}{order.setdefault(found[2], len(order))}", members.pop("schema.json").decode()
+    )
+    renamed = {"schema.json": schema.encode()}
+    for name, content in members.items():
+        number, _, kind = name.partition(".")
+        renamed[f"{order[number]}.{kind}"] = content
+    with ZipFile(path, "w") as archive:
+        for name in sorted(renamed):
+            archive.writestr(ZipInfo(name), renamed[name])
 
 
 def _allowed(asked: Sequence[str], trusted: Sequence[str]) -> list[str]:

@@ -16,7 +16,7 @@ from mlops_assets.journey.forecast import STEPS, Pace
 from mlops_assets.journey.raw import find_manifest, look_at_day, shard_of
 from mlops_assets.journey.registry import Version
 from mlops_assets.journey.rows import rows_mark
-from mlops_assets.journey.scoring import scores_mark
+from mlops_assets.journey.scoring import Scorers, scores_mark
 from mlops_assets.journey.shards import shard_number
 from mlops_assets.lake import Lake, read_report
 from mlops_assets.sources.folder import FolderSource
@@ -61,7 +61,7 @@ def preview_day(
     source: FolderSource,
     lake: Lake,
     day: str,
-    champion: Version | None,
+    scorers: Scorers | None,
     paces: dict[str, Pace],
     workers: int,
 ) -> Preview:
@@ -77,8 +77,8 @@ def preview_day(
         The tables of the use case; nothing is written.
     day
         The day.
-    champion
-        The version that would score; None if there is none, and nothing would be scored.
+    scorers
+        The versions that would score; None if there is none, and nothing would be scored.
     paces
         What `forecast.measured` found.
     workers
@@ -88,7 +88,7 @@ def preview_day(
     entries, shards = look_at_day(use_case, source, lake.table("raw_files"), day)
     listing = time.perf_counter() - began
     size = pc.sum(entries["size"]).as_py() or 0
-    look = _Look(use_case, lake, day, champion)
+    look = _Look(use_case, lake, day, scorers)
     bounds = np.searchsorted(entries["shard"].to_numpy(), np.arange(shards + 1))
     for shard in range(shards if len(entries) else 0):
         look.at(shard, entries.slice(bounds[shard], bounds[shard + 1] - bounds[shard]))
@@ -109,11 +109,11 @@ def preview_day(
 class _Look:
     """Goes through the shards of a day and keeps which steps each of them needs, and why."""
 
-    def __init__(self, use_case: UseCase, lake: Lake, day: str, champion: Version | None) -> None:
+    def __init__(self, use_case: UseCase, lake: Lake, day: str, scorers: Scorers | None) -> None:
         self._use_case = use_case
         self._lake = lake
         self._day = day
-        self._champion = champion
+        self._scorers = scorers
         self._aggregates = bool(describe(use_case).file)
         self._before = find_manifest(lake.table("raw_files"), day)
         self._rows = {shard_number(path) for path in lake.table("rows").parts(day)}
@@ -129,7 +129,7 @@ class _Look:
         size = pc.sum(entries["size"]).as_py() or 0
         if not self._done("rows", name):
             self.reasons[self._why_read(shard, entries)] += 1
-            steps = STEPS if self._champion else STEPS[:-1]
+            steps = STEPS if self._scorers else STEPS[:-1]
             self._needs([step for step in steps if step != "features" or self._aggregates], size)
             return
         part = Path(f"{name}.parquet").name
@@ -137,8 +137,11 @@ class _Look:
         if self._aggregates and not self._done("features", f"{shard:05d}-{features_mark(part, sql)}"):
             self.reasons["features.sql or its code changed, or the aggregates were not finished"] += 1
             self._needs(["features"], size)
-        if self._champion and not self._done("predictions", f"{shard:05d}-{scores_mark(part, self._champion)}"):
-            self.reasons[self._why_score(self._champion)] += 1
+        if self._scorers is None:
+            return
+        mark = scores_mark(part, self._scorers.version, self._scorers.challenger)
+        if not self._done("predictions", f"{shard:05d}-{mark}"):
+            self.reasons[self._why_score(self._scorers.version)] += 1
             self._needs(["predictions"], size)
 
     def _needs(self, steps: list[str], size: int) -> None:
@@ -165,7 +168,7 @@ class _Look:
             return "it was not scored yet"
         if self._scored_by != champion.version:
             return f"model version {self._scored_by} became {champion.version}"
-        return "the code that scores changed, or the predictions were not finished"
+        return "the challenger or the code that scores changed, or the predictions were not finished"
 
 
 def _changes(before: pa.Table, now: pa.Table) -> str:

@@ -1,4 +1,4 @@
-"""In: the winner of an evaluation. Out: a registered version behind the alias `champion`, and its way back to workers.
+"""In: the best candidate of a training. Out: a registered version, which may become champion, and its way to workers.
 
 A version is a folder of MLflow's artifacts with two models: `serving`, fitted on all labelled rows, and `judged`, the
 one that was measured. A later candidate is compared with `judged`, which never saw held-out rows.
@@ -6,22 +6,30 @@ one that was measured. A later candidate is compared with `judged`, which never 
 
 from __future__ import annotations
 
+import hashlib
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.errors import ModelRefused
+from mlops_assets.errors import ModelRefused, UsageError
+from mlops_assets.journey.history import Change, History
 from mlops_assets.journey.model import Model, hash_folder
 from mlops_assets.settings import Settings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+    from mlops_assets.use_case import UseCase
+
 ALIAS = "champion"
+ABOUT_FILE = "about.json"
+SHORT = (
+    *("candidate", "metrics", "rows_per_second", "passed", "reason"),
+    *("training_set", "rows", "days", "sql", "contract"),
+)
+"""What of a version's details the registry itself keeps, in a tag."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +44,10 @@ class Version:
         Its number, from 1.
     folder
         Where its two models lie on this machine.
-    serving_sha256, judged_sha256
-        Their hashes, as the registry knows them.
+    serving_sha256, judged_sha256, about_sha256
+        Hashes of the two models and of `about.json`, as the registry knows them.
     about
-        Name of the candidate, metrics, training set, verdict.
+        Name of the candidate, metrics, training set, verdict: what is short of `details`.
     """
 
     use_case: str
@@ -47,6 +55,7 @@ class Version:
     folder: Path
     serving_sha256: str
     judged_sha256: str
+    about_sha256: str
     about: dict[str, Any]
 
     def serving(self, trusted: Sequence[str] = ()) -> Model:
@@ -56,6 +65,24 @@ class Version:
     def judged(self, trusted: Sequence[str] = ()) -> Model:
         """The model that the metrics belong to."""
         return Model.load(self.folder / "judged", self.judged_sha256, trusted)
+
+    def details(self) -> dict[str, Any]:
+        """All that is remembered of the version; see `versions.make_version`.
+
+        Raises
+        ------
+        ModelRefused
+            If the file is missing or changed.
+        """
+        path = self.folder / ABOUT_FILE
+        try:
+            text = path.read_bytes()
+        except OSError as error:
+            raise ModelRefused(f"{path}: cannot be read: {error.strerror}.") from None
+        if hashlib.sha256(text).hexdigest() != self.about_sha256:
+            raise ModelRefused(f"{path}: it is not the one that was registered (another SHA-256).")
+        details: dict[str, Any] = json.loads(text)
+        return details
 
 
 class Registry:
@@ -93,21 +120,97 @@ class Registry:
         place = (self._settings.artifacts / use_case).as_uri() if local else None
         return str(client.create_experiment(use_case, artifact_location=place))
 
-    def champion(self, use_case: str) -> Version | None:
-        """The version behind the alias `champion`, or None."""
+    def history(self, use_case: str) -> History:
+        """The changes of the champion of a use case."""
+        return History(self._settings.lake, use_case)
+
+    def champion(self, use_case: str, day: str | None = None) -> Version | None:
+        """The version that the history names: now, or at the end of a day; None if there was none."""
+        number = self.history(use_case).champion(day)
+        return None if number is None else self.version(use_case, number)
+
+    def version(self, use_case: str, number: int) -> Version:
+        """A registered version.
+
+        Raises
+        ------
+        UsageError
+            If there is none of that number.
+        ModelRefused
+            If it cannot be fetched, or was registered without its hashes.
+        """
         from mlflow.exceptions import MlflowException
 
-        client = self.client()
         try:
-            found = client.get_model_version_by_alias(use_case, ALIAS)
+            found = self.client().get_model_version(use_case, str(number))
         except MlflowException as error:
-            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                return None
-            raise
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise
+            known = ", ".join(str(one) for one in self.numbers(use_case)) or "none, for nothing was trained yet"
+            raise UsageError(f"There is no version {number} of {use_case}; there are: {known}.") from None
         return self._version(use_case, found)
 
-    def register(self, use_case: str, run_id: str, serving: Model, judged: Path, about: dict[str, Any]) -> Version:
-        """Store a new version and put the alias `champion` on it.
+    def choose(self, use_case: str, choice: str, day: str) -> Version | None:
+        """The version that shall score a day.
+
+        Parameters
+        ----------
+        use_case
+            Name of the use case.
+        choice
+            `current` for the present champion, `as-of` for the champion at the end of that day, or a number.
+        day
+            The day.
+
+        Returns
+        -------
+        Version or None
+            None if there is no champion at all.
+
+        Raises
+        ------
+        UsageError
+            If the choice is none of these, or nothing was champion on that day.
+        """
+        if choice.isdigit():
+            return self.version(use_case, int(choice))
+        if choice not in ("current", "as-of"):
+            raise UsageError(f"model {choice!r}: say current, as-of, or the number of a version.")
+        found = self.champion(use_case, day if choice == "as-of" else None)
+        if found is None and choice == "as-of" and self.history(use_case).champion() is not None:
+            first = self.history(use_case).changes()[0].when
+            raise UsageError(
+                f"{day}: {use_case} had no champion on that day, its first one dates from {first}. "
+                "Score the day with the current one, or with a version by its number."
+            )
+        return found
+
+    def challenger(self, use_case: UseCase, champion: Version) -> Version | None:
+        """The version that scores beside the champion, if the configuration names one that is not the champion.
+
+        Raises
+        ------
+        MlopsError
+            If there is none of that number, or it cannot be loaded.
+        """
+        number = use_case.challenger
+        if number == "newest":
+            number = self.numbers(use_case.name)[-1]
+        if number is None or number == champion.version:
+            return None
+        found = self.version(use_case.name, number)
+        found.serving(use_case.training.trusted)
+        return found
+
+    def numbers(self, use_case: str) -> list[int]:
+        """The numbers of all versions, the oldest first."""
+        if not self._settings.has_registry:
+            return []
+        found = self.client().search_model_versions(f"name = '{use_case}'")
+        return sorted(int(one.version) for one in found)
+
+    def register(self, use_case: str, run_id: str, folder: Path, about: dict[str, Any]) -> Version:
+        """Store a new version; it is not champion by that.
 
         Parameters
         ----------
@@ -115,27 +218,63 @@ class Registry:
             Name of the use case.
         run_id
             MLflow run that the version belongs to.
-        serving
-            The model that shall make predictions.
-        judged
-            Folder of the model that was measured.
+        folder
+            Holds the models `serving` and `judged`, and whatever else belongs to the version, such as its card.
         about
-            What to remember of it.
+            What to remember of it: all of it in `about.json`, what is short in the registry itself.
         """
         client = self.client()
-        with TemporaryDirectory() as temporary:
-            folder = Path(temporary) / "version"
-            hashes = {"serving_sha256": serving.save(folder / "serving")}
-            shutil.copytree(judged, folder / "judged")
-            hashes["judged_sha256"] = hash_folder(folder / "judged")
-            (folder / "about.json").write_text(json.dumps(about, indent=1, default=str), encoding="utf-8")
-            client.log_artifacts(run_id, str(folder), "version")
+        hashes = {f"{name}_sha256": hash_folder(folder / name) for name in ("serving", "judged")}
+        text = json.dumps(about, indent=1, ensure_ascii=False, default=str)
+        (folder / ABOUT_FILE).write_text(text, encoding="utf-8")
+        hashes["about_sha256"] = hashlib.sha256(text.encode()).hexdigest()
+        client.log_artifacts(run_id, str(folder), "version")
         source = f"{client.get_run(run_id).info.artifact_uri}/version"
         self._ensure_model(client, use_case)
-        tags = {**hashes, "about": json.dumps(_short(about), default=str)}
+        tags = {**hashes, "about": json.dumps({name: about[name] for name in SHORT if name in about}, default=str)}
         made = client.create_model_version(use_case, source, run_id, tags=tags, description=about.get("reason", ""))
-        client.set_registered_model_alias(use_case, ALIAS, made.version)
         return self._version(use_case, client.get_model_version(use_case, made.version))
+
+    def promote(self, version: Version, who: str, why: str, trusted: Sequence[str] = ()) -> Change:
+        """Make a version the champion.
+
+        Parameters
+        ----------
+        version
+            The version; that it can be loaded is seen first.
+        who, why
+            For the history.
+        trusted
+            Further types that the stored model may hold.
+
+        Raises
+        ------
+        UsageError
+            If it is the champion already.
+        ModelRefused
+            If it is not the model that was registered.
+        """
+        return self._set(version, "promote", who, why, trusted)
+
+    def roll_back(self, use_case: str, who: str, why: str, trusted: Sequence[str] = ()) -> Change:
+        """Make the champion before the present one the champion again; see `promote`."""
+        version = self.version(use_case, self.history(use_case).previous())
+        return self._set(version, "rollback", who, why, trusted)
+
+    def _set(self, version: Version, action: str, who: str, why: str, trusted: Sequence[str]) -> Change:
+        history = self.history(version.use_case)
+        if history.champion() == version.version:
+            raise UsageError(f"Version {version.version} of {version.use_case} is the champion already.")
+        version.serving(trusted)
+        change = history.append(action, version.version, who, why, version.about.get("reason", ""))
+        self.mirror(version.use_case)
+        return change
+
+    def mirror(self, use_case: str) -> None:
+        """Put MLflow's alias `champion` where the history says; it lags when a process was killed in between."""
+        number = self.history(use_case).champion()
+        if number is not None:
+            self.client().set_registered_model_alias(use_case, ALIAS, str(number))
 
     def _ensure_model(self, client: MlflowClient, use_case: str) -> None:
         from mlflow.exceptions import MlflowException
@@ -155,14 +294,9 @@ class Registry:
         except (MlflowException, OSError) as error:
             raise ModelRefused(f"version {found.version} of {use_case} cannot be fetched: {error}.") from None
         try:
-            hashes = found.tags["serving_sha256"], found.tags["judged_sha256"]
+            serving, judged, about = (found.tags[f"{name}_sha256"] for name in ("serving", "judged", "about"))
         except KeyError:
             raise ModelRefused(
                 f"version {found.version} of {use_case} has no registered hash; train it again."
             ) from None
-        return Version(use_case, int(found.version), folder, *hashes, json.loads(found.tags["about"]))
-
-
-def _short(about: dict[str, Any]) -> dict[str, Any]:
-    """What fits into a tag of MLflow."""
-    return {name: value for name, value in about.items() if name != "conditions"}
+        return Version(use_case, int(found.version), folder, serving, judged, about, json.loads(found.tags["about"]))

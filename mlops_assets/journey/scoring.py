@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,9 @@ SCHEMA = pa.schema(
 )
 """One prediction a row; `probability` is that of the predicted class."""
 
+CHALLENGER = "challenger_predictions"
+"""The table of what the challenger says."""
+
 UNSEEN = "unseen_"
 """What the count of unseen values of a category begins with, in reports and in the accounting."""
 
@@ -73,6 +77,7 @@ class ScoreTask:
     day: str
     rows: str
     version: Version
+    challenger: Version | None = None
 
 
 def check_rows_of_day(checks: Checks, accounting: Mapping[str, Any] | None, where: str) -> list[DayCheck]:
@@ -159,8 +164,30 @@ class ScoredDay:
         return "; ".join(f"{c.name}: {c.found} - {c.advice}" for c in self.checks if not c.passed)
 
 
+@dataclass(frozen=True)
+class Scorers:
+    """The versions that score a day, and how they were chosen.
+
+    Attributes
+    ----------
+    version
+        The version whose predictions are published.
+    choice
+        `current` for the present champion, `as-of` for the champion of that day, or the number that was asked for.
+    challenger
+        A version that scores beside it; its predictions go to `challenger_predictions`.
+    run
+        The run that scores, for `why`.
+    """
+
+    version: Version
+    choice: str = "current"
+    challenger: Version | None = None
+    run: str = ""
+
+
 def score_day(
-    use_case: UseCase, lake: Lake, day: str, version: Version, engine: Engine, watch: Watch, where: str
+    use_case: UseCase, lake: Lake, day: str, scorers: Scorers, engine: Engine, watch: Watch, where: str
 ) -> ScoredDay:
     """Score every row of a day and publish its predictions, if the day meets its conditions.
 
@@ -172,8 +199,8 @@ def score_day(
         The tables of the use case.
     day
         The day.
-    version
-        The model version that scores.
+    scorers
+        The model versions.
     engine
         Runs the shards.
     watch
@@ -187,97 +214,151 @@ def score_day(
     checks.append(check_current(state, lake.table("raw_files").days().get(day)))
     if state is None or not all(check.passed for check in checks):
         return ScoredDay({}, checks)
-    replaces = table.parts(day)
-    tasks = [ScoreTask(use_case, lake.root, day, path, version) for path in sorted(rows.parts(day))]
+    version, challenger = scorers.version, scorers.challenger
+    replaces, beside = table.parts(day), lake.table(CHALLENGER)
+    beside_replaces = beside.parts(day)
+    tasks = [ScoreTask(use_case, lake.root, day, path, version, challenger) for path in sorted(rows.parts(day))]
     reports = run_shards(engine, score_shard, tasks, watch)
     counts, _ = add_up(reports)
     checks += check_scores_of_day(use_case.checks, counts, state.accounting["rows"])
     scored = {name: number for name, number in counts.items() if name.startswith(UNSEEN)}
     scored["predictions"] = counts.get("predictions", 0)
-    accounting = {**state.accounting, **scored, "model_version": version.version}
+    accounting = {**state.accounting, **scored, "model_version": version.version, "model_choice": scorers.choice}
     if all(check.passed for check in checks):
-        table.publish(day, parts_of(reports, "predictions"), SCHEMA, accounting, replaces)
+        table.publish(day, parts_of(reports, "predictions"), SCHEMA, accounting, replaces, scorers.run)
+        if challenger is not None and counts[CHALLENGER] == counts["predictions"]:
+            numbers = {"predictions": counts[CHALLENGER], "model_version": challenger.version}
+            beside.publish(day, parts_of(reports, CHALLENGER), SCHEMA, numbers, beside_replaces, scorers.run)
+            accounting = {**accounting, "challenger_version": challenger.version}
     return ScoredDay({**accounting, "shards": len(reports), "reused": sum(r.reused for r in reports)}, checks)
 
 
 def score_shard(task: ScoreTask) -> Report:
     """Score one shard, unless that was done before."""
     place = Path(task.rows)
-    version = task.version
-    mark = scores_mark(place.name, version)
+    version, challenger = task.version, task.challenger
+    mark = scores_mark(place.name, version, challenger)
     lake = Lake(task.lake, task.use_case.name)
-    table = lake.table("predictions")
+    table, beside = lake.table("predictions"), lake.table(CHALLENGER)
 
     def make() -> Made:
         rows = read_rows(lake.table("rows").folder / place)
-        model = _load(version.folder / "serving", version.serving_sha256, task.use_case.training.trusted)
-        stored = stored_features(lake, task.day, place.name, model.sql)
-        predictions, unseen = predict(model, rows, task.day, task.use_case, version.version, stored)
+        model = load_cached(version, task.use_case)
+        stored = partial(stored_features, lake, task.day, place.name)
+        answers = None
+        if challenger is not None:
+            with suppress(Exception):  # whatever is wrong with the challenger must not keep the day from its champion
+                answers = predict(
+                    [model, load_cached(challenger, task.use_case)], rows, task.day, task.use_case, stored
+                )
+        answers = answers or predict([model], rows, task.day, task.use_case, stored)
+        predictions = answers[0].table(rows, task.use_case, version.version)
+        tables = {table: predictions}
+        if challenger is not None and len(answers) == 2:
+            tables[beside] = answers[1].table(rows, task.use_case, challenger.version)
         files = len(predictions["file"].chunk(0).dictionary) if predictions.num_rows else 0
         counts = {
             "files": files,
             "rows": rows.num_rows,
             "predictions": predictions.num_rows,
-            **{UNSEEN + name: number for name, number in unseen.items()},
+            CHALLENGER: tables[beside].num_rows if beside in tables else 0,
+            **{UNSEEN + name: number for name, number in answers[0].unseen.items()},
         }
-        return Made({table: predictions}, counts)
+        return Made(tables, counts)
 
     return finish(table, task.day, shard_number(task.rows), mark, make)
 
 
-def scores_mark(rows: str, version: Version) -> str:
-    """Fingerprint of all that the predictions of a shard depend on: the name of the part with its rows, model, code."""
-    return fingerprint(rows, version.serving_sha256, version.version, code_fingerprint(*CODE))
+def scores_mark(rows: str, version: Version, challenger: Version | None = None) -> str:
+    """Fingerprint of what the predictions of a shard depend on: the name of the part with its rows, models, code."""
+    beside = (challenger.serving_sha256, challenger.version) if challenger else ()
+    return fingerprint(rows, version.serving_sha256, version.version, code_fingerprint(*CODE), *beside)
 
 
-@lru_cache(maxsize=2)
+def load_cached(version: Version, use_case: UseCase) -> Model:
+    """The model of a version, loaded once a process."""
+    return _load(version.folder / "serving", version.serving_sha256, use_case.training.trusted)
+
+
+@lru_cache(maxsize=3)
 def _load(folder: Path, sha256: str, trusted: tuple[str, ...]) -> Model:
     return Model.load(folder, sha256, trusted)
 
 
+class Answers:
+    """What one model says of the rows of a shard, in their order.
+
+    Attributes
+    ----------
+    model
+        The model.
+    said
+        Class numbers.
+    sure
+        Probability of that class.
+    unseen
+        How many values of each category were unseen in training.
+    """
+
+    def __init__(self, model: Model, rows: int) -> None:
+        self.model = model
+        self.said = np.zeros(rows, np.int32)
+        self.sure = np.zeros(rows, np.float32)
+        self.unseen: Counter[str] = Counter()
+
+    def add(self, batch: pa.Table, places: np.ndarray) -> None:
+        """Answer for a batch of the model's input, whose rows have these places."""
+        matrix = self.model.matrix(batch)
+        probabilities = self.model.probabilities(matrix)
+        numbers = self.model.decide(probabilities)
+        self.said[places] = numbers
+        self.sure[places] = probabilities[np.arange(len(numbers)), numbers]
+        self.unseen.update(self.model.unseen(batch, matrix))
+
+    def labels(self) -> pa.DictionaryArray:
+        """The predicted labels."""
+        return pa.DictionaryArray.from_arrays(pa.array(self.said), pa.array(self.model.classes, pa.string()))
+
+    def table(self, rows: pa.Table, use_case: UseCase, version: int) -> pa.Table:
+        """The predictions in `SCHEMA`."""
+        account = rows[use_case.account]
+        columns = [
+            rows["file"].combine_chunks() if rows.num_rows else pa.array([], SCHEMA.field("file").type),
+            rows["line"],
+            account if pa.types.is_dictionary(account.type) else account.cast(pa.string()).dictionary_encode(),
+            self.labels(),
+            pa.array(self.sure),
+            pa.array(np.full(rows.num_rows, version, np.int32)),
+        ]
+        return pa.table(columns, schema=SCHEMA)
+
+
 def predict(
-    model: Model, rows: pa.Table, day: str, use_case: UseCase, version: int, file_features: pa.Table | None = None
-) -> tuple[pa.Table, dict[str, int]]:
-    """One prediction for every row.
+    models: Sequence[Model],
+    rows: pa.Table,
+    day: str,
+    use_case: UseCase,
+    stored: Callable[[str], pa.Table | None] = lambda _: None,
+) -> list[Answers]:
+    """What each model says of every row; models with the same SQL share their features.
 
     Parameters
     ----------
-    model
-        The model; its own SQL makes its input.
+    models
+        The models; the SQL of each makes its input.
     rows
         Rows of one shard in the schema of `rows_schema`.
     day
         Their day.
     use_case
         The use case.
-    version
-        Version number of the model.
-    file_features
-        Aggregates of these files by the model's SQL, if they are stored.
-
-    Returns
-    -------
-    tuple
-        The predictions in `SCHEMA`, in the order of the rows; how many values of each category
-        were unseen in training.
+    stored
+        The stored aggregates of these files by an SQL, if there are any.
     """
-    said = np.zeros(rows.num_rows, np.int32)
-    sure = np.zeros(rows.num_rows, np.float32)
-    unseen: Counter[str] = Counter()
-    for batch, places in compute(rows, day, use_case, model.sql, file_features):
-        matrix = model.matrix(batch)
-        probabilities = model.probabilities(matrix)
-        numbers = model.decide(probabilities)
-        said[places] = numbers
-        sure[places] = probabilities[np.arange(len(numbers)), numbers]
-        unseen.update(model.unseen(batch, matrix))
-    account = rows[use_case.account]
-    columns = [
-        rows["file"].combine_chunks() if rows.num_rows else pa.array([], SCHEMA.field("file").type),
-        rows["line"],
-        account if pa.types.is_dictionary(account.type) else account.cast(pa.string()).dictionary_encode(),
-        pa.DictionaryArray.from_arrays(pa.array(said), pa.array(model.classes, pa.string())),
-        pa.array(sure),
-        pa.array(np.full(rows.num_rows, version, np.int32)),
-    ]
-    return pa.table(columns, schema=SCHEMA), dict(unseen)
+    answers = [Answers(model, rows.num_rows) for model in models]
+    for sql in dict.fromkeys(model.sql for model in models):
+        asked = [one for one in answers if one.model.sql == sql]
+        for batch, places in compute(rows, day, use_case, sql, stored(sql)):
+            for one in asked:
+                one.add(batch, places)
+    return answers

@@ -51,6 +51,8 @@ class TrainingSet:
         Columns of the model's input: whether it is a category.
     boundary
         With a split by time, the first held-out date.
+    corrected
+        Rows to learn from whose label came from people's corrections; see `_weight`.
     """
 
     fingerprint: str
@@ -62,6 +64,7 @@ class TrainingSet:
     classes: tuple[str, ...]
     features: Mapping[str, bool]
     boundary: str | None
+    corrected: int = 0
 
     def load(self) -> pa.Table:
         """The rows: `KEYS` and the columns of the model."""

@@ -1,0 +1,209 @@
+"""In: the best candidate of a training. Out: the folder of its version: two models, and all that is known of them.
+
+That has a recipe: the whole configuration, the SQL and the fingerprint of the training set. `rebuild` makes the
+same models of it again, bit for bit, as long as the libraries are the same.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import platform
+import shutil
+from dataclasses import asdict
+from importlib.metadata import version as version_of
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mlops_assets.errors import MlopsError
+from mlops_assets.journey.candidates import Fitted, calm_fitting, class_numbers, fit
+from mlops_assets.journey.evaluation import HIGHER_IS_BETTER, Condition, Score, Verdict, measure
+from mlops_assets.journey.features import sql_fingerprint
+from mlops_assets.journey.model import Model
+from mlops_assets.journey.registry import Version
+from mlops_assets.journey.shards import code_fingerprint
+from mlops_assets.journey.training_set import TrainingSet
+from mlops_assets.use_case import UseCase
+
+CODE = (
+    "mlops_assets.encoders",
+    "mlops_assets.journey.candidates",
+    "mlops_assets.journey.features",
+    "mlops_assets.journey.model",
+    "mlops_assets.journey.training_set",
+)
+LIBRARIES = ("scikit-learn", "numpy", "scipy", "duckdb", "pyarrow", "skops")
+IMPORTANCE_ROWS = 5_000
+"""Held-out rows that permutation importance looks at; more of them change little and cost much."""
+
+REPEATS = 3
+
+
+def make_version(
+    use_case: UseCase, data: TrainingSet, fitted: Fitted, score: Score, verdict: Verdict, folder: Path
+) -> dict[str, Any]:
+    """Write the models of a version into a folder, and collect what there is to know of it.
+
+    Parameters
+    ----------
+    use_case
+        The use case as it is configured now.
+    data
+        What the candidate learned from.
+    fitted, score
+        The candidate, fitted on the training rows, and how it did on the held-out ones.
+    verdict
+        What the gate said.
+    folder
+        The version's folder.
+
+    Returns
+    -------
+    dict
+        What the model card shows, and `rebuild` needs.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(fitted.folder, folder / "judged")
+    judged = Model.load(folder / "judged", fitted.sha256, use_case.training.trusted)
+    serving = _serving(use_case, data, fitted.name, fitted.parameters) if use_case.training.refit else judged
+    serving.save(folder / "serving")
+    conditions = verdict.conditions.get(fitted.name, ())
+    minutes = use_case.scale.rows_a_day / max(1e-9, score.rows_per_second * use_case.scale.workers) / 60
+    return {
+        "use_case": use_case.name,
+        "candidate": fitted.name,
+        "parameters": fitted.parameters,
+        "made": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        "metrics": score.metrics,
+        "folds": score.folds,
+        "classes": score.classes,
+        "confusion": score.confusion,
+        "calibration": score.calibration,
+        "importance": importance(judged, data, use_case.training.metric),
+        "rows_per_second": score.rows_per_second,
+        "cost": {
+            "rows a second on one core": score.rows_per_second,
+            f"minutes for {use_case.scale.rows_a_day:,} rows on {use_case.scale.workers} cores": round(minutes, 2),
+            "seconds to fit": fitted.fit_seconds,
+            "bytes of the judged model": fitted.size,
+        },
+        "passed": verdict.winner == fitted.name,
+        "reason": verdict.reason,
+        "conditions": [asdict(one) for one in conditions],
+        "training_set": data.fingerprint,
+        "set": asdict(data),
+        "rows": data.rows,
+        "days": data.days,
+        "sql": sql_fingerprint(use_case.features_sql),
+        "contract": use_case.contract_fingerprint,
+        "code": code_fingerprint(*CODE),
+        "libraries": {"python": platform.python_version(), **{name: version_of(name) for name in LIBRARIES}},
+        "recipe": use_case.model_dump(mode="json", by_alias=True),
+    }
+
+
+def judge_changes(about: dict[str, Any], changed: float | None, allowed: float, day: str) -> None:
+    """Add to a version's details whether it changes few enough predictions of a day; a failure is a refusal.
+
+    Parameters
+    ----------
+    about
+        What `make_version` returned.
+    changed
+        Share of the day's predictions that differ from the champion's; None if there is nothing to compare with.
+    allowed
+        `gate.changes`.
+    day
+        The day.
+    """
+    if changed is None:
+        return
+    name = f"share of predictions of {day} that change against the champion"
+    condition = Condition(name, f"at most {allowed:.1%}", f"{changed:.1%}", changed <= allowed)
+    about["conditions"].append(asdict(condition))
+    if about["passed"] and not condition.passed:
+        about["passed"] = False
+        failed = f"{condition.name}: found {condition.found}, asked {condition.asked}"
+        about["reason"] = f"refused: the best candidate, {about['candidate']}, fails {failed}"
+
+
+def importance(model: Model, data: TrainingSet, metric: str) -> dict[str, float]:
+    """What the metric loses on held-out rows when one column is shuffled, the greatest loss first.
+
+    Method: permutation importance, Breiman (2001), 'Random Forests', section 10; mean of `REPEATS` shuffles.
+    """
+    rows = data.load()
+    rows = rows.filter(rows["_held_out"])
+    random = np.random.default_rng(0)
+    if len(rows) > IMPORTANCE_ROWS:
+        rows = rows.take(pa.array(np.sort(random.choice(len(rows), IMPORTANCE_ROWS, replace=False))))
+    truth, matrix = class_numbers(rows, model.classes), model.matrix(rows)
+    sign = 1 if HIGHER_IS_BETTER[metric] else -1
+
+    def value(columns: np.ndarray) -> float:
+        probabilities = model.probabilities(columns)
+        return sign * measure(truth, probabilities, model.decide(probabilities)).get(metric, float("nan"))
+
+    with calm_fitting():
+        whole = value(matrix)
+        lost = {}
+        for place, name in enumerate(model.columns):
+            shuffled = matrix.copy(order="F")
+            losses = []
+            for _ in range(REPEATS):
+                shuffled[:, place] = random.permutation(matrix[:, place])
+                losses.append(whole - value(shuffled))
+            lost[name] = round(float(np.mean(losses)), 4)
+    return dict(sorted(lost.items(), key=lambda item: -item[1]))
+
+
+def rebuild(version: Version, sets: Path, folder: Path) -> dict[str, Any]:
+    """Make a version again from its recipe.
+
+    Parameters
+    ----------
+    version
+        The version; its details are checked against the registered hash first.
+    sets
+        Folder of the training sets.
+    folder
+        Where the two models are written.
+
+    Returns
+    -------
+    dict
+        `equal`: whether both models are the registered ones, byte by byte; `differences`: libraries and code that
+        are not what they were.
+
+    Raises
+    ------
+    MlopsError
+        If the training set is no longer there.
+    """
+    about = version.details()
+    use_case = UseCase.model_validate(about["recipe"])
+    known = {**about["set"], "path": str(sets / f"{about['training_set']}.parquet")}
+    data = TrainingSet(**{**known, "days": tuple(known["days"]), "classes": tuple(known["classes"])})
+    if not Path(data.path).exists():
+        raise MlopsError(f"{data.path}: the training set of version {version.version} is gone; restore it.")
+    candidate = use_case.training.candidates[about["candidate"]].model_copy(update={"parameters": about["parameters"]})
+    rows = data.load()
+    judged = fit(use_case, candidate, data, rows.filter(pc.invert(rows["_held_out"])))
+    serving = _serving(use_case, data, about["candidate"], about["parameters"]) if use_case.training.refit else judged
+    hashes = judged.save(folder / "judged"), serving.save(folder / "serving")
+    now = {"python": platform.python_version(), **{name: version_of(name) for name in LIBRARIES}}
+    differences = [
+        f"{name} {then}, now {now.get(name)}" for name, then in about["libraries"].items() if then != now[name]
+    ]
+    if about["code"] != code_fingerprint(*CODE):
+        differences.append("the code that trains")
+    return {"equal": hashes == (version.judged_sha256, version.serving_sha256), "differences": differences}
+
+
+def _serving(use_case: UseCase, data: TrainingSet, name: str, parameters: dict[str, Any]) -> Model:
+    """The candidate fitted on all labelled rows."""
+    candidate = use_case.training.candidates[name].model_copy(update={"parameters": parameters})
+    return fit(use_case, candidate, data, data.load())

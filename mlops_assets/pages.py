@@ -1,0 +1,40 @@
+"""One HTML page from Markdown: no script, nothing loaded from elsewhere."""
+
+from __future__ import annotations
+
+import html
+
+from markdown_it import MarkdownIt
+
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #1c2733; }
+h1 { font-size: 1.6rem } h2 { margin-top: 2.2rem; border-bottom: 1px solid #d5dde5; padding-bottom: .2rem }
+table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto; font-size: 13px }
+th, td { padding: .25rem .6rem; border-bottom: 1px solid #e4e9ee; text-align: left; white-space: nowrap }
+th { background: #f3f6f9 } tbody tr:hover { background: #f8fafc }
+pre { background: #f3f6f9; padding: .8rem; overflow-x: auto; font-size: 12px } img { max-width: 100% }
+"""
+
+
+def page(title: str, markdown: str) -> str:
+    """A whole HTML document; raw HTML inside the Markdown is shown as text, for values come from files of others.
+
+    Parameters
+    ----------
+    title
+        Title of the window.
+    markdown
+        The content; tables and pictures as `data:` addresses are understood.
+    """
+    render = MarkdownIt("commonmark", {"html": False}).enable("table")
+    render.validateLink = _is_safe  # type: ignore[method-assign,assignment] # the library's way to say which links are safe
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{STYLE}</style></head>\n<body>\n{render.render(markdown)}</body></html>\n"
+    )
+
+
+def _is_safe(address: str) -> bool:
+    """Pictures that stand in the page itself, and web pages."""
+    return address.startswith(("data:image/png;base64,", "https://", "http://"))
