@@ -11,7 +11,7 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -20,6 +20,9 @@ from mlops_assets.errors import LakeError, MlopsError, UsageError
 from mlops_assets.settings import Settings
 from mlops_assets.sources.folder import FolderSource
 from mlops_assets.use_case import UseCase, find_use_case, list_use_cases
+
+if TYPE_CHECKING:
+    from mlops_assets.lake import Published, Table
 
 F = TypeVar("F", bound=Callable[..., Any])
 TABLE_ROWS = 40
@@ -39,6 +42,24 @@ class Day(click.ParamType[dt.date]):
             return dt.date.fromisoformat(value)
         except ValueError:
             self.fail(f"{value!r} is not a day; write it like 2026-01-31.", param, ctx)
+
+
+class Moment(click.ParamType[dt.datetime]):
+    """A moment in UTC, `YYYY-MM-DD` for the end of a day or `YYYY-MM-DDTHH:MM:SS`."""
+
+    name = "moment"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dt.datetime:
+        """Parse a moment."""
+        if isinstance(value, dt.datetime):
+            return value
+        try:
+            if len(value) == 10:
+                return dt.datetime.combine(dt.date.fromisoformat(value), dt.time.max, dt.UTC)
+            moment = dt.datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is no time; write it like 2026-01-31 or 2026-01-31T14:00:00.", param, ctx)
+        return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
 
 
 def _raw_option(command: F) -> F:
@@ -63,7 +84,7 @@ def _output_options(command: F) -> F:
 @click.version_option(__version__, prog_name="mlops-assets")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def cli(debug: bool) -> None:
-    r"""Daily predictions for folders of raw files.
+    """Daily predictions for folders of raw files.
 
     \b
     A first run, on sample files:
@@ -95,7 +116,7 @@ def sample(
     seed: int,
     unlabelled: bool,
 ) -> None:
-    r"""Write sample files in the format of a use case.
+    """Write sample files in the format of a use case.
 
     \b
     Examples:
@@ -104,7 +125,7 @@ def sample(
     """
     from mlops_assets.sampling import write_sample
 
-    settings, found = _find(use_case)
+    settings, found = find(use_case)
     place = (raw or settings.raw).expanduser().absolute()
     began = said = time.monotonic()
     for offset in range(days):
@@ -123,7 +144,7 @@ def sample(
 @click.argument("file", type=click.Path(path_type=Path))
 @_raw_option
 def import_(use_case: str, file: Path, raw: Path | None) -> None:
-    r"""Cut a published table into raw files of days: one file per key and calendar month.
+    """Cut a published table into raw files of days: one file per key and calendar month.
 
     A month's files lie in the folder of the first day of the next month.
 
@@ -133,7 +154,7 @@ def import_(use_case: str, file: Path, raw: Path | None) -> None:
     """
     from mlops_assets.importing import import_table
 
-    settings, found = _find(use_case)
+    settings, found = find(use_case)
     place = (raw or settings.raw).expanduser().absolute()
     done = import_table(found, file, place)
     files = done.files + done.present
@@ -150,10 +171,16 @@ def import_(use_case: str, file: Path, raw: Path | None) -> None:
 @click.argument("use_case")
 @click.option("--from", "first", type=Day(), help="First day. [default: the first with raw files]")
 @click.option("--to", "last", type=Day(), help="Last day. [default: the last with raw files]")
+@click.option(
+    "--model",
+    default="current",
+    show_default=True,
+    help="What scores: `current`, `as-of` for the champion of each day, or the number of a version.",
+)
 @click.option("--train", is_flag=True, help="Train before predicting; the gate decides about a new champion.")
 @_raw_option
-def run(use_case: str, first: dt.date | None, last: dt.date | None, train: bool, raw: Path | None) -> None:
-    r"""Materialise days through Dagster, from raw files to published predictions.
+def run(use_case: str, first: dt.date | None, last: dt.date | None, model: str, train: bool, raw: Path | None) -> None:
+    """Materialise days through Dagster, from raw files to published predictions.
 
     Days are done again only where files, SQL, model or code changed. Ctrl-C stops; running again resumes.
 
@@ -161,16 +188,19 @@ def run(use_case: str, first: dt.date | None, last: dt.date | None, train: bool,
     Examples:
       mlops-assets run transactions --train
       mlops-assets run transactions --from 2026-01-01 --to 2026-01-07
+      mlops-assets run transactions --from 2026-01-01 --to 2026-01-07 --model as-of
     """
     from mlops_assets import running
 
+    if model not in ("current", "as-of") and not model.isdigit():
+        raise UsageError(f"--model {model}: say current, as-of, or the number of a version.")
     settings, found, source, days = _days(use_case, raw, first, last)
     running.start_early(found, settings, source, days)
-    _show_progress()
+    show_progress()
     log = logging.getLogger("mlops_assets.run")
     log.info("%s: %s to %s", found.name, *days)
     with running.dagster_instance(settings) as instance:
-        running.run_use_case(running.load_definitions(), instance, found, days, train=train)
+        running.run_use_case(running.load_definitions(), instance, found, days, train=train, model=model)
     _print_status(found, settings, days)
 
 
@@ -183,7 +213,7 @@ def run(use_case: str, first: dt.date | None, last: dt.date | None, train: bool,
     "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True, help="Format."
 )
 def preview(use_case: str, first: dt.date | None, last: dt.date | None, raw: Path | None, form: str) -> None:
-    r"""Show what `run` would do and why: shards, rows, minutes and disk, at the cost of earlier days; nothing is done.
+    """Show what `run` would do and why: shards, rows, minutes and disk, at the cost of earlier days; nothing is done.
 
     \b
     Example:
@@ -199,10 +229,17 @@ def preview(use_case: str, first: dt.date | None, last: dt.date | None, raw: Pat
 @cli.command()
 @click.argument("use_case")
 @_output_options
+@click.option("--as-published-on", "moment", type=Moment(), help="As they were then: UTC time, or a day for its end.")
 def predictions(
-    use_case: str, day: dt.date | None, first: dt.date | None, last: dt.date | None, form: str, output: Path | None
+    use_case: str,
+    day: dt.date | None,
+    first: dt.date | None,
+    last: dt.date | None,
+    form: str,
+    output: Path | None,
+    moment: dt.datetime | None,
 ) -> None:
-    r"""Read published predictions: day, file, line, account_id, prediction, probability, model_version.
+    """Read published predictions: day, file, line, account_id, prediction, probability, model_version.
 
     \b
     Examples:
@@ -210,7 +247,7 @@ def predictions(
       mlops-assets predictions transactions --from 2026-01-01 --to 2026-01-07 --format parquet -o week.parquet
     """
     columns = ["day", "file", "line", "account_id", "prediction", "probability", "model_version"]
-    _read(use_case, "predictions", columns, (day, first, last), form, output)
+    _read(use_case, "predictions", columns, (day, first, last), form, output, moment)
 
 
 @cli.command()
@@ -219,7 +256,7 @@ def predictions(
 def rejects(
     use_case: str, day: dt.date | None, first: dt.date | None, last: dt.date | None, form: str, output: Path | None
 ) -> None:
-    r"""Read the refused lines and files: day, file, line (empty for a whole file), rule, message, raw.
+    """Read the refused lines and files: day, file, line (empty for a whole file), rule, message, raw.
 
     \b
     Example:
@@ -234,7 +271,7 @@ def rejects(
     "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True, help="Format."
 )
 def status(use_case: str | None, form: str) -> None:
-    r"""Show the days of a use case with their accounting, and its champion; without a name, list the use cases.
+    """Show the days of a use case with their accounting, and its champion; without a name, list the use cases.
 
     \b
     Example:
@@ -246,7 +283,7 @@ def status(use_case: str | None, form: str) -> None:
         for name in list_use_cases(Settings.from_environment().use_cases):
             click.echo(name)
         return
-    settings, found = _find(use_case)
+    settings, found = find(use_case)
     if form == "json":
         click.echo(json.dumps(collect(found, settings), indent=2))
     else:
@@ -259,7 +296,7 @@ def demo() -> None:
     from mlops_assets.demo import run_demo
 
     settings = Settings.from_environment()
-    _show_progress()
+    show_progress()
     for text in run_demo(settings):
         click.echo(text)
 
@@ -279,7 +316,8 @@ def dev(host: str, port: int) -> None:
     os.execv(sys.executable, [*command, "-h", host, "-p", str(port)])  # noqa: S606 - no shell is what we want
 
 
-def _find(name: str) -> tuple[Settings, UseCase]:
+def find(name: str) -> tuple[Settings, UseCase]:
+    """The settings, and the use case of that name."""
     settings = Settings.from_environment()
     return settings, find_use_case(settings.use_cases, name)
 
@@ -292,12 +330,12 @@ def _days(
 
     if raw is not None:
         os.environ["MLOPS_RAW"] = str(raw.expanduser().absolute())
-    settings, found = _find(name)
+    settings, found = find(name)
     source = FolderSource(settings.raw / found.name, found.files.suffix)
     return settings, found, source, days_to_run(found, source, first, last)
 
 
-def _show_progress() -> None:
+def show_progress() -> None:
     """Send what the steps say to standard error, as it happens."""
     logger = logging.getLogger("mlops_assets")
     logger.setLevel(logging.INFO)
@@ -315,22 +353,30 @@ def _read(
     days: tuple[dt.date | None, dt.date | None, dt.date | None],
     form: str,
     output: Path | None,
+    moment: dt.datetime | None = None,
 ) -> None:
     from pyarrow import ArrowInvalid
 
     from mlops_assets import output as writing
     from mlops_assets.lake import Lake
 
-    settings, found = _find(use_case)
+    settings, found = find(use_case)
     if form == "parquet" and output is None:
         raise UsageError("Parquet is not for a terminal: name a file with -o FILE.")
     if days[0] and (days[1] or days[2]):
         raise UsageError("Give --day, or --from and --to, not both.")
     table = Lake(settings.lake, found.name).table(name)
     chosen = _published(table, found.name, days)
+    if moment is not None and len(chosen) > 1:
+        raise UsageError("--as-published-on reads one day: name it with --day.")
     limit = TABLE_ROWS if form == "table" else None
     try:
-        written, total = writing.write(table.read(chosen, columns), form, output, limit)
+        if moment is None:
+            reader = table.read(chosen, columns)
+        else:
+            then = published_at(table, chosen[0], moment)
+            reader = table.read_publication(chosen[0], then, columns)
+        written, total = writing.write(reader, form, output, limit)
     except (ArrowInvalid, FileNotFoundError) as error:
         days_said = chosen[0] if len(chosen) == 1 else f"{chosen[0]} to {chosen[-1]}"
         raise LakeError(f"A stored file of {days_said} is damaged or gone; run that day again. {error}") from None
@@ -357,6 +403,23 @@ def _published(table: Any, use_case: str, days: tuple[dt.date | None, dt.date | 
         asked = f" of {day}" if day else " in that range" if low or high else ""
         raise MlopsError(f"No {table.name}{asked}: {have}. `mlops-assets status {use_case}` tells more.")
     return chosen
+
+
+def published_at(table: Table, day: str, moment: dt.datetime) -> Published:
+    """The publication of a day that readers saw at some time.
+
+    Raises
+    ------
+    MlopsError
+        If the day was not published by then.
+    """
+    every = table.publications().get(day, [])
+    seen = [one for one in every if one.time <= moment.timestamp() * 1000]
+    if not seen:
+        first = dt.datetime.fromtimestamp(every[0].time / 1000, dt.UTC).isoformat(timespec="seconds") if every else ""
+        said = f"it was first published on {first}" if every else "it was never published"
+        raise MlopsError(f"{table.name} of {day} were not there on {moment.isoformat(timespec='seconds')}: {said}.")
+    return seen[-1]
 
 
 def _print_status(use_case: UseCase, settings: Settings, days: tuple[str, str] | None) -> None:
@@ -401,3 +464,6 @@ def _meant_for_people(error: BaseException | None) -> MlopsError | None:
 def _stopped() -> int:
     click.echo("Stopped. Finished shards are kept; the same command resumes.", err=True)
     return 130
+
+
+from mlops_assets import cli_models  # noqa: E402, F401 - its commands join the group

@@ -64,6 +64,12 @@ def _sink(path: Path | None) -> Iterator[BinaryIO]:
         unfinished.unlink(missing_ok=True)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a document, put in place only when it is whole."""
+    with _sink(path) as sink:
+        sink.write(text.encode())
+
+
 def _write_arrow(reader: pa.RecordBatchReader, writer: pacsv.CSVWriter | pq.ParquetWriter) -> tuple[int, int]:
     rows = 0
     with writer:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import html
+import io
+from typing import TYPE_CHECKING
 
 from markdown_it import MarkdownIt
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #1c2733; }
@@ -33,6 +39,13 @@ def page(title: str, markdown: str) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<style>{STYLE}</style></head>\n<body>\n{render.render(markdown)}</body></html>\n"
     )
+
+
+def picture(figure: Figure, what: str) -> str:
+    """A figure as Markdown that holds it, so that a page needs no other file."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=90)
+    return f"![{what}](data:image/png;base64,{base64.b64encode(file.getvalue()).decode()})"
 
 
 def _is_safe(address: str) -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_assets.engines.local import LocalEngine
 from mlops_assets.errors import MlopsError, UsageError
+from mlops_assets.journey.scoring import MODEL_TAG
 from mlops_assets.settings import PACKAGE, Settings
 from mlops_assets.sources.folder import FolderSource
 from mlops_assets.use_case import UseCase
@@ -128,7 +129,13 @@ def load_definitions() -> Definitions:
 
 
 def run_use_case(
-    definitions: Definitions, instance: DagsterInstance, use_case: UseCase, days: tuple[str, str], *, train: bool
+    definitions: Definitions,
+    instance: DagsterInstance,
+    use_case: UseCase,
+    days: tuple[str, str],
+    *,
+    train: bool,
+    model: str = "current",
 ) -> None:
     """Run a range of days from raw files to predictions, with a training in between if it is asked for.
 
@@ -142,13 +149,15 @@ def run_use_case(
         First and last day.
     train
         Whether to train before predicting.
+    model
+        What scores: `current`, `as-of` or the number of a version.
 
     Raises
     ------
     RunFailed
         If a run failed; the message has what its steps said.
     """
-    tags = {RANGE_START: days[0], RANGE_END: days[1]}
+    tags = {RANGE_START: days[0], RANGE_END: days[1], MODEL_TAG: model}
     daily, training = f"{use_case.name}_daily", f"{use_case.name}_training"
     plan: list[tuple[str, Sequence[str], dict[str, str]]] = [(daily, (*BEFORE_SCORING, "predictions"), tags)]
     if train:

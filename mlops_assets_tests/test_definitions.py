@@ -25,7 +25,8 @@ JOURNEY = {
     "training_set": ["rows"],
     "candidates": ["training_set"],
     "evaluation": ["candidates"],
-    "champion": ["evaluation"],
+    "model_version": ["evaluation"],
+    "champion": ["model_version"],
     "predictions": ["champion", "features", "rows"],
 }
 """Asset: what it is made of."""
@@ -122,7 +123,7 @@ def test_the_daily_job_and_the_training_job_divide_the_assets_among_them(
         for kind in ("daily", "training")
     )
     assert daily == {name for name in DAILY if name in JOURNEYS[use_case]}
-    assert training == {"training_set", "candidates", "evaluation", "champion"}
+    assert training == {"training_set", "candidates", "evaluation", "model_version", "champion"}
 
 
 # -- what each asset tells ----------------------------------------------------------------------------------------------

@@ -118,7 +118,7 @@ def test_an_older_version_can_be_made_champion_again(registry: Registry, name: s
     first = register(registry, name, tmp_path / "one", boundary=9)
     register(registry, name, tmp_path / "two", boundary=4)
     registry.roll_back(name, "somebody", "the second was worse")
-    assert registry.client().get_model_version_by_alias(name, ALIAS).version == "1"
+    assert int(registry.client().get_model_version_by_alias(name, ALIAS).version) == 1
     assert champion(registry, name) == first
     assert says(champion(registry, name).serving()) == says(a_model(9))
 

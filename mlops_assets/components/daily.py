@@ -14,7 +14,15 @@ from mlops_assets.journey.features import aggregate_day
 from mlops_assets.journey.raw import Manifest, find_manifest, list_day
 from mlops_assets.journey.registry import Registry
 from mlops_assets.journey.rows import read_day
-from mlops_assets.journey.scoring import CHALLENGER, DayCheck, ScoredDay, Scorers, check_rows_of_day, score_day
+from mlops_assets.journey.scoring import (
+    CHALLENGER,
+    MODEL_TAG,
+    DayCheck,
+    ScoredDay,
+    Scorers,
+    check_rows_of_day,
+    score_day,
+)
 from mlops_assets.journey.training_runs import TrainingRuns
 from mlops_assets.lake import Lake, Table
 from mlops_assets.progress import Listing, Progress
@@ -25,9 +33,6 @@ from mlops_assets.use_case import UseCase
 log = logging.getLogger("mlops_assets.daily")
 
 ROW_CHECKS = ("accounting_adds_up", "day_is_not_empty", "reject_rate", "quarantine_rate")
-MODEL_TAG = "mlops_assets/model"
-"""Run tag that says which model scores: `current`, `as-of` or the number of a version."""
-
 SCORE_CHECKS = ("rows_are_current", "every_row_predicted", "unseen_categories")
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -13,6 +11,7 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mlops_assets import pages
 from mlops_assets.journey.evaluation import Score, Verdict
 from mlops_assets.journey.history import Change
 from mlops_assets.lake import Table
@@ -139,8 +138,4 @@ def confusion_picture(one: Score) -> dg.MarkdownMetadataValue:
                 colour = "white" if shares[down][across] > 0.5 else "black"
                 axes.text(across, down, str(number), ha="center", va="center", fontsize=6, color=colour)
     figure.colorbar(image, shrink=0.6, label="share of the true class")
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=90)
-    return dg.MetadataValue.md(
-        f"![confusion matrix](data:image/png;base64,{base64.b64encode(file.getvalue()).decode()})"
-    )
+    return dg.MetadataValue.md(pages.picture(figure, "confusion matrix"))

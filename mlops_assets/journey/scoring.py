@@ -45,6 +45,9 @@ SCHEMA = pa.schema(
 )
 """One prediction a row; `probability` is that of the predicted class."""
 
+MODEL_TAG = "mlops_assets/model"
+"""Tag of a run that says which model scores; see `Registry.choose`."""
+
 CHALLENGER = "challenger_predictions"
 """The table of what the challenger says."""
 

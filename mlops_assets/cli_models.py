@@ -1,0 +1,234 @@
+"""The commands of a model's life: promote, rollback, history, card, diff, rebuild, restore."""
+
+from __future__ import annotations
+
+import datetime as dt
+import getpass
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+
+from mlops_assets.cli import Day, Moment, cli, find, published_at, show_progress
+from mlops_assets.errors import MlopsError, UsageError
+
+_why = click.option("--why", required=True, help="Reason, for the history.")
+_format = click.option(
+    "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True, help="Format."
+)
+
+
+@cli.command()
+@click.argument("use_case")
+@click.argument("version", type=int)
+@_why
+@click.option("--override", is_flag=True, help="Promote it although the gate refused it; the history says so.")
+def promote(use_case: str, version: int, why: str, override: bool) -> None:
+    """Make a version the champion.
+
+    \b
+    Example:
+      mlops-assets promote transactions 3 --why "better on small accounts, see diff"
+    """
+    from mlops_assets.journey.registry import Registry
+
+    settings, found = find(use_case)
+    registry = Registry(settings)
+    wanted = registry.version(found.name, version)
+    if not wanted.about.get("passed") and not override:
+        raise UsageError(
+            f"Version {version} of {found.name} did not pass the gate ({wanted.about.get('reason')}). "
+            "Look at its `card` and a `diff`; --override promotes it all the same."
+        )
+    said = f"{why} (against the gate)" if not wanted.about.get("passed") else why
+    change = registry.promote(wanted, _who(), said, found.training.trusted)
+    before = f", before it was {change.before}" if change.before else ""
+    click.echo(f"Version {change.version} is champion of {found.name} now{before}. Days are scored by it from now on.")
+
+
+@cli.command()
+@click.argument("use_case")
+@_why
+def rollback(use_case: str, why: str) -> None:
+    """Make the champion before the present one the champion again.
+
+    \b
+    Example:
+      mlops-assets rollback transactions --why "too many restaurants since Monday"
+    """
+    from mlops_assets.journey.registry import Registry
+
+    settings, found = find(use_case)
+    change = Registry(settings).roll_back(found.name, _who(), why, found.training.trusted)
+    click.echo(f"Version {change.version} is champion of {found.name} again, instead of {change.before}.")
+    click.echo(f"Days that {change.before} scored stay as they are until you `mlops-assets run` them again.")
+
+
+@cli.command()
+@click.argument("use_case")
+@_format
+def history(use_case: str, form: str) -> None:
+    """Show which version was champion when, who changed it and why; and all versions there are.
+
+    \b
+    Example:
+      mlops-assets history transactions
+    """
+    from mlops_assets.journey.registry import Registry
+    from mlops_assets.output import text_table
+
+    settings, found = find(use_case)
+    registry = Registry(settings)
+    registry.mirror(found.name)
+    changes = registry.history(found.name).changes()
+    versions = [registry.version(found.name, number) for number in registry.numbers(found.name)]
+    champion = changes[-1].version if changes else None
+    if form == "json":
+        known = [{"version": one.version, **one.about} for one in versions]
+        told = {"champion": champion, "changes": [asdict(change) for change in changes], "versions": known}
+        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        return
+    if not versions:
+        raise MlopsError(f"{found.name} has no versions yet: `mlops-assets run {found.name} --train`.")
+    metric = found.training.metric
+    lines = [["version", "candidate", metric, "gate", "reason"]]
+    for one in versions:
+        mark = f"{one.version} *" if one.version == champion else f"{one.version}"
+        value = one.about["metrics"].get(metric)
+        gate = "passed" if one.about.get("passed") else "refused"
+        lines.append([mark, one.about["candidate"], "" if value is None else f"{value:.3f}", gate, one.about["reason"]])
+    click.echo(text_table(lines).rstrip() + "\n\n* champion\n")
+    lines = [["when (UTC)", "who", "what", "version", "before", "why"]]
+    lines += [
+        [c.when[:19].replace("T", " "), c.who, c.action, str(c.version), str(c.before or "-"), c.why] for c in changes
+    ]
+    click.echo(text_table(lines).rstrip() if changes else "There was no champion yet.")
+
+
+@cli.command()
+@click.argument("use_case")
+@click.argument("version", type=int, required=False)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write an HTML page into this file.")
+def card(use_case: str, version: int | None, output: Path | None) -> None:
+    """Show the model card of a version, by default of the champion.
+
+    \b
+    Example:
+      mlops-assets card transactions 3 -o card.html
+    """
+    from mlops_assets import card as cards
+    from mlops_assets import output as writing
+    from mlops_assets import pages
+    from mlops_assets.journey.registry import Registry
+
+    settings, found = find(use_case)
+    registry = Registry(settings)
+    chosen = registry.version(found.name, version) if version else registry.champion(found.name)
+    if chosen is None:
+        raise MlopsError(f"{found.name} has no champion; name a version: `mlops-assets history {found.name}` has all.")
+    text = cards.render(chosen.details(), chosen.version)
+    if output is None:
+        click.echo(text)
+    else:
+        writing.write_text(output, pages.page(f"{found.name}, version {chosen.version}", text))
+        click.echo(f"Wrote {output}", err=True)
+
+
+@cli.command()
+@click.argument("use_case")
+@click.option("--day", type=Day(), required=True, help="A day whose rows are published.")
+@click.option("--candidate", type=int, required=True, help="The version that might come.")
+@click.option("--against", type=int, help="The version to compare with. [default: the champion]")
+@click.option(
+    "--format", "form", type=click.Choice(["table", "json", "html"]), default="table", show_default=True, help="Format."
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write into this file.")
+def diff(use_case: str, day: dt.date, candidate: int, against: int | None, form: str, output: Path | None) -> None:
+    """Show what a version would change on a day's real files: rows, categories, money, accounts, and who is right.
+
+    \b
+    Examples:
+      mlops-assets diff transactions --day 2026-01-03 --candidate 3
+      mlops-assets diff transactions --day 2026-01-03 --candidate 3 --format html -o diff.html
+    """
+    from mlops_assets import diffs
+    from mlops_assets import output as writing
+    from mlops_assets.engines import Engines
+    from mlops_assets.journey.comparison import compare_day
+    from mlops_assets.journey.registry import Registry
+    from mlops_assets.lake import Lake
+    from mlops_assets.progress import Progress
+
+    settings, found = find(use_case)
+    if form == "html" and output is None:
+        raise UsageError("A page is not for a terminal: name a file with -o FILE.")
+    registry = Registry(settings)
+    before = registry.version(found.name, against) if against else registry.champion(found.name)
+    if before is None:
+        raise MlopsError(f"{found.name} has no champion to compare with; name a version with --against.")
+    after = registry.version(found.name, candidate)
+    show_progress()
+    lake = Lake(settings.lake, found.name)
+    known = lake.table("rows").days().get(str(day))
+    watch = Progress(f"{found.name} diff {day}", known.accounting["files_read"] if known else 0)
+    with Engines(settings) as engines:
+        comparison = compare_day(found, lake, str(day), before, after, engines.of(found), watch)
+    text = {"table": diffs.text, "json": diffs.as_json, "html": diffs.html}[form](comparison)
+    if output is None:
+        click.echo(text)
+    else:
+        writing.write_text(output, text)
+        click.echo(f"Wrote {output}: {comparison.share:.2%} of {comparison.rows:,} rows change", err=True)
+
+
+@cli.command()
+@click.argument("use_case")
+@click.argument("version", type=int)
+def rebuild(use_case: str, version: int) -> None:
+    """Make a version again from its card, and see whether it is the same, byte by byte; nothing is registered.
+
+    \b
+    Example:
+      mlops-assets rebuild transactions 3
+    """
+    from mlops_assets.journey.registry import Registry
+    from mlops_assets.journey.versions import rebuild as make_again
+
+    settings, found = find(use_case)
+    chosen = Registry(settings).version(found.name, version)
+    with TemporaryDirectory() as folder:
+        done = make_again(chosen, settings.lake / found.name / "training_sets", Path(folder))
+    changed = f" Changed since: {'; '.join(done['differences'])}." if done["differences"] else ""
+    if not done["equal"]:
+        raise MlopsError(f"Version {version} of {found.name} came out different.{changed or ' Nothing known changed.'}")
+    click.echo(f"Version {version} of {found.name} was made again: both models are the same, byte by byte.{changed}")
+
+
+@cli.command()
+@click.argument("use_case")
+@click.option("--day", type=Day(), required=True, help="The day.")
+@click.option("--as-published-on", "moment", type=Moment(), required=True, help="UTC time, or a day for its end.")
+def restore(use_case: str, day: dt.date, moment: dt.datetime) -> None:
+    """Publish a day's predictions again as they were at some time; `keep_days` says how far back that goes.
+
+    \b
+    Example:
+      mlops-assets restore transactions --day 2026-01-03 --as-published-on 2026-01-20
+    """
+    from mlops_assets.journey.scoring import SCHEMA
+    from mlops_assets.lake import Lake
+
+    settings, found = find(use_case)
+    table = Lake(settings.lake, found.name).table("predictions")
+    then = published_at(table, str(day), moment)
+    done = table.restore(str(day), then, SCHEMA, _who())
+    version, rows = then.accounting["model_version"], then.accounting["predictions"]
+    what = "are published again" if done else "are what is published now"
+    click.echo(f"{rows:,} predictions of {day} by version {version} {what}.")
+
+
+def _who() -> str:
+    return os.environ.get("MLOPS_USER") or getpass.getuser()
