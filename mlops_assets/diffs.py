@@ -27,7 +27,7 @@ def html(found: Comparison) -> str:
     parts = [f"# {_title(found)}", _summary(found)]
     if found.transitions:
         parts.append(_picture(found))
-    parts += [f"## {title}\n\n{markdown_table(lines)}" for title, lines in _tables(found).items() if lines]
+    parts += [f"## {title}\n\n{markdown_table(_cells(lines))}" for title, lines in _tables(found).items() if lines]
     return pages.page(_title(found), "\n\n".join(parts))
 
 
@@ -85,9 +85,13 @@ def _tables(found: Comparison) -> dict[str, list[dict[str, Any]]]:
 
 
 def _text(lines: list[dict[str, Any]]) -> str:
-    shown = [[_cell(value) for value in line.values()] for line in lines[:20]]
+    shown = [list(line.values()) for line in _cells(lines[:20])]
     more = f"\n... and {len(lines) - 20} more; --format json has all." if len(lines) > 20 else ""
     return text_table([list(lines[0]), *shown]).rstrip() + more
+
+
+def _cells(lines: list[dict[str, Any]]) -> list[dict[str, str]]:
+    return [{name: _cell(value) for name, value in line.items()} for line in lines]
 
 
 def _cell(value: Any) -> str:

@@ -229,9 +229,10 @@ def _value(rows: pa.Table, use_case: UseCase) -> pa.Array:
 
 def _look_at(paths: Sequence[str]) -> dict[str, Any]:
     """Sums over the rows that differ; there may be millions."""
+    if not paths:
+        return {"transitions": [], "accounts": [], "examples": [], "value": 0.0}
     database = duckdb.connect(":memory:", config={"threads": 1})
-    source = database.read_parquet(list(paths), hive_partitioning=False)  # noqa: F841 - the SQL names it
-    database.execute("CREATE VIEW changed AS SELECT * FROM source")
+    database.read_parquet(list(paths), hive_partitioning=False).create_view("changed")
     total = database.sql("SELECT coalesce(sum(abs(value)), 0) FROM changed").fetchall()[0][0]
     database.execute("SET VARIABLE listed = ?", [LISTED])
     queries = {

@@ -95,7 +95,7 @@ class Registry:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        self.settings = settings
 
     def client(self) -> MlflowClient:
         """MLflow's client on the store of the settings."""
@@ -105,7 +105,7 @@ class Registry:
         logging.getLogger("alembic").setLevel(logging.WARNING)
         from mlflow import MlflowClient
 
-        uri = self._settings.tracking_uri
+        uri = self.settings.tracking_uri
         if uri.startswith("sqlite:///"):
             Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
         return MlflowClient(uri)
@@ -116,13 +116,13 @@ class Registry:
         found = client.get_experiment_by_name(use_case)
         if found is not None:
             return str(found.experiment_id)
-        local = self._settings.tracking_uri.startswith("sqlite:")
-        place = (self._settings.artifacts / use_case).as_uri() if local else None
+        local = self.settings.tracking_uri.startswith("sqlite:")
+        place = (self.settings.artifacts / use_case).as_uri() if local else None
         return str(client.create_experiment(use_case, artifact_location=place))
 
     def history(self, use_case: str) -> History:
         """The changes of the champion of a use case."""
-        return History(self._settings.lake, use_case)
+        return History(self.settings.lake, use_case)
 
     def champion(self, use_case: str, day: str | None = None) -> Version | None:
         """The version that the history names: now, or at the end of a day; None if there was none."""
@@ -204,7 +204,7 @@ class Registry:
 
     def numbers(self, use_case: str) -> list[int]:
         """The numbers of all versions, the oldest first."""
-        if not self._settings.has_registry:
+        if not self.settings.has_registry:
             return []
         found = self.client().search_model_versions(f"name = '{use_case}'")
         return sorted(int(one.version) for one in found)
@@ -290,7 +290,7 @@ class Registry:
         from mlflow.exceptions import MlflowException
 
         try:
-            folder = Path(download_artifacts(found.source, tracking_uri=self._settings.tracking_uri))
+            folder = Path(download_artifacts(found.source, tracking_uri=self.settings.tracking_uri))
         except (MlflowException, OSError) as error:
             raise ModelRefused(f"version {found.version} of {use_case} cannot be fetched: {error}.") from None
         try:
