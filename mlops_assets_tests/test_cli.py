@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -273,6 +274,29 @@ def test_why_tells_how_a_row_got_its_category_as_text_and_as_json(shop: Shop) ->
     assert round(told["probability"], 6) == one["probability"]
     assert told["features"][0]["name"] == "minutes"
     assert len(told["run"]) == 36
+
+
+def test_why_says_loudly_when_the_published_answer_is_not_what_the_model_says(shop: Shop, tmp_path: Path) -> None:
+    shutil.copytree(shop.home, tmp_path / "home")
+    for path in (tmp_path / "home" / "lake" / "visits" / "predictions" / f"day={FIRST}").glob("*.parquet"):
+        part = pq.read_table(path, partitioning=None)
+        lower = pa.compute.multiply(part["probability"], pa.scalar(0.5, pa.float32()))
+        pq.write_table(part.set_column(part.column_names.index("probability"), "probability", lower), path)
+        file = part["file"][0].as_py()
+    done = Shop(tmp_path / "home")(
+        "why",
+        "visits",
+        "--day",
+        FIRST,
+        "--file",
+        file,
+        "--line",
+        "1",
+        MLOPS_USE_CASES=shop.environment["MLOPS_USE_CASES"],
+    )
+    assert done.code == 1
+    assert "answer THE RECOMPUTED ANSWER IS ANOTHER ONE" in done.out
+    assert done.err.startswith("Error: THE RECOMPUTED ANSWER IS NOT THE PUBLISHED ONE: published ")
 
 
 @pytest.mark.parametrize(
