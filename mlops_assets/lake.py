@@ -228,11 +228,12 @@ class Table:
             If its files were cleaned up since.
         """
         replaces = self.parts(day)
-        parts = self._parts_at(day, published)
+        parts = self.parts_at(day, published)
         accounting = {**published.accounting, "restored_from": published.version}
         return self.publish(day, parts, schema, accounting, replaces, run)
 
-    def _parts_at(self, day: str, published: Published) -> list[Part]:
+    def parts_at(self, day: str, published: Published) -> list[Part]:
+        """The parts of a day as it was published once; errors as `restore`."""
         from deltalake import DeltaTable
 
         actions = DeltaTable(self.folder, version=published.version).get_add_actions(flatten=True)
@@ -257,7 +258,7 @@ class Table:
         """Read a day as it was published once, a batch at a time; errors as `restore`."""
         import pyarrow.dataset as ds
 
-        paths = [str(self.folder / part.path) for part in self._parts_at(day, published)]
+        paths = [str(self.folder / part.path) for part in self.parts_at(day, published)]
         flat = ds.partitioning(pa.schema({"day": pa.string()}), flavor="hive")
         dataset = ds.dataset(paths, format="parquet", partitioning=flat, partition_base_dir=str(self.folder))
         return dataset.scanner(columns=list(columns) if columns else None).to_reader()

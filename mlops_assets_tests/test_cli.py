@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,7 +30,7 @@ FILES, ROWS = 3, 40
 PREDICTIONS = ["day", "file", "line", "account_id", "prediction", "probability", "model_version"]
 REJECTS = ["day", "file", "line", "rule", "message", "raw"]
 DIRT = {"broken.csv": "visitor,minutes,channel,returned\nann,3,web,no\nbob,many,web,no\n", "empty.csv": ""}
-COMMANDS = ("sample", "import", "run", "preview", "predictions", "rejects", "status")
+COMMANDS = ("sample", "import", "run", "preview", "predictions", "rejects", "status", "why")
 
 
 @dataclass(frozen=True)
@@ -259,6 +260,60 @@ def test_preview_shows_a_day_that_was_done_as_done(shop: Shop) -> None:
     assert "Nothing to do." in done.out
     (found,) = json.loads(shop("preview", "visits", "--from", FIRST, "--to", FIRST, "--format", "json").out)
     assert (found["day"], found["redo"]) == (FIRST, {"rows": 0, "features": 0, "predictions": 0})
+
+
+def test_why_tells_how_a_row_got_its_category_as_text_and_as_json(shop: Shop) -> None:
+    (one, *_) = json.loads(shop("predictions", "visits", "--day", DIRTY, "--format", "json").out)
+    row = ("why", "visits", "--day", DIRTY, "--file", one["file"], "--line", str(one["line"]))
+    done = shop(*row)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith(f"visits, {DIRTY}, {one['file']}, line 1: {one['prediction']} with ")
+    assert "answer the recomputed answer is the published one, to the bit" in done.out
+    told = json.loads(shop(*row, "--format", "json").out)
+    assert (told["agrees"], told["candidate"], told["choice"], len(told["champion"])) == (True, "linear", "current", 1)
+    assert round(told["probability"], 6) == one["probability"]
+    assert told["features"][0]["name"] == "minutes"
+    assert len(told["run"]) == 36
+
+
+def test_why_says_loudly_when_the_published_answer_is_not_what_the_model_says(shop: Shop, tmp_path: Path) -> None:
+    shutil.copytree(shop.home, tmp_path / "home")
+    for path in (tmp_path / "home" / "lake" / "visits" / "predictions" / f"day={FIRST}").glob("*.parquet"):
+        part = pq.read_table(path, partitioning=None)
+        lower = pa.compute.multiply(part["probability"], pa.scalar(0.5, pa.float32()))
+        pq.write_table(part.set_column(part.column_names.index("probability"), "probability", lower), path)
+        file = part["file"][0].as_py()
+    done = Shop(tmp_path / "home")(
+        "why",
+        "visits",
+        "--day",
+        FIRST,
+        "--file",
+        file,
+        "--line",
+        "1",
+        MLOPS_USE_CASES=shop.environment["MLOPS_USE_CASES"],
+    )
+    assert done.code == 1
+    assert "answer THE RECOMPUTED ANSWER IS ANOTHER ONE" in done.out
+    assert done.err.startswith("Error: THE RECOMPUTED ANSWER IS NOT THE PUBLISHED ONE: published ")
+
+
+@pytest.mark.parametrize(
+    ("row", "code", "said"),
+    [
+        (f"--day {UNDELIVERED} --file a.csv --line 1", 1, f"{UNDELIVERED} is not published: published are"),
+        (f"--day {DIRTY} --file brokn.csv --line 1", 2, f"{DIRTY} has no file brokn.csv. Did you mean broken.csv?"),
+        (
+            f"--day {DIRTY} --file broken.csv --line 2",
+            1,
+            "Line 2 of broken.csv was rejected: type: 'minutes' is 'many'",
+        ),
+        (f"--day {DIRTY} --file empty.csv --line 1", 1, "empty.csv was refused as a whole: empty_file"),
+    ],
+)
+def test_why_there_is_no_prediction_is_told_too(shop: Shop, row: str, code: int, said: str) -> None:
+    assert said in first_line(shop("why", "visits", *row.split()), code)
 
 
 # -- help ---------------------------------------------------------------------------------------------------------------

@@ -303,3 +303,29 @@ def test_the_sample_rows_give_no_infinite_number(sharded: UseCase, sample: Lake)
     matrix = as_matrix(table, vocabularies(table, describe(sharded).model))
     assert matrix.shape == (rows.num_rows, len(describe(sharded).model))
     assert not np.isinf(matrix).any()
+
+
+# -- the SQL has no way out, that of a stored model no more than that of the configuration ----------------------------
+
+VIEW = "CREATE VIEW model_input AS SELECT"
+WAYS_OUT = {
+    "reads a text": f"{VIEW} file, line, content FROM rows, read_text('SECRET')",
+    "reads a table": f"{VIEW} file, line, r.* FROM rows, read_csv('SECRET') r",
+    "reads a file by its name": f"{VIEW} file, line, r.* FROM rows, 'SECRET' r",
+    "lists a folder": f"{VIEW} r.file, line FROM rows, glob('SECRET*') r",
+    "asks for the environment": f"{VIEW} file, line, getenv('HOME') AS home FROM rows",
+    "looks at variables of the program": f"{VIEW} * FROM use_case",
+    "attaches a database": f"ATTACH 'SECRET' AS other; {VIEW} file, line, amount FROM rows",
+    "writes a file": f"COPY rows TO 'SECRET.out'; {VIEW} file, line, amount FROM rows",
+    "loads an extension": f"INSTALL httpfs; LOAD httpfs; {VIEW} file, line, amount FROM rows",
+    "opens itself a way": f"SET enable_external_access = true; {VIEW} file, line, amount FROM rows",
+}
+
+
+@pytest.mark.parametrize("way", WAYS_OUT)
+def test_sql_has_no_way_out(transactions: UseCase, rows: pa.Table, tmp_path: Path, way: str) -> None:
+    secret = tmp_path / "secret.csv"
+    secret.write_text("a\n1\n")
+    with pytest.raises(ConfigError, match=r"features\.sql"):
+        run(rows, transactions, WAYS_OUT[way].replace("SECRET", str(secret)))
+    assert [path.name for path in tmp_path.iterdir()] == ["secret.csv"]

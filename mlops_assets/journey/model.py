@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import io
 import json
 import re
-from collections.abc import Mapping, Sequence
+import stat
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile, ZipFile, ZipInfo
+from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 import numpy as np
 import pyarrow as pa
+from pydantic import BaseModel, ConfigDict
 
 from mlops_assets.errors import ConfigError, ModelRefused
 from mlops_assets.journey.features import to_matrix
@@ -49,6 +52,25 @@ OBJECT_NUMBER = re.compile(r'("__id__": |"file": ")(\d+)')
 """Where skops names an object or the member that holds its content."""
 
 ESTIMATOR_FILE, MEANING_FILE, SQL_FILE = "model.skops", "meaning.json", "features.sql"
+
+LARGEST = {ESTIMATOR_FILE: 2 << 30, MEANING_FILE: 64 << 20, SQL_FILE: 1 << 20}
+"""The files of a model and the bytes that each may have; every worker holds them in memory."""
+
+MEMBER = re.compile(r"schema\.json|\d+\.np[yz]")
+"""The members of the archive that `save` writes: no other name, and so no path and no pickle, is ever asked for."""
+
+PROTOCOLS = (2,)
+"""Versions of skops' format that `save` has written; a file must not choose the loaders of another one."""
+
+
+class _Meaning(BaseModel):
+    """What stands in `meaning.json`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    columns: dict[str, tuple[str, ...] | None]
+    classes: tuple[str, ...]
+    threshold: float | None
 
 
 @dataclass(frozen=True)
@@ -124,7 +146,7 @@ class Model:
 
     @classmethod
     def load(cls, folder: Path, sha256: str, trusted: Sequence[str] = ()) -> Model:
-        """Read a model, after its hash, and only with types that are allowed.
+        """Read a model: nothing of it runs before its hash, its structure and its types were checked.
 
         Parameters
         ----------
@@ -138,25 +160,30 @@ class Model:
         Raises
         ------
         ModelRefused
-            If a file is missing or changed, or holds another type.
+            If a file is missing, changed, too large or a link, or the estimator is built otherwise than `save` builds
+            it, or holds another type.
         """
         import skops.io
         from skops.io.exceptions import UntrustedTypesFoundException
 
-        if hash_folder(folder) != sha256:
+        files = _read_files(folder)  # once: what is loaded is what was checked, though a file be replaced meanwhile
+        if _hash(files) != sha256:
             raise ModelRefused(f"{folder}: the model is not the one that was registered (another SHA-256).")
-        path = folder / MEANING_FILE
+        path, content = folder / MEANING_FILE, files[ESTIMATOR_FILE]
         try:
-            meaning = json.loads(path.read_text(encoding="utf-8"))
+            meaning = _Meaning.model_validate_json(files[MEANING_FILE])
+            sql = files[SQL_FILE].decode()
             path = folder / ESTIMATOR_FILE
-            estimator = skops.io.load(path, trusted=_allowed(skops.io.get_untrusted_types(file=path), trusted))
+            _check_archive(content)
+            allowed = _allowed(skops.io.get_untrusted_types(data=content), trusted)
+            estimator = skops.io.loads(content, trusted=allowed)
+            if not hasattr(estimator, "predict_proba"):
+                raise ValueError(f"a {type(estimator).__name__} is no classifier")
         except UntrustedTypesFoundException as error:
             raise ModelRefused(f"{path}: {error} Add a type of your own to `training.trusted`.") from None
-        except (BadZipFile, ValueError, KeyError) as error:
+        except Exception as error:  # whatever a damaged or forged file makes skops, zip, JSON or NumPy say
             raise ModelRefused(f"{path}: this is no stored model: {error}. Train it again.") from None
-        sql = (folder / SQL_FILE).read_text(encoding="utf-8")
-        columns = {name: None if known is None else tuple(known) for name, known in meaning["columns"].items()}
-        return cls(estimator, columns, tuple(meaning["classes"]), sql, meaning["threshold"])
+        return cls(estimator, meaning.columns, meaning.classes, sql, meaning.threshold)
 
 
 def _make_reproducible(path: Path) -> None:
@@ -185,23 +212,80 @@ def _allowed(asked: Sequence[str], trusted: Sequence[str]) -> list[str]:
     return [name for name in asked if name in ALLOWED_TYPES or name in trusted]
 
 
+def _check_archive(content: bytes) -> None:
+    """See that an estimator's archive has the form in which `save` writes it, without unpacking anything.
+
+    Raises
+    ------
+    ValueError
+        If it has not, with what is strange about it.
+    """
+    with ZipFile(io.BytesIO(content)) as archive:
+        members = archive.infolist()
+        names = [member.orig_filename for member in members]
+        if strange := [name for name in names if not MEMBER.fullmatch(name)]:
+            raise ValueError(f"it holds {strange[0]!r}, which is no part of a model")
+        if len(set(names)) < len(names):
+            raise ValueError("it holds a member twice")  # of which one could be checked and the other be loaded
+        if packed := [one.filename for one in members if one.compress_type != ZIP_STORED or one.flag_bits & 1]:
+            raise ValueError(f"{packed[0]!r} is compressed or encrypted")  # and could unfold to any size
+        schema = json.loads(archive.read("schema.json"))
+    if schema.get("protocol") not in PROTOCOLS:
+        raise ValueError(f"it is written in protocol {schema.get('protocol')!r} of skops, known is {PROTOCOLS[-1]}")
+    if odd := {"schema.json", *_files_named(schema)} ^ set(names):
+        raise ValueError(f"{min(odd)!r} is a part that nothing refers to, or that is missing")
+
+
+def _files_named(schema: Any) -> Iterator[str]:
+    """The members that the objects of a schema say their content is in."""
+    waiting = [schema]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            if "__loader__" in node and isinstance(node.get("file"), str):
+                yield node["file"]
+            waiting += node.values()
+        elif isinstance(node, list):
+            waiting += node
+
+
 def hash_folder(folder: Path) -> str:
     """SHA-256 over the three files of a model, by name and content.
 
     Raises
     ------
     ModelRefused
-        If one is missing.
+        If one is missing, too large or a link.
     """
+    return _hash(_read_files(folder))
+
+
+def _hash(files: Mapping[str, bytes]) -> str:
     digest = hashlib.sha256()
-    for name in (ESTIMATOR_FILE, MEANING_FILE, SQL_FILE):
-        try:
-            content = (folder / name).read_bytes()
-        except OSError as error:
-            raise ModelRefused(f"{folder / name}: cannot be read: {error.strerror}.") from None
+    for name, content in files.items():
         digest.update(f"{name} {len(content)}\n".encode())
         digest.update(content)
     return digest.hexdigest()
+
+
+def _read_files(folder: Path) -> dict[str, bytes]:
+    """The content of the files of a model, in the order in which they are hashed."""
+    files: dict[str, bytes] = {}
+    for name, largest in LARGEST.items():
+        path = folder / name
+        for place in (folder, path):
+            if place.is_symlink():  # what it leads to can change without the folder being touched
+                raise ModelRefused(f"{place}: it is a link; a model is stored as plain files. Store it again.")
+        try:
+            status = path.stat()
+            if not stat.S_ISREG(status.st_mode):
+                raise ModelRefused(f"{path}: it is no plain file.")
+            if status.st_size > largest:
+                raise ModelRefused(f"{path}: it has {status.st_size:,} bytes, allowed are {largest:,}.")
+            files[name] = path.read_bytes()
+        except OSError as error:
+            raise ModelRefused(f"{path}: cannot be read: {error.strerror}.") from None
+    return files
 
 
 def import_object(path: str) -> Any:
