@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import getpass
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -44,7 +42,7 @@ def promote(use_case: str, version: int, why: str, override: bool) -> None:
             "Look at its `card` and a `diff`; --override promotes it all the same."
         )
     said = f"{why} (against the gate)" if not wanted.about.get("passed") else why
-    change = registry.promote(wanted, _who(), said, found.training.trusted)
+    change = registry.promote(wanted, settings.user, said, found.training.trusted)
     before = f", before it was {change.before}" if change.before else ""
     click.echo(f"Version {change.version} is champion of {found.name} now{before}. Days are scored by it from now on.")
 
@@ -62,7 +60,7 @@ def rollback(use_case: str, why: str) -> None:
     from mlops_assets.journey.registry import Registry
 
     settings, found = find(use_case)
-    change = Registry(settings).roll_back(found.name, _who(), why, found.training.trusted)
+    change = Registry(settings).roll_back(found.name, settings.user, why, found.training.trusted)
     click.echo(f"Version {change.version} is champion of {found.name} again, instead of {change.before}.")
     click.echo(f"Days that {change.before} scored stay as they are until you `mlops-assets run` them again.")
 
@@ -224,11 +222,7 @@ def restore(use_case: str, day: dt.date, moment: dt.datetime) -> None:
     settings, found = find(use_case)
     table = Lake(settings.lake, found.name).table("predictions")
     then = published_at(table, str(day), moment)
-    done = table.restore(str(day), then, SCHEMA, _who())
+    done = table.restore(str(day), then, SCHEMA, settings.user)
     version, rows = then.accounting["model_version"], then.accounting["predictions"]
     what = "are published again" if done else "are what is published now"
     click.echo(f"{rows:,} predictions of {day} by version {version} {what}.")
-
-
-def _who() -> str:
-    return os.environ.get("MLOPS_USER") or getpass.getuser()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,8 @@ class Settings:
         Processes that work on shards (`MLOPS_WORKERS`), by default the number of cores.
     engine
         `local` or `spark` (`MLOPS_ENGINE`): overrules `scale.engine` of the use cases; empty by default.
+    user
+        Who changes the champion or a published day (`MLOPS_USER`), by default the user of the system.
     spark_master
         Spark's cluster (`MLOPS_SPARK_MASTER`), such as `spark://host:7077`; by default `local[WORKERS]`.
     """
@@ -50,6 +53,7 @@ class Settings:
     workers: int
     engine: str = ""
     spark_master: str = "local[1]"
+    user: str = "somebody"
 
     @classmethod
     def from_environment(cls) -> Settings:
@@ -74,6 +78,7 @@ class Settings:
             ),
             workers=workers,
             engine=_engine(),
+            user=os.environ.get("MLOPS_USER") or getpass.getuser(),
             spark_master=os.environ.get("MLOPS_SPARK_MASTER") or f"local[{workers}]",
         )
 

@@ -180,7 +180,7 @@ class Registry:
         if found is None and choice == "as-of" and self.history(use_case).champion() is not None:
             first = self.history(use_case).changes()[0].when
             raise UsageError(
-                f"{day}: {use_case} had no champion on that day, its first one dates from {first}. "
+                f"{use_case} had no champion on that day, its first one dates from {first}. "
                 "Score the day with the current one, or with a version by its number."
             )
         return found
