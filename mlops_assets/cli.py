@@ -401,3 +401,6 @@ def _meant_for_people(error: BaseException | None) -> MlopsError | None:
 def _stopped() -> int:
     click.echo("Stopped. Finished shards are kept; the same command resumes.", err=True)
     return 130
+
+
+from mlops_assets import cli_feedback as cli_feedback  # noqa: E402, PLC0414 - it adds its commands to `cli`

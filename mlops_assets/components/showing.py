@@ -7,7 +7,7 @@ import io
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import pyarrow as pa
@@ -18,6 +18,9 @@ from mlops_assets.journey.history import Change
 from mlops_assets.lake import Table
 from mlops_assets.output import markdown_table
 from mlops_assets.use_case import UseCase
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FIRST = 10
 """Rows of a table that are shown."""
@@ -139,8 +142,35 @@ def confusion_picture(one: Score) -> dg.MarkdownMetadataValue:
                 colour = "white" if shares[down][across] > 0.5 else "black"
                 axes.text(across, down, str(number), ha="center", va="center", fontsize=6, color=colour)
     figure.colorbar(image, shrink=0.6, label="share of the true class")
+    return _picture(figure, "confusion matrix")
+
+
+def live_picture(records: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:
+    """Audited accuracy with its interval, and the share right among other corrections, by day and version."""
+    from matplotlib.figure import Figure
+
+    days = sorted({one["day"] for one in records})
+    figure = Figure(figsize=(max(5.0, 0.3 * len(days) + 2), 3), layout="constrained")
+    axes = figure.subplots()
+    for version in sorted({one["model_version"] for one in records}):
+        mine = [one for one in records if one["model_version"] == version]
+        audited = [one for one in mine if one["audited"]]
+        corrected = [one for one in mine if one["corrections"]]
+        middle = [one["accuracy"] for one in audited]
+        errors = [[one["accuracy"] - one["low"] for one in audited], [one["high"] - one["accuracy"] for one in audited]]
+        places = [days.index(one["day"]) for one in audited]
+        axes.errorbar(places, middle, errors, fmt="o", capsize=3, label=f"version {version}: audited, 95 %")
+        places, shares = [days.index(one["day"]) for one in corrected], [one["right_corrected"] for one in corrected]
+        axes.plot(places, shares, "x", label=f"version {version}: other corrections (biased)")
+    axes.set_xticks(range(len(days)), days, rotation=90, fontsize=7)
+    axes.set_ylim(-0.02, 1.02)
+    axes.set_ylabel("share right")
+    if records:
+        axes.legend(fontsize=7)
+    return _picture(figure, "live accuracy")
+
+
+def _picture(figure: Figure, name: str) -> dg.MarkdownMetadataValue:
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=90)
-    return dg.MetadataValue.md(
-        f"![confusion matrix](data:image/png;base64,{base64.b64encode(file.getvalue()).decode()})"
-    )
+    return dg.MetadataValue.md(f"![{name}](data:image/png;base64,{base64.b64encode(file.getvalue()).decode()})")
