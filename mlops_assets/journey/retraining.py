@@ -10,6 +10,8 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+
 from mlops_assets.journey.feedback import read_accepted, read_kept
 from mlops_assets.journey.live import EVERYTHING, live_metrics
 from mlops_assets.journey.registry import Version
@@ -70,7 +72,8 @@ def gather(use_case: UseCase, lake: Lake, champion: Version | None) -> Evidence:
     keys = ["day", "file", "line", "label"]
     learned = read_kept(lake, record.get("training_set", {}).get("feedback", ""))
     seen = {tuple(one.values()) for one in learned.select(keys).to_pylist()}
-    new = accepted.filter([tuple(one.values()) not in seen for one in accepted.select(keys).to_pylist()])
+    unseen = [tuple(one.values()) not in seen for one in accepted.select(keys).to_pylist()]
+    new = accepted.filter(pa.array(unseen, pa.bool_()))
     live = [
         one
         for one in (live_metrics(use_case, lake, new) if champion else [])
