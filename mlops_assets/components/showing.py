@@ -150,23 +150,26 @@ def live_picture(records: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataVal
     from matplotlib.figure import Figure
 
     days = sorted({one["day"] for one in records})
-    figure = Figure(figsize=(max(5.0, 0.3 * len(days) + 2), 3), layout="constrained")
+    figure = Figure(figsize=(max(7.0, 0.3 * len(days) + 4), 3), layout="constrained")
     axes = figure.subplots()
-    for version in sorted({one["model_version"] for one in records}):
+    for number, version in enumerate(sorted({one["model_version"] for one in records})):
+        colour = f"C{number % 10}"
         mine = [one for one in records if one["model_version"] == version]
         audited = [one for one in mine if one["audited"]]
         corrected = [one for one in mine if one["corrections"]]
         middle = [one["accuracy"] for one in audited]
         errors = [[one["accuracy"] - one["low"] for one in audited], [one["high"] - one["accuracy"] for one in audited]]
         places = [days.index(one["day"]) for one in audited]
-        axes.errorbar(places, middle, errors, fmt="o", capsize=3, label=f"version {version}: audited, 95 %")
+        axes.errorbar(
+            places, middle, errors, fmt="o", capsize=3, color=colour, label=f"version {version}: audited, 95 %"
+        )
         places, shares = [days.index(one["day"]) for one in corrected], [one["right_corrected"] for one in corrected]
-        axes.plot(places, shares, "x", label=f"version {version}: other corrections (biased)")
+        axes.plot(places, shares, "x", color=colour, label=f"version {version}: other corrections (biased)")
     axes.set_xticks(range(len(days)), days, rotation=90, fontsize=7)
     axes.set_ylim(-0.02, 1.02)
     axes.set_ylabel("share right")
     if records:
-        axes.legend(fontsize=7)
+        axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
     return _picture(figure, "live accuracy")
 
 

@@ -16,7 +16,7 @@ from mlops_assets.journey.features import read_rows
 from mlops_assets.journey.feedback import corrections, look_up, read_accepted
 from mlops_assets.journey.scoring import CHALLENGER
 from mlops_assets.journey.shards import shard_number
-from mlops_assets.lake import Lake, write_json
+from mlops_assets.lake import Lake, Table, write_json
 from mlops_assets.use_case import UseCase
 
 EVERYTHING = "all"
@@ -38,7 +38,8 @@ def wilson(right: int, number: int, z: float = 1.959964) -> tuple[float, float]:
     share, spread = right / number, z * z / number
     middle = (share + spread / 2) / (1 + spread)
     half = z * math.sqrt(share * (1 - share) / number + spread / (4 * number)) / (1 + spread)
-    return max(0.0, middle - half), min(1.0, middle + half)
+    # rounding must not put the share outside
+    return max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half))
 
 
 def live_metrics(use_case: UseCase, lake: Lake, accepted: pa.Table | None = None) -> list[dict[str, Any]]:
@@ -138,8 +139,7 @@ def compare_challenger(use_case: UseCase, lake: Lake) -> list[dict[str, Any]]:
     states = [table.days() for table in tables]
     records = []
     for day in states[0]:
-        # both parts of a shard have the same name if one run made them; then their rows are in the same order, too
-        if day not in states[1] or tables[0].parts(day) != tables[1].parts(day):
+        if day not in states[1] or not _scored_together(tables[0], tables[1], day):
             continue
         versions = [state[day].version if day in state else None for state in states]
         place = lake.root / lake.use_case / "challenges" / f"day={day}.json"
@@ -152,11 +152,20 @@ def compare_challenger(use_case: UseCase, lake: Lake) -> list[dict[str, Any]]:
     return records
 
 
+def _scored_together(champion: Table, challenger: Table, day: str) -> bool:
+    """Whether one run made the predictions of both; then the parts of a shard have the same name and order of rows.
+
+    The challenger has no part of a shard without rows.
+    """
+    rows = [table.days()[day].accounting["predictions"] for table in (champion, challenger)]
+    return rows[0] == rows[1] and challenger.parts(day) <= champion.parts(day)
+
+
 def _compare(use_case: UseCase, lake: Lake, day: str) -> dict[str, Any]:
     champion, challenger, rows = (lake.table(name) for name in ("predictions", CHALLENGER, "rows"))
     labels_of = {shard_number(part): rows.folder / part for part in rows.parts(day)}
     count: Counter[str] = Counter()
-    for part in sorted(champion.parts(day)):
+    for part in sorted(challenger.parts(day)):
         first, second = (
             read_rows(table.folder / part, ["file", "line", "prediction"]) for table in (champion, challenger)
         )
