@@ -466,4 +466,4 @@ def _stopped() -> int:
     return 130
 
 
-from mlops_assets import cli_models, cli_why  # noqa: E402, F401 - their commands join the group
+from mlops_assets import cli_feedback, cli_models, cli_why  # noqa: E402, F401 - their commands join the group

@@ -414,6 +414,25 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     unfinished.replace(path)
 
 
+def write_table(path: Path, data: pa.Table) -> None:
+    """Write a small table into one file so that a reader sees the old one or the new one.
+
+    Raises
+    ------
+    LakeError
+        If it cannot be written.
+    """
+    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(data, unfinished, compression="zstd")
+        unfinished.replace(path)
+    except OSError as error:
+        raise LakeError(f"{path}: cannot be written: {error.strerror or error}. Make room or give access.") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
 def _parts(table: DeltaTable, day: str) -> set[str]:
     uris = table.file_uris(file_pruning_predicate=[("day", "=", day)])
     return {match.group() for uri in uris if (match := re.search(r"day=[^/]*/[^/]*$", uri))}

@@ -22,16 +22,23 @@ JOURNEY = {
     "rows": ["raw_files"],
     "rejects": ["raw_files"],
     "features": ["rows"],
-    "training_set": ["rows"],
+    "training_set": ["feedback", "rows"],
     "candidates": ["training_set"],
     "evaluation": ["candidates"],
     "model_version": ["evaluation"],
     "champion": ["model_version"],
     "predictions": ["champion", "features", "rows"],
+    "audit_sample": ["predictions"],
+    "feedback": ["audit_sample", "rows"],
+    "live_metrics": ["audit_sample", "feedback", "predictions"],
+    "scored_days": ["champion", "predictions"],
 }
 """Asset: what it is made of."""
 
 DAILY = ("raw_files", "rows", "rejects", "features", "predictions")
+TRAINING = ("training_set", "candidates", "evaluation", "model_version", "champion")
+MONITORING = ("feedback", "live_metrics", "scored_days")
+KINDS = ("daily", "training", "watch", "monitoring")
 
 JOURNEYS = {
     "transactions": JOURNEY,
@@ -102,28 +109,31 @@ def test_the_checks_of_all_use_cases_are_these(graph: dg.AssetGraph) -> None:
     }
 
 
-def test_every_use_case_has_a_daily_a_training_and_a_watch_job(definitions: dg.Definitions) -> None:
+def test_every_use_case_has_a_job_for_its_days_its_training_the_watch_and_the_monitoring(
+    definitions: dg.Definitions,
+) -> None:
     jobs = {job.name for job in definitions.resolve_all_job_defs() if not job.name.startswith("__")}
-    assert jobs == {f"{use_case}_{kind}" for use_case in USE_CASES for kind in ("daily", "training", "watch")}
+    assert jobs == {f"{use_case}_{kind}" for use_case in USE_CASES for kind in KINDS}
 
 
-def test_every_use_case_has_a_schedule_for_its_days_and_one_for_the_watch(definitions: dg.Definitions) -> None:
+def test_every_use_case_has_a_schedule_for_its_days_the_watch_and_the_monitoring(definitions: dg.Definitions) -> None:
     schedules = {schedule.name: schedule.job_name for schedule in definitions.get_repository_def().schedule_defs}
     assert schedules == {
-        f"{use_case}_{kind}_schedule": f"{use_case}_{kind}" for use_case in USE_CASES for kind in ("daily", "watch")
+        f"{use_case}_{kind}_schedule": f"{use_case}_{kind}"
+        for use_case in USE_CASES
+        for kind in ("daily", "watch", "monitoring")
     }
 
 
 @pytest.mark.parametrize("use_case", USE_CASES)
-def test_the_daily_job_and_the_training_job_divide_the_assets_among_them(
-    definitions: dg.Definitions, use_case: str
-) -> None:
-    daily, training = (
+def test_the_jobs_divide_the_assets_among_them(definitions: dg.Definitions, use_case: str) -> None:
+    daily, training, monitoring = (
         {key.path[-1] for key in definitions.resolve_job_def(f"{use_case}_{kind}").asset_layer.executable_asset_keys}
-        for kind in ("daily", "training")
+        for kind in ("daily", "training", "monitoring")
     )
     assert daily == {name for name in DAILY if name in JOURNEYS[use_case]}
-    assert training == {"training_set", "candidates", "evaluation", "model_version", "champion"}
+    assert training == set(TRAINING)
+    assert monitoring == set(MONITORING)
 
 
 # -- what each asset tells ----------------------------------------------------------------------------------------------
@@ -165,8 +175,8 @@ def test_the_daily_assets_share_one_partition_a_day_and_backfill_in_one_run(
 
 
 @pytest.mark.parametrize("use_case", USE_CASES)
-def test_the_training_assets_have_no_partitions(graph: dg.AssetGraph, use_case: str) -> None:
-    for name in ("training_set", "candidates", "evaluation", "champion"):
+def test_the_training_and_monitoring_assets_have_no_partitions(graph: dg.AssetGraph, use_case: str) -> None:
+    for name in (*TRAINING, *MONITORING):
         assert graph.get(dg.AssetKey([use_case, name])).partitions_def is None
 
 

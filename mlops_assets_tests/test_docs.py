@@ -19,9 +19,11 @@ from mlops_assets.cli import cli
 from mlops_assets.components.daily import ROW_CHECKS, SCORE_CHECKS
 from mlops_assets.journey.contract import RULES, RULES_OF_FILES
 from mlops_assets.journey.evaluation import HIGHER_IS_BETTER
+from mlops_assets.journey.feedback import RULES as FEEDBACK_RULES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
 SECTIONS = {
     "attributes": use_case.Attributes,
@@ -77,7 +79,8 @@ def test_the_readme_names_every_setting() -> None:
 def test_the_readme_names_every_asset_of_the_flagship() -> None:
     journey = ["raw_files", "rows", "rejects", "features"]
     training = ["training_set", "candidates", "evaluation", "champion"]
-    assert first_cells(section(README, "Two commands")) == {*journey, *training, "predictions"}
+    people = ["audit_sample", "feedback", "live_metrics", "scored_days"]
+    assert first_cells(section(README, "Two commands")) == {*journey, *training, "predictions", *people}
 
 
 @pytest.mark.parametrize("title", SECTIONS)
@@ -94,6 +97,10 @@ def test_conditions_rules_and_metrics_are_documented() -> None:
     assert first_cells(section(CONFIGURATION, "Conditions of a day")) == {*ROW_CHECKS, *SCORE_CHECKS}
     assert first_cells(section(CONFIGURATION, "Rules of rejects")) == {*RULES, *RULES_OF_FILES}
     assert all(f"`{metric}`" in CONFIGURATION for metric in HIGHER_IS_BETTER)
+
+
+def test_rules_of_feedback_are_documented() -> None:
+    assert first_cells(section(OPERATIONS, "Corrections and audits")) == {*FEEDBACK_RULES}
 
 
 def test_targets_that_the_documents_name_exist() -> None:

@@ -10,6 +10,7 @@ import dagster as dg
 from mlops_assets.components import showing
 from mlops_assets.components.watching import watch_step
 from mlops_assets.errors import MlopsError
+from mlops_assets.journey.audit import draw_audit
 from mlops_assets.journey.features import aggregate_day
 from mlops_assets.journey.raw import Manifest, find_manifest, list_day
 from mlops_assets.journey.registry import Registry
@@ -290,6 +291,7 @@ def _predictions(use_case: UseCase, common: dict[str, Any], after: str) -> dg.As
             context.log_event(dg.AssetMaterialization(key, partition=day, metadata=shown))
             if scorers.challenger is not None:
                 _show_challenger(context, use_case, lake, day, one)
+            _draw_audit(context, use_case, lake, day)
         yield from _check_results(key, SCORE_CHECKS, {day: one.checks for day, one in scored.items()}, broken)
         lake.clean(use_case.keep_days)
         if broken:
@@ -337,6 +339,37 @@ def challenger_spec(use_case: UseCase) -> dg.AssetSpec:
         owners=[use_case.owner],
         group_name=use_case.name,
         kinds={"scikitlearn", "deltalake"},
+        partitions_def=daily_partitions(use_case),
+    )
+
+
+def _draw_audit(context: dg.AssetExecutionContext, use_case: UseCase, lake: Lake, day: str) -> None:
+    try:
+        drawn = draw_audit(use_case, lake, day)
+    except MlopsError as error:  # the day is published already
+        log.warning("%s audit_sample %s: not drawn: %s", use_case.name, day, error)
+        return
+    metadata: dict[str, Any] = {
+        "drawn": len(drawn),
+        "first_rows": showing.table(drawn.slice(0, showing.FIRST).to_pylist()),
+        "label them": f"`mlops-assets audit {use_case.name} --day {day} -o FILE`",
+        "dagster/row_count": len(drawn),
+    }
+    context.log_event(dg.AssetMaterialization([use_case.name, "audit_sample"], partition=day, metadata=metadata))
+
+
+def audit_spec(use_case: UseCase) -> dg.AssetSpec:
+    """The asset of the rows drawn for people to label; the step of `predictions` draws them as a day is published."""
+    return dg.AssetSpec(
+        key=[use_case.name, "audit_sample"],
+        deps=[dg.AssetKey([use_case.name, "predictions"])],
+        description=(
+            f"{use_case.feedback.audit_rows} predictions of a day, drawn at random once and for all, for people to "
+            "label: corrections alone are biased. Drawn by the step of `predictions` as a day is published."
+        ),
+        owners=[use_case.owner],
+        group_name=use_case.name,
+        kinds={"parquet"},
         partitions_def=daily_partitions(use_case),
     )
 

@@ -7,7 +7,9 @@ import dagster as dg
 from dagster_mlflow import end_mlflow_on_run_finished
 from pydantic import BaseModel
 
-from mlops_assets.components.daily import challenger_spec, daily_assets, yesterday_check
+from mlops_assets.components.daily import audit_spec, challenger_spec, daily_assets, yesterday_check
+from mlops_assets.components.monitoring import monitoring_assets, monitoring_schedule
+from mlops_assets.components.retraining import retraining_schedules, retraining_sensors
 from mlops_assets.components.training import training_assets
 from mlops_assets.journey.candidates import check_columns
 from mlops_assets.journey.features import describe
@@ -50,6 +52,7 @@ class MlUseCase(dg.Component):
         check_columns(self.use_case, columns.model)
         daily = daily_assets(self.use_case, has_file_features=bool(columns.file))
         training = training_assets(self.use_case)
+        monitoring = monitoring_assets(self.use_case)
         check = yesterday_check(self.use_case)
         daily_job = dg.define_asset_job(
             f"{name}_daily",
@@ -67,16 +70,25 @@ class MlUseCase(dg.Component):
             selection=dg.AssetSelection.checks(check),
             description="Asks every morning whether yesterday was published.",
         )
+        monitoring_job = dg.define_asset_job(
+            f"{name}_monitoring",
+            selection=dg.AssetSelection.assets(*monitoring),
+            description="From people's corrections and audits to live metrics, and which version scored which day.",
+        )
+        specs = [audit_spec(self.use_case), *([challenger_spec(self.use_case)] if self.use_case.challenger else [])]
         return dg.Definitions(
-            assets=[*daily, *training, *([challenger_spec(self.use_case)] if self.use_case.challenger else [])],
+            assets=[*daily, *training, *monitoring, *specs],
             asset_checks=[check],
-            jobs=[daily_job, training_job, watch_job],
+            jobs=[daily_job, training_job, watch_job, monitoring_job],
             schedules=[
                 _daily_schedule(name, daily_job),
                 dg.ScheduleDefinition(
                     name=f"{name}_watch_schedule", job=watch_job, cron_schedule="0 3 * * *", execution_timezone="UTC"
                 ),
+                monitoring_schedule(self.use_case, monitoring_job),
+                *retraining_schedules(self.use_case, training_job),
             ],
+            sensors=retraining_sensors(self.use_case, training_job),
         )
 
 

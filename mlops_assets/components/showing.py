@@ -139,3 +139,31 @@ def confusion_picture(one: Score) -> dg.MarkdownMetadataValue:
                 axes.text(across, down, str(number), ha="center", va="center", fontsize=6, color=colour)
     figure.colorbar(image, shrink=0.6, label="share of the true class")
     return dg.MetadataValue.md(pages.picture(figure, "confusion matrix"))
+
+
+def live_picture(records: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:
+    """Audited accuracy with its interval, and the share right among other corrections, by day and version."""
+    from matplotlib.figure import Figure
+
+    days = sorted({one["day"] for one in records})
+    figure = Figure(figsize=(max(7.0, 0.3 * len(days) + 4), 3), layout="constrained")
+    axes = figure.subplots()
+    for number, version in enumerate(sorted({one["model_version"] for one in records})):
+        colour = f"C{number % 10}"
+        mine = [one for one in records if one["model_version"] == version]
+        audited = [one for one in mine if one["audited"]]
+        corrected = [one for one in mine if one["corrections"]]
+        middle = [one["accuracy"] for one in audited]
+        errors = [[one["accuracy"] - one["low"] for one in audited], [one["high"] - one["accuracy"] for one in audited]]
+        places = [days.index(one["day"]) for one in audited]
+        axes.errorbar(
+            places, middle, errors, fmt="o", capsize=3, color=colour, label=f"version {version}: audited, 95 %"
+        )
+        places, shares = [days.index(one["day"]) for one in corrected], [one["right_corrected"] for one in corrected]
+        axes.plot(places, shares, "x", color=colour, label=f"version {version}: other corrections (biased)")
+    axes.set_xticks(range(len(days)), days, rotation=90, fontsize=7)
+    axes.set_ylim(-0.02, 1.02)
+    axes.set_ylabel("share right")
+    if records:
+        axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
+    return dg.MetadataValue.md(pages.picture(figure, "live accuracy"))

@@ -1,5 +1,6 @@
 """The training assets of a use case: training set, candidates, evaluation, champion; tracked in MLflow."""
 
+import datetime as dt
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -33,10 +34,10 @@ def training_assets(use_case: UseCase) -> list[dg.AssetsDefinition]:
     return [step(use_case) for step in steps]
 
 
-def _common(use_case: UseCase, name: str, after: str, kinds: set[str]) -> dict[str, Any]:
+def _common(use_case: UseCase, name: str, after: str, kinds: set[str], *others: str) -> dict[str, Any]:
     return {
         "key": [use_case.name, name],
-        "deps": [_upstream(use_case, after)],
+        "deps": [_upstream(use_case, one) for one in (after, *others)],
         "owners": [use_case.owner],
         "group_name": use_case.name,
         "kinds": kinds,
@@ -51,16 +52,20 @@ def _upstream(use_case: UseCase, name: str) -> dg.AssetDep:
 
 def _training_set(use_case: UseCase) -> dg.AssetsDefinition:
     @dg.asset(
-        **_common(use_case, "training_set", "rows", {"duckdb"}),
-        description="The labelled rows of the window, without duplicates, in one split for all candidates.",
+        **_common(use_case, "training_set", "rows", {"duckdb"}, "feedback"),
+        description=(
+            "The labelled rows of the window, without duplicates, in one split for all candidates; rows to learn from "
+            "take the labels that people gave them."
+        ),
     )
     def training_set(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-        settings = Settings.from_environment()
+        settings, made = Settings.from_environment(), dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
         found = _told(lambda: build_training_set(use_case, Lake(settings.lake, use_case.name)))
         TrainingRuns(settings.lake, use_case.name).write(
-            context.run.run_id, "training_set", fitting.to_record([], found)
+            context.run.run_id, "training_set", {**fitting.to_record([], found), "made": made}
         )
-        log.info("%s: %d labelled rows, %d held out", use_case.name, found.rows, found.held_out)
+        said = "%s: %d labelled rows, %d held out, %d corrected by people"
+        log.info(said, use_case.name, found.rows, found.held_out, found.corrected)
         shown = asdict(found)
         features = shown.pop("features")
         metadata = {

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from mlops_assets.errors import ConfigError
 from mlops_assets.journey.model import Model, build_pipeline
-from mlops_assets.journey.training_set import TrainingSet, fold_indices
+from mlops_assets.journey.training_set import TrainingSet, fold_indices, repeats
 from mlops_assets.use_case import Candidate, UseCase
 
 SCORERS = {
@@ -123,7 +123,8 @@ def fit_candidates(
 
 
 def fit(use_case: UseCase, candidate: Candidate, training_set: TrainingSet, rows: pa.Table) -> Model:
-    """Fit a candidate on rows of a training set; the vocabularies come from these rows alone."""
+    """Fit a candidate on rows of a training set, each as often as it weighs; the vocabularies are theirs."""
+    rows = rows.take(pa.array(repeats(rows)))
     columns = vocabularies(rows, training_set.features)
     pipeline = build_pipeline(candidate, columns, use_case.training.candidates)
     sql, threshold = use_case.features_sql, use_case.training.threshold
@@ -142,7 +143,16 @@ def choose(use_case: UseCase, candidate: Candidate, training_set: TrainingSet, r
     columns = vocabularies(rows, training_set.features)
     pipeline = build_pipeline(candidate, columns, use_case.training.candidates)
     model = Model(pipeline, columns, training_set.classes, "")
-    folds = fold_indices(rows["_fold"].to_numpy(), use_case.training.folds, use_case.training.split.by)
+    # learned from as often as it weighs, tested on once
+    places = repeats(rows)
+    once = np.append(True, places[1:] != places[:-1])
+    folds = [
+        (train, test[once[test]])
+        for train, test in fold_indices(
+            rows["_fold"].to_numpy()[places], use_case.training.folds, use_case.training.split.by
+        )
+    ]
+    rows = rows.take(pa.array(places))
     grid = {f"model__{name}": values for name, values in candidate.search.items()}
     search = GridSearchCV(model.estimator, grid, cv=folds, scoring=SCORERS[use_case.training.metric], refit=False)
     with calm_fitting():

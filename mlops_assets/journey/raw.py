@@ -126,6 +126,11 @@ def shard_of(manifest: Path, shard: int) -> pa.Table:
     return pq.read_table(manifest, filters=[("shard", "=", shard)])
 
 
+def shard_of_path(path: str, shards: int) -> int:
+    """The shard that a file belongs to on a day of so many."""
+    return zlib.crc32(path.encode()) % shards
+
+
 def _list(source: FolderSource, day: str, tell: Callable[[int], None]) -> tuple[pa.Table, np.ndarray]:
     """The entries of a day as Arrow columns, and a hash of each path, without a Python object kept per file."""
     batches: list[pa.RecordBatch] = []

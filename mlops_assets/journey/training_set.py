@@ -1,9 +1,12 @@
-"""In: the rows of a window of days. Out: the labelled ones, each once, in one split for all candidates."""
+"""In: the rows of a window of days. Out: the labelled ones, each once, in one split for all candidates.
+
+People's corrections change what is learned from, never what is held out: the split is made of the original labels.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +16,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mlops_assets.errors import MlopsError
+from mlops_assets.journey import feedback
 from mlops_assets.journey.features import compute, describe, read_rows
 from mlops_assets.journey.shards import fingerprint_table
-from mlops_assets.lake import Lake, Table
+from mlops_assets.lake import Lake, Table, write_table
 from mlops_assets.use_case import Split, UseCase
 
-KEYS = ("_day", "_file", "_line", "_account", "_order", "_label", "_held_out", "_fold")
+KEYS = ("_day", "_file", "_line", "_account", "_order", "_label", "_held_out", "_fold", "_weight")
 """Columns of a training set that are not the model's; `features.sql` makes none with such a name."""
 
 LEAST_ROWS = 20
@@ -53,6 +57,8 @@ class TrainingSet:
         With a split by time, the first held-out date.
     corrected
         Rows to learn from whose label came from people's corrections; see `_weight`.
+    feedback
+        Fingerprint of all corrections that counted then; see `feedback.keep`.
     """
 
     fingerprint: str
@@ -65,6 +71,7 @@ class TrainingSet:
     features: Mapping[str, bool]
     boundary: str | None
     corrected: int = 0
+    feedback: str = ""
 
     def load(self) -> pa.Table:
         """The rows: `KEYS` and the columns of the model."""
@@ -73,6 +80,8 @@ class TrainingSet:
 
 def build_training_set(use_case: UseCase, lake: Lake) -> TrainingSet:
     """Collect the labelled rows of the window, drop duplicates, split them, and store them by their fingerprint.
+
+    Rows to learn from take the label that people gave them, with the weight `feedback.weight`; all others weigh 1.
 
     Parameters
     ----------
@@ -86,14 +95,15 @@ def build_training_set(use_case: UseCase, lake: Lake) -> TrainingSet:
     TooLittleData
         If there are fewer than `LEAST_ROWS` labelled rows, one class only, or no way to split them.
     """
-    table = lake.table("rows")
-    found = [piece for piece in _labelled(use_case, table) if piece.num_rows]
-    if not found:
+    accepted = feedback.read_accepted(lake)
+    pieces = [piece for piece in _labelled(use_case, lake.table("rows"), feedback.corrections(accepted)) if len(piece)]
+    everything = pa.concat_tables(pieces) if pieces else None
+    labelled = everything.filter(everything["_labelled"]) if everything else ()
+    if everything is None or not len(labelled):
         raise TooLittleData(
             f"{use_case.name}: no day has rows with the label {use_case.label!r}; nothing to learn from."
         )
-    everything = pa.concat_tables(found)
-    kept = _without_duplicates(everything)
+    kept = _without_duplicates(labelled, "_hash")
     if len(kept) < LEAST_ROWS or len(pc.unique(kept["_label"])) < 2:
         raise TooLittleData(
             f"{use_case.name}: {len(kept)} labelled rows with {len(pc.unique(kept['_label']))} labels; training needs "
@@ -102,35 +112,60 @@ def build_training_set(use_case: UseCase, lake: Lake) -> TrainingSet:
     held_out, boundary = _hold_out(kept, use_case.training.split, use_case.name)
     if len(pc.unique(kept["_label"].filter(pa.array(~held_out)))) < 2:
         raise TooLittleData(f"{use_case.name}: the rows to learn from have one label; training needs 2 labels.")
-    fold = _folds(kept, use_case.training, held_out)
-    kept = (
-        kept.drop_columns(["_hash"])
-        .append_column("_held_out", pa.array(held_out))
-        .append_column("_fold", pa.array(fold))
-    )
+    duplicates = len(labelled) - len(kept)
+    kept = _corrected(use_case, kept.append_column("_held_out", pa.array(held_out)), everything)
+    corrected = pc.sum(pc.is_valid(kept["_said"])).as_py()
+    fold = _folds(kept, use_case.training, kept["_held_out"].to_numpy())
+    kept = kept.append_column("_fold", pa.array(fold)).drop_columns(["_hash", "_content", "_said", "_labelled"])
     kept = kept.select([*KEYS, *(name for name in kept.column_names if name not in KEYS)])
     mark = fingerprint_table(kept)
     path = lake.root / use_case.name / "training_sets" / f"{mark}.parquet"
-    path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
-        unfinished = path.with_suffix(".tmp")
-        pq.write_table(kept, unfinished)
-        unfinished.replace(path)
+        write_table(path, kept)
     return TrainingSet(
         mark,
         str(path),
         len(kept),
         int(held_out.sum()),
-        len(everything) - len(kept),
+        duplicates,
         (pc.min(kept["_day"]).as_py(), pc.max(kept["_day"]).as_py()),
         tuple(sorted(pc.unique(kept["_label"]).to_pylist())),
         dict(describe(use_case).model),
         boundary,
+        corrected,
+        feedback.keep(lake, accepted),
     )
 
 
-def _labelled(use_case: UseCase, table: Table) -> Iterator[pa.Table]:
-    """The labelled rows of the window with the model's input, a shard at a time."""
+def _corrected(use_case: UseCase, kept: pa.Table, everything: pa.Table) -> pa.Table:
+    """The kept rows with the labels that people gave to those that are learned from, and further corrected rows.
+
+    What is held out stays as it is. A further row has no label of its own, or lies in a file that was not sampled; it
+    is left out where it would undo the split: as a copy of a held-out row, or of an account that is held out.
+    """
+    said = pc.if_else(kept["_held_out"], pa.scalar(None, pa.string()), kept["_said"])
+    kept = kept.set_column(kept.column_names.index("_said"), "_said", said)
+    keys = ["_day", "_file", "_line"]
+    more = everything.filter(pc.is_valid(everything["_said"]))
+    if len(more):
+        more = more.join(kept.select(keys), keys, join_type="left anti").select(everything.column_names)
+        held_out = kept.filter(kept["_held_out"])
+        more = more.filter(pc.invert(pc.is_in(more["_content"], value_set=held_out["_content"].combine_chunks())))
+        if use_case.training.split.by == "account":
+            more = more.filter(pa.array(_unit(more, "account") >= use_case.training.split.held_out))
+        more = _without_duplicates(more, "_content")
+        more = more.append_column("_held_out", pa.array(np.zeros(len(more), bool)))
+        kept = pa.concat_tables([kept, more.select(kept.column_names)])
+        kept = kept.sort_by([(name, "ascending") for name in keys])
+    label = pc.coalesce(kept["_said"], kept["_label"])
+    weight = pc.if_else(pc.is_valid(kept["_said"]), use_case.feedback.weight, 1).cast(pa.int32())
+    return kept.set_column(kept.column_names.index("_label"), "_label", label).append_column("_weight", weight)
+
+
+def _labelled(
+    use_case: UseCase, table: Table, corrections: Mapping[str, Mapping[feedback.Row, str]]
+) -> Iterator[pa.Table]:
+    """The labelled and the corrected rows of the window with the model's input, a shard at a time."""
     days = {day: state.accounting["rows"] for day, state in table.days().items()}
     if not days:
         return
@@ -139,29 +174,49 @@ def _labelled(use_case: UseCase, table: Table) -> Iterator[pa.Table]:
     keep_one_in = -(-sum(window.values()) // use_case.training.most_rows) or 1
     for day in window:
         for path in sorted(table.parts(day)):
-            rows = _sampled(read_rows(table.folder / path), day, keep_one_in)
+            said = corrections.get(day, {})
+            rows, drawn = _sampled(read_rows(table.folder / path), day, keep_one_in, {file for file, _ in said})
             labels = _as_text(rows[use_case.label])
-            if rows.num_rows and labels.null_count < len(labels):
-                yield from _inputs(use_case, rows, labels, day)
+            chosen = _said(rows, said)
+            labelled = drawn & labels.is_valid().to_numpy(zero_copy_only=False)
+            if labelled.any() or chosen.null_count < len(chosen):
+                yield from _inputs(use_case, rows, day, {"_label": labels, "_said": chosen, "_labelled": labelled})
 
 
-def _sampled(rows: pa.Table, day: str, keep_one_in: int) -> pa.Table:
-    """The rows of one file in so many, whole files, chosen by their path."""
+def _said(rows: pa.Table, said: Mapping[feedback.Row, str]) -> pa.Array:
+    """What people say the label of each row is."""
+    labels: list[str | None] = [None] * len(rows)
+    if said:
+        files = pa.array(sorted({file for file, _ in said}), pa.string())
+        places = np.flatnonzero(pc.is_in(rows["file"].cast(pa.string()), value_set=files).to_numpy())
+        some = rows.select(["file", "line"]).take(pa.array(places))
+        for place, file, line in zip(places, some["file"].to_pylist(), some["line"].to_pylist(), strict=True):
+            labels[place] = said.get((file, line))
+    return pa.array(labels, pa.string())
+
+
+def _sampled(rows: pa.Table, day: str, keep_one_in: int, also: Collection[str]) -> tuple[pa.Table, np.ndarray]:
+    """The rows of one file in so many, chosen by path, and of the files in `also`; and which are of a chosen file.
+
+    Files stay whole, for their aggregates.
+    """
     if keep_one_in == 1 or not rows.num_rows:
-        return rows
+        return rows, np.ones(len(rows), bool)
     import pandas as pd
 
     file = rows["file"].chunk(0)
-    names = np.array([f"{day}/{name}" for name in file.dictionary.to_pylist()], object)
-    chosen = pd.util.hash_array(names) % keep_one_in == 0
-    return rows.filter(pa.array(chosen.take(file.indices.to_numpy()))).combine_chunks()
+    paths = file.dictionary.to_pylist()
+    chosen = pd.util.hash_array(np.array([f"{day}/{name}" for name in paths], object)) % keep_one_in == 0
+    kept = chosen | np.array([name in also for name in paths], bool)
+    places = file.indices.to_numpy()
+    return rows.filter(pa.array(kept[places])).combine_chunks(), chosen[places][kept[places]]
 
 
-def _inputs(use_case: UseCase, rows: pa.Table, labels: pa.Array, day: str) -> Iterator[pa.Table]:
+def _inputs(use_case: UseCase, rows: pa.Table, day: str, known: Mapping[str, Any]) -> Iterator[pa.Table]:
+    """The labelled and the corrected rows with the model's input; `known` has the columns that say which these are."""
     import pandas as pd
 
     frame = rows.drop_columns(["line", "file"]).to_pandas()
-    hashes = pd.util.hash_pandas_object(frame, index=False).to_numpy()
     order_by = use_case.training.split.column
     order = pa.array([day] * len(rows)) if order_by == "day" else rows[order_by].cast(pa.string()).combine_chunks()
     keys = pa.table(
@@ -171,8 +226,9 @@ def _inputs(use_case: UseCase, rows: pa.Table, labels: pa.Array, day: str) -> It
             "_line": rows["line"],
             "_account": _as_text(rows[use_case.account]),
             "_order": order,
-            "_label": labels,
-            "_hash": hashes,
+            **known,
+            "_hash": pd.util.hash_pandas_object(frame, index=False).to_numpy(),
+            "_content": pd.util.hash_pandas_object(frame.drop(columns=use_case.label), index=False).to_numpy(),
         }
     )
     for batch, places in compute(rows, day, use_case, use_case.features_sql):
@@ -180,7 +236,7 @@ def _inputs(use_case: UseCase, rows: pa.Table, labels: pa.Array, day: str) -> It
         for name in batch.column_names:
             if name not in ("file", "line"):
                 whole = whole.append_column(name, batch[name])
-        yield whole.filter(pc.is_valid(whole["_label"]))
+        yield whole.filter(pc.or_(whole["_labelled"], pc.is_valid(whole["_said"])))
 
 
 def _as_text(column: pa.ChunkedArray) -> pa.Array:
@@ -192,10 +248,10 @@ def _as_text(column: pa.ChunkedArray) -> pa.Array:
     return combined
 
 
-def _without_duplicates(rows: pa.Table) -> pa.Table:
-    """The first of each set of rows that agree in every column of the contract, by day, file and line."""
+def _without_duplicates(rows: pa.Table, by: str) -> pa.Table:
+    """The first of each set of rows with the same hash, by day, file and line."""
     ordered = rows.sort_by([("_day", "ascending"), ("_file", "ascending"), ("_line", "ascending")])
-    _, first = np.unique(ordered["_hash"].to_numpy(), return_index=True)
+    _, first = np.unique(ordered[by].to_numpy(), return_index=True)
     return ordered.take(pa.array(np.sort(first)))
 
 
@@ -240,6 +296,12 @@ def _unit(rows: pa.Table, by: str) -> np.ndarray:
     else:
         hashes = rows["_hash"].to_numpy()
     return hashes.astype(np.float64) / 2.0**64
+
+
+def repeats(rows: pa.Table) -> np.ndarray:
+    """Places of the rows, each as often as its weight says: the one way to weigh that every estimator understands."""
+    places = np.arange(len(rows))
+    return np.repeat(places, rows["_weight"].to_numpy()) if "_weight" in rows.column_names else places
 
 
 def fold_indices(fold: np.ndarray, folds: int, by: str) -> list[tuple[np.ndarray, np.ndarray]]:

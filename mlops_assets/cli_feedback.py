@@ -1,0 +1,122 @@
+"""The commands by which people hand in corrections, and get rows to label."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import uuid
+from pathlib import Path
+
+import click
+
+from mlops_assets.cli import TABLE_ROWS, Day, cli
+from mlops_assets.errors import UsageError
+from mlops_assets.settings import Settings
+from mlops_assets.use_case import find_use_case
+
+
+@cli.command()
+@click.argument("use_case")
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--rejects", is_flag=True, help="Write the entries that do not count, with their reasons.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "csv", "json"]),
+    default="table",
+    show_default=True,
+    help="Format of the rejects.",
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the rejects into this file.")
+def feedback(use_case: str, files: tuple[Path, ...], rejects: bool, form: str, output: Path | None) -> None:
+    """Hand in corrections, CSV files with day, file, line, label, who, when; take in all, and tell which count.
+
+    \b
+    Examples:
+      mlops-assets feedback transactions corrections.csv
+      mlops-assets feedback transactions --rejects --format csv -o rejected.csv
+    """
+    from mlops_assets import output as writing
+    from mlops_assets.journey.feedback import known_labels, place, take_in
+    from mlops_assets.lake import Lake
+
+    if (output is not None or form != "table") and not rejects:
+        raise UsageError("--format and -o say how rejects are written: add --rejects.")
+    settings = Settings.from_environment()
+    found = find_use_case(settings.use_cases, use_case)
+    folder = settings.raw / found.name / "feedback"
+    contents = [_read(path) for path in files]  # all can be read, or none is handed in
+    for path, content in zip(files, contents, strict=True):
+        _hand_in(folder, path, content)
+    lake = Lake(settings.lake, found.name)
+    taken = take_in(found, lake, folder, known_labels(found, settings))
+    accepted, rejected = len(taken.accepted), len(taken.rejected)
+    click.echo(
+        f"{taken.files:,} files, {taken.entries:,} entries: {accepted:,} accepted, {rejected:,} rejected", err=rejects
+    )
+    for rule, number in taken.rules.items():
+        click.echo(f"  {rule}: {number:,}", err=rejects)
+    if taken.unfilled:
+        click.echo(f"{taken.unfilled:,} lines of audits have no label yet", err=rejects)
+    if rejects:
+        limit = TABLE_ROWS if form == "table" else None
+        written, total = writing.write(taken.rejected.to_reader(), form, output, limit)
+        if written < total:
+            click.echo(f"{written} of {total:,} rejects; --format csv -o FILE writes them all.", err=True)
+    elif rejected:
+        click.echo(f"The rejects and their reasons: `--rejects`, or {place(lake, 'rejected')}")
+
+
+@cli.command()
+@click.argument("use_case")
+@click.option("--day", type=Day(), required=True, help="The day.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write into this file.")
+def audit(use_case: str, day: dt.date, output: Path | None) -> None:
+    """Write the rows of a day that were drawn for people to label, as CSV; fill in label, who, when, and hand it in.
+
+    \b
+    Example:
+      mlops-assets audit transactions --day 2026-01-03 -o audit.csv
+      mlops-assets feedback transactions audit.csv
+    """
+    import pyarrow as pa
+
+    from mlops_assets import output as writing
+    from mlops_assets.journey.audit import draw_audit
+    from mlops_assets.lake import Lake
+
+    settings = Settings.from_environment()
+    found = find_use_case(settings.use_cases, use_case)
+    if not found.feedback.audit_rows:
+        raise UsageError(f"{found.name} draws no rows to audit: feedback.audit_rows is 0.")
+    rows = draw_audit(found, Lake(settings.lake, found.name), day.isoformat())
+    for name in ("label", "who", "when"):
+        rows = rows.append_column(name, pa.nulls(len(rows), pa.string()))
+    written, _ = writing.write(rows.to_reader(), "csv", output)
+    if output is not None:
+        click.echo(f"Wrote {written:,} rows to {output}; fill in label, who and when, then hand it in:", err=True)
+        click.echo(f"  mlops-assets feedback {found.name} {output}", err=True)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}.") from None
+
+
+def _hand_in(folder: Path, path: Path, content: bytes) -> None:
+    """Copy a file under the hash of its content: the same one lies there once, and none replaces another."""
+    place = folder / f"{path.stem.lstrip('._')[:40] or 'feedback'}-{hashlib.sha256(content).hexdigest()[:16]}.csv"
+    if any(folder.glob(f"*-{place.stem[-16:]}.csv")):
+        click.echo(f"{path}: was handed in before", err=True)
+        return
+    unfinished = folder / f".{uuid.uuid4().hex}.tmp"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished.write_bytes(content)
+        unfinished.replace(place)
+    except OSError as error:
+        raise UsageError(f"{place}: cannot be written: {error.strerror}.") from None
+    finally:
+        unfinished.unlink(missing_ok=True)

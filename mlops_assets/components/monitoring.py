@@ -1,0 +1,145 @@
+"""The monitoring assets of a use case: feedback, live metrics, who scored which day, champion against challenger."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import dagster as dg
+
+from mlops_assets.components import showing
+from mlops_assets.errors import MlopsError
+from mlops_assets.journey import live
+from mlops_assets.journey.feedback import RULES, known_labels, place, read_accepted, take_in
+from mlops_assets.journey.history import History
+from mlops_assets.journey.scoring import CHALLENGER
+from mlops_assets.lake import Lake
+from mlops_assets.settings import Settings
+from mlops_assets.use_case import UseCase
+
+log = logging.getLogger("mlops_assets.monitoring")
+
+SHOWN = 200
+"""Lines of a table that the UI shows; the newest."""
+
+
+def monitoring_assets(use_case: UseCase) -> list[dg.AssetsDefinition]:
+    """The monitoring assets; `challenger_comparison` only where the use case names a challenger."""
+    steps = [_feedback, _live_metrics, _scored_days, *([_challenger_comparison] if use_case.challenger else [])]
+    return [step(use_case) for step in steps]
+
+
+def monitoring_schedule(use_case: UseCase, job: Any) -> dg.ScheduleDefinition:
+    """Takes in feedback every night, after the daily job."""
+    name = f"{use_case.name}_monitoring_schedule"
+    return dg.ScheduleDefinition(name=name, job=job, cron_schedule="30 2 * * *", execution_timezone="UTC")
+
+
+def _common(use_case: UseCase, name: str, daily: Sequence[str], others: Sequence[str] = ()) -> dict[str, Any]:
+    """What the assets share; they look at all days of the `daily` ones."""
+    days = dg.AllPartitionMapping()
+    deps = [dg.AssetDep(dg.AssetKey([use_case.name, one]), partition_mapping=days) for one in daily]
+    return {
+        "key": [use_case.name, name],
+        "deps": [*deps, *(dg.AssetKey([use_case.name, one]) for one in others)],
+        "owners": [use_case.owner],
+        "group_name": use_case.name,
+    }
+
+
+def _lake(use_case: UseCase) -> Lake:
+    return Lake(Settings.from_environment().lake, use_case.name)
+
+
+def _feedback(use_case: UseCase) -> dg.AssetsDefinition:
+    @dg.asset(
+        **_common(use_case, "feedback", ["rows", "audit_sample"]),
+        kinds={"csv", "parquet"},
+        description="Corrections by people: those that count, and those that do not, each with its reason.",
+    )
+    def feedback() -> dg.MaterializeResult[None]:
+        settings, lake = Settings.from_environment(), _lake(use_case)
+        folder = settings.raw / use_case.name / "feedback"
+        try:
+            taken = take_in(use_case, lake, folder, known_labels(use_case, settings))
+        except MlopsError as error:
+            raise dg.Failure(str(error), allow_retries=False) from None
+        accepted, rejected = len(taken.accepted), len(taken.rejected)
+        log.info("%s feedback: %d accepted, %d rejected", use_case.name, accepted, rejected)
+        by_rule = [{"rule": rule, "entries": n, "meaning": RULES[rule]} for rule, n in taken.rules.items()]
+        return dg.MaterializeResult(
+            metadata={
+                "folder": dg.MetadataValue.path(str(folder)),
+                "files": taken.files,
+                "entries": taken.entries,
+                "accepted": accepted,
+                "audited": sum(taken.accepted["audited"].to_pylist()),
+                "rejected": rejected,
+                "unfilled": taken.unfilled,
+                "by_rule": showing.table(by_rule),
+                "first_rejects": showing.table(taken.rejected.slice(0, showing.FIRST).to_pylist()),
+                "rejects": dg.MetadataValue.path(str(place(lake, "rejected"))),
+                "dagster/row_count": accepted,
+            }
+        )
+
+    return feedback
+
+
+def _live_metrics(use_case: UseCase) -> dg.AssetsDefinition:
+    @dg.asset(
+        **_common(use_case, "live_metrics", ["predictions", "audit_sample"], ["feedback"]),
+        kinds={"python"},
+        description=(
+            "How well published predictions do, by day, version and slice: on audited rows, drawn at random, "
+            "and among the other corrections, which people chose and which are biased. The two are never mixed."
+        ),
+    )
+    def live_metrics() -> dg.MaterializeResult[None]:
+        lake = _lake(use_case)
+        records = live.live_metrics(use_case, lake)
+        overall = [one for one in records if one["slice"] == live.EVERYTHING]
+        return dg.MaterializeResult(
+            metadata={
+                "by_day": showing.table(overall[-SHOWN:]),
+                "by_slice": showing.table([one for one in records if one not in overall][-SHOWN:]),
+                "picture": showing.live_picture(overall[-60:]),
+                "accepted": len(read_accepted(lake)),
+                "audited": sum(one["audited"] for one in overall),
+                "corrections": sum(one["corrections"] for one in overall),
+            }
+        )
+
+    return live_metrics
+
+
+def _scored_days(use_case: UseCase) -> dg.AssetsDefinition:
+    @dg.asset(
+        **_common(use_case, "scored_days", ["predictions"], ["champion"]),
+        kinds={"deltalake"},
+        description="Which version scored which day, when, by which choice and run; and who was champion when.",
+    )
+    def scored_days() -> dg.MaterializeResult[None]:
+        lake = _lake(use_case)
+        records = live.scored_days(lake)
+        return dg.MaterializeResult(
+            metadata={
+                "days": showing.table(records[-SHOWN:]),
+                "publications": len(records),
+                "champions": showing.history(History(lake.root, use_case.name).changes()),
+            }
+        )
+
+    return scored_days
+
+
+def _challenger_comparison(use_case: UseCase) -> dg.AssetsDefinition:
+    @dg.asset(
+        **_common(use_case, "challenger_comparison", ["predictions", CHALLENGER]),
+        kinds={"deltalake"},
+        description="The challenger beside the champion, by day: rows that differ, and who is right where it is known.",
+    )
+    def challenger_comparison() -> dg.MaterializeResult[None]:
+        records = live.compare_challenger(use_case, _lake(use_case))
+        return dg.MaterializeResult(metadata={"days": showing.table(records[-SHOWN:]), "compared": len(records)})
+
+    return challenger_comparison
