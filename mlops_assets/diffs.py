@@ -31,8 +31,13 @@ def html(found: Comparison) -> str:
     return pages.page(_title(found), "\n\n".join(parts))
 
 
+def _name(version: int) -> str:
+    """What a version is called; one that is not registered yet has no number."""
+    return f"version {version}" if version else "the new version"
+
+
 def _title(found: Comparison) -> str:
-    return f"{found.use_case}, {found.day}: version {found.after} against version {found.before}"
+    return f"{found.use_case}, {found.day}: {_name(found.after)} against {_name(found.before)}"
 
 
 def _summary(found: Comparison) -> str:
@@ -43,8 +48,8 @@ def _summary(found: Comparison) -> str:
     if found.labelled:
         before, after = found.right_before / found.labelled, found.right_after / found.labelled
         said.append(
-            f"Of {found.labelled:,} rows with a label, version {found.before} has {before:.2%} right and version "
-            f"{found.after} {after:.2%}. Rows that a version learned from flatter it."
+            f"Of {found.labelled:,} rows with a label, {_name(found.before)} has {before:.2%} right and "
+            f"{_name(found.after)} {after:.2%}. Rows that a version learned from flatter it."
         )
     else:
         said.append("No row of the day has a label, so nobody knows who is right.")
@@ -59,8 +64,8 @@ def _tables(found: Comparison) -> dict[str, list[dict[str, Any]]]:
             "to": one["after"],
             "rows": one["rows"],
             "value": one["value"],
-            f"right: {found.before}": f"{one['right_before']} of {one['labelled']}",
-            f"right: {found.after}": f"{one['right_after']} of {one['labelled']}",
+            f"right: {_name(found.before)}": f"{one['right_before']} of {one['labelled']}",
+            f"right: {_name(found.after)}": f"{one['right_after']} of {one['labelled']}",
         }
         for one in found.transitions
     ]
@@ -69,8 +74,8 @@ def _tables(found: Comparison) -> dict[str, list[dict[str, Any]]]:
             "file": one["file"],
             "line": one["line"],
             "value": one["value"],
-            f"version {found.before}": f"{one['before']} ({one['before_probability']:.2f})",
-            f"version {found.after}": f"{one['after']} ({one['after_probability']:.2f})",
+            _name(found.before): f"{one['before']} ({one['before_probability']:.2f})",
+            _name(found.after): f"{one['after']} ({one['after_probability']:.2f})",
             "label": one["label"] or "",
         }
         for one in found.examples
@@ -115,8 +120,8 @@ def _picture(found: Comparison) -> str:
     image = axes.imshow(cells, cmap="Oranges")
     axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
     axes.set_yticks(range(len(names)), names, fontsize=7)
-    axes.set_xlabel(f"version {found.after}")
-    axes.set_ylabel(f"version {found.before}")
+    axes.set_xlabel(_name(found.after))
+    axes.set_ylabel(_name(found.before))
     for down, across in zip(*cells.nonzero(), strict=True):
         axes.text(across, down, str(cells[down, across]), ha="center", va="center", fontsize=6)
     figure.colorbar(image, shrink=0.6, label="rows that change")

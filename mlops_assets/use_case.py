@@ -204,6 +204,11 @@ class Retraining(Strict):
     least_audited: int = Field(100, gt=0, description="Audited rows of the champion that `drop` needs to speak up.")
     hours_between: float = Field(24, ge=0, description="Least hours from one training to the next one that starts so.")
 
+    @property
+    def starts(self) -> bool:
+        """Whether anything starts a training by itself."""
+        return any(cause is not None for cause in (self.schedule, self.corrections, self.drop))
+
     @field_validator("schedule")
     @classmethod
     def _is_cron(cls, schedule: str | None) -> str | None:

@@ -158,7 +158,7 @@ def test_run_tells_its_progress_on_standard_error(trained: tuple[Shop, Done]) ->
         for day in (FIRST, DIRTY):
             assert f"visits {asset} {day}: " in said
     assert "fitting linear (2 of 2)" in said
-    assert "visits: linear passes" in said
+    assert "visits: version 1: linear passes" in said
 
 
 def test_status_as_json_has_the_accounting_of_every_day_and_the_champion(shop: Shop) -> None:

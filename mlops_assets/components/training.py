@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from mlops_assets import card, pages
+from mlops_assets import card, diffs, pages
 from mlops_assets.components import showing
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey import candidates as fitting
@@ -198,7 +198,7 @@ def _model_version(use_case: UseCase) -> dg.AssetsDefinition:
         folder = runs.folder(context.run.run_id) / "version"
         log.info("%s: making a version of %s", use_case.name, name)
         about = _told(lambda: make_version(use_case, data, best, score, verdict, folder))
-        if use_case.training.gate.changes is not None:
+        if use_case.training.gate.changes is not None or use_case.retraining.starts:
             _told(lambda: _judge_changes(use_case, settings, folder, about, context))
         (folder / "card.md").write_text(card.render(about), encoding="utf-8")
         (folder / "card.html").write_text(
@@ -215,7 +215,7 @@ def _model_version(use_case: UseCase) -> dg.AssetsDefinition:
                 "candidate": name,
                 **score.metrics,
                 "card": dg.MetadataValue.md(card.render(about, version.version)),
-                "card_html": dg.MetadataValue.path(str(version.folder / "card.html")),
+                "pages": dg.MetadataValue.path(str(version.folder)),
                 "serving_sha256": version.serving_sha256,
                 "training_set": data.fingerprint,
             },
@@ -228,7 +228,7 @@ def _model_version(use_case: UseCase) -> dg.AssetsDefinition:
 def _judge_changes(
     use_case: UseCase, settings: Settings, folder: Path, about: dict[str, Any], context: dg.AssetExecutionContext
 ) -> None:
-    """Compare what is to become a version with the champion on the newest day, and let the gate see it."""
+    """Compare what is to become a version with the champion on the newest day, keep that, and let the gate see it."""
     lake = Lake(settings.lake, use_case.name)
     champion = Registry(settings).champion(use_case.name)
     days = list(lake.table("predictions").days())
@@ -238,9 +238,10 @@ def _judge_changes(
     new = Version(use_case.name, 0, folder, *hashes, "", {})
     engine = context.resources.engines.of(use_case)
     found = compare_day(use_case, lake, days[-1], champion, new, engine, lambda _: None)
-    allowed = use_case.training.gate.changes
-    assert allowed is not None  # noqa: S101 - asked for where it is set
-    judge_changes(about, found.share, allowed, found.day)
+    (folder / "diff.json").write_text(diffs.as_json(found), encoding="utf-8")
+    (folder / "diff.html").write_text(diffs.html(found), encoding="utf-8")
+    if use_case.training.gate.changes is not None:
+        judge_changes(about, found.share, use_case.training.gate.changes, found.day)
 
 
 def _champion(use_case: UseCase) -> dg.AssetsDefinition:

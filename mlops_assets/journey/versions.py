@@ -105,7 +105,7 @@ def make_version(
     }
 
 
-def judge_changes(about: dict[str, Any], changed: float | None, allowed: float, day: str) -> None:
+def judge_changes(about: dict[str, Any], changed: float, allowed: float, day: str) -> None:
     """Add to a version's details whether it changes few enough predictions of a day; a failure is a refusal.
 
     Parameters
@@ -113,14 +113,12 @@ def judge_changes(about: dict[str, Any], changed: float | None, allowed: float, 
     about
         What `make_version` returned.
     changed
-        Share of the day's predictions that differ from the champion's; None if there is nothing to compare with.
+        Share of the day's predictions that differ from the champion's.
     allowed
         `gate.changes`.
     day
         The day.
     """
-    if changed is None:
-        return
     name = f"share of predictions of {day} that change against the champion"
     condition = Condition(name, f"at most {allowed:.1%}", f"{changed:.1%}", changed <= allowed)
     about["conditions"].append(asdict(condition))

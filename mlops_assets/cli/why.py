@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from mlops_assets.cli import Day, _raw_option, cli, find
+from mlops_assets.cli.common import Day, cli, find, raw_option
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.explanation import Explanation, explain
 from mlops_assets.journey.registry import Registry
@@ -30,7 +30,7 @@ LEAST = 0.0005
 @click.option(
     "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Format."
 )
-@_raw_option
+@raw_option
 def why(use_case: str, day: dt.date, file: str, line: int, form: str, raw: Path | None) -> None:
     """Show why a row got its category: raw line, cleaned values, features, model, run, and the answer computed again.
 

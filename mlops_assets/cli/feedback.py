@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from mlops_assets.cli import TABLE_ROWS, Day, cli
+from mlops_assets.cli.common import TABLE_ROWS, Day, cli
 from mlops_assets.errors import UsageError
 from mlops_assets.settings import Settings
 from mlops_assets.use_case import find_use_case

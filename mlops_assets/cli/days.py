@@ -1,4 +1,4 @@
-"""The command `mlops-assets`."""
+"""The commands of daily work: sample, import, run, preview, predictions, rejects, status, demo, dev."""
 
 from __future__ import annotations
 
@@ -8,96 +8,31 @@ import logging
 import os
 import sys
 import time
-import traceback
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 import click
 
-from mlops_assets import __version__
+from mlops_assets.cli.common import (
+    TABLE_ROWS,
+    Day,
+    Moment,
+    cli,
+    find,
+    output_options,
+    published_at,
+    raw_option,
+    show_progress,
+)
 from mlops_assets.errors import LakeError, MlopsError, UsageError
 from mlops_assets.settings import Settings
 from mlops_assets.sources.folder import FolderSource
-from mlops_assets.use_case import UseCase, find_use_case, list_use_cases
-
-if TYPE_CHECKING:
-    from mlops_assets.lake import Published, Table
-
-F = TypeVar("F", bound=Callable[..., Any])
-TABLE_ROWS = 40
-"""Rows that `--format table` shows."""
-
-
-class Day(click.ParamType[dt.date]):
-    """A day, `YYYY-MM-DD`."""
-
-    name = "day"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dt.date:
-        """Parse a day."""
-        if isinstance(value, dt.date):
-            return value
-        try:
-            return dt.date.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is not a day; write it like 2026-01-31.", param, ctx)
-
-
-class Moment(click.ParamType[dt.datetime]):
-    """A moment in UTC, `YYYY-MM-DD` for the end of a day or `YYYY-MM-DDTHH:MM:SS`."""
-
-    name = "moment"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dt.datetime:
-        """Parse a moment."""
-        if isinstance(value, dt.datetime):
-            return value
-        try:
-            if len(value) == 10:
-                return dt.datetime.combine(dt.date.fromisoformat(value), dt.time.max, dt.UTC)
-            moment = dt.datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is no time; write it like 2026-01-31 or 2026-01-31T14:00:00.", param, ctx)
-        return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
-
-
-def _raw_option(command: F) -> F:
-    option = click.option(
-        "--raw", type=click.Path(path_type=Path), help="Folder of the raw files. [default: MLOPS_RAW]"
-    )
-    return option(command)
-
-
-def _output_options(command: F) -> F:
-    formats = click.Choice(["table", "csv", "json", "parquet"])
-    command = click.option("-o", "--output", type=click.Path(path_type=Path), help="Write into this file.")(command)
-    command = click.option("--format", "form", type=formats, default="table", show_default=True, help="Format.")(
-        command
-    )
-    command = click.option("--to", "last", type=Day(), help="Last day.")(command)
-    command = click.option("--from", "first", type=Day(), help="First day.")(command)
-    return click.option("--day", type=Day(), help="One day only.")(command)
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(__version__, prog_name="mlops-assets")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-def cli(debug: bool) -> None:
-    """Daily predictions for folders of raw files.
-
-    \b
-    A first run, on sample files:
-      mlops-assets sample transactions --day 2026-01-01 --days 3
-      mlops-assets run transactions --train
-      mlops-assets status transactions
-      mlops-assets predictions transactions --day 2026-01-03
-    """
+from mlops_assets.use_case import UseCase, list_use_cases
 
 
 @cli.command()
 @click.argument("use_case")
-@_raw_option
+@raw_option
 @click.option("--day", type=Day(), required=True, help="First day.")
 @click.option("--days", type=click.IntRange(1, 3660), default=1, show_default=True, help="Number of days.")
 @click.option("--files", type=click.IntRange(1), default=100, show_default=True, help="Files a day.")
@@ -142,7 +77,7 @@ def sample(
 @cli.command("import")
 @click.argument("use_case")
 @click.argument("file", type=click.Path(path_type=Path))
-@_raw_option
+@raw_option
 def import_(use_case: str, file: Path, raw: Path | None) -> None:
     """Cut a published table into raw files of days: one file per key and calendar month.
 
@@ -178,7 +113,7 @@ def import_(use_case: str, file: Path, raw: Path | None) -> None:
     help="What scores: `current`, `as-of` for the champion of each day, or the number of a version.",
 )
 @click.option("--train", is_flag=True, help="Train before predicting; the gate decides about a new champion.")
-@_raw_option
+@raw_option
 def run(use_case: str, first: dt.date | None, last: dt.date | None, model: str, train: bool, raw: Path | None) -> None:
     """Materialise days through Dagster, from raw files to published predictions.
 
@@ -208,7 +143,7 @@ def run(use_case: str, first: dt.date | None, last: dt.date | None, model: str, 
 @click.argument("use_case")
 @click.option("--from", "first", type=Day(), help="First day. [default: the first with raw files]")
 @click.option("--to", "last", type=Day(), help="Last day. [default: the last with raw files]")
-@_raw_option
+@raw_option
 @click.option(
     "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True, help="Format."
 )
@@ -228,7 +163,7 @@ def preview(use_case: str, first: dt.date | None, last: dt.date | None, raw: Pat
 
 @cli.command()
 @click.argument("use_case")
-@_output_options
+@output_options
 @click.option("--as-published-on", "moment", type=Moment(), help="As they were then: UTC time, or a day for its end.")
 def predictions(
     use_case: str,
@@ -252,7 +187,7 @@ def predictions(
 
 @cli.command()
 @click.argument("use_case")
-@_output_options
+@output_options
 def rejects(
     use_case: str, day: dt.date | None, first: dt.date | None, last: dt.date | None, form: str, output: Path | None
 ) -> None:
@@ -316,12 +251,6 @@ def dev(host: str, port: int) -> None:
     os.execv(sys.executable, [*command, "-h", host, "-p", str(port)])  # noqa: S606 - no shell is what we want
 
 
-def find(name: str) -> tuple[Settings, UseCase]:
-    """The settings, and the use case of that name."""
-    settings = Settings.from_environment()
-    return settings, find_use_case(settings.use_cases, name)
-
-
 def _days(
     name: str, raw: Path | None, first: dt.date | None, last: dt.date | None
 ) -> tuple[Settings, UseCase, FolderSource, tuple[str, str]]:
@@ -333,17 +262,6 @@ def _days(
     settings, found = find(name)
     source = FolderSource(settings.raw / found.name, found.files.suffix)
     return settings, found, source, days_to_run(found, source, first, last)
-
-
-def show_progress() -> None:
-    """Send what the steps say to standard error, as it happens."""
-    logger = logging.getLogger("mlops_assets")
-    logger.setLevel(logging.INFO)
-    if not logger.handlers:
-        handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
-        logger.addHandler(handler)
-        logger.propagate = False
 
 
 def _read(
@@ -405,65 +323,7 @@ def _published(table: Any, use_case: str, days: tuple[dt.date | None, dt.date | 
     return chosen
 
 
-def published_at(table: Table, day: str, moment: dt.datetime) -> Published:
-    """The publication of a day that readers saw at some time.
-
-    Raises
-    ------
-    MlopsError
-        If the day was not published by then.
-    """
-    every = table.publications().get(day, [])
-    seen = [one for one in every if one.time <= moment.timestamp() * 1000]
-    if not seen:
-        first = dt.datetime.fromtimestamp(every[0].time / 1000, dt.UTC).isoformat(timespec="seconds") if every else ""
-        said = f"it was first published on {first}" if every else "it was never published"
-        raise MlopsError(f"{table.name} of {day} were not there on {moment.isoformat(timespec='seconds')}: {said}.")
-    return seen[-1]
-
-
 def _print_status(use_case: UseCase, settings: Settings, days: tuple[str, str] | None) -> None:
     from mlops_assets.status import collect, render
 
     click.echo(render(collect(use_case, settings), days))
-
-
-def main() -> None:
-    """Run the command; errors that are meant for people end it with one clear message."""
-    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
-    debug = len(arguments) < len(sys.argv) - 1
-    try:
-        code = cli.main(arguments, prog_name="mlops-assets", standalone_mode=False) or 0
-    except click.exceptions.Abort:
-        code = _stopped()
-    except click.ClickException as error:
-        error.show()
-        code = error.exit_code
-    except KeyboardInterrupt:
-        code = _stopped()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
-    except Exception as error:
-        known = _meant_for_people(error)
-        unexpected = f"{type(error).__name__}: {error}\nThis was not expected; --debug shows where."
-        click.echo(f"Error: {known or unexpected}", err=True)
-        code = 2 if isinstance(known, UsageError) else 1
-        if debug:
-            traceback.print_exc()
-    sys.exit(code)
-
-
-def _meant_for_people(error: BaseException | None) -> MlopsError | None:
-    """The error that a person can act on, where a framework wrapped it into its own."""
-    while error is not None and not isinstance(error, MlopsError):
-        error = error.__cause__ or error.__context__
-    return error
-
-
-def _stopped() -> int:
-    click.echo("Stopped. Finished shards are kept; the same command resumes.", err=True)
-    return 130
-
-
-from mlops_assets import cli_feedback, cli_models, cli_why  # noqa: E402, F401 - their commands join the group

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from mlops_assets.cli import Day, Moment, cli, find, published_at, show_progress
+from mlops_assets.cli.common import Day, Moment, cli, find, published_at, show_progress
 from mlops_assets.errors import MlopsError, UsageError
 
 _why = click.option("--why", required=True, help="Reason, for the history.")

@@ -1,0 +1,126 @@
+"""What the commands share: the group they join, their options, and how they find days."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from mlops_assets import __version__
+from mlops_assets.errors import MlopsError
+from mlops_assets.settings import Settings
+from mlops_assets.use_case import UseCase, find_use_case
+
+if TYPE_CHECKING:
+    from mlops_assets.lake import Published, Table
+
+F = TypeVar("F", bound=Callable[..., Any])
+TABLE_ROWS = 40
+"""Rows that `--format table` shows."""
+
+
+class Day(click.ParamType[dt.date]):
+    """A day, `YYYY-MM-DD`."""
+
+    name = "day"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dt.date:
+        """Parse a day."""
+        if isinstance(value, dt.date):
+            return value
+        try:
+            return dt.date.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a day; write it like 2026-01-31.", param, ctx)
+
+
+class Moment(click.ParamType[dt.datetime]):
+    """A moment in UTC, `YYYY-MM-DD` for the end of a day or `YYYY-MM-DDTHH:MM:SS`."""
+
+    name = "moment"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dt.datetime:
+        """Parse a moment."""
+        if isinstance(value, dt.datetime):
+            return value
+        try:
+            if len(value) == 10:
+                return dt.datetime.combine(dt.date.fromisoformat(value), dt.time.max, dt.UTC)
+            moment = dt.datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is no time; write it like 2026-01-31 or 2026-01-31T14:00:00.", param, ctx)
+        return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+
+
+def raw_option(command: F) -> F:
+    """Add `--raw`."""
+    option = click.option(
+        "--raw", type=click.Path(path_type=Path), help="Folder of the raw files. [default: MLOPS_RAW]"
+    )
+    return option(command)
+
+
+def output_options(command: F) -> F:
+    """Add the options of a command that reads published days."""
+    formats = click.Choice(["table", "csv", "json", "parquet"])
+    command = click.option("-o", "--output", type=click.Path(path_type=Path), help="Write into this file.")(command)
+    command = click.option("--format", "form", type=formats, default="table", show_default=True, help="Format.")(
+        command
+    )
+    command = click.option("--to", "last", type=Day(), help="Last day.")(command)
+    command = click.option("--from", "first", type=Day(), help="First day.")(command)
+    return click.option("--day", type=Day(), help="One day only.")(command)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="mlops-assets")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def cli(debug: bool) -> None:
+    """Daily predictions for folders of raw files.
+
+    \b
+    A first run, on sample files:
+      mlops-assets sample transactions --day 2026-01-01 --days 3
+      mlops-assets run transactions --train
+      mlops-assets status transactions
+      mlops-assets predictions transactions --day 2026-01-03
+    """
+
+
+def find(name: str) -> tuple[Settings, UseCase]:
+    """The settings, and the use case of that name."""
+    settings = Settings.from_environment()
+    return settings, find_use_case(settings.use_cases, name)
+
+
+def show_progress() -> None:
+    """Send what the steps say to standard error, as it happens."""
+    logger = logging.getLogger("mlops_assets")
+    logger.setLevel(logging.INFO)
+    if not logger.handlers:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+        logger.addHandler(handler)
+        logger.propagate = False
+
+
+def published_at(table: Table, day: str, moment: dt.datetime) -> Published:
+    """The publication of a day that readers saw at some time.
+
+    Raises
+    ------
+    MlopsError
+        If the day was not published by then.
+    """
+    every = table.publications().get(day, [])
+    seen = [one for one in every if one.time <= moment.timestamp() * 1000]
+    if not seen:
+        first = dt.datetime.fromtimestamp(every[0].time / 1000, dt.UTC).isoformat(timespec="seconds") if every else ""
+        said = f"it was first published on {first}" if every else "it was never published"
+        raise MlopsError(f"{table.name} of {day} were not there on {moment.isoformat(timespec='seconds')}: {said}.")
+    return seen[-1]
