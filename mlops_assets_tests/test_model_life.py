@@ -318,6 +318,7 @@ def test_a_challenger_that_cannot_score_does_not_keep_the_day_from_its_champion(
     shop: Shop, challenger: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLOPS_HOME", str(shop.home))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # a training in this process may have set it
     tampered = Registry(Settings.from_environment()).client()
     tampered.set_model_version_tag("visits", "2", "serving_sha256", 64 * "0")
     edit(shop, VALUED.replace("  value: minutes\n", f"  value: minutes\n  challenger: {challenger}\n"))
