@@ -532,12 +532,12 @@ def test_an_audit_is_written_filled_in_and_handed_in(shop: Shop, tmp_path: Path)
     )
     done = shop("feedback", "visits", str(path))
     assert done.code == 0, done.err
-    assert "1 files, 2 entries: 1 accepted, 1 rejected" in done.out
+    assert "2 entries in 1 file(s): 1 accepted, 1 rejected" in done.out
     assert "unknown_label: 1" in done.out
     assert "48 lines of audits have no label yet" in done.out
     again = shop("feedback", "visits", str(path))
     assert "was handed in before" in again.err
-    assert "1 files, 2 entries" in again.out
+    assert "2 entries in 1 file(s)" in again.out
     shown = shop("feedback", "visits", "--rejects", "--format", "json")
     assert '"rule": "unknown_label"' in shown.out
     assert shop("feedback", "visits", "--rejects", "-o", str(tmp_path / "r.csv"), "--format", "csv").code == 0

@@ -52,7 +52,8 @@ def feedback(use_case: str, files: tuple[Path, ...], rejects: bool, form: str, o
     taken = take_in(found, lake, folder, known_labels(found, settings))
     accepted, rejected = len(taken.accepted), len(taken.rejected)
     click.echo(
-        f"{taken.files:,} files, {taken.entries:,} entries: {accepted:,} accepted, {rejected:,} rejected", err=rejects
+        f"{taken.entries:,} entries in {taken.files:,} file(s): {accepted:,} accepted, {rejected:,} rejected",
+        err=rejects,
     )
     for rule, number in taken.rules.items():
         click.echo(f"  {rule}: {number:,}", err=rejects)

@@ -51,8 +51,9 @@ def _lake(use_case: UseCase) -> Lake:
 
 
 def _feedback(use_case: UseCase) -> dg.AssetsDefinition:
+    # it reads the audit samples too, but an edge from them would close a circle through training and predictions
     @dg.asset(
-        **_common(use_case, "feedback", ["rows", "audit_sample"]),
+        **_common(use_case, "feedback", ["rows"]),
         kinds={"csv", "parquet"},
         description="Corrections by people: those that count, and those that do not, each with its reason.",
     )

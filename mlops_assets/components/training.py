@@ -186,7 +186,7 @@ def _model_version(use_case: UseCase) -> dg.AssetsDefinition:
         record = runs.read(context.run.run_id, "evaluation")
         data, fitted = fitting.from_record(record)
         scores, verdict = judging.from_record(record)
-        name = verdict.winner or next(iter(verdict.conditions), None)
+        name = verdict.winner or next((one.name for one in scores if one.name in verdict.conditions), None)
         if name is None:
             runs.write(
                 context.run.run_id, "model_version", {"version": None, "passed": False, "reason": verdict.reason}
