@@ -220,8 +220,13 @@ def _features(use_case: UseCase, common: dict[str, Any]) -> dg.AssetsDefinition:
         known = lake.table("rows").days()
         days = [day for day in context.partition_keys if day in known]
         watch = watch_step(context, use_case, lake, "features", days)
+        broken: dict[str, str] = {}
         for day in days:
-            accounting = aggregate_day(use_case, lake, day, context.resources.engines.of(use_case), watch)
+            try:
+                accounting = aggregate_day(use_case, lake, day, context.resources.engines.of(use_case), watch)
+            except MlopsError as error:
+                broken[day] = str(error)
+                continue
             said = f"{accounting['files']} files, {_redone(accounting)}"
             log.info("%s features %s: %s", use_case.name, day, said)
             metadata = {
@@ -231,6 +236,8 @@ def _features(use_case: UseCase, common: dict[str, Any]) -> dg.AssetsDefinition:
                 "dagster/row_count": accounting["files"],
             }
             context.add_asset_metadata(metadata, partition_key=day)
+        if broken:
+            raise _failure(f"not aggregated: {', '.join(sorted(broken))}", broken)
         return dg.MaterializeResult()
 
     return features

@@ -18,7 +18,7 @@ from multiprocessing import connection, forkserver
 from types import TracebackType
 from typing import TypeVar
 
-from mlops_assets.errors import ShardFailed
+from mlops_assets.errors import MlopsError, ShardFailed
 from mlops_assets.journey.shards import Report
 
 Task = TypeVar("Task")
@@ -81,7 +81,11 @@ class LocalEngine:
             while pending:
                 done, pending = wait(pending, return_when=FIRST_COMPLETED)
                 for future in done:
-                    yield future.result()
+                    try:
+                        report = future.result()
+                    except MlopsError as error:
+                        raise error from None  # meant for people: the worker's traceback would hide it
+                    yield report
                     pending |= {pool.submit(function, task) for task in islice(waiting, 1)}
         except BrokenProcessPool:
             pool.shutdown(wait=False, cancel_futures=True)
