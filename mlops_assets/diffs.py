@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
 from mlops_assets import pages
 from mlops_assets.journey.comparison import Comparison
 from mlops_assets.output import markdown_table, text_table
+
+CLASSES = 40
+"""Categories that the picture shows at most; the tables have all."""
 
 
 def as_json(found: Comparison) -> str:
@@ -110,10 +114,15 @@ def _picture(found: Comparison) -> str:
     import numpy as np
     from matplotlib.figure import Figure
 
-    names = sorted({one[side] for one in found.transitions for side in ("before", "after")})
+    rows: Counter[str] = Counter()
+    for one in found.transitions:
+        rows.update({one["before"]: one["rows"], one["after"]: one["rows"]})
+    names = sorted(name for name, _ in rows.most_common(CLASSES))
     cells = np.zeros((len(names), len(names)), int)
     for one in found.transitions:
-        cells[names.index(one["before"]), names.index(one["after"])] = one["rows"]
+        if one["before"] in names and one["after"] in names:
+            cells[names.index(one["before"]), names.index(one["after"])] = one["rows"]
+    names = [pages.tick(name) for name in names]
     size = max(3.0, 0.42 * len(names) + 1.5)
     figure = Figure(figsize=(size + 1, size), layout="constrained")
     axes = figure.subplots()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
+import shutil
 import time
 import uuid
 from collections.abc import Iterable, Sequence
@@ -338,7 +339,13 @@ class Lake:
         return self._tables.setdefault(name, Table(self.root, self.use_case, name))
 
     def clean(self, keep_days: int = 30) -> int:
-        """Delete files that no version of any table of the last days uses; the number of files deleted."""
+        """Delete files that no version of any table of the last days uses; the number of files deleted.
+
+        What a killed comparison left is older than a day when nobody needs it.
+        """
+        for left in (self.root / self.use_case / "diffs").glob("*"):
+            if left.stat().st_mtime < time.time() - 86_400:
+                shutil.rmtree(left, ignore_errors=True)
         names = [path.parent.name for path in (self.root / self.use_case).glob("*/_delta_log")]
         return sum(self.table(name).clean(24 * keep_days) for name in names)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,9 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from mlops_assets.errors import UsageError
+
+MARKDOWN = re.compile(r"([\\`\[\]<|])")
+"""Signs that mean something in Markdown; a value from somebody's file must not become a link or a picture."""
 
 
 def write(reader: pa.RecordBatchReader, form: str, path: Path | None, limit: int | None = None) -> tuple[int, int]:
@@ -142,4 +146,4 @@ def markdown_table(records: Sequence[Mapping[str, object]]) -> str:
 
 def _markdown_cell(value: object) -> str:
     text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return text.replace("|", "\\|").replace("\n", " ")[:200]
+    return MARKDOWN.sub(r"\\\1", re.sub(r"[\r\n]+", " ", text[:200]))

@@ -33,7 +33,7 @@ def test_without_a_change_there_is_no_champion(history: History) -> None:
 def test_a_change_remembers_who_why_and_what_was_before(history: History) -> None:
     promote(history, 1)
     made = promote(history, 3, "2026-01-02")
-    assert made == Change(2, "2026-01-02T12:00:00.000+00:00", "ana", "promote", 3, 1, "better", "linear passes")
+    assert made == Change(2, "2026-01-02T12:00:00.000+00:00", "ana", "promote", 3, 1, "better", "linear passes", "")
     assert history.changes()[1] == made
     assert history.champion() == 3
 
@@ -74,6 +74,15 @@ def test_of_two_that_change_at_once_one_is_told(history: History, monkeypatch: p
         promote(history, 3)
     monkeypatch.undo()
     assert [change.version for change in history.changes()] == [1, 2]
+
+
+def test_a_decision_that_was_taken_before_another_change_is_not_carried_out(history: History) -> None:
+    promote(history, 1)
+    seen = len(history.changes())
+    promote(history, 2)
+    with pytest.raises(HistoryConflict, match=r"changed by ana in the meantime; rollback of version 1 was not done"):
+        history.append("rollback", 1, "bob", "worse", "", seen=seen)
+    assert history.champion() == 2
 
 
 def test_many_at_once_leave_a_history_without_gaps(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from sklearn.tree import DecisionTreeClassifier
 
 from mlops_assets.errors import ModelRefused
+from mlops_assets.journey.history import HistoryConflict
 from mlops_assets.journey.model import ESTIMATOR_FILE, MEANING_FILE, SQL_FILE, Model
 from mlops_assets.journey.registry import ALIAS, Registry, Version
 from mlops_assets.settings import Settings
@@ -121,6 +122,23 @@ def test_an_older_version_can_be_made_champion_again(registry: Registry, name: s
     assert int(registry.client().get_model_version_by_alias(name, ALIAS).version) == 1
     assert champion(registry, name) == first
     assert says(champion(registry, name).serving()) == says(a_model(9))
+
+
+def test_a_model_of_the_same_number_in_another_store_is_no_champion(
+    registry: Registry, name: str, tmp_path: Path
+) -> None:
+    register(registry, name, tmp_path)
+    registry.client().set_model_version_tag(name, "1", "serving_sha256", 64 * "0")
+    with pytest.raises(ModelRefused, match=r"is not the model that became champion .* Is it the right store"):
+        registry.champion(name)
+
+
+def test_a_promotion_decided_before_another_change_is_refused(registry: Registry, name: str, tmp_path: Path) -> None:
+    first = register(registry, name, tmp_path / "one", boundary=9)
+    register(registry, name, tmp_path / "two", boundary=4)
+    with pytest.raises(HistoryConflict):
+        registry.promote(first, "gate", "judged against nobody", seen=0)
+    assert champion(registry, name).version == 2
 
 
 def test_use_cases_have_champions_of_their_own(registry: Registry, name: str, tmp_path: Path) -> None:

@@ -82,11 +82,10 @@ def history(use_case: str, form: str) -> None:
     registry = Registry(settings)
     registry.mirror(found.name)
     changes = registry.history(found.name).changes()
-    versions = [registry.version(found.name, number) for number in registry.numbers(found.name)]
+    versions = registry.known(found.name)
     champion = changes[-1].version if changes else None
     if form == "json":
-        known = [{"version": one.version, **one.about} for one in versions]
-        told = {"champion": champion, "changes": [asdict(change) for change in changes], "versions": known}
+        told = {"champion": champion, "changes": [asdict(change) for change in changes], "versions": versions}
         click.echo(json.dumps(told, indent=2, ensure_ascii=False))
         return
     if not versions:
@@ -94,10 +93,11 @@ def history(use_case: str, form: str) -> None:
     metric = found.training.metric
     lines = [["version", "candidate", metric, "gate", "reason"]]
     for one in versions:
-        mark = f"{one.version} *" if one.version == champion else f"{one.version}"
-        value = one.about["metrics"].get(metric)
-        gate = "passed" if one.about.get("passed") else "refused"
-        lines.append([mark, one.about["candidate"], "" if value is None else f"{value:.3f}", gate, one.about["reason"]])
+        mark = f"{one['version']} *" if one["version"] == champion else f"{one['version']}"
+        value = one.get("metrics", {}).get(metric)
+        gate = {True: "passed", False: "refused", None: ""}[one.get("passed")]
+        shown = "" if value is None else f"{value:.3f}"
+        lines.append([mark, one.get("candidate", ""), shown, gate, one.get("reason", "")])
     click.echo(text_table(lines).rstrip() + "\n\n* champion\n")
     lines = [["when (UTC)", "who", "what", "version", "before", "why"]]
     lines += [

@@ -53,7 +53,10 @@ def retraining_sensors(use_case: UseCase, job: Any) -> list[dg.SensorDefinition]
     )
     def retraining(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         runs = context.instance.get_run_records(dg.RunsFilter(job_name=job.name), limit=1)
-        if runs and runs[0].dagster_run.status in UNDER_WAY:
+        now = dt.datetime.now(dt.UTC)
+        age = (now - runs[0].create_timestamp.astimezone(dt.UTC)).total_seconds() / 3600 if runs else 0.0
+        # one that was killed keeps its status for ever
+        if runs and runs[0].dagster_run.status in UNDER_WAY and age < max(24, use_case.retraining.hours_between):
             return dg.SkipReason(f"the training {runs[0].dagster_run.run_id} is under way")
         settings = Settings.from_environment()
         try:
@@ -63,9 +66,10 @@ def retraining_sensors(use_case: UseCase, job: Any) -> list[dg.SensorDefinition]
             return dg.SkipReason(f"it cannot be told whether to train: {error}")
         # one that failed counts too: nothing is started more often than every so many hours
         last = runs[0].create_timestamp.astimezone(dt.UTC) if runs else None
-        decision = decide(asked, evidence, last, dt.datetime.now(dt.UTC))
+        decision = decide(asked, evidence, last, now)
         if not decision.train:
             return dg.SkipReason(decision.why)
-        return dg.RunRequest(run_key=f"{use_case.name}-{evidence.mark}", tags={REASON_TAG: decision.why})
+        after = runs[0].dagster_run.run_id if runs else "none"  # one that died before it learned may be tried again
+        return dg.RunRequest(run_key=f"{use_case.name}-{evidence.mark}-{after}", tags={REASON_TAG: decision.why})
 
     return [retraining]

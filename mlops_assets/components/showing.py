@@ -8,7 +8,6 @@ from dataclasses import asdict
 from typing import Any
 
 import dagster as dg
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlops_assets import pages
@@ -20,6 +19,9 @@ from mlops_assets.use_case import UseCase
 
 FIRST = 10
 """Rows of a table that are shown."""
+
+CLASSES = 40
+"""Classes that a picture shows at most; the tables have all."""
 
 
 def table(records: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:
@@ -117,11 +119,13 @@ def classes(one: Score) -> dg.MarkdownMetadataValue:
 
 
 def confusion_picture(one: Score) -> dg.MarkdownMetadataValue:
-    """The confusion matrix as a picture: true classes down, predicted ones across, shares of the true class."""
+    """The confusion matrix of the most frequent classes: true ones down, predicted across, shares of the true one."""
     from matplotlib.figure import Figure
 
-    names = list(one.classes)
-    cells = pa.array(one.confusion).to_numpy(zero_copy_only=False)
+    every = list(one.classes)
+    chosen = sorted(sorted(range(len(every)), key=lambda place: -one.classes[every[place]]["rows"])[:CLASSES])
+    names = [pages.tick(every[place]) for place in chosen]
+    cells = [[one.confusion[down][across] for across in chosen] for down in chosen]
     size = max(3.0, 0.42 * len(names) + 1.5)
     figure = Figure(figsize=(size + 1, size), layout="constrained")
     axes = figure.subplots()

@@ -16,6 +16,7 @@ from mlops_assets.journey import candidates as fitting
 from mlops_assets.journey import evaluation as judging
 from mlops_assets.journey.comparison import compare_day
 from mlops_assets.journey.features import sql_fingerprint
+from mlops_assets.journey.history import HistoryConflict
 from mlops_assets.journey.model import hash_folder
 from mlops_assets.journey.registry import Registry, Version
 from mlops_assets.journey.training_runs import TrainingRuns
@@ -124,11 +125,13 @@ def _evaluation(use_case: UseCase) -> dg.AssetsDefinition:
         data, fitted = fitting.from_record(record)
         log.info("%s: scoring %d candidates", use_case.name, len(fitted))
         scores = _told(lambda: judging.evaluate(use_case, data, fitted))
-        champion = Registry(settings).champion(use_case.name)
-        before = _champion_score(use_case, data, champion) if champion else None
+        registry = Registry(settings)
+        seen = len(registry.history(use_case.name).changes())
+        before = _champion_before(use_case, registry, data)
         training = use_case.training
         verdict = judging.decide(training, use_case.scale, scores, before)
-        runs.write(context.run.run_id, "evaluation", {**record, **judging.to_record(scores, verdict, before)})
+        found = {**record, **judging.to_record(scores, verdict, before), "seen": seen}
+        runs.write(context.run.run_id, "evaluation", found)
         _track(context.resources.mlflow, scores, fitted, verdict)
         best = next((one for one in scores if one.name == verdict.winner), scores[0])
         board = [*scores, before] if before else scores
@@ -144,6 +147,16 @@ def _evaluation(use_case: UseCase) -> dg.AssetsDefinition:
         )
 
     return evaluation
+
+
+def _champion_before(use_case: UseCase, registry: Registry, data: TrainingSet) -> judging.Score | None:
+    """How the present champion does; one that cannot be loaded must not keep a better one from coming."""
+    try:
+        champion = registry.champion(use_case.name)
+        return _champion_score(use_case, data, champion) if champion else None
+    except MlopsError as error:
+        log.warning("%s: the champion is not compared with: %s", use_case.name, error)
+        return None
 
 
 def _champion_score(use_case: UseCase, data: TrainingSet, champion: Version) -> judging.Score:
@@ -207,7 +220,7 @@ def _model_version(use_case: UseCase) -> dg.AssetsDefinition:
         run = context.resources.mlflow.active_run().info.run_id
         version = _told(lambda: Registry(settings).register(use_case.name, run, folder, about))
         told = {"version": version.version, "passed": about["passed"], "reason": about["reason"]}
-        runs.write(context.run.run_id, "model_version", told)
+        runs.write(context.run.run_id, "model_version", {**told, "seen": record.get("seen")})
         log.info("%s: version %d: %s", use_case.name, version.version, about["reason"])
         yield dg.MaterializeResult(
             metadata={
@@ -266,7 +279,14 @@ def _champion(use_case: UseCase) -> dg.AssetsDefinition:
         version = _told(lambda: registry.version(use_case.name, number))
         if registry.history(use_case.name).champion() != number:
             who = f"gate, Dagster run {context.run.run_id}"
-            _told(lambda: registry.promote(version, who, reason, use_case.training.trusted))
+            try:
+                registry.promote(version, who, reason, use_case.training.trusted, record.get("seen"))
+            except HistoryConflict as error:  # it was judged against a champion of before
+                log.warning("%s: version %d waits: %s", use_case.name, number, error)
+                context.log_event(dg.AssetObservation(key, metadata={"skipped": str(error)}))
+                return
+            except MlopsError as error:
+                raise dg.Failure(str(error), allow_retries=False) from None
         yield dg.MaterializeResult(
             metadata={
                 "version": number,

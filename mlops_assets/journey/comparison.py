@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlops_assets.errors import MlopsError
-from mlops_assets.journey.features import read_rows, stored_features
+from mlops_assets.journey.features import as_text, read_rows, stored_features
 from mlops_assets.journey.registry import Version
 from mlops_assets.journey.scoring import CODE, load_cached, predict
 from mlops_assets.journey.shards import (
@@ -34,7 +36,7 @@ from mlops_assets.lake import Lake
 from mlops_assets.use_case import UseCase
 
 TABLE = "diffs"
-"""Holds the rows that differ while a comparison runs; nothing of it is published, or kept."""
+"""Folder of the rows that differ, while a comparison runs; nothing of it is published, or kept."""
 
 LISTED = 20
 """Transitions, accounts and examples that a comparison lists."""
@@ -109,6 +111,7 @@ class CompareTask:
     rows: str
     before: Version
     after: Version
+    place: str
 
 
 def compare_day(
@@ -136,18 +139,19 @@ def compare_day(
     MlopsError
         If the rows of the day were not published.
     """
-    rows, table = lake.table("rows"), lake.table(TABLE)
+    rows = lake.table("rows")
     if day not in rows.days():
         raise MlopsError(
             f"{use_case.name}: there are no rows of {day}; `mlops-assets status {use_case.name}` shows the days."
         )
-    tasks = [CompareTask(use_case, lake.root, day, path, before, after) for path in sorted(rows.parts(day))]
-    reports = run_shards(engine, compare_shard, tasks, watch)
-    counts, _ = add_up(reports)
-    paths = [table.folder / part.path for part in parts_of(reports, TABLE)]
-    found = _look_at([str(path) for path in paths])
-    for path in paths:
-        path.unlink(missing_ok=True)
+    place = f"{TABLE}/{uuid.uuid4().hex}"  # two at once do not share their files
+    tasks = [CompareTask(use_case, lake.root, day, path, before, after, place) for path in sorted(rows.parts(day))]
+    try:
+        reports = run_shards(engine, compare_shard, tasks, watch)
+        counts, _ = add_up(reports)
+        found = _look_at([str(lake.table(place).folder / part.path) for part in parts_of(reports, place)])
+    finally:
+        shutil.rmtree(lake.root / use_case.name / place, ignore_errors=True)
     has_value = use_case.value is not None
     return Comparison(
         use_case.name,
@@ -168,7 +172,7 @@ def compare_day(
 
 
 def compare_shard(task: CompareTask) -> Report:
-    """Score one shard with both versions and keep the rows that differ, unless that was done before."""
+    """Score one shard with both versions and keep the rows that differ."""
     place = Path(task.rows)
     use_case, versions = task.use_case, (task.before, task.after)
     code = code_fingerprint(*CODE, "mlops_assets.journey.comparison")
@@ -181,13 +185,13 @@ def compare_shard(task: CompareTask) -> Report:
         stored = partial(stored_features, lake, task.day, place.name)
         first, second = predict(models, rows, task.day, use_case, stored)
         before, after = (one.labels().cast(pa.string()) for one in (first, second))
-        label = _text(rows[use_case.label])
+        label = as_text(rows[use_case.label])
         value = _value(rows, use_case)
         data = pa.table(
             [
                 rows["file"],
                 rows["line"],
-                _text(rows[use_case.account]),
+                as_text(rows[use_case.account]),
                 before,
                 after,
                 pa.array(first.sure),
@@ -207,18 +211,13 @@ def compare_shard(task: CompareTask) -> Report:
             "right_after": _count(pc.equal(after, label)),
             "cents": int(np.rint(100 * np.nansum(np.abs(value.to_numpy(zero_copy_only=False))))),
         }
-        return Made({lake.table(TABLE): data.filter(changed)}, counts)
+        return Made({lake.table(task.place): data.filter(changed)}, counts)
 
-    return finish(lake.table(TABLE), task.day, shard_number(task.rows), mark, make)
+    return finish(lake.table(task.place), task.day, shard_number(task.rows), mark, make)
 
 
 def _count(mask: pa.Array) -> int:
     return pc.sum(mask).as_py() or 0
-
-
-def _text(column: pa.ChunkedArray) -> pa.Array:
-    whole = column.cast(pa.string()).combine_chunks()
-    return whole.chunk(0) if isinstance(whole, pa.ChunkedArray) and whole.num_chunks else whole
 
 
 def _value(rows: pa.Table, use_case: UseCase) -> pa.Array:

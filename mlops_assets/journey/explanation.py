@@ -216,7 +216,7 @@ def explain(
         line=line,
         raw=raw,
         raw_problem=problem,
-        cleaned=tuple(Cleaned(name, texts.get(name), stored[name]) for name in use_case.columns),
+        cleaned=tuple(Cleaned(name, texts.get(name), stored[name]) for name in use_case.columns if name in stored),
         features=tuple(sorted(features, key=lambda one: -one.strength)),
         version=found.version,
         candidate=found.about.get("candidate", ""),
@@ -325,7 +325,7 @@ def _parts(lake: Lake, day: str, published: Published) -> list[str]:
     """Paths of the parts of `rows` that the day was scored from: the rows may have been read again since."""
     rows = lake.table("rows")
     for state in reversed(rows.publications().get(day, [])):
-        if state.accounting.items() <= published.accounting.items():
+        if state.version == published.accounting.get("rows_version"):
             return [part.path for part in rows.parts_at(day, state)]
     raise LakeError(f"{day}: the rows that its predictions were made from are not known. Run the day again.")
 

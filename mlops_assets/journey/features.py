@@ -331,6 +331,12 @@ def stored_features(lake: Lake, day: str, rows: str, sql: str) -> pa.Table | Non
     return pq.read_table(path, partitioning=None) if path.exists() else None
 
 
+def as_text(column: pa.ChunkedArray) -> pa.Array:
+    """Labels and accounts as text; a boolean is `0` or `1`, a dictionary becomes plain strings."""
+    plain = column.cast(pa.int8()) if pa.types.is_boolean(column.type) else column
+    return pa.concat_arrays([pa.array([], pa.string()), *plain.cast(pa.string()).chunks])
+
+
 def to_matrix(batch: pa.Table, vocabularies: Mapping[str, pa.Array | None]) -> np.ndarray:
     """The numbers that an estimator sees.
 

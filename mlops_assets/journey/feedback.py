@@ -10,6 +10,7 @@ import datetime as dt
 import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -168,7 +169,7 @@ def take_in(
     steps: dict[str, Callable[[list[Entry]], dict[Entry, str]]] = {
         "duplicate": _duplicates,
         "in_the_future": partial(_in_the_future, now=now or dt.datetime.now(dt.UTC)),
-        "flood": partial(_floods, most=use_case.feedback.most_a_day),
+        "flood": partial(_floods, most=use_case.feedback.most_a_day, drawn=partial(_drawn, lake)),
         "unknown_label": partial(_unknown_labels, known=known),
         "unknown_row": partial(_unknown_rows, lake=lake),
         "superseded": _superseded,
@@ -188,9 +189,9 @@ def known_labels(use_case: UseCase, settings: Settings) -> frozenset[str]:
     """The labels of the newest training set and those of the champion."""
     record = TrainingRuns(settings.lake, use_case.name).newest("training_set")
     labels = set(record["training_set"]["classes"]) if record else set()
-    champion = Registry(settings).champion(use_case.name)
-    if champion is not None:
-        labels.update(champion.details()["set"]["classes"])
+    with suppress(MlopsError):  # a champion that cannot be loaded adds no labels; scoring tells what is wrong with it
+        champion = Registry(settings).champion(use_case.name)
+        labels.update(champion.details()["set"]["classes"] if champion else ())
     return frozenset(labels)
 
 
@@ -249,7 +250,7 @@ def look_up(
     Returns
     -------
     dict
-        The columns of those rows that there are.
+        Of those rows that there are, the columns that there are.
     """
     table, files = lake.table(name), {file for file, _ in wanted}
     published = table.days().get(day)
@@ -264,7 +265,9 @@ def look_up(
     for part in sorted(table.parts(day)):
         if numbers is not None and shard_number(part) not in numbers:
             continue
-        rows = read_rows(table.folder / part, list(dict.fromkeys(["file", "line", *columns])))
+        # a part may be older than a column of the contract
+        there = [name for name in columns if name in pq.read_schema(table.folder / part).names]
+        rows = read_rows(table.folder / part, list(dict.fromkeys(["file", "line", *there])))
         rows = rows.filter(pc.is_in(rows["file"].cast(pa.string()), value_set=pa.array(sorted(files), pa.string())))
         for one in rows.to_pylist():
             row = one["file"], one["line"]
@@ -366,8 +369,11 @@ def _in_the_future(entries: list[Entry], now: dt.datetime) -> dict[Entry, str]:
     }
 
 
-def _floods(entries: list[Entry], most: int) -> dict[Entry, str]:
-    sent = _grouped(entries, lambda one: (one.who, one.when.date()))
+def _floods(entries: list[Entry], most: int, drawn: Callable[[str], set[Row]]) -> dict[Entry, str]:
+    """Audited rows do not count: the platform has asked for them."""
+    asked = {day: drawn(day) for day in {one.day for one in entries}}
+    unasked = [one for one in entries if (one.file, one.line) not in asked[one.day]]
+    sent = _grouped(unasked, lambda one: (one.who, one.when.date()))
     return {
         one: f"{who} sent {len(some)} entries on {date}, allowed are {most} (feedback.most_a_day)"
         for (who, date), some in sent.items()
@@ -435,13 +441,18 @@ def _time(when: dt.datetime) -> str:
 def _accepted_table(entries: list[Entry], lake: Lake) -> pa.Table:
     drawn = {}
     for day in {one.day for one in entries}:
-        audit = read_audit(lake, day)
-        drawn[day] = set() if audit is None else set(zip(*audit.select(["file", "line"]).to_pydict().values()))  # noqa: B905
+        drawn[day] = _drawn(lake, day)
     records = [
         {**vars(one), "when": _time(one.when), "audited": (one.file, one.line) in drawn[one.day]} for one in entries
     ]
     ordered = [(name, "ascending") for name in ("day", "file", "line", "when", "who", "source_file", "source_line")]
     return pa.Table.from_pylist(records, ACCEPTED).sort_by(ordered)
+
+
+def _drawn(lake: Lake, day: str) -> set[Row]:
+    """The rows of a day that were drawn for people to label."""
+    audit = read_audit(lake, day)
+    return set() if audit is None else set(zip(audit["file"].to_pylist(), audit["line"].to_pylist(), strict=True))
 
 
 def _rejected_table(rejected: list[Reject]) -> pa.Table:

@@ -40,6 +40,8 @@ class Change:
         The reason given.
     verdict
         What the gate said of the new champion when it was trained.
+    sha256
+        Hash of the model that predicts: the number alone could mean another model in another store.
     """
 
     number: int
@@ -50,6 +52,7 @@ class Change:
     before: int | None
     why: str
     verdict: str
+    sha256: str = ""
 
 
 class History:
@@ -88,11 +91,16 @@ class History:
 
     def champion(self, day: str | None = None) -> int | None:
         """The version that is champion now, or that was at the end of a day (UTC); None if there was none."""
+        change = self.latest(day)
+        return None if change is None else change.version
+
+    def latest(self, day: str | None = None) -> Change | None:
+        """The newest change, or the newest one at the end of a day (UTC); None if there was none."""
         changes = self.changes()
         if day is not None:
             end = dt.datetime.fromisoformat(f"{day}T00:00:00+00:00") + dt.timedelta(days=1)
             changes = [change for change in changes if dt.datetime.fromisoformat(change.when) < end]
-        return changes[-1].version if changes else None
+        return changes[-1] if changes else None
 
     def previous(self) -> int:
         """The version that `rollback` sets: the champion before the present one, rollbacks undone.
@@ -113,7 +121,16 @@ class History:
         return stack[-2]
 
     def append(
-        self, action: str, version: int, who: str, why: str, verdict: str, when: dt.datetime | None = None
+        self,
+        action: str,
+        version: int,
+        who: str,
+        why: str,
+        verdict: str,
+        when: dt.datetime | None = None,
+        *,
+        sha256: str = "",
+        seen: int | None = None,
     ) -> Change:
         """Add a change; from then on it holds.
 
@@ -123,6 +140,10 @@ class History:
             See `Change`.
         when
             Now, by default.
+        sha256
+            See `Change`.
+        seen
+            How many changes there were when this one was decided on; by default those that there are now.
 
         Raises
         ------
@@ -130,9 +151,14 @@ class History:
             If another process added one at the same time.
         """
         changes = self.changes()
+        if seen is not None and len(changes) != seen:
+            raise HistoryConflict(
+                f"The champion was changed by {changes[-1].who} in the meantime; {action} of version {version} was not "
+                "done. Look at `history`, then decide again."
+            )
         time = (when or dt.datetime.now(dt.UTC)).isoformat(timespec="milliseconds")
         before = changes[-1].version if changes else None
-        change = Change(len(changes) + 1, time, who, action, version, before, why, verdict)
+        change = Change(len(changes) + 1, time, who, action, version, before, why, verdict, sha256)
         self._folder.mkdir(parents=True, exist_ok=True)
         unfinished = self._folder / f".{uuid.uuid4().hex}.tmp"
         try:

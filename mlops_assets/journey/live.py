@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlops_assets.journey.audit import read_audit
-from mlops_assets.journey.features import read_rows
+from mlops_assets.journey.features import as_text, read_rows
 from mlops_assets.journey.feedback import corrections, look_up, read_accepted
 from mlops_assets.journey.scoring import CHALLENGER
 from mlops_assets.journey.shards import shard_number
@@ -72,7 +72,7 @@ def live_metrics(use_case: UseCase, lake: Lake, accepted: pa.Table | None = None
         counts: dict[tuple[int, str], Counter[str]] = defaultdict(Counter)
         for row, one in predicted.items():
             right = one["prediction"] == said[row] if row in said else None
-            slices = [f"{name}={features[row][name]}" for name in use_case.feedback.slices if row in features]
+            slices = [f"{name}={features[row].get(name)}" for name in use_case.feedback.slices if row in features]
             for part in (EVERYTHING, *slices):
                 count = counts[one["model_version"], part]
                 count["drawn"] += row in drawn
@@ -169,13 +169,13 @@ def _compare(use_case: UseCase, lake: Lake, day: str) -> dict[str, Any]:
         first, second = (
             read_rows(table.folder / part, ["file", "line", "prediction"]) for table in (champion, challenger)
         )
-        one, other = (_text(table["prediction"]) for table in (first, second))
+        one, other = (as_text(table["prediction"]) for table in (first, second))
         count["rows"] += len(one)
         count["differ"] += _number(pc.not_equal(one, other))
         place = labels_of.get(shard_number(part))
         known = read_rows(place, ["file", "line", use_case.label]) if place else first.slice(0, 0)
         if len(known) == len(first) and known["line"].equals(first["line"]):
-            label = _text(known[use_case.label])
+            label = as_text(known[use_case.label])
             count["labelled"] += len(label) - label.null_count
             count["champion"] += _number(pc.equal(one, label))
             count["challenger"] += _number(pc.equal(other, label))
@@ -187,11 +187,6 @@ def _compare(use_case: UseCase, lake: Lake, day: str) -> dict[str, Any]:
         "champion_right": count["champion"] / labelled if labelled else None,
         "challenger_right": count["challenger"] / labelled if labelled else None,
     }
-
-
-def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    kind = pa.int8() if pa.types.is_boolean(column.type) else pa.string()
-    return column.cast(kind).cast(pa.string())
 
 
 def _number(mask: pa.ChunkedArray) -> int:

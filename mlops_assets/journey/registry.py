@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from mlops_assets.use_case import UseCase
+
+log = logging.getLogger("mlops_assets.registry")
 
 ALIAS = "champion"
 ABOUT_FILE = "about.json"
@@ -99,8 +102,6 @@ class Registry:
 
     def client(self) -> MlflowClient:
         """MLflow's client on the store of the settings."""
-        import logging
-
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
         logging.getLogger("alembic").setLevel(logging.WARNING)
         from mlflow import MlflowClient
@@ -126,8 +127,16 @@ class Registry:
 
     def champion(self, use_case: str, day: str | None = None) -> Version | None:
         """The version that the history names: now, or at the end of a day; None if there was none."""
-        number = self.history(use_case).champion(day)
-        return None if number is None else self.version(use_case, number)
+        change = self.history(use_case).latest(day)
+        if change is None:
+            return None
+        found = self.version(use_case, change.version)
+        if change.sha256 not in ("", found.serving_sha256):
+            raise ModelRefused(
+                f"version {found.version} of {use_case} in MLflow's store {self.settings.tracking_uri} is not the "
+                "model that became champion (another SHA-256). Is it the right store? Else promote another version."
+            )
+        return found
 
     def version(self, use_case: str, number: int) -> Version:
         """A registered version.
@@ -202,12 +211,17 @@ class Registry:
         found.serving(use_case.training.trusted)
         return found
 
-    def numbers(self, use_case: str) -> list[int]:
-        """The numbers of all versions, the oldest first."""
+    def known(self, use_case: str) -> list[dict[str, Any]]:
+        """What the registry itself knows of every version, the oldest first; no file of them is looked at."""
         if not self.settings.has_registry:
             return []
         found = self.client().search_model_versions(f"name = '{use_case}'")
-        return sorted(int(one.version) for one in found)
+        told = [{"version": int(one.version), **json.loads(one.tags.get("about", "{}"))} for one in found]
+        return sorted(told, key=lambda one: one["version"])
+
+    def numbers(self, use_case: str) -> list[int]:
+        """The numbers of all versions, the oldest first."""
+        return [one["version"] for one in self.known(use_case)]
 
     def register(self, use_case: str, run_id: str, folder: Path, about: dict[str, Any]) -> Version:
         """Store a new version; it is not champion by that.
@@ -235,7 +249,9 @@ class Registry:
         made = client.create_model_version(use_case, source, run_id, tags=tags, description=about.get("reason", ""))
         return self._version(use_case, client.get_model_version(use_case, made.version))
 
-    def promote(self, version: Version, who: str, why: str, trusted: Sequence[str] = ()) -> Change:
+    def promote(
+        self, version: Version, who: str, why: str, trusted: Sequence[str] = (), seen: int | None = None
+    ) -> Change:
         """Make a version the champion.
 
         Parameters
@@ -246,28 +262,40 @@ class Registry:
             For the history.
         trusted
             Further types that the stored model may hold.
+        seen
+            Number of changes that were known when it was decided; see `History.append`.
 
         Raises
         ------
+        HistoryConflict
+            If somebody else changed the champion since.
         UsageError
             If it is the champion already.
         ModelRefused
             If it is not the model that was registered.
         """
-        return self._set(version, "promote", who, why, trusted)
+        return self._set(version, "promote", who, why, trusted, seen)
 
     def roll_back(self, use_case: str, who: str, why: str, trusted: Sequence[str] = ()) -> Change:
         """Make the champion before the present one the champion again; see `promote`."""
-        version = self.version(use_case, self.history(use_case).previous())
-        return self._set(version, "rollback", who, why, trusted)
+        history = self.history(use_case)
+        seen = len(history.changes())
+        version = self.version(use_case, history.previous())
+        return self._set(version, "rollback", who, why, trusted, seen)
 
-    def _set(self, version: Version, action: str, who: str, why: str, trusted: Sequence[str]) -> Change:
+    def _set(
+        self, version: Version, action: str, who: str, why: str, trusted: Sequence[str], seen: int | None
+    ) -> Change:
         history = self.history(version.use_case)
         if history.champion() == version.version:
             raise UsageError(f"Version {version.version} of {version.use_case} is the champion already.")
         version.serving(trusted)
-        change = history.append(action, version.version, who, why, version.about.get("reason", ""))
-        self.mirror(version.use_case)
+        verdict = version.about.get("reason", "")
+        change = history.append(action, version.version, who, why, verdict, sha256=version.serving_sha256, seen=seen)
+        try:
+            self.mirror(version.use_case)
+        except Exception as error:  # the change is made; the next one, or `history`, puts the alias right
+            log.warning("%s: MLflow's alias does not follow yet: %s", version.use_case, error)
         return change
 
     def mirror(self, use_case: str) -> None:

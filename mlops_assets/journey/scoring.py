@@ -226,7 +226,8 @@ def score_day(
     checks += check_scores_of_day(use_case.checks, counts, state.accounting["rows"])
     scored = {name: number for name, number in counts.items() if name.startswith(UNSEEN)}
     scored["predictions"] = counts.get("predictions", 0)
-    accounting = {**state.accounting, **scored, "model_version": version.version, "model_choice": scorers.choice}
+    chosen = {"model_version": version.version, "model_choice": scorers.choice, "rows_version": state.version}
+    accounting = {**state.accounting, **scored, **chosen}
     if all(check.passed for check in checks):
         table.publish(day, parts_of(reports, "predictions"), SCHEMA, accounting, replaces, scorers.run)
         if challenger is not None and counts[CHALLENGER] == counts["predictions"]:

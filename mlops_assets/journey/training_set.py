@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey import feedback
-from mlops_assets.journey.features import compute, describe, read_rows
+from mlops_assets.journey.features import as_text, compute, describe, read_rows
 from mlops_assets.journey.shards import fingerprint_table
 from mlops_assets.lake import Lake, Table, write_table
 from mlops_assets.use_case import Split, UseCase
@@ -176,7 +176,7 @@ def _labelled(
         for path in sorted(table.parts(day)):
             said = corrections.get(day, {})
             rows, drawn = _sampled(read_rows(table.folder / path), day, keep_one_in, {file for file, _ in said})
-            labels = _as_text(rows[use_case.label])
+            labels = as_text(rows[use_case.label])
             chosen = _said(rows, said)
             labelled = drawn & labels.is_valid().to_numpy(zero_copy_only=False)
             if labelled.any() or chosen.null_count < len(chosen):
@@ -224,7 +224,7 @@ def _inputs(use_case: UseCase, rows: pa.Table, day: str, known: Mapping[str, Any
             "_day": pa.array([day] * len(rows)),
             "_file": rows["file"].cast(pa.string()),
             "_line": rows["line"],
-            "_account": _as_text(rows[use_case.account]),
+            "_account": as_text(rows[use_case.account]),
             "_order": order,
             **known,
             "_hash": pd.util.hash_pandas_object(frame, index=False).to_numpy(),
@@ -237,15 +237,6 @@ def _inputs(use_case: UseCase, rows: pa.Table, day: str, known: Mapping[str, Any
             if name not in ("file", "line"):
                 whole = whole.append_column(name, batch[name])
         yield whole.filter(pc.or_(whole["_labelled"], pc.is_valid(whole["_said"])))
-
-
-def _as_text(column: pa.ChunkedArray) -> pa.Array:
-    """Values as text; dictionaries and numbers become plain strings."""
-    text = (
-        column.cast(pa.string()) if not pa.types.is_boolean(column.type) else column.cast(pa.int8()).cast(pa.string())
-    )
-    combined: pa.Array = text.combine_chunks()
-    return combined
 
 
 def _without_duplicates(rows: pa.Table, by: str) -> pa.Table:

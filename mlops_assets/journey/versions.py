@@ -36,8 +36,8 @@ CODE = (
     "mlops_assets.journey.training_set",
 )
 LIBRARIES = ("scikit-learn", "numpy", "scipy", "duckdb", "pyarrow", "skops")
-IMPORTANCE_ROWS = 5_000
-"""Held-out rows that permutation importance looks at; more of them change little and cost much."""
+IMPORTANCE_ROWS, IMPORTANCE_CELLS = 5_000, 300_000
+"""Most held-out rows, and rows times columns, that permutation importance looks at; more change little."""
 
 REPEATS = 3
 
@@ -136,8 +136,9 @@ def importance(model: Model, data: TrainingSet, metric: str) -> dict[str, float]
     rows = data.load()
     rows = rows.filter(rows["_held_out"])
     random = np.random.default_rng(0)
-    if len(rows) > IMPORTANCE_ROWS:
-        rows = rows.take(pa.array(np.sort(random.choice(len(rows), IMPORTANCE_ROWS, replace=False))))
+    most = min(IMPORTANCE_ROWS, IMPORTANCE_CELLS // max(1, len(model.columns)))
+    if len(rows) > most:
+        rows = rows.take(pa.array(np.sort(random.choice(len(rows), most, replace=False))))
     truth, matrix = class_numbers(rows, model.classes), model.matrix(rows)
     sign = 1 if HIGHER_IS_BETTER[metric] else -1
 
