@@ -48,6 +48,12 @@ def loan_approval() -> UseCase:
     return load_use_case(OWN_USE_CASES / "loan_approval")
 
 
+@pytest.fixture(scope="session")
+def santander() -> UseCase:
+    """Two hundred unnamed numbers a row, two classes, calibrated probabilities and a threshold."""
+    return load_use_case(OWN_USE_CASES / "santander")
+
+
 @pytest.fixture
 def write_day(settings: Settings) -> WriteDay:
     """Write raw files of a day: `write_day("transactions", "2026-01-01", {"a.csv": b"..."})`."""

@@ -16,7 +16,7 @@ from mlops_assets.components import MlUseCase
 from mlops_assets.running import load_definitions
 from mlops_assets.settings import PACKAGE
 
-USE_CASES = ("loan_approval", "transactions")
+USE_CASES = ("loan_approval", "santander", "transactions")
 
 JOURNEY = {
     "raw_files": [],
@@ -41,14 +41,17 @@ TRAINING = ("training_set", "candidates", "evaluation", "model_version", "champi
 MONITORING = ("feedback", "live_metrics", "scored_days")
 KINDS = ("daily", "training", "watch", "monitoring")
 
+WITHOUT_FEATURES = {
+    **{name: before for name, before in JOURNEY.items() if name != "features"},
+    "predictions": ["champion", "rows"],
+}
+"""Where a row stands for itself, there is nothing to aggregate over a file."""
+
 JOURNEYS = {
     "transactions": JOURNEY,
-    "loan_approval": {
-        **{name: before for name, before in JOURNEY.items() if name != "features"},
-        "predictions": ["champion", "rows"],
-    },
+    "loan_approval": WITHOUT_FEATURES,
+    "santander": WITHOUT_FEATURES,
 }
-"""An application stands for itself: there is nothing to aggregate over a file of them."""
 
 CHECKS = {
     "rows": ["accounting_adds_up", "day_is_not_empty", "quarantine_rate", "reject_rate"],
@@ -147,7 +150,7 @@ def test_the_jobs_divide_the_assets_among_them(definitions: dg.Definitions, use_
 
 
 def test_every_asset_has_a_description_an_owner_a_group_and_kinds(graph: dg.AssetGraph) -> None:
-    owners = {"transactions": ["team:enrichment"], "loan_approval": ["team:lending"]}
+    owners = {"transactions": ["team:enrichment"], "loan_approval": ["team:lending"], "santander": ["team:retail"]}
     for key in graph.get_all_asset_keys():
         asset = graph.get(key)
         assert asset.description, key

@@ -111,10 +111,11 @@ def test_aggregates_over_files_are_optional(transactions: UseCase) -> None:
 
 
 def test_the_sql_of_every_use_case_that_comes_with_the_package_works(
-    transactions: UseCase, loan_approval: UseCase
+    transactions: UseCase, loan_approval: UseCase, santander: UseCase
 ) -> None:
     assert describe(transactions).model
     assert describe(loan_approval).model
+    assert describe(santander).model
 
 
 def test_comments_before_a_view_are_no_statements() -> None:

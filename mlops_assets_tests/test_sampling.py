@@ -49,7 +49,7 @@ def garden(tmp_path: Path, label: str = '{type: string, allowed: ["no", "yes"]}'
     return load_use_case(folder)
 
 
-@pytest.fixture(params=["transactions", "loan_approval", "garden"])
+@pytest.fixture(params=["transactions", "loan_approval", "santander", "garden"])
 def use_case(request: pytest.FixtureRequest, tmp_path: Path) -> UseCase:
     """Each use case of the package, and one that has no `sample` of its own."""
     if request.param == "garden":

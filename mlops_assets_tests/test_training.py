@@ -361,7 +361,7 @@ def hurried(use_case: UseCase) -> UseCase:
     return use_case.model_copy(update={"training": use_case.training.model_copy(update={"candidates": candidates})})
 
 
-@pytest.mark.parametrize("name", ["transactions", "loan_approval"])
+@pytest.mark.parametrize("name", ["transactions", "loan_approval", "santander"])
 def test_the_candidates_that_come_with_the_package_can_be_stored(
     name: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
