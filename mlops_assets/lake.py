@@ -436,6 +436,24 @@ def write_part(
     return Part(table.name, f"day={day}/{path.name}", path.stat().st_size, data.num_rows)
 
 
+def read_part(path: Path, columns: Sequence[str] | None = None, texts_as_codes: bool = False) -> pa.Table:
+    """The rows of one Parquet file, without Arrow's dataset scanner; see `Table`.
+
+    Parameters
+    ----------
+    path
+        The file.
+    columns
+        The columns to read, all by default.
+    texts_as_codes
+        Whether text columns stay dictionaries.
+    """
+    with pq.ParquetFile(path) as file:
+        texts = [field.name for field in file.schema_arrow if pa.types.is_string(field.type)]
+    with pq.ParquetFile(path, read_dictionary=texts if texts_as_codes else None) as file:
+        return file.read(columns=list(columns) if columns else None)
+
+
 def read_report(path: Path) -> dict[str, Any] | None:
     """The report in the footer of a part, or None where the part does not exist or is damaged: it is made again."""
     try:

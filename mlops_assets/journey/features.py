@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mlops_assets.errors import ConfigError
 from mlops_assets.journey.contract import rows_schema
@@ -37,7 +36,7 @@ from mlops_assets.journey.shards import (
     run_shards,
     shard_number,
 )
-from mlops_assets.lake import Lake
+from mlops_assets.lake import Lake, read_part
 from mlops_assets.use_case import UseCase
 
 if TYPE_CHECKING:
@@ -136,9 +135,7 @@ def _columns(database: duckdb.DuckDBPyConnection, view: str) -> dict[str, pa.Dat
 
 def read_rows(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     """The rows of one published or staged part; text columns stay dictionaries."""
-    schema = pq.read_schema(path)
-    text = [field.name for field in schema if pa.types.is_string(field.type)]
-    table = pq.read_table(path, columns=list(columns) if columns else None, read_dictionary=text, partitioning=None)
+    table = read_part(path, columns, texts_as_codes=True)
     return table.unify_dictionaries().combine_chunks()
 
 
@@ -328,7 +325,7 @@ def stored_features(lake: Lake, day: str, rows: str, sql: str) -> pa.Table | Non
         The SQL of the model that asks.
     """
     path = lake.table("features").place(day, f"{shard_number(rows):05d}-{features_mark(rows, sql)}")
-    return pq.read_table(path, partitioning=None) if path.exists() else None
+    return read_part(path) if path.exists() else None
 
 
 def as_text(column: pa.ChunkedArray) -> pa.Array:

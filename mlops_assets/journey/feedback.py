@@ -27,7 +27,7 @@ from mlops_assets.journey.raw import shard_of_path
 from mlops_assets.journey.registry import Registry
 from mlops_assets.journey.shards import fingerprint_table, shard_number
 from mlops_assets.journey.training_runs import TrainingRuns
-from mlops_assets.lake import Lake, write_table
+from mlops_assets.lake import Lake, read_part, write_table
 from mlops_assets.settings import Settings
 from mlops_assets.use_case import UseCase
 
@@ -203,7 +203,7 @@ def place(lake: Lake, name: str) -> Path:
 def read_accepted(lake: Lake) -> pa.Table:
     """The entries that counted when feedback was taken in last, in `ACCEPTED`."""
     path = place(lake, "accepted")
-    return pq.read_table(path) if path.exists() else ACCEPTED.empty_table()
+    return read_part(path) if path.exists() else ACCEPTED.empty_table()
 
 
 def corrections(accepted: pa.Table) -> dict[str, dict[Row, str]]:
@@ -226,7 +226,7 @@ def keep(lake: Lake, accepted: pa.Table) -> str:
 def read_kept(lake: Lake, mark: str) -> pa.Table:
     """The entries that a training learned from; none where it learned from none, or its file is gone."""
     path = place(lake, f"learned/{mark}")
-    return pq.read_table(path) if mark and path.exists() else ACCEPTED.empty_table()
+    return read_part(path) if mark and path.exists() else ACCEPTED.empty_table()
 
 
 def look_up(

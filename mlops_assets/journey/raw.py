@@ -123,7 +123,15 @@ def find_manifest(table: Table, day: str) -> Manifest | None:
 
 def shard_of(manifest: Path, shard: int) -> pa.Table:
     """The entries of one shard, in the order of their paths."""
-    return pq.read_table(manifest, filters=[("shard", "=", shard)])
+    with pq.ParquetFile(manifest) as file:
+        place = file.schema_arrow.get_field_index("shard")
+        groups = []
+        for number in range(file.num_row_groups):
+            bounds = file.metadata.row_group(number).column(place).statistics
+            if bounds is None or bounds.min <= shard <= bounds.max:
+                groups.append(number)
+        entries = file.read_row_groups(groups)
+    return entries.filter(pc.equal(entries["shard"], shard))
 
 
 def shard_of_path(path: str, shards: int) -> int:
