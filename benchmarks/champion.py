@@ -104,7 +104,7 @@ def _settings(home: Path) -> Settings:
     """The settings of a run that keeps all its state in a home."""
     mlflow = home / "mlflow"
     uri, artifacts = f"sqlite:///{mlflow / 'mlflow.db'}", mlflow / "artifacts"
-    return replace(Settings.from_environment(), home=home, tracking_uri=uri, artifacts=artifacts)
+    return replace(Settings.from_environment(), home=home, lake=home / "lake", tracking_uri=uri, artifacts=artifacts)
 
 
 def fresh_home(champion: Champion, place: Path) -> None:
