@@ -448,9 +448,8 @@ def read_part(path: Path, columns: Sequence[str] | None = None, texts_as_codes: 
     texts_as_codes
         Whether text columns stay dictionaries.
     """
-    with pq.ParquetFile(path) as file:
-        texts = [field.name for field in file.schema_arrow if pa.types.is_string(field.type)]
-    with pq.ParquetFile(path, read_dictionary=texts if texts_as_codes else None) as file:
+    texts = [field.name for field in pq.read_schema(path) if pa.types.is_string(field.type)] if texts_as_codes else None
+    with pq.ParquetFile(path, read_dictionary=texts) as file:
         return file.read(columns=list(columns) if columns else None)
 
 

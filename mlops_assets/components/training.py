@@ -213,10 +213,9 @@ def _model_version(use_case: UseCase) -> dg.AssetsDefinition:
         about = _told(lambda: make_version(use_case, data, best, score, verdict, folder))
         if use_case.training.gate.changes is not None or use_case.retraining.starts:
             _told(lambda: _judge_changes(use_case, settings, folder, about, context))
-        (folder / "card.md").write_text(card.render(about), encoding="utf-8")
-        (folder / "card.html").write_text(
-            pages.page(f"Model card: {use_case.name}", card.render(about)), encoding="utf-8"
-        )
+        text = card.render(about)
+        (folder / "card.md").write_text(text, encoding="utf-8")
+        (folder / "card.html").write_text(pages.page(f"Model card: {use_case.name}", text), encoding="utf-8")
         run = context.resources.mlflow.active_run().info.run_id
         version = _told(lambda: Registry(settings).register(use_case.name, run, folder, about))
         told = {"version": version.version, "passed": about["passed"], "reason": about["reason"]}

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.shards import fingerprint
-from mlops_assets.lake import Lake, write_table
+from mlops_assets.lake import Lake, read_part, write_table
 from mlops_assets.use_case import UseCase
 
 SCHEMA = pa.schema(
@@ -77,7 +77,13 @@ def draw_audit(use_case: UseCase, lake: Lake, day: str) -> pa.Table:
 def read_audit(lake: Lake, day: str) -> pa.Table | None:
     """The rows that were drawn of a day, or None."""
     path = _place(lake, day)
-    return pq.ParquetFile(path).read() if path.exists() else None
+    return read_part(path) if path.exists() else None
+
+
+def drawn_rows(lake: Lake, day: str) -> set[tuple[str, int]]:
+    """File and line of the rows that were drawn of a day; none where nothing was drawn."""
+    audit = read_audit(lake, day)
+    return set() if audit is None else set(zip(audit["file"].to_pylist(), audit["line"].to_pylist(), strict=True))
 
 
 def _place(lake: Lake, day: str) -> Path:

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mlops_assets.errors import LakeError, MlopsError, UsageError
 from mlops_assets.journey.features import compute, read_rows, stored_features
@@ -21,7 +20,7 @@ from mlops_assets.journey.model import Model
 from mlops_assets.journey.registry import Version
 from mlops_assets.journey.scoring import Answers, load_cached
 from mlops_assets.journey.shards import shard_number
-from mlops_assets.lake import Lake, Published
+from mlops_assets.lake import Lake, Published, read_part
 from mlops_assets.readers.csv import CsvReader, raw_records
 from mlops_assets.sources.folder import FolderSource, SourceError
 from mlops_assets.use_case import UseCase
@@ -275,8 +274,8 @@ def _find(lake: Lake, day: str, published: Published, file: str, line: int) -> _
     part = next(path for path in _parts(lake, day, published) if shard_number(path) == shard)
     refused = rejects.folder / part
     if refused.exists():
-        filters = [("file", "=", file)]
-        for one in pq.read_table(refused, filters=filters, partitioning=None).to_pylist():
+        lines = read_part(refused)
+        for one in lines.filter(pa.compute.equal(lines["file"], file)).to_pylist():
             if one["line"] is None:
                 raise NotPredicted(f"{file} was refused as a whole: {one['rule']}: {one['message']}.")
             if one["line"] == line:
@@ -311,10 +310,11 @@ def _entry(lake: Lake, day: str, published: Published, file: str) -> dict[str, A
     manifest = lake.table("raw_files").place(day, f"manifest-{published.accounting['manifest']}")
     if not manifest.exists():
         raise LakeError(f"{day}: the list of its files was cleaned up since (`keep_days`). Run the day again.")
-    found: list[dict[str, Any]] = pq.read_table(manifest, filters=[("path", "=", file)], partitioning=None).to_pylist()
+    entries = read_part(manifest)
+    found: list[dict[str, Any]] = entries.filter(pa.compute.equal(entries["path"], file)).to_pylist()
     if found:
         return found[0]
-    names = sorted(pq.read_table(manifest, columns=["path"], partitioning=None)["path"].to_pylist())
+    names = sorted(entries["path"].to_pylist())
     near = bisect.bisect(names, file)
     close = difflib.get_close_matches(file, names[max(0, near - NEIGHBOURS) : near + NEIGHBOURS])
     hint = f" Did you mean {', '.join(close)}?" if close else f" It has {len(names):,} others."

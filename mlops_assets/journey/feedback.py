@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mlops_assets.errors import MlopsError
-from mlops_assets.journey.audit import read_audit
+from mlops_assets.journey.audit import drawn_rows
 from mlops_assets.journey.features import read_rows
 from mlops_assets.journey.raw import shard_of_path
 from mlops_assets.journey.registry import Registry
@@ -169,7 +169,7 @@ def take_in(
     steps: dict[str, Callable[[list[Entry]], dict[Entry, str]]] = {
         "duplicate": _duplicates,
         "in_the_future": partial(_in_the_future, now=now or dt.datetime.now(dt.UTC)),
-        "flood": partial(_floods, most=use_case.feedback.most_a_day, drawn=partial(_drawn, lake)),
+        "flood": partial(_floods, most=use_case.feedback.most_a_day, drawn=partial(drawn_rows, lake)),
         "unknown_label": partial(_unknown_labels, known=known),
         "unknown_row": partial(_unknown_rows, lake=lake),
         "superseded": _superseded,
@@ -439,20 +439,12 @@ def _time(when: dt.datetime) -> str:
 
 
 def _accepted_table(entries: list[Entry], lake: Lake) -> pa.Table:
-    drawn = {}
-    for day in {one.day for one in entries}:
-        drawn[day] = _drawn(lake, day)
+    drawn = {day: drawn_rows(lake, day) for day in {one.day for one in entries}}
     records = [
         {**vars(one), "when": _time(one.when), "audited": (one.file, one.line) in drawn[one.day]} for one in entries
     ]
     ordered = [(name, "ascending") for name in ("day", "file", "line", "when", "who", "source_file", "source_line")]
     return pa.Table.from_pylist(records, ACCEPTED).sort_by(ordered)
-
-
-def _drawn(lake: Lake, day: str) -> set[Row]:
-    """The rows of a day that were drawn for people to label."""
-    audit = read_audit(lake, day)
-    return set() if audit is None else set(zip(audit["file"].to_pylist(), audit["line"].to_pylist(), strict=True))
 
 
 def _rejected_table(rejected: list[Reject]) -> pa.Table:

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlops_assets.journey.audit import read_audit
+from mlops_assets.journey.audit import drawn_rows
 from mlops_assets.journey.features import as_text, read_rows
 from mlops_assets.journey.feedback import corrections, look_up, read_accepted
 from mlops_assets.journey.scoring import CHALLENGER
@@ -64,8 +64,7 @@ def live_metrics(use_case: UseCase, lake: Lake, accepted: pa.Table | None = None
     """
     records = []
     for day, said in corrections(read_accepted(lake) if accepted is None else accepted).items():
-        audit = read_audit(lake, day)
-        drawn = set() if audit is None else {(one["file"], one["line"]) for one in audit.to_pylist()}
+        drawn = drawn_rows(lake, day)
         rows = said.keys() | drawn
         predicted = look_up(lake, "predictions", day, rows, ("prediction", "model_version"))
         features = look_up(lake, "rows", day, rows, use_case.feedback.slices) if use_case.feedback.slices else {}
