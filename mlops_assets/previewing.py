@@ -13,7 +13,7 @@ from mlops_assets.journey.scoring import Scorers
 from mlops_assets.lake import Lake
 from mlops_assets.output import text_table
 from mlops_assets.settings import Settings
-from mlops_assets.sources.folder import FolderSource
+from mlops_assets.sources import open_source
 from mlops_assets.use_case import UseCase
 
 
@@ -27,7 +27,7 @@ def preview_days(use_case: UseCase, settings: Settings, first: str, last: str) -
     first, last
         The range, `YYYY-MM-DD`.
     """
-    source = FolderSource(settings.raw / use_case.name, use_case.files.suffix)
+    source = open_source(use_case, settings.raw)
     lake = Lake(settings.lake, use_case.name)
     registry = Registry(settings)
     champion = registry.champion(use_case.name)
@@ -38,7 +38,7 @@ def preview_days(use_case: UseCase, settings: Settings, first: str, last: str) -
     return [
         preview_day(use_case, source, lake, day, scorers, paces, settings.workers)
         for day in days
-        if day in known or source.place(day).exists()
+        if day in known or source.delivered(day)
     ]
 
 

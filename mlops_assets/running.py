@@ -16,7 +16,7 @@ from mlops_assets.engines.local import LocalEngine
 from mlops_assets.errors import MlopsError, UsageError
 from mlops_assets.journey.scoring import MODEL_TAG
 from mlops_assets.settings import PACKAGE, Settings
-from mlops_assets.sources.folder import FolderSource
+from mlops_assets.sources import Source
 from mlops_assets.use_case import UseCase
 
 if TYPE_CHECKING:
@@ -54,9 +54,7 @@ class Outcome:
     errors: tuple[str, ...]
 
 
-def days_to_run(
-    use_case: UseCase, source: FolderSource, first: dt.date | None, last: dt.date | None
-) -> tuple[str, str]:
+def days_to_run(use_case: UseCase, source: Source, first: dt.date | None, last: dt.date | None) -> tuple[str, str]:
     """The range of days to run: what was asked for, or every day that has raw files.
 
     Raises
@@ -68,7 +66,7 @@ def days_to_run(
     found = source.days()
     if not found and (first is None or last is None):
         raise UsageError(
-            f"No raw files in {source.root}/day=YYYY-MM-DD. Put some there, or make some: "
+            f"No raw files in {source.place('YYYY-MM-DD')}. Put some there, or make some: "
             f"mlops-assets sample {use_case.name} --day {today - dt.timedelta(days=1)}"
         )
     start = first or max(use_case.start, dt.date.fromisoformat(found[0]))
@@ -80,7 +78,7 @@ def days_to_run(
     return start.isoformat(), end.isoformat()
 
 
-def start_early(use_case: UseCase, settings: Settings, source: FolderSource, days: tuple[str, str]) -> None:
+def start_early(use_case: UseCase, settings: Settings, source: Source, days: tuple[str, str]) -> None:
     """Let the local engine import what its workers need while this process imports Dagster: each takes seconds.
 
     Only if the first day is more than one shard, for a single shard needs no workers.

@@ -10,7 +10,7 @@ from mlops_assets.journey.training_runs import TrainingRuns
 from mlops_assets.lake import Lake
 from mlops_assets.output import text_table
 from mlops_assets.settings import Settings
-from mlops_assets.sources.folder import FolderSource
+from mlops_assets.sources import open_source
 from mlops_assets.use_case import UseCase
 
 NUMBERS = ("files", "files_read", "files_refused", "lines", "rows", "rejected")
@@ -25,7 +25,7 @@ def collect(use_case: UseCase, settings: Settings) -> dict[str, Any]:
         `use_case`; `days`, a list with one entry a day that has raw files or was published; `champion`, with its
         metrics and those of the baseline, or None; `verdict`, the last word of the gate, or None.
     """
-    source = FolderSource(settings.raw / use_case.name, use_case.files.suffix)
+    source = open_source(use_case, settings.raw)
     lake = Lake(settings.lake, use_case.name)
     rows, predictions = lake.table("rows").days(), lake.table("predictions").days()
     days = []

@@ -175,7 +175,7 @@ def append(path: Path) -> None:
     path.write_bytes(path.read_bytes() + ROW.encode("mac_roman") + b"\r\n")
 
 
-@pytest.mark.parametrize(("change", "said"), [(remove, "is gone"), (append, "was changed since the day was read")])
+@pytest.mark.parametrize(("change", "said"), [(remove, "vanished"), (append, "changed after")])
 def test_a_raw_file_that_is_not_what_was_read_is_not_shown(
     own_bank: Bank, change: Callable[[Path], None], said: str
 ) -> None:

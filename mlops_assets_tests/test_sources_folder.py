@@ -31,7 +31,7 @@ def entries(source: FolderSource) -> dict[str, Entry]:
 
 
 def read(source: FolderSource, entry: Entry) -> bytes:
-    return source.read(DAY, entry.path, entry.size, entry.modified)
+    return source.read(DAY, entry)
 
 
 # -- days --------------------------------------------------------------------------------------------------------------
@@ -124,7 +124,7 @@ def test_a_folder_that_cannot_be_listed_is_an_entry_with_a_problem(folder: Path,
 
 
 def test_a_day_that_is_a_file_is_an_entry_with_a_problem(source: FolderSource) -> None:
-    source.place(DAY).touch()
+    Path(source.place(DAY)).touch()
     assert entries(source)["."].problem == "a folder that cannot be listed: Not a directory"
 
 

@@ -26,7 +26,7 @@ from mlops_assets.cli.common import (
 )
 from mlops_assets.errors import LakeError, MlopsError, UsageError
 from mlops_assets.settings import Settings
-from mlops_assets.sources.folder import FolderSource
+from mlops_assets.sources import Source, open_source
 from mlops_assets.use_case import UseCase, list_use_cases
 
 
@@ -253,14 +253,14 @@ def dev(host: str, port: int) -> None:
 
 def _days(
     name: str, raw: Path | None, first: dt.date | None, last: dt.date | None
-) -> tuple[Settings, UseCase, FolderSource, tuple[str, str]]:
+) -> tuple[Settings, UseCase, Source, tuple[str, str]]:
     """The use case, its raw files, and the days that are meant; `--raw` holds for all that this process does."""
     from mlops_assets.running import days_to_run
 
     if raw is not None:
         os.environ["MLOPS_RAW"] = str(raw.expanduser().absolute())
     settings, found = find(name)
-    source = FolderSource(settings.raw / found.name, found.files.suffix)
+    source = open_source(found, settings.raw)
     return settings, found, source, days_to_run(found, source, first, last)
 
 

@@ -16,7 +16,7 @@ from mlops_assets.journey.explanation import Explanation, explain
 from mlops_assets.journey.registry import Registry
 from mlops_assets.lake import Lake
 from mlops_assets.output import text_table
-from mlops_assets.sources.folder import FolderSource
+from mlops_assets.sources import open_source
 
 LEAST = 0.0005
 """Strengths and probabilities below it are not shown as text; JSON has them all."""
@@ -39,7 +39,7 @@ def why(use_case: str, day: dt.date, file: str, line: int, form: str, raw: Path 
       mlops-assets why transactions --day 2026-01-03 --file 000001.csv --line 7
     """
     settings, found = find(use_case)
-    source = FolderSource((raw or settings.raw).expanduser().absolute() / found.name, found.files.suffix)
+    source = open_source(found, (raw or settings.raw).expanduser().absolute())
     version = partial(Registry(settings).version, found.name)
     told = explain(found, source, Lake(settings.lake, found.name), version, day.isoformat(), file, line)
     click.echo(to_json(told) if form == "json" else to_text(told))

@@ -28,7 +28,7 @@ from mlops_assets.journey.training_runs import TrainingRuns
 from mlops_assets.lake import Lake, Table
 from mlops_assets.progress import Listing, Progress
 from mlops_assets.settings import Settings
-from mlops_assets.sources.folder import FolderSource
+from mlops_assets.sources import Source, open_source
 from mlops_assets.use_case import UseCase
 
 log = logging.getLogger("mlops_assets.daily")
@@ -69,7 +69,7 @@ def _raw_files(use_case: UseCase, common: dict[str, Any]) -> dg.AssetsDefinition
         table = lake.table("raw_files")
         known = table.days()
         # a day that was delivered once and has no folder now is listed as empty; one that never came is passed over
-        days = [day for day in context.partition_keys if day in known or source.place(day).exists()]
+        days = [day for day in context.partition_keys if day in known or source.delivered(day)]
         if not days:
             raise dg.Failure(_not_delivered(source, context.partition_keys), allow_retries=False)
         for day in days:
@@ -87,7 +87,7 @@ def _raw_files(use_case: UseCase, common: dict[str, Any]) -> dg.AssetsDefinition
                 "bytes": manifest.size,
                 "shards": manifest.shards,
                 "fingerprint": manifest.fingerprint,
-                "folder": dg.MetadataValue.path(str(source.place(day))),
+                "folder": dg.MetadataValue.path(source.place(day)),
                 "first_files": showing.first_rows(table, day, ["path", "size", "problem"]),
                 "dagster/row_count": manifest.files,
             }
@@ -101,7 +101,7 @@ def _raw_files(use_case: UseCase, common: dict[str, Any]) -> dg.AssetsDefinition
     return raw_files
 
 
-def _not_delivered(source: FolderSource, days: Sequence[str]) -> str:
+def _not_delivered(source: Source, days: Sequence[str]) -> str:
     span = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
     return (
         f"No raw files of {span}: there is no folder {source.place(days[0])}. Have the files delivered, then run again."
@@ -153,7 +153,7 @@ def _rows(use_case: UseCase, common: dict[str, Any]) -> dg.AssetsDefinition:
                 broken[day] = str(error)
                 log.error("%s rows %s: %s", use_case.name, day, error)
                 continue
-            found[day] = check_rows_of_day(use_case.checks, accounting, str(source.place(day)))
+            found[day] = check_rows_of_day(use_case.checks, accounting, source.place(day))
             _show_rows(context, use_case, lake, day, accounting, watch)
         if not found:
             broken = broken or dict.fromkeys(context.partition_keys, "not listed yet: materialise raw_files first")
@@ -282,7 +282,7 @@ def _predictions(use_case: UseCase, common: dict[str, Any], after: str) -> dg.As
             try:
                 engine = context.resources.engines.of(use_case)
                 scorers = _scorers(use_case, registry, choice, day, context.run.run_id)
-                one = score_day(use_case, lake, day, scorers, engine, watch, str(source.place(day)))
+                one = score_day(use_case, lake, day, scorers, engine, watch, source.place(day))
             except MlopsError as error:
                 broken[day] = str(error)
                 continue
@@ -419,10 +419,10 @@ def yesterday_check(use_case: UseCase) -> dg.AssetChecksDefinition:
     return yesterday_is_not_missing
 
 
-def _places(use_case: UseCase) -> tuple[FolderSource, Lake]:
+def _places(use_case: UseCase) -> tuple[Source, Lake]:
     """Where the raw files lie, and the tables."""
     settings = Settings.from_environment()
-    return FolderSource(settings.raw / use_case.name, use_case.files.suffix), Lake(settings.lake, use_case.name)
+    return open_source(use_case, settings.raw), Lake(settings.lake, use_case.name)
 
 
 def _check_results(

@@ -22,7 +22,8 @@ from mlops_assets.journey.scoring import Answers, load_cached
 from mlops_assets.journey.shards import shard_number
 from mlops_assets.lake import Lake, Published, read_part
 from mlops_assets.readers.csv import CsvReader, raw_records
-from mlops_assets.sources.folder import FolderSource, SourceError
+from mlops_assets.sources import Source
+from mlops_assets.sources.folder import Entry, SourceError
 from mlops_assets.use_case import UseCase
 
 OTHERS = 200
@@ -150,7 +151,7 @@ class _Row:
 
 def explain(
     use_case: UseCase,
-    source: FolderSource,
+    source: Source,
     lake: Lake,
     version: Callable[[int], Version],
     day: str,
@@ -359,15 +360,15 @@ def _answer(
 
 
 def _raw(
-    use_case: UseCase, source: FolderSource, day: str, entry: Mapping[str, Any], line: int
+    use_case: UseCase, source: Source, day: str, entry: Mapping[str, Any], line: int
 ) -> tuple[str | None, str, dict[str, str]]:
     """The line as it stands in its file and the text of every column; or why they cannot be shown."""
+    listed = Entry(**{name: value for name, value in entry.items() if name != "shard"})
     try:
-        data = source.read(day, entry["path"], entry["size"], entry["modified"])
-    except (SourceError, OSError):
-        place = source.place(day) / entry["path"]
-        gone = "was changed since the day was read" if place.exists() else "is gone"
-        return None, f"{place} {gone}; the values below are those that were read then.", {}
+        data = source.read(day, listed)
+    except (SourceError, OSError) as error:
+        said = f"{source.place(day)}/{listed.path} is gone or was changed since the day was read ({error})."
+        return None, f"{said} The values below are those that were read then.", {}
     pack = CsvReader(use_case).read([data])
     at = np.flatnonzero(pack.line == line)
     if not len(at):

@@ -19,7 +19,7 @@ from mlops_assets.journey.rows import rows_mark
 from mlops_assets.journey.scoring import Scorers, scores_mark
 from mlops_assets.journey.shards import shard_number
 from mlops_assets.lake import Lake, read_report
-from mlops_assets.sources.folder import FolderSource
+from mlops_assets.sources import Source
 from mlops_assets.use_case import UseCase
 
 
@@ -58,7 +58,7 @@ class Preview:
 
 def preview_day(
     use_case: UseCase,
-    source: FolderSource,
+    source: Source,
     lake: Lake,
     day: str,
     scorers: Scorers | None,

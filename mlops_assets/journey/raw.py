@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from mlops_assets.journey.shards import fingerprint_table, shard_count
 from mlops_assets.lake import Table, write_part
-from mlops_assets.sources.folder import FolderSource
+from mlops_assets.sources import Source
 from mlops_assets.use_case import UseCase
 
 SCHEMA = pa.schema(
@@ -62,7 +62,7 @@ class Manifest:
 
 
 def list_day(
-    use_case: UseCase, source: FolderSource, table: Table, day: str, tell: Callable[[int], None] = lambda _: None
+    use_case: UseCase, source: Source, table: Table, day: str, tell: Callable[[int], None] = lambda _: None
 ) -> Manifest:
     """List the files of a day and publish the manifest.
 
@@ -90,7 +90,7 @@ def list_day(
 
 
 def look_at_day(
-    use_case: UseCase, source: FolderSource, table: Table, day: str, tell: Callable[[int], None] = lambda _: None
+    use_case: UseCase, source: Source, table: Table, day: str, tell: Callable[[int], None] = lambda _: None
 ) -> tuple[pa.Table, int]:
     """The files of a day as they lie there now, in `SCHEMA`, sorted by shard and path; and the number of shards.
 
@@ -139,7 +139,7 @@ def shard_of_path(path: str, shards: int) -> int:
     return zlib.crc32(path.encode()) % shards
 
 
-def _list(source: FolderSource, day: str, tell: Callable[[int], None]) -> tuple[pa.Table, np.ndarray]:
+def _list(source: Source, day: str, tell: Callable[[int], None]) -> tuple[pa.Table, np.ndarray]:
     """The entries of a day as Arrow columns, and a hash of each path, without a Python object kept per file."""
     batches: list[pa.RecordBatch] = []
     hashes: list[np.ndarray] = []

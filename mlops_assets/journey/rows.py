@@ -30,7 +30,8 @@ from mlops_assets.journey.shards import (
 )
 from mlops_assets.lake import Lake
 from mlops_assets.readers.csv import RAW_LIMIT, CsvReader, Pack, Refusal, raw_records
-from mlops_assets.sources.folder import FolderSource
+from mlops_assets.sources import Source
+from mlops_assets.sources.folder import Entry
 from mlops_assets.use_case import FileFormat, UseCase
 
 REJECTS = pa.schema(
@@ -60,7 +61,7 @@ class ReadTask:
     """One shard of a day to be read; see `read_shard`."""
 
     use_case: UseCase
-    raw: Path
+    source: Source
     lake: Path
     manifest: Path
     day: str
@@ -68,7 +69,7 @@ class ReadTask:
 
 
 def read_day(
-    use_case: UseCase, source: FolderSource, lake: Lake, manifest: Manifest, engine: Engine, watch: Watch
+    use_case: UseCase, source: Source, lake: Lake, manifest: Manifest, engine: Engine, watch: Watch
 ) -> dict[str, Any]:
     """Read the files of a day, check every row, and publish `rows` and `rejects`.
 
@@ -102,7 +103,7 @@ def read_day(
     rows, rejects = lake.table("rows"), lake.table("rejects")
     replaces = rows.parts(manifest.day), rejects.parts(manifest.day)
     tasks = [
-        ReadTask(use_case, source.root, lake.root, manifest.path, manifest.day, shard)
+        ReadTask(use_case, source, lake.root, manifest.path, manifest.day, shard)
         for shard in range(manifest.shards if manifest.files else 0)
     ]
     reports = run_shards(engine, read_shard, tasks, watch)
@@ -130,11 +131,10 @@ def read_shard(task: ReadTask) -> Report:
     mark = rows_mark(entries, task.use_case)
     lake = Lake(task.lake, task.use_case.name)
     rows, rejects = lake.table("rows"), lake.table("rejects")
-    source = FolderSource(task.raw, task.use_case.files.suffix)
 
     def make() -> Made:
         paths = entries["path"].to_pylist()
-        contents, refused = _fetch(entries, source, task)
+        contents, refused = _fetch(entries, task)
         pack = CsvReader(task.use_case).read(contents)
         table, refusals = check_rows(task.use_case, paths, pack, contents)
         refusals = [*refused, *pack.refusals, *refusals]
@@ -151,13 +151,13 @@ def rows_mark(entries: pa.Table, use_case: UseCase) -> str:
     return fingerprint(fingerprint_table(entries), use_case.contract_fingerprint, code_fingerprint(*CODE))
 
 
-def _fetch(entries: pa.Table, source: FolderSource, task: ReadTask) -> tuple[list[bytes | None], list[Refusal]]:
+def _fetch(entries: pa.Table, task: ReadTask) -> tuple[list[bytes | None], list[Refusal]]:
     """The bytes of the files, None for each that is refused at once; a few threads wait for the disk side by side."""
 
     def fetch(first: int) -> list[bytes | Refusal]:
         columns = (entries[name].slice(first, FILES_A_THREAD).to_pylist() for name in MANIFEST)
         listed = enumerate(zip(*columns, strict=True), first)
-        return [_fetch_one(source, task, number, *entry) for number, entry in listed]
+        return [_fetch_one(task, number, Entry(*entry)) for number, entry in listed]
 
     with ThreadPoolExecutor(READERS) as threads:
         found = [one for some in threads.map(fetch, range(0, len(entries), FILES_A_THREAD)) for one in some]
@@ -165,16 +165,14 @@ def _fetch(entries: pa.Table, source: FolderSource, task: ReadTask) -> tuple[lis
     return contents, [one for one in found if isinstance(one, Refusal)]
 
 
-def _fetch_one(
-    source: FolderSource, task: ReadTask, number: int, path: str, size: int, modified: int, problem: str
-) -> bytes | Refusal:
+def _fetch_one(task: ReadTask, number: int, entry: Entry) -> bytes | Refusal:
     largest = task.use_case.files.largest
-    if problem:
-        return Refusal(number, None, "unreadable", problem)
-    if size > largest:
-        return Refusal(number, None, "too_large", f"{size} bytes, allowed {largest}")
+    if entry.problem:
+        return Refusal(number, None, "unreadable", entry.problem)
+    if entry.size > largest:
+        return Refusal(number, None, "too_large", f"{entry.size} bytes, allowed {largest}")
     try:
-        return source.read(task.day, path, size, modified)
+        return task.source.read(task.day, entry)
     except OSError as error:
         return Refusal(number, None, "unreadable", f"cannot be read: {error.strerror}")
 

@@ -58,9 +58,13 @@ class FolderSource:
         """The days that have a folder, in order."""
         return sorted(path.name.removeprefix("day=") for path in self.root.glob("day=????-??-??"))
 
-    def place(self, day: str) -> Path:
+    def place(self, day: str) -> str:
         """The folder of a day, whether it exists or not."""
-        return self.root / f"day={day}"
+        return str(self.root / f"day={day}")
+
+    def delivered(self, day: str) -> bool:
+        """Whether the day has a folder."""
+        return Path(self.place(day)).exists()
 
     def list(self, day: str) -> Iterator[Entry]:
         """Every entry of the day's folder and below; names that begin with `.` or `_` are not data.
@@ -68,8 +72,8 @@ class FolderSource:
         A folder that cannot be listed is an entry with a problem, so that it is missed by nobody.
         """
         top = self.place(day)
-        if top.exists():
-            yield from self._folder(str(top), "")
+        if self.delivered(day):
+            yield from self._folder(top, "")
 
     def _folder(self, folder: str, path: str) -> Iterator[Entry]:
         try:
@@ -104,7 +108,7 @@ class FolderSource:
             problem = "not a regular file"
         return Entry(path, status.st_size, status.st_mtime_ns, problem)
 
-    def read(self, day: str, path: str, size: int, modified: int) -> bytes:
+    def read(self, day: str, entry: Entry) -> bytes:
         """The bytes of a file as it was listed.
 
         Raises
@@ -114,19 +118,19 @@ class FolderSource:
         SourceError
             If it is not what was listed: gone, or changed since.
         """
-        name = f"{self.root}/day={day}/{path}"
+        name = f"{self.root}/day={day}/{entry.path}"
         try:
             handle = os.open(name, os.O_RDONLY)
         except FileNotFoundError:
             raise SourceError(f"{name}: vanished after the day was listed. Run {day} again.") from None
         try:
-            data = os.read(handle, max(CHUNK, size + 1))
-            while len(data) < size and (more := os.read(handle, CHUNK)):
+            data = os.read(handle, max(CHUNK, entry.size + 1))
+            while len(data) < entry.size and (more := os.read(handle, CHUNK)):
                 data += more
             status = os.fstat(handle)
         finally:
             os.close(handle)
-        if (len(data), status.st_mtime_ns) != (size, modified):
+        if (len(data), status.st_mtime_ns) != (entry.size, entry.modified):
             raise SourceError(f"{name}: changed after the day was listed. Run {day} again.")
         return data
 

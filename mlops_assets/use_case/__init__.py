@@ -1,0 +1,41 @@
+"""The typed configuration of a use case: what `defs.yaml` may say, checked key by key."""
+
+from mlops_assets.use_case.attributes import Attributes, Scale, UseCase
+from mlops_assets.use_case.files import Checks, Column, FileFormat, Import
+from mlops_assets.use_case.loading import build_use_case, find_use_case, list_use_cases, load_use_case
+from mlops_assets.use_case.strict import Metric, Share, Strict
+from mlops_assets.use_case.training import (
+    Candidate,
+    Feedback,
+    Gate,
+    Preparation,
+    Retraining,
+    Split,
+    Step,
+    Training,
+)
+
+__all__ = [
+    "Attributes",
+    "Candidate",
+    "Checks",
+    "Column",
+    "Feedback",
+    "FileFormat",
+    "Gate",
+    "Import",
+    "Metric",
+    "Preparation",
+    "Retraining",
+    "Scale",
+    "Share",
+    "Split",
+    "Step",
+    "Strict",
+    "Training",
+    "UseCase",
+    "build_use_case",
+    "find_use_case",
+    "list_use_cases",
+    "load_use_case",
+]

@@ -1,0 +1,129 @@
+"""The keys of a `defs.yaml`, and the use case that they make."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from typing import Literal
+
+from pydantic import Field, PositiveInt, ValidationInfo, field_validator
+
+from mlops_assets.use_case.files import Checks, Column, FileFormat, Import
+from mlops_assets.use_case.strict import Strict
+from mlops_assets.use_case.training import Feedback, Retraining, Training
+
+
+class Scale(Strict):
+    """The volume and deadline that a day is planned for."""
+
+    files_a_shard: int = Field(5_000, gt=0, description="Files in one unit of work.")
+    rows_a_day: int = Field(1_000_000, gt=0, description="Planned rows a day.")
+    minutes: float = Field(30, gt=0, description="Minutes that scoring the planned rows may take.")
+    workers: int = Field(2, gt=0, description="Processes that are planned for it.")
+    engine: Literal["local", "spark"] = Field("local", description="What runs the shards; `MLOPS_ENGINE` overrules it.")
+
+
+class Attributes(Strict):
+    """What the `attributes` of a `defs.yaml` may say: files, checks and training of one use case."""
+
+    description: str = Field(description="What is predicted, for whom.")
+    owner: str = Field("team:ml", pattern=r"^(team:\w+|\S+@\S+)$", description="`team:name` or an e-mail address.")
+    start: dt.date = Field(description="First day that may be predicted.")
+    files: FileFormat = Field(default_factory=FileFormat, description="How the raw files are written.")
+    columns: dict[str, Column] = Field(min_length=1, description="The contract: the columns of a raw file, by name.")
+    account: str = Field(description="Column that says whom a row is about; `account_id` of the predictions.")
+    label: str = Field(description="Column that is predicted; empty or absent in files to be scored.")
+    checks: Checks = Field(default_factory=Checks, description="Conditions of a day.")
+    training: Training = Field(description="Rows, candidates and gate.")
+    scale: Scale = Field(default_factory=Scale, description="Volume and deadline.")
+    value: str | None = Field(None, description="Number column that says what a row is worth, such as its amount.")
+    challenger: PositiveInt | Literal["newest"] | None = Field(
+        None, description="Version that scores every day beside the champion; its predictions are stored apart."
+    )
+    keep_days: int = Field(30, gt=0, description="Days for which replaced versions of a published day stay readable.")
+    feedback: Feedback = Field(default_factory=Feedback, description="Corrections and audits.")
+    retraining: Retraining = Field(default_factory=Retraining, description="What starts a training.")
+    imports: Import | None = Field(None, alias="import", description="How `mlops-assets import` cuts a table.")
+    sample: str | None = Field(None, description="Import path of a function that draws sample rows.")
+
+    @field_validator("columns")
+    @classmethod
+    def _names_are_free(cls, columns: dict[str, Column]) -> dict[str, Column]:
+        taken = {"day", "file", "line"} & columns.keys()
+        if taken:
+            raise ValueError(f"{', '.join(sorted(taken))}: these names belong to the platform; choose another")
+        bad = [name for name in columns if not name.isidentifier()]
+        if bad:
+            raise ValueError(f"{bad[0]!r} is not a name SQL can use unquoted; rename it and say `from: {bad[0]!r}`")
+        names = [column.header(name) for name, column in columns.items()]
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise ValueError(f"{twice[0]!r} is the name of two columns in the file")
+        return columns
+
+    @field_validator("account", "label")
+    @classmethod
+    def _is_a_column(cls, name: str, info: ValidationInfo) -> str:
+        columns = info.data.get("columns")
+        if columns is not None and name not in columns:
+            raise ValueError(f"{name!r} is not one of the columns: {', '.join(columns)}")
+        return name
+
+    @field_validator("value")
+    @classmethod
+    def _is_a_number(cls, name: str | None, info: ValidationInfo) -> str | None:
+        columns = info.data.get("columns")
+        numbers = [one for one, column in (columns or {}).items() if column.type in ("integer", "number")]
+        if name is not None and columns is not None and name not in numbers:
+            raise ValueError(f"{name!r} is not a number column; there are: {', '.join(numbers) or 'none'}")
+        return name
+
+    @field_validator("feedback")
+    @classmethod
+    def _slices_exist(cls, feedback: Feedback, info: ValidationInfo) -> Feedback:
+        columns = info.data.get("columns")
+        unknown = [name for name in feedback.slices if columns is not None and name not in columns]
+        if unknown:
+            raise ValueError(f"slices: {unknown[0]!r} is not one of the columns: {', '.join(columns or ())}")
+        return feedback
+
+    @field_validator("training")
+    @classmethod
+    def _split_column_exists(cls, training: Training, info: ValidationInfo) -> Training:
+        columns = info.data.get("columns")
+        name = training.split.column
+        if columns is not None and name != "day" and getattr(columns.get(name), "type", None) != "date":
+            raise ValueError(f"split.column: {name!r} is not a date column of this use case (nor `day`)")
+        return training
+
+    @field_validator("imports")
+    @classmethod
+    def _import_columns_exist(cls, imports: Import | None, info: ValidationInfo) -> Import | None:
+        columns = info.data.get("columns")
+        if imports is not None and columns is not None:
+            unknown = {*imports.key, imports.date} - columns.keys()
+            if unknown:
+                raise ValueError(f"{sorted(unknown)[0]!r} is not one of the columns: {', '.join(columns)}")
+            if columns[imports.date].type != "date":
+                raise ValueError(f"date: {imports.date!r} is not a date column")
+        return imports
+
+
+class UseCase(Attributes):
+    """One machine-learning use case: its configuration, its name and its feature SQL."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="Name of the folder.")
+    features_sql: str = Field(description="Text of features.sql.")
+
+    @property
+    def contract_fingerprint(self) -> str:
+        """Hash of everything that decides how a raw file is read."""
+        contract = {
+            "files": self.files.model_dump(mode="json"),
+            "columns": {
+                name: column.model_dump(mode="json", exclude={"about"}) for name, column in self.columns.items()
+            },
+            "label": self.label,
+        }
+        return hashlib.sha256(json.dumps(contract).encode()).hexdigest()[:16]

@@ -1,0 +1,97 @@
+"""How raw files are written, what they must hold, and how a published table is cut into them."""
+
+from __future__ import annotations
+
+import codecs
+import datetime as dt
+from typing import Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from mlops_assets.use_case.strict import Share, Strict
+
+
+class FileFormat(Strict):
+    """How a raw file is written."""
+
+    suffix: str = Field(".csv", description="End of the name of a data file; other files are refused.")
+    delimiter: str = Field(",", min_length=1, max_length=1, description="Character between two fields.")
+    encoding: str = Field("utf-8", description="Encoding of the text, by Python's name for it.")
+    decimal: Literal[".", ","] = Field(".", description="Decimal sign of numbers.")
+    thousands: Literal["", ".", ",", " "] = Field("", description="Sign between groups of three digits, if any.")
+    quotes: bool = Field(True, description="Whether a field may stand between double quotes.")
+    largest: int = Field(64 << 20, gt=0, description="Largest file in bytes; a larger one is refused.")
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        try:
+            known = codecs.lookup(name).name
+            ascii_alike = bytes(range(128)).decode(known) == bytes(range(128)).decode("ascii")
+        except LookupError:
+            raise ValueError(f"Python knows no encoding {name!r}; examples: utf-8, latin-1, mac_roman") from None
+        except UnicodeDecodeError:
+            ascii_alike = False
+        if not ascii_alike:
+            raise ValueError(f"{name!r} does not hold ASCII as it is; examples: utf-8, latin-1, mac_roman")
+        return known
+
+    @field_validator("thousands")
+    @classmethod
+    def _differs(cls, thousands: str, info: ValidationInfo) -> str:
+        if thousands and thousands == info.data.get("decimal"):
+            raise ValueError(f"{thousands!r} is the decimal sign too; name another one")
+        return thousands
+
+
+class Column(Strict):
+    """One column of the raw files: where it comes from, its type and what it may hold."""
+
+    source: str | None = Field(None, alias="from", description="Name in the file's header, if it differs.")
+    type: Literal["string", "integer", "number", "date", "timestamp", "boolean"] = Field(description="Type.")
+    format: str = Field("", description="strptime format of a date or timestamp; ISO 8601 by default.")
+    required: bool = Field(False, description="Whether an empty value makes the row a reject.")
+    optional_column: bool = Field(False, description="Whether the file may lack the whole column.")
+    constant: bool = Field(False, description="Whether a file must hold one value only; else it is refused.")
+    missing: tuple[str, ...] = Field((), description="Texts that mean 'no value', besides the empty one.")
+    min: float | dt.date | None = Field(None, description="Smallest value allowed.")
+    max: float | dt.date | None = Field(None, description="Largest value allowed.")
+    allowed: tuple[str, ...] = Field((), description="The only values allowed, if given.")
+    about: str = Field("", description="What the column means.")
+
+    @field_validator("min", "max")
+    @classmethod
+    def _bounds_the_type(cls, bound: float | dt.date | None, info: ValidationInfo) -> float | dt.date | None:
+        kind = info.data.get("type")
+        fits = {"integer": float, "number": float, "date": dt.date, "timestamp": dt.date}
+        if bound is not None and kind is not None and not isinstance(bound, fits.get(kind, ())):
+            raise ValueError(f"{bound} bounds no {kind}")
+        if kind == "integer" and isinstance(bound, float) and not bound.is_integer():
+            raise ValueError(f"{bound} bounds no integer; name a whole number")
+        return bound
+
+    def header(self, name: str) -> str:
+        """Name in the header of a file; `name` is the column's own."""
+        return name if self.source is None else self.source.strip()
+
+    @property
+    def strptime(self) -> str:
+        """The format by which a date or timestamp of this column is read."""
+        return self.format or ("%Y-%m-%d" if self.type == "date" else "%Y-%m-%d %H:%M:%S")
+
+
+class Checks(Strict):
+    """The conditions of a day; a day that fails one is not published."""
+
+    reject_rate: Share = Field(0.2, description="Largest share of lines that may be rejected.")
+    quarantine_rate: Share = Field(0.95, description="Largest share of files that may be refused.")
+    unseen_share: dict[str, Share] = Field(
+        default_factory=dict, description="Category column of the model: largest share of values it never saw."
+    )
+
+
+class Import(Strict):
+    """How one published table is cut into raw files of days: one file per key and calendar month."""
+
+    key: tuple[str, ...] = Field(min_length=1, description="Columns whose values name a file.")
+    date: str = Field(description="Date column; a month's file lies in the first day of the next month.")

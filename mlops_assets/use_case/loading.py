@@ -1,0 +1,145 @@
+"""Reads use cases from their folders; a mistake is told with file, line and key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from mlops_assets.errors import ConfigError, UsageError
+from mlops_assets.use_case.attributes import Attributes, UseCase
+
+
+class _Loader(yaml.SafeLoader):
+    """Leaves a day that no calendar has a text, so that it is told by its key."""
+
+    def construct_yaml_timestamp(self, node: yaml.ScalarNode) -> Any:
+        try:
+            return super().construct_yaml_timestamp(node)
+        except ValueError:
+            return node.value
+
+
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _Loader.construct_yaml_timestamp)
+
+
+def load_use_case(folder: Path) -> UseCase:
+    """Read the use case in a folder.
+
+    Parameters
+    ----------
+    folder
+        Folder with `defs.yaml` and `features.sql`; its name is the use case's name.
+
+    Raises
+    ------
+    ConfigError
+        If a file is missing, is no YAML, or says something the model does not know; with file, line and key.
+    """
+    path = folder / "defs.yaml"
+    try:
+        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        attributes = yaml.load(path.read_text(encoding="utf-8"), _Loader).get("attributes")  # noqa: S506 - a SafeLoader
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: there is no such file; a use case needs one.") from None
+    except (yaml.YAMLError, AttributeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: this is not a YAML mapping with `type` and `attributes`: {error}") from None
+    if not isinstance(attributes, dict):
+        raise ConfigError(f"{path}: expected the key `attributes` with the settings of the use case.")
+    try:
+        return build_use_case(attributes, folder)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_explain(path, root, problem) for problem in error.errors())) from None
+
+
+def build_use_case(attributes: dict[str, Any], folder: Path) -> UseCase:
+    """Make a use case of its attributes and of the folder it lies in.
+
+    Raises
+    ------
+    ConfigError
+        If the folder has no `features.sql`.
+    pydantic.ValidationError
+        If an attribute is wrong.
+    """
+    sql = folder / "features.sql"
+    if not sql.is_file():
+        raise ConfigError(f"{sql}: there is no such file; it must create the view `model_input`.")
+    try:
+        text = sql.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{sql}: this is not UTF-8: {error}") from None
+    strange = {str(key): "" for key in attributes if key in ("name", "features_sql") or not isinstance(key, str)}
+    if strange:
+        Attributes.model_validate({**{k: v for k, v in attributes.items() if isinstance(k, str)}, **strange})
+    return UseCase(**{**attributes, "name": folder.name, "features_sql": text})
+
+
+def list_use_cases(folders: Sequence[Path]) -> dict[str, Path]:
+    """The use cases in some folders: name and folder, sorted by name.
+
+    Raises
+    ------
+    UsageError
+        If a folder does not exist.
+    ConfigError
+        If two use cases have the same name.
+    """
+    found: dict[str, Path] = {}
+    for folder in folders:
+        if not folder.is_dir():
+            raise UsageError(f"There is no folder {folder}; MLOPS_USE_CASES must name one that holds use cases.")
+        for path in sorted(folder.glob("*/defs.yaml")):
+            name = path.parent.name
+            if name in found:
+                raise ConfigError(f"{path}: there is another use case {name!r} in {found[name]}; rename this folder.")
+            found[name] = path.parent
+    return dict(sorted(found.items()))
+
+
+def find_use_case(folders: Sequence[Path], name: str) -> UseCase:
+    """Read the use case of that name.
+
+    Raises
+    ------
+    UsageError
+        If there is none; the message lists those that exist.
+    """
+    known = list_use_cases(folders)
+    if name not in known:
+        raise UsageError(f"There is no use case {name!r}; there are: {', '.join(known) or 'none'}.")
+    return load_use_case(known[name])
+
+
+def _explain(path: Path, root: yaml.Node | None, problem: Any) -> str:
+    keys = tuple(
+        key for key in problem["loc"] if not isinstance(key, str) or not key.startswith(("function-", "[key]"))
+    )
+    line = _line_of(root, ("attributes", *keys))
+    where = ".".join(str(key) for key in keys) or "attributes"
+    given = "" if problem["type"] in ("missing", "value_error") else f" (given: {problem['input']!r})"
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        message = "this key is not known here; is it misspelt?"
+    return f"{path}:{line}: {where}: {message}{given}"
+
+
+def _line_of(node: yaml.Node | None, keys: tuple[Any, ...]) -> int:
+    """Line of the deepest node that the keys reach, counted from 1."""
+    line = node.start_mark.line + 1 if node else 1
+    for key in keys:
+        child: yaml.Node | None = None
+        if isinstance(node, yaml.MappingNode):
+            for key_node, value in node.value:
+                if key_node.value == str(key):
+                    line, child = key_node.start_mark.line + 1, value
+        elif isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
+            child = node.value[key]
+            line = child.start_mark.line + 1
+        if child is None:
+            break
+        node = child
+    return line

@@ -1,0 +1,123 @@
+"""Which rows are learned from, which models are tried, which may serve, and what people say of them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from mlops_assets.use_case.strict import Metric, Share, Strict
+
+
+class Split(Strict):
+    """How the labelled rows are divided into training and held-out rows."""
+
+    by: Literal["time", "account", "random"] = Field("time", description="What keeps the two parts apart.")
+    column: str = Field("day", description="With `time`: the date column that orders the rows.")
+    held_out: Annotated[float, Field(gt=0, lt=1)] = Field(0.2, description="Share of rows that is held out.")
+    starts: dt.date | None = Field(None, alias="from", description="With `time`: the first held-out date, instead.")
+
+
+class Step(Strict):
+    """A scikit-learn class with its arguments."""
+
+    use: str = Field(description="Import path of the class.")
+    parameters: dict[str, Any] = Field(default_factory=dict, description="Its arguments.")
+
+
+class Preparation(Step):
+    """A transformer of some columns, or `drop` to leave them out."""
+
+    columns: Literal["categories", "numbers", "all"] | tuple[str, ...] = Field(description="What it is applied to.")
+    then: tuple[Step, ...] = Field((), description="Transformers of its result.")
+    keep: bool = Field(False, description="Whether the columns are also passed on as they are.")
+
+
+class Candidate(Step):
+    """A model to try: a classifier, with the transformers that come before it."""
+
+    prepare: tuple[Preparation, ...] = Field((), description="Transformers of columns.")
+    others: Literal["pass", "drop"] = Field("pass", description="What happens to columns that `prepare` does not name.")
+    then: tuple[Step, ...] = Field((), description="Transformers of everything, after `prepare`.")
+    members: tuple[str, ...] = Field((), description="Candidates that an ensemble is made of, for its `estimators`.")
+    search: dict[str, list[Any]] = Field(default_factory=dict, description="Argument: values to choose from, by folds.")
+
+
+class Gate(Strict):
+    """What a candidate must reach before it may become the champion."""
+
+    floors: dict[Metric, float] = Field(default_factory=dict, description="Metric: least value.")
+    margin: dict[Metric, float] = Field(default_factory=dict, description="Metric: least gain over the baseline.")
+    tolerance: dict[Metric, float] = Field(
+        default_factory=dict, description="Metric: largest loss against the present champion on the same rows."
+    )
+    rows_per_second: float = Field(0, ge=0, description="Least rows a second that one core must score.")
+    changes: Share | None = Field(
+        None, description="Largest share of the newest published day's predictions that may change; asks for a diff."
+    )
+
+
+class Training(Strict):
+    """Which rows are learned from, which models are tried, and which one may serve."""
+
+    window_days: int = Field(366, gt=0, description="How many days before the latest one are learned from.")
+    most_rows: int = Field(300_000, gt=0, description="Most rows to learn from; above it, whole files are sampled.")
+    split: Split = Field(default_factory=Split, description="How rows are held out.")
+    folds: int = Field(3, ge=2, le=20, description="Folds inside the training part.")
+    metric: Metric = Field("accuracy", description="The metric that ranks the candidates.")
+    baseline: str = Field(description="The candidate that the others must beat.")
+    candidates: dict[str, Candidate] = Field(min_length=1, description="The models to try, by name.")
+    gate: Gate = Field(default_factory=Gate, description="What a champion must reach.")
+    promotion: Literal["automatic", "manual"] = Field(
+        "automatic", description="Whether a version that passes the gate becomes champion at once, or by `promote`."
+    )
+    refit: bool = Field(True, description="Whether the winner is fitted again on all labelled rows before it serves.")
+    threshold: Share | None = Field(None, description="Binary only: probability from which the second class is said.")
+    trusted: tuple[str, ...] = Field((), description="Further types that a stored model may hold (import paths).")
+
+    @field_validator("candidates")
+    @classmethod
+    def _has_baseline(cls, candidates: dict[str, Candidate], info: ValidationInfo) -> dict[str, Candidate]:
+        baseline = info.data.get("baseline")
+        if baseline is not None and baseline not in candidates:
+            raise ValueError(f"the baseline {baseline!r} is not among the candidates: {', '.join(candidates)}")
+        for name, candidate in candidates.items():
+            unknown = [member for member in candidate.members if member not in candidates or candidates[member].members]
+            if unknown:
+                raise ValueError(f"{name}.members: {unknown[0]!r} is not a candidate that an ensemble can be made of")
+        return candidates
+
+
+class Feedback(Strict):
+    """How corrections by people are taken in, and which rows people are asked to label."""
+
+    weight: int = Field(3, ge=1, le=100, description="How many times a corrected row counts in training.")
+    most_a_day: int = Field(
+        500, gt=0, description="Most corrections one source may send a day; if it sends more, none of them counts."
+    )
+    labels: tuple[str, ...] = Field((), description="Labels that may come in though no model knows them yet.")
+    audit_rows: int = Field(50, ge=0, description="Rows of a day drawn at random, for people to label.")
+    slices: tuple[str, ...] = Field((), description="Columns by whose values live metrics are shown, too.")
+
+
+class Retraining(Strict):
+    """What starts a training by itself; the gate still decides about its result."""
+
+    schedule: str | None = Field(None, description="Cron expression in UTC, such as `0 4 * * 1`.")
+    corrections: int | None = Field(None, gt=0, description="New accepted corrections that start a training.")
+    drop: Share | None = Field(None, description="Fall of accuracy on audited rows, below evaluation, that starts one.")
+    least_audited: int = Field(100, gt=0, description="Audited rows of the champion that `drop` needs to speak up.")
+    hours_between: float = Field(24, ge=0, description="Least hours from one training to the next one that starts so.")
+
+    @property
+    def starts(self) -> bool:
+        """Whether anything starts a training by itself."""
+        return any(cause is not None for cause in (self.schedule, self.corrections, self.drop))
+
+    @field_validator("schedule")
+    @classmethod
+    def _is_cron(cls, schedule: str | None) -> str | None:
+        if schedule is not None and len(schedule.split()) != 5:
+            raise ValueError(f"{schedule!r} is no cron expression of five fields; example: 0 4 * * 1")
+        return schedule
