@@ -48,7 +48,7 @@ format: .venv/.ready  ## Put the code into its format
 	@$(BIN)/ruff format .
 
 lock: .venv/.ready  ## Resolve the versions anew
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --group dev --extra spark pyproject.toml --output-file requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --group dev --extra spark --extra kafka pyproject.toml --output-file requirements.lock
 
 clean:  ## Remove .venv and all state under .mlops
 	rm -rf .venv .mlops
