@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -142,6 +143,39 @@ def test_a_name_that_is_not_utf_8_is_listed_with_its_problem(folder: Path, sourc
 def test_a_strange_name_is_read_like_any_other(folder: Path, source: FolderSource, name: str) -> None:
     (folder / name).write_bytes(b"1")
     assert read(source, entries(source)[name]) == b"1"
+
+
+# -- going on with a listing -------------------------------------------------------------------------------------------
+
+NAMES = ["a.csv", "a/b.csv", "a/c.csv", "a-b/c.csv", "a b.csv", "b/c/d.csv", "b/c.csv", "São.csv", "z.txt", "é/é.csv"]
+
+
+@pytest.mark.parametrize("name", ["", *NAMES])
+def test_a_listing_goes_on_behind_any_entry(folder: Path, source: FolderSource, name: str) -> None:
+    for one in NAMES:
+        (folder / one).parent.mkdir(parents=True, exist_ok=True)
+        (folder / one).touch()
+    whole = [entry.path for entry in source.list(DAY)]
+    assert sorted(whole) == sorted(NAMES)
+    behind = whole[whole.index(name) + 1 :] if name else whole
+    assert [entry.path for entry in source.list(DAY, name)] == behind
+
+
+def test_a_listing_goes_on_where_an_entry_is_gone(folder: Path, source: FolderSource) -> None:
+    for name in ("a/1.csv", "a/3.csv", "b/1.csv"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
+    assert [entry.path for entry in source.list(DAY, "a/2.csv")] == ["a/3.csv", "b/1.csv"]
+    shutil.rmtree(folder / "a")
+    assert [entry.path for entry in source.list(DAY, "a/2.csv")] == ["b/1.csv"]
+
+
+def test_a_mark_beside_the_files_is_seen_and_not_listed(folder: Path, source: FolderSource) -> None:
+    assert not source.has(DAY, "_SUCCESS")
+    (folder / "_SUCCESS").touch()
+    assert source.has(DAY, "_SUCCESS")
+    assert not source.has("2026-01-02", "_SUCCESS")
+    assert entries(source) == {}
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------

@@ -27,8 +27,25 @@ class Source(Protocol):
         """Whether anything of the day was delivered."""
         ...
 
-    def list(self, day: str) -> Iterator[Entry]:
-        """Every file of a day; one that cannot be read as a file is an entry with a problem."""
+    def has(self, day: str, name: str) -> bool:
+        """Whether a file of that name lies beside those of a day, such as the mark `_SUCCESS` of a whole delivery."""
+        ...
+
+    def list(self, day: str, after: str = "") -> Iterator[Entry]:
+        """Every file of a day; one that cannot be read as a file is an entry with a problem.
+
+        Parameters
+        ----------
+        day
+            The day.
+        after
+            Path of an entry: only what comes behind it. The order is the source's own, but always the same.
+
+        Raises
+        ------
+        NotImplementedError
+            If `after` is given and the source can only begin at the start; such days must be listed in one go.
+        """
         ...
 
     def read(self, day: str, entry: Entry) -> bytes:

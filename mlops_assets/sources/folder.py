@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,47 +66,63 @@ class FolderSource:
         """Whether the day has a folder."""
         return Path(self.place(day)).exists()
 
-    def list(self, day: str) -> Iterator[Entry]:
+    def has(self, day: str, name: str) -> bool:
+        """Whether a file of that name lies in the day's folder."""
+        return (self.root / f"day={day}" / name).is_file()
+
+    def list(self, day: str, after: str = "") -> Iterator[Entry]:
         """Every entry of the day's folder and below; names that begin with `.` or `_` are not data.
 
         A folder that cannot be listed is an entry with a problem, so that it is missed by nobody.
-        """
-        top = self.place(day)
-        if self.delivered(day):
-            yield from self._folder(top, "")
 
-    def _folder(self, folder: str, path: str) -> Iterator[Entry]:
+        Parameters
+        ----------
+        day
+            The day.
+        after
+            Path of an entry: only what comes behind it. Names are in order within each folder.
+        """
+        if self.delivered(day):
+            yield from self._folder(self.place(day), "", after.split("/") if after else [])
+
+    def _folder(self, folder: str, path: str, after: Sequence[str]) -> Iterator[Entry]:
         try:
-            yield from self._walk(folder, path and f"{path}/")
+            names = os.listdir(folder)  # names alone: the objects of `scandir` would take several times the memory
         except OSError as error:
             yield Entry(_shown(path) or ".", 0, 0, f"a folder that cannot be listed: {error.strerror}")
+            return
+        names.sort(key=_shown)
+        prefix = path and f"{path}/"
+        for name in names:
+            if name.startswith((".", "_")):
+                continue
+            if not after or _shown(name) > after[0]:
+                yield from self._entries(f"{folder}/{name}", prefix + name, ())
+            elif len(after) > 1 and _shown(name) == after[0]:
+                yield from self._entries(f"{folder}/{name}", prefix + name, after[1:])
 
-    def _walk(self, folder: str, prefix: str) -> Iterator[Entry]:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name.startswith((".", "_")):
-                    continue
-                path = prefix + entry.name
-                if entry.is_dir(follow_symlinks=False):
-                    if entry.name.endswith(self.suffix):
-                        yield Entry(_shown(path), 0, 0, "a folder that is named like a file")
-                    else:
-                        yield from self._folder(entry.path, path)
-                else:
-                    yield self._file(entry, path)
-
-    def _file(self, entry: os.DirEntry[str], path: str) -> Entry:
-        try:
-            path.encode()
-            status = entry.stat()
-        except UnicodeEncodeError:
-            return Entry(_shown(path), 0, 0, "a name that is not valid UTF-8")
-        except OSError as error:
-            return Entry(path, 0, 0, f"cannot be looked at: {error.strerror}")
+    def _entries(self, name: str, path: str, after: Sequence[str]) -> Iterator[Entry]:
+        """A file, or what is in a folder."""
         problem = "" if path.endswith(self.suffix) else f"a name that does not end in {self.suffix}"
+        try:
+            status = os.lstat(name)
+            if stat.S_ISDIR(status.st_mode):
+                if problem:
+                    yield from self._folder(name, path, after)
+                else:
+                    yield Entry(_shown(path), 0, 0, "a folder that is named like a file")
+                return
+            if stat.S_ISLNK(status.st_mode):
+                status = Path(name).stat()
+        except OSError as error:
+            yield Entry(_shown(path), 0, 0, f"cannot be looked at: {error.strerror}")
+            return
+        if _shown(path) != path:
+            yield Entry(_shown(path), 0, 0, "a name that is not valid UTF-8")
+            return
         if not stat.S_ISREG(status.st_mode):
             problem = "not a regular file"
-        return Entry(path, status.st_size, status.st_mtime_ns, problem)
+        yield Entry(path, status.st_size, status.st_mtime_ns, problem)
 
     def read(self, day: str, entry: Entry) -> bytes:
         """The bytes of a file as it was listed.
@@ -137,4 +153,4 @@ class FolderSource:
 
 def _shown(path: str) -> str:
     """A path that can be stored; bytes that are not UTF-8 become question marks."""
-    return path.encode(errors="replace").decode()
+    return path if path.isascii() else path.encode(errors="replace").decode()
