@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from mlops_assets.errors import UsageError
-from mlops_assets.journey.model import import_object
+from mlops_assets.plugins import import_object
 from mlops_assets.use_case import Column, UseCase
 
 CHUNK = 500

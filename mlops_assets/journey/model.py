@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import io
 import json
 import re
@@ -21,6 +20,7 @@ from pydantic import BaseModel, ConfigDict
 
 from mlops_assets.errors import ConfigError, ModelRefused
 from mlops_assets.journey.features import to_matrix
+from mlops_assets.plugins import import_object
 from mlops_assets.use_case import Candidate, Preparation, Step
 
 if TYPE_CHECKING:
@@ -286,21 +286,6 @@ def _read_files(folder: Path) -> dict[str, bytes]:
         except OSError as error:
             raise ModelRefused(f"{path}: cannot be read: {error.strerror}.") from None
     return files
-
-
-def import_object(path: str) -> Any:
-    """What an import path such as `sklearn.dummy.DummyClassifier` names.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such thing.
-    """
-    module, _, name = path.rpartition(".")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(f"{path!r} cannot be imported: {error}") from None
 
 
 def build_pipeline(

@@ -1,0 +1,12 @@
+"""What a class of a user's own must look like, kind by kind, and how it is found by its import path and checked."""
+
+from mlops_assets.plugins.loading import PluginError, check_plugin, implements, import_object, load_plugin, plugin_code
+
+__all__ = [
+    "PluginError",
+    "check_plugin",
+    "implements",
+    "import_object",
+    "load_plugin",
+    "plugin_code",
+]

@@ -1,0 +1,188 @@
+"""In: an import path from the configuration. Out: the class or function it names, checked against its protocol.
+
+What is wrong is told before anything runs: at load, by the key in which the path stands and by what is missing.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from pydantic import AfterValidator
+
+from mlops_assets.errors import ConfigError
+
+T = TypeVar("T")
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+EXTRAS = {"pyspark": "spark", "confluent_kafka": "kafka"}
+"""Packages that come with an optional extra of this one."""
+
+
+class PluginError(ConfigError, ValueError):
+    """An import path names nothing, or something that is not what it must be.
+
+    It is a ValueError too, so that pydantic tells it with the file, line and key of the configuration.
+    """
+
+
+def implements(protocol: type[Any]) -> AfterValidator:
+    """For a key that holds an import path: `reader: Annotated[str, implements(RecordReader)]` is checked at load."""
+
+    def check(path: str) -> str:
+        check_plugin(path, protocol)
+        return path
+
+    return AfterValidator(check)
+
+
+def load_plugin(path: str, protocol: type[T], parameters: Mapping[str, Any] = NOTHING) -> T:
+    """An object of the class that a path names; if the protocol is a function's (`__call__`), the function itself.
+
+    Parameters
+    ----------
+    path
+        Import path, such as `shop.readers.OrderReader`.
+    protocol
+        What it must have.
+    parameters
+        Arguments of the class, by name.
+
+    Raises
+    ------
+    PluginError
+        If there is no such class, it is not what it must be, or it refuses its arguments.
+    """
+    found = check_plugin(path, protocol, parameters)
+    is_class = inspect.isclass(found)
+    try:
+        made: T = found(**parameters) if is_class else found
+    except Exception as error:  # the user's own code: whatever it raises is told
+        raise PluginError(f"{path} cannot be made: {type(error).__name__}: {error}") from error
+    return made
+
+
+def check_plugin(path: str, protocol: type[Any], parameters: Mapping[str, Any] = NOTHING) -> Any:
+    """What an import path names, seen to have every method of a protocol, callable as the protocol calls it.
+
+    Parameters
+    ----------
+    path, protocol, parameters
+        As in `load_plugin`; nothing is made.
+
+    Raises
+    ------
+    PluginError
+        If it has not; the message says what is missing.
+    """
+    found, methods = import_object(path), _methods(protocol)
+    wanted = ", ".join(_call(name, method) for name, method in methods.items())
+    if "__call__" in methods:
+        call = methods["__call__"]
+        wanted = f"f({', '.join(_parameters(call))})"
+        if inspect.isclass(found) or not callable(found):
+            raise PluginError(f"{path} is {_kind(found)}, expected a function {wanted}")
+        _check_call(path, found, call, bound=True)
+        return found
+    if not inspect.isclass(found):
+        raise PluginError(f"{path} is {_kind(found)}, expected a class with {wanted}")
+    for name, method in methods.items():
+        if not callable(getattr(found, name, None)):
+            raise PluginError(f"{path} has no method {_call(name, method)}")
+        bound = not inspect.isfunction(inspect.getattr_static(found, name))
+        _check_call(f"{path}.{name}", getattr(found, name), method, bound=bound)
+    _check_made(path, found, parameters)
+    return found
+
+
+def import_object(path: str) -> Any:
+    """What an import path such as `sklearn.dummy.DummyClassifier` names.
+
+    Raises
+    ------
+    PluginError
+        If there is no such thing.
+    """
+    module, _, name = path.rpartition(".")
+    if not module or not all(part.isidentifier() for part in path.split(".")):
+        raise PluginError(f"{path!r} cannot be imported: it is no path like package.module.Name")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        top = (error.name or "").partition(".")[0]
+        hint = f"pip install 'mlops-assets[{EXTRAS[top]}]' brings it" if top in EXTRAS else ""
+        if not hint and top == path.partition(".")[0]:
+            hint = "is its package installed, or its folder on PYTHONPATH?"
+        raise PluginError(f"{path!r} cannot be imported: {error}{hint and '; '}{hint}") from None
+    except AttributeError as error:
+        raise PluginError(f"{path!r} cannot be imported: {error}") from None
+    except Exception as error:  # the user's own module, while it is imported
+        raise PluginError(f"{path!r} cannot be imported: {type(error).__name__}: {error}") from error
+
+
+@cache
+def plugin_code(path: str) -> bytes:
+    """The source of what a path names: its module, and in a package those that lie beside it, which it may use."""
+    module = sys.modules[getattr(import_object(path), "__module__", path.rpartition(".")[0])]
+    if not getattr(module, "__file__", None):
+        return b""
+    place = Path(str(module.__file__))
+    files = sorted(place.parent.glob("*.py")) if module.__package__ else [place]
+    return b"\0".join(part for file in files for part in (file.name.encode(), file.read_bytes()))
+
+
+def _methods(protocol: type[Any]) -> dict[str, Callable[..., Any]]:
+    """The methods that a protocol names, in its order."""
+    kinds = [kind for kind in reversed(protocol.__mro__) if getattr(kind, "_is_protocol", False)]
+    members = {name: member for kind in kinds for name, member in vars(kind).items() if inspect.isfunction(member)}
+    return {name: member for name, member in members.items() if name == "__call__" or not name.startswith("_")}
+
+
+def _parameters(method: Callable[..., Any]) -> list[str]:
+    """Names of the arguments that a caller gives, without `self`."""
+    return list(inspect.signature(method).parameters)[1:]
+
+
+def _call(name: str, method: Callable[..., Any]) -> str:
+    return f"{name}({', '.join(_parameters(method))})"
+
+
+def _check_call(what: str, found: Callable[..., Any], method: Callable[..., Any], *, bound: bool) -> None:
+    """See that a function takes the arguments with which it will be called."""
+    if inspect.iscoroutinefunction(found):
+        raise PluginError(f"{what} is `async`; write a plain function")
+    try:
+        signature = inspect.signature(found)
+    except ValueError:  # written in C: it does not tell
+        return
+    wanted = list(inspect.signature(method).parameters.values())[0 if not bound else 1 :]
+    by_name = {one.name: None for one in wanted if one.kind is one.KEYWORD_ONLY}
+    try:
+        signature.bind(*(None for one in wanted if one.kind is not one.KEYWORD_ONLY), **by_name)
+    except TypeError as error:
+        raise PluginError(f"{what} cannot be called with ({', '.join(_parameters(method))}): {error}") from None
+
+
+def _check_made(path: str, found: type[Any], parameters: Mapping[str, Any]) -> None:
+    """See that a class can be called with its parameters."""
+    if inspect.isabstract(found):
+        raise PluginError(f"{path} is abstract: it lacks {', '.join(sorted(found.__abstractmethods__))}")
+    try:
+        inspect.signature(found).bind(**parameters)
+    except ValueError:
+        return
+    except TypeError as error:
+        given = f"the parameters {', '.join(parameters)}" if parameters else "no arguments"
+        raise PluginError(f"{path} cannot be made with {given}: {error}") from None
+
+
+def _kind(found: Any) -> str:
+    if inspect.isclass(found):
+        return "a class"
+    return "a module" if inspect.ismodule(found) else f"a {type(found).__name__}"
