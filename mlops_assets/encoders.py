@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import sparse
-from sklearn import preprocessing
+from sklearn import base, preprocessing
 from sklearn.utils.validation import check_is_fitted
 
 DENSE = 1 << 20
@@ -90,6 +90,19 @@ class TargetEncoder(preprocessing.TargetEncoder):  # type: ignore[misc]
             learned = np.stack(self.encodings_[number * width : (number + 1) * width], axis=1)
             parts.append(np.concatenate([learned, means])[_look_up(X[:, number], known)])  # -1 is the last row
         return np.concatenate(parts, axis=1)
+
+
+class AsNumbers(base.TransformerMixin, base.BaseEstimator):  # type: ignore[misc]
+    """Makes numbers of the number columns of a matrix that holds texts as well, and thus is one of objects."""
+
+    def fit(self, X: np.ndarray, y: object = None) -> AsNumbers:  # noqa: ARG002, N803 - scikit-learn's names
+        """Learns nothing but how many columns there are."""
+        self.n_features_in_ = X.shape[1]
+        return self
+
+    def transform(self, X: np.ndarray) -> np.ndarray:  # noqa: N803 - scikit-learn's name
+        """The same numbers as float64."""
+        return np.asarray(X, np.float64)
 
 
 def _look_up(values: np.ndarray, known: np.ndarray) -> np.ndarray:

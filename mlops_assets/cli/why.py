@@ -71,6 +71,7 @@ def to_text(told: Explanation) -> str:
         [f.name, _shown(f.value), "unseen in training" if f.unseen else "", _strength(f.strength)]
         for f in told.features
     ]
+    words = [[word.column, _shown(word.word), _strength(word.strength)] for word in told.words]
     classes = [[name, f"{value:.4f}"] for name, value in told.probabilities.items() if value >= LEAST]
     above = f" (the second class is said from {told.threshold})" if told.threshold is not None else ""
     same = "the recomputed answer is the published one, to the bit"
@@ -82,9 +83,13 @@ def to_text(told: Explanation) -> str:
             f"raw line\n  {told.raw_problem or told.raw}",
             _titled("what was read", [["column", "raw", "value", ""], *columns]),
             _titled("what the model saw, the strongest first", [["feature", "value", "", "strength"], *features]),
+            _titled("words of its texts, by what the answer loses without them", [["text", "word", "strength"], *words])
+            if words
+            else "",
             _titled(f"probabilities{above}", [["class", "probability"], *classes]),
             f"model  {model}\nrun    {told.run or 'unknown'}, published {time}{restored}\nanswer {agrees}",
         )
+        if part
     )
 
 

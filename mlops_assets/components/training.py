@@ -74,13 +74,18 @@ def _training_set(use_case: UseCase) -> dg.AssetsDefinition:
             "days": " to ".join(found.days),
             "classes": ", ".join(found.classes),
             "features": showing.table(
-                [{"column": n, "is": "category" if c else "number"} for n, c in features.items()]
+                [{"column": name, "is": _kind(use_case, name, text=text)} for name, text in features.items()]
             ),
             "dagster/row_count": found.rows,
         }
         return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(found.fingerprint))
 
     return training_set
+
+
+def _kind(use_case: UseCase, name: str, *, text: bool) -> str:
+    """What a column of the model is."""
+    return "text" if name in use_case.training.texts else "category" if text else "number"
 
 
 def _candidates(use_case: UseCase) -> dg.AssetsDefinition:

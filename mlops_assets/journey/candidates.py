@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlops_assets.errors import ConfigError
-from mlops_assets.journey.model import Model, build_pipeline
+from mlops_assets.journey.features import TEXT
+from mlops_assets.journey.model import Known, Model, build_pipeline
 from mlops_assets.journey.training_set import TrainingSet, fold_indices, repeats
 from mlops_assets.use_case import Candidate, UseCase
 
@@ -30,14 +31,22 @@ SCORERS = {
 
 
 def check_columns(use_case: UseCase, columns: Mapping[str, bool]) -> None:
-    """See that the columns which the configuration names are made by `features.sql`.
+    """See that the columns which the configuration names are made by `features.sql`, and are of the right kind.
+
+    Parameters
+    ----------
+    use_case
+        The use case.
+    columns
+        The columns of `model_input`: whether one is of text.
 
     Raises
     ------
     ConfigError
         If one is not; the message has its key and the columns that there are.
     """
-    named = [("checks.unseen_share", tuple(use_case.checks.unseen_share))]
+    texts = use_case.training.texts
+    named = [("checks.unseen_share", tuple(use_case.checks.unseen_share)), ("training.texts", texts)]
     for name, candidate in use_case.training.candidates.items():
         chosen = [(f"training.candidates.{name}.prepare", item.columns) for item in candidate.prepare]
         named += [(key, names) for key, names in chosen if not isinstance(names, str)]
@@ -46,14 +55,25 @@ def check_columns(use_case: UseCase, columns: Mapping[str, bool]) -> None:
         if unknown:
             made = ", ".join(columns)
             raise ConfigError(f"{use_case.name}: {key}: features.sql makes no column {unknown[0]!r}; it makes {made}")
+        together = [name for name in names if name in texts]
+        if key.endswith(".prepare") and together and len(names) > 1:
+            said = f"{together[0]!r} is among `training.texts`, so it is prepared alone: one preparation a text"
+            raise ConfigError(f"{use_case.name}: {key}: {said}; columns: [{', '.join(names)}]")
+        if key == "checks.unseen_share" and together:
+            said = f"{together[0]!r} is among `training.texts`, and a text is no category whose values could be unseen"
+            raise ConfigError(f"{use_case.name}: {key}: {said}")
+    numbers = [name for name in texts if not columns[name]]
+    if numbers:
+        said = f"features.sql makes a number of {numbers[0]!r}; a text is needed"
+        raise ConfigError(f"{use_case.name}: training.texts: {said}")
 
 
-def vocabularies(rows: pa.Table, features: Mapping[str, bool]) -> dict[str, tuple[str, ...] | None]:
-    """For each column of the model: the values of a category by falling frequency, or None for a number."""
-    known: dict[str, tuple[str, ...] | None] = {}
-    for name, is_category in features.items():
-        if not is_category:
-            known[name] = None
+def vocabularies(rows: pa.Table, features: Mapping[str, bool], texts: Collection[str] = ()) -> dict[str, Known]:
+    """For each column of the model: the values of a category by falling frequency, or what else is known of it."""
+    known: dict[str, Known] = {}
+    for name, is_text in features.items():
+        if not is_text or name in texts:
+            known[name] = TEXT if is_text else None
             continue
         counted = pc.value_counts(rows[name].drop_null()).to_pylist()
         known[name] = tuple(c["values"] for c in sorted(counted, key=lambda c: (-c["counts"], c["values"])))
@@ -125,7 +145,7 @@ def fit_candidates(
 def fit(use_case: UseCase, candidate: Candidate, training_set: TrainingSet, rows: pa.Table) -> Model:
     """Fit a candidate on rows of a training set, each as often as it weighs; the vocabularies are theirs."""
     rows = rows.take(pa.array(repeats(rows)))
-    columns = vocabularies(rows, training_set.features)
+    columns = vocabularies(rows, training_set.features, use_case.training.texts)
     pipeline = build_pipeline(candidate, columns, use_case.training.candidates)
     sql, threshold = use_case.features_sql, use_case.training.threshold
     model = Model(pipeline, columns, training_set.classes, sql, threshold)
@@ -140,7 +160,7 @@ def choose(use_case: UseCase, candidate: Candidate, training_set: TrainingSet, r
         return candidate
     from sklearn.model_selection import GridSearchCV
 
-    columns = vocabularies(rows, training_set.features)
+    columns = vocabularies(rows, training_set.features, use_case.training.texts)
     pipeline = build_pipeline(candidate, columns, use_case.training.candidates)
     model = Model(pipeline, columns, training_set.classes, "")
     # learned from as often as it weighs, tested on once

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import difflib
+import re
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from mlops_assets.errors import LakeError, MlopsError, UsageError
-from mlops_assets.journey.features import compute, read_rows, stored_features
+from mlops_assets.journey.features import TEXT, compute, read_rows, stored_features
 from mlops_assets.journey.history import History
 from mlops_assets.journey.model import Model
 from mlops_assets.journey.registry import Version
@@ -28,6 +29,9 @@ from mlops_assets.use_case import UseCase
 
 OTHERS = 200
 """Most other rows of the shard from which a feature gets its other values."""
+
+WORDS, SHOWN_WORDS = 500, 20
+"""Most different words of a text that are taken out one by one, and how many of them are told."""
 
 NEIGHBOURS = 2_000
 """Names before and after a mistyped one, in their order, among which similar ones are looked for."""
@@ -75,6 +79,15 @@ class Feature:
 
 
 @dataclass(frozen=True)
+class Word:
+    """A word of a text column and its strength; see `word_strengths`."""
+
+    column: str
+    word: str
+    strength: float
+
+
+@dataclass(frozen=True)
 class Explanation:
     """Why a row got its category.
 
@@ -90,6 +103,8 @@ class Explanation:
         Every column of the contract.
     features
         Every column of the model's input, the strongest first.
+    words
+        The words of its texts that matter most, the strongest first; empty if the model sees no text.
     version, candidate
         The model that scored it.
     champion
@@ -118,6 +133,7 @@ class Explanation:
     raw_problem: str
     cleaned: tuple[Cleaned, ...]
     features: tuple[Feature, ...]
+    words: tuple[Word, ...]
     version: int
     candidate: str
     champion: tuple[str, ...]
@@ -202,8 +218,10 @@ def explain(
     strengths = occlusion(model, matrix[at], others, said)
     values = batch.slice(at, 1).to_pylist()[0]
     features = [
-        Feature(name, values[name], known is not None and values[name] is not None and bool(code < 0), float(strength))
-        for (name, known), code, strength in zip(model.columns.items(), matrix[at], strengths, strict=True)
+        Feature(
+            name, values[name], bool(isinstance(known, tuple) and values[name] is not None and code < 0), float(one)
+        )
+        for (name, known), code, one in zip(model.columns.items(), matrix[at], strengths, strict=True)
     ]
     probabilities = zip(model.classes, model.probabilities(matrix)[at].tolist(), strict=True)
     raw, problem, texts = _raw(use_case, source, day, row.entry, line)
@@ -218,6 +236,7 @@ def explain(
         raw_problem=problem,
         cleaned=tuple(Cleaned(name, texts.get(name), stored[name]) for name in use_case.columns if name in stored),
         features=tuple(sorted(features, key=lambda one: -one.strength)),
+        words=tuple(word_strengths(model, matrix[at], said)[:SHOWN_WORDS]),
         version=found.version,
         candidate=found.about.get("candidate", ""),
         champion=tuple(c.when for c in History(lake.root, use_case.name).changes() if c.version == found.version),
@@ -265,6 +284,36 @@ def occlusion(model: Model, row: np.ndarray, others: np.ndarray, said: int) -> n
     probabilities = model.probabilities(changed)[:, said]
     strengths: np.ndarray = probabilities[-1] - probabilities[:-1].reshape(width, count).mean(axis=1)
     return strengths
+
+
+def word_strengths(model: Model, row: np.ndarray, said: int) -> list[Word]:
+    """What the answer loses when one word is taken out of a text, wherever it stands in it; the strongest first.
+
+    Parameters
+    ----------
+    model
+        The model.
+    row
+        The row as the estimator sees it.
+    said
+        The class.
+    """
+    taken, changed = [], [row]
+    for place, (name, known) in enumerate(model.columns.items()):
+        if known != TEXT:
+            continue
+        words = dict.fromkeys(word.lower() for word in re.findall(r"\w+", row[place]))
+        for word in list(words)[:WORDS]:
+            without = row.copy()
+            without[place] = re.sub(rf"\b{re.escape(word)}\b", " ", row[place], flags=re.IGNORECASE)
+            taken.append((name, word))
+            changed.append(without)
+    if not taken:
+        return []
+    probabilities = model.probabilities(np.stack(changed))[:, said]
+    losses = (probabilities[0] - probabilities[1:]).tolist()
+    found = [Word(*one, strength) for one, strength in zip(taken, losses, strict=True)]
+    return sorted(found, key=lambda one: -one.strength)
 
 
 def _find(lake: Lake, day: str, published: Published, file: str, line: int) -> _Row:

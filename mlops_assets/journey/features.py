@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import duckdb
 import numpy as np
@@ -46,6 +46,9 @@ VIEW = re.compile(r"^\s*(?:--[^\n]*\n\s*)*create\s+(?:or\s+replace\s+)?(?:temp(?
 BATCH = 20_000
 """Rows of the model's input that are in memory at a time."""
 
+TEXT: Final = "text"
+"""Stands for the known values of a column that reaches the estimator as text; see `training.texts`."""
+
 CODE = ("mlops_assets.journey.features",)
 
 
@@ -56,7 +59,7 @@ class FeatureColumns:
     Attributes
     ----------
     model
-        Column of `model_input`: whether it is a category (text).
+        Column of `model_input`: whether it is of text, a category unless `training.texts` names it.
     file
         Columns of `file_features` with their Arrow types, without `file`; empty if there is no such view.
     """
@@ -334,29 +337,38 @@ def as_text(column: pa.ChunkedArray) -> pa.Array:
     return pa.concat_arrays([pa.array([], pa.string()), *plain.cast(pa.string()).chunks])
 
 
-def to_matrix(batch: pa.Table, vocabularies: Mapping[str, pa.Array | None]) -> np.ndarray:
-    """The numbers that an estimator sees.
+def to_matrix(batch: pa.Table, vocabularies: Mapping[str, pa.Array | Literal["text"] | None]) -> np.ndarray:
+    """What an estimator sees: numbers, and the texts as they are.
 
     Parameters
     ----------
     batch
         Columns of `model_input`.
     vocabularies
-        For each column of the model, in order: the values that a category knows, or None for a number. A value becomes
-        its place in the vocabulary; an unknown one, or none, becomes -1.
+        For each column of the model, in order: the values that a category knows, `TEXT` for a text, or None for a
+        number. A value of a category becomes its place in the vocabulary; an unknown one, or none, becomes -1.
 
     Returns
     -------
     np.ndarray
-        float64, one row per row and one column per column of the model; missing or infinite numbers are NaN.
+        One row per row and one column per column of the model. It is float64 if there is no text, else of objects:
+        floats, and `str` where a column is a text. Missing or infinite numbers are NaN, a missing text is empty.
     """
     matrix = np.empty((batch.num_rows, len(vocabularies)), order="F")  # written and read a column at a time
+    texts = {place: batch[name] for place, (name, known) in enumerate(vocabularies.items()) if isinstance(known, str)}
     for place, (name, vocabulary) in enumerate(vocabularies.items()):
         column = batch[name]
+        if place in texts:
+            continue
         if vocabulary is not None:
             codes = pa.compute.index_in(column, value_set=vocabulary)
             matrix[:, place] = codes.fill_null(-1).to_numpy()
         else:
             matrix[:, place] = column.cast(pa.float64()).to_numpy()
     matrix[np.isinf(matrix)] = np.nan  # DuckDB divides by zero to infinity, which no estimator takes
-    return matrix
+    if not texts:
+        return matrix
+    mixed = matrix.astype(object, order="F")
+    for place, column in texts.items():
+        mixed[:, place] = column.fill_null("").to_pylist()
+    return mixed

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 import numpy as np
@@ -19,15 +19,19 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from mlops_assets.errors import ConfigError, ModelRefused
-from mlops_assets.journey.features import to_matrix
+from mlops_assets.journey.features import TEXT, to_matrix
 from mlops_assets.plugins import import_object
 from mlops_assets.use_case import Candidate, Preparation, Step
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
+Known = tuple[str, ...] | Literal["text"] | None
+"""What is known of a column of the model: the values of a category, `TEXT` for a text, None for a number."""
+
 ALLOWED_TYPES = frozenset(
     {
+        "mlops_assets.encoders.AsNumbers",
         "mlops_assets.encoders.OneHotEncoder",
         "mlops_assets.encoders.TargetEncoder",
         "sklearn._loss.link.Interval",
@@ -68,7 +72,7 @@ class _Meaning(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    columns: dict[str, tuple[str, ...] | None]
+    columns: dict[str, Known]
     classes: tuple[str, ...]
     threshold: float | None
 
@@ -82,7 +86,7 @@ class Model:
     estimator
         Fitted on the matrix of `to_matrix`, with class numbers as its target.
     columns
-        Columns of the model's input in order: the known values of a category, or None for a number.
+        Columns of the model's input in order, each with what is known of it.
     classes
         Labels by class number.
     sql
@@ -92,17 +96,20 @@ class Model:
     """
 
     estimator: Pipeline
-    columns: Mapping[str, tuple[str, ...] | None]
+    columns: Mapping[str, Known]
     classes: tuple[str, ...]
     sql: str
     threshold: float | None = None
 
     @cached_property
-    def _vocabularies(self) -> dict[str, pa.Array | None]:
-        return {name: None if known is None else pa.array(known, pa.string()) for name, known in self.columns.items()}
+    def _vocabularies(self) -> dict[str, pa.Array | Literal["text"] | None]:
+        return {
+            name: pa.array(known, pa.string()) if isinstance(known, tuple) else known
+            for name, known in self.columns.items()
+        }
 
     def matrix(self, batch: pa.Table) -> np.ndarray:
-        """The numbers that the estimator sees; see `to_matrix`."""
+        """What the estimator sees; see `to_matrix`."""
         return to_matrix(batch, self._vocabularies)
 
     def probabilities(self, matrix: np.ndarray) -> np.ndarray:
@@ -123,7 +130,7 @@ class Model:
         return {
             name: int((matrix[:, place] < 0).sum()) - batch[name].null_count
             for place, (name, known) in enumerate(self.columns.items())
-            if known is not None
+            if isinstance(known, tuple)
         }
 
     def save(self, folder: Path) -> str:
@@ -289,7 +296,7 @@ def _read_files(folder: Path) -> dict[str, bytes]:
 
 
 def build_pipeline(
-    candidate: Candidate, columns: Mapping[str, object], others: Mapping[str, Candidate] | None = None
+    candidate: Candidate, columns: Mapping[str, Known], others: Mapping[str, Candidate] | None = None
 ) -> Pipeline:
     """An unfitted pipeline for a candidate.
 
@@ -298,7 +305,7 @@ def build_pipeline(
     candidate
         What the configuration says.
     columns
-        Columns of the model's input in order; a category has its known values, a number has None.
+        Columns of the model's input in order, each with what is known of it; see `Known`.
     others
         All candidates by name, for the members of an ensemble.
 
@@ -322,28 +329,39 @@ def build_pipeline(
     return Pipeline([*steps, ("model", _make(candidate, **members))])
 
 
-def _column_transformer(candidate: Candidate, columns: Mapping[str, object]) -> Any:
+def _column_transformer(candidate: Candidate, columns: Mapping[str, Known]) -> Any:
+    """The transformers of columns; one of a text gets its column as a list of texts, all others get numbers."""
     from sklearn.compose import ColumnTransformer
     from sklearn.pipeline import make_pipeline
 
     places = {name: place for place, name in enumerate(columns)}
-    parts: list[tuple[str, Any, list[int]]] = []
+    texts = {places[name] for name, known in columns.items() if known == TEXT}
+    as_numbers = [_make(Step(use="mlops_assets.encoders.AsNumbers"))] if texts else []
+    parts: list[tuple[str, Any, list[int] | int]] = []
     passed = set(places.values()) if candidate.others == "pass" else set()
     for number, item in enumerate(candidate.prepare):
         chosen = _places(item, places, columns)
-        transformer = "drop" if item.use == "drop" else make_pipeline(_make(item), *map(_make, item.then))
-        parts.append((f"{number}_{item.use.rpartition('.')[2]}", transformer, chosen))
+        steps = [] if item.use == "drop" else [_make(item), *map(_make, item.then)]
+        name = f"{number}_{item.use.rpartition('.')[2]}"
+        if not steps:
+            parts.append((name, "drop", chosen))
+        elif texts.isdisjoint(chosen):
+            parts.append((name, make_pipeline(*as_numbers, *steps), chosen))
+        else:
+            parts.append((name, make_pipeline(*steps), chosen[0]))
         if not item.keep:
             passed -= set(chosen)
-    parts.append(("as_they_are", "passthrough", sorted(passed)))
+    numbers = sorted(passed - texts)
+    parts.append(("as_they_are", make_pipeline(*as_numbers) if texts and numbers else "passthrough", numbers))
     return ColumnTransformer(parts)
 
 
-def _places(item: Preparation, places: Mapping[str, int], columns: Mapping[str, object]) -> list[int]:
-    """The numbers of the columns that a preparation names."""
+def _places(item: Preparation, places: Mapping[str, int], columns: Mapping[str, Known]) -> list[int]:
+    """The numbers of the columns that a preparation names; `all` are categories and numbers."""
     if isinstance(item.columns, str):
         kinds = {"all": (True, False), "categories": (True,), "numbers": (False,)}[item.columns]
-        return [place for name, place in places.items() if (columns[name] is not None) in kinds]
+        known = [(place, columns[name]) for name, place in places.items() if columns[name] != TEXT]
+        return [place for place, values in known if (values is not None) in kinds]
     unknown = [name for name in item.columns if name not in places]
     if unknown:
         raise ConfigError(f"prepare: features.sql makes no column {unknown[0]!r}; it makes {', '.join(places)}")

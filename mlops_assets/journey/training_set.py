@@ -52,7 +52,7 @@ class TrainingSet:
     classes
         The labels, sorted.
     features
-        Columns of the model's input: whether it is a category.
+        Columns of the model's input: whether it is of text, as `features.sql` made it.
     boundary
         With a split by time, the first held-out date.
     corrected

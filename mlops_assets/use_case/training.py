@@ -63,6 +63,7 @@ class Training(Strict):
 
     window_days: int = Field(366, gt=0, description="How many days before the latest one are learned from.")
     most_rows: int = Field(300_000, gt=0, description="Most rows to learn from; above it, whole files are sampled.")
+    texts: tuple[str, ...] = Field((), description="Text columns that reach the model as text, not as categories.")
     split: Split = Field(default_factory=Split, description="How rows are held out.")
     folds: int = Field(3, ge=2, le=20, description="Folds inside the training part.")
     metric: Metric = Field("accuracy", description="The metric that ranks the candidates.")
