@@ -1,4 +1,4 @@
-"""Dagster's entry point: loads the use cases and the resources, nothing else."""
+"""Dagster's entry point: loads the use cases, the resources and the alerts, nothing else."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import dagster as dg
 
 from mlops_assets.components import MlUseCase
+from mlops_assets.components.alerting import alert_sensors
 from mlops_assets.resources import engines, mlflow
 from mlops_assets.settings import OWN_USE_CASES, Settings
 from mlops_assets.use_case import list_use_cases, load_use_case
@@ -19,5 +20,9 @@ def defs() -> dg.Definitions:
     found = list_use_cases(Settings.from_environment().use_cases)
     others = [folder for folder in found.values() if folder.parent != OWN_USE_CASES]
     further = [MlUseCase(load_use_case(folder)).build_defs() for folder in others]
-    shared = dg.Definitions(resources={"engines": engines, "mlflow": mlflow}, executor=dg.in_process_executor)
+    shared = dg.Definitions(
+        resources={"engines": engines, "mlflow": mlflow},
+        executor=dg.in_process_executor,
+        sensors=alert_sensors(),
+    )
     return dg.Definitions.merge(own, *further, shared)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlops_assets.errors import UsageError
@@ -42,6 +42,8 @@ class Settings:
         Who changes the champion or a published day (`MLOPS_USER`), by default the user of the system.
     spark_master
         Spark's cluster (`MLOPS_SPARK_MASTER`), such as `spark://host:7077`; by default `local[WORKERS]`.
+    alert_url
+        The webhook that is told of failed runs and red checks (`MLOPS_ALERT_URL`); a secret, empty by default.
     """
 
     home: Path
@@ -54,6 +56,7 @@ class Settings:
     engine: str = ""
     spark_master: str = "local[1]"
     user: str = "somebody"
+    alert_url: str = field(default="", repr=False)
 
     @classmethod
     def from_environment(cls) -> Settings:
@@ -80,6 +83,7 @@ class Settings:
             engine=_engine(),
             user=os.environ.get("MLOPS_USER") or getpass.getuser(),
             spark_master=os.environ.get("MLOPS_SPARK_MASTER") or f"local[{workers}]",
+            alert_url=os.environ.get("MLOPS_ALERT_URL") or "",
         )
 
     @property

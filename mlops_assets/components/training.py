@@ -42,6 +42,7 @@ def _common(use_case: UseCase, name: str, after: str, kinds: set[str], *others: 
         "owners": [use_case.owner],
         "group_name": use_case.name,
         "kinds": kinds,
+        "pool": "training",
     }
 
 

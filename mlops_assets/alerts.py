@@ -1,0 +1,134 @@
+"""An alert: what failed, in a few lines of JSON, posted to the webhook that `MLOPS_ALERT_URL` names."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from mlops_assets.errors import MlopsError
+
+LINES, LENGTH = 10, 400
+"""Lines of an error that an alert has, and the characters of a line."""
+
+SECRET = re.compile(r"SECRET|PASSWORD|TOKEN|CREDENTIAL|_KEY(_ID)?$|^MLOPS_ALERT_URL$")
+"""Environment variables whose values are not told; passwords inside of addresses are taken out by themselves."""
+
+PASSWORD_IN_URL = re.compile(r"(?<=://)[^/\s@]+@")
+
+
+class AlertNotDelivered(MlopsError):
+    """The webhook did not take an alert."""
+
+
+@dataclass(frozen=True)
+class Alert:
+    """What somebody is told.
+
+    Attributes
+    ----------
+    job
+        Name of the job.
+    days
+        The day of the run, or the first and the last one; empty for runs without days.
+    run_id
+        Dagster's id of the run.
+    problem
+        What went wrong in one line.
+    errors
+        The first lines of what the failed steps or checks said.
+    what_to_do
+        The next step.
+    """
+
+    job: str
+    days: tuple[str, ...]
+    run_id: str
+    problem: str
+    errors: tuple[str, ...]
+    what_to_do: str
+
+    def to_json(self) -> dict[str, object]:
+        """The fields, and all of them as `text`, which chat programs show."""
+        lines = [self.problem, *self.errors, self.what_to_do]
+        return {"text": "\n".join(lines), **asdict(self)}
+
+
+def first_lines(texts: Sequence[str], environment: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """The first lines of some texts, cut to a bounded size, without any secret of the environment.
+
+    Parameters
+    ----------
+    texts
+        What steps or checks said.
+    environment
+        Has the secrets, by default that of this process.
+
+    Examples
+    --------
+    >>> first_lines(["no answer from postgresql://dagster:tulip@db/x"], {})
+    ('no answer from postgresql://***@db/x',)
+    >>> first_lines(["the key is rosebud42"], {"AWS_SECRET_ACCESS_KEY": "rosebud42"})
+    ('the key is ***',)
+    """
+    lines = [line.strip() for text in texts for line in text.splitlines() if line.strip()]
+    secrets = _secrets(os.environ if environment is None else environment)
+    return tuple(_without(secrets, line)[:LENGTH] for line in lines[:LINES])
+
+
+def _secrets(environment: Mapping[str, str]) -> list[str]:
+    """The longest first, for one may be a part of another."""
+    named = [value for name, value in environment.items() if SECRET.search(name) and len(value) >= 6]
+    return sorted(named, key=len, reverse=True)
+
+
+def _without(secrets: Sequence[str], line: str) -> str:
+    line = PASSWORD_IN_URL.sub("***@", line)
+    for secret in secrets:
+        line = line.replace(secret, "***")
+    return line
+
+
+def send(alert: Alert, url: str) -> None:
+    """Post an alert; three tries, at most some ten seconds.
+
+    Parameters
+    ----------
+    alert
+        What to tell.
+    url
+        The webhook. It is often a secret by itself, so no message has it.
+
+    Raises
+    ------
+    AlertNotDelivered
+        If the webhook does not take it.
+    """
+    import requests
+    from requests.adapters import HTTPAdapter
+    from urllib3.util import Retry
+
+    again = (429, 500, 502, 503, 504)
+    retry = Retry(
+        total=2,
+        backoff_factor=0.3,
+        allowed_methods=["POST"],
+        status_forcelist=again,
+        redirect=0,
+        respect_retry_after_header=False,
+    )
+    with requests.Session() as session:
+        session.mount("http://", HTTPAdapter(max_retries=retry))
+        session.mount("https://", HTTPAdapter(max_retries=retry))
+        try:
+            answer = session.post(url, json=alert.to_json(), timeout=3, allow_redirects=False)
+            taken = 200 <= answer.status_code < 300
+            problem = "" if taken else f"it answered with {answer.status_code}"
+        except (requests.RequestException, ValueError) as error:
+            problem = type(error).__name__
+    if problem:
+        raise AlertNotDelivered(
+            f"The alert of the run {alert.run_id} was not delivered: {problem}. Look at the address in MLOPS_ALERT_URL "
+            "and at what listens there."
+        )

@@ -1,0 +1,210 @@
+"""Somebody is told of failed runs and red checks, by a webhook; no secret goes there or into a log."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from mlops_assets.alerts import LENGTH, LINES, Alert, AlertNotDelivered, first_lines, send
+from mlops_assets.components.alerting import alert_sensors
+from mlops_assets.running import load_definitions
+from mlops_assets_tests.test_daily import Stage, small
+
+ALERT = Alert("transactions_daily", ("2026-01-02",), "4711", "It failed.", ("no room",), "Make room.")
+
+
+@dataclass
+class Receiver:
+    """A webhook on loopback: what came, and what it answers next."""
+
+    url: str = ""
+    got: list[dict[str, Any]] = field(default_factory=list)
+    answers: list[int] = field(default_factory=list)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    known = Receiver()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            known.got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(known.answers.pop(0) if known.answers else 200)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Nothing goes to the terminal."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        known.url = f"http://127.0.0.1:{server.server_port}/hook/rosebud"
+        yield known
+        server.shutdown()
+        thread.join()
+
+
+# -- the webhook --------------------------------------------------------------------------------------------------------
+
+
+def test_an_alert_is_json_with_a_text_for_chat_programs(receiver: Receiver) -> None:
+    send(ALERT, receiver.url)
+    assert receiver.got == [
+        {
+            "text": "It failed.\nno room\nMake room.",
+            "job": "transactions_daily",
+            "days": ["2026-01-02"],
+            "run_id": "4711",
+            "problem": "It failed.",
+            "errors": ["no room"],
+            "what_to_do": "Make room.",
+        }
+    ]
+
+
+def test_a_webhook_that_is_busy_is_asked_again(receiver: Receiver) -> None:
+    receiver.answers = [503, 429, 200]
+    send(ALERT, receiver.url)
+    assert len(receiver.got) == 3
+
+
+def test_a_webhook_that_refuses_is_not_asked_again_and_its_address_is_not_told(receiver: Receiver) -> None:
+    receiver.answers = [403]
+    with pytest.raises(AlertNotDelivered, match="run 4711 was not delivered: it answered with 403") as told:
+        send(ALERT, receiver.url)
+    assert len(receiver.got) == 1
+    assert "rosebud" not in str(told.value)
+
+
+def test_a_redirect_is_not_followed(receiver: Receiver) -> None:
+    """It could lead anywhere, with what the alert says."""
+    receiver.answers = [307]
+    with pytest.raises(AlertNotDelivered):
+        send(ALERT, receiver.url)
+    assert len(receiver.got) == 1
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:{}/rosebud", "no address rosebud", "ftp://127.0.0.1/rosebud"])
+def test_a_webhook_that_is_not_there_is_told_without_its_address(address: str) -> None:
+    with socket.socket() as taken:  # bound but not listening, so nobody answers
+        taken.bind(("127.0.0.1", 0))
+        with pytest.raises(AlertNotDelivered, match="MLOPS_ALERT_URL") as told:
+            send(ALERT, address.format(taken.getsockname()[1]))
+    shown = [told.value, told.value.__cause__, told.value.__context__]
+    assert not any("rosebud" in str(one) for one in shown)
+
+
+def test_secrets_of_the_environment_are_not_told() -> None:
+    environment = {
+        "AWS_SECRET_ACCESS_KEY": "tulip-one",
+        "POSTGRES_PASSWORD": "tulip-one-two",
+        "MLOPS_ALERT_URL": "http://hooks/tulip",
+        "MLOPS_HOME": "/state",
+        "SHORT_TOKEN": "a",
+    }
+    said = "at /state: tulip-one, tulip-one-two, http://hooks/tulip, postgresql://me:tulip@db:5432/x?y=a"
+    assert first_lines([said], environment) == ("at /state: ***, ***, ***, postgresql://***@db:5432/x?y=a",)
+
+
+def test_an_alert_is_bounded() -> None:
+    lines = first_lines(["\n\n".join(["x" * 10_000] * 50)])
+    assert [len(line) for line in lines] == [LENGTH] * LINES
+
+
+# -- the sensors --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def idle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with Stage.of(small(), tmp_path_factory.mktemp("alerts") / "home") as stage:
+        yield stage
+
+
+Look = Callable[[Stage, dg.ExecuteInProcessResult, str], dg.SkipReason]
+
+
+@pytest.fixture
+def look(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> Look:
+    """What a sensor does with a run."""
+
+    def sensor(stage: Stage, result: dg.ExecuteInProcessResult, url: str = receiver.url) -> dg.SkipReason:
+        failed, red = alert_sensors()
+        event = result.get_run_failure_event() if not result.success else result.get_run_success_event()
+        wanted = red if result.success else failed
+        with stage.settings():
+            monkeypatch.setenv("MLOPS_ALERT_URL", url)
+            context = dg.build_run_status_sensor_context(wanted.name, event, stage.instance, result.dagster_run)
+            return wanted(context if result.success else context.for_run_failure())
+
+    return sensor
+
+
+def test_a_failed_day_is_told_with_its_first_error_and_what_to_run(idle: Stage, receiver: Receiver, look: Look) -> None:
+    result = idle.execute("daily", day="2026-01-02")
+    look(idle, result, receiver.url)
+    (told,) = receiver.got
+    assert told["job"] == "transactions_daily"
+    assert told["days"] == ["2026-01-02"]
+    assert told["run_id"] == result.run_id
+    assert told["problem"] == "transactions_daily failed for 2026-01-02."
+    assert told["errors"][0].startswith("No raw files of 2026-01-02: there is no folder")
+    assert "mlops-assets run transactions --from 2026-01-02 --to 2026-01-02" in told["what_to_do"]
+
+
+def test_a_run_that_is_tried_again_is_not_told_yet(idle: Stage, receiver: Receiver, look: Look) -> None:
+    result = idle.execute("daily", day="2026-01-03")
+    idle.instance.add_run_tags(result.run_id, {"dagster/will_retry": "true"})
+    assert "is tried again" in (look(idle, result, receiver.url).skip_message or "")
+    assert receiver.got == []
+
+
+def test_a_training_without_rows_is_told_without_days(idle: Stage, receiver: Receiver, look: Look) -> None:
+    look(idle, idle.execute("training"), receiver.url)
+    (told,) = receiver.got
+    assert told["problem"] == "transactions_training failed."
+    assert told["days"] == []
+
+
+def test_a_missing_day_is_told_although_the_run_that_found_it_went_well(
+    tmp_path: Path, receiver: Receiver, look: Look
+) -> None:
+    with Stage.of(small(), tmp_path / "home") as stage:
+        stage.sample("2026-01-01")
+        stage.run("2026-01-01", train=True)
+        result = stage.execute("watch")
+        assert result.success
+        look(stage, result, receiver.url)
+    (told,) = receiver.got
+    assert told["problem"] == "transactions_watch: 1 check is red."
+    assert "yesterday_is_not_missing: The predictions of" in told["errors"][0]
+    assert "Run `mlops-assets run transactions --from" in told["errors"][0]
+
+
+def test_a_run_without_red_checks_is_not_told(idle: Stage, receiver: Receiver, look: Look) -> None:
+    look(idle, idle.execute("watch"), receiver.url)
+    assert receiver.got == []
+
+
+def test_without_an_address_nobody_is_told(idle: Stage, receiver: Receiver, look: Look) -> None:
+    said = look(idle, idle.execute("daily", day="2026-01-02"), "")
+    assert said.skip_message == "MLOPS_ALERT_URL is not set, so nobody is told"
+    assert receiver.got == []
+
+
+@pytest.mark.parametrize(("url", "status"), [("http://127.0.0.1/x", "RUNNING"), ("", "STOPPED")])
+def test_the_sensors_run_by_themselves_where_there_is_an_address(
+    url: str, status: str, settings: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLOPS_ALERT_URL", url)
+    sensors = {one.name: one for one in load_definitions().get_repository_def().sensor_defs}
+    for name in ("alert_on_failed_runs", "alert_on_red_checks"):
+        assert sensors[name].default_status.value == status

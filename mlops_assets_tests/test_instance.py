@@ -1,0 +1,144 @@
+"""Both `dagster.yaml`: Dagster takes every key, and the two worlds differ in their storage alone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import yaml
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.instance.ref import InstanceRef
+from dagster._core.launcher.base import WorkerStatus
+from dagster._core.storage.tags import GRPC_INFO_TAG
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster._grpc.server import GrpcServerProcess
+
+from mlops_assets import launcher
+from mlops_assets.launcher import WatchfulRunLauncher
+from mlops_assets.settings import PACKAGE
+
+LAPTOP, STACK = PACKAGE.parent / "dagster.yaml", PACKAGE.parent / "deploy" / "dagster.yaml"
+ONLY_ON_THE_STACK = {"storage", "compute_logs"}
+
+
+def read(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(path.read_text())
+    return found
+
+
+def test_the_two_worlds_differ_in_their_storage_alone() -> None:
+    laptop, stack = read(LAPTOP), read(STACK)
+    assert set(stack) - set(laptop) == ONLY_ON_THE_STACK
+    assert {key: value for key, value in stack.items() if key not in ONLY_ON_THE_STACK} == laptop
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    """The laptop's instance."""
+    shutil.copy(LAPTOP, tmp_path / "dagster.yaml")
+    with dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(tmp_path))) as found:
+        yield found
+
+
+def test_dagster_takes_the_limits_as_they_are_meant(instance: dg.DagsterInstance) -> None:
+    limits = instance.get_concurrency_config()
+    queue, pools = limits.run_queue_config, limits.pool_config
+    assert queue is not None
+    assert queue.max_concurrent_runs == 2
+    assert queue.tag_concurrency_limits == [{"key": "dagster/backfill", "limit": 1}]
+    assert pools.pool_granularity is not None
+    assert (pools.pool_granularity.value, pools.default_pool_limit) == ("run", 1)
+
+
+def test_dagster_watches_runs_and_tries_lost_ones_again(instance: dg.DagsterInstance) -> None:
+    assert isinstance(instance.run_launcher, WatchfulRunLauncher)
+    assert instance.run_monitoring_enabled
+    assert instance.run_monitoring_max_runtime_seconds == 4 * 3600
+    assert instance.run_retries_enabled
+    assert instance.run_retries_max_retries == 2
+    assert not instance.run_retries_retry_on_asset_or_op_failure
+
+
+def test_dagster_sends_nothing_home_and_forgets_old_ticks(instance: dg.DagsterInstance) -> None:
+    assert not instance.telemetry_enabled
+    assert not instance.nux_enabled
+    for kind in ("SCHEDULE", "SENSOR"):
+        days = instance.get_tick_retention_settings(InstigatorType(kind))
+        assert {status.value.lower(): number for status, number in days.items() if number > 0} == {
+            "skipped": 7,
+            "failure": 30,
+            "success": 90,
+        }
+
+
+def test_the_stack_keeps_everything_in_postgresql_and_its_logs_on_s3(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Looked at without a connection: what Dagster would open."""
+    shutil.copy(STACK, tmp_path / "dagster.yaml")
+    reference = InstanceRef.from_dir(str(tmp_path))
+    stores = (reference.run_storage_data, reference.event_storage_data, reference.schedule_storage_data)
+    for data in stores:
+        assert data is not None
+        assert data.module_name == "dagster_postgres"
+        assert data.config_dict == {"postgres_url": {"env": "MLOPS_DATABASE_URL"}}
+    monkeypatch.setenv("MLOPS_BUCKET", "mlops")
+    monkeypatch.setenv("S3_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    logs = reference.compute_logs_data.rehydrate(as_type=object)
+    assert type(logs).__name__ == "S3ComputeLogManager"
+
+
+# -- runs whose process is gone -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def server(instance: dg.DagsterInstance, tmp_path: Path) -> Iterator[Any]:
+    """A code server that runs nothing."""
+    (tmp_path / "empty.py").write_text("import dagster as dg\n\ndefs = dg.Definitions()\n")
+    origin = LoadableTargetOrigin(executable_path=sys.executable, python_file=str(tmp_path / "empty.py"))
+    process = GrpcServerProcess(instance_ref=instance.get_ref(), loadable_target_origin=origin, wait_on_exit=True)
+    with process:
+        yield process
+
+
+@dg.job
+def nothing() -> None:
+    """The job of a run that is only looked at."""
+
+
+def started_run(instance: dg.DagsterInstance, tags: dict[str, str]) -> dg.DagsterRun:
+    return instance.create_run_for_job(nothing, status=dg.DagsterRunStatus.STARTED, tags=tags)
+
+
+def grpc_tag(**where: Any) -> dict[str, str]:
+    return {GRPC_INFO_TAG: json.dumps({"host": "localhost", **where})}
+
+
+def test_a_run_of_the_command_line_is_left_alone(instance: dg.DagsterInstance) -> None:
+    run = started_run(instance, {})
+    assert instance.run_launcher.check_run_worker_health(run).status == WorkerStatus.RUNNING
+
+
+def test_a_run_whose_code_server_does_not_know_it_is_given_up(instance: dg.DagsterInstance, server: Any) -> None:
+    run = started_run(instance, grpc_tag(socket=server.socket) if server.socket else grpc_tag(port=server.port))
+    health = instance.run_launcher.check_run_worker_health(run)
+    assert health.status == WorkerStatus.FAILED
+    assert "the process of the run is gone" in str(health.msg)
+
+
+def test_a_run_whose_code_server_is_starting_again_is_waited_for(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = started_run(instance, grpc_tag(port=1))
+    assert instance.run_launcher.check_run_worker_health(run).status == WorkerStatus.RUNNING
+    monkeypatch.setattr(launcher, "PATIENCE", 0.0)
+    health = instance.run_launcher.check_run_worker_health(run)
+    assert health.status == WorkerStatus.FAILED
+    assert "out of reach" in str(health.msg)
