@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-import shutil
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,10 +11,11 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from mlops_assets.database import prepare_database
 from mlops_assets.engines.local import LocalEngine
 from mlops_assets.errors import MlopsError, UsageError
 from mlops_assets.journey.scoring import MODEL_TAG
-from mlops_assets.settings import PACKAGE, Settings
+from mlops_assets.settings import DATABASE_VARIABLE, PACKAGE, Settings
 from mlops_assets.sources import Source
 from mlops_assets.use_case import UseCase
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 BEFORE_SCORING = ("raw_files", "rows", "rejects", "features")
 TRAINING = ("training_set", "candidates", "evaluation", "model_version", "champion")
 NO_COMPUTE_LOGS = "dagster._core.storage.noop_compute_log_manager"
+IN_DATABASE = f"\nstorage:\n  postgres:\n    postgres_url:\n      env: {DATABASE_VARIABLE}\n"
+"""What `dagster.yaml` says of the storage where `MLOPS_DATABASE_URL` is set; a file keeps no secret."""
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
@@ -98,8 +100,14 @@ def prepare_home(settings: Settings) -> None:
     home.mkdir(parents=True, exist_ok=True)
     os.environ["DAGSTER_HOME"] = str(home)
     ours = PACKAGE.parent / "dagster.yaml"
+    if settings.database:
+        os.environ[DATABASE_VARIABLE] = settings.database  # with its driver, for the processes that Dagster starts
+        prepare_database(settings)
     if ours.exists() and home == settings.home / "dagster":
-        shutil.copy(ours, home / "dagster.yaml")
+        unfinished = home / f".dagster.yaml.{os.getpid()}"
+        storage = IN_DATABASE if settings.database else ""
+        unfinished.write_text(ours.read_text(encoding="utf-8") + storage, encoding="utf-8")
+        unfinished.replace(home / "dagster.yaml")  # another process may be reading it
 
 
 @contextmanager

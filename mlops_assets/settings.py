@@ -15,6 +15,12 @@ PACKAGE = Path(__file__).parent
 OWN_USE_CASES = PACKAGE / "defs"
 """The use cases that come with the package."""
 
+DATABASE_VARIABLE = "MLOPS_DATABASE_URL"
+"""Names the PostgreSQL that holds Dagster's storage and MLflow's tables."""
+
+MLFLOW_SCHEMA = "mlflow"
+"""Where MLflow's tables lie in that database; Dagster's lie in the default schema, and both have a table `runs`."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -32,6 +38,9 @@ class Settings:
         Address of MLflow's store (`MLFLOW_TRACKING_URI`), by default a SQLite file in `home`.
     artifacts
         Folder of MLflow's artifacts when the default store is used.
+    database
+        URL of the PostgreSQL that holds Dagster's storage and MLflow's tables (`MLOPS_DATABASE_URL`); empty by default,
+        which is SQLite in `home`.
     use_cases
         Folders that hold one folder per use case: the package's own, and the one that `MLOPS_USE_CASES` names.
     workers
@@ -49,7 +58,7 @@ class Settings:
     home: Path
     raw: Path
     lake: Path
-    tracking_uri: str
+    tracking_uri: str = field(repr=False)
     artifacts: Path
     use_cases: tuple[Path, ...]
     workers: int
@@ -57,6 +66,7 @@ class Settings:
     spark_master: str = "local[1]"
     user: str = "somebody"
     alert_url: str = field(default="", repr=False)
+    database: str = field(default="", repr=False)
 
     @classmethod
     def from_environment(cls) -> Settings:
@@ -68,12 +78,14 @@ class Settings:
             If a setting is not what it must be.
         """
         workers = _workers()
+        database = _database()
         home = Path(os.environ.get("MLOPS_HOME") or PACKAGE.parent / ".mlops").expanduser().absolute()
         return cls(
             home=home,
             raw=_folder("MLOPS_RAW", home / "raw"),
             lake=_folder("MLOPS_LAKE", home / "lake"),
-            tracking_uri=os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow' / 'mlflow.db'}",
+            tracking_uri=os.environ.get("MLFLOW_TRACKING_URI")
+            or (_mlflow_in(database) if database else f"sqlite:///{home / 'mlflow' / 'mlflow.db'}"),
             artifacts=home / "mlflow" / "artifacts",
             use_cases=(
                 OWN_USE_CASES,
@@ -84,12 +96,23 @@ class Settings:
             user=os.environ.get("MLOPS_USER") or getpass.getuser(),
             spark_master=os.environ.get("MLOPS_SPARK_MASTER") or f"local[{workers}]",
             alert_url=os.environ.get("MLOPS_ALERT_URL") or "",
+            database=database,
         )
 
     @property
     def has_registry(self) -> bool:
         """Whether MLflow's store may hold anything; asking an absent SQLite file would make one."""
         return not self.tracking_uri.startswith("sqlite:") or self.artifacts.parent.exists()
+
+    @property
+    def tracks_in_database(self) -> bool:
+        """Whether MLflow's tables lie in the PostgreSQL of `database`."""
+        return bool(self.database) and self.tracking_uri == _mlflow_in(self.database)
+
+    @property
+    def keeps_artifacts(self) -> bool:
+        """Whether MLflow's store is one of ours, without a server that would say where artifacts go."""
+        return self.tracks_in_database or self.tracking_uri.startswith("sqlite:")
 
     @property
     def dagster_home(self) -> Path:
@@ -116,3 +139,28 @@ def _engine() -> str:
     if name not in ("", "local", "spark"):
         raise UsageError(f"MLOPS_ENGINE={name}: give local or spark.")
     return name
+
+
+def with_driver(url: str) -> str:
+    """The URL of a database with the driver that is installed: SQLAlchemy 2.1 takes another one if none is named."""
+    return "postgresql+psycopg2://" + url.removeprefix("postgresql://") if url.startswith("postgresql://") else url
+
+
+def _database() -> str:
+    url = with_driver(os.environ.get("MLOPS_DATABASE_URL") or "")
+    if url and not url.startswith("postgresql+psycopg2://"):
+        raise UsageError("MLOPS_DATABASE_URL must look like postgresql://user:password@host/database.")
+    return url
+
+
+def _mlflow_in(database: str) -> str:
+    """The same database with MLflow's schema as the default one."""
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        url = make_url(database)
+    except (ArgumentError, ValueError):
+        raise UsageError("MLOPS_DATABASE_URL must look like postgresql://user:password@host/database.") from None
+    options = f"{url.query.get('options', '')} -csearch_path={MLFLOW_SCHEMA}".strip()
+    return url.update_query_dict({"options": options}).render_as_string(hide_password=False)

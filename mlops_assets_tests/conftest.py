@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import hypothesis
@@ -10,6 +10,7 @@ import pytest
 
 from mlops_assets.settings import OWN_USE_CASES, Settings
 from mlops_assets.use_case import UseCase, load_use_case
+from mlops_assets_tests.postgres import Server
 
 hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("repeatable")
@@ -29,7 +30,8 @@ WriteDay = Callable[..., Path]
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """All state in the folder of the test, one worker process."""
-    for name in ("MLOPS_RAW", "MLOPS_LAKE", "MLFLOW_TRACKING_URI", "MLOPS_USE_CASES", "DAGSTER_HOME"):
+    state = ("MLOPS_RAW", "MLOPS_LAKE", "MLFLOW_TRACKING_URI", "MLOPS_DATABASE_URL")
+    for name in (*state, "MLOPS_USE_CASES", "DAGSTER_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("MLOPS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("MLOPS_WORKERS", "1")
@@ -68,6 +70,21 @@ def write_day(settings: Settings) -> WriteDay:
         return folder
 
     return write
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A PostgreSQL server that the tests of a process share."""
+    server = Server(tmp_path_factory.mktemp("postgres"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def database(postgres: Server) -> Iterator[str]:
+    """The URL of an empty database of the test's own, with a password that must not be seen anywhere."""
+    with postgres.database() as url:
+        yield url
 
 
 def account_file(rows: Sequence[str] = (ROW,), header: str = HEADER, end: str = "\r\n") -> bytes:

