@@ -27,6 +27,7 @@ OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
 SECTIONS = {
     "attributes": use_case.Attributes,
+    "source": use_case.Origin,
     "files": use_case.FileFormat,
     "columns.NAME": use_case.Column,
     "checks": use_case.Checks,

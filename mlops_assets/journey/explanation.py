@@ -23,8 +23,7 @@ from mlops_assets.journey.scoring import Answers, load_cached
 from mlops_assets.journey.shards import shard_number
 from mlops_assets.lake import Lake, Published, read_part
 from mlops_assets.readers.csv import CsvReader, raw_records
-from mlops_assets.sources import Source
-from mlops_assets.sources.folder import Entry, SourceError
+from mlops_assets.sources import Entry, Source, SourceError
 from mlops_assets.use_case import UseCase
 
 OTHERS = 200

@@ -30,8 +30,7 @@ from mlops_assets.journey.shards import (
 )
 from mlops_assets.lake import Lake
 from mlops_assets.readers.csv import RAW_LIMIT, CsvReader, Pack, Refusal, raw_records
-from mlops_assets.sources import Source
-from mlops_assets.sources.folder import Entry
+from mlops_assets.sources import Entry, Source
 from mlops_assets.use_case import FileFormat, UseCase
 
 REJECTS = pa.schema(

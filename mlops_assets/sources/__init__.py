@@ -1,64 +1,18 @@
-"""Where raw files come from: one small class for each kind of place."""
+"""Where raw files come from: one small class for each kind of place, or a user's own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from mlops_assets.sources.folder import Entry, FolderSource
+from mlops_assets.plugins.sources import Entry, Source, SourceError
+from mlops_assets.sources.folder import FolderSource
+from mlops_assets.sources.own import OwnSource
 
 if TYPE_CHECKING:
     from mlops_assets.use_case import UseCase
 
-
-class Source(Protocol):
-    """Lists and reads the raw files of a use case, a day at a time; it can be pickled."""
-
-    def days(self) -> list[str]:
-        """The days that were delivered, in order."""
-        ...
-
-    def place(self, day: str) -> str:
-        """Where the files of a day lie or would lie, for people."""
-        ...
-
-    def delivered(self, day: str) -> bool:
-        """Whether anything of the day was delivered."""
-        ...
-
-    def has(self, day: str, name: str) -> bool:
-        """Whether a file of that name lies beside those of a day, such as the mark `_SUCCESS` of a whole delivery."""
-        ...
-
-    def list(self, day: str, after: str = "") -> Iterator[Entry]:
-        """Every file of a day; one that cannot be read as a file is an entry with a problem.
-
-        Parameters
-        ----------
-        day
-            The day.
-        after
-            Path of an entry: only what comes behind it. The order is the source's own, but always the same.
-
-        Raises
-        ------
-        NotImplementedError
-            If `after` is given and the source can only begin at the start; such days must be listed in one go.
-        """
-        ...
-
-    def read(self, day: str, entry: Entry) -> bytes:
-        """The bytes of a file as it was listed.
-
-        Raises
-        ------
-        OSError
-            If it cannot be opened or read.
-        SourceError
-            If it is not what was listed: gone, or changed since.
-        """
-        ...
+__all__ = ["Entry", "FolderSource", "OwnSource", "Source", "SourceError", "open_source"]
 
 
 def open_source(use_case: UseCase, raw: Path) -> Source:
@@ -67,8 +21,15 @@ def open_source(use_case: UseCase, raw: Path) -> Source:
     Parameters
     ----------
     use_case
-        Says how its files are named.
+        Says how its files are named, and may name a source.
     raw
         Folder of the raw files of all use cases.
+
+    Raises
+    ------
+    PluginError
+        If the use case names a class of its own, which cannot be made.
     """
+    if use_case.source is not None:
+        return OwnSource(use_case.source.use, use_case.source.parameters)
     return FolderSource(raw / use_case.name, use_case.files.suffix)

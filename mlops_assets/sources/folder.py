@@ -5,38 +5,11 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from mlops_assets.errors import MlopsError
+from mlops_assets.plugins.sources import Entry, SourceError
 
 CHUNK = 64 << 10
-
-
-class SourceError(MlopsError):
-    """A file of a day vanished or changed while it was read."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One file of a day, as listed.
-
-    Attributes
-    ----------
-    path
-        Path within the day's folder, `/` between its parts.
-    size
-        Bytes.
-    modified
-        Modification time in nanoseconds since 1970.
-    problem
-        Why it cannot be read as a file, or an empty text.
-    """
-
-    path: str
-    size: int
-    modified: int
-    problem: str = ""
 
 
 class FolderSource:

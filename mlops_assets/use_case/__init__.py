@@ -3,6 +3,7 @@
 from mlops_assets.use_case.attributes import Attributes, Scale, UseCase
 from mlops_assets.use_case.files import Checks, Column, FileFormat, Import
 from mlops_assets.use_case.loading import build_use_case, find_use_case, list_use_cases, load_use_case
+from mlops_assets.use_case.source import Origin
 from mlops_assets.use_case.strict import Metric, Share, Strict
 from mlops_assets.use_case.training import (
     Candidate,
@@ -25,6 +26,7 @@ __all__ = [
     "Gate",
     "Import",
     "Metric",
+    "Origin",
     "Preparation",
     "Retraining",
     "Scale",

@@ -5,11 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, PositiveInt, ValidationInfo, field_validator
 
 from mlops_assets.use_case.files import Checks, Column, FileFormat, Import
+from mlops_assets.use_case.source import Origin
 from mlops_assets.use_case.strict import Strict
 from mlops_assets.use_case.training import Feedback, Retraining, Training
 
@@ -30,6 +31,7 @@ class Attributes(Strict):
     description: str = Field(description="What is predicted, for whom.")
     owner: str = Field("team:ml", pattern=r"^(team:\w+|\S+@\S+)$", description="`team:name` or an e-mail address.")
     start: dt.date = Field(description="First day that may be predicted.")
+    source: Origin | None = Field(None, description="Where the raw files come from, if not from a folder.")
     files: FileFormat = Field(default_factory=FileFormat, description="How the raw files are written.")
     columns: dict[str, Column] = Field(min_length=1, description="The contract: the columns of a raw file, by name.")
     account: str = Field(description="Column that says whom a row is about; `account_id` of the predictions.")
@@ -119,11 +121,13 @@ class UseCase(Attributes):
     @property
     def contract_fingerprint(self) -> str:
         """Hash of everything that decides how a raw file is read."""
-        contract = {
+        contract: dict[str, Any] = {
             "files": self.files.model_dump(mode="json"),
             "columns": {
                 name: column.model_dump(mode="json", exclude={"about"}) for name, column in self.columns.items()
             },
             "label": self.label,
         }
+        if self.source is not None:
+            contract["source"] = [self.source.model_dump(mode="json"), self.source.code]
         return hashlib.sha256(json.dumps(contract).encode()).hexdigest()[:16]
