@@ -107,6 +107,18 @@ MISTAKES = {
         "files.encoding",
         "Python knows no encoding 'mac_romano'; examples: utf-8, latin-1, mac_roman",
     ),
+    "a sensor of which nothing is said": Mistake(
+        "  account: visitor",
+        "  sensor:\n  account: visitor",
+        "sensor",
+        "there is nothing behind this key; say `sensor: {}` to watch with every default",
+    ),
+    "a mark that would be a data file": Mistake(
+        "  account: visitor",
+        "  sensor: {marker: DONE}\n  account: visitor",
+        "sensor.marker",
+        "String should match pattern '^[._][^/]*$'",
+    ),
     "a metric that the gate does not know": Mistake(
         "margin: {accuracy: 0.1}",
         "margin: {accuracies: 0.1}",

@@ -135,6 +135,11 @@ def test_every_use_case_has_a_schedule_for_its_days_the_watch_and_the_monitoring
     }
 
 
+def test_the_flagship_watches_for_new_files(definitions: dg.Definitions) -> None:
+    sensors = {one.name: one.job_name for one in definitions.get_repository_def().sensor_defs if one.has_jobs}
+    assert sensors == {"transactions_files": "transactions_daily"}
+
+
 @pytest.mark.parametrize("use_case", USE_CASES)
 def test_the_jobs_divide_the_assets_among_them(definitions: dg.Definitions, use_case: str) -> None:
     daily, training, monitoring = (

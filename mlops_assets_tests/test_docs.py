@@ -39,6 +39,7 @@ SECTIONS = {
     "scale": use_case.Scale,
     "feedback": use_case.Feedback,
     "retraining": use_case.Retraining,
+    "sensor": use_case.Sensor,
     "import": use_case.Import,
 }
 

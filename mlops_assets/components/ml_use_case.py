@@ -7,6 +7,7 @@ import dagster as dg
 from dagster_mlflow import end_mlflow_on_run_finished
 from pydantic import BaseModel
 
+from mlops_assets.components.arrivals import arrival_sensors
 from mlops_assets.components.daily import audit_spec, challenger_spec, daily_assets, yesterday_check
 from mlops_assets.components.monitoring import monitoring_assets, monitoring_schedule
 from mlops_assets.components.retraining import retraining_schedules, retraining_sensors
@@ -88,7 +89,10 @@ class MlUseCase(dg.Component):
                 monitoring_schedule(self.use_case, monitoring_job),
                 *retraining_schedules(self.use_case, training_job),
             ],
-            sensors=retraining_sensors(self.use_case, training_job),
+            sensors=[
+                *arrival_sensors(self.use_case, daily_job),
+                *retraining_sensors(self.use_case, training_job),
+            ],
         )
 
 

@@ -85,7 +85,7 @@ def preview_day(
         Processes that would work.
     """
     began = time.perf_counter()
-    entries, shards = look_at_day(use_case, source, lake.table("raw_files"), day)
+    entries, shards, _ = look_at_day(use_case, source, lake.table("raw_files"), day)
     listing = time.perf_counter() - began
     size = pc.sum(entries["size"]).as_py() or 0
     look = _Look(use_case, lake, day, scorers)

@@ -3,6 +3,7 @@
 from mlops_assets.use_case.attributes import Attributes, Scale, UseCase
 from mlops_assets.use_case.files import Checks, Column, FileFormat, Import
 from mlops_assets.use_case.loading import build_use_case, find_use_case, list_use_cases, load_use_case
+from mlops_assets.use_case.sensor import Sensor
 from mlops_assets.use_case.source import Origin
 from mlops_assets.use_case.strict import Metric, Share, Strict
 from mlops_assets.use_case.training import (
@@ -30,6 +31,7 @@ __all__ = [
     "Preparation",
     "Retraining",
     "Scale",
+    "Sensor",
     "Share",
     "Split",
     "Step",

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, PositiveInt, ValidationInfo, field_validator
 
 from mlops_assets.use_case.files import Checks, Column, FileFormat, Import
+from mlops_assets.use_case.sensor import Sensor
 from mlops_assets.use_case.source import Origin
 from mlops_assets.use_case.strict import Strict
 from mlops_assets.use_case.training import Feedback, Retraining, Training
@@ -46,6 +47,7 @@ class Attributes(Strict):
     keep_days: int = Field(30, gt=0, description="Days for which replaced versions of a published day stay readable.")
     feedback: Feedback = Field(default_factory=Feedback, description="Corrections and audits.")
     retraining: Retraining = Field(default_factory=Retraining, description="What starts a training.")
+    sensor: Sensor | None = Field(None, description="Watches for new files; `sensor: {}` takes every default.")
     imports: Import | None = Field(None, alias="import", description="How `mlops-assets import` cuts a table.")
     sample: str | None = Field(None, description="Import path of a function that draws sample rows.")
 
@@ -98,6 +100,13 @@ class Attributes(Strict):
         if columns is not None and name != "day" and getattr(columns.get(name), "type", None) != "date":
             raise ValueError(f"split.column: {name!r} is not a date column of this use case (nor `day`)")
         return training
+
+    @field_validator("sensor", mode="before")
+    @classmethod
+    def _sensor_is_said(cls, sensor: object) -> object:
+        if sensor is None:
+            raise ValueError("there is nothing behind this key; say `sensor: {}` to watch with every default")
+        return sensor
 
     @field_validator("imports")
     @classmethod

@@ -1,0 +1,158 @@
+"""The sensor for new files: asks for a run of each day that holds other files than the lake, once it has settled."""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    PARTITION_NAME_TAG,
+    RUN_KEY_TAG,
+)
+
+from mlops_assets.components.retraining import REASON_TAG, UNDER_WAY
+from mlops_assets.journey.arrivals import Finding, Lookout, State, Verdict, known_days, summary
+from mlops_assets.lake import Lake
+from mlops_assets.settings import Settings
+from mlops_assets.sources import open_source
+from mlops_assets.use_case import UseCase
+
+MOST_REQUESTS = 10
+"""Runs that one tick asks for; the days that are left come with the next one."""
+
+HOURS = 24
+"""After so long a run that is still under way was killed with its machine: it keeps its status for ever."""
+
+
+def arrival_sensors(use_case: UseCase, job: Any) -> list[dg.SensorDefinition]:
+    """The sensor for new files, if the use case asks for one; it runs as soon as the code location is loaded."""
+    asked = use_case.sensor
+    if asked is None:
+        return []
+
+    @dg.sensor(
+        name=f"{use_case.name}_files",
+        job=job,
+        minimum_interval_seconds=asked.interval_seconds,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=(
+            f"Looks at the last {asked.window_days} days for new, late, overwritten and deleted files, and asks for a "
+            "run of each day that changed, once it has settled."
+        ),
+    )
+    def files(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        settings = Settings.from_environment()
+        source, lake = open_source(use_case, settings.raw), _lake(settings.lake, use_case.name)
+        raw_files = lake.table("raw_files")
+        lookout = Lookout(source, asked, _window(use_case), State.read(context.cursor, source.place("YYYY-MM-DD")))
+        lookout.look(known_days(raw_files))
+        runs = Runs(context.instance, use_case, lookout.window)  # before the lake is asked: a run may end in between
+        found = lookout.findings(known_days(raw_files))
+        findings = [runs.weigh(one, is_predicted=_is_predicted(lake, one.day)) for one in found]
+        requests = [_request(use_case, one) for one in findings if one.verdict is Verdict.CHANGED][:MOST_REQUESTS]
+        said = summary(findings)
+        context.log.info(said)
+        return dg.SensorResult(
+            run_requests=requests, skip_reason=None if requests else said, cursor=lookout.state.model_dump_json()
+        )
+
+    return [files]
+
+
+@cache
+def _lake(folder: Path, use_case: str) -> Lake:
+    """The tables of a use case; they remember the commits they have seen from one tick to the next."""
+    return Lake(folder, use_case)
+
+
+def _window(use_case: UseCase) -> list[str]:
+    """The days that are watched, in order; each has a partition."""
+    assert use_case.sensor is not None, "there is a sensor"  # noqa: S101 - drawn only then
+    today = dt.datetime.now(dt.UTC).date()
+    days = (today - dt.timedelta(days=back) for back in reversed(range(use_case.sensor.window_days)))
+    return [day.isoformat() for day in days if day >= use_case.start]
+
+
+def _is_predicted(lake: Lake, day: str) -> bool:
+    """Whether the published predictions are of the files that were listed last."""
+    listed, predicted = (lake.table(name).days().get(day) for name in ("raw_files", "predictions"))
+    return listed is None or (
+        predicted is not None and predicted.accounting["manifest"] == listed.accounting["fingerprint"]
+    )
+
+
+def _key(use_case: UseCase, finding: Finding) -> str:
+    """Dagster makes one run of a key, ever: so it names the change, from what was listed to what lies there."""
+    return f"{use_case.name}-{finding.key}"
+
+
+def _request(use_case: UseCase, finding: Finding) -> dg.RunRequest:
+    return dg.RunRequest(_key(use_case, finding), partition_key=finding.day, tags={REASON_TAG: finding.said})
+
+
+class Runs:
+    """What Dagster knows of runs of a use case's days.
+
+    Parameters
+    ----------
+    instance
+        Dagster's instance.
+    use_case
+        The use case.
+    window
+        The days that matter.
+    """
+
+    def __init__(self, instance: dg.DagsterInstance, use_case: UseCase, window: Sequence[str]) -> None:
+        self.instance = instance
+        self.use_case = use_case
+        self.at_work: dict[str, str] = {}
+        recent = dt.datetime.now(dt.UTC) - dt.timedelta(hours=HOURS)
+        for run in instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY, created_after=recent)):
+            if self._is_ours(run):
+                self.at_work |= dict.fromkeys(_days_of(run, window), run.run_id)
+
+    def weigh(self, finding: Finding, *, is_predicted: bool) -> Finding:
+        """A finding with what runs have to do with it: nothing is asked for twice, nor for a day that is worked on.
+
+        Parameters
+        ----------
+        finding
+            What the files tell.
+        is_predicted
+            Whether the predictions are of the files that were listed last.
+        """
+        day, run = finding.day, self.at_work.get(finding.day)
+        by_hand = f"`mlops-assets run {self.use_case.name} --from {day} --to {day}`"
+        if finding.verdict is Verdict.SAME and not is_predicted:
+            why = f"run {run} is at work" if run else f"see its last run; once the cause is mended: {by_hand}"
+            return _held(finding, f"not predicted: {why}")
+        if finding.verdict is not Verdict.CHANGED:
+            return finding
+        if run:
+            return _held(finding, f"run {run} is at work on the day")
+        before = self.instance.get_runs(dg.RunsFilter(tags={RUN_KEY_TAG: _key(self.use_case, finding)}), limit=1)
+        if before:
+            ended = f"run {before[0].run_id} was asked for and ended as {before[0].status.value} without listing it"
+            return _held(finding, f"{ended}; once the cause is mended: {by_hand}")
+        return finding
+
+    def _is_ours(self, run: dg.DagsterRun) -> bool:
+        name = self.use_case.name
+        return run.job_name == f"{name}_daily" or any(key.path[0] == name for key in run.asset_selection or ())
+
+
+def _held(finding: Finding, why: str) -> Finding:
+    return replace(finding, verdict=Verdict.HELD, said=f"{finding.said}; {why}")
+
+
+def _days_of(run: dg.DagsterRun, window: Sequence[str]) -> list[str]:
+    """The days of the window that a run works on."""
+    one = run.tags.get(PARTITION_NAME_TAG, "")
+    first, last = run.tags.get(ASSET_PARTITION_RANGE_START_TAG, one), run.tags.get(ASSET_PARTITION_RANGE_END_TAG, one)
+    return [day for day in window if first <= day <= last]
