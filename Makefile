@@ -26,6 +26,9 @@ demo: .venv/.ready  ## Sample days through the whole graph, with numbers that ad
 dev: .venv/.ready  ## Dagster's UI and daemon on http://127.0.0.1:3000
 	@$(BIN)/mlops-assets dev
 
+services: .venv/.ready  ## The stack of docker-compose.yml as processes: S3, PostgreSQL, MLflow, Dagster; Ctrl-C ends it
+	@$(BIN)/python -m deploy.services $(MLOPS_HOME)/services
+
 test: .venv/.ready  ## The test suite
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
@@ -49,8 +52,9 @@ format: .venv/.ready  ## Put the code into its format
 
 lock: .venv/.ready  ## Resolve the versions anew
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --group dev --extra spark --extra kafka pyproject.toml --output-file requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --extra kafka --constraint requirements.lock pyproject.toml --output-file deploy/requirements.lock
 
 clean:  ## Remove .venv and all state under .mlops
 	rm -rf .venv .mlops
 
-.PHONY: help setup demo dev test test-long bench lint check format lock clean
+.PHONY: help setup demo dev services test test-long bench lint check format lock clean

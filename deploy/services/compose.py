@@ -1,0 +1,137 @@
+"""Reads docker-compose.yml: variables replaced as Docker Compose replaces them, services as they would be started."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+FILE = ROOT / "docker-compose.yml"
+OURS = "deploy/Dockerfile"
+"""What the services are built from that are processes of this project."""
+
+BEGIN = re.compile(r"\$(?:\$|\{(?P<name>\w+)(?P<operator>:-|:\?|\}))")
+
+
+class NotSet(ValueError):
+    """A variable that must be set is not."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """What docker-compose.yml says of one service.
+
+    Attributes
+    ----------
+    name
+        Its name, which is also its host name.
+    ours
+        Whether it is a process of this project.
+    command
+        Its command; empty for the image's own.
+    environment
+        Its environment.
+    health
+        The command that tells whether it is healthy.
+    needs
+        The services that must be healthy before it starts.
+    """
+
+    name: str
+    ours: bool
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    health: tuple[str, ...]
+    needs: tuple[str, ...]
+
+
+def interpolate(text: str, variables: Mapping[str, str]) -> str:
+    """Replace `${NAME}`, `${NAME:-default}`, `${NAME:?message}` and `$$`; a default may hold further ones.
+
+    Raises
+    ------
+    NotSet
+        If a variable with `:?` is unset or empty.
+
+    Examples
+    --------
+    >>> interpolate("http://${HOST:-${NAME}:80}/$$", {"NAME": "s3"})
+    'http://s3:80/$'
+    """
+    done = ""
+    while match := BEGIN.search(text):
+        done, rest = done + text[: match.start()], text[match.end() :]
+        if match["name"] is None:
+            done, text = done + "$", rest
+            continue
+        other = ""
+        if match["operator"] != "}":
+            end = _closing(rest)
+            other, rest = rest[:end], rest[end + 1 :]
+        value = variables.get(match["name"], "")
+        if not value and match["operator"] == ":?":
+            raise NotSet(f"{match['name']}: {other}")
+        done, text = done + (value or interpolate(other, variables)), rest
+    return done + text
+
+
+def _closing(text: str) -> int:
+    """Where the brace closes that was opened before the text."""
+    depth = 1
+    for place, sign in enumerate(text):
+        depth += (sign == "{") - (sign == "}")
+        if not depth:
+            return place
+    raise ValueError(f"a brace is not closed before {text!r}")
+
+
+def read(variables: Mapping[str, str], file: Path = FILE) -> dict[str, Any]:
+    """The whole file with its variables replaced.
+
+    Parameters
+    ----------
+    variables
+        What `.env` and the environment would hold.
+    file
+        The file.
+    """
+    found: dict[str, Any] = _replaced(yaml.safe_load(file.read_text(encoding="utf-8")), variables)
+    return found
+
+
+def _replaced(value: Any, variables: Mapping[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {key: _replaced(item, variables) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_replaced(item, variables) for item in value]
+    return interpolate(value, variables) if isinstance(value, str) else value
+
+
+def services(variables: Mapping[str, str], file: Path = FILE) -> dict[str, Service]:
+    """The services in an order in which each comes after those that it needs.
+
+    Parameters
+    ----------
+    variables, file
+        See `read`.
+    """
+    found = {name: _service(name, said) for name, said in read(variables, file)["services"].items()}
+    order = TopologicalSorter({name: service.needs for name, service in found.items()}).static_order()
+    return {name: found[name] for name in order}
+
+
+def _service(name: str, said: Mapping[str, Any]) -> Service:
+    return Service(
+        name=name,
+        ours=said.get("build", {}).get("dockerfile") == OURS,
+        command=tuple(said.get("command", ())),
+        environment={key: str(value) for key, value in said.get("environment", {}).items()},
+        health=tuple(said["healthcheck"]["test"][1:]),
+        needs=tuple(said.get("depends_on", ())),
+    )

