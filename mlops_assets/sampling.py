@@ -6,13 +6,13 @@ import datetime as dt
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 
 from mlops_assets.errors import UsageError
-from mlops_assets.plugins import import_object
+from mlops_assets.plugins import import_object, load_plugin
 from mlops_assets.use_case import Column, UseCase
 
 CHUNK = 500
@@ -38,6 +38,30 @@ Draw = Callable[[np.random.Generator, np.random.Generator, dt.date, int, int], p
 -> a frame with `file` and the columns of the contract."""
 
 
+class DrawFiles(Protocol):
+    """What `sample` names in a use case with a record reader of its own: a function that writes what that one reads."""
+
+    def __call__(
+        self, generator: np.random.Generator, day: dt.date, files: int, rows: int, dirty: float, labelled: bool
+    ) -> Iterator[tuple[str, bytes]]:
+        """Path within the day's folder, and bytes, of every file; those that records refer to come before theirs.
+
+        Parameters
+        ----------
+        generator
+            Source of randomness, seeded for the day.
+        day
+            The day.
+        files, rows
+            Number of files, and of records in each on average.
+        dirty
+            Share of files that get dirt.
+        labelled
+            Whether the label is told.
+        """
+        ...
+
+
 def write_sample(
     use_case: UseCase, raw: Path, day: dt.date, files: int, rows: int, dirty: float, seed: int, *, labelled: bool = True
 ) -> Iterator[int]:
@@ -46,7 +70,8 @@ def write_sample(
     Parameters
     ----------
     use_case
-        The use case; its `sample` function draws the rows, or they are drawn from the contract alone.
+        The use case; its `sample` function draws the rows, or they are drawn from the contract alone. With a reader of
+        its own, the function draws whole files: see `DrawFiles`.
     raw
         Folder of the raw files.
     day
@@ -64,10 +89,20 @@ def write_sample(
     ------
     int
         Number of files written so far.
+
+    Raises
+    ------
+    UsageError
+        If the use case has a reader of its own and no `sample` function.
+    PluginError
+        If that function cannot be called as it must be.
     """
-    draw: Draw = import_object(use_case.sample) if use_case.sample else _from_contract(use_case)
     folder = raw / use_case.name / f"day={day.isoformat()}"
     generator = np.random.default_rng([seed, day.toordinal()])
+    if use_case.files.reader:
+        yield from _write_files(use_case, folder, generator, day, files, rows, dirty, labelled=labelled)
+        return
+    draw: Draw = import_object(use_case.sample) if use_case.sample else _from_contract(use_case)
     soiled = generator.permutation(files)[: round(files * dirty)]
     typed = any(column.type != "string" for column in use_case.columns.values())
     possible = [kind for kind in DIRT if typed or kind != "type"]
@@ -90,6 +125,33 @@ def write_sample(
                 data = _soil(data, kinds[number], use_case, generator)
             (path / f"{use_case.name}-{number:07d}{use_case.files.suffix}").write_bytes(data)
         yield first + count
+
+
+def _write_files(
+    use_case: UseCase,
+    folder: Path,
+    generator: np.random.Generator,
+    day: dt.date,
+    files: int,
+    rows: int,
+    dirty: float,
+    *,
+    labelled: bool,
+) -> Iterator[int]:
+    """Write the files that a use case draws itself; those that records refer to are not counted."""
+    if use_case.sample is None:
+        raise UsageError(
+            f"{use_case.name} reads its files by {use_case.files.reader}: no sample can be drawn from its columns. "
+            "Name a function in its defs.yaml as `sample`."
+        )
+    draw = load_plugin(use_case.sample, DrawFiles)
+    written = 0
+    for path, data in draw(generator, day, files, rows, dirty, labelled):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(data)
+        if not path.endswith(use_case.files.attachments):
+            written += 1
+            yield written
 
 
 def _lines(use_case: UseCase, frame: pd.DataFrame, files: int) -> Iterator[list[str]]:

@@ -70,7 +70,7 @@ def test_a_line_without_date_or_key_is_set_aside_in_the_last_day_for_the_daily_r
     aside = written(tmp_path)["day=2020-01-01/unplaced.csv"]
     assert aside == account_file([line])
     pack = CsvReader(transactions).read([aside])
-    table, refusals = check_rows(transactions, ["unplaced.csv"], pack, [aside])
+    table, refusals = check_rows(transactions, ["unplaced.csv"], pack)
     assert (table.num_rows, len(refusals) + len(pack.refusals)) == (0, 1)
 
 
@@ -170,5 +170,5 @@ def test_the_files_of_the_published_table_are_all_read(cut: Cut, tmp_path: Path,
     cut(table.read_bytes())
     contents = list(written(tmp_path).values())
     pack = CsvReader(transactions).read(contents)
-    rows, refusals = check_rows(transactions, [str(number) for number in range(242)], pack, contents)
+    rows, refusals = check_rows(transactions, [str(number) for number in range(242)], pack)
     assert (rows.num_rows, refusals, pack.refusals) == (3_944, [], [])

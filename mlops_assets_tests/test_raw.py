@@ -57,11 +57,14 @@ def test_an_entry_has_path_size_time_and_problem(listing: Listing, write_day: Wr
 
 
 def test_an_entry_that_is_no_data_file_is_counted_too(listing: Listing, write_day: WriteDay) -> None:
-    write_day("transactions", DAY, {"a.csv": b"", "b.txt": b""})
+    others = ("b.txt", "a.csv.gz", "a.CSV")
+    write_day("transactions", DAY, {"a.csv": b"", **dict.fromkeys(others, b"")})
     manifest = listing()
-    assert manifest.files == 2
-    problems = {row["path"]: row["problem"] for row in shard_of(manifest.path, 0).to_pylist()}
-    assert problems == {"a.csv": "", "b.txt": "a name that does not end in .csv"}
+    assert manifest.files == 4
+    problems = {
+        row["path"]: row["problem"] for number in range(2) for row in shard_of(manifest.path, number).to_pylist()
+    }
+    assert problems == {"a.csv": "", **dict.fromkeys(others, "a name that does not end in .csv")}
 
 
 @pytest.mark.parametrize("name", [b"\xff.csv", b"\xff/a.csv", b"\xff.csv/a.csv"])

@@ -11,7 +11,8 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from mlops_assets.readers.csv import CsvReader, Pack, Refusal
+from mlops_assets.readers.csv import CsvReader
+from mlops_assets.readers.pack import Pack, Refusal
 from mlops_assets.use_case import Column, UseCase
 
 

@@ -18,7 +18,8 @@ from mlops_assets.journey.raw import Manifest, list_day
 from mlops_assets.journey.rows import account, check_rows, read_day, rejects_table
 from mlops_assets.lake import Lake
 from mlops_assets.progress import Progress
-from mlops_assets.readers.csv import CsvReader, Refusal
+from mlops_assets.readers.csv import CsvReader
+from mlops_assets.readers.pack import Refusal
 from mlops_assets.settings import Settings
 from mlops_assets.sources.folder import FolderSource, SourceError
 from mlops_assets.use_case import Scale, UseCase
@@ -39,7 +40,7 @@ def read(use_case: UseCase, *contents: bytes) -> tuple[Rows, list[Refusal], dict
     """Rows (with `file` as the place among the arguments), refusals by file and line, and the accounting."""
     paths = [str(number) for number in range(len(contents))]
     pack = CsvReader(use_case).read(contents)
-    table, refusals = check_rows(use_case, paths, pack, contents)
+    table, refusals = check_rows(use_case, paths, pack)
     refusals = sorted([*pack.refusals, *refusals], key=lambda refusal: (refusal.file, refusal.line or 0))
     counts = account(pack, table, refusals, len(contents))
     return [{**row, "file": int(row["file"])} for row in table.to_pylist()], refusals, counts
@@ -384,7 +385,7 @@ def test_no_bytes_make_reading_fail_in_a_contract_of_utf_8(loan_approval: UseCas
 def test_a_file_whose_lines_are_neither_rows_nor_rejects_stops_the_day(transactions: UseCase) -> None:
     contents = [account_file([ROW, ROW])]
     pack = CsvReader(transactions).read(contents)
-    table, refusals = check_rows(transactions, ["a.csv"], pack, contents)
+    table, refusals = check_rows(transactions, ["a.csv"], pack)
     with pytest.raises(ShardFailed, match="2 lines, but 1 rows and 0 rejects"):
         account(pack, table.slice(0, 1), refusals, 1)
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from mlops_assets.errors import UsageError
+from mlops_assets.errors import ConfigError, UsageError
 from mlops_assets.journey.rows import account, check_rows
-from mlops_assets.readers.csv import CsvReader, Refusal
+from mlops_assets.plugins import RawFile, Record
+from mlops_assets.readers.csv import CsvReader
+from mlops_assets.readers.pack import Refusal
 from mlops_assets.sampling import DIRT, parse_day, write_sample
-from mlops_assets.use_case import UseCase, load_use_case
+from mlops_assets.use_case import FileFormat, UseCase, load_use_case
 from mlops_assets_tests.conftest import HEADER
 
 DAY = dt.date(2026, 1, 1)
@@ -72,7 +76,7 @@ def sample(use_case: UseCase, raw: Path, **changes: Any) -> dict[str, bytes]:
 def read(use_case: UseCase, files: dict[str, bytes]) -> tuple[list[dict[str, Any]], list[Refusal]]:
     contents = list(files.values())
     pack = CsvReader(use_case).read(contents)
-    table, refusals = check_rows(use_case, list(files), pack, contents)
+    table, refusals = check_rows(use_case, list(files), pack)
     refusals = [*pack.refusals, *refusals]
     account(pack, table, refusals, len(contents))
     return table.to_pylist(), refusals
@@ -240,3 +244,53 @@ def test_a_day_is_written_like_the_calendar_writes_it() -> None:
 def test_a_text_that_is_no_day_is_a_wrong_usage_that_shows_how(text: str) -> None:
     with pytest.raises(UsageError, match="is not a day; write it like 2026-01-31"):
         parse_day(text)
+
+
+# -- use cases with a reader of their own ------------------------------------------------------------------------------
+
+
+def draw_files(
+    generator: np.random.Generator, day: dt.date, files: int, rows: int, dirty: float, labelled: bool
+) -> Iterator[tuple[str, bytes]]:
+    """What such a use case brings: whole files, and those that records refer to."""
+    for number in range(files):
+        yield f"pictures/{number}.png", generator.bytes(4)
+        yield f"{number}.json", repr((day, rows, dirty, labelled)).encode()
+
+
+class Nobody:
+    """A reader that finds nothing."""
+
+    def read(self, file: RawFile) -> list[Record]:  # noqa: ARG002
+        return []
+
+
+def own_files(tmp_path: Path, sample: str | None) -> UseCase:
+    case = garden(tmp_path)
+    files = FileFormat(suffix=".json", reader=f"{__name__}.Nobody", attachments=(".png",))
+    return case.model_copy(update={"files": files, "sample": sample})
+
+
+def test_a_use_case_with_a_reader_of_its_own_draws_whole_files(tmp_path: Path) -> None:
+    case = own_files(tmp_path, f"{__name__}.draw_files")
+    for place in ("a", "b"):
+        assert list(write_sample(case, tmp_path / place, DAY, 2, 5, 0.5, seed=1, labelled=False)) == [1, 2]
+    names = [tmp_path / place / case.name / f"day={DAY}" for place in ("a", "b")]
+    written = [{str(p.relative_to(name)): p.read_bytes() for p in name.rglob("*.*")} for name in names]
+    assert sorted(written[0]) == ["0.json", "1.json", "pictures/0.png", "pictures/1.png"]
+    assert written[0] == written[1]
+    assert written[0]["1.json"] == repr((DAY, 5, 0.5, False)).encode()
+
+
+def test_without_a_function_such_a_use_case_has_no_sample(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="reads its files by .*Nobody: no sample can be drawn from its columns"):
+        list(write_sample(own_files(tmp_path, None), tmp_path, DAY, 1, 1, 0.0, seed=1))
+
+
+def test_a_function_that_cannot_draw_files_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"santander\.sample\.draw cannot be called with \(generator, "):
+        list(
+            write_sample(
+                own_files(tmp_path, "mlops_assets.defs.santander.sample.draw"), tmp_path, DAY, 1, 1, 0.0, seed=1
+            )
+        )

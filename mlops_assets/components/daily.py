@@ -84,6 +84,7 @@ def _raw_files(use_case: UseCase, common: dict[str, Any]) -> dg.AssetsDefinition
             log.info("%s raw_files %s: %d files", use_case.name, day, manifest.files)
             metadata = {
                 "files": manifest.files,
+                "attachments": manifest.attachments,
                 "bytes": manifest.size,
                 "shards": manifest.shards,
                 "fingerprint": manifest.fingerprint,

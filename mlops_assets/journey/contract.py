@@ -36,7 +36,7 @@ RULES_OF_FILES = {
     "unreadable": "the file cannot be opened, or is a folder, or has another ending",
     "too_large": "the file is larger than `files.largest`",
     "empty_file": "the file has no content",
-    "no_rows": "the file has a header and nothing else",
+    "no_rows": "the file has a header and nothing else, or no records",
     "nul_bytes": "the file holds NUL bytes",
     "binary": "the first line holds control characters",
     "encoding": "the file is not in the encoding of the contract",
@@ -47,6 +47,7 @@ RULES_OF_FILES = {
     "quote": "a double quote is not closed",
     "constant": "a column that is constant in a file has more than one value",
     "accounting": "lines and parsed rows do not add up",
+    "reader": "the use case's own reader failed on the file, or gave what is no record",
 }
 """The rules by which a whole file is refused."""
 

@@ -18,11 +18,12 @@ from mlops_assets.errors import LakeError, MlopsError, UsageError
 from mlops_assets.journey.features import TEXT, compute, read_rows, stored_features
 from mlops_assets.journey.history import History
 from mlops_assets.journey.model import Model
+from mlops_assets.journey.raw import ATTACHMENT, Attachments
 from mlops_assets.journey.registry import Version
 from mlops_assets.journey.scoring import Answers, load_cached
 from mlops_assets.journey.shards import shard_number
 from mlops_assets.lake import Lake, Published, read_part
-from mlops_assets.readers.csv import CsvReader, raw_records
+from mlops_assets.readers import open_reader
 from mlops_assets.sources import Entry, Source, SourceError
 from mlops_assets.use_case import UseCase
 
@@ -223,7 +224,7 @@ def explain(
         for (name, known), code, one in zip(model.columns.items(), matrix[at], strengths, strict=True)
     ]
     probabilities = zip(model.classes, model.probabilities(matrix)[at].tolist(), strict=True)
-    raw, problem, texts = _raw(use_case, source, day, row.entry, line)
+    raw, problem, texts = _raw(use_case, source, day, _manifest(lake, day, published), row.entry, line)
     stored = row.rows.slice(row.place, 1).to_pylist()[0]
     made = _origin(lake, day, published)
     return Explanation(
@@ -354,12 +355,17 @@ def _place(table: pa.Table, file: str, line: int) -> int | None:
     return places[0] if places else None
 
 
+def _manifest(lake: Lake, day: str, published: Published) -> Path:
+    return lake.table("raw_files").place(day, f"manifest-{published.accounting['manifest']}")
+
+
 def _entry(lake: Lake, day: str, published: Published, file: str) -> dict[str, Any]:
     """The entry of a file in the manifest that the day was read from."""
-    manifest = lake.table("raw_files").place(day, f"manifest-{published.accounting['manifest']}")
+    manifest = _manifest(lake, day, published)
     if not manifest.exists():
         raise LakeError(f"{day}: the list of its files was cleaned up since (`keep_days`). Run the day again.")
     entries = read_part(manifest)
+    entries = entries.filter(pa.compute.not_equal(entries["shard"], ATTACHMENT))
     found: list[dict[str, Any]] = entries.filter(pa.compute.equal(entries["path"], file)).to_pylist()
     if found:
         return found[0]
@@ -408,18 +414,19 @@ def _answer(
 
 
 def _raw(
-    use_case: UseCase, source: Source, day: str, entry: Mapping[str, Any], line: int
+    use_case: UseCase, source: Source, day: str, manifest: Path, entry: Mapping[str, Any], line: int
 ) -> tuple[str | None, str, dict[str, str]]:
     """The line as it stands in its file and the text of every column; or why they cannot be shown."""
     listed = Entry(**{name: value for name, value in entry.items() if name != "shard"})
     try:
         data = source.read(day, listed)
+        attached = Attachments(source, day, manifest, use_case.files.largest)
+        pack = open_reader(use_case, attached).read([data], [listed.path])
     except (SourceError, OSError) as error:
         said = f"{source.place(day)}/{listed.path} is gone or was changed since the day was read ({error})."
         return None, f"{said} The values below are those that were read then.", {}
-    pack = CsvReader(use_case).read([data])
     at = np.flatnonzero(pack.line == line)
     if not len(at):
         return None, "By the contract of today, the file has no such row; the values below are those of then.", {}
     texts = {name: column[int(at[0])].as_py() for name, column in pack.columns.items()}
-    return raw_records(data, use_case.files)[line], "", texts
+    return pack.raw(0, line), "", texts

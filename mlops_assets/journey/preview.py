@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from mlops_assets.journey.features import describe, features_mark
 from mlops_assets.journey.forecast import STEPS, Pace
-from mlops_assets.journey.raw import find_manifest, look_at_day, shard_of
+from mlops_assets.journey.raw import ATTACHMENT, attachments_mark, attachments_of, find_manifest, look_at_day, shard_of
 from mlops_assets.journey.registry import Version
 from mlops_assets.journey.rows import rows_mark
 from mlops_assets.journey.scoring import Scorers, scores_mark
@@ -88,11 +88,13 @@ def preview_day(
     entries, shards, _ = look_at_day(use_case, source, lake.table("raw_files"), day)
     listing = time.perf_counter() - began
     size = pc.sum(entries["size"]).as_py() or 0
-    look = _Look(use_case, lake, day, scorers)
+    attachments = attachments_of(entries)
+    files = len(entries) - len(attachments)
+    look = _Look(use_case, lake, day, scorers, attachments)
     bounds = np.searchsorted(entries["shard"].to_numpy(), np.arange(shards + 1))
-    for shard in range(shards if len(entries) else 0):
+    for shard in range(shards if files else 0):
         look.at(shard, entries.slice(bounds[shard], bounds[shard + 1] - bounds[shard]))
-    found = Preview(day, len(entries), size, shards, look.redo, dict(look.reasons.most_common()))
+    found = Preview(day, files, size, shards, look.redo, dict(look.reasons.most_common()))
     if "rows" not in paces:
         return found
     rows = {step: paces["rows"].rows_a_byte * look.bytes[step] for step in STEPS}
@@ -109,12 +111,14 @@ def preview_day(
 class _Look:
     """Goes through the shards of a day and keeps which steps each of them needs, and why."""
 
-    def __init__(self, use_case: UseCase, lake: Lake, day: str, scorers: Scorers | None) -> None:
+    def __init__(self, use_case: UseCase, lake: Lake, day: str, scorers: Scorers | None, attachments: pa.Table) -> None:
         self._use_case = use_case
         self._lake = lake
         self._day = day
         self._scorers = scorers
         self._aggregates = bool(describe(use_case).file)
+        self._attachments = attachments
+        self._mark = attachments_mark(attachments)
         self._before = find_manifest(lake.table("raw_files"), day)
         self._rows = {shard_number(path) for path in lake.table("rows").parts(day)}
         state = lake.table("predictions").days().get(day)
@@ -125,7 +129,7 @@ class _Look:
 
     def at(self, shard: int, entries: pa.Table) -> None:
         """Look at one shard."""
-        name = f"{shard:05d}-{rows_mark(entries, self._use_case)}"
+        name = f"{shard:05d}-{rows_mark(entries, self._use_case, self._mark)}"
         size = pc.sum(entries["size"]).as_py() or 0
         if not self._done("rows", name):
             self.reasons[self._why_read(shard, entries)] += 1
@@ -156,9 +160,12 @@ class _Look:
         if self._before is None:
             return "the day is new"
         before = shard_of(self._before.path, shard) if self._before.path.exists() else now.slice(0, 0)
-        changes = _changes(before, now)
+        changes = _changes(before, now, "files")
         if changes:
             return changes
+        beside = shard_of(self._before.path, ATTACHMENT) if self._before.path.exists() else now.slice(0, 0)
+        if self._mark != attachments_mark(beside):
+            return _changes(beside, self._attachments, "attachments")
         if shard in self._rows:
             return "the contract or the code that reads changed, or the stored rows are damaged"
         return "the rows were not finished"
@@ -171,7 +178,7 @@ class _Look:
         return "the challenger or the code that scores changed, or the predictions were not finished"
 
 
-def _changes(before: pa.Table, now: pa.Table) -> str:
+def _changes(before: pa.Table, now: pa.Table, kind: str) -> str:
     """How the files of a shard differ from those that were listed before, in words; empty if they do not."""
     old, new = ({row["path"]: row for row in table.drop_columns(["shard"]).to_pylist()} for table in (before, now))
     found = {
@@ -179,4 +186,4 @@ def _changes(before: pa.Table, now: pa.Table) -> str:
         "gone": len(old.keys() - new.keys()),
         "changed": sum(new[path] != old[path] for path in new.keys() & old.keys()),
     }
-    return " and ".join(f"files are {what}" for what, number in found.items() if number)
+    return " and ".join(f"{kind} are {what}" for what, number in found.items() if number)

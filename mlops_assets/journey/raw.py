@@ -1,11 +1,16 @@
-"""In: a day's folder of files. Out: its manifest, every entry with size, time and the shard it belongs to."""
+"""In: a day's folder of files. Out: its manifest, every entry with size, time and the shard it belongs to.
+
+Files that records refer to (`files.attachments`) are in the manifest, too, but belong to no shard.
+"""
 
 from __future__ import annotations
 
+import bisect
 import hashlib
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from operator import attrgetter
 from pathlib import Path
@@ -18,8 +23,9 @@ import pyarrow.parquet as pq
 
 from mlops_assets.journey.shards import fingerprint_table, shard_count
 from mlops_assets.lake import Table, write_part
+from mlops_assets.plugins import NotAttached
 from mlops_assets.sources import Entry, Source
-from mlops_assets.use_case import UseCase
+from mlops_assets.use_case import FileFormat, UseCase
 
 SCHEMA = pa.schema(
     {
@@ -34,6 +40,9 @@ SCHEMA = pa.schema(
 
 ENTRY = tuple(name for name in SCHEMA.names if name != "shard")
 """What a source says of an entry."""
+
+ATTACHMENT = -1
+"""What stands in the place of a shard for files that records refer to."""
 
 BATCH = 10_000
 BYTES_A_SHARD = 128 << 20
@@ -52,11 +61,13 @@ class Manifest:
     path
         The Parquet file that holds the entries, sorted by shard and path.
     files, size
-        Number of entries and their bytes.
+        Number of files with rows, and the bytes of all entries.
     shards
         Number of shards.
     fingerprint
         Hash of all entries: the data version of the day.
+    attachments
+        Number of files that records refer to.
     """
 
     day: str
@@ -65,6 +76,7 @@ class Manifest:
     size: int
     shards: int
     fingerprint: str
+    attachments: int = 0
 
 
 def list_day(
@@ -90,9 +102,10 @@ def list_day(
     size = pc.sum(manifest["size"]).as_py() or 0
     mark = fingerprint_table(manifest)
     part = write_part(table, day, f"manifest-{mark}", manifest, {"shards": shards}, rows_a_group=ROWS_A_GROUP)
-    accounting = {"files": len(manifest), "bytes": size, "shards": shards, "fingerprint": mark, "content": content}
-    table.publish(day, [part], SCHEMA, accounting, replaces)
-    return Manifest(day, table.folder / part.path, len(manifest), size, shards, mark)
+    attachments = len(attachments_of(manifest))
+    counts = {"files": len(manifest) - attachments, "attachments": attachments, "bytes": size}
+    table.publish(day, [part], SCHEMA, {**counts, "shards": shards, "fingerprint": mark, "content": content}, replaces)
+    return Manifest(day, table.folder / part.path, counts["files"], size, shards, mark, attachments)
 
 
 class Listed(NamedTuple):
@@ -157,12 +170,14 @@ def look_at_day(
         The table `raw_files`, which knows how many shards the day had before.
     """
     published = table.days().get(day)
-    listed, hashes, content = _list(source, day, tell)
-    size = pc.sum(listed["size"]).as_py() or 0
+    listed, hashes, content = _list(use_case.files, source, day, tell)
+    rows = hashes != ATTACHMENT
+    size = int(listed["size"].to_numpy()[rows].sum())
     # a few large files weigh as much as many small ones: a shard must fit into memory
-    weight = max(len(listed), size * use_case.scale.files_a_shard // BYTES_A_SHARD)
+    weight = max(int(rows.sum()), size * use_case.scale.files_a_shard // BYTES_A_SHARD)
     shards = shard_count(weight, use_case.scale.files_a_shard, published.accounting["shards"] if published else None)
-    manifest = listed.append_column(SCHEMA.field("shard"), pa.array((hashes % shards).astype(np.int32)))
+    numbers = np.where(rows, hashes % shards, ATTACHMENT).astype(np.int32)
+    manifest = listed.append_column(SCHEMA.field("shard"), pa.array(numbers))
     return Listed(manifest.sort_by([("shard", "ascending"), ("path", "ascending")]), shards, content)
 
 
@@ -173,7 +188,8 @@ def find_manifest(table: Table, day: str) -> Manifest | None:
         return None
     known = published.accounting
     path = table.place(day, f"manifest-{known['fingerprint']}")
-    return Manifest(day, path, known["files"], known["bytes"], known["shards"], known["fingerprint"])
+    counts = known["files"], known["bytes"], known["shards"]
+    return Manifest(day, path, *counts, known["fingerprint"], known.get("attachments", 0))
 
 
 def shard_of(manifest: Path, shard: int) -> pa.Table:
@@ -194,8 +210,73 @@ def shard_of_path(path: str, shards: int) -> int:
     return zlib.crc32(path.encode()) % shards
 
 
-def _list(source: Source, day: str, tell: Callable[[int], None]) -> tuple[pa.Table, np.ndarray, str]:
-    """The entries of a day as Arrow columns, a hash of each path, and the fingerprint of all entries.
+def attachments_of(entries: pa.Table) -> pa.Table:
+    """Those entries of a manifest that are files which records refer to."""
+    return entries.filter(pc.equal(entries["shard"], ATTACHMENT))
+
+
+def attachments_mark(attachments: pa.Table) -> str:
+    """Fingerprint of the attachments of a day, for any record of any shard may refer to any; empty without any."""
+    return fingerprint_table(attachments) if len(attachments) else ""
+
+
+class Attachments:
+    """Reads the files of a day that records refer to, as they were listed.
+
+    Parameters
+    ----------
+    source
+        Where the raw files lie.
+    day
+        The day.
+    manifest
+        The file that holds its entries.
+    largest
+        Largest attachment in bytes.
+    """
+
+    def __init__(self, source: Source, day: str, manifest: Path, largest: int) -> None:
+        self._source = source
+        self._day = day
+        self._manifest = manifest
+        self._largest = largest
+
+    @cached_property
+    def _entries(self) -> pa.Table:
+        return shard_of(self._manifest, ATTACHMENT).drop_columns(["shard"]).combine_chunks()
+
+    def __call__(self, path: str) -> bytes:
+        """The bytes of an attachment.
+
+        Parameters
+        ----------
+        path
+            Its path within the day's folder.
+
+        Raises
+        ------
+        NotAttached
+            If it was not listed, is too large or cannot be opened.
+        SourceError
+            If it is not what was listed: gone, or changed since.
+        """
+        paths = self._entries["path"]
+        at = bisect.bisect_left(range(len(paths)), path, key=lambda place: paths[place].as_py())
+        if at == len(paths) or paths[at].as_py() != path:
+            raise NotAttached(f"there is no {path!r} among the attachments of the day")
+        entry = Entry(**self._entries.slice(at, 1).to_pylist()[0])
+        if entry.problem:
+            raise NotAttached(f"{path!r} is {entry.problem}")
+        if entry.size > self._largest:
+            raise NotAttached(f"{path!r} has {entry.size} bytes, allowed are {self._largest}")
+        try:
+            return self._source.read(self._day, entry)
+        except OSError as error:
+            raise NotAttached(f"{path!r} cannot be read: {error.strerror}") from None
+
+
+def _list(files: FileFormat, source: Source, day: str, tell: Callable[[int], None]) -> tuple[pa.Table, np.ndarray, str]:
+    """The entries of a day as Arrow columns, a hash of each path or `ATTACHMENT`, and the fingerprint of all entries.
 
     No Python object is kept per file.
     """
@@ -204,11 +285,15 @@ def _list(source: Source, day: str, tell: Callable[[int], None]) -> tuple[pa.Tab
     content = Content()
     entries = source.list(day)
     schema = pa.schema([SCHEMA.field(name) for name in ENTRY])
+    ends, wrong = (files.suffix, *files.attachments), f"a name that does not end in {files.suffix}"
     while chunk := list(islice(entries, BATCH)):
-        columns = [[getattr(entry, name) for entry in chunk] for name in ENTRY]
-        batches.append(pa.record_batch(columns, schema=schema))
-        hashes.append(np.array([zlib.crc32(entry.path.encode()) for entry in chunk], np.uint32))
-        for values in zip(*columns, strict=True):
+        columns = {name: [getattr(entry, name) for entry in chunk] for name in ENTRY}
+        for values in zip(*columns.values(), strict=True):
             content.add_values(values)
+        columns["problem"] = [one.problem or ("" if one.path.endswith(ends) else wrong) for one in chunk]
+        batches.append(pa.record_batch(list(columns.values()), schema=schema))
+        beside = files.attachments
+        found = [ATTACHMENT if path.endswith(beside) else zlib.crc32(path.encode()) for path in columns["path"]]
+        hashes.append(np.array(found, np.int64))
         tell(sum(map(len, batches)))
-    return pa.Table.from_batches(batches, schema), np.concatenate([np.zeros(0, np.uint32), *hashes]), content.mark
+    return pa.Table.from_batches(batches, schema), np.concatenate([np.zeros(0, np.int64), *hashes]), content.mark

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from mlops_assets.errors import ShardFailed
 from mlops_assets.journey.contract import Checked, check_column, explain, rows_schema, rule_name
-from mlops_assets.journey.raw import Manifest, shard_of
+from mlops_assets.journey.raw import ATTACHMENT, Attachments, Manifest, attachments_mark, shard_of
 from mlops_assets.journey.shards import (
     Engine,
     Made,
@@ -29,9 +29,11 @@ from mlops_assets.journey.shards import (
     run_shards,
 )
 from mlops_assets.lake import Lake
-from mlops_assets.readers.csv import RAW_LIMIT, CsvReader, Pack, Refusal, raw_records
+from mlops_assets.plugins import plugin_code
+from mlops_assets.readers import open_reader
+from mlops_assets.readers.pack import RAW_LIMIT, Pack, Refusal
 from mlops_assets.sources import Entry, Source
-from mlops_assets.use_case import FileFormat, UseCase
+from mlops_assets.use_case import UseCase
 
 REJECTS = pa.schema(
     {
@@ -51,8 +53,8 @@ and 6 microseconds a file slower where it need not."""
 
 BLANK = ("blank_line", "the line is blank")
 
-CODE = ("mlops_assets.journey.rows", "mlops_assets.journey.contract", "mlops_assets.readers.csv")
-"""The modules that decide what becomes of a file."""
+CODE = tuple(f"mlops_assets.{name}" for name in ("journey.rows", "journey.contract", "readers.csv", "readers.records"))
+"""The modules that decide what becomes of a file, beside the reader of the use case."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class ReadTask:
     manifest: Path
     day: str
     shard: int
+    attachments: str
 
 
 def read_day(
@@ -101,8 +104,9 @@ def read_day(
     """
     rows, rejects = lake.table("rows"), lake.table("rejects")
     replaces = rows.parts(manifest.day), rejects.parts(manifest.day)
+    mark = attachments_mark(shard_of(manifest.path, ATTACHMENT))
     tasks = [
-        ReadTask(use_case, source, lake.root, manifest.path, manifest.day, shard)
+        ReadTask(use_case, source, lake.root, manifest.path, manifest.day, shard, mark)
         for shard in range(manifest.shards if manifest.files else 0)
     ]
     reports = run_shards(engine, read_shard, tasks, watch)
@@ -127,15 +131,16 @@ def _check(accounting: dict[str, Any], manifest: Manifest) -> None:
 def read_shard(task: ReadTask) -> Report:
     """Read the files of one shard, unless that was done before."""
     entries = shard_of(task.manifest, task.shard)
-    mark = rows_mark(entries, task.use_case)
+    mark = rows_mark(entries, task.use_case, task.attachments)
     lake = Lake(task.lake, task.use_case.name)
     rows, rejects = lake.table("rows"), lake.table("rejects")
 
     def make() -> Made:
         paths = entries["path"].to_pylist()
         contents, refused = _fetch(entries, task)
-        pack = CsvReader(task.use_case).read(contents)
-        table, refusals = check_rows(task.use_case, paths, pack, contents)
+        attached = Attachments(task.source, task.day, task.manifest, task.use_case.files.largest)
+        pack = open_reader(task.use_case, attached).read(contents, paths)
+        table, refusals = check_rows(task.use_case, paths, pack)
         refusals = [*refused, *pack.refusals, *refusals]
         counts = account(pack, table, refusals, len(paths))
         counts["bytes"] = sum(len(data) for data in contents if data)
@@ -145,9 +150,21 @@ def read_shard(task: ReadTask) -> Report:
     return finish(rows, task.day, task.shard, mark, make)
 
 
-def rows_mark(entries: pa.Table, use_case: UseCase) -> str:
-    """Fingerprint of all that the rows of a shard depend on: its files as listed, the contract, the code."""
-    return fingerprint(fingerprint_table(entries), use_case.contract_fingerprint, code_fingerprint(*CODE))
+def rows_mark(entries: pa.Table, use_case: UseCase, attachments: str) -> str:
+    """Fingerprint of all that the rows of a shard depend on.
+
+    Parameters
+    ----------
+    entries
+        Its files as they were listed.
+    use_case
+        Its contract, and the code of its reader.
+    attachments
+        What `attachments_mark` says of the day.
+    """
+    own = plugin_code(use_case.files.reader) if use_case.files.reader else b""
+    files = fingerprint_table(entries), attachments
+    return fingerprint(*files, use_case.contract_fingerprint, code_fingerprint(*CODE), own)
 
 
 def _fetch(entries: pa.Table, task: ReadTask) -> tuple[list[bytes | None], list[Refusal]]:
@@ -176,9 +193,7 @@ def _fetch_one(task: ReadTask, number: int, entry: Entry) -> bytes | Refusal:
         return Refusal(number, None, "unreadable", f"cannot be read: {error.strerror}")
 
 
-def check_rows(
-    use_case: UseCase, paths: Sequence[str], pack: Pack, contents: Sequence[bytes | None]
-) -> tuple[pa.Table, list[Refusal]]:
+def check_rows(use_case: UseCase, paths: Sequence[str], pack: Pack) -> tuple[pa.Table, list[Refusal]]:
     """Type the text of a pack and part good rows from rejected ones.
 
     Parameters
@@ -189,8 +204,6 @@ def check_rows(
         Path of every file of the pack.
     pack
         The text; its `lines` is set to 0 for files that are refused here.
-    contents
-        Bytes of the files, for the raw lines of rejects.
 
     Returns
     -------
@@ -204,10 +217,9 @@ def check_rows(
     for result in checked.values():
         if result.broken is not None:
             bad |= result.broken > 0
-    raw_line = _RawLines(contents, files)
     explanations = _Explanations(use_case, pack, checked)
     refusals = [
-        Refusal(file, line, *(BLANK if blank[at] else explanations(at)), raw_line(file, line))
+        Refusal(file, line, *(BLANK if blank[at] else explanations(at)), pack.raw(file, line)[:RAW_LIMIT])
         for at, file, line in zip(
             np.flatnonzero(bad).tolist(), pack.file[bad].tolist(), pack.line[bad].tolist(), strict=True
         )
@@ -298,21 +310,6 @@ class _Explanations:
             text = self._texts[name].dictionary[place].as_py()
             said = self._known[name, place] = explain(rule_name(code), name, text, self._columns[name])
         return said
-
-
-class _RawLines:
-    """The lines of files as they stood; a file is split once, for rejects come in the order of the files."""
-
-    def __init__(self, contents: Sequence[bytes | None], form: FileFormat) -> None:
-        self._contents = contents
-        self._form = form
-        self._file = -1
-        self._lines: list[str] = []
-
-    def __call__(self, file: int, line: int) -> str:
-        if file != self._file:
-            self._file, self._lines = file, raw_records(self._contents[file] or b"", self._form)
-        return self._lines[line][:RAW_LIMIT]
 
 
 def _inconstant(use_case: UseCase, pack: Pack, checked: dict[str, Checked], good: np.ndarray) -> dict[int, str]:

@@ -117,7 +117,7 @@ def import_object(path: str) -> Any:
     except ModuleNotFoundError as error:
         top = (error.name or "").partition(".")[0]
         hint = f"pip install 'mlops-assets[{EXTRAS[top]}]' brings it" if top in EXTRAS else ""
-        if not hint and top == path.partition(".")[0]:
+        if error.name == path.partition(".")[0]:
             hint = "is its package installed, or its folder on PYTHONPATH?"
         raise PluginError(f"{path!r} cannot be imported: {error}{hint and '; '}{hint}") from None
     except AttributeError as error:

@@ -19,64 +19,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
+from mlops_assets.readers.pack import RAW_LIMIT, TEXT, Pack, Refusal, show_start
 from mlops_assets.use_case import FileFormat, UseCase
 
-TEXT = pa.dictionary(pa.int32(), pa.string())
-RAW_LIMIT = 2_000
-"""Longest raw line kept with a reject, in characters."""
 BLOCK = 1 << 20
 """Bytes that are parsed at a time: a shard in one block takes 1.4 times as long, for dictionaries leave the cache."""
 UTF8_BOM = b"\xef\xbb\xbf"
 
 csv.field_size_limit(1 << 30)  # a long field is no error of ours: the size of the file is already bounded
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A line, or with `line` None a whole file, that could not become rows.
-
-    Attributes
-    ----------
-    file
-        Number of the file within its pack.
-    line
-        Data line, 1 for the first one after the header.
-    rule
-        Name of the rule that was broken.
-    message
-        What is wrong, for a person.
-    raw
-        The line as it stood in the file.
-    """
-
-    file: int
-    line: int | None
-    rule: str
-    message: str
-    raw: str = ""
-
-
-@dataclass
-class Pack:
-    """What became of the files that were read together.
-
-    Attributes
-    ----------
-    columns
-        Text of every contract column, dictionary-encoded, in the order of the files.
-    file, line
-        int32 arrays, one number a row.
-    lines
-        int64 array, data lines a file; 0 for a refused file.
-    refusals
-        The lines and files that are not among the rows.
-    """
-
-    columns: dict[str, pa.DictionaryArray]
-    file: np.ndarray
-    line: np.ndarray
-    lines: np.ndarray
-    refusals: list[Refusal] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -117,13 +67,15 @@ class CsvReader:
         self._plain = re.compile(rb'(?:(?:"[^"\n]*+"|[^"\n%b]*+)[%b\n])*+' % (cut, cut))
         self._layouts: dict[tuple[bool, bytes], _Layout | tuple[str, str]] = {}
 
-    def read(self, contents: Sequence[bytes | None]) -> Pack:
+    def read(self, contents: Sequence[bytes | None], paths: Sequence[str] = ()) -> Pack:  # noqa: ARG002 - see Reader
         """Turn the bytes of files into columns of text.
 
         Parameters
         ----------
         contents
             One item a file; None for a file that is refused already.
+        paths
+            Not needed here.
         """
         groups: dict[tuple[_Layout, bool], _Group] = {}
         refusals: list[Refusal] = []
@@ -134,7 +86,7 @@ class CsvReader:
             ready = self._prepare(data)
             if isinstance(ready, tuple):
                 rule, message = ready
-                refusals.append(Refusal(number, None, rule, message, _show(data, self._format.encoding)))
+                refusals.append(Refusal(number, None, rule, message, show_start(data, self._format.encoding)))
             elif ready.quoted and not (ready.whole and self._plain.fullmatch(ready.body)):
                 pieces.append(self._parse_quoted(number, ready, len(contents)))
             else:
@@ -144,7 +96,9 @@ class CsvReader:
                 group.counts.append(ready.body.count(b"\n"))
         for (layout, _), group in groups.items():
             pieces.extend(self._parse_group(layout, group, len(contents)))
-        return self._join(pieces, refusals, len(contents))
+        pack = self._join(pieces, refusals, len(contents))
+        pack.raw = _RawLines(contents, self._format)
+        return pack
 
     def _prepare(self, data: bytes) -> _Ready | tuple[str, str]:
         """Cut off the header and look for what parsing cannot survive; a rule and message where the file is bad."""
@@ -355,7 +309,7 @@ class _Ready:
     whole: bool
 
 
-def raw_records(data: bytes, form: FileFormat) -> list[str]:
+def _raw_records(data: bytes, form: FileFormat) -> list[str]:
     """The header and the records of a file as they stood, without their line ends."""
     encoding = "utf-8" if data.startswith(UTF8_BOM) else form.encoding
     text = data.removeprefix(UTF8_BOM).decode(encoding, errors="replace").replace("\r\n", "\n")
@@ -365,6 +319,21 @@ def raw_records(data: bytes, form: FileFormat) -> list[str]:
     reader = csv.reader((line.replace("\r", " ") + "\n" for line in lines[1:]), delimiter=form.delimiter, strict=True)
     ends = [0, *(reader.line_num for _ in reader)]
     return [lines[0], *("\n".join(lines[1 + begin : 1 + end]) for begin, end in pairwise(ends))]
+
+
+class _RawLines:
+    """The lines of files as they stood; a file is split once, for they are asked for in the order of the files."""
+
+    def __init__(self, contents: Sequence[bytes | None], form: FileFormat) -> None:
+        self._contents = contents
+        self._form = form
+        self._file = -1
+        self._lines: list[str] = []
+
+    def __call__(self, file: int, line: int) -> str:
+        if file != self._file:
+            self._file, self._lines = file, _raw_records(self._contents[file] or b"", self._form)
+        return self._lines[line]
 
 
 def _block_size(group: _Group) -> int:
@@ -392,9 +361,3 @@ def _refused(number: int, files: int, rule: str, message: str) -> Pack:
 
 def _count_message(found: int, expected: int) -> str:
     return f"the line has {found} fields, expected {expected}"
-
-
-def _show(data: bytes, encoding: str) -> str:
-    """The first line of a refused file, safe to print."""
-    text = data[:200].split(b"\n")[0].decode(encoding, errors="replace")
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)

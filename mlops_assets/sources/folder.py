@@ -20,7 +20,7 @@ class FolderSource:
     root
         The folder `<raw>/<use case>`.
     suffix
-        End of the name of a data file.
+        End of the name of a data file; a folder that is named so is no place for files, but a mistake.
     """
 
     def __init__(self, root: Path, suffix: str) -> None:
@@ -76,14 +76,13 @@ class FolderSource:
 
     def _entries(self, name: str, path: str, after: Sequence[str]) -> Iterator[Entry]:
         """A file, or what is in a folder."""
-        problem = "" if path.endswith(self.suffix) else f"a name that does not end in {self.suffix}"
         try:
             status = os.lstat(name)
             if stat.S_ISDIR(status.st_mode):
-                if problem:
-                    yield from self._folder(name, path, after)
-                else:
+                if path.endswith(self.suffix):
                     yield Entry(_shown(path), 0, 0, "a folder that is named like a file")
+                else:
+                    yield from self._folder(name, path, after)
                 return
             if stat.S_ISLNK(status.st_mode):
                 status = Path(name).stat()
@@ -93,8 +92,7 @@ class FolderSource:
         if _shown(path) != path:
             yield Entry(_shown(path), 0, 0, "a name that is not valid UTF-8")
             return
-        if not stat.S_ISREG(status.st_mode):
-            problem = "not a regular file"
+        problem = "" if stat.S_ISREG(status.st_mode) else "not a regular file"
         yield Entry(path, status.st_size, status.st_mtime_ns, problem)
 
     def read(self, day: str, entry: Entry) -> bytes:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import codecs
 import datetime as dt
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from mlops_assets.plugins import RecordReader, implements
 from mlops_assets.use_case.strict import Share, Strict
 
 
@@ -21,6 +22,12 @@ class FileFormat(Strict):
     thousands: Literal["", ".", ",", " "] = Field("", description="Sign between groups of three digits, if any.")
     quotes: bool = Field(True, description="Whether a field may stand between double quotes.")
     largest: int = Field(64 << 20, gt=0, description="Largest file in bytes; a larger one is refused.")
+    reader: Annotated[str, implements(RecordReader)] | None = Field(
+        None, description="Import path of a class that finds the records of a file; by default files are CSV."
+    )
+    attachments: tuple[str, ...] = Field(
+        (), description="Ends of the names of files that are no data, but records refer to them, such as `.png`."
+    )
 
     @field_validator("encoding")
     @classmethod
@@ -42,6 +49,23 @@ class FileFormat(Strict):
         if thousands and thousands == info.data.get("decimal"):
             raise ValueError(f"{thousands!r} is the decimal sign too; name another one")
         return thousands
+
+    @field_validator("attachments")
+    @classmethod
+    def _are_no_data(cls, attachments: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        suffix = info.data.get("suffix", "")
+        for end in attachments:
+            if suffix.endswith(end):
+                raise ValueError(f"names that end in {end!r} are those of data files (`suffix: {suffix}`)")
+        return attachments
+
+    @model_validator(mode="after")
+    def _one_reader(self) -> Self:
+        fields = type(self).model_fields
+        idle = [name for name in ("delimiter", "encoding", "quotes") if getattr(self, name) != fields[name].default]
+        if self.reader and idle:
+            raise ValueError(f"{idle[0]} is for CSV files: the class that `reader` names looks after it itself")
+        return self
 
 
 class Column(Strict):

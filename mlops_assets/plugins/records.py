@@ -1,0 +1,115 @@
+"""The protocol of a record reader: a class of a use case that finds the records in a file that is not CSV."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+class FileRefused(Exception):
+    """Raised by a reader: the whole file is no use.
+
+    Parameters
+    ----------
+    rule
+        Name of the rule that it breaks, in small letters, such as `not_json`.
+    message
+        What is wrong, for a person.
+    """
+
+    def __init__(self, rule: str, message: str) -> None:
+        super().__init__(message)
+        self.rule = rule
+        self.message = message
+
+
+class NotAttached(LookupError):
+    """A file that a record refers to cannot be had; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record of a file.
+
+    Attributes
+    ----------
+    values
+        Text of the columns of the contract, by name, as a CSV file would have it: it is typed and checked afterwards.
+        A column that is absent or None has no value.
+    raw
+        The record as it stood in the file, for people: shown beside a reject, and by `mlops-assets why`.
+    """
+
+    values: Mapping[str, str | None]
+    raw: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BadRecord:
+    """A record that cannot be used.
+
+    Attributes
+    ----------
+    rule
+        Name of the rule that it breaks, in small letters, such as `no_picture`.
+    message
+        What is wrong, for a person.
+    raw
+        The record as it stood in the file.
+    """
+
+    rule: str
+    message: str
+    raw: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RawFile:
+    """A file as it was delivered.
+
+    Attributes
+    ----------
+    path
+        Path within the day's folder, `/` between its parts.
+    data
+        Its bytes.
+    """
+
+    path: str
+    data: bytes
+    _attached: Callable[[str], bytes] = field(repr=False)
+
+    def attached(self, path: str) -> bytes:
+        """The bytes of a file that a record refers to; its name has one of the endings of `files.attachments`.
+
+        Parameters
+        ----------
+        path
+            Path from the folder that this file lies in.
+
+        Raises
+        ------
+        NotAttached
+            If there is no such file among those of the day, it cannot be read, or the path leads elsewhere.
+        """
+        if not isinstance(path, str) or not path:
+            raise NotAttached(f"{path!r} is no path")
+        if path.startswith("/") or ".." in path.split("/"):
+            raise NotAttached(f"{path!r} leads out of the folder of the file")
+        return self._attached(posixpath.normpath(posixpath.join(posixpath.dirname(self.path), path)))
+
+
+class RecordReader(Protocol):
+    """Finds the records in files of a use case. One object reads many files, each on its own."""
+
+    def read(self, file: RawFile) -> Iterable[Record | BadRecord]:
+        """Every record of a file, good or bad, in their order: their number is the `line` of rows and rejects.
+
+        Raises
+        ------
+        FileRefused
+            If the file as a whole is no use. Any other exception refuses it as well, under the rule `reader`.
+        """
+        ...

@@ -1,0 +1,91 @@
+"""What every reader makes of a pack of files: columns of text, each row with its file and line, and refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+
+TEXT = pa.dictionary(pa.int32(), pa.string())
+RAW_LIMIT = 2_000
+"""Longest raw line kept with a reject, in characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A line, or with `line` None a whole file, that could not become rows.
+
+    Attributes
+    ----------
+    file
+        Number of the file within its pack.
+    line
+        Data line, 1 for the first one after the header; or the number of the record.
+    rule
+        Name of the rule that was broken.
+    message
+        What is wrong, for a person.
+    raw
+        The line as it stood in the file.
+    """
+
+    file: int
+    line: int | None
+    rule: str
+    message: str
+    raw: str = ""
+
+
+def _not_kept(_file: int, _line: int) -> str:
+    return ""
+
+
+@dataclass
+class Pack:
+    """What became of the files that were read together.
+
+    Attributes
+    ----------
+    columns
+        Text of every contract column, dictionary-encoded, in the order of the files.
+    file, line
+        int32 arrays, one number a row.
+    lines
+        int64 array, data lines a file; 0 for a refused file.
+    refusals
+        The lines and files that are not among the rows.
+    raw
+        The line of a file as it stood there; cheap when asked in the order of the files.
+    """
+
+    columns: dict[str, pa.DictionaryArray]
+    file: np.ndarray
+    line: np.ndarray
+    lines: np.ndarray
+    refusals: list[Refusal] = field(default_factory=list)
+    raw: Callable[[int, int], str] = _not_kept
+
+
+class Reader(Protocol):
+    """Turns the bytes of files into columns of text."""
+
+    def read(self, contents: Sequence[bytes | None], paths: Sequence[str]) -> Pack:
+        """Read a pack of files.
+
+        Parameters
+        ----------
+        contents
+            One item a file; None for a file that is refused already.
+        paths
+            Path of each file within the day's folder.
+        """
+        ...
+
+
+def show_start(data: bytes, encoding: str) -> str:
+    """The first line of a refused file, safe to print."""
+    text = data[:200].split(b"\n")[0].decode(encoding, errors="replace")
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
