@@ -18,8 +18,8 @@ from mlops_assets import use_case
 from mlops_assets.cli import cli
 from mlops_assets.components.daily import ROW_CHECKS, SCORE_CHECKS
 from mlops_assets.journey.contract import RULES, RULES_OF_FILES
-from mlops_assets.journey.evaluation import HIGHER_IS_BETTER
 from mlops_assets.journey.feedback import RULES as FEEDBACK_RULES
+from mlops_assets.journey.metrics import HIGHER_IS_BETTER
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -16,7 +16,6 @@ from sklearn.linear_model import LogisticRegression
 
 from mlops_assets.journey.candidates import fit_candidates
 from mlops_assets.journey.evaluation import (
-    HIGHER_IS_BETTER,
     Score,
     Verdict,
     decide,
@@ -27,6 +26,7 @@ from mlops_assets.journey.evaluation import (
     speed,
     to_record,
 )
+from mlops_assets.journey.metrics import HIGHER_IS_BETTER
 from mlops_assets.journey.model import Model
 from mlops_assets.lake import Lake
 from mlops_assets.use_case import Scale

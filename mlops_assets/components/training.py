@@ -17,6 +17,7 @@ from mlops_assets.journey import evaluation as judging
 from mlops_assets.journey.comparison import compare_day
 from mlops_assets.journey.features import sql_fingerprint
 from mlops_assets.journey.history import HistoryConflict
+from mlops_assets.journey.metrics import load_metrics
 from mlops_assets.journey.model import hash_folder
 from mlops_assets.journey.registry import Registry, Version
 from mlops_assets.journey.training_runs import TrainingRuns
@@ -171,7 +172,8 @@ def _champion_score(use_case: UseCase, data: TrainingSet, champion: Version) -> 
     if champion.about["sql"] != sql_fingerprint(use_case.features_sql):
         return judging.Score(f"{name} (as recorded)", champion.about["metrics"], (), champion.about["rows_per_second"])
     rows = data.load()
-    return judging.score(champion.judged(use_case.training.trusted), rows.filter(rows["_held_out"]), name)
+    judged, own = champion.judged(use_case.training.trusted), load_metrics(use_case.training)
+    return judging.score(judged, rows.filter(rows["_held_out"]), name, own=own)
 
 
 def _track(

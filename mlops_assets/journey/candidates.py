@@ -16,18 +16,10 @@ import pyarrow.compute as pc
 
 from mlops_assets.errors import ConfigError
 from mlops_assets.journey.features import TEXT
+from mlops_assets.journey.metrics import scorer
 from mlops_assets.journey.model import Known, Model, build_pipeline
 from mlops_assets.journey.training_set import TrainingSet, fold_indices, repeats
 from mlops_assets.use_case import Candidate, UseCase
-
-SCORERS = {
-    "log_loss": "neg_log_loss",
-    "macro_f1": "f1_macro",
-    "weighted_f1": "f1_weighted",
-    "roc_auc": "roc_auc_ovr",
-    "accuracy": "accuracy",
-}
-"""What scikit-learn calls the metrics, for a search over folds."""
 
 
 def check_columns(use_case: UseCase, columns: Mapping[str, bool]) -> None:
@@ -174,7 +166,7 @@ def choose(use_case: UseCase, candidate: Candidate, training_set: TrainingSet, r
     ]
     rows = rows.take(pa.array(places))
     grid = {f"model__{name}": values for name, values in candidate.search.items()}
-    search = GridSearchCV(model.estimator, grid, cv=folds, scoring=SCORERS[use_case.training.metric], refit=False)
+    search = GridSearchCV(model.estimator, grid, cv=folds, scoring=scorer(use_case.training, model), refit=False)
     with calm_fitting():
         search.fit(model.matrix(rows), class_numbers(rows, training_set.classes))
     best = {name.removeprefix("model__"): value for name, value in search.best_params_.items()}

@@ -14,12 +14,11 @@ import pyarrow.compute as pc
 
 from mlops_assets.journey.candidates import Fitted, calm_fitting, class_numbers, fit
 from mlops_assets.journey.features import BATCH
+from mlops_assets.journey.metrics import NO_METRICS, higher_is_better, load_metrics, measure
 from mlops_assets.journey.model import Model
 from mlops_assets.journey.training_set import TrainingSet, fold_indices
+from mlops_assets.plugins.metrics import MetricFunction
 from mlops_assets.use_case import Gate, Scale, Training, UseCase
-
-HIGHER_IS_BETTER = {"accuracy": True, "macro_f1": True, "weighted_f1": True, "log_loss": False, "roc_auc": True}
-"""The metrics of an evaluation, and which way is better."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Score:
         Name of the candidate.
     metrics
         accuracy, macro_f1, weighted_f1, log_loss and roc_auc (one against the rest, weighted; missing where the
-        held-out rows have one class only).
+        held-out rows have one class only), and those of `training.metrics`.
     folds
         The ranking metric on each fold of the training part.
     rows_per_second
@@ -87,16 +86,35 @@ def evaluate(use_case: UseCase, training_set: TrainingSet, fitted: Sequence[Fitt
     """Score every candidate on the held-out rows, and on the folds of the training part; the best first."""
     rows = training_set.load()
     held_out, train = rows.filter(rows["_held_out"]), rows.filter(pc.invert(rows["_held_out"]))
+    own = load_metrics(use_case.training)
     scores = []
     for one in fitted:
         model = Model.load(Path(one.folder), one.sha256, use_case.training.trusted)
         folds = _score_folds(use_case, training_set, one, train)
-        scores.append(score(model, held_out, one.name, folds))
+        scores.append(score(model, held_out, one.name, folds, own))
     return sorted(scores, key=lambda one: _rank(one, use_case.training.metric))
 
 
-def score(model: Model, held_out: pa.Table, name: str, folds: tuple[float, ...] = ()) -> Score:
-    """Score one model on labelled rows that it never saw."""
+def score(
+    model: Model,
+    held_out: pa.Table,
+    name: str,
+    folds: tuple[float, ...] = (),
+    own: Mapping[str, MetricFunction] = NO_METRICS,
+) -> Score:
+    """Score one model on labelled rows that it never saw.
+
+    Parameters
+    ----------
+    model
+        The model.
+    held_out
+        Rows of a training set.
+    name, folds
+        As in `Score`.
+    own
+        The metrics of the use case; see `load_metrics`.
+    """
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
     # a champion may not know a label that came later: it is a class of its own, which this model never says
@@ -113,7 +131,7 @@ def score(model: Model, held_out: pa.Table, name: str, folds: tuple[float, ...] 
         for label, p, r, f, n in zip(labels, *per_class, strict=True)
     }
     confusion = confusion_matrix(truth, said, labels=numbers)
-    metrics = measure(truth, probabilities, said)
+    metrics = measure(truth, probabilities, said, labels, own)
     cells = tuple(tuple(int(cell) for cell in row) for row in confusion)
     calibration = calibrate(truth, probabilities, said)
     return Score(name, metrics, folds, round(speed(model, matrix)), table, cells, calibration)
@@ -131,51 +149,6 @@ def calibrate(truth: np.ndarray, probabilities: np.ndarray, said: np.ndarray) ->
         }
         for number in np.unique(step)
     )
-
-
-def measure(truth: np.ndarray, probabilities: np.ndarray, said: np.ndarray) -> dict[str, float]:
-    """The metrics of predictions.
-
-    Parameters
-    ----------
-    truth, said
-        Class numbers.
-    probabilities
-        One column a class.
-    """
-    from sklearn.metrics import accuracy_score, f1_score, log_loss
-
-    metrics = {
-        "accuracy": accuracy_score(truth, said),
-        "macro_f1": f1_score(truth, said, average="macro", zero_division=0),
-        "weighted_f1": f1_score(truth, said, average="weighted", zero_division=0),
-        "log_loss": log_loss(truth, _clipped(probabilities), labels=np.arange(probabilities.shape[1])),
-    }
-    area = _roc_auc(truth, probabilities)
-    if area is not None:
-        metrics["roc_auc"] = area
-    return {name: round(float(value), 4) for name, value in metrics.items()}
-
-
-def _clipped(probabilities: np.ndarray) -> np.ndarray:
-    """Probabilities without zeros, so that one impossible row does not make the log loss infinite."""
-    clipped = np.clip(probabilities, 1e-6, None)
-    normal: np.ndarray = clipped / clipped.sum(axis=1, keepdims=True)
-    return normal
-
-
-def _roc_auc(truth: np.ndarray, probabilities: np.ndarray) -> float | None:
-    """Area under the ROC curve, one class against the rest, weighted by the rows of the class."""
-    from sklearn.metrics import roc_auc_score
-
-    if probabilities.shape[1] == 2 and len(np.unique(truth)) == 2:
-        return float(roc_auc_score(truth, probabilities[:, 1]))
-    present = [number for number in np.unique(truth) if 0 < (truth == number).sum() < len(truth)]
-    if not present:
-        return None
-    weights = [(truth == number).sum() for number in present]
-    areas = [roc_auc_score(truth == number, probabilities[:, number]) for number in present]
-    return float(np.average(areas, weights=weights))
 
 
 def speed(model: Model, matrix: np.ndarray, seconds: float = 0.3) -> float:
@@ -196,7 +169,7 @@ def speed(model: Model, matrix: np.ndarray, seconds: float = 0.3) -> float:
 def _score_folds(use_case: UseCase, training_set: TrainingSet, fitted: Fitted, train: pa.Table) -> tuple[float, ...]:
     candidate = use_case.training.candidates[fitted.name].model_copy(update={"parameters": fitted.parameters})
     found = []
-    split = use_case.training.split.by
+    split, own = use_case.training.split.by, load_metrics(use_case.training)
     for before, after in fold_indices(train["_fold"].to_numpy(), use_case.training.folds, split):
         known, unknown = train.take(pa.array(before)), train.take(pa.array(after))
         if len(pc.unique(known["_label"])) < 2:
@@ -206,7 +179,7 @@ def _score_folds(use_case: UseCase, training_set: TrainingSet, fitted: Fitted, t
             model = fit(use_case, candidate, training_set, known)
             probabilities = model.probabilities(model.matrix(unknown))
         truth = class_numbers(unknown, training_set.classes)
-        metrics = measure(truth, probabilities, model.decide(probabilities))
+        metrics = measure(truth, probabilities, model.decide(probabilities), training_set.classes, own)
         found.append(metrics.get(use_case.training.metric, float("nan")))
     return tuple(found)
 
@@ -215,7 +188,7 @@ def _rank(one: Score, metric: str) -> float:
     value = one.metrics.get(metric, float("nan"))
     if np.isnan(value):
         return np.inf
-    return -value if HIGHER_IS_BETTER[metric] else value
+    return -value if higher_is_better(metric) else value
 
 
 def decide(training: Training, scale: Scale, scores: Sequence[Score], champion: Score | None) -> Verdict:
@@ -253,10 +226,10 @@ def decide(training: Training, scale: Scale, scores: Sequence[Score], champion: 
 def _conditions(gate: Gate, one: Score, base: Score, champion: Score | None) -> tuple[Condition, ...]:
     found = [_compare(f"floor of {name}", one, name, least) for name, least in gate.floors.items()]
     for name, margin in gate.margin.items():
-        bound = _of(base, name) + (margin if HIGHER_IS_BETTER[name] else -margin)
+        bound = _of(base, name) + (margin if higher_is_better(name) else -margin)
         found.append(_compare(f"baseline and margin in {name}", one, name, bound))
     for name, loss in gate.tolerance.items() if champion else ():
-        bound = _of(champion, name) - (loss if HIGHER_IS_BETTER[name] else -loss)
+        bound = _of(champion, name) - (loss if higher_is_better(name) else -loss)
         found.append(_compare(f"champion less tolerance in {name}", one, name, bound))
     if gate.rows_per_second:
         passed = one.rows_per_second >= gate.rows_per_second
@@ -276,7 +249,7 @@ def _deadline(scale: Scale, one: Score) -> Condition:
 
 def _compare(what: str, one: Score, metric: str, bound: float) -> Condition:
     value = _of(one, metric)
-    up = HIGHER_IS_BETTER[metric]
+    up = higher_is_better(metric)
     passed = bool(value >= bound if up else value <= bound)  # NaN passes nothing
     return Condition(what, f"at {'least' if up else 'most'} {bound:.3f}", f"{value:.3f}", passed)
 

@@ -20,13 +20,14 @@ import pyarrow.compute as pc
 
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.candidates import Fitted, calm_fitting, class_numbers, fit
-from mlops_assets.journey.evaluation import HIGHER_IS_BETTER, Condition, Score, Verdict, measure
+from mlops_assets.journey.evaluation import Condition, Score, Verdict
 from mlops_assets.journey.features import sql_fingerprint
+from mlops_assets.journey.metrics import higher_is_better, load_metrics, measure
 from mlops_assets.journey.model import Model
 from mlops_assets.journey.registry import Version
 from mlops_assets.journey.shards import code_fingerprint
 from mlops_assets.journey.training_set import TrainingSet
-from mlops_assets.use_case import UseCase
+from mlops_assets.use_case import Training, UseCase
 
 CODE = (
     "mlops_assets.encoders",
@@ -82,7 +83,7 @@ def make_version(
         "classes": score.classes,
         "confusion": score.confusion,
         "calibration": score.calibration,
-        "importance": importance(judged, data, use_case.training.metric),
+        "importance": importance(judged, data, use_case.training),
         "rows_per_second": score.rows_per_second,
         "cost": {
             "rows a second on one core": score.rows_per_second,
@@ -128,7 +129,7 @@ def judge_changes(about: dict[str, Any], changed: float, allowed: float, day: st
         about["reason"] = f"refused: the best candidate, {about['candidate']}, fails {failed}"
 
 
-def importance(model: Model, data: TrainingSet, metric: str) -> dict[str, float]:
+def importance(model: Model, data: TrainingSet, training: Training) -> dict[str, float]:
     """What the metric loses on held-out rows when one column is shuffled, the greatest loss first.
 
     Method: permutation importance, Breiman (2001), 'Random Forests', section 10; mean of `REPEATS` shuffles.
@@ -140,11 +141,12 @@ def importance(model: Model, data: TrainingSet, metric: str) -> dict[str, float]
     if len(rows) > most:
         rows = rows.take(pa.array(np.sort(random.choice(len(rows), most, replace=False))))
     truth, matrix = class_numbers(rows, model.classes), model.matrix(rows)
-    sign = 1 if HIGHER_IS_BETTER[metric] else -1
+    sign, own = 1 if higher_is_better(training.metric) else -1, load_metrics(training)
 
     def value(columns: np.ndarray) -> float:
         probabilities = model.probabilities(columns)
-        return sign * measure(truth, probabilities, model.decide(probabilities)).get(metric, float("nan"))
+        metrics = measure(truth, probabilities, model.decide(probabilities), model.classes, own)
+        return sign * metrics.get(training.metric, float("nan"))
 
     with calm_fitting():
         whole = value(matrix)

@@ -5,7 +5,7 @@ from mlops_assets.use_case.files import Checks, Column, FileFormat, Import
 from mlops_assets.use_case.loading import build_use_case, find_use_case, list_use_cases, load_use_case
 from mlops_assets.use_case.sensor import Sensor
 from mlops_assets.use_case.source import Origin
-from mlops_assets.use_case.strict import Metric, Share, Strict
+from mlops_assets.use_case.strict import METRICS, Share, Strict
 from mlops_assets.use_case.training import (
     Candidate,
     Feedback,
@@ -18,6 +18,7 @@ from mlops_assets.use_case.training import (
 )
 
 __all__ = [
+    "METRICS",
     "Attributes",
     "Candidate",
     "Checks",
@@ -26,7 +27,6 @@ __all__ = [
     "FileFormat",
     "Gate",
     "Import",
-    "Metric",
     "Origin",
     "Preparation",
     "Retraining",

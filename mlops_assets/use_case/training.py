@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from mlops_assets.use_case.strict import Metric, Share, Strict
+from mlops_assets.plugins import PluginError, check_plugin
+from mlops_assets.plugins.estimators import CLASSIFIER, TRANSFORMER, WrongArgument, check_estimator
+from mlops_assets.plugins.metrics import MetricFunction
+from mlops_assets.use_case.strict import METRICS, Problem, Share, Strict, refuse
 
 
 class Split(Strict):
@@ -47,9 +51,9 @@ class Candidate(Step):
 class Gate(Strict):
     """What a candidate must reach before it may become the champion."""
 
-    floors: dict[Metric, float] = Field(default_factory=dict, description="Metric: least value.")
-    margin: dict[Metric, float] = Field(default_factory=dict, description="Metric: least gain over the baseline.")
-    tolerance: dict[Metric, float] = Field(
+    floors: dict[str, float] = Field(default_factory=dict, description="Metric: least value.")
+    margin: dict[str, float] = Field(default_factory=dict, description="Metric: least gain over the baseline.")
+    tolerance: dict[str, float] = Field(
         default_factory=dict, description="Metric: largest loss against the present champion on the same rows."
     )
     rows_per_second: float = Field(0, ge=0, description="Least rows a second that one core must score.")
@@ -66,7 +70,10 @@ class Training(Strict):
     texts: tuple[str, ...] = Field((), description="Text columns that reach the model as text, not as categories.")
     split: Split = Field(default_factory=Split, description="How rows are held out.")
     folds: int = Field(3, ge=2, le=20, description="Folds inside the training part.")
-    metric: Metric = Field("accuracy", description="The metric that ranks the candidates.")
+    metrics: dict[str, str] = Field(
+        default_factory=dict, description="Metrics of your own: name and import path of a function."
+    )
+    metric: str = Field("accuracy", description="The metric that ranks the candidates.")
     baseline: str = Field(description="The candidate that the others must beat.")
     candidates: dict[str, Candidate] = Field(min_length=1, description="The models to try, by name.")
     gate: Gate = Field(default_factory=Gate, description="What a champion must reach.")
@@ -76,6 +83,35 @@ class Training(Strict):
     refit: bool = Field(True, description="Whether the winner is fitted again on all labelled rows before it serves.")
     threshold: Share | None = Field(None, description="Binary only: probability from which the second class is said.")
     trusted: tuple[str, ...] = Field((), description="Further types that a stored model may hold (import paths).")
+
+    @field_validator("metrics")
+    @classmethod
+    def _are_functions(cls, metrics: dict[str, str]) -> dict[str, str]:
+        problems: list[Problem] = []
+        for name, path in metrics.items():
+            if name in METRICS or not name.isidentifier():
+                said = "is a metric that every evaluation has" if name in METRICS else "is no name of a metric"
+                problems.append(((name,), f"{name!r} {said}; choose another one", path))
+                continue
+            try:
+                check_plugin(path, MetricFunction)
+            except ValueError as error:
+                problems.append(((name,), str(error), path))
+        refuse(problems)
+        return metrics
+
+    @field_validator("metric")
+    @classmethod
+    def _is_a_metric(cls, metric: str, info: ValidationInfo) -> str:
+        refuse(_unknown_metrics({(): metric}, info))
+        return metric
+
+    @field_validator("gate")
+    @classmethod
+    def _asks_for_metrics(cls, gate: Gate, info: ValidationInfo) -> Gate:
+        asked = {"floors": gate.floors, "margin": gate.margin, "tolerance": gate.tolerance}
+        refuse(_unknown_metrics({(part, name): name for part, some in asked.items() for name in some}, info))
+        return gate
 
     @field_validator("candidates")
     @classmethod
@@ -87,7 +123,54 @@ class Training(Strict):
             unknown = [member for member in candidate.members if member not in candidates or candidates[member].members]
             if unknown:
                 raise ValueError(f"{name}.members: {unknown[0]!r} is not a candidate that an ensemble can be made of")
+        refuse([((name, *keys), said, given) for name, one in candidates.items() for keys, said, given in _wrong(one)])
         return candidates
+
+
+def _wrong(candidate: Candidate) -> Iterator[Problem]:
+    """What is wrong with the classes of a candidate, by the keys that name them."""
+    members = ("estimators",) if candidate.members else ()
+    searched = {name.partition("__")[0] for name in candidate.search}
+    yield from _wrong_step((), candidate, CLASSIFIER, members, searched)
+    for place, step in enumerate(candidate.prepare):
+        if step.use != "drop":
+            yield from _wrong_step(("prepare", place), step, TRANSFORMER)
+        for further, then in enumerate(step.then):
+            yield from _wrong_step(("prepare", place, "then", further), then, TRANSFORMER)
+    for place, then in enumerate(candidate.then):
+        yield from _wrong_step(("then", place), then, TRANSFORMER)
+
+
+def _wrong_step(
+    keys: tuple[str | int, ...],
+    step: Step,
+    methods: Mapping[str, str],
+    further: Collection[str] = (),
+    named: Collection[str] = (),
+) -> Iterator[Problem]:
+    """What is wrong with one class and with those among its arguments."""
+    if "{{" in step.use:  # a template, which is filled in later
+        return
+    try:
+        check_estimator(step.use, methods, {*step.parameters, *further}, named)
+    except WrongArgument as error:
+        at = ("parameters", error.name) if error.name in step.parameters else ("search",)
+        at = ("members",) if error.name in further else at
+        yield (*keys, *at), str(error), step.use
+    except PluginError as error:
+        yield (*keys, "use"), str(error), step.use
+    for name, value in step.parameters.items():
+        if isinstance(value, Mapping) and "use" in value:
+            yield from _wrong_step((*keys, "parameters", name), Step.model_validate(value), {})
+
+
+def _unknown_metrics(asked: Mapping[tuple[str | int, ...], str], info: ValidationInfo) -> list[Problem]:
+    """What is wrong with metrics that a configuration asks for, by the keys where it does."""
+    if "metrics" not in info.data:  # they are wrong themselves, which is told
+        return []
+    known = [*METRICS, *info.data["metrics"]]
+    said = f"Input should be {', '.join(map(repr, known[:-1]))} or {known[-1]!r}"
+    return [(keys, f"{said} (given: {name!r})", name) for keys, name in asked.items() if name not in known]
 
 
 class Feedback(Strict):
