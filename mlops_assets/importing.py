@@ -1,7 +1,8 @@
-"""Cuts one published table into raw files of days: a file per key and calendar month, byte for byte the same lines."""
+"""One table becomes raw files: of the day it is for, as it is, or of days, cut by key and month, line for line."""
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections import defaultdict
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 from mlops_assets.errors import MlopsError, UsageError
 from mlops_assets.journey.contract import check_column
 from mlops_assets.readers.csv import CsvReader
+from mlops_assets.readers.pack import Pack
 from mlops_assets.use_case import UseCase
 
 
@@ -60,18 +62,15 @@ def import_table(use_case: UseCase, table: Path, raw: Path) -> Imported:
         If the file is not in the use case's format, or no line could be placed.
     """
     if use_case.imports is None:
-        raise UsageError(f"{use_case.name} has no `import` in its defs.yaml: put its files into day folders yourself.")
-    try:
-        data = table.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{table}: cannot be read: {error.strerror}.") from None
-    pack = CsvReader(use_case).read([data])
-    whole = next((refusal for refusal in pack.refusals if refusal.line is None), None)
-    if whole:
-        raise MlopsError(f"{table}: {whole.message}; expected the format of {use_case.name}.")
+        raise UsageError(
+            f"{use_case.name} has no `import` in its defs.yaml: name the day whose file this is with --day, or put its "
+            "files into day folders yourself."
+        )
+    data, pack = _read(use_case, table)
     text = data.replace(b"\r\n", b"\n")
     end = b"\n" if b"\n" in text else b"\r"
-    header, *lines = text.removesuffix(end).split(end)
+    lines = text.removesuffix(end).split(end)
+    header = [] if use_case.files.header == "none" else [lines.pop(0)]
     if len(lines) != pack.lines[0]:
         raise MlopsError(f"{table}: a quoted field runs over several lines; such a table cannot be cut by lines.")
     date = use_case.columns[use_case.imports.date]
@@ -91,10 +90,61 @@ def import_table(use_case: UseCase, table: Path, raw: Path) -> Imported:
     for (day, name), some in placed.items():
         folder = raw / use_case.name / f"day={day}"
         folder.mkdir(parents=True, exist_ok=True)
-        written += _write(folder, name, use_case.files.suffix, b"\r\n".join([header, *some, b""]))
+        written += _write(folder, name, use_case.files.suffix, b"\r\n".join([*header, *some, b""]))
     return Imported(
         written, len(placed) - written, tuple(sorted({day for day, _ in placed})), len(lines) - len(left), len(left)
     )
+
+
+def place_table(use_case: UseCase, table: Path, raw: Path, day: dt.date) -> Imported:
+    """Put a table, as it is, among the raw files of a day.
+
+    Parameters
+    ----------
+    use_case
+        The use case.
+    table
+        A file in its format.
+    raw
+        Folder of the raw files.
+    day
+        The day.
+
+    Raises
+    ------
+    UsageError
+        If the file cannot be opened.
+    MlopsError
+        If the file is not in the use case's format, or larger than its files may be.
+    """
+    data, pack = _read(use_case, table)
+    if len(data) > use_case.files.largest:
+        raise MlopsError(
+            f"{table}: {len(data):,} bytes, but a file of {use_case.name} may have {use_case.files.largest:,}: "
+            "raise `files.largest` in its defs.yaml, or cut the file."
+        )
+    folder = raw / use_case.name / f"day={day.isoformat()}"
+    folder.mkdir(parents=True, exist_ok=True)
+    written = _write(folder, _file_name((table.stem,)), use_case.files.suffix, data)
+    return Imported(int(written), int(not written), (day.isoformat(),), int(pack.lines[0]), 0)
+
+
+def _read(use_case: UseCase, table: Path) -> tuple[bytes, Pack]:
+    """The bytes of a table and its text by the contract; rows that break a rule are still among it."""
+    if use_case.files.reader:
+        raise UsageError(
+            f"{use_case.name} reads its files by {use_case.files.reader}, and only CSV is imported: put its "
+            "files into day folders yourself."
+        )
+    try:
+        data = table.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{table}: cannot be read: {error.strerror}.") from None
+    pack = CsvReader(use_case).read([data])
+    whole = next((refusal for refusal in pack.refusals if refusal.line is None), None)
+    if whole:
+        raise MlopsError(f"{table}: {whole.message}; expected the format of {use_case.name}.")
+    return data, pack
 
 
 def _write(folder: Path, name: str, suffix: str, data: bytes) -> bool:

@@ -107,7 +107,8 @@ def write_sample(
     typed = any(column.type != "string" for column in use_case.columns.values())
     possible = [kind for kind in DIRT if typed or kind != "type"]
     kinds = {int(number): possible[place % len(possible)] for place, number in enumerate(soiled)}
-    header = use_case.files.delimiter.join(c.header(n) for n, c in use_case.columns.items())
+    names = use_case.files.delimiter.join(c.header(n) for n, c in use_case.columns.items())
+    header = [] if use_case.files.header == "none" else [names]
     for first in range(0, files, CHUNK):
         count = min(CHUNK, files - first)
         lasting = np.random.default_rng([seed, first])
@@ -119,7 +120,7 @@ def write_sample(
             path = folder / (f"{number // FILES_A_FOLDER:04d}" if files > FILES_A_FOLDER else "")
             if number % FILES_A_FOLDER == 0 or place == 0:
                 path.mkdir(parents=True, exist_ok=True)
-            text = "\r\n".join([header, *lines, ""])
+            text = "\r\n".join([*header, *lines, ""])
             data = text.encode(use_case.files.encoding, errors="replace")
             if number in kinds:
                 data = _soil(data, kinds[number], use_case, generator)

@@ -380,7 +380,8 @@ def test_a_day_that_is_none_is_wrong_usage_and_shows_how_to_write_one(empty: Sho
         (f"run visits --from {DIRTY} --to {FIRST}", f"Error: --from {DIRTY} lies after --to {FIRST}."),
         (
             "import loan_approval some.csv",
-            "Error: loan_approval has no `import` in its defs.yaml: put its files into day folders yourself.",
+            "Error: loan_approval has no `import` in its defs.yaml: name the day whose file this is with --day, "
+            "or put its files into day folders yourself.",
         ),
     ],
 )

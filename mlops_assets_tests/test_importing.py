@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mlops_assets.errors import MlopsError, UsageError
-from mlops_assets.importing import Imported, import_table
+from mlops_assets.importing import Imported, import_table, place_table
 from mlops_assets.journey.rows import check_rows
 from mlops_assets.readers.csv import CsvReader
 from mlops_assets.sources.folder import FolderSource
@@ -142,6 +143,36 @@ def test_a_table_that_cannot_be_read_is_a_wrong_usage(
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(UsageError, match=rf"{name}: cannot be read: {message}\."):
         import_table(transactions, tmp_path / name, tmp_path / "raw")
+
+
+def test_without_a_header_every_line_is_cut(transactions: UseCase, tmp_path: Path) -> None:
+    bare = transactions.model_copy(update={"files": transactions.files.model_copy(update={"header": "none"})})
+    (tmp_path / "table.csv").write_bytes(account_file([changed(idade="20"), ROW]).partition(b"\r\n")[2])
+    done = import_table(bare, tmp_path / "table.csv", tmp_path / "raw")
+    assert (done.rows, done.files) == (2, 1)
+    (data,) = written(tmp_path).values()
+    assert data == account_file([changed(idade="20"), ROW]).partition(b"\r\n")[2]
+
+
+def test_a_table_is_put_into_a_day_as_it_is_and_once(loan_approval: UseCase, tmp_path: Path) -> None:
+    header = ",".join(column.header(name) for name, column in loan_approval.columns.items())
+    table = tmp_path / "new applications.csv"
+    for lines, done in [([",".join("1" * 9)], (1, 0)), ([",".join("1" * 9)], (0, 1)), (["?,?", "2"], (1, 0))]:
+        table.write_text("\n".join([header, *lines, ""]))
+        found = place_table(loan_approval, table, tmp_path / "raw", dt.date(2026, 1, 1))
+        assert (found.files, found.present, found.days, found.rows) == (*done, ("2026-01-01",), len(lines))
+    names = sorted(path.name for path in (tmp_path / "raw" / "loan_approval" / "day=2026-01-01").iterdir())
+    assert names == ["new~20~applications.2.csv", "new~20~applications.csv"]
+
+
+def test_a_table_that_a_day_would_refuse_is_not_put_there(loan_approval: UseCase, tmp_path: Path) -> None:
+    small = loan_approval.model_copy(update={"files": loan_approval.files.model_copy(update={"largest": 90})})
+    header = ",".join(column.header(name) for name, column in loan_approval.columns.items())
+    for text, message in [("a,b\n1,2\n", "the header lacks"), (f"{header}\n{'1,' * 8}1\n", "raise `files.largest`")]:
+        (tmp_path / "table.csv").write_text(text)
+        with pytest.raises(MlopsError, match=message):
+            place_table(small, tmp_path / "table.csv", tmp_path / "raw", dt.date(2026, 1, 1))
+    assert not (tmp_path / "raw").exists()
 
 
 def test_a_use_case_that_says_nothing_of_imports_has_none(loan_approval: UseCase, tmp_path: Path) -> None:

@@ -72,6 +72,23 @@ def test_a_file_may_end_its_lines_in_any_way(end: bytes, last: bool) -> None:
     assert rows(read(data if last else data.removesuffix(end))) == GOOD_ROWS
 
 
+@pytest.mark.parametrize(
+    ("header", "first"), [("none", b""), ("ignored", b"150;3;setosa\n"), ("ignored", b"only one\n")]
+)
+@pytest.mark.parametrize("last", [True, False], ids=["final line end", "no final line end"])
+def test_without_a_header_fields_are_the_columns_in_their_order(header: str, first: bytes, last: bool) -> None:
+    data = first + GOOD.removeprefix(HEADER)
+    pack = read(data if last else data.removesuffix(b"\n"), first + b'"1";10;a\n2;"20";b\n', header=header)
+    assert rows(pack, 0) == rows(pack, 1) == GOOD_ROWS
+
+
+def test_without_a_header_a_line_of_other_fields_is_refused_and_the_first_line_is_line_one() -> None:
+    pack = read(b"1;10\n2;20;b\n", header="none")
+    assert rows(pack) == [(2, ["2", "20", "b"])]
+    assert [(one.line, one.rule, one.raw) for one in pack.refusals] == [(1, "field_count", "1;10")]
+    assert (pack.raw(0, 1), pack.raw(0, 2)) == ("1;10", "2;20;b")
+
+
 def test_a_file_may_mix_its_line_ends() -> None:
     assert rows(read(HEADER + b"1;10;a\r\n2;20;b\n")) == GOOD_ROWS
 

@@ -141,6 +141,15 @@ def test_a_labelled_sample_has_several_classes(use_case: UseCase, tmp_path: Path
     assert len({row[use_case.label] for row in rows}) > 1
 
 
+def test_a_sample_has_a_header_only_where_files_have_one(tmp_path: Path) -> None:
+    case = garden(tmp_path)
+    case = case.model_copy(update={"files": case.files.model_copy(update={"header": "none"})})
+    list(write_sample(case, tmp_path, DAY, 1, 30, 0.0, seed=7))
+    (path,) = (tmp_path / "garden" / "day=2026-01-01").iterdir()
+    pack = CsvReader(case).read([path.read_bytes()])
+    assert (len(path.read_bytes().splitlines()), pack.lines.tolist(), pack.refusals) == (30, [30], [])
+
+
 def test_rows_drawn_from_a_contract_alone_can_be_learned_from(tmp_path: Path) -> None:
     use_case = garden(tmp_path)
     rows, _ = read(use_case, sample(use_case, tmp_path, files=50, rows=20))

@@ -77,21 +77,23 @@ def sample(
 @cli.command("import")
 @click.argument("use_case")
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option("--day", type=Day(), help="Put the table as it is into this day, instead of cutting it.")
 @raw_option
-def import_(use_case: str, file: Path, raw: Path | None) -> None:
-    """Cut a published table into raw files of days: one file per key and calendar month.
+def import_(use_case: str, file: Path, day: dt.date | None, raw: Path | None) -> None:
+    """Make raw files of a table: cut it into one file per key and calendar month, or put it into a day as it is.
 
     A month's files lie in the folder of the first day of the next month.
 
     \b
-    Example:
+    Examples:
       mlops-assets import transactions transactions.csv
+      mlops-assets import loan_approval applications.csv --day 2026-01-01
     """
-    from mlops_assets.importing import import_table
+    from mlops_assets.importing import import_table, place_table
 
     settings, found = find(use_case)
     place = (raw or settings.raw).expanduser().absolute()
-    done = import_table(found, file, place)
+    done = place_table(found, file, place, day) if day else import_table(found, file, place)
     files = done.files + done.present
     click.echo(f"{done.rows:,} rows in {files:,} files of {len(done.days)} days lie in {place / found.name}")
     if done.present:

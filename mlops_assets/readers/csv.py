@@ -113,8 +113,7 @@ class CsvReader:
             data = data.replace(b"\r\n", b"\n")
             if b"\r" in data:  # the old Mac line end, or a stray one inside a line
                 data = data.replace(b"\r", b" " if b"\n" in data else b"\n")
-        end = data.find(b"\n")
-        header, body = (data, b"") if end < 0 else (data[:end], data[end + 1 :])
+        header, _, body = (b"", b"", data) if self._format.header == "none" else data.partition(b"\n")
         layout = self._layouts.get((marked, header))
         if layout is None:
             layout = self._read_header(header.decode("utf-8" if marked else self._format.encoding, errors="replace"))
@@ -149,6 +148,8 @@ class CsvReader:
 
     def _read_header(self, text: str) -> _Layout | tuple[str, str]:
         """The layout a header announces, or the rule and message by which its files are refused."""
+        if self._format.header != "names":
+            return _Layout(tuple(self._names))
         quote = '"' if self._format.quotes else None
         try:
             style: Literal[0, 3] = csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE
@@ -310,10 +311,12 @@ class _Ready:
 
 
 def _raw_records(data: bytes, form: FileFormat) -> list[str]:
-    """The header and the records of a file as they stood, without their line ends."""
+    """The header (empty if there is none) and the records of a file as they stood, without their line ends."""
     encoding = "utf-8" if data.startswith(UTF8_BOM) else form.encoding
     text = data.removeprefix(UTF8_BOM).decode(encoding, errors="replace").replace("\r\n", "\n")
     lines = text.split("\n" if "\n" in text else "\r")
+    if form.header == "none":
+        lines.insert(0, "")
     if not (form.quotes and any('"' in line for line in lines[1:])):
         return lines
     reader = csv.reader((line.replace("\r", " ") + "\n" for line in lines[1:]), delimiter=form.delimiter, strict=True)

@@ -20,6 +20,11 @@ class FileFormat(Strict):
     encoding: str = Field("utf-8", description="Encoding of the text, by Python's name for it.")
     decimal: Literal[".", ","] = Field(".", description="Decimal sign of numbers.")
     thousands: Literal["", ".", ",", " "] = Field("", description="Sign between groups of three digits, if any.")
+    header: Literal["names", "ignored", "none"] = Field(
+        "names",
+        description="`names`: the first line names the columns. Else fields are the columns in their order: `ignored` "
+        "skips the first line, with `none` it is a row.",
+    )
     quotes: bool = Field(True, description="Whether a field may stand between double quotes.")
     largest: int = Field(64 << 20, gt=0, description="Largest file in bytes; a larger one is refused.")
     reader: Annotated[str, implements(RecordReader)] | None = Field(
@@ -62,7 +67,11 @@ class FileFormat(Strict):
     @model_validator(mode="after")
     def _one_reader(self) -> Self:
         fields = type(self).model_fields
-        idle = [name for name in ("delimiter", "encoding", "quotes") if getattr(self, name) != fields[name].default]
+        idle = [
+            name
+            for name in ("delimiter", "encoding", "header", "quotes")
+            if getattr(self, name) != fields[name].default
+        ]
         if self.reader and idle:
             raise ValueError(f"{idle[0]} is for CSV files: the class that `reader` names looks after it itself")
         return self

@@ -1,0 +1,84 @@
+"""The command `new`: from a table to the folder of a use case."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mlops_assets.cli.common import cli
+from mlops_assets.errors import UsageError
+from mlops_assets.settings import Settings
+from mlops_assets.use_case import list_use_cases
+
+if TYPE_CHECKING:
+    from mlops_assets.drafting import Draft
+
+
+@cli.command()
+@click.argument("name")
+@click.option("--from", "table", type=click.Path(path_type=Path), required=True, help="A CSV file with real rows.")
+@click.option("--label", required=True, help="Column to predict: its name, or its number if there is no header.")
+@click.option("--account", help="Column that says whom a row is about. [default: guessed]")
+@click.option(
+    "--into", type=click.Path(path_type=Path), help="Folder of use cases. [default: MLOPS_USE_CASES, or ./use_cases]"
+)
+def new(name: str, table: Path, label: str, account: str | None, into: Path | None) -> None:
+    """Write the folder of a new use case for a table: contract, features, candidates and gate are guessed and shown.
+
+    \b
+    Examples:
+      mlops-assets new churn --from customers.csv --label left
+      mlops-assets new churn --from customers.csv --label left --account customer_id --into use_cases
+    """
+    from mlops_assets.drafting import draft_use_case
+
+    settings = Settings.from_environment()
+    place = (into or Path(os.environ.get("MLOPS_USE_CASES") or "use_cases")).expanduser().absolute()
+    known = list_use_cases([folder for folder in {*settings.use_cases, place} if folder.is_dir()])
+    if name in known:
+        raise UsageError(f"There is a use case {name!r} already, in {known[name]}; choose another name.")
+    yesterday = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
+    draft = draft_use_case(name, table, label, place, account, yesterday)
+    click.echo(_shown(draft, table))
+    cut = "" if draft.use_case.imports else f" --day {yesterday}"
+    click.echo("\nNext:")
+    if place not in settings.use_cases:
+        click.echo(f"  export MLOPS_USE_CASES={place}")
+    click.echo(f"  mlops-assets import {name} {table}{cut}")
+    click.echo(f"  mlops-assets run {name} --train")
+
+
+def _shown(draft: Draft, table: Path) -> str:
+    """What was guessed, and what to check."""
+    from mlops_assets.output import text_table
+
+    files = draft.use_case.files
+    first = {"names": "the first line names the columns", "none": "no header", "ignored": "first line passed over"}
+    sign = {"\t": "tab"}.get(files.delimiter, files.delimiter)
+    said = [
+        f"encoding {files.encoding}",
+        f"fields parted by {sign}",
+        first[files.header],
+        f"decimal sign {files.decimal}",
+        *([f"thousands parted by {files.thousands!r}"] if files.thousands else []),
+        *([] if files.quotes else ["quotes are letters as others"]),
+    ]
+    lines = [["column", "in the file", "type", "used as", "values", "empty", "range"]]
+    for guess in draft.columns:
+        column = draft.use_case.columns[guess.name]
+        use = {draft.use_case.label: "label", draft.use_case.account: "account"}.get(guess.name, guess.role)
+        bounds = "" if column.min is None else f"{column.min:,.15g} to {column.max:,.15g}"
+        kind = f"{column.type} {column.format}".strip()
+        lines.append([guess.name, guess.source or "", kind, use, str(guess.distinct), f"{guess.empty:.0%}", bounds])
+    rejects = "".join(f"\n  {count:,} lines rejected by the rule {rule!r}" for rule, count in draft.rejects.items())
+    looked = "the file" if draft.whole else "the beginning of the file"
+    checks = "\n".join(f"  - {check}" for check in draft.checks)
+    return (
+        f"Wrote {draft.folder}: defs.yaml and features.sql, guessed from {table}\n\n{', '.join(said)}\n\n"
+        f"{text_table(lines).rstrip()}\n\n"
+        f"This contract takes {draft.rows:,} of {draft.lines:,} lines of {looked}.{rejects}\n\nCheck by hand:\n{checks}"
+    )
