@@ -57,6 +57,35 @@ class Listing:
             log.info("%s: %s files listed, %s files/s", self._what, f"{files:,}", f"{files / (now - self._began):,.0f}")
 
 
+class Sending:
+    """Says how many rows of a day are at a target, and when the rest will be.
+
+    Parameters
+    ----------
+    what
+        Name of the delivery and its day.
+    rows
+        How many there are.
+    """
+
+    def __init__(self, what: str, rows: int) -> None:
+        self._what = what
+        self._rows = rows
+        self._began = self._said = time.monotonic()
+
+    def __call__(self, sent: int) -> None:
+        """Take note of the number of rows that are there so far."""
+        now = time.monotonic()
+        if now - self._said >= EVERY and sent:
+            self._said = now
+            rate = sent / (now - self._began)
+            log.info(
+                "%s: %.0f %%, %s of %s rows, %s rows/s, done in %s",
+                *(self._what, 100 * sent / max(1, self._rows), f"{sent:,}", f"{self._rows:,}", f"{rate:,.0f}"),
+                _clock((self._rows - sent) / rate),
+            )
+
+
 class Progress:
     """Counts finished shards and says how one step of a run is going.
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mlops_assets.database import prepare_database
 from mlops_assets.engines.local import LocalEngine
 from mlops_assets.errors import MlopsError, UsageError
+from mlops_assets.journey.delivery import AGAIN_TAG
 from mlops_assets.journey.scoring import MODEL_TAG
 from mlops_assets.settings import DATABASE_VARIABLE, PACKAGE, Settings
 from mlops_assets.sources import Source
@@ -143,7 +144,7 @@ def run_use_case(
     train: bool,
     model: str = "current",
 ) -> None:
-    """Run a range of days from raw files to predictions, with a training in between if it is asked for.
+    """Run a range of days from raw files to delivered predictions, with a training in between if it is asked for.
 
     Parameters
     ----------
@@ -165,14 +166,48 @@ def run_use_case(
     """
     tags = {RANGE_START: days[0], RANGE_END: days[1], MODEL_TAG: model}
     daily, training = f"{use_case.name}_daily", f"{use_case.name}_training"
-    plan: list[tuple[str, Sequence[str], dict[str, str]]] = [(daily, (*BEFORE_SCORING, "predictions"), tags)]
+    scoring = ("predictions", *(f"delivery_{name}" for name in use_case.targets))
+    plan: list[tuple[str, Sequence[str], dict[str, str]]] = [(daily, (*BEFORE_SCORING, *scoring), tags)]
     if train:
-        plan = [(daily, BEFORE_SCORING, tags), (training, TRAINING, {}), (daily, ("predictions",), tags)]
+        plan = [(daily, BEFORE_SCORING, tags), (training, TRAINING, {}), (daily, scoring, tags)]
     for job, assets, run_tags in plan:
-        outcome = _execute(definitions, instance, job, use_case, assets, run_tags)
-        if not outcome.success:
-            said = "\n".join(outcome.errors)
-            raise RunFailed(f"{job} failed: {said}\nDagster run {outcome.run_id}; `make dev` shows it.")
+        _succeed(_execute(definitions, instance, job, use_case, assets, run_tags))
+
+
+def deliver_days(
+    definitions: Definitions,
+    instance: DagsterInstance,
+    use_case: UseCase,
+    days: tuple[str, str],
+    targets: Sequence[str],
+    *,
+    again: bool,
+) -> None:
+    """Deliver a range of published days to some targets.
+
+    Parameters
+    ----------
+    definitions, instance, use_case, days
+        See `run_use_case`.
+    targets
+        Names of the targets.
+    again
+        Whether to deliver what a target has already.
+
+    Raises
+    ------
+    RunFailed
+        If a delivery failed; the message has the reason and what to do.
+    """
+    tags = {RANGE_START: days[0], RANGE_END: days[1], **({AGAIN_TAG: "true"} if again else {})}
+    names = [f"delivery_{name}" for name in targets]
+    _succeed(_execute(definitions, instance, f"{use_case.name}_daily", use_case, names, tags))
+
+
+def _succeed(outcome: Outcome) -> None:
+    if not outcome.success:
+        said = "\n".join(outcome.errors)
+        raise RunFailed(f"{outcome.job} failed: {said}\nDagster run {outcome.run_id}; `make dev` shows it.")
 
 
 def _execute(

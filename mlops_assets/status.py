@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+from mlops_assets.journey.delivery import Deliveries
 from mlops_assets.journey.registry import Registry
 from mlops_assets.journey.training_runs import TrainingRuns
-from mlops_assets.lake import Lake
+from mlops_assets.lake import Lake, Published
 from mlops_assets.output import text_table
 from mlops_assets.settings import Settings
 from mlops_assets.sources import open_source
@@ -28,6 +29,7 @@ def collect(use_case: UseCase, settings: Settings) -> dict[str, Any]:
     source = open_source(use_case, settings.raw)
     lake = Lake(settings.lake, use_case.name)
     rows, predictions = lake.table("rows").days(), lake.table("predictions").days()
+    targets = {name: Deliveries(use_case, lake, name) for name in use_case.targets}
     days = []
     for day in sorted({*source.days(), *rows, *predictions}):
         read = rows[day].accounting if day in rows else {}
@@ -40,6 +42,7 @@ def collect(use_case: UseCase, settings: Settings) -> dict[str, Any]:
                 "predictions": published.accounting["predictions"] if published else None,
                 "model_version": published.accounting["model_version"] if published else None,
                 "published": _time(published.time) if published else None,
+                "deliveries": {name: _delivery(one, day, published) for name, one in targets.items()},
             }
         )
     evaluation = TrainingRuns(settings.lake, use_case.name).newest("evaluation")
@@ -49,6 +52,15 @@ def collect(use_case: UseCase, settings: Settings) -> dict[str, Any]:
         "champion": _champion(use_case, settings, evaluation),
         "verdict": evaluation["verdict"]["reason"] if evaluation else None,
     }
+
+
+def _delivery(records: Deliveries, day: str, published: Published | None) -> dict[str, Any]:
+    """Whether a target has the day as it is published, and what it was brought last."""
+    last = records.read(day)
+    has = published is not None and records.has(day, published)
+    state = "yes" if has else "no" if last is None or published is None else "old" if last.done else "begun"
+    told = {"when": last.when, "rows": last.rows, "model_version": last.model_version} if last else {}
+    return {"delivered": state, **told, **({"guarantee": last.guarantee} if last else {})}
 
 
 def _champion(use_case: UseCase, settings: Settings, evaluation: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -78,9 +90,15 @@ def render(state: dict[str, Any], days: tuple[str, str] | None = None) -> str:
     """
     shown = [one for one in state["days"] if days is None or days[0] <= one["day"] <= days[1]]
     heads = ["day", "files", "read", "refused", "lines", "rows", "rejected", "predictions", "model"]
+    numbers = (*NUMBERS, "predictions", "model_version")
+    targets = list(shown[0]["deliveries"]) if shown else []
     lines = [
-        heads,
-        *([one["day"], *(_number(one[name]) for name in (*NUMBERS, "predictions", "model_version"))] for one in shown),
+        [*heads, *(f"to {name}" for name in targets)],
+        *(
+            [one["day"], *(_number(one[name]) for name in numbers)]
+            + [one["deliveries"][target]["delivered"] for target in targets]
+            for one in shown
+        ),
     ]
     text = [text_table(lines).rstrip() if shown else "no days yet"]
     champion = state["champion"]

@@ -8,7 +8,7 @@ import traceback
 
 import click
 
-from mlops_assets.cli import days, drafting, feedback, models, why  # noqa: F401 - their commands join the group
+from mlops_assets.cli import days, deliver, drafting, feedback, models, why  # noqa: F401 - their commands join the group
 from mlops_assets.cli.common import cli
 from mlops_assets.errors import MlopsError, UsageError
 

@@ -124,3 +124,24 @@ def published_at(table: Table, day: str, moment: dt.datetime) -> Published:
         said = f"it was first published on {first}" if every else "it was never published"
         raise MlopsError(f"{table.name} of {day} were not there on {moment.isoformat(timespec='seconds')}: {said}.")
     return seen[-1]
+
+
+def published_days(
+    table: Table, use_case: str, days: tuple[dt.date | None, dt.date | None, dt.date | None]
+) -> list[str]:
+    """The published days that were asked for.
+
+    Raises
+    ------
+    MlopsError
+        If none is published.
+    """
+    day, first, last = days
+    known = list(table.days())
+    low, high = (day or first), (day or last)
+    chosen = [one for one in known if (not low or one >= low.isoformat()) and (not high or one <= high.isoformat())]
+    if not chosen:
+        have = f"published are {known[0]} to {known[-1]} ({len(known)} days)" if known else "no day is published yet"
+        asked = f" of {day}" if day else " in that range" if low or high else ""
+        raise MlopsError(f"No {table.name}{asked}: {have}. `mlops-assets status {use_case}` tells more.")
+    return chosen

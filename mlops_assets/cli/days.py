@@ -9,7 +9,6 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -21,10 +20,11 @@ from mlops_assets.cli.common import (
     find,
     output_options,
     published_at,
+    published_days,
     raw_option,
     show_progress,
 )
-from mlops_assets.errors import LakeError, MlopsError, UsageError
+from mlops_assets.errors import LakeError, UsageError
 from mlops_assets.settings import Settings
 from mlops_assets.sources import Source, open_source
 from mlops_assets.use_case import UseCase, list_use_cases
@@ -286,7 +286,7 @@ def _read(
     if days[0] and (days[1] or days[2]):
         raise UsageError("Give --day, or --from and --to, not both.")
     table = Lake(settings.lake, found.name).table(name)
-    chosen = _published(table, found.name, days)
+    chosen = published_days(table, found.name, days)
     if moment is not None and len(chosen) > 1:
         raise UsageError("--as-published-on reads one day: name it with --day.")
     limit = TABLE_ROWS if form == "table" else None
@@ -304,25 +304,6 @@ def _read(
         click.echo(f"Wrote {written:,} rows of {len(chosen)} day(s) to {output}", err=True)
     elif written < total:
         click.echo(f"{written} of {total:,} rows; --format csv -o FILE writes them all.", err=True)
-
-
-def _published(table: Any, use_case: str, days: tuple[dt.date | None, dt.date | None, dt.date | None]) -> list[str]:
-    """The published days that were asked for.
-
-    Raises
-    ------
-    MlopsError
-        If none is published.
-    """
-    day, first, last = days
-    known = list(table.days())
-    low, high = (day or first), (day or last)
-    chosen = [one for one in known if (not low or one >= low.isoformat()) and (not high or one <= high.isoformat())]
-    if not chosen:
-        have = f"published are {known[0]} to {known[-1]} ({len(known)} days)" if known else "no day is published yet"
-        asked = f" of {day}" if day else " in that range" if low or high else ""
-        raise MlopsError(f"No {table.name}{asked}: {have}. `mlops-assets status {use_case}` tells more.")
-    return chosen
 
 
 def _print_status(use_case: UseCase, settings: Settings, days: tuple[str, str] | None) -> None:

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from mlops_assets.components.arrivals import arrival_sensors
 from mlops_assets.components.daily import audit_spec, challenger_spec, daily_assets, yesterday_check
+from mlops_assets.components.delivery import delivery_assets
 from mlops_assets.components.monitoring import monitoring_assets, monitoring_schedule
 from mlops_assets.components.retraining import retraining_schedules, retraining_sensors
 from mlops_assets.components.training import training_assets
@@ -52,12 +53,13 @@ class MlUseCase(dg.Component):
         columns = describe(self.use_case)
         check_columns(self.use_case, columns.model)
         daily = daily_assets(self.use_case, has_file_features=bool(columns.file))
+        deliveries = delivery_assets(self.use_case)
         training = training_assets(self.use_case)
         monitoring = monitoring_assets(self.use_case)
         check = yesterday_check(self.use_case)
         daily_job = dg.define_asset_job(
             f"{name}_daily",
-            selection=dg.AssetSelection.assets(*daily) - dg.AssetSelection.checks(check),
+            selection=dg.AssetSelection.assets(*daily, *deliveries) - dg.AssetSelection.checks(check),
             description="From the raw files of a day, or of a range of days, to published predictions.",
         )
         training_job = dg.define_asset_job(
@@ -78,7 +80,7 @@ class MlUseCase(dg.Component):
         )
         specs = [audit_spec(self.use_case), *([challenger_spec(self.use_case)] if self.use_case.challenger else [])]
         return dg.Definitions(
-            assets=[*daily, *training, *monitoring, *specs],
+            assets=[*daily, *deliveries, *training, *monitoring, *specs],
             asset_checks=[check],
             jobs=[daily_job, training_job, watch_job, monitoring_job],
             schedules=[

@@ -6,6 +6,7 @@ from mlops_assets.use_case.loading import build_use_case, find_use_case, list_us
 from mlops_assets.use_case.sensor import Sensor
 from mlops_assets.use_case.source import Origin
 from mlops_assets.use_case.strict import METRICS, Share, Strict
+from mlops_assets.use_case.targets import Delivering
 from mlops_assets.use_case.training import (
     Candidate,
     Feedback,
@@ -23,6 +24,7 @@ __all__ = [
     "Candidate",
     "Checks",
     "Column",
+    "Delivering",
     "Feedback",
     "FileFormat",
     "Gate",

@@ -13,6 +13,7 @@ from mlops_assets.use_case.files import Checks, Column, FileFormat, Import
 from mlops_assets.use_case.sensor import Sensor
 from mlops_assets.use_case.source import Origin
 from mlops_assets.use_case.strict import Strict
+from mlops_assets.use_case.targets import Delivering, TargetName
 from mlops_assets.use_case.training import Feedback, Retraining, Training
 
 
@@ -48,6 +49,9 @@ class Attributes(Strict):
     feedback: Feedback = Field(default_factory=Feedback, description="Corrections and audits.")
     retraining: Retraining = Field(default_factory=Retraining, description="What starts a training.")
     sensor: Sensor | None = Field(None, description="Watches for new files; `sensor: {}` takes every default.")
+    targets: dict[TargetName, Delivering] = Field(
+        default_factory=dict, description="What takes the predictions of a day once they are published, by name."
+    )
     imports: Import | None = Field(None, alias="import", description="How `mlops-assets import` cuts a table.")
     sample: str | None = Field(None, description="Import path of a function that draws sample rows.")
 

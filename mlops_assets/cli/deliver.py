@@ -1,0 +1,51 @@
+"""The command `deliver`."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import click
+
+from mlops_assets.cli.common import Day, cli, find, published_days, show_progress
+from mlops_assets.errors import UsageError
+
+
+@cli.command()
+@click.argument("use_case")
+@click.option("--day", type=Day(), help="One day only.")
+@click.option("--from", "first", type=Day(), help="First day. [default: the first that is published]")
+@click.option("--to", "last", type=Day(), help="Last day. [default: the last that is published]")
+@click.option("--target", "names", multiple=True, help="Only to this target; may be given again. [default: all]")
+@click.option("--again", is_flag=True, help="Deliver what the target has already, too.")
+def deliver(
+    use_case: str,
+    day: dt.date | None,
+    first: dt.date | None,
+    last: dt.date | None,
+    names: tuple[str, ...],
+    again: bool,
+) -> None:
+    """Deliver published predictions to the targets of a use case, where they are not there yet.
+
+    \b
+    Examples:
+      mlops-assets deliver transactions
+      mlops-assets deliver transactions --day 2026-01-03 --target warehouse --again
+    """
+    from mlops_assets import running
+    from mlops_assets.lake import Lake
+    from mlops_assets.status import collect, render
+
+    settings, found = find(use_case)
+    if not found.targets:
+        raise UsageError(f"{use_case} has no targets: name them under `targets` in its defs.yaml.")
+    unknown = [name for name in names if name not in found.targets]
+    if unknown:
+        raise UsageError(f"{use_case} has no target {unknown[0]!r}; there are: {', '.join(found.targets)}.")
+    table = Lake(settings.lake, found.name).table("predictions")
+    days = published_days(table, found.name, (day, first, last))
+    show_progress()
+    with running.dagster_instance(settings) as instance:
+        span, targets = (days[0], days[-1]), names or tuple(found.targets)
+        running.deliver_days(running.load_definitions(), instance, found, span, targets, again=again)
+    click.echo(render(collect(found, settings), (days[0], days[-1])))

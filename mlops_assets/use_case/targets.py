@@ -1,0 +1,56 @@
+"""Where published predictions are delivered to."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
+
+from mlops_assets.plugins import check_plugin
+from mlops_assets.plugins.targets import Target
+from mlops_assets.use_case.strict import Strict
+
+Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+
+class FilesTarget(Strict):
+    """The rows of the input files with their predictions, as files."""
+
+    place: str = Field(min_length=1, description="Folder; a day lies at `<place>/<use case>/day=YYYY-MM-DD/`.")
+    format: Literal["csv", "parquet"] = Field("csv", description="How they are written; CSV is UTF-8 with commas.")
+    one_file_a: Literal["file", "shard"] = Field(
+        "file",
+        description="One output for each input file, under its path; or one a shard, with a column `file`.",
+    )
+
+
+TARGETS: dict[str, type[Strict]] = {"files": FilesTarget}
+"""What `parameters` may say, by `use`; those of a class of your own are its arguments."""
+
+
+class Delivering(Strict):
+    """A target: what takes the predictions of a day once they are published."""
+
+    parameters: dict[str, Any] = Field(default_factory=dict, description="What it needs; see below.")
+    use: str = Field(description="`files`, or the import path of a class of your own.")
+    retries: int = Field(3, ge=0, le=20, description="How often a delivery to a target that is down is tried again.")
+    pause: float = Field(30, ge=0, description="Seconds before the first retry; they double from one to the next.")
+
+    @field_validator("use")
+    @classmethod
+    def _can_be_made(cls, use: str, info: ValidationInfo) -> str:
+        parameters = info.data.get("parameters", {})
+        if use not in TARGETS:
+            if "." not in use:
+                raise ValueError(f"{use!r} is none of {', '.join(TARGETS)}, nor an import path")
+            check_plugin(use, Target, parameters)
+            return use
+        try:
+            TARGETS[use].model_validate(parameters)
+        except ValidationError as error:
+            told = (f"parameters.{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+            raise ValueError("; ".join(told)) from None
+        return use
+
+
+TargetName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
