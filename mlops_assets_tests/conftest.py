@@ -73,9 +73,9 @@ def write_day(settings: Settings) -> WriteDay:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def postgres() -> Iterator[Server]:
     """A PostgreSQL server that the tests of a process share."""
-    server = Server(tmp_path_factory.mktemp("postgres"))
+    server = Server()
     yield server
     server.stop()
 

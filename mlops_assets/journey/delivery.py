@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -150,7 +150,7 @@ def deliver_day(
     records = Deliveries(use_case, lake, name)
     if not again and records.has(day, published):
         return None
-    delivery = read_delivery(use_case, lake, day, name, published, tell)
+    delivery = replace(read_delivery(use_case, lake, day, name, published, tell), again=again)
     begun = Record(
         day=day,
         publication=delivery.publication,

@@ -46,6 +46,8 @@ class Delivery:
         Reads the rows of the input files with their predictions, a shard at a time: name of the shard, and its table.
     tell
         Is told now and then how many rows are there so far.
+    again
+        Whether it was asked for though the target may have it.
     """
 
     use_case: str
@@ -59,6 +61,7 @@ class Delivery:
     batches: Callable[[], Iterator[pa.RecordBatch]]
     shards: Callable[[], Iterator[tuple[str, pa.Table]]]
     tell: Callable[[int], None]
+    again: bool = False
 
 
 class Target(Protocol):

@@ -6,7 +6,8 @@ from mlops_assets.plugins import load_plugin
 from mlops_assets.plugins.targets import Target
 from mlops_assets.settings import Settings
 from mlops_assets.targets.files import FilesTarget
-from mlops_assets.use_case import UseCase
+from mlops_assets.targets.sql import SqlTarget
+from mlops_assets.use_case import UseCase, targets
 from mlops_assets.use_case.targets import TARGETS
 
 
@@ -31,4 +32,7 @@ def open_target(use_case: UseCase, name: str, settings: Settings) -> Target:
     if given.use not in TARGETS:
         return load_plugin(given.use, Target, given.parameters)
     parameters = TARGETS[given.use].model_validate(given.parameters)
-    return FilesTarget(parameters, use_case.files.suffix, settings.raw)  # type: ignore[arg-type]
+    if isinstance(parameters, targets.SqlTarget):
+        return SqlTarget(parameters)
+    assert isinstance(parameters, targets.FilesTarget), "all others were seen to above"  # noqa: S101
+    return FilesTarget(parameters, use_case.files.suffix, settings.raw)

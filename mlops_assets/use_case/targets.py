@@ -24,7 +24,25 @@ class FilesTarget(Strict):
     )
 
 
-TARGETS: dict[str, type[Strict]] = {"files": FilesTarget}
+Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=63)]
+
+
+class SqlTarget(Strict):
+    """A table of a database."""
+
+    url_variable: Variable = Field(
+        description="Environment variable with the URL of the database, `postgresql://...` or `sqlite:///...`."
+    )
+    table: Name | None = Field(
+        None, description="Name of the table, made if absent; `<use case>_predictions` by default."
+    )
+    db_schema: Name | None = Field(None, alias="schema", description="Its schema; that of the connection by default.")
+    mode: Literal["replace", "upsert"] = Field(
+        "replace", description="A day is deleted and written anew; or only rows that differ are touched, by their key."
+    )
+
+
+TARGETS: dict[str, type[Strict]] = {"files": FilesTarget, "sql": SqlTarget}
 """What `parameters` may say, by `use`; those of a class of your own are its arguments."""
 
 
@@ -32,7 +50,7 @@ class Delivering(Strict):
     """A target: what takes the predictions of a day once they are published."""
 
     parameters: dict[str, Any] = Field(default_factory=dict, description="What it needs; see below.")
-    use: str = Field(description="`files`, or the import path of a class of your own.")
+    use: str = Field(description="`files`, `sql`, or the import path of a class of your own.")
     retries: int = Field(3, ge=0, le=20, description="How often a delivery to a target that is down is tried again.")
     pause: float = Field(30, ge=0, description="Seconds before the first retry; they double from one to the next.")
 

@@ -1,0 +1,277 @@
+"""Predictions in a table of a database; a day is replaced, and its delivery noted, in one transaction."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+
+from mlops_assets.database import DatabaseDown, DatabaseError, open_database
+from mlops_assets.plugins.targets import Delivery, Guarantee, TargetDown, TargetError
+from mlops_assets.use_case.targets import SqlTarget as Parameters
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine, Table
+
+LEDGER = "mlops_assets_deliveries"
+"""The table beside that of the predictions that says which publication of each day it holds."""
+
+BATCH = 10_000
+KEY = ("day", "file", "line")
+BACKENDS = ("postgresql", "sqlite")
+
+
+class SqlTarget:
+    """Keeps a table: the predictions of every delivered day.
+
+    Parameters
+    ----------
+    parameters
+        What the configuration says.
+    """
+
+    def __init__(self, parameters: Parameters) -> None:
+        self.parameters = parameters
+
+    def guarantee(self) -> Guarantee:
+        """The rows of a day and the note of its delivery come with one commit, or not at all."""
+        return "exactly once"
+
+    def deliver(self, delivery: Delivery) -> Mapping[str, Any]:
+        """Replace the day in the table, unless the table says that it holds this publication or a newer one."""
+        variable = self.parameters.url_variable
+        try:
+            with open_database(variable) as engine:
+                _speak(engine, variable)
+                return self._deliver(engine, delivery)
+        except DatabaseDown as error:
+            raise TargetDown(str(error)) from None
+        except DatabaseError as error:
+            raise TargetError(str(error)) from None
+
+    def _deliver(self, engine: Engine, delivery: Delivery) -> dict[str, Any]:
+        table, ledger = self._tables(delivery)
+        with _transaction(engine, f"{table.fullname}") as connection:
+            self._prepare(connection, table, ledger)
+        told = {"table": table.fullname, "rows": delivery.rows}
+        with _transaction(engine, f"{table.fullname} {delivery.day}") as connection:
+            if self._has(connection, table, ledger, delivery):
+                return {**told, "changed": 0}
+            if self.parameters.mode == "replace":
+                connection.execute(table.delete().where(table.c.day == _day(delivery)))
+                changed = _insert(connection, table, delivery)
+            else:
+                changed = _merge(connection, table, delivery)
+            self._note(connection, table, ledger, delivery)
+        return {**told, "changed": changed}
+
+    def _tables(self, delivery: Delivery) -> tuple[Table, Table]:
+        """The table of the predictions and that of the deliveries, as they must be."""
+        import sqlalchemy as sa
+
+        metadata = sa.MetaData(schema=self.parameters.db_schema)
+        name = self.parameters.table or f"{delivery.use_case}_predictions"
+        columns = [
+            sa.Column(f.name, _kind(f), primary_key=f.name in KEY, nullable=f.name not in KEY) for f in delivery.schema
+        ]
+        ledger = sa.Table(
+            LEDGER,
+            metadata,
+            sa.Column("table_name", sa.Text, primary_key=True),
+            sa.Column("day", sa.Date, primary_key=True),
+            sa.Column("use_case", sa.Text, nullable=False),
+            sa.Column("publication", sa.Text, nullable=False),
+            sa.Column("published", sa.BigInteger, nullable=False),
+            sa.Column("model_version", sa.Integer, nullable=False),
+            sa.Column("rows", sa.BigInteger, nullable=False),
+            sa.Column("delivered", sa.DateTime(timezone=True), nullable=False),
+        )
+        return sa.Table(name, metadata, *columns), ledger
+
+    def _prepare(self, connection: Connection, table: Table, ledger: Table) -> None:
+        """Make the tables, or see that they are as they must be."""
+        from sqlalchemy import inspect
+
+        present = set(inspect(connection).get_table_names(schema=self.parameters.db_schema))
+        for one in (table, ledger):
+            if one.name not in present:
+                one.create(connection)
+            else:
+                _check(connection, one)
+
+    def _has(self, connection: Connection, table: Table, ledger: Table, delivery: Delivery) -> bool:
+        """Whether the table holds this very publication.
+
+        Raises
+        ------
+        TargetError
+            If it holds a newer one, or days of another use case.
+        """
+        from sqlalchemy import select
+
+        others = select(ledger.c.use_case).where(ledger.c.table_name == table.name).distinct()
+        owners = {*connection.scalars(others)} - {delivery.use_case}
+        if owners:
+            raise TargetError(f"{table.fullname} holds the predictions of {owners.pop()}; name another table.")
+        place = (ledger.c.table_name == table.name) & (ledger.c.day == _day(delivery))
+        known = connection.execute(select(ledger.c.publication, ledger.c.published).where(place)).one_or_none()
+        if known is None or known.publication == delivery.publication:
+            return known is not None and not delivery.again
+        if known.published > delivery.published:
+            raise TargetDown(f"{table.fullname} holds a newer publication of {delivery.day}; this one is not delivered")
+        return False
+
+    def _note(self, connection: Connection, table: Table, ledger: Table, delivery: Delivery) -> None:
+        place = (ledger.c.table_name == table.name) & (ledger.c.day == _day(delivery))
+        connection.execute(ledger.delete().where(place))
+        names = ("use_case", "publication", "published", "model_version", "rows")
+        values = {name: getattr(delivery, name) for name in names}
+        now = dt.datetime.now(dt.UTC)
+        connection.execute(ledger.insert().values(table_name=table.name, day=_day(delivery), delivered=now, **values))
+
+
+def _speak(engine: Engine, variable: str) -> None:
+    """See that the database is of a kind we know; have SQLite begin transactions when we say so."""
+    from sqlalchemy import event
+
+    if engine.dialect.name not in BACKENDS:
+        raise TargetError(f"{variable}: {engine.dialect.name} is none of {', '.join(BACKENDS)}.")
+    if engine.dialect.name == "sqlite":
+
+        @event.listens_for(engine, "connect")
+        def no_implicit_begin(connection: Any, _: Any) -> None:
+            connection.isolation_level = None
+
+        @event.listens_for(engine, "begin")
+        def begin(connection: Connection) -> None:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+@contextmanager
+def _transaction(engine: Engine, lock: str) -> Iterator[Connection]:
+    """A transaction that only one process at a time can be in for the same lock; SQLite has one writer at all."""
+    from sqlalchemy import text
+
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            name = f"mlops_assets {lock}"
+            connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})
+        yield connection
+
+
+def _kind(field: pa.Field) -> Any:
+    import sqlalchemy as sa
+
+    if field.name == "day":
+        return sa.Date()
+    if pa.types.is_integer(field.type):
+        return sa.Integer()
+    return sa.REAL() if pa.types.is_floating(field.type) else sa.Text()
+
+
+def _check(connection: Connection, table: Table) -> None:
+    """See that a table has the columns we write, of a type that takes them, and a key that `upsert` can go by."""
+    from sqlalchemy import inspect
+
+    look = inspect(connection)
+    there = {one["name"]: one for one in look.get_columns(table.name, schema=table.schema)}
+    wrong = [f"{column.name} is missing" for column in table.columns if column.name not in there]
+    types = {column.name: (there[column.name]["type"], column.type) for column in table.columns if column.name in there}
+    wrong += [f"{name} is {has}, expected {ours}" for name, (has, ours) in types.items() if not _takes(has, ours)]
+    required = [name for name, one in there.items() if not one["nullable"] and one["default"] is None]
+    wrong += [f"{name} is not ours and must not be empty" for name in required if name not in table.columns]
+    keys = [look.get_pk_constraint(table.name, schema=table.schema)["constrained_columns"]]
+    keys += [one["column_names"] for one in look.get_unique_constraints(table.name, schema=table.schema)]
+    wanted = {column.name for column in table.primary_key}
+    if not any({*key} == wanted for key in keys):
+        wrong.append(f"there is no primary key ({', '.join(sorted(wanted))})")
+    if wrong:
+        columns = ", ".join(f"{column.name} {column.type}" for column in table.columns)
+        key = ", ".join(column.name for column in table.primary_key)
+        raise TargetError(
+            f"The table {table.fullname} is not as it must be: {'; '.join(wrong)}. "
+            f"Mend it, or name another one; it needs: {columns}, PRIMARY KEY ({key})"
+        )
+
+
+def _takes(there: Any, ours: Any) -> bool:
+    """Whether a column of one type takes values of another."""
+    import sqlalchemy as sa
+
+    kinds = {
+        sa.Date: (sa.Date,),
+        sa.Integer: (sa.Integer, sa.Numeric),
+        sa.Float: (sa.Float, sa.Numeric),
+        sa.Text: (sa.String,),
+        sa.DateTime: (sa.DateTime,),
+    }
+    wanted = next(kinds[kind] for kind in kinds if isinstance(ours, kind))
+    narrow = isinstance(ours, sa.BigInteger) and isinstance(there, sa.SmallInteger)
+    return isinstance(there, wanted) and not narrow
+
+
+def _day(delivery: Delivery) -> dt.date:
+    return dt.date.fromisoformat(delivery.day)
+
+
+def _insert(connection: Connection, table: Table, delivery: Delivery) -> int:
+    """Write all rows of a day into a table, a batch at a time; their number."""
+    rows = 0
+    for batch in delivery.batches():
+        if connection.dialect.name == "postgresql":
+            _copy(connection, table, batch)
+        else:
+            for start in range(0, len(batch), BATCH):
+                records = batch.slice(start, BATCH).to_pylist()
+                day = _day(delivery)
+                connection.execute(table.insert(), [{**record, "day": day} for record in records])
+        rows += len(batch)
+        delivery.tell(rows)
+    return rows
+
+
+def _copy(connection: Connection, table: Table, batch: pa.RecordBatch) -> None:
+    """PostgreSQL's own way in: as CSV, where a field without quotes is NULL and an empty text has quotes."""
+    buffer = io.BytesIO()
+    pacsv.write_csv(batch, buffer, pacsv.WriteOptions(include_header=False))
+    buffer.seek(0)
+    prepare = connection.dialect.identifier_preparer
+    columns = ", ".join(prepare.quote(name) for name in batch.schema.names)
+    driver: Any = connection.connection.dbapi_connection
+    with driver.cursor() as cursor:
+        cursor.copy_expert(f"COPY {prepare.format_table(table)} ({columns}) FROM STDIN (FORMAT csv)", buffer)
+
+
+def _merge(connection: Connection, table: Table, delivery: Delivery) -> int:
+    """Bring a day up to date: rows that are the same stay untouched; the number of those that changed."""
+    import sqlalchemy as sa
+    from sqlalchemy.dialects import postgresql, sqlite
+
+    stage = sa.Table(
+        "mlops_assets_stage",
+        sa.MetaData(),
+        *(sa.Column(column.name, column.type, primary_key=column.primary_key) for column in table.columns),
+        prefixes=["TEMPORARY"],
+    )
+    stage.create(connection)
+    _insert(connection, stage, delivery)
+    postgres = connection.dialect.name == "postgresql"
+    insert: Any = postgresql.insert(table) if postgres else sqlite.insert(table)
+    insert = insert.from_select(list(stage.c.keys()), sa.select(stage).where(sa.true()))
+    values = [column.name for column in table.columns if column.name not in KEY]
+    differs = sa.or_(*(table.c[name].is_distinct_from(insert.excluded[name]) for name in values))
+    found = connection.execute(
+        insert.on_conflict_do_update(
+            index_elements=list(KEY), set_={name: insert.excluded[name] for name in values}, where=differs
+        )
+    )
+    same = sa.and_(*(stage.c[name] == table.c[name] for name in KEY))
+    gone = table.delete().where(table.c.day == _day(delivery), ~sa.exists().where(same))
+    removed = connection.execute(gone)
+    stage.drop(connection)
+    return int(found.rowcount + removed.rowcount)
