@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -348,7 +349,19 @@ def test_a_mark_that_is_taken_away_stops_everything_until_it_is_back(marked: Wor
     marked.wait(100)
     assert marked.tick()[DAY].verdict is Verdict.UNMARKED
     marked.put(DAY, "_SUCCESS")
+    assert marked.tick()[DAY].verdict is Verdict.SETTLING, "it is listed as soon as the mark is back"
     assert marked.settle()[DAY].verdict is Verdict.CHANGED
+
+
+def test_a_mark_that_is_taken_away_while_the_day_is_listed_does_not_hold_up_the_others(tmp_path: Path) -> None:
+    world = World(tmp_path, Sensor(marker="_SUCCESS", budget_seconds=5))
+    for day, files in ((OLD, 1), (DAY, 1), (TODAY, 10)):
+        world.put(day, "_SUCCESS")
+        for number in range(files):
+            world.put(day, f"{number}.csv")
+    assert world.tick()[TODAY].verdict is Verdict.LISTING
+    world.remove(TODAY, "_SUCCESS")
+    assert world.verdicts() == {OLD: Verdict.CHANGED, DAY: Verdict.CHANGED, TODAY: Verdict.UNMARKED}
 
 
 # -- no more listing than it takes --------------------------------------------------------------------------------------
@@ -408,15 +421,23 @@ def test_a_tick_makes_some_way_even_if_its_time_is_over_at_once(tmp_path: Path) 
 
 
 def test_a_day_that_is_begun_and_then_gone_does_not_hold_up_the_others(tmp_path: Path) -> None:
-    world = World(tmp_path, Sensor(budget_seconds=2, settle_minutes=0))
-    for number in range(5):
+    world = World(tmp_path, Sensor(budget_seconds=5, settle_minutes=0))
+    for number in range(10):
         world.put(TODAY, f"{number}.csv")
     assert world.tick()[TODAY].verdict is Verdict.LISTING
-    for number in range(5):
-        world.remove(TODAY, f"{number}.csv")
-    Path(world.source.place(TODAY)).rmdir()
-    world.put(DAY, "a.csv")
-    assert world.verdicts() == {OLD: Verdict.ABSENT, DAY: Verdict.CHANGED, TODAY: Verdict.ABSENT}
+    shutil.rmtree(world.source.place(TODAY))
+    for day in (OLD, DAY):
+        world.put(day, "a.csv")
+    assert world.verdicts() == {OLD: Verdict.CHANGED, DAY: Verdict.CHANGED, TODAY: Verdict.ABSENT}
+
+
+def test_a_tick_begins_no_further_day_when_its_time_is_over(tmp_path: Path) -> None:
+    world = World(tmp_path, Sensor(budget_seconds=1))
+    for day in WINDOW:
+        world.put(day, "a.csv")
+    for ticks in (1, 2, 3):
+        world.tick()
+        assert len(world.source.listed) == ticks
 
 
 def test_names_that_look_alike_are_not_torn_apart(tmp_path: Path) -> None:

@@ -56,7 +56,8 @@ def arrival_sensors(use_case: UseCase, job: Any) -> list[dg.SensorDefinition]:
         findings = [runs.weigh(one, is_predicted=_is_predicted(lake, one.day)) for one in found]
         requests = [_request(use_case, one) for one in findings if one.verdict is Verdict.CHANGED][:MOST_REQUESTS]
         said = summary(findings)
-        context.log.info(said)
+        if requests:  # else it is the reason why nothing is asked for
+            context.log.info(said)
         return dg.SensorResult(
             run_requests=requests, skip_reason=None if requests else said, cursor=lookout.state.model_dump_json()
         )

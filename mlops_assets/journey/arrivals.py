@@ -307,7 +307,7 @@ class Lookout:
                 break
             content.add(entry)
             files, last = files + 1, entry.path
-        return whole, begun.model_copy(update={"after": last or begun.after, "content": content.mark, "files": files})
+        return whole, begun.model_copy(update={"after": last, "content": content.mark, "files": files})
 
     def _finding(self, day: str, known: Known) -> Finding:
         look = self.looks.get(day)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 from mlops_assets.plugins.sources import Entry, SourceError
@@ -66,12 +68,13 @@ class FolderSource:
             return
         names.sort(key=_shown)
         prefix = path and f"{path}/"
-        for name in names:
+        begin = bisect_left(names, after[0], key=_shown) if after else 0
+        for name in islice(names, begin, None):
             if name.startswith((".", "_")):
                 continue
             if not after or _shown(name) > after[0]:
                 yield from self._entries(f"{folder}/{name}", prefix + name, ())
-            elif len(after) > 1 and _shown(name) == after[0]:
+            elif len(after) > 1:
                 yield from self._entries(f"{folder}/{name}", prefix + name, after[1:])
 
     def _entries(self, name: str, path: str, after: Sequence[str]) -> Iterator[Entry]:
