@@ -19,6 +19,10 @@ class LakeError(MlopsError):
     """A table cannot be read or written."""
 
 
+class S3Error(MlopsError):
+    """An S3 server cannot be reached, or refuses what it is asked."""
+
+
 class PublishConflict(LakeError):
     """Another run published the same day while this one was working on it; nothing of this one was published."""
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mlops_assets.errors import MlopsError, UsageError
 from mlops_assets.journey.contract import check_column
+from mlops_assets.places import Place, side_by_side
 from mlops_assets.readers.csv import CsvReader
 from mlops_assets.readers.pack import Pack
 from mlops_assets.use_case import UseCase
@@ -42,7 +43,7 @@ class Imported:
     unplaced: int
 
 
-def import_table(use_case: UseCase, table: Path, raw: Path) -> Imported:
+def import_table(use_case: UseCase, table: Path, raw: Place) -> Imported:
     """Cut a table into account files.
 
     Parameters
@@ -52,7 +53,7 @@ def import_table(use_case: UseCase, table: Path, raw: Path) -> Imported:
     table
         The published file.
     raw
-        Folder of the raw files.
+        Place of the raw files.
 
     Raises
     ------
@@ -86,17 +87,20 @@ def import_table(use_case: UseCase, table: Path, raw: Path) -> Imported:
         raise MlopsError(f"{table}: no line has a readable {use_case.imports.date!r}; nothing was written.")
     if left:
         placed[max(day for day, _ in placed), "unplaced"] = [lines[place] for place in sorted(left)]
-    written = 0
-    for (day, name), some in placed.items():
+
+    def write(file: tuple[tuple[str, str], list[bytes]]) -> bool:
+        (day, name), some = file
         folder = raw / use_case.name / f"day={day}"
         folder.mkdir(parents=True, exist_ok=True)
-        written += _write(folder, name, use_case.files.suffix, b"\r\n".join([*header, *some, b""]))
+        return _write(folder, name, use_case.files.suffix, b"\r\n".join([*header, *some, b""]))
+
+    written = sum(side_by_side(raw, write, placed.items()))
     return Imported(
         written, len(placed) - written, tuple(sorted({day for day, _ in placed})), len(lines) - len(left), len(left)
     )
 
 
-def place_table(use_case: UseCase, table: Path, raw: Path, day: dt.date) -> Imported:
+def place_table(use_case: UseCase, table: Path, raw: Place, day: dt.date) -> Imported:
     """Put a table, as it is, among the raw files of a day.
 
     Parameters
@@ -106,7 +110,7 @@ def place_table(use_case: UseCase, table: Path, raw: Path, day: dt.date) -> Impo
     table
         A file in its format.
     raw
-        Folder of the raw files.
+        Place of the raw files.
     day
         The day.
 
@@ -147,7 +151,7 @@ def _read(use_case: UseCase, table: Path) -> tuple[bytes, Pack]:
     return data, pack
 
 
-def _write(folder: Path, name: str, suffix: str, data: bytes) -> bool:
+def _write(folder: Place, name: str, suffix: str, data: bytes) -> bool:
     """Write a file under the first free name; whether that was needed, for it may be there already.
 
     A second table with rows of the same account and month gets a file of its own: nothing that was imported is lost.

@@ -5,18 +5,20 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-import shutil
 import time
-import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mlops_assets import places, s3
 from mlops_assets.errors import LakeError, PublishConflict
+from mlops_assets.places import Place, S3Path
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -78,14 +80,15 @@ class Table:
     It remembers the commits that it has seen, so that asking again costs only what was committed since.
     """
 
-    def __init__(self, lake: Path, use_case: str, name: str) -> None:
+    def __init__(self, lake: Place, use_case: str, name: str) -> None:
         self.name = name
         self.folder = lake / use_case / name
+        self._options = s3.storage_options() if isinstance(lake, S3Path) else None
         self._table: DeltaTable | None = None
         self._seen = -1
         self._publications: dict[str, list[Published]] = {}
 
-    def place(self, day: str, stem: str) -> Path:
+    def place(self, day: str, stem: str) -> Place:
         """Where a worker writes the part `stem` of a day."""
         return self.folder / f"day={day}" / f"{stem}.parquet"
 
@@ -93,11 +96,21 @@ class Table:
         """The Delta table as it is now, or None where nothing was published yet."""
         from deltalake import DeltaTable
 
-        if self._table is not None:
-            self._table.update_incremental()
-        elif DeltaTable.is_deltatable(str(self.folder)):
-            self._table = DeltaTable(self.folder)
+        with self._telling():
+            if self._table is not None:
+                self._table.update_incremental()
+            elif DeltaTable.is_deltatable(str(self.folder), self._options):
+                self._table = self._load()
         return self._table
+
+    def _load(self, version: int | None = None) -> DeltaTable:
+        from deltalake import DeltaTable
+
+        return DeltaTable(str(self.folder), version=version, storage_options=self._options)
+
+    def _telling(self) -> AbstractContextManager[None]:
+        """What goes wrong with requests to S3 becomes an error for people."""
+        return s3.telling(str(self.folder)) if isinstance(self.folder, S3Path) else nullcontext()
 
     def parts(self, day: str) -> set[str]:
         """Paths of the published parts of a day."""
@@ -111,8 +124,9 @@ class Table:
     def publications(self) -> dict[str, list[Published]]:
         """Every published day, in order, with all its publications, the oldest first."""
         while (table := self.open()) is not None and (version := table.version()) > self._seen:
-            commits = table.history(version - self._seen)
-            table.update_incremental()
+            with self._telling():
+                commits = table.history(version - self._seen)
+                table.update_incremental()
             if table.version() != version:
                 continue  # history() counts back from the newest commit: one came in between, so some are missing
             for commit in reversed(commits):  # they come newest first
@@ -190,13 +204,14 @@ class Table:
             ]
             try:
                 # no retries by the library: a retry would not look again at what the day holds
-                table.create_write_transaction(
-                    actions,
-                    "append",
-                    full,
-                    ["day"],
-                    commit_properties=CommitProperties(metadata, max_commit_retries=0),
-                )
+                with self._telling():
+                    table.create_write_transaction(
+                        actions,
+                        "append",
+                        full,
+                        ["day"],
+                        commit_properties=CommitProperties(metadata, max_commit_retries=0),
+                    )
             except CommitFailedError:
                 time.sleep(0.01 * (attempt + 1))
                 continue
@@ -234,9 +249,8 @@ class Table:
 
     def parts_at(self, day: str, published: Published) -> list[Part]:
         """The parts of a day as it was published once; errors as `restore`."""
-        from deltalake import DeltaTable
-
-        actions = DeltaTable(self.folder, version=published.version).get_add_actions(flatten=True)
+        with self._telling():
+            actions = self._load(published.version).get_add_actions(flatten=True)
         listed = pa.table(actions).select(["path", "size_bytes", "num_records", "partition.day"]).to_pylist()
         parts = [
             Part(self.name, one["path"].replace("%3D", "="), one["size_bytes"], one["num_records"])
@@ -311,7 +325,7 @@ class Table:
         def batches() -> Iterator[pa.RecordBatch]:
             for path in paths:
                 day = path.partition("/")[0].removeprefix("day=")
-                with pq.ParquetFile(self.folder / path) as file:
+                with pq.ParquetFile(places.readable(self.folder / path)) as file:
                     stored = [name for name in schema.names if name in file.schema_arrow.names]
                     for batch in file.iter_batches(batch_rows, columns=stored):
                         yield _complete(batch, schema, day)
@@ -327,18 +341,30 @@ class Table:
         table = self.open()
         if table is None:
             return 0
-        return len(table.vacuum(hours, dry_run=False, enforce_retention_duration=False, full=True))
+        with self._telling():
+            return len(table.vacuum(hours, dry_run=False, enforce_retention_duration=False, full=True))
 
     def _open_or_create(self, schema: pa.Schema) -> DeltaTable:
         from deltalake import DeltaTable
+        from deltalake.exceptions import CommitFailedError
 
         table = self.open()
         if table is not None:
             return table
         self.folder.mkdir(parents=True, exist_ok=True)
         configuration = {"delta.logRetentionDuration": "interval 3650 days"}  # the commits carry the accounting
-        DeltaTable.create(self.folder, schema, mode="ignore", partition_by=["day"], configuration=configuration)
-        self._table = DeltaTable(self.folder)
+        # somebody else may make it at the same moment
+        with self._telling(), suppress(CommitFailedError):
+            DeltaTable.create(
+                str(self.folder),
+                schema,
+                mode="ignore",
+                partition_by=["day"],
+                configuration=configuration,
+                storage_options=self._options,
+            )
+        with self._telling():
+            self._table = self._load()
         return self._table
 
 
@@ -348,12 +374,12 @@ class Lake:
     Parameters
     ----------
     root
-        Folder of the lake.
+        Place of the lake.
     use_case
         Name of the use case.
     """
 
-    def __init__(self, root: Path, use_case: str) -> None:
+    def __init__(self, root: Place, use_case: str) -> None:
         self.root = root
         self.use_case = use_case
         self._tables: dict[str, Table] = {}
@@ -367,10 +393,8 @@ class Lake:
 
         What a killed comparison left is older than a day when nobody needs it.
         """
-        for left in (self.root / self.use_case / "diffs").glob("*"):
-            if left.stat().st_mtime < time.time() - 86_400:
-                shutil.rmtree(left, ignore_errors=True)
-        names = [path.parent.name for path in (self.root / self.use_case).glob("*/_delta_log")]
+        places.remove_older(self.root / self.use_case / "diffs", 86_400)
+        names = [path.name for path in (self.root / self.use_case).glob("*") if (path / "_delta_log").exists()]
         return sum(self.table(name).clean(24 * keep_days) for name in names)
 
 
@@ -422,25 +446,16 @@ def write_part(
         Rows in one row group: what a reader who wants few rows reads at least.
     """
     path = table.place(day, stem)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{stem}.{uuid.uuid4().hex}.tmp")
+    footer = {FOOTER.decode(): json.dumps(report)} if report is not None else {}
     try:
-        with pq.ParquetWriter(
-            unfinished, data.schema, compression="zstd", store_schema=False, write_statistics=["shard"]
-        ) as writer:
-            writer.write_table(data, rows_a_group)
-            if report is not None:
-                writer.add_key_value_metadata({FOOTER.decode(): json.dumps(report)})
-        unfinished.replace(path)
+        size = _write_parquet(path, data, footer, rows_a_group, store_schema=False, write_statistics=["shard"])
     except OSError as error:
         why = error.strerror or error
         raise LakeError(f"{path}: cannot be written: {why}. Make room or give access, run again.") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
-    return Part(table.name, f"day={day}/{path.name}", path.stat().st_size, data.num_rows)
+    return Part(table.name, f"day={day}/{path.name}", size, data.num_rows)
 
 
-def read_part(path: Path, columns: Sequence[str] | None = None, texts_as_codes: bool = False) -> pa.Table:
+def read_part(path: Place, columns: Sequence[str] | None = None, texts_as_codes: bool = False) -> pa.Table:
     """The rows of one Parquet file, without Arrow's dataset scanner; see `Table`.
 
     Parameters
@@ -452,30 +467,34 @@ def read_part(path: Path, columns: Sequence[str] | None = None, texts_as_codes: 
     texts_as_codes
         Whether text columns stay dictionaries.
     """
-    texts = [field.name for field in pq.read_schema(path) if pa.types.is_string(field.type)] if texts_as_codes else None
-    with pq.ParquetFile(path, read_dictionary=texts) as file:
+    source = places.readable(path)
+    schema = pq.read_schema(source) if texts_as_codes else ()
+    texts = [field.name for field in schema if pa.types.is_string(field.type)] or None
+    with pq.ParquetFile(source, read_dictionary=texts) as file:
         return file.read(columns=list(columns) if columns else None)
 
 
-def read_report(path: Path) -> dict[str, Any] | None:
+def open_part(path: Place) -> pq.ParquetFile:
+    """One Parquet file, for those who want some of its row groups, or what its footer says."""
+    return pq.ParquetFile(places.readable(path, places.FOOTER))
+
+
+def read_report(path: Place) -> dict[str, Any] | None:
     """The report in the footer of a part, or None where the part does not exist or is damaged: it is made again."""
     try:
-        metadata = pq.read_metadata(path).metadata or {}
+        metadata = pq.read_metadata(places.readable(path, places.FOOTER)).metadata or {}
         report: dict[str, Any] = json.loads(metadata[FOOTER])
     except (FileNotFoundError, pa.ArrowInvalid, KeyError):
         return None
     return report
 
 
-def write_json(path: Path, content: dict[str, Any]) -> None:
+def write_json(path: Place, content: dict[str, Any]) -> None:
     """Write a small document so that a reader sees the old one or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    unfinished.write_text(json.dumps(content, indent=1, sort_keys=True, default=str) + "\n", encoding="utf-8")
-    unfinished.replace(path)
+    places.write_whole(path, (json.dumps(content, indent=1, sort_keys=True, default=str) + "\n").encode())
 
 
-def write_table(path: Path, data: pa.Table) -> None:
+def write_table(path: Place, data: pa.Table) -> None:
     """Write a small table into one file so that a reader sees the old one or the new one.
 
     Raises
@@ -483,15 +502,30 @@ def write_table(path: Path, data: pa.Table) -> None:
     LakeError
         If it cannot be written.
     """
-    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(data, unfinished, compression="zstd")
-        unfinished.replace(path)
+        _write_parquet(path, data)
     except OSError as error:
         raise LakeError(f"{path}: cannot be written: {error.strerror or error}. Make room or give access.") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
+
+
+def _write_parquet(
+    path: Place, data: pa.Table, footer: Mapping[str, str] | None = None, rows_a_group: int | None = None, **form: Any
+) -> int:
+    """Write rows so that the file is whole or absent; its size. On the way to S3 it lies in memory."""
+
+    def write(sink: Path | BytesIO) -> None:
+        with pq.ParquetWriter(sink, data.schema, compression="zstd", **form) as writer:
+            writer.write_table(data, rows_a_group)
+            if footer:
+                writer.add_key_value_metadata(dict(footer))
+
+    if isinstance(path, S3Path):
+        buffer = BytesIO()
+        write(buffer)
+        return places.write_whole(path, buffer.getbuffer())
+    with places.unfinished(path) as started:
+        write(started)
+    return path.stat().st_size
 
 
 def _parts(table: DeltaTable, day: str) -> set[str]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 
 from mlops_assets.errors import UsageError
+from mlops_assets.places import Place, side_by_side
 from mlops_assets.plugins import import_object, load_plugin
 from mlops_assets.use_case import Column, UseCase
 
@@ -63,7 +63,15 @@ class DrawFiles(Protocol):
 
 
 def write_sample(
-    use_case: UseCase, raw: Path, day: dt.date, files: int, rows: int, dirty: float, seed: int, *, labelled: bool = True
+    use_case: UseCase,
+    raw: Place,
+    day: dt.date,
+    files: int,
+    rows: int,
+    dirty: float,
+    seed: int,
+    *,
+    labelled: bool = True,
 ) -> Iterator[int]:
     """Write the sample files of one day; the same arguments write the same bytes.
 
@@ -73,7 +81,7 @@ def write_sample(
         The use case; its `sample` function draws the rows, or they are drawn from the contract alone. With a reader of
         its own, the function draws whole files: see `DrawFiles`.
     raw
-        Folder of the raw files.
+        Place of the raw files.
     day
         The day.
     files, rows
@@ -115,22 +123,27 @@ def write_sample(
         frame = draw(generator, lasting, day, count, rows)
         if not labelled:
             frame[use_case.label] = None
-        for place, lines in enumerate(_lines(use_case, frame, count)):
-            number = first + place
-            path = folder / (f"{number // FILES_A_FOLDER:04d}" if files > FILES_A_FOLDER else "")
-            if number % FILES_A_FOLDER == 0 or place == 0:
+        drawn: list[tuple[Place, bytes]] = []
+        for number, lines in enumerate(_lines(use_case, frame, count), first):
+            path = folder / f"{number // FILES_A_FOLDER:04d}" if files > FILES_A_FOLDER else folder
+            if number % FILES_A_FOLDER == 0 or number == first:
                 path.mkdir(parents=True, exist_ok=True)
             text = "\r\n".join([*header, *lines, ""])
             data = text.encode(use_case.files.encoding, errors="replace")
             if number in kinds:
                 data = _soil(data, kinds[number], use_case, generator)
-            (path / f"{use_case.name}-{number:07d}{use_case.files.suffix}").write_bytes(data)
-        yield first + count
+            drawn.append((path / f"{use_case.name}-{number:07d}{use_case.files.suffix}", data))
+        yield first + sum(1 for _ in side_by_side(raw, _write, drawn))
+
+
+def _write(file: tuple[Place, bytes]) -> None:
+    path, data = file
+    path.write_bytes(data)
 
 
 def _write_files(
     use_case: UseCase,
-    folder: Path,
+    folder: Place,
     generator: np.random.Generator,
     day: dt.date,
     files: int,
@@ -147,9 +160,14 @@ def _write_files(
         )
     draw = load_plugin(use_case.sample, DrawFiles)
     written = 0
-    for path, data in draw(generator, day, files, rows, dirty, labelled):
+
+    def write(file: tuple[str, bytes]) -> str:
+        path, data = file
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(data)
+        return path
+
+    for path in side_by_side(folder, write, draw(generator, day, files, rows, dirty, labelled)):
         if not path.endswith(use_case.files.attachments):
             written += 1
             yield written

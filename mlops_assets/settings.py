@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlops_assets.errors import UsageError
+from mlops_assets.places import Place, parse_place
 
 PACKAGE = Path(__file__).parent
 """The folder of the installed package."""
+
+SQLITE = "sqlite:///"
 
 OWN_USE_CASES = PACKAGE / "defs"
 """The use cases that come with the package."""
@@ -31,13 +34,14 @@ class Settings:
     home
         Folder of all state: lake, MLflow's and Dagster's storage (`MLOPS_HOME`).
     raw
-        Folder of the raw files (`MLOPS_RAW`), by default `raw` in `home`.
+        Folder or `s3://bucket/prefix` of the raw files (`MLOPS_RAW`), by default `raw` in `home`.
     lake
-        Folder of the tables (`MLOPS_LAKE`), by default `lake` in `home`.
+        Folder or `s3://bucket/prefix` of the tables (`MLOPS_LAKE`), by default `lake` in `home`.
     tracking_uri
         Address of MLflow's store (`MLFLOW_TRACKING_URI`), by default a SQLite file in `home`.
     artifacts
-        Folder of MLflow's artifacts when the default store is used.
+        Folder or `s3://bucket/prefix` of MLflow's artifacts (`MLOPS_ARTIFACTS`), by default in `home`; None where an
+        MLflow server decides on it.
     database
         URL of the PostgreSQL that holds Dagster's storage and MLflow's tables (`MLOPS_DATABASE_URL`); empty by default,
         which is SQLite in `home`.
@@ -56,10 +60,10 @@ class Settings:
     """
 
     home: Path
-    raw: Path
-    lake: Path
+    raw: Place
+    lake: Place
     tracking_uri: str = field(repr=False)
-    artifacts: Path
+    artifacts: Place | None
     use_cases: tuple[Path, ...]
     workers: int
     engine: str = ""
@@ -80,13 +84,15 @@ class Settings:
         workers = _workers()
         database = _database()
         home = Path(os.environ.get("MLOPS_HOME") or PACKAGE.parent / ".mlops").expanduser().absolute()
+        own = _mlflow_in(database) if database else f"{SQLITE}{home / 'mlflow' / 'mlflow.db'}"
+        tracking_uri = os.environ.get("MLFLOW_TRACKING_URI") or own
+        served = tracking_uri.startswith("http") and not os.environ.get("MLOPS_ARTIFACTS")
         return cls(
             home=home,
-            raw=_folder("MLOPS_RAW", home / "raw"),
-            lake=_folder("MLOPS_LAKE", home / "lake"),
-            tracking_uri=os.environ.get("MLFLOW_TRACKING_URI")
-            or (_mlflow_in(database) if database else f"sqlite:///{home / 'mlflow' / 'mlflow.db'}"),
-            artifacts=home / "mlflow" / "artifacts",
+            raw=_place("MLOPS_RAW", home / "raw"),
+            lake=_place("MLOPS_LAKE", home / "lake"),
+            tracking_uri=tracking_uri,
+            artifacts=None if served else _place("MLOPS_ARTIFACTS", home / "mlflow" / "artifacts"),
             use_cases=(
                 OWN_USE_CASES,
                 *([_folder("MLOPS_USE_CASES", home)] if os.environ.get("MLOPS_USE_CASES") else []),
@@ -102,7 +108,7 @@ class Settings:
     @property
     def has_registry(self) -> bool:
         """Whether MLflow's store may hold anything; asking an absent SQLite file would make one."""
-        return not self.tracking_uri.startswith("sqlite:") or self.artifacts.parent.exists()
+        return not self.tracking_uri.startswith(SQLITE) or Path(self.tracking_uri.removeprefix(SQLITE)).parent.exists()
 
     @property
     def tracks_in_database(self) -> bool:
@@ -110,20 +116,22 @@ class Settings:
         return bool(self.database) and self.tracking_uri == _mlflow_in(self.database)
 
     @property
-    def keeps_artifacts(self) -> bool:
-        """Whether MLflow's store is one of ours, without a server that would say where artifacts go."""
-        return self.tracks_in_database or self.tracking_uri.startswith("sqlite:")
-
-    @property
     def dagster_home(self) -> Path:
         """Folder of Dagster's storage and of its `dagster.yaml` (`DAGSTER_HOME`)."""
         return _folder("DAGSTER_HOME", self.home / "dagster")
 
 
+def _place(variable: str, default: Path) -> Place:
+    try:
+        return parse_place(os.environ.get(variable) or str(default))
+    except UsageError as error:
+        raise UsageError(f"{variable}={error}") from None
+
+
 def _folder(variable: str, default: Path) -> Path:
     value = os.environ.get(variable) or str(default)
     if "://" in value:
-        raise UsageError(f"{variable}={value}: only folders are supported so far; name a folder of this machine.")
+        raise UsageError(f"{variable}={value}: name a folder of this machine.")
     return Path(value).expanduser().absolute()
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from mlops_assets.places import S3Path
 from mlops_assets.settings import OWN_USE_CASES, Settings
 from mlops_assets.use_case import UseCase, load_use_case
+from mlops_assets_tests import s3_server as s3_servers
 from mlops_assets_tests.postgres import Server
 
 hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
@@ -30,7 +32,7 @@ WriteDay = Callable[..., Path]
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """All state in the folder of the test, one worker process."""
-    state = ("MLOPS_RAW", "MLOPS_LAKE", "MLFLOW_TRACKING_URI", "MLOPS_DATABASE_URL")
+    state = ("MLOPS_RAW", "MLOPS_LAKE", "MLOPS_ARTIFACTS", "MLFLOW_TRACKING_URI", "MLOPS_DATABASE_URL")
     for name in (*state, "MLOPS_USE_CASES", "DAGSTER_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("MLOPS_HOME", str(tmp_path / "home"))
@@ -99,3 +101,28 @@ def changed(row: str = ROW, **fields: str) -> str:
     for name, value in fields.items():
         values[names.index(name)] = value
     return ";".join(values)
+
+
+def pytest_report_header() -> str:
+    """Says which S3 server the tests run against."""
+    return s3_servers.which()
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3_servers.Server]:
+    """An S3 server; see `s3_server.py` for which."""
+    with s3_servers.running_server(tmp_path_factory.mktemp("s3") / "server") as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(s3_server: s3_servers.Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Path]:
+    """An empty bucket on it, and an environment that says where it is."""
+    for name in s3_servers.VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", s3_server.environment["S3_ENDPOINT_URL"])
+    monkeypatch.setenv("MLOPS_S3_PATIENCE", "10")
+    with s3_servers.new_bucket(s3_server) as made:
+        yield made

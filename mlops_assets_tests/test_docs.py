@@ -13,8 +13,8 @@ import click
 import pytest
 from pydantic import BaseModel
 
+from mlops_assets import s3, use_case
 from mlops_assets import settings as settings_module
-from mlops_assets import use_case
 from mlops_assets.cli import cli
 from mlops_assets.components.daily import ROW_CHECKS, SCORE_CHECKS
 from mlops_assets.journey.contract import RULES, RULES_OF_FILES
@@ -76,8 +76,8 @@ def test_every_command_has_help_for_itself_and_for_each_option(name: str) -> Non
 
 
 def test_the_readme_names_every_setting() -> None:
-    sources = [Path(settings_module.__file__).read_text()]
-    read = set(re.findall(r'"((?:MLOPS|MLFLOW|DAGSTER)_[A-Z_]+)"', "".join(sources)))
+    sources = [Path(module.__file__ or "").read_text() for module in (settings_module, s3)]
+    read = set(re.findall(r'"((?:MLOPS|DAGSTER)_[A-Z0-9_]+|MLFLOW_TRACKING_URI|S3_ENDPOINT_URL)"', "".join(sources)))
     assert first_cells(section(README, "Settings")) == read
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from mlops_assets.journey.raw import Manifest, find_manifest, list_day, shard_of
@@ -52,7 +54,7 @@ def test_an_entry_has_path_size_time_and_problem(listing: Listing, write_day: Wr
     folder = write_day("transactions", DAY, {"deep/a.csv": b"123"})
     os.utime(folder / "deep" / "a.csv", ns=(7, 7))
     assert shard_of(listing().path, 0).to_pylist() == [
-        {"path": "deep/a.csv", "size": 3, "modified": 7, "problem": "", "shard": 0}
+        {"path": "deep/a.csv", "size": 3, "modified": 7, "problem": "", "etag": "", "shard": 0}
     ]
 
 
@@ -169,3 +171,12 @@ def test_the_shard_of_a_file_depends_on_its_path_alone(listing: Listing, write_d
     write_day("transactions", DAY, numbered(8))
     write_day("transactions", "2026-01-02", dict.fromkeys(numbered(8), b"other"))
     assert shards(listing()) == shards(listing("2026-01-02"))
+
+
+def test_a_manifest_from_before_etags_is_read_as_one_without_any(
+    listing: Listing, write_day: WriteDay, tmp_path: Path
+) -> None:
+    write_day("transactions", DAY, numbered(2))
+    whole = shard_of(listing().path, 0)
+    pq.write_table(whole.drop_columns(["etag"]), tmp_path / "old.parquet")
+    assert shard_of(tmp_path / "old.parquet", 0).equals(whole)

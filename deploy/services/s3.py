@@ -20,10 +20,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryFile
 
 PROGRAMS = ("ceph-mon", "ceph-osd", "ceph", "monmaptool", "radosgw", "radosgw-admin")
 MEMORY = 2 << 30
 """Most bytes that the server holds."""
+
+ATTEMPTS = 3
 
 PATIENCE = 60.0
 """Seconds that one of its processes may take to be there; on a busy machine 10 are not enough."""
@@ -62,6 +65,7 @@ osd pool default pgp num = 1
 osd pool default pg autoscale mode = off
 osd crush chooseleaf type = 0
 osd class update on start = false
+osd crush update on start = false
 rgw data = {folder}/rgw
 rgw frontends = beast endpoint=127.0.0.1:{port}
 rgw thread pool size = 64
@@ -148,38 +152,62 @@ def s3_server(folder: Path, port: int | None = None) -> Iterator[S3Server]:
     NotStarted
         If one of its processes does not come up; the message has the end of its log.
     """
+    with ExitStack() as stack:
+        server = _started(folder, port, stack)
+        yield server
+
+
+def _started(folder: Path, port: int | None, outer: ExitStack) -> S3Server:
+    """Start it; again if need be, for a port that was free may be taken by another meanwhile."""
+    for attempt in range(ATTEMPTS):
+        with ExitStack() as stack:
+            try:
+                server = _start(folder, port or free_port(), stack)
+            except NotStarted:
+                if attempt == ATTEMPTS - 1:
+                    raise
+                continue
+            outer.push(stack.pop_all())
+            return server
+    raise AssertionError  # the last attempt returns or raises
+
+
+def _start(folder: Path, port: int, stack: ExitStack) -> S3Server:
+    """Start its processes one after the other; `stack` ends them."""
     shutil.rmtree(folder, ignore_errors=True)
     for name in ("mon", "osd", "rgw"):
         (folder / name).mkdir(parents=True)
-    fsid, osd = str(uuid.uuid4()), str(uuid.uuid4())
-    listen = port or free_port()
-    monitor = free_port()
+    fsid, osd, monitor = str(uuid.uuid4()), str(uuid.uuid4()), free_port()
     configuration = folder / "ceph.conf"
-    configuration.write_text(
-        CONFIGURATION.format(fsid=fsid, folder=folder, monitor=monitor, port=listen, memory=MEMORY), encoding="utf-8"
-    )
+    values = {"fsid": fsid, "folder": folder, "monitor": monitor, "port": port, "memory": MEMORY}
+    configuration.write_text(CONFIGURATION.format(**values), encoding="utf-8")
     known = ["--conf", str(configuration)]
+    running: list[subprocess.Popen[bytes]] = []
+
+    def run(*command: str) -> None:
+        _run(command, running)
+
+    def start(name: str, *arguments: str) -> None:
+        process = _process([name, *known, *arguments, "--foreground"], folder / f"{name}.out")
+        stack.callback(_end, process)
+        running.append(process)
+
     monitors = str(folder / "monmap")
-    _run("monmaptool", "--create", "--fsid", fsid, "--addv", "a", f"[v1:127.0.0.1:{monitor}]", monitors)
-    _run("ceph-mon", *known, "--mkfs", "--id", "a", "--monmap", monitors)
-    with ExitStack() as stack:
-
-        def start(name: str, *arguments: str) -> None:
-            process = _process([name, *known, *arguments, "--foreground"], folder / f"{name}.out")
-            stack.callback(_end, process)
-
-        start("ceph-mon", "--id", "a")
-        _run("ceph", *known, "osd", "new", osd)
-        _run("ceph-osd", *known, "--mkfs", "--id", "0", "--osd-uuid", osd)
-        start("ceph-osd", "--id", "0")
-        keys = secrets.token_hex(10).upper(), secrets.token_urlsafe(30)
-        user = ["--uid", "mlops", "--display-name", "mlops", "--access-key", keys[0], "--secret-key", keys[1]]
-        _run("radosgw-admin", *known, "user", "create", *user)
-        command = ["radosgw", *known, "--name", "client.admin", "--foreground"]
-        server = S3Server(f"http://127.0.0.1:{listen}", *keys, command, folder / "radosgw.out")
-        stack.callback(server.kill)
-        server.start()
-        yield server
+    run("monmaptool", "--create", "--fsid", fsid, "--addv", "a", f"[v1:127.0.0.1:{monitor}]", monitors)
+    run("ceph-mon", *known, "--mkfs", "--id", "a", "--monmap", monitors)
+    start("ceph-mon", "--id", "a")
+    run("ceph", *known, "osd", "new", osd)
+    run("ceph", *known, "osd", "crush", "add", "osd.0", "1", "root=default", "host=here")
+    run("ceph-osd", *known, "--mkfs", "--id", "0", "--osd-uuid", osd)
+    start("ceph-osd", "--id", "0")
+    keys = secrets.token_hex(10).upper(), secrets.token_urlsafe(30)
+    user = ["--uid", "mlops", "--display-name", "mlops", "--access-key", keys[0], "--secret-key", keys[1]]
+    run("radosgw-admin", *known, "user", "create", *user)
+    command = ["radosgw", *known, "--name", "client.admin", "--foreground"]
+    server = S3Server(f"http://127.0.0.1:{port}", *keys, command, folder / "radosgw.out")
+    stack.callback(server.kill)
+    server.start()
+    return server
 
 
 def free_port() -> int:
@@ -190,11 +218,19 @@ def free_port() -> int:
     return port
 
 
-def _run(*command: str) -> None:
-    """Run a program to its end."""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
-    if done.returncode:
-        raise NotStarted(f"{command[0]} failed: {done.stderr.strip()[-500:]}")
+def _run(command: Sequence[str], needed: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Run a program to its end, while the processes that it needs are there."""
+    with TemporaryFile() as said:
+        process = subprocess.Popen(command, stdout=said, stderr=said, stdin=subprocess.DEVNULL)
+        deadline = time.monotonic() + PATIENCE
+        while process.poll() is None and time.monotonic() < deadline and all(one.poll() is None for one in needed):
+            time.sleep(0.02)
+        if process.poll() is None:
+            _end(process)
+        if process.returncode:
+            said.seek(0)
+            gone = next((f"{one.args[0]} ended" for one in needed if one.poll() is not None), "")
+            raise NotStarted(f"{command[0]} failed: {gone} {said.read().decode(errors='replace').strip()[-500:]}")
 
 
 def _process(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:

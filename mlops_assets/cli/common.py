@@ -7,12 +7,13 @@ import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
 from mlops_assets import __version__
-from mlops_assets.errors import MlopsError
+from mlops_assets.errors import MlopsError, UsageError
+from mlops_assets.places import Place, parse_place
 from mlops_assets.settings import Settings
 from mlops_assets.use_case import UseCase, find_use_case
 
@@ -57,10 +58,25 @@ class Moment(click.ParamType[dt.datetime]):
         return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
 
 
+class PlaceName(click.ParamType[Place]):
+    """A folder of this machine, or `s3://bucket/prefix`."""
+
+    name = "place"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Place:
+        """Parse a place."""
+        if not isinstance(value, str):
+            return cast("Place", value)
+        try:
+            return parse_place(value)
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
+
+
 def raw_option(command: F) -> F:
     """Add `--raw`."""
     option = click.option(
-        "--raw", type=click.Path(path_type=Path), help="Folder of the raw files. [default: MLOPS_RAW]"
+        "--raw", type=PlaceName(), help="Folder or s3://bucket/prefix of the raw files. [default: MLOPS_RAW]"
     )
     return option(command)
 

@@ -25,6 +25,7 @@ from mlops_assets.cli.common import (
     show_progress,
 )
 from mlops_assets.errors import LakeError, UsageError
+from mlops_assets.places import Place
 from mlops_assets.settings import Settings
 from mlops_assets.sources import Source, open_source
 from mlops_assets.use_case import UseCase, list_use_cases
@@ -42,7 +43,7 @@ from mlops_assets.use_case import UseCase, list_use_cases
 @click.option("--unlabelled", is_flag=True, help="Leave the label column empty.")
 def sample(
     use_case: str,
-    raw: Path | None,
+    raw: Place | None,
     day: dt.date,
     days: int,
     files: int,
@@ -61,7 +62,7 @@ def sample(
     from mlops_assets.sampling import write_sample
 
     settings, found = find(use_case)
-    place = (raw or settings.raw).expanduser().absolute()
+    place = raw or settings.raw
     began = said = time.monotonic()
     for offset in range(days):
         one = day + dt.timedelta(days=offset)
@@ -79,7 +80,7 @@ def sample(
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--day", type=Day(), help="Put the table as it is into this day, instead of cutting it.")
 @raw_option
-def import_(use_case: str, file: Path, day: dt.date | None, raw: Path | None) -> None:
+def import_(use_case: str, file: Path, day: dt.date | None, raw: Place | None) -> None:
     """Make raw files of a table: cut it into one file per key and calendar month, or put it into a day as it is.
 
     A month's files lie in the folder of the first day of the next month.
@@ -92,7 +93,7 @@ def import_(use_case: str, file: Path, day: dt.date | None, raw: Path | None) ->
     from mlops_assets.importing import import_table, place_table
 
     settings, found = find(use_case)
-    place = (raw or settings.raw).expanduser().absolute()
+    place = raw or settings.raw
     done = place_table(found, file, place, day) if day else import_table(found, file, place)
     files = done.files + done.present
     click.echo(f"{done.rows:,} rows in {files:,} files of {len(done.days)} days lie in {place / found.name}")
@@ -116,7 +117,7 @@ def import_(use_case: str, file: Path, day: dt.date | None, raw: Path | None) ->
 )
 @click.option("--train", is_flag=True, help="Train before predicting; the gate decides about a new champion.")
 @raw_option
-def run(use_case: str, first: dt.date | None, last: dt.date | None, model: str, train: bool, raw: Path | None) -> None:
+def run(use_case: str, first: dt.date | None, last: dt.date | None, model: str, train: bool, raw: Place | None) -> None:
     """Materialise days through Dagster, from raw files to published predictions.
 
     Days are done again only where files, SQL, model or code changed. Ctrl-C stops; running again resumes.
@@ -149,7 +150,7 @@ def run(use_case: str, first: dt.date | None, last: dt.date | None, model: str, 
 @click.option(
     "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True, help="Format."
 )
-def preview(use_case: str, first: dt.date | None, last: dt.date | None, raw: Path | None, form: str) -> None:
+def preview(use_case: str, first: dt.date | None, last: dt.date | None, raw: Place | None, form: str) -> None:
     """Show what `run` would do and why: shards, rows, minutes and disk, at the cost of earlier days; nothing is done.
 
     \b
@@ -254,13 +255,13 @@ def dev(host: str, port: int) -> None:
 
 
 def _days(
-    name: str, raw: Path | None, first: dt.date | None, last: dt.date | None
+    name: str, raw: Place | None, first: dt.date | None, last: dt.date | None
 ) -> tuple[Settings, UseCase, Source, tuple[str, str]]:
     """The use case, its raw files, and the days that are meant; `--raw` holds for all that this process does."""
     from mlops_assets.running import days_to_run
 
     if raw is not None:
-        os.environ["MLOPS_RAW"] = str(raw.expanduser().absolute())
+        os.environ["MLOPS_RAW"] = str(raw)
     settings, found = find(name)
     source = open_source(found, settings.raw)
     return settings, found, source, days_to_run(found, source, first, last)

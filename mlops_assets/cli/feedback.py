@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import uuid
 from pathlib import Path
 
 import click
 
 from mlops_assets.cli.common import TABLE_ROWS, Day, cli
 from mlops_assets.errors import UsageError
+from mlops_assets.places import Place, write_whole
 from mlops_assets.settings import Settings
 from mlops_assets.use_case import find_use_case
 
@@ -106,18 +106,13 @@ def _read(path: Path) -> bytes:
         raise UsageError(f"{path}: cannot be read: {error.strerror}.") from None
 
 
-def _hand_in(folder: Path, path: Path, content: bytes) -> None:
+def _hand_in(folder: Place, path: Path, content: bytes) -> None:
     """Copy a file under the hash of its content: the same one lies there once, and none replaces another."""
     place = folder / f"{path.stem.lstrip('._')[:40] or 'feedback'}-{hashlib.sha256(content).hexdigest()[:16]}.csv"
     if any(folder.glob(f"*-{place.stem[-16:]}.csv")):
         click.echo(f"{path}: was handed in before", err=True)
         return
-    unfinished = folder / f".{uuid.uuid4().hex}.tmp"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        unfinished.write_bytes(content)
-        unfinished.replace(place)
+        write_whole(place, content)
     except OSError as error:
         raise UsageError(f"{place}: cannot be written: {error.strerror}.") from None
-    finally:
-        unfinished.unlink(missing_ok=True)

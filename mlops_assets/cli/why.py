@@ -6,7 +6,6 @@ import datetime as dt
 import json
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 
 import click
 
@@ -16,6 +15,7 @@ from mlops_assets.journey.explanation import Explanation, explain
 from mlops_assets.journey.registry import Registry
 from mlops_assets.lake import Lake
 from mlops_assets.output import text_table
+from mlops_assets.places import Place
 from mlops_assets.sources import open_source
 
 LEAST = 0.0005
@@ -31,7 +31,7 @@ LEAST = 0.0005
     "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Format."
 )
 @raw_option
-def why(use_case: str, day: dt.date, file: str, line: int, form: str, raw: Path | None) -> None:
+def why(use_case: str, day: dt.date, file: str, line: int, form: str, raw: Place | None) -> None:
     """Show why a row got its category: raw line, cleaned values, features, model, run, and the answer computed again.
 
     \b
@@ -39,7 +39,7 @@ def why(use_case: str, day: dt.date, file: str, line: int, form: str, raw: Path 
       mlops-assets why transactions --day 2026-01-03 --file 000001.csv --line 7
     """
     settings, found = find(use_case)
-    source = open_source(found, (raw or settings.raw).expanduser().absolute())
+    source = open_source(found, raw or settings.raw)
     version = partial(Registry(settings).version, found.name)
     told = explain(found, source, Lake(settings.lake, found.name), version, day.isoformat(), file, line)
     click.echo(to_json(told) if form == "json" else to_text(told))

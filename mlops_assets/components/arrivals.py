@@ -4,7 +4,6 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -18,6 +17,7 @@ from dagster._core.storage.tags import (
 from mlops_assets.components.retraining import REASON_TAG, UNDER_WAY
 from mlops_assets.journey.arrivals import Finding, Lookout, State, Verdict, known_days, summary
 from mlops_assets.lake import Lake
+from mlops_assets.places import Place
 from mlops_assets.settings import Settings
 from mlops_assets.sources import open_source
 from mlops_assets.use_case import UseCase
@@ -66,7 +66,7 @@ def arrival_sensors(use_case: UseCase, job: Any) -> list[dg.SensorDefinition]:
 
 
 @cache
-def _lake(folder: Path, use_case: str) -> Lake:
+def _lake(folder: Place, use_case: str) -> Lake:
     """The tables of a use case; they remember the commits they have seen from one tick to the next."""
     return Lake(folder, use_case)
 

@@ -24,6 +24,7 @@ from mlops_assets.journey.training_runs import TrainingRuns
 from mlops_assets.journey.training_set import TrainingSet, build_training_set
 from mlops_assets.journey.versions import judge_changes, make_version
 from mlops_assets.lake import Lake
+from mlops_assets.places import work_folder
 from mlops_assets.settings import Settings
 from mlops_assets.use_case import UseCase
 
@@ -216,16 +217,16 @@ def _model_version(use_case: UseCase) -> dg.AssetsDefinition:
             return
         best = next(one for one in fitted if one.name == name)
         score = next(one for one in scores if one.name == name)
-        folder = runs.folder(context.run.run_id) / "version"
-        log.info("%s: making a version of %s", use_case.name, name)
-        about = _told(lambda: make_version(use_case, data, best, score, verdict, folder))
-        if use_case.training.gate.changes is not None or use_case.retraining.starts:
-            _told(lambda: _judge_changes(use_case, settings, folder, about, context))
-        text = card.render(about)
-        (folder / "card.md").write_text(text, encoding="utf-8")
-        (folder / "card.html").write_text(pages.page(f"Model card: {use_case.name}", text), encoding="utf-8")
-        run = context.resources.mlflow.active_run().info.run_id
-        version = _told(lambda: Registry(settings).register(use_case.name, run, folder, about))
+        with work_folder(runs.folder(context.run.run_id) / "version", settings.home) as folder:
+            log.info("%s: making a version of %s", use_case.name, name)
+            about = _told(lambda: make_version(use_case, data, best, score, verdict, folder))
+            if use_case.training.gate.changes is not None or use_case.retraining.starts:
+                _told(lambda: _judge_changes(use_case, settings, folder, about, context))
+            text = card.render(about)
+            (folder / "card.md").write_text(text, encoding="utf-8")
+            (folder / "card.html").write_text(pages.page(f"Model card: {use_case.name}", text), encoding="utf-8")
+            run = context.resources.mlflow.active_run().info.run_id
+            version = _told(lambda: Registry(settings).register(use_case.name, run, folder, about))
         told = {"version": version.version, "passed": about["passed"], "reason": about["reason"]}
         runs.write(context.run.run_id, "model_version", {**told, "seen": record.get("seen")})
         log.info("%s: version %d: %s", use_case.name, version.version, about["reason"])

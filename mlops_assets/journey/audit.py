@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.shards import fingerprint
-from mlops_assets.lake import Lake, read_part, write_table
+from mlops_assets.lake import Lake, open_part, read_part, write_table
+from mlops_assets.places import Place
 from mlops_assets.use_case import UseCase
 
 SCHEMA = pa.schema(
@@ -65,7 +64,7 @@ def draw_audit(use_case: UseCase, lake: Lake, day: str) -> pa.Table:
     for at in np.unique(np.searchsorted(ends, places, side="right")):
         path, group, rows = groups[at]
         mine = places[(places >= ends[at] - rows) & (places < ends[at])] - (ends[at] - rows)
-        found = pq.ParquetFile(path).read_row_group(group, SCHEMA.names[1:]).take(pa.array(mine))
+        found = open_part(path).read_row_group(group, SCHEMA.names[1:]).take(pa.array(mine))
         found = found.add_column(0, "day", pa.array([day] * len(found), pa.string()))
         pieces.append(found.select(SCHEMA.names).cast(SCHEMA))
     drawn = pa.concat_tables(pieces).sort_by([("file", "ascending"), ("line", "ascending")])
@@ -86,11 +85,11 @@ def drawn_rows(lake: Lake, day: str) -> set[tuple[str, int]]:
     return set() if audit is None else set(zip(audit["file"].to_pylist(), audit["line"].to_pylist(), strict=True))
 
 
-def _place(lake: Lake, day: str) -> Path:
+def _place(lake: Lake, day: str) -> Place:
     return lake.root / lake.use_case / "audit" / f"day={day}.parquet"
 
 
-def _groups(path: Path) -> Iterator[int]:
+def _groups(path: Place) -> Iterator[int]:
     """Rows in each row group of a file."""
-    metadata = pq.read_metadata(path)
+    metadata = open_part(path).metadata
     return (metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))

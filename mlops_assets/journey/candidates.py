@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from mlops_assets.journey.features import TEXT
 from mlops_assets.journey.metrics import scorer
 from mlops_assets.journey.model import Known, Model, build_pipeline
 from mlops_assets.journey.training_set import TrainingSet, fold_indices, repeats
+from mlops_assets.places import Place
 from mlops_assets.use_case import Candidate, UseCase
 
 
@@ -103,7 +103,7 @@ def _silent(_: str) -> None:
 
 
 def fit_candidates(
-    use_case: UseCase, training_set: TrainingSet, folder: Path, log: Callable[[str], None] = _silent
+    use_case: UseCase, training_set: TrainingSet, folder: Place, log: Callable[[str], None] = _silent
 ) -> list[Fitted]:
     """Fit every candidate of the configuration on the same training rows.
 

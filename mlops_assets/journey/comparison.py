@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from mlops_assets.journey.shards import (
     shard_number,
 )
 from mlops_assets.lake import Lake
+from mlops_assets.places import Place, on_disk, remove_tree
 from mlops_assets.use_case import UseCase
 
 TABLE = "diffs"
@@ -104,7 +104,7 @@ class CompareTask:
     """One shard to be scored by both versions; see `compare_shard`."""
 
     use_case: UseCase
-    lake: Path
+    lake: Place
     day: str
     rows: str
     before: Version
@@ -147,9 +147,11 @@ def compare_day(
     try:
         reports = run_shards(engine, compare_shard, tasks, watch)
         counts, _ = add_up(reports)
-        found = _look_at([str(lake.table(place).folder / part.path) for part in parts_of(reports, place)])
+        differing = [lake.table(place).folder / part.path for part in parts_of(reports, place)]
+        with on_disk(differing) as paths:
+            found = _look_at([str(path) for path in paths])
     finally:
-        shutil.rmtree(lake.root / use_case.name / place, ignore_errors=True)
+        remove_tree(lake.root / use_case.name / place)
     has_value = use_case.value is not None
     return Comparison(
         use_case.name,
@@ -176,7 +178,7 @@ def compare_shard(task: CompareTask) -> Report:
     lake = Lake(task.lake, use_case.name)
 
     def make() -> Made:
-        rows = read_rows(lake.table("rows").folder / place)
+        rows = read_rows(lake.table("rows").folder / task.rows)
         models = [load_cached(version, use_case) for version in versions]
         stored = partial(stored_features, lake, task.day, place.name)
         first, second = predict(models, rows, task.day, use_case, stored)

@@ -7,7 +7,6 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -15,6 +14,7 @@ import pyarrow as pa
 from mlops_assets.errors import LakeError, MlopsError
 from mlops_assets.journey.shards import fingerprint, shard_number
 from mlops_assets.lake import Lake, Part, Published, write_json
+from mlops_assets.places import Place
 from mlops_assets.plugins.targets import Delivery, Target, TargetDown, TargetError
 from mlops_assets.use_case import UseCase
 
@@ -91,7 +91,7 @@ class Deliveries:
         wanted = (True, publication_of(published), self.configuration)
         return record is not None and (record.done, record.publication, record.configuration) == wanted
 
-    def _place(self, day: str) -> Path:
+    def _place(self, day: str) -> Place:
         return self._folder / f"day={day}.json"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from mlops_assets.journey.features import BATCH
 from mlops_assets.journey.metrics import NO_METRICS, higher_is_better, load_metrics, measure
 from mlops_assets.journey.model import Model
 from mlops_assets.journey.training_set import TrainingSet, fold_indices
+from mlops_assets.places import parse_place
 from mlops_assets.plugins.metrics import MetricFunction
 from mlops_assets.use_case import Gate, Scale, Training, UseCase
 
@@ -89,7 +89,7 @@ def evaluate(use_case: UseCase, training_set: TrainingSet, fitted: Sequence[Fitt
     own = load_metrics(use_case.training)
     scores = []
     for one in fitted:
-        model = Model.load(Path(one.folder), one.sha256, use_case.training.trusted)
+        model = Model.load(parse_place(one.folder), one.sha256, use_case.training.trusted)
         folds = _score_folds(use_case, training_set, one, train)
         scores.append(score(model, held_out, one.name, folds, own))
     return sorted(scores, key=lambda one: _rank(one, use_case.training.metric))

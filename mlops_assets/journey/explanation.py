@@ -23,6 +23,7 @@ from mlops_assets.journey.registry import Version
 from mlops_assets.journey.scoring import Answers, load_cached
 from mlops_assets.journey.shards import shard_number
 from mlops_assets.lake import Lake, Published, read_part
+from mlops_assets.places import Place
 from mlops_assets.readers import open_reader
 from mlops_assets.sources import Entry, Source, SourceError
 from mlops_assets.use_case import UseCase
@@ -355,7 +356,7 @@ def _place(table: pa.Table, file: str, line: int) -> int | None:
     return places[0] if places else None
 
 
-def _manifest(lake: Lake, day: str, published: Published) -> Path:
+def _manifest(lake: Lake, day: str, published: Published) -> Place:
     return lake.table("raw_files").place(day, f"manifest-{published.accounting['manifest']}")
 
 
@@ -414,7 +415,7 @@ def _answer(
 
 
 def _raw(
-    use_case: UseCase, source: Source, day: str, manifest: Path, entry: Mapping[str, Any], line: int
+    use_case: UseCase, source: Source, day: str, manifest: Place, entry: Mapping[str, Any], line: int
 ) -> tuple[str | None, str, dict[str, str]]:
     """The line as it stands in its file and the text of every column; or why they cannot be shown."""
     listed = Entry(**{name: value for name, value in entry.items() if name != "shard"})

@@ -37,6 +37,7 @@ from mlops_assets.journey.shards import (
     shard_number,
 )
 from mlops_assets.lake import Lake, read_part
+from mlops_assets.places import Place
 from mlops_assets.use_case import UseCase
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def _columns(database: duckdb.DuckDBPyConnection, view: str) -> dict[str, pa.Dat
     return {field.name: field.type for field in schema}
 
 
-def read_rows(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+def read_rows(path: Place, columns: Sequence[str] | None = None) -> pa.Table:
     """The rows of one published or staged part; text columns stay dictionaries."""
     table = read_part(path, columns, texts_as_codes=True)
     return table.unify_dictionaries().combine_chunks()
@@ -233,7 +234,7 @@ class FeatureTask:
     """One shard whose files are to be aggregated; see `aggregate_shard`."""
 
     use_case: UseCase
-    lake: Path
+    lake: Place
     day: str
     rows: str
 
@@ -292,7 +293,7 @@ def aggregate_shard(task: FeatureTask) -> Report:
     table = lake.table("features")
 
     def make() -> Made:
-        rows = read_rows(lake.table("rows").folder / place)
+        rows = read_rows(lake.table("rows").folder / task.rows)
         database = _database(_without_label(rows, task.use_case), task.day)
         try:
             database.execute(statements(sql)["file_features"])

@@ -13,12 +13,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.audit import drawn_rows
@@ -27,7 +25,8 @@ from mlops_assets.journey.raw import shard_of_path
 from mlops_assets.journey.registry import Registry
 from mlops_assets.journey.shards import fingerprint_table, shard_number
 from mlops_assets.journey.training_runs import TrainingRuns
-from mlops_assets.lake import Lake, read_part, write_table
+from mlops_assets.lake import Lake, open_part, read_part, write_table
+from mlops_assets.places import Place
 from mlops_assets.settings import Settings
 from mlops_assets.use_case import UseCase
 
@@ -132,7 +131,7 @@ class Taken:
 
 
 def take_in(
-    use_case: UseCase, lake: Lake, folder: Path, labels: Collection[str], now: dt.datetime | None = None
+    use_case: UseCase, lake: Lake, folder: Place, labels: Collection[str], now: dt.datetime | None = None
 ) -> Taken:
     """Read every file of corrections, and store which entries count.
 
@@ -195,7 +194,7 @@ def known_labels(use_case: UseCase, settings: Settings) -> frozenset[str]:
     return frozenset(labels)
 
 
-def place(lake: Lake, name: str) -> Path:
+def place(lake: Lake, name: str) -> Place:
     """Where `accepted` or `rejected` lies."""
     return lake.root / lake.use_case / "feedback" / f"{name}.parquet"
 
@@ -266,7 +265,7 @@ def look_up(
         if numbers is not None and shard_number(part) not in numbers:
             continue
         # a part may be older than a column of the contract
-        there = [name for name in columns if name in pq.read_schema(table.folder / part).names]
+        there = [name for name in columns if name in open_part(table.folder / part).schema_arrow.names]
         rows = read_rows(table.folder / part, list(dict.fromkeys(["file", "line", *there])))
         rows = rows.filter(pc.is_in(rows["file"].cast(pa.string()), value_set=pa.array(sorted(files), pa.string())))
         for one in rows.to_pylist():
@@ -279,7 +278,7 @@ def look_up(
 # -- reading ----------------------------------------------------------------------------------------------------------
 
 
-def _read(path: Path) -> Iterator[Entry | Reject | None]:
+def _read(path: Place) -> Iterator[Entry | Reject | None]:
     """What each line of a file says; None for a line of an audit that nobody filled in."""
     try:
         lines = path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
-import uuid
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from mlops_assets.errors import MlopsError, UsageError
+from mlops_assets.places import Place, create
 
 
 class HistoryConflict(MlopsError):
@@ -61,12 +59,12 @@ class History:
     Parameters
     ----------
     lake
-        Folder of the lake.
+        Place of the lake.
     use_case
         Name of the use case.
     """
 
-    def __init__(self, lake: Path, use_case: str) -> None:
+    def __init__(self, lake: Place, use_case: str) -> None:
         self._folder = lake / use_case / "history"
 
     def changes(self) -> list[Change]:
@@ -77,9 +75,10 @@ class History:
         MlopsError
             If one is damaged or missing: nobody should guess who is champion.
         """
-        paths = sorted(self._folder.glob("[0-9]*.json"))
+        names = sorted(path.name for path in self._folder.glob("[0-9]*.json"))
         changes = []
-        for number, path in enumerate(paths, 1):
+        for number, name in enumerate(names, 1):
+            path = self._folder / name
             try:
                 change = Change(**json.loads(path.read_text(encoding="utf-8")))
             except (OSError, ValueError, TypeError) as error:
@@ -159,19 +158,12 @@ class History:
         time = (when or dt.datetime.now(dt.UTC)).isoformat(timespec="milliseconds")
         before = changes[-1].version if changes else None
         change = Change(len(changes) + 1, time, who, action, version, before, why, verdict, sha256)
-        self._folder.mkdir(parents=True, exist_ok=True)
-        unfinished = self._folder / f".{uuid.uuid4().hex}.tmp"
+        text = json.dumps(asdict(change), indent=1, ensure_ascii=False)
         try:
-            with unfinished.open("w", encoding="utf-8") as file:
-                json.dump(asdict(change), file, indent=1, ensure_ascii=False)
-                file.flush()
-                os.fsync(file.fileno())
-            os.link(unfinished, self._folder / f"{change.number:06d}.json")  # fails where the number is taken
+            create(self._folder / f"{change.number:06d}.json", text.encode())
         except FileExistsError:
             raise HistoryConflict(
                 f"The champion was changed by somebody else at the same moment; {action} of version {version} was "
                 "not done. Look at `history`, then decide again."
             ) from None
-        finally:
-            unfinished.unlink(missing_ok=True)
         return change

@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import re
-import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +19,7 @@ from pydantic import BaseModel, ConfigDict
 
 from mlops_assets.errors import ConfigError, ModelRefused
 from mlops_assets.journey.features import TEXT, to_matrix
+from mlops_assets.places import Place
 from mlops_assets.plugins import import_object
 from mlops_assets.use_case import Candidate, Preparation, Step
 
@@ -133,7 +133,7 @@ class Model:
             if isinstance(known, tuple)
         }
 
-    def save(self, folder: Path) -> str:
+    def save(self, folder: Place) -> str:
         """Write the model into a folder.
 
         Returns
@@ -143,16 +143,15 @@ class Model:
         """
         import skops.io
 
-        folder.mkdir(parents=True, exist_ok=True)
-        skops.io.dump(self.estimator, folder / ESTIMATOR_FILE)
-        _make_reproducible(folder / ESTIMATOR_FILE)
         meaning = {"columns": dict(self.columns), "classes": self.classes, "threshold": self.threshold}
-        (folder / MEANING_FILE).write_text(json.dumps(meaning, ensure_ascii=False), encoding="utf-8")
-        (folder / SQL_FILE).write_text(self.sql, encoding="utf-8")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ESTIMATOR_FILE).write_bytes(_reproducible(skops.io.dumps(self.estimator)))
+        (folder / MEANING_FILE).write_bytes(json.dumps(meaning, ensure_ascii=False).encode())
+        (folder / SQL_FILE).write_bytes(self.sql.encode())
         return hash_folder(folder)
 
     @classmethod
-    def load(cls, folder: Path, sha256: str, trusted: Sequence[str] = ()) -> Model:
+    def load(cls, folder: Place, sha256: str, trusted: Sequence[str] = ()) -> Model:
         """Read a model: nothing of it runs before its hash, its structure and its types were checked.
 
         Parameters
@@ -193,25 +192,27 @@ class Model:
         return cls(estimator, meaning.columns, meaning.classes, sql, meaning.threshold)
 
 
-def _make_reproducible(path: Path) -> None:
-    """Rewrite a skops file so that the same estimator is always the same bytes.
+def _reproducible(content: bytes) -> bytes:
+    """Rewrite what skops writes so that the same estimator is always the same bytes.
 
     skops numbers objects by their address in memory and stamps its members with the time; the numbers become the
     order of first appearance, and the time a constant.
     """
-    with ZipFile(path) as archive:
+    with ZipFile(io.BytesIO(content)) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     order: dict[str, int] = {}
     schema = OBJECT_NUMBER.sub(
         lambda found: f"{found[1]}{order.setdefault(found[2], len(order))}", members.pop("schema.json").decode()
     )
     renamed = {"schema.json": schema.encode()}
-    for name, content in members.items():
+    for name, member in members.items():
         number, _, kind = name.partition(".")
-        renamed[f"{order[number]}.{kind}"] = content
-    with ZipFile(path, "w") as archive:
+        renamed[f"{order[number]}.{kind}"] = member
+    rewritten = io.BytesIO()
+    with ZipFile(rewritten, "w") as archive:
         for name in sorted(renamed):
             archive.writestr(ZipInfo(name), renamed[name])
+    return rewritten.getvalue()
 
 
 def _allowed(asked: Sequence[str], trusted: Sequence[str]) -> list[str]:
@@ -256,7 +257,15 @@ def _files_named(schema: Any) -> Iterator[str]:
             waiting += node
 
 
-def hash_folder(folder: Path) -> str:
+def copy_model(source: Place, folder: Path) -> None:
+    """Copy a model to a folder of this machine that is not there yet; errors as `hash_folder`."""
+    files = _read_files(source)
+    folder.mkdir(parents=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+
+
+def hash_folder(folder: Place) -> str:
     """SHA-256 over the three files of a model, by name and content.
 
     Raises
@@ -275,24 +284,29 @@ def _hash(files: Mapping[str, bytes]) -> str:
     return digest.hexdigest()
 
 
-def _read_files(folder: Path) -> dict[str, bytes]:
+def _read_files(folder: Place) -> dict[str, bytes]:
     """The content of the files of a model, in the order in which they are hashed."""
     files: dict[str, bytes] = {}
     for name, largest in LARGEST.items():
         path = folder / name
-        for place in (folder, path):
-            if place.is_symlink():  # what it leads to can change without the folder being touched
-                raise ModelRefused(f"{place}: it is a link; a model is stored as plain files. Store it again.")
+        if isinstance(path, Path):
+            _see_that_it_is_plain(path)
         try:
-            status = path.stat()
-            if not stat.S_ISREG(status.st_mode):
-                raise ModelRefused(f"{path}: it is no plain file.")
-            if status.st_size > largest:
-                raise ModelRefused(f"{path}: it has {status.st_size:,} bytes, allowed are {largest:,}.")
+            size = path.stat().st_size
+            if size > largest:
+                raise ModelRefused(f"{path}: it has {size:,} bytes, allowed are {largest:,}.")
             files[name] = path.read_bytes()
         except OSError as error:
             raise ModelRefused(f"{path}: cannot be read: {error.strerror}.") from None
     return files
+
+
+def _see_that_it_is_plain(path: Path) -> None:
+    for place in (path.parent, path):
+        if place.is_symlink():  # what it leads to can change without the folder being touched
+            raise ModelRefused(f"{place}: it is a link; a model is stored as plain files. Store it again.")
+    if path.exists() and not path.is_file():
+        raise ModelRefused(f"{path}: it is no plain file.")
 
 
 def build_pipeline(

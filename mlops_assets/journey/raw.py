@@ -13,16 +13,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from operator import attrgetter
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from mlops_assets.journey.shards import fingerprint_table, shard_count
-from mlops_assets.lake import Table, write_part
+from mlops_assets.lake import Table, open_part, write_part
+from mlops_assets.places import Place
 from mlops_assets.plugins import NotAttached
 from mlops_assets.sources import Entry, Source
 from mlops_assets.use_case import FileFormat, UseCase
@@ -33,10 +32,12 @@ SCHEMA = pa.schema(
         "size": pa.int64(),
         "modified": pa.int64(),
         "problem": pa.string(),
+        "etag": pa.string(),
         "shard": pa.int32(),
     }
 )
-"""A manifest: path in the day's folder, bytes, nanoseconds since 1970, why it is no file (or empty), shard."""
+"""A manifest: path in the day's folder, bytes, nanoseconds since 1970, why it is no file (or empty),
+ETag (or empty), shard."""
 
 ENTRY = tuple(name for name in SCHEMA.names if name != "shard")
 """What a source says of an entry."""
@@ -71,7 +72,7 @@ class Manifest:
     """
 
     day: str
-    path: Path
+    path: Place
     files: int
     size: int
     shards: int
@@ -192,9 +193,9 @@ def find_manifest(table: Table, day: str) -> Manifest | None:
     return Manifest(day, path, *counts, known["fingerprint"], known.get("attachments", 0))
 
 
-def shard_of(manifest: Path, shard: int) -> pa.Table:
+def shard_of(manifest: Place, shard: int) -> pa.Table:
     """The entries of one shard, in the order of their paths."""
-    with pq.ParquetFile(manifest) as file:
+    with open_part(manifest) as file:
         place = file.schema_arrow.get_field_index("shard")
         groups = []
         for number in range(file.num_row_groups):
@@ -202,7 +203,13 @@ def shard_of(manifest: Path, shard: int) -> pa.Table:
             if bounds is None or bounds.min <= shard <= bounds.max:
                 groups.append(number)
         entries = file.read_row_groups(groups)
+    if "etag" not in entries.column_names:  # listed before there was one
+        entries = entries.add_column(entries.column_names.index("shard"), SCHEMA.field("etag"), _blank(len(entries)))
     return entries.filter(pc.equal(entries["shard"], shard))
+
+
+def _blank(rows: int) -> pa.Array:
+    return pa.repeat(pa.scalar(""), rows)
 
 
 def shard_of_path(path: str, shards: int) -> int:
@@ -235,7 +242,7 @@ class Attachments:
         Largest attachment in bytes.
     """
 
-    def __init__(self, source: Source, day: str, manifest: Path, largest: int) -> None:
+    def __init__(self, source: Source, day: str, manifest: Place, largest: int) -> None:
         self._source = source
         self._day = day
         self._manifest = manifest

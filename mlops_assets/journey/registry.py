@@ -10,15 +10,18 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.database import prepare_database
 from mlops_assets.errors import ModelRefused, UsageError
 from mlops_assets.journey.history import Change, History
 from mlops_assets.journey.model import Model, hash_folder
-from mlops_assets.settings import DATABASE_VARIABLE, Settings
+from mlops_assets.s3 import tell_mlflow
+from mlops_assets.settings import DATABASE_VARIABLE, SQLITE, Settings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -108,18 +111,20 @@ class Registry:
         from mlflow import MlflowClient
 
         prepare_database(self.settings)
+        tell_mlflow()
         uri = self.settings.tracking_uri
-        if uri.startswith("sqlite:///"):
-            Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        if uri.startswith(SQLITE):
+            Path(uri.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)
         return MlflowClient(uri)
 
     def experiment(self, use_case: str) -> str:
-        """Id of the use case's experiment, made if it is missing, with its artifacts beside the other state."""
+        """Id of the use case's experiment, made if it is missing, with its artifacts where the settings say."""
         client = self.client()
         found = client.get_experiment_by_name(use_case)
         if found is not None:
             return str(found.experiment_id)
-        place = (self.settings.artifacts / use_case).as_uri() if self.settings.keeps_artifacts else None
+        artifacts = self.settings.artifacts
+        place = (artifacts / use_case).as_uri() if artifacts is not None else None
         return str(client.create_experiment(use_case, artifact_location=place))
 
     @property
@@ -320,17 +325,40 @@ class Registry:
                 raise
 
     def _version(self, use_case: str, found: Any) -> Version:
-        from mlflow.artifacts import download_artifacts
-        from mlflow.exceptions import MlflowException
-
-        try:
-            folder = Path(download_artifacts(found.source, tracking_uri=self.settings.tracking_uri))
-        except (MlflowException, OSError) as error:
-            raise ModelRefused(f"version {found.version} of {use_case} cannot be fetched: {error}.") from None
         try:
             serving, judged, about = (found.tags[f"{name}_sha256"] for name in ("serving", "judged", "about"))
         except KeyError:
             raise ModelRefused(
                 f"version {found.version} of {use_case} has no registered hash; train it again."
             ) from None
-        return Version(use_case, int(found.version), folder, serving, judged, about, json.loads(found.tags["about"]))
+        number = int(found.version)
+        folder = self._fetched(f"version {number} of {use_case}", found.source, (serving, judged, about))
+        return Version(use_case, number, folder, serving, judged, about, json.loads(found.tags["about"]))
+
+    def _fetched(self, name: str, source: str, hashes: Sequence[str]) -> Path:
+        """The folder of a version on this machine: where it was stored, or a copy that is fetched once.
+
+        A copy is known by the hashes of what it holds, and checked when it is loaded like any other.
+        """
+        from mlflow.artifacts import download_artifacts
+        from mlflow.exceptions import MlflowException
+
+        place = self.settings.home / "models" / hashlib.sha256(" ".join(hashes).encode()).hexdigest()[:32]
+        if place.exists():
+            return place
+        try:
+            if source.startswith(("/", "file:")):
+                return Path(download_artifacts(source, tracking_uri=self.settings.tracking_uri))
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with TemporaryDirectory(prefix=".", dir=place.parent) as folder:
+                download_artifacts(source, dst_path=folder, tracking_uri=self.settings.tracking_uri)
+                (fetched,) = Path(folder).iterdir()
+                if [hash_folder(fetched / model) for model in ("serving", "judged")] != list(hashes[:2]):
+                    raise ModelRefused(f"{name} at {source} is not the one that was registered (another SHA-256).")
+                with suppress(OSError):  # another process was faster
+                    fetched.rename(place)
+        except Exception as error:  # MLflow hands on what boto3, requests and others raise
+            if not isinstance(error, (MlflowException, OSError)) and type(error).__module__.split(".")[0] != "botocore":
+                raise
+            raise ModelRefused(f"{name} cannot be fetched: {error}.") from None
+        return place

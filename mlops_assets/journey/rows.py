@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +28,7 @@ from mlops_assets.journey.shards import (
     run_shards,
 )
 from mlops_assets.lake import Lake
+from mlops_assets.places import Place
 from mlops_assets.plugins import plugin_code
 from mlops_assets.readers import open_reader
 from mlops_assets.readers.pack import RAW_LIMIT, Pack, Refusal
@@ -46,10 +46,10 @@ REJECTS = pa.schema(
 )
 """The dead-letter queue: file, data line (null for a whole file), broken rule, what is wrong, the line as it stood."""
 
-MANIFEST = ("path", "size", "modified", "problem")
+MANIFEST = ("path", "size", "modified", "problem", "etag")
 READERS, FILES_A_THREAD = 4, 50
 """Threads that read files, and how many each takes at a time: twice as fast as one where the disk must be waited for,
-and 6 microseconds a file slower where it need not."""
+and 6 microseconds a file slower where it need not. A source that waits for a server says how many it wants."""
 
 BLANK = ("blank_line", "the line is blank")
 
@@ -63,8 +63,8 @@ class ReadTask:
 
     use_case: UseCase
     source: Source
-    lake: Path
-    manifest: Path
+    lake: Place
+    manifest: Place
     day: str
     shard: int
     attachments: str
@@ -175,7 +175,7 @@ def _fetch(entries: pa.Table, task: ReadTask) -> tuple[list[bytes | None], list[
         listed = enumerate(zip(*columns, strict=True), first)
         return [_fetch_one(task, number, Entry(*entry)) for number, entry in listed]
 
-    with ThreadPoolExecutor(READERS) as threads:
+    with ThreadPoolExecutor(getattr(task.source, "readers", READERS)) as threads:
         found = [one for some in threads.map(fetch, range(0, len(entries), FILES_A_THREAD)) for one in some]
     contents = [None if isinstance(one, Refusal) else one for one in found]
     return contents, [one for one in found if isinstance(one, Refusal)]

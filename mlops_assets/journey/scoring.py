@@ -31,6 +31,7 @@ from mlops_assets.journey.shards import (
     shard_number,
 )
 from mlops_assets.lake import Lake, Published
+from mlops_assets.places import Place
 from mlops_assets.use_case import Checks, UseCase
 
 SCHEMA = pa.schema(
@@ -76,7 +77,7 @@ class ScoreTask:
     """One shard to be scored; see `score_shard`."""
 
     use_case: UseCase
-    lake: Path
+    lake: Place
     day: str
     rows: str
     version: Version
@@ -246,7 +247,7 @@ def score_shard(task: ScoreTask) -> Report:
     table, beside = lake.table("predictions"), lake.table(CHALLENGER)
 
     def make() -> Made:
-        rows = read_rows(lake.table("rows").folder / place)
+        rows = read_rows(lake.table("rows").folder / task.rows)
         model = load_cached(version, task.use_case)
         stored = partial(stored_features, lake, task.day, place.name)
         answers = None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 from mlops_assets.errors import MlopsError
 from mlops_assets.lake import write_json
+from mlops_assets.places import Place, newest
 
 
 class TrainingRuns:
@@ -16,15 +16,15 @@ class TrainingRuns:
     Parameters
     ----------
     lake
-        Folder of the lake.
+        Place of the lake.
     use_case
         Name of the use case.
     """
 
-    def __init__(self, lake: Path, use_case: str) -> None:
+    def __init__(self, lake: Place, use_case: str) -> None:
         self._folder = lake / use_case / "training"
 
-    def folder(self, run: str) -> Path:
+    def folder(self, run: str) -> Place:
         """The folder of one run."""
         return self._folder / run
 
@@ -34,8 +34,8 @@ class TrainingRuns:
 
     def newest(self, step: str) -> dict[str, Any] | None:
         """What the newest run that has this step found, or None."""
-        paths = sorted(self._folder.glob(f"*/{step}.json"), key=lambda path: path.stat().st_mtime_ns)
-        return _read(paths[-1]) if paths else None
+        path = newest(self._folder, f"{step}.json")
+        return _read(path) if path else None
 
     def read(self, run: str, step: str) -> dict[str, Any]:
         """What a step of this run found; where this run skipped the step, what the newest run found.
@@ -52,6 +52,6 @@ class TrainingRuns:
         return record
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Place) -> dict[str, Any]:
     record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return record

@@ -8,7 +8,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from mlops_assets.journey import feedback
 from mlops_assets.journey.features import as_text, compute, describe, read_rows
 from mlops_assets.journey.shards import fingerprint_table
 from mlops_assets.lake import Lake, Table, read_part, write_table
+from mlops_assets.places import parse_place
 from mlops_assets.use_case import Split, UseCase
 
 KEYS = ("_day", "_file", "_line", "_account", "_order", "_label", "_held_out", "_fold", "_weight")
@@ -75,7 +75,7 @@ class TrainingSet:
 
     def load(self) -> pa.Table:
         """The rows: `KEYS` and the columns of the model."""
-        return read_part(Path(self.path))
+        return read_part(parse_place(self.path))
 
 
 def build_training_set(use_case: UseCase, lake: Lake) -> TrainingSet:

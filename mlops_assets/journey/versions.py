@@ -23,10 +23,11 @@ from mlops_assets.journey.candidates import Fitted, calm_fitting, class_numbers,
 from mlops_assets.journey.evaluation import Condition, Score, Verdict
 from mlops_assets.journey.features import sql_fingerprint
 from mlops_assets.journey.metrics import higher_is_better, load_metrics, measure
-from mlops_assets.journey.model import Model
+from mlops_assets.journey.model import Model, copy_model
 from mlops_assets.journey.registry import Version
 from mlops_assets.journey.shards import code_fingerprint
 from mlops_assets.journey.training_set import TrainingSet
+from mlops_assets.places import Place, parse_place
 from mlops_assets.use_case import Training, UseCase
 
 CODE = (
@@ -67,7 +68,7 @@ def make_version(
         What the model card shows, and `rebuild` needs.
     """
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(fitted.folder, folder / "judged")
+    copy_model(parse_place(fitted.folder), folder / "judged")
     judged = Model.load(folder / "judged", fitted.sha256, use_case.training.trusted)
     serving = _serving(use_case, data, fitted.name, fitted.parameters) if use_case.training.refit else judged
     serving.save(folder / "serving")
@@ -161,7 +162,7 @@ def importance(model: Model, data: TrainingSet, training: Training) -> dict[str,
     return dict(sorted(lost.items(), key=lambda item: -item[1]))
 
 
-def rebuild(version: Version, sets: Path, folder: Path) -> dict[str, Any]:
+def rebuild(version: Version, sets: Place, folder: Path) -> dict[str, Any]:
     """Make a version again from its recipe.
 
     Parameters
@@ -169,7 +170,7 @@ def rebuild(version: Version, sets: Path, folder: Path) -> dict[str, Any]:
     version
         The version; its details are checked against the registered hash first.
     sets
-        Folder of the training sets.
+        Place of the training sets.
     folder
         Where the two models are written.
 
@@ -188,7 +189,7 @@ def rebuild(version: Version, sets: Path, folder: Path) -> dict[str, Any]:
     use_case = UseCase.model_validate(about["recipe"])
     known = {**about["set"], "path": str(sets / f"{about['training_set']}.parquet")}
     data = TrainingSet(**{**known, "days": tuple(known["days"]), "classes": tuple(known["classes"])})
-    if not Path(data.path).exists():
+    if not parse_place(data.path).exists():
         raise MlopsError(f"{data.path}: the training set of version {version.version} is gone; restore it.")
     candidate = use_case.training.candidates[about["candidate"]].model_copy(update={"parameters": about["parameters"]})
     rows = data.load()

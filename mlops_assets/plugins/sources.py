@@ -27,12 +27,15 @@ class Entry:
         Modification time in nanoseconds since 1970.
     problem
         Why it cannot be read as a file, or an empty text.
+    etag
+        What a server calls this content, such as an ETag; or an empty text.
     """
 
     path: str
     size: int
     modified: int
     problem: str = ""
+    etag: str = ""
 
 
 class Source(Protocol):

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlops_assets.places import Place, S3Path
 from mlops_assets.plugins.sources import Entry, Source, SourceError
 from mlops_assets.sources.folder import FolderSource
 from mlops_assets.sources.own import OwnSource
+from mlops_assets.sources.s3 import S3Source
 
 if TYPE_CHECKING:
     from mlops_assets.use_case import UseCase
 
-__all__ = ["Entry", "FolderSource", "OwnSource", "Source", "SourceError", "open_source"]
+__all__ = ["Entry", "FolderSource", "OwnSource", "S3Source", "Source", "SourceError", "open_source"]
 
 
-def open_source(use_case: UseCase, raw: Path) -> Source:
+def open_source(use_case: UseCase, raw: Place) -> Source:
     """The source of a use case.
 
     Parameters
@@ -23,7 +24,7 @@ def open_source(use_case: UseCase, raw: Path) -> Source:
     use_case
         Says how its files are named, and may name a source.
     raw
-        Folder of the raw files of all use cases.
+        Where the raw files of all use cases lie: a folder, or a place on S3.
 
     Raises
     ------
@@ -32,4 +33,6 @@ def open_source(use_case: UseCase, raw: Path) -> Source:
     """
     if use_case.source is not None:
         return OwnSource(use_case.source.use, use_case.source.parameters)
+    if isinstance(raw, S3Path):
+        return S3Source(raw / use_case.name)
     return FolderSource(raw / use_case.name, use_case.files.suffix)

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
+from mlops_assets.places import Place
 from mlops_assets.plugins.targets import Delivery, Guarantee, TargetDown, TargetError
 from mlops_assets.use_case.targets import FilesTarget as Parameters
 
@@ -34,10 +35,10 @@ class FilesTarget:
     suffix
         End of the names of the input files.
     raw
-        Folder of the raw files: no output may come to lie among them.
+        Where the raw files lie: no output may come to lie among them.
     """
 
-    def __init__(self, parameters: Parameters, suffix: str, raw: Path) -> None:
+    def __init__(self, parameters: Parameters, suffix: str, raw: Place) -> None:
         self.parameters = parameters
         self.suffix = suffix
         self.place = Path(parameters.place).expanduser().absolute()
@@ -49,7 +50,8 @@ class FilesTarget:
 
     def deliver(self, delivery: Delivery) -> Mapping[str, Any]:
         """Write the day's files, then remove those that an earlier delivery of the day wrote and this one did not."""
-        if self.raw.resolve() in (self.place.resolve(), *self.place.resolve().parents):
+        place = self.place.resolve()
+        if isinstance(self.raw, Path) and self.raw.resolve() in (place, *place.parents):
             raise TargetError(f"{self.place}: the raw files lie there; name another place.")
         folder = self.place / delivery.use_case / f"day={delivery.day}"
         kept: list[int] = []

@@ -1,0 +1,335 @@
+"""Requests to an S3 server: by which address and credentials, how often again, and what is said when they fail.
+
+Credentials come from the usual AWS environment only: keys, a profile, a web identity, the role of a container or
+machine. `S3_ENDPOINT_URL` names another server than Amazon's. A process that forks must not have made a client before:
+clients run threads.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import cache
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlops_assets.errors import S3Error, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Buffer  # type: ignore[attr-defined]
+
+    import pyarrow as pa
+    from obstore.store import S3Store
+
+PAGE = 1_000
+"""Keys that a server names at a time."""
+
+REMEDIES = {
+    "NoSuchBucket": "there is no such bucket: make it, or correct the name",
+    "AccessDenied": "access is denied: these credentials must be allowed to list, read and write there",
+    "InvalidAccessKeyId": "the server does not know the access key: look at AWS_ACCESS_KEY_ID or AWS_PROFILE",
+    "SignatureDoesNotMatch": "the secret key is wrong: look at AWS_SECRET_ACCESS_KEY or AWS_PROFILE",
+    "ExpiredToken": "the credentials have expired: get new ones",
+    "InvalidToken": "the session token is not valid: look at AWS_SESSION_TOKEN",
+    "TokenRefreshRequired": "the credentials have expired: get new ones",
+    "RequestTimeTooSkewed": "the clock of this machine differs from the server's: set it right",
+    "SlowDown": "the server asks for fewer requests, and did so to the end of our patience: run again later",
+    "PermanentRedirect": "the bucket lies in another region: name it in AWS_REGION",
+    "AuthorizationHeaderMalformed": "the bucket lies in another region: name it in AWS_REGION",
+    "EntityTooLarge": "the object is too large for the server",
+    "QuotaExceeded": "there is no room left: the quota is used up",
+}
+"""Codes of S3's errors, and what is told of them."""
+
+STATUSES = {
+    "403": REMEDIES["AccessDenied"],
+    "301": REMEDIES["PermanentRedirect"],
+    "429": REMEDIES["SlowDown"],
+    "503": REMEDIES["SlowDown"],
+}
+"""The same for answers without a code."""
+
+CREDENTIALS = re.compile(r"credential|169\.254\.169\.254", re.IGNORECASE)
+BROKEN_OFF = re.compile(
+    r"error sending request|error decoding|connect|timed? ?out|dns error|reset|closed", re.IGNORECASE
+)
+
+AGAIN = "What was finished is kept: run again when it answers"
+
+
+def endpoint() -> str | None:
+    """Address of the server, None for Amazon's own.
+
+    Raises
+    ------
+    UsageError
+        If it is no address.
+    """
+    names = ("S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+    url = next((value for name in names if (value := os.environ.get(name))), None)
+    if url and not re.match(r"https?://[^/]+", url):
+        raise UsageError(f"S3_ENDPOINT_URL={url}: write an address such as http://127.0.0.1:9000.")
+    return url
+
+
+def patience() -> float:
+    """Seconds for which a request is tried again (`MLOPS_S3_PATIENCE`).
+
+    Raises
+    ------
+    UsageError
+        If it is no number.
+    """
+    text = os.environ.get("MLOPS_S3_PATIENCE") or "60"
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1
+    if not 0 <= seconds <= 240:  # a request is signed once, and the signature does not last
+        raise UsageError(f"MLOPS_S3_PATIENCE={text}: give a number of seconds up to 240, such as 60.")
+    return seconds
+
+
+def storage_options() -> dict[str, str]:
+    """What deltalake is told of the server; its credentials it finds itself."""
+    options = {
+        "retry_timeout": f"{patience():g}s",
+        "max_retries": "1000",
+        "backoff_config.max_backoff": "2s",
+        "timeout": "120s",
+    }
+    if (url := endpoint()) is not None:
+        options["aws_endpoint_url"] = url
+        options["aws_allow_http"] = str(url.startswith("http://")).lower()
+    return options
+
+
+def tell_mlflow() -> None:
+    """Let MLflow's own client find the same server, and keep silent; it is told by the environment alone."""
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    if (url := endpoint()) is not None:
+        os.environ.setdefault("MLFLOW_S3_ENDPOINT_URL", url)
+
+
+@cache
+def store(bucket: str) -> S3Store:
+    """The client of a bucket, one a process."""
+    from obstore.store import S3Store
+
+    url = endpoint()
+    options: dict[str, Any] = {"endpoint": url} if url else {}
+    if _has_profile():
+        from obstore.auth.boto3 import Boto3CredentialProvider
+
+        options["credential_provider"] = Boto3CredentialProvider()
+    return S3Store(
+        bucket,
+        **options,
+        client_options={"allow_http": bool(url and url.startswith("http://")), "timeout": "120s"},
+        retry_config={
+            "max_retries": 1000,
+            "retry_timeout": timedelta(seconds=patience()),
+            "backoff": {"max_backoff": timedelta(seconds=2)},
+        },
+    )
+
+
+def _has_profile() -> bool:
+    """Whether credentials are in AWS's files, which the store cannot read by itself; variables come first, as usual."""
+    if os.environ.get("AWS_ACCESS_KEY_ID"):
+        return False
+    files = {"AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials", "AWS_CONFIG_FILE": "~/.aws/config"}
+    found = any(Path(os.environ.get(name) or default).expanduser().exists() for name, default in files.items())
+    return found or bool(os.environ.get("AWS_PROFILE"))
+
+
+@contextmanager
+def telling(place: str) -> Iterator[None]:
+    """Turn what goes wrong with a request into an error for people.
+
+    Parameters
+    ----------
+    place
+        What the request is about.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such object.
+    S3Error
+        If the server cannot be reached, or refuses.
+    """
+    from obstore.exceptions import BaseError
+
+    try:
+        yield
+    except (FileNotFoundError, FileExistsError) as error:
+        if "NoSuchBucket" in str(error):
+            raise S3Error(f"{place}: {REMEDIES['NoSuchBucket']}.") from None
+        raise
+    except (BaseError, OSError) as error:  # the one from obstore, the other from deltalake
+        raise S3Error(f"{place}: {_why(str(error))}.") from None
+
+
+def _why(text: str) -> str:
+    """What an answer means, in words; the library's own account of it is long, and names addresses."""
+    text = re.sub(r"\x1b\[\d+m", "", text.partition("\n\nDebug")[0])
+    code, status = re.search(r"<Code>\s*(\w+)", text), re.search(r"\b([345]\d\d) [A-Z][a-z]+", text)
+    said = " ".join(found for found in (status and status[0], code and code[1]) if found)
+    for found, known in ((code, REMEDIES), (status, STATUSES)):
+        if found and found[1] in known:
+            return f"{known[found[1]]} ({said})"
+    if said:
+        return f"the server answers {said}. {AGAIN}"
+    if "invalid path" in text:
+        said = " ".join(text.rpartition("invalid path: ")[2].split())
+        return f"a key there has no form that can be read ({said}): delete it or give it another name"
+    if CREDENTIALS.search(text):
+        return "no credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+    if BROKEN_OFF.search(text):
+        return f"{endpoint() or 'Amazon S3'} does not answer, or breaks off. {AGAIN}"
+    return " ".join(text.split())[:300].rstrip(".")
+
+
+def head(bucket: str, key: str) -> Any:
+    """Size, time and ETag of an object; errors as `telling`."""
+    import obstore
+
+    with telling(_name(bucket, key)):
+        return obstore.head(store(bucket), key)
+
+
+def get(bucket: str, key: str, version: str | None = None) -> bytes:
+    """An object.
+
+    Parameters
+    ----------
+    bucket, key
+        Which object.
+    version
+        Its ETag; without it, any version.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    Changed
+        If it is not of that version.
+    S3Error
+        If the server cannot be reached, or refuses.
+    """
+    import obstore
+
+    with telling(_name(bucket, key)), _same(bucket, key):
+        return bytes(obstore.get(store(bucket), key, options={"if_match": version} if version else None).bytes())
+
+
+def get_end(bucket: str, key: str, most: int) -> tuple[bytes, int, str | None]:
+    """The last bytes of an object, its size and its ETag; errors as `get`."""
+    import obstore
+
+    with telling(_name(bucket, key)):
+        try:
+            found = obstore.get(store(bucket), key, options={"range": {"suffix": most}})
+            return bytes(found.bytes()), found.meta["size"], found.meta["e_tag"]
+        except obstore.exceptions.GenericError as error:
+            if "416" not in str(error):
+                raise
+            return b"", 0, None  # no byte of an empty object can be asked for
+
+
+def get_range(bucket: str, key: str, first: int, last: int, version: str | None) -> bytes:
+    """The bytes of an object from one place up to another; errors as `get`."""
+    import obstore
+
+    options: Any = {"range": (first, last), **({"if_match": version} if version else {})}
+    with telling(_name(bucket, key)), _same(bucket, key):
+        return bytes(obstore.get(store(bucket), key, options=options).bytes())
+
+
+class Changed(S3Error):
+    """An object is no longer the one that was meant."""
+
+
+@contextmanager
+def _same(bucket: str, key: str) -> Iterator[None]:
+    from obstore.exceptions import PreconditionError
+
+    try:
+        yield
+    except PreconditionError:
+        raise Changed(f"{_name(bucket, key)}: changed while it was read. Run again.") from None
+
+
+def put(bucket: str, key: str, data: Buffer, *, only_new: bool = False) -> None:
+    """Store an object in one request, so that it is there whole or not at all.
+
+    Parameters
+    ----------
+    bucket, key, data
+        What to store, and where.
+    only_new
+        Whether there must be none yet. Where an answer is lost and the request sent again, the server may refuse
+        what it has stored itself: compare before believing it.
+
+    Raises
+    ------
+    FileExistsError
+        If there is one and there must not be.
+    S3Error
+        If the server cannot be reached, or refuses.
+    """
+    import obstore
+    from obstore.exceptions import AlreadyExistsError
+
+    with telling(_name(bucket, key)):
+        try:
+            obstore.put(store(bucket), key, data, mode="create" if only_new else "overwrite", use_multipart=False)
+        except AlreadyExistsError:
+            raise FileExistsError(_name(bucket, key)) from None
+
+
+def listed(bucket: str, prefix: str, after: str = "") -> Iterator[pa.RecordBatch]:
+    """Every object below a prefix, some at a time: `path`, `size`, `last_modified`, `e_tag`; errors as `telling`.
+
+    Parameters
+    ----------
+    bucket, prefix
+        Below what.
+    after
+        A key: only those that come behind it; they come in order.
+    """
+    import obstore
+    import pyarrow as pa
+
+    with telling(_name(bucket, prefix)):
+        stream = obstore.list(store(bucket), prefix or None, offset=after or None, chunk_size=PAGE, return_arrow=True)
+        for batch in stream:
+            yield pa.record_batch(batch)
+
+
+def names(bucket: str, prefix: str) -> list[str]:
+    """Keys of the objects and prefixes one level below a prefix, in order; errors as `telling`."""
+    import obstore
+
+    with telling(_name(bucket, prefix)):
+        found = obstore.list_with_delimiter(store(bucket), prefix or None)
+    return sorted({*found["common_prefixes"], *(one["path"] for one in found["objects"])})
+
+
+def remove(bucket: str, keys: Iterable[str]) -> None:
+    """Delete objects; those that are not there are no matter."""
+    import obstore
+
+    waiting = iter(keys)
+    while some := list(islice(waiting, PAGE)):
+        with telling(_name(bucket, some[0])):
+            obstore.delete(store(bucket), some)
+
+
+def _name(bucket: str, key: str) -> str:
+    return f"s3://{bucket}/{key}"
