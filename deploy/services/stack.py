@@ -188,9 +188,22 @@ class Stack:
         """What `mlops-assets` and tests are told to work beside the services."""
         return dict(self.processes["code"].service.environment)
 
-    def ended(self) -> list[str]:
-        """Services that ended by themselves."""
-        return [name for name, process in self.processes.items() if process.code is not None]
+    def revive(self, tell: Callable[[str], Any]) -> None:
+        """Start services again that ended, as `restart: unless-stopped` does, and wait until all are healthy.
+
+        Parameters
+        ----------
+        tell
+            Is told of each service that ended, with the end of its log.
+        """
+        for name, process in self.processes.items():
+            if process.code is not None:
+                tell(
+                    f"{name} ended with code {process.code} and is started again. The end of its log:\n{process.tail()}"
+                )
+                process.start()
+        for process in self.processes.values():
+            process.wait()
 
 
 @contextmanager
