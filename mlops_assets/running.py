@@ -15,6 +15,7 @@ from mlops_assets.database import prepare_database
 from mlops_assets.engines.local import LocalEngine
 from mlops_assets.errors import MlopsError, UsageError
 from mlops_assets.journey.delivery import AGAIN_TAG
+from mlops_assets.journey.enrichment import table_name
 from mlops_assets.journey.scoring import MODEL_TAG
 from mlops_assets.settings import DATABASE_VARIABLE, PACKAGE, Settings
 from mlops_assets.sources import Source
@@ -166,10 +167,11 @@ def run_use_case(
     """
     tags = {RANGE_START: days[0], RANGE_END: days[1], MODEL_TAG: model}
     daily, training = f"{use_case.name}_daily", f"{use_case.name}_training"
+    before = (*BEFORE_SCORING, *map(table_name, use_case.enrichments))
     scoring = ("predictions", *(f"delivery_{name}" for name in use_case.targets))
-    plan: list[tuple[str, Sequence[str], dict[str, str]]] = [(daily, (*BEFORE_SCORING, *scoring), tags)]
+    plan: list[tuple[str, Sequence[str], dict[str, str]]] = [(daily, (*before, *scoring), tags)]
     if train:
-        plan = [(daily, BEFORE_SCORING, tags), (training, TRAINING, {}), (daily, scoring, tags)]
+        plan = [(daily, before, tags), (training, TRAINING, {}), (daily, scoring, tags)]
     for job, assets, run_tags in plan:
         _succeed(_execute(definitions, instance, job, use_case, assets, run_tags))
 

@@ -23,7 +23,8 @@ def collect(use_case: UseCase, settings: Settings) -> dict[str, Any]:
     Returns
     -------
     dict
-        `use_case`; `days`, a list with one entry a day that has raw files or was published; `champion`, with its
+        `use_case`; `days`, a list with one entry a day that has raw files or was published, with the rows that lack a
+        fresh answer of an enrichment under `flagged`; `champion`, with its
         metrics and those of the baseline, or None; `verdict`, the last word of the gate, or None.
     """
     source = open_source(use_case, settings.raw)
@@ -39,6 +40,7 @@ def collect(use_case: UseCase, settings: Settings) -> dict[str, Any]:
                 "day": day,
                 **{name: read.get(name) for name in NUMBERS},
                 "rejected_by_rule": read.get("rules", {}),
+                "flagged": _flagged(published.accounting) if published else {},
                 "predictions": published.accounting["predictions"] if published else None,
                 "model_version": published.accounting["model_version"] if published else None,
                 "published": _time(published.time) if published else None,
@@ -61,6 +63,14 @@ def _delivery(records: Deliveries, day: str, published: Published | None) -> dic
     state = "yes" if has else "no" if last is None or published is None else "old" if last.done else "begun"
     told = {"when": last.when, "rows": last.rows, "model_version": last.model_version} if last else {}
     return {"delivered": state, **told, **({"guarantee": last.guarantee} if last else {})}
+
+
+def _flagged(accounting: dict[str, Any]) -> dict[str, dict[str, int]]:
+    """Rows without a fresh answer, by enrichment."""
+    return {
+        name: {how: accounting[f"{name}_{how}"] for how in ("last_known", "missing")}
+        for name in accounting.get("enrichments", {})
+    }
 
 
 def _champion(use_case: UseCase, settings: Settings, evaluation: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -100,6 +110,11 @@ def render(state: dict[str, Any], days: tuple[str, str] | None = None) -> str:
             for one in shown
         ),
     ]
+    if any(one["flagged"] for one in shown):
+        for line, one in zip(lines, [None, *shown], strict=True):
+            line.append(
+                "flagged" if one is None else _number(sum(sum(rows.values()) for rows in one["flagged"].values()))
+            )
     text = [text_table(lines).rstrip() if shown else "no days yet"]
     champion = state["champion"]
     if champion is None:

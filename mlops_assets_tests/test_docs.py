@@ -17,6 +17,7 @@ from mlops_assets import s3, use_case
 from mlops_assets import settings as settings_module
 from mlops_assets.cli import cli
 from mlops_assets.components.daily import ROW_CHECKS, SCORE_CHECKS
+from mlops_assets.components.enriching import ENRICHMENT_CHECKS
 from mlops_assets.journey.contract import RULES, RULES_OF_FILES
 from mlops_assets.journey.feedback import RULES as FEEDBACK_RULES
 from mlops_assets.journey.metrics import HIGHER_IS_BETTER
@@ -31,6 +32,10 @@ SECTIONS = {
     "source": use_case.Origin,
     "files": use_case.FileFormat,
     "columns.NAME": use_case.Column,
+    "enrichments.NAME": use_case.Enrichment,
+    "enrichments.NAME.parameters of table": use_case.TablePlace,
+    "enrichments.NAME.parameters of sql": use_case.SqlPlace,
+    "enrichments.NAME.parameters of http": use_case.HttpPlace,
     "checks": use_case.Checks,
     "training": use_case.Training,
     "training.split": use_case.Split,
@@ -99,7 +104,11 @@ def test_every_key_of_the_configuration_is_documented_with_its_meaning(title: st
 
 
 def test_conditions_rules_and_metrics_are_documented() -> None:
-    assert first_cells(section(CONFIGURATION, "Conditions of a day")) == {*ROW_CHECKS, *SCORE_CHECKS}
+    assert first_cells(section(CONFIGURATION, "Conditions of a day")) == {
+        *ROW_CHECKS,
+        *SCORE_CHECKS,
+        *ENRICHMENT_CHECKS,
+    }
     assert first_cells(section(CONFIGURATION, "Rules of rejects")) == {*RULES, *RULES_OF_FILES}
     assert all(f"`{metric}`" in CONFIGURATION for metric in HIGHER_IS_BETTER)
 

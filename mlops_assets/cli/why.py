@@ -67,6 +67,12 @@ def to_text(told: Explanation) -> str:
     restored = f", restored by {told.restored_by}" if told.restored_by else ""
     columns = [[c.column, _text(c.raw or ""), _shown(c.value), "cleaned" if c.differs else ""] for c in told.cleaned]
     row = f"{told.use_case}, {told.day}, {told.file}, line {told.line}"
+    enriched = [["enrichment", "column", "value", "", "for"]]
+    enriched += [
+        [one.name, column, _shown(value), one.status, one.of_day or ""]
+        for one in told.enriched
+        for column, value in (one.values or {"": None}).items()
+    ]
     features = [
         [f.name, _shown(f.value), "unseen in training" if f.unseen else "", _strength(f.strength)]
         for f in told.features
@@ -82,6 +88,7 @@ def to_text(told: Explanation) -> str:
             f"{row}: {told.prediction} with {told.probability:.4f}",
             f"raw line\n  {told.raw_problem or told.raw}",
             _titled("what was read", [["column", "raw", "value", ""], *columns]),
+            *([_titled("what was known elsewhere", enriched)] if told.enriched else []),
             _titled("what the model saw, the strongest first", [["feature", "value", "", "strength"], *features]),
             _titled("words of its texts, by what the answer loses without them", [["text", "word", "strength"], *words])
             if words

@@ -9,9 +9,11 @@ import dagster as dg
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 
 from mlops_assets.components import showing
+from mlops_assets.components.enriching import ENRICHMENT_CHECKS, enrichment_assets, enrichment_keys
 from mlops_assets.components.watching import watch_step
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.audit import draw_audit
+from mlops_assets.journey.enrichment import NotEnriched
 from mlops_assets.journey.features import aggregate_day
 from mlops_assets.journey.raw import Manifest, find_manifest, list_day
 from mlops_assets.journey.registry import Registry
@@ -50,7 +52,7 @@ def daily_assets(use_case: UseCase, *, has_file_features: bool) -> list[dg.Asset
         "backfill_policy": dg.BackfillPolicy.single_run(),
         "group_name": use_case.name,
     }
-    assets = [_raw_files(use_case, common), _rows(use_case, common)]
+    assets = [_raw_files(use_case, common), _rows(use_case, common), *enrichment_assets(use_case, common)]
     if has_file_features:
         assets.append(_features(use_case, common))
     return [*assets, _predictions(use_case, common, after="features" if has_file_features else "rows")]
@@ -159,8 +161,8 @@ def _rows(use_case: UseCase, common: dict[str, Any]) -> dg.AssetsDefinition:
             _show_rows(context, use_case, lake, day, accounting, watch)
         if not found:
             broken = broken or dict.fromkeys(context.partition_keys, "not listed yet: materialise raw_files first")
-            raise _failure("no rows were read", broken)
-        yield from _check_results(key, ROW_CHECKS, found, broken)
+            raise showing.failure("no rows were read", broken)
+        yield from showing.check_results(key, ROW_CHECKS, found, broken)
         yield dg.MaterializeResult(asset_key=key)
         yield dg.MaterializeResult(asset_key=rejects)
 
@@ -210,7 +212,7 @@ def _numbers(accounting: Mapping[str, Any]) -> dict[str, int]:
 def _features(use_case: UseCase, common: dict[str, Any]) -> dg.AssetsDefinition:
     @dg.asset(
         key=[use_case.name, "features"],
-        deps=[dg.AssetKey([use_case.name, "rows"])],
+        deps=[dg.AssetKey([use_case.name, "rows"]), *enrichment_keys(use_case)],
         owners=[use_case.owner],
         kinds={"duckdb", "sql", "deltalake"},
         description=f"File-level aggregates, one row a file, by DuckDB.\n\n```sql\n{use_case.features_sql}\n```",
@@ -226,6 +228,9 @@ def _features(use_case: UseCase, common: dict[str, Any]) -> dg.AssetsDefinition:
         for day in days:
             try:
                 accounting = aggregate_day(use_case, lake, day, context.resources.engines.of(use_case), watch)
+            except NotEnriched as error:  # the other days go on; `predictions` names this one
+                log.error("%s features %s: %s", use_case.name, day, error)
+                continue
             except MlopsError as error:
                 broken[day] = str(error)
                 continue
@@ -239,7 +244,7 @@ def _features(use_case: UseCase, common: dict[str, Any]) -> dg.AssetsDefinition:
             }
             context.add_asset_metadata(metadata, partition_key=day)
         if broken:
-            raise _failure(f"not aggregated: {', '.join(sorted(broken))}", broken)
+            raise showing.failure(f"not aggregated: {', '.join(sorted(broken))}", broken)
         return dg.MaterializeResult()
 
     return features
@@ -247,14 +252,16 @@ def _features(use_case: UseCase, common: dict[str, Any]) -> dg.AssetsDefinition:
 
 def _predictions(use_case: UseCase, common: dict[str, Any], after: str) -> dg.AssetsDefinition:
     key = dg.AssetKey([use_case.name, "predictions"])
+    checks = (*SCORE_CHECKS, *(ENRICHMENT_CHECKS if use_case.enrichments else ()))
+    upstream = [dg.AssetKey([use_case.name, name]) for name in dict.fromkeys(["rows", after, "champion"])]
 
     @dg.asset(
         key=key,
-        deps=[dg.AssetKey([use_case.name, name]) for name in dict.fromkeys(["rows", after, "champion"])],
+        deps=[*upstream, *enrichment_keys(use_case)],
         owners=[use_case.owner],
         kinds={"scikitlearn", "deltalake"},
         output_required=False,
-        check_specs=[dg.AssetCheckSpec(name, asset=key) for name in SCORE_CHECKS],
+        check_specs=[dg.AssetCheckSpec(name, asset=key) for name in checks],
         description=(
             "One prediction for every row of a day, with the model version that made it. A day that fails a condition "
             "is not published; without a champion there is nothing to publish."
@@ -271,7 +278,7 @@ def _predictions(use_case: UseCase, common: dict[str, Any], after: str) -> dg.As
             log.warning("%s: nothing is predicted: %s", use_case.name, reason)
             for day in context.partition_keys:
                 context.log_event(dg.AssetObservation(key, partition=day, metadata={"skipped": reason}))
-            yield from _check_results(key, SCORE_CHECKS, {}, {}, note=reason)
+            yield from showing.check_results(key, checks, {}, {}, note=reason)
             return
         known = lake.table("raw_files").days()
         days = [day for day in context.partition_keys if day in known]
@@ -301,10 +308,10 @@ def _predictions(use_case: UseCase, common: dict[str, Any], after: str) -> dg.As
             if scorers.challenger is not None:
                 _show_challenger(context, use_case, lake, day, one)
             _draw_audit(context, use_case, lake, day)
-        yield from _check_results(key, SCORE_CHECKS, {day: one.checks for day, one in scored.items()}, broken)
+        yield from showing.check_results(key, checks, {day: one.checks for day, one in scored.items()}, broken)
         lake.clean(use_case.keep_days)
         if broken:
-            raise _failure(f"not published: {', '.join(sorted(broken))}", broken)
+            raise showing.failure(f"not published: {', '.join(sorted(broken))}", broken)
         # the days were told one by one above; this lets the deliveries begin, and tells nothing more
         yield dg.MaterializeResult(asset_key=key, metadata={SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True})
 
@@ -427,36 +434,3 @@ def _places(use_case: UseCase) -> tuple[Source, Lake]:
     """Where the raw files lie, and the tables."""
     settings = Settings.from_environment()
     return open_source(use_case, settings.raw), Lake(settings.lake, use_case.name)
-
-
-def _check_results(
-    key: dg.AssetKey,
-    names: Sequence[str],
-    found: Mapping[str, Sequence[DayCheck]],
-    broken: Mapping[str, str],
-    note: str = "",
-) -> Iterator[dg.AssetCheckResult]:
-    """One result a check over all days of the run, with a table of what was found each day."""
-    for name in names:
-        days = {day: check for day, checks in found.items() for check in checks if check.name == name}
-        lines = [
-            {"day": day, "passed": c.passed, "found": c.found, "do": "" if c.passed else c.advice}
-            for day, c in days.items()
-        ]
-        unseen = {**{day: "another condition failed before" for day in found if day not in days}, **broken}
-        lines += [{"day": day, "passed": False, "found": "not looked at", "do": why} for day, why in unseen.items()]
-        failed = [line["day"] for line in lines if not line["passed"]]
-        said = f"failed on {', '.join(map(str, failed))}" if failed else note or f"holds on {len(lines)} days"
-        metadata = {"days": showing.table(lines)} if lines else {"note": said}
-        yield dg.AssetCheckResult(
-            asset_key=key, check_name=name, passed=not failed, description=said, metadata=metadata
-        )
-
-
-def _failure(what: str, days: Mapping[str, str]) -> dg.Failure:
-    listed = "\n".join(f"{day}: {why}" for day, why in sorted(days.items()))
-    return dg.Failure(
-        f"{what}\n{listed}",
-        metadata={"days": showing.table([{"day": d, "why": w} for d, w in days.items()])},
-        allow_retries=False,
-    )

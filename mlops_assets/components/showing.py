@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from mlops_assets import pages
 from mlops_assets.journey.evaluation import Score, Verdict
 from mlops_assets.journey.history import Change
+from mlops_assets.journey.scoring import DayCheck
 from mlops_assets.lake import Table
 from mlops_assets.output import markdown_table
 from mlops_assets.use_case import UseCase
@@ -171,3 +172,37 @@ def live_picture(records: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataVal
     if records:
         axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
     return dg.MetadataValue.md(pages.picture(figure, "live accuracy"))
+
+
+def check_results(
+    key: dg.AssetKey,
+    names: Sequence[str],
+    found: Mapping[str, Sequence[DayCheck]],
+    broken: Mapping[str, str],
+    note: str = "",
+) -> Iterator[dg.AssetCheckResult]:
+    """One result a check over all days of the run, with a table of what was found each day."""
+    for name in names:
+        days = {day: check for day, checks in found.items() for check in checks if check.name == name}
+        lines = [
+            {"day": day, "passed": c.passed, "found": c.found, "do": "" if c.passed else c.advice}
+            for day, c in days.items()
+        ]
+        unseen = {**{day: "another condition failed before" for day in found if day not in days}, **broken}
+        lines += [{"day": day, "passed": False, "found": "not looked at", "do": why} for day, why in unseen.items()]
+        failed = [line["day"] for line in lines if not line["passed"]]
+        said = f"failed on {', '.join(map(str, failed))}" if failed else note or f"holds on {len(lines)} days"
+        metadata = {"days": table(lines)} if lines else {"note": said}
+        yield dg.AssetCheckResult(
+            asset_key=key, check_name=name, passed=not failed, description=said, metadata=metadata
+        )
+
+
+def failure(what: str, days: Mapping[str, str]) -> dg.Failure:
+    """The end of a step that could not do some days: what it could not, and for each of these days why."""
+    listed = "\n".join(f"{day}: {why}" for day, why in sorted(days.items()))
+    return dg.Failure(
+        f"{what}\n{listed}",
+        metadata={"days": table([{"day": d, "why": w} for d, w in days.items()])},
+        allow_retries=False,
+    )

@@ -15,6 +15,7 @@ from mlops_assets.errors import MlopsError
 from mlops_assets.journey import candidates as fitting
 from mlops_assets.journey import evaluation as judging
 from mlops_assets.journey.comparison import compare_day
+from mlops_assets.journey.enrichment import table_name
 from mlops_assets.journey.features import sql_fingerprint
 from mlops_assets.journey.history import HistoryConflict
 from mlops_assets.journey.metrics import load_metrics
@@ -50,13 +51,13 @@ def _common(use_case: UseCase, name: str, after: str, kinds: set[str], *others: 
 
 def _upstream(use_case: UseCase, name: str) -> dg.AssetDep:
     """All days of a daily asset, or the one version of another."""
-    mapping = dg.AllPartitionMapping() if name == "rows" else None
+    mapping = dg.AllPartitionMapping() if name == "rows" or name.startswith("enrichment_") else None
     return dg.AssetDep(dg.AssetKey([use_case.name, name]), partition_mapping=mapping)
 
 
 def _training_set(use_case: UseCase) -> dg.AssetsDefinition:
     @dg.asset(
-        **_common(use_case, "training_set", "rows", {"duckdb"}, "feedback"),
+        **_common(use_case, "training_set", "rows", {"duckdb"}, "feedback", *map(table_name, use_case.enrichments)),
         description=(
             "The labelled rows of the window, without duplicates, in one split for all candidates; rows to learn from "
             "take the labels that people gave them."
@@ -70,6 +71,8 @@ def _training_set(use_case: UseCase) -> dg.AssetsDefinition:
         )
         said = "%s: %d labelled rows, %d held out, %d corrected by people"
         log.info(said, use_case.name, found.rows, found.held_out, found.corrected)
+        if found.left_out:
+            log.warning("%s: %s", use_case.name, found.left_out)
         shown = asdict(found)
         features = shown.pop("features")
         metadata = {

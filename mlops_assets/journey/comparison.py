@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlops_assets.errors import MlopsError
+from mlops_assets.journey.enrichment import Marks, find_answers, read_answers
 from mlops_assets.journey.features import as_text, read_rows, stored_features
 from mlops_assets.journey.registry import Version
 from mlops_assets.journey.scoring import load_cached, predict
@@ -110,6 +111,7 @@ class CompareTask:
     before: Version
     after: Version
     place: str
+    marks: Marks = field(default_factory=dict)
 
 
 def compare_day(
@@ -135,15 +137,20 @@ def compare_day(
     Raises
     ------
     MlopsError
-        If the rows of the day were not published.
+        If the rows of the day were not published, or not enriched.
     """
     rows = lake.table("rows")
-    if day not in rows.days():
+    state = rows.days().get(day)
+    if state is None:
         raise MlopsError(
             f"{use_case.name}: there are no rows of {day}; `mlops-assets status {use_case.name}` shows the days."
         )
     place = f"{TABLE}/{uuid.uuid4().hex}"  # two at once do not share their files
-    tasks = [CompareTask(use_case, lake.root, day, path, before, after, place) for path in sorted(rows.parts(day))]
+    answers = find_answers(use_case, lake, day, state, list(use_case.enrichments))
+    tasks = [
+        CompareTask(use_case, lake.root, day, path, before, after, place, answers.of(path))
+        for path in sorted(rows.parts(day))
+    ]
     try:
         reports = run_shards(engine, compare_shard, tasks, watch)
         counts, _ = add_up(reports)
@@ -180,8 +187,8 @@ def compare_shard(task: CompareTask) -> Report:
     def make() -> Made:
         rows = read_rows(lake.table("rows").folder / task.rows)
         models = [load_cached(version, use_case) for version in versions]
-        stored = partial(stored_features, lake, task.day, place.name)
-        first, second = predict(models, rows, task.day, use_case, stored)
+        stored = partial(stored_features, lake, task.day, place.name, marks=task.marks)
+        first, second = predict(models, rows, task.day, use_case, stored, read_answers(lake, task.marks))
         before, after = (one.labels().cast(pa.string()) for one in (first, second))
         label = as_text(rows[use_case.label])
         value = _value(rows, use_case)

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from mlops_assets.errors import LakeError, MlopsError, UsageError
+from mlops_assets.journey.enrichment import Marks, answers_then, read_answers
 from mlops_assets.journey.features import TEXT, compute, read_rows, stored_features
 from mlops_assets.journey.history import History
 from mlops_assets.journey.model import Model
@@ -89,6 +90,29 @@ class Word:
 
 
 @dataclass(frozen=True)
+class Enriched:
+    """What an enrichment said of the row.
+
+    Attributes
+    ----------
+    name
+        The enrichment.
+    keys, values
+        The row's keys, and what was answered for them.
+    status
+        `fetched`, `last known` or `missing`.
+    of_day
+        The day for which it was fetched; None without an answer.
+    """
+
+    name: str
+    keys: Mapping[str, Any]
+    values: Mapping[str, Any]
+    status: str
+    of_day: str | None
+
+
+@dataclass(frozen=True)
 class Explanation:
     """Why a row got its category.
 
@@ -102,6 +126,8 @@ class Explanation:
         Why not, or an empty text.
     cleaned
         Every column of the contract.
+    enriched
+        What every enrichment of that time said.
     features
         Every column of the model's input, the strongest first.
     words
@@ -133,6 +159,7 @@ class Explanation:
     raw: str | None
     raw_problem: str
     cleaned: tuple[Cleaned, ...]
+    enriched: tuple[Enriched, ...]
     features: tuple[Feature, ...]
     words: tuple[Word, ...]
     version: int
@@ -213,7 +240,8 @@ def explain(
     row = _find(lake, day, published, file, line)
     found = version(row.prediction["model_version"])
     model = load_cached(found, use_case)
-    batch, at, answers, others = _answer(model, row, lake, day, use_case)
+    marks = answers_then(lake, day, published.accounting.get("enrichments", {}), str(row.part))
+    batch, at, answers, others = _answer(model, row, lake, day, use_case, marks)
     matrix = model.matrix(batch)
     said = int(answers.said[row.place])
     strengths = occlusion(model, matrix[at], others, said)
@@ -236,6 +264,7 @@ def explain(
         raw=raw,
         raw_problem=problem,
         cleaned=tuple(Cleaned(name, texts.get(name), stored[name]) for name in use_case.columns if name in stored),
+        enriched=tuple(_enriched(stored, name, table) for name, table in read_answers(lake, marks).items()),
         features=tuple(sorted(features, key=lambda one: -one.strength)),
         words=tuple(word_strengths(model, matrix[at], said)[:SHOWN_WORDS]),
         version=found.version,
@@ -394,8 +423,19 @@ def _origin(lake: Lake, day: str, published: Published) -> Published:
     return published
 
 
+def _enriched(row: Mapping[str, Any], name: str, table: pa.Table) -> Enriched:
+    """What the answers of an enrichment hold for a row: its keys are the columns that the row has."""
+    keys = {key: row[key] for key in table.column_names if key in row}
+    for one in table.to_pylist():
+        if all(one[key] == value for key, value in keys.items()):
+            status, day = one.pop(f"{name}_status"), one.pop(f"{name}_day")
+            values = {column: value for column, value in one.items() if column not in keys}
+            return Enriched(name, keys, values, status, day and day.isoformat())
+    return Enriched(name, keys, {}, "missing", None)  # the row has no key
+
+
 def _answer(
-    model: Model, row: _Row, lake: Lake, day: str, use_case: UseCase
+    model: Model, row: _Row, lake: Lake, day: str, use_case: UseCase, marks: Marks
 ) -> tuple[pa.Table, int, Answers, np.ndarray]:
     """The batch of the model's input that holds the row, the row's place in it, the answers, and some other rows."""
     count = row.rows.num_rows
@@ -404,8 +444,8 @@ def _answer(
     answers = Answers(model, count)
     others: list[np.ndarray] = []
     here: tuple[pa.Table, int] | None = None
-    stored = stored_features(lake, day, row.part.name, model.sql)
-    for batch, places in compute(row.rows, day, use_case, model.sql, stored):
+    stored, enriched = stored_features(lake, day, row.part.name, model.sql, marks), read_answers(lake, marks)
+    for batch, places in compute(row.rows, day, use_case, model.sql, stored, enriched):
         if len(at := np.flatnonzero(places == row.place)):
             here = batch, int(at[0])
             answers.add(batch, places)

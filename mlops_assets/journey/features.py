@@ -5,6 +5,7 @@
 - `file_features` (optional): aggregates, one row a file, with the column `file`;
 - `model_input`: one row for every row, with `file`, `line` and the columns of the model.
 
+Every enrichment of the configuration is a table of its name, with the answers for the keys of these rows.
 The label is not in `rows`: no SQL can look at the answer.
 """
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -23,6 +24,15 @@ import pyarrow as pa
 
 from mlops_assets.errors import ConfigError
 from mlops_assets.journey.contract import rows_schema
+from mlops_assets.journey.enrichment import (
+    NOTHING,
+    Marks,
+    find_answers,
+    names_table,
+    needed,
+    read_answers,
+    stored_schema,
+)
 from mlops_assets.journey.shards import (
     Engine,
     Made,
@@ -97,15 +107,17 @@ def describe(use_case: UseCase) -> FeatureColumns:
         If the SQL is wrong, with DuckDB's word for it, or a column is neither text nor number.
     """
     rows = _without_label(rows_schema(use_case).empty_table(), use_case)
-    return _describe(use_case.name, rows.schema, use_case.features_sql)
+    enrichments = tuple((name, stored_schema(use_case, name)) for name in use_case.enrichments)
+    return _describe(use_case.name, rows.schema, use_case.features_sql, enrichments)
 
 
 @cache
-def _describe(name: str, schema: pa.Schema, sql: str) -> FeatureColumns:
+def _describe(name: str, schema: pa.Schema, sql: str, enrichments: tuple[tuple[str, pa.Schema], ...]) -> FeatureColumns:
     where = f"{name}/features.sql"
     try:
         views = statements(sql)
-        database = _database(schema.empty_table(), "2000-01-01")
+        answers = {enrichment: columns.empty_table() for enrichment, columns in enrichments}
+        database = _database(schema.empty_table(), "2000-01-01", answers)
         database.execute(sql)
         model = _columns(database, "model_input")
         file = _columns(database, "file_features") if "file_features" in views else {"file": pa.int32()}
@@ -144,7 +156,12 @@ def read_rows(path: Place, columns: Sequence[str] | None = None) -> pa.Table:
 
 
 def compute(
-    rows: pa.Table, day: str, use_case: UseCase, sql: str, file_features: pa.Table | None = None
+    rows: pa.Table,
+    day: str,
+    use_case: UseCase,
+    sql: str,
+    file_features: pa.Table | None = None,
+    answers: Mapping[str, pa.Table] = NOTHING,
 ) -> Iterator[tuple[pa.Table, np.ndarray]]:
     """Run the SQL over the rows of one shard, a batch at a time.
 
@@ -160,6 +177,8 @@ def compute(
         Text of `features.sql`: the current one, or the one of a model version.
     file_features
         The stored result of the view `file_features` for these rows, if there is one.
+    answers
+        The answers of enrichments for the keys of these rows, by name.
 
     Yields
     ------
@@ -169,18 +188,33 @@ def compute(
     Raises
     ------
     ConfigError
-        If the SQL loses or doubles rows.
+        If the SQL loses or doubles rows, or needs an enrichment that there is not.
     """
     try:
-        yield from _compute(rows, day, use_case, sql, file_features)
+        yield from _compute(rows, day, use_case, sql, file_features, answers)
     except duckdb.Error as error:
-        raise ConfigError(f"{use_case.name}/features.sql fails on the rows of {day}: {error}") from None
+        raise _sql_fails(use_case, day, error) from None
+
+
+def _sql_fails(use_case: UseCase, day: str, error: duckdb.Error) -> ConfigError:
+    hint = ""
+    if isinstance(error, (duckdb.CatalogException, duckdb.BinderException)):  # it runs by the contract of its time
+        hint = (
+            "\nIf this is the SQL of an earlier model version, it may need a column or an enrichment that defs.yaml no "
+            "longer has: bring that back, or train and promote a version without it."
+        )
+    return ConfigError(f"{use_case.name}/features.sql fails on the rows of {day}: {error}{hint}")
 
 
 def _compute(
-    rows: pa.Table, day: str, use_case: UseCase, sql: str, file_features: pa.Table | None
+    rows: pa.Table,
+    day: str,
+    use_case: UseCase,
+    sql: str,
+    file_features: pa.Table | None,
+    answers: Mapping[str, pa.Table],
 ) -> Iterator[tuple[pa.Table, np.ndarray]]:
-    database = _database(_without_label(rows, use_case), day)
+    database = _database(_without_label(rows, use_case), day, answers)
     if file_features is not None:
         names = rows["file"].chunk(0).dictionary if rows.num_rows else pa.array([], pa.string())
         numbers = pa.compute.index_in(file_features["file"], value_set=names)
@@ -220,9 +254,11 @@ def _without_label(rows: pa.Table, use_case: UseCase) -> pa.Table:
     return kept.add_column(0, "file", numbers)
 
 
-def _database(rows: pa.Table, day: str) -> duckdb.DuckDBPyConnection:
+def _database(rows: pa.Table, day: str, answers: Mapping[str, pa.Table]) -> duckdb.DuckDBPyConnection:
     database = duckdb.connect(":memory:", config={"threads": 1, "enable_external_access": False})
     database.register("arrow_rows", rows)
+    for name, table in answers.items():
+        database.register(name, table)
     database.execute("SET VARIABLE day = CAST(? AS DATE)", [day])
     database.execute("CREATE VIEW rows AS SELECT getvariable('day') AS day, * FROM arrow_rows")
     database.execute("SET lock_configuration = true")
@@ -237,6 +273,7 @@ class FeatureTask:
     lake: Place
     day: str
     rows: str
+    marks: Marks = field(default_factory=dict)
 
 
 def aggregate_day(use_case: UseCase, lake: Lake, day: str, engine: Engine, watch: Watch) -> dict[str, Any]:
@@ -259,10 +296,16 @@ def aggregate_day(use_case: UseCase, lake: Lake, day: str, engine: Engine, watch
     -------
     dict
         The accounting: files, shards, reused, sql.
+
+    Raises
+    ------
+    NotEnriched
+        If the SQL needs an enrichment that was not asked for these rows.
     """
-    table = lake.table("features")
+    table, rows = lake.table("features"), lake.table("rows")
+    answers = find_answers(use_case, lake, day, rows.days()[day], needed(use_case, use_case.features_sql))
     replaces = table.parts(day)
-    tasks = [FeatureTask(use_case, lake.root, day, path) for path in sorted(lake.table("rows").parts(day))]
+    tasks = [FeatureTask(use_case, lake.root, day, path, answers.of(path)) for path in sorted(rows.parts(day))]
     reports = run_shards(engine, aggregate_shard, tasks, watch)
     counts, _ = add_up(reports)
     accounting = {
@@ -288,18 +331,18 @@ def aggregate_shard(task: FeatureTask) -> Report:
     """Aggregate the files of one shard, unless that was done before."""
     place = Path(task.rows)
     sql = task.use_case.features_sql
-    mark = features_mark(place.name, sql)
+    mark = features_mark(place.name, sql, task.marks)
     lake = Lake(task.lake, task.use_case.name)
     table = lake.table("features")
 
     def make() -> Made:
         rows = read_rows(lake.table("rows").folder / task.rows)
-        database = _database(_without_label(rows, task.use_case), task.day)
+        database = _database(_without_label(rows, task.use_case), task.day, read_answers(lake, task.marks))
         try:
             database.execute(statements(sql)["file_features"])
             found = database.sql("SELECT * FROM file_features ORDER BY file").to_arrow_table()
         except duckdb.Error as error:
-            raise ConfigError(f"{lake.use_case}/features.sql fails on the rows of {task.day}: {error}") from None
+            raise _sql_fails(task.use_case, task.day, error) from None
         names = rows["file"].chunk(0).dictionary if rows.num_rows else pa.array([], pa.string())
         file = names.take(found["file"].combine_chunks()) if rows.num_rows else names
         data = found.set_column(found.column_names.index("file"), "file", file)
@@ -309,13 +352,14 @@ def aggregate_shard(task: FeatureTask) -> Report:
     return finish(table, task.day, shard_number(place.name), mark, make)
 
 
-def features_mark(rows: str, sql: str) -> str:
-    """Fingerprint of all that the aggregates of a shard depend on: the name of the part with its rows, SQL, code."""
-    return fingerprint(rows, sql_fingerprint(sql), code_fingerprint(*CODE))
+def features_mark(rows: str, sql: str, marks: Marks = NOTHING) -> str:
+    """Fingerprint of all that the aggregates of a shard depend on: the part with its rows, SQL, code, answers."""
+    seen = sorted(item for item in marks.items() if names_table(sql, item[0]))
+    return fingerprint(rows, sql_fingerprint(sql), code_fingerprint(*CODE), *seen)
 
 
-def stored_features(lake: Lake, day: str, rows: str, sql: str) -> pa.Table | None:
-    """The aggregates that were stored for exactly these rows by exactly this SQL, or None.
+def stored_features(lake: Lake, day: str, rows: str, sql: str, marks: Marks = NOTHING) -> pa.Table | None:
+    """The aggregates that were stored for exactly these rows and answers by exactly this SQL, or None.
 
     Parameters
     ----------
@@ -327,8 +371,10 @@ def stored_features(lake: Lake, day: str, rows: str, sql: str) -> pa.Table | Non
         Name of the part that holds the rows.
     sql
         The SQL of the model that asks.
+    marks
+        What the shard is enriched with.
     """
-    path = lake.table("features").place(day, f"{shard_number(rows):05d}-{features_mark(rows, sql)}")
+    path = lake.table("features").place(day, f"{shard_number(rows):05d}-{features_mark(rows, sql, marks)}")
     return read_part(path) if path.exists() else None
 
 

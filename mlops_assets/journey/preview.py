@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mlops_assets.journey.enrichment import DayAnswers, NotEnriched, find_answers, needed
 from mlops_assets.journey.features import describe, features_mark
 from mlops_assets.journey.forecast import STEPS, Pace
 from mlops_assets.journey.raw import ATTACHMENT, attachments_mark, attachments_of, find_manifest, look_at_day, shard_of
@@ -122,10 +123,22 @@ class _Look:
         self._before = find_manifest(lake.table("raw_files"), day)
         self._rows = {shard_number(path) for path in lake.table("rows").parts(day)}
         state = lake.table("predictions").days().get(day)
+        self._answers = self._find_answers()
         self._scored_by = state.accounting["model_version"] if state else None
         self.redo = dict.fromkeys(STEPS, 0)
         self.bytes: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
+
+    def _find_answers(self) -> DayAnswers | None:
+        """What the day's rows are enriched with; None if enrichments would have to be asked first."""
+        rows = self._lake.table("rows").days().get(self._day)
+        names = needed(self._use_case, self._use_case.features_sql)
+        if rows is None:
+            return DayAnswers({}, {}, {}) if not names else None
+        try:
+            return find_answers(self._use_case, self._lake, self._day, rows, names)
+        except NotEnriched:
+            return None
 
     def at(self, shard: int, entries: pa.Table) -> None:
         """Look at one shard."""
@@ -136,14 +149,19 @@ class _Look:
             steps = STEPS if self._scorers else STEPS[:-1]
             self._needs([step for step in steps if step != "features" or self._aggregates], size)
             return
+        if self._answers is None:
+            self.reasons["an enrichment was not asked for the rows as they are now"] += 1
+            needed_again = {"features": self._aggregates, "predictions": self._scorers is not None}
+            self._needs([step for step, is_needed in needed_again.items() if is_needed], size)
+            return
         part = Path(f"{name}.parquet").name
-        sql = self._use_case.features_sql
-        if self._aggregates and not self._done("features", f"{shard:05d}-{features_mark(part, sql)}"):
+        sql, marks = self._use_case.features_sql, self._answers.of(part)
+        if self._aggregates and not self._done("features", f"{shard:05d}-{features_mark(part, sql, marks)}"):
             self.reasons["features.sql or its code changed, or the aggregates were not finished"] += 1
             self._needs(["features"], size)
         if self._scorers is None:
             return
-        mark = scores_mark(part, self._scorers.version, self._scorers.challenger)
+        mark = scores_mark(part, self._scorers.version, self._scorers.challenger, marks)
         if not self._done("predictions", f"{shard:05d}-{mark}"):
             self.reasons[self._why_score(self._scorers.version)] += 1
             self._needs(["predictions"], size)
@@ -175,7 +193,7 @@ class _Look:
             return "it was not scored yet"
         if self._scored_by != champion.version:
             return f"model version {self._scored_by} became {champion.version}"
-        return "the challenger or the code that scores changed, or the predictions were not finished"
+        return "the challenger, an enrichment or the code that scores changed, or the predictions were not finished"
 
 
 def _changes(before: pa.Table, now: pa.Table, kind: str) -> str:

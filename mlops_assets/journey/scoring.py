@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,16 @@ import numpy as np
 import pyarrow as pa
 
 from mlops_assets.errors import MlopsError
-from mlops_assets.journey.features import compute, read_rows, stored_features
+from mlops_assets.journey.enrichment import (
+    NOTHING,
+    DayAnswers,
+    Marks,
+    NotEnriched,
+    find_answers,
+    needed,
+    read_answers,
+)
+from mlops_assets.journey.features import compute, read_rows, sql_fingerprint, stored_features
 from mlops_assets.journey.model import Model
 from mlops_assets.journey.registry import Version
 from mlops_assets.journey.shards import (
@@ -82,6 +91,7 @@ class ScoreTask:
     rows: str
     version: Version
     challenger: Version | None = None
+    marks: Marks = field(default_factory=dict)
 
 
 def check_rows_of_day(checks: Checks, accounting: Mapping[str, Any] | None, where: str) -> list[DayCheck]:
@@ -132,6 +142,40 @@ def check_current(rows: Published | None, raw: Published | None) -> DayCheck:
     read = rows.accounting["manifest"] if rows else "none"
     found = f"files listed: {listed}, files read: {read}"
     return DayCheck("rows_are_current", listed == read, found, "materialise raw_files and rows of this day again")
+
+
+def check_enriched(use_case: UseCase, found: DayAnswers | NotEnriched) -> list[DayCheck]:
+    """Whether the rows were enriched as they are now, and enough of them; nothing to look at without enrichments.
+
+    Parameters
+    ----------
+    use_case
+        The use case.
+    found
+        The stored answers, or why they are of no use.
+    """
+    if not use_case.enrichments:
+        return []
+    if isinstance(found, NotEnriched):
+        return [DayCheck("enrichments_are_current", False, str(found), "then run the day again")]
+    said, enough = [], True
+    for name, accounting in found.accounting.items():
+        share, most = missing_share(accounting), use_case.enrichments[name].most_missing
+        said.append(f"{name} {share:.2%} of {most:.2%}")
+        enough &= share <= most
+    advice = (
+        "look at the problems of the enrichment; run the day again when its source answers, or raise `most_missing`"
+    )
+    versions = ", ".join(f"{name} of version {version}" for name, version in found.versions.items())
+    return [
+        DayCheck("enrichments_are_current", True, versions, ""),
+        DayCheck("enrichment_missing", enough, f"rows without an answer, of those allowed: {', '.join(said)}", advice),
+    ]
+
+
+def missing_share(accounting: Mapping[str, Any]) -> float:
+    """Share of a day's rows that have no answer of an enrichment."""
+    return float((accounting["rows_missing"] + accounting["rows_without_key"]) / max(1, accounting["rows"]))
 
 
 def check_scores_of_day(checks: Checks, counts: Mapping[str, int], rows: int) -> list[DayCheck]:
@@ -218,17 +262,24 @@ def score_day(
     checks.append(check_current(state, lake.table("raw_files").days().get(day)))
     if state is None or not all(check.passed for check in checks):
         return ScoredDay({}, checks)
+    answers = _answers(use_case, lake, day, state, scorers)
+    checks += check_enriched(use_case, answers)
+    if isinstance(answers, NotEnriched) or not all(check.passed for check in checks):
+        return ScoredDay({}, checks)
     version, challenger = scorers.version, scorers.challenger
     replaces, beside = table.parts(day), lake.table(CHALLENGER)
     beside_replaces = beside.parts(day)
-    tasks = [ScoreTask(use_case, lake.root, day, path, version, challenger) for path in sorted(rows.parts(day))]
+    tasks = [
+        ScoreTask(use_case, lake.root, day, path, version, challenger, answers.of(path))
+        for path in sorted(rows.parts(day))
+    ]
     reports = run_shards(engine, score_shard, tasks, watch)
     counts, _ = add_up(reports)
     checks += check_scores_of_day(use_case.checks, counts, state.accounting["rows"])
     scored = {name: number for name, number in counts.items() if name.startswith(UNSEEN)}
     scored["predictions"] = counts.get("predictions", 0)
     chosen = {"model_version": version.version, "model_choice": scorers.choice, "rows_version": state.version}
-    accounting = {**state.accounting, **scored, **chosen}
+    accounting = {**state.accounting, **scored, **chosen, **_enriched_with(answers)}
     if all(check.passed for check in checks):
         table.publish(day, parts_of(reports, "predictions"), SCHEMA, accounting, replaces, scorers.run)
         if challenger is not None and counts[CHALLENGER] == counts["predictions"]:
@@ -238,25 +289,44 @@ def score_day(
     return ScoredDay({**accounting, "shards": len(reports), "reused": sum(r.reused for r in reports)}, checks)
 
 
+def _answers(use_case: UseCase, lake: Lake, day: str, rows: Published, scorers: Scorers) -> DayAnswers | NotEnriched:
+    """What the rows are enriched with: by what the models' SQL names where that is at hand, else by all there is."""
+    sql, versions = use_case.features_sql, [one for one in (scorers.version, scorers.challenger) if one is not None]
+    current = all(one.about.get("sql") == sql_fingerprint(sql) for one in versions)
+    try:
+        return find_answers(use_case, lake, day, rows, needed(use_case, sql) if current else [*use_case.enrichments])
+    except NotEnriched as error:
+        return error
+
+
+def _enriched_with(answers: DayAnswers) -> dict[str, Any]:
+    """What the accounting tells of enrichments: their versions, for `why`, and rows by how they were answered."""
+    told: dict[str, Any] = {"enrichments": dict(answers.versions)} if answers.versions else {}
+    for name, accounting in answers.accounting.items():
+        told[f"{name}_last_known"] = accounting["rows_last_known"]
+        told[f"{name}_missing"] = accounting["rows_missing"] + accounting["rows_without_key"]
+    return told
+
+
 def score_shard(task: ScoreTask) -> Report:
     """Score one shard, unless that was done before."""
     place = Path(task.rows)
     version, challenger = task.version, task.challenger
-    mark = scores_mark(place.name, version, challenger)
+    mark = scores_mark(place.name, version, challenger, task.marks)
     lake = Lake(task.lake, task.use_case.name)
     table, beside = lake.table("predictions"), lake.table(CHALLENGER)
 
     def make() -> Made:
         rows = read_rows(lake.table("rows").folder / task.rows)
         model = load_cached(version, task.use_case)
-        stored = partial(stored_features, lake, task.day, place.name)
+        stored = partial(stored_features, lake, task.day, place.name, marks=task.marks)
+        known = read_answers(lake, task.marks)
         answers = None
         if challenger is not None:
             with suppress(Exception):  # whatever is wrong with the challenger must not keep the day from its champion
-                answers = predict(
-                    [model, load_cached(challenger, task.use_case)], rows, task.day, task.use_case, stored
-                )
-        answers = answers or predict([model], rows, task.day, task.use_case, stored)
+                models = [model, load_cached(challenger, task.use_case)]
+                answers = predict(models, rows, task.day, task.use_case, stored, known)
+        answers = answers or predict([model], rows, task.day, task.use_case, stored, known)
         predictions = answers[0].table(rows, task.use_case, version.version)
         tables = {table: predictions}
         if challenger is not None and len(answers) == 2:
@@ -274,10 +344,11 @@ def score_shard(task: ScoreTask) -> Report:
     return finish(table, task.day, shard_number(task.rows), mark, make)
 
 
-def scores_mark(rows: str, version: Version, challenger: Version | None = None) -> str:
-    """Fingerprint of what the predictions of a shard depend on: the name of the part with its rows, models, code."""
+def scores_mark(rows: str, version: Version, challenger: Version | None = None, marks: Marks = NOTHING) -> str:
+    """Fingerprint of what the predictions of a shard depend on: the part with its rows, models, code, answers."""
     beside = (challenger.serving_sha256, challenger.version) if challenger else ()
-    return fingerprint(rows, version.serving_sha256, version.version, code_fingerprint(*CODE), *beside)
+    code = code_fingerprint(*CODE)
+    return fingerprint(rows, version.serving_sha256, version.version, code, *beside, *sorted(marks.items()))
 
 
 def load_cached(version: Version, use_case: UseCase) -> Model:
@@ -344,6 +415,7 @@ def predict(
     day: str,
     use_case: UseCase,
     stored: Callable[[str], pa.Table | None] = lambda _: None,
+    enriched: Mapping[str, pa.Table] = NOTHING,
 ) -> list[Answers]:
     """What each model says of every row; models with the same SQL share their features.
 
@@ -359,11 +431,13 @@ def predict(
         The use case.
     stored
         The stored aggregates of these files by an SQL, if there are any.
+    enriched
+        The answers of enrichments for the keys of these rows, by name.
     """
     answers = [Answers(model, rows.num_rows) for model in models]
     for sql in dict.fromkeys(model.sql for model in models):
         asked = [one for one in answers if one.model.sql == sql]
-        for batch, places in compute(rows, day, use_case, sql, stored(sql)):
+        for batch, places in compute(rows, day, use_case, sql, stored(sql), enriched):
             for one in asked:
                 one.add(batch, places)
     return answers

@@ -1,5 +1,6 @@
 """In: the rows of a window of days. Out: the labelled ones, each once, in one split for all candidates.
 
+Days are enriched with what was stored for them, never by asking now: that would be knowledge which they did not have.
 People's corrections change what is learned from, never what is held out: the split is made of the original labels.
 """
 
@@ -16,9 +17,10 @@ import pyarrow.compute as pc
 
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey import feedback
+from mlops_assets.journey.enrichment import DayAnswers, NotEnriched, find_answers, needed, read_answers
 from mlops_assets.journey.features import as_text, compute, describe, read_rows
 from mlops_assets.journey.shards import fingerprint_table
-from mlops_assets.lake import Lake, Table, read_part, write_table
+from mlops_assets.lake import Lake, read_part, write_table
 from mlops_assets.places import parse_place
 from mlops_assets.use_case import Split, UseCase
 
@@ -59,6 +61,8 @@ class TrainingSet:
         Rows to learn from whose label came from people's corrections; see `_weight`.
     feedback
         Fingerprint of all corrections that counted then; see `feedback.keep`.
+    left_out
+        Days of the window that were not enriched, and why; empty if there is none.
     """
 
     fingerprint: str
@@ -72,6 +76,7 @@ class TrainingSet:
     boundary: str | None
     corrected: int = 0
     feedback: str = ""
+    left_out: str = ""
 
     def load(self) -> pa.Table:
         """The rows: `KEYS` and the columns of the model."""
@@ -96,12 +101,14 @@ def build_training_set(use_case: UseCase, lake: Lake) -> TrainingSet:
         If there are fewer than `LEAST_ROWS` labelled rows, one class only, or no way to split them.
     """
     accepted = feedback.read_accepted(lake)
-    pieces = [piece for piece in _labelled(use_case, lake.table("rows"), feedback.corrections(accepted)) if len(piece)]
+    window, left_out = _window(use_case, lake)
+    pieces = [piece for piece in _labelled(use_case, lake, window, feedback.corrections(accepted)) if len(piece)]
     everything = pa.concat_tables(pieces) if pieces else None
     labelled = everything.filter(everything["_labelled"]) if everything else ()
     if everything is None or not len(labelled):
         raise TooLittleData(
             f"{use_case.name}: no day has rows with the label {use_case.label!r}; nothing to learn from."
+            + (f" {left_out}" if left_out else "")
         )
     kept = _without_duplicates(labelled, "_hash")
     if len(kept) < LEAST_ROWS or len(pc.unique(kept["_label"])) < 2:
@@ -134,7 +141,29 @@ def build_training_set(use_case: UseCase, lake: Lake) -> TrainingSet:
         boundary,
         corrected,
         feedback.keep(lake, accepted),
+        left_out,
     )
+
+
+def _window(use_case: UseCase, lake: Lake) -> tuple[dict[str, tuple[int, DayAnswers]], str]:
+    """The days to learn from with their rows and what these are enriched with; and which days are left out, and why."""
+    days = lake.table("rows").days()
+    if not days:
+        return {}, ""
+    first = (dt.date.fromisoformat(max(days)) - dt.timedelta(days=use_case.training.window_days)).isoformat()
+    names = needed(use_case, use_case.features_sql)
+    window: dict[str, tuple[int, DayAnswers]] = {}
+    left_out: dict[str, str] = {}
+    for day, state in days.items():
+        if day > first:
+            try:
+                window[day] = state.accounting["rows"], find_answers(use_case, lake, day, state, names)
+            except NotEnriched as error:
+                left_out[day] = str(error)
+    if not left_out:
+        return window, ""
+    span = min(left_out) if len(left_out) == 1 else f"{len(left_out)} days, {min(left_out)} to {max(left_out)}"
+    return window, f"Left out: {span}: {next(iter(left_out.values()))}."
 
 
 def _corrected(use_case: UseCase, kept: pa.Table, everything: pa.Table) -> pa.Table:
@@ -163,16 +192,15 @@ def _corrected(use_case: UseCase, kept: pa.Table, everything: pa.Table) -> pa.Ta
 
 
 def _labelled(
-    use_case: UseCase, table: Table, corrections: Mapping[str, Mapping[feedback.Row, str]]
+    use_case: UseCase,
+    lake: Lake,
+    window: Mapping[str, tuple[int, DayAnswers]],
+    corrections: Mapping[str, Mapping[feedback.Row, str]],
 ) -> Iterator[pa.Table]:
     """The labelled and the corrected rows of the window with the model's input, a shard at a time."""
-    days = {day: state.accounting["rows"] for day, state in table.days().items()}
-    if not days:
-        return
-    first = (dt.date.fromisoformat(max(days)) - dt.timedelta(days=use_case.training.window_days)).isoformat()
-    window = {day: rows for day, rows in days.items() if day > first}
-    keep_one_in = -(-sum(window.values()) // use_case.training.most_rows) or 1
-    for day in window:
+    table = lake.table("rows")
+    keep_one_in = -(-sum(rows for rows, _ in window.values()) // use_case.training.most_rows) or 1
+    for day, (_, answers) in window.items():
         for path in sorted(table.parts(day)):
             said = corrections.get(day, {})
             rows, drawn = _sampled(read_rows(table.folder / path), day, keep_one_in, {file for file, _ in said})
@@ -180,7 +208,8 @@ def _labelled(
             chosen = _said(rows, said)
             labelled = drawn & labels.is_valid().to_numpy(zero_copy_only=False)
             if labelled.any() or chosen.null_count < len(chosen):
-                yield from _inputs(use_case, rows, day, {"_label": labels, "_said": chosen, "_labelled": labelled})
+                known = {"_label": labels, "_said": chosen, "_labelled": labelled}
+                yield from _inputs(use_case, rows, day, known, read_answers(lake, answers.of(path)))
 
 
 def _said(rows: pa.Table, said: Mapping[feedback.Row, str]) -> pa.Array:
@@ -212,7 +241,9 @@ def _sampled(rows: pa.Table, day: str, keep_one_in: int, also: Collection[str]) 
     return rows.filter(pa.array(kept[places])).combine_chunks(), chosen[places][kept[places]]
 
 
-def _inputs(use_case: UseCase, rows: pa.Table, day: str, known: Mapping[str, Any]) -> Iterator[pa.Table]:
+def _inputs(
+    use_case: UseCase, rows: pa.Table, day: str, known: Mapping[str, Any], answers: Mapping[str, pa.Table]
+) -> Iterator[pa.Table]:
     """The labelled and the corrected rows with the model's input; `known` has the columns that say which these are."""
     import pandas as pd
 
@@ -231,7 +262,7 @@ def _inputs(use_case: UseCase, rows: pa.Table, day: str, known: Mapping[str, Any
             "_content": pd.util.hash_pandas_object(frame.drop(columns=use_case.label), index=False).to_numpy(),
         }
     )
-    for batch, places in compute(rows, day, use_case, use_case.features_sql):
+    for batch, places in compute(rows, day, use_case, use_case.features_sql, answers=answers):
         whole = keys.take(pa.array(places))
         for name in batch.column_names:
             if name not in ("file", "line"):

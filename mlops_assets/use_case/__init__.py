@@ -1,6 +1,7 @@
 """The typed configuration of a use case: what `defs.yaml` may say, checked key by key."""
 
 from mlops_assets.use_case.attributes import Attributes, Scale, UseCase
+from mlops_assets.use_case.enrichments import Enrichment, HttpPlace, SqlPlace, TablePlace, Validity
 from mlops_assets.use_case.files import Checks, Column, FileFormat, Import
 from mlops_assets.use_case.loading import build_use_case, find_use_case, list_use_cases, load_use_case
 from mlops_assets.use_case.sensor import Sensor
@@ -25,9 +26,11 @@ __all__ = [
     "Checks",
     "Column",
     "Delivering",
+    "Enrichment",
     "Feedback",
     "FileFormat",
     "Gate",
+    "HttpPlace",
     "Import",
     "Origin",
     "Preparation",
@@ -36,10 +39,13 @@ __all__ = [
     "Sensor",
     "Share",
     "Split",
+    "SqlPlace",
     "Step",
     "Strict",
+    "TablePlace",
     "Training",
     "UseCase",
+    "Validity",
     "build_use_case",
     "find_use_case",
     "list_use_cases",

@@ -5,10 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, PositiveInt, ValidationInfo, field_validator
 
+from mlops_assets.use_case.enrichments import Enrichment, check_enrichments
 from mlops_assets.use_case.files import Checks, Column, FileFormat, Import
 from mlops_assets.use_case.sensor import Sensor
 from mlops_assets.use_case.source import Origin
@@ -38,6 +40,9 @@ class Attributes(Strict):
     columns: dict[str, Column] = Field(min_length=1, description="The contract: the columns of a raw file, by name.")
     account: str = Field(description="Column that says whom a row is about; `account_id` of the predictions.")
     label: str = Field(description="Column that is predicted; empty or absent in files to be scored.")
+    enrichments: dict[str, Enrichment] = Field(
+        default_factory=dict, description="Tables of further columns from elsewhere, by name."
+    )
     checks: Checks = Field(default_factory=Checks, description="Conditions of a day.")
     training: Training = Field(description="Rows, candidates and gate.")
     scale: Scale = Field(default_factory=Scale, description="Volume and deadline.")
@@ -77,6 +82,14 @@ class Attributes(Strict):
         if columns is not None and name not in columns:
             raise ValueError(f"{name!r} is not one of the columns: {', '.join(columns)}")
         return name
+
+    @field_validator("enrichments")
+    @classmethod
+    def _enrichments_fit(cls, enrichments: dict[str, Enrichment], info: ValidationInfo) -> dict[str, Enrichment]:
+        columns = info.data.get("columns")
+        if columns is None:
+            return enrichments
+        return check_enrichments(enrichments, {n: c.type for n, c in columns.items()}, info.data.get("label"))
 
     @field_validator("value")
     @classmethod
@@ -130,6 +143,7 @@ class UseCase(Attributes):
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="Name of the folder.")
     features_sql: str = Field(description="Text of features.sql.")
+    folder: Path | None = Field(None, exclude=True, description="The folder; no part of a version's recipe.")
 
     @property
     def contract_fingerprint(self) -> str:

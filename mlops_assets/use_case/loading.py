@@ -72,10 +72,12 @@ def build_use_case(attributes: dict[str, Any], folder: Path) -> UseCase:
         text = sql.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{sql}: this is not UTF-8: {error}") from None
-    strange = {str(key): "" for key in attributes if key in ("name", "features_sql") or not isinstance(key, str)}
+    strange = {
+        str(key): "" for key in attributes if key in ("name", "features_sql", "folder") or not isinstance(key, str)
+    }
     if strange:
         Attributes.model_validate({**{k: v for k, v in attributes.items() if isinstance(k, str)}, **strange})
-    return UseCase(**{**attributes, "name": folder.name, "features_sql": text})
+    return UseCase(**{**attributes, "name": folder.name, "features_sql": text, "folder": folder})
 
 
 def list_use_cases(folders: Sequence[Path]) -> dict[str, Path]:
