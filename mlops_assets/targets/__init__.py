@@ -6,6 +6,7 @@ from mlops_assets.plugins import load_plugin
 from mlops_assets.plugins.targets import Target
 from mlops_assets.settings import Settings
 from mlops_assets.targets.files import FilesTarget
+from mlops_assets.targets.kafka import KafkaTarget
 from mlops_assets.targets.sql import SqlTarget
 from mlops_assets.use_case import UseCase, targets
 from mlops_assets.use_case.targets import TARGETS
@@ -34,5 +35,7 @@ def open_target(use_case: UseCase, name: str, settings: Settings) -> Target:
     parameters = TARGETS[given.use].model_validate(given.parameters)
     if isinstance(parameters, targets.SqlTarget):
         return SqlTarget(parameters)
+    if isinstance(parameters, targets.KafkaTarget):
+        return KafkaTarget(parameters)
     assert isinstance(parameters, targets.FilesTarget), "all others were seen to above"  # noqa: S101
     return FilesTarget(parameters, use_case.files.suffix, settings.raw)

@@ -42,7 +42,32 @@ class SqlTarget(Strict):
     )
 
 
-TARGETS: dict[str, type[Strict]] = {"files": FilesTarget, "sql": SqlTarget}
+class KafkaTarget(Strict):
+    """A topic of Kafka."""
+
+    servers: str = Field(min_length=1, description="Where to ask for the cluster: `host:port`, more of them by commas.")
+    topic: str = Field(min_length=1, description="Name of the topic.")
+    timeout: float = Field(60, gt=0, description="Seconds in which a message must be acknowledged.")
+    options: dict[str, str | int | float | bool] = Field(
+        default_factory=dict, description="Further settings of librdkafka, such as `security.protocol`."
+    )
+    secrets: dict[str, Variable] = Field(
+        default_factory=dict, description="Setting of librdkafka: the environment variable that holds its value."
+    )
+
+    @field_validator("options")
+    @classmethod
+    def _holds_no_secret(cls, options: dict[str, Any]) -> dict[str, Any]:
+        secret = [name for name in options if name.endswith(("password", "secret", "key", "key.pem"))]
+        if secret:
+            raise ValueError(f"{secret[0]} is a secret: name the environment variable that holds it under `secrets`")
+        ours = [name for name in options if name in ("bootstrap.servers", "enable.idempotence", "acks")]
+        if ours:
+            raise ValueError(f"{ours[0]} is not for you to set: the guarantee hangs on it")
+        return options
+
+
+TARGETS: dict[str, type[Strict]] = {"files": FilesTarget, "sql": SqlTarget, "kafka": KafkaTarget}
 """What `parameters` may say, by `use`; those of a class of your own are its arguments."""
 
 
@@ -50,7 +75,7 @@ class Delivering(Strict):
     """A target: what takes the predictions of a day once they are published."""
 
     parameters: dict[str, Any] = Field(default_factory=dict, description="What it needs; see below.")
-    use: str = Field(description="`files`, `sql`, or the import path of a class of your own.")
+    use: str = Field(description="`files`, `sql`, `kafka`, or the import path of a class of your own.")
     retries: int = Field(3, ge=0, le=20, description="How often a delivery to a target that is down is tried again.")
     pause: float = Field(30, ge=0, description="Seconds before the first retry; they double from one to the next.")
 
