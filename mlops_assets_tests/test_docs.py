@@ -21,6 +21,7 @@ from mlops_assets.components.enriching import ENRICHMENT_CHECKS
 from mlops_assets.journey.contract import RULES, RULES_OF_FILES
 from mlops_assets.journey.feedback import RULES as FEEDBACK_RULES
 from mlops_assets.journey.metrics import HIGHER_IS_BETTER
+from mlops_assets.use_case.source import PLACES
 from mlops_assets.use_case.targets import TARGETS
 
 ROOT = Path(__file__).parents[1]
@@ -46,6 +47,7 @@ SECTIONS = {
     "feedback": use_case.Feedback,
     "retraining": use_case.Retraining,
     "sensor": use_case.Sensor,
+    **{f"source.parameters: {name}": parameters for name, parameters in PLACES.items()},
     "targets.NAME": use_case.Delivering,
     **{f"targets.NAME.parameters: {name}": parameters for name, parameters in TARGETS.items()},
     "import": use_case.Import,

@@ -23,7 +23,7 @@ from mlops_assets.journey.shards import fingerprint_table, shard_count
 from mlops_assets.lake import Table, open_part, write_part
 from mlops_assets.places import Place
 from mlops_assets.plugins import NotAttached
-from mlops_assets.sources import Entry, Source
+from mlops_assets.sources import Entry, Source, SqlSource
 from mlops_assets.use_case import FileFormat, UseCase
 
 SCHEMA = pa.schema(
@@ -99,6 +99,8 @@ def list_day(
         Is told now and then how many files were listed.
     """
     replaces = table.parts(day)
+    if isinstance(source, SqlSource):
+        source.land(day, tell)
     manifest, shards, content = look_at_day(use_case, source, table, day, tell)
     size = pc.sum(manifest["size"]).as_py() or 0
     mark = fingerprint_table(manifest)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mlops_assets.errors import UsageError
 from mlops_assets.places import Place, S3Path
 from mlops_assets.plugins.sources import Entry, Source, SourceError
 from mlops_assets.sources.folder import FolderSource
 from mlops_assets.sources.own import OwnSource
 from mlops_assets.sources.s3 import S3Source
+from mlops_assets.sources.sql import SqlSource
+from mlops_assets.use_case import source
 
 if TYPE_CHECKING:
     from mlops_assets.use_case import UseCase
 
-__all__ = ["Entry", "FolderSource", "OwnSource", "S3Source", "Source", "SourceError", "open_source"]
+__all__ = ["Entry", "FolderSource", "OwnSource", "S3Source", "Source", "SourceError", "SqlSource", "open_source"]
 
 
 def open_source(use_case: UseCase, raw: Place) -> Source:
@@ -30,7 +33,14 @@ def open_source(use_case: UseCase, raw: Place) -> Source:
     ------
     PluginError
         If the use case names a class of its own, which cannot be made.
+    UsageError
+        If the rows of a query would have to be landed on S3.
     """
+    if use_case.source is not None and use_case.source.use == "sql":
+        parameters = source.SqlSource.model_validate(use_case.source.parameters)
+        if isinstance(raw, S3Path):
+            raise UsageError(f"The rows of a query are landed in a folder of this machine; MLOPS_RAW is {raw}.")
+        return SqlSource(parameters, use_case, raw / use_case.name)
     if use_case.source is not None:
         return OwnSource(use_case.source.use, use_case.source.parameters)
     if isinstance(raw, S3Path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
@@ -11,7 +11,28 @@ from mlops_assets.plugins import check_plugin, plugin_code
 from mlops_assets.plugins.sources import Source
 from mlops_assets.use_case.strict import Strict
 
-PLACES: dict[str, type[Strict]] = {}
+Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+
+class SqlSource(Strict):
+    """The rows of a query, landed as files."""
+
+    url_variable: Variable = Field(
+        description="Environment variable with the URL of the database, `postgresql://...` or another of SQLAlchemy's."
+    )
+    query: str = Field(
+        pattern=r"(^|[^:]):day\b", description="The rows of the day `:day`, their columns named as in `columns`."
+    )
+    key: str | None = Field(
+        None, description="Column whose values name the files, one file for each; `account` by default."
+    )
+    files_a_day: int | None = Field(
+        None, gt=0, le=100_000, description="So many files instead, each with the rows of many values of `key`."
+    )
+    timeout: float = Field(300, gt=0, description="Seconds that the server may take to answer.")
+
+
+PLACES: dict[str, type[Strict]] = {"sql": SqlSource}
 """What `parameters` may say, by `use`; those of a class of your own are its arguments."""
 
 
@@ -19,7 +40,7 @@ class Origin(Strict):
     """Where the raw files come from."""
 
     parameters: dict[str, Any] = Field(default_factory=dict, description="Its arguments.")
-    use: str = Field(description="The import path of a class of your own.")
+    use: str = Field(description="`sql`, or the import path of a class of your own.")
 
     @property
     def code(self) -> str:
