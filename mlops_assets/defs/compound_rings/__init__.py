@@ -1,0 +1,1 @@
+"""Drawings of molecules: how many rings they have, told from the picture alone."""

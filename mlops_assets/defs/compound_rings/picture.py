@@ -1,0 +1,213 @@
+"""In: the bytes of a PNG. Out: numbers that tell how many rings its drawing has.
+
+A ring of a molecule is a closed loop of lines, so it is a face: white that the ink cuts off from the margin. Faces are
+found by labelling the white. Three things stand in the way, each with its remedy:
+
+- the letter of an atom interrupts the lines, and the ring leaks: ink is made thicker, step by step, until it closes,
+  but by no more than a share of a bond's length;
+- the second line of a double bond and the letters make small faces of their own: a ring has some size, in bonds;
+- lines that pass near each other shut in white, too: a ring is round.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+
+SIDE = 300
+"""Width and height that every picture is brought to."""
+SMALLEST, LARGEST = 64, 2_000
+"""Sides of a picture, in pixels: lines of a smaller one cannot be told apart, a larger one is too dear to unpack."""
+PNG = b"\x89PNG\r\n\x1a\n"
+INK = 200
+"""A pixel is ink if its darkest channel is below this. Lines one pixel wide are softened at their edges."""
+MOST_INK = 0.4
+"""Share of ink above which a picture is no line drawing."""
+ROUND = 0.55
+"""Least area of a ring as a share of the circle around its centre that holds it. A hexagon has 0.83, a pentagon 0.76, a
+square 0.64, a triangle 0.41; the strip beside a double bond has 0.2."""
+HEXAGON = 2.6
+"""Area of a hexagon in squares of its side."""
+SMALLEST_RING, LARGEST_RING = 0.6, 5.0
+"""Area of a ring in squares of a bond: a third of a pentagon, for double bonds and letters take some, to an octagon."""
+WIDEST_GAP = 0.15
+"""How far ink may grow to close a ring, as a share of a bond: a letter is about a third of a bond wide."""
+STEPS = 8
+"""Most pixels that ink may grow by: that is a bond of 53 pixels, and hexagons of which two fit into the picture."""
+LEAST_CORE = 9
+"""Pixels that must be left of a ring when the ink has grown; the rest are the insides of letters."""
+
+COLOURS = {"red": (0, 1, 2), "blue": (2, 0, 1), "green": (1, 0, 2)}
+"""Oxygen, nitrogen and halogens by the strongest channel, and the two that it stands out from."""
+
+
+class PictureRefused(Exception):
+    """A picture that cannot be used.
+
+    Parameters
+    ----------
+    rule
+        `broken_picture`, `picture_size` or `no_drawing`.
+    message
+        What is wrong.
+    """
+
+    def __init__(self, rule: str, message: str) -> None:
+        super().__init__(message)
+        self.rule = rule
+        self.message = message
+
+
+def open_picture(data: bytes) -> np.ndarray:
+    """The pixels of a PNG, brought into shape: RGB on white, `SIDE` by `SIDE`.
+
+    Parameters
+    ----------
+    data
+        The file. Its size is looked up before anything is unpacked.
+
+    Returns
+    -------
+    np.ndarray
+        uint8, height by width by 3.
+
+    Raises
+    ------
+    PictureRefused
+        If it is no PNG, damaged, or too small or large.
+    """
+    if not data.startswith(PNG) or len(data) < 24:
+        raise PictureRefused("broken_picture", "the file is no PNG")
+    width, height = struct.unpack(">II", data[16:24])
+    if not (SMALLEST <= width <= LARGEST and SMALLEST <= height <= LARGEST):
+        raise PictureRefused("picture_size", f"{width} x {height} pixels, sides must have {SMALLEST} to {LARGEST}")
+    try:
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as picture:
+            if picture.size != (width, height):
+                raise PictureRefused("broken_picture", "the size of the picture is told twice, and differs")
+            return _shaped(picture)
+    except PictureRefused:
+        raise
+    except Exception as error:  # a decoder meets damage with errors of any class
+        raise PictureRefused("broken_picture", f"the PNG is damaged: {error}") from error
+
+
+def _shaped(picture: Image.Image) -> np.ndarray:
+    if picture.mode.startswith("I"):  # 16 bits a pixel: Pillow would cut off what is above 255
+        picture = Image.fromarray((np.asarray(picture) >> 8).clip(0, 255).astype(np.uint8))
+    seen = picture.convert("RGBA")
+    shown = Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen).convert("RGB")
+    if shown.size != (SIDE, SIDE):
+        shown.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
+        scale = SIDE / max(shown.size)
+        shown = shown.resize((round(shown.width * scale), round(shown.height * scale)), Image.Resampling.BICUBIC)
+        sheet = Image.new("RGB", (SIDE, SIDE), "white")
+        sheet.paste(shown, ((SIDE - shown.width) // 2, (SIDE - shown.height) // 2))
+        shown = sheet
+    return np.asarray(shown)
+
+
+def measure(pixels: np.ndarray) -> dict[str, float]:
+    """What is told of a drawing.
+
+    Parameters
+    ----------
+    pixels
+        uint8, height by width by 3, dark lines on white.
+
+    Returns
+    -------
+    dict
+        `rings`, the round faces of a ring's size; `open_rings`, those of them that letters had interrupted;
+        `odd_faces`, faces as large, but not round; `small_faces`; `bond`, the length of a bond in pixels, 0 if no ring
+        was found; `lines`, ink in pixels per bond length; `ring_size`, mean area of the rings in squares of a bond;
+        and the share of ink that is `red`, `blue` and `green`.
+
+    Raises
+    ------
+    PictureRefused
+        If it is no line drawing.
+    """
+    ink = pixels.min(axis=2) < INK
+    share = float(ink.mean())
+    if not 0 < share <= MOST_INK:
+        said = "nothing is drawn" if not share else f"{share:.0%} of it is ink"
+        raise PictureRefused("no_drawing", f"the picture is no line drawing: {said}")
+    away = ndimage.distance_transform_edt(np.pad(~ink, STEPS, constant_values=True))
+    taken = np.zeros(away.shape, bool)
+    bond, faces = 0.0, np.zeros((0, 3))
+    for grown in range(1, STEPS + 1):
+        if bond and grown > max(1.0, WIDEST_GAP * bond):
+            break
+        found = list(_faces(away > grown, grown, taken))
+        shapes = np.array([(len(face.places), face.roundness, grown) for face in found]).reshape(-1, 3)
+        bond = bond or _bond(shapes)
+        rings = _are_rings(shapes, bond)
+        for face, ring in zip(found, rings, strict=True):
+            if ring:
+                taken[face.places[:, 0], face.places[:, 1]] = True
+        # what is no ring yet may become one when a gap is closed: only the first step tells of it
+        faces = np.concatenate([faces, shapes if grown == 1 else shapes[rings]])
+    rings = _are_rings(faces, bond)
+    large = faces[:, 0] >= SMALLEST_RING * bond**2
+    colours = pixels[ink].astype(np.int16)
+    return {
+        "rings": float(rings.sum()),
+        "open_rings": float((rings & (faces[:, 2] > 1)).sum()),
+        "odd_faces": float((large & ~rings).sum()) if bond else float(len(faces)),
+        "small_faces": float((~large).sum()) if bond else 0.0,
+        "bond": bond,
+        "lines": float(ink.sum() / bond) if bond else 0.0,
+        "ring_size": float(faces[rings, 0].mean() / bond**2) if rings.any() else 0.0,
+        **{name: float(_stands_out(colours, *channels).mean()) for name, channels in COLOURS.items()},
+    }
+
+
+def _stands_out(colours: np.ndarray, channel: int, one: int, other: int) -> np.ndarray:
+    found: np.ndarray = colours[:, channel] > np.maximum(colours[:, one], colours[:, other]) + 60
+    return found
+
+
+class _Face(NamedTuple):
+    """Rows and columns of its pixels, and how round it is."""
+
+    places: np.ndarray
+    roundness: float
+
+
+def _faces(white: np.ndarray, grown: int, taken: np.ndarray) -> Iterator[_Face]:
+    """White that is cut off from the margin, as it was before the ink grew; without what mostly lies in known rings."""
+    labels, _ = ndimage.label(white)
+    sizes = np.bincount(labels.ravel())
+    for number, window in enumerate(ndimage.find_objects(labels), 1):
+        if number == labels[0, 0] or (grown > 1 and sizes[number] < LEAST_CORE):
+            continue
+        rows, columns = (slice(part.start - grown, part.stop + grown) for part in window)
+        face = ndimage.distance_transform_edt(labels[rows, columns] != number) <= grown
+        if taken[rows, columns][face].mean() > 0.5:
+            continue
+        places = np.argwhere(face)
+        reach = np.hypot(*(places - places.mean(axis=0)).T).max() + 0.5
+        yield _Face(places + np.array([rows.start, columns.start]), len(places) / (np.pi * reach**2))
+
+
+def _bond(faces: np.ndarray) -> float:
+    """The length of a bond, taking the round face in the middle by area for a hexagon; 0 if there is no round face."""
+    areas = np.sort(faces[faces[:, 1] >= ROUND, 0])
+    if not len(areas):
+        return 0.0
+    half = int(np.searchsorted(areas.cumsum(), areas.sum() / 2))
+    return float(np.sqrt(areas[half] / HEXAGON))
+
+
+def _are_rings(faces: np.ndarray, bond: float) -> np.ndarray:
+    """Which of some faces, each with area and roundness, are rings."""
+    low, high = SMALLEST_RING * bond**2, LARGEST_RING * bond**2
+    found: np.ndarray = (faces[:, 0] >= low) & (faces[:, 0] <= high) & (faces[:, 1] >= ROUND) & (bond > 0)
+    return found

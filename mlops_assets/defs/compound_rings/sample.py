@@ -1,0 +1,299 @@
+"""Draws molecule-like pictures: rings that are fused or linked, chains, double bonds, coloured letters of atoms."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import json
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+SIDE, FINE = 300, 2
+"""Pixels of a picture, and how many times finer it is drawn, for soft lines."""
+MARGIN = 18
+RINGS = (0.08, 0.2, 0.27, 0.27, 0.18)
+"""Share of compounds with one to five rings."""
+CORNERS = {5: 0.3, 6: 0.62, 7: 0.08}
+"""Corners of a ring, with their share."""
+FUSED = 0.45
+"""Share of rings that have a bond in common with another one."""
+LETTERS = {"N": "#3050f8", "O": "#ff0d0d", "S": "#c8a000", "Cl": "#1fc01f", "F": "#1fc01f"}
+"""Atoms that are written out, with their colours."""
+IN_RINGS = ("N", "N", "O", "S")
+
+Point = np.ndarray
+"""Two coordinates, in bonds."""
+
+
+def draw(
+    generator: np.random.Generator, day: dt.date, files: int, rows: int, dirty: float, labelled: bool
+) -> Iterator[tuple[str, bytes]]:
+    """Draw the compounds of some files, each with its picture.
+
+    Parameters
+    ----------
+    generator
+        Source of randomness.
+    day
+        Part of the ids, which are those of no other day.
+    files, rows
+        Number of files, and of compounds in each.
+    dirty
+        Share of files that get dirt, one kind after the other.
+    labelled
+        Whether `num_rings` is told.
+
+    Yields
+    ------
+    tuple
+        Path and bytes: the pictures of a file, then the file.
+    """
+    spoilt = generator.permutation(files)[: round(files * dirty)].tolist()
+    for number in range(files):
+        compounds: list[Any] = []
+        pictures: dict[str, bytes] = {}
+        for row in range(rows):
+            compound = (day.toordinal() * 100_000 + number) * 1_000 + row
+            molecule = _molecule(generator)
+            path = f"images/{compound}.png"
+            pictures[path] = _png(molecule.picture())
+            told = {"num_rings": molecule.rings} if labelled else {}
+            compounds.append(
+                {"compound_id": compound, "molecular_weight": 80 + 70 * molecule.rings, **told, "image": path}
+            )
+        if number in spoilt:
+            DIRT[spoilt.index(number) % len(DIRT)](compounds, pictures)
+        yield from pictures.items()
+        data = json.dumps(compounds, indent=1).encode("utf-8-sig")
+        yield f"compounds-{number:05d}.json", data[: len(data) // 2] if number in spoilt and not pictures else data
+
+
+def _cut_off(_: list[Any], pictures: dict[str, bytes]) -> None:
+    pictures.clear()  # `draw` cuts a file without pictures
+
+
+def _change(**fields: Any) -> Callable[[list[Any], dict[str, bytes]], None]:
+    return lambda compounds, _: compounds[0].update(fields)
+
+
+def _damage(compounds: list[Any], pictures: dict[str, bytes]) -> None:
+    path = compounds[0]["image"]
+    pictures[path] = pictures[path][: len(pictures[path]) // 2]
+
+
+def _lose(compounds: list[Any], pictures: dict[str, bytes]) -> None:
+    del pictures[compounds[0]["image"]]
+
+
+def _redraw(size: int, mode: str) -> Callable[[list[Any], dict[str, bytes]], None]:
+    def change(compounds: list[Any], pictures: dict[str, bytes]) -> None:
+        path = compounds[0]["image"]
+        with Image.open(io.BytesIO(pictures[path])) as picture:
+            pictures[path] = _png(picture.convert(mode).resize((size, size)))
+
+    return change
+
+
+def _repeat(compounds: list[Any], _: dict[str, bytes]) -> None:
+    compounds.append(compounds[0])
+
+
+DIRT = (
+    _change(image=None),
+    _lose,
+    _change(compound_id=None),
+    _repeat,
+    _change(num_rings="several"),
+    _damage,
+    _redraw(32, "RGB"),
+    _redraw(500, "L"),  # another size and mode: no dirt, the reader brings it into shape
+    _cut_off,
+)
+"""The kinds of dirt."""
+
+
+class _Molecule:
+    """Corners and bonds in a plane, a bond long from one to the next."""
+
+    def __init__(self) -> None:
+        self.places: list[Point] = []
+        self.bonds: list[tuple[int, int]] = []
+        self.doubles: list[tuple[int, int, Point]] = []
+        self.letters: dict[int, str] = {}
+        self.loops: list[list[int]] = []
+
+    @property
+    def rings(self) -> int:
+        return len(self.loops)
+
+    def add(self, place: Point) -> int:
+        self.places.append(place)
+        return len(self.places) - 1
+
+    def clear(self, place: Point, least: float, but: tuple[int, ...] = ()) -> bool:
+        """Whether a place is away from all others."""
+        others = [other for number, other in enumerate(self.places) if number not in but]
+        return all(np.hypot(*(place - other)) >= least for other in others)
+
+    def outward(self, corner: int) -> Point | None:
+        """The direction that leads away from the neighbours of a corner, if there is room for another bond."""
+        near = [b if a == corner else a for a, b in self.bonds if corner in (a, b)]
+        if len(near) > 2 or corner in self.letters:
+            return None
+        away = sum((self.places[corner] - self.places[one] for one in near), np.zeros(2))
+        length = float(np.hypot(*away))
+        return away / length if length > 0.2 else None
+
+    def close(self, corners: list[int]) -> None:
+        """Make a ring of corners."""
+        self.loops.append(corners)
+        for a, b in zip(corners, [*corners[1:], corners[0]], strict=True):
+            if (a, b) not in self.bonds and (b, a) not in self.bonds:
+                self.bonds.append((a, b))
+
+    def picture(self) -> Image.Image:
+        """The drawing, as large as it fits."""
+        places = np.array(self.places)
+        low, high = places.min(axis=0), places.max(axis=0)
+        bond = min((SIDE - 2 * MARGIN) / max(*(high - low), 4.0), 44.0)
+        spots = ((places - (low + high) / 2) * bond + SIDE / 2) * FINE
+        sheet = Image.new("RGB", (SIDE * FINE, SIDE * FINE), "white")
+        pen = ImageDraw.Draw(sheet)
+        for a, b in self.bonds:
+            pen.line([*spots[a], *spots[b]], "black", FINE + 1)
+        for a, b, inside in self.doubles:
+            shift = (inside - (places[a] + places[b]) / 2) * 0.18 * bond * FINE
+            first, second = spots[a] + shift, spots[b] + shift
+            cut = (second - first) * 0.15
+            pen.line([*(first + cut), *(second - cut)], "black", FINE + 1)
+        size = max(9.0, bond * 0.38)
+        for corner, letter in self.letters.items():
+            x, y = spots[corner]
+            reach = size * 0.55 * FINE
+            pen.ellipse([x - reach, y - reach, x + reach, y + reach], "white")
+            pen.text((x, y), letter, LETTERS[letter], _font(size * FINE), anchor="mm")
+        return sheet.resize((SIDE, SIDE), Image.Resampling.BOX)
+
+
+@cache
+def _font(size: float) -> Any:
+    return ImageFont.load_default(size)
+
+
+def _molecule(generator: np.random.Generator) -> _Molecule:
+    """A molecule with one to five rings."""
+    wanted = int(generator.choice(5, p=RINGS)) + 1
+    while True:
+        found = _Molecule()
+        _ring_at(generator, found, np.zeros(2), generator.uniform(0, 2 * np.pi))
+        for _ in range(60):
+            if found.rings == wanted:
+                _decorate(generator, found)
+                return found
+            (_fuse if generator.random() < FUSED else _link)(generator, found)
+
+
+def _corners(generator: np.random.Generator) -> int:
+    return int(generator.choice(list(CORNERS), p=list(CORNERS.values())))
+
+
+def _reach(corners: int) -> float:
+    """Distance of a corner of a ring from its centre, in bonds."""
+    return float(0.5 / np.sin(np.pi / corners))
+
+
+def _polygon(centre: Point, corners: int, first: float, turn: int = 1) -> list[Point]:
+    angles = first + turn * np.arange(corners) * 2 * np.pi / corners
+    return list(centre + _reach(corners) * np.column_stack([np.cos(angles), np.sin(angles)]))
+
+
+def _ring_at(generator: np.random.Generator, found: _Molecule, start: Point, angle: float) -> bool:
+    """A ring whose first corner is given, its centre in the direction of the angle; whether there was room."""
+    corners = _corners(generator)
+    towards = np.array([np.cos(angle), np.sin(angle)])
+    places = _polygon(start + _reach(corners) * towards, corners, angle + np.pi)
+    if not all(found.clear(place, 0.9) for place in places):
+        return False
+    found.close([found.add(place) for place in places])
+    return True
+
+
+def _link(generator: np.random.Generator, found: _Molecule) -> None:
+    """A further ring at the end of a chain of one to three bonds."""
+    corner = int(generator.integers(len(found.places)))
+    end = _chain(generator, found, corner, int(generator.integers(0, 3)))
+    way = _way(generator, found, end)
+    if way is None:
+        return
+    start = found.places[end] + way
+    if _ring_at(generator, found, start, float(np.arctan2(way[1], way[0]))):
+        found.bonds.append((end, found.loops[-1][0]))
+
+
+def _fuse(generator: np.random.Generator, found: _Molecule) -> None:
+    """A further ring on a bond of a ring."""
+    loop = found.loops[int(generator.integers(found.rings))]
+    at = int(generator.integers(len(loop)))
+    a, b = loop[at], loop[(at + 1) % len(loop)]
+    if sum(a in one and b in one for one in found.loops) > 1:
+        return
+    corners = _corners(generator)
+    middle = (found.places[a] + found.places[b]) / 2
+    inside = np.mean([found.places[one] for one in loop], axis=0)
+    away = (middle - inside) / np.hypot(*(middle - inside))
+    centre = middle + away * 0.5 / np.tan(np.pi / corners)
+    start = found.places[a] - centre
+    step = found.places[b] - centre
+    turn = 1 if start[0] * step[1] - start[1] * step[0] > 0 else -1
+    places = _polygon(centre, corners, float(np.arctan2(start[1], start[0])), turn)[2:]
+    if all(found.clear(place, 0.9, (a, b)) for place in places):
+        found.close([a, b, *(found.add(place) for place in places)])
+
+
+def _chain(generator: np.random.Generator, found: _Molecule, corner: int, bonds: int) -> int:
+    """A chain that grows from a corner as far as there is room; its end."""
+    for _ in range(bonds):
+        way = _way(generator, found, corner)
+        if way is None:
+            break
+        place = found.places[corner] + way
+        if not found.clear(place, 0.9, (corner,)):
+            break
+        found.bonds.append((corner, found.add(place)))
+        corner = len(found.places) - 1
+    return corner
+
+
+def _way(generator: np.random.Generator, found: _Molecule, corner: int) -> Point | None:
+    """The direction of a further bond: away from the others, in a zigzag behind a single one; None without room."""
+    way = found.outward(corner)
+    if way is None or sum(corner in bond for bond in found.bonds) > 1:
+        return way
+    cos, sin = 0.5, generator.choice([-0.866, 0.866])
+    return np.array([way[0] * cos - way[1] * sin, way[0] * sin + way[1] * cos])
+
+
+def _decorate(generator: np.random.Generator, found: _Molecule) -> None:
+    """Double bonds inside rings, letters in rings, and chains with a letter at the end."""
+    for loop in found.loops:
+        inside = np.mean([found.places[one] for one in loop], axis=0)
+        if generator.random() < 0.7:
+            for at in range(int(generator.integers(2)), len(loop) - 1, 2):
+                found.doubles.append((loop[at], loop[at + 1], inside))
+        for corner in loop:
+            if generator.random() < 0.1 and sum(corner in bond for bond in found.bonds) == 2:
+                found.letters[corner] = str(generator.choice(IN_RINGS))
+    for _ in range(int(generator.integers(5))):
+        end = _chain(generator, found, int(generator.integers(len(found.places))), int(generator.integers(1, 4)))
+        if sum(end in bond for bond in found.bonds) == 1:
+            found.letters[end] = str(generator.choice(list(LETTERS)))
+
+
+def _png(picture: Image.Image) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return file.getvalue()
