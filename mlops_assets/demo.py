@@ -48,7 +48,8 @@ def run_demo(settings: Settings) -> Iterator[str]:
 def _write(use_case: UseCase, settings: Settings, day: dt.date, *, labelled: bool) -> None:
     if (settings.raw / use_case.name / f"day={day}").exists():
         return
-    for _ in write_sample(use_case, settings.raw, day, FILES, ROWS, DIRTY, seed=7, labelled=labelled):
+    rows = max(1, min(ROWS, use_case.scale.rows_a_day // FILES))  # no more than the use case is planned for
+    for _ in write_sample(use_case, settings.raw, day, FILES, rows, DIRTY, seed=7, labelled=labelled):
         pass
 
 

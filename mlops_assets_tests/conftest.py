@@ -58,6 +58,12 @@ def santander() -> UseCase:
     return load_use_case(OWN_USE_CASES / "santander")
 
 
+@pytest.fixture(scope="session")
+def compound_rings() -> UseCase:
+    """JSON records with pictures, read by a class of the use case."""
+    return load_use_case(OWN_USE_CASES / "compound_rings")
+
+
 @pytest.fixture
 def write_day(settings: Settings) -> WriteDay:
     """Write raw files of a day: `write_day("transactions", "2026-01-01", {"a.csv": b"..."})`."""

@@ -16,7 +16,7 @@ from mlops_assets.components import MlUseCase
 from mlops_assets.running import load_definitions
 from mlops_assets.settings import PACKAGE
 
-USE_CASES = ("loan_approval", "santander", "transactions")
+USE_CASES = ("compound_rings", "loan_approval", "santander", "transactions")
 
 JOURNEY = {
     "raw_files": [],
@@ -50,6 +50,7 @@ WITHOUT_FEATURES = {
 JOURNEYS = {
     "transactions": JOURNEY,
     "loan_approval": WITHOUT_FEATURES,
+    "compound_rings": WITHOUT_FEATURES,
     "santander": WITHOUT_FEATURES,
 }
 
@@ -155,7 +156,12 @@ def test_the_jobs_divide_the_assets_among_them(definitions: dg.Definitions, use_
 
 
 def test_every_asset_has_a_description_an_owner_a_group_and_kinds(graph: dg.AssetGraph) -> None:
-    owners = {"transactions": ["team:enrichment"], "loan_approval": ["team:lending"], "santander": ["team:retail"]}
+    owners = {
+        "compound_rings": ["team:chemistry"],
+        "transactions": ["team:enrichment"],
+        "loan_approval": ["team:lending"],
+        "santander": ["team:retail"],
+    }
     for key in graph.get_all_asset_keys():
         asset = graph.get(key)
         assert asset.description, key

@@ -92,9 +92,15 @@ def lake(settings: Settings, visits: UseCase, definitions: dg.Definitions) -> La
 
 
 def test_the_new_use_case_stands_beside_the_others(settings: Settings, definitions: dg.Definitions) -> None:
-    assert list(list_use_cases(settings.use_cases)) == ["loan_approval", "santander", "transactions", "visits"]
+    assert list(list_use_cases(settings.use_cases)) == [
+        "compound_rings",
+        "loan_approval",
+        "santander",
+        "transactions",
+        "visits",
+    ]
     keys = definitions.resolve_asset_graph().get_all_asset_keys()
-    assert {key.path[0] for key in keys} == {"loan_approval", "santander", "transactions", "visits"}
+    assert {key.path[0] for key in keys} == {"compound_rings", "loan_approval", "santander", "transactions", "visits"}
 
 
 def test_the_new_use_case_has_the_same_journey_as_the_others(definitions: dg.Definitions) -> None:
