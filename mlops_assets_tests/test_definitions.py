@@ -16,7 +16,7 @@ from mlops_assets.components import MlUseCase
 from mlops_assets.running import load_definitions
 from mlops_assets.settings import PACKAGE
 
-USE_CASES = ("compound_rings", "loan_approval", "santander", "transactions")
+USE_CASES = ("compound_rings", "loan_approval", "santander", "topics", "transactions")
 
 JOURNEY = {
     "raw_files": [],
@@ -52,6 +52,7 @@ JOURNEYS = {
     "loan_approval": WITHOUT_FEATURES,
     "compound_rings": WITHOUT_FEATURES,
     "santander": WITHOUT_FEATURES,
+    "topics": WITHOUT_FEATURES,
 }
 
 CHECKS = {
@@ -161,6 +162,7 @@ def test_every_asset_has_a_description_an_owner_a_group_and_kinds(graph: dg.Asse
         "transactions": ["team:enrichment"],
         "loan_approval": ["team:lending"],
         "santander": ["team:retail"],
+        "topics": ["team:newsroom"],
     }
     for key in graph.get_all_asset_keys():
         asset = graph.get(key)
@@ -212,7 +214,10 @@ def test_all_use_cases_are_of_one_component_class() -> None:
 @pytest.mark.parametrize("name", USE_CASES)
 def test_a_use_case_of_the_package_is_yaml_and_sql_beside_its_sample_data(name: str) -> None:
     files = {path.name for path in (PACKAGE / "defs" / name).iterdir() if path.name != "__pycache__"}
-    reading = {"compound_rings": {"reader.py", "picture.py"}}  # Python only for what reads pictures and texts
+    reading = {
+        "compound_rings": {"reader.py", "picture.py"},
+        "topics": {"reader.py"},
+    }  # Python only for what reads pictures and texts
     assert files == {"__init__.py", "defs.yaml", "features.sql", "sample.py", *reading.get(name, ())}
 
 

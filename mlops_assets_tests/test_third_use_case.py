@@ -96,11 +96,19 @@ def test_the_new_use_case_stands_beside_the_others(settings: Settings, definitio
         "compound_rings",
         "loan_approval",
         "santander",
+        "topics",
         "transactions",
         "visits",
     ]
     keys = definitions.resolve_asset_graph().get_all_asset_keys()
-    assert {key.path[0] for key in keys} == {"compound_rings", "loan_approval", "santander", "transactions", "visits"}
+    assert {key.path[0] for key in keys} == {
+        "compound_rings",
+        "loan_approval",
+        "santander",
+        "topics",
+        "transactions",
+        "visits",
+    }
 
 
 def test_the_new_use_case_has_the_same_journey_as_the_others(definitions: dg.Definitions) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import ValidationError
 
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.candidates import Fitted, calm_fitting, class_numbers, fit
@@ -183,10 +184,10 @@ def rebuild(version: Version, sets: Place, folder: Path) -> dict[str, Any]:
     Raises
     ------
     MlopsError
-        If the training set is no longer there.
+        If the training set is no longer there, or a class that the recipe names.
     """
     about = version.details()
-    use_case = UseCase.model_validate(about["recipe"])
+    use_case = _configured(about["recipe"], version.version)
     known = {**about["set"], "path": str(sets / f"{about['training_set']}.parquet")}
     data = TrainingSet(**{**known, "days": tuple(known["days"]), "classes": tuple(known["classes"])})
     if not parse_place(data.path).exists():
@@ -203,6 +204,16 @@ def rebuild(version: Version, sets: Place, folder: Path) -> dict[str, Any]:
     if about["code"] != code_fingerprint(*CODE):
         differences.append("the code that trains")
     return {"equal": hashes == (version.judged_sha256, version.serving_sha256), "differences": differences}
+
+
+def _configured(recipe: dict[str, Any], version: int) -> UseCase:
+    """The use case as it was; a key that was not there is no empty one."""
+    try:
+        return UseCase.model_validate({key: value for key, value in recipe.items() if value is not None})
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(map(str, problem["loc"]))
+        raise MlopsError(f"The recipe of version {version} no longer holds: {where}: {problem['msg']}") from None
 
 
 def _serving(use_case: UseCase, data: TrainingSet, name: str, parameters: dict[str, Any]) -> Model:

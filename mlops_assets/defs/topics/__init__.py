@@ -1,0 +1,1 @@
+"""Topics: one text file a record, read by its words."""
