@@ -174,7 +174,7 @@ def test_status_as_json_has_the_accounting_of_every_day_and_the_champion(shop: S
 
 
 def test_status_without_a_name_lists_the_use_cases(empty: Shop) -> None:
-    assert empty("status") == Done(0, "loan_approval\nsantander\ntopics\ntransactions\nvisits\n", "")
+    assert empty("status") == Done(0, "compound_rings\nloan_approval\nsantander\ntopics\ntransactions\nvisits\n", "")
 
 
 def test_status_before_anything_was_done_says_so_and_writes_nothing(empty: Shop) -> None:
@@ -361,8 +361,8 @@ def first_line(done: Done, code: int) -> str:
 def test_an_unknown_use_case_is_wrong_usage_and_the_known_ones_are_named(empty: Shop, arguments: str) -> None:
     said = first_line(empty(*arguments.split()), 2)
     assert (
-        said
-        == "Error: There is no use case 'nothing'; there are: loan_approval, santander, topics, transactions, visits."
+        said == "Error: There is no use case 'nothing'; "
+        "there are: compound_rings, loan_approval, santander, topics, transactions, visits."
     )
 
 
