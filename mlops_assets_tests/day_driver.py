@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from mlops_assets.engines.local import LocalEngine
+from mlops_assets.journey.enriching import enrich_day
 from mlops_assets.journey.features import aggregate_day, sql_fingerprint
 from mlops_assets.journey.raw import list_day
 from mlops_assets.journey.registry import Version
@@ -46,6 +47,7 @@ def main(raw: Path, lake_folder: Path, model: Path, sha256: str) -> None:
         print("begun", flush=True)  # noqa: T201 - the test reads it
         manifest = list_day(use_case, source, lake.table("raw_files"), DAY)
         read_day(use_case, source, lake, manifest, engine, reports.append)
+        enrich_day(use_case, lake, "calendar", DAY)
         aggregate_day(use_case, lake, DAY, engine, reports.append)
         done = score_day(use_case, lake, DAY, Scorers(version), engine, reports.append, str(source.place(DAY)))
     assert not done.problems, done.problems

@@ -36,7 +36,7 @@ JOURNEY = {
 }
 """Asset: what it is made of."""
 
-DAILY = ("raw_files", "rows", "rejects", "features", "predictions")
+DAILY = ("raw_files", "rows", "rejects", "enrichment_calendar", "features", "predictions")
 TRAINING = ("training_set", "candidates", "evaluation", "model_version", "champion")
 MONITORING = ("feedback", "live_metrics", "scored_days")
 KINDS = ("daily", "training", "watch", "monitoring")
@@ -47,8 +47,16 @@ WITHOUT_FEATURES = {
 }
 """Where a row stands for itself, there is nothing to aggregate over a file."""
 
+WITH_CALENDAR = {
+    **JOURNEY,
+    "enrichment_calendar": ["rows"],
+    "features": ["enrichment_calendar", "rows"],
+    "training_set": ["enrichment_calendar", "feedback", "rows"],
+    "predictions": ["champion", "enrichment_calendar", "features", "rows"],
+}
+
 JOURNEYS = {
-    "transactions": JOURNEY,
+    "transactions": WITH_CALENDAR,
     "loan_approval": WITHOUT_FEATURES,
     "compound_rings": WITHOUT_FEATURES,
     "santander": WITHOUT_FEATURES,
@@ -63,6 +71,11 @@ CHECKS = {
         "unseen_categories",
         "{use_case}_yesterday_is_not_missing",
     ],
+}
+CHECKS_OF_ENRICHMENTS = {
+    ("transactions", "enrichment_calendar", "every_key_answered"),
+    ("transactions", "predictions", "enrichment_missing"),
+    ("transactions", "predictions", "enrichments_are_current"),
 }
 
 
@@ -113,12 +126,13 @@ def test_no_use_case_depends_on_another(graph: dg.AssetGraph) -> None:
 
 def test_the_checks_of_all_use_cases_are_these(graph: dg.AssetGraph) -> None:
     found = {(*key.asset_key.path, key.name) for key in graph.asset_check_keys}
-    assert found == {
+    assert found - CHECKS_OF_ENRICHMENTS == {
         (use_case, asset, name.format(use_case=use_case))
         for use_case in USE_CASES
         for asset, names in CHECKS.items()
         for name in names
     }
+    assert found >= CHECKS_OF_ENRICHMENTS
 
 
 def test_every_use_case_has_a_job_for_its_days_its_training_the_watch_and_the_monitoring(
@@ -214,11 +228,12 @@ def test_all_use_cases_are_of_one_component_class() -> None:
 @pytest.mark.parametrize("name", USE_CASES)
 def test_a_use_case_of_the_package_is_yaml_and_sql_beside_its_sample_data(name: str) -> None:
     files = {path.name for path in (PACKAGE / "defs" / name).iterdir() if path.name != "__pycache__"}
-    reading = {
+    more = {
         "compound_rings": {"reader.py", "picture.py"},
         "topics": {"reader.py"},
-    }  # Python only for what reads pictures and texts
-    assert files == {"__init__.py", "defs.yaml", "features.sql", "sample.py", *reading.get(name, ())}
+        "transactions": {"calendar.py"},
+    }  # Python only for what reads pictures and texts, or answers an enrichment
+    assert files == {"__init__.py", "defs.yaml", "features.sql", "sample.py", *more.get(name, ())}
 
 
 # -- loading ------------------------------------------------------------------------------------------------------------

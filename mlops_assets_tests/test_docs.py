@@ -89,7 +89,7 @@ def test_the_readme_names_every_setting() -> None:
 
 
 def test_the_readme_names_every_asset_of_the_flagship() -> None:
-    journey = ["raw_files", "rows", "rejects", "features"]
+    journey = ["raw_files", "rows", "rejects", "enrichment_calendar", "features"]
     training = ["training_set", "candidates", "evaluation", "model_version", "champion"]
     people = ["audit_sample", "feedback", "live_metrics", "scored_days"]
     assert first_cells(section(README, "Two commands")) == {*journey, *training, "predictions", *people}

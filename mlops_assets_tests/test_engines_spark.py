@@ -31,6 +31,7 @@ from pyspark import SparkConf, SparkContext
 from mlops_assets.engines.local import ONE_THREAD, LocalEngine
 from mlops_assets.engines.spark import SparkEngine
 from mlops_assets.errors import ConfigError, ShardFailed
+from mlops_assets.journey.enriching import enrich_day
 from mlops_assets.journey.features import aggregate_day, sql_fingerprint
 from mlops_assets.journey.raw import list_day
 from mlops_assets.journey.registry import Version
@@ -294,6 +295,7 @@ class Day:
         version = Version(use_case.name, 1, self.home / "model", sha256, sha256, "", about)
         manifest = list_day(use_case, source, lake.table("raw_files"), DAY)
         read = read_day(use_case, source, lake, manifest, engine, watch)
+        enrich_day(use_case, lake, "calendar", DAY)
         aggregated = aggregate_day(use_case, lake, DAY, engine, watch)
         scored = score_day(use_case, lake, DAY, Scorers(version), engine, watch, str(source.place(DAY)))
         assert not scored.problems

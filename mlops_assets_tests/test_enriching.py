@@ -244,7 +244,7 @@ def test_what_was_answered_before_a_kill_is_not_asked_for_again(shops: UseCase, 
     dying = asking(shops, use=f"{__name__}.DiesInTheMiddle")
     process = multiprocessing.get_context("spawn").Process(target=_enrich, args=(dying, lake.root, FIRST))
     process.start()
-    process.join(60)
+    process.join(300)
     assert process.exitcode == 9
     assert FIRST not in lake.table("enrichment_weather").days()
     told = enrich_day(dying, lake, "weather", FIRST)

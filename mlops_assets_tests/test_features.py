@@ -14,6 +14,8 @@ from mlops_assets.engines.local import LocalEngine
 from mlops_assets.errors import ConfigError
 from mlops_assets.journey.candidates import vocabularies
 from mlops_assets.journey.contract import rows_schema
+from mlops_assets.journey.enriching import enrich_day
+from mlops_assets.journey.enrichment import find_answers
 from mlops_assets.journey.features import (
     BATCH,
     aggregate_day,
@@ -45,6 +47,8 @@ def read_raw(use_case: UseCase, raw: Path, lake: Lake, day: str) -> None:
     source = FolderSource(raw / use_case.name, use_case.files.suffix)
     manifest = list_day(use_case, source, lake.table("raw_files"), day)
     read_day(use_case, source, lake, manifest, LocalEngine(1), ignore)
+    for name in use_case.enrichments:
+        enrich_day(use_case, lake, name, day)
 
 
 def draw_day(use_case: UseCase, folder: Path, files: int, rows: int) -> Lake:
@@ -241,8 +245,9 @@ def parts(lake: Lake) -> Iterator[tuple[str, pa.Table]]:
 
 
 def test_stored_and_computed_aggregates_give_the_same_model_input_to_the_bit(sharded: UseCase, sample: Lake) -> None:
+    answers = find_answers(sharded, sample, DAY, sample.table("rows").days()[DAY], ["calendar"])
     for name, rows in parts(sample):
-        stored = stored_features(sample, DAY, name, sharded.features_sql)
+        stored = stored_features(sample, DAY, name, sharded.features_sql, answers.of(name))
         assert stored is not None
         with_stored = run(rows, sharded, sharded.features_sql, stored)
         known = vocabularies(with_stored, describe(sharded).model)

@@ -178,7 +178,7 @@ def compute(
     file_features
         The stored result of the view `file_features` for these rows, if there is one.
     answers
-        The answers of enrichments for the keys of these rows, by name.
+        The answers of enrichments for the keys of these rows, by name; one that is not among them has none.
 
     Yields
     ------
@@ -214,7 +214,8 @@ def _compute(
     file_features: pa.Table | None,
     answers: Mapping[str, pa.Table],
 ) -> Iterator[tuple[pa.Table, np.ndarray]]:
-    database = _database(_without_label(rows, use_case), day, answers)
+    nothing = {name: stored_schema(use_case, name).empty_table() for name in use_case.enrichments}
+    database = _database(_without_label(rows, use_case), day, {**nothing, **answers})
     if file_features is not None:
         names = rows["file"].chunk(0).dictionary if rows.num_rows else pa.array([], pa.string())
         numbers = pa.compute.index_in(file_features["file"], value_set=names)

@@ -22,8 +22,12 @@ SELECT
     count(DISTINCT date) AS file_days,
     avg((isodow(date) >= 6)::INTEGER) AS file_weekend,
     -- which kind of price
-    avg((amount % 1 = 0)::INTEGER) AS file_whole
+    avg((amount % 1 = 0)::INTEGER) AS file_whole,
+    -- against the calendar of the state: the table is an enrichment of defs.yaml
+    avg(holiday::INTEGER) AS file_holidays,
+    avg(days_since_pay) AS file_since_pay
 FROM rows
+LEFT JOIN calendar USING (home_state, date)
 GROUP BY file;
 
 -- One row a transaction, beside the habits of its file. Repeats are counted by grouping and joining, not by windows:
