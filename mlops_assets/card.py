@@ -26,10 +26,7 @@ def render(about: Mapping[str, Any], version: int | None = None) -> str:
     """
     title = f"{about['use_case']}: {about['candidate']}" + (f", version {version}" if version else "")
     training = about["recipe"]["training"]
-    candidate = training["candidates"][about["candidate"]]
-    members = {name: training["candidates"][name] for name in candidate.get("members", ())}
-    recipe = json.loads(json.dumps({about["candidate"]: candidate, **members}))
-    data = about["set"]
+    origin, data = about.get("origin"), about["set"]
     sections = [
         f"# {title}",
         about["recipe"]["description"],
@@ -37,8 +34,7 @@ def render(about: Mapping[str, Any], version: int | None = None) -> str:
         _conditions(about["conditions"]),
         "## On held-out rows",
         markdown_table([{"": "this version", **about["metrics"]}]),
-        f"Over {len(about['folds'])} folds of the training part, {training['metric']}: "
-        + ", ".join(f"{value:.3f}" for value in about["folds"]),
+        _folds(about, training["metric"]),
         "### Classes",
         markdown_table(
             [
@@ -57,7 +53,7 @@ def render(about: Mapping[str, Any], version: int | None = None) -> str:
         markdown_table([{"column": name, "loss": loss} for name, loss in about["importance"].items()]),
         "## Cost",
         markdown_table([about["cost"]]),
-        "## What it learned from",
+        "## What it was judged by" if origin else "## What it learned from",
         markdown_table(
             [
                 {
@@ -72,11 +68,31 @@ def render(about: Mapping[str, Any], version: int | None = None) -> str:
         "## Made of",
         markdown_table([{"what": what, "fingerprint": about[key]} for what, key in FINGERPRINTS.items()]),
         markdown_table([{"library": name, "version": number} for name, number in about["libraries"].items()]),
-        f"```yaml\n{yaml.safe_dump(recipe, sort_keys=False)}```",
+        _origin(origin) if origin else _recipe(about["candidate"], training["candidates"]),
         f"```sql\n{about['recipe']['features_sql'].rstrip()}\n```",
-        f"Made {about['made']}. To make it again: `mlops-assets rebuild {about['use_case']} {version or 'VERSION'}`.",
+        f"Made {about['made']}."
+        + ("" if origin else f" To make it again: `mlops-assets rebuild {about['use_case']} {version or 'VERSION'}`."),
     ]
-    return "\n\n".join(sections) + "\n"
+    return "\n\n".join(filter(None, sections)) + "\n"
+
+
+def _folds(about: Mapping[str, Any], metric: str) -> str:
+    values = ", ".join(f"{value:.3f}" for value in about["folds"])
+    return f"Over {len(about['folds'])} folds of the training part, {metric}: {values}" if values else ""
+
+
+def _recipe(name: str, candidates: Mapping[str, Any]) -> str:
+    members = {member: candidates[member] for member in candidates[name].get("members", ())}
+    recipe = json.loads(json.dumps({name: candidates[name], **members}))
+    return f"```yaml\n{yaml.safe_dump(recipe, sort_keys=False)}```"
+
+
+def _origin(origin: Mapping[str, str]) -> str:
+    told = {name: value or "not told" for name, value in origin.items()}
+    return markdown_table([told]) + (
+        "\n\nIt was made elsewhere, and how cannot be seen from here. **If it learned from the held-out rows, all "
+        "numbers above are too good.**"
+    )
 
 
 def _conditions(conditions: Sequence[Mapping[str, Any]]) -> str:

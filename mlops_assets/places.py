@@ -284,13 +284,19 @@ class S3File(io.RawIOBase):
         return last - first
 
 
-def newest(folder: Place, name: str) -> Place | None:
-    """The newest of the files of a name in the folders below a folder, or None."""
+def by_age(folder: Place, name: str) -> list[Place]:
+    """The files of a name in the folders below a folder, the oldest first."""
     if isinstance(folder, S3Path):
         depth = folder.key.count("/") + 2
         found = [one for one in folder.files() if one[0].name == name and one[0].key.count("/") == depth]
-        return max(found, key=lambda one: one[1].st_mtime)[0] if found else None
-    return max(folder.glob(f"*/{name}"), key=lambda path: path.stat().st_mtime_ns, default=None)
+        return [path for path, _ in sorted(found, key=lambda one: one[1].st_mtime)]
+    paths: list[Path] = sorted(folder.glob(f"*/{name}"), key=lambda path: path.stat().st_mtime_ns)
+    return [*paths]
+
+
+def newest(folder: Place, name: str) -> Place | None:
+    """The newest of the files of a name in the folders below a folder, or None."""
+    return next(reversed(by_age(folder, name)), None)
 
 
 def remove_tree(place: Place) -> None:

@@ -1,4 +1,4 @@
-"""The commands of a model's life: promote, rollback, history, card, diff, rebuild, restore."""
+"""The commands of a model's life: register, promote, rollback, history, card, diff, rebuild, restore."""
 
 from __future__ import annotations
 
@@ -17,6 +17,41 @@ _why = click.option("--why", required=True, help="Reason, for the history.")
 _format = click.option(
     "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True, help="Format."
 )
+
+
+@cli.command()
+@click.argument("use_case")
+@click.argument("model")
+def register(use_case: str, model: str) -> None:
+    """Make a version of a model that was logged to MLflow elsewhere; it passes the same gate as a trained one.
+
+    It is judged on the held-out rows of the newest training, and becomes champion if gate and `promotion` say so. Only
+    scikit-learn models in skops' format are taken, with a signature whose columns are those of features.sql.
+
+    \b
+    Examples:
+      mlops-assets register transactions models:/my_model/3
+      mlops-assets register transactions runs:/0a1b2c3d4e5f/model
+    """
+    from mlops_assets import diffs
+    from mlops_assets.engines import Engines
+    from mlops_assets.registering import register_elsewhere
+
+    settings, found = find(use_case)
+    show_progress()
+    with Engines(settings) as engines:
+        done = register_elsewhere(found, settings, model, engines.of(found))
+    number, name = done.version.version, found.name
+    click.echo(f"{model} is version {number} of {name}: {done.version.about['reason']}")
+    if done.changes is not None:
+        click.echo(f"\nAgainst the champion of before, version {done.changes.before}, on {done.changes.day}:\n")
+        click.echo(diffs.text(done.changes))
+    if done.champion:
+        click.echo(f"It is champion of {name} now. Days are scored by it from now on.")
+    elif done.waits:
+        click.echo(f"It is not champion: {done.waits}. `mlops-assets promote {name} {number} --why ...` makes it so.")
+    else:
+        click.echo(f"It is not champion. `mlops-assets card {name} {number}` shows what it was judged by.")
 
 
 @cli.command()

@@ -4,28 +4,24 @@ import datetime as dt
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
-from mlops_assets import card, diffs, pages
+from mlops_assets import card
 from mlops_assets.components import showing
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey import candidates as fitting
 from mlops_assets.journey import evaluation as judging
-from mlops_assets.journey.comparison import compare_day
 from mlops_assets.journey.enrichment import table_name
-from mlops_assets.journey.features import sql_fingerprint
 from mlops_assets.journey.history import HistoryConflict
-from mlops_assets.journey.metrics import load_metrics
-from mlops_assets.journey.model import hash_folder
-from mlops_assets.journey.registry import Registry, Version
+from mlops_assets.journey.registry import Registry
 from mlops_assets.journey.training_runs import TrainingRuns
-from mlops_assets.journey.training_set import TrainingSet, build_training_set
-from mlops_assets.journey.versions import judge_changes, make_version
+from mlops_assets.journey.training_set import build_training_set
+from mlops_assets.journey.versions import champion_before, make_version
 from mlops_assets.lake import Lake
 from mlops_assets.places import work_folder
+from mlops_assets.registering import compare_with_champion, store_version
 from mlops_assets.settings import Settings
 from mlops_assets.use_case import UseCase
 
@@ -138,7 +134,7 @@ def _evaluation(use_case: UseCase) -> dg.AssetsDefinition:
         scores = _told(lambda: judging.evaluate(use_case, data, fitted))
         registry = Registry(settings)
         seen = len(registry.history(use_case.name).changes())
-        before = _champion_before(use_case, registry, data)
+        before = champion_before(use_case, registry, data)
         training = use_case.training
         verdict = judging.decide(training, use_case.scale, scores, before)
         found = {**record, **judging.to_record(scores, verdict, before), "seen": seen}
@@ -158,26 +154,6 @@ def _evaluation(use_case: UseCase) -> dg.AssetsDefinition:
         )
 
     return evaluation
-
-
-def _champion_before(use_case: UseCase, registry: Registry, data: TrainingSet) -> judging.Score | None:
-    """How the present champion does; one that cannot be loaded must not keep a better one from coming."""
-    try:
-        champion = registry.champion(use_case.name)
-        return _champion_score(use_case, data, champion) if champion else None
-    except MlopsError as error:
-        log.warning("%s: the champion is not compared with: %s", use_case.name, error)
-        return None
-
-
-def _champion_score(use_case: UseCase, data: TrainingSet, champion: Version) -> judging.Score:
-    """The present champion on the held-out rows; by its recorded metrics where it needs other columns."""
-    name = f"champion, version {champion.version}"
-    if champion.about["sql"] != sql_fingerprint(use_case.features_sql):
-        return judging.Score(f"{name} (as recorded)", champion.about["metrics"], (), champion.about["rows_per_second"])
-    rows = data.load()
-    judged, own = champion.judged(use_case.training.trusted), load_metrics(use_case.training)
-    return judging.score(judged, rows.filter(rows["_held_out"]), name, own=own)
 
 
 def _track(
@@ -224,12 +200,10 @@ def _model_version(use_case: UseCase) -> dg.AssetsDefinition:
             log.info("%s: making a version of %s", use_case.name, name)
             about = _told(lambda: make_version(use_case, data, best, score, verdict, folder))
             if use_case.training.gate.changes is not None or use_case.retraining.starts:
-                _told(lambda: _judge_changes(use_case, settings, folder, about, context))
-            text = card.render(about)
-            (folder / "card.md").write_text(text, encoding="utf-8")
-            (folder / "card.html").write_text(pages.page(f"Model card: {use_case.name}", text), encoding="utf-8")
+                engine = context.resources.engines.of(use_case)
+                _told(lambda: compare_with_champion(use_case, settings, folder, about, engine))
             run = context.resources.mlflow.active_run().info.run_id
-            version = _told(lambda: Registry(settings).register(use_case.name, run, folder, about))
+            version = _told(lambda: store_version(use_case, Registry(settings), run, folder, about))
         told = {"version": version.version, "passed": about["passed"], "reason": about["reason"]}
         runs.write(context.run.run_id, "model_version", {**told, "seen": record.get("seen")})
         log.info("%s: version %d: %s", use_case.name, version.version, about["reason"])
@@ -247,25 +221,6 @@ def _model_version(use_case: UseCase) -> dg.AssetsDefinition:
         )
 
     return model_version
-
-
-def _judge_changes(
-    use_case: UseCase, settings: Settings, folder: Path, about: dict[str, Any], context: dg.AssetExecutionContext
-) -> None:
-    """Compare what is to become a version with the champion on the newest day, keep that, and let the gate see it."""
-    lake = Lake(settings.lake, use_case.name)
-    champion = Registry(settings).champion(use_case.name)
-    days = list(lake.table("predictions").days())
-    if champion is None or not days:
-        return
-    hashes = hash_folder(folder / "serving"), hash_folder(folder / "judged")
-    new = Version(use_case.name, 0, folder, *hashes, "", {})
-    engine = context.resources.engines.of(use_case)
-    found = compare_day(use_case, lake, days[-1], champion, new, engine, lambda _: None)
-    (folder / "diff.json").write_text(diffs.as_json(found), encoding="utf-8")
-    (folder / "diff.html").write_text(diffs.html(found), encoding="utf-8")
-    if use_case.training.gate.changes is not None:
-        judge_changes(about, found.share, use_case.training.gate.changes, found.day)
 
 
 def _champion(use_case: UseCase) -> dg.AssetsDefinition:

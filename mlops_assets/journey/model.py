@@ -32,6 +32,7 @@ Known = tuple[str, ...] | Literal["text"] | None
 ALLOWED_TYPES = frozenset(
     {
         "mlops_assets.encoders.AsNumbers",
+        "mlops_assets.encoders.OnFrame",
         "mlops_assets.encoders.OneHotEncoder",
         "mlops_assets.encoders.TargetEncoder",
         "sklearn._loss.link.Interval",
@@ -169,7 +170,6 @@ class Model:
             If a file is missing, changed, too large or a link, or the estimator is built otherwise than `save` builds
             it, or holds another type.
         """
-        import skops.io
         from skops.io.exceptions import UntrustedTypesFoundException
 
         files = _read_files(folder)  # once: what is loaded is what was checked, though a file be replaced meanwhile
@@ -180,16 +180,31 @@ class Model:
             meaning = _Meaning.model_validate_json(files[MEANING_FILE])
             sql = files[SQL_FILE].decode()
             path = folder / ESTIMATOR_FILE
-            _check_archive(content)
-            allowed = _allowed(skops.io.get_untrusted_types(data=content), trusted)
-            estimator = skops.io.loads(content, trusted=allowed)
-            if not hasattr(estimator, "predict_proba"):
-                raise ValueError(f"a {type(estimator).__name__} is no classifier")
+            estimator = load_estimator(content, trusted)
         except UntrustedTypesFoundException as error:
             raise ModelRefused(f"{path}: {error} Add a type of your own to `training.trusted`.") from None
         except Exception as error:  # whatever a damaged or forged file makes skops, zip, JSON or NumPy say
             raise ModelRefused(f"{path}: this is no stored model: {error}. Train it again.") from None
         return cls(estimator, meaning.columns, meaning.classes, sql, meaning.threshold)
+
+
+def load_estimator(content: bytes, trusted: Sequence[str] = ()) -> Any:
+    """The classifier in a skops archive, after its structure and its types were checked; see `Model.load`.
+
+    Raises
+    ------
+    UntrustedTypesFoundException
+        If it holds a type that is neither allowed nor trusted.
+    ValueError
+        If the archive is built otherwise than skops builds it, or holds no classifier.
+    """
+    import skops.io
+
+    _check_archive(content)
+    estimator = skops.io.loads(content, trusted=_allowed(skops.io.get_untrusted_types(data=content), trusted))
+    if not hasattr(estimator, "predict_proba"):
+        raise ValueError(f"a {type(estimator).__name__} is no classifier that gives probabilities")
+    return estimator
 
 
 def _reproducible(content: bytes) -> bytes:

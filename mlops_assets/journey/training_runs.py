@@ -7,7 +7,7 @@ from typing import Any
 
 from mlops_assets.errors import MlopsError
 from mlops_assets.lake import write_json
-from mlops_assets.places import Place, newest
+from mlops_assets.places import Place, by_age, newest
 
 
 class TrainingRuns:
@@ -31,6 +31,10 @@ class TrainingRuns:
     def write(self, run: str, step: str, record: dict[str, Any]) -> None:
         """Keep what a step of a run found."""
         write_json(self.folder(run) / f"{step}.json", record)
+
+    def every(self, step: str) -> list[dict[str, Any]]:
+        """What every run that has this step found, the oldest first."""
+        return [_read(path) for path in by_age(self._folder, f"{step}.json")]
 
     def newest(self, step: str) -> dict[str, Any] | None:
         """What the newest run that has this step found, or None."""

@@ -7,8 +7,10 @@ same models of it again, bit for bit, as long as the libraries are the same.
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import platform
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version as version_of
 from pathlib import Path
@@ -22,14 +24,17 @@ from pydantic import ValidationError
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.candidates import Fitted, calm_fitting, class_numbers, fit
 from mlops_assets.journey.evaluation import Condition, Score, Verdict
+from mlops_assets.journey.evaluation import score as score_model
 from mlops_assets.journey.features import sql_fingerprint
 from mlops_assets.journey.metrics import higher_is_better, load_metrics, measure
 from mlops_assets.journey.model import Model, copy_model
-from mlops_assets.journey.registry import Version
+from mlops_assets.journey.registry import Registry, Version
 from mlops_assets.journey.shards import code_fingerprint
 from mlops_assets.journey.training_set import TrainingSet
 from mlops_assets.places import Place, parse_place
 from mlops_assets.use_case import Training, UseCase
+
+log = logging.getLogger("mlops_assets.training")
 
 CODE = (
     "mlops_assets.encoders",
@@ -46,7 +51,13 @@ REPEATS = 3
 
 
 def make_version(
-    use_case: UseCase, data: TrainingSet, fitted: Fitted, score: Score, verdict: Verdict, folder: Path
+    use_case: UseCase,
+    data: TrainingSet,
+    fitted: Fitted,
+    score: Score,
+    verdict: Verdict,
+    folder: Path,
+    origin: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Write the models of a version into a folder, and collect what there is to know of it.
 
@@ -62,6 +73,8 @@ def make_version(
         What the gate said.
     folder
         The version's folder.
+    origin
+        Where the model came from, if it was made elsewhere: then it serves as it is.
 
     Returns
     -------
@@ -71,13 +84,15 @@ def make_version(
     shutil.rmtree(folder, ignore_errors=True)
     copy_model(parse_place(fitted.folder), folder / "judged")
     judged = Model.load(folder / "judged", fitted.sha256, use_case.training.trusted)
-    serving = _serving(use_case, data, fitted.name, fitted.parameters) if use_case.training.refit else judged
+    again = use_case.training.refit and origin is None
+    serving = _serving(use_case, data, fitted.name, fitted.parameters) if again else judged
     serving.save(folder / "serving")
     conditions = verdict.conditions.get(fitted.name, ())
     minutes = use_case.scale.rows_a_day / max(1e-9, score.rows_per_second * use_case.scale.workers) / 60
     return {
         "use_case": use_case.name,
         "candidate": fitted.name,
+        "origin": origin,
         "parameters": fitted.parameters,
         "made": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "metrics": score.metrics,
@@ -90,7 +105,7 @@ def make_version(
         "cost": {
             "rows a second on one core": score.rows_per_second,
             f"minutes for {use_case.scale.rows_a_day:,} rows on {use_case.scale.workers} cores": round(minutes, 2),
-            "seconds to fit": fitted.fit_seconds,
+            "seconds to fit": fitted.fit_seconds if origin is None else None,
             "bytes of the judged model": fitted.size,
         },
         "passed": verdict.winner == fitted.name,
@@ -106,6 +121,26 @@ def make_version(
         "libraries": {"python": platform.python_version(), **{name: version_of(name) for name in LIBRARIES}},
         "recipe": use_case.model_dump(mode="json", by_alias=True),
     }
+
+
+def champion_before(use_case: UseCase, registry: Registry, data: TrainingSet) -> Score | None:
+    """How the present champion does on the held-out rows; one that cannot be loaded must not keep out a better one."""
+    try:
+        champion = registry.champion(use_case.name)
+        return _champion_score(use_case, data, champion) if champion else None
+    except MlopsError as error:
+        log.warning("%s: the champion is not compared with: %s", use_case.name, error)
+        return None
+
+
+def _champion_score(use_case: UseCase, data: TrainingSet, champion: Version) -> Score:
+    """The present champion on the held-out rows; by its recorded metrics where it needs other columns."""
+    name = f"champion, version {champion.version}"
+    if champion.about["sql"] != sql_fingerprint(use_case.features_sql):
+        return Score(f"{name} (as recorded)", champion.about["metrics"], (), champion.about["rows_per_second"])
+    rows = data.load()
+    judged, own = champion.judged(use_case.training.trusted), load_metrics(use_case.training)
+    return score_model(judged, rows.filter(rows["_held_out"]), name, own=own)
 
 
 def judge_changes(about: dict[str, Any], changed: float, allowed: float, day: str) -> None:
@@ -184,9 +219,14 @@ def rebuild(version: Version, sets: Place, folder: Path) -> dict[str, Any]:
     Raises
     ------
     MlopsError
-        If the training set is no longer there, or a class that the recipe names.
+        If the training set is no longer there, or a class that the recipe names, or the version was made elsewhere.
     """
     about = version.details()
+    if about.get("origin"):
+        raise MlopsError(
+            f"Version {version.version} was made elsewhere, from {about['origin']['model']}: how is not known "
+            "here, so it cannot be made again."
+        )
     use_case = _configured(about["recipe"], version.version)
     known = {**about["set"], "path": str(sets / f"{about['training_set']}.parquet")}
     data = TrainingSet(**{**known, "days": tuple(known["days"]), "classes": tuple(known["classes"])})

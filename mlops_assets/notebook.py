@@ -1,0 +1,186 @@
+"""What a notebook needs: a training set as DataFrames, as models see it, and MLflow pointed at the platform's store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from mlops_assets.encoders import as_frame
+from mlops_assets.engines import Engines
+from mlops_assets.errors import UsageError
+from mlops_assets.journey.candidates import from_record
+from mlops_assets.journey.features import TEXT, as_text, to_matrix
+from mlops_assets.journey.model import ALLOWED_TYPES
+from mlops_assets.journey.registry import Registry
+from mlops_assets.journey.training_runs import TrainingRuns
+from mlops_assets.registering import Registered, register_elsewhere
+from mlops_assets.settings import Settings
+from mlops_assets.use_case import find_use_case
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+TRUSTED_TYPES = sorted(ALLOWED_TYPES)
+"""For `skops_trusted_types` of `mlflow.sklearn.log_model`: the types that `mlops-assets register` allows."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Labelled rows.
+
+    Attributes
+    ----------
+    X
+        The columns of `model_input` as a model from elsewhere gets them: text as `str`, a missing one empty; numbers as
+        float64, a missing one NaN.
+    y
+        The labels as text.
+    keys
+        Day, file, line and account of each row.
+    """
+
+    X: pd.DataFrame
+    y: pd.Series
+    keys: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Data:
+    """A training set: what a model may learn from, and what it will be judged by.
+
+    Attributes
+    ----------
+    fingerprint
+        Its name; the same fingerprint means the same rows in the same split.
+    train, held_out
+        The two parts.
+    classes
+        The labels, sorted.
+    """
+
+    fingerprint: str
+    train: Rows
+    held_out: Rows
+    classes: tuple[str, ...]
+
+
+def load_training_set(use_case: str, fingerprint: str | None = None) -> Data:
+    """Load a training set as the candidates of the configuration see it.
+
+    Parameters
+    ----------
+    use_case
+        Name of the use case.
+    fingerprint
+        Of the training set, or how it begins; the newest one if it is None. Model cards and Dagster's `training_set`
+        show it.
+
+    Raises
+    ------
+    UsageError
+        If there is none.
+    """
+    settings = Settings.from_environment()
+    found = find_use_case(settings.use_cases, use_case)
+    records = TrainingRuns(settings.lake, found.name).every("training_set")
+    sets = [from_record(record)[0] for record in records]
+    chosen = [one for one in sets if one.fingerprint.startswith(fingerprint or "")]
+    if not chosen:
+        known = ", ".join(dict.fromkeys(one.fingerprint for one in sets)) or "none: train first"
+        raise UsageError(f"{use_case} has no training set {fingerprint or ''}; there are: {known}.")
+    data = chosen[-1]
+    table = data.load()
+    held_out = np.asarray(table["_held_out"].to_numpy(), bool)
+    train, judged = (_rows(table.filter(pa.array(part)), data.features) for part in (~held_out, held_out))
+    return Data(data.fingerprint, train, judged, data.classes)
+
+
+def use_mlflow(use_case: str) -> str:
+    """Point MLflow at the platform's store and at an experiment for trials.
+
+    Parameters
+    ----------
+    use_case
+        Name of the use case.
+
+    Returns
+    -------
+    str
+        Name of the experiment; trainings of the platform have one of their own.
+    """
+    import mlflow
+
+    settings = Settings.from_environment()
+    name = f"{use_case}_trials"
+    Registry(settings).experiment(name)
+    mlflow.set_tracking_uri(settings.tracking_uri)
+    mlflow.set_experiment(name)
+    return name
+
+
+def log_model(use_case: str, model: Any, data: Data, **parameters: Any) -> str:
+    """Log a fitted classifier as `register` takes it: in skops' format, with its signature and what it learned from.
+
+    Parameters
+    ----------
+    use_case
+        Name of the use case.
+    model
+        A scikit-learn classifier that was fitted on `data.train`.
+    data
+        The training set.
+    parameters
+        What to remember of the trial.
+
+    Returns
+    -------
+    str
+        Its address, for `register`.
+    """
+    import mlflow
+    from mlflow.models import infer_signature
+
+    use_mlflow(use_case)
+    with mlflow.start_run() as run:
+        mlflow.log_params({"training_set": data.fingerprint, **parameters})
+        mlflow.sklearn.log_model(
+            model,
+            name="model",
+            signature=infer_signature(data.train.X, data.train.y),
+            serialization_format="skops",
+            skops_trusted_types=TRUSTED_TYPES,
+            pip_requirements=[f"{name}=={version(name)}" for name in ("mlflow", "scikit-learn", "skops", "pandas")],
+        )
+    return f"runs:/{run.info.run_id}/model"
+
+
+def register(use_case: str, uri: str) -> Registered:
+    """Make a version of a logged model, through the gate; the same as `mlops-assets register`.
+
+    Parameters
+    ----------
+    use_case
+        Name of the use case.
+    uri
+        `models:/name/version` or `runs:/run/model`.
+    """
+    settings = Settings.from_environment()
+    found = find_use_case(settings.use_cases, use_case)
+    with Engines(settings) as engines:
+        return register_elsewhere(found, settings, uri, engines.of(found))
+
+
+def _rows(table: pa.Table, features: Mapping[str, bool]) -> Rows:
+    import pandas as pd
+
+    texts = [name for name, is_text in features.items() if is_text]
+    matrix = to_matrix(table, {name: TEXT if is_text else None for name, is_text in features.items()})
+    keys = {name.removeprefix("_"): table[name].to_pylist() for name in ("_day", "_file", "_line", "_account")}
+    label = pd.Series(as_text(table["_label"]).to_pylist(), name="label", dtype=object)
+    return Rows(as_frame(matrix, list(features), texts), label, pd.DataFrame(keys))
