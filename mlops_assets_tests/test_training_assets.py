@@ -16,7 +16,7 @@ from mlops_assets.journey.registry import Registry, Version
 from mlops_assets.journey.training_runs import TrainingRuns
 from mlops_assets.settings import OWN_USE_CASES
 from mlops_assets.use_case import Candidate, Gate, load_use_case
-from mlops_assets_tests.conftest import ROW
+from mlops_assets_tests.conftest import REAL_DATA, ROW
 from mlops_assets_tests.test_daily import SMALL_TRAINING, Stage, small
 
 DAYS = ("2026-01-01", "2026-01-02")
@@ -243,6 +243,25 @@ def test_a_refusal_leaves_no_run_and_no_check_red(refused: Stage) -> None:
         ("predictions", "every_row_predicted"),
     ):
         assert refused.check(asset, name).passed
+
+
+@pytest.mark.skipif(not REAL_DATA.is_dir(), reason="the real data are not beside this checkout")
+def test_the_published_loan_table_is_read_whole_and_its_models_are_refused(tmp_path: Path) -> None:
+    use_case = load_use_case(OWN_USE_CASES / "loan_approval")
+    with Stage.of(use_case, tmp_path / "home") as stage:
+        stage.folder(DAYS[0]).mkdir(parents=True)
+        data = (REAL_DATA / "loan_approval" / "dataset.csv").read_bytes()
+        assert data.startswith(b",Age"), "the index has no name"
+        (stage.folder(DAYS[0]) / "dataset.csv").write_bytes(data)
+        stage.run(DAYS[0], train=True)
+        rows = stage.published("rows", DAYS[0])
+        assert [row["application_id"] for row in rows] == [str(number) for number in range(1_000)]
+        assert stage.published("rejects", DAYS[0]) == []
+        assert sum(None in row.values() for row in rows) == 142
+        (reason,) = stage.skipped("champion")
+        assert "floor of roc_auc: found 0." in reason
+        assert champion_of(stage) is None
+        assert stage.table("predictions").days() == {}
 
 
 def test_a_refusal_skips_the_champion_with_the_reason(refused: Stage) -> None:
