@@ -55,8 +55,12 @@ STATUSES = {
 
 CREDENTIALS = re.compile(r"credential|169\.254\.169\.254", re.IGNORECASE)
 BROKEN_OFF = re.compile(
-    r"error sending request|error decoding|connect|timed? ?out|dns error|reset|closed", re.IGNORECASE
+    r"error sending request|error decoding|body error|connect|timed? ?out|dns error|reset|closed", re.IGNORECASE
 )
+
+CUT_OFF = re.compile(r"error decoding|error reading|body|incomplete|closed", re.IGNORECASE)
+BREAKS = 5
+"""How often the answer to one request may break off."""
 
 AGAIN = "What was finished is kept: run again when it answers"
 
@@ -95,7 +99,7 @@ def patience() -> float:
 
 
 def storage_options() -> dict[str, str]:
-    """What deltalake is told of the server; its credentials it finds itself."""
+    """What deltalake is told of the server; its credentials it finds itself, but for those in AWS's files."""
     options = {
         "retry_timeout": f"{patience():g}s",
         "max_retries": "1000",
@@ -105,6 +109,17 @@ def storage_options() -> dict[str, str]:
     if (url := endpoint()) is not None:
         options["aws_endpoint_url"] = url
         options["aws_allow_http"] = str(url.startswith("http://")).lower()
+    if _has_profile():
+        from boto3 import Session  # type: ignore[import-untyped]
+
+        if (found := Session().get_credentials()) is not None:
+            keys = found.get_frozen_credentials()
+            named = {
+                "access_key_id": keys.access_key,
+                "secret_access_key": keys.secret_key,
+                "session_token": keys.token,
+            }
+            options |= {f"aws_{name}": value for name, value in named.items() if value}
     return options
 
 
@@ -305,19 +320,40 @@ def listed(bucket: str, prefix: str, after: str = "") -> Iterator[pa.RecordBatch
     """
     import obstore
     import pyarrow as pa
+    from obstore.exceptions import BaseError
 
-    with telling(_name(bucket, prefix)):
-        stream = obstore.list(store(bucket), prefix or None, offset=after or None, chunk_size=PAGE, return_arrow=True)
-        for batch in stream:
-            yield pa.record_batch(batch)
+    broken = 0
+    while True:
+        with telling(_name(bucket, prefix)):
+            try:
+                stream = obstore.list(
+                    store(bucket), prefix or None, offset=after or None, chunk_size=PAGE, return_arrow=True
+                )
+                for found in stream:
+                    batch = pa.record_batch(found)
+                    yield batch
+                    if len(batch):
+                        after, broken = batch["path"][-1].as_py(), 0
+                return
+            except BaseError as error:  # the client sends a request again, but not for an answer that breaks off
+                broken += 1
+                if broken > BREAKS or not CUT_OFF.search(str(error)):
+                    raise
 
 
 def names(bucket: str, prefix: str) -> list[str]:
     """Keys of the objects and prefixes one level below a prefix, in order; errors as `telling`."""
     import obstore
+    from obstore.exceptions import BaseError
 
     with telling(_name(bucket, prefix)):
-        found = obstore.list_with_delimiter(store(bucket), prefix or None)
+        for broken in range(BREAKS + 1):
+            try:
+                found = obstore.list_with_delimiter(store(bucket), prefix or None)
+                break
+            except BaseError as error:
+                if broken == BREAKS or not CUT_OFF.search(str(error)):
+                    raise
     return sorted({*found["common_prefixes"], *(one["path"] for one in found["objects"])})
 
 
