@@ -6,6 +6,9 @@ import datetime as dt
 from collections.abc import Iterator
 
 from mlops_assets import running
+from mlops_assets.journey.evaluation import from_record
+from mlops_assets.journey.training_runs import TrainingRuns
+from mlops_assets.output import text_table
 from mlops_assets.sampling import write_sample
 from mlops_assets.settings import Settings
 from mlops_assets.status import collect, render
@@ -27,7 +30,7 @@ def run_demo(settings: Settings) -> Iterator[str]:
     Yields
     ------
     str
-        What to print: the accounting and the champion of each use case, and what to open next.
+        What to print: the accounting and the champion of each use case, a table of their metrics, what to open next.
     """
     last = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
     days = [last - dt.timedelta(days=back) for back in reversed(range(DAYS))]
@@ -42,6 +45,7 @@ def run_demo(settings: Settings) -> Iterator[str]:
             running.run_use_case(definitions, instance, use_case, span, train=True)
     for use_case in use_cases:
         yield f"\n{render(collect(use_case, settings), span)}"
+    yield f"\n{_results(use_cases, settings)}"
     yield _next_steps(use_cases, settings, last)
 
 
@@ -51,6 +55,22 @@ def _write(use_case: UseCase, settings: Settings, day: dt.date, *, labelled: boo
     rows = max(1, min(ROWS, use_case.scale.rows_a_day // FILES))  # no more than the use case is planned for
     for _ in write_sample(use_case, settings.raw, day, FILES, rows, DIRTY, seed=7, labelled=labelled):
         pass
+
+
+def _results(use_cases: list[UseCase], settings: Settings) -> str:
+    """What the newest training of each use case found: its best candidate beside the baseline, and the gate's word."""
+    lines = [["on held-out sample rows", "metric", "baseline", "best candidate", "", "gate"]]
+    for use_case in use_cases:
+        record = TrainingRuns(settings.lake, use_case.name).newest("evaluation")
+        if record is None:
+            continue
+        scores, verdict = from_record(record)
+        metric, baseline = use_case.training.metric, use_case.training.baseline
+        value = {one.name: f"{one.metrics[metric]:.3f}" for one in scores}
+        best = verdict.winner or next((one.name for one in scores if one.name != baseline), baseline)
+        said = "passed" if verdict.winner else "refused"
+        lines.append([use_case.name, metric, value[baseline], best, value[best], said])
+    return text_table(lines).rstrip()
 
 
 def _next_steps(use_cases: list[UseCase], settings: Settings, last: dt.date) -> str:

@@ -35,6 +35,9 @@ Result = TypeVar("Result")
 SCHEME = "s3://"
 BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
+LEFT = re.compile(r"\..*\.?[0-9a-f]{32}\.tmp")
+"""Name of a file that is being written, or that was when its process was killed."""
+
 WHOLE = 16 << 20
 """Bytes at the end of an object that are read at once: more than most have, so that one request brings all of it."""
 
@@ -297,6 +300,31 @@ def by_age(folder: Place, name: str) -> list[Place]:
 def newest(folder: Place, name: str) -> Place | None:
     """The newest of the files of a name in the folders below a folder, or None."""
     return next(reversed(by_age(folder, name)), None)
+
+
+def below(folder: Place) -> Iterator[str]:
+    """The files below a folder, however deep, as paths from there; what a killed process left is removed meanwhile."""
+    if isinstance(folder, S3Path):
+        first = len(f"{folder.key}/")
+        yield from (path.key[first:] for path, _ in folder.files())
+        return
+    for path in folder.rglob("*"):
+        if path.is_file() and not LEFT.fullmatch(path.name):
+            yield path.relative_to(folder).as_posix()
+        elif path.is_file() and path.stat().st_mtime < time.time() - 86_400:  # a younger one may be at work still
+            path.unlink(missing_ok=True)
+
+
+def remove(folder: Place, names: Iterable[str]) -> int:
+    """Remove files below a folder that may be there; how many were named."""
+    paths = [folder / name for name in names]
+    if isinstance(folder, S3Path):
+        s3.remove(folder.bucket, (path.key for path in paths if isinstance(path, S3Path)))
+        return len(paths)
+    for path in paths:
+        if isinstance(path, Path):
+            path.unlink(missing_ok=True)
+    return len(paths)
 
 
 def remove_tree(place: Place) -> None:

@@ -14,6 +14,7 @@ import pytest
 from mlops_assets.errors import ConfigError
 from mlops_assets.journey.delivery import Deliveries, deliver_day
 from mlops_assets.lake import Lake
+from mlops_assets.places import S3Path, below
 from mlops_assets.plugins.targets import Delivery, TargetDown, TargetError
 from mlops_assets.status import collect, render
 from mlops_assets.targets import open_target
@@ -171,6 +172,29 @@ def test_a_place_that_cannot_be_written_is_told_and_tried_again(stage: Stage, tm
     assert deliver(stage, use_case, FIRST, "out").done
 
 
+def test_on_s3_the_outputs_are_the_same_and_those_of_files_that_are_gone_go_too(
+    stage: Stage, tmp_path: Path, bucket: S3Path
+) -> None:
+    on_disk = delivering(out={"use": "files", "parameters": {"place": str(tmp_path / "out")}})
+    on_s3 = delivering(out={"use": "files", "parameters": {"place": str(bucket / "out")}})
+    folder, there = (place / on_disk.name / f"day={LAST}" for place in (tmp_path / "out", bucket / "out"))
+    (there / "gone.csv").write_bytes(b"of an earlier delivery")
+    (there / "note.txt").write_bytes(b"of a person")
+    deliver(stage, on_disk, LAST, "out")
+    record = deliver(stage, on_s3, LAST, "out")
+    expected = {name: path.read_bytes() for name, path in outputs(folder).items()}
+    found = {name: (there / name).read_bytes() for name in below(there)}
+    assert found.pop("note.txt") == b"of a person"
+    assert found == expected
+    assert (record.told["removed"], record.told["place"]) == (1, str(there))
+
+
+def test_a_bucket_that_does_not_exist_is_told_and_tried_again(stage: Stage, bucket: S3Path) -> None:
+    use_case = delivering(out={"use": "files", "parameters": {"place": "s3://there-is-no-such-bucket/out"}})
+    with pytest.raises(TargetDown, match="no such bucket"):
+        deliver(stage, use_case, FIRST, "out")
+
+
 # -- once for each publication ------------------------------------------------------------------------------------------
 
 
@@ -299,6 +323,7 @@ def test_days_without_predictions_are_told(own: Stage) -> None:
         ("out: {use: files, parameters: {place: /x, format: xls}}", "parameters.format: Input should be 'csv' or"),
         ("out: {use: fax}", "'fax' is none of files"),
         (f"out: {{use: {__name__}.Stage}}", "guarantee"),
+        ("out: {use: files, parameters: {place: 's3://'}}", "parameters.place: s3://: '' is no name of a bucket"),
         ("Out: {use: files, parameters: {place: /x}}", "targets.Out"),
         ("out: {use: files, parameters: {place: /x}, retries: -1}", "targets.out.retries"),
     ],

@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import time
-import uuid
 from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -17,7 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from mlops_assets.places import Place
+from mlops_assets.errors import S3Error
+from mlops_assets.places import Place, S3Path, below, parse_place, remove, side_by_side, write_whole
 from mlops_assets.plugins.targets import Delivery, Guarantee, TargetDown, TargetError
 from mlops_assets.use_case.targets import FilesTarget as Parameters
 
@@ -41,7 +40,7 @@ class FilesTarget:
     def __init__(self, parameters: Parameters, suffix: str, raw: Place) -> None:
         self.parameters = parameters
         self.suffix = suffix
-        self.place = Path(parameters.place).expanduser().absolute()
+        self.place = parse_place(parameters.place)
         self.raw = raw
 
     def guarantee(self) -> Guarantee:
@@ -50,25 +49,26 @@ class FilesTarget:
 
     def deliver(self, delivery: Delivery) -> Mapping[str, Any]:
         """Write the day's files, then remove those that an earlier delivery of the day wrote and this one did not."""
-        place = self.place.resolve()
-        if isinstance(self.raw, Path) and self.raw.resolve() in (place, *place.parents):
+        if _lies_in(self.place, self.raw):
             raise TargetError(f"{self.place}: the raw files lie there; name another place.")
         folder = self.place / delivery.use_case / f"day={delivery.day}"
         kept: list[int] = []
         rows = 0
         try:
-            (folder / DONE).unlink(missing_ok=True)
-            for name, table in self._outputs(delivery):
-                self._write(folder, name, table)
+            remove(folder, [DONE])
+            written = side_by_side(folder, lambda output: self._write(folder, *output), self._outputs(delivery))
+            for name, count in written:
                 kept.append(_hash(name))
-                rows += len(table)
+                rows += count
                 delivery.tell(rows)
             removed = self._remove_others(folder, np.unique(np.array(kept, np.uint64)))
             done = {"publication": delivery.publication, "files": len(kept), "rows": rows}
-            _write_whole(folder / DONE, json.dumps(done).encode())
+            write_whole(folder / DONE, json.dumps(done).encode())
         except OSError as error:
             why = f"{error.filename or folder}: {error.strerror or error}"
             raise TargetDown(f"files cannot be written to {folder}: {why}. Make room or give access.") from None
+        except S3Error as error:
+            raise TargetDown(str(error)) from None
         return {"place": str(folder), "files": len(kept), "removed": removed, "rows": rows}
 
     def _outputs(self, delivery: Delivery) -> Iterator[tuple[str, pa.Table]]:
@@ -83,27 +83,23 @@ class FilesTarget:
                     raise TargetError(f"{file!r}: this input file has a name that leads out of the day's folder.")
                 yield f"{file.removesuffix(self.suffix)}.{self.parameters.format}", rows.drop_columns(["file"])
 
-    def _write(self, folder: Path, name: str, table: pa.Table) -> None:
+    def _write(self, folder: Place, name: str, table: pa.Table) -> tuple[str, int]:
         buffer = io.BytesIO()
         if self.parameters.format == "csv":
             pacsv.write_csv(table, buffer)
         else:
             pq.write_table(table, buffer, compression="zstd")
-        _write_whole(folder / name, buffer.getvalue())
+        write_whole(folder / name, buffer.getbuffer())
+        return name, len(table)
 
-    def _remove_others(self, folder: Path, kept: np.ndarray) -> int:
+    def _remove_others(self, folder: Place, kept: np.ndarray) -> int:
         """Remove the day's files whose names are not among those kept; their number."""
-        removed = 0
-        for path in folder.rglob(f"*.{self.parameters.format}"):
-            name = path.relative_to(folder).as_posix()
+
+        def is_left(name: str) -> bool:
             place = int(np.searchsorted(kept, np.uint64(_hash(name))))
-            if path.is_file() and (place == len(kept) or kept[place] != _hash(name)):
-                path.unlink(missing_ok=True)
-                removed += 1
-        for path in folder.rglob(".*.tmp"):  # what a killed delivery left; another one may be under way
-            if path.stat().st_mtime < time.time() - 86_400:
-                path.unlink(missing_ok=True)
-        return removed
+            return name.endswith(f".{self.parameters.format}") and (place == len(kept) or kept[place] != _hash(name))
+
+        return remove(folder, (name for name in below(folder) if is_left(name)))
 
 
 def _by_file(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
@@ -124,8 +120,9 @@ def _hash(name: str) -> int:
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big")
 
 
-def _write_whole(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    unfinished.write_bytes(data)
-    unfinished.replace(path)
+def _lies_in(place: Place, other: Place) -> bool:
+    """Whether a place is another one or below it."""
+    if isinstance(place, S3Path) or isinstance(other, S3Path):
+        return f"{place}/".startswith(f"{other}/")
+    resolved = place.resolve()
+    return other.resolve() in (resolved, *resolved.parents)

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
+from mlops_assets.errors import UsageError
+from mlops_assets.places import parse_place
 from mlops_assets.plugins import check_plugin
 from mlops_assets.plugins.targets import Target
 from mlops_assets.use_case.strict import Strict
@@ -16,12 +18,23 @@ Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 class FilesTarget(Strict):
     """The rows of the input files with their predictions, as files."""
 
-    place: str = Field(min_length=1, description="Folder; a day lies at `<place>/<use case>/day=YYYY-MM-DD/`.")
+    place: str = Field(
+        min_length=1, description="Folder, or `s3://bucket/prefix`; a day lies at `<place>/<use case>/day=YYYY-MM-DD/`."
+    )
     format: Literal["csv", "parquet"] = Field("csv", description="How they are written; CSV is UTF-8 with commas.")
     one_file_a: Literal["file", "shard"] = Field(
         "file",
         description="One output for each input file, under its path; or one a shard, with a column `file`.",
     )
+
+    @field_validator("place")
+    @classmethod
+    def _is_a_place(cls, place: str) -> str:
+        try:
+            parse_place(place)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+        return place
 
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=63)]
@@ -91,7 +104,10 @@ class Delivering(Strict):
         try:
             TARGETS[use].model_validate(parameters)
         except ValidationError as error:
-            told = (f"parameters.{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+            told = (
+                f"parameters.{'.'.join(map(str, one['loc']))}: {one['msg'].removeprefix('Value error, ')}"
+                for one in error.errors()
+            )
             raise ValueError("; ".join(told)) from None
         return use
 
