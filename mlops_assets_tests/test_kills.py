@@ -66,6 +66,7 @@ def unkilled(tmp_path_factory: pytest.TempPathFactory) -> Unkilled:
 def train(home: Path) -> None:
     """A small linear model on the day's own rows."""
     from mlops_assets.engines.local import LocalEngine
+    from mlops_assets.journey.enriching import enrich_day
     from mlops_assets.journey.raw import list_day
     from mlops_assets.journey.rows import read_day
     from mlops_assets.sources.folder import FolderSource
@@ -76,6 +77,7 @@ def train(home: Path) -> None:
     with LocalEngine(1) as engine:
         manifest = list_day(use_case, source, lake.table("raw_files"), DAY)
         read_day(use_case, source, lake, manifest, engine, lambda _: None)
+        enrich_day(use_case, lake, "calendar", DAY)
     found = build_training_set(use_case, lake)
     candidate = use_case.training.candidates["linear"]
     model = fit(use_case, candidate, found, found.load())

@@ -17,7 +17,7 @@ from mlops_assets.journey.forecast import STEPS, Pace
 from mlops_assets.journey.raw import ATTACHMENT, attachments_mark, attachments_of, find_manifest, look_at_day, shard_of
 from mlops_assets.journey.registry import Version
 from mlops_assets.journey.rows import rows_mark
-from mlops_assets.journey.scoring import Scorers, scores_mark
+from mlops_assets.journey.scoring import Scorers, enrichments_of, scores_mark
 from mlops_assets.journey.shards import shard_number
 from mlops_assets.lake import Lake, read_report
 from mlops_assets.sources import Source
@@ -123,6 +123,7 @@ class _Look:
         self._before = find_manifest(lake.table("raw_files"), day)
         self._rows = {shard_number(path) for path in lake.table("rows").parts(day)}
         state = lake.table("predictions").days().get(day)
+        self._models_need = enrichments_of(use_case, scorers) if scorers else []
         self._answers = self._find_answers()
         self._scored_by = state.accounting["model_version"] if state else None
         self.redo = dict.fromkeys(STEPS, 0)
@@ -132,7 +133,7 @@ class _Look:
     def _find_answers(self) -> DayAnswers | None:
         """What the day's rows are enriched with; None if enrichments would have to be asked first."""
         rows = self._lake.table("rows").days().get(self._day)
-        names = needed(self._use_case, self._use_case.features_sql)
+        names = sorted({*needed(self._use_case, self._use_case.features_sql), *self._models_need})
         if rows is None:
             return DayAnswers({}, {}, {}) if not names else None
         try:
@@ -161,7 +162,8 @@ class _Look:
             self._needs(["features"], size)
         if self._scorers is None:
             return
-        mark = scores_mark(part, self._scorers.version, self._scorers.challenger, marks)
+        answers = {name: mark for name, mark in marks.items() if name in self._models_need}
+        mark = scores_mark(part, self._scorers.version, self._scorers.challenger, answers)
         if not self._done("predictions", f"{shard:05d}-{mark}"):
             self.reasons[self._why_score(self._scorers.version)] += 1
             self._needs(["predictions"], size)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from mlops_assets.database import prepare_database
 from mlops_assets.errors import ModelRefused, UsageError
 from mlops_assets.journey.history import Change, History
-from mlops_assets.journey.model import Model, hash_folder
+from mlops_assets.journey.model import SQL_FILE, Model, hash_folder
 from mlops_assets.s3 import tell_mlflow
 from mlops_assets.settings import DATABASE_VARIABLE, SQLITE, Settings
 
@@ -72,6 +72,20 @@ class Version:
     def judged(self, trusted: Sequence[str] = ()) -> Model:
         """The model that the metrics belong to."""
         return Model.load(self.folder / "judged", self.judged_sha256, trusted)
+
+    def sql(self) -> str:
+        """The `features.sql` of the model that makes predictions; its hash is checked where the model is loaded.
+
+        Raises
+        ------
+        ModelRefused
+            If the file is missing or no text.
+        """
+        path = self.folder / "serving" / SQL_FILE
+        try:
+            return path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ModelRefused(f"{path}: cannot be read: {error}.") from None
 
     def details(self) -> dict[str, Any]:
         """All that is remembered of the version; see `versions.make_version`.

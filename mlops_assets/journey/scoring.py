@@ -23,7 +23,7 @@ from mlops_assets.journey.enrichment import (
     needed,
     read_answers,
 )
-from mlops_assets.journey.features import compute, read_rows, sql_fingerprint, stored_features
+from mlops_assets.journey.features import compute, read_rows, stored_features
 from mlops_assets.journey.model import Model
 from mlops_assets.journey.registry import Version
 from mlops_assets.journey.shards import (
@@ -289,12 +289,16 @@ def score_day(
     return ScoredDay({**accounting, "shards": len(reports), "reused": sum(r.reused for r in reports)}, checks)
 
 
+def enrichments_of(use_case: UseCase, scorers: Scorers) -> list[str]:
+    """The enrichments that the models' SQL names; a shard is scored again if what they say of it changed."""
+    versions = [one for one in (scorers.version, scorers.challenger) if one is not None]
+    return sorted({name for version in versions for name in needed(use_case, version.sql())})
+
+
 def _answers(use_case: UseCase, lake: Lake, day: str, rows: Published, scorers: Scorers) -> DayAnswers | NotEnriched:
-    """What the rows are enriched with: by what the models' SQL names where that is at hand, else by all there is."""
-    sql, versions = use_case.features_sql, [one for one in (scorers.version, scorers.challenger) if one is not None]
-    current = all(one.about.get("sql") == sql_fingerprint(sql) for one in versions)
+    """What the rows are enriched with."""
     try:
-        return find_answers(use_case, lake, day, rows, needed(use_case, sql) if current else [*use_case.enrichments])
+        return find_answers(use_case, lake, day, rows, enrichments_of(use_case, scorers))
     except NotEnriched as error:
         return error
 
