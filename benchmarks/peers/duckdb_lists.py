@@ -33,6 +33,13 @@ COLUMN_TYPES = {
     "cidade_estabelecimento": "VARCHAR",
     "pais_estabelecimento": "VARCHAR",
 }
+CALENDAR = """
+CREATE TABLE calendar (
+    home_state VARCHAR, date DATE, holiday BOOLEAN, days_since_pay BIGINT, calendar_status VARCHAR, calendar_day DATE
+)
+"""
+"""The enrichment that the SQL names, empty: no column of the model's input hangs on it."""
+
 READ = """
 CREATE TABLE rows AS
 SELECT
@@ -73,6 +80,7 @@ def score(number: int, files: Sequence[str]) -> int:
     job, model = kept()
     with duckdb.connect(config={"threads": 1}) as database:
         database.execute(READ.format(columns=COLUMN_TYPES), {"files": list(files), "day": job.day})
+        database.execute(CALENDAR)
         database.execute(model.sql)
         names = pa.array([name_of(path) for path in files])
         scored = [_scored(model, batch, names) for batch in database.table("model_input").to_arrow_reader(BATCH)]
