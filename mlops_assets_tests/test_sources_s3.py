@@ -94,6 +94,8 @@ def test_an_object_with_a_strange_name_is_listed_and_read(source: S3Source, s3_s
 
 @pytest.mark.parametrize("name", ["a//b.csv", "line\nend.csv"])
 def test_a_key_that_is_no_path_stops_the_listing_with_its_name(source: S3Source, s3_server: Server, name: str) -> None:
+    if not s3_server.is_real:
+        pytest.skip("the mock lists such keys in another form")
     key = f"{source.root.key}/day={DAY}/{name}"
     s3_server.client().put_object(Bucket=source.root.bucket, Key=key, Body=b"x")
     with pytest.raises(S3Error, match=r"a key there has no form that can be read \(.*delete it"):
