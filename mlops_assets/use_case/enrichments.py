@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
-from mlops_assets.plugins import check_plugin
 from mlops_assets.plugins.enrichments import Fetcher
-from mlops_assets.use_case.strict import Share, Strict
+from mlops_assets.use_case.strict import Share, Strict, Variable, check_use
 
 ColumnType = Literal["string", "integer", "number", "date", "timestamp", "boolean"]
-Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 TAKEN = frozenset({"rows", "arrow_rows", "file_features", "model_input"})
 """Names that SQL has for other things."""
 
@@ -99,18 +97,9 @@ class Enrichment(Strict):
     @field_validator("use")
     @classmethod
     def _can_be_asked(cls, use: str, info: ValidationInfo) -> str:
-        parameters = info.data.get("parameters", {})
-        if use not in PLACES:
-            if "." not in use:
-                raise ValueError(f"{use!r} is neither one of {', '.join(PLACES)} nor an import path of a class")
-            check_plugin(use, Fetcher, parameters)
-            return use
-        try:
-            PLACES[use].model_validate(parameters)
-        except ValidationError as error:
-            told = (f"parameters.{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-            raise ValueError("; ".join(told)) from None
-        return use
+        if use not in PLACES and "." not in use:
+            raise ValueError(f"{use!r} is neither one of {', '.join(PLACES)} nor an import path of a class")
+        return check_use(use, info.data.get("parameters", {}), PLACES, Fetcher)
 
     @field_validator("keys")
     @classmethod

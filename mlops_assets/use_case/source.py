@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
-from mlops_assets.plugins import check_plugin, plugin_code
+from mlops_assets.plugins import plugin_code
 from mlops_assets.plugins.sources import Source
-from mlops_assets.use_case.strict import Strict
-
-Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+from mlops_assets.use_case.strict import Strict, Variable, check_use
 
 
 class SqlSource(Strict):
@@ -50,13 +48,4 @@ class Origin(Strict):
     @field_validator("use")
     @classmethod
     def _can_be_listed(cls, use: str, info: ValidationInfo) -> str:
-        parameters = info.data.get("parameters", {})
-        if use not in PLACES:
-            check_plugin(use, Source, parameters)
-            return use
-        try:
-            PLACES[use].model_validate(parameters)
-        except ValidationError as error:
-            told = (f"parameters.{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-            raise ValueError("; ".join(told)) from None
-        return use
+        return check_use(use, info.data.get("parameters", {}), PLACES, Source)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import InitErrorDetails
 
+from mlops_assets.plugins import check_plugin
+
 Share = Annotated[float, Field(ge=0, le=1)]
+Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+"""Name of an environment variable, where a secret lies."""
 METRICS = ("accuracy", "macro_f1", "weighted_f1", "log_loss", "roc_auc")
 """The metrics that every evaluation has; `training.metrics` adds to them."""
 
@@ -42,3 +46,36 @@ def refuse(problems: Sequence[Problem]) -> None:
     ]
     if details:
         raise ValidationError.from_exception_data("configuration", details)
+
+
+def check_use(use: str, parameters: dict[str, Any], known: Mapping[str, type[Strict]], protocol: type[Any]) -> str:
+    """What `use` says, seen to go with its `parameters`.
+
+    Parameters
+    ----------
+    use, parameters
+        What the configuration says.
+    known
+        Short names, each with the form of its parameters; anything else is the import path of a class.
+    protocol
+        What such a class must have.
+
+    Raises
+    ------
+    ValueError
+        If the parameters are wrong, with the name of each.
+    PluginError
+        If the class cannot be had, or lacks something.
+    """
+    if use not in known:
+        check_plugin(use, protocol, parameters)
+        return use
+    try:
+        known[use].model_validate(parameters)
+    except ValidationError as error:
+        told = (
+            f"parameters.{'.'.join(map(str, one['loc']))}: {one['msg'].removeprefix('Value error, ')}"
+            for one in error.errors()
+        )
+        raise ValueError("; ".join(told)) from None
+    return use

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from mlops_assets.errors import UsageError
 from mlops_assets.places import parse_place
-from mlops_assets.plugins import check_plugin
 from mlops_assets.plugins.targets import Target
-from mlops_assets.use_case.strict import Strict
-
-Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+from mlops_assets.use_case.strict import Strict, Variable, check_use
 
 
 class FilesTarget(Strict):
@@ -95,21 +92,9 @@ class Delivering(Strict):
     @field_validator("use")
     @classmethod
     def _can_be_made(cls, use: str, info: ValidationInfo) -> str:
-        parameters = info.data.get("parameters", {})
-        if use not in TARGETS:
-            if "." not in use:
-                raise ValueError(f"{use!r} is none of {', '.join(TARGETS)}, nor an import path")
-            check_plugin(use, Target, parameters)
-            return use
-        try:
-            TARGETS[use].model_validate(parameters)
-        except ValidationError as error:
-            told = (
-                f"parameters.{'.'.join(map(str, one['loc']))}: {one['msg'].removeprefix('Value error, ')}"
-                for one in error.errors()
-            )
-            raise ValueError("; ".join(told)) from None
-        return use
+        if use not in TARGETS and "." not in use:
+            raise ValueError(f"{use!r} is none of {', '.join(TARGETS)}, nor an import path")
+        return check_use(use, info.data.get("parameters", {}), TARGETS, Target)
 
 
 TargetName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
