@@ -15,8 +15,9 @@ from pathlib import Path
 
 import psutil
 
-EVERY = 0.2
-"""Seconds between two looks at the process tree."""
+EVERY, SHARE = 0.2, 0.02
+"""Seconds between two looks at the process tree, and the share of the time that looking may take: the kernel walks the
+whole memory of a process for it, and while it does, the process waits for new memory."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,10 @@ class _Watch(threading.Thread):
         """Look until the end."""
         try:
             while True:
+                began = time.monotonic()
                 tree = [self._root, *self._root.children(recursive=True)]
                 self.peak = max(self.peak, sum(map(self._look, tree)))
-                if self._ended.wait(EVERY):
+                if self._ended.wait(max(EVERY, (time.monotonic() - began) / SHARE)):
                     return
         except psutil.NoSuchProcess:
             return

@@ -15,8 +15,8 @@ ABOUT = """\
 50 rows each on average, trains one champion our own way, and lets every way score the day: same files, same features,
 same model, same two cores, one after the other. Wall time is that of the whole command, with starting Python, loading
 the model and, for ours, Dagster, the storage and the publishing. CPU seconds and peak memory are those of the whole
-process tree (memory: the sum of PSS, looked at five times a second). Numbers are medians where a size was run more than
-once.
+process tree (memory: the sum of PSS, looked at so often that looking takes at most 2 % of the time). Numbers are
+medians where a size was run more than once.
 
 The ways are the modules of `benchmarks/peers`. What they do not do and ours does: account for every line, keep every
 refused line with its reason, check the contract, resume, publish a day at once or not at all. DuckDB, Polars and Spark

@@ -40,7 +40,7 @@ def run_demo(settings: Settings) -> Iterator[str]:
         for day in days:
             _write(use_case, settings, day, labelled=day != last)
     with running.dagster_instance(settings) as instance:
-        definitions = running.load_definitions()
+        definitions = running.load_definitions(*use_cases)
         for use_case in use_cases:
             running.run_use_case(definitions, instance, use_case, span, train=True)
     for use_case in use_cases:

@@ -126,14 +126,13 @@ def dagster_instance(settings: Settings) -> Iterator[DagsterInstance]:
         yield instance
 
 
-def load_definitions() -> Definitions:
-    """The definitions that the UI shows too."""
+def load_definitions(*use_cases: UseCase) -> Definitions:
+    """The definitions of some use cases, as the UI shows them too."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # beta notices of Dagster are for us, not for the user of a command
-        from mlops_assets.definitions import defs
+        from mlops_assets.definitions import definitions_of
 
-        definitions: Definitions = defs()
-    return definitions
+        return definitions_of(*use_cases)
 
 
 def run_use_case(

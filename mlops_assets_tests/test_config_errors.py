@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import traceback
@@ -13,8 +14,8 @@ import dagster as dg
 import pytest
 
 from mlops_assets.components import MlUseCase
+from mlops_assets.definitions import definitions_of, defs
 from mlops_assets.errors import ConfigError
-from mlops_assets.running import load_definitions
 from mlops_assets.settings import Settings
 from mlops_assets.use_case import load_use_case
 from mlops_assets_tests.test_third_use_case import VISITS, VISITS_SQL, place_visits
@@ -268,4 +269,32 @@ def test_a_mistake_in_a_folder_of_use_cases_is_told_when_the_code_location_loads
     place_visits(tmp_path / "use_cases", VISITS.replace("folds: 2", "folds: 1"))
     monkeypatch.setenv("MLOPS_USE_CASES", str(tmp_path / "use_cases"))
     with pytest.raises(ConfigError, match=r"visits/defs\.yaml:15: training\.folds: .* greater than or equal to 2"):
-        load_definitions()
+        defs()
+
+
+BY_VARIABLE = re.sub("  description: .*", '  description: "Visits of {{ env.TEAM }}"', VISITS)
+
+
+def test_a_text_may_refer_to_an_environment_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place_visits(tmp_path, BY_VARIABLE)
+    monkeypatch.setenv("TEAM", "blue")
+    assert load_use_case(tmp_path / "visits").description == "Visits of blue"
+    monkeypatch.delenv("TEAM")
+    line = line_of(BY_VARIABLE, "TEAM")
+    with pytest.raises(ConfigError, match=rf"defs\.yaml:{line}: description: the environment variable TEAM is not set"):
+        load_use_case(tmp_path / "visits")
+
+
+@pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")
+def test_dagster_fills_in_environment_variables_too(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = project / "my_project" / "defs" / "visits" / "defs.yaml"
+    path.write_text(BY_VARIABLE, encoding="utf-8")
+    monkeypatch.setenv("TEAM", "blue")
+    found = dg.Definitions.merge(dg.load_from_defs_folder(path_within_project=project), definitions_of())
+    graph = found.resolve_asset_graph()
+    assert graph.get(dg.AssetKey(["visits", "raw_files"])).description.endswith("Visits of blue")
+    monkeypatch.delenv("TEAM")
+    with pytest.raises(Exception) as error:  # noqa: PT011 - Dagster's own, of many classes
+        dg.load_from_defs_folder(path_within_project=project)
+    told = "".join(traceback.format_exception(error.value))
+    assert "description: the environment variable TEAM is not set" in told

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from mlops_assets.components import MlUseCase
-from mlops_assets.running import load_definitions
+from mlops_assets.definitions import defs
 from mlops_assets.settings import PACKAGE
 
 USE_CASES = ("compound_rings", "loan_approval", "santander", "topics", "transactions")
@@ -85,7 +85,7 @@ def definitions(tmp_path_factory: pytest.TempPathFactory) -> dg.Definitions:
     with pytest.MonkeyPatch.context() as environment:
         environment.delenv("MLOPS_USE_CASES", raising=False)
         environment.setenv("MLOPS_HOME", str(tmp_path_factory.mktemp("definitions")))
-        return load_definitions()
+        return defs()
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from mlops_assets import running
 from mlops_assets.cli import cli
+from mlops_assets.definitions import defs
 from mlops_assets.drafting import Draft, draft_use_case
 from mlops_assets.drafting.columns import DATES
 from mlops_assets.errors import UsageError
@@ -342,7 +343,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settin
             said[name] = done.output
             assert done.exit_code == 0
         patch.setenv("MLOPS_USE_CASES", str(home / "cases"))
-        state, definitions = Settings.from_environment(), running.load_definitions()
+        state, definitions = Settings.from_environment(), defs()
         with dg.DagsterInstance.ephemeral() as instance:
             for name, output in said.items():
                 command = next(line.split()[1:] for line in output.splitlines() if "mlops-assets import" in line)

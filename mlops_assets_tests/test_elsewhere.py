@@ -60,7 +60,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         for day in DAYS:
             list(write_sample(case, found.raw, dt.date.fromisoformat(day), 2, 60, 0.0, seed=7))
         with dg.DagsterInstance.ephemeral() as instance:
-            running.run_use_case(running.load_definitions(), instance, case, DAYS, train=True)
+            running.run_use_case(running.load_definitions(case), instance, case, DAYS, train=True)
         yield found
         mlflow.set_tracking_uri(None)
 
@@ -131,7 +131,7 @@ def test_a_logged_model_becomes_a_version_that_scores_as_it_did_in_the_notebook(
     assert details["metrics"]["accuracy"] == pytest.approx(right, abs=1e-4)
     assert {"diff.json", "diff.html", "card.md", "card.html"} <= {path.name for path in version.folder.iterdir()}
     with dg.DagsterInstance.ephemeral() as instance:
-        running.run_use_case(running.load_definitions(), instance, visits, (DAYS[0], DAYS[0]), train=False)
+        running.run_use_case(running.load_definitions(visits), instance, visits, (DAYS[0], DAYS[0]), train=False)
     lake = Lake(settings.lake, "visits")
     said = lake.table("predictions").read_all([DAYS[0]]).to_pandas()
     rows = lake.table("rows").read_all([DAYS[0]]).to_pandas()

@@ -453,7 +453,7 @@ def test_a_reader_of_ones_own_goes_the_whole_way_through_dagster(
     }
     write_day("receipts", DAY, files)
     with dg.DagsterInstance.ephemeral() as instance:
-        running.run_use_case(running.load_definitions(), instance, case, (DAY, DAY), train=True)
+        running.run_use_case(running.load_definitions(case), instance, case, (DAY, DAY), train=True)
     lake = Lake(settings.lake, "receipts")
     predictions = lake.table("predictions").read_all([DAY]).to_pylist()
     assert len(predictions) == 60

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import threading
 from collections.abc import Callable, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +16,15 @@ import pytest
 
 from mlops_assets.engines.local import LocalEngine
 from mlops_assets.errors import ShardFailed
+from mlops_assets.journey import rows
 from mlops_assets.journey.raw import Manifest, list_day
-from mlops_assets.journey.rows import account, check_rows, read_day, rejects_table
+from mlops_assets.journey.rows import FILES_A_THREAD, account, check_rows, read_day, rejects_table
 from mlops_assets.lake import Lake
 from mlops_assets.progress import Progress
 from mlops_assets.readers.csv import CsvReader
 from mlops_assets.readers.pack import Refusal
 from mlops_assets.settings import Settings
-from mlops_assets.sources.folder import FolderSource, SourceError
+from mlops_assets.sources.folder import Entry, FolderSource, SourceError
 from mlops_assets.use_case import Scale, UseCase
 from mlops_assets_tests.conftest import HEADER, REAL_DATA, ROW, WriteDay, account_file, changed
 
@@ -618,6 +621,38 @@ def test_a_changed_contract_reads_every_shard_again(
     content["columns"]["age"]["max"] = 30
     accounting = open_day(UseCase(**content)).read()
     assert (accounting["reused"], accounting["rejected"]) == (0, 4)
+
+
+class Watched(FolderSource):
+    """A folder that knows which threads have read."""
+
+    threads: set[int]
+
+    def read(self, day: str, entry: Entry) -> bytes:
+        self.threads.add(threading.get_ident())
+        return super().read(day, entry)
+
+
+@pytest.mark.parametrize(("waits", "most"), [(0, 1), (1, 5)], ids=["files in memory", "a disk to wait for"])
+def test_several_threads_read_where_the_disk_must_be_waited_for_and_files_keep_their_order(
+    open_day: Callable[[UseCase], Day],
+    transactions: UseCase,
+    write_day: WriteDay,
+    monkeypatch: pytest.MonkeyPatch,
+    waits: int,
+    most: int,
+) -> None:
+    waited = count(step=waits * FILES_A_THREAD)
+    monkeypatch.setattr(rows, "_waits", lambda: next(waited))
+    day, files = open_day(transactions), 3 * FILES_A_THREAD + 1
+    day.source = watched = Watched(day.source.root, day.source.suffix)
+    watched.threads = set()
+    ages = {f"{number:04d}.csv": number % 100 for number in range(files)}
+    write_day("transactions", DAY, {name: account_file([changed(idade=str(age))]) for name, age in ages.items()})
+    assert day.read()["files_read"] == files
+    assert {row["file"]: row["age"] for row in day.table("rows")} == ages
+    assert (len(watched.threads) > 1) == bool(waits)
+    assert len(watched.threads) <= most
 
 
 def test_days_do_not_touch_each_other(day: Day, write_day: WriteDay) -> None:

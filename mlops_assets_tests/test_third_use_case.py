@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 
 from mlops_assets import running
+from mlops_assets.definitions import defs
 from mlops_assets.lake import Lake
 from mlops_assets.sampling import write_sample
 from mlops_assets.settings import Settings
@@ -78,7 +79,7 @@ def visits(settings: Settings) -> UseCase:
 
 @pytest.fixture(scope="module")
 def definitions(settings: Settings) -> dg.Definitions:
-    return running.load_definitions()
+    return defs()
 
 
 @pytest.fixture(scope="module")

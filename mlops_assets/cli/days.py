@@ -138,7 +138,7 @@ def run(use_case: str, first: dt.date | None, last: dt.date | None, model: str, 
     log = logging.getLogger("mlops_assets.run")
     log.info("%s: %s to %s", found.name, *days)
     with running.dagster_instance(settings) as instance:
-        running.run_use_case(running.load_definitions(), instance, found, days, train=train, model=model)
+        running.run_use_case(running.load_definitions(found), instance, found, days, train=train, model=model)
     _print_status(found, settings, days)
 
 

@@ -47,5 +47,5 @@ def deliver(
     show_progress()
     with running.dagster_instance(settings) as instance:
         span, targets = (days[0], days[-1]), names or tuple(found.targets)
-        running.deliver_days(running.load_definitions(), instance, found, span, targets, again=again)
+        running.deliver_days(running.load_definitions(found), instance, found, span, targets, again=again)
     click.echo(render(collect(found, settings), (days[0], days[-1])))

@@ -15,7 +15,7 @@ from mlops_assets.components.retraining import retraining_schedules, retraining_
 from mlops_assets.components.training import training_assets
 from mlops_assets.journey.candidates import check_columns
 from mlops_assets.journey.features import describe
-from mlops_assets.use_case import Attributes, UseCase, build_use_case
+from mlops_assets.use_case import Attributes, UseCase, build_use_case, fill_environment
 
 
 class MlUseCase(dg.Component):
@@ -39,7 +39,7 @@ class MlUseCase(dg.Component):
     def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
         """Make the component of its YAML; `{{ env.NAME }}` is replaced in texts."""
         given: dict[str, Any] = attributes.model_dump(by_alias=True, exclude_unset=True) if attributes else {}
-        return cls(build_use_case(_render(given, context), context.path))
+        return cls(build_use_case(fill_environment(given), context.path))
 
     def build_defs(self, context: dg.ComponentLoadContext | None = None) -> dg.Definitions:  # noqa: ARG002 - Dagster's signature
         """Assets, checks, jobs and schedule of the use case; the context is not needed.
@@ -96,17 +96,6 @@ class MlUseCase(dg.Component):
                 *retraining_sensors(self.use_case, training_job),
             ],
         )
-
-
-def _render(value: Any, context: dg.ComponentLoadContext) -> Any:
-    """Replace templates; texts without one stay as they are, for Dagster would make a number of the text '0'."""
-    if isinstance(value, dict):
-        return {key: _render(item, context) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_render(item, context) for item in value]
-    if isinstance(value, str) and "{{" in value:
-        return context.resolution_context.resolve_value(value)
-    return value
 
 
 def _daily_schedule(name: str, job: Any) -> dg.ScheduleDefinition:

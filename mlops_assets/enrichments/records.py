@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import duckdb
 import pyarrow as pa
@@ -12,15 +13,22 @@ from mlops_assets.enrichments import EnrichmentError
 from mlops_assets.use_case import Validity
 
 
-def query(sql: str, **tables: pa.Table) -> pa.Table:
-    """Run SQL over some tables, in a database of its own."""
-    database = duckdb.connect(":memory:", config={"threads": 1, "enable_external_access": False})
+@contextmanager
+def database(**tables: pa.Table) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database of its own that has some tables; to open one takes as long as a query over a million rows."""
+    opened = duckdb.connect(":memory:", config={"threads": 1, "enable_external_access": False})
     try:
         for name, table in tables.items():
-            database.register(name, table)
-        return database.sql(sql).to_arrow_table()
+            opened.register(name, table)
+        yield opened
     finally:
-        database.close()
+        opened.close()
+
+
+def query(sql: str, **tables: pa.Table) -> pa.Table:
+    """Run SQL over some tables, in a database of its own."""
+    with database(**tables) as opened:
+        return opened.sql(sql).to_arrow_table()
 
 
 def record_schema(schema: pa.Schema, validity: Validity) -> pa.Schema:

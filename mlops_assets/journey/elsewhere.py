@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import yaml
 
-from mlops_assets.encoders import OnFrame
 from mlops_assets.errors import ModelRefused, UsageError
 from mlops_assets.journey.features import TEXT, describe
 from mlops_assets.journey.model import ESTIMATOR_FILE, LARGEST, Known, Model, load_estimator
@@ -153,6 +152,8 @@ def as_model(use_case: UseCase, logged: Logged, labels: Sequence[str]) -> Model:
             f"{logged.uri}: it says classes that are no labels of {use_case.name}: {', '.join(unknown[:10])}; "
             f"labels are {', '.join(labels[:20])}. Fit it on the labels as text, as `mlops_assets.notebook` gives them."
         )
+    from mlops_assets.encoders import OnFrame  # brings scikit-learn, for which nobody else shall wait
+
     texts = tuple(name for name, known in columns.items() if known == TEXT)
     wrapped = OnFrame(estimator, tuple(columns), texts, tuple(labels.index(one) for one in classes))
     return Model(wrapped, columns, tuple(labels), use_case.features_sql, use_case.training.threshold)

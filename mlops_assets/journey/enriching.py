@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pyarrow as pa
 
 from mlops_assets.enrichments import EnrichmentError, open_enrichment
 from mlops_assets.enrichments.asking import Asking, batches
-from mlops_assets.enrichments.records import query
+from mlops_assets.enrichments.records import database, query
 from mlops_assets.journey.enrichment import NotEnriched, answer_schema, stored_schema, table_name
 from mlops_assets.journey.shards import fingerprint, fingerprint_table, shard_number
 from mlops_assets.lake import Lake, Part, Table, read_part, read_report, write_part
@@ -63,7 +64,8 @@ def enrich_day(
     replaces, published = table.parts(day), table.days().get(day)
     known_as = {"rows_version": state.version, "shape": work.shape}
     same_source = published is not None and published.accounting["shape"] == work.shape
-    shards, keys = work.keys(rows)
+    shards = work.keys(rows)
+    keys = pa.concat_tables([work.no_keys, *shards.values()])
     try:
         answers, numbers = work.answers(keys, replaces if same_source else (), refetch=refetch)
     except EnrichmentError as error:
@@ -76,7 +78,7 @@ def enrich_day(
             f"{problems or 'The source does not know them'}. Run the day again when the source can answer; those that "
             "were answered are not asked for again"
         )
-    parts = work.write(shards, keys, answers)
+    parts = work.write(shards, answers)
     unchanged = published is not None and known_as.items() <= published.accounting.items()
     if published is not None and unchanged and not numbers["requests"] and {part.path for part in parts} == replaces:
         return published.accounting  # nothing was asked: what was told of the asking stands
@@ -92,6 +94,8 @@ class _Day:
     ----------
     shape
         Hash of what decides what an answer is: answers of another shape are asked for again.
+    no_keys
+        An empty table of keys: the columns of a key, and `rows_`, the number of rows that have it.
     """
 
     def __init__(self, use_case: UseCase, name: str, table: Table, day: str) -> None:
@@ -103,20 +107,22 @@ class _Day:
         self._schema = answer_schema(use_case, name)
         self._stored = stored_schema(use_case, name)
         self._using = ", ".join(f'"{key}"' for key in self._enrichment.keys)
+        keys = [self._schema.field(key) for key in self._enrichment.keys]
+        self.no_keys = pa.schema([*keys, pa.field("rows_", pa.int64())]).empty_table()
         self.shape = fingerprint(self._enrichment.model_dump(include={"use", "parameters", "keys", "columns"}))
 
-    def keys(self, rows: Table) -> tuple[list[int], pa.Table]:
-        """The shards of the day, and the keys of each, with the number of rows that have them."""
+    def keys(self, rows: Table) -> dict[int, pa.Table]:
+        """The keys of each shard of the day, with the number of rows that have them; some are read side by side."""
         names = list(self._enrichment.keys)
-        counts = [pa.field("rows_", pa.int64()), pa.field("shard_", pa.int32())]
-        schema = pa.schema([*(self._schema.field(name) for name in names), *counts])
-        shards, found = [], [schema.empty_table()]
-        for path in sorted(rows.parts(self._day)):
-            shards.append(shard_number(path))
-            part = read_part(rows.folder / path, names, texts_as_codes=True)
-            sql = f"SELECT {self._using}, count(*) AS rows_, {shards[-1]} AS shard_ FROM part GROUP BY ALL"
-            found.append(query(sql, part=part).cast(schema))
-        return shards, pa.concat_tables(found)
+
+        def of(path: str) -> pa.Table:
+            part = read_part(rows.folder / path, names, texts_as_codes=True).unify_dictionaries()
+            counted = part.group_by(names, use_threads=False).aggregate([([], "count_all")])
+            return counted.rename_columns(self.no_keys.schema.names).cast(self.no_keys.schema)
+
+        paths = sorted(rows.parts(self._day))
+        with ThreadPoolExecutor() as threads:
+            return dict(zip(map(shard_number, paths), threads.map(of, paths), strict=True))
 
     def answers(self, keys: pa.Table, parts: Iterable[str], *, refetch: bool) -> tuple[pa.Table, dict[str, Any]]:
         """An answer for every key, in the schema of the table, and how the asking went.
@@ -173,14 +179,15 @@ class _Day:
             counted[name], counted[f"rows_{name}"] = by.get(status, nothing)["keys"], by.get(status, nothing)["rows"]
         return {**counted, "rows_without_key": by.get(None, nothing)["rows"]}
 
-    def write(self, shards: Iterable[int], keys: pa.Table, answers: pa.Table) -> list[Part]:
+    def write(self, shards: Mapping[int, pa.Table], answers: pa.Table) -> list[Part]:
         """Write the answers for the keys of each shard, in the order of the keys."""
         columns = ", ".join(f'"{name}"' for name in self._stored.names)
+        sql = f"SELECT {columns} FROM answers SEMI JOIN keys USING ({self._using}) ORDER BY {self._using}"
         parts = []
-        for shard in shards:
-            sql = f"SELECT {columns} FROM answers SEMI JOIN (FROM keys WHERE shard_ = {shard}) USING ({self._using})"
-            content = query(f"{sql} ORDER BY {self._using}", answers=answers, keys=keys).cast(self._stored)
-            parts.append(write_part(self._table, self._day, f"{shard:05d}-{fingerprint_table(content)}", content))
+        with database(answers=answers) as opened:
+            for shard, keys in shards.items():
+                content = opened.register("keys", keys).sql(sql).to_arrow_table().cast(self._stored)
+                parts.append(write_part(self._table, self._day, f"{shard:05d}-{fingerprint_table(content)}", content))
         return parts
 
     def _fetcher(self) -> Any:

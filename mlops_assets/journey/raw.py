@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -38,9 +37,6 @@ SCHEMA = pa.schema(
 )
 """A manifest: path in the day's folder, bytes, nanoseconds since 1970, why it is no file (or empty),
 ETag (or empty), shard."""
-
-ENTRY = tuple(name for name in SCHEMA.names if name != "shard")
-"""What a source says of an entry."""
 
 ATTACHMENT = -1
 """What stands in the place of a shard for files that records refer to."""
@@ -145,19 +141,12 @@ class Content:
 
     def add(self, entry: Entry) -> None:
         """Take an entry in."""
-        self.add_values(ENTRY_VALUES(entry))
-
-    def add_values(self, values: tuple[object, ...]) -> None:
-        """Take in what is said of an entry, in the order of `ENTRY`."""
-        self._sum += int.from_bytes(hashlib.blake2b(repr(values).encode(), digest_size=16).digest(), "big")
+        self._sum += int.from_bytes(hashlib.blake2b(repr(tuple(entry)).encode(), digest_size=16).digest(), "big")
 
     @property
     def mark(self) -> str:
         """The fingerprint, 32 hexadecimal digits."""
         return f"{self._sum % 2**128:032x}"
-
-
-ENTRY_VALUES = attrgetter(*ENTRY)
 
 
 def look_at_day(
@@ -293,16 +282,16 @@ def _list(files: FileFormat, source: Source, day: str, tell: Callable[[int], Non
     hashes: list[np.ndarray] = []
     content = Content()
     entries = source.list(day)
-    schema = pa.schema([SCHEMA.field(name) for name in ENTRY])
+    schema = pa.schema([SCHEMA.field(name) for name in Entry._fields])
     ends, wrong = (files.suffix, *files.attachments), f"a name that does not end in {files.suffix}"
     while chunk := list(islice(entries, BATCH)):
-        columns = {name: [getattr(entry, name) for entry in chunk] for name in ENTRY}
-        for values in zip(*columns.values(), strict=True):
-            content.add_values(values)
-        columns["problem"] = [one.problem or ("" if one.path.endswith(ends) else wrong) for one in chunk]
-        batches.append(pa.record_batch(list(columns.values()), schema=schema))
+        for entry in chunk:
+            content.add(entry)
+        paths, size, modified, problems, etag = zip(*chunk, strict=True)
+        told = [why or ("" if path.endswith(ends) else wrong) for path, why in zip(paths, problems, strict=True)]
+        batches.append(pa.record_batch([paths, size, modified, told, etag], schema=schema))
         beside = files.attachments
-        found = [ATTACHMENT if path.endswith(beside) else zlib.crc32(path.encode()) for path in columns["path"]]
+        found = [ATTACHMENT if path.endswith(beside) else zlib.crc32(path.encode()) for path in paths]
         hashes.append(np.array(found, np.int64))
         tell(sum(map(len, batches)))
     return pa.Table.from_batches(batches, schema), np.concatenate([np.zeros(0, np.int64), *hashes]), content.mark

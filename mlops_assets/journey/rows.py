@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import resource
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -35,6 +37,8 @@ from mlops_assets.readers.pack import RAW_LIMIT, Pack, Refusal
 from mlops_assets.sources import Entry, Source
 from mlops_assets.use_case import UseCase
 
+Item = TypeVar("Item")
+
 REJECTS = pa.schema(
     {
         "file": pa.string(),
@@ -47,9 +51,10 @@ REJECTS = pa.schema(
 """The dead-letter queue: file, data line (null for a whole file), broken rule, what is wrong, the line as it stood."""
 
 MANIFEST = ("path", "size", "modified", "problem", "etag")
-READERS, FILES_A_THREAD = 4, 50
-"""Threads that read files, and how many each takes at a time: twice as fast as one where the disk must be waited for,
-and 6 microseconds a file slower where it need not. A source that waits for a server says how many it wants."""
+READERS, FILES_A_THREAD, BATCHES = 4, 50, 40
+"""Threads that read files where they must be waited for, how many each takes at a time, and for how many such batches
+they do so before one looks alone again. Side by side is twice as fast on a disk; of files that lie in memory it makes
+35 microseconds instead of 15. A source that waits for a server says how many threads it wants (`readers`)."""
 
 BLANK = ("blank_line", "the line is blank")
 
@@ -168,17 +173,36 @@ def rows_mark(entries: pa.Table, use_case: UseCase, attachments: str) -> str:
 
 
 def _fetch(entries: pa.Table, task: ReadTask) -> tuple[list[bytes | None], list[Refusal]]:
-    """The bytes of the files, None for each that is refused at once; a few threads wait for the disk side by side."""
+    """The bytes of the files, None for each that is refused at once."""
 
     def fetch(first: int) -> list[bytes | Refusal]:
         columns = (entries[name].slice(first, FILES_A_THREAD).to_pylist() for name in MANIFEST)
         listed = enumerate(zip(*columns, strict=True), first)
         return [_fetch_one(task, number, Entry(*entry)) for number, entry in listed]
 
-    with ThreadPoolExecutor(getattr(task.source, "readers", READERS)) as threads:
-        found = [one for some in threads.map(fetch, range(0, len(entries), FILES_A_THREAD)) for one in some]
+    firsts = range(0, len(entries), FILES_A_THREAD)
+    found = [one for some in _side_by_side(fetch, firsts, getattr(task.source, "readers", 0)) for one in some]
     contents = [None if isinstance(one, Refusal) else one for one in found]
     return contents, [one for one in found if isinstance(one, Refusal)]
+
+
+def _side_by_side(fetch: Callable[[int], Item], firsts: Iterable[int], readers: int) -> Iterator[Item]:
+    """What `fetch` brings, in order: by several threads where a server, or the disk, must be waited for."""
+    with ThreadPoolExecutor(readers or READERS) as threads:
+        if readers:
+            yield from threads.map(fetch, firsts)
+            return
+        left = iter(firsts)
+        for first in left:
+            before = _waits()
+            yield fetch(first)
+            if _waits() - before > FILES_A_THREAD // 5:
+                yield from threads.map(fetch, islice(left, BATCHES))
+
+
+def _waits() -> int:
+    """How often this process has given up its core because it had to wait."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw
 
 
 def _fetch_one(task: ReadTask, number: int, entry: Entry) -> bytes | Refusal:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from mlops_assets.errors import MlopsError
 
@@ -13,8 +12,7 @@ class SourceError(MlopsError):
     """A file of a day vanished or changed while it was read, or a class of a user's own failed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One file of a day, as listed.
 
     Attributes

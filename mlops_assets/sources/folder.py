@@ -72,31 +72,30 @@ class FolderSource:
         for name in islice(names, begin, None):
             if name.startswith((".", "_")):
                 continue
-            if not after or _shown(name) > after[0]:
-                yield from self._entries(f"{folder}/{name}", prefix + name, ())
-            elif len(after) > 1:
-                yield from self._entries(f"{folder}/{name}", prefix + name, after[1:])
+            begun = bool(after) and _shown(name) == after[0]
+            if begun and len(after) == 1:
+                continue
+            found = self._entry(f"{folder}/{name}", prefix + name)
+            if found is not None:
+                yield found
+            else:
+                yield from self._folder(f"{folder}/{name}", prefix + name, after[1:] if begun else ())
 
-    def _entries(self, name: str, path: str, after: Sequence[str]) -> Iterator[Entry]:
-        """A file, or what is in a folder."""
+    def _entry(self, name: str, path: str) -> Entry | None:
+        """A file, or None for a folder to look into."""
         try:
             status = os.lstat(name)
-            if stat.S_ISDIR(status.st_mode):
-                if path.endswith(self.suffix):
-                    yield Entry(_shown(path), 0, 0, "a folder that is named like a file")
-                else:
-                    yield from self._folder(name, path, after)
-                return
             if stat.S_ISLNK(status.st_mode):
                 status = Path(name).stat()
+            elif stat.S_ISDIR(status.st_mode):
+                wrong = path.endswith(self.suffix)
+                return Entry(_shown(path), 0, 0, "a folder that is named like a file") if wrong else None
         except OSError as error:
-            yield Entry(_shown(path), 0, 0, f"cannot be looked at: {error.strerror}")
-            return
+            return Entry(_shown(path), 0, 0, f"cannot be looked at: {error.strerror}")
         if _shown(path) != path:
-            yield Entry(_shown(path), 0, 0, "a name that is not valid UTF-8")
-            return
+            return Entry(_shown(path), 0, 0, "a name that is not valid UTF-8")
         problem = "" if stat.S_ISREG(status.st_mode) else "not a regular file"
-        yield Entry(path, status.st_size, status.st_mtime_ns, problem)
+        return Entry(path, status.st_size, status.st_mtime_ns, problem)
 
     def read(self, day: str, entry: Entry) -> bytes:
         """The bytes of a file as it was listed.

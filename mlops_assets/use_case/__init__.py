@@ -3,7 +3,7 @@
 from mlops_assets.use_case.attributes import Attributes, Scale, UseCase
 from mlops_assets.use_case.enrichments import Enrichment, HttpPlace, SqlPlace, TablePlace, Validity
 from mlops_assets.use_case.files import Checks, Column, FileFormat, Import
-from mlops_assets.use_case.loading import build_use_case, find_use_case, list_use_cases, load_use_case
+from mlops_assets.use_case.loading import build_use_case, fill_environment, find_use_case, list_use_cases, load_use_case
 from mlops_assets.use_case.sensor import Sensor
 from mlops_assets.use_case.source import Origin
 from mlops_assets.use_case.strict import METRICS, Share, Strict
@@ -47,6 +47,7 @@ __all__ = [
     "UseCase",
     "Validity",
     "build_use_case",
+    "fill_environment",
     "find_use_case",
     "list_use_cases",
     "load_use_case",

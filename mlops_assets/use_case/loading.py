@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,9 @@ from pydantic import ValidationError
 
 from mlops_assets.errors import ConfigError, UsageError
 from mlops_assets.use_case.attributes import Attributes, UseCase
+
+VARIABLE = re.compile(r"\{\{\s*env\.([A-Za-z_]\w*)\s*\}\}")
+"""How a text refers to an environment variable."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -50,9 +55,48 @@ def load_use_case(folder: Path) -> UseCase:
     if not isinstance(attributes, dict):
         raise ConfigError(f"{path}: expected the key `attributes` with the settings of the use case.")
     try:
-        return build_use_case(attributes, folder)
+        return build_use_case(fill_environment(attributes), folder)
+    except UnsetVariable as error:
+        raise ConfigError(f"{path}:{_line_of(root, ('attributes', *error.keys))}: {error}") from None
     except ValidationError as error:
         raise ConfigError("\n".join(_explain(path, root, problem) for problem in error.errors())) from None
+
+
+class UnsetVariable(ConfigError):
+    """A text refers to an environment variable that is not set.
+
+    Attributes
+    ----------
+    keys
+        Where the text stands.
+    """
+
+    def __init__(self, name: str, keys: tuple[str | int, ...]) -> None:
+        super().__init__(f"{'.'.join(map(str, keys))}: the environment variable {name} is not set")
+        self.keys = keys
+
+
+def fill_environment(value: Any, keys: tuple[str | int, ...] = ()) -> Any:
+    """The same attributes, with `{{ env.NAME }}` in texts replaced by what the environment says.
+
+    Raises
+    ------
+    UnsetVariable
+        If it says nothing.
+    """
+    if isinstance(value, Mapping):
+        return {key: fill_environment(item, (*keys, key)) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [fill_environment(item, (*keys, place)) for place, item in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+
+    def said(found: re.Match[str]) -> str:
+        if found[1] not in os.environ:
+            raise UnsetVariable(found[1], keys)
+        return os.environ[found[1]]
+
+    return VARIABLE.sub(said, value)
 
 
 def build_use_case(attributes: dict[str, Any], folder: Path) -> UseCase:
