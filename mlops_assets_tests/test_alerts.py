@@ -10,7 +10,8 @@ import dagster as dg
 import pytest
 
 from mlops_assets.alerts import LENGTH, LINES, Alert, AlertNotDelivered, first_lines, send
-from mlops_assets.components.alerting import alert_sensors
+from mlops_assets.components import alerting
+from mlops_assets.components.alerting import AlertWaits, alert_sensors
 from mlops_assets.running import load_definitions
 from mlops_assets_tests.receiver import SECRET_PATH, Receiver, webhook
 from mlops_assets_tests.test_daily import Stage, small
@@ -169,6 +170,55 @@ def test_without_an_address_nobody_is_told(idle: Stage, receiver: Receiver, look
     said = look(idle, idle.execute("daily", day="2026-01-02"), "")
     assert said.skip_message == "MLOPS_ALERT_URL is not set, so nobody is told"
     assert receiver.got == []
+
+
+class Ticks:
+    """The ticks of the sensor of failed runs: each begins where the one before has left the cursor."""
+
+    def __init__(self, stage: Stage, url: str) -> None:
+        self.stage, self.url = stage, url
+        self.sensor, _ = alert_sensors()
+        self.cursor: str | None = None
+
+    def tick(self) -> list[str]:
+        """What Dagster notes in the run as the error of the sensor."""
+        context = dg.build_sensor_context(self.stage.instance, self.cursor, repository_name=None)
+        with self.stage.settings(), pytest.MonkeyPatch.context() as environment:
+            environment.setenv("MLOPS_ALERT_URL", self.url)
+            done = self.sensor.evaluate_tick(context)
+        self.cursor = done.cursor
+        return [reaction.error.message for reaction in done.dagster_run_reactions if reaction.error]
+
+
+@pytest.fixture
+def ticks(idle: Stage, receiver: Receiver) -> Ticks:
+    """With one failed run that nobody was told of."""
+    ticks = Ticks(idle, receiver.url)
+    ticks.tick()  # the first one looks where it begins
+    assert not idle.execute("daily", day="2026-01-02").success
+    return ticks
+
+
+def test_an_alert_that_the_webhook_does_not_take_is_sent_by_a_later_tick(ticks: Ticks, receiver: Receiver) -> None:
+    receiver.answers = [403]
+    with pytest.raises(AlertWaits, match="it answered with 403") as told:
+        ticks.tick()
+    assert SECRET_PATH not in str(told.value)
+    assert [ticks.tick(), ticks.tick()] == [[], []]
+    assert [one["problem"] for one in receiver.got] == ["transactions_daily failed for 2026-01-02."] * 2, (
+        "refused, taken"
+    )
+
+
+def test_an_alert_that_nobody_takes_for_a_day_is_given_up(
+    ticks: Ticks, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alerting, "PATIENCE", -60)
+    receiver.answers = [403]
+    (said,) = ticks.tick()
+    assert "was not delivered: it answered with 403" in said
+    ticks.tick()
+    assert len(receiver.got) == 1
 
 
 @pytest.mark.parametrize(("url", "status"), [("http://127.0.0.1/x", "RUNNING"), ("", "STOPPED")])

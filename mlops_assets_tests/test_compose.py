@@ -64,6 +64,11 @@ def test_every_yaml_file_is_well_formed() -> None:
     assert done.returncode == 0, done.stdout
 
 
+def test_the_dockerfile_has_no_fault_that_a_linter_knows() -> None:
+    done = tool("hadolint", "--failure-threshold", "style", "deploy/Dockerfile")
+    assert done.returncode == 0, done.stdout
+
+
 # -- variables ------------------------------------------------------------------------------------------------------------
 
 

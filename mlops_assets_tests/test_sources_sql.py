@@ -11,6 +11,7 @@ import pytest
 from mlops_assets.errors import ConfigError
 from mlops_assets.journey.raw import list_day
 from mlops_assets.lake import Lake
+from mlops_assets.places import S3Path
 from mlops_assets.settings import Settings
 from mlops_assets.sources import SourceError, SqlSource, open_source
 from mlops_assets.use_case import Column, FileFormat, Origin, UseCase, load_use_case
@@ -92,6 +93,27 @@ def test_the_same_rows_in_another_order_change_nothing_and_a_changed_row_its_fil
     assert landed(settings).keys() == {"Bob.csv", "Di.csv"}
 
 
+def test_the_rows_are_landed_on_s3_where_the_raw_files_lie_there(shop: str, visits: UseCase, bucket: S3Path) -> None:
+    given = Origin(use="sql", parameters={"url_variable": "SHOP_URL", "query": QUERY})
+    opened = open_source(visits.model_copy(update={"source": given}), bucket / "raw")
+    assert isinstance(opened, SqlSource)
+    opened.land(DAY)
+    before = {entry.path: entry for entry in opened.list(DAY)}
+    assert before.keys() == {"Ann.csv", "Bob.csv"}
+    assert opened.read(DAY, before["Bob.csv"]) == b"visitor,minutes,Channel,seen\nBob,2,,01.01.2026\n"
+    query(
+        shop,
+        "UPDATE visits SET minutes = 9 WHERE visitor = 'Bob'; UPDATE visits SET visitor = 'Di' WHERE visitor = 'Cy'",
+    )
+    query(shop, "UPDATE visits SET seen = '2026-01-01' WHERE visitor = 'Di'")
+    opened.land(DAY)
+    now = {entry.path: entry for entry in opened.list(DAY)}
+    assert {path for path in now if now[path] != before.get(path)} == {"Bob.csv", "Di.csv"}
+    query(shop, "DELETE FROM visits")
+    opened.land(DAY)
+    assert [*opened.list(DAY)] == []
+
+
 def test_values_that_are_no_names_of_files_and_no_values_at_all_have_files_too(
     shop: str, visits: UseCase, settings: Settings
 ) -> None:
@@ -157,6 +179,24 @@ def test_what_is_wrong_with_a_query_is_told_and_what_was_landed_before_stays(
     assert said in str(wrong.value)
     assert landed(settings) == before
     assert [path.name for path in (settings.raw / "visits").iterdir()] == [f"day={DAY}"], "nothing half-landed is left"
+
+
+def test_a_database_that_dies_while_it_answers_leaves_what_was_landed_before(
+    shop: str, visits: UseCase, settings: Settings
+) -> None:
+    source(visits, settings).land(DAY)
+    before = landed(settings)
+    query(shop, "INSERT INTO visits SELECT 'V' || n, n, 'web', '2026-01-01' FROM generate_series(1, 60000) AS n")
+
+    def die(_: int) -> None:
+        query(shop, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+
+    with pytest.raises(SourceError, match="rows of 2026-01-01 by the query .*SHOP_URL") as wrong:
+        source(visits, settings, files_a_day=3).land(DAY, die)
+    assert "terminating connection" in str(wrong.value) or "closed the connection" in str(wrong.value)
+    assert landed(settings) == before
+    source(visits, settings, files_a_day=3).land(DAY)
+    assert sum(text.count("\n") - 1 for text in landed(settings).values()) == 60_003
 
 
 def test_a_database_that_is_gone_is_told_without_its_password(

@@ -1,10 +1,11 @@
 """The sensors that tell somebody: one for runs that failed, one for red checks in runs that went well."""
 
+import time
 from collections.abc import Sequence
 
 import dagster as dg
 
-from mlops_assets.alerts import Alert, first_lines, send
+from mlops_assets.alerts import Alert, AlertNotDelivered, first_lines, send
 from mlops_assets.settings import Settings
 
 PARTITION, RANGE_START, RANGE_END = (
@@ -13,6 +14,16 @@ PARTITION, RANGE_START, RANGE_END = (
     "dagster/asset_partition_range_end",
 )
 WILL_RETRY = "dagster/will_retry"
+
+PATIENCE = 86_400
+"""Seconds after the end of a run for which its alert is tried again."""
+
+
+class AlertWaits(dg.DagsterError):
+    """The webhook did not take an alert, which the next tick tries again.
+
+    Dagster moves on to the next run after any other error: the alert would be lost.
+    """
 
 
 def alert_sensors() -> list[dg.SensorDefinition]:
@@ -31,7 +42,7 @@ def alert_sensors() -> list[dg.SensorDefinition]:
         tags = (context.instance.get_run_by_id(run.run_id) or run).tags
         if tags.get(WILL_RETRY) == "true":
             return dg.SkipReason(f"the run {run.run_id} is tried again")
-        return _tell(failed_run(run, _errors(context)))
+        return _tell(failed_run(run, _errors(context)), context.instance)
 
     @dg.run_status_sensor(
         name="alert_on_red_checks",
@@ -48,7 +59,7 @@ def alert_sensors() -> list[dg.SensorDefinition]:
         if not red:
             return dg.SkipReason(f"no check of the run {context.dagster_run.run_id} is red")
         said = [f"{one.asset_key.to_user_string()} {one.check_name}: {one.description or ''}" for one in red]
-        return _tell(red_checks(context.dagster_run, said))
+        return _tell(red_checks(context.dagster_run, said), context.instance)
 
     return [alert_on_failed_runs, alert_on_red_checks]
 
@@ -111,9 +122,15 @@ def red_checks(run: dg.DagsterRun, said: Sequence[str]) -> Alert:
     return Alert(run.job_name, days_of(run), run.run_id, problem, first_lines(said), advice)
 
 
-def _tell(alert: Alert) -> dg.SkipReason:
+def _tell(alert: Alert, instance: dg.DagsterInstance) -> dg.SkipReason:
     url = Settings.from_environment().alert_url
     if not url:
         return dg.SkipReason("MLOPS_ALERT_URL is not set, so nobody is told")
-    send(alert, url)
+    try:
+        send(alert, url)
+    except AlertNotDelivered as error:
+        record = instance.get_run_record_by_id(alert.run_id)
+        if record is None or record.update_timestamp.timestamp() < time.time() - PATIENCE:
+            raise
+        raise AlertWaits(f"{error} The next tick tries it again, for a day.") from None
     return dg.SkipReason(f"told of the run {alert.run_id}")

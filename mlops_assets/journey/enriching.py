@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pyarrow as pa
@@ -15,6 +14,7 @@ from mlops_assets.enrichments.records import database, query
 from mlops_assets.journey.enrichment import NotEnriched, answer_schema, stored_schema, table_name
 from mlops_assets.journey.shards import fingerprint, fingerprint_table, shard_number
 from mlops_assets.lake import Lake, Part, Table, read_part, read_report, write_part
+from mlops_assets.places import side_by_side
 from mlops_assets.use_case import UseCase
 
 FETCHED, LAST_KNOWN, MISSING = "fetched", "last known", "missing"
@@ -112,7 +112,7 @@ class _Day:
         self.shape = fingerprint(self._enrichment.model_dump(include={"use", "parameters", "keys", "columns"}))
 
     def keys(self, rows: Table) -> dict[int, pa.Table]:
-        """The keys of each shard of the day, with the number of rows that have them; some are read side by side."""
+        """The keys of each shard of the day, with the number of rows that have them."""
         names = list(self._enrichment.keys)
 
         def of(path: str) -> pa.Table:
@@ -121,8 +121,7 @@ class _Day:
             return counted.rename_columns(self.no_keys.schema.names).cast(self.no_keys.schema)
 
         paths = sorted(rows.parts(self._day))
-        with ThreadPoolExecutor() as threads:
-            return dict(zip(map(shard_number, paths), threads.map(of, paths), strict=True))
+        return dict(zip(map(shard_number, paths), side_by_side(rows.folder, of, paths), strict=True))
 
     def answers(self, keys: pa.Table, parts: Iterable[str], *, refetch: bool) -> tuple[pa.Table, dict[str, Any]]:
         """An answer for every key, in the schema of the table, and how the asking went.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlops_assets.errors import UsageError
 from mlops_assets.places import Place, S3Path
 from mlops_assets.plugins.sources import Entry, Source, SourceError
 from mlops_assets.sources.folder import FolderSource
@@ -33,16 +32,11 @@ def open_source(use_case: UseCase, raw: Place) -> Source:
     ------
     PluginError
         If the use case names a class of its own, which cannot be made.
-    UsageError
-        If the rows of a query would have to be landed on S3.
     """
-    if use_case.source is not None and use_case.source.use == "sql":
-        parameters = source.SqlSource.model_validate(use_case.source.parameters)
-        if isinstance(raw, S3Path):
-            raise UsageError(f"The rows of a query are landed in a folder of this machine; MLOPS_RAW is {raw}.")
-        return SqlSource(parameters, use_case, raw / use_case.name)
-    if use_case.source is not None:
-        return OwnSource(use_case.source.use, use_case.source.parameters)
-    if isinstance(raw, S3Path):
-        return S3Source(raw / use_case.name)
-    return FolderSource(raw / use_case.name, use_case.files.suffix)
+    origin, place = use_case.source, raw / use_case.name
+    if origin is not None and origin.use not in source.PLACES:
+        return OwnSource(origin.use, origin.parameters)
+    lying = S3Source(place) if isinstance(place, S3Path) else FolderSource(place, use_case.files.suffix)
+    if origin is None:
+        return lying
+    return SqlSource(source.SqlSource.model_validate(origin.parameters), use_case, lying)

@@ -7,16 +7,19 @@ import datetime as dt
 import hashlib
 import io
 import re
-import shutil
-import uuid
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
+from mlops_assets import places
 from mlops_assets.database import DatabaseError, open_database
+from mlops_assets.places import Place
 from mlops_assets.plugins.sources import Entry, SourceError
 from mlops_assets.sources.folder import FolderSource
+from mlops_assets.sources.s3 import S3Source
 from mlops_assets.use_case.source import SqlSource as Parameters
 
 if TYPE_CHECKING:
@@ -37,8 +40,8 @@ PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}")
 """Values that name a file as they are; the others name it by their hash."""
 
 
-class SqlSource(FolderSource):
-    """Lands the rows of a day as files in the day's folder, then lists and reads those.
+class SqlSource:
+    """Lands the rows of a day as raw files, then lists and reads those.
 
     Parameters
     ----------
@@ -46,17 +49,34 @@ class SqlSource(FolderSource):
         What the configuration says.
     use_case
         Says how the files are written, and which columns they have.
-    root
-        The folder `<raw>/<use case>`.
+    landed
+        Where they are landed, and what lists and reads them there.
     """
 
-    def __init__(self, parameters: Parameters, use_case: UseCase, root: Path) -> None:
-        super().__init__(root, use_case.files.suffix)
+    def __init__(self, parameters: Parameters, use_case: UseCase, landed: FolderSource | S3Source) -> None:
+        self.landed = landed
+        self.readers = getattr(landed, "readers", 0)
         self.parameters = parameters
         self.files = use_case.files
         self.columns = use_case.columns
         self.key = parameters.key or use_case.account
         self.label = use_case.label
+
+    def days(self) -> list[str]:
+        """The days that were landed, in order."""
+        return self.landed.days()
+
+    def place(self, day: str) -> str:
+        """Where the files of a day are landed."""
+        return self.landed.place(day)
+
+    def has(self, day: str, name: str) -> bool:
+        """Whether a file of that name lies beside those of a day."""
+        return self.landed.has(day, name)
+
+    def read(self, day: str, entry: Entry) -> bytes:
+        """The bytes of a file as it was landed."""
+        return self.landed.read(day, entry)
 
     def delivered(self, day: str) -> bool:  # noqa: ARG002 - any day can be asked for
         """Whether the day can be asked for; what there is of it the query tells."""
@@ -64,8 +84,8 @@ class SqlSource(FolderSource):
 
     def list(self, day: str, after: str = "") -> Iterator[Entry]:
         """Every file of a day as it was landed last; the database is not asked."""
-        if super().delivered(day):
-            yield from super().list(day, after)
+        if self.landed.delivered(day):
+            yield from self.landed.list(day, after)
 
     def land(self, day: str, tell: Callable[[int], None] = lambda _: None) -> None:
         """Ask for the rows of a day and write them; files whose rows are the same are left as they are.
@@ -81,22 +101,23 @@ class SqlSource(FolderSource):
         ------
         SourceError
             If the database cannot be reached, refuses the query, takes too long, or answers without a column.
+        S3Error
+            If the files cannot be put where they shall lie.
         """
-        staged = self.root / f".landing-{uuid.uuid4().hex}"
+        root = self.landed.root
         try:
-            with open_database(self.parameters.url_variable) as engine, engine.connect() as connection:
-                self._write(staged, self._ask(connection, day), tell)
-            _replace(self.root / f"day={day}", staged, self.suffix)
+            with _staging(root) as staged:
+                with open_database(self.parameters.url_variable) as engine, engine.connect() as connection:
+                    self._write(staged, self._ask(connection, day), tell)
+                _replace(root / f"day={day}", staged, self.files.suffix)
         except DatabaseError as error:
             raise SourceError(f"rows of {day} by the query {self._query()}: {error}") from None
         except UnicodeEncodeError as error:
             said = f"a value cannot be written in {self.files.encoding}: {error.object[error.start : error.end]!r}"
             raise SourceError(f"rows of {day} by the query {self._query()}: {said}") from None
         except OSError as error:
-            where = error.filename or self.root
+            where = error.filename or root
             raise SourceError(f"{where}: cannot be written: {error.strerror}. Make room or give access.") from None
-        finally:
-            shutil.rmtree(staged, ignore_errors=True)
 
     def _ask(self, connection: Connection, day: str) -> CursorResult[Any]:
         """The rows of a day, as the server sends them; a single statement sees a single state of the data."""
@@ -129,8 +150,8 @@ class SqlSource(FolderSource):
         """Name of the file that a row belongs to, by the value of its key."""
         text = "" if value is None else str(value)
         if self.parameters.files_a_day is not None:
-            return f"{int(_hash(text), 16) % self.parameters.files_a_day:05d}{self.suffix}"
-        return f"{text if PLAIN.fullmatch(text) else '~' + _hash(text)}{self.suffix}"
+            return f"{int(_hash(text), 16) % self.parameters.files_a_day:05d}{self.files.suffix}"
+        return f"{text if PLAIN.fullmatch(text) else '~' + _hash(text)}{self.files.suffix}"
 
     def _line(self, row: Sequence[Any], places: dict[str, int]) -> str:
         texts = [self._text(name, row[place]) for name, place in places.items()]
@@ -168,13 +189,12 @@ class SqlSource(FolderSource):
 
     def _write(self, folder: Path, found: CursorResult[Any], tell: Callable[[int], None]) -> None:
         """Write the rows into their files, the lines of each sorted: the order of a database's answer is no matter."""
-        folder.mkdir(parents=True)
-        places = self._places([*found.keys()])
+        columns = self._places([*found.keys()])
         key = [*found.keys()].index(self.key)
         held: Lines = {}
         size = 0
         for number, row in enumerate(found, 1):
-            line = self._line(row, places)
+            line = self._line(row, columns)
             held.setdefault(self._file(row[key]), []).append(line)
             size += len(line)
             if size > MOST_HELD:
@@ -183,7 +203,7 @@ class SqlSource(FolderSource):
             if number % FETCH == 0:
                 tell(number)
         self._append(folder, held)
-        header = "" if self.files.header == "none" else self._csv([self.columns[name].header(name) for name in places])
+        header = "" if self.files.header == "none" else self._csv([self.columns[name].header(name) for name in columns])
         for path in folder.iterdir():
             with path.open(encoding=self.files.encoding, newline="") as file:
                 lines = sorted(file)
@@ -200,15 +220,25 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _replace(folder: Path, staged: Path, suffix: str) -> None:
-    """Make a day's folder hold what was landed; files that are the same keep their time."""
+@contextmanager
+def _staging(root: Place) -> Iterator[Path]:
+    """A folder of this machine to write files in before they are landed: on the disk where they shall lie, if any."""
+    if isinstance(root, Path):
+        root.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".landing-", dir=root if isinstance(root, Path) else None) as folder:
+        yield Path(folder)
+
+
+def _replace(folder: Place, staged: Path, suffix: str) -> None:
+    """Make the place of a day hold what was staged; files that are the same keep their time."""
     folder.mkdir(parents=True, exist_ok=True)
-    names = set()
-    for path in staged.iterdir():
-        names.add(path.name)
-        there = folder / path.name
-        if not there.exists() or there.read_bytes() != path.read_bytes():
-            path.replace(there)
-    for old in folder.iterdir():
-        if old.name not in names and old.name.endswith(suffix):
-            old.unlink(missing_ok=True)
+    known = {path.name for path in folder.iterdir()}
+
+    def land(path: Path) -> str:
+        there, content = folder / path.name, path.read_bytes()
+        if path.name not in known or there.read_bytes() != content:
+            places.write_whole(there, content)
+        return path.name
+
+    names = set(places.side_by_side(folder, land, staged.iterdir()))
+    places.remove(folder, sorted(name for name in known - names if name.endswith(suffix)))

@@ -1,0 +1,153 @@
+"""Files of the lake: Parquet files and small documents, each whole or absent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mlops_assets import places
+from mlops_assets.errors import LakeError
+from mlops_assets.places import Place, S3Path
+
+if TYPE_CHECKING:
+    from mlops_assets.lake.tables import Table
+
+FOOTER = b"mlops_assets"
+"""Key under which a Parquet file carries the report of the shard that wrote it."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One Parquet file of a table, written but not necessarily published.
+
+    Attributes
+    ----------
+    table
+        Name of the table.
+    path
+        Path relative to the table's folder, in Delta's form `day=.../name.parquet`.
+    size
+        Bytes.
+    rows
+        Number of rows.
+    """
+
+    table: str
+    path: str
+    size: int
+    rows: int
+
+
+def write_part(
+    table: Table,
+    day: str,
+    stem: str,
+    data: pa.Table,
+    report: dict[str, Any] | None = None,
+    rows_a_group: int | None = None,
+) -> Part:
+    """Write one part so that it is either whole or absent.
+
+    Parameters
+    ----------
+    table
+        Its table.
+    day
+        Its day.
+    stem
+        Name of the file without ending; the same content must get the same name.
+    data
+        Its rows.
+    report
+        What to keep in the file's footer for `read_report`.
+    rows_a_group
+        Rows in one row group: what a reader who wants few rows reads at least.
+    """
+    path = table.place(day, stem)
+    footer = {FOOTER.decode(): json.dumps(report)} if report is not None else {}
+    try:
+        size = _write_parquet(path, data, footer, rows_a_group, store_schema=False, write_statistics=["shard"])
+    except OSError as error:
+        why = error.strerror or error
+        raise LakeError(f"{path}: cannot be written: {why}. Make room or give access, run again.") from error
+    return Part(table.name, f"day={day}/{path.name}", size, data.num_rows)
+
+
+def read_part(path: Place, columns: Sequence[str] | None = None, texts_as_codes: bool = False) -> pa.Table:
+    """The rows of one Parquet file, without Arrow's dataset scanner; see `Table`.
+
+    Parameters
+    ----------
+    path
+        The file.
+    columns
+        The columns to read, all by default.
+    texts_as_codes
+        Whether text columns stay dictionaries.
+    """
+    source = places.readable(path)
+    schema = pq.read_schema(source) if texts_as_codes else ()
+    texts = [field.name for field in schema if pa.types.is_string(field.type)] or None
+    with pq.ParquetFile(source, read_dictionary=texts) as file:
+        return file.read(columns=list(columns) if columns else None)
+
+
+def open_part(path: Place) -> pq.ParquetFile:
+    """One Parquet file, for those who want some of its row groups, or what its footer says."""
+    return pq.ParquetFile(places.readable(path, places.FOOTER))
+
+
+def read_report(path: Place) -> dict[str, Any] | None:
+    """The report in the footer of a part, or None where the part does not exist or is damaged: it is made again."""
+    try:
+        metadata = pq.read_metadata(places.readable(path, places.FOOTER)).metadata or {}
+        report: dict[str, Any] = json.loads(metadata[FOOTER])
+    except (FileNotFoundError, pa.ArrowInvalid, KeyError):
+        return None
+    return report
+
+
+def write_json(path: Place, content: dict[str, Any]) -> None:
+    """Write a small document so that a reader sees the old one or the new one."""
+    places.write_whole(path, (json.dumps(content, indent=1, sort_keys=True, default=str) + "\n").encode())
+
+
+def write_table(path: Place, data: pa.Table) -> None:
+    """Write a small table into one file so that a reader sees the old one or the new one.
+
+    Raises
+    ------
+    LakeError
+        If it cannot be written.
+    """
+    try:
+        _write_parquet(path, data)
+    except OSError as error:
+        raise LakeError(f"{path}: cannot be written: {error.strerror or error}. Make room or give access.") from error
+
+
+def _write_parquet(
+    path: Place, data: pa.Table, footer: Mapping[str, str] | None = None, rows_a_group: int | None = None, **form: Any
+) -> int:
+    """Write rows so that the file is whole or absent; its size. On the way to S3 it lies in memory."""
+
+    def write(sink: Path | BytesIO) -> None:
+        with pq.ParquetWriter(sink, data.schema, compression="zstd", **form) as writer:
+            writer.write_table(data, rows_a_group)
+            if footer:
+                writer.add_key_value_metadata(dict(footer))
+
+    if isinstance(path, S3Path):
+        buffer = BytesIO()
+        write(buffer)
+        return places.write_whole(path, buffer.getbuffer())
+    with places.unfinished(path) as started:
+        write(started)
+    return path.stat().st_size
