@@ -124,7 +124,7 @@ def test_a_table_whose_making_fails_on_the_way_is_made(bucket: S3Path, faulty: F
 def test_what_does_not_heal_is_told_in_one_sentence_whatever_was_asked(
     bucket: S3Path, faulty: FaultyServer, table: Table, monkeypatch: pytest.MonkeyPatch, fault: Fault, said: str
 ) -> None:
-    monkeypatch.setenv("MLOPS_S3_PATIENCE", "1")
+    monkeypatch.setenv("MLOPS_S3_PATIENCE", "0.3")
     s3.store.cache_clear()
     (bucket / "raw" / f"day={DAY}" / "a.csv").write_bytes(b"data" * 100)
     source, fresh = S3Source(bucket / "raw"), Table(bucket / "lake", "toy", "rows")
