@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,68 +15,8 @@ from mlops_assets import places
 from mlops_assets.errors import LakeError
 from mlops_assets.places import Place, S3Path
 
-if TYPE_CHECKING:
-    from mlops_assets.lake.tables import Table
-
 FOOTER = b"mlops_assets"
 """Key under which a Parquet file carries the report of the shard that wrote it."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """One Parquet file of a table, written but not necessarily published.
-
-    Attributes
-    ----------
-    table
-        Name of the table.
-    path
-        Path relative to the table's folder, in Delta's form `day=.../name.parquet`.
-    size
-        Bytes.
-    rows
-        Number of rows.
-    """
-
-    table: str
-    path: str
-    size: int
-    rows: int
-
-
-def write_part(
-    table: Table,
-    day: str,
-    stem: str,
-    data: pa.Table,
-    report: dict[str, Any] | None = None,
-    rows_a_group: int | None = None,
-) -> Part:
-    """Write one part so that it is either whole or absent.
-
-    Parameters
-    ----------
-    table
-        Its table.
-    day
-        Its day.
-    stem
-        Name of the file without ending; the same content must get the same name.
-    data
-        Its rows.
-    report
-        What to keep in the file's footer for `read_report`.
-    rows_a_group
-        Rows in one row group: what a reader who wants few rows reads at least.
-    """
-    path = table.place(day, stem)
-    footer = {FOOTER.decode(): json.dumps(report)} if report is not None else {}
-    try:
-        size = _write_parquet(path, data, footer, rows_a_group, store_schema=False, write_statistics=["shard"])
-    except OSError as error:
-        why = error.strerror or error
-        raise LakeError(f"{path}: cannot be written: {why}. Make room or give access, run again.") from error
-    return Part(table.name, f"day={day}/{path.name}", size, data.num_rows)
 
 
 def read_part(path: Place, columns: Sequence[str] | None = None, texts_as_codes: bool = False) -> pa.Table:
@@ -128,12 +67,12 @@ def write_table(path: Place, data: pa.Table) -> None:
         If it cannot be written.
     """
     try:
-        _write_parquet(path, data)
+        write_parquet(path, data)
     except OSError as error:
         raise LakeError(f"{path}: cannot be written: {error.strerror or error}. Make room or give access.") from error
 
 
-def _write_parquet(
+def write_parquet(
     path: Place, data: pa.Table, footer: Mapping[str, str] | None = None, rows_a_group: int | None = None, **form: Any
 ) -> int:
     """Write rows so that the file is whole or absent; its size. On the way to S3 it lies in memory."""

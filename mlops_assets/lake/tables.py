@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from mlops_assets import places, s3
 from mlops_assets.errors import LakeError, PublishConflict
-from mlops_assets.lake.files import Part
+from mlops_assets.lake.files import FOOTER, write_parquet
 from mlops_assets.places import Place, S3Path
 
 if TYPE_CHECKING:
@@ -24,6 +24,28 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 20
 """How often a commit is tried again while other days are being published beside it."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One Parquet file of a table, written but not necessarily published.
+
+    Attributes
+    ----------
+    table
+        Name of the table.
+    path
+        Path relative to the table's folder, in Delta's form `day=.../name.parquet`.
+    size
+        Bytes.
+    rows
+        Number of rows.
+    """
+
+    table: str
+    path: str
+    size: int
+    rows: int
 
 
 @dataclass(frozen=True)
@@ -392,6 +414,41 @@ def delta_schema(schema: pa.Schema) -> pa.Schema:
         for field in schema
     ]
     return pa.schema([*fields, pa.field("day", pa.string())])
+
+
+def write_part(
+    table: Table,
+    day: str,
+    stem: str,
+    data: pa.Table,
+    report: dict[str, Any] | None = None,
+    rows_a_group: int | None = None,
+) -> Part:
+    """Write one part so that it is either whole or absent.
+
+    Parameters
+    ----------
+    table
+        Its table.
+    day
+        Its day.
+    stem
+        Name of the file without ending; the same content must get the same name.
+    data
+        Its rows.
+    report
+        What to keep in the file's footer for `read_report`.
+    rows_a_group
+        Rows in one row group: what a reader who wants few rows reads at least.
+    """
+    path = table.place(day, stem)
+    footer = {FOOTER.decode(): json.dumps(report)} if report is not None else {}
+    try:
+        size = write_parquet(path, data, footer, rows_a_group, store_schema=False, write_statistics=["shard"])
+    except OSError as error:
+        why = error.strerror or error
+        raise LakeError(f"{path}: cannot be written: {why}. Make room or give access, run again.") from error
+    return Part(table.name, f"day={day}/{path.name}", size, data.num_rows)
 
 
 def _parts(table: DeltaTable, day: str) -> set[str]:
