@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks import machine, measure
+from benchmarks.peers import ours
 from benchmarks.tables import markdown
 from deploy.services.s3 import s3_server
 from mlops_assets.places import Place, parse_place
@@ -65,7 +66,7 @@ def _make_bucket(name: str) -> None:
 
 
 def _write(raw: Place, day: str, files: int, what: str) -> None:
-    use_case = find_use_case((OWN_USE_CASES,), "transactions")
+    use_case = find_use_case((OWN_USE_CASES,), ours.USE_CASE)
     for done in write_sample(use_case, raw, parse_day(day), files, ROWS, 0, 1, labelled=day != DAY):
         print(f"\r{what}: {done:,} files written", end="", file=sys.stderr)
     print(file=sys.stderr)
@@ -73,19 +74,10 @@ def _write(raw: Place, day: str, files: int, what: str) -> None:
 
 def _run(folder: Path, name: str, raw: Place, day: str, *options: str) -> measure.Measured | None:
     """Run a day by the command; None, and the end of what it said, if that failed."""
-    environment = {**os.environ, "MLOPS_HOME": str(folder / f"home of {name}"), "MLOPS_RAW": str(raw)}
-    command = [
-        str(Path(sys.executable).with_name("mlops-assets")),
-        "run",
-        "transactions",
-        "--from",
-        day,
-        "--to",
-        day,
-        *options,
-    ]
-    log = folder / f"{name} {day}.log"
-    done = measure.run(command, environment, sorted(os.sched_getaffinity(0)), log)
+    cores, log = sorted(os.sched_getaffinity(0)), folder / f"{name} {day}.log"
+    environment = ours.environment(str(folder / f"home of {name}"), str(raw), len(cores))
+    command = [ours.command(), "run", ours.USE_CASE, "--from", day, "--to", day, *options]
+    done = measure.run(command, environment, cores, log)
     if done.code:
         print(log.read_text(errors="replace")[-2000:], file=sys.stderr)
         return None

@@ -50,7 +50,6 @@ REJECTS = pa.schema(
 )
 """The dead-letter queue: file, data line (null for a whole file), broken rule, what is wrong, the line as it stood."""
 
-MANIFEST = ("path", "size", "modified", "problem", "etag")
 READERS, FILES_A_THREAD, BATCHES = 4, 50, 40
 """Threads that read files where they must be waited for, how many each takes at a time, and for how many such batches
 they do so before one looks alone again. Side by side is twice as fast on a disk; of files that lie in memory it makes
@@ -176,7 +175,7 @@ def _fetch(entries: pa.Table, task: ReadTask) -> tuple[list[bytes | None], list[
     """The bytes of the files, None for each that is refused at once."""
 
     def fetch(first: int) -> list[bytes | Refusal]:
-        columns = (entries[name].slice(first, FILES_A_THREAD).to_pylist() for name in MANIFEST)
+        columns = (entries[name].slice(first, FILES_A_THREAD).to_pylist() for name in Entry._fields)
         listed = enumerate(zip(*columns, strict=True), first)
         return [_fetch_one(task, number, Entry(*entry)) for number, entry in listed]
 
