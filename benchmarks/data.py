@@ -10,7 +10,7 @@ from itertools import pairwise
 from multiprocessing import get_context
 from pathlib import Path
 
-from mlops_assets.sampling import FILES_A_FOLDER, write_sample
+from mlops_assets.tools.sampling import FILES_A_FOLDER, write_sample
 from mlops_assets.use_case import UseCase
 
 TEMPLATES = 5_000

@@ -18,9 +18,9 @@ from benchmarks import machine, measure
 from benchmarks.peers import ours
 from benchmarks.tables import markdown
 from deploy.services.s3 import s3_server
-from mlops_assets.places import Place, parse_place
-from mlops_assets.sampling import parse_day, write_sample
 from mlops_assets.settings import OWN_USE_CASES, PACKAGE
+from mlops_assets.storage.places import Place, parse_place
+from mlops_assets.tools.sampling import parse_day, write_sample
 from mlops_assets.use_case import find_use_case
 
 DAY, TRAINING_DAY = "2026-01-05", "2026-01-04"

@@ -8,7 +8,7 @@ import dagster as dg
 
 from mlops_assets.components import MlUseCase
 from mlops_assets.components.alerting import alert_sensors
-from mlops_assets.resources import engines, mlflow
+from mlops_assets.components.resources import engines, mlflow
 from mlops_assets.settings import OWN_USE_CASES, Settings
 from mlops_assets.use_case import UseCase, list_use_cases, load_use_case
 

@@ -11,16 +11,16 @@ import numpy as np
 import pyarrow as pa
 
 from mlops_assets.encoders import as_frame
-from mlops_assets.engines import Engines
 from mlops_assets.errors import UsageError
-from mlops_assets.journey.candidates import from_record
-from mlops_assets.journey.features import TEXT, as_text, to_matrix
-from mlops_assets.journey.model import ALLOWED_TYPES
-from mlops_assets.journey.registry import Registry
-from mlops_assets.journey.training_runs import TrainingRuns
+from mlops_assets.journey.features.sql import TEXT, as_text, to_matrix
+from mlops_assets.journey.model.model import ALLOWED_TYPES
+from mlops_assets.journey.model.registry import Registry
+from mlops_assets.journey.model.training_runs import TrainingRuns
+from mlops_assets.journey.train.candidates import from_record
 from mlops_assets.registering import Registered, register_elsewhere
 from mlops_assets.settings import Settings
 from mlops_assets.use_case import find_use_case
+from mlops_assets.work.engines import Engines
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,27 +9,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlops_assets import card, diffs, pages
 from mlops_assets.errors import MlopsError, UsageError
-from mlops_assets.journey.candidates import Fitted
-from mlops_assets.journey.candidates import from_record as fitted_of
-from mlops_assets.journey.comparison import Comparison, compare_day
-from mlops_assets.journey.elsewhere import as_model, fetch
-from mlops_assets.journey.evaluation import Score, Verdict, decide, score
-from mlops_assets.journey.evaluation import from_record as scores_of
-from mlops_assets.journey.features import describe
-from mlops_assets.journey.history import HistoryConflict
-from mlops_assets.journey.metrics import load_metrics
-from mlops_assets.journey.model import Model, hash_folder
-from mlops_assets.journey.registry import Registry, Version
-from mlops_assets.journey.shards import Engine
-from mlops_assets.journey.training_runs import TrainingRuns
-from mlops_assets.journey.training_set import TrainingSet
-from mlops_assets.journey.versions import champion_before, judge_changes, make_version
-from mlops_assets.lake import Lake
-from mlops_assets.places import work_folder
+from mlops_assets.journey.explain.comparison import Comparison, compare_day
+from mlops_assets.journey.features.sql import describe
+from mlops_assets.journey.model.history import HistoryConflict
+from mlops_assets.journey.model.model import Model, hash_folder
+from mlops_assets.journey.model.registry import Registry, Version
+from mlops_assets.journey.model.training_runs import TrainingRuns
+from mlops_assets.journey.train.candidates import Fitted
+from mlops_assets.journey.train.candidates import from_record as fitted_of
+from mlops_assets.journey.train.evaluation import Score, Verdict, decide, score
+from mlops_assets.journey.train.evaluation import from_record as scores_of
+from mlops_assets.journey.train.external import as_model, fetch
+from mlops_assets.journey.train.metrics import load_metrics
+from mlops_assets.journey.train.training_set import TrainingSet
+from mlops_assets.journey.train.versions import champion_before, judge_changes, make_version
 from mlops_assets.settings import Settings
+from mlops_assets.storage.places import work_folder
+from mlops_assets.storage.tables import Lake
 from mlops_assets.use_case import UseCase
+from mlops_assets.views import card, diffs, pages
+from mlops_assets.work.shards import Engine
 
 log = logging.getLogger("mlops_assets.training")
 

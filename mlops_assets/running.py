@@ -12,14 +12,14 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.database import prepare_database
-from mlops_assets.engines.local import LocalEngine
 from mlops_assets.errors import MlopsError, UsageError
-from mlops_assets.journey.delivery import AGAIN_TAG
-from mlops_assets.journey.enrichment import table_name
-from mlops_assets.journey.scoring import MODEL_TAG
+from mlops_assets.journey.deliver.delivery import AGAIN_TAG
+from mlops_assets.journey.enrich.answers import table_name
+from mlops_assets.journey.read.sources import Source
+from mlops_assets.journey.score.day import MODEL_TAG
 from mlops_assets.settings import DATABASE_VARIABLE, PACKAGE, Settings
-from mlops_assets.sources import Source
 from mlops_assets.use_case import UseCase
+from mlops_assets.work.engines.local import LocalEngine
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, Definitions

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlops_assets.errors import UsageError
-from mlops_assets.places import Place, parse_place
+from mlops_assets.storage.places import Place, parse_place
 
 PACKAGE = Path(__file__).parent
 """The folder of the installed package."""

@@ -8,11 +8,11 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from mlops_assets.places import S3Path
 from mlops_assets.settings import OWN_USE_CASES, Settings
+from mlops_assets.storage.places import S3Path
 from mlops_assets.use_case import UseCase, load_use_case
-from mlops_assets_tests import s3_server as s3_servers
-from mlops_assets_tests.postgres import Server
+from mlops_assets_tests.helpers import s3_server as s3_servers
+from mlops_assets_tests.helpers.postgres import Server
 
 hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("repeatable")

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.peers.job import Job
-from mlops_assets.journey.model import Model
+from mlops_assets.journey.model.model import Model
 
 _kept: tuple[Job, Model]
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.peers.champion import keep, kept, predict
 from benchmarks.peers.job import COLUMNS, Job, chunks, name_of
-from mlops_assets.journey.model import Model
+from mlops_assets.journey.model.model import Model
 
 FILES, BATCH = 5_000, 20_000
 COLUMN_TYPES = {

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from benchmarks.peers.job import COLUMNS, Job, name_of
-from mlops_assets.lake import Lake
+from mlops_assets.storage.tables import Lake
 
 USE_CASE = "transactions"
 SETTINGS = (

@@ -13,12 +13,12 @@ import click
 
 from mlops_assets import __version__
 from mlops_assets.errors import MlopsError, UsageError
-from mlops_assets.places import Place, parse_place
 from mlops_assets.settings import Settings
+from mlops_assets.storage.places import Place, parse_place
 from mlops_assets.use_case import UseCase, find_use_case
 
 if TYPE_CHECKING:
-    from mlops_assets.lake import Published, Table
+    from mlops_assets.storage.tables import Published, Table
 
 F = TypeVar("F", bound=Callable[..., Any])
 TABLE_ROWS = 40

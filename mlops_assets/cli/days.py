@@ -25,9 +25,9 @@ from mlops_assets.cli.common import (
     show_progress,
 )
 from mlops_assets.errors import LakeError, UsageError
-from mlops_assets.places import Place
+from mlops_assets.journey.read.sources import Source, open_source
 from mlops_assets.settings import Settings
-from mlops_assets.sources import Source, open_source
+from mlops_assets.storage.places import Place
 from mlops_assets.use_case import UseCase, list_use_cases
 
 
@@ -59,7 +59,7 @@ def sample(
       mlops-assets sample transactions --day 2026-01-01 --days 7 --files 200 --dirty 0.05
       mlops-assets sample loan_approval --day 2026-01-01 --files 1 --rows 1000
     """
-    from mlops_assets.sampling import write_sample
+    from mlops_assets.tools.sampling import write_sample
 
     settings, found = find(use_case)
     place = raw or settings.raw
@@ -90,7 +90,7 @@ def import_(use_case: str, file: Path, day: dt.date | None, raw: Place | None) -
       mlops-assets import transactions transactions.csv
       mlops-assets import loan_approval applications.csv --day 2026-01-01
     """
-    from mlops_assets.importing import import_table, place_table
+    from mlops_assets.tools.importing import import_table, place_table
 
     settings, found = find(use_case)
     place = raw or settings.raw
@@ -157,7 +157,7 @@ def preview(use_case: str, first: dt.date | None, last: dt.date | None, raw: Pla
     Example:
       mlops-assets preview transactions --from 2026-01-01 --to 2026-01-07
     """
-    from mlops_assets.previewing import preview_days, render
+    from mlops_assets.views.previewing import preview_days, render
 
     settings, found, _, days = _days(use_case, raw, first, last)
     previews = preview_days(found, settings, *days)
@@ -215,7 +215,7 @@ def status(use_case: str | None, form: str) -> None:
     Example:
       mlops-assets status transactions --format json
     """
-    from mlops_assets.status import collect
+    from mlops_assets.views.status import collect
 
     if use_case is None:
         for name in list_use_cases(Settings.from_environment().use_cases):
@@ -231,7 +231,7 @@ def status(use_case: str | None, form: str) -> None:
 @cli.command()
 def demo() -> None:
     """Run every use case on sample days that end yesterday; the day's last files have no labels and some are dirty."""
-    from mlops_assets.demo import run_demo
+    from mlops_assets.tools.demo import run_demo
 
     settings = Settings.from_environment()
     show_progress()
@@ -278,8 +278,8 @@ def _read(
 ) -> None:
     from pyarrow import ArrowInvalid
 
-    from mlops_assets import output as writing
-    from mlops_assets.lake import Lake
+    from mlops_assets.storage.tables import Lake
+    from mlops_assets.views import output as writing
 
     settings, found = find(use_case)
     if form == "parquet" and output is None:
@@ -308,6 +308,6 @@ def _read(
 
 
 def _print_status(use_case: UseCase, settings: Settings, days: tuple[str, str] | None) -> None:
-    from mlops_assets.status import collect, render
+    from mlops_assets.views.status import collect, render
 
     click.echo(render(collect(use_case, settings), days))

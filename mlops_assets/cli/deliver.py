@@ -33,8 +33,8 @@ def deliver(
       mlops-assets deliver transactions --day 2026-01-03 --target warehouse --again
     """
     from mlops_assets import running
-    from mlops_assets.lake import Lake
-    from mlops_assets.status import collect, render
+    from mlops_assets.storage.tables import Lake
+    from mlops_assets.views.status import collect, render
 
     settings, found = find(use_case)
     if not found.targets:

@@ -15,7 +15,7 @@ from mlops_assets.settings import Settings
 from mlops_assets.use_case import list_use_cases
 
 if TYPE_CHECKING:
-    from mlops_assets.drafting import Draft
+    from mlops_assets.tools.drafting import Draft
 
 
 @cli.command()
@@ -34,7 +34,7 @@ def new(name: str, table: Path, label: str, account: str | None, into: Path | No
       mlops-assets new churn --from customers.csv --label left
       mlops-assets new churn --from customers.csv --label left --account customer_id --into use_cases
     """
-    from mlops_assets.drafting import draft_use_case
+    from mlops_assets.tools.drafting import draft_use_case
 
     settings = Settings.from_environment()
     place = (into or Path(os.environ.get("MLOPS_USE_CASES") or "use_cases")).expanduser().absolute()
@@ -54,7 +54,7 @@ def new(name: str, table: Path, label: str, account: str | None, into: Path | No
 
 def _shown(draft: Draft, table: Path) -> str:
     """What was guessed, and what to check."""
-    from mlops_assets.output import text_table
+    from mlops_assets.views.output import text_table
 
     files = draft.use_case.files
     first = {"names": "the first line names the columns", "none": "no header", "ignored": "first line passed over"}

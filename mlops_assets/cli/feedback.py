@@ -10,8 +10,8 @@ import click
 
 from mlops_assets.cli.common import TABLE_ROWS, Day, cli
 from mlops_assets.errors import UsageError
-from mlops_assets.places import Place, write_whole
 from mlops_assets.settings import Settings
+from mlops_assets.storage.places import Place, write_whole
 from mlops_assets.use_case import find_use_case
 
 
@@ -36,9 +36,9 @@ def feedback(use_case: str, files: tuple[Path, ...], rejects: bool, form: str, o
       mlops-assets feedback transactions corrections.csv
       mlops-assets feedback transactions --rejects --format csv -o rejected.csv
     """
-    from mlops_assets import output as writing
-    from mlops_assets.journey.feedback import known_labels, place, take_in
-    from mlops_assets.lake import Lake
+    from mlops_assets.journey.feedback.corrections import known_labels, place, take_in
+    from mlops_assets.storage.tables import Lake
+    from mlops_assets.views import output as writing
 
     if (output is not None or form != "table") and not rejects:
         raise UsageError("--format and -o say how rejects are written: add --rejects.")
@@ -82,9 +82,9 @@ def audit(use_case: str, day: dt.date, output: Path | None) -> None:
     """
     import pyarrow as pa
 
-    from mlops_assets import output as writing
-    from mlops_assets.journey.audit import draw_audit
-    from mlops_assets.lake import Lake
+    from mlops_assets.journey.feedback.audit import draw_audit
+    from mlops_assets.storage.tables import Lake
+    from mlops_assets.views import output as writing
 
     settings = Settings.from_environment()
     found = find_use_case(settings.use_cases, use_case)

@@ -33,9 +33,9 @@ def register(use_case: str, model: str) -> None:
       mlops-assets register transactions models:/my_model/3
       mlops-assets register transactions runs:/0a1b2c3d4e5f/model
     """
-    from mlops_assets import diffs
-    from mlops_assets.engines import Engines
     from mlops_assets.registering import register_elsewhere
+    from mlops_assets.views import diffs
+    from mlops_assets.work.engines import Engines
 
     settings, found = find(use_case)
     show_progress()
@@ -66,7 +66,7 @@ def promote(use_case: str, version: int, why: str, override: bool) -> None:
     Example:
       mlops-assets promote transactions 3 --why "better on small accounts, see diff"
     """
-    from mlops_assets.journey.registry import Registry
+    from mlops_assets.journey.model.registry import Registry
 
     settings, found = find(use_case)
     registry = Registry(settings)
@@ -92,7 +92,7 @@ def rollback(use_case: str, why: str) -> None:
     Example:
       mlops-assets rollback transactions --why "too many restaurants since Monday"
     """
-    from mlops_assets.journey.registry import Registry
+    from mlops_assets.journey.model.registry import Registry
 
     settings, found = find(use_case)
     change = Registry(settings).roll_back(found.name, settings.user, why, found.training.trusted)
@@ -110,8 +110,8 @@ def history(use_case: str, form: str) -> None:
     Example:
       mlops-assets history transactions
     """
-    from mlops_assets.journey.registry import Registry
-    from mlops_assets.output import text_table
+    from mlops_assets.journey.model.registry import Registry
+    from mlops_assets.views.output import text_table
 
     settings, found = find(use_case)
     registry = Registry(settings)
@@ -152,10 +152,10 @@ def card(use_case: str, version: int | None, output: Path | None) -> None:
     Example:
       mlops-assets card transactions 3 -o card.html
     """
-    from mlops_assets import card as cards
-    from mlops_assets import output as writing
-    from mlops_assets import pages
-    from mlops_assets.journey.registry import Registry
+    from mlops_assets.journey.model.registry import Registry
+    from mlops_assets.views import card as cards
+    from mlops_assets.views import output as writing
+    from mlops_assets.views import pages
 
     settings, found = find(use_case)
     registry = Registry(settings)
@@ -187,13 +187,13 @@ def diff(use_case: str, day: dt.date, candidate: int, against: int | None, form:
       mlops-assets diff transactions --day 2026-01-03 --candidate 3
       mlops-assets diff transactions --day 2026-01-03 --candidate 3 --format html -o diff.html
     """
-    from mlops_assets import diffs
-    from mlops_assets import output as writing
-    from mlops_assets.engines import Engines
-    from mlops_assets.journey.comparison import compare_day
-    from mlops_assets.journey.registry import Registry
-    from mlops_assets.lake import Lake
-    from mlops_assets.progress import Progress
+    from mlops_assets.journey.explain.comparison import compare_day
+    from mlops_assets.journey.model.registry import Registry
+    from mlops_assets.storage.tables import Lake
+    from mlops_assets.views import diffs
+    from mlops_assets.views import output as writing
+    from mlops_assets.work.engines import Engines
+    from mlops_assets.work.progress import Progress
 
     settings, found = find(use_case)
     if form == "html" and output is None:
@@ -227,8 +227,8 @@ def rebuild(use_case: str, version: int) -> None:
     Example:
       mlops-assets rebuild transactions 3
     """
-    from mlops_assets.journey.registry import Registry
-    from mlops_assets.journey.versions import rebuild as make_again
+    from mlops_assets.journey.model.registry import Registry
+    from mlops_assets.journey.train.versions import rebuild as make_again
 
     settings, found = find(use_case)
     chosen = Registry(settings).version(found.name, version)
@@ -251,8 +251,8 @@ def restore(use_case: str, day: dt.date, moment: dt.datetime) -> None:
     Example:
       mlops-assets restore transactions --day 2026-01-03 --as-published-on 2026-01-20
     """
-    from mlops_assets.journey.scoring import SCHEMA
-    from mlops_assets.lake import Lake
+    from mlops_assets.journey.score.day import SCHEMA
+    from mlops_assets.storage.tables import Lake
 
     settings, found = find(use_case)
     table = Lake(settings.lake, found.name).table("predictions")

@@ -11,12 +11,12 @@ import click
 
 from mlops_assets.cli.common import Day, cli, find, raw_option
 from mlops_assets.errors import MlopsError
-from mlops_assets.journey.explanation import Explanation, explain
-from mlops_assets.journey.registry import Registry
-from mlops_assets.lake import Lake
-from mlops_assets.output import text_table
-from mlops_assets.places import Place
-from mlops_assets.sources import open_source
+from mlops_assets.journey.explain.why import Explanation, explain
+from mlops_assets.journey.model.registry import Registry
+from mlops_assets.journey.read.sources import open_source
+from mlops_assets.storage.places import Place
+from mlops_assets.storage.tables import Lake
+from mlops_assets.views.output import text_table
 
 LEAST = 0.0005
 """Strengths and probabilities below it are not shown as text; JSON has them all."""

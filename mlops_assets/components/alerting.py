@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from mlops_assets.alerts import Alert, AlertNotDelivered, first_lines, send
+from mlops_assets.components.alerts import Alert, AlertNotDelivered, first_lines, send
 from mlops_assets.settings import Settings
 
 PARTITION, RANGE_START, RANGE_END = (

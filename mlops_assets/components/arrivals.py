@@ -15,11 +15,11 @@ from dagster._core.storage.tags import (
 )
 
 from mlops_assets.components.retraining import REASON_TAG, UNDER_WAY
-from mlops_assets.journey.arrivals import Finding, Lookout, State, Verdict, known_days, summary
-from mlops_assets.lake import Lake
-from mlops_assets.places import Place
+from mlops_assets.journey.read.arrivals import Finding, Lookout, State, Verdict, known_days, summary
+from mlops_assets.journey.read.sources import open_source
 from mlops_assets.settings import Settings
-from mlops_assets.sources import open_source
+from mlops_assets.storage.places import Place
+from mlops_assets.storage.tables import Lake
 from mlops_assets.use_case import UseCase
 
 MOST_REQUESTS = 10

@@ -12,13 +12,15 @@ from mlops_assets.components import showing
 from mlops_assets.components.enriching import ENRICHMENT_CHECKS, enrichment_assets, enrichment_keys
 from mlops_assets.components.watching import watch_step
 from mlops_assets.errors import MlopsError
-from mlops_assets.journey.audit import draw_audit
-from mlops_assets.journey.enrichment import NotEnriched
-from mlops_assets.journey.features import aggregate_day
-from mlops_assets.journey.raw import Manifest, find_manifest, list_day
-from mlops_assets.journey.registry import Registry
-from mlops_assets.journey.rows import read_day
-from mlops_assets.journey.scoring import (
+from mlops_assets.journey.enrich.answers import NotEnriched
+from mlops_assets.journey.features.sql import aggregate_day
+from mlops_assets.journey.feedback.audit import draw_audit
+from mlops_assets.journey.model.registry import Registry
+from mlops_assets.journey.model.training_runs import TrainingRuns
+from mlops_assets.journey.read.listing import Manifest, find_manifest, list_day
+from mlops_assets.journey.read.rows import read_day
+from mlops_assets.journey.read.sources import Source, open_source
+from mlops_assets.journey.score.day import (
     CHALLENGER,
     MODEL_TAG,
     DayCheck,
@@ -27,12 +29,10 @@ from mlops_assets.journey.scoring import (
     check_rows_of_day,
     score_day,
 )
-from mlops_assets.journey.training_runs import TrainingRuns
-from mlops_assets.lake import Lake, Table
-from mlops_assets.progress import Listing, Progress
 from mlops_assets.settings import Settings
-from mlops_assets.sources import Source, open_source
+from mlops_assets.storage.tables import Lake, Table
 from mlops_assets.use_case import UseCase
+from mlops_assets.work.progress import Listing, Progress
 
 log = logging.getLogger("mlops_assets.daily")
 

@@ -9,14 +9,14 @@ import dagster as dg
 from mlops_assets.components import showing
 from mlops_assets.components.daily import daily_partitions
 from mlops_assets.errors import MlopsError
-from mlops_assets.journey.delivery import AGAIN_TAG, Deliveries, Record, deliver_day
-from mlops_assets.lake import Lake
+from mlops_assets.journey.deliver.delivery import AGAIN_TAG, Deliveries, Record, deliver_day
+from mlops_assets.journey.deliver.targets import open_target
 from mlops_assets.plugins.targets import TargetDown
-from mlops_assets.progress import Sending
 from mlops_assets.settings import Settings
-from mlops_assets.targets import open_target
+from mlops_assets.storage.tables import Lake
 from mlops_assets.use_case import UseCase
 from mlops_assets.use_case.targets import Delivering
+from mlops_assets.work.progress import Sending
 
 log = logging.getLogger("mlops_assets.delivery")
 

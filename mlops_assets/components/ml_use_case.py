@@ -13,8 +13,8 @@ from mlops_assets.components.delivery import delivery_assets
 from mlops_assets.components.monitoring import monitoring_assets, monitoring_schedule
 from mlops_assets.components.retraining import retraining_schedules, retraining_sensors
 from mlops_assets.components.training import training_assets
-from mlops_assets.journey.candidates import check_columns
-from mlops_assets.journey.features import describe
+from mlops_assets.journey.features.sql import describe
+from mlops_assets.journey.train.candidates import check_columns
 from mlops_assets.use_case import Attributes, UseCase, build_use_case, fill_environment
 
 

@@ -8,12 +8,12 @@ import dagster as dg
 
 from mlops_assets.components import showing
 from mlops_assets.errors import MlopsError
-from mlops_assets.journey import live
-from mlops_assets.journey.feedback import RULES, known_labels, place, read_accepted, take_in
-from mlops_assets.journey.history import History
-from mlops_assets.journey.scoring import CHALLENGER
-from mlops_assets.lake import Lake
+from mlops_assets.journey.feedback import live
+from mlops_assets.journey.feedback.corrections import RULES, known_labels, place, read_accepted, take_in
+from mlops_assets.journey.model.history import History
+from mlops_assets.journey.score.day import CHALLENGER
 from mlops_assets.settings import Settings
+from mlops_assets.storage.tables import Lake
 from mlops_assets.use_case import UseCase
 
 log = logging.getLogger("mlops_assets.monitoring")

@@ -10,13 +10,13 @@ from typing import Any
 import dagster as dg
 import pyarrow.compute as pc
 
-from mlops_assets import pages
-from mlops_assets.journey.evaluation import Score, Verdict
-from mlops_assets.journey.history import Change
-from mlops_assets.journey.scoring import DayCheck
-from mlops_assets.lake import Table
-from mlops_assets.output import markdown_table
+from mlops_assets.journey.model.history import Change
+from mlops_assets.journey.score.day import DayCheck
+from mlops_assets.journey.train.evaluation import Score, Verdict
+from mlops_assets.storage.tables import Table
 from mlops_assets.use_case import UseCase
+from mlops_assets.views import pages
+from mlops_assets.views.output import markdown_table
 
 FIRST = 10
 """Rows of a table that are shown."""

@@ -8,22 +8,22 @@ from typing import Any
 
 import dagster as dg
 
-from mlops_assets import card
 from mlops_assets.components import showing
 from mlops_assets.errors import MlopsError
-from mlops_assets.journey import candidates as fitting
-from mlops_assets.journey import evaluation as judging
-from mlops_assets.journey.enrichment import table_name
-from mlops_assets.journey.history import HistoryConflict
-from mlops_assets.journey.registry import Registry
-from mlops_assets.journey.training_runs import TrainingRuns
-from mlops_assets.journey.training_set import build_training_set
-from mlops_assets.journey.versions import champion_before, make_version
-from mlops_assets.lake import Lake
-from mlops_assets.places import work_folder
+from mlops_assets.journey.enrich.answers import table_name
+from mlops_assets.journey.model.history import HistoryConflict
+from mlops_assets.journey.model.registry import Registry
+from mlops_assets.journey.model.training_runs import TrainingRuns
+from mlops_assets.journey.train import candidates as fitting
+from mlops_assets.journey.train import evaluation as judging
+from mlops_assets.journey.train.training_set import build_training_set
+from mlops_assets.journey.train.versions import champion_before, make_version
 from mlops_assets.registering import compare_with_champion, store_version
 from mlops_assets.settings import Settings
+from mlops_assets.storage.places import work_folder
+from mlops_assets.storage.tables import Lake
 from mlops_assets.use_case import UseCase
+from mlops_assets.views import card
 
 log = logging.getLogger("mlops_assets.training")
 

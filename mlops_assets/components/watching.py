@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from mlops_assets.journey import forecast
-from mlops_assets.journey.features import describe
-from mlops_assets.lake import Lake
-from mlops_assets.progress import Deadline, Progress
+from mlops_assets.journey.features.sql import describe
 from mlops_assets.settings import Settings
+from mlops_assets.storage.tables import Lake
 from mlops_assets.use_case import UseCase
+from mlops_assets.work import forecast
+from mlops_assets.work.progress import Deadline, Progress
 
 
 def watch_step(

@@ -11,17 +11,25 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlops_assets.journey.enrichment import DayAnswers, NotEnriched, find_answers, needed
-from mlops_assets.journey.features import describe, features_mark
-from mlops_assets.journey.forecast import STEPS, Pace
-from mlops_assets.journey.raw import ATTACHMENT, attachments_mark, attachments_of, find_manifest, look_at_day, shard_of
-from mlops_assets.journey.registry import Version
-from mlops_assets.journey.rows import rows_mark
-from mlops_assets.journey.scoring import Scorers, enrichments_of, scores_mark
-from mlops_assets.journey.shards import shard_number
-from mlops_assets.lake import Lake, read_report
-from mlops_assets.sources import Source
+from mlops_assets.journey.enrich.answers import DayAnswers, NotEnriched, find_answers, needed
+from mlops_assets.journey.features.sql import describe, features_mark
+from mlops_assets.journey.model.registry import Version
+from mlops_assets.journey.read.listing import (
+    ATTACHMENT,
+    attachments_mark,
+    attachments_of,
+    find_manifest,
+    look_at_day,
+    shard_of,
+)
+from mlops_assets.journey.read.rows import rows_mark
+from mlops_assets.journey.read.sources import Source
+from mlops_assets.journey.score.day import Scorers, enrichments_of, scores_mark
+from mlops_assets.storage.files import read_report
+from mlops_assets.storage.tables import Lake
 from mlops_assets.use_case import UseCase
+from mlops_assets.work.forecast import STEPS, Pace
+from mlops_assets.work.shards import shard_number
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,7 @@ from mlops_assets.use_case.sensor import Sensor
 from mlops_assets.use_case.source import Origin
 from mlops_assets.use_case.strict import METRICS, Share, Strict
 from mlops_assets.use_case.targets import Delivering
-from mlops_assets.use_case.training import (
-    Candidate,
-    Feedback,
-    Gate,
-    Preparation,
-    Retraining,
-    Split,
-    Step,
-    Training,
-)
+from mlops_assets.use_case.training import Candidate, Feedback, Gate, Preparation, Retraining, Split, Step, Training
 
 __all__ = [
     "METRICS",

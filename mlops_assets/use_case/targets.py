@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from mlops_assets.errors import UsageError
-from mlops_assets.places import parse_place
 from mlops_assets.plugins.targets import Target
+from mlops_assets.storage.places import parse_place
 from mlops_assets.use_case.strict import Strict, Variable, check_use
 
 

@@ -1,0 +1,45 @@
+"""What the assets are handed: the engines of a Dagster run, and its MLflow run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import dagster as dg
+from dagster_mlflow import mlflow_tracking
+from dagster_mlflow.resources import MlFlow
+
+from mlops_assets.journey.model.registry import Registry
+from mlops_assets.settings import Settings
+from mlops_assets.work.engines import Engines
+
+
+@dg.resource(description="Runs shards; the processes start with the first step that needs them and end with the run.")
+def engines(_: dg.InitResourceContext) -> Iterator[Engines]:
+    """Open engines for one run, so that its steps share their processes."""
+    with Engines(Settings.from_environment()) as opened:
+        yield opened
+
+
+@dg.resource(description="dagster-mlflow's run, in the experiment of the use case that is being trained.")
+def mlflow(context: dg.InitResourceContext) -> Iterator[MlFlow]:
+    """Start or join the MLflow run that belongs to this Dagster run."""
+    settings = Settings.from_environment()
+    use_case = _use_case_of(context)
+    Registry(settings).experiment(use_case)  # made here, so that its artifacts do not land in the working folder
+    config = {
+        "experiment_name": use_case,
+        "mlflow_tracking_uri": settings.tracking_uri,
+        "env": {},
+        "extra_tags": {"use_case": use_case},
+    }
+    yield from mlflow_tracking.resource_fn(context.replace_config(config))
+
+
+def _use_case_of(context: dg.InitResourceContext) -> str:
+    """The use case that a run trains: the first part of the keys of its assets, or of the job's name."""
+    run = context.run
+    if run is None:
+        return "none"
+    if run.asset_selection:
+        return str(min(run.asset_selection).path[0])
+    return run.job_name.removesuffix("_training")

@@ -1,0 +1,1 @@
+"""Published predictions are brought to where they are wanted."""

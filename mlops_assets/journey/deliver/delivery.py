@@ -1,0 +1,230 @@
+"""In: published predictions of a day. Out: the same at a target, and a record in the lake of what was brought there."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+
+from mlops_assets.errors import LakeError, MlopsError
+from mlops_assets.plugins.targets import Delivery, Target, TargetDown, TargetError
+from mlops_assets.storage.files import write_json
+from mlops_assets.storage.places import Place
+from mlops_assets.storage.tables import Lake, Part, Published
+from mlops_assets.use_case import UseCase
+from mlops_assets.work.shards import fingerprint, shard_number
+
+COLUMNS = ("day", "file", "line", "account_id", "prediction", "probability", "model_version")
+AGAIN_TAG = "mlops_assets/deliver_again"
+"""Tag of a run that delivers what the target has already."""
+
+INPUT = "input_"
+"""Put before a column of an input file that has the name of a column of the predictions."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is known of the delivery of a day to a target.
+
+    Attributes
+    ----------
+    day, publication
+        Which publication of which day.
+    configuration
+        Fingerprint of what the configuration said of the target.
+    done
+        Whether it is there whole; else it was begun, and nobody knows how far it came.
+    rows, model_version, guarantee
+        What was delivered, and what is promised of it.
+    when, run
+        When (UTC), by which Dagster run.
+    told
+        What the target said of it.
+    """
+
+    day: str
+    publication: str
+    configuration: str
+    done: bool
+    rows: int
+    model_version: int
+    guarantee: str
+    when: str
+    run: str
+    told: dict[str, Any]
+
+
+class Deliveries:
+    """The records of a target, at `<lake>/<use case>/deliveries/<target>/`.
+
+    Parameters
+    ----------
+    use_case
+        The use case.
+    lake
+        Its tables.
+    target
+        Name of the target.
+    """
+
+    def __init__(self, use_case: UseCase, lake: Lake, target: str) -> None:
+        self.target = target
+        self.configuration = fingerprint(use_case.targets[target].use, use_case.targets[target].parameters)
+        self._folder = lake.root / lake.use_case / "deliveries" / target
+
+    def read(self, day: str) -> Record | None:
+        """What is known of a day, or None."""
+        path = self._place(day)
+        return Record(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+
+    def write(self, record: Record) -> None:
+        """Keep what is known of a day."""
+        write_json(self._place(record.day), asdict(record))
+
+    def has(self, day: str, published: Published) -> bool:
+        """Whether the day as it is published now is at the target as it is configured now."""
+        record = self.read(day)
+        wanted = (True, publication_of(published), self.configuration)
+        return record is not None and (record.done, record.publication, record.configuration) == wanted
+
+    def _place(self, day: str) -> Place:
+        return self._folder / f"day={day}.json"
+
+
+def publication_of(published: Published) -> str:
+    """A name for the content of a published day: no other publication has it, even of a lake that was made anew."""
+    return f"{published.version}-{published.time}"
+
+
+def deliver_day(
+    use_case: UseCase,
+    lake: Lake,
+    day: str,
+    name: str,
+    target: Target,
+    tell: Callable[[int], None] = lambda _: None,
+    run: str = "",
+    *,
+    again: bool = False,
+) -> Record | None:
+    """Bring the published predictions of a day to a target, unless they are there.
+
+    Parameters
+    ----------
+    use_case
+        The use case.
+    lake
+        Its tables.
+    day
+        The day.
+    name, target
+        The target, and its name in the configuration.
+    tell
+        Is told how many rows were delivered so far.
+    run
+        The Dagster run that delivers.
+    again
+        Whether to deliver though they are there.
+
+    Returns
+    -------
+    Record or None
+        What was delivered; None if the target had it.
+
+    Raises
+    ------
+    TargetDown
+        If the target could not be reached, or the day was published again meanwhile: trying again may help.
+    TargetError
+        If the target refused.
+    MlopsError
+        If the day is not published.
+    """
+    published = lake.table("predictions").days().get(day)
+    if published is None:
+        raise MlopsError(f"no predictions of {day} are published, so there is nothing to deliver")
+    records = Deliveries(use_case, lake, name)
+    if not again and records.has(day, published):
+        return None
+    delivery = replace(read_delivery(use_case, lake, day, name, published, tell), again=again)
+    begun = Record(
+        day=day,
+        publication=delivery.publication,
+        configuration=records.configuration,
+        done=False,
+        rows=delivery.rows,
+        model_version=delivery.model_version,
+        guarantee=target.guarantee(),
+        when=_now(),
+        run=run,
+        told={},
+    )
+    records.write(begun)
+    try:
+        told = dict(target.deliver(delivery))
+    except MlopsError:
+        raise
+    except Exception as error:  # a class of a user's own: whatever it raises is told as its own
+        kind = use_case.targets[name].use
+        raise TargetError(f"{kind}.deliver failed: {type(error).__name__}: {error}") from error
+    known = records.read(day)
+    if known is not None and known.publication != begun.publication:
+        # another run delivers another publication of the day: nobody knows whose rows lie there now
+        records.write(begun)
+        raise TargetDown(f"another run delivered {day} at the same time; the newest publication is delivered next")
+    done = Record(**{**asdict(begun), "done": True, "when": _now(), "told": told})
+    records.write(done)
+    return done
+
+
+def read_delivery(
+    use_case: UseCase, lake: Lake, day: str, name: str, published: Published, tell: Callable[[int], None]
+) -> Delivery:
+    """The predictions of a day as they were published once, for a target."""
+    predictions = lake.table("predictions")
+    parts = sorted(predictions.parts_at(day, published), key=lambda part: part.path)
+    schema = predictions.read_parts([], COLUMNS).schema
+    return Delivery(
+        use_case=use_case.name,
+        target=name,
+        day=day,
+        publication=publication_of(published),
+        published=published.time,
+        model_version=published.accounting["model_version"],
+        rows=published.accounting["predictions"],
+        schema=schema,
+        batches=lambda: iter(predictions.read_parts(parts, COLUMNS)),
+        shards=partial(_shards, use_case, lake, day, published, parts),
+        tell=tell,
+    )
+
+
+def _shards(
+    use_case: UseCase, lake: Lake, day: str, published: Published, parts: list[Part]
+) -> Iterator[tuple[str, pa.Table]]:
+    """The rows that were scored, with their predictions, a shard at a time."""
+    rows, predictions = lake.table("rows"), lake.table("predictions")
+    version = published.accounting["rows_version"]
+    scored = next((one for one in rows.publications().get(day, []) if one.version == version), None)
+    if scored is None:
+        raise LakeError(f"rows of {day}: those that were scored are not known any more; run the day again.")
+    read = {shard_number(part.path): part for part in rows.parts_at(day, scored)}
+    for part in parts:
+        said = predictions.read_parts([part], COLUMNS[1:]).read_all()
+        given = rows.read_parts([read[shard_number(part.path)]], ["file", "line", *use_case.columns]).read_all()
+        if not (said["file"].equals(given["file"]) and said["line"].equals(given["line"])):
+            raise LakeError(f"{part.path}: its rows are not those of the shard; run the day again.")
+        columns = {"file": given["file"], "line": given["line"]}
+        taken = {*COLUMNS}
+        columns |= {(INPUT + name if name in taken else name): given[name] for name in use_case.columns}
+        columns |= {name: said[name] for name in ("prediction", "probability", "model_version")}
+        yield part.path.rpartition("/")[2].removesuffix(".parquet"), pa.table(columns)
+
+
+def _now() -> str:
+    return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")

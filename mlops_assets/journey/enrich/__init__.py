@@ -1,0 +1,1 @@
+"""What is known elsewhere of the rows is asked for, stored, and found again."""

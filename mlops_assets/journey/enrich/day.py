@@ -1,0 +1,254 @@
+"""In: the rows of a day. Out: what is known elsewhere of their keys, asked for once, stored as it was known then."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from mlops_assets.journey.enrich.answers import NotEnriched, answer_schema, stored_schema, table_name
+from mlops_assets.journey.enrich.asking import Asking, batches
+from mlops_assets.journey.enrich.lookups import EnrichmentError, open_enrichment
+from mlops_assets.journey.enrich.lookups.records import database, query
+from mlops_assets.storage.files import read_part, read_report
+from mlops_assets.storage.places import side_by_side
+from mlops_assets.storage.tables import Lake, Part, Table, write_part
+from mlops_assets.use_case import UseCase
+from mlops_assets.work.shards import fingerprint, fingerprint_table, shard_number
+
+FETCHED, LAST_KNOWN, MISSING = "fetched", "last known", "missing"
+"""How the answer for a key was obtained: the column `NAME_status`."""
+
+PROBLEMS = 10
+"""Problems that the accounting lists, the most frequent ones."""
+
+
+def enrich_day(
+    use_case: UseCase, lake: Lake, name: str, day: str, *, refetch: bool = False, run: str = ""
+) -> dict[str, Any]:
+    """Ask for the keys of a day's rows and publish the answers.
+
+    Keys that were answered for that day before are not asked for again, also when the run before was killed.
+
+    Parameters
+    ----------
+    use_case
+        The use case.
+    lake
+        The tables of the use case; the day's rows are published.
+    name
+        The enrichment.
+    day
+        The day.
+    refetch
+        Whether to ask again for what was answered before.
+    run
+        The run that asks.
+
+    Returns
+    -------
+    dict
+        The accounting: keys and rows by how they were answered, and how the asking went.
+
+    Raises
+    ------
+    NotEnriched
+        If there are no rows, the source cannot be asked at all, or a key has no answer though `missing` is `stop`.
+    """
+    rows, table = lake.table("rows"), lake.table(table_name(name))
+    state = rows.days().get(day)
+    if state is None:
+        raise NotEnriched(f"{name} of {day}: there are no rows; materialise rows of this day first")
+    work = _Day(use_case, name, table, day)
+    replaces, published = table.parts(day), table.days().get(day)
+    known_as = {"rows_version": state.version, "shape": work.shape}
+    same_source = published is not None and published.accounting["shape"] == work.shape
+    shards = work.keys(rows)
+    keys = pa.concat_tables([work.no_keys, *shards.values()])
+    try:
+        answers, numbers = work.answers(keys, replaces if same_source else (), refetch=refetch)
+    except EnrichmentError as error:
+        raise NotEnriched(f"{name} of {day}: {error}") from None
+    counted = work.count(keys, answers)
+    if use_case.enrichments[name].missing == "stop" and counted["missing"]:
+        problems = "; ".join(f"{what} ({times} times)" for what, times in numbers["problems"].items())
+        raise NotEnriched(
+            f"{name} of {day}: {counted['missing']} of {counted['keys']} keys have no answer, and `missing` is `stop`. "
+            f"{problems or 'The source does not know them'}. Run the day again when the source can answer; those that "
+            "were answered are not asked for again"
+        )
+    parts = work.write(shards, answers)
+    unchanged = published is not None and known_as.items() <= published.accounting.items()
+    if published is not None and unchanged and not numbers["requests"] and {part.path for part in parts} == replaces:
+        return published.accounting  # nothing was asked: what was told of the asking stands
+    accounting = {**counted, **numbers, **known_as}
+    table.publish(day, parts, stored_schema(use_case, name), accounting, replaces, run)
+    return accounting
+
+
+class _Day:
+    """The work on one day of an enrichment.
+
+    Attributes
+    ----------
+    shape
+        Hash of what decides what an answer is: answers of another shape are asked for again.
+    no_keys
+        An empty table of keys: the columns of a key, and `rows_`, the number of rows that have it.
+    """
+
+    def __init__(self, use_case: UseCase, name: str, table: Table, day: str) -> None:
+        self._use_case = use_case
+        self._name = name
+        self._enrichment = use_case.enrichments[name]
+        self._table = table
+        self._day = day
+        self._schema = answer_schema(use_case, name)
+        self._stored = stored_schema(use_case, name)
+        self._using = ", ".join(f'"{key}"' for key in self._enrichment.keys)
+        keys = [self._schema.field(key) for key in self._enrichment.keys]
+        self.no_keys = pa.schema([*keys, pa.field("rows_", pa.int64())]).empty_table()
+        self.shape = fingerprint(self._enrichment.model_dump(include={"use", "parameters", "keys", "columns"}))
+
+    def keys(self, rows: Table) -> dict[int, pa.Table]:
+        """The keys of each shard of the day, with the number of rows that have them."""
+        names = list(self._enrichment.keys)
+
+        def of(path: str) -> pa.Table:
+            part = read_part(rows.folder / path, names, texts_as_codes=True).unify_dictionaries()
+            counted = part.group_by(names, use_threads=False).aggregate([([], "count_all")])
+            return counted.rename_columns(self.no_keys.schema.names).cast(self.no_keys.schema)
+
+        paths = sorted(rows.parts(self._day))
+        return dict(zip(map(shard_number, paths), side_by_side(rows.folder, of, paths), strict=True))
+
+    def answers(self, keys: pa.Table, parts: Iterable[str], *, refetch: bool) -> tuple[pa.Table, dict[str, Any]]:
+        """An answer for every key, in the schema of the table, and how the asking went.
+
+        Parameters
+        ----------
+        keys
+            The keys of all shards.
+        parts
+            Parts of the table whose fetched answers are those of the same source for the same day.
+        refetch
+            Whether to leave these aside.
+        """
+        valid = " AND ".join(f'"{key}" IS NOT NULL' for key in self._enrichment.keys)
+        wanted = query(f"SELECT DISTINCT {self._using} FROM keys WHERE {valid} ORDER BY ALL", keys=keys)
+        wanted = wanted.cast(pa.schema([self._schema.field(key) for key in self._enrichment.keys]))
+        most = self._enrichment.most_keys
+        if len(wanted) > most:
+            raise EnrichmentError(f"the rows have {len(wanted):,} distinct keys, more than `most_keys`, {most:,}")
+        known = self._schema.empty_table()
+        if not refetch:
+            known = pa.concat_tables([known, self._fetched(parts, wanted)])
+            known = pa.concat_tables([known, *self._left_by_a_kill(self._without(wanted, known))])
+        cached, rest = len(known), self._without(wanted, known)
+        asking = Asking(self._enrichment, self._fetcher(), self._schema, self._day)
+        late = self._too_late()
+        if not late and len(rest):
+            known = pa.concat_tables([known, asking.ask(rest, self._keep)])
+        not_asked = len(rest) if late else asking.counts["not_asked"]
+        numbers: dict[str, Any] = {"asked": len(rest) - not_asked, "cached": cached, "not_asked": not_asked}
+        numbers |= {name: asking.counts[name] for name in ("requests", "retries", "failed", "refused")}
+        problems = dict(asking.problems.most_common(PROBLEMS))
+        if late:
+            problems = {f"asked for later than {self._enrichment.ask_within_days} days after the day": len(rest)}
+        answered = self._as_stored(known, FETCHED, dt.date.fromisoformat(self._day))
+        if self._enrichment.missing == "last_known":
+            answered = pa.concat_tables([answered, self._last_known(self._without(wanted, answered))])
+        nothing = self._as_stored(self._without(wanted, answered), MISSING, None)
+        return pa.concat_tables([answered, nothing]), {**numbers, "problems": problems}
+
+    def count(self, keys: pa.Table, answers: pa.Table) -> dict[str, int]:
+        """Keys and rows by how they were answered."""
+        found = query(
+            f'SELECT "{self._name}_status" AS status, count(DISTINCT ({self._using})) AS keys, '
+            f"sum(rows_)::BIGINT AS rows FROM keys LEFT JOIN answers USING ({self._using}) GROUP BY ALL",
+            keys=keys,
+            answers=answers,
+        )
+        by = {one["status"]: one for one in found.to_pylist()}
+        nothing = {"keys": 0, "rows": 0}
+        counted = {"keys": len(answers), "rows": sum(one["rows"] for one in by.values())}
+        for status in (FETCHED, LAST_KNOWN, MISSING):
+            name = status.replace(" ", "_")
+            counted[name], counted[f"rows_{name}"] = by.get(status, nothing)["keys"], by.get(status, nothing)["rows"]
+        return {**counted, "rows_without_key": by.get(None, nothing)["rows"]}
+
+    def write(self, shards: Mapping[int, pa.Table], answers: pa.Table) -> list[Part]:
+        """Write the answers for the keys of each shard, in the order of the keys."""
+        columns = ", ".join(f'"{name}"' for name in self._stored.names)
+        sql = f"SELECT {columns} FROM answers SEMI JOIN keys USING ({self._using}) ORDER BY {self._using}"
+        parts = []
+        with database(answers=answers) as opened:
+            for shard, keys in shards.items():
+                content = opened.register("keys", keys).sql(sql).to_arrow_table().cast(self._stored)
+                parts.append(write_part(self._table, self._day, f"{shard:05d}-{fingerprint_table(content)}", content))
+        return parts
+
+    def _fetcher(self) -> Any:
+        return open_enrichment(self._enrichment, self._schema, self._use_case.folder)
+
+    def _too_late(self) -> bool:
+        """Whether an answer of now would be later knowledge than the day may have."""
+        within = self._enrichment.ask_within_days
+        age = dt.datetime.now(dt.UTC).date() - dt.date.fromisoformat(self._day)
+        return within is not None and age.days > within
+
+    def _without(self, keys: pa.Table, known: pa.Table) -> pa.Table:
+        """The keys that are not among the known ones, in their order."""
+        sql = f"SELECT * FROM keys ANTI JOIN known USING ({self._using}) ORDER BY ALL"
+        return query(sql, keys=keys, known=known).cast(keys.schema)
+
+    def _fetched(self, parts: Iterable[str], keys: pa.Table) -> pa.Table:
+        """What stands in published parts as fetched, for those of some keys that are there."""
+        columns = ", ".join(f'"{name}"' for name in self._schema.names)
+        status = f"\"{self._name}_status\" = '{FETCHED}'"
+        found = [self._schema.empty_table()]
+        for path in sorted(parts):
+            part = read_part(self._table.folder / path)
+            if set(self._schema.names) <= set(part.column_names):
+                sql = f"SELECT {columns} FROM part SEMI JOIN keys USING ({self._using}) WHERE {status}"
+                found.append(query(sql, part=part, keys=keys).cast(self._schema))
+        several = pa.concat_tables(found)  # shards may share keys, never with another answer
+        return query(f"SELECT DISTINCT ON ({self._using}) * FROM several", several=several).cast(self._schema)
+
+    def _stem(self, keys: pa.Table) -> str:
+        return f"asked-{fingerprint(self.shape, fingerprint_table(keys))}"
+
+    def _keep(self, keys: pa.Table, answers: pa.Table) -> None:
+        """Keep a batch beside the published parts, so that after a kill it is not asked for again."""
+        write_part(self._table, self._day, self._stem(keys), answers, {})
+
+    def _left_by_a_kill(self, keys: pa.Table) -> list[pa.Table]:
+        """The batches that were kept."""
+        places = (self._table.place(self._day, self._stem(batch)) for batch in batches(self._enrichment, keys))
+        return [read_part(place).cast(self._schema) for place in places if read_report(place) is not None]
+
+    def _last_known(self, keys: pa.Table) -> pa.Table:
+        """The newest answers of earlier days that are not too old, never those of later ones."""
+        day = dt.date.fromisoformat(self._day)
+        oldest = (day - dt.timedelta(days=self._enrichment.max_age_days)).isoformat()
+        found = [self._stored.empty_table()]
+        for earlier in reversed([one for one in self._table.days() if oldest <= one < self._day]):
+            if not len(keys):
+                break
+            some = self._fetched(self._table.parts(earlier), keys)
+            found.append(self._as_stored(some, LAST_KNOWN, dt.date.fromisoformat(earlier)))
+            keys = self._without(keys, some)
+        return pa.concat_tables(found)
+
+    def _as_stored(self, answers: pa.Table, status: str, day: dt.date | None) -> pa.Table:
+        """Answers, or keys alone, in the schema of the table."""
+        own: Mapping[str, Any] = {f"{self._name}_status": status, f"{self._name}_day": day}
+        columns = [
+            answers[field.name]
+            if field.name in answers.column_names
+            else pa.repeat(pa.scalar(own.get(field.name), field.type), len(answers))
+            for field in self._stored
+        ]
+        return pa.table(columns, schema=self._stored)

@@ -1,0 +1,88 @@
+"""Looks keys up among records that hold, and were known, on a date."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import duckdb
+import pyarrow as pa
+
+from mlops_assets.journey.enrich.lookups import EnrichmentError
+from mlops_assets.use_case import Validity
+
+
+@contextmanager
+def database(**tables: pa.Table) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database of its own that has some tables; to open one takes as long as a query over a million rows."""
+    opened = duckdb.connect(":memory:", config={"threads": 1, "enable_external_access": False})
+    try:
+        for name, table in tables.items():
+            opened.register(name, table)
+        yield opened
+    finally:
+        opened.close()
+
+
+def query(sql: str, **tables: pa.Table) -> pa.Table:
+    """Run SQL over some tables, in a database of its own."""
+    with database(**tables) as opened:
+        return opened.sql(sql).to_arrow_table()
+
+
+def record_schema(schema: pa.Schema, validity: Validity) -> pa.Schema:
+    """The columns that records must have: those of the answer, without `at`, and the dates of validity."""
+    dates = (validity.valid_from, validity.valid_to, validity.known_from)
+    fields = [field for field in schema if field.name != validity.at]
+    return pa.schema([*fields, *(pa.field(name, pa.date32()) for name in dates if name)])
+
+
+def look_up(
+    keys: pa.Table, day: str, records: pa.Table, names: Sequence[str], schema: pa.Schema, validity: Validity
+) -> pa.Table:
+    """The answers for keys: of several records that hold, the one that was known last, then the one that began last.
+
+    Parameters
+    ----------
+    keys
+        Distinct keys.
+    day
+        The date on which a record must hold and be known, where no key holds it.
+    records
+        Records in `record_schema`.
+    names
+        The keys.
+    schema
+        Keys and columns of an answer.
+    validity
+        Which columns say when a record holds.
+
+    Raises
+    ------
+    EnrichmentError
+        If two records say different things with the same right.
+    """
+    date = f'keys."{validity.at}"::DATE' if validity.at else f"DATE '{dt.date.fromisoformat(day)}'"
+    conditions = [f'keys."{name}" = records."{name}"' for name in names if name != validity.at]
+    conditions += [f'records."{name}" <= {date}' for name in (validity.valid_from, validity.known_from) if name]
+    if validity.valid_to:
+        conditions.append(f'coalesce(records."{validity.valid_to}" >= {date}, true)')
+    later = [f'records."{name}" DESC' for name in (validity.known_from, validity.valid_from) if name]
+    chosen = ", ".join(f'keys."{name}"' if name in names else f'records."{name}"' for name in schema.names)
+    listed = ", ".join(f'keys."{name}"' for name in names)
+    order = f"ORDER BY {', '.join(later)}" if later else ""
+    found = query(
+        f"SELECT DISTINCT {chosen} FROM keys JOIN records ON {' AND '.join(conditions) or 'true'} "
+        f"QUALIFY rank() OVER (PARTITION BY {listed} {order}) = 1",
+        keys=keys,
+        records=records,
+    )
+    answers = found.cast(schema)
+    several = query(f"SELECT {listed} FROM keys GROUP BY ALL HAVING count(*) > 1", keys=answers)
+    if len(several):
+        raise EnrichmentError(
+            f"{len(several)} keys have two records that hold at once, such as {several.to_pylist()[0]}; remove one of "
+            "them, or part them by `valid_from`, `valid_to` or `known_from`"
+        )
+    return answers

@@ -1,0 +1,88 @@
+"""Answers from a query, on any database that SQLAlchemy knows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from mlops_assets.database import DatabaseDown, DatabaseError, open_database
+from mlops_assets.errors import UsageError
+from mlops_assets.journey.enrich.lookups import EnrichmentError, NoAnswer
+from mlops_assets.journey.enrich.lookups.records import look_up, record_schema
+from mlops_assets.use_case import SqlPlace
+
+
+class SqlLookup:
+    """A query; where it names no key, it is run once a day and not once for each batch of keys.
+
+    Parameters
+    ----------
+    place
+        The query, the database, and when records hold.
+    keys
+        Names of the keys.
+    schema
+        Keys and columns of an answer.
+    """
+
+    def __init__(self, place: SqlPlace, keys: Sequence[str], schema: pa.Schema) -> None:
+        self._place = place
+        self._keys = keys
+        self._schema = schema
+        self._records: dict[str, pa.Table] = {}
+
+    def fetch(self, keys: pa.Table, day: str) -> pa.Table:
+        """The records of some keys that held on a day; see `records.look_up`."""
+        records = self._records.get(day)
+        if records is None:
+            records, whole = self._query(keys, day)
+            if whole:
+                self._records = {day: records}
+        return look_up(keys, day, records, self._keys, self._schema, self._place)
+
+    def _query(self, keys: pa.Table, day: str) -> tuple[pa.Table, bool]:
+        """The records, and whether they are those of all keys."""
+        import sqlalchemy
+
+        query = sqlalchemy.text(self._place.query)
+        named = [name for name in (*self._keys, "day") if name in query.compile().params]
+        lists = [name for name in named if name != "day"]
+        query = query.bindparams(*(sqlalchemy.bindparam(name, expanding=True) for name in lists))
+        given: dict[str, Any] = {name: keys[name].unique().to_pylist() for name in lists}
+        if "day" in named:
+            given["day"] = day
+        try:
+            with open_database(self._place.url_variable) as engine, engine.connect() as connection:
+                result = connection.execution_options(stream_results=True).execute(query, given)
+                columns = list(result.keys())
+                rows = result.fetchmany(self._place.most_rows + 1)
+        except DatabaseDown as error:
+            raise NoAnswer(str(error)) from None
+        except (DatabaseError, UsageError) as error:
+            raise EnrichmentError(str(error)) from None
+        if len(rows) > self._place.most_rows:
+            raise EnrichmentError(f"the query finds more than {self._place.most_rows:,} records (`most_rows`)")
+        return self._table(columns, rows), not lists
+
+    def _table(self, columns: Sequence[str], rows: Sequence[Any]) -> pa.Table:
+        schema = record_schema(self._schema, self._place)
+        missing = [name for name in schema.names if name not in columns]
+        if missing:
+            raise EnrichmentError(f"the query finds no column {missing[0]!r}; it finds: {', '.join(columns)}")
+        arrays = []
+        for field in schema:
+            place = columns.index(field.name)
+            values = [row[place] for row in rows]
+            try:
+                arrays.append(_array(values, field.type))
+            except (pa.ArrowException, TypeError, ValueError) as error:
+                raise EnrichmentError(f"the column {field.name!r} is no {field.type}: {error}") from None
+        return pa.table(arrays, schema=schema)
+
+
+def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
+    """Values of a database as a column; dates may come as texts, numbers as decimals."""
+    found = pa.array(values)
+    return pa.nulls(len(values), kind) if pa.types.is_null(found.type) else found.cast(kind)

@@ -1,0 +1,72 @@
+"""Answers from the records of a CSV or Parquet file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from mlops_assets.errors import MlopsError
+from mlops_assets.journey.enrich.lookups import EnrichmentError
+from mlops_assets.journey.enrich.lookups.records import look_up, record_schema
+from mlops_assets.storage.places import parse_place
+from mlops_assets.use_case import TablePlace
+
+LARGEST = 1 << 30
+"""Largest file in bytes: it is held in memory."""
+
+
+class TableLookup:
+    """A file of records, read when it is first asked.
+
+    Parameters
+    ----------
+    place
+        Where it is, and when its records hold.
+    keys
+        Names of the keys.
+    schema
+        Keys and columns of an answer.
+    folder
+        Where a relative path begins.
+    """
+
+    def __init__(self, place: TablePlace, keys: Sequence[str], schema: pa.Schema, folder: Path | None) -> None:
+        self._place = place
+        self._keys = keys
+        self._schema = schema
+        self._folder = folder
+        self._records: pa.Table | None = None
+
+    def fetch(self, keys: pa.Table, day: str) -> pa.Table:
+        """The records of some keys that held on a day; see `records.look_up`."""
+        try:
+            self._records = self._read() if self._records is None else self._records
+            return look_up(keys, day, self._records, self._keys, self._schema, self._place)
+        except (MlopsError, pa.ArrowException, OSError) as error:
+            raise EnrichmentError(f"{self._place.file}: {error}") from None
+
+    def _read(self) -> pa.Table:
+        schema = record_schema(self._schema, self._place)
+        content = pa.BufferReader(self._bytes())
+        if self._place.file.endswith(".parquet"):
+            found = pq.read_table(content)
+            missing = [name for name in schema.names if name not in found.column_names]
+            if missing:
+                raise EnrichmentError(f"it has no column {missing[0]!r}; there are: {', '.join(found.column_names)}")
+            return found.select(schema.names).cast(schema)
+        types = {field.name: field.type for field in schema}
+        options = pa.csv.ConvertOptions(
+            column_types=types, include_columns=schema.names, strings_can_be_null=True, quoted_strings_can_be_null=False
+        )
+        return pa.csv.read_csv(content, convert_options=options)
+
+    def _bytes(self) -> bytes:
+        file = self._place.file
+        place = parse_place(file if self._folder is None or "://" in file else str(self._folder / file))
+        if place.stat().st_size > LARGEST:
+            raise EnrichmentError(f"it is larger than {LARGEST:,} bytes; put it into a database and use `sql`")
+        return place.read_bytes()

@@ -1,0 +1,1 @@
+"""Why a row got its answer, and what another version would say."""

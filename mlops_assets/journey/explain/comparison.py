@@ -1,0 +1,245 @@
+"""In: the rows of a published day and two model versions. Out: what would change, and the money behind it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mlops_assets.errors import MlopsError
+from mlops_assets.journey.enrich.answers import Marks, find_answers, read_answers
+from mlops_assets.journey.features.sql import as_text, read_rows, stored_features
+from mlops_assets.journey.model.registry import Version
+from mlops_assets.journey.score.day import load_cached, predict
+from mlops_assets.storage.places import Place, on_disk, remove_tree
+from mlops_assets.storage.tables import Lake
+from mlops_assets.use_case import UseCase
+from mlops_assets.work.shards import Engine, Made, Report, Watch, add_up, finish, parts_of, run_shards, shard_number
+
+TABLE = "diffs"
+"""Folder of the rows that differ, while a comparison runs; nothing of it is published, or kept."""
+
+LISTED = 20
+"""Transitions, accounts and examples that a comparison lists."""
+
+SCHEMA = pa.schema(
+    {
+        "file": pa.dictionary(pa.int32(), pa.string()),
+        "line": pa.int32(),
+        "account_id": pa.string(),
+        "before": pa.string(),
+        "after": pa.string(),
+        "before_probability": pa.float32(),
+        "after_probability": pa.float32(),
+        "label": pa.string(),
+        "value": pa.float64(),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How the answers of one version differ from those of another on one day.
+
+    Attributes
+    ----------
+    use_case, day
+        What was compared.
+    before, after
+        The two versions.
+    rows, changed
+        Rows of the day, and those of them with another answer.
+    value, changed_value
+        Sum of the absolute `value` over all rows and over the changed ones; None if the use case names no such column.
+    labelled, right_before, right_after
+        Rows that have a label, and how many of them each version has right.
+    transitions
+        Rows and value by old and new answer, and of those with a label how many each version has right; most first.
+    accounts
+        The accounts with the most changed rows.
+    examples
+        Changed rows with both answers, those of the greatest value first.
+    """
+
+    use_case: str
+    day: str
+    before: int
+    after: int
+    rows: int
+    changed: int
+    value: float | None
+    changed_value: float | None
+    labelled: int
+    right_before: int
+    right_after: int
+    transitions: list[dict[str, Any]]
+    accounts: list[dict[str, Any]]
+    examples: list[dict[str, Any]]
+
+    @property
+    def share(self) -> float:
+        """Share of the day's rows that change."""
+        return self.changed / max(1, self.rows)
+
+
+@dataclass(frozen=True)
+class CompareTask:
+    """One shard to be scored by both versions; see `compare_shard`."""
+
+    use_case: UseCase
+    lake: Place
+    day: str
+    rows: str
+    before: Version
+    after: Version
+    place: str
+    marks: Marks = field(default_factory=dict)
+
+
+def compare_day(
+    use_case: UseCase, lake: Lake, day: str, before: Version, after: Version, engine: Engine, watch: Watch
+) -> Comparison:
+    """Score every row of a day with two versions, and say what differs; no prediction is published.
+
+    Parameters
+    ----------
+    use_case
+        The use case.
+    lake
+        Its tables; the day's rows are published.
+    day
+        The day.
+    before, after
+        The two versions.
+    engine
+        Runs the shards.
+    watch
+        Is told of every finished shard.
+
+    Raises
+    ------
+    MlopsError
+        If the rows of the day were not published, or not enriched.
+    """
+    rows = lake.table("rows")
+    state = rows.days().get(day)
+    if state is None:
+        raise MlopsError(
+            f"{use_case.name}: there are no rows of {day}; `mlops-assets status {use_case.name}` shows the days."
+        )
+    place = f"{TABLE}/{uuid.uuid4().hex}"  # two at once do not share their files
+    answers = find_answers(use_case, lake, day, state, list(use_case.enrichments))
+    tasks = [
+        CompareTask(use_case, lake.root, day, path, before, after, place, answers.of(path))
+        for path in sorted(rows.parts(day))
+    ]
+    try:
+        reports = run_shards(engine, compare_shard, tasks, watch)
+        counts, _ = add_up(reports)
+        differing = [lake.table(place).folder / part.path for part in parts_of(reports, place)]
+        with on_disk(differing) as paths:
+            found = _look_at([str(path) for path in paths])
+    finally:
+        remove_tree(lake.root / use_case.name / place)
+    has_value = use_case.value is not None
+    return Comparison(
+        use_case.name,
+        day,
+        before.version,
+        after.version,
+        counts.get("rows", 0),
+        counts.get("changed", 0),
+        counts.get("cents", 0) / 100 if has_value else None,
+        found["value"] if has_value else None,
+        counts.get("labelled", 0),
+        counts.get("right_before", 0),
+        counts.get("right_after", 0),
+        found["transitions"],
+        found["accounts"],
+        found["examples"],
+    )
+
+
+def compare_shard(task: CompareTask) -> Report:
+    """Score one shard with both versions and keep the rows that differ."""
+    place = Path(task.rows)
+    use_case, versions = task.use_case, (task.before, task.after)
+    lake = Lake(task.lake, use_case.name)
+
+    def make() -> Made:
+        rows = read_rows(lake.table("rows").folder / task.rows)
+        models = [load_cached(version, use_case) for version in versions]
+        stored = partial(stored_features, lake, task.day, place.name, marks=task.marks)
+        first, second = predict(models, rows, task.day, use_case, stored, read_answers(lake, task.marks))
+        before, after = (one.labels().cast(pa.string()) for one in (first, second))
+        label = as_text(rows[use_case.label])
+        value = _value(rows, use_case)
+        data = pa.table(
+            [
+                rows["file"],
+                rows["line"],
+                as_text(rows[use_case.account]),
+                before,
+                after,
+                pa.array(first.sure),
+                pa.array(second.sure),
+                label,
+                value,
+            ],
+            schema=SCHEMA,
+        )
+        changed = pc.not_equal(before, after)
+        counts = {
+            "files": len(rows["file"].chunk(0).dictionary) if rows.num_rows else 0,
+            "rows": rows.num_rows,
+            "changed": _count(changed),
+            "labelled": len(label) - label.null_count,
+            "right_before": _count(pc.equal(before, label)),
+            "right_after": _count(pc.equal(after, label)),
+            "cents": int(np.rint(100 * np.nansum(np.abs(value.to_numpy(zero_copy_only=False))))),
+        }
+        return Made({lake.table(task.place): data.filter(changed)}, counts)
+
+    # the comparison's folder is new, so nothing in it was done before
+    return finish(lake.table(task.place), task.day, shard_number(task.rows), "changed", make)
+
+
+def _count(mask: pa.Array) -> int:
+    return pc.sum(mask).as_py() or 0
+
+
+def _value(rows: pa.Table, use_case: UseCase) -> pa.Array:
+    if use_case.value is None:
+        return pa.nulls(rows.num_rows, pa.float64())
+    return pa.array(rows[use_case.value].cast(pa.float64()).to_numpy(), pa.float64(), from_pandas=True)
+
+
+def _look_at(paths: Sequence[str]) -> dict[str, Any]:
+    """Sums over the rows that differ; there may be millions."""
+    if not paths:
+        return {"transitions": [], "accounts": [], "examples": [], "value": 0.0}
+    database = duckdb.connect(":memory:", config={"threads": 1})
+    database.read_parquet(list(paths), hive_partitioning=False).create_view("changed")
+    total = database.sql("SELECT coalesce(sum(abs(value)), 0) FROM changed").fetchall()[0][0]
+    database.execute("SET VARIABLE listed = ?", [LISTED])
+    queries = {
+        "transitions": """
+            SELECT before, after, count(*) AS rows, sum(abs(value)) AS value, count(label) AS labelled,
+                   count(*) FILTER (before = label) AS right_before, count(*) FILTER (after = label) AS right_after
+            FROM changed GROUP BY ALL ORDER BY rows DESC, before, after""",
+        "accounts": """
+            SELECT account_id, count(*) AS rows, sum(abs(value)) AS value
+            FROM changed GROUP BY ALL ORDER BY rows DESC, account_id LIMIT getvariable('listed')""",
+        "examples": """
+            SELECT * FROM changed ORDER BY abs(value) DESC NULLS LAST, file, line LIMIT getvariable('listed')""",
+    }
+    found: dict[str, Any] = {name: database.sql(sql).to_arrow_table().to_pylist() for name, sql in queries.items()}
+    return {**found, "value": float(total)}

@@ -1,0 +1,1 @@
+"""What people say of predictions: corrections, audits, and how well the models do by them."""

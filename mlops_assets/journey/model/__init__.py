@@ -1,0 +1,1 @@
+"""A model, its safe form on disk, the registry of versions, and who was champion when."""

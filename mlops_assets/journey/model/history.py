@@ -1,0 +1,169 @@
+"""Which version was champion when, and why: an append-only list that says who is champion now.
+
+Each change is a file with the next number. It appears whole or not at all, and only if nobody took that number: so a
+process that is killed leaves either the old champion or the new one, and of two that change at once one is told.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from dataclasses import asdict, dataclass
+
+from mlops_assets.errors import MlopsError, UsageError
+from mlops_assets.storage.places import Place, create
+
+
+class HistoryConflict(MlopsError):
+    """Somebody else changed the champion in the meantime."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change of the champion.
+
+    Attributes
+    ----------
+    number
+        Its place in the history, from 1.
+    when
+        UTC, ISO 8601.
+    who
+        A user, or the Dagster run whose gate decided.
+    action
+        `promote` or `rollback`.
+    version, before
+        The new champion, and the one before; None for the first.
+    why
+        The reason given.
+    verdict
+        What the gate said of the new champion when it was trained.
+    sha256
+        Hash of the model that predicts: the number alone could mean another model in another store.
+    """
+
+    number: int
+    when: str
+    who: str
+    action: str
+    version: int
+    before: int | None
+    why: str
+    verdict: str
+    sha256: str = ""
+
+
+class History:
+    """The changes of the champion of one use case, at `<lake>/<use case>/history/`.
+
+    Parameters
+    ----------
+    lake
+        Place of the lake.
+    use_case
+        Name of the use case.
+    """
+
+    def __init__(self, lake: Place, use_case: str) -> None:
+        self._folder = lake / use_case / "history"
+
+    def changes(self) -> list[Change]:
+        """All changes, the oldest first.
+
+        Raises
+        ------
+        MlopsError
+            If one is damaged or missing: nobody should guess who is champion.
+        """
+        names = sorted(path.name for path in self._folder.glob("[0-9]*.json"))
+        changes = []
+        for number, name in enumerate(names, 1):
+            path = self._folder / name
+            try:
+                change = Change(**json.loads(path.read_text(encoding="utf-8")))
+            except (OSError, ValueError, TypeError) as error:
+                raise MlopsError(f"{path}: cannot be read: {error}. Restore it from a backup.") from None
+            if change.number != number:
+                raise MlopsError(f"{self._folder}: change {number} is missing. Restore it from a backup.")
+            changes.append(change)
+        return changes
+
+    def champion(self, day: str | None = None) -> int | None:
+        """The version that is champion now, or that was at the end of a day (UTC); None if there was none."""
+        change = self.latest(day)
+        return None if change is None else change.version
+
+    def latest(self, day: str | None = None) -> Change | None:
+        """The newest change, or the newest one at the end of a day (UTC); None if there was none."""
+        changes = self.changes()
+        if day is not None:
+            end = dt.datetime.fromisoformat(f"{day}T00:00:00+00:00") + dt.timedelta(days=1)
+            changes = [change for change in changes if dt.datetime.fromisoformat(change.when) < end]
+        return changes[-1] if changes else None
+
+    def previous(self) -> int:
+        """The version that `rollback` sets: the champion before the present one, rollbacks undone.
+
+        Raises
+        ------
+        UsageError
+            If there is none.
+        """
+        stack: list[int] = []
+        for change in self.changes():
+            if change.action == "rollback":
+                stack = stack[:-1]
+            else:
+                stack.append(change.version)
+        if len(stack) < 2:
+            raise UsageError("There is no champion before this one to go back to; `history` shows all there were.")
+        return stack[-2]
+
+    def append(
+        self,
+        action: str,
+        version: int,
+        who: str,
+        why: str,
+        verdict: str,
+        when: dt.datetime | None = None,
+        *,
+        sha256: str = "",
+        seen: int | None = None,
+    ) -> Change:
+        """Add a change; from then on it holds.
+
+        Parameters
+        ----------
+        action, version, who, why, verdict
+            See `Change`.
+        when
+            Now, by default.
+        sha256
+            See `Change`.
+        seen
+            How many changes there were when this one was decided on; by default those that there are now.
+
+        Raises
+        ------
+        HistoryConflict
+            If another process added one at the same time.
+        """
+        changes = self.changes()
+        if seen is not None and len(changes) != seen:
+            raise HistoryConflict(
+                f"The champion was changed by {changes[-1].who} in the meantime; {action} of version {version} was not "
+                "done. Look at `history`, then decide again."
+            )
+        time = (when or dt.datetime.now(dt.UTC)).isoformat(timespec="milliseconds")
+        before = changes[-1].version if changes else None
+        change = Change(len(changes) + 1, time, who, action, version, before, why, verdict, sha256)
+        text = json.dumps(asdict(change), indent=1, ensure_ascii=False)
+        try:
+            create(self._folder / f"{change.number:06d}.json", text.encode())
+        except FileExistsError:
+            raise HistoryConflict(
+                f"The champion was changed by somebody else at the same moment; {action} of version {version} was "
+                "not done. Look at `history`, then decide again."
+            ) from None
+        return change

@@ -1,0 +1,378 @@
+"""In: the best candidate of a training. Out: a registered version, which may become champion, and its way to workers.
+
+A version is a folder of MLflow's artifacts with two models: `serving`, fitted on all labelled rows, and `judged`, the
+one that was measured. A later candidate is compared with `judged`, which never saw held-out rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from mlops_assets.database import prepare_database
+from mlops_assets.errors import ModelRefused, UsageError
+from mlops_assets.journey.model.history import Change, History
+from mlops_assets.journey.model.model import SQL_FILE, Model, hash_folder
+from mlops_assets.settings import DATABASE_VARIABLE, SQLITE, Settings
+from mlops_assets.storage.s3 import tell_mlflow
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from mlops_assets.use_case import UseCase
+
+log = logging.getLogger("mlops_assets.registry")
+
+ALIAS = "champion"
+ABOUT_FILE = "about.json"
+SHORT = (
+    *("candidate", "metrics", "rows_per_second", "passed", "reason"),
+    *("training_set", "rows", "days", "sql", "contract"),
+)
+"""What of a version's details the registry itself keeps, in a tag."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered model version.
+
+    Attributes
+    ----------
+    use_case
+        The use case it serves; also the name of the registered model.
+    version
+        Its number, from 1.
+    folder
+        Where its two models lie on this machine.
+    serving_sha256, judged_sha256, about_sha256
+        Hashes of the two models and of `about.json`, as the registry knows them.
+    about
+        Name of the candidate, metrics, training set, verdict: what is short of `details`.
+    """
+
+    use_case: str
+    version: int
+    folder: Path
+    serving_sha256: str
+    judged_sha256: str
+    about_sha256: str
+    about: dict[str, Any]
+
+    def serving(self, trusted: Sequence[str] = ()) -> Model:
+        """The model that makes predictions, after its hash and allow-list were checked."""
+        return Model.load(self.folder / "serving", self.serving_sha256, trusted)
+
+    def judged(self, trusted: Sequence[str] = ()) -> Model:
+        """The model that the metrics belong to."""
+        return Model.load(self.folder / "judged", self.judged_sha256, trusted)
+
+    def sql(self) -> str:
+        """The `features.sql` of the model that makes predictions; its hash is checked where the model is loaded.
+
+        Raises
+        ------
+        ModelRefused
+            If the file is missing or no text.
+        """
+        path = self.folder / "serving" / SQL_FILE
+        try:
+            return path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ModelRefused(f"{path}: cannot be read: {error}.") from None
+
+    def details(self) -> dict[str, Any]:
+        """All that is remembered of the version; see `versions.make_version`.
+
+        Raises
+        ------
+        ModelRefused
+            If the file is missing or changed.
+        """
+        path = self.folder / ABOUT_FILE
+        try:
+            text = path.read_bytes()
+        except OSError as error:
+            raise ModelRefused(f"{path}: cannot be read: {error.strerror}.") from None
+        if hashlib.sha256(text).hexdigest() != self.about_sha256:
+            raise ModelRefused(f"{path}: it is not the one that was registered (another SHA-256).")
+        details: dict[str, Any] = json.loads(text)
+        return details
+
+
+class Registry:
+    """The model versions of all use cases, in MLflow.
+
+    Parameters
+    ----------
+    settings
+        Say where MLflow's store is.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def client(self) -> MlflowClient:
+        """MLflow's client on the store of the settings."""
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        from mlflow import MlflowClient
+
+        prepare_database(self.settings)
+        tell_mlflow()
+        uri = self.settings.tracking_uri
+        if uri.startswith(SQLITE):
+            Path(uri.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)
+        return MlflowClient(uri)
+
+    def experiment(self, use_case: str) -> str:
+        """Id of the use case's experiment, made if it is missing, with its artifacts where the settings say."""
+        client = self.client()
+        found = client.get_experiment_by_name(use_case)
+        if found is not None:
+            return str(found.experiment_id)
+        artifacts = self.settings.artifacts
+        place = (artifacts / use_case).as_uri() if artifacts is not None else None
+        return str(client.create_experiment(use_case, artifact_location=place))
+
+    @property
+    def _store(self) -> str:
+        """MLflow's store for people; the URL of a database may hold a password."""
+        return DATABASE_VARIABLE if self.settings.tracks_in_database else self.settings.tracking_uri
+
+    def history(self, use_case: str) -> History:
+        """The changes of the champion of a use case."""
+        return History(self.settings.lake, use_case)
+
+    def champion(self, use_case: str, day: str | None = None) -> Version | None:
+        """The version that the history names: now, or at the end of a day; None if there was none."""
+        change = self.history(use_case).latest(day)
+        if change is None:
+            return None
+        found = self.version(use_case, change.version)
+        if change.sha256 not in ("", found.serving_sha256):
+            raise ModelRefused(
+                f"version {found.version} of {use_case} in MLflow's store {self._store} is not the "
+                "model that became champion (another SHA-256). Is it the right store? Else promote another version."
+            )
+        return found
+
+    def version(self, use_case: str, number: int) -> Version:
+        """A registered version.
+
+        Raises
+        ------
+        UsageError
+            If there is none of that number.
+        ModelRefused
+            If it cannot be fetched, or was registered without its hashes.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            found = self.client().get_model_version(use_case, str(number))
+        except MlflowException as error:
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise
+            known = ", ".join(str(one) for one in self.numbers(use_case)) or "none, for nothing was trained yet"
+            raise UsageError(f"There is no version {number} of {use_case}; there are: {known}.") from None
+        return self._version(use_case, found)
+
+    def choose(self, use_case: str, choice: str, day: str) -> Version | None:
+        """The version that shall score a day.
+
+        Parameters
+        ----------
+        use_case
+            Name of the use case.
+        choice
+            `current` for the present champion, `as-of` for the champion at the end of that day, or a number.
+        day
+            The day.
+
+        Returns
+        -------
+        Version or None
+            None if there is no champion at all.
+
+        Raises
+        ------
+        UsageError
+            If the choice is none of these, or nothing was champion on that day.
+        """
+        if choice.isdigit():
+            return self.version(use_case, int(choice))
+        if choice not in ("current", "as-of"):
+            raise UsageError(f"model {choice!r}: say current, as-of, or the number of a version.")
+        found = self.champion(use_case, day if choice == "as-of" else None)
+        if found is None and choice == "as-of" and self.history(use_case).champion() is not None:
+            first = self.history(use_case).changes()[0].when
+            raise UsageError(
+                f"{use_case} had no champion on that day, its first one dates from {first}. "
+                "Score the day with the current one, or with a version by its number."
+            )
+        return found
+
+    def challenger(self, use_case: UseCase, champion: Version) -> Version | None:
+        """The version that scores beside the champion, if the configuration names one that is not the champion.
+
+        Raises
+        ------
+        MlopsError
+            If there is none of that number, or it cannot be loaded.
+        """
+        number = use_case.challenger
+        if number == "newest":
+            number = self.numbers(use_case.name)[-1]
+        if number is None or number == champion.version:
+            return None
+        found = self.version(use_case.name, number)
+        found.serving(use_case.training.trusted)
+        return found
+
+    def known(self, use_case: str) -> list[dict[str, Any]]:
+        """What the registry itself knows of every version, the oldest first; no file of them is looked at."""
+        if not self.settings.has_registry:
+            return []
+        found = self.client().search_model_versions(f"name = '{use_case}'")
+        told = [{"version": int(one.version), **json.loads(one.tags.get("about", "{}"))} for one in found]
+        return sorted(told, key=lambda one: one["version"])
+
+    def numbers(self, use_case: str) -> list[int]:
+        """The numbers of all versions, the oldest first."""
+        return [one["version"] for one in self.known(use_case)]
+
+    def register(self, use_case: str, run_id: str, folder: Path, about: dict[str, Any]) -> Version:
+        """Store a new version; it is not champion by that.
+
+        Parameters
+        ----------
+        use_case
+            Name of the use case.
+        run_id
+            MLflow run that the version belongs to.
+        folder
+            Holds the models `serving` and `judged`, and whatever else belongs to the version, such as its card.
+        about
+            What to remember of it: all of it in `about.json`, what is short in the registry itself.
+        """
+        client = self.client()
+        hashes = {f"{name}_sha256": hash_folder(folder / name) for name in ("serving", "judged")}
+        text = json.dumps(about, indent=1, ensure_ascii=False, default=str)
+        (folder / ABOUT_FILE).write_text(text, encoding="utf-8")
+        hashes["about_sha256"] = hashlib.sha256(text.encode()).hexdigest()
+        client.log_artifacts(run_id, str(folder), "version")
+        source = f"{client.get_run(run_id).info.artifact_uri}/version"
+        self._ensure_model(client, use_case)
+        tags = {**hashes, "about": json.dumps({name: about[name] for name in SHORT if name in about}, default=str)}
+        made = client.create_model_version(use_case, source, run_id, tags=tags, description=about.get("reason", ""))
+        return self._version(use_case, client.get_model_version(use_case, made.version))
+
+    def promote(
+        self, version: Version, who: str, why: str, trusted: Sequence[str] = (), seen: int | None = None
+    ) -> Change:
+        """Make a version the champion.
+
+        Parameters
+        ----------
+        version
+            The version; that it can be loaded is seen first.
+        who, why
+            For the history.
+        trusted
+            Further types that the stored model may hold.
+        seen
+            Number of changes that were known when it was decided; see `History.append`.
+
+        Raises
+        ------
+        HistoryConflict
+            If somebody else changed the champion since.
+        UsageError
+            If it is the champion already.
+        ModelRefused
+            If it is not the model that was registered.
+        """
+        return self._set(version, "promote", who, why, trusted, seen)
+
+    def roll_back(self, use_case: str, who: str, why: str, trusted: Sequence[str] = ()) -> Change:
+        """Make the champion before the present one the champion again; see `promote`."""
+        history = self.history(use_case)
+        seen = len(history.changes())
+        version = self.version(use_case, history.previous())
+        return self._set(version, "rollback", who, why, trusted, seen)
+
+    def _set(
+        self, version: Version, action: str, who: str, why: str, trusted: Sequence[str], seen: int | None
+    ) -> Change:
+        history = self.history(version.use_case)
+        if history.champion() == version.version:
+            raise UsageError(f"Version {version.version} of {version.use_case} is the champion already.")
+        version.serving(trusted)
+        verdict = version.about.get("reason", "")
+        change = history.append(action, version.version, who, why, verdict, sha256=version.serving_sha256, seen=seen)
+        try:
+            self.mirror(version.use_case)
+        except Exception as error:  # the change is made; the next one, or `history`, puts the alias right
+            log.warning("%s: MLflow's alias does not follow yet: %s", version.use_case, error)
+        return change
+
+    def mirror(self, use_case: str) -> None:
+        """Put MLflow's alias `champion` where the history says; it lags when a process was killed in between."""
+        number = self.history(use_case).champion()
+        if number is not None:
+            self.client().set_registered_model_alias(use_case, ALIAS, str(number))
+
+    def _ensure_model(self, client: MlflowClient, use_case: str) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            client.create_registered_model(use_case)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+
+    def _version(self, use_case: str, found: Any) -> Version:
+        try:
+            serving, judged, about = (found.tags[f"{name}_sha256"] for name in ("serving", "judged", "about"))
+        except KeyError:
+            raise ModelRefused(
+                f"version {found.version} of {use_case} has no registered hash; train it again."
+            ) from None
+        number = int(found.version)
+        folder = self._fetched(f"version {number} of {use_case}", found.source, (serving, judged, about))
+        return Version(use_case, number, folder, serving, judged, about, json.loads(found.tags["about"]))
+
+    def _fetched(self, name: str, source: str, hashes: Sequence[str]) -> Path:
+        """The folder of a version on this machine: where it was stored, or a copy that is fetched once.
+
+        A copy is known by the hashes of what it holds, and checked when it is loaded like any other.
+        """
+        from mlflow.artifacts import download_artifacts
+        from mlflow.exceptions import MlflowException
+
+        place = self.settings.home / "models" / hashlib.sha256(" ".join(hashes).encode()).hexdigest()[:32]
+        if place.exists():
+            return place
+        try:
+            if source.startswith(("/", "file:")):
+                return Path(download_artifacts(source, tracking_uri=self.settings.tracking_uri))
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with TemporaryDirectory(prefix=".", dir=place.parent) as folder:
+                download_artifacts(source, dst_path=folder, tracking_uri=self.settings.tracking_uri)
+                (fetched,) = Path(folder).iterdir()
+                if [hash_folder(fetched / model) for model in ("serving", "judged")] != list(hashes[:2]):
+                    raise ModelRefused(f"{name} at {source} is not the one that was registered (another SHA-256).")
+                with suppress(OSError):  # another process was faster
+                    fetched.rename(place)
+        except Exception as error:  # MLflow hands on what boto3, requests and others raise
+            if not isinstance(error, (MlflowException, OSError)) and type(error).__module__.split(".")[0] != "botocore":
+                raise
+            raise ModelRefused(f"{name} cannot be fetched: {error}.") from None
+        return place

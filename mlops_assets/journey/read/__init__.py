@@ -1,0 +1,1 @@
+"""Raw files are listed, and read into typed rows and rejects."""

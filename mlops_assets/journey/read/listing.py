@@ -1,0 +1,298 @@
+"""In: a day's folder of files. Out: its manifest, every entry with size, time and the shard it belongs to.
+
+Files that records refer to (`files.attachments`) are in the manifest, too, but belong to no shard.
+"""
+
+from __future__ import annotations
+
+import bisect
+import hashlib
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mlops_assets.journey.read.sources import Entry, Source, SqlSource
+from mlops_assets.plugins import NotAttached
+from mlops_assets.storage.files import open_part
+from mlops_assets.storage.places import Place
+from mlops_assets.storage.tables import Table, write_part
+from mlops_assets.use_case import FileFormat, UseCase
+from mlops_assets.work.shards import fingerprint_table, shard_count
+
+SCHEMA = pa.schema(
+    {
+        "path": pa.string(),
+        "size": pa.int64(),
+        "modified": pa.int64(),
+        "problem": pa.string(),
+        "etag": pa.string(),
+        "shard": pa.int32(),
+    }
+)
+"""A manifest: path in the day's folder, bytes, nanoseconds since 1970, why it is no file (or empty),
+ETag (or empty), shard."""
+
+ATTACHMENT = -1
+"""What stands in the place of a shard for files that records refer to."""
+
+BATCH = 10_000
+BYTES_A_SHARD = 128 << 20
+ROWS_A_GROUP = 20_000
+"""Entries of a manifest that are read together: a shard must not cost the reading of a million others."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The files of one day as they were listed.
+
+    Attributes
+    ----------
+    day
+        The day.
+    path
+        The Parquet file that holds the entries, sorted by shard and path.
+    files, size
+        Number of files with rows, and the bytes of all entries.
+    shards
+        Number of shards.
+    fingerprint
+        Hash of all entries: the data version of the day.
+    attachments
+        Number of files that records refer to.
+    """
+
+    day: str
+    path: Place
+    files: int
+    size: int
+    shards: int
+    fingerprint: str
+    attachments: int = 0
+
+
+def list_day(
+    use_case: UseCase, source: Source, table: Table, day: str, tell: Callable[[int], None] = lambda _: None
+) -> Manifest:
+    """List the files of a day and publish the manifest.
+
+    Parameters
+    ----------
+    use_case
+        The use case.
+    source
+        Where its raw files lie.
+    table
+        The table `raw_files`.
+    day
+        The day, `YYYY-MM-DD`; it may have no files at all.
+    tell
+        Is told now and then how many files were listed.
+    """
+    replaces = table.parts(day)
+    if isinstance(source, SqlSource):
+        source.land(day, tell)
+    manifest, shards, content = look_at_day(use_case, source, table, day, tell)
+    size = pc.sum(manifest["size"]).as_py() or 0
+    mark = fingerprint_table(manifest)
+    part = write_part(table, day, f"manifest-{mark}", manifest, {"shards": shards}, rows_a_group=ROWS_A_GROUP)
+    attachments = len(attachments_of(manifest))
+    counts = {"files": len(manifest) - attachments, "attachments": attachments, "bytes": size}
+    table.publish(day, [part], SCHEMA, {**counts, "shards": shards, "fingerprint": mark, "content": content}, replaces)
+    return Manifest(day, table.folder / part.path, counts["files"], size, shards, mark, attachments)
+
+
+class Listed(NamedTuple):
+    """A day as it lies there now.
+
+    Attributes
+    ----------
+    manifest
+        Its entries in `SCHEMA`, sorted by shard and path.
+    shards
+        The number of shards.
+    content
+        Fingerprint of the entries in any order; see `Content`.
+    """
+
+    manifest: pa.Table
+    shards: int
+    content: str
+
+
+class Content:
+    """Fingerprint of entries that is the same in whatever order, and in however many goes, they are added.
+
+    A sum of hashes: it can be kept while a listing is interrupted, and takes no memory.
+
+    Parameters
+    ----------
+    mark
+        Where to go on, or empty.
+    """
+
+    def __init__(self, mark: str = "") -> None:
+        self._sum = int(mark or "0", 16)
+
+    def add(self, entry: Entry) -> None:
+        """Take an entry in."""
+        self._sum += int.from_bytes(hashlib.blake2b(repr(tuple(entry)).encode(), digest_size=16).digest(), "big")
+
+    @property
+    def mark(self) -> str:
+        """The fingerprint, 32 hexadecimal digits."""
+        return f"{self._sum % 2**128:032x}"
+
+
+def look_at_day(
+    use_case: UseCase, source: Source, table: Table, day: str, tell: Callable[[int], None] = lambda _: None
+) -> Listed:
+    """The files of a day as they lie there now.
+
+    Parameters
+    ----------
+    use_case, source, day, tell
+        As in `list_day`; nothing is written.
+    table
+        The table `raw_files`, which knows how many shards the day had before.
+    """
+    published = table.days().get(day)
+    listed, hashes, content = _list(use_case.files, source, day, tell)
+    rows = hashes != ATTACHMENT
+    size = int(listed["size"].to_numpy()[rows].sum())
+    # a few large files weigh as much as many small ones: a shard must fit into memory
+    weight = max(int(rows.sum()), size * use_case.scale.files_a_shard // BYTES_A_SHARD)
+    shards = shard_count(weight, use_case.scale.files_a_shard, published.accounting["shards"] if published else None)
+    numbers = np.where(rows, hashes % shards, ATTACHMENT).astype(np.int32)
+    manifest = listed.append_column(SCHEMA.field("shard"), pa.array(numbers))
+    return Listed(manifest.sort_by([("shard", "ascending"), ("path", "ascending")]), shards, content)
+
+
+def find_manifest(table: Table, day: str) -> Manifest | None:
+    """The manifest of a day that was listed, or None."""
+    published = table.days().get(day)
+    if published is None:
+        return None
+    known = published.accounting
+    path = table.place(day, f"manifest-{known['fingerprint']}")
+    counts = known["files"], known["bytes"], known["shards"]
+    return Manifest(day, path, *counts, known["fingerprint"], known.get("attachments", 0))
+
+
+def shard_of(manifest: Place, shard: int) -> pa.Table:
+    """The entries of one shard, in the order of their paths."""
+    with open_part(manifest) as file:
+        place = file.schema_arrow.get_field_index("shard")
+        groups = []
+        for number in range(file.num_row_groups):
+            bounds = file.metadata.row_group(number).column(place).statistics
+            if bounds is None or bounds.min <= shard <= bounds.max:
+                groups.append(number)
+        entries = file.read_row_groups(groups)
+    if "etag" not in entries.column_names:  # listed before there was one
+        entries = entries.add_column(entries.column_names.index("shard"), SCHEMA.field("etag"), _blank(len(entries)))
+    return entries.filter(pc.equal(entries["shard"], shard))
+
+
+def _blank(rows: int) -> pa.Array:
+    return pa.repeat(pa.scalar(""), rows)
+
+
+def shard_of_path(path: str, shards: int) -> int:
+    """The shard that a file belongs to on a day of so many."""
+    return zlib.crc32(path.encode()) % shards
+
+
+def attachments_of(entries: pa.Table) -> pa.Table:
+    """Those entries of a manifest that are files which records refer to."""
+    return entries.filter(pc.equal(entries["shard"], ATTACHMENT))
+
+
+def attachments_mark(attachments: pa.Table) -> str:
+    """Fingerprint of the attachments of a day, for any record of any shard may refer to any; empty without any."""
+    return fingerprint_table(attachments) if len(attachments) else ""
+
+
+class Attachments:
+    """Reads the files of a day that records refer to, as they were listed.
+
+    Parameters
+    ----------
+    source
+        Where the raw files lie.
+    day
+        The day.
+    manifest
+        The file that holds its entries.
+    largest
+        Largest attachment in bytes.
+    """
+
+    def __init__(self, source: Source, day: str, manifest: Place, largest: int) -> None:
+        self._source = source
+        self._day = day
+        self._manifest = manifest
+        self._largest = largest
+
+    @cached_property
+    def _entries(self) -> pa.Table:
+        return shard_of(self._manifest, ATTACHMENT).drop_columns(["shard"]).combine_chunks()
+
+    def __call__(self, path: str) -> bytes:
+        """The bytes of an attachment.
+
+        Parameters
+        ----------
+        path
+            Its path within the day's folder.
+
+        Raises
+        ------
+        NotAttached
+            If it was not listed, is too large or cannot be opened.
+        SourceError
+            If it is not what was listed: gone, or changed since.
+        """
+        paths = self._entries["path"]
+        at = bisect.bisect_left(range(len(paths)), path, key=lambda place: paths[place].as_py())
+        if at == len(paths) or paths[at].as_py() != path:
+            raise NotAttached(f"there is no {path!r} among the attachments of the day")
+        entry = Entry(**self._entries.slice(at, 1).to_pylist()[0])
+        if entry.problem:
+            raise NotAttached(f"{path!r} is {entry.problem}")
+        if entry.size > self._largest:
+            raise NotAttached(f"{path!r} has {entry.size} bytes, allowed are {self._largest}")
+        try:
+            return self._source.read(self._day, entry)
+        except OSError as error:
+            raise NotAttached(f"{path!r} cannot be read: {error.strerror}") from None
+
+
+def _list(files: FileFormat, source: Source, day: str, tell: Callable[[int], None]) -> tuple[pa.Table, np.ndarray, str]:
+    """The entries of a day as Arrow columns, a hash of each path or `ATTACHMENT`, and the fingerprint of all entries.
+
+    No Python object is kept per file.
+    """
+    batches: list[pa.RecordBatch] = []
+    hashes: list[np.ndarray] = []
+    content = Content()
+    entries = source.list(day)
+    schema = pa.schema([SCHEMA.field(name) for name in Entry._fields])
+    ends, wrong = (files.suffix, *files.attachments), f"a name that does not end in {files.suffix}"
+    while chunk := list(islice(entries, BATCH)):
+        for entry in chunk:
+            content.add(entry)
+        paths, size, modified, problems, etag = zip(*chunk, strict=True)
+        told = [why or ("" if path.endswith(ends) else wrong) for path, why in zip(paths, problems, strict=True)]
+        batches.append(pa.record_batch([paths, size, modified, told, etag], schema=schema))
+        beside = files.attachments
+        found = [ATTACHMENT if path.endswith(beside) else zlib.crc32(path.encode()) for path in paths]
+        hashes.append(np.array(found, np.int64))
+        tell(sum(map(len, batches)))
+    return pa.Table.from_batches(batches, schema), np.concatenate([np.zeros(0, np.int64), *hashes]), content.mark

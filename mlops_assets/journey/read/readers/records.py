@@ -1,0 +1,157 @@
+"""Reading by a class of the use case: the records that it finds become what CSV files become, columns of text.
+
+Whatever that class does, a file is either read, every record of it a row or a reject, or refused as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from mlops_assets.journey.read.readers.pack import RAW_LIMIT, Pack, Refusal, show_start
+from mlops_assets.plugins import BadRecord, FileRefused, NotAttached, RawFile, Record, RecordReader, load_plugin
+from mlops_assets.use_case import UseCase
+
+
+class RecordsReader:
+    """Reads packs of files by the record reader of a use case.
+
+    Parameters
+    ----------
+    use_case
+        Its `files.reader` names the class.
+    attached
+        Reads an attachment by its path within the day's folder; raises NotAttached where it cannot.
+
+    Raises
+    ------
+    PluginError
+        If the class cannot be made.
+    """
+
+    def __init__(self, use_case: UseCase, attached: Callable[[str], bytes]) -> None:
+        self._reader = load_plugin(use_case.files.reader or "", RecordReader)
+        self._names = frozenset(use_case.columns)
+        self._order = list(use_case.columns)
+        self._attached = attached
+        self._stop: Exception | None = None
+
+    def read(self, contents: Sequence[bytes | None], paths: Sequence[str]) -> Pack:
+        """Turn the bytes of files into columns of text; `line` is the number of the record in its file.
+
+        Parameters
+        ----------
+        contents
+            One item a file; None for a file that is refused already.
+        paths
+            Path of each file within the day's folder.
+        """
+        rows: list[Mapping[str, str | None]] = []
+        file: list[int] = []
+        line: list[int] = []
+        raws: dict[tuple[int, int], str] = {}
+        lines = np.zeros(len(contents), np.int64)
+        refusals: list[Refusal] = []
+        for number, (data, path) in enumerate(zip(contents, paths, strict=True)):
+            if data is None:
+                continue
+            try:
+                found = self._records(RawFile(path, data, self._fetch))
+            except FileRefused as error:
+                refusals.append(Refusal(number, None, error.rule, error.message, show_start(data, "utf-8")))
+                continue
+            lines[number] = len(found)
+            for at, record in enumerate(found, 1):
+                if isinstance(record, BadRecord):
+                    refusals.append(Refusal(number, at, record.rule, _text(record.message), _text(record.raw)))
+                else:
+                    rows.append(record.values)
+                    file.append(number)
+                    line.append(at)
+                    raws[number, at] = _text(record.raw)
+        texts = {name: [_clean(values.get(name)) for values in rows] for name in self._order}
+        columns = {name: pa.array(column, pa.string()).dictionary_encode() for name, column in texts.items()}
+        raw = {key: text for key, text in raws.items() if text}
+        return Pack(
+            columns,
+            np.array(file, np.int32),
+            np.array(line, np.int32),
+            lines,
+            refusals,
+            lambda file, line: raw.get((file, line), ""),
+        )
+
+    def _records(self, file: RawFile) -> list[Record | BadRecord]:
+        """The records of one file.
+
+        Raises
+        ------
+        FileRefused
+            If the reader refuses it, fails on it, or gives what is no record.
+        """
+        if not file.data:
+            raise FileRefused("empty_file", "the file is empty")
+        try:
+            found = list(self._reader.read(file))
+        except FileRefused as error:
+            self._go_on()
+            _check_rule(error.rule, error.message)
+            raise FileRefused(error.rule, _text(error.message)) from error
+        except MemoryError:
+            raise
+        except Exception as error:  # the user's own code: no file may stop the others
+            self._go_on()
+            raise FileRefused("reader", f"the reader failed: {type(error).__name__}: {_text(str(error))}") from error
+        self._go_on()
+        for number, record in enumerate(found, 1):
+            self._check(number, record)
+        if not found:
+            raise FileRefused("no_rows", "the file has no records")
+        return found
+
+    def _fetch(self, path: str) -> bytes:
+        """An attachment; what else goes wrong than that there is none stops the shard, whatever the reader catches."""
+        try:
+            return self._attached(path)
+        except NotAttached:
+            raise
+        except Exception as error:
+            self._stop = error
+            raise
+
+    def _go_on(self) -> None:
+        if self._stop is not None:
+            raise self._stop
+
+    def _check(self, number: int, record: object) -> None:
+        if isinstance(record, BadRecord):
+            _check_rule(record.rule, record.message)
+        elif not isinstance(record, Record) or not isinstance(record.values, Mapping):
+            raise FileRefused("reader", f"the reader gave a {type(record).__name__} as record {number}")
+        else:
+            unknown = sorted(str(name) for name in record.values if name not in self._names)
+            wrong = [name for name, value in record.values.items() if not (value is None or isinstance(value, str))]
+            if unknown:
+                raise FileRefused("reader", f"the reader gave {unknown[0]!r} in record {number}: no column's name")
+            if wrong:
+                kind = type(record.values[wrong[0]]).__name__
+                message = f"the reader gave {wrong[0]!r} as {kind} in record {number}, expected text or None"
+                raise FileRefused("reader", message)
+        if not isinstance(getattr(record, "raw", None), str):
+            raise FileRefused("reader", f"the reader gave no text as `raw` of record {number}")
+
+
+def _check_rule(rule: object, message: object) -> None:
+    if not (isinstance(rule, str) and rule.isidentifier() and isinstance(message, str)):
+        raise FileRefused("reader", f"the reader gave {rule!r} as a rule; write one like `no_picture`, and a message")
+
+
+def _clean(text: str | None) -> str:
+    """Text that can be stored: half of a surrogate pair, which JSON can spell, is none."""
+    return "" if text is None else text.encode(errors="replace").decode()
+
+
+def _text(text: str) -> str:
+    return _clean(text[:RAW_LIMIT])

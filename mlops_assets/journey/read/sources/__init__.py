@@ -1,0 +1,42 @@
+"""Where raw files come from: one small class for each kind of place, or a user's own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mlops_assets.journey.read.sources.folder import FolderSource
+from mlops_assets.journey.read.sources.own import OwnSource
+from mlops_assets.journey.read.sources.s3 import S3Source
+from mlops_assets.journey.read.sources.sql import SqlSource
+from mlops_assets.plugins.sources import Entry, Source, SourceError
+from mlops_assets.storage.places import Place, S3Path
+from mlops_assets.use_case import source
+
+if TYPE_CHECKING:
+    from mlops_assets.use_case import UseCase
+
+__all__ = ["Entry", "FolderSource", "OwnSource", "S3Source", "Source", "SourceError", "SqlSource", "open_source"]
+
+
+def open_source(use_case: UseCase, raw: Place) -> Source:
+    """The source of a use case.
+
+    Parameters
+    ----------
+    use_case
+        Says how its files are named, and may name a source.
+    raw
+        Where the raw files of all use cases lie: a folder, or a place on S3.
+
+    Raises
+    ------
+    PluginError
+        If the use case names a class of its own, which cannot be made.
+    """
+    origin, place = use_case.source, raw / use_case.name
+    if origin is not None and origin.use not in source.PLACES:
+        return OwnSource(origin.use, origin.parameters)
+    lying = S3Source(place) if isinstance(place, S3Path) else FolderSource(place, use_case.files.suffix)
+    if origin is None:
+        return lying
+    return SqlSource(source.SqlSource.model_validate(origin.parameters), use_case, lying)

@@ -1,0 +1,98 @@
+"""Raw files from a class of a user's own; what it answers is looked at, so that a mistake in it is told as its own."""
+
+from __future__ import annotations
+
+import datetime as dt
+import pickle
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from mlops_assets.errors import MlopsError
+from mlops_assets.plugins import PluginError, load_plugin
+from mlops_assets.plugins.sources import Entry, Source, SourceError
+
+
+class OwnSource:
+    """Lists and reads by an object of a user's class.
+
+    Parameters
+    ----------
+    path
+        Import path of the class.
+    parameters
+        Its arguments.
+
+    Raises
+    ------
+    PluginError
+        If the object cannot be made, or not be sent to another process.
+    """
+
+    def __init__(self, path: str, parameters: Mapping[str, Any]) -> None:
+        self.path = path
+        self.source = load_plugin(path, Source, parameters)
+        try:
+            pickle.dumps(self.source)
+        except Exception as error:  # whatever an object says that cannot be pickled
+            said = "an object of it cannot be sent to a worker process; open connections in list() and read()"
+            raise PluginError(f"{path}: {said}: {error}") from None
+
+    def days(self) -> list[str]:
+        """The days that were delivered, in order."""
+        with self._asked("days()"):
+            days = list(self.source.days())
+            for day in days:
+                self._see("days()", day, str, "texts like 2026-01-31")
+                dt.date.fromisoformat(day)
+        return sorted(days)
+
+    def place(self, day: str) -> str:
+        """Where the files of a day lie or would lie, for people."""
+        with self._asked(f"place({day!r})"):
+            return str(self.source.place(day))
+
+    def delivered(self, day: str) -> bool:
+        """Whether anything of the day was delivered."""
+        with self._asked(f"delivered({day!r})"):
+            return bool(self.source.delivered(day))
+
+    def has(self, day: str, name: str) -> bool:
+        """Whether a file of that name lies beside those of a day."""
+        with self._asked(f"has({day!r}, {name!r})"):
+            return bool(self.source.has(day, name))
+
+    def list(self, day: str, after: str = "") -> Iterator[Entry]:
+        """Every file of a day behind an entry; a name that comes twice is an error."""
+        call, seen = f"list({day!r})", set[str]()
+        with self._asked(call):
+            for entry in self.source.list(day, after):
+                self._see(call, entry, Entry, "entries (mlops_assets.journey.read.sources.Entry)")
+                if entry.path in seen:
+                    raise SourceError(f"{self.path}.{call} gives {entry.path!r} twice")
+                seen.add(entry.path)
+                yield entry
+
+    def read(self, day: str, entry: Entry) -> bytes:
+        """The bytes of a file as it was listed; an OSError is what it is for a folder: this file is refused."""
+        call = f"read({day!r}, {entry.path!r})"
+        with self._asked(call, (OSError,)):
+            data = self.source.read(day, entry)
+            self._see(call, data, bytes, "bytes")
+        return data
+
+    @contextmanager
+    def _asked(self, call: str, known: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+        """Tells an error of the class with the call that it came from."""
+        try:
+            yield
+        except (MlopsError, NotImplementedError):
+            raise
+        except known:
+            raise
+        except Exception as error:
+            raise SourceError(f"{self.path}.{call} failed: {type(error).__name__}: {error}") from error
+
+    def _see(self, call: str, found: object, kind: type, expected: str) -> None:
+        if not isinstance(found, kind):
+            raise SourceError(f"{self.path}.{call} gives a {type(found).__name__}, expected {expected}")

@@ -1,0 +1,90 @@
+"""Raw files on S3, at `<raw>/<use case>/day=YYYY-MM-DD/**/<file>`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from mlops_assets.plugins.sources import Entry, SourceError
+from mlops_assets.storage import s3
+from mlops_assets.storage.places import S3Path
+
+
+class S3Source:
+    """Lists and reads the objects of a use case, a day at a time.
+
+    Parameters
+    ----------
+    root
+        The place `<raw>/<use case>`.
+    """
+
+    readers = 16
+    """Threads of a process that should wait for the server side by side."""
+
+    def __init__(self, root: S3Path) -> None:
+        self.root = root
+
+    def days(self) -> list[str]:
+        """The days that have objects, in order."""
+        return sorted(path.name.removeprefix("day=") for path in self.root.glob("day=????-??-??"))
+
+    def place(self, day: str) -> str:
+        """The prefix of a day, whether there is anything below it or not."""
+        return str(self._day(day))
+
+    def delivered(self, day: str) -> bool:
+        """Whether there is anything of the day."""
+        return self._day(day).exists()
+
+    def has(self, day: str, name: str) -> bool:
+        """Whether an object of that name lies beside those of a day."""
+        return (self._day(day) / name).exists()
+
+    def _day(self, day: str) -> S3Path:
+        return self.root / f"day={day}"
+
+    def list(self, day: str, after: str = "") -> Iterator[Entry]:
+        """Every object below the day's prefix; names that begin with `.` or `_`, or lie below one, are no data.
+
+        Nothing else is passed over but the empty objects, with no dot in their name, that some tools leave where a
+        folder would be.
+
+        Parameters
+        ----------
+        day
+            The day.
+        after
+            Path of an entry: only what comes behind it, in the order of the keys.
+        """
+        top = self._day(day)
+        for batch in s3.listed(top.bucket, top.key, f"{top.key}/{after}" if after else ""):
+            times = batch["last_modified"].cast(pa.timestamp("ns", "UTC")).cast(pa.int64()).to_pylist()
+            columns = (batch[name].to_pylist() for name in ("path", "size", "e_tag"))
+            for key, size, etag, modified in zip(*columns, times, strict=True):
+                path = key[len(top.key) + 1 :]
+                hidden = path.startswith((".", "_")) or "/." in path or "/_" in path
+                if not hidden and (size or "." in path.rpartition("/")[2]):
+                    yield Entry(path, size, modified, etag=etag or "")
+
+    def read(self, day: str, entry: Entry) -> bytes:
+        """The bytes of an object as it was listed.
+
+        Raises
+        ------
+        SourceError
+            If it is not what was listed: gone, or changed since.
+        S3Error
+            If the server cannot be reached, or refuses.
+        """
+        place = self._day(day) / entry.path
+        try:
+            data = s3.get(place.bucket, place.key, entry.etag or None)
+        except FileNotFoundError:
+            raise SourceError(f"{place}: vanished after the day was listed. Run {day} again.") from None
+        except s3.Changed:
+            data = None
+        if data is None or len(data) != entry.size:
+            raise SourceError(f"{place}: changed after the day was listed. Run {day} again.")
+        return data

@@ -1,0 +1,1 @@
+"""Labelled rows become candidates, their evaluation, and a version."""

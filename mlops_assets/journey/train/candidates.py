@@ -1,0 +1,207 @@
+"""In: a training set. Out: every candidate of the configuration, fitted on the same training rows."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mlops_assets.errors import ConfigError
+from mlops_assets.journey.features.sql import TEXT
+from mlops_assets.journey.model.model import Known, Model, build_pipeline
+from mlops_assets.journey.train.metrics import scorer
+from mlops_assets.journey.train.training_set import TrainingSet, fold_indices, repeats
+from mlops_assets.storage.places import Place
+from mlops_assets.use_case import Candidate, UseCase
+
+
+def check_columns(use_case: UseCase, columns: Mapping[str, bool]) -> None:
+    """See that the columns which the configuration names are made by `features.sql`, and are of the right kind.
+
+    Parameters
+    ----------
+    use_case
+        The use case.
+    columns
+        The columns of `model_input`: whether one is of text.
+
+    Raises
+    ------
+    ConfigError
+        If one is not; the message has its key and the columns that there are.
+    """
+    texts = use_case.training.texts
+    named = [("checks.unseen_share", tuple(use_case.checks.unseen_share)), ("training.texts", texts)]
+    for name, candidate in use_case.training.candidates.items():
+        chosen = [(f"training.candidates.{name}.prepare", item.columns) for item in candidate.prepare]
+        named += [(key, names) for key, names in chosen if not isinstance(names, str)]
+    for key, names in named:
+        unknown = [name for name in names if name not in columns]
+        if unknown:
+            made = ", ".join(columns)
+            raise ConfigError(f"{use_case.name}: {key}: features.sql makes no column {unknown[0]!r}; it makes {made}")
+        together = [name for name in names if name in texts]
+        if key.endswith(".prepare") and together and len(names) > 1:
+            said = f"{together[0]!r} is among `training.texts`, so it is prepared alone: one preparation a text"
+            raise ConfigError(f"{use_case.name}: {key}: {said}; columns: [{', '.join(names)}]")
+        if key == "checks.unseen_share" and together:
+            said = f"{together[0]!r} is among `training.texts`, and a text is no category whose values could be unseen"
+            raise ConfigError(f"{use_case.name}: {key}: {said}")
+    numbers = [name for name in texts if not columns[name]]
+    if numbers:
+        said = f"features.sql makes a number of {numbers[0]!r}; a text is needed"
+        raise ConfigError(f"{use_case.name}: training.texts: {said}")
+
+
+def vocabularies(rows: pa.Table, features: Mapping[str, bool], texts: Collection[str] = ()) -> dict[str, Known]:
+    """For each column of the model: the values of a category by falling frequency, or what else is known of it."""
+    known: dict[str, Known] = {}
+    for name, is_text in features.items():
+        if not is_text or name in texts:
+            known[name] = TEXT if is_text else None
+            continue
+        counted = pc.value_counts(rows[name].drop_null()).to_pylist()
+        known[name] = tuple(c["values"] for c in sorted(counted, key=lambda c: (-c["counts"], c["values"])))
+    return known
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A candidate fitted on the training rows.
+
+    Attributes
+    ----------
+    name
+        Its name in the configuration.
+    folder, sha256
+        Where it is stored; see `Model.load`.
+    parameters
+        Arguments of its classifier, those found by search included.
+    fit_seconds
+        Time to fit it once.
+    size
+        Bytes of the stored estimator.
+    """
+
+    name: str
+    folder: str
+    sha256: str
+    parameters: dict[str, Any]
+    fit_seconds: float
+    size: int
+
+
+def _silent(_: str) -> None:
+    """Says nothing."""
+
+
+def fit_candidates(
+    use_case: UseCase, training_set: TrainingSet, folder: Place, log: Callable[[str], None] = _silent
+) -> list[Fitted]:
+    """Fit every candidate of the configuration on the same training rows.
+
+    Parameters
+    ----------
+    use_case
+        The use case.
+    training_set
+        Rows and split.
+    folder
+        Where the fitted models are stored, a folder each.
+    log
+        Is told what is being done.
+    """
+    rows = training_set.load()
+    train = rows.filter(pc.invert(rows["_held_out"]))
+    fitted = []
+    for number, (name, candidate) in enumerate(use_case.training.candidates.items(), 1):
+        log(f"fitting {name} ({number} of {len(use_case.training.candidates)}) on {len(train)} rows")
+        found = choose(use_case, candidate, training_set, train)
+        began = time.perf_counter()
+        model = fit(use_case, found, training_set, train)
+        seconds = time.perf_counter() - began
+        place = folder / name
+        sha256 = model.save(place)
+        size = sum(path.stat().st_size for path in place.iterdir())
+        fitted.append(Fitted(name, str(place), sha256, found.parameters, round(seconds, 3), size))
+    return fitted
+
+
+def fit(use_case: UseCase, candidate: Candidate, training_set: TrainingSet, rows: pa.Table) -> Model:
+    """Fit a candidate on rows of a training set, each as often as it weighs; the vocabularies are theirs."""
+    rows = rows.take(pa.array(repeats(rows)))
+    columns = vocabularies(rows, training_set.features, use_case.training.texts)
+    pipeline = build_pipeline(candidate, columns, use_case.training.candidates)
+    sql, threshold = use_case.features_sql, use_case.training.threshold
+    model = Model(pipeline, columns, training_set.classes, sql, threshold)
+    with calm_fitting():
+        pipeline.fit(model.matrix(rows), class_numbers(rows, training_set.classes))
+    return model
+
+
+def choose(use_case: UseCase, candidate: Candidate, training_set: TrainingSet, rows: pa.Table) -> Candidate:
+    """The candidate with the arguments that did best over the folds, if it asks for a search."""
+    if not candidate.search:
+        return candidate
+    from sklearn.model_selection import GridSearchCV
+
+    columns = vocabularies(rows, training_set.features, use_case.training.texts)
+    pipeline = build_pipeline(candidate, columns, use_case.training.candidates)
+    model = Model(pipeline, columns, training_set.classes, "")
+    # learned from as often as it weighs, tested on once
+    places = repeats(rows)
+    once = np.append(True, places[1:] != places[:-1])
+    folds = [
+        (train, test[once[test]])
+        for train, test in fold_indices(
+            rows["_fold"].to_numpy()[places], use_case.training.folds, use_case.training.split.by
+        )
+    ]
+    rows = rows.take(pa.array(places))
+    grid = {f"model__{name}": values for name, values in candidate.search.items()}
+    search = GridSearchCV(model.estimator, grid, cv=folds, scoring=scorer(use_case.training, model), refit=False)
+    with calm_fitting():
+        search.fit(model.matrix(rows), class_numbers(rows, training_set.classes))
+    best = {name.removeprefix("model__"): value for name, value in search.best_params_.items()}
+    return candidate.model_copy(update={"parameters": {**candidate.parameters, **best}})
+
+
+def class_numbers(rows: pa.Table, classes: Sequence[str]) -> np.ndarray:
+    """The label of each row as the number of its class."""
+    numbers: np.ndarray = pc.index_in(rows["_label"], value_set=pa.array(classes, pa.string())).to_numpy()
+    return numbers.astype(np.int64)
+
+
+@contextmanager
+def calm_fitting() -> Iterator[None]:
+    """Fit at one thread, for a busy machine slows OpenMP down tenfold, and without warnings about rare classes.
+
+    That a class has few rows, or a category is new, is a fact of the data which the evaluation shows.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from threadpoolctl import threadpool_limits
+
+    with warnings.catch_warnings(), threadpool_limits(1):
+        warnings.filterwarnings("ignore", message=".*least populated class.*")
+        warnings.filterwarnings("ignore", message=".*unknown categories.*")
+        warnings.filterwarnings("ignore", category=ConvergenceWarning)
+        yield
+
+
+def to_record(fitted: Sequence[Fitted], training_set: TrainingSet) -> dict[str, Any]:
+    """What a training run remembers of its candidates."""
+    return {"training_set": asdict(training_set), "candidates": [asdict(one) for one in fitted]}
+
+
+def from_record(record: Mapping[str, Any]) -> tuple[TrainingSet, list[Fitted]]:
+    """The reverse of `to_record`."""
+    known = {**record["training_set"]}
+    known["days"], known["classes"] = tuple(known["days"]), tuple(known["classes"])
+    return TrainingSet(**known), [Fitted(**one) for one in record["candidates"]]

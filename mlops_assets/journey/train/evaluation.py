@@ -1,0 +1,286 @@
+"""In: fitted candidates. Out: their scores on the same held-out rows, and the verdict of the gate with its reasons."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mlops_assets.journey.features.sql import BATCH
+from mlops_assets.journey.model.model import Model
+from mlops_assets.journey.train.candidates import Fitted, calm_fitting, class_numbers, fit
+from mlops_assets.journey.train.metrics import NO_METRICS, higher_is_better, load_metrics, measure
+from mlops_assets.journey.train.training_set import TrainingSet, fold_indices
+from mlops_assets.plugins.metrics import MetricFunction
+from mlops_assets.storage.places import parse_place
+from mlops_assets.use_case import Gate, Scale, Training, UseCase
+
+
+@dataclass(frozen=True)
+class Score:
+    """How one model did on the held-out rows.
+
+    Attributes
+    ----------
+    name
+        Name of the candidate.
+    metrics
+        accuracy, macro_f1, weighted_f1, log_loss and roc_auc (one against the rest, weighted; missing where the
+        held-out rows have one class only), and those of `training.metrics`.
+    folds
+        The ranking metric on each fold of the training part.
+    rows_per_second
+        Rows that one core scores in a second, from the matrix to the label.
+    classes
+        Precision, recall, F1 and number of rows of every class.
+    confusion
+        Rows by true class (down) and predicted class (across), in the order of the classes.
+    calibration
+        Rows by the probability of the answer, in ten equal steps: mean probability, share that was right, rows.
+    """
+
+    name: str
+    metrics: dict[str, float]
+    folds: tuple[float, ...]
+    rows_per_second: float
+    classes: dict[str, dict[str, float]] = field(default_factory=dict)
+    confusion: tuple[tuple[int, ...], ...] = ()
+    calibration: tuple[dict[str, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One condition of the gate: what was asked, what was found, whether it holds."""
+
+    name: str
+    asked: str
+    found: str
+    passed: bool
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gate decided.
+
+    Attributes
+    ----------
+    winner
+        The candidate that may become champion, or None.
+    conditions
+        The conditions of every candidate that was looked at, the best ranked first.
+    reason
+        One sentence for people.
+    """
+
+    winner: str | None
+    conditions: dict[str, tuple[Condition, ...]]
+    reason: str
+
+
+def evaluate(use_case: UseCase, training_set: TrainingSet, fitted: Sequence[Fitted]) -> list[Score]:
+    """Score every candidate on the held-out rows, and on the folds of the training part; the best first."""
+    rows = training_set.load()
+    held_out, train = rows.filter(rows["_held_out"]), rows.filter(pc.invert(rows["_held_out"]))
+    own = load_metrics(use_case.training)
+    scores = []
+    for one in fitted:
+        model = Model.load(parse_place(one.folder), one.sha256, use_case.training.trusted)
+        folds = _score_folds(use_case, training_set, one, train)
+        scores.append(score(model, held_out, one.name, folds, own))
+    return sorted(scores, key=lambda one: _rank(one, use_case.training.metric))
+
+
+def score(
+    model: Model,
+    held_out: pa.Table,
+    name: str,
+    folds: tuple[float, ...] = (),
+    own: Mapping[str, MetricFunction] = NO_METRICS,
+) -> Score:
+    """Score one model on labelled rows that it never saw.
+
+    Parameters
+    ----------
+    model
+        The model.
+    held_out
+        Rows of a training set.
+    name, folds
+        As in `Score`.
+    own
+        The metrics of the use case; see `load_metrics`.
+    """
+    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+    # a champion may not know a label that came later: it is a class of its own, which this model never says
+    labels = (*model.classes, *sorted(set(pc.unique(held_out["_label"]).to_pylist()) - set(model.classes)))
+    truth = class_numbers(held_out, labels)
+    matrix = model.matrix(held_out)
+    known = model.probabilities(matrix)
+    said = model.decide(known)
+    probabilities = np.pad(known, ((0, 0), (0, len(labels) - known.shape[1])))
+    numbers = np.arange(len(labels))
+    per_class = precision_recall_fscore_support(truth, said, labels=numbers, zero_division=0)
+    table = {
+        label: {"precision": float(p), "recall": float(r), "f1": float(f), "rows": int(n)}
+        for label, p, r, f, n in zip(labels, *per_class, strict=True)
+    }
+    confusion = confusion_matrix(truth, said, labels=numbers)
+    metrics = measure(truth, probabilities, said, labels, own)
+    cells = tuple(tuple(int(cell) for cell in row) for row in confusion)
+    calibration = calibrate(truth, probabilities, said)
+    return Score(name, metrics, folds, round(speed(model, matrix)), table, cells, calibration)
+
+
+def calibrate(truth: np.ndarray, probabilities: np.ndarray, said: np.ndarray) -> tuple[dict[str, float], ...]:
+    """How often answers of about the same probability are right; see `Score.calibration` and `measure`."""
+    sure = probabilities[np.arange(len(said)), said]
+    step = np.minimum((sure * 10).astype(int), 9)
+    return tuple(
+        {
+            "probability": round(float(sure[step == number].mean()), 4),
+            "right": round(float((truth == said)[step == number].mean()), 4),
+            "rows": int((step == number).sum()),
+        }
+        for number in np.unique(step)
+    )
+
+
+def speed(model: Model, matrix: np.ndarray, seconds: float = 0.3) -> float:
+    """Rows a second that one core scores: matrix in, class and probability out."""
+    if not len(matrix):
+        return 0.0
+    texts = matrix.dtype == object  # which are read at thousands a second, so that fewer are enough
+    batch = np.resize(matrix, (BATCH // 20 if texts else BATCH, matrix.shape[1]))
+    rows = 0
+    with calm_fitting():
+        model.decide(model.probabilities(batch[:100]))
+        began = time.perf_counter()
+        while time.perf_counter() - began < seconds:
+            model.decide(model.probabilities(batch))
+            rows += len(batch)
+        return rows / (time.perf_counter() - began)
+
+
+def _score_folds(use_case: UseCase, training_set: TrainingSet, fitted: Fitted, train: pa.Table) -> tuple[float, ...]:
+    candidate = use_case.training.candidates[fitted.name].model_copy(update={"parameters": fitted.parameters})
+    found = []
+    split, own = use_case.training.split.by, load_metrics(use_case.training)
+    for before, after in fold_indices(train["_fold"].to_numpy(), use_case.training.folds, split):
+        known, unknown = train.take(pa.array(before)), train.take(pa.array(after))
+        if len(pc.unique(known["_label"])) < 2:
+            found.append(float("nan"))
+            continue
+        with calm_fitting():
+            model = fit(use_case, candidate, training_set, known)
+            probabilities = model.probabilities(model.matrix(unknown))
+        truth = class_numbers(unknown, training_set.classes)
+        metrics = measure(truth, probabilities, model.decide(probabilities), training_set.classes, own)
+        found.append(metrics.get(use_case.training.metric, float("nan")))
+    return tuple(found)
+
+
+def _rank(one: Score, metric: str) -> float:
+    value = one.metrics.get(metric, float("nan"))
+    if np.isnan(value):
+        return np.inf
+    return -value if higher_is_better(metric) else value
+
+
+def decide(training: Training, scale: Scale, scores: Sequence[Score], champion: Score | None) -> Verdict:
+    """Ask the gate: the best candidate that meets every condition wins.
+
+    Parameters
+    ----------
+    training
+        Has the gate's conditions, the metric that ranks, and the name of the baseline, which never wins itself.
+    scale
+        The planned volume and its deadline.
+    scores
+        All candidates on the same held-out rows.
+    champion
+        The present champion on the same rows, if there is one.
+    """
+    metric = training.metric
+    base = next(one for one in scores if one.name == training.baseline)
+    ranked = sorted((one for one in scores if one.name != training.baseline), key=lambda one: _rank(one, metric))
+    ranked = [one for one in ranked if np.isfinite(_rank(one, metric))]
+    looked_at: dict[str, tuple[Condition, ...]] = {}
+    for one in ranked:
+        looked_at[one.name] = (*_conditions(training.gate, one, base, champion), _deadline(scale, one))
+        if all(condition.passed for condition in looked_at[one.name]):
+            value = one.metrics[metric]
+            reason = f"{one.name} passes: {metric} {value:.3f}, baseline {base.metrics[metric]:.3f}"
+            return Verdict(one.name, looked_at, reason)
+    if not ranked:
+        return Verdict(None, looked_at, "refused: there is no candidate beside the baseline")
+    best = ranked[0].name
+    failed = "; ".join(f"{c.name}: found {c.found}, asked {c.asked}" for c in looked_at[best] if not c.passed)
+    return Verdict(None, looked_at, f"refused: the best candidate, {best}, fails {failed}")
+
+
+def _conditions(gate: Gate, one: Score, base: Score, champion: Score | None) -> tuple[Condition, ...]:
+    found = [_compare(f"floor of {name}", one, name, least) for name, least in gate.floors.items()]
+    for name, margin in gate.margin.items():
+        bound = _of(base, name) + (margin if higher_is_better(name) else -margin)
+        found.append(_compare(f"baseline and margin in {name}", one, name, bound))
+    for name, loss in gate.tolerance.items() if champion else ():
+        bound = _of(champion, name) - (loss if higher_is_better(name) else -loss)
+        found.append(_compare(f"champion less tolerance in {name}", one, name, bound))
+    if gate.rows_per_second:
+        passed = one.rows_per_second >= gate.rows_per_second
+        asked, got = f"at least {gate.rows_per_second:,.0f}", f"{one.rows_per_second:,.0f}"
+        found.append(Condition("rows a second on one core", asked, got, passed))
+    return tuple(found)
+
+
+def _deadline(scale: Scale, one: Score) -> Condition:
+    """Whether the model alone makes the planned day in time; reading and features come on top."""
+    minutes = scale.rows_a_day / max(1e-9, one.rows_per_second * scale.workers) / 60
+    asked = f"at most {scale.minutes:g}"
+    found = f"{minutes:.1f} at {one.rows_per_second:,.0f} rows a second"
+    what = f"minutes to score {scale.rows_a_day:,} rows on {scale.workers} cores"
+    return Condition(what, asked, found, minutes <= scale.minutes)
+
+
+def _compare(what: str, one: Score, metric: str, bound: float) -> Condition:
+    value = _of(one, metric)
+    up = higher_is_better(metric)
+    passed = bool(value >= bound if up else value <= bound)  # NaN passes nothing
+    return Condition(what, f"at {'least' if up else 'most'} {bound:.3f}", f"{value:.3f}", passed)
+
+
+def _of(one: Score | None, metric: str) -> float:
+    return one.metrics.get(metric, float("nan")) if one else float("nan")
+
+
+def to_record(scores: Sequence[Score], verdict: Verdict, champion: Score | None) -> dict[str, Any]:
+    """What a training run remembers of its evaluation."""
+    return {
+        "scores": [asdict(one) for one in scores],
+        "verdict": asdict(verdict),
+        "champion_before": asdict(champion) if champion else None,
+    }
+
+
+def from_record(record: Mapping[str, Any]) -> tuple[list[Score], Verdict]:
+    """Scores and verdict of a training run; see `to_record`."""
+    scores = [
+        Score(
+            **{
+                **one,
+                "folds": tuple(one["folds"]),
+                "confusion": tuple(map(tuple, one["confusion"])),
+                "calibration": tuple(one["calibration"]),
+            }
+        )
+        for one in record["scores"]
+    ]
+    known = record["verdict"]
+    conditions = {name: tuple(Condition(**c) for c in some) for name, some in known["conditions"].items()}
+    return scores, Verdict(known["winner"], conditions, known["reason"])

@@ -1,0 +1,131 @@
+"""In: the truth and what a model said. Out: metrics, those of every evaluation and those of a use case's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from numbers import Real
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlops_assets.errors import MlopsError
+from mlops_assets.plugins import load_plugin
+from mlops_assets.plugins.metrics import MetricFunction
+from mlops_assets.use_case import Training
+
+if TYPE_CHECKING:
+    from mlops_assets.journey.model.model import Model
+
+HIGHER_IS_BETTER = {"accuracy": True, "macro_f1": True, "weighted_f1": True, "log_loss": False, "roc_auc": True}
+"""The metrics of every evaluation, and which way is better."""
+
+SCORERS = {
+    "log_loss": "neg_log_loss",
+    "macro_f1": "f1_macro",
+    "weighted_f1": "f1_weighted",
+    "roc_auc": "roc_auc_ovr",
+    "accuracy": "accuracy",
+}
+"""What scikit-learn calls them, for a search over folds."""
+
+NO_METRICS: Mapping[str, MetricFunction] = MappingProxyType({})
+
+
+def higher_is_better(metric: str) -> bool:
+    """Which way a metric is better; one of a use case's own is better the larger it is."""
+    return HIGHER_IS_BETTER.get(metric, True)
+
+
+def load_metrics(training: Training) -> dict[str, MetricFunction]:
+    """The metrics that a use case brings, by name."""
+    return {name: load_plugin(path, MetricFunction) for name, path in training.metrics.items()}
+
+
+def scorer(training: Training, model: Model) -> str | Callable[[Any, np.ndarray, np.ndarray], float]:
+    """The metric that ranks, as scikit-learn's searches ask for it; `model` knows columns and classes."""
+    function = load_metrics(training).get(training.metric)
+    if function is None:
+        return SCORERS[training.metric]
+
+    def score(estimator: Any, matrix: np.ndarray, truth: np.ndarray) -> float:
+        probabilities = replace(model, estimator=estimator).probabilities(matrix)
+        return _ask(training.metric, function, truth, probabilities, model.classes)
+
+    return score
+
+
+def measure(
+    truth: np.ndarray,
+    probabilities: np.ndarray,
+    said: np.ndarray,
+    classes: Sequence[str] = (),
+    own: Mapping[str, MetricFunction] = NO_METRICS,
+) -> dict[str, float]:
+    """The metrics of predictions; one that has no value for these rows is absent.
+
+    Parameters
+    ----------
+    truth, said
+        Class numbers.
+    probabilities
+        One column a class.
+    classes, own
+        Labels by class number, and the metrics of the use case, which ask for them.
+
+    Raises
+    ------
+    MlopsError
+        If a metric of the use case fails, or gives no number.
+    """
+    from sklearn.metrics import accuracy_score, f1_score, log_loss
+
+    metrics = {
+        "accuracy": accuracy_score(truth, said),
+        "macro_f1": f1_score(truth, said, average="macro", zero_division=0),
+        "weighted_f1": f1_score(truth, said, average="weighted", zero_division=0),
+        "log_loss": log_loss(truth, _clipped(probabilities), labels=np.arange(probabilities.shape[1])),
+    }
+    area = _roc_auc(truth, probabilities)
+    if area is not None:
+        metrics["roc_auc"] = area
+    for name, function in own.items():
+        value = _ask(name, function, truth, probabilities, classes)
+        if not np.isnan(value):
+            metrics[name] = value
+    return {name: round(float(value), 4) for name, value in metrics.items()}
+
+
+def _clipped(probabilities: np.ndarray) -> np.ndarray:
+    """Probabilities without zeros, so that one impossible row does not make the log loss infinite."""
+    clipped = np.clip(probabilities, 1e-6, None)
+    normal: np.ndarray = clipped / clipped.sum(axis=1, keepdims=True)
+    return normal
+
+
+def _roc_auc(truth: np.ndarray, probabilities: np.ndarray) -> float | None:
+    """Area under the ROC curve, one class against the rest, weighted by the rows of the class."""
+    from sklearn.metrics import roc_auc_score
+
+    if probabilities.shape[1] == 2 and len(np.unique(truth)) == 2:
+        return float(roc_auc_score(truth, probabilities[:, 1]))
+    present = [number for number in np.unique(truth) if 0 < (truth == number).sum() < len(truth)]
+    if not present:
+        return None
+    weights = [(truth == number).sum() for number in present]
+    areas = [roc_auc_score(truth == number, probabilities[:, number]) for number in present]
+    return float(np.average(areas, weights=weights))
+
+
+def _ask(
+    name: str, function: MetricFunction, truth: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]
+) -> float:
+    """What a metric of the use case says."""
+    try:
+        value = function(np.array(classes, object)[truth], probabilities, tuple(classes))
+    except Exception as error:  # the user's own code: whatever it raises is told
+        raise MlopsError(f"training.metrics.{name} failed: {type(error).__name__}: {error}") from error
+    if not isinstance(value, Real):
+        raise MlopsError(f"training.metrics.{name} gives a {type(value).__name__}, expected a number")
+    return float(value)

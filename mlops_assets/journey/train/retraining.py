@@ -1,0 +1,129 @@
+"""In: what people said since the last training, and how the champion does. Out: whether to train again, and why.
+
+Only evidence that the last training has not seen counts. So a training that the gate refuses is not started again by
+what started it: it takes new corrections, or as many newly audited rows that still tell of a drop.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from mlops_assets.journey.feedback.corrections import read_accepted, read_kept
+from mlops_assets.journey.feedback.live import EVERYTHING, live_metrics
+from mlops_assets.journey.model.registry import Version
+from mlops_assets.journey.model.training_runs import TrainingRuns
+from mlops_assets.storage.tables import Lake
+from mlops_assets.use_case import Retraining, UseCase
+from mlops_assets.work.shards import fingerprint_table
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What speaks for a training.
+
+    Attributes
+    ----------
+    corrections
+        Accepted corrections that the last training did not see.
+    audited, right
+        Of these, the audited rows that the champion predicted, and how many of them it has right.
+    evaluated
+        The champion's accuracy on held-out rows; None without a champion.
+    trained
+        When the last training began; None if there was none.
+    mark
+        Fingerprint of all accepted corrections and of the last training.
+    """
+
+    corrections: int
+    audited: int
+    right: int
+    evaluated: float | None
+    trained: dt.datetime | None
+    mark: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether to train now, and why or why not, with the numbers."""
+
+    train: bool
+    why: str
+
+
+def gather(use_case: UseCase, lake: Lake, champion: Version | None) -> Evidence:
+    """Collect what speaks for a training.
+
+    Parameters
+    ----------
+    use_case
+        The use case.
+    lake
+        Its tables, with the corrections that were accepted last.
+    champion
+        The present champion.
+    """
+    record: dict[str, Any] = TrainingRuns(lake.root, use_case.name).newest("training_set") or {}
+    accepted = read_accepted(lake)
+    keys = ["day", "file", "line", "label"]
+    learned = read_kept(lake, record.get("training_set", {}).get("feedback", ""))
+    seen = {tuple(one.values()) for one in learned.select(keys).to_pylist()}
+    unseen = [tuple(one.values()) not in seen for one in accepted.select(keys).to_pylist()]
+    new = accepted.filter(pa.array(unseen, pa.bool_()))
+    live = [
+        one
+        for one in (live_metrics(use_case, lake, new) if champion else [])
+        if one["slice"] == EVERYTHING and champion and one["model_version"] == champion.version
+    ]
+    made = record.get("made")
+    return Evidence(
+        len(new),
+        sum(one["audited"] for one in live),
+        sum(one["right_audited"] for one in live),
+        champion.about["metrics"].get("accuracy") if champion else None,
+        dt.datetime.fromisoformat(made) if made else None,
+        f"{made}-{fingerprint_table(accepted)}",
+    )
+
+
+def decide(retraining: Retraining, evidence: Evidence, last: dt.datetime | None, now: dt.datetime) -> Decision:
+    """Whether what people said since the last training asks for another one.
+
+    Parameters
+    ----------
+    retraining
+        What the use case asks for.
+    evidence
+        What speaks for it.
+    last
+        When a training was started last, whatever became of it; None if never.
+    now
+        The time.
+    """
+    if evidence.trained is None:
+        return Decision(False, "nothing was trained yet; start the first training by hand")
+    causes: list[str] = []
+    against: list[str] = []
+    if retraining.corrections is not None:
+        said = f"{evidence.corrections} new corrections of {retraining.corrections} asked"
+        (causes if evidence.corrections >= retraining.corrections else against).append(said)
+    if retraining.drop is not None and evidence.evaluated is not None:
+        accuracy = evidence.right / max(1, evidence.audited)
+        said = f"{evidence.audited} newly audited rows of {retraining.least_audited} asked"
+        enough = evidence.audited >= retraining.least_audited
+        if enough:
+            said = f"accuracy {accuracy:.3f} on {evidence.audited} newly audited rows, {evidence.evaluated:.3f} in "
+            said += f"evaluation, allowed drop {retraining.drop:g}"
+        (causes if enough and evidence.evaluated - accuracy > retraining.drop else against).append(said)
+    if not causes:
+        return Decision(False, "; ".join(against) or "there is no champion whose accuracy could drop")
+    last = max(last or evidence.trained, evidence.trained)
+    hours = (now - last).total_seconds() / 3600
+    if hours < retraining.hours_between:
+        causes.append(f"but {hours:.1f} of {retraining.hours_between:g} hours passed since the last training")
+        return Decision(False, "; ".join(causes))
+    return Decision(True, "; ".join(causes))

@@ -1,0 +1,346 @@
+"""In: the rows of a window of days. Out: the labelled ones, each once, in one split for all candidates.
+
+Days are enriched with what was stored for them, never by asking now: that would be knowledge which they did not have.
+People's corrections change what is learned from, never what is held out: the split is made of the original labels.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mlops_assets.errors import MlopsError
+from mlops_assets.journey.enrich.answers import DayAnswers, NotEnriched, find_answers, needed, read_answers
+from mlops_assets.journey.features.sql import as_text, compute, describe, read_rows
+from mlops_assets.journey.feedback import corrections as feedback
+from mlops_assets.storage.files import read_part, write_table
+from mlops_assets.storage.places import parse_place
+from mlops_assets.storage.tables import Lake
+from mlops_assets.use_case import Split, UseCase
+from mlops_assets.work.shards import fingerprint_table
+
+KEYS = ("_day", "_file", "_line", "_account", "_order", "_label", "_held_out", "_fold", "_weight")
+"""Columns of a training set that are not the model's; `features.sql` makes none with such a name."""
+
+LEAST_ROWS = 20
+"""Fewer labelled rows than this are no training set."""
+
+
+class TooLittleData(MlopsError):
+    """There are not enough labelled rows to train and to judge a model."""
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Labelled rows with the model's input, and which of them are held out.
+
+    Attributes
+    ----------
+    fingerprint
+        Hash of all rows: the same fingerprint means the same rows in the same split.
+    path
+        Parquet file that holds it.
+    rows, held_out
+        Number of rows, and how many of them are held out.
+    duplicates
+        Rows dropped because they were exact copies of another one.
+    days
+        First and last day of the rows.
+    classes
+        The labels, sorted.
+    features
+        Columns of the model's input: whether it is of text, as `features.sql` made it.
+    boundary
+        With a split by time, the first held-out date.
+    corrected
+        Rows to learn from whose label came from people's corrections; see `_weight`.
+    feedback
+        Fingerprint of all corrections that counted then; see `feedback.keep`.
+    left_out
+        Days of the window that were not enriched, and why; empty if there is none.
+    """
+
+    fingerprint: str
+    path: str
+    rows: int
+    held_out: int
+    duplicates: int
+    days: tuple[str, str]
+    classes: tuple[str, ...]
+    features: Mapping[str, bool]
+    boundary: str | None
+    corrected: int = 0
+    feedback: str = ""
+    left_out: str = ""
+
+    def load(self) -> pa.Table:
+        """The rows: `KEYS` and the columns of the model."""
+        return read_part(parse_place(self.path))
+
+
+def build_training_set(use_case: UseCase, lake: Lake) -> TrainingSet:
+    """Collect the labelled rows of the window, drop duplicates, split them, and store them by their fingerprint.
+
+    Rows to learn from take the label that people gave them, with the weight `feedback.weight`; all others weigh 1.
+
+    Parameters
+    ----------
+    use_case
+        The use case; `training` says window and split.
+    lake
+        The tables of the use case; the days' rows are published.
+
+    Raises
+    ------
+    TooLittleData
+        If there are fewer than `LEAST_ROWS` labelled rows, one class only, or no way to split them.
+    """
+    accepted = feedback.read_accepted(lake)
+    window, left_out = _window(use_case, lake)
+    pieces = [piece for piece in _labelled(use_case, lake, window, feedback.corrections(accepted)) if len(piece)]
+    everything = pa.concat_tables(pieces) if pieces else None
+    labelled = everything.filter(everything["_labelled"]) if everything else ()
+    if everything is None or not len(labelled):
+        raise TooLittleData(
+            f"{use_case.name}: no day has rows with the label {use_case.label!r}; nothing to learn from."
+            + (f" {left_out}" if left_out else "")
+        )
+    kept = _without_duplicates(labelled, "_hash")
+    if len(kept) < LEAST_ROWS or len(pc.unique(kept["_label"])) < 2:
+        raise TooLittleData(
+            f"{use_case.name}: {len(kept)} labelled rows with {len(pc.unique(kept['_label']))} labels; training needs "
+            f"at least {LEAST_ROWS} rows and 2 labels."
+        )
+    held_out, boundary = _hold_out(kept, use_case.training.split, use_case.name)
+    if len(pc.unique(kept["_label"].filter(pa.array(~held_out)))) < 2:
+        raise TooLittleData(f"{use_case.name}: the rows to learn from have one label; training needs 2 labels.")
+    duplicates = len(labelled) - len(kept)
+    kept = _corrected(use_case, kept.append_column("_held_out", pa.array(held_out)), everything)
+    corrected = pc.sum(pc.is_valid(kept["_said"])).as_py()
+    fold = _folds(kept, use_case.training, kept["_held_out"].to_numpy())
+    kept = kept.append_column("_fold", pa.array(fold)).drop_columns(["_hash", "_content", "_said", "_labelled"])
+    kept = kept.select([*KEYS, *(name for name in kept.column_names if name not in KEYS)])
+    mark = fingerprint_table(kept)
+    path = lake.root / use_case.name / "training_sets" / f"{mark}.parquet"
+    if not path.exists():
+        write_table(path, kept)
+    return TrainingSet(
+        mark,
+        str(path),
+        len(kept),
+        int(held_out.sum()),
+        duplicates,
+        (pc.min(kept["_day"]).as_py(), pc.max(kept["_day"]).as_py()),
+        tuple(sorted(pc.unique(kept["_label"]).to_pylist())),
+        dict(describe(use_case).model),
+        boundary,
+        corrected,
+        feedback.keep(lake, accepted),
+        left_out,
+    )
+
+
+def _window(use_case: UseCase, lake: Lake) -> tuple[dict[str, tuple[int, DayAnswers]], str]:
+    """The days to learn from with their rows and what these are enriched with; and which days are left out, and why."""
+    days = lake.table("rows").days()
+    if not days:
+        return {}, ""
+    first = (dt.date.fromisoformat(max(days)) - dt.timedelta(days=use_case.training.window_days)).isoformat()
+    names = needed(use_case, use_case.features_sql)
+    window: dict[str, tuple[int, DayAnswers]] = {}
+    left_out: dict[str, str] = {}
+    for day, state in days.items():
+        if day > first:
+            try:
+                window[day] = state.accounting["rows"], find_answers(use_case, lake, day, state, names)
+            except NotEnriched as error:
+                left_out[day] = str(error)
+    if not left_out:
+        return window, ""
+    span = min(left_out) if len(left_out) == 1 else f"{len(left_out)} days, {min(left_out)} to {max(left_out)}"
+    return window, f"Left out: {span}: {next(iter(left_out.values()))}."
+
+
+def _corrected(use_case: UseCase, kept: pa.Table, everything: pa.Table) -> pa.Table:
+    """The kept rows with the labels that people gave to those that are learned from, and further corrected rows.
+
+    What is held out stays as it is. A further row has no label of its own, or lies in a file that was not sampled; it
+    is left out where it would undo the split: as a copy of a held-out row, or of an account that is held out.
+    """
+    said = pc.if_else(kept["_held_out"], pa.scalar(None, pa.string()), kept["_said"])
+    kept = kept.set_column(kept.column_names.index("_said"), "_said", said)
+    keys = ["_day", "_file", "_line"]
+    more = everything.filter(pc.is_valid(everything["_said"]))
+    if len(more):
+        more = more.join(kept.select(keys), keys, join_type="left anti").select(everything.column_names)
+        held_out = kept.filter(kept["_held_out"])
+        more = more.filter(pc.invert(pc.is_in(more["_content"], value_set=held_out["_content"].combine_chunks())))
+        if use_case.training.split.by == "account":
+            more = more.filter(pa.array(_unit(more, "account") >= use_case.training.split.held_out))
+        more = _without_duplicates(more, "_content")
+        more = more.append_column("_held_out", pa.array(np.zeros(len(more), bool)))
+        kept = pa.concat_tables([kept, more.select(kept.column_names)])
+        kept = kept.sort_by([(name, "ascending") for name in keys])
+    label = pc.coalesce(kept["_said"], kept["_label"])
+    weight = pc.if_else(pc.is_valid(kept["_said"]), use_case.feedback.weight, 1).cast(pa.int32())
+    return kept.set_column(kept.column_names.index("_label"), "_label", label).append_column("_weight", weight)
+
+
+def _labelled(
+    use_case: UseCase,
+    lake: Lake,
+    window: Mapping[str, tuple[int, DayAnswers]],
+    corrections: Mapping[str, Mapping[feedback.Row, str]],
+) -> Iterator[pa.Table]:
+    """The labelled and the corrected rows of the window with the model's input, a shard at a time."""
+    table = lake.table("rows")
+    keep_one_in = -(-sum(rows for rows, _ in window.values()) // use_case.training.most_rows) or 1
+    for day, (_, answers) in window.items():
+        for path in sorted(table.parts(day)):
+            said = corrections.get(day, {})
+            rows, drawn = _sampled(read_rows(table.folder / path), day, keep_one_in, {file for file, _ in said})
+            labels = as_text(rows[use_case.label])
+            chosen = _said(rows, said)
+            labelled = drawn & labels.is_valid().to_numpy(zero_copy_only=False)
+            if labelled.any() or chosen.null_count < len(chosen):
+                known = {"_label": labels, "_said": chosen, "_labelled": labelled}
+                yield from _inputs(use_case, rows, day, known, read_answers(lake, answers.of(path)))
+
+
+def _said(rows: pa.Table, said: Mapping[feedback.Row, str]) -> pa.Array:
+    """What people say the label of each row is."""
+    labels: list[str | None] = [None] * len(rows)
+    if said:
+        files = pa.array(sorted({file for file, _ in said}), pa.string())
+        places = np.flatnonzero(pc.is_in(rows["file"].cast(pa.string()), value_set=files).to_numpy())
+        some = rows.select(["file", "line"]).take(pa.array(places))
+        for place, file, line in zip(places, some["file"].to_pylist(), some["line"].to_pylist(), strict=True):
+            labels[place] = said.get((file, line))
+    return pa.array(labels, pa.string())
+
+
+def _sampled(rows: pa.Table, day: str, keep_one_in: int, also: Collection[str]) -> tuple[pa.Table, np.ndarray]:
+    """The rows of one file in so many, chosen by path, and of the files in `also`; and which are of a chosen file.
+
+    Files stay whole, for their aggregates.
+    """
+    if keep_one_in == 1 or not rows.num_rows:
+        return rows, np.ones(len(rows), bool)
+    import pandas as pd
+
+    file = rows["file"].chunk(0)
+    paths = file.dictionary.to_pylist()
+    chosen = pd.util.hash_array(np.array([f"{day}/{name}" for name in paths], object)) % keep_one_in == 0
+    kept = chosen | np.array([name in also for name in paths], bool)
+    places = file.indices.to_numpy()
+    return rows.filter(pa.array(kept[places])).combine_chunks(), chosen[places][kept[places]]
+
+
+def _inputs(
+    use_case: UseCase, rows: pa.Table, day: str, known: Mapping[str, Any], answers: Mapping[str, pa.Table]
+) -> Iterator[pa.Table]:
+    """The labelled and the corrected rows with the model's input; `known` has the columns that say which these are."""
+    import pandas as pd
+
+    frame = rows.drop_columns(["line", "file"]).to_pandas()
+    order_by = use_case.training.split.column
+    order = pa.array([day] * len(rows)) if order_by == "day" else rows[order_by].cast(pa.string()).combine_chunks()
+    keys = pa.table(
+        {
+            "_day": pa.array([day] * len(rows)),
+            "_file": rows["file"].cast(pa.string()),
+            "_line": rows["line"],
+            "_account": as_text(rows[use_case.account]),
+            "_order": order,
+            **known,
+            "_hash": pd.util.hash_pandas_object(frame, index=False).to_numpy(),
+            "_content": pd.util.hash_pandas_object(frame.drop(columns=use_case.label), index=False).to_numpy(),
+        }
+    )
+    for batch, places in compute(rows, day, use_case, use_case.features_sql, answers=answers):
+        whole = keys.take(pa.array(places))
+        for name in batch.column_names:
+            if name not in ("file", "line"):
+                whole = whole.append_column(name, batch[name])
+        yield whole.filter(pc.or_(whole["_labelled"], pc.is_valid(whole["_said"])))
+
+
+def _without_duplicates(rows: pa.Table, by: str) -> pa.Table:
+    """The first of each set of rows with the same hash, by day, file and line."""
+    ordered = rows.sort_by([("_day", "ascending"), ("_file", "ascending"), ("_line", "ascending")])
+    _, first = np.unique(ordered[by].to_numpy(), return_index=True)
+    return ordered.take(pa.array(np.sort(first)))
+
+
+def _hold_out(rows: pa.Table, split: Split, name: str) -> tuple[np.ndarray, str | None]:
+    """Which rows are held out, and with a split by time the first held-out date."""
+    if split.by != "time":
+        chosen = _unit(rows, split.by) < split.held_out
+        if chosen.all() or not chosen.any():
+            raise TooLittleData(f"{name}: the rows cannot be split by {split.by}: all lie on one side. Add more.")
+        return chosen, None
+    order = rows["_order"].fill_null("").to_numpy().astype(str)
+    ordered = np.sort(order)
+    boundary = split.starts.isoformat() if split.starts else str(ordered[int(len(ordered) * (1 - split.held_out))])
+    held_out: np.ndarray = order >= boundary
+    if held_out.all() or not held_out.any():
+        raise TooLittleData(
+            f"{name}: the rows cannot be split by time at {boundary}: they run from {ordered[0]} to {ordered[-1]}. "
+            "Train on more days, or split by account."
+        )
+    return held_out, boundary
+
+
+def _folds(rows: pa.Table, training: Any, held_out: np.ndarray) -> np.ndarray:
+    """Fold of every training row, -1 for held-out ones; with a split by time, folds follow each other."""
+    fold = np.full(len(rows), -1, np.int8)
+    kept = ~held_out
+    if training.split.by == "time":
+        order = rows["_order"].fill_null("").to_numpy()[kept].astype(str)
+        rank = np.searchsorted(np.sort(order), order, side="right") / len(order)
+        fold[kept] = np.ceil(rank * (training.folds + 1)).astype(np.int8) - 1
+    else:
+        fold[kept] = (_unit(rows, training.split.by)[kept] * 1e6).astype(np.int64) % training.folds
+    return fold
+
+
+def _unit(rows: pa.Table, by: str) -> np.ndarray:
+    """A number in [0, 1) for each row that depends on its account, or on the row alone."""
+    import pandas as pd
+
+    if by == "account":
+        hashes = pd.util.hash_array(rows["_account"].fill_null("").to_numpy().astype(object))
+    else:
+        hashes = rows["_hash"].to_numpy()
+    return hashes.astype(np.float64) / 2.0**64
+
+
+def repeats(rows: pa.Table) -> np.ndarray:
+    """Places of the rows, each as often as its weight says: the one way to weigh that every estimator understands."""
+    places = np.arange(len(rows))
+    return np.repeat(places, rows["_weight"].to_numpy()) if "_weight" in rows.column_names else places
+
+
+def fold_indices(fold: np.ndarray, folds: int, by: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Training and test rows of every fold; with a split by time, a fold is tested on what came before it.
+
+    Parameters
+    ----------
+    fold
+        Fold of every training row.
+    folds
+        Number of folds.
+    by
+        What the split keeps apart.
+    """
+    if by == "time":
+        pairs = [(np.flatnonzero(fold <= k), np.flatnonzero(fold == k + 1)) for k in range(folds)]
+    else:
+        pairs = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(folds)]
+    return [(train, test) for train, test in pairs if len(train) and len(test)]

@@ -1,0 +1,1 @@
+"""What helps with a use case beside its days: sample files, imports, drafts of a new one, the demo."""

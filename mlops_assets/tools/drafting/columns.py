@@ -1,0 +1,281 @@
+"""In: the text of each column of a table. Out: how the contract reads it, and what a model can make of it."""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Literal
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mlops_assets.journey.read.contract import Checked, check_column
+from mlops_assets.use_case import Column, FileFormat
+
+MISSING = frozenset(
+    {"na", "n/a", "#n/a", "nan", "null", "none", "nil", "missing", "unknown", "-", "--", ".", "?", "inf", "-inf"}
+)
+"""Texts, in small letters, that stand for 'no value' where all others are numbers or dates."""
+
+NUMBERS: tuple[tuple[Literal[".", ","], Literal["", ".", ",", " "]], ...] = (
+    (".", ""),
+    (",", ""),
+    (",", "."),
+    (".", ","),
+    (",", " "),
+    (".", " "),
+)
+"""Decimal sign and sign between thousands, the likelier first."""
+
+DATES = (
+    *("%Y-%m-%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d-%m-%Y", "%m-%d-%Y", "%Y.%m.%d"),
+    *("%d.%m.%y", "%d/%m/%y", "%m/%d/%y", "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y"),
+)
+MOMENTS = tuple(
+    f"{day}{between}{time}"
+    for day in ("%Y-%m-%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d")
+    for between in (" ", "T")
+    for time in ("%H:%M:%S", "%H:%M", "%H:%M:%S.%f", "%H:%M:%SZ", "%H:%M:%S.%fZ")
+)
+"""Formats of dates and timestamps, the likelier first."""
+
+WORDS = ({"yes", "no"}, {"y", "n"}, {"true", "false"}, {"t", "f"})
+AMOUNT = re.compile(
+    r"[^\w\s.,+-]\s*[+-]?[\d.,]+|[+-]?[\d.,]+\s*[^\w\s.,+-]|[A-Z]{3}\s*[+-]?[\d.,]+|[+-]?[\d.,]+\s*[A-Z]{3}"
+)
+"""A number with a sign before or behind it: percent, a currency."""
+
+CODE = re.compile(r"[+-]?0\d+")
+WHO = frozenset({"account", "customer", "client", "user", "member", "patient", "person", "card", "konto", "kunde"})
+KEYS = frozenset({"id", "uuid", "guid", "key", "index", "idx", "no", "nr", "number", "code"})
+"""Words in the name of a column that says whom a row is about, and at the end of the name of a key."""
+
+MOST_CATEGORIES = 0.5
+"""Most distinct values a row that a text column may have to be a category."""
+
+Role = Literal["number", "amount", "category", "boolean", "date", "timestamp", "id", "text", "constant", "empty"]
+
+
+def names_who(name: str) -> bool:
+    """Whether a name is that of whom a row is about: `customer` or `card_number`, but not `customer_age`."""
+    words = name.split("_")
+    return words[-1] in WHO or (bool(WHO & set(words)) and names_key(name))
+
+
+def names_key(name: str) -> bool:
+    """Whether a name is that of a key: `id`, `order_number`."""
+    words = name.split("_")
+    return words[-1] in KEYS or words[0] == "id"
+
+
+@dataclass
+class Guess:
+    """What a column is taken for.
+
+    Attributes
+    ----------
+    name
+        Its name in the contract and in SQL.
+    source
+        Its name in the header; None where the first line is no header.
+    role
+        What a model can make of it.
+    settings
+        What the contract says of it.
+    distinct, rows
+        Number of its values, and of rows that have one.
+    empty
+        Share of rows that have none.
+    about
+        What was seen, without a value that may be somebody's.
+    check
+        What to look at by hand.
+    """
+
+    name: str
+    source: str | None
+    role: Role
+    settings: dict[str, Any]
+    distinct: int
+    rows: int
+    empty: float
+    about: str
+    check: list[str] = field(default_factory=list)
+
+
+def sql_names(names: Sequence[str]) -> list[str]:
+    """A name for each column that SQL takes unquoted and the platform leaves free, each once."""
+    taken, found = {"day", "file", "line"}, []
+    for place, name in enumerate(names, 1):
+        plain = unicodedata.normalize("NFKD", name.replace("ß", "ss")).encode("ascii", "ignore").decode()
+        split = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", plain)
+        clean = re.sub(r"[^a-z0-9]+", "_", split.lower()).strip("_") or ("row_id" if not name else f"column_{place}")
+        clean = f"column_{clean}" if clean[0].isdigit() else clean
+        clean = f"{clean}_value" if clean in taken & {"day", "file", "line"} or clean in _keywords() else clean
+        found.append(unique(clean, taken))
+    return found
+
+
+def unique(name: str, taken: set[str]) -> str:
+    """The name, with a number behind it if it is taken; it is taken from now on."""
+    chosen, number = name, 1
+    while chosen in taken:
+        number += 1
+        chosen = f"{name}_{number}"
+    taken.add(chosen)
+    return chosen
+
+
+@cache
+def _keywords() -> frozenset[str]:
+    with duckdb.connect(":memory:") as database:
+        database.execute("SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category <> 'unreserved'")
+        return frozenset(word for (word,) in database.fetchall())
+
+
+def guess_numbers(texts: Iterable[pa.DictionaryArray]) -> FileFormat:
+    """How the table writes numbers: the way in which most of its columns are some."""
+    some = list(texts)
+    forms = [FileFormat(decimal=decimal, thousands=thousands) for decimal, thousands in NUMBERS]
+    counts = [sum(_fits(text, {"type": "number", "missing": _markers(text)}, form) for text in some) for form in forms]
+    return forms[int(np.argmax(counts))]
+
+
+def guess_column(name: str, source: str | None, text: pa.DictionaryArray, form: FileFormat) -> Guess:
+    """What one column is.
+
+    Parameters
+    ----------
+    name, source
+        See `Guess`.
+    text
+        Its text, a value a row.
+    form
+        How the table writes numbers.
+    """
+    values = pc.utf8_trim_whitespace(text.dictionary).take(text.indices).drop_null()
+    given = values.filter(pc.not_equal(values, ""))
+    markers = _markers(text)
+    settings, role, check = _type(text, given, markers, form)
+    missing = settings.get("missing", ())
+    given = given.filter(pc.invert(pc.is_in(given, value_set=pa.array(missing, pa.string()))))
+    distinct, rows = len(given.unique()), len(given)
+    if not rows:
+        role = "empty"
+    elif distinct == 1 and len(text) > 1 and rows == len(text):
+        role = "constant"
+    elif role == "category" and distinct > max(20, MOST_CATEGORIES * rows):
+        role = "text"
+    about, bounds = _seen(check_column(text, Column(**settings), form), role, distinct)
+    empty = 1 - rows / max(1, len(text))
+    return Guess(name, source, role, {**settings, **bounds}, distinct, rows, empty, about, check)
+
+
+def as_text(guess: Guess, text: pa.DictionaryArray) -> Guess:
+    """The same column read as text: what a label, an account or a code is."""
+    values = pc.utf8_trim_whitespace(text.dictionary).take(text.indices)
+    missing = tuple(one for one in _markers(text) if one.lower() in ("na", "n/a", "#n/a", "nan", "null", "?"))
+    given = values.filter(pc.invert(pc.is_in(values, value_set=pa.array(["", *missing], pa.string()))))
+    distinct, rows = len(given.unique()), len(given)
+    settings = {"type": "string", **({"missing": list(missing)} if missing else {})}
+    role: Role = "category" if distinct <= max(20, MOST_CATEGORIES * rows) else "text"
+    empty = 1 - rows / max(1, len(text))
+    return Guess(guess.name, guess.source, role, settings, distinct, rows, empty, f"{distinct} values.")
+
+
+def _markers(text: pa.DictionaryArray) -> list[str]:
+    """The texts of a column that may stand for 'no value'."""
+    distinct = pc.utf8_trim_whitespace(text.dictionary).unique()
+    lower = pc.utf8_lower(distinct)
+    return sorted(distinct.filter(pc.is_in(lower, value_set=pa.array(sorted(MISSING)))).to_pylist())
+
+
+def _fits(text: pa.DictionaryArray, settings: dict[str, Any], form: FileFormat) -> bool:
+    """Whether every text is of the type and some text is there."""
+    checked = check_column(text, Column(**settings), form)
+    return checked.broken is None and checked.values.null_count < len(checked.values)
+
+
+def _type(
+    text: pa.DictionaryArray, given: pa.Array, markers: list[str], form: FileFormat
+) -> tuple[dict[str, Any], Role, list[str]]:
+    """The type in the contract, the role, and what to check."""
+    missing = {"missing": markers} if markers else {}
+    plain: dict[str, Any] = {"type": "string"}
+    seen = given.unique()
+    lower = {value.lower() for value in seen.to_pylist()} if len(seen) <= 10 else set()
+    kept = lower - {marker.lower() for marker in markers}
+    if kept in WORDS:
+        return {"type": "boolean", **missing}, "boolean", []
+    rest = seen.filter(pc.invert(pc.is_in(seen, value_set=pa.array(markers, pa.string()))))
+    if not len(rest):
+        return {**plain, **missing}, "empty", []
+    if any(CODE.fullmatch(value) for value in rest.slice(0, 10_000).to_pylist()):
+        return plain, "category", ["has numbers that begin with 0, so it is a text"]
+    found = _number(text, rest, missing, form) or _moment(text, rest, missing, form)
+    if found:
+        return found
+    some = rest.slice(0, 10_000).to_pylist()
+    if some and all(AMOUNT.fullmatch(value) for value in some):
+        return (
+            plain,
+            "amount",
+            ["is a text in the contract, for it has a percent or currency sign; features.sql cuts it off"],
+        )
+    return plain, "category", []
+
+
+def _number(
+    text: pa.DictionaryArray, rest: pa.Array, missing: dict[str, Any], form: FileFormat
+) -> tuple[dict[str, Any], Role, list[str]] | None:
+    eight = {"type": "date", "format": "%Y%m%d", **missing}
+    if pc.all(pc.match_substring_regex(rest, r"^(?:19|20)\d{6}$")).as_py() and _fits(text, eight, form):
+        return eight, "date", ["numbers of eight digits are read as dates"]
+    whole = not pc.any(pc.match_substring(rest, form.decimal)).as_py()
+    for kind in ("integer", "number") if whole else ("number",):
+        if _fits(text, {"type": kind, **missing}, form):
+            return {"type": kind, **missing}, "number", []
+    return None
+
+
+def _moment(
+    text: pa.DictionaryArray, rest: pa.Array, missing: dict[str, Any], form: FileFormat
+) -> tuple[dict[str, Any], Role, list[str]] | None:
+    some = rest.slice(0, 50).dictionary_encode()
+    kinds: tuple[tuple[Literal["date", "timestamp"], tuple[str, ...]], ...] = (("date", DATES), ("timestamp", MOMENTS))
+    for kind, formats in kinds:
+        likely = [one for one in formats if _fits(some, {"type": kind, "format": one}, form)]
+        fitting = [one for one in likely if _fits(text, {"type": kind, "format": one, **missing}, form)]
+        if fitting:
+            check = [f"fits {fitting[0]} and {fitting[1]}; the first was taken"] if len(fitting) > 1 else []
+            return {"type": kind, "format": fitting[0], **missing}, kind, check
+    return None
+
+
+def _seen(checked: Checked, role: Role, distinct: int) -> tuple[str, dict[str, Any]]:
+    """What to say of the values, and bounds that leave room for tomorrow's."""
+    if role not in ("number", "date", "timestamp") or checked.values.null_count == len(checked.values):
+        return {"empty": "Always empty.", "constant": "Always the same."}.get(role, f"{distinct} values."), {}
+    least, most = (one.as_py() for one in pc.min_max(checked.values).values())
+    if role != "number":
+        return f"From {least} to {most}.", {}
+    span = most - least or abs(most) or 1
+    low = 0.0 if least >= 0 else -_round_up(10 * span - least)
+    high = _round_up(most + 10 * span)
+    bounds = {"min": low, "max": high} if math.isfinite(high) and math.isfinite(low) else {}
+    whole = {name: int(bound) if bound.is_integer() and abs(bound) < 1e15 else bound for name, bound in bounds.items()}
+    return f"From {least:g} to {most:g}.", whole
+
+
+def _round_up(number: float) -> float:
+    """The next number of one digit that is not smaller."""
+    if number <= 0 or not math.isfinite(number):
+        return max(number, 0.0)
+    size = 10.0 ** math.floor(math.log10(number))
+    return float(f"{math.ceil(number / size) * size:.1g}")

@@ -1,0 +1,1 @@
+"""Work cut into shards: mapped over processes or machines, watched while it runs, foretold before."""

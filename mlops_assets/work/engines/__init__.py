@@ -1,0 +1,52 @@
+"""What runs shards: a pool of processes on this machine, or a Spark cluster."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from mlops_assets.settings import Settings
+from mlops_assets.work.engines.local import LocalEngine
+
+if TYPE_CHECKING:
+    from mlops_assets.use_case import UseCase
+    from mlops_assets.work.shards import Engine
+
+
+class Engines:
+    """The engines of one run: each is opened when it is first asked for, and closed with the run.
+
+    Parameters
+    ----------
+    settings
+        Number of processes, and the engine that overrules the use cases, if one is set.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._opened: dict[str, Engine] = {}
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Engines:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._opened.clear()
+        self._stack.__exit__(kind, error, trace)
+
+    def of(self, use_case: UseCase) -> Engine:
+        """The engine that a use case asks for."""
+        name = self._settings.engine or use_case.scale.engine
+        if name not in self._opened:
+            self._opened[name] = self._open(name)
+        return self._opened[name]
+
+    def _open(self, name: str) -> Engine:
+        if name == "spark":
+            from mlops_assets.work.engines.spark import SparkEngine
+
+            return self._stack.enter_context(SparkEngine(self._settings.spark_master, self._settings.workers))
+        return self._stack.enter_context(LocalEngine(self._settings.workers))

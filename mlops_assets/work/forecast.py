@@ -1,0 +1,78 @@
+"""In: what the shards of published days cost. Out: how long the steps of another day will take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mlops_assets.storage.files import read_report
+from mlops_assets.storage.tables import Lake, Table
+
+STEPS = ("rows", "features", "predictions")
+"""The tables whose making takes time, in the order of the data."""
+
+SAMPLE = 16
+"""Shards that are looked at."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What making one table cost, measured on the newest published day.
+
+    Attributes
+    ----------
+    seconds_a_row
+        Seconds of one worker a row.
+    stored_a_row
+        Bytes on disk a row.
+    rows_a_byte
+        Rows a byte of raw file; 0 for tables that are not made of raw files.
+    """
+
+    seconds_a_row: float
+    stored_a_row: float
+    rows_a_byte: float
+
+
+def measured(lake: Lake) -> dict[str, Pace]:
+    """The pace of every step that was ever measured."""
+    found = ((step, _pace(lake.table(step))) for step in STEPS)
+    return {step: pace for step, pace in found if pace is not None}
+
+
+def _pace(table: Table) -> Pace | None:
+    for day in reversed(table.days()):
+        paths = sorted(table.parts(day))
+        chosen = [table.folder / path for path in paths[:: max(1, len(paths) // SAMPLE)]]
+        reports = [(path, report) for path in chosen if (report := read_report(path)) is not None]
+        rows = sum(report["counts"].get("rows", 0) for _, report in reports)
+        if rows:
+            seconds = sum(float(report["seconds"]) for _, report in reports)
+            stored = sum(path.stat().st_size for path, _ in reports)
+            read = sum(report["counts"].get("bytes", 0) for _, report in reports)
+            return Pace(seconds / rows, stored / rows, rows / read if read else 0.0)
+    return None
+
+
+def expect(paces: dict[str, Pace], steps: Sequence[str], rows: float, workers: int) -> float | None:
+    """Seconds that some steps will take.
+
+    Parameters
+    ----------
+    paces
+        What `measured` found.
+    steps
+        Names out of `STEPS`.
+    rows
+        Rows to be done.
+    workers
+        Processes that will do it.
+
+    Returns
+    -------
+    float or None
+        None if one of the steps was never measured.
+    """
+    if any(step not in paces for step in steps):
+        return None
+    return sum(paces[step].seconds_a_row for step in steps) * rows / workers

@@ -1,0 +1,209 @@
+"""Shards: the unit of work, of commit and of resume. A finished shard is a file whose name is its fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from typing import Protocol, TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mlops_assets.storage.files import read_report
+from mlops_assets.storage.tables import Part, Table, write_part
+
+Task = TypeVar("Task")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a finished shard tells.
+
+    Attributes
+    ----------
+    day, shard
+        Which shard it is.
+    counts
+        Numbers to be added up over the shards of a day.
+    rules
+        Refusals by rule.
+    parts
+        The files it wrote.
+    seconds
+        Time it took when it was really done.
+    reused
+        Whether an earlier run had done it.
+    """
+
+    day: str
+    shard: int
+    counts: dict[str, int]
+    parts: tuple[Part, ...]
+    rules: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+    reused: bool = False
+
+
+class Engine(Protocol):
+    """Maps a function over tasks; `local.LocalEngine` is one."""
+
+    def start(self) -> None:
+        """Get ready in the background, if that takes time; work for several shards is about to come."""
+        ...
+
+    def map(self, function: Callable[[Task], Report], tasks: Sequence[Task]) -> Iterator[Report]:
+        """Reports in the order in which shards finish; function, tasks and reports can be pickled."""
+        ...
+
+
+class Watch(Protocol):
+    """Is told as shards finish; see `progress.Progress`."""
+
+    def __call__(self, report: Report) -> None:
+        """Take note of one finished shard."""
+        ...
+
+
+def fingerprint(*parts: object) -> str:
+    """Hash of what a shard depends on, as 16 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part if isinstance(part, bytes) else repr(part).encode()
+        digest.update(len(data).to_bytes(8, "big"))
+        digest.update(data)
+    return digest.hexdigest()[:16]
+
+
+def fingerprint_table(table: pa.Table) -> str:
+    """Hash of the rows of a table, as 16 hexadecimal digits; how they lie in memory or in dictionaries is no matter."""
+    digest = hashlib.sha256()
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+        digest.update(f"{name} {kind} {len(column)} {column.null_count};".encode())
+        whole = column.cast(kind).combine_chunks()
+        for start in range(0, len(whole), 65_536):
+            part = whole.slice(start, 65_536)
+            digest.update(part.is_null().to_numpy(zero_copy_only=False).tobytes() if column.null_count else b"")
+            digest.update(_content(part, kind))
+    return digest.hexdigest()[:16]
+
+
+def _content(part: pa.Array, kind: pa.DataType) -> bytes:
+    """The values of an array one after the other; texts with their lengths."""
+    if pa.types.is_string(kind):
+        whole = pc.fill_null(part, "")
+        lengths: bytes = pc.binary_length(whole).to_numpy().tobytes()
+        joined: str = pc.binary_join(pa.ListArray.from_arrays([0, len(whole)], whole), "")[0].as_py()
+        return lengths + joined.encode()
+    content: bytes = part.drop_null().to_numpy(zero_copy_only=False).tobytes()
+    return content
+
+
+@cache
+def code_fingerprint(*modules: str) -> str:
+    """Hash of the source of modules: shards made by other code are made again."""
+    return fingerprint(*(inspect.getsource(importlib.import_module(module)) for module in modules))
+
+
+def shard_count(files: int, files_a_shard: int, before: int | None) -> int:
+    """How many shards a day has.
+
+    As many as it takes for each to hold `files_a_shard`. A day that was read before keeps its number until it has
+    doubled, so that late files touch only the shards they fall into.
+    """
+    wanted = max(1, math.ceil(files / files_a_shard))
+    if before and wanted <= 2 * before:
+        return before
+    return wanted
+
+
+@dataclass(frozen=True)
+class Made:
+    """What the work on a shard brought.
+
+    Attributes
+    ----------
+    tables
+        Rows to write, by table; the one that the shard is known by must be among them.
+    counts, rules
+        See `Report`.
+    """
+
+    tables: dict[Table, pa.Table]
+    counts: dict[str, int]
+    rules: dict[str, int] = field(default_factory=dict)
+
+
+def finish(table: Table, day: str, shard: int, mark: str, make: Callable[[], Made]) -> Report:
+    """Do a shard, unless a file with its fingerprint tells that it was done.
+
+    Parameters
+    ----------
+    table
+        The table that the shard is known by: its file is written last and carries the report.
+    day, shard
+        Which shard.
+    mark
+        Fingerprint of all that the result depends on.
+    make
+        Does the work.
+    """
+    stem = f"{shard:05d}-{mark}"
+    path = table.place(day, stem)
+    known = read_report(path)
+    if known is not None and all((table.folder.parent / p["table"] / p["path"]).exists() for p in known["others"]):
+        own = Part(table.name, f"day={day}/{path.name}", path.stat().st_size, known["own_rows"])
+        others = (Part(**part) for part in known["others"])
+        return Report(day, shard, known["counts"], (own, *others), known["rules"], float(known["seconds"]), reused=True)
+    began = time.perf_counter()
+    made = make()
+    others = (write_part(t, day, stem, rows) for t, rows in made.tables.items() if t is not table and rows.num_rows)
+    parts = tuple(others)
+    seconds = round(time.perf_counter() - began, 3)
+    rows = made.tables[table]
+    footer = {
+        "counts": made.counts,
+        "rules": made.rules,
+        # always as long: should two runs do the same shard, either may publish it and the other replace the file
+        "seconds": f"{seconds:012.3f}",
+        "own_rows": rows.num_rows,
+        "others": [asdict(part) for part in parts],
+    }
+    own = write_part(table, day, stem, rows, footer)
+    return Report(day, shard, made.counts, (own, *parts), made.rules, seconds)
+
+
+def run_shards(engine: Engine, function: Callable[[Task], Report], tasks: Sequence[Task], watch: Watch) -> list[Report]:
+    """Have an engine do the shards of a day, telling of each as it finishes; the reports of all."""
+    reports = []
+    for report in engine.map(function, tasks):
+        reports.append(report)
+        watch(report)
+    return reports
+
+
+def add_up(reports: Iterable[Report]) -> tuple[dict[str, int], dict[str, int]]:
+    """Sums of the counts and of the rules over reports."""
+    counts: Counter[str] = Counter()
+    rules: Counter[str] = Counter()
+    for report in reports:
+        counts.update(report.counts)
+        rules.update(report.rules)
+    return dict(counts), dict(rules.most_common())
+
+
+def shard_number(path: str) -> int:
+    """The shard that a part belongs to."""
+    return int(path.rpartition("/")[2].split("-")[0])
+
+
+def parts_of(reports: Iterable[Report], table: str) -> list[Part]:
+    """The parts that reports wrote for one table."""
+    return [part for report in reports for part in report.parts if part.table == table]

@@ -1,0 +1,484 @@
+"""The command `mlops-assets`: what it prints, where its errors go, and how it exits."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+import pytest
+
+from mlops_assets import cli
+from mlops_assets_tests.use_case.test_third_use_case import place_visits
+
+FIRST, DIRTY = "2026-01-01", "2026-01-02"
+UNDELIVERED = "2026-01-07"
+FILES, ROWS = 3, 40
+PREDICTIONS = ["day", "file", "line", "account_id", "prediction", "probability", "model_version"]
+REJECTS = ["day", "file", "line", "rule", "message", "raw"]
+DIRT = {"broken.csv": "visitor,minutes,channel,returned\nann,3,web,no\nbob,many,web,no\n", "empty.csv": ""}
+COMMANDS = ("sample", "import", "run", "preview", "predictions", "rejects", "status", "why")
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A home in which commands are given."""
+
+    home: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the environment of a command has to say."""
+        use_cases = str(self.home.parent / "use_cases")
+        return {"MLOPS_HOME": str(self.home), "MLOPS_WORKERS": "1", "MLOPS_USE_CASES": use_cases}
+
+    def __call__(self, *arguments: str, **environment: str) -> Done:
+        """Run a command in this process, as the installed script does."""
+        out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+        with (
+            _process({**self.environment, **environment}, ["mlops-assets", *arguments], self.home.parent),
+            redirect_stdout(out),
+            redirect_stderr(err),
+            pytest.raises(SystemExit) as end,
+        ):
+            cli.main()
+        texts = [stream.buffer.getvalue().decode() for stream in (out, err)]
+        return Done(end.value.code if isinstance(end.value.code, int) else 0, *texts)
+
+    def day(self, day: str) -> Path:
+        """The folder of a day's raw files."""
+        return self.home / "raw" / "visits" / f"day={day}"
+
+
+@contextmanager
+def _process(environment: Mapping[str, str], arguments: list[str], folder: Path) -> Iterator[None]:
+    """Arguments, environment, folder and loggers of a process of its own; all as before when it ends."""
+    logger = logging.getLogger("mlops_assets")
+    handlers, propagate, level = logger.handlers[:], logger.propagate, logger.level
+    with pytest.MonkeyPatch.context() as process:
+        for name in [name for name in os.environ if name.startswith(("MLOPS_", "MLFLOW_", "DAGSTER_"))]:
+            process.delenv(name)
+        process.setenv("DAGSTER_HOME", "")  # the command sets it: so it is forgotten afterwards
+        for name, value in environment.items():
+            process.setenv(name, value)
+        process.setattr(sys, "argv", arguments)
+        process.chdir(folder)
+        try:
+            yield
+        finally:
+            logger.handlers[:], logger.propagate = handlers, propagate
+            logger.setLevel(level)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the use case `visits` beside the home."""
+    folder = tmp_path_factory.mktemp("cli")
+    place_visits(folder / "use_cases")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def empty(place: Path) -> Shop:
+    """A home in which nothing was done yet."""
+    return Shop(place / "empty")
+
+
+@pytest.fixture(scope="module")
+def sampled(place: Path) -> tuple[Shop, Done]:
+    """Two sample days, the second with a line and a file that will be refused; and what `sample` said."""
+    shop = Shop(place / "home")
+    done = shop("sample", "visits", "--day", FIRST, "--days", "2", "--files", str(FILES), "--rows", str(ROWS))
+    for name, text in DIRT.items():
+        (shop.day(DIRTY) / name).write_text(text)
+    return shop, done
+
+
+@pytest.fixture(scope="module")
+def trained(sampled: tuple[Shop, Done]) -> tuple[Shop, Done]:
+    """The same after `run --train`, and what that said."""
+    shop, _ = sampled
+    return shop, shop("run", "visits", "--train")
+
+
+@pytest.fixture
+def shop(trained: tuple[Shop, Done]) -> Shop:
+    """Two days with predictions and rejects."""
+    return trained[0]
+
+
+# -- from sample to predictions -----------------------------------------------------------------------------------------
+
+
+def test_sample_says_what_it_wrote_and_where(sampled: tuple[Shop, Done]) -> None:
+    shop, done = sampled
+    assert done == Done(0, f"Wrote {2 * FILES} files of 2 day(s) to {shop.home / 'raw' / 'visits'}\n", "")
+    assert len(list(shop.day(FIRST).iterdir())) == FILES
+
+
+def test_run_prints_days_that_add_up_and_the_champion_beside_the_baseline(trained: tuple[Shop, Done]) -> None:
+    _, done = trained
+    assert done.code == 0, done.err
+    lines = done.out.splitlines()
+    assert lines[0] == "visits"
+    assert lines[2].split() == ["day", "files", "read", "refused", "lines", "rows", "rejected", "predictions", "model"]
+    assert lines[4].split() == [FIRST, "3", "3", "0", "120", "120", "0", "120", "1"]
+    assert lines[5].split() == [DIRTY, "5", "4", "1", "122", "121", "1", "121", "1"]
+    assert "champion: version 1, linear, learned from 24" in done.out
+    assert lines[-2].startswith("champion")
+    assert lines[-1].startswith("baseline")
+
+
+def test_run_tells_its_progress_on_standard_error(trained: tuple[Shop, Done]) -> None:
+    said = trained[1].err
+    assert f"visits: {FIRST} to {DIRTY}" in said
+    for asset in ("raw_files", "rows", "predictions"):
+        for day in (FIRST, DIRTY):
+            assert f"visits {asset} {day}: " in said
+    assert "fitting linear (2 of 2)" in said
+    assert "visits: version 1: linear passes" in said
+
+
+def test_status_as_json_has_the_accounting_of_every_day_and_the_champion(shop: Shop) -> None:
+    said = json.loads(shop("status", "visits", "--format", "json").out)
+    assert said["use_case"] == "visits"
+    assert [day["day"] for day in said["days"]] == [FIRST, DIRTY]
+    expected = {"files": 5, "files_read": 4, "files_refused": 1, "lines": 122, "rows": 121, "rejected": 1}
+    expected |= {"rejected_by_rule": {"empty_file": 1, "type": 1}, "predictions": 121, "model_version": 1}
+    assert {name: said["days"][1][name] for name in expected} == expected
+    assert (said["champion"]["version"], said["champion"]["candidate"]) == (1, "linear")
+    assert said["champion"]["metrics"]["accuracy"] > said["champion"]["baseline_metrics"]["accuracy"]
+    assert said["verdict"].startswith("linear passes")
+
+
+def test_status_without_a_name_lists_the_use_cases(empty: Shop) -> None:
+    assert empty("status") == Done(0, "compound_rings\nloan_approval\nsantander\ntopics\ntransactions\nvisits\n", "")
+
+
+def test_status_before_anything_was_done_says_so_and_writes_nothing(empty: Shop) -> None:
+    done = empty("status", "visits")
+    assert done.code == 0
+    assert "no days yet" in done.out
+    assert "no champion: nothing was trained yet" in done.out
+    assert not empty.home.exists()
+
+
+# -- reading predictions and rejects ------------------------------------------------------------------------------------
+
+
+def read(shop: Shop, name: str, form: str, *arguments: str) -> list[dict[str, Any]]:
+    """Rows of a table as they stand in a file of a format."""
+    path = shop.home.parent / f"{name}.{form}"
+    done = shop(name, "visits", "--format", form, "-o", str(path), *arguments)
+    assert (done.code, done.out) == (0, ""), done.err
+    if form == "json":
+        return list(json.loads(path.read_text(encoding="utf-8")))
+    table: pa.Table = pq.read_table(path) if form == "parquet" else pacsv.read_csv(path)
+    return list(table.to_pylist())
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "parquet"])
+def test_predictions_have_these_columns_in_this_order_in_every_format(shop: Shop, form: str) -> None:
+    found = read(shop, "predictions", form, "--day", DIRTY)
+    assert len(found) == 121
+    assert list(found[0]) == PREDICTIONS
+    (ann,) = (one for one in found if one["file"] == "broken.csv")
+    assert (str(ann["day"]), ann["line"], ann["account_id"], ann["model_version"]) == (DIRTY, 1, "ann", 1)
+    assert ann["prediction"] in ("no", "yes")
+    assert 0.5 <= ann["probability"] <= 1
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "parquet"])
+def test_rejects_have_these_columns_in_this_order_in_every_format(shop: Shop, form: str) -> None:
+    broken, whole = read(shop, "rejects", form, "--day", DIRTY)
+    assert list(broken) == REJECTS
+    assert (broken["file"], broken["line"], broken["rule"], broken["raw"]) == (
+        "broken.csv",
+        2,
+        "type",
+        "bob,many,web,no",
+    )
+    assert broken["message"] == "'minutes' is 'many', expected a number"
+    assert (whole["file"], whole["line"], whole["rule"]) == ("empty.csv", None, "empty_file")
+
+
+def test_without_a_file_rows_go_to_standard_output(shop: Shop) -> None:
+    done = shop("predictions", "visits", "--day", FIRST, "--format", "csv")
+    head, *rows = done.out.splitlines()
+    assert head == ",".join(f'"{name}"' for name in PREDICTIONS)
+    assert (len(rows), done.err) == (120, "")
+
+
+def test_without_a_day_all_published_days_are_read(shop: Shop) -> None:
+    assert {row["day"] for row in read(shop, "predictions", "json")} == {FIRST, DIRTY}
+
+
+def test_a_range_reads_the_published_days_in_it(shop: Shop) -> None:
+    assert {row["day"] for row in read(shop, "predictions", "json", "--from", DIRTY, "--to", UNDELIVERED)} == {DIRTY}
+
+
+def test_a_table_shows_the_first_forty_rows_and_says_how_to_get_all(shop: Shop) -> None:
+    done = shop("predictions", "visits", "--day", FIRST)
+    head, rule, *rows = done.out.splitlines()
+    assert head.split() == PREDICTIONS
+    assert set(rule) == {"-", " "}
+    assert len(rows) == 40
+    assert done.err == "40 of 120 rows; --format csv -o FILE writes them all.\n"
+
+
+def test_writing_into_a_file_says_how_many_rows(shop: Shop, tmp_path: Path) -> None:
+    done = shop("rejects", "visits", "--format", "csv", "-o", str(tmp_path / "rejects.csv"))
+    assert done == Done(0, "", f"Wrote 2 rows of 2 day(s) to {tmp_path / 'rejects.csv'}\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["rejects.csv"]
+
+
+def test_preview_shows_a_day_that_was_done_as_done(shop: Shop) -> None:
+    done = shop("preview", "visits", "--from", FIRST, "--to", FIRST)
+    assert done.code == 0
+    assert "Nothing to do." in done.out
+    (found,) = json.loads(shop("preview", "visits", "--from", FIRST, "--to", FIRST, "--format", "json").out)
+    assert (found["day"], found["redo"]) == (FIRST, {"rows": 0, "features": 0, "predictions": 0})
+
+
+def test_why_tells_how_a_row_got_its_category_as_text_and_as_json(shop: Shop) -> None:
+    (one, *_) = json.loads(shop("predictions", "visits", "--day", DIRTY, "--format", "json").out)
+    row = ("why", "visits", "--day", DIRTY, "--file", one["file"], "--line", str(one["line"]))
+    done = shop(*row)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith(f"visits, {DIRTY}, {one['file']}, line 1: {one['prediction']} with ")
+    assert "answer the recomputed answer is the published one, to the bit" in done.out
+    told = json.loads(shop(*row, "--format", "json").out)
+    assert (told["agrees"], told["candidate"], told["choice"], len(told["champion"])) == (True, "linear", "current", 1)
+    assert round(told["probability"], 6) == one["probability"]
+    assert told["features"][0]["name"] == "minutes"
+    assert len(told["run"]) == 36
+
+
+def test_why_says_loudly_when_the_published_answer_is_not_what_the_model_says(shop: Shop, tmp_path: Path) -> None:
+    shutil.copytree(shop.home, tmp_path / "home")
+    for path in (tmp_path / "home" / "lake" / "visits" / "predictions" / f"day={FIRST}").glob("*.parquet"):
+        part = pq.read_table(path, partitioning=None)
+        lower = pa.compute.multiply(part["probability"], pa.scalar(0.5, pa.float32()))
+        pq.write_table(part.set_column(part.column_names.index("probability"), "probability", lower), path)
+        file = part["file"][0].as_py()
+    done = Shop(tmp_path / "home")(
+        "why",
+        "visits",
+        "--day",
+        FIRST,
+        "--file",
+        file,
+        "--line",
+        "1",
+        MLOPS_USE_CASES=shop.environment["MLOPS_USE_CASES"],
+    )
+    assert done.code == 1
+    assert "answer THE RECOMPUTED ANSWER IS ANOTHER ONE" in done.out
+    assert done.err.startswith("Error: THE RECOMPUTED ANSWER IS NOT THE PUBLISHED ONE: published ")
+
+
+@pytest.mark.parametrize(
+    ("row", "code", "said"),
+    [
+        (f"--day {UNDELIVERED} --file a.csv --line 1", 1, f"{UNDELIVERED} is not published: published are"),
+        (f"--day {DIRTY} --file brokn.csv --line 1", 2, f"{DIRTY} has no file brokn.csv. Did you mean broken.csv?"),
+        (
+            f"--day {DIRTY} --file broken.csv --line 2",
+            1,
+            "Line 2 of broken.csv was rejected: type: 'minutes' is 'many'",
+        ),
+        (f"--day {DIRTY} --file empty.csv --line 1", 1, "empty.csv was refused as a whole: empty_file"),
+    ],
+)
+def test_why_there_is_no_prediction_is_told_too(shop: Shop, row: str, code: int, said: str) -> None:
+    assert said in first_line(shop("why", "visits", *row.split()), code)
+
+
+# -- help ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_an_example(empty: Shop, name: str) -> None:
+    done = empty(name, "--help")
+    assert done.code == 0
+    assert f"Usage: mlops-assets {name}" in done.out
+    example = done.out.partition("Example")[2]
+    assert f"mlops-assets {name} " in example
+
+
+def test_the_help_lists_every_command_and_shows_a_first_run(empty: Shop) -> None:
+    done = empty("--help")
+    assert done.code == 0
+    assert {*COMMANDS, "demo", "dev"} <= {
+        line.split()[0] for line in done.out.partition("Commands:")[2].splitlines()[1:]
+    }
+    assert "mlops-assets run transactions --train" in done.out
+
+
+# -- errors -------------------------------------------------------------------------------------------------------------
+
+
+def first_line(done: Done, code: int) -> str:
+    """What a failed command says first, once it is seen that it exited so, printed nothing else and no traceback."""
+    assert (done.code, done.out) == (code, "")
+    assert "Traceback" not in done.err
+    return done.err.splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "sample nothing --day 2026-01-01",
+        "run nothing",
+        "predictions nothing",
+        "rejects nothing",
+        "status nothing",
+        "preview nothing",
+    ],
+)
+def test_an_unknown_use_case_is_wrong_usage_and_the_known_ones_are_named(empty: Shop, arguments: str) -> None:
+    said = first_line(empty(*arguments.split()), 2)
+    assert (
+        said == "Error: There is no use case 'nothing'; "
+        "there are: compound_rings, loan_approval, santander, topics, transactions, visits."
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments", ["predictions visits --day 31.01.2026", "run visits --from tomorrow", "sample visits --day 2026-02-30"]
+)
+def test_a_day_that_is_none_is_wrong_usage_and_shows_how_to_write_one(empty: Shop, arguments: str) -> None:
+    done = empty(*arguments.split())
+    assert (done.code, done.out) == (2, "")
+    assert "is not a day; write it like 2026-01-31." in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (f"predictions visits --day {FIRST} --from {FIRST}", "Error: Give --day, or --from and --to, not both."),
+        ("predictions visits --format parquet", "Error: Parquet is not for a terminal: name a file with -o FILE."),
+        (f"run visits --from {DIRTY} --to {FIRST}", f"Error: --from {DIRTY} lies after --to {FIRST}."),
+        (
+            "import loan_approval some.csv",
+            "Error: loan_approval has no `import` in its defs.yaml: name the day whose file this is with --day, "
+            "or put its files into day folders yourself.",
+        ),
+    ],
+)
+def test_options_that_do_not_go_together_are_wrong_usage(shop: Shop, arguments: str, said: str) -> None:
+    assert first_line(shop(*arguments.split()), 2) == said
+
+
+def test_a_day_before_the_start_of_the_use_case_is_wrong_usage(shop: Shop) -> None:
+    said = first_line(shop("run", "visits", "--from", "2025-12-31"), 2)
+    assert said.startswith("Error: Days of visits run from 2026-01-01 to ")
+
+
+def test_an_empty_raw_folder_is_told_with_the_folder_and_how_to_make_sample_files(empty: Shop) -> None:
+    said = first_line(empty("run", "visits"), 2)
+    assert f"No raw files in {empty.home / 'raw' / 'visits'}/day=YYYY-MM-DD" in said
+    assert "mlops-assets sample visits --day " in said
+
+
+@pytest.mark.parametrize("name", ["predictions", "rejects"])
+def test_a_day_that_is_not_published_is_told_with_those_that_are(shop: Shop, name: str) -> None:
+    said = first_line(shop(name, "visits", "--day", UNDELIVERED), 1)
+    assert said.startswith(f"Error: No {name} of {UNDELIVERED}: published are {FIRST} to {DIRTY} (2 days).")
+
+
+def test_before_the_first_run_no_day_is_published(empty: Shop) -> None:
+    said = first_line(empty("predictions", "visits"), 1)
+    assert said.startswith("Error: No predictions: no day is published yet.")
+
+
+def test_a_run_that_fails_says_why_in_one_line_without_a_traceback(shop: Shop) -> None:
+    done = shop("run", "visits", "--from", UNDELIVERED, "--to", UNDELIVERED)
+    assert (done.code, done.out) == (1, "")
+    assert "Traceback" not in done.err
+    (said,) = (line for line in done.err.splitlines() if line.startswith("Error: "))
+    assert f"No raw files of {UNDELIVERED}: there is no folder {shop.day(UNDELIVERED)}" in said
+
+
+def test_debug_adds_the_traceback_after_the_message(empty: Shop) -> None:
+    done = empty("predictions", "visits", "--debug")
+    assert done.code == 1
+    assert done.err.startswith("Error: No predictions: no day is published yet.")
+    assert "Traceback (most recent call last)" in done.err
+
+
+def test_an_output_file_that_cannot_be_written_is_wrong_usage(shop: Shop, tmp_path: Path) -> None:
+    said = first_line(shop("predictions", "visits", "-o", str(tmp_path / "no folder" / "p.csv")), 2)
+    assert said == f"Error: {tmp_path / 'no folder' / 'p.csv'}: cannot be written: No such file or directory."
+
+
+def test_a_setting_that_cannot_be_is_wrong_usage(empty: Shop) -> None:
+    said = first_line(empty("status", "visits", MLOPS_WORKERS="two"), 2)
+    assert said == "Error: MLOPS_WORKERS=two: give a whole number of at least 1, such as 2."
+
+
+def test_a_mistake_in_a_use_case_is_told_by_file_and_line(empty: Shop, tmp_path: Path) -> None:
+    place_visits(tmp_path, "type: x\nattributes:\n  owner: nobody\n")
+    said = first_line(empty("status", "visits", MLOPS_USE_CASES=str(tmp_path)), 1)
+    assert said.startswith(f"Error: {tmp_path / 'visits' / 'defs.yaml'}:")
+
+
+# -- the command as a process -------------------------------------------------------------------------------------------
+
+SCRIPT = [sys.executable, "-c", "from mlops_assets.cli import main; main()"]
+
+
+def process_environment(shop: Shop) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLOPS_", "MLFLOW_", "DAGSTER_"))}
+    return {**kept, **shop.environment}
+
+
+@pytest.mark.parametrize(("arguments", "code"), [("status", 0), ("predictions visits", 1), ("predictions nothing", 2)])
+def test_the_process_exits_with_0_done_1_failed_2_wrong_usage(empty: Shop, arguments: str, code: int) -> None:
+    command = [*SCRIPT, *arguments.split()]
+    done = subprocess.run(command, env=process_environment(empty), capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert (done.stderr == "") == (code == 0)
+    assert (done.stdout == "") == (code != 0)
+
+
+@pytest.mark.long
+def test_ctrl_c_stops_a_run_with_130_and_the_same_command_completes_it(place: Path) -> None:
+    shop = Shop(place / "stopped")
+    shop("sample", "visits", "--day", FIRST, "--days", "2", "--files", "2000", "--rows", "20")
+    command, environment = [*SCRIPT, "run", "visits", "--train"], {**process_environment(shop), "MLOPS_WORKERS": "2"}
+    with subprocess.Popen(
+        command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as running:
+        assert running.stderr is not None
+        said = next(line for line in running.stderr if "visits rows" in line)
+        os.killpg(running.pid, signal.SIGINT)
+        rest = running.stderr.read()
+    assert running.returncode == 130, said + rest
+    assert "Traceback" not in rest
+    assert rest.splitlines()[-1] == "Stopped. Finished shards are kept; the same command resumes."
+    again = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    assert [line.split()[7] for line in again.stdout.splitlines()[4:6]] == ["40,000", "40,000"]

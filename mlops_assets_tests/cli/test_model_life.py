@@ -1,0 +1,347 @@
+"""The life of a model by its commands: versions from edits of YAML, gate, promotion, diff, rollback, scoring again."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from mlops_assets.journey.model.history import History
+from mlops_assets.journey.model.registry import Registry
+from mlops_assets.settings import Settings
+from mlops_assets.storage.tables import Lake
+from mlops_assets_tests.cli.test_cli import Done, Shop
+from mlops_assets_tests.use_case.test_third_use_case import VISITS, place_visits
+
+DAYS = ("2026-01-01", "2026-01-02", "2026-01-03")
+LATER = "2099-01-01"
+
+VALUED = VISITS.replace("  label: returned\n", "  label: returned\n  value: minutes\n")
+TIMID = "        parameters: {max_iter: 500, C: 0.0005}\n"
+BY_HAND = VALUED.replace("        parameters: {max_iter: 500}\n", TIMID).replace(
+    "    folds: 2\n", "    folds: 2\n    promotion: manual\n"
+)
+WORSE = """\
+      always:
+        use: sklearn.dummy.DummyClassifier
+        parameters: {strategy: constant, constant: 0}
+      linear:
+"""
+GUESSING = (
+    VALUED.replace("      linear:\n", WORSE)
+    .replace("sklearn.linear_model.LogisticRegression", "sklearn.dummy.DummyClassifier")
+    .replace("        parameters: {max_iter: 500}\n", "        parameters: {strategy: uniform, random_state: 0}\n")
+)
+
+
+def edit(shop: Shop, yaml: str) -> None:
+    """What an engineer does before a training."""
+    (shop.home.parent / "use_cases" / "visits" / "defs.yaml").write_text(yaml, encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """Three days, and three versions by three edits: one champion, one that waits, one that the gate refused."""
+    folder = tmp_path_factory.mktemp("life")
+    place_visits(folder / "use_cases", VALUED)
+    shop = Shop(folder / "home")
+    shop("sample", "visits", "--day", DAYS[0], "--days", "3", "--files", "2", "--rows", "60")
+    assert shop("run", "visits", "--train").code == 0
+    for yaml in (BY_HAND, GUESSING):
+        edit(shop, yaml)
+        assert shop("run", "visits", "--train", "--from", DAYS[2], "--to", DAYS[2]).code == 0
+    edit(shop, VALUED)
+    return shop
+
+
+@pytest.fixture
+def shop(story: Shop, tmp_path: Path) -> Shop:
+    """A copy of the story that a test may go on with."""
+    shutil.copytree(story.home.parent, tmp_path / "life")
+    return Shop(tmp_path / "life" / "home")
+
+
+def told(done: Done) -> Any:
+    assert done.code == 0, done.err
+    return json.loads(done.out)
+
+
+def history(shop: Shop) -> Any:
+    return told(shop("history", "visits", "--format", "json"))
+
+
+def predictions(shop: Shop, day: str, *options: str) -> list[dict[str, Any]]:
+    rows = told(shop("predictions", "visits", "--day", day, "--format", "json", *options))
+    return sorted(rows, key=lambda row: (row["file"], row["line"]))
+
+
+def versions(shop: Shop) -> list[int]:
+    """Which version scored each of the days."""
+    return [predictions(shop, day)[0]["model_version"] for day in DAYS]
+
+
+# -- versions, gate, promotion ------------------------------------------------------------------------------------------
+
+
+def test_every_training_makes_a_version_and_the_gate_says_why_one_is_refused(story: Shop) -> None:
+    found = history(story)
+    assert [one["passed"] for one in found["versions"]] == [True, True, False]
+    refused = found["versions"][2]
+    assert refused["reason"].startswith(f"refused: the best candidate, {refused['candidate']}, fails ")
+    assert (found["champion"], [change["version"] for change in found["changes"]]) == (1, [1])
+
+
+def test_the_history_reads_as_a_table(story: Shop) -> None:
+    done = story("history", "visits")
+    assert [line.split()[0] for line in done.out.splitlines()[2:5]] == ["1", "2", "3"]
+    assert done.out.splitlines()[2].startswith("1 *")
+    assert "gate, Dagster run" in done.out
+
+
+def test_a_promotion_tells_who_and_why_and_changes_the_champion(shop: Shop) -> None:
+    done = shop("promote", "visits", "2", "--why", "calmer", MLOPS_USER="ana")
+    assert (done.code, done.out) == (
+        0,
+        "Version 2 is champion of visits now, before it was 1. Days are scored by it from now on.\n",
+    )
+    change = history(shop)["changes"][-1]
+    assert {name: change[name] for name in ("who", "action", "version", "before", "why")} == {
+        "who": "ana",
+        "action": "promote",
+        "version": 2,
+        "before": 1,
+        "why": "calmer",
+    }
+
+
+def test_a_refused_version_is_promoted_only_against_the_gate_and_the_history_says_so(shop: Shop) -> None:
+    done = shop("promote", "visits", "3", "--why", "try")
+    assert done.code == 2
+    assert done.err.startswith("Error: Version 3 of visits did not pass the gate (refused: ")
+    assert shop("promote", "visits", "3", "--why", "try", "--override").code == 0
+    assert history(shop)["changes"][-1]["why"] == "try (against the gate)"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("promote visits 1 --why x", "Version 1 of visits is the champion already"),
+        ("promote visits 9 --why x", "There is no version 9 of visits; there are: 1, 2, 3"),
+        ("rollback visits --why x", "There is no champion before this one to go back to"),
+        ("run visits --model best", "--model best: say current, as-of, or the number of a version"),
+        ("run visits --model 9", "There is no version 9 of visits"),
+        ("diff visits --day 2026-01-01 --candidate 9", "There is no version 9 of visits"),
+        ("diff visits --day 2026-01-09 --candidate 2", "there are no rows of 2026-01-09"),
+        ("diff visits --day 2026-01-01 --candidate 2 --format html", "name a file with -o FILE"),
+        ("restore visits --day 2026-01-01 --as-published-on 2020-01-01", "it was first published on "),
+        ("restore visits --day 2026-01-09 --as-published-on 2099-01-01", "it was never published"),
+        ("predictions visits --as-published-on 2099-01-01", "name it with --day"),
+        ("predictions visits --day 2026-01-01 --as-published-on soon", "'soon' is no time"),
+        ("rebuild visits 9", "There is no version 9 of visits"),
+    ],
+)
+def test_what_cannot_be_done_is_told(story: Shop, arguments: str, said: str) -> None:
+    done = story(*arguments.split())
+    assert done.code in (1, 2)
+    assert said in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_rollback_sets_the_champion_before_and_days_stay_until_they_are_run(shop: Shop) -> None:
+    shop("promote", "visits", "2", "--why", "calmer")
+    assert shop("run", "visits", "--from", DAYS[1], "--to", DAYS[1]).code == 0
+    assert shop("rollback", "visits", "--why", "too calm").code == 0
+    assert history(shop)["champion"] == 1
+    assert versions(shop) == [1, 2, 1]
+
+
+# -- card and rebuild ---------------------------------------------------------------------------------------------------
+
+
+def test_the_card_has_all_that_is_needed_to_judge_a_version(story: Shop, tmp_path: Path) -> None:
+    text = story("card", "visits", "3").out
+    for part in ("# visits: always, version 3", "**Refused by the gate.**", "### Classes", "### Confusion matrix"):
+        assert part in text
+    for part in ("### Calibration", "### Importance", "## Cost", "| training set |", "```sql", "mlops-assets rebuild"):
+        assert part in text
+    assert story("card", "visits", "-o", str(tmp_path / "card.html")).code == 0
+    page = (tmp_path / "card.html").read_text()
+    assert "<h1>visits: linear, version 1</h1>" in page
+    assert "<script" not in page
+
+
+def test_the_importance_names_the_column_that_decides(story: Shop) -> None:
+    lines = story("card", "visits", "1").out.partition("### Importance")[2].splitlines()
+    assert next(line for line in lines if line.startswith(("| minutes", "| channel")))
+
+
+def test_a_version_is_made_again_byte_by_byte_whatever_the_yaml_says_now(shop: Shop) -> None:
+    edit(shop, GUESSING)
+    for version in ("1", "2", "3"):
+        done = shop("rebuild", "visits", version)
+        assert (done.code, "both models are the same, byte by byte" in done.out) == (0, True)
+
+
+def test_a_version_whose_training_set_is_gone_cannot_be_made_again(shop: Shop) -> None:
+    shutil.rmtree(shop.home / "lake" / "visits" / "training_sets")
+    done = shop("rebuild", "visits", "1")
+    assert done.code == 1
+    assert "the training set of version 1 is gone; restore it" in done.err
+
+
+# -- diff ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_diff_counts_what_the_published_predictions_of_both_versions_differ_in(shop: Shop) -> None:
+    found = told(shop("diff", "visits", "--day", DAYS[0], "--candidate", "3", "--format", "json"))
+    before = predictions(shop, DAYS[0])
+    assert shop("run", "visits", "--model", "3", "--from", DAYS[0], "--to", DAYS[0]).code == 0
+    after = predictions(shop, DAYS[0])
+    pairs = [(a["prediction"], b["prediction"]) for a, b in zip(before, after, strict=True)]
+    changed = [pair for pair in pairs if pair[0] != pair[1]]
+    assert (found["rows"], found["changed"]) == (len(pairs), len(changed)) != (len(pairs), 0)
+    assert {(one["before"], one["after"]): one["rows"] for one in found["transitions"]} == {
+        pair: changed.count(pair) for pair in set(changed)
+    }
+    assert found["labelled"] == len(pairs)
+    assert found["right_before"] > found["right_after"]
+    assert 0 < found["changed_value"] < found["value"]
+    assert sum(one["value"] for one in found["transitions"]) == pytest.approx(found["changed_value"])
+
+
+def test_a_version_does_not_differ_from_itself(story: Shop) -> None:
+    done = story("diff", "visits", "--day", DAYS[0], "--candidate", "1")
+    assert done.out.startswith("0 of 120 rows (0.00%) get another answer.")
+
+
+def test_a_diff_publishes_nothing_and_leaves_nothing_behind(shop: Shop) -> None:
+    lake = Lake(shop.home / "lake", "visits")
+    before = {day: lake.table("predictions").days()[day].version for day in DAYS}
+    assert shop("diff", "visits", "--day", DAYS[0], "--candidate", "3").code == 0
+    assert {day: lake.table("predictions").days()[day].version for day in DAYS} == before
+    assert not list((shop.home / "lake" / "visits" / "diffs").rglob("*.parquet"))
+
+
+def test_a_diff_is_a_page_with_a_picture(story: Shop, tmp_path: Path) -> None:
+    page = tmp_path / "diff.html"
+    done = story("diff", "visits", "--day", DAYS[0], "--candidate", "3", "--format", "html", "-o", str(page))
+    assert done.code == 0
+    text = page.read_text()
+    assert "<h1>visits, 2026-01-01: version 3 against version 1</h1>" in text
+    assert 'src="data:image/png;base64,' in text
+    assert "<td>no</td>" in text
+
+
+def test_the_gate_can_bound_what_a_version_changes(shop: Shop) -> None:
+    strict = VALUED.replace("      margin: {accuracy: 0.1}\n", "      margin: {accuracy: 0.01}\n      changes: 0.0\n")
+    edit(shop, strict.replace("        parameters: {max_iter: 500}\n", TIMID))
+    assert shop("run", "visits", "--train", "--from", DAYS[2], "--to", DAYS[2]).code == 0
+    found = history(shop)
+    changed = "share of predictions of 2026-01-03 that change against the champion"
+    assert changed in shop("card", "visits", "4").out
+    if found["versions"][-1]["passed"]:
+        assert found["champion"] == 4  # it says of every row what the champion says
+    else:
+        assert f"fails {changed}: found" in found["versions"][-1]["reason"]
+        assert found["champion"] == 1
+
+
+# -- scoring again ------------------------------------------------------------------------------------------------------
+
+
+def dated(shop: Shop) -> None:
+    """A history in which version 1 was champion from the first day on, and version 2 from the second."""
+    folder = shop.home / "lake" / "visits" / "history"
+    shutil.rmtree(folder)
+    past = History(shop.home / "lake", "visits")
+    for version, day in ((1, DAYS[0]), (2, DAYS[1])):
+        past.append("promote", version, "ana", "better", "", dt.datetime.fromisoformat(f"{day}T09:00:00+00:00"))
+
+
+def test_past_days_are_scored_by_the_champion_of_then_or_of_now_and_each_day_says_so(shop: Shop) -> None:
+    dated(shop)
+    span = ("--from", DAYS[0], "--to", DAYS[2])
+    assert shop("run", "visits", *span, "--model", "as-of").code == 0
+    assert versions(shop) == [1, 2, 2]
+    as_of = [predictions(shop, day) for day in DAYS]
+    assert shop("run", "visits", *span, "--model", "current").code == 0
+    assert versions(shop) == [2, 2, 2]
+    days = Lake(shop.home / "lake", "visits").table("predictions").publications()
+    assert [[one.accounting["model_choice"] for one in days[day]][-2:] for day in DAYS] == [["as-of", "current"]] * 3
+    assert all(one.run for day in DAYS for one in days[day])
+    # what was replaced stays readable, and comes back exactly
+    then = dt.datetime.fromtimestamp(days[DAYS[0]][-2].time / 1000, dt.UTC)
+    assert predictions(shop, DAYS[0], "--as-published-on", then.isoformat()) == as_of[0]
+    done = shop("restore", "visits", "--day", DAYS[0], "--as-published-on", then.isoformat())
+    assert done.out == "120 predictions of 2026-01-01 by version 1 are published again.\n"
+    assert predictions(shop, DAYS[0]) == as_of[0]
+    assert versions(shop) == [1, 2, 2]
+
+
+def test_a_day_before_the_first_champion_cannot_be_scored_as_of_then(shop: Shop) -> None:
+    done = shop("run", "visits", "--model", "as-of", "--from", DAYS[0], "--to", DAYS[0])
+    assert done.code == 1
+    assert f"{DAYS[0]}: visits had no champion on that day" in done.err
+
+
+def test_restoring_what_is_published_changes_nothing(shop: Shop) -> None:
+    before = Lake(shop.home / "lake", "visits").table("predictions").parts(DAYS[0])
+    done = shop("restore", "visits", "--day", DAYS[0], "--as-published-on", LATER)
+    assert done.code == 0
+    assert Lake(shop.home / "lake", "visits").table("predictions").parts(DAYS[0]) == before
+
+
+def test_a_publication_whose_files_were_cleaned_up_is_told(shop: Shop) -> None:
+    assert shop("run", "visits", "--model", "2", "--from", DAYS[0], "--to", DAYS[0]).code == 0
+    table = Lake(shop.home / "lake", "visits").table("predictions")
+    first = table.publications()[DAYS[0]][0]
+    table.clean(hours=0)
+    moment = dt.datetime.fromtimestamp(first.time / 1000, dt.UTC).isoformat()
+    done = shop("restore", "visits", "--day", DAYS[0], "--as-published-on", moment)
+    assert done.code == 1
+    assert "of its 1 files were cleaned up" in done.err
+
+
+# -- challenger ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_challenger_scores_beside_the_champion_and_is_stored_apart(shop: Shop) -> None:
+    edit(shop, VALUED.replace("  value: minutes\n", "  value: minutes\n  challenger: 3\n"))
+    assert shop("run", "visits").code == 0
+    beside = Lake(shop.home / "lake", "visits").table("challenger_predictions").read_all([DAYS[0]]).to_pylist()
+    assert versions(shop) == [1, 1, 1]
+    assert {row["model_version"] for row in beside} == {3}
+    edit(shop, VALUED)
+    assert shop("run", "visits", "--model", "3", "--from", DAYS[0], "--to", DAYS[0]).code == 0
+    own = {(row["file"], row["line"]): row["prediction"] for row in predictions(shop, DAYS[0])}
+    assert {(row["file"], row["line"]): row["prediction"] for row in beside} == own
+
+
+@pytest.mark.parametrize("challenger", ["9", "2"])
+def test_a_challenger_that_cannot_score_does_not_keep_the_day_from_its_champion(
+    shop: Shop, challenger: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLOPS_HOME", str(shop.home))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # a training in this process may have set it
+    tampered = Registry(Settings.from_environment()).client()
+    tampered.set_model_version_tag("visits", "2", "serving_sha256", 64 * "0")
+    edit(shop, VALUED.replace("  value: minutes\n", f"  value: minutes\n  challenger: {challenger}\n"))
+    shop("sample", "visits", "--day", DAYS[0], "--files", "3", "--rows", "60")
+    done = shop("run", "visits", "--from", DAYS[0], "--to", DAYS[0])
+    assert done.code == 0
+    assert "the challenger does not score" in done.err
+    assert len(predictions(shop, DAYS[0])) > 120
+
+
+def test_what_the_command_writes_as_parquet_is_what_was_published_then(shop: Shop, tmp_path: Path) -> None:
+    file = tmp_path / "then.parquet"
+    done = shop(
+        "predictions", "visits", "--day", DAYS[0], "--as-published-on", LATER, "--format", "parquet", "-o", str(file)
+    )
+    assert done.code == 0
+    assert pq.read_table(file).num_rows == len(predictions(shop, DAYS[0]))

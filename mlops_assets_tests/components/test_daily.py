@@ -1,0 +1,513 @@
+"""The daily job through Dagster: days from raw files to published predictions, bad days, late files, missing days."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from mlops_assets import running
+from mlops_assets.components import MlUseCase
+from mlops_assets.components.resources import engines, mlflow
+from mlops_assets.settings import OWN_USE_CASES, Settings
+from mlops_assets.storage.tables import Lake, Table
+from mlops_assets.tools.sampling import write_sample
+from mlops_assets.use_case import Candidate, Checks, Gate, Preparation, Scale, Split, Training, UseCase, load_use_case
+from mlops_assets_tests.conftest import ROW, account_file, changed
+
+FIRST, DIRTY, LAST = "2026-01-01", "2026-01-02", "2026-01-03"
+DAYS = (FIRST, DIRTY, LAST)
+FILES, ROWS = 6, 30
+BROKEN_LINE = changed(data="31.02.2026")
+"""A line with a day that no calendar has."""
+
+SMALL_SQL = """
+CREATE VIEW file_features AS
+SELECT file, count(*) AS file_rows, avg(amount) AS file_mean FROM rows GROUP BY file;
+
+CREATE VIEW model_input AS
+SELECT rows.file, line, amount, round(amount * 100) % 100 AS cents, merchant_city AS city, amount / file_mean AS to_mean
+FROM rows JOIN file_features USING (file);
+"""
+SMALL_CHECKS = Checks(reject_rate=0.05, quarantine_rate=0.25, unseen_share={"city": 0.5})
+SMALL_TRAINING = Training(
+    split=Split(by="time", column="date"),
+    folds=2,
+    baseline="majority",
+    candidates={
+        "majority": Candidate(use="sklearn.dummy.DummyClassifier", parameters={"strategy": "prior"}),
+        "linear": Candidate(
+            use="sklearn.linear_model.LogisticRegression",
+            parameters={"C": 10.0},
+            prepare=(
+                Preparation(
+                    use="sklearn.preprocessing.OneHotEncoder",
+                    parameters={"handle_unknown": "ignore"},
+                    columns=("cents",),
+                ),
+            ),
+            others="drop",
+        ),
+    },
+    gate=Gate(margin={"accuracy": 0.05}, tolerance={"accuracy": 0.02}),
+)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A use case with a home and a Dagster instance of its own, run as `mlops-assets run` runs it."""
+
+    use_case: UseCase
+    home: Path
+    instance: dg.DagsterInstance
+    definitions: dg.Definitions
+
+    @classmethod
+    @contextmanager
+    def of(cls, use_case: UseCase, home: Path) -> Iterator[Stage]:
+        parts = dg.Definitions(resources={"engines": engines, "mlflow": mlflow}, executor=dg.in_process_executor)
+        with dg.DagsterInstance.ephemeral() as instance:
+            yield cls(use_case, home, instance, dg.Definitions.merge(MlUseCase(use_case).build_defs(), parts))
+
+    @contextmanager
+    def copy(self, home: Path) -> Iterator[Stage]:
+        """The same days and champion in another home, for a test that changes them."""
+        shutil.copytree(self.home, home)
+        with Stage.of(self.use_case, home) as stage:
+            yield stage
+
+    @contextmanager
+    def settings(self) -> Iterator[Settings]:
+        """The settings, in force while the context lasts."""
+        with pytest.MonkeyPatch.context() as environment:
+            for name in [name for name in os.environ if name.startswith(("MLOPS_", "MLFLOW_", "DAGSTER_"))]:
+                environment.delenv(name)
+            environment.setenv("MLOPS_HOME", str(self.home))
+            environment.setenv("MLOPS_WORKERS", "1")
+            yield Settings.from_environment()
+
+    def run(self, first: str, last: str | None = None, *, train: bool = False) -> None:
+        with self.settings():
+            running.run_use_case(self.definitions, self.instance, self.use_case, (first, last or first), train=train)
+
+    def execute(self, job: str, *assets: str, day: str | None = None) -> dg.ExecuteInProcessResult:
+        """Run some assets of a job, all by default, as a click in the UI would."""
+        keys = [dg.AssetKey([self.use_case.name, asset]) for asset in assets]
+        with self.settings():
+            return self.definitions.resolve_job_def(f"{self.use_case.name}_{job}").execute_in_process(
+                instance=self.instance, asset_selection=keys or None, partition_key=day, raise_on_error=False
+            )
+
+    def sample(self, day: str, *, files: int = FILES, rows: int = ROWS, seed: int = 7, labelled: bool = True) -> None:
+        date = dt.date.fromisoformat(day)
+        list(write_sample(self.use_case, self.home / "raw", date, files, rows, 0.0, seed, labelled=labelled))
+
+    def folder(self, day: str) -> Path:
+        """The folder of a day's raw files."""
+        return self.home / "raw" / self.use_case.name / f"day={day}"
+
+    def deliver(self, day: str, name: str, lines: Sequence[str]) -> None:
+        self.folder(day).mkdir(parents=True, exist_ok=True)
+        (self.folder(day) / name).write_bytes(account_file(lines) if lines else b"")
+
+    def table(self, name: str) -> Table:
+        return Lake(self.home / "lake", self.use_case.name).table(name)
+
+    def published(self, name: str, day: str) -> list[dict[str, Any]]:
+        return self.table(name).read_all([day]).to_pylist()
+
+    def state(self, day: str, *tables: str) -> list[tuple[int, set[str]]]:
+        """Version and files of a day in some tables, all daily ones by default."""
+        names = tables or ("raw_files", "rows", "rejects", "features", "predictions")
+        return [(self.table(name).days()[day].version, self.table(name).parts(day)) for name in names]
+
+    def metadata(self, asset: str, day: str | None = None) -> dict[str, Any]:
+        """What the newest materialisation shows in the UI."""
+        key = dg.AssetKey([self.use_case.name, asset])
+        wanted = dg.AssetRecordsFilter(key, asset_partitions=[day] if day else None)
+        (record,) = self.instance.fetch_materializations(wanted, limit=1).records
+        return {name: value.value for name, value in record.asset_materialization.metadata.items()}
+
+    def skipped(self, asset: str) -> list[str]:
+        """The reasons for which an asset was passed over."""
+        key = dg.AssetKey([self.use_case.name, asset])
+        records = self.instance.fetch_observations(key, limit=100).records
+        return [str(record.asset_observation.metadata["skipped"].value) for record in records]
+
+    def materialised(self, asset: str) -> set[str]:
+        return self.instance.get_materialized_partitions(dg.AssetKey([self.use_case.name, asset]))
+
+    def check(self, asset: str, name: str) -> dg.AssetCheckEvaluation:
+        """The newest result of a check."""
+        key = dg.AssetCheckKey(dg.AssetKey([self.use_case.name, asset]), name)
+        record = self.instance.event_log_storage.get_asset_check_execution_history(key, limit=1)[0]
+        return record.event.dagster_event.asset_check_evaluation_data
+
+
+def small() -> UseCase:
+    """The contract of the flagship with features and candidates that cost little."""
+    parts = {"features_sql": SMALL_SQL, "training": SMALL_TRAINING, "checks": SMALL_CHECKS, "scale": Scale()}
+    return load_use_case(OWN_USE_CASES / "transactions").model_copy(update=parts)
+
+
+@pytest.fixture(scope="module")
+def three_days(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """Three sample days, trained and predicted; the second has a file with a broken line and an empty file."""
+    with Stage.of(small(), tmp_path_factory.mktemp("three_days") / "home") as stage:
+        for day in DAYS:
+            stage.sample(day)
+        stage.deliver(DIRTY, "broken.csv", [ROW, BROKEN_LINE, ROW])
+        stage.deliver(DIRTY, "empty.csv", [])
+        stage.run(FIRST, LAST, train=True)
+        yield stage
+
+
+@pytest.fixture
+def stage(three_days: Stage, tmp_path: Path) -> Iterator[Stage]:
+    """A copy of the three days that a test may change."""
+    with three_days.copy(tmp_path / "home") as copy:
+        yield copy
+
+
+# -- a day --------------------------------------------------------------------------------------------------------------
+
+
+def lines_of(stage: Stage, day: str) -> int:
+    """The data lines of a day's raw files, counted by hand."""
+    return sum(max(0, path.read_bytes().count(b"\r\n") - 1) for path in stage.folder(day).iterdir())
+
+
+@pytest.mark.parametrize("day", DAYS)
+def test_every_line_of_a_day_becomes_a_row_or_a_reject(three_days: Stage, day: str) -> None:
+    rejected = [reject for reject in three_days.published("rejects", day) if reject["line"] is not None]
+    assert len(three_days.published("rows", day)) + len(rejected) == lines_of(three_days, day) > 0
+
+
+@pytest.mark.parametrize("day", DAYS)
+def test_every_row_of_a_day_has_one_prediction(three_days: Stage, day: str) -> None:
+    rows, predictions = (
+        {(r["file"], r["line"]): r for r in three_days.published(t, day)} for t in ("rows", "predictions")
+    )
+    assert rows.keys() == predictions.keys()
+    assert len(three_days.published("predictions", day)) == len(rows)
+
+
+def test_a_prediction_names_its_account_its_model_and_how_sure_it_is(three_days: Stage) -> None:
+    accounts = {(r["file"], r["line"]): r["account_id"] for r in three_days.published("rows", FIRST)}
+    categories = {row["category"] for day in DAYS for row in three_days.published("rows", day)}
+    for one in three_days.published("predictions", FIRST):
+        assert one["account_id"] == accounts[one["file"], one["line"]]
+        assert one["prediction"] in categories
+        assert 0 < one["probability"] <= 1
+        assert (one["day"], one["model_version"]) == (FIRST, 1)
+
+
+def test_rejects_tell_file_line_rule_message_and_the_raw_line(three_days: Stage) -> None:
+    assert three_days.published("rejects", DIRTY) == [
+        {
+            "day": DIRTY,
+            "file": "broken.csv",
+            "line": 2,
+            "rule": "type",
+            "message": "'data' is '31.02.2026', expected a date of the form %d.%m.%Y",
+            "raw": BROKEN_LINE,
+        },
+        {
+            "day": DIRTY,
+            "file": "empty.csv",
+            "line": None,
+            "rule": "empty_file",
+            "message": "the file is empty",
+            "raw": "",
+        },
+    ]
+
+
+def test_features_have_one_row_for_every_file_that_was_read(three_days: Stage) -> None:
+    files = [one["file"] for one in three_days.published("features", DIRTY)]
+    assert sorted(files) == sorted({row["file"] for row in three_days.published("rows", DIRTY)})
+    assert len(files) == FILES + 1
+
+
+def test_the_accounting_is_kept_beside_the_predictions(three_days: Stage) -> None:
+    said = three_days.table("predictions").days()[DIRTY].accounting
+    assert (said["files"], said["files_read"], said["files_refused"]) == (FILES + 2, FILES + 1, 1)
+    assert (said["lines"], said["rows"], said["rejected"]) == (lines_of(three_days, DIRTY), said["lines"] - 1, 1)
+    assert (said["predictions"], said["model_version"]) == (said["rows"], 1)
+    assert said["rules"] == {"type": 1, "empty_file": 1}
+
+
+# -- what the UI shows of a day -----------------------------------------------------------------------------------------
+
+
+def test_every_daily_asset_tells_its_row_count_for_every_day(three_days: Stage) -> None:
+    for day in DAYS:
+        counts = {
+            name: three_days.metadata(name, day)["dagster/row_count"]
+            for name in ("raw_files", "rows", "rejects", "features", "predictions")
+        }
+        assert counts == {name: len(three_days.published(name, day)) for name in counts}
+
+
+@pytest.mark.parametrize(
+    ("asset", "column"),
+    [("rows", "account_id"), ("rejects", "message"), ("features", "file_mean"), ("predictions", "probability")],
+)
+def test_an_asset_shows_its_first_rows_as_a_table(three_days: Stage, asset: str, column: str) -> None:
+    head, rule, *rows = three_days.metadata(asset, DIRTY)["first_rows"].splitlines()
+    assert column in head
+    assert set(rule) <= set("| -")
+    assert len(rows) == min(10, len(three_days.published(asset, DIRTY)))
+
+
+def test_raw_files_show_the_folder_and_the_first_files(three_days: Stage) -> None:
+    shown = three_days.metadata("raw_files", DIRTY)
+    assert shown["folder"] == str(three_days.folder(DIRTY))
+    assert "broken.csv" in shown["first_files"]
+    assert shown["bytes"] == sum(path.stat().st_size for path in three_days.folder(DIRTY).iterdir())
+
+
+def test_rejects_are_shown_by_rule(three_days: Stage) -> None:
+    head, _, *rules = three_days.metadata("rejects", DIRTY)["by_rule"].splitlines()
+    assert head == "| rule | number |"
+    assert sorted(rules) == ["| empty_file | 1 |", "| type | 1 |"]
+
+
+def test_predictions_show_the_model_that_made_them_and_how_often_it_said_what(three_days: Stage) -> None:
+    shown = three_days.metadata("predictions", FIRST)
+    assert (shown["model"], shown["model_version"]) == ("linear", 1)
+    said = [line.strip("| ").split(" | ") for line in shown["by_prediction"].splitlines()[2:]]
+    assert sum(int(number) for _, number in said) == shown["dagster/row_count"]
+
+
+# -- checks -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asset", "check"),
+    [
+        ("rows", "accounting_adds_up"),
+        ("rows", "day_is_not_empty"),
+        ("rows", "reject_rate"),
+        ("rows", "quarantine_rate"),
+        ("predictions", "rows_are_current"),
+        ("predictions", "every_row_predicted"),
+        ("predictions", "unseen_categories"),
+    ],
+)
+def test_a_check_that_holds_says_on_how_many_days_and_what_it_found(three_days: Stage, asset: str, check: str) -> None:
+    found = three_days.check(asset, check)
+    assert (found.passed, found.description) == (True, "holds on 3 days")
+    assert all(day in found.metadata["days"].value for day in DAYS)
+
+
+# -- ranges and reruns --------------------------------------------------------------------------------------------------
+
+
+def test_a_range_of_days_is_one_run(stage: Stage) -> None:
+    stage.run(FIRST, LAST)
+    assert stage.instance.get_runs_count() == 1
+    for asset in ("raw_files", "rows", "rejects", "features", "predictions"):
+        assert stage.materialised(asset) == set(DAYS)
+
+
+def test_a_rerun_of_unchanged_days_publishes_nothing(stage: Stage, three_days: Stage) -> None:
+    stage.run(FIRST, LAST)
+    assert [stage.state(day) for day in DAYS] == [three_days.state(day) for day in DAYS]
+
+
+def test_a_changed_file_replaces_its_day_and_leaves_the_others_alone(stage: Stage, three_days: Stage) -> None:
+    stage.deliver(DIRTY, "broken.csv", [changed(valor="7,77")])
+    stage.run(FIRST, LAST)
+    assert [r["amount"] for r in stage.published("rows", DIRTY) if r["file"] == "broken.csv"] == [7.77]
+    assert [p["line"] for p in stage.published("predictions", DIRTY) if p["file"] == "broken.csv"] == [1]
+    assert [reject["file"] for reject in stage.published("rejects", DIRTY)] == ["empty.csv"]
+    for day in (FIRST, LAST):
+        assert stage.state(day) == three_days.state(day)
+
+
+def test_a_late_file_joins_its_day(stage: Stage, three_days: Stage) -> None:
+    stage.deliver(LAST, "late.csv", [ROW])
+    stage.run(LAST)
+    assert len(stage.published("predictions", LAST)) == len(three_days.published("predictions", LAST)) + 1
+    assert any(feature["file"] == "late.csv" for feature in stage.published("features", LAST))
+
+
+def test_a_file_that_was_taken_away_leaves_its_day(stage: Stage) -> None:
+    (stage.folder(DIRTY) / "broken.csv").unlink()
+    stage.run(DIRTY)
+    for name in ("rows", "rejects", "features", "predictions"):
+        assert all(one["file"] != "broken.csv" for one in stage.published(name, DIRTY))
+
+
+def test_files_without_labels_are_predicted(stage: Stage) -> None:
+    stage.sample("2026-01-04", labelled=False)
+    stage.run("2026-01-04")
+    assert {row["category"] for row in stage.published("rows", "2026-01-04")} == {None}
+    assert all(one["prediction"] for one in stage.published("predictions", "2026-01-04"))
+
+
+# -- bad days -----------------------------------------------------------------------------------------------------------
+
+NEW_BAD = "2026-01-04"
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A run that failed: where, and what it said."""
+
+    stage: Stage
+    said: str
+
+
+@pytest.fixture(scope="module")
+def bad_days(three_days: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Failed]:
+    """Four days in one run: a published day became bad, a new one is bad, the two good ones got a late file."""
+    with three_days.copy(tmp_path_factory.mktemp("bad_days") / "home") as stage:
+        for day in (DIRTY, NEW_BAD):
+            stage.deliver(day, "bad.csv", [ROW, *[BROKEN_LINE] * 99])
+        for day in (FIRST, LAST):
+            stage.deliver(day, "late.csv", [ROW])
+        with pytest.raises(running.RunFailed) as error:
+            stage.run(FIRST, NEW_BAD)
+        yield Failed(stage, str(error.value))
+
+
+def test_a_day_with_too_many_rejects_is_red_with_the_reason_and_what_to_do(bad_days: Failed) -> None:
+    for day in (DIRTY, NEW_BAD):
+        (line,) = (line for line in bad_days.said.splitlines() if line.startswith(f"{day}: "))
+        assert "reject_rate" in line
+        assert "of lines rejected, allowed 5.00%" in line
+        assert "look at `mlops-assets rejects`, mend or remove the files, run the day again" in line
+
+
+def test_good_days_are_not_blamed(bad_days: Failed) -> None:
+    assert not any(line.startswith((FIRST, LAST)) for line in bad_days.said.splitlines())
+
+
+def test_a_bad_day_is_not_published(bad_days: Failed) -> None:
+    assert NEW_BAD not in bad_days.stage.table("predictions").days()
+    assert bad_days.stage.published("predictions", NEW_BAD) == []
+
+
+def test_an_earlier_publication_of_a_bad_day_stands(bad_days: Failed, three_days: Stage) -> None:
+    assert bad_days.stage.state(DIRTY, "predictions") == three_days.state(DIRTY, "predictions")
+    assert bad_days.stage.published("predictions", DIRTY) == three_days.published("predictions", DIRTY)
+
+
+def test_the_rejects_of_a_bad_day_can_be_read(bad_days: Failed) -> None:
+    assert sum(one["rule"] == "type" for one in bad_days.stage.published("rejects", NEW_BAD)) == 99
+
+
+def test_the_good_days_of_the_same_range_are_published(bad_days: Failed) -> None:
+    for day in (FIRST, LAST):
+        assert "late.csv" in {one["file"] for one in bad_days.stage.published("predictions", day)}
+
+
+def test_only_the_good_days_of_the_same_range_are_marked_as_predicted(bad_days: Failed) -> None:
+    assert bad_days.stage.materialised("predictions") == {FIRST, LAST}
+
+
+def test_the_check_that_failed_names_the_days_and_the_others_hold(bad_days: Failed) -> None:
+    failed = bad_days.stage.check("rows", "reject_rate")
+    assert (failed.passed, failed.description) == (False, f"failed on {DIRTY}, {NEW_BAD}")
+    assert "mend or remove the files" in failed.metadata["days"].value
+    for name in ("accounting_adds_up", "day_is_not_empty", "quarantine_rate"):
+        assert bad_days.stage.check("rows", name).passed
+
+
+def test_a_mended_day_is_published_by_the_next_run(bad_days: Failed, tmp_path: Path) -> None:
+    with bad_days.stage.copy(tmp_path / "home") as stage:
+        stage.deliver(NEW_BAD, "bad.csv", [ROW])
+        stage.run(NEW_BAD)
+        assert len(stage.published("predictions", NEW_BAD)) == 1
+
+
+def test_a_day_whose_files_are_mostly_refused_is_red(stage: Stage) -> None:
+    for number in range(FILES):
+        stage.deliver(FIRST, f"empty-{number}.csv", [])
+    with pytest.raises(running.RunFailed, match="quarantine_rate: 50.00% of files refused"):
+        stage.run(FIRST)
+
+
+def test_a_day_that_lost_all_its_files_is_red_and_its_predictions_stand(stage: Stage, three_days: Stage) -> None:
+    shutil.rmtree(stage.folder(FIRST))
+    with pytest.raises(
+        running.RunFailed, match=f"day_is_not_empty: 0 rows of 0 files .* look in {stage.folder(FIRST)}"
+    ):
+        stage.run(FIRST)
+    assert stage.state(FIRST, "predictions") == three_days.state(FIRST, "predictions")
+
+
+def test_a_day_of_categories_that_the_model_never_saw_is_red(stage: Stage) -> None:
+    shutil.rmtree(stage.folder(LAST))
+    stage.deliver(LAST, "far.csv", [changed(cidade_estabelecimento="ULAANBAATAR")] * 3)
+    with pytest.raises(running.RunFailed, match="unseen_categories: .* city 100.00% of 50.00% .* retrain"):
+        stage.run(LAST)
+    assert not stage.check("predictions", "unseen_categories").passed
+
+
+def test_predictions_refuse_rows_that_are_older_than_the_files(stage: Stage) -> None:
+    stage.deliver(LAST, "late.csv", [ROW])
+    assert stage.execute("daily", "raw_files", day=LAST).success
+    assert not stage.execute("daily", "predictions", day=LAST).success
+    assert not stage.check("predictions", "rows_are_current").passed
+
+
+# -- days that were never delivered -------------------------------------------------------------------------------------
+
+
+def test_a_day_that_was_never_delivered_is_passed_over_inside_a_range(stage: Stage) -> None:
+    stage.sample("2026-01-05")
+    stage.run(LAST, "2026-01-05")
+    assert stage.materialised("predictions") == {LAST, "2026-01-05"}
+    for name in ("raw_files", "rows", "rejects", "features", "predictions"):
+        assert "2026-01-04" not in stage.table(name).days()
+
+
+def test_a_day_that_was_never_delivered_fails_alone_and_names_the_folder(stage: Stage) -> None:
+    with pytest.raises(
+        running.RunFailed, match=f"No raw files of 2026-01-04: there is no folder {stage.folder('2026-01-04')}"
+    ):
+        stage.run("2026-01-04")
+    assert "2026-01-04" not in stage.table("rows").days()
+
+
+# -- without a champion -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A day of a use case that was never trained."""
+    with Stage.of(small(), tmp_path_factory.mktemp("untrained") / "home") as stage:
+        stage.sample(FIRST)
+        stage.run(FIRST)
+        yield stage
+
+
+def test_without_a_champion_the_run_is_a_success_with_rows_and_features(untrained: Stage) -> None:
+    (run,) = untrained.instance.get_runs()
+    assert run.status is dg.DagsterRunStatus.SUCCESS
+    assert len(untrained.published("rows", FIRST)) > 0
+    assert len(untrained.published("features", FIRST)) == FILES
+
+
+def test_without_a_champion_predictions_are_skipped_with_the_reason(untrained: Stage) -> None:
+    assert untrained.materialised("predictions") == set()
+    assert untrained.table("predictions").days() == {}
+    assert untrained.skipped("predictions") == ["transactions has no champion yet; run the job transactions_training."]
+
+
+def test_without_a_champion_the_checks_of_predictions_are_not_red_and_say_why(untrained: Stage) -> None:
+    found = untrained.check("predictions", "every_row_predicted")
+    assert found.passed
+    assert found.description is not None
+    assert "no champion yet" in found.description

@@ -1,0 +1,59 @@
+"""Runs a day from raw files to predictions in a process of its own, which a test may kill at any moment.
+
+Usage: python -m mlops_assets_tests.helpers.day_driver RAW LAKE MODEL SHA256
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from mlops_assets.journey.enrich.day import enrich_day
+from mlops_assets.journey.features.sql import aggregate_day, sql_fingerprint
+from mlops_assets.journey.model.registry import Version
+from mlops_assets.journey.read.listing import list_day
+from mlops_assets.journey.read.rows import read_day
+from mlops_assets.journey.read.sources.folder import FolderSource
+from mlops_assets.journey.score.day import Scorers, score_day
+from mlops_assets.settings import OWN_USE_CASES
+from mlops_assets.storage.tables import Lake
+from mlops_assets.use_case import Scale, UseCase, load_use_case
+from mlops_assets.work.engines.local import LocalEngine
+from mlops_assets.work.shards import Report
+
+DAY = "2026-01-01"
+
+
+def small_shards() -> UseCase:
+    """The flagship, ten files a shard."""
+    use_case = load_use_case(OWN_USE_CASES / "transactions")
+    return use_case.model_copy(update={"scale": Scale(files_a_shard=10)})
+
+
+def nothing(task: int) -> Report:
+    """Work that takes no time."""
+    return Report(DAY, task, {}, ())
+
+
+def main(raw: Path, lake_folder: Path, model: Path, sha256: str) -> None:
+    """Run the day, resuming what an earlier process left; say when work begins, then how many shards were reused."""
+    use_case = small_shards()
+    lake = Lake(lake_folder, use_case.name)
+    source = FolderSource(raw / use_case.name, use_case.files.suffix)
+    version = Version(use_case.name, 1, model, sha256, sha256, "", {"sql": sql_fingerprint(use_case.features_sql)})
+    reports: list[Report] = []
+    with LocalEngine(2) as engine:
+        list(engine.map(nothing, range(2)))  # the processes are there: whoever is killed now is killed at work
+        print("begun", flush=True)  # noqa: T201 - the test reads it
+        manifest = list_day(use_case, source, lake.table("raw_files"), DAY)
+        read_day(use_case, source, lake, manifest, engine, reports.append)
+        enrich_day(use_case, lake, "calendar", DAY)
+        aggregate_day(use_case, lake, DAY, engine, reports.append)
+        done = score_day(use_case, lake, DAY, Scorers(version), engine, reports.append, str(source.place(DAY)))
+    assert not done.problems, done.problems
+    reused = sum(report.reused for report in reports)
+    print(len(reports) - reused, reused)  # noqa: T201 - the test reads it
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4])

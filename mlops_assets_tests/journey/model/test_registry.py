@@ -1,0 +1,184 @@
+"""The registry, on a real MLflow store: one champion a use case, and only the very model that was registered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.tree import DecisionTreeClassifier
+
+from mlops_assets.errors import ModelRefused
+from mlops_assets.journey.model.history import HistoryConflict
+from mlops_assets.journey.model.model import ESTIMATOR_FILE, MEANING_FILE, SQL_FILE, Model
+from mlops_assets.journey.model.registry import ALIAS, Registry, Version
+from mlops_assets.settings import Settings
+
+# MLflow's own tables use what SQLAlchemy 2.1 calls deprecated
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
+
+MATRIX = np.arange(20.0)[:, None]
+ABOUT: dict[str, Any] = {"candidate": "tree", "metrics": {"accuracy": 0.75}, "reason": "tree passes", "rows": 20}
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    """One store for all tests, for making one takes seconds; each test has a use case of its own."""
+    home = tmp_path_factory.mktemp("home")
+    return Registry(
+        Settings(
+            home=home,
+            raw=home / "raw",
+            lake=home / "lake",
+            tracking_uri=f"sqlite:///{home / 'mlflow' / 'mlflow.db'}",
+            artifacts=home / "mlflow" / "artifacts",
+            use_cases=(),
+            workers=1,
+        )
+    )
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> str:
+    """Name of the use case of this test."""
+    return "".join(sign if sign.isalnum() else "_" for sign in request.node.name.lower())
+
+
+def a_model(boundary: float) -> Model:
+    estimator = DecisionTreeClassifier(max_depth=1).fit(MATRIX, (MATRIX[:, 0] > boundary).astype(int))
+    return Model(estimator, {"amount": None}, ("no", "yes"), "-- features")
+
+
+def register(registry: Registry, name: str, folder: Path, boundary: float = 9, judged: float | None = None) -> Version:
+    """A registered version that is champion at once."""
+    a_model(boundary if judged is None else judged).save(folder / "judged")
+    a_model(boundary).save(folder / "serving")
+    run = registry.client().create_run(registry.experiment(name)).info.run_id
+    version = registry.register(name, run, folder, ABOUT)
+    registry.promote(version, "somebody", "a test")
+    return version
+
+
+def champion(registry: Registry, name: str) -> Version:
+    found = registry.champion(name)
+    assert found is not None
+    return found
+
+
+def says(model: Model) -> list[int]:
+    return model.decide(model.probabilities(MATRIX)).tolist()
+
+
+def test_a_use_case_that_was_never_trained_has_no_champion(registry: Registry, name: str) -> None:
+    assert registry.champion(name) is None
+
+
+def test_a_use_case_with_an_experiment_alone_has_no_champion(registry: Registry, name: str) -> None:
+    registry.experiment(name)
+    assert registry.champion(name) is None
+
+
+def test_an_experiment_is_made_once(registry: Registry, name: str) -> None:
+    assert registry.experiment(name) == registry.experiment(name)
+
+
+def test_a_registered_model_is_the_champion_and_says_the_same(registry: Registry, name: str, tmp_path: Path) -> None:
+    made = register(registry, name, tmp_path)
+    found = champion(registry, name)
+    assert found == made
+    assert (found.use_case, found.version) == (name, 1)
+    model, before = found.serving(), a_model(9)
+    np.testing.assert_array_equal(model.probabilities(MATRIX), before.probabilities(MATRIX))
+    assert (model.columns, model.classes, model.sql) == (before.columns, before.classes, before.sql)
+
+
+def test_the_champion_tells_what_is_known_of_it(registry: Registry, name: str, tmp_path: Path) -> None:
+    register(registry, name, tmp_path)
+    assert champion(registry, name).about == ABOUT
+
+
+def test_the_model_that_was_judged_is_kept_beside_the_one_that_serves(
+    registry: Registry, name: str, tmp_path: Path
+) -> None:
+    register(registry, name, tmp_path, boundary=9, judged=4)
+    found = champion(registry, name)
+    assert says(found.serving()) == says(a_model(9)) != says(found.judged())
+    assert says(found.judged()) == says(a_model(4))
+
+
+def test_a_second_version_becomes_the_champion(registry: Registry, name: str, tmp_path: Path) -> None:
+    register(registry, name, tmp_path / "one", boundary=9)
+    register(registry, name, tmp_path / "two", boundary=4)
+    found = champion(registry, name)
+    assert found.version == 2
+    assert says(found.serving()) == says(a_model(4))
+
+
+def test_an_older_version_can_be_made_champion_again(registry: Registry, name: str, tmp_path: Path) -> None:
+    first = register(registry, name, tmp_path / "one", boundary=9)
+    register(registry, name, tmp_path / "two", boundary=4)
+    registry.roll_back(name, "somebody", "the second was worse")
+    assert int(registry.client().get_model_version_by_alias(name, ALIAS).version) == 1
+    assert champion(registry, name) == first
+    assert says(champion(registry, name).serving()) == says(a_model(9))
+
+
+def test_a_model_of_the_same_number_in_another_store_is_no_champion(
+    registry: Registry, name: str, tmp_path: Path
+) -> None:
+    register(registry, name, tmp_path)
+    registry.client().set_model_version_tag(name, "1", "serving_sha256", 64 * "0")
+    with pytest.raises(ModelRefused, match=r"is not the model that became champion .* Is it the right store"):
+        registry.champion(name)
+
+
+def test_a_promotion_decided_before_another_change_is_refused(registry: Registry, name: str, tmp_path: Path) -> None:
+    first = register(registry, name, tmp_path / "one", boundary=9)
+    register(registry, name, tmp_path / "two", boundary=4)
+    with pytest.raises(HistoryConflict):
+        registry.promote(first, "gate", "judged against nobody", seen=0)
+    assert champion(registry, name).version == 2
+
+
+def test_use_cases_have_champions_of_their_own(registry: Registry, name: str, tmp_path: Path) -> None:
+    register(registry, f"{name}_one", tmp_path / "one", boundary=9)
+    register(registry, f"{name}_two", tmp_path / "two", boundary=4)
+    assert says(champion(registry, f"{name}_one").serving()) == says(a_model(9))
+
+
+@pytest.mark.parametrize("file", [ESTIMATOR_FILE, MEANING_FILE, SQL_FILE])
+@pytest.mark.parametrize("which", ["serving", "judged"])
+def test_a_champion_whose_artifact_was_changed_is_refused(
+    registry: Registry, name: str, tmp_path: Path, which: str, file: str
+) -> None:
+    path = register(registry, name, tmp_path).folder / which / file
+    path.write_bytes(path.read_bytes() + b" ")
+    found = champion(registry, name)
+    with pytest.raises(ModelRefused, match="not the one that was registered"):
+        found.serving() if which == "serving" else found.judged()
+
+
+def test_an_artifact_exchanged_for_another_sound_model_is_refused(
+    registry: Registry, name: str, tmp_path: Path
+) -> None:
+    a_model(4).save(register(registry, name, tmp_path).folder / "serving")
+    with pytest.raises(ModelRefused):
+        champion(registry, name).serving()
+
+
+@pytest.mark.parametrize("tag", ["serving_sha256", "judged_sha256", "about_sha256"])
+def test_a_version_without_a_registered_hash_is_refused(
+    registry: Registry, name: str, tmp_path: Path, tag: str
+) -> None:
+    register(registry, name, tmp_path)
+    registry.client().delete_model_version_tag(name, "1", tag)
+    with pytest.raises(ModelRefused, match=r"version 1 of .* has no registered hash; train it again"):
+        registry.champion(name)
+
+
+def test_a_champion_whose_artifacts_are_gone_is_refused(registry: Registry, name: str, tmp_path: Path) -> None:
+    made = register(registry, name, tmp_path)
+    made.folder.rename(made.folder.with_name("elsewhere"))
+    with pytest.raises(ModelRefused):
+        champion(registry, name).serving()

@@ -1,0 +1,368 @@
+"""How the text of packed files is cut: which file and line every row comes from, and what is refused on the way."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import io
+from typing import Any
+
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+
+from mlops_assets.journey.read.readers.csv import CsvReader
+from mlops_assets.journey.read.readers.pack import Pack, Refusal
+from mlops_assets.use_case import Column, UseCase
+
+
+def use_case(**files: Any) -> UseCase:
+    """A use case with three columns; `label` is the one that may be absent."""
+    return UseCase(
+        name="tiny",
+        description="Three columns, no more.",
+        start=dt.date(2026, 1, 1),
+        files={"delimiter": ";", **files},
+        columns={
+            "id": {"type": "string"},
+            "amount": {"type": "number", "from": " valor "},
+            "label": {"type": "string"},
+        },
+        account="id",
+        label="label",
+        training={"baseline": "most", "candidates": {"most": {"use": "sklearn.dummy.DummyClassifier"}}},
+        features_sql="",
+    )
+
+
+HEADER = b"id; valor ;label\n"
+GOOD = HEADER + b"1;10;a\n2;20;b\n"
+GOOD_ROWS = [(1, ["1", "10", "a"]), (2, ["2", "20", "b"])]
+
+
+def rows(pack: Pack, file: int = 0) -> list[tuple[int, list[str]]]:
+    """Line and fields of every row of a file."""
+    fields = zip(*(column.to_pylist() for column in pack.columns.values()), strict=True)
+    places = zip(pack.file.tolist(), pack.line.tolist(), fields, strict=True)
+    return [(line, list(row)) for number, line, row in places if number == file]
+
+
+def read(*contents: bytes | None, **files: Any) -> Pack:
+    return CsvReader(use_case(**files)).read(contents)
+
+
+def refusal(data: bytes, **files: Any) -> Refusal:
+    """Why a file, between two good ones that must not notice, is refused."""
+    pack = read(GOOD, data, GOOD, **files)
+    assert rows(pack, 0) == rows(pack, 2) == GOOD_ROWS
+    assert rows(pack, 1) == []
+    assert pack.lines.tolist() == [2, 0, 2]
+    (only,) = pack.refusals
+    assert (only.file, only.line) == (1, None)
+    return only
+
+
+# -- good files --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"], ids=["LF", "CRLF", "old Mac CR"])
+@pytest.mark.parametrize("last", [True, False], ids=["final line end", "no final line end"])
+def test_a_file_may_end_its_lines_in_any_way(end: bytes, last: bool) -> None:
+    data = GOOD.replace(b"\n", end)
+    assert rows(read(data if last else data.removesuffix(end))) == GOOD_ROWS
+
+
+@pytest.mark.parametrize(
+    ("header", "first"), [("none", b""), ("ignored", b"150;3;setosa\n"), ("ignored", b"only one\n")]
+)
+@pytest.mark.parametrize("last", [True, False], ids=["final line end", "no final line end"])
+def test_without_a_header_fields_are_the_columns_in_their_order(header: str, first: bytes, last: bool) -> None:
+    data = first + GOOD.removeprefix(HEADER)
+    pack = read(data if last else data.removesuffix(b"\n"), first + b'"1";10;a\n2;"20";b\n', header=header)
+    assert rows(pack, 0) == rows(pack, 1) == GOOD_ROWS
+
+
+def test_without_a_header_a_line_of_other_fields_is_refused_and_the_first_line_is_line_one() -> None:
+    pack = read(b"1;10\n2;20;b\n", header="none")
+    assert rows(pack) == [(2, ["2", "20", "b"])]
+    assert [(one.line, one.rule, one.raw) for one in pack.refusals] == [(1, "field_count", "1;10")]
+    assert (pack.raw(0, 1), pack.raw(0, 2)) == ("1;10", "2;20;b")
+
+
+def test_a_file_may_mix_its_line_ends() -> None:
+    assert rows(read(HEADER + b"1;10;a\r\n2;20;b\n")) == GOOD_ROWS
+
+
+@pytest.mark.parametrize("quote", [b"", b'"'], ids=["without quotes", "with quotes"])
+def test_a_stray_carriage_return_inside_a_line_ends_no_line(quote: bytes) -> None:
+    assert rows(read(HEADER + b"1;10;" + quote + b"a\ra" + quote + b"\n2;20;b\n")) == [
+        (1, ["1", "10", "a a"]),
+        (2, ["2", "20", "b"]),
+    ]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [b"id;valor;label\n", b" id ; valor;label \n", b'"id";" valor ";"label"\n', b"id;\tvalor;label\r\n"],
+)
+def test_blanks_and_quotes_around_the_names_of_a_header_do_not_matter(header: bytes) -> None:
+    assert rows(read(header + b"1;10;a\n2;20;b\n")) == GOOD_ROWS
+
+
+def test_columns_may_come_in_another_order_and_among_others() -> None:
+    assert rows(read(b"x;label;valor;;id;y\n?;a;10;?;1;?\n?;b;20;?;2;?\n")) == GOOD_ROWS
+
+
+def test_the_label_column_may_be_absent_beside_files_that_have_it() -> None:
+    pack = read(GOOD, b"id;valor\n1;10\n", GOOD)
+    assert rows(pack, 1) == [(1, ["1", "10", ""])]
+    assert rows(pack, 0) == rows(pack, 2) == GOOD_ROWS
+
+
+def test_blanks_inside_a_field_are_left_for_the_contract() -> None:
+    assert rows(read(HEADER + b" 1 ; -   ;\n")) == [(1, [" 1 ", " -   ", ""])]
+
+
+def test_exact_duplicates_are_all_kept() -> None:
+    assert [line for line, _ in rows(read(HEADER + b"1;10;a\n" * 3))] == [1, 2, 3]
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_name() -> None:
+    assert rows(read(b"\xef\xbb\xbf" + GOOD)) == GOOD_ROWS
+
+
+def test_a_byte_order_mark_says_that_the_file_is_utf_8_whatever_the_contract_says() -> None:
+    pack = read(b"\xef\xbb\xbf" + HEADER + "1;10;São\n".encode(), encoding="mac_roman")
+    assert rows(pack) == [(1, ["1", "10", "São"])]
+
+
+def test_the_names_of_a_header_are_read_in_the_encoding_of_their_file() -> None:
+    case = use_case(encoding="mac_roman")
+    case = case.model_copy(update={"columns": {**case.columns, "amount": Column(type="number", source="preço")}})
+    text = "id;preço;label\n1;10;a\n"
+    pack = CsvReader(case).read([text.encode("mac_roman"), text.encode("utf-8-sig")])
+    assert pack.refusals == []
+    assert rows(pack, 0) == rows(pack, 1) == [(1, ["1", "10", "a"])]
+
+
+def test_letters_of_the_contracts_encoding_are_understood() -> None:
+    data = HEADER + "1;10;SERVIÇO\n2;20;AUTO PEÇAS\n".encode("mac_roman")
+    assert [row[2] for _, row in rows(read(data, encoding="mac_roman"))] == ["SERVIÇO", "AUTO PEÇAS"]
+
+
+def test_files_in_ascii_and_with_letters_share_a_pack() -> None:
+    letters = HEADER + "1;10;Ç\n".encode("mac_roman")
+    pack = read(GOOD, letters, GOOD, encoding="mac_roman")
+    assert [rows(pack, 0), rows(pack, 2)] == [GOOD_ROWS] * 2
+    assert rows(pack, 1) == [(1, ["1", "10", "Ç"])]
+
+
+def test_a_file_refused_before_has_no_rows_and_its_neighbours_keep_their_numbers() -> None:
+    pack = read(None, GOOD, None)
+    assert pack.lines.tolist() == [0, 2, 0]
+    assert rows(pack, 1) == GOOD_ROWS
+
+
+@pytest.mark.parametrize("contents", [(), (None,), (b"",)], ids=["no file", "a refused file", "an empty file"])
+def test_a_pack_may_come_to_nothing(contents: tuple[bytes | None, ...]) -> None:
+    pack = read(*contents)
+    assert list(pack.columns) == ["id", "amount", "label"]
+    assert [len(column) for column in pack.columns.values()] == [0, 0, 0]
+
+
+# -- quotes ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        (b'"a;b"', "a;b"),
+        (b'"say ""hi"""', 'say "hi"'),
+        (b'"two\nlines"', "two\nlines"),
+        (b'"two\r\nlines"', "two\nlines"),
+        (b'""', ""),
+        (b'5" pipe', '5" pipe'),
+        ('"Ç;Ç"'.encode(), "Ç;Ç"),
+    ],
+)
+def test_a_quoted_field_may_hold_delimiter_quote_and_line_end(field: bytes, value: str) -> None:
+    pack = read(GOOD, HEADER + b"1;10;" + field + b"\n2;20;b\n", GOOD)
+    assert rows(pack, 1) == [(1, ["1", "10", value]), (2, ["2", "20", "b"])]
+    assert rows(pack, 0) == rows(pack, 2) == GOOD_ROWS
+
+
+def test_a_quoted_field_may_stand_at_the_end_of_a_file_without_line_end() -> None:
+    assert rows(read(HEADER + b'1;10;"a\nb"')) == [(1, ["1", "10", "a\nb"])]
+
+
+def test_quotes_are_plain_signs_where_the_contract_knows_none() -> None:
+    pack = read(HEADER + b'1;10;"a\n2;20;b"\n', quotes=False)
+    assert [row[2] for _, row in rows(pack)] == ['"a', 'b"']
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'1;10;"a\n2;20;b\n', b'"1;10;a\n', b'1;10;a\n2;20;"b', b'1;10;"a"b\n', b'1;10;a\n"\n', b'1;10;"""\n'],
+)
+def test_a_quote_left_open_spoils_its_own_file_and_no_other(body: bytes) -> None:
+    only = refusal(HEADER + body)
+    assert only.rule == "quote"
+    assert "double quote is not closed" in only.message
+
+
+def test_an_open_quote_is_not_closed_by_the_quote_of_the_next_file() -> None:
+    pack = read(HEADER + b'1;10;"a\n', HEADER + b'b";20;c\n', GOOD)
+    assert [refusal.rule for refusal in pack.refusals] == ["quote"]
+    assert rows(pack, 1) == [(1, ['b"', "20", "c"])]
+    assert rows(pack, 2) == GOOD_ROWS
+
+
+FIELDS = st.sampled_from(["", "a", '"a"', '""', '"a;b"', '"a""b"', 'a"', '"', '";', ' "a"', '"a" ', '"a\nb"'])
+BODIES = st.lists(st.lists(FIELDS, min_size=1, max_size=4).map(";".join), min_size=1, max_size=4).map("\n".join)
+
+
+@hypothesis.settings(max_examples=1_500)
+@hypothesis.given(bodies=st.lists(BODIES, min_size=1, max_size=4))
+def test_quoted_files_that_are_parsed_together_mean_what_pythons_csv_says_of_each(bodies: list[str]) -> None:
+    quoted = [f'1;"10";a\n{body}\n' for body in bodies]
+    pack = read(*(HEADER + body.encode() for body in quoted))
+    for number, body in enumerate(quoted):
+        try:
+            records = list(csv.reader(io.StringIO(body, newline=""), delimiter=";", strict=True))
+        except csv.Error:
+            assert [(r.line, r.rule) for r in pack.refusals if r.file == number] == [(None, "quote")]
+            assert rows(pack, number) == []
+            continue
+        expected = [(line, record or [""] * 3) for line, record in enumerate(records, 1) if len(record) in (0, 3)]
+        assert rows(pack, number) == expected
+        refused = [r.line for r in pack.refusals if r.file == number]
+        assert refused == [line for line, record in enumerate(records, 1) if len(record) not in (0, 3)]
+
+
+def test_a_header_alone_beside_a_bad_quote_does_not_cost_an_innocent_file_its_rows() -> None:
+    pack = read(HEADER, HEADER + b'1;10;"a\n', GOOD)
+    assert [(refusal.file, refusal.rule) for refusal in pack.refusals] == [(0, "no_rows"), (1, "quote")]
+    assert rows(pack, 2) == GOOD_ROWS
+    assert pack.lines.tolist() == [0, 0, 2]
+
+
+# -- bad files ---------------------------------------------------------------------------------------------------------
+
+BAD_FILES = {
+    "no bytes": (b"", "empty_file", "the file is empty"),
+    "blanks alone": (b" \r\n\t\n", "empty_file", "the file is empty"),
+    "a byte order mark alone": (b"\xef\xbb\xbf", "empty_file", "the file is empty"),
+    "a header alone": (HEADER, "no_rows", "header and no rows"),
+    "a header without line end": (HEADER.strip(), "no_rows", "header and no rows"),
+    "a column less": (b"id;label\n1;a\n", "missing_column", "the header lacks 'valor'"),
+    "no header": (b"1;10;a\n2;20;b\n", "missing_column", "the header lacks 'id', 'valor'; it begins '1;10;a'"),
+    "a blank line first": (b"\n" + GOOD, "missing_column", "the header lacks 'id', 'valor'"),
+    "a column twice": (b"id;valor;id\n1;10;2\n", "header", "names the column 'id' twice"),
+    "a quote open in the header": (b'"id;valor;label\n1;10;a\n', "header", "the header cannot be read"),
+    "commas": (GOOD.replace(b";", b","), "delimiter", "parted by ',', expected ';'"),
+    "tabs": (GOOD.replace(b";", b"\t"), "delimiter", r"parted by '\t', expected ';'"),
+    "bars": (GOOD.replace(b";", b"|"), "delimiter", "parted by '|', expected ';'"),
+    "quoted commas": (b'"id","valor","label"\n"1","10","a"\n', "delimiter", "parted by ',', expected ';'"),
+    "cut in the last line": (GOOD + b"3;3", "truncated", "the last line stops after 2 of 3 fields"),
+    "cut in the first line": (HEADER + b"1", "truncated", "the last line stops after 1 of 3 fields"),
+    "cut after a quoted field": (HEADER + b'1;10;"a"\n2;2', "truncated", "the last line stops after 2 of 3 fields"),
+    "NUL bytes": (GOOD + b"3;\0\0;c\n", "nul_bytes", "NUL bytes"),
+    "NUL bytes in the header": (b"\0" + GOOD, "nul_bytes", "NUL bytes"),
+    "UTF-16": (GOOD.decode().encode("utf-16"), "nul_bytes", "UTF-16"),
+    "a picture": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "nul_bytes", "binary"),
+    "a compressed file": (b"\x1f\x8b\x08\x08\x9b\x02\n\x7f\x03", "binary", "no text file"),
+    "a broken letter": (GOOD + b"3;30;\xe7\n", "encoding", "is not utf-8"),
+    "a broken quoted letter": (GOOD + b'3;30;"\xe7"\n', "encoding", "is not utf-8"),
+}
+
+
+@pytest.mark.parametrize(("data", "rule", "message"), BAD_FILES.values(), ids=BAD_FILES)
+def test_a_bad_file_is_refused_with_its_rule_and_its_neighbours_are_read(data: bytes, rule: str, message: str) -> None:
+    only = refusal(data)
+    assert (only.rule, message in only.message) == (rule, True), only.message
+
+
+def test_a_long_list_of_missing_columns_is_told_in_short(transactions: UseCase) -> None:
+    (only,) = CsvReader(transactions).read([b"a;b\n1;2\n"]).refusals
+    assert only.message.startswith("the header lacks 'id', 'safra_abertura', 'cidade', 'estado', 'idade' and 7 more")
+
+
+def test_a_refused_file_shows_its_first_line_safe_to_print() -> None:
+    assert refusal(b"id;\x1b[31mno\x07\nmore\n").raw == "id;\N{REPLACEMENT CHARACTER}[31mno\N{REPLACEMENT CHARACTER}"
+
+
+def test_all_bad_files_together_leave_the_good_ones_between_them_whole() -> None:
+    bad = [data for data, _, _ in BAD_FILES.values()]
+    pack = read(*(one for data in bad for one in (GOOD, data)), GOOD)
+    assert pack.lines.tolist() == [2, 0] * len(bad) + [2]
+    assert all(rows(pack, place) == GOOD_ROWS for place in range(0, 2 * len(bad) + 1, 2))
+    assert sorted(refusal.file for refusal in pack.refusals) == list(range(1, 2 * len(bad), 2))
+
+
+# -- bad lines ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("quoted", [b"", b'4;40;"d;d"\n'], ids=["without quotes", "with quotes"])
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b"2;20", "the line has 2 fields, expected 3"),
+        (b"2", "the line has 1 fields, expected 3"),
+        (b"2;20;b;?", "the line has 4 fields, expected 3"),
+    ],
+)
+def test_a_line_with_a_wrong_number_of_fields_is_refused_alone(line: bytes, message: str, quoted: bytes) -> None:
+    pack = read(GOOD, HEADER + b"1;10;a\n" + line + b"\n3;30;c\n" + quoted, GOOD)
+    assert pack.refusals == [Refusal(1, 2, "field_count", message, line.decode())]
+    assert [at for at, _ in rows(pack, 1)] == [1, 3, *([4] if quoted else [])]
+    assert rows(pack, 0) == rows(pack, 2) == GOOD_ROWS
+
+
+@pytest.mark.parametrize("label", [b"c", b'"c"'], ids=["without quotes", "with quotes"])
+def test_a_blank_line_counts_so_that_later_lines_keep_their_numbers(label: bytes) -> None:
+    pack = read(HEADER + b"1;10;a\n\n\n4;40;" + label + b"\n")
+    assert rows(pack) == [(1, ["1", "10", "a"]), (2, ["", "", ""]), (3, ["", "", ""]), (4, ["4", "40", "c"])]
+    assert pack.lines.tolist() == [4]
+
+
+def test_every_bad_line_at_every_place_keeps_its_number() -> None:
+    pack = read(*[HEADER + b"1\n2;20;b\n3;30;c;d\n\n5;50;e\n6\n"] * 3)
+    assert [(refusal.file, refusal.line) for refusal in pack.refusals] == [
+        (n, at) for n in range(3) for at in (1, 3, 6)
+    ]
+    assert all([line for line, _ in rows(pack, file)] == [2, 4, 5] for file in range(3))
+    assert pack.lines.tolist() == [6, 6, 6]
+
+
+def test_a_record_over_several_lines_counts_as_one_line() -> None:
+    pack = read(HEADER + b'1;10;"a\na\na"\n2\n3;30;c\n')
+    assert [line for line, _ in rows(pack)] == [1, 3]
+    assert [(refusal.line, refusal.raw) for refusal in pack.refusals] == [(2, "2")]
+
+
+def test_a_refused_line_is_kept_with_its_quotes() -> None:
+    (only,) = read(HEADER + b'1;"1;0"\n2;20;b\n').refusals
+    assert only.raw == '1;"1;0"'
+
+
+def test_a_very_long_refused_line_is_cut() -> None:
+    (only,) = read(HEADER + b"1;" + b"x" * 100_000 + b"\n").refusals
+    assert len(only.raw) == 2_000
+
+
+def test_a_field_may_be_very_long() -> None:
+    long = b"x" * 300_000
+    pack = read(HEADER + b"1;10;" + long + b'\n2;20;"' + long + b'"\n')
+    assert [len(row[2]) for _, row in rows(pack)] == [300_000, 300_000]
+
+
+def test_a_single_column_may_be_all_there_is() -> None:
+    case = use_case().model_copy(update={"columns": {"label": use_case().columns["label"]}})
+    pack = CsvReader(case).read([b"label\na\n\nb"])
+    assert rows(pack) == [(1, ["a"]), (2, [""]), (3, ["b"])]
+
+
+def test_a_mark_at_the_start_of_the_first_row_is_read_as_in_any_other_row() -> None:
+    line = "\ufeff1;10;a\n".encode()
+    pack = read(HEADER + line, HEADER + line)
+    assert rows(pack, 0) == rows(pack, 1)

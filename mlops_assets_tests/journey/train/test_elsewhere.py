@@ -1,0 +1,334 @@
+"""A model that was logged in a notebook goes through the same gate as a trained one, or is refused with the way out."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import logging
+import os
+import pickle
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+from mlflow.models import infer_signature
+from sklearn.compose import make_column_transformer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from mlops_assets import notebook, running
+from mlops_assets.cli import cli
+from mlops_assets.encoders import OnFrame
+from mlops_assets.errors import MlopsError, ModelRefused, UsageError
+from mlops_assets.journey.model.registry import Registry
+from mlops_assets.journey.train.external import as_model, read_logged
+from mlops_assets.settings import Settings
+from mlops_assets.storage.tables import Lake
+from mlops_assets.tools.sampling import write_sample
+from mlops_assets.use_case import UseCase, find_use_case
+from mlops_assets_tests.use_case.test_third_use_case import place_visits
+
+DAYS = ("2026-01-01", "2026-01-02")
+LABELS = ("no", "yes")
+X = pd.DataFrame({"minutes": [1.0, 2.0, 3.0, 4.0], "channel": ["web", "shop", "", "web"]})
+Y = pd.Series(["no", "no", "yes", "yes"])
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A home in which the use case `visits` was trained on two sample days and predicted them."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("MLOPS_RAW", "MLOPS_LAKE", "MLFLOW_TRACKING_URI", "DAGSTER_HOME", "USE_CASE"):
+            patch.delenv(name, raising=False)
+        patch.setenv("MLOPS_HOME", str(home))
+        patch.setenv("MLOPS_WORKERS", "1")
+        patch.setenv("MLOPS_USER", "ann")
+        patch.setenv("MLOPS_USE_CASES", str(place_visits(home / "cases")))
+        found = Settings.from_environment()
+        case = find_use_case(found.use_cases, "visits")
+        for day in DAYS:
+            list(write_sample(case, found.raw, dt.date.fromisoformat(day), 2, 60, 0.0, seed=7))
+        with dg.DagsterInstance.ephemeral() as instance:
+            running.run_use_case(running.load_definitions(case), instance, case, DAYS, train=True)
+        yield found
+        mlflow.set_tracking_uri(None)
+
+
+@pytest.fixture
+def visits(settings: Settings) -> UseCase:
+    return find_use_case(settings.use_cases, "visits")
+
+
+@pytest.fixture(scope="module")
+def own(settings: Settings) -> tuple[Any, str]:
+    """A model fitted on the training set in the way of a notebook, and its address in MLflow."""
+    data = notebook.load_training_set("visits")
+    model = classifier().fit(data.train.X, data.train.y)
+    return model, notebook.log_model("visits", model, data, C=3)
+
+
+def classifier() -> Any:
+    """A pipeline of somebody's."""
+    prepare = make_column_transformer(
+        (OneHotEncoder(handle_unknown="ignore"), ["channel"]), (StandardScaler(), ["minutes"])
+    )
+    return make_pipeline(prepare, LogisticRegression(C=3))
+
+
+def run(*arguments: str) -> Result:
+    log = logging.getLogger("mlops_assets")
+    try:
+        return CliRunner().invoke(cli, [*arguments])
+    finally:
+        log.handlers.clear()  # the command shows progress where its errors went
+        log.propagate = True
+
+
+def test_a_training_set_is_found_by_its_fingerprint(settings: Settings) -> None:
+    newest = notebook.load_training_set("visits")
+    data = notebook.load_training_set("visits", newest.fingerprint[:8])
+    assert data.fingerprint == newest.fingerprint
+    assert set(data.train.X.columns) == {"minutes", "channel"}
+    assert (data.train.X.dtypes["minutes"], data.train.X.dtypes["channel"]) == (np.float64, object)
+    assert len(data.train.X) == len(data.train.y) == len(data.train.keys) > len(data.held_out.y) > 20
+    assert set(data.train.y) == set(data.classes) == set(LABELS)
+    assert set(data.train.keys["account"]).isdisjoint(data.held_out.keys["account"])
+    with pytest.raises(UsageError, match=f"visits has no training set 0xyz; there are: {newest.fingerprint}"):
+        notebook.load_training_set("visits", "0xyz")
+
+
+def test_a_logged_model_becomes_a_version_that_scores_as_it_did_in_the_notebook(
+    settings: Settings, visits: UseCase, own: tuple[Any, str]
+) -> None:
+    model, uri = own
+    done = run("register", "visits", uri)
+    assert done.exit_code == 0, done.output
+    assert f"{uri} is version 2 of visits: {uri} passes: accuracy" in done.output
+    assert "Against the champion of before, version 1, on 2026-01-02:" in done.output
+    assert "It is champion of visits now." in done.output
+    registry = Registry(settings)
+    version = registry.version("visits", 2)
+    details = version.details()
+    data = notebook.load_training_set("visits")
+    assert details["origin"] == {
+        "model": uri,
+        "run": uri.split("/")[1],
+        "training set it says": data.fingerprint,
+        "registered by": "ann",
+    }
+    right = float((model.predict(data.held_out.X) == data.held_out.y).mean())
+    assert details["metrics"]["accuracy"] == pytest.approx(right, abs=1e-4)
+    assert {"diff.json", "diff.html", "card.md", "card.html"} <= {path.name for path in version.folder.iterdir()}
+    with dg.DagsterInstance.ephemeral() as instance:
+        running.run_use_case(running.load_definitions(visits), instance, visits, (DAYS[0], DAYS[0]), train=False)
+    lake = Lake(settings.lake, "visits")
+    said = lake.table("predictions").read_all([DAYS[0]]).to_pandas()
+    rows = lake.table("rows").read_all([DAYS[0]]).to_pandas()
+    frame = rows[["minutes", "channel"]].astype({"minutes": float, "channel": object})
+    assert said["model_version"].unique().tolist() == [2]
+    assert said["prediction"].tolist() == model.predict(frame.fillna({"channel": ""})).tolist()
+    why = run("why", "visits", "--day", DAYS[0], "--file", said["file"][0], "--line", "1")
+    assert why.exit_code == 0, why.output
+
+
+def test_its_card_says_where_it_came_from_and_it_cannot_be_made_again(settings: Settings, own: tuple[Any, str]) -> None:
+    registry = Registry(settings)
+    number = next(one["version"] for one in registry.known("visits") if one["candidate"] == own[1])
+    text = run("card", "visits", str(number)).output
+    assert "It was made elsewhere, and how cannot be seen from here." in text
+    assert "mlops-assets rebuild" not in text
+    done = run("rebuild", "visits", str(number))
+    assert isinstance(done.exception, MlopsError)
+    assert f"was made elsewhere, from {own[1]}" in str(done.exception)
+
+
+def test_a_model_that_learned_nothing_is_a_version_that_the_gate_refused(settings: Settings) -> None:
+    data = notebook.load_training_set("visits")
+    shuffled = data.train.y.sample(frac=1, random_state=0).reset_index(drop=True)
+    uri = notebook.log_model("visits", classifier().fit(data.train.X, shuffled), data)
+    before = Registry(settings).champion("visits")
+    done = run("register", "visits", uri)
+    assert done.exit_code == 0
+    assert "refused: the best candidate" in done.output
+    assert "It is not champion." in done.output
+    after = Registry(settings).champion("visits")
+    assert before is not None
+    assert after is not None
+    assert before.version == after.version
+
+
+def test_where_promotion_is_by_hand_it_waits(settings: Settings, own: tuple[Any, str]) -> None:
+    path = settings.use_cases[1] / "visits" / "defs.yaml"
+    text = path.read_text()
+    path.write_text(text.replace("  training:\n", "  training:\n    promotion: manual\n"))
+    try:
+        done = run("register", "visits", own[1])
+    finally:
+        path.write_text(text)
+    assert "It is not champion: promotion is by hand. `mlops-assets promote visits" in done.output
+
+
+@pytest.mark.parametrize(
+    ("uri", "message"),
+    [
+        ("models:/nobody/1", "MLflow's store has no such model"),
+        ("runs:/0123/model", "MLflow's store has no such model"),
+        ("models:/name", "name the model as MLflow does"),
+        ("/tmp/model", "name the model as MLflow does"),
+    ],
+)
+def test_an_address_without_a_model_is_wrong_usage(settings: Settings, uri: str, message: str) -> None:
+    done = run("register", "visits", uri)
+    assert isinstance(done.exception, UsageError)
+    assert message in str(done.exception)
+
+
+def test_without_a_training_there_is_nothing_to_judge_by(settings: Settings, own: tuple[Any, str]) -> None:
+    done = run("register", "loan_approval", own[1])
+    assert isinstance(done.exception, UsageError)
+    assert "loan_approval was never trained" in str(done.exception)
+
+
+def saved(folder: Path, model: Any = None, inputs: pd.DataFrame = X, labels: Any = Y, **options: Any) -> Path:
+    """A model in a folder as MLflow writes it."""
+    fitted = model if model is not None else classifier().fit(X, labels)
+    given = {"signature": infer_signature(inputs, labels), "skops_trusted_types": notebook.TRUSTED_TYPES, **options}
+    mlflow.sklearn.save_model(fitted, folder, pip_requirements=[], **given)
+    return folder
+
+
+def described(folder: Path, **changes: Any) -> Path:
+    """A model whose description was changed."""
+    path = folder / "MLmodel"
+    known = yaml.safe_load(path.read_text())
+    known["flavors"]["sklearn"] |= changes
+    path.write_text(yaml.safe_dump(known))
+    return folder
+
+
+def take(use_case: UseCase, folder: Path) -> Any:
+    return as_model(use_case, read_logged("runs:/1/model", folder), LABELS)
+
+
+def test_classes_are_compared_as_labels_are_written(visits: UseCase, tmp_path: Path) -> None:
+    model = as_model(visits, read_logged("runs:/1/model", saved(tmp_path / "m", labels=pd.Series([0, 0, 1, 1]))), "01")
+    assert model.classes == ("0", "1")
+    assert isinstance(model.estimator, OnFrame)
+    assert model.estimator.classes_.tolist() == [0, 1]
+
+
+def test_a_model_that_does_not_fit_the_contract_is_refused_with_what_differs(visits: UseCase, tmp_path: Path) -> None:
+    wrong = {
+        "no signature that names its columns": {"signature": None},
+        "makes no column 'Minutes', 'age'; it makes minutes, channel": {
+            "inputs": X.rename(columns={"minutes": "Minutes"}).assign(age=1.0)
+        },
+        "'channel' is text and the model takes double; 'minutes' is a number and the model takes string": {
+            "inputs": X.rename(columns={"minutes": "channel", "channel": "minutes"})
+        },
+        "classes that are no labels of visits: maybe; labels are no, yes": {
+            "labels": pd.Series(["no", "maybe", "yes", "yes"])
+        },
+    }
+    for number, (message, options) in enumerate(wrong.items()):
+        with pytest.raises(ModelRefused, match=message):
+            take(visits, saved(tmp_path / str(number), **options))
+
+
+@pytest.mark.parametrize("form", ["cloudpickle", "pickle"])
+def test_a_pickle_is_refused_and_never_loaded(visits: UseCase, tmp_path: Path, form: str) -> None:
+    class Trap:
+        def __reduce__(self) -> Any:
+            return os.mkdir, (str(tmp_path / "ran"),)
+
+    folder = described(saved(tmp_path / "m"), serialization_format=form, pickled_model="model.pkl")
+    (folder / "model.pkl").write_bytes(pickle.dumps(Trap()))
+    with pytest.raises(
+        ModelRefused, match=rf'stored as {form}.*Here only skops is taken: .*serialization_format="skops"'
+    ):
+        take(visits, folder)
+    described(folder, serialization_format="skops")
+    with pytest.raises(ModelRefused, match="it cannot be loaded"):
+        take(visits, folder)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_pyfunc_is_refused(visits: UseCase, tmp_path: Path) -> None:
+    folder = saved(tmp_path / "m")
+    known = yaml.safe_load((folder / "MLmodel").read_text())
+    del known["flavors"]["sklearn"]
+    (folder / "MLmodel").write_text(yaml.safe_dump(known))
+    with pytest.raises(ModelRefused, match="its flavours, python_function, run code of their own"):
+        take(visits, folder)
+
+
+def test_a_type_that_nobody_trusts_is_refused_until_the_use_case_names_it(visits: UseCase, tmp_path: Path) -> None:
+    types = ["sklearn.neighbors._kd_tree.KDTree", "sklearn.metrics._dist_metrics.EuclideanDistance64"]
+    near = make_pipeline(
+        make_column_transformer((StandardScaler(), ["minutes"])), KNeighborsClassifier(1, algorithm="kd_tree")
+    )
+    near.fit(X[["minutes"]], Y)
+    folder = saved(tmp_path / "m", near, X[["minutes"]], skops_trusted_types=[*notebook.TRUSTED_TYPES, *types])
+    with pytest.raises(ModelRefused, match=r"add them to `training\.trusted` of visits"):
+        take(visits, folder)
+    trusting = visits.model_copy(update={"training": visits.training.model_copy(update={"trusted": tuple(types)})})
+    assert list(take(trusting, folder).columns) == ["minutes"]
+
+
+def test_a_model_without_probabilities_is_refused(visits: UseCase, tmp_path: Path) -> None:
+    ridge = make_pipeline(make_column_transformer((StandardScaler(), ["minutes"])), Ridge()).fit(
+        X, [1.0, 2.0, 3.0, 4.0]
+    )
+    with pytest.raises(ModelRefused, match="no classifier that gives probabilities"):
+        take(visits, saved(tmp_path / "m", ridge))
+
+
+def test_what_lies_elsewhere_is_not_read(visits: UseCase, tmp_path: Path) -> None:
+    folder = saved(tmp_path / "m")
+    with pytest.raises(ModelRefused, match="which is not beside it"):
+        take(visits, described(folder, pickled_model="../other/model.skops"))
+    (folder / "link.skops").symlink_to(folder / "model.skops")
+    with pytest.raises(ModelRefused, match="no plain file"):
+        take(visits, described(folder, pickled_model="link.skops"))
+    (folder / "MLmodel").write_text("flavors: [")
+    with pytest.raises(ModelRefused, match="its file MLmodel cannot be read"):
+        take(visits, folder)
+    (folder / "MLmodel").unlink()
+    with pytest.raises(ModelRefused, match="this is no model of MLflow's"):
+        take(visits, folder)
+
+
+def test_the_notebook_runs_from_the_rows_to_the_diff(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Jupyter's own
+        import nbformat
+        from nbclient import NotebookClient
+
+        path = Path(__file__).parents[3] / "notebooks" / "own_model.ipynb"
+        book = nbformat.read(path, as_version=4)
+        assert all(not cell.get("outputs") for cell in book.cells)
+        monkeypatch.setenv("USE_CASE", "visits")
+        monkeypatch.setenv("PYTHONPATH", str(path.parents[1]))
+        monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        monkeypatch.delenv("MLFLOW_EXPERIMENT_ID", raising=False)
+        loop = asyncio.new_event_loop()
+        try:
+            client = NotebookClient(book, timeout=120, kernel_name="python3")
+            loop.run_until_complete(client.async_execute())
+        finally:
+            loop.close()
+    shown = [out.get("text") or str(out["data"]) for cell in book.cells for out in cell.get("outputs", [])]
+    assert any("rows to learn from" in text for text in shown)
+    assert any("get another answer" in text for text in shown)
+    assert Registry(settings).known("visits")[-1]["candidate"].startswith("runs:/")

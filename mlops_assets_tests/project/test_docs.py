@@ -1,0 +1,157 @@
+"""What README and docs say of commands, settings, keys and rules is what the code has."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import click
+import pytest
+from pydantic import BaseModel
+
+from mlops_assets import settings as settings_module
+from mlops_assets import use_case
+from mlops_assets.cli import cli
+from mlops_assets.components.daily import ROW_CHECKS, SCORE_CHECKS
+from mlops_assets.components.enriching import ENRICHMENT_CHECKS
+from mlops_assets.journey.feedback.corrections import RULES as FEEDBACK_RULES
+from mlops_assets.journey.read.contract import RULES, RULES_OF_FILES
+from mlops_assets.journey.train.metrics import HIGHER_IS_BETTER
+from mlops_assets.storage import s3
+from mlops_assets.use_case.source import PLACES
+from mlops_assets.use_case.targets import TARGETS
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
+CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
+SECTIONS = {
+    "attributes": use_case.Attributes,
+    "source": use_case.Origin,
+    "files": use_case.FileFormat,
+    "columns.NAME": use_case.Column,
+    "enrichments.NAME": use_case.Enrichment,
+    "enrichments.NAME.parameters of table": use_case.TablePlace,
+    "enrichments.NAME.parameters of sql": use_case.SqlPlace,
+    "enrichments.NAME.parameters of http": use_case.HttpPlace,
+    "checks": use_case.Checks,
+    "training": use_case.Training,
+    "training.split": use_case.Split,
+    "training.candidates.NAME": use_case.Candidate,
+    "training.candidates.NAME.prepare": use_case.Preparation,
+    "training.gate": use_case.Gate,
+    "scale": use_case.Scale,
+    "feedback": use_case.Feedback,
+    "retraining": use_case.Retraining,
+    "sensor": use_case.Sensor,
+    **{f"source.parameters: {name}": parameters for name, parameters in PLACES.items()},
+    "targets.NAME": use_case.Delivering,
+    **{f"targets.NAME.parameters: {name}": parameters for name, parameters in TARGETS.items()},
+    "import": use_case.Import,
+}
+
+
+def first_cells(text: str) -> set[str]:
+    """The code in the first cell of every line of a table."""
+    return set(re.findall(r"^\| `([^`]+)`", text, re.M))
+
+
+def section(text: str, title: str) -> str:
+    """What stands under a heading, up to the next one."""
+    return re.split(r"^#+ ", text.split(f"# {title}\n", 1)[1], maxsplit=1, flags=re.M)[0]
+
+
+def shown(step: str) -> str:
+    """A block of the README's walk-through."""
+    block = re.search(rf"<!-- test: {re.escape(step)} -->\n\s*```\w+\n(.*?)\n\s*```", README, re.S)
+    assert block, f"the README has no block {step}"
+    return textwrap.dedent(block.group(1)) + "\n"
+
+
+def test_the_readme_names_every_command() -> None:
+    assert first_cells(section(README, "The same from the command line")) == set(cli.commands)
+
+
+@pytest.mark.parametrize("name", sorted(cli.commands))
+def test_every_command_has_help_for_itself_and_for_each_option(name: str) -> None:
+    command = cli.commands[name]
+    assert command.help
+    assert all(option.help for option in command.params if isinstance(option, click.Option))
+
+
+def test_the_readme_names_every_setting() -> None:
+    sources = [Path(module.__file__ or "").read_text() for module in (settings_module, s3)]
+    read = set(re.findall(r'"((?:MLOPS|DAGSTER)_[A-Z0-9_]+|MLFLOW_TRACKING_URI|S3_ENDPOINT_URL)"', "".join(sources)))
+    assert first_cells(section(README, "Settings")) == read
+
+
+def test_the_readme_names_every_asset_of_the_flagship() -> None:
+    journey = ["raw_files", "rows", "rejects", "enrichment_calendar", "features"]
+    training = ["training_set", "candidates", "evaluation", "model_version", "champion"]
+    people = ["audit_sample", "feedback", "live_metrics", "scored_days"]
+    assert first_cells(section(README, "Two commands")) == {*journey, *training, "predictions", *people}
+
+
+@pytest.mark.parametrize("title", SECTIONS)
+def test_every_key_of_the_configuration_is_documented_with_its_meaning(title: str) -> None:
+    model: type[BaseModel] = SECTIONS[title]
+    text = section(CONFIGURATION, title)
+    for name, field in model.model_fields.items():
+        assert f"| `{field.alias or name}` |" in text
+        assert f"| {field.description} |" in text
+    assert first_cells(text) == {field.alias or name for name, field in model.model_fields.items()}
+
+
+def test_conditions_rules_and_metrics_are_documented() -> None:
+    assert first_cells(section(CONFIGURATION, "Conditions of a day")) == {
+        *ROW_CHECKS,
+        *SCORE_CHECKS,
+        *ENRICHMENT_CHECKS,
+    }
+    assert first_cells(section(CONFIGURATION, "Rules of rejects")) == {*RULES, *RULES_OF_FILES}
+    assert all(f"`{metric}`" in CONFIGURATION for metric in HIGHER_IS_BETTER)
+
+
+def test_rules_of_feedback_are_documented() -> None:
+    assert first_cells(section(OPERATIONS, "Corrections and audits")) == {*FEEDBACK_RULES}
+
+
+def test_targets_that_the_documents_name_exist() -> None:
+    known = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    documents = [README, (ROOT / "CONTRIBUTING.md").read_text(), *(p.read_text() for p in (ROOT / "docs").glob("*.md"))]
+    named = {target for text in documents for target in re.findall(r"(?:^ {4}|`)make ([a-z-]+)", text, re.M)}
+    assert named <= known
+
+
+@pytest.mark.parametrize(
+    "document", sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").glob("*.md")), ids=lambda p: p.name
+)
+def test_links_between_documents_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text()):
+        assert (document.parent / target).exists(), target
+
+
+def test_the_use_case_of_the_readme_works_as_it_is_written(tmp_path: Path) -> None:
+    folder = tmp_path / "use_cases" / "churn"
+    folder.mkdir(parents=True)
+    (folder / "defs.yaml").write_text(shown("defs.yaml"))
+    (folder / "features.sql").write_text(shown("features.sql"))
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MLOPS_", "DAGSTER_"))}
+    environment |= {"MLOPS_HOME": str(tmp_path / "home"), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["/bin/sh", "-e"],
+        input=shown("commands"),
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "champion: version 1, forest" in done.stdout
+    assert "customer" not in done.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"use_cases", "home"}

