@@ -57,7 +57,12 @@ they do so before one looks alone again. Side by side is twice as fast on a disk
 
 BLANK = ("blank_line", "the line is blank")
 
-CODE = tuple(f"mlops_assets.{name}" for name in ("journey.rows", "journey.contract", "readers.csv", "readers.records"))
+CODE = (
+    "mlops_assets.journey.read.rows",
+    "mlops_assets.journey.read.contract",
+    "mlops_assets.journey.read.readers.csv",
+    "mlops_assets.journey.read.readers.records",
+)
 """The modules that decide what becomes of a file, beside the reader of the use case."""
 
 
