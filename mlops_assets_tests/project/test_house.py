@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def names(folder: Path) -> set[str]:
 def first_column(text: str, heading: str) -> list[str]:
     """The names in the first column of the table under a heading; a row may hold several."""
     rows = text.partition(heading)[2].strip().splitlines()[1:]
-    table = [row for row in rows[: next((n for n, row in enumerate(rows) if not row.startswith("|")), None)]]
+    table = itertools.takewhile(lambda row: row.startswith("|"), rows)
     return [name for row in table for name in re.findall(r"`(\w+)`", row.split("|")[1])]
 
 
