@@ -67,7 +67,7 @@ class OwnSource:
         call, seen = f"list({day!r})", set[str]()
         with self._asked(call):
             for entry in self.source.list(day, after):
-                self._see(call, entry, Entry, "entries (mlops_assets.journey.read.sources.Entry)")
+                self._see(call, entry, Entry, "entries (mlops_assets.sources.Entry)")
                 if entry.path in seen:
                     raise SourceError(f"{self.path}.{call} gives {entry.path!r} twice")
                 seen.add(entry.path)
