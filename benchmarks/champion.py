@@ -16,7 +16,7 @@ from mlops_assets.journey.train.candidates import from_record
 from mlops_assets.settings import Settings
 from mlops_assets.tools.sampling import write_sample
 from mlops_assets.use_case import UseCase
-from mlops_assets.work.shards import code_fingerprint
+from mlops_assets.work.code import code_fingerprint
 
 SEED = 7
 CANDIDATE = "vote"
@@ -60,9 +60,7 @@ def train(use_case: UseCase, folder: Path, before: dt.date, days: int, files: in
     home, raw = folder / "home", folder / "labelled"
     trained = home / "trained"
     mark = f"{use_case.contract_fingerprint} {use_case.training} {use_case.features_sql} {days} {files}\n"
-    mark += code_fingerprint(
-        "mlops_assets.journey.model.model", "mlops_assets.journey.train.candidates", "mlops_assets.encoders"
-    )
+    mark += code_fingerprint("mlops_assets.journey.train.candidates")
     if not trained.exists() or trained.read_text(encoding="utf-8") != mark:
         shutil.rmtree(home, ignore_errors=True)
         shutil.rmtree(raw, ignore_errors=True)

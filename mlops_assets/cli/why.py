@@ -46,9 +46,25 @@ def why(use_case: str, day: dt.date, file: str, line: int, form: str, raw: Place
     if not told.agrees:
         raise MlopsError(
             f"THE RECOMPUTED ANSWER IS NOT THE PUBLISHED ONE: published {told.prediction} with {told.probability!r}, "
-            f"recomputed {told.recomputed} with {told.recomputed_probability!r}. Stored rows, features, libraries or "
-            "code are not those of the run; do not rely on this day before it was run again."
+            f"recomputed {told.recomputed} with {told.recomputed_probability!r}. {_advice(told)}"
         )
+
+
+def _advice(told: Explanation) -> str:
+    """What to do about an answer that is not the published one."""
+    if told.changed:
+        return f"The day was made by other code: {_changed(told)}."
+    return (
+        "Code and libraries are those of the run: its files were changed since, and a run would take them as they are. "
+        f"Do not rely on this day: remove the folders day={told.day} of rows, rejects, features and predictions under "
+        f"lake/{told.use_case}, then run it again."
+    )
+
+
+def _changed(told: Explanation) -> str:
+    """How the code of a row differs from that of today, and what does away with it."""
+    changes = "; ".join(f"{table}: {', '.join(differ)}" for table, differ in told.changed.items())
+    return f"{changes}; `mlops-assets run {told.use_case} --day {told.day}` makes the day anew"
 
 
 def to_json(told: Explanation) -> str:
@@ -82,6 +98,7 @@ def to_text(told: Explanation) -> str:
     above = f" (the second class is said from {told.threshold})" if told.threshold is not None else ""
     same = "the recomputed answer is the published one, to the bit"
     agrees = same if told.agrees else "THE RECOMPUTED ANSWER IS ANOTHER ONE"
+    code = _changed(told) if told.changed else "that of today"
     return "\n\n".join(
         part.rstrip()
         for part in (
@@ -94,7 +111,8 @@ def to_text(told: Explanation) -> str:
             if words
             else "",
             _titled(f"probabilities{above}", [["class", "probability"], *classes]),
-            f"model  {model}\nrun    {told.run or 'unknown'}, published {time}{restored}\nanswer {agrees}",
+            f"model  {model}\nrun    {told.run or 'unknown'}, published {time}{restored}\n"
+            f"code   {code}\nanswer {agrees}",
         )
         if part
     )

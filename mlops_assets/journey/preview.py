@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlops_assets.journey.enrich.answers import DayAnswers, NotEnriched, find_answers, needed
-from mlops_assets.journey.features.sql import describe, features_mark
+from mlops_assets.journey.features.sql import describe, features_code, features_mark
 from mlops_assets.journey.model.registry import Version
 from mlops_assets.journey.read.listing import (
     ATTACHMENT,
@@ -22,14 +22,16 @@ from mlops_assets.journey.read.listing import (
     look_at_day,
     shard_of,
 )
-from mlops_assets.journey.read.rows import rows_mark
+from mlops_assets.journey.read.rows import rows_code, rows_mark
 from mlops_assets.journey.read.sources import Source
-from mlops_assets.journey.score.day import Scorers, enrichments_of, scores_mark
+from mlops_assets.journey.score.day import Scorers, enrichments_of, scores_code, scores_mark
 from mlops_assets.storage.files import read_report
-from mlops_assets.storage.tables import Lake
+from mlops_assets.storage.places import Place
+from mlops_assets.storage.tables import Lake, Table
 from mlops_assets.use_case import UseCase
+from mlops_assets.work.code import Code
 from mlops_assets.work.forecast import STEPS, Pace
-from mlops_assets.work.shards import shard_number
+from mlops_assets.work.shards import changed_code, shard_number
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ class _Look:
         self._attachments = attachments
         self._mark = attachments_mark(attachments)
         self._before = find_manifest(lake.table("raw_files"), day)
-        self._rows = {shard_number(path) for path in lake.table("rows").parts(day)}
+        self._parts = {name: _by_shard(lake.table(name), day) for name in STEPS}
         state = lake.table("predictions").days().get(day)
         self._models_need = enrichments_of(use_case, scorers) if scorers else []
         self._answers = self._find_answers()
@@ -166,14 +168,14 @@ class _Look:
         part = Path(f"{name}.parquet").name
         sql, marks = self._use_case.features_sql, self._answers.of(part)
         if self._aggregates and not self._done("features", f"{shard:05d}-{features_mark(part, sql, marks)}"):
-            self.reasons["features.sql or its code changed, or the aggregates were not finished"] += 1
+            self.reasons[self._why_aggregate(shard)] += 1
             self._needs(["features"], size)
         if self._scorers is None:
             return
         answers = {name: mark for name, mark in marks.items() if name in self._models_need}
-        mark = scores_mark(part, self._scorers.version, self._scorers.challenger, answers)
+        mark = scores_mark(part, self._use_case, self._scorers.version, self._scorers.challenger, answers)
         if not self._done("predictions", f"{shard:05d}-{mark}"):
-            self.reasons[self._why_score(self._scorers.version)] += 1
+            self.reasons[self._why_score(shard, self._scorers.version)] += 1
             self._needs(["predictions"], size)
 
     def _needs(self, steps: list[str], size: int) -> None:
@@ -183,6 +185,12 @@ class _Look:
 
     def _done(self, table: str, stem: str) -> bool:
         return read_report(self._lake.table(table).place(self._day, stem)) is not None
+
+    def _changed(self, table: str, shard: int, now: Code) -> str:
+        """How the code that made a shard differs from that of today, in words; empty if it does not."""
+        part = self._parts[table].get(shard)
+        changes = changed_code(self._lake, part, now) if part is not None else ()
+        return f"{table} were made by other code: {', '.join(changes)}" if changes else ""
 
     def _why_read(self, shard: int, now: pa.Table) -> str:
         if self._before is None:
@@ -194,16 +202,29 @@ class _Look:
         beside = shard_of(self._before.path, ATTACHMENT) if self._before.path.exists() else now.slice(0, 0)
         if self._mark != attachments_mark(beside):
             return _changes(beside, self._attachments, "attachments")
-        if shard in self._rows:
+        if changed := self._changed("rows", shard, rows_code(self._use_case)):
+            return changed
+        if shard in self._parts["rows"]:
             return "the contract or the code that reads changed, or the stored rows are damaged"
         return "the rows were not finished"
 
-    def _why_score(self, champion: Version) -> str:
+    def _why_aggregate(self, shard: int) -> str:
+        changed = self._changed("features", shard, features_code())
+        return changed or "features.sql or its code changed, or the aggregates were not finished"
+
+    def _why_score(self, shard: int, champion: Version) -> str:
         if self._scored_by is None:
             return "it was not scored yet"
         if self._scored_by != champion.version:
             return f"model version {self._scored_by} became {champion.version}"
+        if changed := self._changed("predictions", shard, scores_code(self._use_case)):
+            return changed
         return "the challenger, an enrichment or the code that scores changed, or the predictions were not finished"
+
+
+def _by_shard(table: Table, day: str) -> dict[int, Place]:
+    """The published parts of a day by their shard."""
+    return {shard_number(path): table.folder / path for path in table.parts(day)}
 
 
 def _changes(before: pa.Table, now: pa.Table, kind: str) -> str:

@@ -1,6 +1,13 @@
 """What a class of a user's own must look like, kind by kind, and how it is found by its import path and checked."""
 
-from mlops_assets.plugins.loading import PluginError, check_plugin, implements, import_object, load_plugin, plugin_code
+from mlops_assets.plugins.loading import (
+    PluginError,
+    check_plugin,
+    implements,
+    import_object,
+    load_plugin,
+    plugin_modules,
+)
 from mlops_assets.plugins.records import BadRecord, FileRefused, NotAttached, RawFile, Record, RecordReader
 
 __all__ = [
@@ -15,5 +22,5 @@ __all__ = [
     "implements",
     "import_object",
     "load_plugin",
-    "plugin_code",
+    "plugin_modules",
 ]

@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import sys
 from collections.abc import Callable, Mapping
-from functools import cache
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -126,15 +123,9 @@ def import_object(path: str) -> Any:
         raise PluginError(f"{path!r} cannot be imported: {type(error).__name__}: {error}") from error
 
 
-@cache
-def plugin_code(path: str) -> bytes:
-    """The source of what a path names: its module, and in a package those that lie beside it, which it may use."""
-    module = sys.modules[getattr(import_object(path), "__module__", path.rpartition(".")[0])]
-    if not getattr(module, "__file__", None):
-        return b""
-    place = Path(str(module.__file__))
-    files = sorted(place.parent.glob("*.py")) if module.__package__ else [place]
-    return b"\0".join(part for file in files for part in (file.name.encode(), file.read_bytes()))
+def plugin_modules(path: str) -> tuple[str, ...]:
+    """The modules whose code counts as that of what a path names: where it is found, and where it is defined."""
+    return path.rpartition(".")[0], getattr(import_object(path), "__module__", "")
 
 
 def _methods(protocol: type[Any]) -> dict[str, Callable[..., Any]]:

@@ -156,5 +156,5 @@ class UseCase(Attributes):
             "label": self.label,
         }
         if self.source is not None:
-            contract["source"] = [self.source.model_dump(mode="json"), self.source.code]
+            contract["source"] = self.source.model_dump(mode="json")
         return hashlib.sha256(json.dumps(contract).encode()).hexdigest()[:16]

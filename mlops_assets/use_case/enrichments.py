@@ -83,6 +83,11 @@ class Enrichment(Strict):
     cool_down: float = Field(30, gt=0, description="Seconds of that while; if it then fails again, no more is asked.")
     minutes: float = Field(10, gt=0, description="Minutes after which no more is asked for a day.")
 
+    @property
+    def own(self) -> str | None:
+        """The import path of a class of one's own; None for a kind that we bring."""
+        return None if self.use in PLACES else self.use
+
     @field_validator("columns")
     @classmethod
     def _names_are_free(cls, columns: dict[str, ColumnType], info: ValidationInfo) -> dict[str, ColumnType]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from mlops_assets.plugins import plugin_code
 from mlops_assets.plugins.sources import Source
 from mlops_assets.use_case.strict import Strict, Variable, check_use
 
@@ -41,9 +39,9 @@ class Origin(Strict):
     use: str = Field(description="`sql`, or the import path of a class of your own.")
 
     @property
-    def code(self) -> str:
-        """Hash of the source of a class of one's own: changed code may read the same files otherwise."""
-        return "" if self.use in PLACES else hashlib.sha256(plugin_code(self.use)).hexdigest()
+    def own(self) -> str | None:
+        """The import path of a class of one's own; None for a kind that we bring."""
+        return None if self.use in PLACES else self.use
 
     @field_validator("use")
     @classmethod

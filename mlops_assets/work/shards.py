@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
-import inspect
+import json
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cache
 from typing import Protocol, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlops_assets.storage.files import read_report
-from mlops_assets.storage.tables import Part, Table, write_part
+from mlops_assets.storage.files import read_report, write_json
+from mlops_assets.storage.places import Place
+from mlops_assets.storage.tables import Lake, Part, Table, write_part
+from mlops_assets.work.code import Code
 
 Task = TypeVar("Task")
+
+NO_RECORD = "code of which no record was kept"
 
 
 @dataclass(frozen=True)
@@ -106,12 +108,6 @@ def _content(part: pa.Array, kind: pa.DataType) -> bytes:
     return content
 
 
-@cache
-def code_fingerprint(*modules: str) -> str:
-    """Hash of the source of modules: shards made by other code are made again."""
-    return fingerprint(*(inspect.getsource(importlib.import_module(module)) for module in modules))
-
-
 def shard_count(files: int, files_a_shard: int, before: int | None) -> int:
     """How many shards a day has.
 
@@ -141,7 +137,7 @@ class Made:
     rules: dict[str, int] = field(default_factory=dict)
 
 
-def finish(table: Table, day: str, shard: int, mark: str, make: Callable[[], Made]) -> Report:
+def finish(table: Table, day: str, shard: int, mark: str, make: Callable[[], Made], code: str = "") -> Report:
     """Do a shard, unless a file with its fingerprint tells that it was done.
 
     Parameters
@@ -154,6 +150,8 @@ def finish(table: Table, day: str, shard: int, mark: str, make: Callable[[], Mad
         Fingerprint of all that the result depends on.
     make
         Does the work.
+    code
+        Fingerprint of the code that does it; see `keep_code`.
     """
     stem = f"{shard:05d}-{mark}"
     path = table.place(day, stem)
@@ -175,9 +173,51 @@ def finish(table: Table, day: str, shard: int, mark: str, make: Callable[[], Mad
         "seconds": f"{seconds:012.3f}",
         "own_rows": rows.num_rows,
         "others": [asdict(part) for part in parts],
+        "code": code,
     }
     own = write_part(table, day, stem, rows, footer)
     return Report(day, shard, made.counts, (own, *parts), made.rules, seconds)
+
+
+def keep_code(lake: Lake, code: Code) -> None:
+    """Keep what a fingerprint of code stands for, so that one can tell later what has changed since."""
+    path = _code_path(lake, code.fingerprint)
+    if not path.exists():
+        write_json(path, asdict(code))
+
+
+def changed_code(lake: Lake, part: Place, now: Code) -> tuple[str, ...]:
+    """How the code that made a shard differs from that of today, one entry a module or library; empty if it does not.
+
+    Parameters
+    ----------
+    lake
+        Keeps the code of earlier times.
+    part
+        The file that the shard is known by; None is known of one that is gone or damaged.
+    now
+        The code that would make it today.
+    """
+    report = read_report(part)
+    made_by = now.fingerprint if report is None else report.get("code", "")
+    if made_by == now.fingerprint:
+        return ()
+    path = _code_path(lake, made_by)
+    if not made_by or not path.exists():
+        return (NO_RECORD,)
+    then = Code(**json.loads(path.read_text(encoding="utf-8")))
+    libraries = _differing(then.libraries, now.libraries)
+    versions = (f"{name} {then.libraries.get(name)}, now {now.libraries.get(name)}" for name in libraries)
+    return (*_differing(then.modules, now.modules), *versions)
+
+
+def _differing(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """The keys that have not the same value in both."""
+    return sorted(key for key in {*then, *now} if then.get(key) != now.get(key))
+
+
+def _code_path(lake: Lake, code: str) -> Place:
+    return lake.root / lake.use_case / "code" / f"{code}.json"
 
 
 def run_shards(engine: Engine, function: Callable[[Task], Report], tasks: Sequence[Task], watch: Watch) -> list[Report]:

@@ -11,7 +11,8 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from mlops_assets.errors import ConfigError
-from mlops_assets.plugins import PluginError, check_plugin, implements, import_object, load_plugin, plugin_code
+from mlops_assets.plugins import PluginError, check_plugin, implements, load_plugin, plugin_modules
+from mlops_assets.work.code import code_of, forget
 
 
 class Greeter(Protocol):
@@ -106,7 +107,7 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (package / "fails.py").write_text("raise RuntimeError('no licence found')\n")
     (package / "spark_one.py").write_text("import confluent_kafka.nothing_like_this\n")
     monkeypatch.syspath_prepend(tmp_path)
-    plugin_code.cache_clear()
+    forget()
     yield package
     for name in [name for name in sys.modules if name.partition(".")[0] in ("somebody", "alone")]:
         del sys.modules[name]
@@ -194,16 +195,6 @@ def test_a_key_of_the_configuration_is_checked_by_pydantic(mine: Path) -> None:
     assert told["msg"] == "Value error, somebody.greeters.NoGreet has no method greet(name, times)"
 
 
-def test_the_source_of_a_class_is_that_of_its_module_and_of_those_beside_it(mine: Path) -> None:
-    before = plugin_code("somebody.Hidden")
-    assert before == plugin_code("somebody.greeters.Good")
-    (mine / "helpers.py").write_text("ONE = 1\n")
-    plugin_code.cache_clear()
-    assert plugin_code("somebody.Hidden") != before
-
-
-def test_the_source_of_a_module_outside_a_package_is_its_own(mine: Path) -> None:
-    (mine.parent / "alone.py").write_text("class One: pass\n")
-    (mine.parent / "other.py").write_text("class Two: pass\n")
-    assert import_object("alone.One")
-    assert plugin_code("alone.One") == b"alone.py\0class One: pass\n"
+def test_the_code_of_a_class_is_that_of_where_it_is_found_and_of_where_it_is_defined(mine: Path) -> None:
+    assert plugin_modules("somebody.Hidden") == ("somebody", "somebody.greeters")
+    assert code_of(*plugin_modules("somebody.Hidden")) == code_of(*plugin_modules("somebody.greeters.Good"))

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from mlops_assets.plugins import plugin_code
+from mlops_assets.work import code
 from mlops_assets_tests.cli.test_cli import Done, Shop
 from mlops_assets_tests.project.test_docs import ROOT
 
@@ -66,14 +66,14 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
     """An empty folder with a package `shop` of the user's, and a home."""
     for name in [name for name in sys.modules if name.partition(".")[0] == "shop"]:
         del sys.modules[name]
-    plugin_code.cache_clear()
+    code.forget()
     with pytest.MonkeyPatch.context() as environment:
         environment.syspath_prepend(tmp_path)
         environment.setattr(sys, "dont_write_bytecode", True)  # a changed file of the same second must be read again
         yield Shop(tmp_path / "home")
     for name in [name for name in sys.modules if name.partition(".")[0] == "shop"]:
         del sys.modules[name]
-    plugin_code.cache_clear()
+    code.forget()
 
 
 def place(folder: Path, section: Section, right: str = "", wrong: str = "") -> None:

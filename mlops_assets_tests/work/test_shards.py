@@ -15,7 +15,6 @@ from mlops_assets.work.shards import (
     Made,
     Report,
     add_up,
-    code_fingerprint,
     fingerprint,
     fingerprint_table,
     finish,
@@ -247,11 +246,3 @@ SAME: dict[str, Callable[[pa.Table], pa.Table]] = {
 @pytest.mark.parametrize("form", SAME)
 def test_how_the_same_rows_lie_in_memory_does_not_change_the_fingerprint(form: str) -> None:
     assert fingerprint_table(SAME[form](a_table())) == fingerprint_table(a_table())
-
-
-def test_the_fingerprint_of_code_follows_its_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(tmp_path)
-    for name, source in (("toy_one", "x = 1\n"), ("toy_copy", "x = 1\n"), ("toy_other", "x = 2\n")):
-        (tmp_path / f"{name}.py").write_text(source)
-    assert code_fingerprint("toy_one") == code_fingerprint("toy_copy") != code_fingerprint("toy_other")
-    assert code_fingerprint("toy_one", "toy_other") != code_fingerprint("toy_one")

@@ -12,10 +12,12 @@ from mlops_assets.journey.enrich.answers import NotEnriched, answer_schema, stor
 from mlops_assets.journey.enrich.asking import Asking, batches
 from mlops_assets.journey.enrich.lookups import EnrichmentError, open_enrichment
 from mlops_assets.journey.enrich.lookups.records import database, query
+from mlops_assets.plugins import plugin_modules
 from mlops_assets.storage.files import read_part, read_report
 from mlops_assets.storage.places import side_by_side
 from mlops_assets.storage.tables import Lake, Part, Table, write_part
-from mlops_assets.use_case import UseCase
+from mlops_assets.use_case import Enrichment, UseCase
+from mlops_assets.work.code import code_of
 from mlops_assets.work.shards import fingerprint, fingerprint_table, shard_number
 
 FETCHED, LAST_KNOWN, MISSING = "fetched", "last known", "missing"
@@ -88,6 +90,18 @@ def enrich_day(
     return accounting
 
 
+def _shape(enrichment: Enrichment) -> str:
+    """Hash of what decides what an answer is.
+
+    The code of a class of one's own belongs to it where the past may be asked: else a changed line would take away
+    answers that nobody can ask for again. The kinds that we bring answer with what others know, not with code.
+    """
+    shape = enrichment.model_dump(include={"use", "parameters", "keys", "columns"})
+    if enrichment.own is None or enrichment.ask_within_days is not None:
+        return fingerprint(shape)
+    return fingerprint(shape, code_of(*plugin_modules(enrichment.own)).fingerprint)
+
+
 class _Day:
     """The work on one day of an enrichment.
 
@@ -110,7 +124,7 @@ class _Day:
         self._using = ", ".join(f'"{key}"' for key in self._enrichment.keys)
         keys = [self._schema.field(key) for key in self._enrichment.keys]
         self.no_keys = pa.schema([*keys, pa.field("rows_", pa.int64())]).empty_table()
-        self.shape = fingerprint(self._enrichment.model_dump(include={"use", "parameters", "keys", "columns"}))
+        self.shape = _shape(self._enrichment)
 
     def keys(self, rows: Table) -> dict[int, pa.Table]:
         """The keys of each shard of the day, with the number of rows that have them."""

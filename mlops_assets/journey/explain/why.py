@@ -22,13 +22,14 @@ from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.registry import Version
 from mlops_assets.journey.read.listing import ATTACHMENT, Attachments
 from mlops_assets.journey.read.readers import open_reader
+from mlops_assets.journey.read.rows import rows_code
 from mlops_assets.journey.read.sources import Entry, Source, SourceError
-from mlops_assets.journey.score.day import Answers, load_cached
+from mlops_assets.journey.score.day import Answers, load_cached, scores_code
 from mlops_assets.storage.files import read_part
 from mlops_assets.storage.places import Place
 from mlops_assets.storage.tables import Lake, Published
 from mlops_assets.use_case import UseCase
-from mlops_assets.work.shards import shard_number
+from mlops_assets.work.shards import changed_code, shard_number
 
 OTHERS = 200
 """Most other rows of the shard from which a feature gets its other values."""
@@ -151,6 +152,8 @@ class Explanation:
         What was published; the probability is that of the predicted class, a float32.
     recomputed, recomputed_probability
         The same, computed anew from the stored rows.
+    changed
+        By table, how the code that made the row differs from that of today; empty if it does not. See `changed_code`.
     """
 
     use_case: str
@@ -176,6 +179,7 @@ class Explanation:
     probability: float
     recomputed: str
     recomputed_probability: float
+    changed: Mapping[str, tuple[str, ...]]
 
     @property
     def agrees(self) -> bool:
@@ -185,13 +189,14 @@ class Explanation:
 
 @dataclass(frozen=True)
 class _Row:
-    """Where a row lies: its manifest entry, its part of `rows`, its place there, and its published prediction."""
+    """Where a row lies: its manifest entry, its part of `rows` and place there, its prediction and the part of that."""
 
     entry: dict[str, Any]
     part: Path
     rows: pa.Table
     place: int
     prediction: dict[str, Any]
+    scored: str
 
 
 def explain(
@@ -281,7 +286,17 @@ def explain(
         probability=row.prediction["probability"],
         recomputed=model.classes[said],
         recomputed_probability=float(answers.sure[row.place]),
+        changed=_changed(use_case, lake, row),
     )
+
+
+def _changed(use_case: UseCase, lake: Lake, row: _Row) -> dict[str, tuple[str, ...]]:
+    """How the code that read and scored a row differs from that of today; scoring reaches all that makes features."""
+    found = {
+        "rows": changed_code(lake, lake.table("rows").folder / str(row.part), rows_code(use_case)),
+        "predictions": changed_code(lake, lake.table("predictions").folder / row.scored, scores_code(use_case)),
+    }
+    return {table: changes for table, changes in found.items() if changes}
 
 
 def occlusion(model: Model, row: np.ndarray, others: np.ndarray, said: int) -> np.ndarray:
@@ -375,7 +390,7 @@ def _find(lake: Lake, day: str, published: Published, file: str, line: int) -> _
             found = read_rows(predictions.folder / path)
             at = _place(found, file, line)
             if at is not None:
-                return _Row(entry, Path(part), table, place, found.slice(at, 1).to_pylist()[0])
+                return _Row(entry, Path(part), table, place, found.slice(at, 1).to_pylist()[0], path)
     raise LakeError(f"{file}, line {line} of {day} has no prediction, though the day is published. Run the day again.")
 
 

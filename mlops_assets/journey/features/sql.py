@@ -37,15 +37,16 @@ from mlops_assets.storage.files import read_part
 from mlops_assets.storage.places import Place
 from mlops_assets.storage.tables import Lake
 from mlops_assets.use_case import UseCase
+from mlops_assets.work.code import Code, code_of
 from mlops_assets.work.shards import (
     Engine,
     Made,
     Report,
     Watch,
     add_up,
-    code_fingerprint,
     fingerprint,
     finish,
+    keep_code,
     parts_of,
     run_shards,
     shard_number,
@@ -60,8 +61,6 @@ BATCH = 20_000
 
 TEXT: Final = "text"
 """Stands for the known values of a column that reaches the estimator as text; see `training.texts`."""
-
-CODE = ("mlops_assets.journey.features.sql",)
 
 
 @dataclass(frozen=True)
@@ -315,6 +314,7 @@ def aggregate_day(use_case: UseCase, lake: Lake, day: str, engine: Engine, watch
         "rows": counts.get("rows", 0),
         "sql": sql_fingerprint(use_case.features_sql),
     }
+    keep_code(lake, features_code())
     table.publish(day, parts_of(reports, "features"), features_schema(use_case), accounting, replaces)
     return {**accounting, "shards": len(reports), "reused": sum(report.reused for report in reports)}
 
@@ -351,13 +351,18 @@ def aggregate_shard(task: FeatureTask) -> Report:
         data = data.select(features_schema(task.use_case).names)
         return Made({table: data}, {"files": data.num_rows, "rows": rows.num_rows})
 
-    return finish(table, task.day, shard_number(place.name), mark, make)
+    return finish(table, task.day, shard_number(place.name), mark, make, features_code().fingerprint)
+
+
+def features_code() -> Code:
+    """The code that decides what the aggregates of a shard are."""
+    return code_of(__name__)
 
 
 def features_mark(rows: str, sql: str, marks: Marks = NOTHING) -> str:
     """Fingerprint of all that the aggregates of a shard depend on: the part with its rows, SQL, code, answers."""
     seen = sorted(item for item in marks.items() if names_table(sql, item[0]))
-    return fingerprint(rows, sql_fingerprint(sql), code_fingerprint(*CODE), *seen)
+    return fingerprint(rows, sql_fingerprint(sql), features_code().fingerprint, *seen)
 
 
 def stored_features(lake: Lake, day: str, rows: str, sql: str, marks: Marks = NOTHING) -> pa.Table | None:

@@ -19,20 +19,21 @@ from mlops_assets.journey.read.listing import ATTACHMENT, Attachments, Manifest,
 from mlops_assets.journey.read.readers import open_reader
 from mlops_assets.journey.read.readers.pack import RAW_LIMIT, Pack, Refusal
 from mlops_assets.journey.read.sources import Entry, Source
-from mlops_assets.plugins import plugin_code
+from mlops_assets.plugins import plugin_modules
 from mlops_assets.storage.places import Place
 from mlops_assets.storage.tables import Lake
 from mlops_assets.use_case import UseCase
+from mlops_assets.work.code import Code, code_of
 from mlops_assets.work.shards import (
     Engine,
     Made,
     Report,
     Watch,
     add_up,
-    code_fingerprint,
     fingerprint,
     fingerprint_table,
     finish,
+    keep_code,
     parts_of,
     run_shards,
 )
@@ -56,14 +57,6 @@ they do so before one looks alone again. Side by side is twice as fast on a disk
 35 microseconds instead of 15. A source that waits for a server says how many threads it wants (`readers`)."""
 
 BLANK = ("blank_line", "the line is blank")
-
-CODE = (
-    "mlops_assets.journey.read.rows",
-    "mlops_assets.journey.read.contract",
-    "mlops_assets.journey.read.readers.csv",
-    "mlops_assets.journey.read.readers.records",
-)
-"""The modules that decide what becomes of a file, beside the reader of the use case."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +116,7 @@ def read_day(
     empty = dict.fromkeys(("files", "files_read", "files_refused", "lines", "rows", "rejected", "bytes"), 0)
     accounting = {**empty, **counts, "rules": rules, "manifest": manifest.fingerprint}
     _check(accounting, manifest)
+    keep_code(lake, rows_code(use_case))
     rejects.publish(manifest.day, parts_of(reports, "rejects"), REJECTS, accounting, replaces[1])
     rows.publish(manifest.day, parts_of(reports, "rows"), rows_schema(use_case), accounting, replaces[0])
     done = {"shards": len(reports), "reused": sum(report.reused for report in reports)}
@@ -156,7 +150,13 @@ def read_shard(task: ReadTask) -> Report:
         rules = Counter(refusal.rule for refusal in refusals)
         return Made({rows: table, rejects: rejects_table(paths, refusals)}, counts, dict(rules))
 
-    return finish(rows, task.day, task.shard, mark, make)
+    return finish(rows, task.day, task.shard, mark, make, rows_code(task.use_case).fingerprint)
+
+
+def rows_code(use_case: UseCase) -> Code:
+    """The code that decides what becomes of a file: of this step, and of the reader and the source of one's own."""
+    reader, source = use_case.files.reader, use_case.source.own if use_case.source else None
+    return code_of(__name__, *(module for path in (reader, source) if path for module in plugin_modules(path)))
 
 
 def rows_mark(entries: pa.Table, use_case: UseCase, attachments: str) -> str:
@@ -167,13 +167,12 @@ def rows_mark(entries: pa.Table, use_case: UseCase, attachments: str) -> str:
     entries
         Its files as they were listed.
     use_case
-        Its contract, and the code of its reader.
+        Its contract, and the classes of its own.
     attachments
         What `attachments_mark` says of the day.
     """
-    own = plugin_code(use_case.files.reader) if use_case.files.reader else b""
     files = fingerprint_table(entries), attachments
-    return fingerprint(*files, use_case.contract_fingerprint, code_fingerprint(*CODE), own)
+    return fingerprint(*files, use_case.contract_fingerprint, rows_code(use_case).fingerprint)
 
 
 def _fetch(entries: pa.Table, task: ReadTask) -> tuple[list[bytes | None], list[Refusal]]:

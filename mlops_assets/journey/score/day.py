@@ -29,15 +29,16 @@ from mlops_assets.journey.model.registry import Version
 from mlops_assets.storage.places import Place
 from mlops_assets.storage.tables import Lake, Published
 from mlops_assets.use_case import Checks, UseCase
+from mlops_assets.work.code import Code, code_of
 from mlops_assets.work.shards import (
     Engine,
     Made,
     Report,
     Watch,
     add_up,
-    code_fingerprint,
     fingerprint,
     finish,
+    keep_code,
     parts_of,
     run_shards,
     shard_number,
@@ -63,8 +64,6 @@ CHALLENGER = "challenger_predictions"
 
 UNSEEN = "unseen_"
 """What the count of unseen values of a category begins with, in reports and in the accounting."""
-
-CODE = ("mlops_assets.journey.score.day", "mlops_assets.journey.features.sql", "mlops_assets.journey.model.model")
 
 
 class DayRefused(MlopsError):
@@ -281,6 +280,7 @@ def score_day(
     chosen = {"model_version": version.version, "model_choice": scorers.choice, "rows_version": state.version}
     accounting = {**state.accounting, **scored, **chosen, **_enriched_with(answers)}
     if all(check.passed for check in checks):
+        keep_code(lake, scores_code(use_case))
         table.publish(day, parts_of(reports, "predictions"), SCHEMA, accounting, replaces, scorers.run)
         if challenger is not None and counts[CHALLENGER] == counts["predictions"]:
             numbers = {"predictions": counts[CHALLENGER], "model_version": challenger.version}
@@ -316,7 +316,7 @@ def score_shard(task: ScoreTask) -> Report:
     """Score one shard, unless that was done before."""
     place = Path(task.rows)
     version, challenger = task.version, task.challenger
-    mark = scores_mark(place.name, version, challenger, task.marks)
+    mark = scores_mark(place.name, task.use_case, version, challenger, task.marks)
     lake = Lake(task.lake, task.use_case.name)
     table, beside = lake.table("predictions"), lake.table(CHALLENGER)
 
@@ -345,13 +345,20 @@ def score_shard(task: ScoreTask) -> Report:
         }
         return Made(tables, counts)
 
-    return finish(table, task.day, shard_number(task.rows), mark, make)
+    return finish(table, task.day, shard_number(task.rows), mark, make, scores_code(task.use_case).fingerprint)
 
 
-def scores_mark(rows: str, version: Version, challenger: Version | None = None, marks: Marks = NOTHING) -> str:
-    """Fingerprint of what the predictions of a shard depend on: the part with its rows, models, code, answers."""
+def scores_code(use_case: UseCase) -> Code:
+    """The code that decides what a model says: of this step, and of the types of one's own that a model may hold."""
+    return code_of(__name__, *(path.rpartition(".")[0] for path in use_case.training.trusted))
+
+
+def scores_mark(
+    rows: str, use_case: UseCase, version: Version, challenger: Version | None = None, marks: Marks = NOTHING
+) -> str:
+    """Fingerprint of what the predictions of a shard depend on: the part with its rows, code, models, answers."""
     beside = (challenger.serving_sha256, challenger.version) if challenger else ()
-    code = code_fingerprint(*CODE)
+    code = scores_code(use_case).fingerprint
     return fingerprint(rows, version.serving_sha256, version.version, code, *beside, *sorted(marks.items()))
 
 

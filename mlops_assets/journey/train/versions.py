@@ -10,7 +10,7 @@ import datetime as dt
 import logging
 import platform
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from importlib.metadata import version as version_of
 from pathlib import Path
@@ -32,17 +32,10 @@ from mlops_assets.journey.train.metrics import higher_is_better, load_metrics, m
 from mlops_assets.journey.train.training_set import TrainingSet
 from mlops_assets.storage.places import Place, parse_place
 from mlops_assets.use_case import Training, UseCase
-from mlops_assets.work.shards import code_fingerprint
+from mlops_assets.work.code import code_of
 
 log = logging.getLogger("mlops_assets.training")
 
-CODE = (
-    "mlops_assets.encoders",
-    "mlops_assets.journey.train.candidates",
-    "mlops_assets.journey.features.sql",
-    "mlops_assets.journey.model.model",
-    "mlops_assets.journey.train.training_set",
-)
 LIBRARIES = ("scikit-learn", "numpy", "scipy", "duckdb", "pyarrow", "skops")
 IMPORTANCE_ROWS, IMPORTANCE_CELLS = 5_000, 300_000
 """Most held-out rows, and rows times columns, that permutation importance looks at; more change little."""
@@ -117,10 +110,27 @@ def make_version(
         "days": data.days,
         "sql": sql_fingerprint(use_case.features_sql),
         "contract": use_case.contract_fingerprint,
-        "code": code_fingerprint(*CODE),
+        "code": training_code(use_case.training),
         "libraries": {"python": platform.python_version(), **{name: version_of(name) for name in LIBRARIES}},
         "recipe": use_case.model_dump(mode="json", by_alias=True),
     }
+
+
+def training_code(training: Training) -> str:
+    """Hash of the code that fits candidates: ours, and that of the classes of one's own; libraries are told apart."""
+    own = _classes([candidate.model_dump() for candidate in training.candidates.values()])
+    return code_of(fit.__module__, *sorted({path.rpartition(".")[0] for path in own})).source
+
+
+def _classes(configured: Any) -> Iterator[str]:
+    """The import paths of all classes that are configured, also as arguments of one another."""
+    if isinstance(configured, Mapping):
+        if isinstance(path := configured.get("use"), str):
+            yield path
+        configured = list(configured.values())
+    if isinstance(configured, list | tuple):
+        for one in configured:
+            yield from _classes(one)
 
 
 def champion_before(use_case: UseCase, registry: Registry, data: TrainingSet) -> Score | None:
@@ -241,7 +251,7 @@ def rebuild(version: Version, sets: Place, folder: Path) -> dict[str, Any]:
     differences = [
         f"{name} {then}, now {now.get(name)}" for name, then in about["libraries"].items() if then != now[name]
     ]
-    if about["code"] != code_fingerprint(*CODE):
+    if about["code"] != training_code(use_case.training):
         differences.append("the code that trains")
     return {"equal": hashes == (version.judged_sha256, version.serving_sha256), "differences": differences}
 

@@ -24,11 +24,12 @@ from mlops_assets.journey.read.readers import open_reader
 from mlops_assets.journey.read.readers.pack import RAW_LIMIT
 from mlops_assets.journey.read.rows import account, check_rows, read_day, rejects_table
 from mlops_assets.journey.read.sources import SourceError, open_source
-from mlops_assets.plugins import BadRecord, FileRefused, NotAttached, RawFile, Record, plugin_code
+from mlops_assets.plugins import BadRecord, FileRefused, NotAttached, RawFile, Record
 from mlops_assets.settings import Settings
 from mlops_assets.storage.tables import Lake
 from mlops_assets.use_case import UseCase, find_use_case, load_use_case
 from mlops_assets.views.previewing import preview_days
+from mlops_assets.work import code
 from mlops_assets.work.engines.local import LocalEngine
 from mlops_assets.work.progress import Progress
 from mlops_assets_tests.conftest import WriteDay
@@ -425,11 +426,11 @@ def receipts(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (folder / "features.sql").write_text("CREATE VIEW model_input AS SELECT file, line, total, scan_bytes FROM rows;")
     monkeypatch.syspath_prepend(folder.parent)
     monkeypatch.setenv("MLOPS_USE_CASES", str(folder.parent))
-    plugin_code.cache_clear()
+    code.forget()
     yield lambda: find_use_case((folder.parent,), "receipts")
     for name in [name for name in sys.modules if name.partition(".")[0] == "receipts"]:
         del sys.modules[name]
-    plugin_code.cache_clear()
+    code.forget()
 
 
 def receipt(number: int, **changes: object) -> str:
@@ -476,14 +477,21 @@ def test_a_reader_of_ones_own_goes_the_whole_way_through_dagster(
     assert {one.column: one.raw for one in told.cleaned}["scan_bytes"] == "100"
 
 
-def test_a_change_in_the_code_of_the_reader_makes_the_rows_again(
+def test_a_change_in_what_the_reader_imports_makes_the_rows_again_and_a_comment_does_not(
     receipts: Callable[[], UseCase], settings: Settings, write_day: WriteDay, tmp_path: Path
 ) -> None:
     day = Day(settings, receipts(), write_day)
     day.write({"a.jsonl": receipt(1).encode(), "scans/no.png": b"1"})
     day.read()
     assert day.read()["reused"] == 1
-    with (tmp_path / "use_cases" / "receipts" / "helpers.py").open("w") as file:
-        file.write("# a better way\n")
-    plugin_code.cache_clear()  # a process reads its code once
-    assert day.read()["reused"] == 0
+    helper, reader = (tmp_path / "use_cases" / "receipts" / f"{name}.py" for name in ("helper", "reader"))
+    for path, text, reused in (
+        (reader, f"# a better way\n{READER}", 1),
+        (helper, "SCALE = 1\n", 1),  # nobody imports it
+        (reader, f"from receipts import helper\n{READER}", 0),
+        (helper, "SCALE = 1  # of one\n", 1),
+        (helper, "SCALE = 2\n", 0),
+    ):
+        path.write_text(text)
+        code.forget()  # a process reads its code once
+        assert day.read()["reused"] == reused, text
