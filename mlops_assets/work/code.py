@@ -52,23 +52,22 @@ class Code:
 
     Attributes
     ----------
+    source
+        Hash of all modules that are reached, wherever they lie.
     modules
-        The hash of every module that is reached, by name; one that says nothing is left out.
+        What each of them says, as a hash by its name: tells which of them have changed. One that says nothing is left
+        out.
     libraries
         The versions of the libraries that decide values, by name.
     """
 
+    source: str
     modules: Mapping[str, str]
     libraries: Mapping[str, str]
 
     @cached_property
-    def source(self) -> str:
-        """Hash of the modules alone, whatever their names."""
-        return _hash(sorted(set(self.modules.values())))
-
-    @cached_property
     def fingerprint(self) -> str:
-        """Hash of modules and libraries."""
+        """Hash of source and libraries."""
         return _hash([self.source, *(f"{name} {found}" for name, found in sorted(self.libraries.items()))])
 
 
@@ -81,14 +80,16 @@ def code_of(*roots: str) -> Code:
     roots
         Full names of modules. One of `LIBRARIES` counts by its version, one that is not found does not count.
     """
+    known = LIBRARIES.keys() | sys.stdlib_module_names
     with _collecting_nothing():
-        found = _walk([root for root in roots if _top(root) not in LIBRARIES])
-        modules = {name: module.linked for name, module in sorted(found.items()) if module.says_something}
+        found = _walk(root for root in roots if _top(root) not in known)
+        saying = {name: module for name, module in sorted(found.items()) if module.pieces != NOTHING}
+        source = _hash(sorted({module.linked for module in saying.values()}))
     tops = {_top(root) for root in roots if _top(root) in LIBRARIES}
     for name, module in found.items():
         own = _top(name) == PACKAGE
         tops |= module.outside & LIBRARIES.keys() if own else {*module.outside, _top(name)}
-    return Code(modules, _versions(tops))
+    return Code(source, {name: module.own for name, module in saying.items()}, _versions(tops))
 
 
 def code_fingerprint(*roots: str) -> str:
@@ -135,14 +136,15 @@ class _Module:
     reached: frozenset[str]
     outside: frozenset[str]
 
-    @property
-    def says_something(self) -> bool:
-        return self.pieces != NOTHING
-
     @cached_property
     def local(self) -> str:
         """Hash without where the imports lead."""
         return _hash(self.pieces)
+
+    @cached_property
+    def own(self) -> str:
+        """Hash with the names of what is imported."""
+        return _hash([*self.pieces, *self.targets])
 
     @cached_property
     def linked(self) -> str:

@@ -297,6 +297,7 @@ def test_why_says_loudly_when_the_published_answer_is_not_what_the_model_says(sh
     assert done.code == 1
     assert "answer THE RECOMPUTED ANSWER IS ANOTHER ONE" in done.out
     assert done.err.startswith("Error: THE RECOMPUTED ANSWER IS NOT THE PUBLISHED ONE: published ")
+    assert f"remove the folders day={FIRST} of rows, rejects, features and predictions under lake/visits" in done.err
 
 
 @pytest.mark.parametrize(
