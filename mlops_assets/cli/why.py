@@ -64,7 +64,7 @@ def _advice(told: Explanation) -> str:
 def _changed(told: Explanation) -> str:
     """How the code of a row differs from that of today, and what does away with it."""
     changes = "; ".join(f"{table}: {', '.join(differ)}" for table, differ in told.changed.items())
-    return f"{changes}; `mlops-assets run {told.use_case} --day {told.day}` makes the day anew"
+    return f"{changes}; `mlops-assets run {told.use_case} --from {told.day} --to {told.day}` makes the day anew"
 
 
 def to_json(told: Explanation) -> str:

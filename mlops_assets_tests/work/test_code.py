@@ -422,9 +422,7 @@ def test_a_day_of_other_code_is_told_and_done_again_and_one_of_other_comments_is
     told = other.why(use_case)
     assert not told.agrees
     assert told.changed == {"predictions": ("mlops_assets.encoders",)}
-    said = (
-        f"code   predictions: mlops_assets.encoders; `mlops-assets run transactions --day {DAY}` makes the day anew\n"
-    )
+    said = f"code   predictions: mlops_assets.encoders; `mlops-assets run transactions --from {DAY} --to {DAY}` makes the day anew\n"
     assert said in to_text(told)
     found = other.preview(use_case)
     assert found.redo == {"rows": 0, "features": 0, "predictions": shards}

@@ -6,6 +6,7 @@ import datetime as dt
 import logging
 import multiprocessing
 import os
+import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -32,6 +33,7 @@ from mlops_assets.storage.tables import Lake
 from mlops_assets.use_case import Enrichment, UseCase, load_use_case
 from mlops_assets.views.previewing import preview_days
 from mlops_assets.views.status import collect, render
+from mlops_assets.work.code import forget
 from mlops_assets.work.engines.local import LocalEngine
 from mlops_assets_tests.components.test_daily import Stage
 from mlops_assets_tests.helpers.weather_service import Request, Response, WeatherService, degrees, right
@@ -222,6 +224,13 @@ def test_more_keys_than_are_allowed_are_not_asked_for(
     assert not service.requests
 
 
+WEATHER = """
+class Weather:
+    def fetch(self, keys, day):
+        return [{**key, "degrees": 1.0, "rain": True} for key in keys.to_pylist()]
+"""
+
+
 class DiesInTheMiddle:
     """Answers for one batch, and then the process is gone."""
 
@@ -249,6 +258,33 @@ def test_what_was_answered_before_a_kill_is_not_asked_for_again(shops: UseCase, 
     assert FIRST not in lake.table("enrichment_weather").days()
     told = enrich_day(dying, lake, "weather", FIRST)
     assert (told["cached"], told["asked"], told["fetched"]) == (2, 2, 4)
+
+
+@pytest.mark.parametrize(("within", "degrees_then"), [(None, 2.0), (100_000, 1.0)])
+def test_a_class_that_changed_is_asked_again_if_it_knows_the_past(
+    shops: UseCase,
+    lake: Lake,
+    read: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    within: int | None,
+    degrees_then: float,
+) -> None:
+    def enrich(text: str) -> dict[str, Any]:
+        (tmp_path / "toy_weather.py").write_text(text)
+        monkeypatch.delitem(sys.modules, "toy_weather", raising=False)
+        forget()
+        return enrich_day(asking(shops, use="toy_weather.Weather", ask_within_days=within), lake, "weather", FIRST)
+
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # a changed file of the same second must be read again
+    read(FIRST)
+    assert enrich(WEATHER)["asked"] == 4
+    before = lake.table("enrichment_weather").days()[FIRST].version
+    enrich(f"# by hand\n{WEATHER}")
+    assert lake.table("enrichment_weather").days()[FIRST].version == before
+    enrich(WEATHER.replace("1.0", "2.0"))
+    assert {one["degrees"] for one in answers(lake, FIRST).values()} == {degrees_then}
 
 
 # -- answers that do not come ------------------------------------------------------------------------------------------
