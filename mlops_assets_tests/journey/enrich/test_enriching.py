@@ -224,7 +224,7 @@ def test_more_keys_than_are_allowed_are_not_asked_for(
     assert not service.requests
 
 
-WEATHER = """
+BY_HAND = """
 class Weather:
     def fetch(self, keys, day):
         return [{**key, "degrees": 1.0, "rain": True} for key in keys.to_pylist()]
@@ -279,11 +279,11 @@ def test_a_class_that_changed_is_asked_again_if_it_knows_the_past(
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)  # a changed file of the same second must be read again
     read(FIRST)
-    assert enrich(WEATHER)["asked"] == 4
+    assert enrich(BY_HAND)["asked"] == 4
     before = lake.table("enrichment_weather").days()[FIRST].version
-    enrich(f"# by hand\n{WEATHER}")
+    enrich(f"# by hand\n{BY_HAND}")
     assert lake.table("enrichment_weather").days()[FIRST].version == before
-    enrich(WEATHER.replace("1.0", "2.0"))
+    enrich(BY_HAND.replace("1.0", "2.0"))
     assert {one["degrees"] for one in answers(lake, FIRST).values()} == {degrees_then}
 
 
