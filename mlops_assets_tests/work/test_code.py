@@ -40,8 +40,8 @@ from mlops_assets_tests.helpers.day_driver import small_shards
 from mlops_assets_tests.journey.features.test_features import DAY, draw_day, ignore, read_raw
 from mlops_assets_tests.journey.score.test_scoring import as_version
 
-ROOT = Path(__file__).parent.parent
-STEPS = ("journey.rows", "journey.features", "journey.scoring")
+ROOT = Path(__file__).parents[2]
+STEPS = ("journey.read.rows", "journey.features.sql", "journey.score.day")
 
 
 @pytest.fixture
@@ -221,7 +221,12 @@ def roots(package: str) -> list[str]:
 
 def test_a_change_in_any_module_that_a_step_reaches_is_seen(twin: Path) -> None:
     before = read(*roots("twin"))
-    assert before.modules.keys() > {"twin.encoders", "twin.readers.pack", "twin.journey.raw", "twin.lake.tables"}
+    assert before.modules.keys() > {
+        "twin.encoders",
+        "twin.journey.read.readers.pack",
+        "twin.journey.read.listing",
+        "twin.storage.tables",
+    }
     unseen = []
     for module in before.modules:
         path = path_of(twin, module)
@@ -267,21 +272,24 @@ def test_the_place_of_a_module_does_not_count(twin: Path) -> None:
     ours = read(*roots("mlops_assets"))
     before = read(*roots("twin"))
     assert before.source == ours.source
-    (twin / "storage" / "far").mkdir(parents=True)
-    for new in ("storage", "storage/far"):
+    (twin / "cellar" / "far").mkdir(parents=True)
+    for new in ("cellar", "cellar/far"):
         (twin / new / "__init__.py").write_text('"""A room."""\n')
-    shutil.move(twin / "places.py", twin / "storage" / "far" / "places.py")
-    shutil.move(twin / "lake", twin / "storage" / "lake")
+    shutil.move(twin / "storage" / "places.py", twin / "cellar" / "far" / "places.py")
+    shutil.move(twin / "journey" / "read" / "readers", twin / "cellar" / "readers")
     for path in twin.rglob("*.py"):
         text = path.read_text(encoding="utf-8")
-        text = text.replace("twin.places", "twin.storage.far.places").replace("twin.lake", "twin.storage.lake")
-        text = text.replace("from twin import places, s3\n", "from twin import s3\nfrom twin import places\n")
-        text = text.replace("from twin import places\n", "from twin.storage.far import places\n")
+        text = text.replace("twin.storage.places", "twin.cellar.far.places")
+        text = text.replace("twin.journey.read.readers", "twin.cellar.readers")
+        text = text.replace(
+            "from twin.storage import places, s3\n", "from twin.storage import s3\nfrom twin.storage import places\n"
+        )
+        text = text.replace("from twin.storage import places\n", "from twin.cellar.far import places\n")
         path.write_text(text, encoding="utf-8")
     after = read(*roots("twin"))
     assert after.source == before.source
-    assert "twin.storage.far.places" in after.modules
-    assert "twin.places" not in after.modules
+    assert "twin.cellar.far.places" in after.modules
+    assert "twin.storage.places" not in after.modules
 
 
 # -- what is reached when a day is run -----------------------------------------------------------------------------------
@@ -434,7 +442,7 @@ def test_a_day_of_other_code_is_told_and_done_again_and_one_of_other_comments_is
     told = other.why(use_case)
     assert (told.agrees, told.changed) == (True, {})
 
-    other.change("journey/features.py", "VIEW = re", "# what a statement creates\nVIEW = re")
+    other.change("journey/features/sql.py", "VIEW = re", "# what a statement creates\nVIEW = re")
     assert other.run() == (0, 3 * shards)
 
 
