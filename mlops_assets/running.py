@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.database import prepare_database
 from mlops_assets.errors import MlopsError, UsageError
 from mlops_assets.journey.deliver.delivery import AGAIN_TAG
-from mlops_assets.journey.enrich.answers import table_name
 from mlops_assets.journey.read.sources import Source
 from mlops_assets.journey.score.day import MODEL_TAG
-from mlops_assets.settings import DATABASE_VARIABLE, PACKAGE, Settings
+from mlops_assets.settings import PACKAGE, Settings
+from mlops_assets.journey.enrich.answers import table_name
+from mlops_assets.storage.database import DATABASE_VARIABLE, prepare_database
 from mlops_assets.use_case import UseCase
 from mlops_assets.work.engines.local import LocalEngine
 
@@ -104,7 +104,7 @@ def prepare_home(settings: Settings) -> None:
     ours = PACKAGE.parent / "dagster.yaml"
     if settings.database:
         os.environ[DATABASE_VARIABLE] = settings.database  # with its driver, for the processes that Dagster starts
-        prepare_database(settings)
+        prepare_database(settings.database, for_mlflow=settings.tracks_in_database)
     if ours.exists() and home == settings.home / "dagster":
         unfinished = home / f".dagster.yaml.{os.getpid()}"
         storage = IN_DATABASE if settings.database else ""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlops_assets.errors import UsageError
+from mlops_assets.storage.database import DATABASE_VARIABLE, MLFLOW_SCHEMA, with_driver
 from mlops_assets.storage.places import Place, parse_place
 
 PACKAGE = Path(__file__).parent
@@ -17,12 +18,6 @@ SQLITE = "sqlite:///"
 
 OWN_USE_CASES = PACKAGE / "defs"
 """The use cases that come with the package."""
-
-DATABASE_VARIABLE = "MLOPS_DATABASE_URL"
-"""Names the PostgreSQL that holds Dagster's storage and MLflow's tables."""
-
-MLFLOW_SCHEMA = "mlflow"
-"""Where MLflow's tables lie in that database; Dagster's lie in the default schema, and both have a table `runs`."""
 
 
 @dataclass(frozen=True)
@@ -149,15 +144,10 @@ def _engine() -> str:
     return name
 
 
-def with_driver(url: str) -> str:
-    """The URL of a database with the driver that is installed: SQLAlchemy 2.1 takes another one if none is named."""
-    return "postgresql+psycopg2://" + url.removeprefix("postgresql://") if url.startswith("postgresql://") else url
-
-
 def _database() -> str:
-    url = with_driver(os.environ.get("MLOPS_DATABASE_URL") or "")
+    url = with_driver(os.environ.get(DATABASE_VARIABLE) or "")
     if url and not url.startswith("postgresql+psycopg2://"):
-        raise UsageError("MLOPS_DATABASE_URL must look like postgresql://user:password@host/database.")
+        raise UsageError(f"{DATABASE_VARIABLE} must look like postgresql://user:password@host/database.")
     return url
 
 
@@ -169,6 +159,6 @@ def _mlflow_in(database: str) -> str:
     try:
         url = make_url(database)
     except (ArgumentError, ValueError):
-        raise UsageError("MLOPS_DATABASE_URL must look like postgresql://user:password@host/database.") from None
+        raise UsageError(f"{DATABASE_VARIABLE} must look like postgresql://user:password@host/database.") from None
     options = f"{url.query.get('options', '')} -csearch_path={MLFLOW_SCHEMA}".strip()
     return url.update_query_dict({"options": options}).render_as_string(hide_password=False)

@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy import make_url
 
 from mlops_assets import running
-from mlops_assets.database import DatabaseDown, DatabaseError, database_url, open_database, prepare_database
 from mlops_assets.errors import UsageError
 from mlops_assets.journey.model.registry import Registry
 from mlops_assets.settings import Settings
+from mlops_assets.storage.database import DatabaseDown, DatabaseError, database_url, open_database, prepare_database
 from mlops_assets_tests.helpers.postgres import PASSWORD, Server, as_user, query
 
 FORMS = (PASSWORD, "pa55-in-the-url%2F%40", "pa55-in-the-url")
@@ -48,7 +48,7 @@ def test_mlflow_stays_where_its_own_setting_says(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
     settings = Settings.from_environment()
-    prepare_database(settings)
+    prepare_database(settings.database, for_mlflow=settings.tracks_in_database)
     assert settings.tracking_uri == "http://127.0.0.1:5000"
     assert query(database, "SELECT nspname FROM pg_namespace WHERE nspname = 'mlflow'") == []
 
@@ -67,10 +67,10 @@ def test_a_user_who_may_not_make_tables_is_told_what_to_grant(
     settings = Settings.from_environment()
     for grant in ('GRANT CREATE ON SCHEMA public TO "clerk"', f'GRANT CREATE ON DATABASE "{name}" TO "clerk"'):
         with pytest.raises(DatabaseError) as refused:
-            prepare_database(settings)
+            prepare_database(settings.database, for_mlflow=settings.tracks_in_database)
         assert grant in str(refused.value)
         postgres.execute(grant, name)
-    prepare_database(settings)
+    prepare_database(settings.database, for_mlflow=settings.tracks_in_database)
     assert query(database, "SELECT nspowner::regrole::text FROM pg_namespace WHERE nspname = 'mlflow'") == [("clerk",)]
     Registry(settings).experiment("shop")
 

@@ -16,11 +16,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.database import prepare_database
 from mlops_assets.errors import ModelRefused, UsageError
 from mlops_assets.journey.model.history import Change, History
 from mlops_assets.journey.model.model import SQL_FILE, Model, hash_folder
-from mlops_assets.settings import DATABASE_VARIABLE, SQLITE, Settings
+from mlops_assets.settings import SQLITE, Settings
+from mlops_assets.storage.database import DATABASE_VARIABLE, prepare_database
 from mlops_assets.storage.s3 import tell_mlflow
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class Registry:
         logging.getLogger("alembic").setLevel(logging.WARNING)
         from mlflow import MlflowClient
 
-        prepare_database(self.settings)
+        prepare_database(self.settings.database, for_mlflow=self.settings.tracks_in_database)
         tell_mlflow()
         uri = self.settings.tracking_uri
         if uri.startswith(SQLITE):

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from mlops_assets.database import DatabaseDown, DatabaseError, open_database
 from mlops_assets.plugins.targets import Delivery, Guarantee, TargetDown, TargetError
+from mlops_assets.storage.database import DatabaseDown, DatabaseError, open_database
 from mlops_assets.use_case.targets import SqlTarget as Parameters
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from mlops_assets.database import DatabaseDown, DatabaseError, open_database
 from mlops_assets.errors import UsageError
 from mlops_assets.journey.enrich.lookups import EnrichmentError, NoAnswer
 from mlops_assets.journey.enrich.lookups.records import look_up, record_schema
+from mlops_assets.storage.database import DatabaseDown, DatabaseError, open_database
 from mlops_assets.use_case import SqlPlace
 
 

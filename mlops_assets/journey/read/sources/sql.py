@@ -14,11 +14,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
-from mlops_assets.database import DatabaseError, open_database
 from mlops_assets.journey.read.sources.folder import FolderSource
 from mlops_assets.journey.read.sources.s3 import S3Source
 from mlops_assets.plugins.sources import Entry, SourceError
 from mlops_assets.storage import places
+from mlops_assets.storage.database import DatabaseError, open_database
 from mlops_assets.storage.places import Place
 from mlops_assets.use_case.source import SqlSource as Parameters
 

@@ -10,10 +10,15 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
 
 from mlops_assets.errors import MlopsError, UsageError
-from mlops_assets.settings import DATABASE_VARIABLE, MLFLOW_SCHEMA, Settings, with_driver
 
 if TYPE_CHECKING:
-    from sqlalchemy import URL, Engine
+    from sqlalchemy import URL, Connection, Engine
+
+DATABASE_VARIABLE = "MLOPS_DATABASE_URL"
+"""Names the PostgreSQL that holds Dagster's storage and MLflow's tables."""
+
+MLFLOW_SCHEMA = "mlflow"
+"""Where MLflow's tables lie in that database; Dagster's lie in the default schema, and both have a table `runs`."""
 
 CONNECT_SECONDS = 10
 """How long a server may take to answer a new connection."""
@@ -25,6 +30,11 @@ class DatabaseError(MlopsError):
 
 class DatabaseDown(DatabaseError):
     """A database cannot be reached, or broke off; asking again later may help."""
+
+
+def with_driver(url: str) -> str:
+    """The URL of a database with the driver that is installed: SQLAlchemy 2.1 takes another one if none is named."""
+    return "postgresql+psycopg2://" + url.removeprefix("postgresql://") if url.startswith("postgresql://") else url
 
 
 def database_url(variable: str) -> URL:
@@ -111,12 +121,10 @@ def tell(variable: str, url: URL) -> Iterator[None]:
 def _shown(url: URL) -> str:
     """Where a database is, for people: no user, no password, no options."""
     host = url.host or str(url.query.get("host", ""))
-    place = f"{host}:{url.port}" if url.port else host
-    return (
-        f"{url.get_backend_name()} {place}/{url.database or ''}"
-        if place
-        else f"{url.get_backend_name()} {url.database}"
-    )
+    address = f"{host}:{url.port}" if url.port else host
+    if not address:  # a file, or a socket
+        return f"{url.get_backend_name()} {url.database}"
+    return f"{url.get_backend_name()} {address}/{url.database or ''}"
 
 
 def _without_password(text: str, url: URL) -> str:
@@ -126,10 +134,18 @@ def _without_password(text: str, url: URL) -> str:
     return text
 
 
-def prepare_database(settings: Settings) -> None:
+@cache
+def prepare_database(url: str, *, for_mlflow: bool) -> None:
     """See that the database of all state can be reached, and make the schema that MLflow's tables lie in.
 
-    Nothing is done where `MLOPS_DATABASE_URL` is not set.
+    It is done once a process.
+
+    Parameters
+    ----------
+    url
+        What `MLOPS_DATABASE_URL` says; nothing is done where it is empty.
+    for_mlflow
+        Whether MLflow's tables lie in it, too.
 
     Raises
     ------
@@ -138,14 +154,9 @@ def prepare_database(settings: Settings) -> None:
     DatabaseError
         If the schema is missing and may not be made; the message says what to grant.
     """
-    if settings.database:
-        _prepare(settings.database, settings.tracks_in_database)
-
-
-@cache
-def _prepare(url: str, mlflow: bool) -> None:  # noqa: ARG001 - the URL is the key under which it is remembered
+    if not url:
+        return
     from sqlalchemy import text
-    from sqlalchemy.exc import IntegrityError, ProgrammingError
 
     with open_database(DATABASE_VARIABLE) as engine, engine.connect() as connection:
         user, name = connection.execute(text("SELECT current_user, current_database()")).one()
@@ -155,16 +166,22 @@ def _prepare(url: str, mlflow: bool) -> None:  # noqa: ARG001 - the URL is the k
                 f'Let its owner run: GRANT CREATE ON SCHEMA public TO "{user}"'
             )
         known = text("SELECT count(*) FROM pg_namespace WHERE nspname = :schema")
-        if not mlflow or connection.scalar(known, {"schema": MLFLOW_SCHEMA}):
-            return
-        try:
-            connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {MLFLOW_SCHEMA}"))
-            connection.commit()
-        except IntegrityError:  # another process made it at the same moment
-            connection.rollback()
-        except ProgrammingError:
-            raise DatabaseError(
-                f"{DATABASE_VARIABLE}: {user} may make no schema for MLflow in the database {name}. Let its owner run: "
-                f'GRANT CREATE ON DATABASE "{name}" TO "{user}", '
-                f'or CREATE SCHEMA {MLFLOW_SCHEMA} AUTHORIZATION "{user}"'
-            ) from None
+        if for_mlflow and not connection.scalar(known, {"schema": MLFLOW_SCHEMA}):
+            _make_schema(connection, user, name)
+
+
+def _make_schema(connection: Connection, user: str, name: str) -> None:
+    from sqlalchemy import text
+    from sqlalchemy.exc import IntegrityError, ProgrammingError
+
+    try:
+        connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {MLFLOW_SCHEMA}"))
+        connection.commit()
+    except IntegrityError:  # another process made it at the same moment
+        connection.rollback()
+    except ProgrammingError:
+        raise DatabaseError(
+            f"{DATABASE_VARIABLE}: {user} may make no schema for MLflow in the database {name}. Let its owner run: "
+            f'GRANT CREATE ON DATABASE "{name}" TO "{user}", '
+            f'or CREATE SCHEMA {MLFLOW_SCHEMA} AUTHORIZATION "{user}"'
+        ) from None
