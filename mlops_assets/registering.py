@@ -25,8 +25,8 @@ from mlops_assets.journey.train.metrics import load_metrics
 from mlops_assets.journey.train.training_set import TrainingSet
 from mlops_assets.journey.train.versions import champion_before, judge_changes, make_version
 from mlops_assets.settings import Settings
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.places import work_folder
-from mlops_assets.storage.tables import Lake
 from mlops_assets.use_case import UseCase
 from mlops_assets.views import card, diffs, pages
 from mlops_assets.work.shards import Engine
@@ -175,7 +175,7 @@ def compare_with_champion(
     """
     lake = Lake(settings.lake, use_case.name)
     champion = Registry(settings).champion(use_case.name)
-    days = list(lake.table("predictions").days())
+    days = list(lake.predictions.days())
     if champion is None or not days:
         return None
     hashes = hash_folder(folder / "serving"), hash_folder(folder / "judged")

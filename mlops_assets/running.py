@@ -16,7 +16,7 @@ from mlops_assets.journey.deliver.delivery import AGAIN_TAG
 from mlops_assets.journey.read.sources import Source
 from mlops_assets.journey.score.day import MODEL_TAG
 from mlops_assets.settings import PACKAGE, Settings
-from mlops_assets.journey.enrich.answers import table_name
+from mlops_assets.storage.catalog import enrichment_table
 from mlops_assets.storage.database import DATABASE_VARIABLE, prepare_database
 from mlops_assets.use_case import UseCase
 from mlops_assets.work.engines.local import LocalEngine
@@ -166,7 +166,7 @@ def run_use_case(
     """
     tags = {RANGE_START: days[0], RANGE_END: days[1], MODEL_TAG: model}
     daily, training = f"{use_case.name}_daily", f"{use_case.name}_training"
-    before = (*BEFORE_SCORING, *map(table_name, use_case.enrichments))
+    before = (*BEFORE_SCORING, *map(enrichment_table, use_case.enrichments))
     scoring = ("predictions", *(f"delivery_{name}" for name in use_case.targets))
     plan: list[tuple[str, Sequence[str], dict[str, str]]] = [(daily, (*before, *scoring), tags)]
     if train:

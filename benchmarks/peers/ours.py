@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from benchmarks.peers.job import COLUMNS, Job, name_of
-from mlops_assets.storage.tables import Lake
+from mlops_assets.storage.catalog import Lake
 
 USE_CASE = "transactions"
 SETTINGS = (
@@ -46,8 +46,8 @@ def main(job: Job) -> None:
 
 def outcome(job: Job) -> dict[str, float]:
     """Files and rows that were predicted, and the seconds from the start of raw_files to the published predictions."""
-    accounting = _lake(job).table("predictions").days()[job.day].accounting
-    return {"files": accounting["files"], "rows": accounting["predictions"], "journey": _journey(Path(job.out))}
+    accounting = _lake(job).predictions.days()[job.day].accounting
+    return {"files": accounting.files, "rows": accounting.predictions, "journey": _journey(Path(job.out))}
 
 
 def _journey(home: Path) -> float:
@@ -64,7 +64,7 @@ def _journey(home: Path) -> float:
 
 def predictions(job: Job) -> pa.Table:
     """The published predictions, in the columns of the other ways."""
-    found = _lake(job).table("predictions").read_all([job.day], list(COLUMNS))
+    found = _lake(job).predictions.read_all([job.day], list(COLUMNS))
     names = pa.array([name_of(path) for path in found["file"].to_pylist()])
     return found.set_column(found.column_names.index("file"), "file", names)
 

@@ -18,7 +18,7 @@ from mlops_assets.storage.places import Place, parse_place
 from mlops_assets.use_case import UseCase, find_use_case
 
 if TYPE_CHECKING:
-    from mlops_assets.storage.tables import Published, Table
+    from mlops_assets.storage.tables import A, Published, Table
 
 F = TypeVar("F", bound=Callable[..., Any])
 TABLE_ROWS = 40
@@ -125,7 +125,7 @@ def show_progress() -> None:
         logger.propagate = False
 
 
-def published_at(table: Table, day: str, moment: dt.datetime) -> Published:
+def published_at(table: Table[A], day: str, moment: dt.datetime) -> Published[A]:
     """The publication of a day that readers saw at some time.
 
     Raises
@@ -143,7 +143,7 @@ def published_at(table: Table, day: str, moment: dt.datetime) -> Published:
 
 
 def published_days(
-    table: Table, use_case: str, days: tuple[dt.date | None, dt.date | None, dt.date | None]
+    table: Table[Any], use_case: str, days: tuple[dt.date | None, dt.date | None, dt.date | None]
 ) -> list[str]:
     """The published days that were asked for.
 

@@ -8,7 +8,9 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -29,6 +31,10 @@ from mlops_assets.journey.read.sources import Source, open_source
 from mlops_assets.settings import Settings
 from mlops_assets.storage.places import Place
 from mlops_assets.use_case import UseCase, list_use_cases
+
+if TYPE_CHECKING:
+    from mlops_assets.storage.catalog import Lake
+    from mlops_assets.storage.tables import Table
 
 
 @cli.command()
@@ -185,7 +191,7 @@ def predictions(
       mlops-assets predictions transactions --from 2026-01-01 --to 2026-01-07 --format parquet -o week.parquet
     """
     columns = ["day", "file", "line", "account_id", "prediction", "probability", "model_version"]
-    _read(use_case, "predictions", columns, (day, first, last), form, output, moment)
+    _read(use_case, lambda lake: lake.predictions, columns, (day, first, last), form, output, moment)
 
 
 @cli.command()
@@ -200,7 +206,8 @@ def rejects(
     Example:
       mlops-assets rejects transactions --day 2026-01-03 --format csv -o rejects.csv
     """
-    _read(use_case, "rejects", ["day", "file", "line", "rule", "message", "raw"], (day, first, last), form, output)
+    columns = ["day", "file", "line", "rule", "message", "raw"]
+    _read(use_case, lambda lake: lake.rejects, columns, (day, first, last), form, output)
 
 
 @cli.command()
@@ -269,7 +276,7 @@ def _days(
 
 def _read(
     use_case: str,
-    name: str,
+    table_of: Callable[[Lake], Table[Any]],
     columns: list[str],
     days: tuple[dt.date | None, dt.date | None, dt.date | None],
     form: str,
@@ -278,7 +285,7 @@ def _read(
 ) -> None:
     from pyarrow import ArrowInvalid
 
-    from mlops_assets.storage.tables import Lake
+    from mlops_assets.storage.catalog import Lake
     from mlops_assets.views import output as writing
 
     settings, found = find(use_case)
@@ -286,7 +293,7 @@ def _read(
         raise UsageError("Parquet is not for a terminal: name a file with -o FILE.")
     if days[0] and (days[1] or days[2]):
         raise UsageError("Give --day, or --from and --to, not both.")
-    table = Lake(settings.lake, found.name).table(name)
+    table = table_of(Lake(settings.lake, found.name))
     chosen = published_days(table, found.name, days)
     if moment is not None and len(chosen) > 1:
         raise UsageError("--as-published-on reads one day: name it with --day.")

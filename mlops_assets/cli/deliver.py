@@ -33,7 +33,7 @@ def deliver(
       mlops-assets deliver transactions --day 2026-01-03 --target warehouse --again
     """
     from mlops_assets import running
-    from mlops_assets.storage.tables import Lake
+    from mlops_assets.storage.catalog import Lake
     from mlops_assets.views.status import collect, render
 
     settings, found = find(use_case)
@@ -42,7 +42,7 @@ def deliver(
     unknown = [name for name in names if name not in found.targets]
     if unknown:
         raise UsageError(f"{use_case} has no target {unknown[0]!r}; there are: {', '.join(found.targets)}.")
-    table = Lake(settings.lake, found.name).table("predictions")
+    table = Lake(settings.lake, found.name).predictions
     days = published_days(table, found.name, (day, first, last))
     show_progress()
     with running.dagster_instance(settings) as instance:

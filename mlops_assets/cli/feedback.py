@@ -36,8 +36,8 @@ def feedback(use_case: str, files: tuple[Path, ...], rejects: bool, form: str, o
       mlops-assets feedback transactions corrections.csv
       mlops-assets feedback transactions --rejects --format csv -o rejected.csv
     """
-    from mlops_assets.journey.feedback.corrections import known_labels, place, take_in
-    from mlops_assets.storage.tables import Lake
+    from mlops_assets.journey.feedback.corrections import known_labels, take_in
+    from mlops_assets.storage.catalog import Lake
     from mlops_assets.views import output as writing
 
     if (output is not None or form != "table") and not rejects:
@@ -65,7 +65,7 @@ def feedback(use_case: str, files: tuple[Path, ...], rejects: bool, form: str, o
         if written < total:
             click.echo(f"{written} of {total:,} rejects; --format csv -o FILE writes them all.", err=True)
     elif rejected:
-        click.echo(f"The rejects and their reasons: `--rejects`, or {place(lake, 'rejected')}")
+        click.echo(f"The rejects and their reasons: `--rejects`, or {lake.rejected}")
 
 
 @cli.command()
@@ -83,7 +83,7 @@ def audit(use_case: str, day: dt.date, output: Path | None) -> None:
     import pyarrow as pa
 
     from mlops_assets.journey.feedback.audit import draw_audit
-    from mlops_assets.storage.tables import Lake
+    from mlops_assets.storage.catalog import Lake
     from mlops_assets.views import output as writing
 
     settings = Settings.from_environment()

@@ -189,7 +189,7 @@ def diff(use_case: str, day: dt.date, candidate: int, against: int | None, form:
     """
     from mlops_assets.journey.explain.comparison import compare_day
     from mlops_assets.journey.model.registry import Registry
-    from mlops_assets.storage.tables import Lake
+    from mlops_assets.storage.catalog import Lake
     from mlops_assets.views import diffs
     from mlops_assets.views import output as writing
     from mlops_assets.work.engines import Engines
@@ -205,8 +205,8 @@ def diff(use_case: str, day: dt.date, candidate: int, against: int | None, form:
     after = registry.version(found.name, candidate)
     show_progress()
     lake = Lake(settings.lake, found.name)
-    known = lake.table("rows").days().get(str(day))
-    watch = Progress(f"{found.name} diff {day}", known.accounting["files_read"] if known else 0)
+    known = lake.rows.days().get(str(day))
+    watch = Progress(f"{found.name} diff {day}", known.accounting.files_read if known else 0)
     with Engines(settings) as engines:
         comparison = compare_day(found, lake, str(day), before, after, engines.of(found), watch)
     text = {"table": diffs.text, "json": diffs.as_json, "html": diffs.html}[form](comparison)
@@ -229,11 +229,12 @@ def rebuild(use_case: str, version: int) -> None:
     """
     from mlops_assets.journey.model.registry import Registry
     from mlops_assets.journey.train.versions import rebuild as make_again
+    from mlops_assets.storage.catalog import Lake
 
     settings, found = find(use_case)
     chosen = Registry(settings).version(found.name, version)
     with TemporaryDirectory() as folder:
-        done = make_again(chosen, settings.lake / found.name / "training_sets", Path(folder))
+        done = make_again(chosen, Lake(settings.lake, found.name), Path(folder))
     changed = f" Changed since: {'; '.join(done['differences'])}." if done["differences"] else ""
     if not done["equal"]:
         raise MlopsError(f"Version {version} of {found.name} came out different.{changed or ' Nothing known changed.'}")
@@ -251,13 +252,12 @@ def restore(use_case: str, day: dt.date, moment: dt.datetime) -> None:
     Example:
       mlops-assets restore transactions --day 2026-01-03 --as-published-on 2026-01-20
     """
-    from mlops_assets.journey.score.day import SCHEMA
-    from mlops_assets.storage.tables import Lake
+    from mlops_assets.storage.catalog import PREDICTIONS, Lake
 
     settings, found = find(use_case)
-    table = Lake(settings.lake, found.name).table("predictions")
+    table = Lake(settings.lake, found.name).predictions
     then = published_at(table, str(day), moment)
-    done = table.restore(str(day), then, SCHEMA, settings.user)
-    version, rows = then.accounting["model_version"], then.accounting["predictions"]
+    done = table.restore(str(day), then, PREDICTIONS, settings.user)
+    version, rows = then.accounting.model_version, then.accounting.predictions
     what = "are published again" if done else "are what is published now"
     click.echo(f"{rows:,} predictions of {day} by version {version} {what}.")

@@ -14,8 +14,8 @@ from mlops_assets.errors import MlopsError
 from mlops_assets.journey.explain.why import Explanation, explain
 from mlops_assets.journey.model.registry import Registry
 from mlops_assets.journey.read.sources import open_source
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.places import Place
-from mlops_assets.storage.tables import Lake
 from mlops_assets.views.output import text_table
 
 LEAST = 0.0005

@@ -18,8 +18,8 @@ from mlops_assets.components.retraining import REASON_TAG, UNDER_WAY
 from mlops_assets.journey.read.arrivals import Finding, Lookout, State, Verdict, known_days, summary
 from mlops_assets.journey.read.sources import open_source
 from mlops_assets.settings import Settings
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.places import Place
-from mlops_assets.storage.tables import Lake
 from mlops_assets.use_case import UseCase
 
 MOST_REQUESTS = 10
@@ -48,7 +48,7 @@ def arrival_sensors(use_case: UseCase, job: Any) -> list[dg.SensorDefinition]:
     def files(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         settings = Settings.from_environment()
         source, lake = open_source(use_case, settings.raw), _lake(settings.lake, use_case.name)
-        raw_files = lake.table("raw_files")
+        raw_files = lake.raw_files
         lookout = Lookout(source, asked, _window(use_case), State.read(context.cursor, source.place("YYYY-MM-DD")))
         lookout.look(known_days(raw_files))
         runs = Runs(context.instance, use_case, lookout.window)  # before the lake is asked: a run may end in between
@@ -81,10 +81,8 @@ def _window(use_case: UseCase) -> list[str]:
 
 def _is_predicted(lake: Lake, day: str) -> bool:
     """Whether the published predictions are of the files that were listed last."""
-    listed, predicted = (lake.table(name).days().get(day) for name in ("raw_files", "predictions"))
-    return listed is None or (
-        predicted is not None and predicted.accounting["manifest"] == listed.accounting["fingerprint"]
-    )
+    listed, predicted = lake.raw_files.days().get(day), lake.predictions.days().get(day)
+    return listed is None or (predicted is not None and predicted.accounting.manifest == listed.accounting.fingerprint)
 
 
 def _key(use_case: UseCase, finding: Finding) -> str:

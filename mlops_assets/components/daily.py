@@ -30,9 +30,12 @@ from mlops_assets.journey.score.day import (
     score_day,
 )
 from mlops_assets.settings import Settings
-from mlops_assets.storage.tables import Lake, Table
+from mlops_assets.storage.accounting import ReadingAccounting
+from mlops_assets.storage.catalog import Lake
+from mlops_assets.storage.tables import Table
 from mlops_assets.use_case import UseCase
 from mlops_assets.work.progress import Listing, Progress
+from mlops_assets.work.shards import DayDone
 
 log = logging.getLogger("mlops_assets.daily")
 
@@ -69,7 +72,7 @@ def _raw_files(use_case: UseCase, common: dict[str, Any]) -> dg.AssetsDefinition
     )
     def raw_files(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         source, lake = _places(use_case)
-        table = lake.table("raw_files")
+        table = lake.raw_files
         known = table.days()
         # a day that was delivered once and has no folder now is listed as empty; one that never came is passed over
         days = [day for day in context.partition_keys if day in known or source.delivered(day)]
@@ -99,7 +102,7 @@ def _raw_files(use_case: UseCase, common: dict[str, Any]) -> dg.AssetsDefinition
         for day in set(context.partition_keys) - set(days):
             log.warning("%s raw_files %s: passed over, it was never delivered", use_case.name, day)
             context.add_asset_metadata({"passed_over": "never delivered: no folder"}, partition_key=day)
-        version = dg.DataVersion(table.days()[days[0]].accounting["fingerprint"]) if len(days) == 1 else None
+        version = dg.DataVersion(table.days()[days[0]].accounting.fingerprint) if len(days) == 1 else None
         return dg.MaterializeResult(data_version=version)
 
     return raw_files
@@ -152,13 +155,13 @@ def _rows(use_case: UseCase, common: dict[str, Any]) -> dg.AssetsDefinition:
             day = manifest.day
             try:
                 engine = context.resources.engines.of(use_case)
-                accounting = read_day(use_case, source, lake, manifest, engine, watch)
+                done = read_day(use_case, source, lake, manifest, engine, watch)
             except MlopsError as error:
                 broken[day] = str(error)
                 log.error("%s rows %s: %s", use_case.name, day, error)
                 continue
-            found[day] = check_rows_of_day(use_case.checks, accounting, source.place(day))
-            _show_rows(context, use_case, lake, day, accounting, watch)
+            found[day] = check_rows_of_day(use_case.checks, done.accounting, source.place(day))
+            _show_rows(context, use_case, lake, day, done, watch)
         if not found:
             broken = broken or dict.fromkeys(context.partition_keys, "not listed yet: materialise raw_files first")
             raise showing.failure("no rows were read", broken)
@@ -172,7 +175,7 @@ def _rows(use_case: UseCase, common: dict[str, Any]) -> dg.AssetsDefinition:
 def _listed(lake: Lake, days: Sequence[str]) -> Iterator[Manifest]:
     """The manifests of those days that were listed."""
     for day in days:
-        manifest = find_manifest(lake.table("raw_files"), day)
+        manifest = find_manifest(lake.raw_files, day)
         if manifest is not None:
             yield manifest
 
@@ -182,31 +185,21 @@ def _show_rows(
     use_case: UseCase,
     lake: Lake,
     day: str,
-    accounting: Mapping[str, Any],
+    done: DayDone[ReadingAccounting],
     watch: Progress,
 ) -> None:
     """Put a day's numbers where a person looks for them."""
-    good, rejected, refused = (accounting[name] for name in ("rows", "rejected", "files_refused"))
-    said = f"{good} rows, {rejected} lines rejected, {refused} files refused, {_redone(accounting)}"
+    read = done.accounting
+    said = f"{read.rows} rows, {read.rejected} lines rejected, {read.files_refused} files refused, {done}"
     log.info("%s rows %s: %s", use_case.name, day, said)
-    by_rule = [{"rule": rule, "number": number} for rule, number in accounting["rules"].items()]
-    shown: dict[str, dict[str, Any]] = {
-        "rows": {**_numbers(accounting), **watch.numbers(), "dagster/row_count": good},
-        "rejects": {"by_rule": showing.table(by_rule), "dagster/row_count": rejected + refused},
+    by_rule = [{"rule": rule, "number": number} for rule, number in read.rules.items()]
+    shown: dict[Table[Any], dict[str, Any]] = {
+        lake.rows: {**done.numbers(), **watch.numbers(), "dagster/row_count": read.rows},
+        lake.rejects: {"by_rule": showing.table(by_rule), "dagster/row_count": read.rejected + read.files_refused},
     }
-    for name, metadata in shown.items():
-        metadata["first_rows"] = showing.first_rows(lake.table(name), day)
-        context.add_asset_metadata(metadata, asset_key=dg.AssetKey([use_case.name, name]), partition_key=day)
-
-
-def _redone(accounting: Mapping[str, Any]) -> str:
-    """How much of the day had to be done, and how much an earlier run had done."""
-    shards, reused = accounting["shards"], accounting["reused"]
-    return f"{shards - reused} of {shards} shards done anew" if reused else f"{shards} shards done"
-
-
-def _numbers(accounting: Mapping[str, Any]) -> dict[str, int]:
-    return {name: value for name, value in accounting.items() if isinstance(value, int)}
+    for table, metadata in shown.items():
+        metadata["first_rows"] = showing.first_rows(table, day)
+        context.add_asset_metadata(metadata, asset_key=dg.AssetKey([use_case.name, table.name]), partition_key=day)
 
 
 def _features(use_case: UseCase, common: dict[str, Any]) -> dg.AssetsDefinition:
@@ -221,26 +214,26 @@ def _features(use_case: UseCase, common: dict[str, Any]) -> dg.AssetsDefinition:
     )
     def features(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         _, lake = _places(use_case)
-        known = lake.table("rows").days()
+        known = lake.rows.days()
         days = [day for day in context.partition_keys if day in known]
         watch = watch_step(context, use_case, lake, "features", days)
         broken: dict[str, str] = {}
         for day in days:
             try:
-                accounting = aggregate_day(use_case, lake, day, context.resources.engines.of(use_case), watch)
+                done = aggregate_day(use_case, lake, day, context.resources.engines.of(use_case), watch)
             except NotEnriched as error:  # the other days go on; `predictions` names this one
                 log.error("%s features %s: %s", use_case.name, day, error)
                 continue
             except MlopsError as error:
                 broken[day] = str(error)
                 continue
-            said = f"{accounting['files']} files, {_redone(accounting)}"
+            said = f"{done.accounting.files} files, {done}"
             log.info("%s features %s: %s", use_case.name, day, said)
             metadata = {
-                **_numbers(accounting),
+                **done.numbers(),
                 **watch.numbers(),
-                "first_rows": showing.first_rows(lake.table("features"), day),
-                "dagster/row_count": accounting["files"],
+                "first_rows": showing.first_rows(lake.features, day),
+                "dagster/row_count": done.accounting.files,
             }
             context.add_asset_metadata(metadata, partition_key=day)
         if broken:
@@ -280,7 +273,7 @@ def _predictions(use_case: UseCase, common: dict[str, Any], after: str) -> dg.As
                 context.log_event(dg.AssetObservation(key, partition=day, metadata={"skipped": reason}))
             yield from showing.check_results(key, checks, {}, {}, note=reason)
             return
-        known = lake.table("raw_files").days()
+        known = lake.raw_files.days()
         days = [day for day in context.partition_keys if day in known]
         if not days:
             raise dg.Failure(_not_delivered(source, context.partition_keys), allow_retries=False)
@@ -300,10 +293,10 @@ def _predictions(use_case: UseCase, common: dict[str, Any], after: str) -> dg.As
                 broken[day] = one.problems
                 continue
             version = scorers.version
-            said = f"{one.accounting['predictions']} rows by version {version.version}, {_redone(one.accounting)}"
+            said = f"{one.accounting.predictions} rows by version {version.version}, {one}"
             log.info("%s predictions %s: %s", use_case.name, day, said)
             # told day by day, so that the good days stand even when the run ends red
-            shown = _shown(lake.table("predictions"), day, one, version.about) | watch.numbers()
+            shown = _shown(lake.predictions, day, one, version.about) | watch.numbers()
             context.log_event(dg.AssetMaterialization(key, partition=day, metadata=shown))
             if scorers.challenger is not None:
                 _show_challenger(context, use_case, lake, day, one)
@@ -334,16 +327,16 @@ def _show_challenger(
     context: dg.AssetExecutionContext, use_case: UseCase, lake: Lake, day: str, one: ScoredDay
 ) -> None:
     key = dg.AssetKey([use_case.name, CHALLENGER])
-    if "challenger_version" not in one.accounting:
+    if one.challenger_version is None:
         log.warning("%s predictions %s: the challenger failed on rows of this day; see a diff", use_case.name, day)
         context.log_event(dg.AssetObservation(key, partition=day, metadata={"failed": "see `mlops-assets diff`"}))
         return
-    table = lake.table(CHALLENGER)
-    shown = {
-        "model_version": one.accounting["challenger_version"],
+    table = lake.challenger_predictions
+    shown: dict[str, Any] = {
+        "model_version": one.challenger_version,
         "by_prediction": showing.counts(table, day, "prediction"),
         "first_rows": showing.first_rows(table, day),
-        "dagster/row_count": one.accounting["predictions"],
+        "dagster/row_count": one.accounting.predictions,
     }
     context.log_event(dg.AssetMaterialization(key, partition=day, metadata=shown))
 
@@ -392,13 +385,13 @@ def audit_spec(use_case: UseCase) -> dg.AssetSpec:
     )
 
 
-def _shown(table: Table, day: str, one: ScoredDay, about: Mapping[str, Any]) -> dict[str, Any]:
+def _shown(table: Table[Any], day: str, one: ScoredDay, about: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        **_numbers(one.accounting),
+        **one.numbers(),
         "model": about["candidate"],
         "by_prediction": showing.counts(table, day, "prediction"),
         "first_rows": showing.first_rows(table, day),
-        "dagster/row_count": one.accounting["predictions"],
+        "dagster/row_count": one.accounting.predictions,
     }
 
 
@@ -420,7 +413,7 @@ def yesterday_check(use_case: UseCase) -> dg.AssetChecksDefinition:
     def yesterday_is_not_missing() -> dg.AssetCheckResult:
         _, lake = _places(use_case)
         day = (dt.datetime.now(dt.UTC) - dt.timedelta(days=1)).date().isoformat()
-        present = day in lake.table("predictions").days()
+        present = day in lake.predictions.days()
         if not present and Registry(Settings.from_environment()).champion(use_case.name) is None:
             return dg.AssetCheckResult(passed=True, description=_why_no_champion(use_case, lake))
         advice = "" if present else f" Run `mlops-assets run {use_case.name} --from {day} --to {day}`."

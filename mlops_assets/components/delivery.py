@@ -9,11 +9,12 @@ import dagster as dg
 from mlops_assets.components import showing
 from mlops_assets.components.daily import daily_partitions
 from mlops_assets.errors import MlopsError
-from mlops_assets.journey.deliver.delivery import AGAIN_TAG, Deliveries, Record, deliver_day
+from mlops_assets.journey.deliver.delivery import AGAIN_TAG, Deliveries, deliver_day
 from mlops_assets.journey.deliver.targets import open_target
 from mlops_assets.plugins.targets import TargetDown
 from mlops_assets.settings import Settings
-from mlops_assets.storage.tables import Lake
+from mlops_assets.storage.accounting import DeliveryRecord
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import UseCase
 from mlops_assets.use_case.targets import Delivering
 from mlops_assets.work.progress import Sending
@@ -47,7 +48,7 @@ def _delivery(use_case: UseCase, name: str, given: Delivering) -> dg.AssetsDefin
     def delivery(context: dg.AssetExecutionContext) -> Iterator[Any]:
         settings = Settings.from_environment()
         lake = Lake(settings.lake, use_case.name)
-        published = lake.table("predictions").days()
+        published = lake.predictions.days()
         days = [day for day in context.partition_keys if day in published]
         if not days:
             span = context.partition_keys[0] if len(context.partition_keys) == 1 else "these days"
@@ -55,7 +56,7 @@ def _delivery(use_case: UseCase, name: str, given: Delivering) -> dg.AssetsDefin
         broken: dict[str, str] = {}
         down = False
         for day in days:
-            tell = Sending(f"{use_case.name} {key.path[-1]} {day}", published[day].accounting["predictions"])
+            tell = Sending(f"{use_case.name} {key.path[-1]} {day}", published[day].accounting.predictions)
             again = AGAIN_TAG in context.run.tags
             try:
                 target = open_target(use_case, name, settings)
@@ -79,7 +80,7 @@ def _delivery(use_case: UseCase, name: str, given: Delivering) -> dg.AssetsDefin
     return delivery
 
 
-def _shown(record: Record) -> dict[str, Any]:
+def _shown(record: DeliveryRecord) -> dict[str, Any]:
     known = ("publication", "model_version", "guarantee", "when", "run")
     told = {name: value for name, value in record.told.items() if isinstance(value, (int, float, str))}
     return {**told, **{name: getattr(record, name) for name in known}, "dagster/row_count": record.rows}

@@ -8,11 +8,11 @@ import dagster as dg
 
 from mlops_assets.components import showing
 from mlops_assets.errors import MlopsError
-from mlops_assets.journey.enrich.answers import table_name
 from mlops_assets.journey.enrich.day import enrich_day
-from mlops_assets.journey.score.day import DayCheck, missing_share
+from mlops_assets.journey.score.day import DayCheck
 from mlops_assets.settings import Settings
-from mlops_assets.storage.tables import Lake
+from mlops_assets.storage.accounting import EnrichmentAccounting
+from mlops_assets.storage.catalog import Lake, enrichment_table
 from mlops_assets.use_case import UseCase
 
 log = logging.getLogger("mlops_assets.enrichment")
@@ -26,7 +26,7 @@ REFETCH_TAG = "mlops_assets/refetch"
 
 def enrichment_keys(use_case: UseCase) -> list[dg.AssetKey]:
     """The assets of all enrichments."""
-    return [dg.AssetKey([use_case.name, table_name(name)]) for name in use_case.enrichments]
+    return [dg.AssetKey([use_case.name, enrichment_table(name)]) for name in use_case.enrichments]
 
 
 def enrichment_assets(use_case: UseCase, common: dict[str, Any]) -> list[dg.AssetsDefinition]:
@@ -35,7 +35,7 @@ def enrichment_assets(use_case: UseCase, common: dict[str, Any]) -> list[dg.Asse
 
 
 def _enrichment(use_case: UseCase, name: str, common: dict[str, Any]) -> dg.AssetsDefinition:
-    key = dg.AssetKey([use_case.name, table_name(name)])
+    key = dg.AssetKey([use_case.name, enrichment_table(name)])
     enrichment = use_case.enrichments[name]
     columns = ", ".join(f"`{column}`" for column in enrichment.columns)
 
@@ -53,7 +53,7 @@ def _enrichment(use_case: UseCase, name: str, common: dict[str, Any]) -> dg.Asse
     )
     def asset(context: dg.AssetExecutionContext) -> Iterator[Any]:
         lake = Lake(Settings.from_environment().lake, use_case.name)
-        table, known = lake.table(table_name(name)), lake.table("rows").days()
+        table, known = lake.enrichment(name), lake.rows.days()
         refetch = context.run.tags.get(REFETCH_TAG) == "true"
         found: dict[str, DayCheck] = {}
         broken: dict[str, str] = {}
@@ -62,16 +62,16 @@ def _enrichment(use_case: UseCase, name: str, common: dict[str, Any]) -> dg.Asse
                 told = enrich_day(use_case, lake, name, day, refetch=refetch, run=context.run.run_id)
             except MlopsError as error:  # the other days go on; `predictions` names this one, too
                 broken[day] = str(error)
-                log.error("%s %s %s: %s", use_case.name, table_name(name), day, error)
+                log.error("%s %s %s: %s", use_case.name, enrichment_table(name), day, error)
                 context.add_asset_metadata({"failed": str(error)}, partition_key=day)
                 continue
             found[day] = _check(told)
-            log.info("%s %s %s: %s", use_case.name, table_name(name), day, found[day].found)
+            log.info("%s %s %s: %s", use_case.name, enrichment_table(name), day, found[day].found)
             shown = {
-                **{what: value for what, value in told.items() if isinstance(value, int)},
-                "problems": showing.table([{"problem": p, "times": n} for p, n in told["problems"].items()]),
+                **told.numbers(),
+                "problems": showing.table([{"problem": p, "times": n} for p, n in told.problems.items()]),
                 "first_rows": showing.first_rows(table, day),
-                "dagster/row_count": told["keys"],
+                "dagster/row_count": told.keys,
             }
             context.add_asset_metadata(shown, partition_key=day)
         if broken and not found:
@@ -82,11 +82,11 @@ def _enrichment(use_case: UseCase, name: str, common: dict[str, Any]) -> dg.Asse
     return asset
 
 
-def _check(told: dict[str, Any]) -> DayCheck:
-    answered = f"{told['fetched']} of {told['keys']} keys answered ({told['cached']} of them before)"
-    found = f"{answered}, {told['last_known']} last known, {told['missing']} missing; "
-    found += f"{missing_share(told):.2%} of {told['rows']} rows without an answer"
-    fine = not told["missing"] and not told["last_known"]
+def _check(told: EnrichmentAccounting) -> DayCheck:
+    answered = f"{told.fetched} of {told.keys} keys answered ({told.cached} of them before)"
+    found = f"{answered}, {told.last_known} last known, {told.missing} missing; "
+    found += f"{told.missing_share:.2%} of {told.rows} rows without an answer"
+    fine = not told.missing and not told.last_known
     return DayCheck(
         "every_key_answered", fine, found, "look at the problems; run the day again when the source answers"
     )

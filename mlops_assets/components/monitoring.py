@@ -9,11 +9,11 @@ import dagster as dg
 from mlops_assets.components import showing
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.feedback import live
-from mlops_assets.journey.feedback.corrections import RULES, known_labels, place, read_accepted, take_in
+from mlops_assets.journey.feedback.corrections import RULES, known_labels, read_accepted, take_in
 from mlops_assets.journey.model.history import History
 from mlops_assets.journey.score.day import CHALLENGER
 from mlops_assets.settings import Settings
-from mlops_assets.storage.tables import Lake
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import UseCase
 
 log = logging.getLogger("mlops_assets.monitoring")
@@ -78,7 +78,7 @@ def _feedback(use_case: UseCase) -> dg.AssetsDefinition:
                 "unfilled": taken.unfilled,
                 "by_rule": showing.table(by_rule),
                 "first_rejects": showing.table(taken.rejected.slice(0, showing.FIRST).to_pylist()),
-                "rejects": dg.MetadataValue.path(str(place(lake, "rejected"))),
+                "rejects": dg.MetadataValue.path(str(lake.rejected)),
                 "dagster/row_count": accepted,
             }
         )

@@ -9,7 +9,7 @@ from mlops_assets.errors import MlopsError
 from mlops_assets.journey.model.registry import Registry
 from mlops_assets.journey.train.retraining import decide, gather
 from mlops_assets.settings import Settings
-from mlops_assets.storage.tables import Lake
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import UseCase
 
 REASON_TAG = "mlops_assets/reason"

@@ -30,12 +30,12 @@ def table(records: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md(markdown_table(records))
 
 
-def first_rows(source: Table, day: str, columns: Sequence[str] | None = None) -> dg.MarkdownMetadataValue:
+def first_rows(source: Table[Any], day: str, columns: Sequence[str] | None = None) -> dg.MarkdownMetadataValue:
     """The first rows of a published day."""
     return table(source.head(day, FIRST, columns).to_pylist() if source.open() is not None else [])
 
 
-def counts(source: Table, day: str, column: str) -> dg.MarkdownMetadataValue:
+def counts(source: Table[Any], day: str, column: str) -> dg.MarkdownMetadataValue:
     """How often each value of a column stands in a published day, the most frequent first."""
     total: dict[str, int] = {}
     for batch in source.read([day], [column]):

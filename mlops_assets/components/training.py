@@ -10,7 +10,6 @@ import dagster as dg
 
 from mlops_assets.components import showing
 from mlops_assets.errors import MlopsError
-from mlops_assets.journey.enrich.answers import table_name
 from mlops_assets.journey.model.history import HistoryConflict
 from mlops_assets.journey.model.registry import Registry
 from mlops_assets.journey.model.training_runs import TrainingRuns
@@ -20,8 +19,8 @@ from mlops_assets.journey.train.training_set import build_training_set
 from mlops_assets.journey.train.versions import champion_before, make_version
 from mlops_assets.registering import compare_with_champion, store_version
 from mlops_assets.settings import Settings
+from mlops_assets.storage.catalog import ENRICHMENT, Lake, enrichment_table
 from mlops_assets.storage.places import work_folder
-from mlops_assets.storage.tables import Lake
 from mlops_assets.use_case import UseCase
 from mlops_assets.views import card
 
@@ -47,13 +46,15 @@ def _common(use_case: UseCase, name: str, after: str, kinds: set[str], *others: 
 
 def _upstream(use_case: UseCase, name: str) -> dg.AssetDep:
     """All days of a daily asset, or the one version of another."""
-    mapping = dg.AllPartitionMapping() if name == "rows" or name.startswith("enrichment_") else None
+    mapping = dg.AllPartitionMapping() if name == Lake.rows.name or name.startswith(ENRICHMENT) else None
     return dg.AssetDep(dg.AssetKey([use_case.name, name]), partition_mapping=mapping)
 
 
 def _training_set(use_case: UseCase) -> dg.AssetsDefinition:
     @dg.asset(
-        **_common(use_case, "training_set", "rows", {"duckdb"}, "feedback", *map(table_name, use_case.enrichments)),
+        **_common(
+            use_case, "training_set", "rows", {"duckdb"}, "feedback", *map(enrichment_table, use_case.enrichments)
+        ),
         description=(
             "The labelled rows of the window, without duplicates, in one split for all candidates; rows to learn from "
             "take the labels that people gave them."

@@ -7,7 +7,7 @@ import dagster as dg
 
 from mlops_assets.journey.features.sql import describe
 from mlops_assets.settings import Settings
-from mlops_assets.storage.tables import Lake
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import UseCase
 from mlops_assets.work import forecast
 from mlops_assets.work.progress import Deadline, Progress
@@ -36,7 +36,7 @@ def watch_step(
     files, rows = _volume(lake, step, days, paces)
     made = {key.path[-1] for key in context.run.asset_selection or ()} or set(forecast.STEPS)
     if not describe(use_case).file:
-        made.discard("features")
+        made.discard(Lake.features.name)
     after = [name for name in forecast.STEPS[forecast.STEPS.index(step) + 1 :] if name in made]
     later = forecast.expect(paces, after, rows, workers)
     record = context.instance.get_run_record_by_id(context.run.run_id)
@@ -47,11 +47,11 @@ def watch_step(
 
 def _volume(lake: Lake, step: str, days: Sequence[str], paces: dict[str, forecast.Pace]) -> tuple[int, float]:
     """Files that the step works on, and their rows; these are an estimate before they were read."""
-    name, files = ("raw_files", "files") if step == "rows" else ("rows", "files_read")
-    known = lake.table(name).days()
-    accounting = [known[day].accounting for day in days if day in known]
-    if step == "rows":
-        rows = sum(one["bytes"] for one in accounting) * (paces["rows"].rows_a_byte if "rows" in paces else 0.0)
-    else:
-        rows = sum(one["rows"] for one in accounting)
-    return sum(one[files] for one in accounting), rows
+    if step != Lake.rows.name:
+        known = lake.rows.days()
+        read = [known[day].accounting for day in days if day in known]
+        return sum(one.files_read for one in read), sum(one.rows for one in read)
+    manifests = lake.raw_files.days()
+    listed = [manifests[day].accounting for day in days if day in manifests]
+    rows_a_byte = paces[step].rows_a_byte if step in paces else 0.0
+    return sum(one.files for one in listed), sum(one.bytes for one in listed) * rows_a_byte

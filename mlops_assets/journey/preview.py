@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,9 +26,10 @@ from mlops_assets.journey.read.listing import (
 from mlops_assets.journey.read.rows import rows_code, rows_mark
 from mlops_assets.journey.read.sources import Source
 from mlops_assets.journey.score.day import Scorers, enrichments_of, scores_code, scores_mark
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import read_report
 from mlops_assets.storage.places import Place
-from mlops_assets.storage.tables import Lake, Table
+from mlops_assets.storage.tables import Table
 from mlops_assets.use_case import UseCase
 from mlops_assets.work.code import Code
 from mlops_assets.work.forecast import STEPS, Pace
@@ -96,7 +98,7 @@ def preview_day(
         Processes that would work.
     """
     began = time.perf_counter()
-    entries, shards, _ = look_at_day(use_case, source, lake.table("raw_files"), day)
+    entries, shards, _ = look_at_day(use_case, source, lake.raw_files, day)
     listing = time.perf_counter() - began
     size = pc.sum(entries["size"]).as_py() or 0
     attachments = attachments_of(entries)
@@ -130,19 +132,19 @@ class _Look:
         self._aggregates = bool(describe(use_case).file)
         self._attachments = attachments
         self._mark = attachments_mark(attachments)
-        self._before = find_manifest(lake.table("raw_files"), day)
+        self._before = find_manifest(lake.raw_files, day)
         self._parts = {name: _by_shard(lake.table(name), day) for name in STEPS}
-        state = lake.table("predictions").days().get(day)
+        state = lake.predictions.days().get(day)
         self._models_need = enrichments_of(use_case, scorers) if scorers else []
         self._answers = self._find_answers()
-        self._scored_by = state.accounting["model_version"] if state else None
+        self._scored_by = state.accounting.model_version if state else None
         self.redo = dict.fromkeys(STEPS, 0)
         self.bytes: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
 
     def _find_answers(self) -> DayAnswers | None:
         """What the day's rows are enriched with; None if enrichments would have to be asked first."""
-        rows = self._lake.table("rows").days().get(self._day)
+        rows = self._lake.rows.days().get(self._day)
         names = sorted({*needed(self._use_case, self._use_case.features_sql), *self._models_need})
         if rows is None:
             return DayAnswers({}, {}, {}) if not names else None
@@ -155,7 +157,7 @@ class _Look:
         """Look at one shard."""
         name = f"{shard:05d}-{rows_mark(entries, self._use_case, self._mark)}"
         size = pc.sum(entries["size"]).as_py() or 0
-        if not self._done("rows", name):
+        if not self._done(self._lake.rows, name):
             self.reasons[self._why_read(shard, entries)] += 1
             steps = STEPS if self._scorers else STEPS[:-1]
             self._needs([step for step in steps if step != "features" or self._aggregates], size)
@@ -167,14 +169,14 @@ class _Look:
             return
         part = Path(f"{name}.parquet").name
         sql, marks = self._use_case.features_sql, self._answers.of(part)
-        if self._aggregates and not self._done("features", f"{shard:05d}-{features_mark(part, sql, marks)}"):
+        if self._aggregates and not self._done(self._lake.features, f"{shard:05d}-{features_mark(part, sql, marks)}"):
             self.reasons[self._why_aggregate(shard)] += 1
             self._needs(["features"], size)
         if self._scorers is None:
             return
         answers = {name: mark for name, mark in marks.items() if name in self._models_need}
         mark = scores_mark(part, self._use_case, self._scorers.version, self._scorers.challenger, answers)
-        if not self._done("predictions", f"{shard:05d}-{mark}"):
+        if not self._done(self._lake.predictions, f"{shard:05d}-{mark}"):
             self.reasons[self._why_score(shard, self._scorers.version)] += 1
             self._needs(["predictions"], size)
 
@@ -183,8 +185,8 @@ class _Look:
             self.redo[step] += 1
             self.bytes[step] += size
 
-    def _done(self, table: str, stem: str) -> bool:
-        return read_report(self._lake.table(table).place(self._day, stem)) is not None
+    def _done(self, table: Table[Any], stem: str) -> bool:
+        return read_report(table.place(self._day, stem)) is not None
 
     def _changed(self, table: str, shard: int, now: Code) -> str:
         """How the code that made a shard differs from that of today, in words; empty if it does not."""
@@ -222,7 +224,7 @@ class _Look:
         return "the challenger, an enrichment or the code that scores changed, or the predictions were not finished"
 
 
-def _by_shard(table: Table, day: str) -> dict[int, Place]:
+def _by_shard(table: Table[Any], day: str) -> dict[int, Place]:
     """The published parts of a day by their shard."""
     return {shard_number(path): table.folder / path for path in table.parts(day)}
 

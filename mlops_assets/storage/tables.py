@@ -6,50 +6,30 @@ import datetime as dt
 import json
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mlops_assets.errors import LakeError, PublishConflict
-from mlops_assets.storage import places, s3
-from mlops_assets.storage.files import FOOTER, write_parquet
+from mlops_assets.storage import s3
+from mlops_assets.storage.accounting import Accounting
+from mlops_assets.storage.parts import Part, first_rows, part_path, read_parts, write_part_file
 from mlops_assets.storage.places import Place, S3Path
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
+
+A = TypeVar("A", bound=Accounting)
 
 ATTEMPTS = 20
 """How often a commit is tried again while other days are being published beside it."""
 
 
 @dataclass(frozen=True)
-class Part:
-    """One Parquet file of a table, written but not necessarily published.
-
-    Attributes
-    ----------
-    table
-        Name of the table.
-    path
-        Path relative to the table's folder, in Delta's form `day=.../name.parquet`.
-    size
-        Bytes.
-    rows
-        Number of rows.
-    """
-
-    table: str
-    path: str
-    size: int
-    rows: int
-
-
-@dataclass(frozen=True)
-class Published:
+class Published(Generic[A]):
     """The state of one day of a table.
 
     Attributes
@@ -66,27 +46,37 @@ class Published:
 
     version: int
     time: int
-    accounting: dict[str, Any]
+    accounting: A
     run: str = ""
 
 
-class Table:
-    """One table of a use case, at `<lake>/<use case>/<name>`.
+class Table(Generic[A]):
+    """One table of a use case; `Lake` has them all.
 
     It remembers the commits that it has seen, so that asking again costs only what was committed since.
+
+    Parameters
+    ----------
+    folder
+        Where it lies.
+    name
+        Its name.
+    accounting
+        What is told of its days.
     """
 
-    def __init__(self, lake: Place, use_case: str, name: str) -> None:
+    def __init__(self, folder: Place, name: str, accounting: type[A]) -> None:
         self.name = name
-        self.folder = lake / use_case / name
-        self._options = s3.storage_options() if isinstance(lake, S3Path) else None
+        self.folder = folder
+        self._accounting = accounting
+        self._options = s3.storage_options() if isinstance(folder, S3Path) else None
         self._table: DeltaTable | None = None
         self._seen = -1
-        self._publications: dict[str, list[Published]] = {}
+        self._publications: dict[str, list[Published[A]]] = {}
 
     def place(self, day: str, stem: str) -> Place:
         """Where a worker writes the part `stem` of a day."""
-        return self.folder / f"day={day}" / f"{stem}.parquet"
+        return part_path(self.folder, day, stem)
 
     def open(self) -> DeltaTable | None:
         """The Delta table as it is now, or None where nothing was published yet."""
@@ -113,11 +103,11 @@ class Table:
         table = self.open()
         return _parts(table, day) if table else set()
 
-    def days(self) -> dict[str, Published]:
+    def days(self) -> dict[str, Published[A]]:
         """Every published day as it is now, in order."""
         return {day: every[-1] for day, every in self.publications().items()}
 
-    def publications(self) -> dict[str, list[Published]]:
+    def publications(self) -> dict[str, list[Published[A]]]:
         """Every published day, in order, with all its publications, the oldest first."""
         while (table := self.open()) is not None and (version := table.version()) > self._seen:
             with self._telling():
@@ -126,20 +116,22 @@ class Table:
             if table.version() != version:
                 continue  # history() counts back from the newest commit: one came in between, so some are missing
             for commit in reversed(commits):  # they come newest first
-                if "accounting" in commit:
-                    accounting, run = json.loads(commit["accounting"]), commit.get("run", "")
-                    published = Published(commit["version"], commit["timestamp"], accounting, run)
-                    self._publications.setdefault(commit["day"], []).append(published)
+                if "accounting" in commit:  # the commit that made the table has none
+                    self._publications.setdefault(commit["day"], []).append(self._published(commit))
             self._seen = version
             self._publications = dict(sorted(self._publications.items()))
         return dict(self._publications)
+
+    def _published(self, commit: Mapping[str, Any]) -> Published[A]:
+        accounting = self._accounting.from_json(json.loads(commit["accounting"]))
+        return Published(commit["version"], commit["timestamp"], accounting, commit.get("run", ""))
 
     def publish(
         self,
         day: str,
         parts: Iterable[Part],
         schema: pa.Schema,
-        accounting: dict[str, Any],
+        accounting: A,
         replaces: set[str],
         run: str = "",
     ) -> bool:
@@ -170,51 +162,55 @@ class Table:
         PublishConflict
             If another run published this day in the meantime.
         """
-        from deltalake.exceptions import CommitFailedError
-        from deltalake.transaction import AddAction, CommitProperties, RemoveAction
-
         wanted = {part.path: part for part in parts}
         full = delta_schema(schema)
-        metadata = {"day": day, "accounting": json.dumps(accounting, sort_keys=True), "run": run}
+        metadata = {"day": day, "accounting": json.dumps(accounting.to_json(), sort_keys=True), "run": run}
         for attempt in range(ATTEMPTS):
             known = self.days().get(day)
             # from here to the commit the table must not be refreshed: the commit is tied to the version looked at
             table = self._open_or_create(full)
             present = _parts(table, day)
-            if present != replaces and present != wanted.keys():
+            if present not in (replaces, wanted.keys()):
                 raise PublishConflict(
                     f"{self.name} of {day}: another run published this day while this one was working on it. "
                     "That version stands, nothing of this run was published; run the day again if it should win."
                 )
             if present == wanted.keys() and known is not None and known.accounting == accounting:
                 return False
-            now = int(time.time() * 1000)
-            partition = {"day": day}
-            actions: list[Any] = [
-                AddAction(p.path, p.size, partition, now, True, json.dumps({"numRecords": p.rows}))
-                for path, p in wanted.items()
-                if path not in present
-            ]
-            actions += [
-                RemoveAction(path, True, now, None, dict(partition)) for path in sorted(present - wanted.keys())
-            ]
-            try:
-                # no retries by the library: a retry would not look again at what the day holds
-                with self._telling():
-                    table.create_write_transaction(
-                        actions,
-                        "append",
-                        full,
-                        ["day"],
-                        commit_properties=CommitProperties(metadata, max_commit_retries=0),
-                    )
-            except CommitFailedError:
-                time.sleep(0.01 * (attempt + 1))
-                continue
-            return True
+            added = [part for path, part in wanted.items() if path not in present]
+            if self._commit(table, day, full, added, sorted(present - wanted.keys()), metadata):
+                return True
+            time.sleep(0.01 * (attempt + 1))
         raise LakeError(f"{self.name} of {day}: the table was too busy to publish {ATTEMPTS} times; run the day again.")
 
-    def restore(self, day: str, published: Published, schema: pa.Schema, run: str = "") -> bool:
+    def _commit(
+        self,
+        table: DeltaTable,
+        day: str,
+        schema: pa.Schema,
+        added: Iterable[Part],
+        removed: Iterable[str],
+        metadata: dict[str, str],
+    ) -> bool:
+        """Add and remove parts of a day in one commit; False if others committed since the table was looked at."""
+        from deltalake.exceptions import CommitFailedError
+        from deltalake.transaction import AddAction, CommitProperties, RemoveAction
+
+        now, partition = int(time.time() * 1000), {"day": day}
+        actions: list[Any] = [
+            AddAction(p.path, p.size, partition, now, True, json.dumps({"numRecords": p.rows})) for p in added
+        ]
+        actions += [RemoveAction(path, True, now, None, dict(partition)) for path in removed]
+        # no retries by the library: a retry would not look again at what the day holds
+        properties = CommitProperties(metadata, max_commit_retries=0)
+        try:
+            with self._telling():
+                table.create_write_transaction(actions, "append", schema, ["day"], commit_properties=properties)
+        except CommitFailedError:
+            return False
+        return True
+
+    def restore(self, day: str, published: Published[A], schema: pa.Schema, run: str = "") -> bool:
         """Publish a day again as it once was, file by file; its accounting tells from which publication.
 
         Parameters
@@ -240,18 +236,18 @@ class Table:
         """
         replaces = self.parts(day)
         parts = self.parts_at(day, published)
-        accounting = {**published.accounting, "restored_from": published.version}
+        accounting = replace(published.accounting, restored_from=published.version)
         return self.publish(day, parts, schema, accounting, replaces, run)
 
-    def parts_at(self, day: str, published: Published) -> list[Part]:
+    def parts_at(self, day: str, published: Published[A]) -> list[Part]:
         """The parts of a day as it was published once; errors as `restore`."""
         with self._telling():
             actions = self._load(published.version).get_add_actions(flatten=True)
         listed = pa.table(actions).select(["path", "size_bytes", "num_records", "partition.day"]).to_pylist()
         parts = [
-            Part(self.name, one["path"].replace("%3D", "="), one["size_bytes"], one["num_records"])
-            for one in listed
-            if one["partition.day"] == day
+            Part(self.name, file["path"].replace("%3D", "="), file["size_bytes"], file["num_records"])
+            for file in listed
+            if file["partition.day"] == day
         ]
         gone = [part.path for part in parts if not (self.folder / part.path).exists()]
         if gone:
@@ -263,7 +259,7 @@ class Table:
         return parts
 
     def read_publication(
-        self, day: str, published: Published, columns: Sequence[str] | None = None
+        self, day: str, published: Published[A], columns: Sequence[str] | None = None
     ) -> pa.RecordBatchReader:
         """Read a day as it was published once, a batch at a time; errors as `restore`."""
         return self._reader([part.path for part in self.parts_at(day, published)], columns)
@@ -291,13 +287,7 @@ class Table:
 
     def head(self, day: str, rows: int, columns: Sequence[str] | None = None) -> pa.Table:
         """The first rows of a published day, without reading more than they need."""
-        reader = self._reader(self._paths([day]), columns, batch_rows=1024)
-        found: list[pa.RecordBatch] = []
-        for batch in reader:
-            found.append(batch)
-            if sum(map(len, found)) >= rows:
-                break
-        return pa.Table.from_batches(found, reader.schema).slice(0, rows)
+        return first_rows(self._reader(self._paths([day]), columns, batch_rows=1024), rows)
 
     def _paths(self, days: Sequence[str] | None) -> list[str]:
         """The published parts of some days, or of all, in the order of days and shards."""
@@ -309,24 +299,9 @@ class Table:
     def _reader(
         self, paths: Sequence[str], columns: Sequence[str] | None, batch_rows: int = 65_536
     ) -> pa.RecordBatchReader:
-        """The rows of some parts, one after the other.
-
-        Not by Arrow's dataset scanner: that of 25.0.1 hung in a lock of its own in one of some thousand reads.
-        """
         table = self.open()
         assert table is not None, "parts are of a table"  # noqa: S101 - the callers have found them there
-        whole = pa.schema(table.schema().to_arrow())
-        schema = pa.schema([whole.field(name) for name in columns]) if columns else whole
-
-        def batches() -> Iterator[pa.RecordBatch]:
-            for path in paths:
-                day = path.partition("/")[0].removeprefix("day=")
-                with pq.ParquetFile(places.readable(self.folder / path)) as file:
-                    stored = [name for name in schema.names if name in file.schema_arrow.names]
-                    for batch in file.iter_batches(batch_rows, columns=stored):
-                        yield _complete(batch, schema, day)
-
-        return pa.RecordBatchReader.from_batches(schema, batches())
+        return read_parts(self.folder, paths, pa.schema(table.schema().to_arrow()), columns, batch_rows)
 
     def read_all(self, days: Sequence[str] | None = None, columns: Sequence[str] | None = None) -> pa.Table:
         """Read published days into memory; see `read`."""
@@ -364,49 +339,6 @@ class Table:
         return self._table
 
 
-class Lake:
-    """The tables of one use case.
-
-    Parameters
-    ----------
-    root
-        Place of the lake.
-    use_case
-        Name of the use case.
-    """
-
-    def __init__(self, root: Place, use_case: str) -> None:
-        self.root = root
-        self.use_case = use_case
-        self._tables: dict[str, Table] = {}
-
-    def table(self, name: str) -> Table:
-        """The table of that name."""
-        return self._tables.setdefault(name, Table(self.root, self.use_case, name))
-
-    def clean(self, keep_days: int = 30) -> int:
-        """Delete files that no version of any table of the last days uses; the number of files deleted.
-
-        What a killed comparison left is older than a day when nobody needs it.
-        """
-        places.remove_older(self.root / self.use_case / "diffs", 86_400)
-        names = [path.name for path in (self.root / self.use_case).glob("*") if (path / "_delta_log").exists()]
-        return sum(self.table(name).clean(24 * keep_days) for name in names)
-
-
-def _complete(batch: pa.RecordBatch, schema: pa.Schema, day: str) -> pa.RecordBatch:
-    """A batch of a part in the schema of its table: with its day, and without values where the part is older."""
-    columns = []
-    for field in schema:
-        if field.name == "day":
-            columns.append(pa.repeat(pa.scalar(day, field.type), len(batch)))
-        elif field.name in batch.schema.names:
-            columns.append(batch.column(field.name).cast(field.type))
-        else:
-            columns.append(pa.nulls(len(batch), field.type))
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
-
-
 def delta_schema(schema: pa.Schema) -> pa.Schema:
     """The schema of a published table: plain strings instead of dictionaries, and the partition column `day`."""
     fields = [
@@ -417,7 +349,7 @@ def delta_schema(schema: pa.Schema) -> pa.Schema:
 
 
 def write_part(
-    table: Table,
+    table: Table[Any],
     day: str,
     stem: str,
     data: pa.Table,
@@ -442,12 +374,7 @@ def write_part(
         Rows in one row group: what a reader who wants few rows reads at least.
     """
     path = table.place(day, stem)
-    footer = {FOOTER.decode(): json.dumps(report)} if report is not None else {}
-    try:
-        size = write_parquet(path, data, footer, rows_a_group, store_schema=False, write_statistics=["shard"])
-    except OSError as error:
-        why = error.strerror or error
-        raise LakeError(f"{path}: cannot be written: {why}. Make room or give access, run again.") from error
+    size = write_part_file(path, data, report, rows_a_group)
     return Part(table.name, f"day={day}/{path.name}", size, data.num_rows)
 
 

@@ -11,7 +11,7 @@ from mlops_assets.journey.preview import Preview, preview_day
 from mlops_assets.journey.read.sources import open_source
 from mlops_assets.journey.score.day import Scorers
 from mlops_assets.settings import Settings
-from mlops_assets.storage.tables import Lake
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import UseCase
 from mlops_assets.views.output import text_table
 from mlops_assets.work.forecast import STEPS, measured
@@ -32,7 +32,7 @@ def preview_days(use_case: UseCase, settings: Settings, first: str, last: str) -
     registry = Registry(settings)
     champion = registry.champion(use_case.name)
     scorers = Scorers(champion, challenger=registry.challenger(use_case, champion)) if champion else None
-    paces, known = measured(lake), lake.table("raw_files").days()
+    paces, known = measured(lake), lake.raw_files.days()
     span = range(dt.date.fromisoformat(first).toordinal(), dt.date.fromisoformat(last).toordinal() + 1)
     days = [dt.date.fromordinal(number).isoformat() for number in span]
     return [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import asdict
 from typing import Any
 
 from mlops_assets.journey.deliver.delivery import Deliveries
@@ -10,7 +11,9 @@ from mlops_assets.journey.model.registry import Registry
 from mlops_assets.journey.model.training_runs import TrainingRuns
 from mlops_assets.journey.read.sources import open_source
 from mlops_assets.settings import Settings
-from mlops_assets.storage.tables import Lake, Published
+from mlops_assets.storage.accounting import PredictionsAccounting
+from mlops_assets.storage.catalog import Lake
+from mlops_assets.storage.tables import Published
 from mlops_assets.use_case import UseCase
 from mlops_assets.views.output import text_table
 
@@ -29,11 +32,11 @@ def collect(use_case: UseCase, settings: Settings) -> dict[str, Any]:
     """
     source = open_source(use_case, settings.raw)
     lake = Lake(settings.lake, use_case.name)
-    rows, predictions = lake.table("rows").days(), lake.table("predictions").days()
+    rows, predictions = lake.rows.days(), lake.predictions.days()
     targets = {name: Deliveries(use_case, lake, name) for name in use_case.targets}
     days = []
     for day in sorted({*source.days(), *rows, *predictions}):
-        read = rows[day].accounting if day in rows else {}
+        read = rows[day].accounting.to_json() if day in rows else {}
         published = predictions.get(day)
         days.append(
             {
@@ -41,8 +44,8 @@ def collect(use_case: UseCase, settings: Settings) -> dict[str, Any]:
                 **{name: read.get(name) for name in NUMBERS},
                 "rejected_by_rule": read.get("rules", {}),
                 "flagged": _flagged(published.accounting) if published else {},
-                "predictions": published.accounting["predictions"] if published else None,
-                "model_version": published.accounting["model_version"] if published else None,
+                "predictions": published.accounting.predictions if published else None,
+                "model_version": published.accounting.model_version if published else None,
                 "published": _time(published.time) if published else None,
                 "deliveries": {name: _delivery(one, day, published) for name, one in targets.items()},
             }
@@ -56,7 +59,7 @@ def collect(use_case: UseCase, settings: Settings) -> dict[str, Any]:
     }
 
 
-def _delivery(records: Deliveries, day: str, published: Published | None) -> dict[str, Any]:
+def _delivery(records: Deliveries, day: str, published: Published[PredictionsAccounting] | None) -> dict[str, Any]:
     """Whether a target has the day as it is published, and what it was brought last."""
     last = records.read(day)
     has = published is not None and records.has(day, published)
@@ -65,12 +68,9 @@ def _delivery(records: Deliveries, day: str, published: Published | None) -> dic
     return {"delivered": state, **told, **({"guarantee": last.guarantee} if last else {})}
 
 
-def _flagged(accounting: dict[str, Any]) -> dict[str, dict[str, int]]:
+def _flagged(accounting: PredictionsAccounting) -> dict[str, dict[str, int]]:
     """Rows without a fresh answer, by enrichment."""
-    return {
-        name: {how: accounting[f"{name}_{how}"] for how in ("last_known", "missing")}
-        for name in accounting.get("enrichments", {})
-    }
+    return {name: asdict(rows) for name, rows in accounting.unanswered.items()}
 
 
 def _champion(use_case: UseCase, settings: Settings, evaluation: dict[str, Any] | None) -> dict[str, Any] | None:

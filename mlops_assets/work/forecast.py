@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import read_report
-from mlops_assets.storage.tables import Lake, Table
+from mlops_assets.storage.tables import Table
 
-STEPS = ("rows", "features", "predictions")
+STEPS = (Lake.rows.name, Lake.features.name, Lake.predictions.name)
 """The tables whose making takes time, in the order of the data."""
 
 SAMPLE = 16
@@ -36,11 +38,11 @@ class Pace:
 
 def measured(lake: Lake) -> dict[str, Pace]:
     """The pace of every step that was ever measured."""
-    found = ((step, _pace(lake.table(step))) for step in STEPS)
-    return {step: pace for step, pace in found if pace is not None}
+    paces = {table.name: _pace(table) for table in (lake.rows, lake.features, lake.predictions)}
+    return {step: pace for step, pace in paces.items() if pace is not None}
 
 
-def _pace(table: Table) -> Pace | None:
+def _pace(table: Table[Any]) -> Pace | None:
     for day in reversed(table.days()):
         paths = sorted(table.parts(day))
         chosen = [table.folder / path for path in paths[:: max(1, len(paths) // SAMPLE)]]

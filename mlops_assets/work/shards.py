@@ -9,14 +9,16 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import read_report, write_json
+from mlops_assets.storage.parts import Part
 from mlops_assets.storage.places import Place
-from mlops_assets.storage.tables import Lake, Part, Table, write_part
+from mlops_assets.storage.tables import A, Table, write_part
 from mlops_assets.work.code import Code
 
 Task = TypeVar("Task")
@@ -132,12 +134,12 @@ class Made:
         See `Report`.
     """
 
-    tables: dict[Table, pa.Table]
+    tables: Mapping[Table[Any], pa.Table]
     counts: dict[str, int]
     rules: dict[str, int] = field(default_factory=dict)
 
 
-def finish(table: Table, day: str, shard: int, mark: str, make: Callable[[], Made], code: str = "") -> Report:
+def finish(table: Table[Any], day: str, shard: int, mark: str, make: Callable[[], Made], code: str = "") -> Report:
     """Do a shard, unless a file with its fingerprint tells that it was done.
 
     Parameters
@@ -181,7 +183,7 @@ def finish(table: Table, day: str, shard: int, mark: str, make: Callable[[], Mad
 
 def keep_code(lake: Lake, code: Code) -> None:
     """Keep what a fingerprint of code stands for, so that one can tell later what has changed since."""
-    path = _code_path(lake, code.fingerprint)
+    path = lake.code(code.fingerprint)
     if not path.exists():
         write_json(path, asdict(code))
 
@@ -202,7 +204,7 @@ def changed_code(lake: Lake, part: Place, now: Code) -> tuple[str, ...]:
     made_by = now.fingerprint if report is None else report.get("code", "")
     if made_by == now.fingerprint:
         return ()
-    path = _code_path(lake, made_by)
+    path = lake.code(made_by)
     if not made_by or not path.exists():
         return (NO_RECORD,)
     then = Code(**json.loads(path.read_text(encoding="utf-8")))
@@ -214,10 +216,6 @@ def changed_code(lake: Lake, part: Place, now: Code) -> tuple[str, ...]:
 def _differing(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     """The keys that have not the same value in both."""
     return sorted(key for key in {*then, *now} if then.get(key) != now.get(key))
-
-
-def _code_path(lake: Lake, code: str) -> Place:
-    return lake.root / lake.use_case / "code" / f"{code}.json"
 
 
 def run_shards(engine: Engine, function: Callable[[Task], Report], tasks: Sequence[Task], watch: Watch) -> list[Report]:
@@ -239,11 +237,42 @@ def add_up(reports: Iterable[Report]) -> tuple[dict[str, int], dict[str, int]]:
     return dict(counts), dict(rules.most_common())
 
 
+@dataclass(frozen=True)
+class DayDone(Generic[A]):
+    """A day whose shards are all done, by this run or by earlier ones.
+
+    Attributes
+    ----------
+    accounting
+        What is told of the day.
+    shards, reused
+        Number of shards, and of those that an earlier run had done.
+    """
+
+    accounting: A
+    shards: int
+    reused: int
+
+    @classmethod
+    def of(cls, accounting: A, reports: Sequence[Report]) -> DayDone[A]:
+        """The day of these reports."""
+        return cls(accounting, len(reports), sum(report.reused for report in reports))
+
+    def numbers(self) -> dict[str, int]:
+        """All its numbers, for a page."""
+        return {**self.accounting.numbers(), "shards": self.shards, "reused": self.reused}
+
+    def __str__(self) -> str:
+        if self.reused:
+            return f"{self.shards - self.reused} of {self.shards} shards done anew"
+        return f"{self.shards} shards done"
+
+
 def shard_number(path: str) -> int:
     """The shard that a part belongs to."""
     return int(path.rpartition("/")[2].split("-")[0])
 
 
-def parts_of(reports: Iterable[Report], table: str) -> list[Part]:
+def parts_of(reports: Iterable[Report], table: Table[Any]) -> list[Part]:
     """The parts that reports wrote for one table."""
-    return [part for report in reports for part in report.parts if part.table == table]
+    return [part for report in reports for part in report.parts if part.table == table.name]

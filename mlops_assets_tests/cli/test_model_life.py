@@ -14,7 +14,7 @@ import pytest
 from mlops_assets.journey.model.history import History
 from mlops_assets.journey.model.registry import Registry
 from mlops_assets.settings import Settings
-from mlops_assets.storage.tables import Lake
+from mlops_assets.storage.catalog import Lake
 from mlops_assets_tests.cli.test_cli import Done, Shop
 from mlops_assets_tests.use_case.test_third_use_case import VISITS, place_visits
 
@@ -272,7 +272,7 @@ def test_past_days_are_scored_by_the_champion_of_then_or_of_now_and_each_day_say
     assert shop("run", "visits", *span, "--model", "current").code == 0
     assert versions(shop) == [2, 2, 2]
     days = Lake(shop.home / "lake", "visits").table("predictions").publications()
-    assert [[one.accounting["model_choice"] for one in days[day]][-2:] for day in DAYS] == [["as-of", "current"]] * 3
+    assert [[one.accounting.model_choice for one in days[day]][-2:] for day in DAYS] == [["as-of", "current"]] * 3
     assert all(one.run for day in DAYS for one in days[day])
     # what was replaced stays readable, and comes back exactly
     then = dt.datetime.fromtimestamp(days[DAYS[0]][-2].time / 1000, dt.UTC)

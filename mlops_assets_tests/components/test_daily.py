@@ -18,7 +18,8 @@ from mlops_assets import running
 from mlops_assets.components import MlUseCase
 from mlops_assets.components.resources import engines, mlflow
 from mlops_assets.settings import OWN_USE_CASES, Settings
-from mlops_assets.storage.tables import Lake, Table
+from mlops_assets.storage.catalog import Lake
+from mlops_assets.storage.tables import Table
 from mlops_assets.tools.sampling import write_sample
 from mlops_assets.use_case import Candidate, Checks, Gate, Preparation, Scale, Split, Training, UseCase, load_use_case
 from mlops_assets_tests.conftest import ROW, account_file, changed
@@ -238,7 +239,7 @@ def test_features_have_one_row_for_every_file_that_was_read(three_days: Stage) -
 
 
 def test_the_accounting_is_kept_beside_the_predictions(three_days: Stage) -> None:
-    said = three_days.table("predictions").days()[DIRTY].accounting
+    said = three_days.table("predictions").days()[DIRTY].accounting.to_json()
     assert (said["files"], said["files_read"], said["files_refused"]) == (FILES + 2, FILES + 1, 1)
     assert (said["lines"], said["rows"], said["rejected"]) == (lines_of(three_days, DIRTY), said["lines"] - 1, 1)
     assert (said["predictions"], said["model_version"]) == (said["rows"], 1)

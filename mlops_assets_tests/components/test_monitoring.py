@@ -19,8 +19,10 @@ from mlops_assets.journey.feedback.audit import draw_audit
 from mlops_assets.journey.feedback.corrections import HEADER, take_in
 from mlops_assets.journey.feedback.live import compare_challenger, live_metrics, scored_days, wilson
 from mlops_assets.journey.score.day import CHALLENGER
-from mlops_assets.journey.score.day import SCHEMA as PREDICTIONS
-from mlops_assets.storage.tables import Lake, Part, write_part
+from mlops_assets.storage.accounting import ChallengerAccounting
+from mlops_assets.storage.catalog import PREDICTIONS, Lake
+from mlops_assets.storage.parts import Part
+from mlops_assets.storage.tables import write_part
 from mlops_assets.use_case import Feedback, UseCase
 from mlops_assets_tests.components.test_daily import Stage, small
 from mlops_assets_tests.journey.feedback.test_feedback import LABELS, NOW, about, predicted
@@ -137,7 +139,9 @@ def challenged(lake: Lake, version: int = 1) -> None:
     records = lake.table("predictions").read_all([DAY]).drop_columns(["day"]).to_pylist()
     records = [{**one, "prediction": ("FOOD", "FUEL")[n % 2], "model_version": 7} for n, one in enumerate(records)]
     part = write_part(table, DAY, f"00000-v{version}", pa.Table.from_pylist(records, schema))
-    table.publish(DAY, [part], schema, {"predictions": len(records), "model_version": 7}, table.parts(DAY))
+    table.publish(
+        DAY, [part], schema, ChallengerAccounting(predictions=len(records), model_version=7), table.parts(DAY)
+    )
 
 
 def test_the_challenger_is_compared_on_days_that_both_scored_in_one_run(use_case: UseCase, tmp_path: Path) -> None:

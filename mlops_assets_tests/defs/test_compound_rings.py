@@ -297,7 +297,7 @@ def test_every_kind_of_dirt_is_accounted_for(stage: Stage) -> None:
         "picture_size",
     ]
     assert rejects == Counter([*expected, "not_json"])
-    counts = stage.table("rows").days()[SCORED].accounting
+    counts = stage.table("rows").days()[SCORED].accounting.to_json()
     assert (counts["files"], counts["files_refused"]) == (9, 1)
     assert counts["lines"] == 8 * 6 + 1 == counts["rows"] + 7
     assert len(stage.published("predictions", SCORED)) == counts["rows"]

@@ -16,6 +16,7 @@ from mlops_assets.journey.model.registry import Registry, Version
 from mlops_assets.journey.train.versions import rebuild
 from mlops_assets.plugins import FileRefused
 from mlops_assets.settings import OWN_USE_CASES
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.tools.sampling import write_sample
 from mlops_assets.use_case import UseCase, load_use_case
 from mlops_assets_tests.components.test_daily import Stage
@@ -166,7 +167,7 @@ def test_the_folder_is_not_among_what_the_model_sees(stage: Stage, champion: Ver
 
 
 def test_its_version_is_rebuilt_byte_by_byte(stage: Stage, champion: Version, tmp_path: Path) -> None:
-    assert rebuild(champion, stage.home / "lake" / "topics" / "training_sets", tmp_path)["equal"]
+    assert rebuild(champion, Lake(stage.home / "lake", "topics"), tmp_path)["equal"]
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="the real data are not beside this checkout")

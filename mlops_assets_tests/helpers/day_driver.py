@@ -16,7 +16,7 @@ from mlops_assets.journey.read.rows import read_day
 from mlops_assets.journey.read.sources.folder import FolderSource
 from mlops_assets.journey.score.day import Scorers, score_day
 from mlops_assets.settings import OWN_USE_CASES
-from mlops_assets.storage.tables import Lake
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import Scale, UseCase, load_use_case
 from mlops_assets.work.engines.local import LocalEngine
 from mlops_assets.work.shards import Report

@@ -19,7 +19,8 @@ from dagster_graphql import DagsterGraphQLClient, DagsterGraphQLClientError
 
 from deploy.services import stack as services
 from mlops_assets.settings import Settings
-from mlops_assets.storage.tables import Lake, Table
+from mlops_assets.storage.catalog import Lake
+from mlops_assets.storage.tables import Table
 from mlops_assets_tests.project.test_docs import shown
 
 SECRET = "tulip-in-the-database-url-51a9"

@@ -18,6 +18,8 @@ from deploy.services.s3 import free_port
 from deploy.services.stack import NotHealthy, Process
 from mlops_assets.errors import PublishConflict, S3Error
 from mlops_assets.storage import s3
+from mlops_assets.storage.accounting import ReadingAccounting
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.places import S3Path, create
 from mlops_assets.storage.tables import Table, write_part
 from mlops_assets_tests.helpers.s3_server import VARIABLES
@@ -130,18 +132,18 @@ def test_the_store_of_the_compose_file_keeps_days_whole(store: S3Path, monkeypat
     with pytest.raises(FileExistsError):
         create(store / "champion", b"2")
     day, schema = "2026-01-01", pa.schema({"number": pa.int64()})
-    table, twin = Table(store / "lake", "toy", "rows"), Table(store / "lake", "toy", "rows")
+    table, twin = Lake(store / "lake", "toy").rows, Lake(store / "lake", "toy").rows
 
     def publish(by: Table, number: int, replaces: set[str]) -> bool:
         part = write_part(by, day, f"part-{number}", pa.table({"number": [number]}, schema))
-        return by.publish(day, [part], schema, {"rows": 1}, replaces)
+        return by.publish(day, [part], schema, ReadingAccounting(rows=1), replaces)
 
     assert publish(table, 1, set())
     seen = twin.parts(day)
     assert publish(table, 2, seen)
     with pytest.raises(PublishConflict):
         publish(twin, 3, seen)
-    assert Table(store / "lake", "toy", "rows").read_all()["number"].to_pylist() == [2]
+    assert Lake(store / "lake", "toy").rows.read_all()["number"].to_pylist() == [2]
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another")
     s3.store.cache_clear()
     with pytest.raises(S3Error, match="secret key is wrong|access is denied"):

@@ -14,8 +14,11 @@ import pytest
 from deltalake import DeltaTable
 
 from mlops_assets.errors import LakeError, PublishConflict
+from mlops_assets.storage.accounting import ReadingAccounting
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import read_report, write_json
-from mlops_assets.storage.tables import Lake, Part, Table, delta_schema, write_part
+from mlops_assets.storage.parts import Part
+from mlops_assets.storage.tables import Table, delta_schema, write_part
 
 DAY, OTHER = "2026-01-01", "2026-01-02"
 SCHEMA = pa.schema({"number": pa.int64(), "text": pa.string()})
@@ -23,13 +26,13 @@ SCHEMA = pa.schema({"number": pa.int64(), "text": pa.string()})
 
 @pytest.fixture
 def table(tmp_path: Path) -> Table:
-    return Table(tmp_path, "toy", "rows")
+    return Lake(tmp_path, "toy").rows
 
 
 @pytest.fixture
 def twin(tmp_path: Path) -> Table:
     """The same table as another process sees it."""
-    return Table(tmp_path, "toy", "rows")
+    return Lake(tmp_path, "toy").rows
 
 
 def some_rows(*numbers: int) -> pa.Table:
@@ -43,7 +46,7 @@ def stage(table: Table, day: str, *numbers: int) -> Part:
 def publish(table: Table, day: str, *numbers: int, replaces: set[str] | None = None) -> bool:
     """Publish one part; `replaces` is what the run saw at its start, by default what is there now."""
     seen = table.parts(day) if replaces is None else replaces
-    return table.publish(day, [stage(table, day, *numbers)], SCHEMA, {"rows": len(numbers)}, seen)
+    return table.publish(day, [stage(table, day, *numbers)], SCHEMA, ReadingAccounting(rows=len(numbers)), seen)
 
 
 def published(table: Table, day: str) -> list[int]:
@@ -67,17 +70,17 @@ def test_publishing_a_day_replaces_it_and_leaves_other_days_alone(table: Table) 
 
 def test_parts_that_stay_are_kept_beside_new_ones(table: Table) -> None:
     first, second, third = (stage(table, DAY, number) for number in (1, 2, 3))
-    table.publish(DAY, [first, second], SCHEMA, {}, set())
-    table.publish(DAY, [second, third], SCHEMA, {}, {first.path, second.path})
+    table.publish(DAY, [first, second], SCHEMA, ReadingAccounting(), set())
+    table.publish(DAY, [second, third], SCHEMA, ReadingAccounting(), {first.path, second.path})
     assert published(table, DAY) == [2, 3]
     assert table.parts(DAY) == {second.path, third.path}
 
 
 def test_a_day_can_be_emptied(table: Table) -> None:
     publish(table, DAY, 1)
-    assert table.publish(DAY, [], SCHEMA, {"rows": 0}, table.parts(DAY))
+    assert table.publish(DAY, [], SCHEMA, ReadingAccounting(rows=0), table.parts(DAY))
     assert published(table, DAY) == []
-    assert table.days()[DAY].accounting == {"rows": 0}
+    assert table.days()[DAY].accounting == ReadingAccounting(rows=0)
 
 
 def test_the_same_parts_and_accounting_again_make_no_new_version(table: Table) -> None:
@@ -89,8 +92,8 @@ def test_the_same_parts_and_accounting_again_make_no_new_version(table: Table) -
 
 def test_the_same_parts_with_other_accounting_are_published(table: Table) -> None:
     publish(table, DAY, 1)
-    assert table.publish(DAY, [stage(table, DAY, 1)], SCHEMA, {"rows": 1, "model": 2}, table.parts(DAY))
-    assert table.days()[DAY].accounting == {"rows": 1, "model": 2}
+    assert table.publish(DAY, [stage(table, DAY, 1)], SCHEMA, ReadingAccounting(rows=1, files=2), table.parts(DAY))
+    assert table.days()[DAY].accounting == ReadingAccounting(rows=1, files=2)
     assert published(table, DAY) == [1]
 
 
@@ -119,15 +122,18 @@ def test_days_tell_the_newest_accounting_of_each_day_in_their_order(table: Table
     publish(table, OTHER, 1)
     publish(table, DAY, 2)
     publish(table, OTHER, 3, 4)
-    assert {day: state.accounting for day, state in table.days().items()} == {DAY: {"rows": 1}, OTHER: {"rows": 2}}
+    assert {day: state.accounting for day, state in table.days().items()} == {
+        DAY: ReadingAccounting(rows=1),
+        OTHER: ReadingAccounting(rows=2),
+    }
     assert list(table.days()) == [DAY, OTHER]
 
 
 def test_days_tell_what_another_process_published_since(table: Table, twin: Table) -> None:
     publish(table, DAY, 1)
-    assert twin.days()[DAY].accounting == {"rows": 1}
+    assert twin.days()[DAY].accounting == ReadingAccounting(rows=1)
     publish(table, DAY, 1, 2)
-    assert twin.days()[DAY].accounting == {"rows": 2}
+    assert twin.days()[DAY].accounting == ReadingAccounting(rows=2)
 
 
 def test_the_accounting_of_a_day_is_kept_for_ten_years_of_commits(table: Table) -> None:
@@ -202,7 +208,7 @@ def test_of_two_publishers_of_a_day_at_the_same_moment_one_wins(table: Table, tw
 def test_a_reader_sees_only_whole_days_while_they_are_replaced(table: Table, twin: Table) -> None:
     def replace(number: int) -> None:
         parts = [write_part(table, DAY, f"{half}-{number}", some_rows(*[number] * 5)) for half in range(2)]
-        table.publish(DAY, parts, SCHEMA, {"number": number}, table.parts(DAY))
+        table.publish(DAY, parts, SCHEMA, ReadingAccounting(rows=number), table.parts(DAY))
 
     def watch() -> set[tuple[int, ...]]:
         seen = {tuple(published(twin, DAY))}

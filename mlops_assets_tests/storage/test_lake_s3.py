@@ -13,9 +13,12 @@ from mlops_assets.errors import LakeError, PublishConflict
 from mlops_assets.journey.model.history import History, HistoryConflict
 from mlops_assets.journey.read.listing import list_day, shard_of
 from mlops_assets.journey.read.sources import S3Source
+from mlops_assets.storage.accounting import ReadingAccounting
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import read_part, read_report, write_json
+from mlops_assets.storage.parts import Part
 from mlops_assets.storage.places import S3Path
-from mlops_assets.storage.tables import Lake, Part, Table, write_part
+from mlops_assets.storage.tables import Table, write_part
 from mlops_assets.use_case import UseCase
 
 DAY, OTHER = "2026-01-01", "2026-01-02"
@@ -24,13 +27,13 @@ SCHEMA = pa.schema({"number": pa.int64(), "text": pa.string()})
 
 @pytest.fixture
 def table(bucket: S3Path) -> Table:
-    return Table(bucket / "lake", "toy", "rows")
+    return Lake(bucket / "lake", "toy").rows
 
 
 @pytest.fixture
 def twin(bucket: S3Path) -> Table:
     """The same table as another process sees it."""
-    return Table(bucket / "lake", "toy", "rows")
+    return Lake(bucket / "lake", "toy").rows
 
 
 def stage(table: Table, day: str, *numbers: int) -> Part:
@@ -40,7 +43,7 @@ def stage(table: Table, day: str, *numbers: int) -> Part:
 
 def publish(table: Table, day: str, *numbers: int, replaces: set[str] | None = None) -> bool:
     seen = table.parts(day) if replaces is None else replaces
-    return table.publish(day, [stage(table, day, *numbers)], SCHEMA, {"rows": len(numbers)}, seen)
+    return table.publish(day, [stage(table, day, *numbers)], SCHEMA, ReadingAccounting(rows=len(numbers)), seen)
 
 
 def published(table: Table, days: Sequence[str] | None = None) -> list[int]:
@@ -56,7 +59,7 @@ def test_a_day_is_replaced_and_other_days_are_left_alone(table: Table, twin: Tab
     assert publish(table, DAY, 4)
     assert published(twin) == [3, 4]
     assert list(twin.days()) == [DAY, OTHER]
-    assert twin.days()[DAY].accounting == {"rows": 1}
+    assert twin.days()[DAY].accounting == ReadingAccounting(rows=1)
 
 
 def test_publishing_the_same_again_changes_nothing(table: Table) -> None:
@@ -78,11 +81,11 @@ def test_of_runs_that_publish_the_same_day_at_once_one_wins_and_the_others_are_t
     start = Barrier(4)
 
     def attempt(number: int) -> int | None:
-        table = Table(bucket / "lake", "toy", "rows")
+        table = Lake(bucket / "lake", "toy").rows
         part = stage(table, DAY, number)
         start.wait()
         try:
-            table.publish(DAY, [part], SCHEMA, {"rows": number}, set())
+            table.publish(DAY, [part], SCHEMA, ReadingAccounting(rows=number), set())
         except PublishConflict:
             return None
         return number
@@ -90,20 +93,20 @@ def test_of_runs_that_publish_the_same_day_at_once_one_wins_and_the_others_are_t
     with ThreadPoolExecutor(4) as threads:
         won = [number for number in threads.map(attempt, range(4)) if number is not None]
     assert len(won) == 1
-    assert published(Table(bucket / "lake", "toy", "rows")) == won
+    assert published(Lake(bucket / "lake", "toy").rows) == won
 
 
 def test_days_that_are_published_at_once_by_several_runs_are_all_there(bucket: S3Path) -> None:
     days = [f"2026-01-{number:02d}" for number in range(1, 11)]
 
     def run(mine: Sequence[str]) -> None:
-        table = Table(bucket / "lake", "toy", "rows")
+        table = Lake(bucket / "lake", "toy").rows
         for day in mine:
             publish(table, day, int(day[-2:]))
 
     with ThreadPoolExecutor(2) as threads:
         list(threads.map(run, (days[::2], days[1::2])))
-    table = Table(bucket / "lake", "toy", "rows")
+    table = Lake(bucket / "lake", "toy").rows
     assert published(table) == list(range(1, 11))
     assert {day: len(every) for day, every in table.publications().items()} == dict.fromkeys(days, 1)
 

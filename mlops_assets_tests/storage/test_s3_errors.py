@@ -13,6 +13,8 @@ from mlops_assets.errors import S3Error, UsageError
 from mlops_assets.journey.model.history import History
 from mlops_assets.journey.read.sources import Entry, S3Source
 from mlops_assets.storage import places, s3
+from mlops_assets.storage.accounting import ReadingAccounting
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import read_report
 from mlops_assets.storage.places import S3Path
 from mlops_assets.storage.tables import Table, write_part
@@ -36,19 +38,19 @@ def faulty(s3_server: Server, bucket: S3Path, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.fixture
 def table(bucket: S3Path, faulty: FaultyServer) -> Table:
-    made = Table(bucket / "lake", "toy", "rows")
+    made = Lake(bucket / "lake", "toy").rows
     publish(made, 0)
     return made
 
 
 def publish(table: Table, number: int) -> bool:
     part = write_part(table, DAY, str(number), pa.table({"number": [number]}, SCHEMA), {"counts": {}})
-    return table.publish(DAY, [part], SCHEMA, {"rows": 1}, table.parts(DAY))
+    return table.publish(DAY, [part], SCHEMA, ReadingAccounting(rows=1), table.parts(DAY))
 
 
 def published(bucket: S3Path) -> tuple[list[int], int]:
     """The rows of the day as anybody sees them, and how often the day was published."""
-    table = Table(bucket / "lake", "toy", "rows")
+    table = Lake(bucket / "lake", "toy").rows
     return table.read_all([DAY])["number"].to_pylist(), len(table.publications()[DAY])
 
 
@@ -99,7 +101,7 @@ def test_a_day_whose_commit_fails_on_the_way_is_published_once(
 @pytest.mark.parametrize("fault", ["drop", "lose", (500, "InternalError")], ids=str)
 def test_a_table_whose_making_fails_on_the_way_is_made(bucket: S3Path, faulty: FaultyServer, fault: Fault) -> None:
     faulty.fail(fault, 1, "PUT", COMMIT)
-    publish(Table(bucket / "lake", "toy", "rows"), 1)
+    publish(Lake(bucket / "lake", "toy").rows, 1)
     assert published(bucket) == ([1], 1)
 
 
@@ -128,7 +130,7 @@ def test_what_does_not_heal_is_told_in_one_sentence_whatever_was_asked(
     monkeypatch.setenv("MLOPS_S3_PATIENCE", "0.3")
     s3.store.cache_clear()
     (bucket / "raw" / f"day={DAY}" / "a.csv").write_bytes(b"data" * 100)
-    source, fresh = S3Source(bucket / "raw"), Table(bucket / "lake", "toy", "rows")
+    source, fresh = S3Source(bucket / "raw"), Lake(bucket / "lake", "toy").rows
     faulty.fail(fault)
     asked = {
         "list": lambda: list(source.list(DAY)),
@@ -153,12 +155,12 @@ def test_a_server_that_is_not_there_is_told(bucket: S3Path, monkeypatch: pytest.
     with pytest.raises(S3Error, match=r"http://127\.0\.0\.1:9 does not answer"):
         (bucket / "a").read_bytes()
     with pytest.raises(S3Error, match=r"http://127\.0\.0\.1:9 does not answer"):
-        Table(bucket / "lake", "toy", "rows").days()
+        Lake(bucket / "lake", "toy").rows.days()
 
 
 def test_a_bucket_that_is_not_there_is_told(bucket: S3Path) -> None:
     other = S3Path(f"{bucket.bucket}-other")
-    for ask in ((other / "a").read_bytes, (other / "a").exists, Table(other / "lake", "toy", "rows").days):
+    for ask in ((other / "a").read_bytes, (other / "a").exists, Lake(other / "lake", "toy").rows.days):
         with pytest.raises(S3Error, match="there is no such bucket: make it, or correct the name"):
             ask()
 
@@ -171,7 +173,7 @@ def test_wrong_keys_are_told(bucket: S3Path, s3_server: Server, monkeypatch: pyt
     with pytest.raises(S3Error, match="the secret key is wrong"):
         (bucket / "a").read_bytes()
     with pytest.raises(S3Error, match="the secret key is wrong"):
-        Table(bucket / "lake", "toy", "rows").days()
+        Lake(bucket / "lake", "toy").rows.days()
     monkeypatch.undo()
 
 
@@ -209,5 +211,5 @@ def test_keys_are_found_in_a_profile(
     s3.store.cache_clear()
     (bucket / "a").write_bytes(b"x")
     assert (bucket / "a").read_bytes() == b"x"
-    publish(Table(bucket / "lake", "toy", "rows"), 1)
+    publish(Lake(bucket / "lake", "toy").rows, 1)
     assert published(bucket) == ([1], 1)

@@ -25,7 +25,7 @@ from mlops_assets.journey.features.sql import describe
 from mlops_assets.journey.read.readers.csv import CsvReader
 from mlops_assets.journey.read.rows import check_rows
 from mlops_assets.settings import Settings
-from mlops_assets.storage.tables import Lake
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.tools.drafting import Draft, draft_use_case
 from mlops_assets.tools.drafting.columns import DATES
 from mlops_assets.use_case import load_use_case

@@ -12,7 +12,7 @@ import pytest
 from mlops_assets import running
 from mlops_assets.definitions import defs
 from mlops_assets.settings import Settings
-from mlops_assets.storage.tables import Lake
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.tools.sampling import write_sample
 from mlops_assets.use_case import UseCase, find_use_case, list_use_cases
 from mlops_assets.views.status import collect

@@ -36,7 +36,7 @@ from mlops_assets.journey.read.listing import list_day
 from mlops_assets.journey.read.rows import read_day
 from mlops_assets.journey.read.sources.folder import FolderSource
 from mlops_assets.journey.score.day import Scorers, score_day
-from mlops_assets.storage.tables import Lake
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.tools.sampling import write_sample
 from mlops_assets.work.engines.local import ONE_THREAD, LocalEngine
 from mlops_assets.work.engines.spark import SparkEngine
@@ -299,7 +299,10 @@ class Day:
         aggregated = aggregate_day(use_case, lake, DAY, engine, watch)
         scored = score_day(use_case, lake, DAY, Scorers(version), engine, watch, str(source.place(DAY)))
         assert not scored.problems
-        return [read, aggregated, scored.accounting]
+        return [
+            {**done.accounting.to_json(), "shards": done.shards, "reused": done.reused}
+            for done in (read, aggregated, scored)
+        ]
 
 
 @pytest.fixture(scope="module")

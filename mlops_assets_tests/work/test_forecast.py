@@ -9,7 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from mlops_assets.storage.tables import Lake
+from mlops_assets.storage.accounting import ReadingAccounting
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.work.forecast import Pace, expect, measured
 from mlops_assets.work.progress import Deadline, Progress
 from mlops_assets.work.shards import Made, Report, finish
@@ -29,7 +30,7 @@ def test_the_pace_is_that_of_the_newest_published_day(tmp_path: Path) -> None:
         rows = 50 if day.endswith("1") else 100
         made = Made({table: data}, {"files": 1, "rows": rows, "bytes": 5_000})
         report = finish(table, day, 0, "mark", lambda made=made: made)  # type: ignore[misc]
-        table.publish(day, report.parts, data.schema, {}, set())
+        table.publish(day, report.parts, data.schema, ReadingAccounting(), set())
     pace = measured(lake)["rows"]
     assert pace.rows_a_byte == 100 / 5_000
     assert pace.stored_a_row == (table.folder / "day=2026-01-02" / "00000-mark.parquet").stat().st_size / 100

@@ -18,7 +18,7 @@ import pytest
 
 from mlops_assets.journey.train.candidates import fit
 from mlops_assets.journey.train.training_set import build_training_set
-from mlops_assets.storage.tables import Lake
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.tools.sampling import write_sample
 from mlops_assets_tests.helpers.day_driver import DAY, small_shards
 

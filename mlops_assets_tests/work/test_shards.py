@@ -10,7 +10,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from mlops_assets.storage.tables import Lake, Part, Table
+from mlops_assets.storage.catalog import Lake
+from mlops_assets.storage.parts import Part
+from mlops_assets.storage.tables import Table
 from mlops_assets.work.shards import (
     Made,
     Report,
@@ -150,9 +152,9 @@ def test_no_reports_add_up_to_nothing() -> None:
     assert add_up([]) == ({}, {})
 
 
-def test_the_parts_of_one_table_are_picked_from_all_reports() -> None:
+def test_the_parts_of_one_table_are_picked_from_all_reports(rows: Table) -> None:
     one, two, three = Part("rows", "a", 1, 1), Part("rejects", "b", 1, 1), Part("rows", "c", 1, 1)
-    assert parts_of([a_report({}, {}, one, two), a_report({}, {}, three)], "rows") == [one, three]
+    assert parts_of([a_report({}, {}, one, two), a_report({}, {}, three)], rows) == [one, three]
 
 
 def test_a_shard_that_is_done_twice_leaves_a_file_of_the_same_length(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,9 +13,11 @@ import pyarrow as pa
 
 from mlops_assets.errors import LakeError, MlopsError
 from mlops_assets.plugins.targets import Delivery, Target, TargetDown, TargetError
+from mlops_assets.storage.accounting import DeliveryRecord, PredictionsAccounting
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import write_json
-from mlops_assets.storage.places import Place
-from mlops_assets.storage.tables import Lake, Part, Published
+from mlops_assets.storage.parts import Part
+from mlops_assets.storage.tables import Published
 from mlops_assets.use_case import UseCase
 from mlops_assets.work.shards import fingerprint, shard_number
 
@@ -27,40 +29,8 @@ INPUT = "input_"
 """Put before a column of an input file that has the name of a column of the predictions."""
 
 
-@dataclass(frozen=True)
-class Record:
-    """What is known of the delivery of a day to a target.
-
-    Attributes
-    ----------
-    day, publication
-        Which publication of which day.
-    configuration
-        Fingerprint of what the configuration said of the target.
-    done
-        Whether it is there whole; else it was begun, and nobody knows how far it came.
-    rows, model_version, guarantee
-        What was delivered, and what is promised of it.
-    when, run
-        When (UTC), by which Dagster run.
-    told
-        What the target said of it.
-    """
-
-    day: str
-    publication: str
-    configuration: str
-    done: bool
-    rows: int
-    model_version: int
-    guarantee: str
-    when: str
-    run: str
-    told: dict[str, Any]
-
-
 class Deliveries:
-    """The records of a target, at `<lake>/<use case>/deliveries/<target>/`.
+    """What is known of each day at a target.
 
     Parameters
     ----------
@@ -75,28 +45,25 @@ class Deliveries:
     def __init__(self, use_case: UseCase, lake: Lake, target: str) -> None:
         self.target = target
         self.configuration = fingerprint(use_case.targets[target].use, use_case.targets[target].parameters)
-        self._folder = lake.root / lake.use_case / "deliveries" / target
+        self._lake = lake
 
-    def read(self, day: str) -> Record | None:
+    def read(self, day: str) -> DeliveryRecord | None:
         """What is known of a day, or None."""
-        path = self._place(day)
-        return Record(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+        path = self._lake.delivery(self.target, day)
+        return DeliveryRecord.from_json(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
 
-    def write(self, record: Record) -> None:
+    def write(self, record: DeliveryRecord) -> None:
         """Keep what is known of a day."""
-        write_json(self._place(record.day), asdict(record))
+        write_json(self._lake.delivery(self.target, record.day), record.to_json())
 
-    def has(self, day: str, published: Published) -> bool:
+    def has(self, day: str, published: Published[PredictionsAccounting]) -> bool:
         """Whether the day as it is published now is at the target as it is configured now."""
         record = self.read(day)
         wanted = (True, publication_of(published), self.configuration)
         return record is not None and (record.done, record.publication, record.configuration) == wanted
 
-    def _place(self, day: str) -> Place:
-        return self._folder / f"day={day}.json"
 
-
-def publication_of(published: Published) -> str:
+def publication_of(published: Published[Any]) -> str:
     """A name for the content of a published day: no other publication has it, even of a lake that was made anew."""
     return f"{published.version}-{published.time}"
 
@@ -111,7 +78,7 @@ def deliver_day(
     run: str = "",
     *,
     again: bool = False,
-) -> Record | None:
+) -> DeliveryRecord | None:
     """Bring the published predictions of a day to a target, unless they are there.
 
     Parameters
@@ -133,7 +100,7 @@ def deliver_day(
 
     Returns
     -------
-    Record or None
+    DeliveryRecord or None
         What was delivered; None if the target had it.
 
     Raises
@@ -145,14 +112,14 @@ def deliver_day(
     MlopsError
         If the day is not published.
     """
-    published = lake.table("predictions").days().get(day)
+    published = lake.predictions.days().get(day)
     if published is None:
         raise MlopsError(f"no predictions of {day} are published, so there is nothing to deliver")
     records = Deliveries(use_case, lake, name)
     if not again and records.has(day, published):
         return None
     delivery = replace(read_delivery(use_case, lake, day, name, published, tell), again=again)
-    begun = Record(
+    begun = DeliveryRecord(
         day=day,
         publication=delivery.publication,
         configuration=records.configuration,
@@ -177,16 +144,21 @@ def deliver_day(
         # another run delivers another publication of the day: nobody knows whose rows lie there now
         records.write(begun)
         raise TargetDown(f"another run delivered {day} at the same time; the newest publication is delivered next")
-    done = Record(**{**asdict(begun), "done": True, "when": _now(), "told": told})
+    done = replace(begun, done=True, when=_now(), told=told)
     records.write(done)
     return done
 
 
 def read_delivery(
-    use_case: UseCase, lake: Lake, day: str, name: str, published: Published, tell: Callable[[int], None]
+    use_case: UseCase,
+    lake: Lake,
+    day: str,
+    name: str,
+    published: Published[PredictionsAccounting],
+    tell: Callable[[int], None],
 ) -> Delivery:
     """The predictions of a day as they were published once, for a target."""
-    predictions = lake.table("predictions")
+    predictions = lake.predictions
     parts = sorted(predictions.parts_at(day, published), key=lambda part: part.path)
     schema = predictions.read_parts([], COLUMNS).schema
     return Delivery(
@@ -195,8 +167,8 @@ def read_delivery(
         day=day,
         publication=publication_of(published),
         published=published.time,
-        model_version=published.accounting["model_version"],
-        rows=published.accounting["predictions"],
+        model_version=published.accounting.model_version,
+        rows=published.accounting.predictions,
         schema=schema,
         batches=lambda: iter(predictions.read_parts(parts, COLUMNS)),
         shards=partial(_shards, use_case, lake, day, published, parts),
@@ -205,11 +177,11 @@ def read_delivery(
 
 
 def _shards(
-    use_case: UseCase, lake: Lake, day: str, published: Published, parts: list[Part]
+    use_case: UseCase, lake: Lake, day: str, published: Published[PredictionsAccounting], parts: list[Part]
 ) -> Iterator[tuple[str, pa.Table]]:
     """The rows that were scored, with their predictions, a shard at a time."""
-    rows, predictions = lake.table("rows"), lake.table("predictions")
-    version = published.accounting["rows_version"]
+    rows, predictions = lake.rows, lake.predictions
+    version = published.accounting.rows_version
     scored = next((one for one in rows.publications().get(day, []) if one.version == version), None)
     if scored is None:
         raise LakeError(f"rows of {day}: those that were scored are not known any more; run the day again.")

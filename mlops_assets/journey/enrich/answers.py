@@ -17,8 +17,10 @@ import pyarrow as pa
 
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.read.contract import ARROW_TYPES
+from mlops_assets.storage.accounting import EnrichmentAccounting, ReadingAccounting
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import read_part
-from mlops_assets.storage.tables import Lake, Published
+from mlops_assets.storage.tables import Published
 from mlops_assets.use_case import UseCase
 from mlops_assets.work.shards import shard_number
 
@@ -48,17 +50,12 @@ class DayAnswers:
     """
 
     shards: Mapping[int, Marks]
-    accounting: Mapping[str, Mapping[str, Any]]
+    accounting: Mapping[str, EnrichmentAccounting]
     versions: Mapping[str, int]
 
     def of(self, part: str) -> Marks:
         """The marks of the shard that a part of `rows` belongs to."""
         return self.shards.get(shard_number(part), {})
-
-
-def table_name(name: str) -> str:
-    """The table, and the asset, of an enrichment."""
-    return f"enrichment_{name}"
 
 
 def answer_schema(use_case: UseCase, name: str) -> pa.Schema:
@@ -88,7 +85,9 @@ def needed(use_case: UseCase, sql: str) -> list[str]:
     return [name for name in sorted(use_case.enrichments) if names_table(sql, name)]
 
 
-def find_answers(use_case: UseCase, lake: Lake, day: str, rows: Published, names: Sequence[str]) -> DayAnswers:
+def find_answers(
+    use_case: UseCase, lake: Lake, day: str, rows: Published[ReadingAccounting], names: Sequence[str]
+) -> DayAnswers:
     """The stored answers for the published rows of a day.
 
     Parameters
@@ -110,14 +109,14 @@ def find_answers(use_case: UseCase, lake: Lake, day: str, rows: Published, names
         If an enrichment was not asked for these rows.
     """
     shards: dict[int, dict[str, str]] = {}
-    found: dict[str, Published] = {}
+    found: dict[str, Published[EnrichmentAccounting]] = {}
     for name in names:
-        table = lake.table(table_name(name))
+        table = lake.enrichment(name)
         state = table.days().get(day)
-        if state is None or state.accounting["rows_version"] != rows.version:
+        if state is None or state.accounting.rows_version != rows.version:
             raise NotEnriched(
                 f"{use_case.name}: the enrichment {name!r} was not asked for the rows of {day} as they are now; "
-                f"materialise {use_case.name}/{table_name(name)} of this day, and look there why if it fails"
+                f"materialise {use_case.name}/{table.name} of this day, and look there why if it fails"
             )
         found[name] = state
         for path in table.parts(day):
@@ -145,7 +144,7 @@ def answers_then(lake: Lake, day: str, versions: Mapping[str, int], part: str) -
     """
     marks = {}
     for name, version in versions.items():
-        table = lake.table(table_name(name))
+        table = lake.enrichment(name)
         (state,) = (one for one in table.publications()[day] if one.version == version)
         paths = [one.path for one in table.parts_at(day, state)]
         marks[name] = next(path for path in paths if shard_number(path) == shard_number(part))
@@ -154,4 +153,4 @@ def answers_then(lake: Lake, day: str, versions: Mapping[str, int], part: str) -
 
 def read_answers(lake: Lake, marks: Marks) -> dict[str, pa.Table]:
     """The answers for the keys of a shard, by enrichment."""
-    return {name: read_part(lake.table(table_name(name)).folder / path) for name, path in marks.items()}
+    return {name: read_part(lake.enrichment(name).folder / path) for name, path in marks.items()}

@@ -8,14 +8,17 @@ from typing import Any
 
 import pyarrow as pa
 
-from mlops_assets.journey.enrich.answers import NotEnriched, answer_schema, stored_schema, table_name
+from mlops_assets.journey.enrich.answers import NotEnriched, answer_schema, stored_schema
 from mlops_assets.journey.enrich.asking import Asking, batches
 from mlops_assets.journey.enrich.lookups import EnrichmentError, open_enrichment
 from mlops_assets.journey.enrich.lookups.records import database, query
 from mlops_assets.plugins import plugin_modules
+from mlops_assets.storage.accounting import EnrichmentAccounting
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import read_part, read_report
+from mlops_assets.storage.parts import Part
 from mlops_assets.storage.places import side_by_side
-from mlops_assets.storage.tables import Lake, Part, Table, write_part
+from mlops_assets.storage.tables import Table, write_part
 from mlops_assets.use_case import Enrichment, UseCase
 from mlops_assets.work.code import code_of
 from mlops_assets.work.shards import fingerprint, fingerprint_table, shard_number
@@ -29,7 +32,7 @@ PROBLEMS = 10
 
 def enrich_day(
     use_case: UseCase, lake: Lake, name: str, day: str, *, refetch: bool = False, run: str = ""
-) -> dict[str, Any]:
+) -> EnrichmentAccounting:
     """Ask for the keys of a day's rows and publish the answers.
 
     Keys that were answered for that day before are not asked for again, also when the run before was killed.
@@ -51,29 +54,28 @@ def enrich_day(
 
     Returns
     -------
-    dict
-        The accounting: keys and rows by how they were answered, and how the asking went.
+    EnrichmentAccounting
+        Keys and rows by how they were answered, and how the asking went.
 
     Raises
     ------
     NotEnriched
         If there are no rows, the source cannot be asked at all, or a key has no answer though `missing` is `stop`.
     """
-    rows, table = lake.table("rows"), lake.table(table_name(name))
+    rows, table = lake.rows, lake.enrichment(name)
     state = rows.days().get(day)
     if state is None:
         raise NotEnriched(f"{name} of {day}: there are no rows; materialise rows of this day first")
     work = _Day(use_case, name, table, day)
     replaces, published = table.parts(day), table.days().get(day)
-    known_as = {"rows_version": state.version, "shape": work.shape}
-    same_source = published is not None and published.accounting["shape"] == work.shape
+    same_source = published is not None and published.accounting.shape == work.shape
     shards = work.keys(rows)
     keys = pa.concat_tables([work.no_keys, *shards.values()])
     try:
         answers, numbers = work.answers(keys, replaces if same_source else (), refetch=refetch)
     except EnrichmentError as error:
         raise NotEnriched(f"{name} of {day}: {error}") from None
-    counted = work.count(keys, answers)
+    counted: dict[str, Any] = work.count(keys, answers)
     if use_case.enrichments[name].missing == "stop" and counted["missing"]:
         problems = "; ".join(f"{what} ({times} times)" for what, times in numbers["problems"].items())
         raise NotEnriched(
@@ -82,10 +84,10 @@ def enrich_day(
             "were answered are not asked for again"
         )
     parts = work.write(shards, answers)
-    unchanged = published is not None and known_as.items() <= published.accounting.items()
-    if published is not None and unchanged and not numbers["requests"] and {part.path for part in parts} == replaces:
+    same_answers = same_source and not numbers["requests"] and {part.path for part in parts} == replaces
+    if published is not None and same_answers and published.accounting.rows_version == state.version:
         return published.accounting  # nothing was asked: what was told of the asking stands
-    accounting = {**counted, **numbers, **known_as}
+    accounting = EnrichmentAccounting(**counted, **numbers, rows_version=state.version, shape=work.shape)
     table.publish(day, parts, stored_schema(use_case, name), accounting, replaces, run)
     return accounting
 
@@ -113,7 +115,7 @@ class _Day:
         An empty table of keys: the columns of a key, and `rows_`, the number of rows that have it.
     """
 
-    def __init__(self, use_case: UseCase, name: str, table: Table, day: str) -> None:
+    def __init__(self, use_case: UseCase, name: str, table: Table[EnrichmentAccounting], day: str) -> None:
         self._use_case = use_case
         self._name = name
         self._enrichment = use_case.enrichments[name]
@@ -126,7 +128,7 @@ class _Day:
         self.no_keys = pa.schema([*keys, pa.field("rows_", pa.int64())]).empty_table()
         self.shape = _shape(self._enrichment)
 
-    def keys(self, rows: Table) -> dict[int, pa.Table]:
+    def keys(self, rows: Table[Any]) -> dict[int, pa.Table]:
         """The keys of each shard of the day, with the number of rows that have them."""
         names = list(self._enrichment.keys)
 

@@ -19,13 +19,10 @@ from mlops_assets.journey.enrich.answers import Marks, find_answers, read_answer
 from mlops_assets.journey.features.sql import as_text, read_rows, stored_features
 from mlops_assets.journey.model.registry import Version
 from mlops_assets.journey.score.day import load_cached, predict
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.places import Place, on_disk, remove_tree
-from mlops_assets.storage.tables import Lake
 from mlops_assets.use_case import UseCase
 from mlops_assets.work.shards import Engine, Made, Report, Watch, add_up, finish, parts_of, run_shards, shard_number
-
-TABLE = "diffs"
-"""Folder of the rows that differ, while a comparison runs; nothing of it is published, or kept."""
 
 LISTED = 20
 """Transitions, accounts and examples that a comparison lists."""
@@ -100,7 +97,7 @@ class CompareTask:
     rows: str
     before: Version
     after: Version
-    place: str
+    mark: str
     marks: Marks = field(default_factory=dict)
 
 
@@ -129,26 +126,27 @@ def compare_day(
     MlopsError
         If the rows of the day were not published, or not enriched.
     """
-    rows = lake.table("rows")
+    rows = lake.rows
     state = rows.days().get(day)
     if state is None:
         raise MlopsError(
             f"{use_case.name}: there are no rows of {day}; `mlops-assets status {use_case.name}` shows the days."
         )
-    place = f"{TABLE}/{uuid.uuid4().hex}"  # two at once do not share their files
+    mark = uuid.uuid4().hex  # two at once do not share their files
+    table = lake.differences(mark)
     answers = find_answers(use_case, lake, day, state, list(use_case.enrichments))
     tasks = [
-        CompareTask(use_case, lake.root, day, path, before, after, place, answers.of(path))
+        CompareTask(use_case, lake.root, day, path, before, after, mark, answers.of(path))
         for path in sorted(rows.parts(day))
     ]
     try:
         reports = run_shards(engine, compare_shard, tasks, watch)
         counts, _ = add_up(reports)
-        differing = [lake.table(place).folder / part.path for part in parts_of(reports, place)]
+        differing = [table.folder / part.path for part in parts_of(reports, table)]
         with on_disk(differing) as paths:
             found = _look_at([str(path) for path in paths])
     finally:
-        remove_tree(lake.root / use_case.name / place)
+        remove_tree(table.folder)
     has_value = use_case.value is not None
     return Comparison(
         use_case.name,
@@ -175,7 +173,7 @@ def compare_shard(task: CompareTask) -> Report:
     lake = Lake(task.lake, use_case.name)
 
     def make() -> Made:
-        rows = read_rows(lake.table("rows").folder / task.rows)
+        rows = read_rows(lake.rows.folder / task.rows)
         models = [load_cached(version, use_case) for version in versions]
         stored = partial(stored_features, lake, task.day, place.name, marks=task.marks)
         first, second = predict(models, rows, task.day, use_case, stored, read_answers(lake, task.marks))
@@ -206,10 +204,10 @@ def compare_shard(task: CompareTask) -> Report:
             "right_after": _count(pc.equal(after, label)),
             "cents": int(np.rint(100 * np.nansum(np.abs(value.to_numpy(zero_copy_only=False))))),
         }
-        return Made({lake.table(task.place): data.filter(changed)}, counts)
+        return Made({lake.differences(task.mark): data.filter(changed)}, counts)
 
     # the comparison's folder is new, so nothing in it was done before
-    return finish(lake.table(task.place), task.day, shard_number(task.rows), "changed", make)
+    return finish(lake.differences(task.mark), task.day, shard_number(task.rows), "changed", make)
 
 
 def _count(mask: pa.Array) -> int:

@@ -20,14 +20,16 @@ from mlops_assets.journey.features.sql import TEXT, compute, read_rows, stored_f
 from mlops_assets.journey.model.history import History
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.registry import Version
-from mlops_assets.journey.read.listing import ATTACHMENT, Attachments
+from mlops_assets.journey.read.listing import ATTACHMENT, Attachments, manifest_path
 from mlops_assets.journey.read.readers import open_reader
 from mlops_assets.journey.read.rows import rows_code
 from mlops_assets.journey.read.sources import Entry, Source, SourceError
 from mlops_assets.journey.score.day import Answers, load_cached, scores_code
+from mlops_assets.storage.accounting import PredictionsAccounting
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import read_part
 from mlops_assets.storage.places import Place
-from mlops_assets.storage.tables import Lake, Published
+from mlops_assets.storage.tables import Published
 from mlops_assets.use_case import UseCase
 from mlops_assets.work.shards import changed_code, shard_number
 
@@ -39,6 +41,8 @@ WORDS, SHOWN_WORDS = 500, 20
 
 NEIGHBOURS = 2_000
 """Names before and after a mistyped one, in their order, among which similar ones are looked for."""
+
+Scored = Published[PredictionsAccounting]
 
 
 class NotPredicted(MlopsError):
@@ -237,7 +241,7 @@ def explain(
     ModelRefused
         If the version that scored the row cannot be loaded.
     """
-    table = lake.table("predictions")
+    table = lake.predictions
     published = table.days().get(day)
     if published is None:
         known = list(table.days())
@@ -246,7 +250,7 @@ def explain(
     row = _find(lake, day, published, file, line)
     found = version(row.prediction["model_version"])
     model = load_cached(found, use_case)
-    marks = answers_then(lake, day, published.accounting.get("enrichments", {}), str(row.part))
+    marks = answers_then(lake, day, published.accounting.enrichments, str(row.part))
     batch, at, answers, others = _answer(model, row, lake, day, use_case, marks)
     matrix = model.matrix(batch)
     said = int(answers.said[row.place])
@@ -276,7 +280,7 @@ def explain(
         version=found.version,
         candidate=found.about.get("candidate", ""),
         champion=tuple(c.when for c in History(lake.root, use_case.name).changes() if c.version == found.version),
-        choice=published.accounting.get("model_choice", ""),
+        choice=published.accounting.model_choice,
         run=made.run,
         published=made.time,
         restored_by="" if made is published else published.run,
@@ -293,8 +297,8 @@ def explain(
 def _changed(use_case: UseCase, lake: Lake, row: _Row) -> dict[str, tuple[str, ...]]:
     """How the code that read and scored a row differs from that of today; scoring reaches all that makes features."""
     found = {
-        "rows": changed_code(lake, lake.table("rows").folder / str(row.part), rows_code(use_case)),
-        "predictions": changed_code(lake, lake.table("predictions").folder / row.scored, scores_code(use_case)),
+        "rows": changed_code(lake, lake.rows.folder / str(row.part), rows_code(use_case)),
+        "predictions": changed_code(lake, lake.predictions.folder / row.scored, scores_code(use_case)),
     }
     return {table: changes for table, changes in found.items() if changes}
 
@@ -362,11 +366,11 @@ def word_strengths(model: Model, row: np.ndarray, said: int) -> list[Word]:
     return sorted(found, key=lambda one: -one.strength)
 
 
-def _find(lake: Lake, day: str, published: Published, file: str, line: int) -> _Row:
+def _find(lake: Lake, day: str, published: Scored, file: str, line: int) -> _Row:
     """The row, in the state of the day that the predictions were made from."""
     entry = _entry(lake, day, published, file)
     shard = entry["shard"]
-    rows, rejects, predictions = (lake.table(name) for name in ("rows", "rejects", "predictions"))
+    rows, rejects, predictions = lake.rows, lake.rejects, lake.predictions
     part = next(path for path in _parts(lake, day, published) if shard_number(path) == shard)
     refused = rejects.folder / part
     if refused.exists():
@@ -401,11 +405,11 @@ def _place(table: pa.Table, file: str, line: int) -> int | None:
     return places[0] if places else None
 
 
-def _manifest(lake: Lake, day: str, published: Published) -> Place:
-    return lake.table("raw_files").place(day, f"manifest-{published.accounting['manifest']}")
+def _manifest(lake: Lake, day: str, published: Scored) -> Place:
+    return manifest_path(lake.raw_files, day, published.accounting.manifest)
 
 
-def _entry(lake: Lake, day: str, published: Published, file: str) -> dict[str, Any]:
+def _entry(lake: Lake, day: str, published: Scored, file: str) -> dict[str, Any]:
     """The entry of a file in the manifest that the day was read from."""
     manifest = _manifest(lake, day, published)
     if not manifest.exists():
@@ -422,19 +426,19 @@ def _entry(lake: Lake, day: str, published: Published, file: str) -> dict[str, A
     raise UsageError(f"{day} has no file {file}.{hint}")
 
 
-def _parts(lake: Lake, day: str, published: Published) -> list[str]:
+def _parts(lake: Lake, day: str, published: Scored) -> list[str]:
     """Paths of the parts of `rows` that the day was scored from: the rows may have been read again since."""
-    rows = lake.table("rows")
+    rows = lake.rows
     for state in reversed(rows.publications().get(day, [])):
-        if state.version == published.accounting.get("rows_version"):
+        if state.version == published.accounting.rows_version:
             return [part.path for part in rows.parts_at(day, state)]
     raise LakeError(f"{day}: the rows that its predictions were made from are not known. Run the day again.")
 
 
-def _origin(lake: Lake, day: str, published: Published) -> Published:
+def _origin(lake: Lake, day: str, published: Scored) -> Scored:
     """The publication that a restored day was made by; that of the day itself where nothing was restored."""
-    known = {one.version: one for one in lake.table("predictions").publications()[day]}
-    while (earlier := published.accounting.get("restored_from")) in known:
+    known = {one.version: one for one in lake.predictions.publications()[day]}
+    while (earlier := published.accounting.restored_from) in known:
         published = known[earlier]
     return published
 

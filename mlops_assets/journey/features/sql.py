@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import duckdb
 import numpy as np
@@ -33,12 +33,14 @@ from mlops_assets.journey.enrich.answers import (
     stored_schema,
 )
 from mlops_assets.journey.read.contract import rows_schema
+from mlops_assets.storage.accounting import FeaturesAccounting
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import read_part
 from mlops_assets.storage.places import Place
-from mlops_assets.storage.tables import Lake
 from mlops_assets.use_case import UseCase
 from mlops_assets.work.code import Code, code_of
 from mlops_assets.work.shards import (
+    DayDone,
     Engine,
     Made,
     Report,
@@ -277,7 +279,7 @@ class FeatureTask:
     marks: Marks = field(default_factory=dict)
 
 
-def aggregate_day(use_case: UseCase, lake: Lake, day: str, engine: Engine, watch: Watch) -> dict[str, Any]:
+def aggregate_day(use_case: UseCase, lake: Lake, day: str, engine: Engine, watch: Watch) -> DayDone[FeaturesAccounting]:
     """Compute the file-level aggregates of a day and publish them as `features`, one row a file.
 
     Parameters
@@ -295,28 +297,25 @@ def aggregate_day(use_case: UseCase, lake: Lake, day: str, engine: Engine, watch
 
     Returns
     -------
-    dict
-        The accounting: files, shards, reused, sql.
+    DayDone
+        The accounting, and how many shards were done before.
 
     Raises
     ------
     NotEnriched
         If the SQL needs an enrichment that was not asked for these rows.
     """
-    table, rows = lake.table("features"), lake.table("rows")
+    table, rows = lake.features, lake.rows
     answers = find_answers(use_case, lake, day, rows.days()[day], needed(use_case, use_case.features_sql))
     replaces = table.parts(day)
     tasks = [FeatureTask(use_case, lake.root, day, path, answers.of(path)) for path in sorted(rows.parts(day))]
     reports = run_shards(engine, aggregate_shard, tasks, watch)
     counts, _ = add_up(reports)
-    accounting = {
-        "files": counts.get("files", 0),
-        "rows": counts.get("rows", 0),
-        "sql": sql_fingerprint(use_case.features_sql),
-    }
+    files, rows_of_day = counts.get("files", 0), counts.get("rows", 0)
+    accounting = FeaturesAccounting(files=files, rows=rows_of_day, sql=sql_fingerprint(use_case.features_sql))
     keep_code(lake, features_code())
-    table.publish(day, parts_of(reports, "features"), features_schema(use_case), accounting, replaces)
-    return {**accounting, "shards": len(reports), "reused": sum(report.reused for report in reports)}
+    table.publish(day, parts_of(reports, table), features_schema(use_case), accounting, replaces)
+    return DayDone.of(accounting, reports)
 
 
 def features_schema(use_case: UseCase) -> pa.Schema:
@@ -335,10 +334,10 @@ def aggregate_shard(task: FeatureTask) -> Report:
     sql = task.use_case.features_sql
     mark = features_mark(place.name, sql, task.marks)
     lake = Lake(task.lake, task.use_case.name)
-    table = lake.table("features")
+    table = lake.features
 
     def make() -> Made:
-        rows = read_rows(lake.table("rows").folder / task.rows)
+        rows = read_rows(lake.rows.folder / task.rows)
         database = _database(_without_label(rows, task.use_case), task.day, read_answers(lake, task.marks))
         try:
             database.execute(statements(sql)["file_features"])
@@ -381,7 +380,7 @@ def stored_features(lake: Lake, day: str, rows: str, sql: str, marks: Marks = NO
     marks
         What the shard is enriched with.
     """
-    path = lake.table("features").place(day, f"{shard_number(rows):05d}-{features_mark(rows, sql, marks)}")
+    path = lake.features.place(day, f"{shard_number(rows):05d}-{features_mark(rows, sql, marks)}")
     return read_part(path) if path.exists() else None
 
 

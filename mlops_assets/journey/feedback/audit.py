@@ -8,23 +8,11 @@ import numpy as np
 import pyarrow as pa
 
 from mlops_assets.errors import MlopsError
+from mlops_assets.storage.catalog import AUDIT, Lake
 from mlops_assets.storage.files import open_part, read_part, write_table
 from mlops_assets.storage.places import Place
-from mlops_assets.storage.tables import Lake
 from mlops_assets.use_case import UseCase
 from mlops_assets.work.shards import fingerprint
-
-SCHEMA = pa.schema(
-    {
-        "day": pa.string(),
-        "file": pa.string(),
-        "line": pa.int32(),
-        "account_id": pa.string(),
-        "prediction": pa.string(),
-        "probability": pa.float32(),
-        "model_version": pa.int32(),
-    }
-)
 
 
 def draw_audit(use_case: UseCase, lake: Lake, day: str) -> pa.Table:
@@ -42,7 +30,7 @@ def draw_audit(use_case: UseCase, lake: Lake, day: str) -> pa.Table:
     Returns
     -------
     pa.Table
-        The rows in `SCHEMA`, with the prediction that was published when they were drawn.
+        The rows in `AUDIT`, with the prediction that was published when they were drawn.
 
     Raises
     ------
@@ -52,31 +40,39 @@ def draw_audit(use_case: UseCase, lake: Lake, day: str) -> pa.Table:
     known = read_audit(lake, day)
     if known is not None:
         return known
-    table = lake.table("predictions")
+    table = lake.predictions
     paths = [table.folder / part for part in sorted(table.parts(day))]
     if not paths:
         raise MlopsError(f"{use_case.name}: no predictions of {day} are published, so there is nothing to audit.")
+    seed = int(fingerprint(use_case.name, day), 16)
+    drawn = _draw(paths, use_case.feedback.audit_rows, seed, day).sort_by(
+        [("file", "ascending"), ("line", "ascending")]
+    )
+    if len(drawn):
+        write_table(lake.audit(day), drawn)
+    return drawn
+
+
+def _draw(paths: list[Place], most: int, seed: int, day: str) -> pa.Table:
+    """Some rows of files, reading no row group but those in which one of them lies."""
     groups = [(path, group, rows) for path in paths for group, rows in enumerate(_groups(path))]
     ends = np.cumsum([rows for *_, rows in groups])
-    random = np.random.default_rng(int(fingerprint(use_case.name, day), 16))
-    number = min(use_case.feedback.audit_rows, int(ends[-1]))
-    places = np.sort(random.choice(int(ends[-1]), number, replace=False))
-    pieces = [SCHEMA.empty_table()]
-    for at in np.unique(np.searchsorted(ends, places, side="right")):
+    all_rows = int(ends[-1])
+    drawn = np.sort(np.random.default_rng(seed).choice(all_rows, min(most, all_rows), replace=False))
+    pieces = [AUDIT.empty_table()]
+    for at in np.unique(np.searchsorted(ends, drawn, side="right")):
         path, group, rows = groups[at]
-        mine = places[(places >= ends[at] - rows) & (places < ends[at])] - (ends[at] - rows)
-        found = open_part(path).read_row_group(group, SCHEMA.names[1:]).take(pa.array(mine))
-        found = found.add_column(0, "day", pa.array([day] * len(found), pa.string()))
-        pieces.append(found.select(SCHEMA.names).cast(SCHEMA))
-    drawn = pa.concat_tables(pieces).sort_by([("file", "ascending"), ("line", "ascending")])
-    if len(drawn):
-        write_table(_place(lake, day), drawn)
-    return drawn
+        first = ends[at] - rows
+        mine = drawn[(drawn >= first) & (drawn < ends[at])] - first
+        piece = open_part(path).read_row_group(group, AUDIT.names[1:]).take(pa.array(mine))
+        piece = piece.add_column(0, "day", pa.array([day] * len(piece), pa.string()))
+        pieces.append(piece.select(AUDIT.names).cast(AUDIT))
+    return pa.concat_tables(pieces)
 
 
 def read_audit(lake: Lake, day: str) -> pa.Table | None:
     """The rows that were drawn of a day, or None."""
-    path = _place(lake, day)
+    path = lake.audit(day)
     return read_part(path) if path.exists() else None
 
 
@@ -84,10 +80,6 @@ def drawn_rows(lake: Lake, day: str) -> set[tuple[str, int]]:
     """File and line of the rows that were drawn of a day; none where nothing was drawn."""
     audit = read_audit(lake, day)
     return set() if audit is None else set(zip(audit["file"].to_pylist(), audit["line"].to_pylist(), strict=True))
-
-
-def _place(lake: Lake, day: str) -> Place:
-    return lake.root / lake.use_case / "audit" / f"day={day}.parquet"
 
 
 def _groups(path: Place) -> Iterator[int]:

@@ -25,9 +25,10 @@ from mlops_assets.journey.model.registry import Registry
 from mlops_assets.journey.model.training_runs import TrainingRuns
 from mlops_assets.journey.read.listing import shard_of_path
 from mlops_assets.settings import Settings
+from mlops_assets.storage.catalog import ACCEPTED, REJECTED, Lake
 from mlops_assets.storage.files import open_part, read_part, write_table
 from mlops_assets.storage.places import Place
-from mlops_assets.storage.tables import Lake
+from mlops_assets.storage.tables import Table
 from mlops_assets.use_case import UseCase
 from mlops_assets.work.shards import fingerprint_table, shard_number
 
@@ -45,29 +46,6 @@ RULES = {
     "contradiction": "people disagree about that row; none of them counts until they agree",
 }
 """Why an entry does not count, in the order in which it is asked."""
-
-ACCEPTED = pa.schema(
-    {
-        "day": pa.string(),
-        "file": pa.string(),
-        "line": pa.int32(),
-        "label": pa.string(),
-        "who": pa.string(),
-        "when": pa.string(),
-        "source_file": pa.string(),
-        "source_line": pa.int32(),
-        "audited": pa.bool_(),
-    }
-)
-REJECTED = pa.schema(
-    {
-        "source_file": pa.string(),
-        "source_line": pa.int32(),
-        "rule": pa.string(),
-        "message": pa.string(),
-        "raw": pa.string(),
-    }
-)
 
 Row = tuple[str, int]
 """File and line of a row of a day."""
@@ -180,8 +158,8 @@ def take_in(
         rejected += [Reject(one.source_file, one.source_line, rule, why, one.raw) for one, why in bad.items()]
         entries = [one for one in entries if one not in bad]
     taken = Taken(len(paths), number, unfilled, _accepted_table(entries, lake), _rejected_table(rejected))
-    write_table(place(lake, "accepted"), taken.accepted)
-    write_table(place(lake, "rejected"), taken.rejected)
+    write_table(lake.accepted, taken.accepted)
+    write_table(lake.rejected, taken.rejected)
     return taken
 
 
@@ -195,15 +173,9 @@ def known_labels(use_case: UseCase, settings: Settings) -> frozenset[str]:
     return frozenset(labels)
 
 
-def place(lake: Lake, name: str) -> Place:
-    """Where `accepted` or `rejected` lies."""
-    return lake.root / lake.use_case / "feedback" / f"{name}.parquet"
-
-
 def read_accepted(lake: Lake) -> pa.Table:
     """The entries that counted when feedback was taken in last, in `ACCEPTED`."""
-    path = place(lake, "accepted")
-    return read_part(path) if path.exists() else ACCEPTED.empty_table()
+    return read_part(lake.accepted) if lake.accepted.exists() else ACCEPTED.empty_table()
 
 
 def corrections(accepted: pa.Table) -> dict[str, dict[Row, str]]:
@@ -217,7 +189,7 @@ def corrections(accepted: pa.Table) -> dict[str, dict[Row, str]]:
 def keep(lake: Lake, accepted: pa.Table) -> str:
     """Store the entries that a training learns from under their fingerprint, which is returned."""
     mark = fingerprint_table(accepted)
-    path = place(lake, f"learned/{mark}")
+    path = lake.learned(mark)
     if not path.exists():
         write_table(path, accepted)
     return mark
@@ -225,12 +197,12 @@ def keep(lake: Lake, accepted: pa.Table) -> str:
 
 def read_kept(lake: Lake, mark: str) -> pa.Table:
     """The entries that a training learned from; none where it learned from none, or its file is gone."""
-    path = place(lake, f"learned/{mark}")
+    path = lake.learned(mark)
     return read_part(path) if mark and path.exists() else ACCEPTED.empty_table()
 
 
 def look_up(
-    lake: Lake, name: str, day: str, wanted: Collection[Row], columns: Iterable[str] = ()
+    lake: Lake, table: Table[Any], day: str, wanted: Collection[Row], columns: Iterable[str] = ()
 ) -> dict[Row, dict[str, Any]]:
     """Some rows of a published day, reading only the parts that their files lie in.
 
@@ -238,8 +210,8 @@ def look_up(
     ----------
     lake
         The tables of the use case.
-    name
-        `rows` or `predictions`.
+    table
+        Its `rows` or `predictions`.
     day
         The day; nothing is found where it is not published.
     wanted
@@ -252,14 +224,14 @@ def look_up(
     dict
         Of those rows that there are, the columns that there are.
     """
-    table, files = lake.table(name), {file for file, _ in wanted}
+    files = {file for file, _ in wanted}
     published = table.days().get(day)
     if published is None:
         return {}
     # the manifest that the day was read from tells how many shards it has; a file's shard follows from its path
-    listings = lake.table("raw_files").publications().get(day, [])
-    mark = published.accounting.get("manifest")
-    shards = next((one.accounting["shards"] for one in listings if one.accounting["fingerprint"] == mark), None)
+    listings = lake.raw_files.publications().get(day, [])
+    mark = published.accounting.manifest
+    shards = next((one.accounting.shards for one in listings if one.accounting.fingerprint == mark), None)
     numbers = None if shards is None else {shard_of_path(file, shards) for file in files}
     found: dict[Row, dict[str, Any]] = {}
     for part in sorted(table.parts(day)):
@@ -393,9 +365,9 @@ def _unknown_labels(entries: list[Entry], known: frozenset[str]) -> dict[Entry, 
 
 
 def _unknown_rows(entries: list[Entry], lake: Lake) -> dict[Entry, str]:
-    bad, published = {}, lake.table("rows").days()
+    bad, published = {}, lake.rows.days()
     for day, some in _grouped(entries, lambda one: one.day).items():
-        there = look_up(lake, "rows", day, {(one.file, one.line) for one in some})
+        there = look_up(lake, lake.rows, day, {(one.file, one.line) for one in some})
         for one in some:
             if day not in published:
                 bad[one] = f"no rows of {day} are published"

@@ -14,9 +14,8 @@ import pyarrow.compute as pc
 from mlops_assets.journey.features.sql import as_text, read_rows
 from mlops_assets.journey.feedback.audit import drawn_rows
 from mlops_assets.journey.feedback.corrections import corrections, look_up, read_accepted
-from mlops_assets.journey.score.day import CHALLENGER
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import write_json
-from mlops_assets.storage.tables import Lake, Table
 from mlops_assets.use_case import UseCase
 from mlops_assets.work.shards import shard_number
 
@@ -67,8 +66,8 @@ def live_metrics(use_case: UseCase, lake: Lake, accepted: pa.Table | None = None
     for day, said in corrections(read_accepted(lake) if accepted is None else accepted).items():
         drawn = drawn_rows(lake, day)
         rows = said.keys() | drawn
-        predicted = look_up(lake, "predictions", day, rows, ("prediction", "model_version"))
-        features = look_up(lake, "rows", day, rows, use_case.feedback.slices) if use_case.feedback.slices else {}
+        predicted = look_up(lake, lake.predictions, day, rows, ("prediction", "model_version"))
+        features = look_up(lake, lake.rows, day, rows, use_case.feedback.slices) if use_case.feedback.slices else {}
         counts: dict[tuple[int, str], Counter[str]] = defaultdict(Counter)
         for row, one in predicted.items():
             right = one["prediction"] == said[row] if row in said else None
@@ -112,14 +111,14 @@ def scored_days(lake: Lake) -> list[dict[str, Any]]:
     return [
         {
             "day": day,
-            "model_version": one.accounting["model_version"],
-            "choice": one.accounting.get("model_choice", ""),
+            "model_version": one.accounting.model_version,
+            "choice": one.accounting.model_choice,
             "published": dt.datetime.fromtimestamp(one.time / 1000, dt.UTC).isoformat(timespec="seconds"),
             "run": one.run,
-            "restored_from": one.accounting.get("restored_from"),
+            "restored_from": one.accounting.restored_from,
             "stands": one is publications[-1],
         }
-        for day, publications in lake.table("predictions").publications().items()
+        for day, publications in lake.predictions.publications().items()
         for one in publications
     ]
 
@@ -135,40 +134,43 @@ def compare_challenger(use_case: UseCase, lake: Lake) -> list[dict[str, Any]]:
         A record a day: rows, share that differs, rows with a label of their own, and the shares of these that each has
         right.
     """
-    tables = [lake.table(name) for name in ("predictions", CHALLENGER, "rows")]
-    states = [table.days() for table in tables]
+    champions, challengers, rows = lake.predictions.days(), lake.challenger_predictions.days(), lake.rows.days()
     records = []
-    for day in states[0]:
-        if day not in states[1] or not _scored_together(tables[0], tables[1], day):
+    for day, champion in champions.items():
+        challenger = challengers.get(day)
+        if challenger is None or not _scored_together(lake, day):
             continue
-        versions = [state[day].version if day in state else None for state in states]
-        place = lake.root / lake.use_case / "challenges" / f"day={day}.json"
-        known = json.loads(place.read_text(encoding="utf-8")) if place.exists() else {}
+        versions = [champion.version, challenger.version, rows[day].version if day in rows else None]
+        path = lake.challenge(day)
+        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         if known.get("versions") != versions:
             known = {"versions": versions, "found": _compare(use_case, lake, day)}
-            write_json(place, known)
-        champion, challenger = (state[day].accounting["model_version"] for state in states[:2])
-        records.append({"day": day, "champion": champion, "challenger": challenger, **known["found"]})
+            write_json(path, known)
+        scored_by = {
+            "champion": champion.accounting.model_version,
+            "challenger": challenger.accounting.model_version,
+        }
+        records.append({"day": day, **scored_by, **known["found"]})
     return records
 
 
-def _scored_together(champion: Table, challenger: Table, day: str) -> bool:
+def _scored_together(lake: Lake, day: str) -> bool:
     """Whether one run made the predictions of both; then the parts of a shard have the same name and order of rows.
 
     The challenger has no part of a shard without rows.
     """
-    rows = [table.days()[day].accounting["predictions"] for table in (champion, challenger)]
-    return rows[0] == rows[1] and challenger.parts(day) <= champion.parts(day)
+    champion, challenger = lake.predictions, lake.challenger_predictions
+    as_many = champion.days()[day].accounting.predictions == challenger.days()[day].accounting.predictions
+    return as_many and challenger.parts(day) <= champion.parts(day)
 
 
 def _compare(use_case: UseCase, lake: Lake, day: str) -> dict[str, Any]:
-    champion, challenger, rows = (lake.table(name) for name in ("predictions", CHALLENGER, "rows"))
+    champion, challenger, rows = lake.predictions, lake.challenger_predictions, lake.rows
     labels_of = {shard_number(part): rows.folder / part for part in rows.parts(day)}
     count: Counter[str] = Counter()
     for part in sorted(challenger.parts(day)):
-        first, second = (
-            read_rows(table.folder / part, ["file", "line", "prediction"]) for table in (champion, challenger)
-        )
+        columns = ["file", "line", "prediction"]
+        first, second = read_rows(champion.folder / part, columns), read_rows(challenger.folder / part, columns)
         one, other = (as_text(table["prediction"]) for table in (first, second))
         count["rows"] += len(one)
         count["differ"] += _number(pc.not_equal(one, other))

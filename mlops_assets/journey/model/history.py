@@ -11,6 +11,7 @@ import json
 from dataclasses import asdict, dataclass
 
 from mlops_assets.errors import MlopsError, UsageError
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.places import Place, create
 
 
@@ -65,7 +66,7 @@ class History:
     """
 
     def __init__(self, lake: Place, use_case: str) -> None:
-        self._folder = lake / use_case / "history"
+        self._lake = Lake(lake, use_case)
 
     def changes(self) -> list[Change]:
         """All changes, the oldest first.
@@ -75,16 +76,16 @@ class History:
         MlopsError
             If one is damaged or missing: nobody should guess who is champion.
         """
-        names = sorted(path.name for path in self._folder.glob("[0-9]*.json"))
+        names = sorted(path.name for path in self._lake.history.glob("[0-9]*.json"))
         changes = []
         for number, name in enumerate(names, 1):
-            path = self._folder / name
+            path = self._lake.history / name
             try:
                 change = Change(**json.loads(path.read_text(encoding="utf-8")))
             except (OSError, ValueError, TypeError) as error:
                 raise MlopsError(f"{path}: cannot be read: {error}. Restore it from a backup.") from None
             if change.number != number:
-                raise MlopsError(f"{self._folder}: change {number} is missing. Restore it from a backup.")
+                raise MlopsError(f"{self._lake.history}: change {number} is missing. Restore it from a backup.")
             changes.append(change)
         return changes
 
@@ -160,7 +161,7 @@ class History:
         change = Change(len(changes) + 1, time, who, action, version, before, why, verdict, sha256)
         text = json.dumps(asdict(change), indent=1, ensure_ascii=False)
         try:
-            create(self._folder / f"{change.number:06d}.json", text.encode())
+            create(self._lake.change(change.number), text.encode())
         except FileExistsError:
             raise HistoryConflict(
                 f"The champion was changed by somebody else at the same moment; {action} of version {version} was "

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.read.listing import Content
 from mlops_assets.journey.read.sources import Source
+from mlops_assets.storage.accounting import ListingAccounting
 from mlops_assets.storage.tables import Table
 from mlops_assets.use_case import Sensor
 
@@ -151,12 +152,9 @@ class Finding:
     key: str = ""
 
 
-def known_days(table: Table) -> dict[str, Known]:
+def known_days(table: Table[ListingAccounting]) -> dict[str, Known]:
     """The days of the table `raw_files`; no manifest is read for it."""
-    return {
-        day: Known(one.version, one.accounting.get("content", ""), one.accounting["files"])
-        for day, one in table.days().items()
-    }
+    return {day: Known(one.version, one.accounting.content, one.accounting.files) for day, one in table.days().items()}
 
 
 class Lookout:

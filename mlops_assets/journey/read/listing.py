@@ -20,24 +20,16 @@ import pyarrow.compute as pc
 
 from mlops_assets.journey.read.sources import Entry, Source, SqlSource
 from mlops_assets.plugins import NotAttached
+from mlops_assets.storage.accounting import ListingAccounting
+from mlops_assets.storage.catalog import MANIFEST
 from mlops_assets.storage.files import open_part
 from mlops_assets.storage.places import Place
 from mlops_assets.storage.tables import Table, write_part
 from mlops_assets.use_case import FileFormat, UseCase
 from mlops_assets.work.shards import fingerprint_table, shard_count
 
-SCHEMA = pa.schema(
-    {
-        "path": pa.string(),
-        "size": pa.int64(),
-        "modified": pa.int64(),
-        "problem": pa.string(),
-        "etag": pa.string(),
-        "shard": pa.int32(),
-    }
-)
-"""A manifest: path in the day's folder, bytes, nanoseconds since 1970, why it is no file (or empty),
-ETag (or empty), shard."""
+LISTED = pa.schema([MANIFEST.field(name) for name in Entry._fields])
+"""What a source tells of a file; its shard is decided when all of them are known."""
 
 ATTACHMENT = -1
 """What stands in the place of a shard for files that records refer to."""
@@ -78,7 +70,11 @@ class Manifest:
 
 
 def list_day(
-    use_case: UseCase, source: Source, table: Table, day: str, tell: Callable[[int], None] = lambda _: None
+    use_case: UseCase,
+    source: Source,
+    table: Table[ListingAccounting],
+    day: str,
+    tell: Callable[[int], None] = lambda _: None,
 ) -> Manifest:
     """List the files of a day and publish the manifest.
 
@@ -101,11 +97,32 @@ def list_day(
     manifest, shards, content = look_at_day(use_case, source, table, day, tell)
     size = pc.sum(manifest["size"]).as_py() or 0
     mark = fingerprint_table(manifest)
-    part = write_part(table, day, f"manifest-{mark}", manifest, {"shards": shards}, rows_a_group=ROWS_A_GROUP)
+    part = write_part(table, day, _stem(mark), manifest, {"shards": shards}, rows_a_group=ROWS_A_GROUP)
     attachments = len(attachments_of(manifest))
-    counts = {"files": len(manifest) - attachments, "attachments": attachments, "bytes": size}
-    table.publish(day, [part], SCHEMA, {**counts, "shards": shards, "fingerprint": mark, "content": content}, replaces)
-    return Manifest(day, table.folder / part.path, counts["files"], size, shards, mark, attachments)
+    accounting = ListingAccounting(
+        files=len(manifest) - attachments,
+        attachments=attachments,
+        bytes=size,
+        shards=shards,
+        fingerprint=mark,
+        content=content,
+    )
+    table.publish(day, [part], MANIFEST, accounting, replaces)
+    return _manifest(table, day, accounting)
+
+
+def _manifest(table: Table[ListingAccounting], day: str, listed: ListingAccounting) -> Manifest:
+    path = manifest_path(table, day, listed.fingerprint)
+    return Manifest(day, path, listed.files, listed.bytes, listed.shards, listed.fingerprint, listed.attachments)
+
+
+def manifest_path(table: Table[ListingAccounting], day: str, mark: str) -> Place:
+    """Where the manifest of a fingerprint lies."""
+    return table.place(day, _stem(mark))
+
+
+def _stem(mark: str) -> str:
+    return f"manifest-{mark}"
 
 
 class Listed(NamedTuple):
@@ -114,7 +131,7 @@ class Listed(NamedTuple):
     Attributes
     ----------
     manifest
-        Its entries in `SCHEMA`, sorted by shard and path.
+        Its entries in `MANIFEST`, sorted by shard and path.
     shards
         The number of shards.
     content
@@ -151,7 +168,11 @@ class Content:
 
 
 def look_at_day(
-    use_case: UseCase, source: Source, table: Table, day: str, tell: Callable[[int], None] = lambda _: None
+    use_case: UseCase,
+    source: Source,
+    table: Table[ListingAccounting],
+    day: str,
+    tell: Callable[[int], None] = lambda _: None,
 ) -> Listed:
     """The files of a day as they lie there now.
 
@@ -168,35 +189,30 @@ def look_at_day(
     size = int(listed["size"].to_numpy()[rows].sum())
     # a few large files weigh as much as many small ones: a shard must fit into memory
     weight = max(int(rows.sum()), size * use_case.scale.files_a_shard // BYTES_A_SHARD)
-    shards = shard_count(weight, use_case.scale.files_a_shard, published.accounting["shards"] if published else None)
+    shards = shard_count(weight, use_case.scale.files_a_shard, published.accounting.shards if published else None)
     numbers = np.where(rows, hashes % shards, ATTACHMENT).astype(np.int32)
-    manifest = listed.append_column(SCHEMA.field("shard"), pa.array(numbers))
+    manifest = listed.append_column(MANIFEST.field("shard"), pa.array(numbers))
     return Listed(manifest.sort_by([("shard", "ascending"), ("path", "ascending")]), shards, content)
 
 
-def find_manifest(table: Table, day: str) -> Manifest | None:
+def find_manifest(table: Table[ListingAccounting], day: str) -> Manifest | None:
     """The manifest of a day that was listed, or None."""
     published = table.days().get(day)
-    if published is None:
-        return None
-    known = published.accounting
-    path = table.place(day, f"manifest-{known['fingerprint']}")
-    counts = known["files"], known["bytes"], known["shards"]
-    return Manifest(day, path, *counts, known["fingerprint"], known.get("attachments", 0))
+    return None if published is None else _manifest(table, day, published.accounting)
 
 
 def shard_of(manifest: Place, shard: int) -> pa.Table:
     """The entries of one shard, in the order of their paths."""
     with open_part(manifest) as file:
-        place = file.schema_arrow.get_field_index("shard")
+        column = file.schema_arrow.get_field_index("shard")
         groups = []
         for number in range(file.num_row_groups):
-            bounds = file.metadata.row_group(number).column(place).statistics
+            bounds = file.metadata.row_group(number).column(column).statistics
             if bounds is None or bounds.min <= shard <= bounds.max:
                 groups.append(number)
         entries = file.read_row_groups(groups)
     if "etag" not in entries.column_names:  # listed before there was one
-        entries = entries.add_column(entries.column_names.index("shard"), SCHEMA.field("etag"), _blank(len(entries)))
+        entries = entries.add_column(entries.column_names.index("shard"), MANIFEST.field("etag"), _blank(len(entries)))
     return entries.filter(pc.equal(entries["shard"], shard))
 
 
@@ -259,8 +275,8 @@ class Attachments:
         SourceError
             If it is not what was listed: gone, or changed since.
         """
-        paths = self._entries["path"]
-        at = bisect.bisect_left(range(len(paths)), path, key=lambda place: paths[place].as_py())
+        paths = self._entries["path"]  # sorted, so that no dictionary of a million names is made to find a few
+        at = bisect.bisect_left(range(len(paths)), path, key=lambda number: paths[number].as_py())
         if at == len(paths) or paths[at].as_py() != path:
             raise NotAttached(f"there is no {path!r} among the attachments of the day")
         entry = Entry(**self._entries.slice(at, 1).to_pylist()[0])
@@ -280,19 +296,26 @@ def _list(files: FileFormat, source: Source, day: str, tell: Callable[[int], Non
     No Python object is kept per file.
     """
     batches: list[pa.RecordBatch] = []
-    hashes: list[np.ndarray] = []
+    hashes: list[np.ndarray] = [np.zeros(0, np.int64)]
     content = Content()
     entries = source.list(day)
-    schema = pa.schema([SCHEMA.field(name) for name in Entry._fields])
-    ends, wrong = (files.suffix, *files.attachments), f"a name that does not end in {files.suffix}"
     while chunk := list(islice(entries, BATCH)):
         for entry in chunk:
             content.add(entry)
-        paths, size, modified, problems, etag = zip(*chunk, strict=True)
-        told = [why or ("" if path.endswith(ends) else wrong) for path, why in zip(paths, problems, strict=True)]
-        batches.append(pa.record_batch([paths, size, modified, told, etag], schema=schema))
-        beside = files.attachments
-        found = [ATTACHMENT if path.endswith(beside) else zlib.crc32(path.encode()) for path in paths]
-        hashes.append(np.array(found, np.int64))
+        batches.append(_record_batch(files, chunk))
+        hashes.append(np.array([_hash(files, entry.path) for entry in chunk], np.int64))
         tell(sum(map(len, batches)))
-    return pa.Table.from_batches(batches, schema), np.concatenate([np.zeros(0, np.int64), *hashes]), content.mark
+    return pa.Table.from_batches(batches, LISTED), np.concatenate(hashes), content.mark
+
+
+def _record_batch(files: FileFormat, entries: list[Entry]) -> pa.RecordBatch:
+    """Some entries as columns; those whose names the use case does not expect get that as their problem."""
+    paths, size, modified, problems, etag = zip(*entries, strict=True)
+    ends, wrong = (files.suffix, *files.attachments), f"a name that does not end in {files.suffix}"
+    told = [why or ("" if path.endswith(ends) else wrong) for path, why in zip(paths, problems, strict=True)]
+    return pa.record_batch([paths, size, modified, told, etag], schema=LISTED)
+
+
+def _hash(files: FileFormat, path: str) -> int:
+    """Decides the shard of a file; it depends on nothing but the path, so that a late file moves no other."""
+    return ATTACHMENT if path.endswith(files.attachments) else zlib.crc32(path.encode())

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -20,11 +20,13 @@ from mlops_assets.journey.read.readers import open_reader
 from mlops_assets.journey.read.readers.pack import RAW_LIMIT, Pack, Refusal
 from mlops_assets.journey.read.sources import Entry, Source
 from mlops_assets.plugins import plugin_modules
+from mlops_assets.storage.accounting import ReadingAccounting
+from mlops_assets.storage.catalog import REJECTS, Lake
 from mlops_assets.storage.places import Place
-from mlops_assets.storage.tables import Lake
 from mlops_assets.use_case import UseCase
 from mlops_assets.work.code import Code, code_of
 from mlops_assets.work.shards import (
+    DayDone,
     Engine,
     Made,
     Report,
@@ -39,17 +41,6 @@ from mlops_assets.work.shards import (
 )
 
 Item = TypeVar("Item")
-
-REJECTS = pa.schema(
-    {
-        "file": pa.string(),
-        "line": pa.int32(),
-        "rule": pa.string(),
-        "message": pa.string(),
-        "raw": pa.string(),
-    }
-)
-"""The dead-letter queue: file, data line (null for a whole file), broken rule, what is wrong, the line as it stood."""
 
 READERS, FILES_A_THREAD, BATCHES = 4, 50, 40
 """Threads that read files where they must be waited for, how many each takes at a time, and for how many such batches
@@ -74,7 +65,7 @@ class ReadTask:
 
 def read_day(
     use_case: UseCase, source: Source, lake: Lake, manifest: Manifest, engine: Engine, watch: Watch
-) -> dict[str, Any]:
+) -> DayDone[ReadingAccounting]:
     """Read the files of a day, check every row, and publish `rows` and `rejects`.
 
     Parameters
@@ -94,8 +85,8 @@ def read_day(
 
     Returns
     -------
-    dict
-        The accounting: files, files_read, files_refused, lines, rows, rejected, rules, shards, reused.
+    DayDone
+        The accounting, and how many shards were done before.
 
     Raises
     ------
@@ -104,7 +95,7 @@ def read_day(
     SourceError
         If a file vanished or changed while it was read.
     """
-    rows, rejects = lake.table("rows"), lake.table("rejects")
+    rows, rejects = lake.rows, lake.rejects
     replaces = rows.parts(manifest.day), rejects.parts(manifest.day)
     mark = attachments_mark(shard_of(manifest.path, ATTACHMENT))
     tasks = [
@@ -113,22 +104,21 @@ def read_day(
     ]
     reports = run_shards(engine, read_shard, tasks, watch)
     counts, rules = add_up(reports)
-    empty = dict.fromkeys(("files", "files_read", "files_refused", "lines", "rows", "rejected", "bytes"), 0)
-    accounting = {**empty, **counts, "rules": rules, "manifest": manifest.fingerprint}
+    accounting = ReadingAccounting.from_json({**counts, "rules": rules, "manifest": manifest.fingerprint})
     _check(accounting, manifest)
     keep_code(lake, rows_code(use_case))
-    rejects.publish(manifest.day, parts_of(reports, "rejects"), REJECTS, accounting, replaces[1])
-    rows.publish(manifest.day, parts_of(reports, "rows"), rows_schema(use_case), accounting, replaces[0])
-    done = {"shards": len(reports), "reused": sum(report.reused for report in reports)}
-    return {**accounting, **done}
+    # rows come last: they are what later steps look at, so a run that is killed in between leaves no rows unexplained
+    rejects.publish(manifest.day, parts_of(reports, rejects), REJECTS, accounting, replaces[1])
+    rows.publish(manifest.day, parts_of(reports, rows), rows_schema(use_case), accounting, replaces[0])
+    return DayDone.of(accounting, reports)
 
 
-def _check(accounting: dict[str, Any], manifest: Manifest) -> None:
-    a = accounting
-    if a["files"] != manifest.files or a["files"] != a["files_read"] + a["files_refused"]:
-        raise ShardFailed(f"{manifest.day}: {manifest.files} files listed, but the shards account for {a}.")
-    if a["lines"] != a["rows"] + a["rejected"]:
-        raise ShardFailed(f"{manifest.day}: lines are not rows and rejected lines: {a}.")
+def _check(accounting: ReadingAccounting, manifest: Manifest) -> None:
+    if accounting.files != manifest.files or not accounting.files_add_up:
+        told = f"{manifest.files} files listed, but the shards account for {accounting.to_json()}"
+        raise ShardFailed(f"{manifest.day}: {told}.")
+    if not accounting.lines_add_up:
+        raise ShardFailed(f"{manifest.day}: lines are not rows and rejected lines: {accounting.to_json()}.")
 
 
 def read_shard(task: ReadTask) -> Report:
@@ -136,7 +126,7 @@ def read_shard(task: ReadTask) -> Report:
     entries = shard_of(task.manifest, task.shard)
     mark = rows_mark(entries, task.use_case, task.attachments)
     lake = Lake(task.lake, task.use_case.name)
-    rows, rejects = lake.table("rows"), lake.table("rejects")
+    rows, rejects = lake.rows, lake.rejects
 
     def make() -> Made:
         paths = entries["path"].to_pylist()

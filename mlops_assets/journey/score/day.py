@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,20 @@ from mlops_assets.journey.enrich.answers import (
 from mlops_assets.journey.features.sql import compute, read_rows, stored_features
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.registry import Version
+from mlops_assets.storage.accounting import (
+    UNSEEN,
+    ChallengerAccounting,
+    ListingAccounting,
+    PredictionsAccounting,
+    ReadingAccounting,
+)
+from mlops_assets.storage.catalog import PREDICTIONS, Lake
 from mlops_assets.storage.places import Place
-from mlops_assets.storage.tables import Lake, Published
+from mlops_assets.storage.tables import Published, Table
 from mlops_assets.use_case import Checks, UseCase
 from mlops_assets.work.code import Code, code_of
 from mlops_assets.work.shards import (
+    DayDone,
     Engine,
     Made,
     Report,
@@ -44,26 +53,11 @@ from mlops_assets.work.shards import (
     shard_number,
 )
 
-SCHEMA = pa.schema(
-    {
-        "file": pa.dictionary(pa.int32(), pa.string()),
-        "line": pa.int32(),
-        "account_id": pa.dictionary(pa.int32(), pa.string()),
-        "prediction": pa.dictionary(pa.int32(), pa.string()),
-        "probability": pa.float32(),
-        "model_version": pa.int32(),
-    }
-)
-"""One prediction a row; `probability` is that of the predicted class."""
-
 MODEL_TAG = "mlops_assets/model"
 """Tag of a run that says which model scores; see `Registry.choose`."""
 
-CHALLENGER = "challenger_predictions"
+CHALLENGER = Lake.challenger_predictions.name
 """The table of what the challenger says."""
-
-UNSEEN = "unseen_"
-"""What the count of unseen values of a category begins with, in reports and in the accounting."""
 
 
 class DayRefused(MlopsError):
@@ -93,7 +87,7 @@ class ScoreTask:
     marks: Marks = field(default_factory=dict)
 
 
-def check_rows_of_day(checks: Checks, accounting: Mapping[str, Any] | None, where: str) -> list[DayCheck]:
+def check_rows_of_day(checks: Checks, accounting: ReadingAccounting | None, where: str) -> list[DayCheck]:
     """The conditions that the rows of a day must meet before anything is predicted for it.
 
     Parameters
@@ -105,19 +99,19 @@ def check_rows_of_day(checks: Checks, accounting: Mapping[str, Any] | None, wher
     where
         Where the day's raw files are looked for.
     """
-    a = accounting or {"files": 0, "files_read": 0, "files_refused": 0, "lines": 0, "rows": 0, "rejected": 0}
-    adds_up = a["files"] == a["files_read"] + a["files_refused"] and a["lines"] == a["rows"] + a["rejected"]
-    sums = f"{a['files']} files = {a['files_read']} read + {a['files_refused']} refused; "
-    sums += f"{a['lines']} lines = {a['rows']} rows + {a['rejected']} rejected"
-    rejected = a["rejected"] / max(1, a["lines"])
-    refused = a["files_refused"] / max(1, a["files"])
+    a = accounting or ReadingAccounting()
+    adds_up = a.files_add_up and a.lines_add_up
+    sums = f"{a.files} files = {a.files_read} read + {a.files_refused} refused; "
+    sums += f"{a.lines} lines = {a.rows} rows + {a.rejected} rejected"
+    rejected = a.rejected / max(1, a.lines)
+    refused = a.files_refused / max(1, a.files)
     look = "look at `mlops-assets rejects`, mend or remove the files, run the day again"
     return [
         DayCheck("accounting_adds_up", adds_up, sums, "run the day again; if it stays so, report it with this line"),
         DayCheck(
             "day_is_not_empty",
-            a["rows"] > 0,
-            f"{a['rows']} rows of {a['files']} files",
+            a.rows > 0,
+            f"{a.rows} rows of {a.files} files",
             f"no file of the day has a good row; look in {where}, then run the day again",
         ),
         DayCheck(
@@ -135,10 +129,10 @@ def check_rows_of_day(checks: Checks, accounting: Mapping[str, Any] | None, wher
     ]
 
 
-def check_current(rows: Published | None, raw: Published | None) -> DayCheck:
+def check_current(rows: Published[ReadingAccounting] | None, raw: Published[ListingAccounting] | None) -> DayCheck:
     """Whether the published rows were read from the files that were listed last."""
-    listed = raw.accounting["fingerprint"] if raw else "none"
-    read = rows.accounting["manifest"] if rows else "none"
+    listed = raw.accounting.fingerprint if raw else "none"
+    read = rows.accounting.manifest if rows else "none"
     found = f"files listed: {listed}, files read: {read}"
     return DayCheck("rows_are_current", listed == read, found, "materialise raw_files and rows of this day again")
 
@@ -159,7 +153,7 @@ def check_enriched(use_case: UseCase, found: DayAnswers | NotEnriched) -> list[D
         return [DayCheck("enrichments_are_current", False, str(found), "then run the day again")]
     said, enough = [], True
     for name, accounting in found.accounting.items():
-        share, most = missing_share(accounting), use_case.enrichments[name].most_missing
+        share, most = accounting.missing_share, use_case.enrichments[name].most_missing
         said.append(f"{name} {share:.2%} of {most:.2%}")
         enough &= share <= most
     advice = (
@@ -172,16 +166,11 @@ def check_enriched(use_case: UseCase, found: DayAnswers | NotEnriched) -> list[D
     ]
 
 
-def missing_share(accounting: Mapping[str, Any]) -> float:
-    """Share of a day's rows that have no answer of an enrichment."""
-    return float((accounting["rows_missing"] + accounting["rows_without_key"]) / max(1, accounting["rows"]))
-
-
 def check_scores_of_day(checks: Checks, counts: Mapping[str, int], rows: int) -> list[DayCheck]:
     """The conditions that the predictions of a day must meet before they are published."""
     shares = {name: counts.get(UNSEEN + name, 0) / max(1, rows) for name in checks.unseen_share}
     said = ", ".join(f"{name} {share:.2%} of {checks.unseen_share[name]:.2%}" for name, share in shares.items())
-    found = counts.get("predictions", 0)
+    found = counts.get(Lake.predictions.name, 0)
     return [
         DayCheck(
             "every_row_predicted",
@@ -199,11 +188,24 @@ def check_scores_of_day(checks: Checks, counts: Mapping[str, int], rows: int) ->
 
 
 @dataclass(frozen=True)
-class ScoredDay:
-    """What came of scoring a day: its accounting and the conditions that were looked at."""
+class ScoredDay(DayDone[PredictionsAccounting]):
+    """What came of scoring a day: its accounting and the conditions that were looked at.
 
-    accounting: dict[str, Any]
+    Attributes
+    ----------
+    checks
+        The conditions.
+    challenger_version
+        The version whose predictions were published beside; None if there was none, or it failed on rows of the day.
+    """
+
     checks: list[DayCheck]
+    challenger_version: int | None = None
+
+    @classmethod
+    def refused(cls, checks: list[DayCheck]) -> ScoredDay:
+        """A day of which no shard was scored."""
+        return cls(PredictionsAccounting(), 0, 0, checks)
 
     @property
     def problems(self) -> str:
@@ -255,18 +257,18 @@ def score_day(
     where
         Where the day's raw files lie, for messages.
     """
-    rows, table = lake.table("rows"), lake.table("predictions")
+    rows, table = lake.rows, lake.predictions
     state = rows.days().get(day)
     checks = check_rows_of_day(use_case.checks, state.accounting if state else None, where)
-    checks.append(check_current(state, lake.table("raw_files").days().get(day)))
+    checks.append(check_current(state, lake.raw_files.days().get(day)))
     if state is None or not all(check.passed for check in checks):
-        return ScoredDay({}, checks)
+        return ScoredDay.refused(checks)
     answers = _answers(use_case, lake, day, state, scorers)
     checks += check_enriched(use_case, answers)
     if isinstance(answers, NotEnriched) or not all(check.passed for check in checks):
-        return ScoredDay({}, checks)
+        return ScoredDay.refused(checks)
     version, challenger = scorers.version, scorers.challenger
-    replaces, beside = table.parts(day), lake.table(CHALLENGER)
+    replaces, beside = table.parts(day), lake.challenger_predictions
     beside_replaces = beside.parts(day)
     tasks = [
         ScoreTask(use_case, lake.root, day, path, version, challenger, answers.of(path))
@@ -274,19 +276,27 @@ def score_day(
     ]
     reports = run_shards(engine, score_shard, tasks, watch)
     counts, _ = add_up(reports)
-    checks += check_scores_of_day(use_case.checks, counts, state.accounting["rows"])
-    scored = {name: number for name, number in counts.items() if name.startswith(UNSEEN)}
-    scored["predictions"] = counts.get("predictions", 0)
-    chosen = {"model_version": version.version, "model_choice": scorers.choice, "rows_version": state.version}
-    accounting = {**state.accounting, **scored, **chosen, **_enriched_with(answers)}
-    if all(check.passed for check in checks):
-        keep_code(lake, scores_code(use_case))
-        table.publish(day, parts_of(reports, "predictions"), SCHEMA, accounting, replaces, scorers.run)
-        if challenger is not None and counts[CHALLENGER] == counts["predictions"]:
-            numbers = {"predictions": counts[CHALLENGER], "model_version": challenger.version}
-            beside.publish(day, parts_of(reports, CHALLENGER), SCHEMA, numbers, beside_replaces, scorers.run)
-            accounting = {**accounting, "challenger_version": challenger.version}
-    return ScoredDay({**accounting, "shards": len(reports), "reused": sum(r.reused for r in reports)}, checks)
+    checks += check_scores_of_day(use_case.checks, counts, state.accounting.rows)
+    accounting = PredictionsAccounting(
+        **vars(state.accounting),
+        predictions=counts.get(table.name, 0),
+        model_version=version.version,
+        model_choice=scorers.choice,
+        rows_version=state.version,
+        unseen={name.removeprefix(UNSEEN): rows for name, rows in counts.items() if name.startswith(UNSEEN)},
+        enrichments=dict(answers.versions),
+        unanswered={name: one.unanswered for name, one in answers.accounting.items()},
+    )
+    scored = ScoredDay(accounting, len(reports), sum(report.reused for report in reports), checks)
+    if scored.problems:
+        return scored
+    keep_code(lake, scores_code(use_case))
+    table.publish(day, parts_of(reports, table), PREDICTIONS, accounting, replaces, scorers.run)
+    if challenger is None or counts[beside.name] != accounting.predictions:
+        return scored
+    numbers = ChallengerAccounting(predictions=counts[beside.name], model_version=challenger.version)
+    beside.publish(day, parts_of(reports, beside), PREDICTIONS, numbers, beside_replaces, scorers.run)
+    return replace(scored, challenger_version=challenger.version)
 
 
 def enrichments_of(use_case: UseCase, scorers: Scorers) -> list[str]:
@@ -295,21 +305,14 @@ def enrichments_of(use_case: UseCase, scorers: Scorers) -> list[str]:
     return sorted({name for version in versions for name in needed(use_case, version.sql())})
 
 
-def _answers(use_case: UseCase, lake: Lake, day: str, rows: Published, scorers: Scorers) -> DayAnswers | NotEnriched:
+def _answers(
+    use_case: UseCase, lake: Lake, day: str, rows: Published[ReadingAccounting], scorers: Scorers
+) -> DayAnswers | NotEnriched:
     """What the rows are enriched with."""
     try:
         return find_answers(use_case, lake, day, rows, enrichments_of(use_case, scorers))
     except NotEnriched as error:
         return error
-
-
-def _enriched_with(answers: DayAnswers) -> dict[str, Any]:
-    """What the accounting tells of enrichments: their versions, for `why`, and rows by how they were answered."""
-    told: dict[str, Any] = {"enrichments": dict(answers.versions)} if answers.versions else {}
-    for name, accounting in answers.accounting.items():
-        told[f"{name}_last_known"] = accounting["rows_last_known"]
-        told[f"{name}_missing"] = accounting["rows_missing"] + accounting["rows_without_key"]
-    return told
 
 
 def score_shard(task: ScoreTask) -> Report:
@@ -318,10 +321,10 @@ def score_shard(task: ScoreTask) -> Report:
     version, challenger = task.version, task.challenger
     mark = scores_mark(place.name, task.use_case, version, challenger, task.marks)
     lake = Lake(task.lake, task.use_case.name)
-    table, beside = lake.table("predictions"), lake.table(CHALLENGER)
+    table, beside = lake.predictions, lake.challenger_predictions
 
     def make() -> Made:
-        rows = read_rows(lake.table("rows").folder / task.rows)
+        rows = read_rows(lake.rows.folder / task.rows)
         model = load_cached(version, task.use_case)
         stored = partial(stored_features, lake, task.day, place.name, marks=task.marks)
         known = read_answers(lake, task.marks)
@@ -332,15 +335,15 @@ def score_shard(task: ScoreTask) -> Report:
                 answers = predict(models, rows, task.day, task.use_case, stored, known)
         answers = answers or predict([model], rows, task.day, task.use_case, stored, known)
         predictions = answers[0].table(rows, task.use_case, version.version)
-        tables = {table: predictions}
+        tables: dict[Table[Any], pa.Table] = {table: predictions}
         if challenger is not None and len(answers) == 2:
             tables[beside] = answers[1].table(rows, task.use_case, challenger.version)
         files = len(predictions["file"].chunk(0).dictionary) if predictions.num_rows else 0
         counts = {
             "files": files,
             "rows": rows.num_rows,
-            "predictions": predictions.num_rows,
-            CHALLENGER: tables[beside].num_rows if beside in tables else 0,
+            table.name: predictions.num_rows,
+            beside.name: tables[beside].num_rows if beside in tables else 0,
             **{UNSEEN + name: number for name, number in answers[0].unseen.items()},
         }
         return Made(tables, counts)
@@ -410,14 +413,14 @@ class Answers:
         """The predictions in `SCHEMA`."""
         account = rows[use_case.account]
         columns = [
-            rows["file"].combine_chunks() if rows.num_rows else pa.array([], SCHEMA.field("file").type),
+            rows["file"].combine_chunks() if rows.num_rows else pa.array([], PREDICTIONS.field("file").type),
             rows["line"],
             account if pa.types.is_dictionary(account.type) else account.cast(pa.string()).dictionary_encode(),
             self.labels(),
             pa.array(self.sure),
             pa.array(np.full(rows.num_rows, version, np.int32)),
         ]
-        return pa.table(columns, schema=SCHEMA)
+        return pa.table(columns, schema=PREDICTIONS)
 
 
 def predict(

@@ -19,9 +19,9 @@ from mlops_assets.errors import MlopsError
 from mlops_assets.journey.enrich.answers import DayAnswers, NotEnriched, find_answers, needed, read_answers
 from mlops_assets.journey.features.sql import as_text, compute, describe, read_rows
 from mlops_assets.journey.feedback import corrections as feedback
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import read_part, write_table
 from mlops_assets.storage.places import parse_place
-from mlops_assets.storage.tables import Lake
 from mlops_assets.use_case import Split, UseCase
 from mlops_assets.work.shards import fingerprint_table
 
@@ -127,7 +127,7 @@ def build_training_set(use_case: UseCase, lake: Lake) -> TrainingSet:
     kept = kept.append_column("_fold", pa.array(fold)).drop_columns(["_hash", "_content", "_said", "_labelled"])
     kept = kept.select([*KEYS, *(name for name in kept.column_names if name not in KEYS)])
     mark = fingerprint_table(kept)
-    path = lake.root / use_case.name / "training_sets" / f"{mark}.parquet"
+    path = lake.training_set(mark)
     if not path.exists():
         write_table(path, kept)
     return TrainingSet(
@@ -148,7 +148,7 @@ def build_training_set(use_case: UseCase, lake: Lake) -> TrainingSet:
 
 def _window(use_case: UseCase, lake: Lake) -> tuple[dict[str, tuple[int, DayAnswers]], str]:
     """The days to learn from with their rows and what these are enriched with; and which days are left out, and why."""
-    days = lake.table("rows").days()
+    days = lake.rows.days()
     if not days:
         return {}, ""
     first = (dt.date.fromisoformat(max(days)) - dt.timedelta(days=use_case.training.window_days)).isoformat()
@@ -158,7 +158,7 @@ def _window(use_case: UseCase, lake: Lake) -> tuple[dict[str, tuple[int, DayAnsw
     for day, state in days.items():
         if day > first:
             try:
-                window[day] = state.accounting["rows"], find_answers(use_case, lake, day, state, names)
+                window[day] = state.accounting.rows, find_answers(use_case, lake, day, state, names)
             except NotEnriched as error:
                 left_out[day] = str(error)
     if not left_out:
@@ -199,7 +199,7 @@ def _labelled(
     corrections: Mapping[str, Mapping[feedback.Row, str]],
 ) -> Iterator[pa.Table]:
     """The labelled and the corrected rows of the window with the model's input, a shard at a time."""
-    table = lake.table("rows")
+    table = lake.rows
     keep_one_in = -(-sum(rows for rows, _ in window.values()) // use_case.training.most_rows) or 1
     for day, (_, answers) in window.items():
         for path in sorted(table.parts(day)):

@@ -30,7 +30,8 @@ from mlops_assets.journey.train.evaluation import Condition, Score, Verdict
 from mlops_assets.journey.train.evaluation import score as score_model
 from mlops_assets.journey.train.metrics import higher_is_better, load_metrics, measure
 from mlops_assets.journey.train.training_set import TrainingSet
-from mlops_assets.storage.places import Place, parse_place
+from mlops_assets.storage.catalog import Lake
+from mlops_assets.storage.places import parse_place
 from mlops_assets.use_case import Training, UseCase
 from mlops_assets.work.code import code_of
 
@@ -208,15 +209,15 @@ def importance(model: Model, data: TrainingSet, training: Training) -> dict[str,
     return dict(sorted(lost.items(), key=lambda item: -item[1]))
 
 
-def rebuild(version: Version, sets: Place, folder: Path) -> dict[str, Any]:
+def rebuild(version: Version, lake: Lake, folder: Path) -> dict[str, Any]:
     """Make a version again from its recipe.
 
     Parameters
     ----------
     version
         The version; its details are checked against the registered hash first.
-    sets
-        Place of the training sets.
+    lake
+        Holds the training set.
     folder
         Where the two models are written.
 
@@ -238,7 +239,7 @@ def rebuild(version: Version, sets: Place, folder: Path) -> dict[str, Any]:
             "here, so it cannot be made again."
         )
     use_case = _configured(about["recipe"], version.version)
-    known = {**about["set"], "path": str(sets / f"{about['training_set']}.parquet")}
+    known = {**about["set"], "path": str(lake.training_set(about["training_set"]))}
     data = TrainingSet(**{**known, "days": tuple(known["days"]), "classes": tuple(known["classes"])})
     if not parse_place(data.path).exists():
         raise MlopsError(f"{data.path}: the training set of version {version.version} is gone; restore it.")

@@ -16,8 +16,8 @@ from mlops_assets.journey.deliver.delivery import Deliveries, deliver_day
 from mlops_assets.journey.deliver.targets import open_target
 from mlops_assets.journey.deliver.targets.files import DONE
 from mlops_assets.plugins.targets import Delivery, TargetDown, TargetError
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.places import S3Path, below
-from mlops_assets.storage.tables import Lake
 from mlops_assets.use_case import Delivering, UseCase, load_use_case
 from mlops_assets.views.status import collect, render
 from mlops_assets_tests.components.test_daily import Stage, small

@@ -29,7 +29,7 @@ from mlops_assets.journey.read.sources.folder import FolderSource
 from mlops_assets.journey.train.training_set import TooLittleData, build_training_set
 from mlops_assets.running import RunFailed
 from mlops_assets.settings import Settings
-from mlops_assets.storage.tables import Lake
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import Enrichment, UseCase, load_use_case
 from mlops_assets.views.previewing import preview_days
 from mlops_assets.views.status import collect, render
@@ -165,7 +165,9 @@ def test_every_key_of_the_rows_is_asked_for_once_and_stored_with_its_answer(
 ) -> None:
     read(FIRST)
     told = enrich_day(shops, lake, "weather", FIRST)
-    expected = {name: told[name] for name in ("keys", "fetched", "asked", "cached", "missing", "rows", "rows_fetched")}
+    expected = {
+        name: told.numbers()[name] for name in ("keys", "fetched", "asked", "cached", "missing", "rows", "rows_fetched")
+    }
     rows = FILES * ROWS
     counted = {"keys": 4, "fetched": 4, "asked": 4, "cached": 0, "missing": 0, "rows": rows, "rows_fetched": rows}
     assert expected == counted
@@ -194,7 +196,7 @@ def test_a_late_file_asks_only_for_its_new_keys_and_touches_only_its_shard(
     before = lake.table("enrichment_weather").parts(FIRST)
     read(FIRST, files=1, first=100, city="Manaus")
     told = enrich_day(shops, lake, "weather", FIRST)
-    assert (told["asked"], told["cached"]) == (1, 4)
+    assert (told.asked, told.cached) == (1, 4)
     assert set(service.asked().values()) == {1}
     after = lake.table("enrichment_weather").parts(FIRST)
     assert len(after) == len(before)
@@ -212,7 +214,7 @@ def test_a_row_without_a_key_is_not_asked_for_and_counted(
     read(FIRST)
     read(FIRST, files=1, first=100, city="")
     told = enrich_day(shops, lake, "weather", FIRST)
-    assert (told["rows_without_key"], told["keys"], told["rows"]) == (ROWS, 4, (FILES + 1) * ROWS)
+    assert (told.rows_without_key, told.keys, told.rows) == (ROWS, 4, (FILES + 1) * ROWS)
 
 
 def test_more_keys_than_are_allowed_are_not_asked_for(
@@ -257,7 +259,7 @@ def test_what_was_answered_before_a_kill_is_not_asked_for_again(shops: UseCase, 
     assert process.exitcode == 9
     assert FIRST not in lake.table("enrichment_weather").days()
     told = enrich_day(dying, lake, "weather", FIRST)
-    assert (told["cached"], told["asked"], told["fetched"]) == (2, 2, 4)
+    assert (told.cached, told.asked, told.fetched) == (2, 2, 4)
 
 
 @pytest.mark.parametrize(("within", "degrees_then"), [(None, 2.0), (100_000, 1.0)])
@@ -300,7 +302,7 @@ def test_without_an_answer_the_columns_are_empty_and_flagged(
     service.behave = only_for("Rio")
     read(FIRST)
     told = enrich_day(shops, lake, "weather", FIRST)
-    assert (told["fetched"], told["missing"], told["rows_missing"]) == (1, 3, FILES * ROWS * 3 // 4)
+    assert (told.fetched, told.missing, told.rows_missing) == (1, 3, FILES * ROWS * 3 // 4)
     found = answers(lake, FIRST)
     assert {city: one["weather_status"] for city, one in found.items()} == {
         **dict.fromkeys(CITIES, "missing"),
@@ -317,7 +319,7 @@ def test_a_rerun_asks_again_for_what_was_not_answered_and_for_nothing_else(
     enrich_day(shops, lake, "weather", FIRST)
     service.behave = lambda request: Response(right(request.keys))
     told = enrich_day(shops, lake, "weather", FIRST)
-    assert (told["fetched"], told["missing"], told["cached"]) == (4, 0, 1)
+    assert (told.fetched, told.missing, told.cached) == (4, 0, 1)
     asked = service.asked()
     assert asked[FIRST, "Rio", FIRST] == 1
     assert asked[FIRST, "Recife", FIRST] == 2
@@ -345,7 +347,7 @@ def test_the_last_known_answer_serves_while_it_is_not_too_old(
     enrich_day(place, lake, "weather", FIRST)
     service.behave = lambda _: Response(b"", 500)
     told = {day: enrich_day(place, lake, "weather", day) for day in days[1:]}
-    assert [(one["last_known"], one["missing"]) for one in told.values()] == [(4, 0), (4, 0), (0, 4)]
+    assert [(one.last_known, one.missing) for one in told.values()] == [(4, 0), (4, 0), (0, 4)]
     for one in answers(lake, THIRD).values():
         assert (one["weather_status"], one["weather_day"]) == ("last known", dt.date(2026, 1, 1))
         assert one["degrees"] == degrees({"city": one["city"], "date": FIRST})
@@ -471,7 +473,7 @@ def test_an_answer_that_changes_redoes_the_shards_that_have_its_key_and_no_other
     touched = [shard for shard in before.shards if before.shards[shard] != after.shards[shard]]
     assert len(touched) == 1 < len(before.shards)
     told = aggregate_day(shops, lake, FIRST, LocalEngine(1), ignore)
-    assert (told["shards"] - told["reused"], told["shards"]) == (1, len(before.shards))
+    assert (told.shards - told.reused, told.shards) == (1, len(before.shards))
 
 
 # -- through Dagster ---------------------------------------------------------------------------------------------------

@@ -21,10 +21,10 @@ from mlops_assets.journey.model.history import History
 from mlops_assets.journey.model.model import SQL_FILE, Model
 from mlops_assets.journey.model.registry import Version
 from mlops_assets.journey.read.sources.folder import FolderSource
-from mlops_assets.journey.score.day import SCHEMA, Scorers, score_day
+from mlops_assets.journey.score.day import Scorers, score_day
 from mlops_assets.journey.train.candidates import fit
 from mlops_assets.journey.train.training_set import build_training_set
-from mlops_assets.storage.tables import Lake
+from mlops_assets.storage.catalog import PREDICTIONS, Lake
 from mlops_assets.tools.sampling import write_sample
 from mlops_assets.use_case import UseCase
 from mlops_assets.work.engines.local import LocalEngine
@@ -200,7 +200,7 @@ def test_rows_that_were_read_again_do_not_hide_those_that_were_scored(own_bank: 
 def test_a_restored_day_names_the_run_that_made_it_and_the_one_that_restored_it(own_bank: Bank) -> None:
     own_bank.score(2, run="another run")
     table = own_bank.lake.table("predictions")
-    table.restore(DAY, table.publications()[DAY][0], SCHEMA, run="restorer")
+    table.restore(DAY, table.publications()[DAY][0], PREDICTIONS, run="restorer")
     told = own_bank.why("dirty.csv", 1)
     assert (told.version, told.run, told.restored_by, told.agrees) == (1, "run", "restorer", True)
 

@@ -28,7 +28,7 @@ from mlops_assets.journey.read.listing import list_day
 from mlops_assets.journey.read.rows import read_day
 from mlops_assets.journey.read.sources.folder import FolderSource
 from mlops_assets.journey.train.candidates import vocabularies
-from mlops_assets.storage.tables import Lake
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.tools.sampling import write_sample
 from mlops_assets.use_case import UseCase
 from mlops_assets.work.engines.local import LocalEngine
@@ -234,8 +234,8 @@ def test_a_file_has_one_row_of_aggregates(sharded: UseCase, sample: Lake) -> Non
 
 
 def test_aggregates_are_stored_once_and_reused(sharded: UseCase, sample: Lake) -> None:
-    accounting = aggregate_day(sharded, sample, DAY, LocalEngine(1), ignore)
-    assert (accounting["files"], accounting["shards"]) == (40, accounting["reused"])
+    done = aggregate_day(sharded, sample, DAY, LocalEngine(1), ignore)
+    assert (done.accounting.files, done.shards) == (40, done.reused)
 
 
 def parts(lake: Lake) -> Iterator[tuple[str, pa.Table]]:

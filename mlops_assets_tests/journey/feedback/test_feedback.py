@@ -24,15 +24,15 @@ from mlops_assets.journey.feedback.corrections import (
     RULES,
     Taken,
     look_up,
-    place,
     read_accepted,
     read_kept,
     take_in,
 )
-from mlops_assets.journey.score.day import SCHEMA as PREDICTIONS
 from mlops_assets.journey.train.candidates import choose, fit
 from mlops_assets.journey.train.training_set import TrainingSet, build_training_set, repeats
-from mlops_assets.storage.tables import Lake, write_part
+from mlops_assets.storage.accounting import PredictionsAccounting
+from mlops_assets.storage.catalog import PREDICTIONS, Lake
+from mlops_assets.storage.tables import write_part
 from mlops_assets.use_case import Candidate, Feedback, UseCase
 from mlops_assets_tests.cli.test_cli import Shop
 from mlops_assets_tests.journey.features.test_features import draw_day, in_shards_of
@@ -225,9 +225,9 @@ def test_the_same_files_give_the_same_tables_and_a_file_that_is_gone_counts_no_m
     send: Send, lake: Lake, tmp_path: Path
 ) -> None:
     send(entry(), entry(2, "RENT"))
-    before = [place(lake, name).read_bytes() for name in ("accepted", "rejected")]
+    before = [path.read_bytes() for path in (lake.accepted, lake.rejected)]
     take_in(toy(), lake, tmp_path / "feedback", LABELS, NOW)
-    assert [place(lake, name).read_bytes() for name in ("accepted", "rejected")] == before
+    assert [path.read_bytes() for path in (lake.accepted, lake.rejected)] == before
     (tmp_path / "feedback" / "0.csv").unlink()
     assert len(take_in(toy(), lake, tmp_path / "feedback", LABELS, NOW).accepted) == 0
 
@@ -281,7 +281,7 @@ def test_a_row_is_looked_up_in_the_parts_of_its_file_alone(transactions: UseCase
     first = pa.parquet.read_table(table.folder / min(table.parts(day)), partitioning=None)
     wanted = set(zip(first["file"].to_pylist(), first["line"].to_pylist(), strict=True))
     assert 0 < len(wanted) < len(every)
-    assert look_up(lake, "rows", day, wanted).keys() == wanted
+    assert look_up(lake, lake.rows, day, wanted).keys() == wanted
 
 
 # -- the audit ----------------------------------------------------------------------------------------------------------
@@ -298,7 +298,7 @@ def predicted(lake: Lake, rows: Sequence[dict[str, Any]], parts: int = 1, versio
         ]
         data = pa.Table.from_pylist(records, PREDICTIONS)
         written.append(write_part(table, day, f"{part:05d}-v{version}", data, rows_a_group=7))
-    accounting = {"predictions": len(rows), "model_version": version, "model_choice": "current"}
+    accounting = PredictionsAccounting(predictions=len(rows), model_version=version, model_choice="current")
     table.publish(day, written, PREDICTIONS, accounting, table.parts(day), "run")
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from mlops_assets.journey.read.arrivals import ArrivalError, Finding, Known, Lookout, State, Verdict, summary
 from mlops_assets.journey.read.listing import Content, list_day
 from mlops_assets.journey.read.sources import Entry, FolderSource
-from mlops_assets.storage.tables import Lake
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import Sensor, UseCase
 
 WINDOW = ("2026-01-01", "2026-01-02", "2026-01-03")
@@ -298,7 +298,7 @@ def test_the_fingerprint_of_a_look_is_the_one_that_a_run_stores(
     table = Lake(tmp_path / "lake", "transactions").table("raw_files")
     list_day(transactions, world.source, table, DAY)
     stored = table.days()[DAY].accounting
-    assert (stored["content"], stored["files"]) == world.lies_there(DAY)
+    assert (stored.content, stored.files) == world.lies_there(DAY)
 
 
 # -- the mark of a whole delivery ---------------------------------------------------------------------------------------

@@ -11,7 +11,8 @@ import pytest
 from mlops_assets.journey.read.listing import Manifest, find_manifest, list_day, shard_of
 from mlops_assets.journey.read.sources.folder import FolderSource
 from mlops_assets.settings import Settings
-from mlops_assets.storage.tables import Lake, Table
+from mlops_assets.storage.catalog import Lake
+from mlops_assets.storage.tables import Table
 from mlops_assets.use_case import Scale, UseCase
 from mlops_assets_tests.conftest import WriteDay
 

@@ -26,7 +26,7 @@ from mlops_assets.journey.read.rows import account, check_rows, read_day, reject
 from mlops_assets.journey.read.sources import SourceError, open_source
 from mlops_assets.plugins import BadRecord, FileRefused, NotAttached, RawFile, Record
 from mlops_assets.settings import Settings
-from mlops_assets.storage.tables import Lake
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import UseCase, find_use_case, load_use_case
 from mlops_assets.views.previewing import preview_days
 from mlops_assets.work import code
@@ -207,7 +207,7 @@ class Day:
     def read(self) -> dict[str, Any]:
         manifest = list_day(self.case, self.source, self.lake.table("raw_files"), DAY)
         with LocalEngine(1) as engine:
-            return read_day(self.case, self.source, self.lake, manifest, engine, Progress("rows", files=0))
+            return read_day(self.case, self.source, self.lake, manifest, engine, Progress("rows", files=0)).numbers()
 
     def table(self, name: str) -> list[dict[str, Any]]:
         return sorted(
@@ -226,7 +226,7 @@ def test_attachments_are_listed_and_counted_and_are_no_records(day: Day) -> None
     assert (accounting["files"], accounting["files_refused"], accounting["rows"]) == (2, 1, 1), day.table("rejects")
     assert day.table("rows")[0]["minutes"] == 5
     assert [one["file"] for one in day.table("rejects")] == ["pictures/notes.txt"]
-    listed = day.lake.table("raw_files").days()[DAY].accounting
+    listed = day.lake.table("raw_files").days()[DAY].accounting.to_json()
     assert (listed["files"], listed["attachments"], listed["bytes"]) == (
         2,
         1,

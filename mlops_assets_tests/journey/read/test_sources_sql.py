@@ -12,8 +12,8 @@ from mlops_assets.errors import ConfigError
 from mlops_assets.journey.read.listing import list_day
 from mlops_assets.journey.read.sources import SourceError, SqlSource, open_source
 from mlops_assets.settings import Settings
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.places import S3Path
-from mlops_assets.storage.tables import Lake
 from mlops_assets.use_case import Column, FileFormat, Origin, UseCase, load_use_case
 from mlops_assets_tests.helpers.postgres import query
 from mlops_assets_tests.use_case.test_third_use_case import VISITS, place_visits

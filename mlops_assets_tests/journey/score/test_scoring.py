@@ -21,7 +21,6 @@ from mlops_assets.journey.read.contract import rows_schema
 from mlops_assets.journey.read.listing import list_day
 from mlops_assets.journey.read.sources.folder import FolderSource
 from mlops_assets.journey.score.day import (
-    SCHEMA,
     ScoredDay,
     Scorers,
     check_rows_of_day,
@@ -32,7 +31,8 @@ from mlops_assets.journey.score.day import (
 from mlops_assets.journey.train.candidates import fit
 from mlops_assets.journey.train.training_set import build_training_set
 from mlops_assets.settings import Settings
-from mlops_assets.storage.tables import Lake
+from mlops_assets.storage.accounting import ReadingAccounting
+from mlops_assets.storage.catalog import PREDICTIONS, Lake
 from mlops_assets.use_case import Candidate, Checks, UseCase
 from mlops_assets.work.engines.local import LocalEngine
 from mlops_assets.work.shards import Report
@@ -126,8 +126,10 @@ def test_the_accounting_of_a_day_runs_from_its_files_to_its_predictions(
     use_case: UseCase, lake: Lake, deliver: Deliver, version: Version
 ) -> None:
     deliver(GOOD)
-    told = score(use_case, lake, version).accounting
-    assert {name: told[name] for name in ("files", "files_read", "lines", "rows", "predictions", "model_version")} == {
+    told = score(use_case, lake, version)
+    assert {
+        name: told.numbers()[name] for name in ("files", "files_read", "lines", "rows", "predictions", "model_version")
+    } == {
         "files": 8,
         "files_read": 8,
         "lines": 24,
@@ -136,7 +138,7 @@ def test_the_accounting_of_a_day_runs_from_its_files_to_its_predictions(
         "model_version": 1,
     }
     kept = lake.table("predictions").days()[DAY].accounting
-    assert kept == {name: value for name, value in told.items() if name not in ("shards", "reused")}
+    assert kept == told.accounting
 
 
 def test_the_probability_is_that_of_the_predicted_class(
@@ -197,7 +199,7 @@ def test_where_and_in_which_order_shards_are_scored_does_not_change_what_is_publ
     shutil.rmtree(lake.table("predictions").folder)
     fresh = Lake(lake.root, "transactions")
     again = score_day(use_case, fresh, DAY, Scorers(version), Elsewhere(), ignore, "")
-    assert (again.problems, again.accounting["reused"]) == ("", 0)
+    assert (again.problems, again.reused) == ("", 0)
     assert published(fresh) == before
 
 
@@ -208,8 +210,8 @@ def test_the_label_of_a_row_does_not_change_its_prediction(
     score(use_case, lake, version)
     before = published(lake)
     deliver({name: data.replace("SERVIÇO".encode("mac_roman"), b"") for name, data in GOOD.items()})
-    again = score(use_case, lake, version).accounting
-    assert again["reused"] < again["shards"]
+    again = score(use_case, lake, version)
+    assert again.reused < again.shards
     assert published(lake) == before
 
 
@@ -228,7 +230,7 @@ def test_no_rows_get_no_predictions(transactions: UseCase, learned: Model) -> No
     rows = rows_schema(transactions).empty_table()
     (answers,) = predict([learned], rows, DAY, transactions)
     found = answers.table(rows, transactions, 1)
-    assert (found.schema, found.num_rows, sum(answers.unseen.values())) == (SCHEMA, 0, 0)
+    assert (found.schema, found.num_rows, sum(answers.unseen.values())) == (PREDICTIONS, 0, 0)
 
 
 # -- again ------------------------------------------------------------------------------------------------------------
@@ -240,8 +242,8 @@ def test_a_rerun_reuses_every_shard_and_publishes_nothing_new(
     deliver(GOOD)
     score(use_case, lake, version)
     before = lake.table("predictions").days()
-    again = score(use_case, lake, version).accounting
-    assert (again["shards"], again["reused"]) == (4, 4)
+    again = score(use_case, lake, version)
+    assert (again.shards, again.reused) == (4, 4)
     assert lake.table("predictions").days() == before
 
 
@@ -249,8 +251,8 @@ def test_a_late_file_redoes_its_shard_alone(use_case: UseCase, lake: Lake, deliv
     deliver(GOOD)
     score(use_case, lake, version)
     deliver({"late.csv": account_file()})
-    again = score(use_case, lake, version).accounting
-    assert (again["shards"], again["reused"]) == (4, 3)
+    again = score(use_case, lake, version)
+    assert (again.shards, again.reused) == (4, 3)
     assert len(published(lake)) == 25
 
 
@@ -259,8 +261,8 @@ def test_another_version_replaces_the_day(
 ) -> None:
     deliver(GOOD)
     score(use_case, lake, version)
-    again = score(use_case, lake, as_version(learned, tmp_path / "two", number=2)).accounting
-    assert (again["model_version"], again["reused"]) == (2, 0)
+    again = score(use_case, lake, as_version(learned, tmp_path / "two", number=2))
+    assert (again.accounting.model_version, again.reused) == (2, 0)
     assert [row["model_version"] for row in published(lake)] == [2] * 24
 
 
@@ -270,8 +272,8 @@ def test_the_older_version_comes_back_from_its_shards(
     deliver(GOOD)
     score(use_case, lake, version)
     score(use_case, lake, as_version(learned, tmp_path / "two", number=2))
-    again = score(use_case, lake, version).accounting
-    assert again["reused"] == again["shards"]
+    again = score(use_case, lake, version)
+    assert again.reused == again.shards
     assert {row["model_version"] for row in published(lake)} == {1}
 
 
@@ -358,13 +360,13 @@ def test_a_day_is_not_scored_by_a_model_that_is_not_as_registered(
     assert lake.table("predictions").days() == {}
 
 
-ACCOUNTING = {"files": 10, "files_read": 9, "files_refused": 1, "lines": 100, "rows": 96, "rejected": 4}
+ACCOUNTING = ReadingAccounting(files=10, files_read=9, files_refused=1, lines=100, rows=96, rejected=4)
 
 
 @pytest.mark.parametrize("lost", ["files_read", "files_refused", "rows", "rejected"])
 def test_numbers_that_do_not_add_up_are_refused(lost: str) -> None:
     assert all(check.passed for check in check_rows_of_day(Checks(), ACCOUNTING, ""))
-    checks = check_rows_of_day(Checks(), {**ACCOUNTING, lost: ACCOUNTING[lost] - 1}, "")
+    checks = check_rows_of_day(Checks(), replace(ACCOUNTING, **{lost: getattr(ACCOUNTING, lost) - 1}), "")
     assert [check.name for check in checks if not check.passed] == ["accounting_adds_up"]
 
 

@@ -33,7 +33,7 @@ from mlops_assets.errors import MlopsError, ModelRefused, UsageError
 from mlops_assets.journey.model.registry import Registry
 from mlops_assets.journey.train.external import as_model, read_logged
 from mlops_assets.settings import Settings
-from mlops_assets.storage.tables import Lake
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.tools.sampling import write_sample
 from mlops_assets.use_case import UseCase, find_use_case
 from mlops_assets_tests.use_case.test_third_use_case import place_visits

@@ -28,7 +28,7 @@ from mlops_assets.journey.train.evaluation import (
     to_record,
 )
 from mlops_assets.journey.train.metrics import HIGHER_IS_BETTER
-from mlops_assets.storage.tables import Lake
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import Scale
 from mlops_assets_tests.journey.train.test_training import built, purchases, toy
 

@@ -22,7 +22,7 @@ from mlops_assets.journey.train.candidates import to_record
 from mlops_assets.journey.train.retraining import Evidence, decide, gather
 from mlops_assets.journey.train.training_set import build_training_set
 from mlops_assets.settings import Settings
-from mlops_assets.storage.tables import Lake
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import Feedback, Retraining, UseCase
 from mlops_assets_tests.journey.feedback.test_feedback import LABELS, NOW, about, predicted
 from mlops_assets_tests.journey.train.test_training import DAY, purchases, put, toy

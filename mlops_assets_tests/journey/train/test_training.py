@@ -26,7 +26,9 @@ from mlops_assets.journey.train.candidates import (
     vocabularies,
 )
 from mlops_assets.journey.train.training_set import TooLittleData, TrainingSet, build_training_set, fold_indices
-from mlops_assets.storage.tables import Lake, write_part
+from mlops_assets.storage.accounting import ReadingAccounting
+from mlops_assets.storage.catalog import Lake
+from mlops_assets.storage.tables import write_part
 from mlops_assets.use_case import UseCase
 from mlops_assets_tests.journey.features.test_features import draw_day
 
@@ -87,7 +89,7 @@ def put(lake: Lake, use_case: UseCase, rows: Sequence[dict[str, Any]], day: str 
         mine = [row for row in ordered if names.index(row["file"]) % parts == part]
         data = pa.Table.from_pylist(mine, schema)
         written.append(write_part(table, day, f"{part:05d}-x", data))
-    table.publish(day, written, schema, {"rows": len(rows)}, table.parts(day))
+    table.publish(day, written, schema, ReadingAccounting(rows=len(rows)), table.parts(day))
 
 
 @pytest.fixture

@@ -1,0 +1,254 @@
+"""The catalogue of a use case's lake: every table and every document, what it is called, where it lies, what is in it.
+
+Nobody else spells the name of a table or the path of a document.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Generic, overload
+
+import pyarrow as pa
+
+from mlops_assets.storage import places
+from mlops_assets.storage.accounting import (
+    Accounting,
+    ChallengerAccounting,
+    EnrichmentAccounting,
+    FeaturesAccounting,
+    ListingAccounting,
+    PredictionsAccounting,
+    ReadingAccounting,
+)
+from mlops_assets.storage.places import Place
+from mlops_assets.storage.tables import A, Table
+
+DAY_SECONDS = 86_400
+
+ENRICHMENT = "enrichment_"
+"""What the name of a table of answers begins with."""
+
+MANIFEST = pa.schema(
+    {
+        "path": pa.string(),
+        "size": pa.int64(),
+        "modified": pa.int64(),
+        "problem": pa.string(),
+        "etag": pa.string(),
+        "shard": pa.int32(),
+    }
+)
+"""A manifest: path in the day's folder, bytes, nanoseconds since 1970, why it is no file (or empty),
+ETag (or empty), shard."""
+
+REJECTS = pa.schema(
+    {
+        "file": pa.string(),
+        "line": pa.int32(),
+        "rule": pa.string(),
+        "message": pa.string(),
+        "raw": pa.string(),
+    }
+)
+"""The dead-letter queue: file, data line (null for a whole file), broken rule, what is wrong, the line as it stood."""
+
+PREDICTIONS = pa.schema(
+    {
+        "file": pa.dictionary(pa.int32(), pa.string()),
+        "line": pa.int32(),
+        "account_id": pa.dictionary(pa.int32(), pa.string()),
+        "prediction": pa.dictionary(pa.int32(), pa.string()),
+        "probability": pa.float32(),
+        "model_version": pa.int32(),
+    }
+)
+"""One prediction a row; `probability` is that of the predicted class."""
+
+AUDIT = pa.schema(
+    {
+        "day": pa.string(),
+        "file": pa.string(),
+        "line": pa.int32(),
+        "account_id": pa.string(),
+        "prediction": pa.string(),
+        "probability": pa.float32(),
+        "model_version": pa.int32(),
+    }
+)
+"""Predictions that were drawn for people to label, as they were published then."""
+
+ACCEPTED = pa.schema(
+    {
+        "day": pa.string(),
+        "file": pa.string(),
+        "line": pa.int32(),
+        "label": pa.string(),
+        "who": pa.string(),
+        "when": pa.string(),
+        "source_file": pa.string(),
+        "source_line": pa.int32(),
+        "audited": pa.bool_(),
+    }
+)
+"""Corrections that count: what somebody says of which row, and where it was written."""
+
+REJECTED = pa.schema(
+    {
+        "source_file": pa.string(),
+        "source_line": pa.int32(),
+        "rule": pa.string(),
+        "message": pa.string(),
+        "raw": pa.string(),
+    }
+)
+"""Corrections that do not count, each with its reason."""
+
+
+class TableOf(Generic[A]):
+    """A table of the catalogue; its name is that of the attribute of `Lake`, by which a lake gives the table itself.
+
+    Parameters
+    ----------
+    accounting
+        What is told of its days.
+    holds
+        What one row of it is.
+    schema
+        Its columns without `day`; None where they follow from the contract or the SQL of the use case, which those who
+        publish it know.
+    """
+
+    def __init__(self, accounting: type[A], holds: str, schema: pa.Schema | None = None) -> None:
+        self.accounting = accounting
+        self.holds = holds
+        self.schema = schema
+
+    def __set_name__(self, owner: type[Lake], name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, lake: None, owner: type[Lake]) -> TableOf[A]: ...
+
+    @overload
+    def __get__(self, lake: Lake, owner: type[Lake]) -> Table[A]: ...
+
+    def __get__(self, lake: Lake | None, owner: type[Lake]) -> TableOf[A] | Table[A]:
+        return self if lake is None else self.of(lake)
+
+    def of(self, lake: Lake) -> Table[A]:
+        """The table in a lake."""
+        return lake._open(self.name, self.accounting)
+
+
+class Lake:
+    """The tables and documents of one use case, all of them below `<lake>/<use case>`.
+
+    Parameters
+    ----------
+    root
+        Place of the lake.
+    use_case
+        Name of the use case.
+    """
+
+    raw_files = TableOf(ListingAccounting, "a file of the day, as it was listed", MANIFEST)
+    rows = TableOf(ReadingAccounting, "a good row of a file, typed by the contract")
+    rejects = TableOf(ReadingAccounting, "a line or file that was refused, and why", REJECTS)
+    features = TableOf(FeaturesAccounting, "a file, with the aggregates of `features.sql`")
+    predictions = TableOf(PredictionsAccounting, "what the champion says of a row", PREDICTIONS)
+    challenger_predictions = TableOf(ChallengerAccounting, "what the challenger says of a row", PREDICTIONS)
+
+    def __init__(self, root: Place, use_case: str) -> None:
+        self.root = root
+        self.use_case = use_case
+        self.folder = root / use_case
+        self._tables: dict[str, Table[Any]] = {}
+
+    def enrichment(self, name: str) -> Table[EnrichmentAccounting]:
+        """The answers of an enrichment, one a key, for the days on which they were asked for."""
+        return self._open(enrichment_table(name), EnrichmentAccounting)
+
+    def differences(self, mark: str) -> Table[Accounting]:
+        """The rows on which two versions differ: the parts of one comparison, never published, removed at its end."""
+        return self._open(f"diffs/{mark}", Accounting)
+
+    def table(self, name: str) -> Table[Any]:
+        """A table whose name comes at run time: from the command, or from what lies in the lake."""
+        entry = vars(Lake).get(name)
+        if isinstance(entry, TableOf):
+            return entry.of(self)
+        return self._open(name, EnrichmentAccounting if name.startswith(ENRICHMENT) else Accounting)
+
+    def _open(self, name: str, accounting: type[A]) -> Table[A]:
+        """One object a table, for it remembers the commits that it has seen."""
+        return self._tables.setdefault(name, Table(self.folder / name, name, accounting))
+
+    @property
+    def history(self) -> Place:
+        """Folder of the changes of the champion."""
+        return self.folder / "history"
+
+    def change(self, number: int) -> Place:
+        """One change of the champion: who is champion now, since when, and why."""
+        return self.history / f"{number:06d}.json"
+
+    @property
+    def training(self) -> Place:
+        """Folder of the training runs, each with a folder of its own."""
+        return self.folder / "training"
+
+    def training_run(self, run: str) -> Place:
+        """Folder of one training run: its records, its candidates, its version."""
+        return self.training / run
+
+    def training_record(self, run: str, step: str) -> Place:
+        """What a step of a training run found."""
+        return self.training_run(run) / f"{step}.json"
+
+    def training_set(self, mark: str) -> Place:
+        """The rows that were learned from and judged by, by their fingerprint."""
+        return self.folder / "training_sets" / f"{mark}.parquet"
+
+    @property
+    def accepted(self) -> Place:
+        """The corrections that count."""
+        return self.folder / "feedback" / "accepted.parquet"
+
+    @property
+    def rejected(self) -> Place:
+        """The corrections that do not count."""
+        return self.folder / "feedback" / "rejected.parquet"
+
+    def learned(self, mark: str) -> Place:
+        """The corrections that a training learned from, by their fingerprint."""
+        return self.folder / "feedback" / "learned" / f"{mark}.parquet"
+
+    def audit(self, day: str) -> Place:
+        """The predictions of a day that were drawn for people to label."""
+        return self.folder / "audit" / f"day={day}.parquet"
+
+    def challenge(self, day: str) -> Place:
+        """How champion and challenger compare on a day."""
+        return self.folder / "challenges" / f"day={day}.json"
+
+    def delivery(self, target: str, day: str) -> Place:
+        """What a target was brought of a day."""
+        return self.folder / "deliveries" / target / f"day={day}.json"
+
+    def code(self, fingerprint: str) -> Place:
+        """The modules and libraries that a fingerprint of code stands for."""
+        return self.folder / "code" / f"{fingerprint}.json"
+
+    def clean(self, keep_days: int = 30) -> int:
+        """Delete files that no version of any table of the last days uses; the number of files deleted.
+
+        What a killed comparison left is older than a day when nobody needs it.
+        """
+        places.remove_older(self.folder / "diffs", DAY_SECONDS)
+        # also the tables of enrichments that are not configured any more
+        names = [path.name for path in self.folder.glob("*") if (path / "_delta_log").exists()]
+        return sum(self.table(name).clean(24 * keep_days) for name in names)
+
+
+def enrichment_table(name: str) -> str:
+    """Name of the table, and of the asset, of an enrichment."""
+    return ENRICHMENT + name
