@@ -150,7 +150,7 @@ def _rows(use_case: UseCase, common: dict[str, Any]) -> dg.AssetsDefinition:
         found: dict[str, list[DayCheck]] = {}
         broken: dict[str, str] = {}
         manifests = list(_listed(lake, context.partition_keys))
-        watch = watch_step(context, use_case, lake, "rows", [manifest.day for manifest in manifests])
+        watch = watch_step(context, use_case, lake, lake.rows.name, [manifest.day for manifest in manifests])
         for manifest in manifests:
             day = manifest.day
             try:
@@ -216,7 +216,7 @@ def _features(use_case: UseCase, common: dict[str, Any]) -> dg.AssetsDefinition:
         _, lake = _places(use_case)
         known = lake.rows.days()
         days = [day for day in context.partition_keys if day in known]
-        watch = watch_step(context, use_case, lake, "features", days)
+        watch = watch_step(context, use_case, lake, lake.features.name, days)
         broken: dict[str, str] = {}
         for day in days:
             try:
@@ -279,7 +279,7 @@ def _predictions(use_case: UseCase, common: dict[str, Any], after: str) -> dg.As
             raise dg.Failure(_not_delivered(source, context.partition_keys), allow_retries=False)
         scored: dict[str, ScoredDay] = {}
         broken: dict[str, str] = {}
-        watch = watch_step(context, use_case, lake, "predictions", days)
+        watch = watch_step(context, use_case, lake, lake.predictions.name, days)
         for day in days:
             try:
                 engine = context.resources.engines.of(use_case)

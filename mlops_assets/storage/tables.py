@@ -61,14 +61,14 @@ class Table(Generic[A]):
         Where it lies.
     name
         Its name.
-    accounting
+    reads
         What is told of its days.
     """
 
-    def __init__(self, folder: Place, name: str, accounting: type[A]) -> None:
+    def __init__(self, folder: Place, name: str, reads: type[A]) -> None:
         self.name = name
         self.folder = folder
-        self._accounting = accounting
+        self.reads = reads
         self._options = s3.storage_options() if isinstance(folder, S3Path) else None
         self._table: DeltaTable | None = None
         self._seen = -1
@@ -123,7 +123,7 @@ class Table(Generic[A]):
         return dict(self._publications)
 
     def _published(self, commit: Mapping[str, Any]) -> Published[A]:
-        accounting = self._accounting.from_json(json.loads(commit["accounting"]))
+        accounting = self.reads.from_json(json.loads(commit["accounting"]))
         return Published(commit["version"], commit["timestamp"], accounting, commit.get("run", ""))
 
     def publish(
