@@ -180,6 +180,7 @@ class Lake:
 
     def _open(self, name: str, accounting: type[A]) -> Table[A]:
         """One object a table, for it remembers the commits that it has seen."""
+        # making a table that is not needed costs nothing: it looks at no file until it is asked
         return self._tables.setdefault(name, Table(self.folder / name, name, accounting))
 
     @property

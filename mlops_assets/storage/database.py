@@ -55,6 +55,7 @@ def database_url(variable: str) -> URL:
         url = make_url(with_driver(text))
     except (ArgumentError, ValueError):
         raise UsageError(f"{variable} holds no URL of a database; it must look like {EXAMPLE}.") from None
+    # a password with a bare @ is cut there, and its rest would be shown as the host
     if "@" in (url.host or ""):
         raise UsageError(f"{variable}: write a sign like @ or / in the password as %40 or %2F.")
     return url
@@ -105,6 +106,7 @@ def tell(variable: str, url: URL) -> Iterator[None]:
         yield
     except Exception as error:
         cause = getattr(error, "orig", None) or error
+        # by name: every driver has its own classes of the same names, and none of them is imported here
         names = {kind.__name__ for kind in type(cause).__mro__}
         if not isinstance(error, SQLAlchemyError) and "DatabaseError" not in names and "InterfaceError" not in names:
             raise
@@ -129,6 +131,7 @@ def _shown(url: URL) -> str:
 
 def _without_password(text: str, url: URL) -> str:
     password = str(url.password or "")
+    # drivers quote the URL as they like
     for form in {password, quote(password), quote_plus(password)} - {""}:
         text = text.replace(form, "***")
     return text

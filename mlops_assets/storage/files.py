@@ -83,6 +83,7 @@ def write_parquet(
             if footer:
                 writer.add_key_value_metadata(dict(footer))
 
+    # a PUT is whole or absent; a multipart upload that is killed leaves parts that cost money and nobody sees
     if isinstance(path, S3Path):
         buffer = BytesIO()
         write(buffer)

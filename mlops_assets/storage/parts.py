@@ -59,6 +59,7 @@ def write_part_file(
     rows_a_group
         Rows in one row group: what a reader who wants few rows reads at least.
     """
+    # in the file, not beside it: a report cannot be there without the rows it speaks of
     footer = {FOOTER.decode(): json.dumps(report)} if report is not None else {}
     try:
         return write_parquet(path, data, footer, rows_a_group, store_schema=False, write_statistics=["shard"])
@@ -93,6 +94,7 @@ def read_parts(
         for path in paths:
             day = path.partition("/")[0].removeprefix("day=")
             with pq.ParquetFile(places.readable(folder / path)) as file:
+                # a part that is older than a column of the contract lacks it
                 stored = [name for name in schema.names if name in file.schema_arrow.names]
                 for batch in file.iter_batches(batch_rows, columns=stored):
                     yield _complete(batch, schema, day)

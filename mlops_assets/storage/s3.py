@@ -102,6 +102,7 @@ def storage_options() -> dict[str, str]:
     """What deltalake is told of the server; its credentials it finds itself, but for those in AWS's files."""
     options = {
         "retry_timeout": f"{patience():g}s",
+        # the time is the limit, not the number: a server that is restarted is waited for
         "max_retries": "1000",
         "backoff_config.max_backoff": "2s",
         "timeout": "120s",
@@ -193,21 +194,28 @@ def telling(place: str) -> Iterator[None]:
 def _why(text: str) -> str:
     """What an answer means, in words; the library's own account of it is long, and names addresses."""
     text = re.sub(r"\x1b\[\d+m", "", text.partition("\n\nDebug")[0])
-    code, status = re.search(r"<Code>\s*(\w+)", text), re.search(r"\b([345]\d\d) [A-Z][a-z]+", text)
-    said = " ".join(found for found in (status and status[0], code and code[1]) if found)
-    for found, known in ((code, REMEDIES), (status, STATUSES)):
-        if found and found[1] in known:
-            return f"{known[found[1]]} ({said})"
-    if said:
-        return f"the server answers {said}. {AGAIN}"
+    answer = _answer(text)
+    if answer:
+        return answer
     if "invalid path" in text:
-        said = " ".join(text.rpartition("invalid path: ")[2].split())
-        return f"a key there has no form that can be read ({said}): delete it or give it another name"
+        key = " ".join(text.rpartition("invalid path: ")[2].split())
+        return f"a key there has no form that can be read ({key}): delete it or give it another name"
     if CREDENTIALS.search(text):
         return "no credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
     if BROKEN_OFF.search(text):
         return f"{endpoint() or 'Amazon S3'} does not answer, or breaks off. {AGAIN}"
     return " ".join(text.split())[:300].rstrip(".")
+
+
+def _answer(text: str) -> str:
+    """What the server answered, by its code if that is known, else by its status; empty if it gave no answer."""
+    # some servers send no code, some proxies in front of them only a status
+    code, status = re.search(r"<Code>\s*(\w+)", text), re.search(r"\b([345]\d\d) [A-Z][a-z]+", text)
+    said = " ".join(part for part in (status and status[0], code and code[1]) if part)
+    for found, remedies in ((code, REMEDIES), (status, STATUSES)):
+        if found and found[1] in remedies:
+            return f"{remedies[found[1]]} ({said})"
+    return f"the server answers {said}. {AGAIN}" if said else ""
 
 
 def head(bucket: str, key: str) -> Any:

@@ -83,6 +83,7 @@ class Table(Generic[A]):
         from deltalake import DeltaTable
 
         with self._telling():
+            # a long-lived process asks often: what was committed since is a few files, the whole log is thousands
             if self._table is not None:
                 self._table.update_incremental()
             elif DeltaTable.is_deltatable(str(self.folder), self._options):
@@ -175,6 +176,7 @@ class Table(Generic[A]):
                     f"{self.name} of {day}: another run published this day while this one was working on it. "
                     "That version stands, nothing of this run was published; run the day again if it should win."
                 )
+            # run again, a day must not look as if it had changed: targets and sensors go by publications
             if present == wanted.keys() and known is not None and known.accounting == accounting:
                 return False
             added = [part for path, part in wanted.items() if path not in present]
@@ -249,6 +251,7 @@ class Table(Generic[A]):
             for file in listed
             if file["partition.day"] == day
         ]
+        # the log outlives the files, which `clean` deletes
         gone = [part.path for part in parts if not (self.folder / part.path).exists()]
         if gone:
             when = dt.datetime.fromtimestamp(published.time / 1000, dt.UTC).isoformat(timespec="seconds")

@@ -43,17 +43,21 @@ def measured(lake: Lake) -> dict[str, Pace]:
 
 
 def _pace(table: Table[Any]) -> Pace | None:
-    for day in reversed(table.days()):
-        paths = sorted(table.parts(day))
-        chosen = [table.folder / path for path in paths[:: max(1, len(paths) // SAMPLE)]]
-        reports = [(path, report) for path in chosen if (report := read_report(path)) is not None]
-        rows = sum(report["counts"].get("rows", 0) for _, report in reports)
-        if rows:
-            seconds = sum(float(report["seconds"]) for _, report in reports)
-            stored = sum(path.stat().st_size for path, _ in reports)
-            read = sum(report["counts"].get("bytes", 0) for _, report in reports)
-            return Pace(seconds / rows, stored / rows, rows / read if read else 0.0)
-    return None
+    # the newest day may have no rows, or lie in files that are damaged
+    return next(filter(None, (_pace_of_day(table, day) for day in reversed(table.days()))), None)
+
+
+def _pace_of_day(table: Table[Any], day: str) -> Pace | None:
+    paths = sorted(table.parts(day))
+    chosen = [table.folder / path for path in paths[:: max(1, len(paths) // SAMPLE)]]
+    reports = [(path, report) for path in chosen if (report := read_report(path)) is not None]
+    rows = sum(report["counts"].get("rows", 0) for _, report in reports)
+    if not rows:
+        return None
+    seconds = sum(float(report["seconds"]) for _, report in reports)
+    stored = sum(path.stat().st_size for path, _ in reports)
+    read = sum(report["counts"].get("bytes", 0) for _, report in reports)
+    return Pace(seconds / rows, stored / rows, rows / read if read else 0.0)
 
 
 def expect(paces: dict[str, Pace], steps: Sequence[str], rows: float, workers: int) -> float | None:

@@ -117,6 +117,7 @@ class Progress:
         """Take note of one finished shard."""
         files = report.counts.get("files", 0)
         self._done += files
+        # what an earlier run did took no time now, and would promise a speed that nobody has
         if not report.reused:
             self._reports += 1
             self._fresh += files

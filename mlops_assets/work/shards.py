@@ -80,6 +80,7 @@ def fingerprint(*parts: object) -> str:
     digest = hashlib.sha256()
     for part in parts:
         data = part if isinstance(part, bytes) else repr(part).encode()
+        # with its length: else ("ab", "c") and ("a", "bc") would have one fingerprint
         digest.update(len(data).to_bytes(8, "big"))
         digest.update(data)
     return digest.hexdigest()[:16]
@@ -89,6 +90,7 @@ def fingerprint_table(table: pa.Table) -> str:
     """Hash of the rows of a table, as 16 hexadecimal digits; how they lie in memory or in dictionaries is no matter."""
     digest = hashlib.sha256()
     for name, column in zip(table.column_names, table.columns, strict=True):
+        # dictionaries depend on the order in which values came, which says nothing of the rows
         kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
         digest.update(f"{name} {kind} {len(column)} {column.null_count};".encode())
         whole = column.cast(kind).combine_chunks()
@@ -117,6 +119,7 @@ def shard_count(files: int, files_a_shard: int, before: int | None) -> int:
     doubled, so that late files touch only the shards they fall into.
     """
     wanted = max(1, math.ceil(files / files_a_shard))
+    # a change of the number moves nearly every file into another shard, and all of them are read again
     if before and wanted <= 2 * before:
         return before
     return wanted
@@ -177,6 +180,7 @@ def finish(table: Table[Any], day: str, shard: int, mark: str, make: Callable[[]
         "others": [asdict(part) for part in parts],
         "code": code,
     }
+    # last: where this file is, the others are
     own = write_part(table, day, stem, rows, footer)
     return Report(day, shard, made.counts, (own, *parts), made.rules, seconds)
 

@@ -118,6 +118,7 @@ def deliver_day(
     records = Deliveries(use_case, lake, name)
     if not again and records.has(day, published):
         return None
+    # what is published now is fixed here: a later publication is another delivery
     delivery = replace(read_delivery(use_case, lake, day, name, published, tell), again=again)
     begun = DeliveryRecord(
         day=day,
@@ -131,6 +132,7 @@ def deliver_day(
         run=run,
         told={},
     )
+    # written before the target is touched: a run that is killed must not leave a day that looks delivered
     records.write(begun)
     try:
         told = dict(target.deliver(delivery))
@@ -180,22 +182,27 @@ def _shards(
     use_case: UseCase, lake: Lake, day: str, published: Published[PredictionsAccounting], parts: list[Part]
 ) -> Iterator[tuple[str, pa.Table]]:
     """The rows that were scored, with their predictions, a shard at a time."""
-    rows, predictions = lake.rows, lake.predictions
     version = published.accounting.rows_version
-    scored = next((one for one in rows.publications().get(day, []) if one.version == version), None)
+    scored = next((one for one in lake.rows.publications().get(day, []) if one.version == version), None)
     if scored is None:
         raise LakeError(f"rows of {day}: those that were scored are not known any more; run the day again.")
-    read = {shard_number(part.path): part for part in rows.parts_at(day, scored)}
+    read = {shard_number(part.path): part for part in lake.rows.parts_at(day, scored)}
     for part in parts:
-        said = predictions.read_parts([part], COLUMNS[1:]).read_all()
-        given = rows.read_parts([read[shard_number(part.path)]], ["file", "line", *use_case.columns]).read_all()
-        if not (said["file"].equals(given["file"]) and said["line"].equals(given["line"])):
-            raise LakeError(f"{part.path}: its rows are not those of the shard; run the day again.")
-        columns = {"file": given["file"], "line": given["line"]}
-        taken = {*COLUMNS}
-        columns |= {(INPUT + name if name in taken else name): given[name] for name in use_case.columns}
-        columns |= {name: said[name] for name in ("prediction", "probability", "model_version")}
-        yield part.path.rpartition("/")[2].removesuffix(".parquet"), pa.table(columns)
+        stem = part.path.rpartition("/")[2].removesuffix(".parquet")
+        yield stem, _side_by_side(use_case, lake, read[shard_number(part.path)], part)
+
+
+def _side_by_side(use_case: UseCase, lake: Lake, rows: Part, predictions: Part) -> pa.Table:
+    """The columns of a shard's files and what was said of each of their rows."""
+    said = lake.predictions.read_parts([predictions], COLUMNS[1:]).read_all()
+    given = lake.rows.read_parts([rows], ["file", "line", *use_case.columns]).read_all()
+    # both keep the order of the files; where they do not, a prediction would be sent with somebody else's row
+    if not (said["file"].equals(given["file"]) and said["line"].equals(given["line"])):
+        raise LakeError(f"{predictions.path}: its rows are not those of the shard; run the day again.")
+    columns = {"file": given["file"], "line": given["line"]}
+    columns |= {(INPUT + name if name in COLUMNS else name): given[name] for name in use_case.columns}
+    columns |= {name: said[name] for name in ("prediction", "probability", "model_version")}
+    return pa.table(columns)
 
 
 def _now() -> str:

@@ -37,6 +37,7 @@ def draw_audit(use_case: UseCase, lake: Lake, day: str) -> pa.Table:
     MlopsError
         If no predictions of the day are published.
     """
+    # drawn once for all: a day that is scored again keeps its sample, or labels of people would be lost
     known = read_audit(lake, day)
     if known is not None:
         return known
@@ -44,6 +45,7 @@ def draw_audit(use_case: UseCase, lake: Lake, day: str) -> pa.Table:
     paths = [table.folder / part for part in sorted(table.parts(day))]
     if not paths:
         raise MlopsError(f"{use_case.name}: no predictions of {day} are published, so there is nothing to audit.")
+    # the day decides, so that nobody can draw until the sample pleases
     seed = int(fingerprint(use_case.name, day), 16)
     drawn = _draw(paths, use_case.feedback.audit_rows, seed, day).sort_by(
         [("file", "ascending"), ("line", "ascending")]

@@ -212,7 +212,20 @@ class Lookout:
             If everything vanished at once, or a day is too large for a source that cannot go on with a listing.
         """
         deadline = self.now() + self.asked.budget_seconds
+        self._see_what_was_delivered(lake)
+        for day in self._due(lake):
+            if self.asked.marker and not self.source.has(day, self.asked.marker):
+                self.unmarked.add(day)
+                self._forget(day)  # so that it is listed as soon as the mark is there
+            else:
+                self._list(day, lake.get(day, Known()).version, deadline)
+            # a listing that was interrupted has used the time up: the next look goes on with it before all others
+            if self.begun is not None or self.now() >= deadline:
+                return
+
+    def _see_what_was_delivered(self, lake: Mapping[str, Known]) -> None:
         self.delivered = set(self.source.days())
+        # a mount that is gone looks like a place where everything was deleted, which nobody would want to be published
         if not self.delivered and any(known.files for known in lake.values()):
             raise ArrivalError(
                 f"There is nothing at all like {self.source.place('YYYY-MM-DD')}, though {len(lake)} days were listed "
@@ -221,14 +234,6 @@ class Lookout:
         for day in self.window:
             if day not in self.delivered and day not in lake:
                 self._forget(day)
-        for day in self._due(lake):
-            if self.asked.marker and not self.source.has(day, self.asked.marker):
-                self.unmarked.add(day)
-                self._forget(day)  # so that it is listed as soon as the mark is there
-            else:
-                self._list(day, lake.get(day, Known()).version, deadline)
-            if self.begun is not None or self.now() >= deadline:
-                return
 
     def findings(self, lake: Mapping[str, Known]) -> list[Finding]:
         """What is known of each day of the window, in order.
@@ -245,14 +250,14 @@ class Lookout:
         due = [day for day in self.window if self._is_due(day, lake.get(day, Known()))]
         waited = {day: look.began for day, look in self.looks.items()}
         due.sort(reverse=True)
-        due.sort(key=lambda day: (not (self.begun and self.begun.day == day), waited.get(day, 0.0)))
+        due.sort(key=lambda day: (not self._is_begun(day), waited.get(day, 0.0)))
         return due
 
     def _is_due(self, day: str, known: Known) -> bool:
         if day not in self.delivered and known.version == NEVER:
             return False
         look = self.looks.get(day)
-        if look is None or (self.begun and self.begun.day == day) or self._is_outdated(look, known):
+        if look is None or self._is_begun(day) or self._is_outdated(look, known):
             return True
         if look.content != known.content and not self._has_settled(look, known):
             return self.now() >= look.first + 60 * self.asked.settle_minutes
@@ -269,8 +274,12 @@ class Lookout:
 
     def _forget(self, day: str) -> None:
         self.looks.pop(day, None)
-        if self.begun and self.begun.day == day:
+        if self._is_begun(day):
             self.begun = None
+
+    def _is_begun(self, day: str) -> bool:
+        """Whether the listing of a day was interrupted, and is to go on."""
+        return self.begun is not None and self.begun.day == day
 
     def _list(self, day: str, version: int, deadline: float) -> None:
         """List a day to its end, or as far as the time goes."""
@@ -288,11 +297,15 @@ class Lookout:
                 ) from None
         self.begun = None if whole else found
         if whole:
-            before = self.looks.get(day)
-            first = before.first if before and before.content == found.content else self.now()
-            self.looks[day] = Look(
-                content=found.content, files=found.files, first=first, began=found.began, version=found.version
-            )
+            self._remember(day, found)
+
+    def _remember(self, day: str, found: Begun) -> None:
+        """Keep what lies there; a day that did not change keeps the time at which it was first seen so."""
+        before = self.looks.get(day)
+        first = before.first if before and before.content == found.content else self.now()
+        self.looks[day] = Look(
+            content=found.content, files=found.files, first=first, began=found.began, version=found.version
+        )
 
     def _go_on(self, begun: Begun, deadline: float) -> tuple[bool, Begun]:
         """Whether the listing came to its end, and what was found so far; at least one path is listed."""

@@ -92,11 +92,13 @@ def check_column(text: pa.DictionaryArray, column: Column, files: FileFormat) ->
     files
         How numbers are written in these files.
     """
+    # a column of a shard has some hundred texts in some hundred thousand rows: all that follows costs per text
     distinct = pc.utf8_trim_whitespace(text.dictionary)
     empty = pc.is_in(distinct, value_set=pa.array(["", *column.missing], pa.string()))
     values, typed = _typed(distinct, empty, column, files)
     broken = np.zeros(len(distinct), np.int8)
     present = ~_mask(empty)
+    # a value breaks one rule at most: what is not of its type has neither a range nor a place in a list
     broken[present & ~_mask(typed)] = _CODES.index("type")
     broken[present & _mask(typed) & _outside(values, column)] = _CODES.index("range")
     if column.allowed:
@@ -164,6 +166,7 @@ def _moment(text: str | None, form: str) -> dt.datetime | None:
 
 def _numbers(text: pa.Array, files: FileFormat, *, whole: bool) -> pa.Array:
     """Numbers as the contract writes them; null for any other text, so that `1.5` never becomes 15."""
+    # the pattern comes before the cast: Arrow takes texts for numbers that no contract means, such as `nan` and `inf`
     decimal, group = re.escape(files.decimal), re.escape(files.thousands)
     grouped = rf"|\d{{1,3}}(?:{group}\d{{3}})+" if files.thousands else ""
     fraction = rf"(?:{decimal}0*)?" if whole else rf"(?:{decimal}\d*)?(?:[eE][+-]?\d{{1,3}})?"
@@ -178,6 +181,7 @@ def _numbers(text: pa.Array, files: FileFormat, *, whole: bool) -> pa.Array:
     values = pc.if_else(pc.is_finite(values), values, pa.scalar(None, pa.float64()))
     if not whole:
         return values
+    # above, a float64 stands for several integers, and the wrong one could come back
     exact = pc.if_else(pc.less(pc.abs(values), 2.0**53), values, pa.scalar(None, pa.float64()))
     return exact.cast(pa.int64())
 
@@ -186,6 +190,7 @@ def _outside(values: pa.Array, column: Column) -> np.ndarray:
     outside = np.zeros(len(values), bool)
     for bound, compare in ((column.min, pc.less), (column.max, pc.greater)):
         if bound is not None:
+            # what YAML made of a bound need not be of the column's type
             limit = pa.scalar(bound).cast(values.type)
             outside |= _mask(compare(values, limit))
     return outside

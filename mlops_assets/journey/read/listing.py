@@ -92,11 +92,13 @@ def list_day(
         Is told now and then how many files were listed.
     """
     replaces = table.parts(day)
+    # rows of a database become files first: from then on a day of it is read again like any other
     if isinstance(source, SqlSource):
         source.land(day, tell)
     manifest, shards, content = look_at_day(use_case, source, table, day, tell)
     size = pc.sum(manifest["size"]).as_py() or 0
     mark = fingerprint_table(manifest)
+    # the name is the content: a day that was listed before and did not change is not published again
     part = write_part(table, day, _stem(mark), manifest, {"shards": shards}, rows_a_group=ROWS_A_GROUP)
     attachments = len(attachments_of(manifest))
     accounting = ListingAccounting(
@@ -205,6 +207,7 @@ def shard_of(manifest: Place, shard: int) -> pa.Table:
     """The entries of one shard, in the order of their paths."""
     with open_part(manifest) as file:
         column = file.schema_arrow.get_field_index("shard")
+        # entries are sorted by shard, so that few groups hold one; the statistics say which
         groups = []
         for number in range(file.num_row_groups):
             bounds = file.metadata.row_group(number).column(column).statistics
@@ -222,6 +225,7 @@ def _blank(rows: int) -> pa.Array:
 
 def shard_of_path(path: str, shards: int) -> int:
     """The shard that a file belongs to on a day of so many."""
+    # not `hash`, which Python salts anew in every process
     return zlib.crc32(path.encode()) % shards
 
 

@@ -96,7 +96,9 @@ def read_day(
         If a file vanished or changed while it was read.
     """
     rows, rejects = lake.rows, lake.rejects
+    # looked at before the work begins: if another run publishes the day meanwhile, this one must not win
     replaces = rows.parts(manifest.day), rejects.parts(manifest.day)
+    # once for the day, not in each of hundreds of workers
     mark = attachments_mark(shard_of(manifest.path, ATTACHMENT))
     tasks = [
         ReadTask(use_case, source, lake.root, manifest.path, manifest.day, shard, mark)
@@ -174,9 +176,11 @@ def _fetch(entries: pa.Table, task: ReadTask) -> tuple[list[bytes | None], list[
         return [_fetch_one(task, number, Entry(*entry)) for number, entry in listed]
 
     firsts = range(0, len(entries), FILES_A_THREAD)
-    found = [one for some in _side_by_side(fetch, firsts, getattr(task.source, "readers", 0)) for one in some]
-    contents = [None if isinstance(one, Refusal) else one for one in found]
-    return contents, [one for one in found if isinstance(one, Refusal)]
+    results: list[bytes | Refusal] = []
+    for some in _side_by_side(fetch, firsts, getattr(task.source, "readers", 0)):
+        results += some
+    contents = [None if isinstance(one, Refusal) else one for one in results]
+    return contents, [one for one in results if isinstance(one, Refusal)]
 
 
 def _side_by_side(fetch: Callable[[int], Item], firsts: Iterable[int], readers: int) -> Iterator[Item]:
@@ -199,6 +203,7 @@ def _waits() -> int:
 
 
 def _fetch_one(task: ReadTask, number: int, entry: Entry) -> bytes | Refusal:
+    # refused by what the listing said, so that a file which would fill the memory is not opened
     largest = task.use_case.files.largest
     if entry.problem:
         return Refusal(number, None, "unreadable", entry.problem)
@@ -230,28 +235,40 @@ def check_rows(use_case: UseCase, paths: Sequence[str], pack: Pack) -> tuple[pa.
     files = use_case.files
     checked = {name: check_column(pack.columns[name], column, files) for name, column in use_case.columns.items()}
     blank = _blank(pack)
+    # a blank line is one reject, not one for every required column
     bad = blank.copy()
     for result in checked.values():
         if result.broken is not None:
             bad |= result.broken > 0
-    explanations = _Explanations(use_case, pack, checked)
-    refusals = [
-        Refusal(file, line, *(BLANK if blank[at] else explanations(at)), pack.raw(file, line)[:RAW_LIMIT])
-        for at, file, line in zip(
-            np.flatnonzero(bad).tolist(), pack.file[bad].tolist(), pack.line[bad].tolist(), strict=True
-        )
-    ]
+    refusals = _refusals(use_case, pack, checked, bad, blank)
     inconstant = _inconstant(use_case, pack, checked, ~bad)
     good = ~bad & ~np.isin(pack.file, list(inconstant))
     if inconstant:
-        refusals = [refusal for refusal in refusals if refusal.file not in inconstant]
-        refusals += [Refusal(file, None, "constant", message) for file, message in sorted(inconstant.items())]
-        pack.refusals[:] = [refusal for refusal in pack.refusals if refusal.file not in inconstant]
-        pack.lines[list(inconstant)] = 0
+        refusals = _refuse_whole(pack, refusals, inconstant)
     file = pa.DictionaryArray.from_arrays(pa.array(pack.file), pa.array(paths, pa.string()))
     columns = [file, pa.array(pack.line), *(result.values for result in checked.values())]
     table = pa.table(columns, schema=rows_schema(use_case))
     return (table if good.all() else table.filter(pa.array(good))), refusals
+
+
+def _refusals(
+    use_case: UseCase, pack: Pack, checked: dict[str, Checked], bad: np.ndarray, blank: np.ndarray
+) -> list[Refusal]:
+    """Every bad line with the rule that it breaks; a blank one breaks no other."""
+    explanations = _Explanations(use_case, pack, checked)
+    lines = zip(np.flatnonzero(bad).tolist(), pack.file[bad].tolist(), pack.line[bad].tolist(), strict=True)
+    return [
+        Refusal(file, line, *(BLANK if blank[at] else explanations(at)), pack.raw(file, line)[:RAW_LIMIT])
+        for at, file, line in lines
+    ]
+
+
+def _refuse_whole(pack: Pack, refusals: list[Refusal], inconstant: dict[int, str]) -> list[Refusal]:
+    """Refuse whole files: what was said of their lines goes, for a file is counted once, by its lines or as a whole."""
+    pack.refusals[:] = [refusal for refusal in pack.refusals if refusal.file not in inconstant]
+    pack.lines[list(inconstant)] = 0
+    others = [refusal for refusal in refusals if refusal.file not in inconstant]
+    return others + [Refusal(file, None, "constant", message) for file, message in sorted(inconstant.items())]
 
 
 def account(pack: Pack, rows: pa.Table, refusals: Sequence[Refusal], files: int) -> dict[str, int]:
@@ -265,6 +282,7 @@ def account(pack: Pack, rows: pa.Table, refusals: Sequence[Refusal], files: int)
     found = np.bincount(rows["file"].combine_chunks().indices.to_numpy(), minlength=files)
     rejected = np.bincount([r.file for r in refusals if r.line is not None], minlength=files)
     refused = len({refusal.file for refusal in refusals if refusal.line is None})
+    # a file at a time: two errors in a shard could cancel each other out
     wrong = np.flatnonzero(found + rejected != pack.lines)
     if len(wrong):
         file = int(wrong[0])
@@ -312,21 +330,22 @@ class _Explanations:
         self._columns = use_case.columns
         self._texts = {name: pack.columns[name] for name in checked}
         self._broken = {name: result.broken for name, result in checked.items() if result.broken is not None}
-        self._places = {name: pack.columns[name].indices.to_numpy() for name in self._broken}
+        self._numbers = {name: pack.columns[name].indices.to_numpy() for name in self._broken}
         self._known: dict[tuple[str, int], str] = {}
 
     def __call__(self, at: int) -> tuple[str, str]:
         broken = [(name, code) for name, codes in self._broken.items() if (code := codes[at])]
         return rule_name(broken[0][1]), "; ".join(
-            self._explain(name, code, self._places[name][at]) for name, code in broken
+            self._explain(name, code, self._numbers[name][at]) for name, code in broken
         )
 
-    def _explain(self, name: str, code: int, place: int) -> str:
-        said = self._known.get((name, place))
-        if said is None:
-            text = self._texts[name].dictionary[place].as_py()
-            said = self._known[name, place] = explain(rule_name(code), name, text, self._columns[name])
-        return said
+    def _explain(self, name: str, code: int, number: int) -> str:
+        # a file that was saved in a wrong way breaks the same rule by the same few texts in every line
+        message = self._known.get((name, number))
+        if message is None:
+            text = self._texts[name].dictionary[number].as_py()
+            message = self._known[name, number] = explain(rule_name(code), name, text, self._columns[name])
+        return message
 
 
 def _inconstant(use_case: UseCase, pack: Pack, checked: dict[str, Checked], good: np.ndarray) -> dict[int, str]:
@@ -339,6 +358,7 @@ def _inconstant(use_case: UseCase, pack: Pack, checked: dict[str, Checked], good
         values = checked[name].values
         encoded = values if isinstance(values, pa.DictionaryArray) else values.dictionary_encode()
         codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)[good]
+        # the rows of a file follow each other: a second value shows where two neighbours differ
         differs = (codes[1:] != codes[:-1]) & (file[1:] == file[:-1])
         for number in np.unique(file[1:][differs]).tolist():
             wrong.setdefault(number, f"{column.header(name)!r} has more than one value in the file")

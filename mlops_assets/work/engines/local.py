@@ -69,6 +69,7 @@ class LocalEngine:
         ShardFailed
             If a worker process died; what other shards finished is kept.
         """
+        # one shard is done before a pool has started
         if len(tasks) <= 1 or self._workers == 1:
             yield from map(function, tasks)
             return
@@ -81,11 +82,7 @@ class LocalEngine:
             while pending:
                 done, pending = wait(pending, return_when=FIRST_COMPLETED)
                 for future in done:
-                    try:
-                        report = future.result()
-                    except MlopsError as error:
-                        raise error from None  # meant for people: the worker's traceback would hide it
-                    yield report
+                    yield _report_of(future)
                     pending |= {pool.submit(function, task) for task in islice(waiting, 1)}
         except BrokenProcessPool:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -102,8 +99,16 @@ class LocalEngine:
         if self._pool is None:
             self.start()
             context = multiprocessing.get_context("forkserver")
+            # not fork: libraries of this process run threads, whose locks a fork would copy as they are held
             self._pool = ProcessPoolExecutor(self._workers, mp_context=context, initializer=_settle)
         return self._pool
+
+
+def _report_of(future: Future[Report]) -> Report:
+    try:
+        return future.result()
+    except MlopsError as error:
+        raise error from None  # meant for people: the worker's traceback would hide it
 
 
 @contextmanager

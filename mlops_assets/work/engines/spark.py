@@ -203,6 +203,7 @@ class _Step:
     def __call__(self, task: Any) -> None:
         import pyarrow as pa
 
+        # Spark gives a task one core
         pa.set_cpu_count(1)
         outcome: Report | MlopsError
         try:
@@ -268,6 +269,7 @@ def _start(master: str, workers: int) -> SparkContext:
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, before)  # Spark's handler would outlive the context
+    # its stacks would bury our one line; what failed comes as an error
     context.setLogLevel("OFF")
     return context
 

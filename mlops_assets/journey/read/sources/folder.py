@@ -67,19 +67,21 @@ class FolderSource:
             yield Entry(_shown(path) or ".", 0, 0, f"a folder that cannot be listed: {error.strerror}")
             return
         names.sort(key=_shown)
+        first = after[0] if after else ""
         prefix = path and f"{path}/"
-        begin = bisect_left(names, after[0], key=_shown) if after else 0
-        for name in islice(names, begin, None):
-            if name.startswith((".", "_")):
-                continue
-            begun = bool(after) and _shown(name) == after[0]
-            if begun and len(after) == 1:
-                continue
-            found = self._entry(f"{folder}/{name}", prefix + name)
-            if found is not None:
-                yield found
-            else:
-                yield from self._folder(f"{folder}/{name}", prefix + name, after[1:] if begun else ())
+        for name in islice(names, bisect_left(names, first, key=_shown), None):
+            # a folder that was begun is gone on with, a file of that name was listed then
+            begun = _shown(name) == first
+            if not _is_hidden(name) and not (begun and len(after) == 1):
+                yield from self._below(f"{folder}/{name}", prefix + name, after[1:] if begun else ())
+
+    def _below(self, name: str, path: str, after: Sequence[str]) -> Iterator[Entry]:
+        """A file, or the files of a folder."""
+        entry = self._entry(name, path)
+        if entry is None:
+            yield from self._folder(name, path, after)
+        else:
+            yield entry
 
     def _entry(self, name: str, path: str) -> Entry | None:
         """A file, or None for a folder to look into."""
@@ -113,6 +115,7 @@ class FolderSource:
         except FileNotFoundError:
             raise SourceError(f"{name}: vanished after the day was listed. Run {day} again.") from None
         try:
+            # one byte more than was listed: a file that has grown is seen without a second read
             data = os.read(handle, max(CHUNK, entry.size + 1))
             while len(data) < entry.size and (more := os.read(handle, CHUNK)):
                 data += more
@@ -122,6 +125,11 @@ class FolderSource:
         if (len(data), status.st_mtime_ns) != (entry.size, entry.modified):
             raise SourceError(f"{name}: changed after the day was listed. Run {day} again.")
         return data
+
+
+def _is_hidden(name: str) -> bool:
+    """Uploads that are under way, and marks of a whole delivery, are named like that."""
+    return name.startswith((".", "_"))
 
 
 def _shown(path: str) -> str:

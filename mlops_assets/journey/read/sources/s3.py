@@ -64,8 +64,7 @@ class S3Source:
             columns = (batch[name].to_pylist() for name in ("path", "size", "e_tag"))
             for key, size, etag, modified in zip(*columns, times, strict=True):
                 path = key[len(top.key) + 1 :]
-                hidden = path.startswith((".", "_")) or "/." in path or "/_" in path
-                if not hidden and (size or "." in path.rpartition("/")[2]):
+                if _is_data(path, size):
                     yield Entry(path, size, modified, etag=etag or "")
 
     def read(self, day: str, entry: Entry) -> bytes:
@@ -80,6 +79,7 @@ class S3Source:
         """
         place = self._day(day) / entry.path
         try:
+            # the server compares the ETag itself, so that no byte of another version is read
             data = s3.get(place.bucket, place.key, entry.etag or None)
         except FileNotFoundError:
             raise SourceError(f"{place}: vanished after the day was listed. Run {day} again.") from None
@@ -88,3 +88,10 @@ class S3Source:
         if data is None or len(data) != entry.size:
             raise SourceError(f"{place}: changed after the day was listed. Run {day} again.")
         return data
+
+
+def _is_data(path: str, size: int) -> bool:
+    """Whether an object is a file of the day; an empty one without a dot stands for a folder."""
+    if path.startswith((".", "_")) or "/." in path or "/_" in path:
+        return False
+    return size > 0 or "." in path.rpartition("/")[2]

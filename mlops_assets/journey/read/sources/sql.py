@@ -124,6 +124,7 @@ class SqlSource:
         from sqlalchemy import Date, bindparam, text
 
         if connection.dialect.name == "postgresql":
+            # the query is a text that somebody configured: it shall read, whatever it says
             connection.exec_driver_sql("SET TRANSACTION READ ONLY")
             limit = {"limit": str(int(self.parameters.timeout * 1000))}
             connection.execute(text("SELECT set_config('statement_timeout', :limit, true)"), limit)
@@ -149,6 +150,7 @@ class SqlSource:
     def _file(self, value: Any) -> str:
         """Name of the file that a row belongs to, by the value of its key."""
         text = "" if value is None else str(value)
+        # a hash of the key, so that all rows of an account stand in one file on every day
         if self.parameters.files_a_day is not None:
             return f"{int(_hash(text), 16) % self.parameters.files_a_day:05d}{self.files.suffix}"
         return f"{text if PLAIN.fullmatch(text) else '~' + _hash(text)}{self.files.suffix}"
@@ -176,6 +178,7 @@ class SqlSource:
         """A value as it stands in a raw file of the contract."""
         if value is None:
             return ""
+        # before numbers: a bool of Python is an int as well
         if isinstance(value, bool):
             return "true" if value else "false"
         if isinstance(value, (float, Decimal)):
@@ -197,6 +200,7 @@ class SqlSource:
             line = self._line(row, columns)
             held.setdefault(self._file(row[key]), []).append(line)
             size += len(line)
+            # a day may be larger than the memory: what was gathered is appended, and sorted file by file in the end
             if size > MOST_HELD:
                 self._append(folder, held)
                 held, size = {}, 0
@@ -236,9 +240,11 @@ def _replace(folder: Place, staged: Path, suffix: str) -> None:
 
     def land(path: Path) -> str:
         there, content = folder / path.name, path.read_bytes()
+        # a file that is written again has a new time, for which its shard would be read again
         if path.name not in known or there.read_bytes() != content:
             places.write_whole(there, content)
         return path.name
 
+    # new files come before old ones go: a day that is cut short here lists too much, and is landed again
     names = set(places.side_by_side(folder, land, staged.iterdir()))
     places.remove(folder, sorted(name for name in known - names if name.endswith(suffix)))
