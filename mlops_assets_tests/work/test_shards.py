@@ -10,10 +10,12 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from mlops_assets.storage.accounting import FeaturesAccounting
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.parts import Part
 from mlops_assets.storage.tables import Table
 from mlops_assets.work.shards import (
+    DayDone,
     Made,
     Report,
     add_up,
@@ -150,6 +152,15 @@ def test_counts_and_rules_are_added_up_with_the_most_frequent_rule_first() -> No
 
 def test_no_reports_add_up_to_nothing() -> None:
     assert add_up([]) == ({}, {})
+
+
+@pytest.mark.parametrize(
+    ("reused", "said"), [(0, "3 shards done"), (1, "2 of 3 shards done anew"), (3, "0 of 3 shards done anew")]
+)
+def test_a_day_that_is_done_says_how_much_of_it_was_done_anew(reused: int, said: str) -> None:
+    reports = [replace(a_report({}, {}), reused=number < reused) for number in range(3)]
+    done = DayDone.of(FeaturesAccounting(files=2, rows=9, sql="0123"), reports)
+    assert (str(done), done.numbers()) == (said, {"files": 2, "rows": 9, "shards": 3, "reused": reused})
 
 
 def test_the_parts_of_one_table_are_picked_from_all_reports(rows: Table) -> None:

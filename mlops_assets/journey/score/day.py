@@ -207,6 +207,11 @@ class ScoredDay(DayDone[PredictionsAccounting]):
         """A day of which no shard was scored."""
         return cls(PredictionsAccounting(), 0, 0, checks)
 
+    def numbers(self) -> dict[str, int]:
+        """All its numbers, for a page."""
+        beside = {} if self.challenger_version is None else {"challenger_version": self.challenger_version}
+        return {**super().numbers(), **beside}
+
     @property
     def problems(self) -> str:
         """The conditions that failed, each with what to do; empty if the day was published."""

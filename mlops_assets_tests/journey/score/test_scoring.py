@@ -31,7 +31,7 @@ from mlops_assets.journey.score.day import (
 from mlops_assets.journey.train.candidates import fit
 from mlops_assets.journey.train.training_set import build_training_set
 from mlops_assets.settings import Settings
-from mlops_assets.storage.accounting import ReadingAccounting
+from mlops_assets.storage.accounting import PredictionsAccounting, ReadingAccounting
 from mlops_assets.storage.catalog import PREDICTIONS, Lake
 from mlops_assets.use_case import Candidate, Checks, UseCase
 from mlops_assets.work.engines.local import LocalEngine
@@ -375,6 +375,13 @@ def test_fewer_predictions_than_rows_are_refused() -> None:
     assert [(check.name, check.found) for check in checks if not check.passed] == [
         ("every_row_predicted", "95 predictions for 96 rows")
     ]
+
+
+@pytest.mark.parametrize(("challenger", "told"), [(None, {}), (7, {"challenger_version": 7})])
+def test_the_numbers_of_a_scored_day_name_its_challenger(challenger: int | None, told: dict[str, int]) -> None:
+    numbers = ScoredDay(PredictionsAccounting(predictions=2), 1, 0, [], challenger).numbers()
+    assert {name: value for name, value in numbers.items() if name == "challenger_version"} == told
+    assert numbers.items() >= {"predictions": 2, "shards": 1, "reused": 0}.items()
 
 
 def test_a_rate_at_its_limit_is_allowed() -> None:
