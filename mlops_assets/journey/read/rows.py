@@ -57,7 +57,7 @@ they do so before one looks alone again. Side by side is twice as fast on a disk
 
 BLANK = ("blank_line", "the line is blank")
 
-CODE = tuple(f"mlops_assets.{name}" for name in ("journey.rows", "journey.contract", "readers.csv", "readers.records"))
+CODE = tuple(f"mlops_assets.journey.read.{name}" for name in ("rows", "contract", "readers.csv", "readers.records"))
 """The modules that decide what becomes of a file, beside the reader of the use case."""
 
 
