@@ -251,7 +251,7 @@ def restore(use_case: str, day: dt.date, moment: dt.datetime) -> None:
     Example:
       mlops-assets restore transactions --day 2026-01-03 --as-published-on 2026-01-20
     """
-    from mlops_assets.journey.score.day import SCHEMA
+    from mlops_assets.journey.score.predict import SCHEMA
     from mlops_assets.storage.tables import Lake
 
     settings, found = find(use_case)

@@ -10,7 +10,7 @@ from mlops_assets.components import showing
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.enrich.answers import table_name
 from mlops_assets.journey.enrich.day import enrich_day
-from mlops_assets.journey.score.day import DayCheck, missing_share
+from mlops_assets.journey.score.checks import DayCheck, missing_share
 from mlops_assets.settings import Settings
 from mlops_assets.storage.tables import Lake
 from mlops_assets.use_case import UseCase

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlops_assets.journey.enrich.answers import DayAnswers, NotEnriched, find_answers, needed
-from mlops_assets.journey.features.sql import describe, features_mark
+from mlops_assets.journey.features.day import features_mark
+from mlops_assets.journey.features.sql import describe
 from mlops_assets.journey.model.registry import Version
 from mlops_assets.journey.read.listing import (
     ATTACHMENT,

@@ -19,7 +19,7 @@ from mlops_assets.journey.feedback.audit import draw_audit
 from mlops_assets.journey.feedback.corrections import HEADER, take_in
 from mlops_assets.journey.feedback.live import compare_challenger, live_metrics, scored_days, wilson
 from mlops_assets.journey.score.day import CHALLENGER
-from mlops_assets.journey.score.day import SCHEMA as PREDICTIONS
+from mlops_assets.journey.score.predict import SCHEMA as PREDICTIONS
 from mlops_assets.storage.tables import Lake, Part, write_part
 from mlops_assets.use_case import Feedback, UseCase
 from mlops_assets_tests.components.test_daily import Stage, small

@@ -16,9 +16,12 @@ import pyarrow.compute as pc
 
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.enrich.answers import Marks, find_answers, read_answers
-from mlops_assets.journey.features.sql import as_text, read_rows, stored_features
+from mlops_assets.journey.features.day import stored_features
+from mlops_assets.journey.features.matrix import as_text
+from mlops_assets.journey.features.sql import read_rows
 from mlops_assets.journey.model.registry import Version
-from mlops_assets.journey.score.day import load_cached, predict
+from mlops_assets.journey.score.day import load_cached
+from mlops_assets.journey.score.predict import predict
 from mlops_assets.storage.places import Place, on_disk, remove_tree
 from mlops_assets.storage.tables import Lake
 from mlops_assets.use_case import UseCase
@@ -179,7 +182,7 @@ def compare_shard(task: CompareTask) -> Report:
         models = [load_cached(version, use_case) for version in versions]
         stored = partial(stored_features, lake, task.day, place.name, marks=task.marks)
         first, second = predict(models, rows, task.day, use_case, stored, read_answers(lake, task.marks))
-        before, after = (one.labels().cast(pa.string()) for one in (first, second))
+        before, after = (answers.labels().cast(pa.string()) for answers in (first, second))
         label = as_text(rows[use_case.label])
         value = _value(rows, use_case)
         data = pa.table(
@@ -189,8 +192,8 @@ def compare_shard(task: CompareTask) -> Report:
                 as_text(rows[use_case.account]),
                 before,
                 after,
-                pa.array(first.sure),
-                pa.array(second.sure),
+                pa.array(first.probabilities),
+                pa.array(second.probabilities),
                 label,
                 value,
             ],

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_assets.database import prepare_database
 from mlops_assets.errors import ModelRefused, UsageError
+from mlops_assets.journey.model.archive import SQL_FILE, hash_folder
 from mlops_assets.journey.model.history import Change, History
-from mlops_assets.journey.model.model import SQL_FILE, Model, hash_folder
+from mlops_assets.journey.model.model import Model
 from mlops_assets.settings import DATABASE_VARIABLE, SQLITE, Settings
 from mlops_assets.storage.s3 import tell_mlflow
 

@@ -14,9 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlops_assets.errors import ConfigError
-from mlops_assets.journey.features.sql import TEXT
-from mlops_assets.journey.model.model import Known, Model, build_pipeline
+from mlops_assets.journey.features.matrix import TEXT
+from mlops_assets.journey.model.archive import Known
+from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.train.metrics import scorer
+from mlops_assets.journey.train.pipeline import build_pipeline
 from mlops_assets.journey.train.training_set import TrainingSet, fold_indices, repeats
 from mlops_assets.storage.places import Place
 from mlops_assets.use_case import Candidate, UseCase

@@ -17,7 +17,8 @@ import pyarrow.compute as pc
 
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.enrich.answers import DayAnswers, NotEnriched, find_answers, needed, read_answers
-from mlops_assets.journey.features.sql import as_text, compute, describe, read_rows
+from mlops_assets.journey.features.matrix import as_text
+from mlops_assets.journey.features.sql import compute, describe, read_rows
 from mlops_assets.journey.feedback import corrections as feedback
 from mlops_assets.storage.files import read_part, write_table
 from mlops_assets.storage.places import parse_place

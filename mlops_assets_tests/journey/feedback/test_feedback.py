@@ -29,7 +29,7 @@ from mlops_assets.journey.feedback.corrections import (
     read_kept,
     take_in,
 )
-from mlops_assets.journey.score.day import SCHEMA as PREDICTIONS
+from mlops_assets.journey.score.predict import SCHEMA as PREDICTIONS
 from mlops_assets.journey.train.candidates import choose, fit
 from mlops_assets.journey.train.training_set import TrainingSet, build_training_set, repeats
 from mlops_assets.storage.tables import Lake, write_part

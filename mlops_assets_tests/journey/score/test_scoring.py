@@ -14,21 +14,17 @@ import pyarrow as pa
 import pytest
 
 from mlops_assets.errors import ModelRefused
-from mlops_assets.journey.features.sql import aggregate_day, compute, read_rows
-from mlops_assets.journey.model.model import SQL_FILE, Model
+from mlops_assets.journey.features.day import aggregate_day
+from mlops_assets.journey.features.sql import compute, read_rows
+from mlops_assets.journey.model.archive import SQL_FILE
+from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.registry import Version
 from mlops_assets.journey.read.contract import rows_schema
 from mlops_assets.journey.read.listing import list_day
 from mlops_assets.journey.read.sources.folder import FolderSource
-from mlops_assets.journey.score.day import (
-    SCHEMA,
-    ScoredDay,
-    Scorers,
-    check_rows_of_day,
-    check_scores_of_day,
-    predict,
-    score_day,
-)
+from mlops_assets.journey.score.checks import check_rows_of_day, check_scores_of_day
+from mlops_assets.journey.score.day import ScoredDay, Scorers, score_day
+from mlops_assets.journey.score.predict import SCHEMA, predict
 from mlops_assets.journey.train.candidates import fit
 from mlops_assets.journey.train.training_set import build_training_set
 from mlops_assets.settings import Settings
