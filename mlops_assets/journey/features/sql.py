@@ -41,6 +41,16 @@ ROWS = "arrow_rows"
 IDLE = 16
 """Connections that wait in a process for rows like those before; each holds about 4 MiB."""
 
+SETTINGS: dict[str, str | bool | int | float | list[str]] = {
+    "threads": 1,  # shards run side by side, a process each
+    # SQL is code, that of a stored model too: it gets the rows, and no way to files, the network or our variables
+    "enable_external_access": False,
+    # it lets the smaller table of a join decide in which order rows are added up, so that a mean's last bit hung on
+    # how many files are in the shard
+    "disabled_optimizers": "build_side_probe_side",
+}
+"""Every connection that runs a user's SQL has these, and is locked afterwards."""
+
 EARLIER = (
     "\nIf this is the SQL of an earlier model version, it may need a column or an enrichment that defs.yaml no longer "
     "has: bring that back, or train and promote a version without it."
@@ -107,8 +117,7 @@ class FeatureSql:
     def __init__(self, sql: str, schemas: Mapping[str, pa.Schema]) -> None:
         self.sql = sql
         self.schemas = dict(schemas)
-        # SQL is code, that of a stored model too: it gets the rows, and no way to files, the network or our variables
-        self._database = duckdb.connect(":memory:", config={"threads": 1, "enable_external_access": False})
+        self._database = duckdb.connect(":memory:", config=SETTINGS)
         empty = {name: schema.empty_table() for name, schema in schemas.items()}
         with self._holding("2000-01-01", empty):
             self._database.execute(f"CREATE VIEW rows AS SELECT getvariable('day') AS day, * FROM {ROWS}")
