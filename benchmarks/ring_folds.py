@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from mlops_assets.journey.features.matrix import to_matrix
-from mlops_assets.journey.features.sql import compute
+from mlops_assets.journey.features.shard import compute
 from mlops_assets.journey.read.readers import open_reader
 from mlops_assets.journey.read.rows import check_rows
 from mlops_assets.journey.train.pipeline import build_pipeline

@@ -111,7 +111,7 @@ def _with_forecast(
     preview: Preview, to_do: Mapping[str, int], paces: Mapping[str, Pace], listing: float, workers: int
 ) -> Preview:
     """A preview with what the bytes to be done will bring and take, as far as it was ever measured."""
-    if "rows" not in paces:
+    if "rows" not in paces:  # nothing was ever read here, and another machine's pace would be a guess
         return preview
     rows = {step: paces["rows"].rows_a_byte * to_do[step] for step in STEPS}
     preview = replace(preview, rows=round(rows["rows"]))
@@ -202,7 +202,7 @@ class _Look:
         if changes:
             return changes
         beside = self._listed_before(ATTACHMENT, now)
-        if self._mark != attachments_mark(beside):
+        if self._mark != attachments_mark(beside):  # any record may refer to any of them, so all shards are read again
             return _changes(beside, self._attachments, "attachments")
         if shard in self._rows:
             return "the contract or the code that reads changed, or the stored rows are damaged"

@@ -103,7 +103,7 @@ class CompareTask:
     rows: str
     before: Version
     after: Version
-    place: str
+    folder: str
     marks: Marks = field(default_factory=dict)
 
 
@@ -138,21 +138,23 @@ def compare_day(
         raise MlopsError(
             f"{use_case.name}: there are no rows of {day}; `mlops-assets status {use_case.name}` shows the days."
         )
-    place = f"{TABLE}/{uuid.uuid4().hex}"  # two at once do not share their files
+    folder = f"{TABLE}/{uuid.uuid4().hex}"  # two at once do not share their files
     answers = find_answers(use_case, lake, day, state, list(use_case.enrichments))
     tasks = [
-        CompareTask(use_case, lake.root, day, path, before, after, place, answers.of(path))
+        CompareTask(use_case, lake.root, day, path, before, after, folder, answers.of(path))
         for path in sorted(rows.parts(day))
     ]
     try:
         reports = run_shards(engine, compare_shard, tasks, watch)
         counts, _ = add_up(reports)
-        differing = [lake.table(place).folder / part.path for part in parts_of(reports, place)]
+        differing = [lake.table(folder).folder / part.path for part in parts_of(reports, folder)]
         with on_disk(differing) as paths:
-            found = _look_at([str(path) for path in paths])
+            summary = _summarise([str(path) for path in paths])
     finally:
-        remove_tree(lake.root / use_case.name / place)
-    has_value = use_case.value is not None
+        remove_tree(lake.root / use_case.name / folder)
+    # cents are whole numbers: their sum is the same in whatever order the shards finish
+    value = counts.get("cents", 0) / 100
+    has_value = use_case.value is not None  # without such a column, 0 would read as "no money behind it"
     return Comparison(
         use_case.name,
         day,
@@ -160,27 +162,26 @@ def compare_day(
         after.version,
         counts.get("rows", 0),
         counts.get("changed", 0),
-        counts.get("cents", 0) / 100 if has_value else None,
-        found["value"] if has_value else None,
+        value if has_value else None,
+        summary["value"] if has_value else None,
         counts.get("labelled", 0),
         counts.get("right_before", 0),
         counts.get("right_after", 0),
-        found["transitions"],
-        found["accounts"],
-        found["examples"],
+        summary["transitions"],
+        summary["accounts"],
+        summary["examples"],
     )
 
 
 def compare_shard(task: CompareTask) -> Report:
     """Score one shard with both versions and keep the rows that differ."""
-    place = Path(task.rows)
     use_case, versions = task.use_case, (task.before, task.after)
     lake = Lake(task.lake, use_case.name)
 
     def make() -> Made:
         rows = read_rows(lake.table("rows").folder / task.rows)
         models = [load_cached(version, use_case) for version in versions]
-        stored = partial(stored_features, lake, task.day, place.name, marks=task.marks)
+        stored = partial(stored_features, lake, task.day, Path(task.rows).name, marks=task.marks)
         first, second = predict(models, rows, task.day, use_case, stored, read_answers(lake, task.marks))
         before, after = (answers.labels().cast(pa.string()) for answers in (first, second))
         label = as_text(rows[use_case.label])
@@ -209,10 +210,10 @@ def compare_shard(task: CompareTask) -> Report:
             "right_after": _count(pc.equal(after, label)),
             "cents": int(np.rint(100 * np.nansum(np.abs(value.to_numpy(zero_copy_only=False))))),
         }
-        return Made({lake.table(task.place): data.filter(changed)}, counts)
+        return Made({lake.table(task.folder): data.filter(changed)}, counts)
 
     # the comparison's folder is new, so nothing in it was done before
-    return finish(lake.table(task.place), task.day, shard_number(task.rows), "changed", make)
+    return finish(lake.table(task.folder), task.day, shard_number(task.rows), "changed", make)
 
 
 def _count(mask: pa.Array) -> int:
@@ -225,7 +226,7 @@ def _value(rows: pa.Table, use_case: UseCase) -> pa.Array:
     return pa.array(rows[use_case.value].cast(pa.float64()).to_numpy(), pa.float64(), from_pandas=True)
 
 
-def _look_at(paths: Sequence[str]) -> dict[str, Any]:
+def _summarise(paths: Sequence[str]) -> dict[str, Any]:
     """Sums over the rows that differ; there may be millions."""
     if not paths:
         return {"transitions": [], "accounts": [], "examples": [], "value": 0.0}
@@ -244,5 +245,5 @@ def _look_at(paths: Sequence[str]) -> dict[str, Any]:
         "examples": """
             SELECT * FROM changed ORDER BY abs(value) DESC NULLS LAST, file, line LIMIT getvariable('listed')""",
     }
-    found: dict[str, Any] = {name: database.sql(sql).to_arrow_table().to_pylist() for name, sql in queries.items()}
-    return {**found, "value": float(total)}
+    lists: dict[str, Any] = {name: database.sql(sql).to_arrow_table().to_pylist() for name, sql in queries.items()}
+    return {**lists, "value": float(total)}

@@ -108,7 +108,7 @@ def _see_that_it_was_read(rejects: Place, file: str, line: int) -> None:
 def _prediction(lake: Lake, day: str, shard: int, file: str, line: int) -> dict[str, Any]:
     table = lake.table("predictions")
     for path in table.parts(day):
-        if shard_number(path) == shard:
+        if shard_number(path) == shard:  # a shard of predictions has the number of its shard of rows
             predictions = read_rows(table.folder / path)
             place = _place(predictions, file, line)
             if place is not None:

@@ -14,7 +14,7 @@ from mlops_assets.journey.enrich.answers import Marks, answers_then, read_answer
 from mlops_assets.journey.explain.row import NotPredicted, Row, find_row, manifest_of, origin
 from mlops_assets.journey.explain.strengths import Word, occlusion, word_strengths
 from mlops_assets.journey.features.day import stored_features
-from mlops_assets.journey.features.sql import compute
+from mlops_assets.journey.features.shard import compute
 from mlops_assets.journey.model.history import History
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.registry import Version
@@ -210,7 +210,7 @@ def explain(
     again = _answer_again(model, row, lake, day, use_case, marks)
     raw, problem, texts = _raw(use_case, source, day, manifest_of(lake, day, published), row.entry, line)
     stored = row.stored()
-    made = origin(lake, day, published)
+    made = origin(lake, day, published)  # who restored the day did not make it
     probabilities = zip(model.classes, again.probabilities.tolist(), strict=True)
     return Explanation(
         use_case=use_case.name,
@@ -270,7 +270,7 @@ def _answer_again(model: Model, row: Row, lake: Lake, day: str, use_case: UseCas
     for batch, places in compute(row.rows, day, use_case, model.sql, stored, enriched):
         if len(at := np.flatnonzero(places == row.place)):
             here = batch, int(at[0])
-            answers.add(batch, places)
+            answers.add(batch, places)  # the other batches need no answer, but give rows to compare with
         others.append(model.matrix(batch.take(np.flatnonzero(np.isin(places, drawn)))))
     assert here is not None, "the SQL gives every row"  # noqa: S101 - compute() saw to it
     batch, place = here
@@ -297,6 +297,7 @@ def _features(model: Model, again: _Again) -> tuple[Feature, ...]:
     """The columns of the model's input, the strongest first."""
     strengths = occlusion(model, again.row, again.others, again.predicted)
     features = []
+    # -1 stands for an unknown category and for none: only one with a value is unseen
     for (name, known), code, strength in zip(model.columns.items(), again.row, strengths, strict=True):
         value = again.values[name]
         is_unseen = isinstance(known, tuple) and value is not None and code < 0
@@ -307,12 +308,18 @@ def _features(model: Model, again: _Again) -> tuple[Feature, ...]:
 def _enriched(row: Mapping[str, Any], name: str, table: pa.Table) -> Enriched:
     """What the answers of an enrichment hold for a row: its keys are the columns that the row has."""
     keys = {key: row[key] for key in table.column_names if key in row}
+    values = _values_for(keys, table)
+    if values is None:  # the row has no key
+        return Enriched(name, keys, {}, "missing", None)
+    status, day = values.pop(f"{name}_status"), values.pop(f"{name}_day")
+    return Enriched(name, keys, values, status, day and day.isoformat())
+
+
+def _values_for(keys: Mapping[str, Any], table: pa.Table) -> dict[str, Any] | None:
     for answer in table.to_pylist():
-        if all(answer[key] == value for key, value in keys.items()):
-            status, day = answer.pop(f"{name}_status"), answer.pop(f"{name}_day")
-            values = {column: value for column, value in answer.items() if column not in keys}
-            return Enriched(name, keys, values, status, day and day.isoformat())
-    return Enriched(name, keys, {}, "missing", None)  # the row has no key
+        if keys.items() <= answer.items():
+            return {column: value for column, value in answer.items() if column not in keys}
+    return None
 
 
 def _raw(

@@ -9,7 +9,8 @@ from typing import Any
 import pyarrow as pa
 
 from mlops_assets.journey.enrich.answers import NOTHING, Marks, find_answers, names_table, needed, read_answers
-from mlops_assets.journey.features.sql import aggregate, describe, read_rows
+from mlops_assets.journey.features.shard import aggregate
+from mlops_assets.journey.features.sql import describe, read_rows
 from mlops_assets.storage.files import read_part
 from mlops_assets.storage.places import Place
 from mlops_assets.storage.tables import Lake
@@ -28,7 +29,7 @@ from mlops_assets.work.shards import (
     shard_number,
 )
 
-CODE = ("mlops_assets.journey.features.day", "mlops_assets.journey.features.sql")
+CODE = ("mlops_assets.journey.features.day", "mlops_assets.journey.features.shard", "mlops_assets.journey.features.sql")
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def to_matrix(batch: pa.Table, vocabularies: Mapping[str, pa.Array | Literal["te
     texts = {place: batch[name] for place, (name, known) in enumerate(vocabularies.items()) if isinstance(known, str)}
     for place, (name, vocabulary) in enumerate(vocabularies.items()):
         column = batch[name]
-        if place in texts:
+        if place in texts:  # these come last, once it is known that the matrix is one of objects
             continue
         if vocabulary is not None:
             codes = pc.index_in(column, value_set=vocabulary)

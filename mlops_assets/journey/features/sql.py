@@ -20,12 +20,10 @@ from dataclasses import dataclass
 from functools import cache
 
 import duckdb
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from mlops_assets.errors import ConfigError
-from mlops_assets.journey.enrich.answers import NOTHING, stored_schema
+from mlops_assets.journey.enrich.answers import stored_schema
 from mlops_assets.journey.read.contract import rows_schema
 from mlops_assets.storage.files import read_part
 from mlops_assets.storage.places import Place
@@ -50,11 +48,6 @@ SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "disabled_optimizers": "build_side_probe_side",
 }
 """Every connection that runs a user's SQL has these, and is locked afterwards."""
-
-EARLIER = (
-    "\nIf this is the SQL of an earlier model version, it may need a column or an enrichment that defs.yaml no longer "
-    "has: bring that back, or train and promote a version without it."
-)
 
 
 @dataclass(frozen=True)
@@ -119,12 +112,13 @@ class FeatureSql:
         self.schemas = dict(schemas)
         self._database = duckdb.connect(":memory:", config=SETTINGS)
         empty = {name: schema.empty_table() for name, schema in schemas.items()}
-        with self._holding("2000-01-01", empty):
+        with self._holding("2000-01-01", empty):  # views are bound once, to the types of tables without a row
             self._database.execute(f"CREATE VIEW rows AS SELECT getvariable('day') AS day, * FROM {ROWS}")
             for view, statement in statements(sql).items():
                 if view not in schemas:
                     self._database.execute(statement)
             self._types = {view: self._columns(view) for view in statements(sql)}
+        # from here on nothing that a view may call can loosen a setting
         self._database.execute("SET lock_configuration = true")
 
     def columns(self, view: str) -> dict[str, pa.DataType]:
@@ -184,11 +178,7 @@ def kept_sql(sql: str, tables: Mapping[str, pa.Table]) -> Iterator[FeatureSql]:
         The tables that it is to run over, by name.
     """
     schemas = {name: table.schema for name, table in tables.items()}
-    with _idle_lock:
-        features = next((one for one in _idle if one.sql == sql and one.schemas == schemas), None)
-        if features is not None:
-            _idle.remove(features)
-    features = features or FeatureSql(sql, schemas)
+    features = _take_idle(sql, schemas) or FeatureSql(sql, schemas)
     is_broken = False
     try:
         yield features
@@ -201,6 +191,16 @@ def kept_sql(sql: str, tables: Mapping[str, pa.Table]) -> Iterator[FeatureSql]:
                 _idle.append(features)  # and the one that waited longest goes, where there are too many
 
 
+def _take_idle(sql: str, schemas: Mapping[str, pa.Schema]) -> FeatureSql | None:
+    with _idle_lock:
+        for features in _idle:
+            if features.sql == sql and features.schemas == schemas:
+                # whoever uses it has it alone: DuckDB runs one query a connection, and the tables in it are theirs
+                _idle.remove(features)
+                return features
+    return None
+
+
 def describe(use_case: UseCase) -> FeatureColumns:
     """What the SQL of a use case makes, by running it on no rows.
 
@@ -209,7 +209,7 @@ def describe(use_case: UseCase) -> FeatureColumns:
     ConfigError
         If the SQL is wrong, with DuckDB's word for it, or a column is neither text nor number.
     """
-    rows = _without_label(rows_schema(use_case).empty_table(), use_case)
+    rows = without_label(rows_schema(use_case).empty_table(), use_case)
     enrichments = tuple((name, stored_schema(use_case, name)) for name in use_case.enrichments)
     return _describe(use_case.name, rows.schema, use_case.features_sql, enrichments)
 
@@ -257,136 +257,7 @@ def read_rows(path: Place, columns: Sequence[str] | None = None) -> pa.Table:
     return table.unify_dictionaries().combine_chunks()
 
 
-def compute(
-    rows: pa.Table,
-    day: str,
-    use_case: UseCase,
-    sql: str,
-    file_features: pa.Table | None = None,
-    answers: Mapping[str, pa.Table] = NOTHING,
-) -> Iterator[tuple[pa.Table, np.ndarray]]:
-    """Run the SQL over the rows of one shard, a batch at a time.
-
-    Parameters
-    ----------
-    rows
-        Rows in the schema of `rows_schema`, in one chunk.
-    day
-        Their day.
-    use_case
-        The use case.
-    sql
-        Text of `features.sql`: the current one, or the one of a model version.
-    file_features
-        The stored result of the view `file_features` for these rows, if there is one.
-    answers
-        The answers of enrichments for the keys of these rows, by name; one that is not among them has none.
-
-    Yields
-    ------
-    tuple
-        The view `model_input`, and the place in `rows` of each of its rows. Every row comes exactly once.
-
-    Raises
-    ------
-    ConfigError
-        If the SQL loses or doubles rows, or needs an enrichment that there is not.
-    """
-    tables = tables_for(rows, use_case, answers)
-    if file_features is not None:
-        tables["file_features"] = _numbered(file_features, rows)
-    where, places_of = f"{use_case.name}/features.sql", _Places(rows)
-    with sql_errors(use_case, day), kept_sql(sql, tables) as features:
-        for batch in features.select("model_input", day, tables):
-            places = places_of.rows(batch)
-            if places is None:
-                raise ConfigError(f"{where}: `model_input` has a `file` and `line` that no row has.")
-            yield pa.Table.from_batches([batch]), places
-    if (places_of.seen != 1).any():
-        lost, doubled = int((places_of.seen == 0).sum()), int((places_of.seen > 1).sum())
-        raise ConfigError(
-            f"{where}: `model_input` must have every row once; of {rows.num_rows} rows it lost {lost} and doubled "
-            f"{doubled}. Look at its joins and conditions."
-        )
-
-
-def aggregate(
-    rows: pa.Table, day: str, use_case: UseCase, sql: str, answers: Mapping[str, pa.Table] = NOTHING
-) -> pa.Table:
-    """The view `file_features` over the rows of one shard: one row a file, in their order, `file` being its name.
-
-    Parameters
-    ----------
-    rows, day, use_case, sql, answers
-        As in `compute`.
-
-    Raises
-    ------
-    ConfigError
-        If the SQL fails on these rows.
-    """
-    tables = tables_for(rows, use_case, answers)
-    with sql_errors(use_case, day), kept_sql(sql, tables) as features:
-        schema = pa.schema(features.columns("file_features"))
-        data = pa.Table.from_batches(list(features.select("file_features", day, tables)), schema)
-    data = data.sort_by("file").combine_chunks()
-    names = _file_names(rows).take(data["file"].combine_chunks()) if rows.num_rows else pa.array([], pa.string())
-    return data.set_column(data.column_names.index("file"), "file", names)
-
-
-def tables_for(rows: pa.Table, use_case: UseCase, answers: Mapping[str, pa.Table] = NOTHING) -> dict[str, pa.Table]:
-    """The tables that SQL sees for the rows of a shard; an enrichment without answers is empty."""
-    unanswered = {name: stored_schema(use_case, name).empty_table() for name in use_case.enrichments}
-    return {ROWS: _without_label(rows, use_case), **unanswered, **answers}
-
-
-@contextmanager
-def sql_errors(use_case: UseCase, day: str) -> Iterator[None]:
-    """Tells what DuckDB finds wrong as an error of the use case's `features.sql`."""
-    try:
-        yield
-    except (duckdb.Error, OSError) as error:
-        hint = ""
-        if isinstance(error, (duckdb.CatalogException, duckdb.BinderException)):  # it runs by the contract of its time
-            hint = EARLIER
-        raise ConfigError(f"{use_case.name}/features.sql fails on the rows of {day}: {error}{hint}") from None
-
-
-class _Places:
-    """Finds the rows that a view speaks of among those of a shard, and counts how often each came."""
-
-    def __init__(self, rows: pa.Table) -> None:
-        self.seen = np.zeros(rows.num_rows, np.int64)
-        self._keys = _keys(rows["file"].combine_chunks().indices, rows["line"]) if rows.num_rows else np.zeros(0)
-
-    def rows(self, batch: pa.RecordBatch) -> np.ndarray | None:
-        """The place of each row of a batch; None if one of them is no row of the shard."""
-        keys = _keys(batch["file"], batch["line"])
-        places = np.searchsorted(self._keys, keys).clip(max=max(0, len(self._keys) - 1))
-        if not np.array_equal(self._keys[places], keys):
-            return None
-        self.seen += np.bincount(places, minlength=len(self.seen))
-        return places
-
-
-def _keys(file: pa.Array, line: pa.Array) -> np.ndarray:
-    """One number for each file and line, rising in the order of the rows of a shard."""
-    keys: np.ndarray = file.to_numpy().astype(np.int64) << 32 | line.to_numpy().astype(np.int64)
-    return keys
-
-
-def _file_names(rows: pa.Table) -> pa.Array:
-    """The files of a shard by their numbers."""
-    return rows["file"].chunk(0).dictionary if rows.num_rows else pa.array([], pa.string())
-
-
-def _numbered(file_features: pa.Table, rows: pa.Table) -> pa.Table:
-    """Stored aggregates with the numbers that the files have among these rows."""
-    numbers = pc.index_in(file_features["file"], value_set=_file_names(rows))
-    return file_features.drop_columns(["file"]).append_column("file", numbers)
-
-
-def _without_label(rows: pa.Table, use_case: UseCase) -> pa.Table:
+def without_label(rows: pa.Table, use_case: UseCase) -> pa.Table:
     """The rows as SQL sees them: without the label, `file` as a number."""
     file = rows["file"].combine_chunks()
     no_rows = isinstance(file, pa.ChunkedArray)

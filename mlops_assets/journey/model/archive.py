@@ -99,6 +99,7 @@ def write_model(folder: Place, estimator: Any, meaning: Mapping[str, Any], sql: 
 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / ESTIMATOR_FILE).write_bytes(_reproducible(skops.io.dumps(estimator)))
+    # JSON and text beside the archive: what can be read by eye need not be loaded
     (folder / MEANING_FILE).write_bytes(json.dumps(meaning, ensure_ascii=False).encode())
     (folder / SQL_FILE).write_bytes(sql.encode())
     return hash_folder(folder)

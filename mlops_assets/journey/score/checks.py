@@ -36,6 +36,7 @@ def check_rows_of_day(checks: Checks, accounting: Mapping[str, Any] | None, wher
     where
         Where the day's raw files are looked for.
     """
+    # a day without rows is told by the same conditions: it has no file, no line and no row
     a = accounting or {"files": 0, "files_read": 0, "files_refused": 0, "lines": 0, "rows": 0, "rejected": 0}
     adds_up = a["files"] == a["files_read"] + a["files_refused"] and a["lines"] == a["rows"] + a["rejected"]
     sums = f"{a['files']} files = {a['files_read']} read + {a['files_refused']} refused; "
@@ -88,10 +89,10 @@ def check_enriched(use_case: UseCase, found: DayAnswers | NotEnriched) -> list[D
         return []
     if isinstance(found, NotEnriched):
         return [DayCheck("enrichments_are_current", False, str(found), "then run the day again")]
-    said, enough = [], True
+    shares, enough = [], True
     for name, accounting in found.accounting.items():
         share, most = missing_share(accounting), use_case.enrichments[name].most_missing
-        said.append(f"{name} {share:.2%} of {most:.2%}")
+        shares.append(f"{name} {share:.2%} of {most:.2%}")
         enough &= share <= most
     advice = (
         "look at the problems of the enrichment; run the day again when its source answers, or raise `most_missing`"
@@ -99,7 +100,9 @@ def check_enriched(use_case: UseCase, found: DayAnswers | NotEnriched) -> list[D
     versions = ", ".join(f"{name} of version {version}" for name, version in found.versions.items())
     return [
         DayCheck("enrichments_are_current", True, versions, ""),
-        DayCheck("enrichment_missing", enough, f"rows without an answer, of those allowed: {', '.join(said)}", advice),
+        DayCheck(
+            "enrichment_missing", enough, f"rows without an answer, of those allowed: {', '.join(shares)}", advice
+        ),
     ]
 
 
@@ -111,19 +114,19 @@ def missing_share(accounting: Mapping[str, Any]) -> float:
 def check_scores_of_day(checks: Checks, counts: Mapping[str, int], rows: int) -> list[DayCheck]:
     """The conditions that the predictions of a day must meet before they are published."""
     shares = {name: counts.get(UNSEEN + name, 0) / max(1, rows) for name in checks.unseen_share}
-    said = ", ".join(f"{name} {share:.2%} of {checks.unseen_share[name]:.2%}" for name, share in shares.items())
-    found = counts.get("predictions", 0)
+    limits = ", ".join(f"{name} {share:.2%} of {checks.unseen_share[name]:.2%}" for name, share in shares.items())
+    predictions = counts.get("predictions", 0)
     return [
         DayCheck(
             "every_row_predicted",
-            found == rows,
-            f"{found} predictions for {rows} rows",
+            predictions == rows,
+            f"{predictions} predictions for {rows} rows",
             "run the day again; if it stays so, report it with this line",
         ),
         DayCheck(
             "unseen_categories",
             all(share <= checks.unseen_share[name] for name, share in shares.items()),
-            f"values unseen in training, of those allowed: {said or 'no limit is set'}",
+            f"values unseen in training, of those allowed: {limits or 'no limit is set'}",
             "compare the day's categories with the training rows; retrain, or raise checks.unseen_share if it is right",
         ),
     ]

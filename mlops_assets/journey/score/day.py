@@ -62,6 +62,7 @@ CODE = (
     "mlops_assets.journey.score.predict",
     "mlops_assets.journey.features.sql",
     "mlops_assets.journey.features.matrix",
+    "mlops_assets.journey.features.shard",
     "mlops_assets.journey.model.model",
 )
 

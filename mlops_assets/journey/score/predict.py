@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from mlops_assets.journey.enrich.answers import NOTHING
-from mlops_assets.journey.features.sql import compute
+from mlops_assets.journey.features.shard import compute
 from mlops_assets.journey.model.model import Model
 from mlops_assets.use_case import UseCase
 
@@ -43,6 +43,7 @@ class Answers:
 
     def __init__(self, model: Model, rows: int) -> None:
         self.model = model
+        # whole arrays, filled by places: the batches of the SQL come in no order
         self.numbers = np.zeros(rows, np.int32)
         self.probabilities = np.zeros(rows, np.float32)
         self.unseen: Counter[str] = Counter()
@@ -101,6 +102,7 @@ def predict(
     """
     answers = [Answers(model, rows.num_rows) for model in models]
     for sql in dict.fromkeys(model.sql for model in models):
+        # SQL is half of the work: a challenger with the champion's SQL costs its own model alone
         sharing = [answer for answer in answers if answer.model.sql == sql]
         for batch, places in compute(rows, day, use_case, sql, stored(sql), enriched):
             for answer in sharing:

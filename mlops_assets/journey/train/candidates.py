@@ -40,7 +40,8 @@ def check_columns(use_case: UseCase, columns: Mapping[str, bool]) -> None:
     ConfigError
         If one is not; the message has its key and the columns that there are.
     """
-    for key, problem in chain(_unknown_columns(use_case, columns), _misused_texts(use_case, columns)):
+    unknown, not_alone = _unknown_columns(use_case, columns), _texts_with_company(use_case)
+    for key, problem in chain(unknown, not_alone, _misused_texts(use_case, columns)):
         raise ConfigError(f"{use_case.name}: {key}: {problem}")  # the first is enough: the next may follow from it
 
 
@@ -53,14 +54,19 @@ def _unknown_columns(use_case: UseCase, columns: Collection[str]) -> Iterator[tu
                 yield key, f"features.sql makes no column {name!r}; it makes {', '.join(columns)}"
 
 
-def _misused_texts(use_case: UseCase, columns: Mapping[str, bool]) -> Iterator[tuple[str, str]]:
-    """Keys that take a text for something else, each with the problem."""
+def _texts_with_company(use_case: UseCase) -> Iterator[tuple[str, str]]:
+    """Preparations of a text and something else, each with the problem."""
     texts = use_case.training.texts
     for key, names in _prepared(use_case):
         among = [name for name in names if name in texts]
         if among and len(names) > 1:  # scikit-learn's vectorizers take one column of texts, and nothing beside it
             problem = f"{among[0]!r} is among `training.texts`, so it is prepared alone: one preparation a text"
             yield key, f"{problem}; columns: [{', '.join(names)}]"
+
+
+def _misused_texts(use_case: UseCase, columns: Mapping[str, bool]) -> Iterator[tuple[str, str]]:
+    """Keys that take a text for something else, each with the problem."""
+    texts = use_case.training.texts
     for name in use_case.checks.unseen_share:
         if name in texts:
             problem = f"{name!r} is among `training.texts`, and a text is no category whose values could be unseen"
@@ -146,6 +152,7 @@ def fit_candidates(
     rows = training_set.load()
     train = rows.filter(pc.invert(rows["_held_out"]))
     fitted = []
+    # one after the other: on a small machine, two fits at once would halve each other's pace and double the memory
     for number, (name, candidate) in enumerate(use_case.training.candidates.items(), 1):
         log(f"fitting {name} ({number} of {len(use_case.training.candidates)}) on {len(train)} rows")
         chosen = choose(use_case, candidate, training_set, train)
@@ -162,6 +169,7 @@ def fit_candidates(
 def fit(use_case: UseCase, candidate: Candidate, training_set: TrainingSet, rows: pa.Table) -> Model:
     """Fit a candidate on rows of a training set, each as often as it weighs; the vocabularies are theirs."""
     rows = rows.take(pa.array(repeats(rows)))
+    # of these rows alone: in a fold, a value that only its test rows have must be as unknown as it would be tomorrow
     columns = vocabularies(rows, training_set.features, use_case.training.texts)
     pipeline = build_pipeline(candidate, columns, use_case.training.candidates)
     sql, threshold = use_case.features_sql, use_case.training.threshold

@@ -18,7 +18,8 @@ import pyarrow.compute as pc
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.enrich.answers import DayAnswers, NotEnriched, find_answers, needed, read_answers
 from mlops_assets.journey.features.matrix import as_text
-from mlops_assets.journey.features.sql import compute, describe, read_rows
+from mlops_assets.journey.features.shard import compute
+from mlops_assets.journey.features.sql import describe, read_rows
 from mlops_assets.journey.feedback import corrections as feedback
 from mlops_assets.storage.files import read_part, write_table
 from mlops_assets.storage.places import parse_place
@@ -118,6 +119,7 @@ def build_training_set(use_case: UseCase, lake: Lake) -> TrainingSet:
     kept = _without_duplicates(labelled, "_hash")
     duplicates = len(labelled) - len(kept)
     _see_that_they_suffice(kept, use_case.name)
+    # split by the labels of the files, before any correction: see the decision on held-out rows
     held_out, boundary = _hold_out(kept, use_case.training.split, use_case.name)
     if _labels(kept.filter(pa.array(~held_out))) < 2:
         raise TooLittleData(f"{use_case.name}: the rows to learn from have one label; training needs 2 labels.")
@@ -126,6 +128,7 @@ def build_training_set(use_case: UseCase, lake: Lake) -> TrainingSet:
     kept = _with_folds(use_case, kept)
     mark = fingerprint_table(kept)
     path = lake.root / use_case.name / "training_sets" / f"{mark}.parquet"
+    # the same rows are the same file: two trainings on them cannot differ in what they learned from
     if not path.exists():
         write_table(path, kept)
     return TrainingSet(
@@ -173,6 +176,7 @@ def _window(use_case: UseCase, lake: Lake) -> tuple[dict[str, tuple[int, DayAnsw
     names = needed(use_case, use_case.features_sql)
     window: dict[str, tuple[int, DayAnswers]] = {}
     left_out: dict[str, str] = {}
+    # a day that was not enriched is left out and told of: asking now would bring what was not known then
     for day in (day for day in days if day > first):
         try:
             window[day] = days[day].accounting["rows"], find_answers(use_case, lake, day, days[day], names)

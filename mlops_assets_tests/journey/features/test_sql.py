@@ -16,7 +16,8 @@ import pytest
 
 from mlops_assets.errors import ConfigError
 from mlops_assets.journey.enrich.answers import find_answers, needed, read_answers
-from mlops_assets.journey.features.sql import BATCH, IDLE, ROWS, FeatureSql, aggregate, compute, kept_sql, read_rows
+from mlops_assets.journey.features.shard import aggregate, compute
+from mlops_assets.journey.features.sql import BATCH, IDLE, ROWS, FeatureSql, kept_sql, read_rows
 from mlops_assets.journey.read.contract import rows_schema
 from mlops_assets.settings import OWN_USE_CASES
 from mlops_assets.use_case import UseCase, load_use_case

@@ -15,7 +15,8 @@ import pytest
 
 from mlops_assets.errors import ModelRefused
 from mlops_assets.journey.features.day import aggregate_day
-from mlops_assets.journey.features.sql import compute, read_rows
+from mlops_assets.journey.features.shard import compute
+from mlops_assets.journey.features.sql import read_rows
 from mlops_assets.journey.model.archive import SQL_FILE
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.registry import Version
