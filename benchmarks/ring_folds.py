@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from mlops_assets.journey.features.sql import compute, to_matrix
-from mlops_assets.journey.model.model import build_pipeline
+from mlops_assets.journey.features.matrix import to_matrix
+from mlops_assets.journey.features.shard import compute
 from mlops_assets.journey.read.readers import open_reader
 from mlops_assets.journey.read.rows import check_rows
+from mlops_assets.journey.train.pipeline import build_pipeline
 from mlops_assets.plugins import NotAttached
 from mlops_assets.settings import OWN_USE_CASES
 from mlops_assets.use_case import load_use_case

@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from mlops_assets.encoders import as_frame
 from mlops_assets.errors import UsageError
-from mlops_assets.journey.features.sql import TEXT, as_text, to_matrix
-from mlops_assets.journey.model.model import ALLOWED_TYPES
+from mlops_assets.journey.features.matrix import TEXT, as_text, to_matrix
+from mlops_assets.journey.model.archive import ALLOWED_TYPES
 from mlops_assets.journey.model.registry import Registry
 from mlops_assets.journey.model.training_runs import TrainingRuns
 from mlops_assets.journey.train.candidates import from_record

@@ -12,8 +12,9 @@ from typing import Any
 from mlops_assets.errors import MlopsError, UsageError
 from mlops_assets.journey.explain.comparison import Comparison, compare_day
 from mlops_assets.journey.features.sql import describe
+from mlops_assets.journey.model.archive import hash_folder
 from mlops_assets.journey.model.history import HistoryConflict
-from mlops_assets.journey.model.model import Model, hash_folder
+from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.registry import Registry, Version
 from mlops_assets.journey.model.training_runs import TrainingRuns
 from mlops_assets.journey.train.candidates import Fitted

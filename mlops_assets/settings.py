@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlops_assets.errors import UsageError
-from mlops_assets.storage.database import DATABASE_VARIABLE, MLFLOW_SCHEMA, with_driver
+from mlops_assets.storage.database import MLFLOW_SCHEMA, with_driver
 from mlops_assets.storage.places import Place, parse_place
 
 PACKAGE = Path(__file__).parent
@@ -145,9 +145,9 @@ def _engine() -> str:
 
 
 def _database() -> str:
-    url = with_driver(os.environ.get(DATABASE_VARIABLE) or "")
+    url = with_driver(os.environ.get("MLOPS_DATABASE_URL") or "")
     if url and not url.startswith("postgresql+psycopg2://"):
-        raise UsageError(f"{DATABASE_VARIABLE} must look like postgresql://user:password@host/database.")
+        raise UsageError("MLOPS_DATABASE_URL must look like postgresql://user:password@host/database.")
     return url
 
 
@@ -159,6 +159,6 @@ def _mlflow_in(database: str) -> str:
     try:
         url = make_url(database)
     except (ArgumentError, ValueError):
-        raise UsageError(f"{DATABASE_VARIABLE} must look like postgresql://user:password@host/database.") from None
+        raise UsageError("MLOPS_DATABASE_URL must look like postgresql://user:password@host/database.") from None
     options = f"{url.query.get('options', '')} -csearch_path={MLFLOW_SCHEMA}".strip()
     return url.update_query_dict({"options": options}).render_as_string(hide_password=False)

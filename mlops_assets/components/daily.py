@@ -13,22 +13,15 @@ from mlops_assets.components.enriching import ENRICHMENT_CHECKS, enrichment_asse
 from mlops_assets.components.watching import watch_step
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.enrich.answers import NotEnriched
-from mlops_assets.journey.features.sql import aggregate_day
+from mlops_assets.journey.features.day import aggregate_day
 from mlops_assets.journey.feedback.audit import draw_audit
 from mlops_assets.journey.model.registry import Registry
 from mlops_assets.journey.model.training_runs import TrainingRuns
 from mlops_assets.journey.read.listing import Manifest, find_manifest, list_day
 from mlops_assets.journey.read.rows import read_day
 from mlops_assets.journey.read.sources import Source, open_source
-from mlops_assets.journey.score.day import (
-    CHALLENGER,
-    MODEL_TAG,
-    DayCheck,
-    ScoredDay,
-    Scorers,
-    check_rows_of_day,
-    score_day,
-)
+from mlops_assets.journey.score.checks import DayCheck, check_rows_of_day
+from mlops_assets.journey.score.day import CHALLENGER, MODEL_TAG, ScoredDay, Scorers, score_day
 from mlops_assets.settings import Settings
 from mlops_assets.storage.accounting import ReadingAccounting
 from mlops_assets.storage.catalog import Lake

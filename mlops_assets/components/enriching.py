@@ -9,7 +9,7 @@ import dagster as dg
 from mlops_assets.components import showing
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.enrich.day import enrich_day
-from mlops_assets.journey.score.day import DayCheck
+from mlops_assets.journey.score.checks import DayCheck
 from mlops_assets.settings import Settings
 from mlops_assets.storage.accounting import EnrichmentAccounting
 from mlops_assets.storage.catalog import Lake, enrichment_table

@@ -11,7 +11,7 @@ import dagster as dg
 import pyarrow.compute as pc
 
 from mlops_assets.journey.model.history import Change
-from mlops_assets.journey.score.day import DayCheck
+from mlops_assets.journey.score.checks import DayCheck
 from mlops_assets.journey.train.evaluation import Score, Verdict
 from mlops_assets.storage.tables import Table
 from mlops_assets.use_case import UseCase

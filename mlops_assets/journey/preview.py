@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlops_assets.journey.enrich.answers import DayAnswers, NotEnriched, find_answers, needed
-from mlops_assets.journey.features.sql import describe, features_code, features_mark
+from mlops_assets.journey.features.day import features_code, features_mark
+from mlops_assets.journey.features.sql import describe
 from mlops_assets.journey.model.registry import Version
 from mlops_assets.journey.read.listing import (
     ATTACHMENT,
@@ -100,25 +101,34 @@ def preview_day(
     began = time.perf_counter()
     entries, shards, _ = look_at_day(use_case, source, lake.raw_files, day)
     listing = time.perf_counter() - began
-    size = pc.sum(entries["size"]).as_py() or 0
     attachments = attachments_of(entries)
     files = len(entries) - len(attachments)
     look = _Look(use_case, lake, day, scorers, attachments)
     bounds = np.searchsorted(entries["shard"].to_numpy(), np.arange(shards + 1))
     for shard in range(shards if files else 0):
         look.at(shard, entries.slice(bounds[shard], bounds[shard + 1] - bounds[shard]))
-    found = Preview(day, files, size, shards, look.redo, dict(look.reasons.most_common()))
-    if "rows" not in paces:
-        return found
-    rows = {step: paces["rows"].rows_a_byte * look.bytes[step] for step in STEPS}
-    needed = [step for step in STEPS if rows[step]]
-    if any(step not in paces for step in needed):
-        return Preview(**{**vars(found), "rows": round(rows["rows"])})
-    work = sum(paces[step].seconds_a_row * rows[step] for step in needed) / workers
-    disk = sum(paces[step].stored_a_row * rows[step] for step in needed)
-    return Preview(
-        **{**vars(found), "rows": round(rows["rows"]), "minutes": (listing + work) / 60, "disk": round(disk)}
-    )
+    preview = Preview(day, files, _bytes(entries), shards, look.redo, dict(look.reasons.most_common()))
+    return _with_forecast(preview, look.bytes, paces, listing, workers)
+
+
+def _with_forecast(
+    preview: Preview, to_do: Mapping[str, int], paces: Mapping[str, Pace], listing: float, workers: int
+) -> Preview:
+    """A preview with what the bytes to be done will bring and take, as far as it was ever measured."""
+    if "rows" not in paces:  # nothing was ever read here, and another machine's pace would be a guess
+        return preview
+    rows = {step: paces["rows"].rows_a_byte * to_do[step] for step in STEPS}
+    preview = replace(preview, rows=round(rows["rows"]))
+    steps = [step for step in STEPS if rows[step]]
+    if any(step not in paces for step in steps):
+        return preview
+    work = sum(paces[step].seconds_a_row * rows[step] for step in steps) / workers
+    disk = sum(paces[step].stored_a_row * rows[step] for step in steps)
+    return replace(preview, minutes=(listing + work) / 60, disk=round(disk))
+
+
+def _bytes(entries: pa.Table) -> int:
+    return pc.sum(entries["size"]).as_py() or 0
 
 
 class _Look:
@@ -129,7 +139,8 @@ class _Look:
         self._lake = lake
         self._day = day
         self._scorers = scorers
-        self._aggregates = bool(describe(use_case).file)
+        has_steps = {"rows": True, "features": bool(describe(use_case).file), "predictions": scorers is not None}
+        self._steps = [step for step in STEPS if has_steps[step]]
         self._attachments = attachments
         self._mark = attachments_mark(attachments)
         self._before = find_manifest(lake.raw_files, day)
@@ -155,60 +166,65 @@ class _Look:
 
     def at(self, shard: int, entries: pa.Table) -> None:
         """Look at one shard."""
+        size = _bytes(entries)
+        for reason, steps in self._causes(shard, entries):
+            self.reasons[reason] += 1
+            for step in steps:
+                self.redo[step] += 1
+                self.bytes[step] += size
+
+    def _causes(self, shard: int, entries: pa.Table) -> Iterator[tuple[str, list[str]]]:
+        """Why something of a shard must be done, and which steps. A step that is done again redoes those after it."""
         name = f"{shard:05d}-{rows_mark(entries, self._use_case, self._mark)}"
-        size = pc.sum(entries["size"]).as_py() or 0
-        if not self._done(self._lake.rows, name):
-            self.reasons[self._why_read(shard, entries)] += 1
-            steps = STEPS if self._scorers else STEPS[:-1]
-            self._needs([step for step in steps if step != "features" or self._aggregates], size)
-            return
-        if self._answers is None:
-            self.reasons["an enrichment was not asked for the rows as they are now"] += 1
-            needed_again = {"features": self._aggregates, "predictions": self._scorers is not None}
-            self._needs([step for step, is_needed in needed_again.items() if is_needed], size)
-            return
-        part = Path(f"{name}.parquet").name
-        sql, marks = self._use_case.features_sql, self._answers.of(part)
-        if self._aggregates and not self._done(self._lake.features, f"{shard:05d}-{features_mark(part, sql, marks)}"):
-            self.reasons[self._why_aggregate(shard)] += 1
-            self._needs(["features"], size)
-        if self._scorers is None:
-            return
-        answers = {name: mark for name, mark in marks.items() if name in self._models_need}
-        mark = scores_mark(part, self._use_case, self._scorers.version, self._scorers.challenger, answers)
-        if not self._done(self._lake.predictions, f"{shard:05d}-{mark}"):
-            self.reasons[self._why_score(shard, self._scorers.version)] += 1
-            self._needs(["predictions"], size)
+        if not self._done("rows", name):
+            yield self._why_read(shard, entries), self._steps
+        elif self._answers is None:
+            yield "an enrichment was not asked for the rows as they are now", self._steps[1:]
+        else:
+            yield from self._causes_behind_rows(shard, f"{name}.parquet", self._answers)
 
-    def _needs(self, steps: list[str], size: int) -> None:
-        for step in steps:
-            self.redo[step] += 1
-            self.bytes[step] += size
+    def _causes_behind_rows(self, shard: int, part: str, answers: DayAnswers) -> Iterator[tuple[str, list[str]]]:
+        marks = answers.of(part)
+        if "features" in self._steps:
+            mark = features_mark(part, self._use_case.features_sql, marks)
+            if not self._done("features", f"{shard:05d}-{mark}"):
+                yield self._why_aggregate(shard), ["features"]
+        if self._scorers is not None:
+            # what a model does not ask for cannot change what it says
+            asked = {name: mark for name, mark in marks.items() if name in self._models_need}
+            mark = scores_mark(part, self._use_case, self._scorers.version, self._scorers.challenger, asked)
+            if not self._done("predictions", f"{shard:05d}-{mark}"):
+                yield self._why_score(shard, self._scorers.version), ["predictions"]
 
-    def _done(self, table: Table[Any], stem: str) -> bool:
-        return read_report(table.place(self._day, stem)) is not None
-
-    def _changed(self, table: str, shard: int, now: Code) -> str:
-        """How the code that made a shard differs from that of today, in words; empty if it does not."""
-        part = self._parts[table].get(shard)
-        changes = changed_code(self._lake, part, now) if part is not None else ()
-        return f"{table} were made by other code: {', '.join(changes)}" if changes else ""
+    def _done(self, table: str, stem: str) -> bool:
+        return read_report(self._lake.table(table).place(self._day, stem)) is not None
 
     def _why_read(self, shard: int, now: pa.Table) -> str:
         if self._before is None:
             return "the day is new"
-        before = shard_of(self._before.path, shard) if self._before.path.exists() else now.slice(0, 0)
-        changes = _changes(before, now, "files")
+        changes = _changes(self._listed_before(shard, now), now, "files")
         if changes:
             return changes
-        beside = shard_of(self._before.path, ATTACHMENT) if self._before.path.exists() else now.slice(0, 0)
-        if self._mark != attachments_mark(beside):
+        beside = self._listed_before(ATTACHMENT, now)
+        if self._mark != attachments_mark(beside):  # any record may refer to any of them, so all shards are read again
             return _changes(beside, self._attachments, "attachments")
         if changed := self._changed("rows", shard, rows_code(self._use_case)):
             return changed
         if shard in self._parts["rows"]:
             return "the contract or the code that reads changed, or the stored rows are damaged"
         return "the rows were not finished"
+
+    def _listed_before(self, shard: int, now: pa.Table) -> pa.Table:
+        """The entries of a shard in the manifest of the last run; none if that was cleaned up."""
+        if self._before is None or not self._before.path.exists():
+            return now.slice(0, 0)
+        return shard_of(self._before.path, shard)
+
+    def _changed(self, table: str, shard: int, now: Code) -> str:
+        """How the code that made a shard differs from that of today, in words; empty if it does not."""
+        part = self._parts[table].get(shard)
+        changes = changed_code(self._lake, part, now) if part is not None else ()
+        return f"{table} were made by other code: {', '.join(changes)}" if changes else ""
 
     def _why_aggregate(self, shard: int) -> str:
         changed = self._changed("features", shard, features_code())
@@ -232,9 +248,9 @@ def _by_shard(table: Table[Any], day: str) -> dict[int, Place]:
 def _changes(before: pa.Table, now: pa.Table, kind: str) -> str:
     """How the files of a shard differ from those that were listed before, in words; empty if they do not."""
     old, new = ({row["path"]: row for row in table.drop_columns(["shard"]).to_pylist()} for table in (before, now))
-    found = {
+    counts = {
         "new": len(new.keys() - old.keys()),
         "gone": len(old.keys() - new.keys()),
         "changed": sum(new[path] != old[path] for path in new.keys() & old.keys()),
     }
-    return " and ".join(f"{kind} are {what}" for what, number in found.items() if number)
+    return " and ".join(f"{kind} are {what}" for what, number in counts.items() if number)

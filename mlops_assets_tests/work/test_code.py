@@ -20,7 +20,7 @@ import pytest
 from mlops_assets.cli.why import to_text
 from mlops_assets.journey.enrich.day import enrich_day
 from mlops_assets.journey.explain.why import Explanation, explain
-from mlops_assets.journey.features.sql import aggregate_day, features_code
+from mlops_assets.journey.features.day import aggregate_day, features_code
 from mlops_assets.journey.model.registry import Version
 from mlops_assets.journey.preview import Preview, preview_day
 from mlops_assets.journey.read.listing import list_day
@@ -30,7 +30,8 @@ from mlops_assets.journey.score.day import Scorers, score_day, scores_code
 from mlops_assets.journey.train.candidates import fit
 from mlops_assets.journey.train.training_set import build_training_set
 from mlops_assets.journey.train.versions import training_code
-from mlops_assets.storage.tables import Lake, Table
+from mlops_assets.storage.catalog import Lake
+from mlops_assets.storage.tables import Table
 from mlops_assets.tools.sampling import write_sample
 from mlops_assets.use_case import Candidate, UseCase
 from mlops_assets.work.code import Code, code_of, forget
@@ -41,7 +42,7 @@ from mlops_assets_tests.journey.features.test_features import DAY, draw_day, ign
 from mlops_assets_tests.journey.score.test_scoring import as_version
 
 ROOT = Path(__file__).parents[2]
-STEPS = ("journey.read.rows", "journey.features.sql", "journey.score.day")
+STEPS = ("journey.read.rows", "journey.features.day", "journey.score.day")
 
 
 @pytest.fixture

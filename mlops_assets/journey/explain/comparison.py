@@ -16,9 +16,12 @@ import pyarrow.compute as pc
 
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.enrich.answers import Marks, find_answers, read_answers
-from mlops_assets.journey.features.sql import as_text, read_rows, stored_features
+from mlops_assets.journey.features.day import stored_features
+from mlops_assets.journey.features.matrix import as_text
+from mlops_assets.journey.features.sql import read_rows
 from mlops_assets.journey.model.registry import Version
-from mlops_assets.journey.score.day import load_cached, predict
+from mlops_assets.journey.score.day import load_cached
+from mlops_assets.journey.score.predict import predict
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.places import Place, on_disk, remove_tree
 from mlops_assets.use_case import UseCase
@@ -144,10 +147,12 @@ def compare_day(
         counts, _ = add_up(reports)
         differing = [table.folder / part.path for part in parts_of(reports, table)]
         with on_disk(differing) as paths:
-            found = _look_at([str(path) for path in paths])
+            summary = _summarise([str(path) for path in paths])
     finally:
         remove_tree(table.folder)
-    has_value = use_case.value is not None
+    # cents are whole numbers: their sum is the same in whatever order the shards finish
+    value = counts.get("cents", 0) / 100
+    has_value = use_case.value is not None  # without such a column, 0 would read as "no money behind it"
     return Comparison(
         use_case.name,
         day,
@@ -155,29 +160,28 @@ def compare_day(
         after.version,
         counts.get("rows", 0),
         counts.get("changed", 0),
-        counts.get("cents", 0) / 100 if has_value else None,
-        found["value"] if has_value else None,
+        value if has_value else None,
+        summary["value"] if has_value else None,
         counts.get("labelled", 0),
         counts.get("right_before", 0),
         counts.get("right_after", 0),
-        found["transitions"],
-        found["accounts"],
-        found["examples"],
+        summary["transitions"],
+        summary["accounts"],
+        summary["examples"],
     )
 
 
 def compare_shard(task: CompareTask) -> Report:
     """Score one shard with both versions and keep the rows that differ."""
-    place = Path(task.rows)
     use_case, versions = task.use_case, (task.before, task.after)
     lake = Lake(task.lake, use_case.name)
 
     def make() -> Made:
         rows = read_rows(lake.rows.folder / task.rows)
         models = [load_cached(version, use_case) for version in versions]
-        stored = partial(stored_features, lake, task.day, place.name, marks=task.marks)
+        stored = partial(stored_features, lake, task.day, Path(task.rows).name, marks=task.marks)
         first, second = predict(models, rows, task.day, use_case, stored, read_answers(lake, task.marks))
-        before, after = (one.labels().cast(pa.string()) for one in (first, second))
+        before, after = (answers.labels().cast(pa.string()) for answers in (first, second))
         label = as_text(rows[use_case.label])
         value = _value(rows, use_case)
         data = pa.table(
@@ -187,8 +191,8 @@ def compare_shard(task: CompareTask) -> Report:
                 as_text(rows[use_case.account]),
                 before,
                 after,
-                pa.array(first.sure),
-                pa.array(second.sure),
+                pa.array(first.probabilities),
+                pa.array(second.probabilities),
                 label,
                 value,
             ],
@@ -220,7 +224,7 @@ def _value(rows: pa.Table, use_case: UseCase) -> pa.Array:
     return pa.array(rows[use_case.value].cast(pa.float64()).to_numpy(), pa.float64(), from_pandas=True)
 
 
-def _look_at(paths: Sequence[str]) -> dict[str, Any]:
+def _summarise(paths: Sequence[str]) -> dict[str, Any]:
     """Sums over the rows that differ; there may be millions."""
     if not paths:
         return {"transitions": [], "accounts": [], "examples": [], "value": 0.0}
@@ -239,5 +243,5 @@ def _look_at(paths: Sequence[str]) -> dict[str, Any]:
         "examples": """
             SELECT * FROM changed ORDER BY abs(value) DESC NULLS LAST, file, line LIMIT getvariable('listed')""",
     }
-    found: dict[str, Any] = {name: database.sql(sql).to_arrow_table().to_pylist() for name, sql in queries.items()}
-    return {**found, "value": float(total)}
+    lists: dict[str, Any] = {name: database.sql(sql).to_arrow_table().to_pylist() for name, sql in queries.items()}
+    return {**lists, "value": float(total)}

@@ -2,51 +2,38 @@
 
 from __future__ import annotations
 
-import bisect
-import difflib
-import re
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from mlops_assets.errors import LakeError, MlopsError, UsageError
 from mlops_assets.journey.enrich.answers import Marks, answers_then, read_answers
-from mlops_assets.journey.features.sql import TEXT, compute, read_rows, stored_features
+from mlops_assets.journey.explain.row import NotPredicted, Row, Scored, find_row, manifest_of, origin
+from mlops_assets.journey.explain.strengths import Word, occlusion, word_strengths
+from mlops_assets.journey.features.day import stored_features
+from mlops_assets.journey.features.shard import compute
 from mlops_assets.journey.model.history import History
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.registry import Version
-from mlops_assets.journey.read.listing import ATTACHMENT, Attachments, manifest_path
+from mlops_assets.journey.read.listing import Attachments
 from mlops_assets.journey.read.readers import open_reader
 from mlops_assets.journey.read.rows import rows_code
 from mlops_assets.journey.read.sources import Entry, Source, SourceError
-from mlops_assets.journey.score.day import Answers, load_cached, scores_code
-from mlops_assets.storage.accounting import PredictionsAccounting
+from mlops_assets.journey.score.day import load_cached, scores_code
+from mlops_assets.journey.score.predict import Answers
 from mlops_assets.storage.catalog import Lake
-from mlops_assets.storage.files import read_part
 from mlops_assets.storage.places import Place
-from mlops_assets.storage.tables import Published
 from mlops_assets.use_case import UseCase
-from mlops_assets.work.shards import changed_code, shard_number
+from mlops_assets.work.shards import changed_code
 
 OTHERS = 200
 """Most other rows of the shard from which a feature gets its other values."""
 
-WORDS, SHOWN_WORDS = 500, 20
-"""Most different words of a text that are taken out one by one, and how many of them are told."""
-
-NEIGHBOURS = 2_000
-"""Names before and after a mistyped one, in their order, among which similar ones are looked for."""
-
-Scored = Published[PredictionsAccounting]
-
-
-class NotPredicted(MlopsError):
-    """A line has no prediction, for a reason that is known."""
+SHOWN_WORDS = 20
+"""Most words of a text that are told."""
 
 
 @dataclass(frozen=True)
@@ -83,15 +70,6 @@ class Feature:
     name: str
     value: Any
     unseen: bool
-    strength: float
-
-
-@dataclass(frozen=True)
-class Word:
-    """A word of a text column and its strength; see `word_strengths`."""
-
-    column: str
-    word: str
     strength: float
 
 
@@ -191,18 +169,6 @@ class Explanation:
         return (self.prediction, self.probability) == (self.recomputed, self.recomputed_probability)
 
 
-@dataclass(frozen=True)
-class _Row:
-    """Where a row lies: its manifest entry, its part of `rows` and place there, its prediction and the part of that."""
-
-    entry: dict[str, Any]
-    part: Path
-    rows: pa.Table
-    place: int
-    prediction: dict[str, Any]
-    scored: str
-
-
 def explain(
     use_case: UseCase,
     source: Source,
@@ -241,31 +207,16 @@ def explain(
     ModelRefused
         If the version that scored the row cannot be loaded.
     """
-    table = lake.predictions
-    published = table.days().get(day)
-    if published is None:
-        known = list(table.days())
-        have = f"published are {known[0]} to {known[-1]}" if known else "no day is published yet"
-        raise NotPredicted(f"{day} is not published: {have}.")
-    row = _find(lake, day, published, file, line)
-    found = version(row.prediction["model_version"])
-    model = load_cached(found, use_case)
+    published = _published(lake, day)
+    row = find_row(lake, day, published, file, line)
+    used = version(row.prediction["model_version"])
+    model = load_cached(used, use_case)
     marks = answers_then(lake, day, published.accounting.enrichments, str(row.part))
-    batch, at, answers, others = _answer(model, row, lake, day, use_case, marks)
-    matrix = model.matrix(batch)
-    said = int(answers.said[row.place])
-    strengths = occlusion(model, matrix[at], others, said)
-    values = batch.slice(at, 1).to_pylist()[0]
-    features = [
-        Feature(
-            name, values[name], bool(isinstance(known, tuple) and values[name] is not None and code < 0), float(one)
-        )
-        for (name, known), code, one in zip(model.columns.items(), matrix[at], strengths, strict=True)
-    ]
-    probabilities = zip(model.classes, model.probabilities(matrix)[at].tolist(), strict=True)
-    raw, problem, texts = _raw(use_case, source, day, _manifest(lake, day, published), row.entry, line)
-    stored = row.rows.slice(row.place, 1).to_pylist()[0]
-    made = _origin(lake, day, published)
+    again = _answer_again(model, row, lake, day, use_case, marks)
+    raw, problem, texts = _raw(use_case, source, day, manifest_of(lake, day, published), row.entry, line)
+    stored = row.stored()
+    made = origin(lake, day, published)  # who restored the day did not make it
+    probabilities = zip(model.classes, again.probabilities.tolist(), strict=True)
     return Explanation(
         use_case=use_case.name,
         day=day,
@@ -275,203 +226,115 @@ def explain(
         raw_problem=problem,
         cleaned=tuple(Cleaned(name, texts.get(name), stored[name]) for name in use_case.columns if name in stored),
         enriched=tuple(_enriched(stored, name, table) for name, table in read_answers(lake, marks).items()),
-        features=tuple(sorted(features, key=lambda one: -one.strength)),
-        words=tuple(word_strengths(model, matrix[at], said)[:SHOWN_WORDS]),
-        version=found.version,
-        candidate=found.about.get("candidate", ""),
-        champion=tuple(c.when for c in History(lake.root, use_case.name).changes() if c.version == found.version),
+        features=_features(model, again),
+        words=tuple(word_strengths(model, again.row, again.predicted)[:SHOWN_WORDS]),
+        version=used.version,
+        candidate=used.about.get("candidate", ""),
+        champion=tuple(c.when for c in History(lake.root, use_case.name).changes() if c.version == used.version),
         choice=published.accounting.model_choice,
         run=made.run,
         published=made.time,
         restored_by="" if made is published else published.run,
-        probabilities=dict(sorted(probabilities, key=lambda one: -one[1])),
+        probabilities=dict(sorted(probabilities, key=lambda pair: -pair[1])),
         threshold=model.threshold if len(model.classes) == 2 else None,
         prediction=row.prediction["prediction"],
         probability=row.prediction["probability"],
-        recomputed=model.classes[said],
-        recomputed_probability=float(answers.sure[row.place]),
+        recomputed=model.classes[again.predicted],
+        recomputed_probability=again.probability,
         changed=_changed(use_case, lake, row),
     )
 
 
-def _changed(use_case: UseCase, lake: Lake, row: _Row) -> dict[str, tuple[str, ...]]:
+def _changed(use_case: UseCase, lake: Lake, row: Row) -> dict[str, tuple[str, ...]]:
     """How the code that read and scored a row differs from that of today; scoring reaches all that makes features."""
-    found = {
+    changes = {
         "rows": changed_code(lake, lake.rows.folder / str(row.part), rows_code(use_case)),
         "predictions": changed_code(lake, lake.predictions.folder / row.scored, scores_code(use_case)),
     }
-    return {table: changes for table, changes in found.items() if changes}
+    return {table: names for table, names in changes.items() if names}
 
 
-def occlusion(model: Model, row: np.ndarray, others: np.ndarray, said: int) -> np.ndarray:
-    """Strength of every feature by occlusion: what the answer loses when that feature alone is not known.
-
-    It is the mean fall of the probability of the class when the feature is replaced by its values in other rows. It is
-    below 0 where the feature speaks against the answer. What two features tell both is found in neither.
-
-    Parameters
-    ----------
-    model
-        The model.
-    row
-        The row as the estimator sees it.
-    others
-        Other rows, as many as wanted; without any, all strengths are 0.
-    said
-        The class.
-
-    Returns
-    -------
-    np.ndarray
-        float64, one number a feature, from -1 to 1.
-    """
-    width, count = len(row), len(others)
-    if not count:
-        return np.zeros(width)
-    changed = np.repeat(row[None], width * count + 1, axis=0)  # the row itself comes last
-    for place in range(width):
-        changed[place * count : (place + 1) * count, place] = others[:, place]
-    probabilities = model.probabilities(changed)[:, said]
-    strengths: np.ndarray = probabilities[-1] - probabilities[:-1].reshape(width, count).mean(axis=1)
-    return strengths
+def _published(lake: Lake, day: str) -> Scored:
+    days = lake.predictions.days()
+    if day in days:
+        return days[day]
+    dates = list(days)
+    have = f"published are {dates[0]} to {dates[-1]}" if dates else "no day is published yet"
+    raise NotPredicted(f"{day} is not published: {have}.")
 
 
-def word_strengths(model: Model, row: np.ndarray, said: int) -> list[Word]:
-    """What the answer loses when one word is taken out of a text, wherever it stands in it; the strongest first.
+@dataclass(frozen=True)
+class _Again:
+    """The answer, computed again: the row for SQL and for the estimator, some other rows, and what the model says."""
 
-    Parameters
-    ----------
-    model
-        The model.
-    row
-        The row as the estimator sees it.
-    said
-        The class.
-    """
-    taken, changed = [], [row]
-    for place, (name, known) in enumerate(model.columns.items()):
-        if known != TEXT:
-            continue
-        words = dict.fromkeys(word.lower() for word in re.findall(r"\w+", row[place]))
-        for word in list(words)[:WORDS]:
-            without = row.copy()
-            without[place] = re.sub(rf"\b{re.escape(word)}\b", " ", row[place], flags=re.IGNORECASE)
-            taken.append((name, word))
-            changed.append(without)
-    if not taken:
-        return []
-    probabilities = model.probabilities(np.stack(changed))[:, said]
-    losses = (probabilities[0] - probabilities[1:]).tolist()
-    found = [Word(*one, strength) for one, strength in zip(taken, losses, strict=True)]
-    return sorted(found, key=lambda one: -one.strength)
+    values: Mapping[str, Any]
+    row: np.ndarray
+    others: np.ndarray
+    predicted: int
+    probability: float
+    probabilities: np.ndarray
 
 
-def _find(lake: Lake, day: str, published: Scored, file: str, line: int) -> _Row:
-    """The row, in the state of the day that the predictions were made from."""
-    entry = _entry(lake, day, published, file)
-    shard = entry["shard"]
-    rows, rejects, predictions = lake.rows, lake.rejects, lake.predictions
-    part = next(path for path in _parts(lake, day, published) if shard_number(path) == shard)
-    refused = rejects.folder / part
-    if refused.exists():
-        lines = read_part(refused)
-        for one in lines.filter(pa.compute.equal(lines["file"], file)).to_pylist():
-            if one["line"] is None:
-                raise NotPredicted(f"{file} was refused as a whole: {one['rule']}: {one['message']}.")
-            if one["line"] == line:
-                raise NotPredicted(
-                    f"Line {line} of {file} was rejected: {one['rule']}: {one['message']}.\n{one['raw']}"
-                )
-    table = read_rows(rows.folder / part)
-    place = _place(table, file, line)
-    if place is None:
-        last = pa.compute.max(table.filter(pa.compute.equal(table["file"], file))["line"]).as_py()
-        raise UsageError(
-            f"{file} of {day} has no line {line}: lines count from 1 after the header, the last is {last}."
-        )
-    for path in predictions.parts(day):
-        if shard_number(path) == shard:
-            found = read_rows(predictions.folder / path)
-            at = _place(found, file, line)
-            if at is not None:
-                return _Row(entry, Path(part), table, place, found.slice(at, 1).to_pylist()[0], path)
-    raise LakeError(f"{file}, line {line} of {day} has no prediction, though the day is published. Run the day again.")
-
-
-def _place(table: pa.Table, file: str, line: int) -> int | None:
-    """Place of a row in a part."""
-    mask = pa.compute.and_(pa.compute.equal(table["file"], file), pa.compute.equal(table["line"], line))
-    places = pa.compute.indices_nonzero(mask).to_pylist()
-    return places[0] if places else None
-
-
-def _manifest(lake: Lake, day: str, published: Scored) -> Place:
-    return manifest_path(lake.raw_files, day, published.accounting.manifest)
-
-
-def _entry(lake: Lake, day: str, published: Scored, file: str) -> dict[str, Any]:
-    """The entry of a file in the manifest that the day was read from."""
-    manifest = _manifest(lake, day, published)
-    if not manifest.exists():
-        raise LakeError(f"{day}: the list of its files was cleaned up since (`keep_days`). Run the day again.")
-    entries = read_part(manifest)
-    entries = entries.filter(pa.compute.not_equal(entries["shard"], ATTACHMENT))
-    found: list[dict[str, Any]] = entries.filter(pa.compute.equal(entries["path"], file)).to_pylist()
-    if found:
-        return found[0]
-    names = sorted(entries["path"].to_pylist())
-    near = bisect.bisect(names, file)
-    close = difflib.get_close_matches(file, names[max(0, near - NEIGHBOURS) : near + NEIGHBOURS])
-    hint = f" Did you mean {', '.join(close)}?" if close else f" It has {len(names):,} others."
-    raise UsageError(f"{day} has no file {file}.{hint}")
-
-
-def _parts(lake: Lake, day: str, published: Scored) -> list[str]:
-    """Paths of the parts of `rows` that the day was scored from: the rows may have been read again since."""
-    rows = lake.rows
-    for state in reversed(rows.publications().get(day, [])):
-        if state.version == published.accounting.rows_version:
-            return [part.path for part in rows.parts_at(day, state)]
-    raise LakeError(f"{day}: the rows that its predictions were made from are not known. Run the day again.")
-
-
-def _origin(lake: Lake, day: str, published: Scored) -> Scored:
-    """The publication that a restored day was made by; that of the day itself where nothing was restored."""
-    known = {one.version: one for one in lake.predictions.publications()[day]}
-    while (earlier := published.accounting.restored_from) in known:
-        published = known[earlier]
-    return published
-
-
-def _enriched(row: Mapping[str, Any], name: str, table: pa.Table) -> Enriched:
-    """What the answers of an enrichment hold for a row: its keys are the columns that the row has."""
-    keys = {key: row[key] for key in table.column_names if key in row}
-    for one in table.to_pylist():
-        if all(one[key] == value for key, value in keys.items()):
-            status, day = one.pop(f"{name}_status"), one.pop(f"{name}_day")
-            values = {column: value for column, value in one.items() if column not in keys}
-            return Enriched(name, keys, values, status, day and day.isoformat())
-    return Enriched(name, keys, {}, "missing", None)  # the row has no key
-
-
-def _answer(
-    model: Model, row: _Row, lake: Lake, day: str, use_case: UseCase, marks: Marks
-) -> tuple[pa.Table, int, Answers, np.ndarray]:
-    """The batch of the model's input that holds the row, the row's place in it, the answers, and some other rows."""
-    count = row.rows.num_rows
-    seed = zlib.crc32(f"{row.prediction['file']}:{row.prediction['line']}".encode())
-    drawn = np.random.default_rng(seed).permutation(np.delete(np.arange(count), row.place))[:OTHERS]
-    answers = Answers(model, count)
+def _answer_again(model: Model, row: Row, lake: Lake, day: str, use_case: UseCase, marks: Marks) -> _Again:
+    """Run the shard of a row through SQL, and the batch that holds the row through its model, as the day was made."""
+    drawn = _drawn(row)
+    answers = Answers(model, row.rows.num_rows)
     others: list[np.ndarray] = []
     here: tuple[pa.Table, int] | None = None
     stored, enriched = stored_features(lake, day, row.part.name, model.sql, marks), read_answers(lake, marks)
     for batch, places in compute(row.rows, day, use_case, model.sql, stored, enriched):
         if len(at := np.flatnonzero(places == row.place)):
             here = batch, int(at[0])
-            answers.add(batch, places)
+            answers.add(batch, places)  # the other batches need no answer, but give rows to compare with
         others.append(model.matrix(batch.take(np.flatnonzero(np.isin(places, drawn)))))
     assert here is not None, "the SQL gives every row"  # noqa: S101 - compute() saw to it
-    return *here, answers, np.concatenate(others)
+    batch, place = here
+    matrix = model.matrix(batch)
+    return _Again(
+        batch.slice(place, 1).to_pylist()[0],
+        matrix[place],
+        np.concatenate(others),
+        int(answers.numbers[row.place]),
+        float(answers.probabilities[row.place]),
+        # of the whole batch and not of the row alone: sums over many rows may differ in their last bit
+        model.probabilities(matrix)[place],
+    )
+
+
+def _drawn(row: Row) -> np.ndarray:
+    """Places of some other rows of the shard: the same ones each time that one asks for this row."""
+    seed = zlib.crc32(f"{row.prediction['file']}:{row.prediction['line']}".encode())
+    others = np.delete(np.arange(row.rows.num_rows), row.place)
+    return np.random.default_rng(seed).permutation(others)[:OTHERS]
+
+
+def _features(model: Model, again: _Again) -> tuple[Feature, ...]:
+    """The columns of the model's input, the strongest first."""
+    strengths = occlusion(model, again.row, again.others, again.predicted)
+    features = []
+    # -1 stands for an unknown category and for none: only one with a value is unseen
+    for (name, known), code, strength in zip(model.columns.items(), again.row, strengths, strict=True):
+        value = again.values[name]
+        is_unseen = isinstance(known, tuple) and value is not None and code < 0
+        features.append(Feature(name, value, bool(is_unseen), float(strength)))
+    return tuple(sorted(features, key=lambda feature: -feature.strength))
+
+
+def _enriched(row: Mapping[str, Any], name: str, table: pa.Table) -> Enriched:
+    """What the answers of an enrichment hold for a row: its keys are the columns that the row has."""
+    keys = {key: row[key] for key in table.column_names if key in row}
+    values = _values_for(keys, table)
+    if values is None:  # the row has no key
+        return Enriched(name, keys, {}, "missing", None)
+    status, day = values.pop(f"{name}_status"), values.pop(f"{name}_day")
+    return Enriched(name, keys, values, status, day and day.isoformat())
+
+
+def _values_for(keys: Mapping[str, Any], table: pa.Table) -> dict[str, Any] | None:
+    for answer in table.to_pylist():
+        if keys.items() <= answer.items():
+            return {column: value for column, value in answer.items() if column not in keys}
+    return None
 
 
 def _raw(
@@ -484,8 +347,8 @@ def _raw(
         attached = Attachments(source, day, manifest, use_case.files.largest)
         pack = open_reader(use_case, attached).read([data], [listed.path])
     except (SourceError, OSError) as error:
-        said = f"{source.place(day)}/{listed.path} is gone or was changed since the day was read ({error})."
-        return None, f"{said} The values below are those that were read then.", {}
+        problem = f"{source.place(day)}/{listed.path} is gone or was changed since the day was read ({error})."
+        return None, f"{problem} The values below are those that were read then.", {}
     at = np.flatnonzero(pack.line == line)
     if not len(at):
         return None, "By the contract of today, the file has no such row; the values below are those of then.", {}

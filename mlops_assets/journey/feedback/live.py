@@ -11,7 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlops_assets.journey.features.sql import as_text, read_rows
+from mlops_assets.journey.features.matrix import as_text
+from mlops_assets.journey.features.sql import read_rows
 from mlops_assets.journey.feedback.audit import drawn_rows
 from mlops_assets.journey.feedback.corrections import corrections, look_up, read_accepted
 from mlops_assets.storage.catalog import Lake

@@ -17,8 +17,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import ModelRefused, UsageError
+from mlops_assets.journey.model.archive import SQL_FILE, hash_folder
 from mlops_assets.journey.model.history import Change, History
-from mlops_assets.journey.model.model import SQL_FILE, Model, hash_folder
+from mlops_assets.journey.model.model import Model
 from mlops_assets.settings import SQLITE, Settings
 from mlops_assets.storage.database import DATABASE_VARIABLE, prepare_database
 from mlops_assets.storage.s3 import tell_mlflow

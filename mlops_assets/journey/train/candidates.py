@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlops_assets.errors import ConfigError
-from mlops_assets.journey.features.sql import TEXT
-from mlops_assets.journey.model.model import Known, Model, build_pipeline
+from mlops_assets.journey.features.matrix import TEXT
+from mlops_assets.journey.model.archive import Known
+from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.train.metrics import scorer
+from mlops_assets.journey.train.pipeline import build_pipeline
 from mlops_assets.journey.train.training_set import TrainingSet, fold_indices, repeats
 from mlops_assets.storage.places import Place
 from mlops_assets.use_case import Candidate, UseCase
@@ -37,39 +40,67 @@ def check_columns(use_case: UseCase, columns: Mapping[str, bool]) -> None:
     ConfigError
         If one is not; the message has its key and the columns that there are.
     """
+    unknown, not_alone = _unknown_columns(use_case, columns), _texts_with_company(use_case)
+    for key, problem in chain(unknown, not_alone, _misused_texts(use_case, columns)):
+        raise ConfigError(f"{use_case.name}: {key}: {problem}")  # the first is enough: the next may follow from it
+
+
+def _unknown_columns(use_case: UseCase, columns: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Keys that name a column which `features.sql` does not make, each with the problem."""
+    named = [("checks.unseen_share", tuple(use_case.checks.unseen_share)), ("training.texts", use_case.training.texts)]
+    for key, names in (*named, *_prepared(use_case)):
+        for name in names:
+            if name not in columns:
+                yield key, f"features.sql makes no column {name!r}; it makes {', '.join(columns)}"
+
+
+def _texts_with_company(use_case: UseCase) -> Iterator[tuple[str, str]]:
+    """Preparations of a text and something else, each with the problem."""
     texts = use_case.training.texts
-    named = [("checks.unseen_share", tuple(use_case.checks.unseen_share)), ("training.texts", texts)]
+    for key, names in _prepared(use_case):
+        among = [name for name in names if name in texts]
+        if among and len(names) > 1:  # scikit-learn's vectorizers take one column of texts, and nothing beside it
+            problem = f"{among[0]!r} is among `training.texts`, so it is prepared alone: one preparation a text"
+            yield key, f"{problem}; columns: [{', '.join(names)}]"
+
+
+def _misused_texts(use_case: UseCase, columns: Mapping[str, bool]) -> Iterator[tuple[str, str]]:
+    """Keys that take a text for something else, each with the problem."""
+    texts = use_case.training.texts
+    for name in use_case.checks.unseen_share:
+        if name in texts:
+            problem = f"{name!r} is among `training.texts`, and a text is no category whose values could be unseen"
+            yield "checks.unseen_share", problem
+    for name in texts:
+        if not columns[name]:
+            yield "training.texts", f"features.sql makes a number of {name!r}; a text is needed"
+
+
+def _prepared(use_case: UseCase) -> Iterator[tuple[str, Sequence[str]]]:
+    """The keys of all preparations that name columns, with these."""
     for name, candidate in use_case.training.candidates.items():
-        chosen = [(f"training.candidates.{name}.prepare", item.columns) for item in candidate.prepare]
-        named += [(key, names) for key, names in chosen if not isinstance(names, str)]
-    for key, names in named:
-        unknown = [name for name in names if name not in columns]
-        if unknown:
-            made = ", ".join(columns)
-            raise ConfigError(f"{use_case.name}: {key}: features.sql makes no column {unknown[0]!r}; it makes {made}")
-        together = [name for name in names if name in texts]
-        if key.endswith(".prepare") and together and len(names) > 1:
-            said = f"{together[0]!r} is among `training.texts`, so it is prepared alone: one preparation a text"
-            raise ConfigError(f"{use_case.name}: {key}: {said}; columns: [{', '.join(names)}]")
-        if key == "checks.unseen_share" and together:
-            said = f"{together[0]!r} is among `training.texts`, and a text is no category whose values could be unseen"
-            raise ConfigError(f"{use_case.name}: {key}: {said}")
-    numbers = [name for name in texts if not columns[name]]
-    if numbers:
-        said = f"features.sql makes a number of {numbers[0]!r}; a text is needed"
-        raise ConfigError(f"{use_case.name}: training.texts: {said}")
+        for preparation in candidate.prepare:
+            if not isinstance(preparation.columns, str):
+                yield f"training.candidates.{name}.prepare", preparation.columns
 
 
 def vocabularies(rows: pa.Table, features: Mapping[str, bool], texts: Collection[str] = ()) -> dict[str, Known]:
     """For each column of the model: the values of a category by falling frequency, or what else is known of it."""
     known: dict[str, Known] = {}
     for name, is_text in features.items():
-        if not is_text or name in texts:
-            known[name] = TEXT if is_text else None
-            continue
-        counted = pc.value_counts(rows[name].drop_null()).to_pylist()
-        known[name] = tuple(c["values"] for c in sorted(counted, key=lambda c: (-c["counts"], c["values"])))
+        if not is_text:
+            known[name] = None
+        elif name in texts:
+            known[name] = TEXT
+        else:
+            known[name] = _by_frequency(rows[name])
     return known
+
+
+def _by_frequency(column: pa.ChunkedArray) -> tuple[str, ...]:
+    """The distinct values of a column, those that come most often first; equally frequent ones in their order."""
+    counted = pc.value_counts(column.drop_null()).to_pylist()
+    return tuple(pair["values"] for pair in sorted(counted, key=lambda pair: (-pair["counts"], pair["values"])))
 
 
 @dataclass(frozen=True)
@@ -121,22 +152,24 @@ def fit_candidates(
     rows = training_set.load()
     train = rows.filter(pc.invert(rows["_held_out"]))
     fitted = []
+    # one after the other: on a small machine, two fits at once would halve each other's pace and double the memory
     for number, (name, candidate) in enumerate(use_case.training.candidates.items(), 1):
         log(f"fitting {name} ({number} of {len(use_case.training.candidates)}) on {len(train)} rows")
-        found = choose(use_case, candidate, training_set, train)
+        chosen = choose(use_case, candidate, training_set, train)
         began = time.perf_counter()
-        model = fit(use_case, found, training_set, train)
+        model = fit(use_case, chosen, training_set, train)
         seconds = time.perf_counter() - began
-        place = folder / name
-        sha256 = model.save(place)
-        size = sum(path.stat().st_size for path in place.iterdir())
-        fitted.append(Fitted(name, str(place), sha256, found.parameters, round(seconds, 3), size))
+        own = folder / name
+        sha256 = model.save(own)
+        size = sum(path.stat().st_size for path in own.iterdir())
+        fitted.append(Fitted(name, str(own), sha256, chosen.parameters, round(seconds, 3), size))
     return fitted
 
 
 def fit(use_case: UseCase, candidate: Candidate, training_set: TrainingSet, rows: pa.Table) -> Model:
     """Fit a candidate on rows of a training set, each as often as it weighs; the vocabularies are theirs."""
     rows = rows.take(pa.array(repeats(rows)))
+    # of these rows alone: in a fold, a value that only its test rows have must be as unknown as it would be tomorrow
     columns = vocabularies(rows, training_set.features, use_case.training.texts)
     pipeline = build_pipeline(candidate, columns, use_case.training.candidates)
     sql, threshold = use_case.features_sql, use_case.training.threshold
@@ -202,6 +235,6 @@ def to_record(fitted: Sequence[Fitted], training_set: TrainingSet) -> dict[str, 
 
 def from_record(record: Mapping[str, Any]) -> tuple[TrainingSet, list[Fitted]]:
     """The reverse of `to_record`."""
-    known = {**record["training_set"]}
-    known["days"], known["classes"] = tuple(known["days"]), tuple(known["classes"])
-    return TrainingSet(**known), [Fitted(**one) for one in record["candidates"]]
+    fields = {**record["training_set"]}
+    fields["days"], fields["classes"] = tuple(fields["days"]), tuple(fields["classes"])
+    return TrainingSet(**fields), [Fitted(**candidate) for candidate in record["candidates"]]

@@ -207,36 +207,46 @@ def decide(training: Training, scale: Scale, scores: Sequence[Score], champion: 
         The present champion on the same rows, if there is one.
     """
     metric = training.metric
-    base = next(one for one in scores if one.name == training.baseline)
-    ranked = sorted((one for one in scores if one.name != training.baseline), key=lambda one: _rank(one, metric))
-    ranked = [one for one in ranked if np.isfinite(_rank(one, metric))]
+    base = next(score for score in scores if score.name == training.baseline)
+    others = [score for score in scores if score.name != training.baseline]
+    ranked = sorted((score for score in others if np.isfinite(_rank(score, metric))), key=lambda s: _rank(s, metric))
     looked_at: dict[str, tuple[Condition, ...]] = {}
-    for one in ranked:
-        looked_at[one.name] = (*_conditions(training.gate, one, base, champion), _deadline(scale, one))
-        if all(condition.passed for condition in looked_at[one.name]):
-            value = one.metrics[metric]
-            reason = f"{one.name} passes: {metric} {value:.3f}, baseline {base.metrics[metric]:.3f}"
-            return Verdict(one.name, looked_at, reason)
+    for candidate in ranked:
+        conditions = (*_conditions(training.gate, candidate, base, champion), _deadline(scale, candidate))
+        looked_at[candidate.name] = conditions
+        if all(condition.passed for condition in conditions):
+            value = candidate.metrics[metric]
+            reason = f"{candidate.name} passes: {metric} {value:.3f}, baseline {base.metrics[metric]:.3f}"
+            return Verdict(candidate.name, looked_at, reason)
     if not ranked:
         return Verdict(None, looked_at, "refused: there is no candidate beside the baseline")
-    best = ranked[0].name
-    failed = "; ".join(f"{c.name}: found {c.found}, asked {c.asked}" for c in looked_at[best] if not c.passed)
-    return Verdict(None, looked_at, f"refused: the best candidate, {best}, fails {failed}")
+    return Verdict(None, looked_at, _refusal(ranked[0].name, looked_at[ranked[0].name]))
 
 
-def _conditions(gate: Gate, one: Score, base: Score, champion: Score | None) -> tuple[Condition, ...]:
-    found = [_compare(f"floor of {name}", one, name, least) for name, least in gate.floors.items()]
+def _refusal(best: str, conditions: Sequence[Condition]) -> str:
+    failed = "; ".join(f"{c.name}: found {c.found}, asked {c.asked}" for c in conditions if not c.passed)
+    return f"refused: the best candidate, {best}, fails {failed}"
+
+
+def _conditions(gate: Gate, candidate: Score, base: Score, champion: Score | None) -> tuple[Condition, ...]:
+    conditions = [_compare(f"floor of {name}", candidate, name, least) for name, least in gate.floors.items()]
     for name, margin in gate.margin.items():
-        bound = _of(base, name) + (margin if higher_is_better(name) else -margin)
-        found.append(_compare(f"baseline and margin in {name}", one, name, bound))
-    for name, loss in gate.tolerance.items() if champion else ():
-        bound = _of(champion, name) - (loss if higher_is_better(name) else -loss)
-        found.append(_compare(f"champion less tolerance in {name}", one, name, bound))
+        bound = _of(base, name) + _better_by(margin, name)
+        conditions.append(_compare(f"baseline and margin in {name}", candidate, name, bound))
+    if champion is not None:
+        for name, loss in gate.tolerance.items():
+            bound = _of(champion, name) - _better_by(loss, name)
+            conditions.append(_compare(f"champion less tolerance in {name}", candidate, name, bound))
     if gate.rows_per_second:
-        passed = one.rows_per_second >= gate.rows_per_second
-        asked, got = f"at least {gate.rows_per_second:,.0f}", f"{one.rows_per_second:,.0f}"
-        found.append(Condition("rows a second on one core", asked, got, passed))
-    return tuple(found)
+        passed = candidate.rows_per_second >= gate.rows_per_second
+        asked, found = f"at least {gate.rows_per_second:,.0f}", f"{candidate.rows_per_second:,.0f}"
+        conditions.append(Condition("rows a second on one core", asked, found, passed))
+    return tuple(conditions)
+
+
+def _better_by(amount: float, metric: str) -> float:
+    """An improvement of a metric by an amount, as what is added to its value."""
+    return amount if higher_is_better(metric) else -amount
 
 
 def _deadline(scale: Scale, one: Score) -> Condition:
@@ -255,8 +265,8 @@ def _compare(what: str, one: Score, metric: str, bound: float) -> Condition:
     return Condition(what, f"at {'least' if up else 'most'} {bound:.3f}", f"{value:.3f}", passed)
 
 
-def _of(one: Score | None, metric: str) -> float:
-    return one.metrics.get(metric, float("nan")) if one else float("nan")
+def _of(score: Score, metric: str) -> float:
+    return score.metrics.get(metric, float("nan"))
 
 
 def to_record(scores: Sequence[Score], verdict: Verdict, champion: Score | None) -> dict[str, Any]:

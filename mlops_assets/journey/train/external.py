@@ -17,8 +17,10 @@ import numpy as np
 import yaml
 
 from mlops_assets.errors import ModelRefused, UsageError
-from mlops_assets.journey.features.sql import TEXT, describe
-from mlops_assets.journey.model.model import ESTIMATOR_FILE, LARGEST, Known, Model, load_estimator
+from mlops_assets.journey.features.matrix import TEXT
+from mlops_assets.journey.features.sql import describe
+from mlops_assets.journey.model.archive import ESTIMATOR_FILE, LARGEST, Known, load_estimator
+from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.registry import Registry
 from mlops_assets.settings import Settings
 from mlops_assets.use_case import UseCase

@@ -17,7 +17,9 @@ import pyarrow.compute as pc
 
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.enrich.answers import DayAnswers, NotEnriched, find_answers, needed, read_answers
-from mlops_assets.journey.features.sql import as_text, compute, describe, read_rows
+from mlops_assets.journey.features.matrix import as_text
+from mlops_assets.journey.features.shard import compute
+from mlops_assets.journey.features.sql import describe, read_rows
 from mlops_assets.journey.feedback import corrections as feedback
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import read_part, write_table
@@ -27,6 +29,9 @@ from mlops_assets.work.shards import fingerprint_table
 
 KEYS = ("_day", "_file", "_line", "_account", "_order", "_label", "_held_out", "_fold", "_weight")
 """Columns of a training set that are not the model's; `features.sql` makes none with such a name."""
+
+ROW = ["_day", "_file", "_line"]
+"""Which row it is."""
 
 LEAST_ROWS = 20
 """Fewer labelled rows than this are no training set."""
@@ -105,28 +110,24 @@ def build_training_set(use_case: UseCase, lake: Lake) -> TrainingSet:
     window, left_out = _window(use_case, lake)
     pieces = [piece for piece in _labelled(use_case, lake, window, feedback.corrections(accepted)) if len(piece)]
     everything = pa.concat_tables(pieces) if pieces else None
-    labelled = everything.filter(everything["_labelled"]) if everything else ()
-    if everything is None or not len(labelled):
+    labelled = everything.filter(everything["_labelled"]) if everything else None
+    if everything is None or not labelled:
         raise TooLittleData(
             f"{use_case.name}: no day has rows with the label {use_case.label!r}; nothing to learn from."
             + (f" {left_out}" if left_out else "")
         )
     kept = _without_duplicates(labelled, "_hash")
-    if len(kept) < LEAST_ROWS or len(pc.unique(kept["_label"])) < 2:
-        raise TooLittleData(
-            f"{use_case.name}: {len(kept)} labelled rows with {len(pc.unique(kept['_label']))} labels; training needs "
-            f"at least {LEAST_ROWS} rows and 2 labels."
-        )
-    held_out, boundary = _hold_out(kept, use_case.training.split, use_case.name)
-    if len(pc.unique(kept["_label"].filter(pa.array(~held_out)))) < 2:
-        raise TooLittleData(f"{use_case.name}: the rows to learn from have one label; training needs 2 labels.")
     duplicates = len(labelled) - len(kept)
+    _see_that_they_suffice(kept, use_case.name)
+    # split by the labels of the files, before any correction: see the decision on held-out rows
+    held_out, boundary = _hold_out(kept, use_case.training.split, use_case.name)
+    if _labels(kept.filter(pa.array(~held_out))) < 2:
+        raise TooLittleData(f"{use_case.name}: the rows to learn from have one label; training needs 2 labels.")
     kept = _corrected(use_case, kept.append_column("_held_out", pa.array(held_out)), everything)
     corrected = pc.sum(pc.is_valid(kept["_said"])).as_py()
-    fold = _folds(kept, use_case.training, kept["_held_out"].to_numpy())
-    kept = kept.append_column("_fold", pa.array(fold)).drop_columns(["_hash", "_content", "_said", "_labelled"])
-    kept = kept.select([*KEYS, *(name for name in kept.column_names if name not in KEYS)])
+    kept = _with_folds(use_case, kept)
     mark = fingerprint_table(kept)
+    # the same rows are the same file: two trainings on them cannot differ in what they learned from
     path = lake.training_set(mark)
     if not path.exists():
         write_table(path, kept)
@@ -146,6 +147,26 @@ def build_training_set(use_case: UseCase, lake: Lake) -> TrainingSet:
     )
 
 
+def _labels(rows: pa.Table) -> int:
+    """How many different labels rows have."""
+    return len(pc.unique(rows["_label"]))
+
+
+def _see_that_they_suffice(rows: pa.Table, name: str) -> None:
+    if len(rows) < LEAST_ROWS or _labels(rows) < 2:
+        raise TooLittleData(
+            f"{name}: {len(rows)} labelled rows with {_labels(rows)} labels; training needs "
+            f"at least {LEAST_ROWS} rows and 2 labels."
+        )
+
+
+def _with_folds(use_case: UseCase, rows: pa.Table) -> pa.Table:
+    """The rows with their folds, `KEYS` first, and without what they were chosen by."""
+    fold = _folds(rows, use_case.training, rows["_held_out"].to_numpy())
+    rows = rows.append_column("_fold", pa.array(fold)).drop_columns(["_hash", "_content", "_said", "_labelled"])
+    return rows.select([*KEYS, *(name for name in rows.column_names if name not in KEYS)])
+
+
 def _window(use_case: UseCase, lake: Lake) -> tuple[dict[str, tuple[int, DayAnswers]], str]:
     """The days to learn from with their rows and what these are enriched with; and which days are left out, and why."""
     days = lake.rows.days()
@@ -155,16 +176,21 @@ def _window(use_case: UseCase, lake: Lake) -> tuple[dict[str, tuple[int, DayAnsw
     names = needed(use_case, use_case.features_sql)
     window: dict[str, tuple[int, DayAnswers]] = {}
     left_out: dict[str, str] = {}
-    for day, state in days.items():
-        if day > first:
-            try:
-                window[day] = state.accounting.rows, find_answers(use_case, lake, day, state, names)
-            except NotEnriched as error:
-                left_out[day] = str(error)
-    if not left_out:
-        return window, ""
-    span = min(left_out) if len(left_out) == 1 else f"{len(left_out)} days, {min(left_out)} to {max(left_out)}"
-    return window, f"Left out: {span}: {next(iter(left_out.values()))}."
+    # a day that was not enriched is left out and told of: asking now would bring what was not known then
+    for day in (day for day in days if day > first):
+        try:
+            window[day] = days[day].accounting.rows, find_answers(use_case, lake, day, days[day], names)
+        except NotEnriched as error:
+            left_out[day] = str(error)
+    return window, _tell_left_out(left_out)
+
+
+def _tell_left_out(days: Mapping[str, str]) -> str:
+    """Which days are not learned from, and why, in a sentence; the first reason stands for all."""
+    if not days:
+        return ""
+    span = min(days) if len(days) == 1 else f"{len(days)} days, {min(days)} to {max(days)}"
+    return f"Left out: {span}: {next(iter(days.values()))}."
 
 
 def _corrected(use_case: UseCase, kept: pa.Table, everything: pa.Table) -> pa.Table:
@@ -173,23 +199,27 @@ def _corrected(use_case: UseCase, kept: pa.Table, everything: pa.Table) -> pa.Ta
     What is held out stays as it is. A further row has no label of its own, or lies in a file that was not sampled; it
     is left out where it would undo the split: as a copy of a held-out row, or of an account that is held out.
     """
-    said = pc.if_else(kept["_held_out"], pa.scalar(None, pa.string()), kept["_said"])
-    kept = kept.set_column(kept.column_names.index("_said"), "_said", said)
-    keys = ["_day", "_file", "_line"]
+    correction = pc.if_else(kept["_held_out"], pa.scalar(None, pa.string()), kept["_said"])
+    kept = kept.set_column(kept.column_names.index("_said"), "_said", correction)
     more = everything.filter(pc.is_valid(everything["_said"]))
     if len(more):
-        more = more.join(kept.select(keys), keys, join_type="left anti").select(everything.column_names)
-        held_out = kept.filter(kept["_held_out"])
-        more = more.filter(pc.invert(pc.is_in(more["_content"], value_set=held_out["_content"].combine_chunks())))
-        if use_case.training.split.by == "account":
-            more = more.filter(pa.array(_unit(more, "account") >= use_case.training.split.held_out))
-        more = _without_duplicates(more, "_content")
-        more = more.append_column("_held_out", pa.array(np.zeros(len(more), bool)))
+        more = _further(use_case, kept, more)
         kept = pa.concat_tables([kept, more.select(kept.column_names)])
-        kept = kept.sort_by([(name, "ascending") for name in keys])
+        kept = kept.sort_by([(name, "ascending") for name in ROW])
     label = pc.coalesce(kept["_said"], kept["_label"])
     weight = pc.if_else(pc.is_valid(kept["_said"]), use_case.feedback.weight, 1).cast(pa.int32())
     return kept.set_column(kept.column_names.index("_label"), "_label", label).append_column("_weight", weight)
+
+
+def _further(use_case: UseCase, kept: pa.Table, corrected: pa.Table) -> pa.Table:
+    """Those of the corrected rows that are not among the kept ones and leave the split as it is."""
+    more = corrected.join(kept.select(ROW), ROW, join_type="left anti").select(corrected.column_names)
+    held_out = kept.filter(kept["_held_out"])
+    more = more.filter(pc.invert(pc.is_in(more["_content"], value_set=held_out["_content"].combine_chunks())))
+    if use_case.training.split.by == "account":
+        more = more.filter(pa.array(_unit(more, "account") >= use_case.training.split.held_out))
+    more = _without_duplicates(more, "_content")
+    return more.append_column("_held_out", pa.array(np.zeros(len(more), bool)))
 
 
 def _labelled(
@@ -202,26 +232,33 @@ def _labelled(
     table = lake.rows
     keep_one_in = -(-sum(rows for rows, _ in window.values()) // use_case.training.most_rows) or 1
     for day, (_, answers) in window.items():
+        labels = corrections.get(day, {})
         for path in sorted(table.parts(day)):
-            said = corrections.get(day, {})
-            rows, drawn = _sampled(read_rows(table.folder / path), day, keep_one_in, {file for file, _ in said})
-            labels = as_text(rows[use_case.label])
-            chosen = _said(rows, said)
-            labelled = drawn & labels.is_valid().to_numpy(zero_copy_only=False)
-            if labelled.any() or chosen.null_count < len(chosen):
-                known = {"_label": labels, "_said": chosen, "_labelled": labelled}
+            rows, drawn = _sampled(read_rows(table.folder / path), day, keep_one_in, {file for file, _ in labels})
+            known = _what_is_known(use_case, rows, drawn, labels)
+            if known["_labelled"].any() or known["_said"].null_count < len(rows):
                 yield from _inputs(use_case, rows, day, known, read_answers(lake, answers.of(path)))
 
 
-def _said(rows: pa.Table, said: Mapping[feedback.Row, str]) -> pa.Array:
+def _what_is_known(
+    use_case: UseCase, rows: pa.Table, drawn: np.ndarray, corrections: Mapping[feedback.Row, str]
+) -> dict[str, Any]:
+    """The labels of rows, those that people gave, and which rows are sampled and have a label of their own."""
+    labels = as_text(rows[use_case.label])
+    is_labelled = drawn & labels.is_valid().to_numpy(zero_copy_only=False)
+    return {"_label": labels, "_said": _said(rows, corrections), "_labelled": is_labelled}
+
+
+def _said(rows: pa.Table, corrections: Mapping[feedback.Row, str]) -> pa.Array:
     """What people say the label of each row is."""
     labels: list[str | None] = [None] * len(rows)
-    if said:
-        files = pa.array(sorted({file for file, _ in said}), pa.string())
+    if corrections:
+        # few rows are corrected: those of other files never become Python's objects
+        files = pa.array(sorted({file for file, _ in corrections}), pa.string())
         places = np.flatnonzero(pc.is_in(rows["file"].cast(pa.string()), value_set=files).to_numpy())
         some = rows.select(["file", "line"]).take(pa.array(places))
         for place, file, line in zip(places, some["file"].to_pylist(), some["line"].to_pylist(), strict=True):
-            labels[place] = said.get((file, line))
+            labels[place] = corrections.get((file, line))
     return pa.array(labels, pa.string())
 
 
@@ -273,7 +310,7 @@ def _inputs(
 
 def _without_duplicates(rows: pa.Table, by: str) -> pa.Table:
     """The first of each set of rows with the same hash, by day, file and line."""
-    ordered = rows.sort_by([("_day", "ascending"), ("_file", "ascending"), ("_line", "ascending")])
+    ordered = rows.sort_by([(name, "ascending") for name in ROW])
     _, first = np.unique(ordered[by].to_numpy(), return_index=True)
     return ordered.take(pa.array(np.sort(first)))
 
@@ -282,19 +319,23 @@ def _hold_out(rows: pa.Table, split: Split, name: str) -> tuple[np.ndarray, str 
     """Which rows are held out, and with a split by time the first held-out date."""
     if split.by != "time":
         chosen = _unit(rows, split.by) < split.held_out
-        if chosen.all() or not chosen.any():
+        if _is_one_sided(chosen):
             raise TooLittleData(f"{name}: the rows cannot be split by {split.by}: all lie on one side. Add more.")
         return chosen, None
     order = rows["_order"].fill_null("").to_numpy().astype(str)
     ordered = np.sort(order)
     boundary = split.starts.isoformat() if split.starts else str(ordered[int(len(ordered) * (1 - split.held_out))])
     held_out: np.ndarray = order >= boundary
-    if held_out.all() or not held_out.any():
+    if _is_one_sided(held_out):
         raise TooLittleData(
             f"{name}: the rows cannot be split by time at {boundary}: they run from {ordered[0]} to {ordered[-1]}. "
             "Train on more days, or split by account."
         )
     return held_out, boundary
+
+
+def _is_one_sided(mask: np.ndarray) -> bool:
+    return bool(mask.all() or not mask.any())
 
 
 def _folds(rows: pa.Table, training: Any, held_out: np.ndarray) -> np.ndarray:
@@ -340,7 +381,8 @@ def fold_indices(fold: np.ndarray, folds: int, by: str) -> list[tuple[np.ndarray
         What the split keeps apart.
     """
     if by == "time":
-        pairs = [(np.flatnonzero(fold <= k), np.flatnonzero(fold == k + 1)) for k in range(folds)]
+        masks = [(fold <= number, fold == number + 1) for number in range(folds)]
     else:
-        pairs = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(folds)]
+        masks = [(fold != number, fold == number) for number in range(folds)]
+    pairs = [(np.flatnonzero(train), np.flatnonzero(test)) for train, test in masks]
     return [(train, test) for train, test in pairs if len(train) and len(test)]

@@ -22,8 +22,9 @@ import pyarrow.compute as pc
 from pydantic import ValidationError
 
 from mlops_assets.errors import MlopsError
-from mlops_assets.journey.features.sql import sql_fingerprint
-from mlops_assets.journey.model.model import Model, copy_model
+from mlops_assets.journey.features.day import sql_fingerprint
+from mlops_assets.journey.model.archive import copy_model
+from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.registry import Registry, Version
 from mlops_assets.journey.train.candidates import Fitted, calm_fitting, class_numbers, fit
 from mlops_assets.journey.train.evaluation import Condition, Score, Verdict

@@ -21,7 +21,7 @@ from mlops_assets.errors import ConfigError
 from mlops_assets.journey.enrich.answers import NotEnriched, find_answers
 from mlops_assets.journey.enrich.day import enrich_day
 from mlops_assets.journey.explain.why import explain
-from mlops_assets.journey.features.sql import aggregate_day
+from mlops_assets.journey.features.day import aggregate_day
 from mlops_assets.journey.model.registry import Registry
 from mlops_assets.journey.read.listing import list_day
 from mlops_assets.journey.read.rows import read_day

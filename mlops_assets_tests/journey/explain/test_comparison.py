@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from mlops_assets.journey.explain.comparison import Comparison
-from mlops_assets.journey.features.sql import as_text
+from mlops_assets.journey.features.matrix import as_text
 from mlops_assets.views import diffs
 
 

@@ -15,10 +15,13 @@ import pytest
 from sklearn.tree import DecisionTreeClassifier
 
 from mlops_assets.errors import LakeError, ModelRefused, UsageError
-from mlops_assets.journey.explain.why import Cleaned, Explanation, NotPredicted, explain, occlusion
-from mlops_assets.journey.features.sql import aggregate_day
+from mlops_assets.journey.explain.row import NotPredicted
+from mlops_assets.journey.explain.strengths import occlusion
+from mlops_assets.journey.explain.why import Cleaned, Explanation, explain
+from mlops_assets.journey.features.day import aggregate_day
+from mlops_assets.journey.model.archive import SQL_FILE
 from mlops_assets.journey.model.history import History
-from mlops_assets.journey.model.model import SQL_FILE, Model
+from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.registry import Version
 from mlops_assets.journey.read.sources.folder import FolderSource
 from mlops_assets.journey.score.day import Scorers, score_day
@@ -156,9 +159,9 @@ def test_the_strongest_feature_is_the_one_that_the_model_uses(own_bank: Bank) ->
 def test_a_strength_is_the_mean_fall_of_the_probability() -> None:
     others = np.array([[0.0, 50.0, 0.0], [0.0, 400.0, 0.0], [0.0, 20.0, 0.0], [9.0, 300.0, 9.0]])
     row = np.array([1.0, 200.0, 3.0])
-    assert occlusion(by_amount(), row, others, said=1).tolist() == [0, 0.5, 0]
-    assert occlusion(by_amount(), row, others, said=0).tolist() == [0, -0.5, 0]
-    assert occlusion(by_amount(), row, others[:0], said=1).tolist() == [0, 0, 0]
+    assert occlusion(by_amount(), row, others, predicted=1).tolist() == [0, 0.5, 0]
+    assert occlusion(by_amount(), row, others, predicted=0).tolist() == [0, -0.5, 0]
+    assert occlusion(by_amount(), row, others[:0], predicted=1).tolist() == [0, 0, 0]
 
 
 def test_the_same_row_is_always_explained_alike(bank: Bank) -> None:

@@ -13,16 +13,10 @@ import pytest
 from mlops_assets.errors import ConfigError
 from mlops_assets.journey.enrich.answers import find_answers
 from mlops_assets.journey.enrich.day import enrich_day
-from mlops_assets.journey.features.sql import (
-    BATCH,
-    aggregate_day,
-    compute,
-    describe,
-    read_rows,
-    statements,
-    stored_features,
-    to_matrix,
-)
+from mlops_assets.journey.features.day import aggregate_day, stored_features
+from mlops_assets.journey.features.matrix import to_matrix
+from mlops_assets.journey.features.shard import compute
+from mlops_assets.journey.features.sql import BATCH, describe, read_rows, statements
 from mlops_assets.journey.read.contract import rows_schema
 from mlops_assets.journey.read.listing import list_day
 from mlops_assets.journey.read.rows import read_day

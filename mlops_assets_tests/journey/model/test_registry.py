@@ -10,8 +10,9 @@ import pytest
 from sklearn.tree import DecisionTreeClassifier
 
 from mlops_assets.errors import ModelRefused
+from mlops_assets.journey.model.archive import ESTIMATOR_FILE, MEANING_FILE, SQL_FILE
 from mlops_assets.journey.model.history import HistoryConflict
-from mlops_assets.journey.model.model import ESTIMATOR_FILE, MEANING_FILE, SQL_FILE, Model
+from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.registry import ALIAS, Registry, Version
 from mlops_assets.settings import Settings
 

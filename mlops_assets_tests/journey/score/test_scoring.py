@@ -14,20 +14,18 @@ import pyarrow as pa
 import pytest
 
 from mlops_assets.errors import ModelRefused
-from mlops_assets.journey.features.sql import aggregate_day, compute, read_rows
-from mlops_assets.journey.model.model import SQL_FILE, Model
+from mlops_assets.journey.features.day import aggregate_day
+from mlops_assets.journey.features.shard import compute
+from mlops_assets.journey.features.sql import read_rows
+from mlops_assets.journey.model.archive import SQL_FILE
+from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.registry import Version
 from mlops_assets.journey.read.contract import rows_schema
 from mlops_assets.journey.read.listing import list_day
 from mlops_assets.journey.read.sources.folder import FolderSource
-from mlops_assets.journey.score.day import (
-    ScoredDay,
-    Scorers,
-    check_rows_of_day,
-    check_scores_of_day,
-    predict,
-    score_day,
-)
+from mlops_assets.journey.score.checks import check_rows_of_day, check_scores_of_day
+from mlops_assets.journey.score.day import ScoredDay, Scorers, predictions_of, score_day
+from mlops_assets.journey.score.predict import predict
 from mlops_assets.journey.train.candidates import fit
 from mlops_assets.journey.train.training_set import build_training_set
 from mlops_assets.settings import Settings
@@ -229,7 +227,7 @@ def test_a_model_scores_by_its_own_sql_and_not_by_that_of_the_configuration(
 def test_no_rows_get_no_predictions(transactions: UseCase, learned: Model) -> None:
     rows = rows_schema(transactions).empty_table()
     (answers,) = predict([learned], rows, DAY, transactions)
-    found = answers.table(rows, transactions, 1)
+    found = predictions_of(answers, rows, transactions, 1)
     assert (found.schema, found.num_rows, sum(answers.unseen.values())) == (PREDICTIONS, 0, 0)
 
 

@@ -14,8 +14,10 @@ import pytest
 
 from mlops_assets.components import MlUseCase
 from mlops_assets.errors import ConfigError, ModelRefused
-from mlops_assets.journey.features.sql import to_matrix
-from mlops_assets.journey.model.model import MEANING_FILE, Known, Model, build_pipeline, hash_folder
+from mlops_assets.journey.features.matrix import to_matrix
+from mlops_assets.journey.model.archive import MEANING_FILE, Known, hash_folder
+from mlops_assets.journey.model.model import Model
+from mlops_assets.journey.train.pipeline import build_pipeline
 from mlops_assets.use_case import Candidate, load_use_case
 from mlops_assets_tests.cli.test_cli import Shop
 
@@ -320,7 +322,7 @@ def test_why_tells_the_words_that_the_answer_hangs_on(office: Office) -> None:
 
 
 def test_taking_out_a_word_that_the_model_does_not_know_loses_nothing() -> None:
-    from mlops_assets.journey.explain.why import word_strengths
+    from mlops_assets.journey.explain.strengths import word_strengths
 
     model = fitted()
     row = model.matrix(pa.table({"text": ["Money zebra money"], "shop": ["north"], "minutes": [1.0]}))[0]

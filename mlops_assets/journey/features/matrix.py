@@ -1,0 +1,56 @@
+"""In: columns as Arrow has them. Out: the matrix of numbers and texts that an estimator sees."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+TEXT: Final = "text"
+"""Stands for the known values of a column that reaches the estimator as text; see `training.texts`."""
+
+
+def as_text(column: pa.ChunkedArray) -> pa.Array:
+    """Labels and accounts as text; a boolean is `0` or `1`, a dictionary becomes plain strings."""
+    plain = column.cast(pa.int8()) if pa.types.is_boolean(column.type) else column
+    return pa.concat_arrays([pa.array([], pa.string()), *plain.cast(pa.string()).chunks])
+
+
+def to_matrix(batch: pa.Table, vocabularies: Mapping[str, pa.Array | Literal["text"] | None]) -> np.ndarray:
+    """What an estimator sees: numbers, and the texts as they are.
+
+    Parameters
+    ----------
+    batch
+        Columns of `model_input`.
+    vocabularies
+        For each column of the model, in order: the values that a category knows, `TEXT` for a text, or None for a
+        number. A value of a category becomes its place in the vocabulary; an unknown one, or none, becomes -1.
+
+    Returns
+    -------
+    np.ndarray
+        One row per row and one column per column of the model. It is float64 if there is no text, else of objects:
+        floats, and `str` where a column is a text. Missing or infinite numbers are NaN, a missing text is empty.
+    """
+    matrix = np.empty((batch.num_rows, len(vocabularies)), order="F")  # written and read a column at a time
+    texts = {place: batch[name] for place, (name, known) in enumerate(vocabularies.items()) if isinstance(known, str)}
+    for place, (name, vocabulary) in enumerate(vocabularies.items()):
+        column = batch[name]
+        if place in texts:  # these come last, once it is known that the matrix is one of objects
+            continue
+        if vocabulary is not None:
+            codes = pc.index_in(column, value_set=vocabulary)
+            matrix[:, place] = codes.fill_null(-1).to_numpy()
+        else:
+            matrix[:, place] = column.cast(pa.float64()).to_numpy()
+    matrix[np.isinf(matrix)] = np.nan  # DuckDB divides by zero to infinity, which no estimator takes
+    if not texts:
+        return matrix
+    mixed = matrix.astype(object, order="F")
+    for place, column in texts.items():
+        mixed[:, place] = column.fill_null("").to_pylist()
+    return mixed

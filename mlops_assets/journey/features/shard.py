@@ -1,0 +1,152 @@
+"""In: the rows of a shard, or of a file. Out: the model's input for each of them, or the aggregates of its files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mlops_assets.errors import ConfigError
+from mlops_assets.journey.enrich.answers import NOTHING, stored_schema
+from mlops_assets.journey.features.sql import ROWS, kept_sql, without_label
+from mlops_assets.use_case import UseCase
+
+EARLIER = (
+    "\nIf this is the SQL of an earlier model version, it may need a column or an enrichment that defs.yaml no longer "
+    "has: bring that back, or train and promote a version without it."
+)
+
+
+def compute(
+    rows: pa.Table,
+    day: str,
+    use_case: UseCase,
+    sql: str,
+    file_features: pa.Table | None = None,
+    answers: Mapping[str, pa.Table] = NOTHING,
+) -> Iterator[tuple[pa.Table, np.ndarray]]:
+    """Run the SQL over the rows of one shard, a batch at a time.
+
+    Parameters
+    ----------
+    rows
+        Rows in the schema of `rows_schema`, in one chunk.
+    day
+        Their day.
+    use_case
+        The use case.
+    sql
+        Text of `features.sql`: the current one, or the one of a model version.
+    file_features
+        The stored result of the view `file_features` for these rows, if there is one.
+    answers
+        The answers of enrichments for the keys of these rows, by name; one that is not among them has none.
+
+    Yields
+    ------
+    tuple
+        The view `model_input`, and the place in `rows` of each of its rows. Every row comes exactly once.
+
+    Raises
+    ------
+    ConfigError
+        If the SQL loses or doubles rows, or needs an enrichment that there is not.
+    """
+    tables = tables_for(rows, use_case, answers)
+    # what the step before stored is not computed again; to the bit it is what the view would give
+    if file_features is not None:
+        tables["file_features"] = _numbered(file_features, rows)
+    where, places_of = f"{use_case.name}/features.sql", _Places(rows)
+    with sql_errors(use_case, day), kept_sql(sql, tables) as features:
+        for batch in features.select("model_input", day, tables):
+            places = places_of.rows(batch)
+            if places is None:
+                raise ConfigError(f"{where}: `model_input` has a `file` and `line` that no row has.")
+            yield pa.Table.from_batches([batch]), places
+    # a join that loses or doubles rows is the commonest mistake in SQL, and nobody would see it in the predictions
+    if (places_of.seen != 1).any():
+        lost, doubled = int((places_of.seen == 0).sum()), int((places_of.seen > 1).sum())
+        raise ConfigError(
+            f"{where}: `model_input` must have every row once; of {rows.num_rows} rows it lost {lost} and doubled "
+            f"{doubled}. Look at its joins and conditions."
+        )
+
+
+def aggregate(
+    rows: pa.Table, day: str, use_case: UseCase, sql: str, answers: Mapping[str, pa.Table] = NOTHING
+) -> pa.Table:
+    """The view `file_features` over the rows of one shard: one row a file, in their order, `file` being its name.
+
+    Parameters
+    ----------
+    rows, day, use_case, sql, answers
+        As in `compute`.
+
+    Raises
+    ------
+    ConfigError
+        If the SQL fails on these rows.
+    """
+    tables = tables_for(rows, use_case, answers)
+    with sql_errors(use_case, day), kept_sql(sql, tables) as features:
+        schema = pa.schema(features.columns("file_features"))
+        data = pa.Table.from_batches(list(features.select("file_features", day, tables)), schema)
+    data = data.sort_by("file").combine_chunks()
+    names = _file_names(rows).take(data["file"].combine_chunks()) if rows.num_rows else pa.array([], pa.string())
+    return data.set_column(data.column_names.index("file"), "file", names)
+
+
+def tables_for(rows: pa.Table, use_case: UseCase, answers: Mapping[str, pa.Table] = NOTHING) -> dict[str, pa.Table]:
+    """The tables that SQL sees for the rows of a shard; an enrichment without answers is empty."""
+    unanswered = {name: stored_schema(use_case, name).empty_table() for name in use_case.enrichments}
+    return {ROWS: without_label(rows, use_case), **unanswered, **answers}
+
+
+@contextmanager
+def sql_errors(use_case: UseCase, day: str) -> Iterator[None]:
+    """Tells what DuckDB finds wrong as an error of the use case's `features.sql`."""
+    try:
+        yield
+    except (duckdb.Error, OSError) as error:
+        hint = ""
+        if isinstance(error, (duckdb.CatalogException, duckdb.BinderException)):  # it runs by the contract of its time
+            hint = EARLIER
+        raise ConfigError(f"{use_case.name}/features.sql fails on the rows of {day}: {error}{hint}") from None
+
+
+class _Places:
+    """Finds the rows that a view speaks of among those of a shard, and counts how often each came."""
+
+    def __init__(self, rows: pa.Table) -> None:
+        self.seen = np.zeros(rows.num_rows, np.int64)
+        self._keys = _keys(rows["file"].combine_chunks().indices, rows["line"]) if rows.num_rows else np.zeros(0)
+
+    def rows(self, batch: pa.RecordBatch) -> np.ndarray | None:
+        """The place of each row of a batch; None if one of them is no row of the shard."""
+        keys = _keys(batch["file"], batch["line"])
+        places = np.searchsorted(self._keys, keys).clip(max=max(0, len(self._keys) - 1))
+        if not np.array_equal(self._keys[places], keys):
+            return None
+        self.seen += np.bincount(places, minlength=len(self.seen))
+        return places
+
+
+def _keys(file: pa.Array, line: pa.Array) -> np.ndarray:
+    """One number for each file and line, rising in the order of the rows of a shard."""
+    keys: np.ndarray = file.to_numpy().astype(np.int64) << 32 | line.to_numpy().astype(np.int64)
+    return keys
+
+
+def _file_names(rows: pa.Table) -> pa.Array:
+    """The files of a shard by their numbers."""
+    return rows["file"].chunk(0).dictionary if rows.num_rows else pa.array([], pa.string())
+
+
+def _numbered(file_features: pa.Table, rows: pa.Table) -> pa.Table:
+    """Stored aggregates with the numbers that the files have among these rows."""
+    numbers = pc.index_in(file_features["file"], value_set=_file_names(rows))
+    return file_features.drop_columns(["file"]).append_column("file", numbers)

@@ -1,0 +1,277 @@
+"""The safe form of a model on disk: three plain files; nothing runs before hash, structure and types are checked."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+from zipfile import ZIP_STORED, ZipFile, ZipInfo
+
+from pydantic import BaseModel, ConfigDict
+
+from mlops_assets.errors import ModelRefused
+from mlops_assets.storage.places import Place
+
+Known = tuple[str, ...] | Literal["text"] | None
+"""What is known of a column of the model: the values of a category, `TEXT` for a text, None for a number."""
+
+ALLOWED_TYPES = frozenset(
+    {
+        "mlops_assets.encoders.AsNumbers",
+        "mlops_assets.encoders.OnFrame",
+        "mlops_assets.encoders.OneHotEncoder",
+        "mlops_assets.encoders.TargetEncoder",
+        "sklearn._loss.link.Interval",
+        "sklearn._loss.link.LogitLink",
+        "sklearn._loss.link.MultinomialLogit",
+        "sklearn._loss.loss.HalfBinomialLoss",
+        "sklearn._loss.loss.HalfMultinomialLoss",
+        "sklearn._loss._loss.CyHalfBinomialLoss",
+        "sklearn._loss._loss.CyHalfMultinomialLoss",
+        "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
+        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+        "sklearn.compose._column_transformer._RemainderColsList",
+        "sklearn.model_selection._split.StratifiedKFold",
+        "sklearn.utils._bunch.Bunch",
+        "sklearn.tree._tree.Tree",
+        "numpy.dtype",
+    }
+)
+"""Types beyond skops' own trusted ones that a stored model may hold. `training.trusted` adds to them."""
+
+OBJECT_NUMBER = re.compile(r'("__id__": |"file": ")(\d+)')
+"""Where skops names an object or the member that holds its content."""
+
+ESTIMATOR_FILE, MEANING_FILE, SQL_FILE = "model.skops", "meaning.json", "features.sql"
+
+LARGEST = {ESTIMATOR_FILE: 2 << 30, MEANING_FILE: 64 << 20, SQL_FILE: 1 << 20}
+"""The files of a model and the bytes that each may have; every worker holds them in memory."""
+
+MEMBER = re.compile(r"schema\.json|\d+\.np[yz]")
+"""The members of an archive by `write_model`: no other name, and so no path and no pickle, is ever asked for."""
+
+PROTOCOLS = (2,)
+"""Versions of skops' format that `write_model` has written; a file must not choose the loaders of another one."""
+
+
+class Meaning(BaseModel):
+    """What stands in `meaning.json`: what the columns and the classes of the estimator mean; see `Model`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    columns: dict[str, Known]
+    classes: tuple[str, ...]
+    threshold: float | None
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A model as it was stored; the attributes are those of `Model`."""
+
+    estimator: Any
+    meaning: Meaning
+    sql: str
+
+
+def write_model(folder: Place, estimator: Any, meaning: Mapping[str, Any], sql: str) -> str:
+    """Write a model into a folder.
+
+    Parameters
+    ----------
+    folder
+        Where to.
+    estimator, sql
+        As in `Model`.
+    meaning
+        The fields of `Meaning`.
+
+    Returns
+    -------
+    str
+        Its hash; `read_model` asks for it.
+    """
+    import skops.io
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / ESTIMATOR_FILE).write_bytes(_reproducible(skops.io.dumps(estimator)))
+    # JSON and text beside the archive: what can be read by eye need not be loaded
+    (folder / MEANING_FILE).write_bytes(json.dumps(meaning, ensure_ascii=False).encode())
+    (folder / SQL_FILE).write_bytes(sql.encode())
+    return hash_folder(folder)
+
+
+def read_model(folder: Place, sha256: str, trusted: Sequence[str] = ()) -> Stored:
+    """Read a model: nothing of it runs before its hash, its structure and its types were checked.
+
+    Parameters
+    ----------
+    folder
+        Where `write_model` wrote it.
+    sha256
+        What `write_model` returned.
+    trusted
+        Import paths of types allowed beyond `ALLOWED_TYPES`.
+
+    Raises
+    ------
+    ModelRefused
+        If a file is missing, changed, too large or a link, or the estimator is built otherwise than `write_model`
+        builds it, or holds another type.
+    """
+    from skops.io.exceptions import UntrustedTypesFoundException
+
+    files = _read_files(folder)  # once: what is loaded is what was checked, though a file be replaced meanwhile
+    if _hash(files) != sha256:
+        raise ModelRefused(f"{folder}: the model is not the one that was registered (another SHA-256).")
+    path = folder / MEANING_FILE
+    try:
+        meaning = Meaning.model_validate_json(files[MEANING_FILE])
+        sql = files[SQL_FILE].decode()
+        path = folder / ESTIMATOR_FILE
+        estimator = load_estimator(files[ESTIMATOR_FILE], trusted)
+    except UntrustedTypesFoundException as error:
+        raise ModelRefused(f"{path}: {error} Add a type of your own to `training.trusted`.") from None
+    except Exception as error:  # whatever a damaged or forged file makes skops, zip, JSON or NumPy say
+        raise ModelRefused(f"{path}: this is no stored model: {error}. Train it again.") from None
+    return Stored(estimator, meaning, sql)
+
+
+def load_estimator(content: bytes, trusted: Sequence[str] = ()) -> Any:
+    """The classifier in a skops archive, after its structure and its types were checked; see `read_model`.
+
+    Raises
+    ------
+    UntrustedTypesFoundException
+        If it holds a type that is neither allowed nor trusted.
+    ValueError
+        If the archive is built otherwise than skops builds it, or holds no classifier.
+    """
+    import skops.io
+
+    _check_archive(content)
+    estimator = skops.io.loads(content, trusted=_allowed(skops.io.get_untrusted_types(data=content), trusted))
+    if not hasattr(estimator, "predict_proba"):
+        raise ValueError(f"a {type(estimator).__name__} is no classifier that gives probabilities")
+    return estimator
+
+
+def _reproducible(content: bytes) -> bytes:
+    """Rewrite what skops writes so that the same estimator is always the same bytes.
+
+    skops numbers objects by their address in memory and stamps its members with the time; the numbers become the
+    order of first appearance, and the time a constant.
+    """
+    with ZipFile(io.BytesIO(content)) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    order: dict[str, int] = {}
+    schema = OBJECT_NUMBER.sub(
+        lambda found: f"{found[1]}{order.setdefault(found[2], len(order))}", members.pop("schema.json").decode()
+    )
+    renamed = {"schema.json": schema.encode()}
+    for name, member in members.items():
+        number, _, kind = name.partition(".")
+        renamed[f"{order[number]}.{kind}"] = member
+    rewritten = io.BytesIO()
+    with ZipFile(rewritten, "w") as archive:
+        for name in sorted(renamed):
+            archive.writestr(ZipInfo(name), renamed[name])
+    return rewritten.getvalue()
+
+
+def _allowed(asked: Sequence[str], trusted: Sequence[str]) -> list[str]:
+    """Those of the types that a file asks for that we allow: the file's own word is never enough."""
+    return [name for name in asked if name in ALLOWED_TYPES or name in trusted]
+
+
+def _check_archive(content: bytes) -> None:
+    """See that an estimator's archive has the form in which `write_model` writes it, without unpacking anything.
+
+    Raises
+    ------
+    ValueError
+        If it has not, with what is strange about it.
+    """
+    with ZipFile(io.BytesIO(content)) as archive:
+        members = archive.infolist()
+        names = [member.orig_filename for member in members]
+        if strange := [name for name in names if not MEMBER.fullmatch(name)]:
+            raise ValueError(f"it holds {strange[0]!r}, which is no part of a model")
+        if len(set(names)) < len(names):
+            raise ValueError("it holds a member twice")  # of which one could be checked and the other be loaded
+        if packed := [one.filename for one in members if one.compress_type != ZIP_STORED or one.flag_bits & 1]:
+            raise ValueError(f"{packed[0]!r} is compressed or encrypted")  # and could unfold to any size
+        schema = json.loads(archive.read("schema.json"))
+    if schema.get("protocol") not in PROTOCOLS:
+        raise ValueError(f"it is written in protocol {schema.get('protocol')!r} of skops, known is {PROTOCOLS[-1]}")
+    if odd := {"schema.json", *_files_named(schema)} ^ set(names):
+        raise ValueError(f"{min(odd)!r} is a part that nothing refers to, or that is missing")
+
+
+def _files_named(schema: Any) -> Iterator[str]:
+    """The members that the objects of a schema say their content is in."""
+    waiting = [schema]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            if "__loader__" in node and isinstance(node.get("file"), str):
+                yield node["file"]
+            waiting += node.values()
+        elif isinstance(node, list):
+            waiting += node
+
+
+def copy_model(source: Place, folder: Path) -> None:
+    """Copy a model to a folder of this machine that is not there yet; errors as `hash_folder`."""
+    files = _read_files(source)
+    folder.mkdir(parents=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+
+
+def hash_folder(folder: Place) -> str:
+    """SHA-256 over the three files of a model, by name and content.
+
+    Raises
+    ------
+    ModelRefused
+        If one is missing, too large or a link.
+    """
+    return _hash(_read_files(folder))
+
+
+def _hash(files: Mapping[str, bytes]) -> str:
+    digest = hashlib.sha256()
+    for name, content in files.items():
+        digest.update(f"{name} {len(content)}\n".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def _read_files(folder: Place) -> dict[str, bytes]:
+    """The content of the files of a model, in the order in which they are hashed."""
+    files: dict[str, bytes] = {}
+    for name, largest in LARGEST.items():
+        path = folder / name
+        if isinstance(path, Path):
+            _see_that_it_is_plain(path)
+        try:
+            size = path.stat().st_size
+            if size > largest:
+                raise ModelRefused(f"{path}: it has {size:,} bytes, allowed are {largest:,}.")
+            files[name] = path.read_bytes()
+        except OSError as error:
+            raise ModelRefused(f"{path}: cannot be read: {error.strerror}.") from None
+    return files
+
+
+def _see_that_it_is_plain(path: Path) -> None:
+    for place in (path.parent, path):
+        if place.is_symlink():  # what it leads to can change without the folder being touched
+            raise ModelRefused(f"{place}: it is a link; a model is stored as plain files. Store it again.")
+    if path.exists() and not path.is_file():
+        raise ModelRefused(f"{path}: it is no plain file.")

@@ -1,0 +1,125 @@
+"""The conditions of a day: what its rows must meet before they are scored, and its scores before they are published."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mlops_assets.journey.enrich.answers import DayAnswers, NotEnriched
+from mlops_assets.storage.accounting import UNSEEN, ListingAccounting, ReadingAccounting
+from mlops_assets.storage.catalog import Lake
+from mlops_assets.storage.tables import Published
+from mlops_assets.use_case import Checks, UseCase
+
+
+@dataclass(frozen=True)
+class DayCheck:
+    """One condition of a day: what was found, whether it holds, and what to do if not."""
+
+    name: str
+    passed: bool
+    found: str
+    advice: str
+
+
+def check_rows_of_day(checks: Checks, accounting: ReadingAccounting | None, where: str) -> list[DayCheck]:
+    """The conditions that the rows of a day must meet before anything is predicted for it.
+
+    Parameters
+    ----------
+    checks
+        The conditions of the use case.
+    accounting
+        What was published with the day's rows; None if they were not.
+    where
+        Where the day's raw files are looked for.
+    """
+    # a day without rows is told by the same conditions: it has no file, no line and no row
+    a = accounting or ReadingAccounting()
+    adds_up = a.files_add_up and a.lines_add_up
+    sums = f"{a.files} files = {a.files_read} read + {a.files_refused} refused; "
+    sums += f"{a.lines} lines = {a.rows} rows + {a.rejected} rejected"
+    rejected = a.rejected / max(1, a.lines)
+    refused = a.files_refused / max(1, a.files)
+    look = "look at `mlops-assets rejects`, mend or remove the files, run the day again"
+    return [
+        DayCheck("accounting_adds_up", adds_up, sums, "run the day again; if it stays so, report it with this line"),
+        DayCheck(
+            "day_is_not_empty",
+            a.rows > 0,
+            f"{a.rows} rows of {a.files} files",
+            f"no file of the day has a good row; look in {where}, then run the day again",
+        ),
+        DayCheck(
+            "reject_rate",
+            rejected <= checks.reject_rate,
+            f"{rejected:.2%} of lines rejected, allowed {checks.reject_rate:.2%}",
+            look,
+        ),
+        DayCheck(
+            "quarantine_rate",
+            refused <= checks.quarantine_rate,
+            f"{refused:.2%} of files refused, allowed {checks.quarantine_rate:.2%}",
+            look,
+        ),
+    ]
+
+
+def check_current(rows: Published[ReadingAccounting] | None, raw: Published[ListingAccounting] | None) -> DayCheck:
+    """Whether the published rows were read from the files that were listed last."""
+    listed = raw.accounting.fingerprint if raw else "none"
+    read = rows.accounting.manifest if rows else "none"
+    found = f"files listed: {listed}, files read: {read}"
+    return DayCheck("rows_are_current", listed == read, found, "materialise raw_files and rows of this day again")
+
+
+def check_enriched(use_case: UseCase, found: DayAnswers | NotEnriched) -> list[DayCheck]:
+    """Whether the rows were enriched as they are now, and enough of them; nothing to look at without enrichments.
+
+    Parameters
+    ----------
+    use_case
+        The use case.
+    found
+        The stored answers, or why they are of no use.
+    """
+    if not use_case.enrichments:
+        return []
+    if isinstance(found, NotEnriched):
+        return [DayCheck("enrichments_are_current", False, str(found), "then run the day again")]
+    shares, enough = [], True
+    for name, accounting in found.accounting.items():
+        share, most = accounting.missing_share, use_case.enrichments[name].most_missing
+        shares.append(f"{name} {share:.2%} of {most:.2%}")
+        enough &= share <= most
+    advice = (
+        "look at the problems of the enrichment; run the day again when its source answers, or raise `most_missing`"
+    )
+    versions = ", ".join(f"{name} of version {version}" for name, version in found.versions.items())
+    return [
+        DayCheck("enrichments_are_current", True, versions, ""),
+        DayCheck(
+            "enrichment_missing", enough, f"rows without an answer, of those allowed: {', '.join(shares)}", advice
+        ),
+    ]
+
+
+def check_scores_of_day(checks: Checks, counts: Mapping[str, int], rows: int) -> list[DayCheck]:
+    """The conditions that the predictions of a day must meet before they are published."""
+    shares = {name: counts.get(UNSEEN + name, 0) / max(1, rows) for name in checks.unseen_share}
+    limits = ", ".join(f"{name} {share:.2%} of {checks.unseen_share[name]:.2%}" for name, share in shares.items())
+    predictions = counts.get(Lake.predictions.name, 0)
+    return [
+        DayCheck(
+            "every_row_predicted",
+            predictions == rows,
+            f"{predictions} predictions for {rows} rows",
+            "run the day again; if it stays so, report it with this line",
+        ),
+        DayCheck(
+            "unseen_categories",
+            all(share <= checks.unseen_share[name] for name, share in shares.items()),
+            f"values unseen in training, of those allowed: {limits or 'no limit is set'}",
+            "compare the day's categories with the training rows; retrain, or raise checks.unseen_share if it is right",
+        ),
+    ]
