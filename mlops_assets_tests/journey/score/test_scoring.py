@@ -23,13 +23,12 @@ from mlops_assets.journey.model.registry import Version
 from mlops_assets.journey.read.contract import rows_schema
 from mlops_assets.journey.read.listing import list_day
 from mlops_assets.journey.read.sources.folder import FolderSource
-from mlops_assets.journey.score.checks import check_rows_of_day, check_scores_of_day
 from mlops_assets.journey.score.day import ScoredDay, Scorers, predictions_of, score_day
 from mlops_assets.journey.score.predict import predict
 from mlops_assets.journey.train.candidates import fit
 from mlops_assets.journey.train.training_set import build_training_set
 from mlops_assets.settings import Settings
-from mlops_assets.storage.accounting import PredictionsAccounting, ReadingAccounting
+from mlops_assets.storage.accounting import PredictionsAccounting
 from mlops_assets.storage.catalog import PREDICTIONS, Lake
 from mlops_assets.use_case import Candidate, Checks, UseCase
 from mlops_assets.work.engines.local import LocalEngine
@@ -358,30 +357,8 @@ def test_a_day_is_not_scored_by_a_model_that_is_not_as_registered(
     assert lake.table("predictions").days() == {}
 
 
-ACCOUNTING = ReadingAccounting(files=10, files_read=9, files_refused=1, lines=100, rows=96, rejected=4)
-
-
-@pytest.mark.parametrize("lost", ["files_read", "files_refused", "rows", "rejected"])
-def test_numbers_that_do_not_add_up_are_refused(lost: str) -> None:
-    assert all(check.passed for check in check_rows_of_day(Checks(), ACCOUNTING, ""))
-    checks = check_rows_of_day(Checks(), replace(ACCOUNTING, **{lost: getattr(ACCOUNTING, lost) - 1}), "")
-    assert [check.name for check in checks if not check.passed] == ["accounting_adds_up"]
-
-
-def test_fewer_predictions_than_rows_are_refused() -> None:
-    checks = check_scores_of_day(Checks(), {"predictions": 95}, 96)
-    assert [(check.name, check.found) for check in checks if not check.passed] == [
-        ("every_row_predicted", "95 predictions for 96 rows")
-    ]
-
-
 @pytest.mark.parametrize(("challenger", "told"), [(None, {}), (7, {"challenger_version": 7})])
 def test_the_numbers_of_a_scored_day_name_its_challenger(challenger: int | None, told: dict[str, int]) -> None:
     numbers = ScoredDay(PredictionsAccounting(predictions=2), 1, 0, [], challenger).numbers()
     assert {name: value for name, value in numbers.items() if name == "challenger_version"} == told
     assert numbers.items() >= {"predictions": 2, "shards": 1, "reused": 0}.items()
-
-
-def test_a_rate_at_its_limit_is_allowed() -> None:
-    checks = check_rows_of_day(Checks(reject_rate=0.04, quarantine_rate=0.1), ACCOUNTING, "")
-    assert all(check.passed for check in checks)
