@@ -15,7 +15,6 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from mlops_assets.cli.why import to_text
 from mlops_assets.errors import ConfigError
 from mlops_assets.journey.enrich.answers import NotEnriched, find_answers
 from mlops_assets.journey.enrich.day import enrich_day
@@ -32,6 +31,7 @@ from mlops_assets.storage.tables import Lake
 from mlops_assets.use_case import Enrichment, UseCase, load_use_case
 from mlops_assets.views.previewing import preview_days
 from mlops_assets.views.status import collect, render
+from mlops_assets.views.why import to_text
 from mlops_assets.work.engines.local import LocalEngine
 from mlops_assets_tests.components.test_daily import Stage
 from mlops_assets_tests.helpers.weather_service import Request, Response, WeatherService, degrees, right
