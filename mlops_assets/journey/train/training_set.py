@@ -19,6 +19,7 @@ from mlops_assets.errors import MlopsError
 from mlops_assets.journey.enrich.answers import DayAnswers, NotEnriched, find_answers, needed, read_answers
 from mlops_assets.journey.features.sql import as_text, compute, describe, read_rows
 from mlops_assets.journey.feedback import corrections as feedback
+from mlops_assets.journey.feedback.published import Row
 from mlops_assets.storage.files import read_part, write_table
 from mlops_assets.storage.places import parse_place
 from mlops_assets.storage.tables import Lake
@@ -196,7 +197,7 @@ def _labelled(
     use_case: UseCase,
     lake: Lake,
     window: Mapping[str, tuple[int, DayAnswers]],
-    corrections: Mapping[str, Mapping[feedback.Row, str]],
+    corrections: Mapping[str, Mapping[Row, str]],
 ) -> Iterator[pa.Table]:
     """The labelled and the corrected rows of the window with the model's input, a shard at a time."""
     table = lake.table("rows")
@@ -213,7 +214,7 @@ def _labelled(
                 yield from _inputs(use_case, rows, day, known, read_answers(lake, answers.of(path)))
 
 
-def _said(rows: pa.Table, said: Mapping[feedback.Row, str]) -> pa.Array:
+def _said(rows: pa.Table, said: Mapping[Row, str]) -> pa.Array:
     """What people say the label of each row is."""
     labels: list[str | None] = [None] * len(rows)
     if said:
