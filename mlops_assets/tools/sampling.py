@@ -116,6 +116,7 @@ def write_sample(
     header = _header(use_case)
     for first in range(0, files, CHUNK):
         count = min(CHUNK, files - first)
+        # seeded by the files and not by the day: accounts come back with their habits
         lasting = np.random.default_rng([seed, first])
         frame = draw(generator, lasting, day, count, rows)
         if not labelled:

@@ -89,6 +89,7 @@ def _model(explanation: Explanation) -> str:
     chosen = repr(explanation.choice or "an earlier release")
     time = dt.datetime.fromtimestamp(explanation.published / 1000, dt.UTC).isoformat(timespec="seconds")
     restored = f", restored by {explanation.restored_by}" if explanation.restored_by else ""
+    # the one line that tells whether the day can be relied on
     same = "the recomputed answer is the published one, to the bit"
     agrees = same if explanation.agrees else "THE RECOMPUTED ANSWER IS ANOTHER ONE"
     return (

@@ -185,6 +185,7 @@ class Asking:
 
 def batches(enrichment: Enrichment, keys: pa.Table) -> list[pa.Table]:
     """The keys in pieces of one request, always the same for the same keys."""
+    # a file of records is looked up in one go: to open a database takes longer than the query
     size = enrichment.batch or (BATCH if enrichment.use != "table" else max(1, len(keys)))
     return [keys.slice(start, size) for start in range(0, len(keys), size)]
 
@@ -214,6 +215,7 @@ def believe(
     whole = " AND ".join(f'"{name}" IS NOT NULL' for name in keys.column_names)
     keyed = query(f"FROM answers WHERE {whole}", answers=answers)
     asked = query(f"FROM keyed SEMI JOIN keys USING ({listed})", keyed=keyed, keys=keys)
+    # of two answers for a key, nobody can say which is right: neither is taken
     once = query(f"FROM asked QUALIFY count(*) OVER (PARTITION BY {listed}) = 1", asked=asked)
     wrong["key missing"] += len(answers) - len(keyed)
     wrong["key that was not asked for"] += len(keyed) - len(asked)
@@ -224,7 +226,7 @@ def believe(
 def _as_table(said: Any, schema: pa.Schema, wrong: Counter[str]) -> pa.Table:
     """What was answered, in the schema; objects of another form are counted."""
     if isinstance(said, pa.Table):
-        typed = _typed(said, schema)
+        typed = _typed(said, schema)  # as a whole, without a Python object for every value
         if typed is not None:
             return typed
         said = said.to_pylist()  # row by row, some may be of the right form

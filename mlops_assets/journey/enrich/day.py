@@ -62,6 +62,7 @@ def enrich_day(
     if state is None:
         raise NotEnriched(f"{name} of {day}: there are no rows; materialise rows of this day first")
     work = _Day(use_case, name, table, day)
+    # looked at before anybody is asked: who publishes meanwhile makes this publication fail, and is not overwritten
     replaces, published = table.parts(day), table.days().get(day)
     known_as = {"rows_version": state.version, "shape": work.shape}
     shards = work.keys(rows)
@@ -255,6 +256,7 @@ class _Day:
         day = dt.date.fromisoformat(self._day)
         oldest = (day - dt.timedelta(days=self._enrichment.max_age_days)).isoformat()
         answers = [self._stored.empty_table()]
+        # the newest first, and only for keys that no newer day answers
         for earlier in reversed([date for date in self._table.days() if oldest <= date < self._day]):
             if not len(keys):
                 break

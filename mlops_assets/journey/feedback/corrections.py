@@ -150,6 +150,7 @@ def corrections(accepted: pa.Table) -> dict[str, dict[Row, str]]:
 
 def keep(lake: Lake, accepted: pa.Table) -> str:
     """Store the entries that a training learns from under their fingerprint, which is returned."""
+    # files of corrections may go or grow; what a training saw stays what it was
     mark = fingerprint_table(accepted)
     path = place(lake, f"learned/{mark}")
     if not path.exists():

@@ -55,6 +55,7 @@ def read_file(path: Place) -> Iterator[Entry | Reject | None]:
         If it cannot be read.
     """
     try:
+        # by bytes, not by a CSV reader: an open quote must not swallow what others wrote
         first, *lines = path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
     except OSError as error:
         raise MlopsError(f"{path}: cannot be read: {error.strerror}. Give access, or move it away.") from None

@@ -47,7 +47,7 @@ def apply_rules(
     """
     known = frozenset((*labels, *feedback.labels))
     rules: dict[str, Callable[[list[Entry]], dict[Entry, str]]] = {
-        "duplicate": _duplicates,
+        "duplicate": _duplicates,  # first: whoever sends a file twice floods nobody
         "in_the_future": partial(_in_the_future, now=now),
         "flood": partial(_floods, most=feedback.most_a_day, drawn=partial(drawn_rows, lake)),
         "unknown_label": partial(_unknown_labels, known=known),
@@ -89,6 +89,7 @@ def _in_the_future(entries: list[Entry], now: dt.datetime) -> dict[Entry, str]:
 
 def _floods(entries: list[Entry], most: int, drawn: Callable[[str], set[Row]]) -> dict[Entry, str]:
     """Audited rows do not count: the platform has asked for them."""
+    # an audit may be larger than what one person may send
     asked = {day: drawn(day) for day in {entry.day for entry in entries}}
     unasked = [entry for entry in entries if (entry.file, entry.line) not in asked[entry.day]]
     bad = {}

@@ -247,7 +247,7 @@ def _skops_file(logged: Logged) -> str:
 def _read(path: Path, largest: int) -> bytes:
     """A plain file of at most so many bytes."""
     try:
-        status = path.lstat()
+        status = path.lstat()  # not `stat`: a link could lead to any file of this machine
         if not stat.S_ISREG(status.st_mode) or status.st_size > largest:
             raise ModelRefused(f"{path}: it is no plain file of at most {largest:,} bytes.")
         return path.read_bytes()

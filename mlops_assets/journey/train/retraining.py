@@ -72,6 +72,7 @@ def gather(use_case: UseCase, lake: Lake, champion: Version | None) -> Evidence:
     accepted = read_accepted(lake)
     learned = read_kept(lake, record.get("training_set", {}).get("feedback", ""))
     new = _unseen(accepted, learned)
+    # of the champion alone: what an earlier version got wrong is no reason to replace this one
     live = _live(use_case, lake, new, champion.version) if champion else []
     made = record.get("made")
     return Evidence(
@@ -119,6 +120,7 @@ def decide(retraining: Retraining, evidence: Evidence, last: dt.datetime | None,
     if not causes:
         against = "; ".join(verdict.why for verdict in verdicts)
         return Decision(False, against or "there is no champion whose accuracy could drop")
+    # a training that failed left no record, only its start
     last = max(last or evidence.trained, evidence.trained)
     hours = (now - last).total_seconds() / 3600
     if hours < retraining.hours_between:

@@ -154,6 +154,7 @@ def guess_numbers(texts: Iterable[pa.DictionaryArray]) -> FileFormat:
     """How the table writes numbers: the way in which most of its columns are some."""
     some = list(texts)
     forms = [FileFormat(decimal=decimal, thousands=thousands) for decimal, thousands in NUMBERS]
+    # with markers for `no value` taken as such: one `-` must not make a text of a column of numbers
     counts = [sum(_fits(text, {"type": "number", "missing": _markers(text)}, form) for text in some) for form in forms]
     return forms[int(np.argmax(counts))]
 

@@ -182,6 +182,7 @@ def _header(records: list[list[str]], label: str) -> tuple[Literal["names", "ign
     cells = [cell.strip() for cell in first]
     if len(cells) != width:
         return "ignored", f"the first line has {len(cells)} fields and the others have {width}"
+    # the user has named the label by this line: then it is a header, whatever it looks like
     if label not in cells and _looks_like_a_row(cells, [row for row in body if len(row) == width]):
         return "none", "the first line looks like a row"
     twice = [cell for cell in cells if cells.count(cell) > 1]

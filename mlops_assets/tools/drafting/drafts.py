@@ -144,7 +144,7 @@ def _read(dialect: Dialect, names: list[str], label: str, data: bytes, path: Pat
         raise UsageError(f"{path}: {whole.message}.")
     numbers = guess_numbers(pack.columns.values())
     largest = form.largest
-    while largest < path.stat().st_size:
+    while largest < path.stat().st_size:  # as a whole it may become one raw file
         largest *= 2
     form = form.model_copy(update={"decimal": numbers.decimal, "thousands": numbers.thousands, "largest": largest})
     columns = {name: guess_column(name, source, pack.columns[name], form) for name, source in sources.items()}

@@ -58,7 +58,7 @@ class KafkaTarget:
                     producer.poll(0)
                     self._see(producer, outcome, sent)
             delivery.tell(outcome.taken)
-        left = producer.flush(self.parameters.timeout + 5)
+        left = producer.flush(self.parameters.timeout + 5)  # each message is given up, and told of, after `timeout`
         self._see(producer, outcome, sent)
         if left:
             raise TargetDown(f"{left} of {sent} messages were not acknowledged in time by {self.parameters.servers}")
@@ -80,6 +80,7 @@ class KafkaTarget:
             "queue.buffering.max.kbytes": 65_536,
         }
         try:
+            # ours last: the guarantee hangs on them
             return Producer({**self.parameters.options, **secrets, **ours}, logger=log)
         except (KafkaException, ValueError, TypeError) as error:
             raise TargetError(f"Kafka refuses its settings: {_without(str(error), secrets.values())}") from None

@@ -56,6 +56,7 @@ class SqlTarget:
 
     def _deliver(self, engine: Engine, delivery: Delivery) -> dict[str, Any]:
         table, ledger = self._tables(delivery)
+        # a transaction of its own: two days may be delivered at once, and only one of them makes the tables
         with _transaction(engine, f"{table.fullname}") as connection:
             self._prepare(connection, table, ledger)
         report = {"table": table.fullname, "rows": delivery.rows}
@@ -147,7 +148,7 @@ def _speak(engine: Engine, variable: str) -> None:
 
         @event.listens_for(engine, "connect")
         def no_implicit_begin(connection: Any, _: Any) -> None:
-            connection.isolation_level = None
+            connection.isolation_level = None  # else Python's driver begins when it likes
 
         @event.listens_for(engine, "begin")
         def begin(connection: Connection) -> None:
@@ -289,6 +290,7 @@ def _upsert(connection: Connection, table: Table, stage: Table) -> Any:
     from sqlalchemy.dialects import postgresql, sqlite
 
     insert: Any = postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+    # SQLite takes ON CONFLICT behind a SELECT for part of a join, unless there is a WHERE
     insert = insert.from_select(list(stage.c.keys()), sa.select(stage).where(sa.true()))
     values = {name: insert.excluded[name] for name in list(table.c.keys()) if name not in KEY}
     differs = sa.or_(*(table.c[name].is_distinct_from(value) for name, value in values.items()))

@@ -41,7 +41,7 @@ class SqlLookup:
         records = self._records.get(day)
         if records is None:
             records, whole = self._query(keys, day)
-            if whole:
+            if whole:  # the next batch of the day need not ask again
                 self._records = {day: records}
         return look_up(keys, day, records, self._keys, self._schema, self._place)
 
@@ -66,6 +66,7 @@ class SqlLookup:
         try:
             with open_database(self._place.url_variable) as engine, engine.connect() as connection:
                 result = connection.execution_options(stream_results=True).execute(query, given)
+                # one more than allowed tells that there are too many
                 return list(result.keys()), result.fetchmany(self._place.most_rows + 1)
         except DatabaseDown as error:
             raise NoAnswer(str(error)) from None

@@ -119,7 +119,7 @@ class CsvReader:
         whole = body.endswith(b"\n")
         if not whole:
             self._check_last_line(layout, body, quoted)
-            body += b"\n"
+            body += b"\n"  # joined with others, its last line must not run into the next file
         if not body.isascii():
             body = _as_utf8(body, encoding)
         return _Ready(layout, body, quoted, whole)
@@ -142,6 +142,7 @@ class CsvReader:
         table, ragged = self._parse_joined(layout, quoted, group)
         keep = np.ones(len(file), bool)
         keep[[row for row, _, _ in ragged]] = False
+        # parser and count disagree: file and line of every row behind that place would be wrong
         if table.num_rows != int(keep.sum()):
             yield from self._parse_apart(layout, quoted, group, files)
             return
@@ -166,6 +167,7 @@ class CsvReader:
             ragged.append((row.number - 1, row.actual_columns, row.text))
             return "skip"
 
+        # one thread: there is a process for each core already
         table = pacsv.read_csv(
             pa.BufferReader(blob),
             pacsv.ReadOptions(column_names=list(layout.names), use_threads=False, block_size=_block_size(group)),
@@ -254,6 +256,7 @@ class CsvReader:
         lines = np.sum([np.zeros(files, np.int64), *(piece.lines for piece in pieces)], axis=0)
         refusals.extend(chain.from_iterable(piece.refusals for piece in pieces))
         if len(pieces) > 1 and len(file):
+            # they come a layout at a time, after those with quotes
             order = np.lexsort((line, file))
             columns = {name: column.take(pa.array(order)) for name, column in columns.items()}
             file, line = file[order], line[order]

@@ -40,6 +40,7 @@ class Headers:
         self._names = list(use_case.columns)
         self._by_source = {column.header(name): name for name, column in use_case.columns.items()}
         self._sources = {name: source for source, name in self._by_source.items()}
+        # files to be scored come without the label
         optional = {name for name, column in use_case.columns.items() if column.optional_column}
         self._required = [name for name in self._names if name not in optional | {use_case.label}]
         self._layouts: dict[tuple[bytes, str], Layout] = {}

@@ -103,7 +103,7 @@ class RecordsReader:
             self._go_on()
             _check_rule(error.rule, error.message)
             raise FileRefused(error.rule, _text(error.message)) from error
-        except MemoryError:
+        except MemoryError:  # no fault of the file: the shard stops, and can be done again
             raise
         except Exception as error:  # the user's own code: no file may stop the others
             self._go_on()
