@@ -49,10 +49,10 @@ class WatchfulRunLauncher(DefaultRunLauncher):
             since = self._out_of_reach.setdefault(run.run_id, time.monotonic())
             if time.monotonic() - since < PATIENCE:
                 return CheckRunHealthResult(WorkerStatus.RUNNING, "its code server is out of reach at the moment")
-            said = f"the code server of the run was out of reach for {PATIENCE:.0f} seconds"
-            return CheckRunHealthResult(WorkerStatus.FAILED, said)
-        self._out_of_reach.pop(run.run_id, None)
+            why = f"the code server of the run was out of reach for {PATIENCE:.0f} seconds"
+            return CheckRunHealthResult(WorkerStatus.FAILED, why)
+        self._out_of_reach.pop(run.run_id, None)  # it answers again: its patience begins anew
         if deserialize_value(answer, CanCancelExecutionResult).can_cancel:
             return CheckRunHealthResult(WorkerStatus.RUNNING)
-        said = "the process of the run is gone: it was killed, or its code server was started anew"
-        return CheckRunHealthResult(WorkerStatus.FAILED, said)
+        why = "the process of the run is gone: it was killed, or its code server was started anew"
+        return CheckRunHealthResult(WorkerStatus.FAILED, why)

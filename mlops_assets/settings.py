@@ -78,25 +78,23 @@ class Settings:
         """
         workers = _workers()
         database = _database()
-        home = Path(os.environ.get("MLOPS_HOME") or PACKAGE.parent / ".mlops").expanduser().absolute()
+        home = Path(_variable("MLOPS_HOME", PACKAGE.parent / ".mlops")).expanduser().absolute()
         own = _mlflow_in(database) if database else f"{SQLITE}{home / 'mlflow' / 'mlflow.db'}"
-        tracking_uri = os.environ.get("MLFLOW_TRACKING_URI") or own
-        served = tracking_uri.startswith("http") and not os.environ.get("MLOPS_ARTIFACTS")
+        tracking_uri = _variable("MLFLOW_TRACKING_URI", own)
+        served = tracking_uri.startswith("http") and not _variable("MLOPS_ARTIFACTS")
+        further = [_folder("MLOPS_USE_CASES", home)] if _variable("MLOPS_USE_CASES") else []
         return cls(
             home=home,
             raw=_place("MLOPS_RAW", home / "raw"),
             lake=_place("MLOPS_LAKE", home / "lake"),
             tracking_uri=tracking_uri,
             artifacts=None if served else _place("MLOPS_ARTIFACTS", home / "mlflow" / "artifacts"),
-            use_cases=(
-                OWN_USE_CASES,
-                *([_folder("MLOPS_USE_CASES", home)] if os.environ.get("MLOPS_USE_CASES") else []),
-            ),
+            use_cases=(OWN_USE_CASES, *further),
             workers=workers,
             engine=_engine(),
-            user=os.environ.get("MLOPS_USER") or getpass.getuser(),
-            spark_master=os.environ.get("MLOPS_SPARK_MASTER") or f"local[{workers}]",
-            alert_url=os.environ.get("MLOPS_ALERT_URL") or "",
+            user=_variable("MLOPS_USER") or getpass.getuser(),
+            spark_master=_variable("MLOPS_SPARK_MASTER", f"local[{workers}]"),
+            alert_url=_variable("MLOPS_ALERT_URL"),
             database=database,
         )
 
@@ -116,36 +114,41 @@ class Settings:
         return _folder("DAGSTER_HOME", self.home / "dagster")
 
 
+def _variable(name: str, default: str | Path = "") -> str:
+    """What the environment says; empty counts as unset, as `docker compose` passes on what nobody has set."""
+    return os.environ.get(name) or str(default)
+
+
 def _place(variable: str, default: Path) -> Place:
     try:
-        return parse_place(os.environ.get(variable) or str(default))
+        return parse_place(_variable(variable, default))
     except UsageError as error:
         raise UsageError(f"{variable}={error}") from None
 
 
 def _folder(variable: str, default: Path) -> Path:
-    value = os.environ.get(variable) or str(default)
+    value = _variable(variable, default)
     if "://" in value:
         raise UsageError(f"{variable}={value}: name a folder of this machine.")
     return Path(value).expanduser().absolute()
 
 
 def _workers() -> int:
-    text = os.environ.get("MLOPS_WORKERS") or str(os.cpu_count() or 1)
+    text = _variable("MLOPS_WORKERS", str(os.cpu_count() or 1))
     if not text.isdigit() or int(text) < 1:
         raise UsageError(f"MLOPS_WORKERS={text}: give a whole number of at least 1, such as 2.")
     return int(text)
 
 
 def _engine() -> str:
-    name = os.environ.get("MLOPS_ENGINE") or ""
+    name = _variable("MLOPS_ENGINE")
     if name not in ("", "local", "spark"):
         raise UsageError(f"MLOPS_ENGINE={name}: give local or spark.")
     return name
 
 
 def _database() -> str:
-    url = with_driver(os.environ.get("MLOPS_DATABASE_URL") or "")
+    url = with_driver(_variable("MLOPS_DATABASE_URL"))
     if url and not url.startswith("postgresql+psycopg2://"):
         raise UsageError("MLOPS_DATABASE_URL must look like postgresql://user:password@host/database.")
     return url

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
-from dataclasses import asdict
 from functools import partial
 
 import click
 
 from mlops_assets.cli.common import Day, cli, find, raw_option
 from mlops_assets.errors import MlopsError
-from mlops_assets.journey.explain.why import Explanation, explain
+from mlops_assets.journey.explain.why import explain
 from mlops_assets.journey.model.registry import Registry
 from mlops_assets.journey.read.sources import open_source
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.places import Place
-from mlops_assets.views.output import text_table
-
-LEAST = 0.0005
-"""Strengths and probabilities below it are not shown as text; JSON has them all."""
+from mlops_assets.views.why import advice, to_json, to_text
 
 
 @cli.command()
@@ -41,96 +36,11 @@ def why(use_case: str, day: dt.date, file: str, line: int, form: str, raw: Place
     settings, found = find(use_case)
     source = open_source(found, raw or settings.raw)
     version = partial(Registry(settings).version, found.name)
-    told = explain(found, source, Lake(settings.lake, found.name), version, day.isoformat(), file, line)
-    click.echo(to_json(told) if form == "json" else to_text(told))
-    if not told.agrees:
+    explanation = explain(found, source, Lake(settings.lake, found.name), version, day.isoformat(), file, line)
+    click.echo(to_json(explanation) if form == "json" else to_text(explanation))
+    if not explanation.agrees:
         raise MlopsError(
-            f"THE RECOMPUTED ANSWER IS NOT THE PUBLISHED ONE: published {told.prediction} with {told.probability!r}, "
-            f"recomputed {told.recomputed} with {told.recomputed_probability!r}. {_advice(told)}"
+            f"THE RECOMPUTED ANSWER IS NOT THE PUBLISHED ONE: published {explanation.prediction} with "
+            f"{explanation.probability!r}, recomputed {explanation.recomputed} with "
+            f"{explanation.recomputed_probability!r}. {advice(explanation)}"
         )
-
-
-def _advice(told: Explanation) -> str:
-    """What to do about an answer that is not the published one."""
-    if told.changed:
-        return f"The day was made by other code: {_changed(told)}."
-    return (
-        "Code and libraries are those of the run: its files were changed since, and a run would take them as they are. "
-        f"Do not rely on this day: remove the folders day={told.day} of rows, rejects, features and predictions under "
-        f"lake/{told.use_case}, then run it again."
-    )
-
-
-def _changed(told: Explanation) -> str:
-    """How the code of a row differs from that of today, and what does away with it."""
-    changes = "; ".join(f"{table}: {', '.join(differ)}" for table, differ in told.changed.items())
-    return f"{changes}; `mlops-assets run {told.use_case} --from {told.day} --to {told.day}` makes the day anew"
-
-
-def to_json(told: Explanation) -> str:
-    """An explanation as JSON; `agrees` says whether the recomputed answer is the published one."""
-    cleaned = [{**asdict(one), "differs": one.differs} for one in told.cleaned]
-    content = {**asdict(told), "cleaned": cleaned, "agrees": told.agrees}
-    return json.dumps(content, indent=2, ensure_ascii=False, default=str)
-
-
-def to_text(told: Explanation) -> str:
-    """An explanation for a terminal."""
-    since = " and on ".join(told.champion)
-    model = f"version {told.version}, {told.candidate}, chosen by {told.choice or 'an earlier release'!r}"
-    model += f"; champion on {since}" if since else "; it was never champion"
-    time = dt.datetime.fromtimestamp(told.published / 1000, dt.UTC).isoformat(timespec="seconds")
-    restored = f", restored by {told.restored_by}" if told.restored_by else ""
-    columns = [[c.column, _text(c.raw or ""), _shown(c.value), "cleaned" if c.differs else ""] for c in told.cleaned]
-    row = f"{told.use_case}, {told.day}, {told.file}, line {told.line}"
-    enriched = [["enrichment", "column", "value", "", "for"]]
-    enriched += [
-        [one.name, column, _shown(value), one.status, one.of_day or ""]
-        for one in told.enriched
-        for column, value in (one.values or {"": None}).items()
-    ]
-    features = [
-        [f.name, _shown(f.value), "unseen in training" if f.unseen else "", _strength(f.strength)]
-        for f in told.features
-    ]
-    words = [[word.column, _shown(word.word), _strength(word.strength)] for word in told.words]
-    classes = [[name, f"{value:.4f}"] for name, value in told.probabilities.items() if value >= LEAST]
-    above = f" (the second class is said from {told.threshold})" if told.threshold is not None else ""
-    same = "the recomputed answer is the published one, to the bit"
-    agrees = same if told.agrees else "THE RECOMPUTED ANSWER IS ANOTHER ONE"
-    code = _changed(told) if told.changed else "that of today"
-    return "\n\n".join(
-        part.rstrip()
-        for part in (
-            f"{row}: {told.prediction} with {told.probability:.4f}",
-            f"raw line\n  {told.raw_problem or told.raw}",
-            _titled("what was read", [["column", "raw", "value", ""], *columns]),
-            *([_titled("what was known elsewhere", enriched)] if told.enriched else []),
-            _titled("what the model saw, the strongest first", [["feature", "value", "", "strength"], *features]),
-            _titled("words of its texts, by what the answer loses without them", [["text", "word", "strength"], *words])
-            if words
-            else "",
-            _titled(f"probabilities{above}", [["class", "probability"], *classes]),
-            f"model  {model}\nrun    {told.run or 'unknown'}, published {time}{restored}\n"
-            f"code   {code}\nanswer {agrees}",
-        )
-        if part
-    )
-
-
-def _titled(title: str, lines: list[list[str]]) -> str:
-    return f"{title}\n{text_table(lines)}"
-
-
-def _text(raw: str) -> str:
-    """Raw text in which one sees blanks at its ends."""
-    return _shown(raw if raw == raw.strip() else repr(raw))
-
-
-def _shown(value: object) -> str:
-    text = "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _strength(value: float) -> str:
-    return f"{value:+.3f}" if abs(value) >= LEAST else "0"

@@ -9,7 +9,8 @@ import dagster as dg
 from mlops_assets.components import showing
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.feedback import live
-from mlops_assets.journey.feedback.corrections import RULES, known_labels, read_accepted, take_in
+from mlops_assets.journey.feedback.corrections import known_labels, read_accepted, take_in
+from mlops_assets.journey.feedback.rules import RULES
 from mlops_assets.journey.model.history import History
 from mlops_assets.journey.score.day import CHALLENGER
 from mlops_assets.settings import Settings

@@ -10,9 +10,10 @@ import ast
 import importlib.util
 import inspect
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 from mlops_assets.plugins.loading import PluginError, import_object
@@ -23,6 +24,11 @@ READ_ONLY = ("sklearn", "mlops_assets")
 TOP_LEVEL = re.compile(r"^[A-Za-z_@#\"']", re.M)
 IMPORT = re.compile(r"^[ \t]*(from +[.\w]+ +import +(?:\([^)]*\)|[^\n(\\]+))$", re.M)
 """Where a class ends, and one import: parsing these alone takes a hundredth of the time of parsing a module."""
+
+WITHOUT_ARGUMENTS = ("object", "ABC", "Generic", "Protocol")
+"""Bases of Python's own that add nothing to a constructor."""
+
+_VAR_POSITIONAL, _VAR_KEYWORD = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
 
 CLASSIFIER = {"fit": "fit(X, y)", "predict_proba": "predict_proba(X)"}
 TRANSFORMER = {"fit": "fit(X, y)", "transform": "transform(X)"}
@@ -95,15 +101,16 @@ def _imported(path: str, methods: Mapping[str, str]) -> _Arguments | None:
         raise PluginError(f"{path} is {what}, expected a class{_with(methods)}")
     _see_methods(path, methods, [name for name in methods if callable(getattr(found, name, None))])
     try:
-        parameters = inspect.signature(found).parameters.values()
+        return _from_signature(inspect.signature(found))
     except ValueError:  # written in C: it does not tell
         return None
-    plain = [one for one in parameters if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
-    return _Arguments(
-        tuple(one.name for one in plain),
-        tuple(one.name for one in plain if one.default is one.empty),
-        any(one.kind is one.VAR_KEYWORD for one in parameters),
-    )
+
+
+def _from_signature(signature: inspect.Signature) -> _Arguments:
+    kinds = {parameter.name: parameter.kind for parameter in signature.parameters.values()}
+    plain = [name for name, kind in kinds.items() if kind not in (_VAR_POSITIONAL, _VAR_KEYWORD)]
+    required = [name for name in plain if signature.parameters[name].default is inspect.Parameter.empty]
+    return _Arguments(tuple(plain), tuple(required), _VAR_KEYWORD in kinds.values())
 
 
 def _with(methods: Mapping[str, str]) -> str:
@@ -118,60 +125,75 @@ def _see_methods(path: str, methods: Mapping[str, str], found: Collection[str]) 
 
 def _read(path: str, methods: Mapping[str, str]) -> _Arguments | None:
     """The arguments of a class by its source; None where that does not tell."""
-    if not all(part.isidentifier() for part in path.split(".")):
-        raise PluginError(f"{path!r} cannot be imported: it is no path like package.module.Name")
+    _check_path(path, methods)
     module, _, name = path.rpartition(".")
-    if _file(path) is not None:
-        raise PluginError(f"{path} is a module, expected a class{_with(methods)}")
-    if _file(module) is None:
-        raise PluginError(f"{path!r} cannot be imported: No module named {module!r}")
-    found = _find(module, name)
-    if found is None:
+    definition = _find(module, name)
+    if definition is None:
+        # a module that makes its names when they are asked for does not tell by its source
         if re.search(r"^def __getattr__", _text(module), re.M):
             return None
         raise PluginError(f"{path!r} cannot be imported: module {module!r} has no attribute {name!r}")
-    where, node = found
-    if not isinstance(node, ast.ClassDef):
-        return None
-    bases = _bases(where, node)
+    where, node = definition
+    bases = _bases(where, node) if isinstance(node, ast.ClassDef) else None
     if bases is None:
         return None
-    _see_methods(path, methods, {one.name for base in bases for one in base.body if isinstance(one, ast.FunctionDef)})
+    _see_methods(path, methods, {method.name for base in bases for method in _functions(base)})
     return _arguments(bases)
+
+
+def _check_path(path: str, methods: Mapping[str, str]) -> None:
+    """See that a path names something in a module that there is."""
+    if not all(map(str.isidentifier, path.split("."))):
+        raise PluginError(f"{path!r} cannot be imported: it is no path like package.module.Name")
+    if _file(path) is not None:
+        raise PluginError(f"{path} is a module, expected a class{_with(methods)}")
+    module = path.rpartition(".")[0]
+    if _file(module) is None:
+        raise PluginError(f"{path!r} cannot be imported: No module named {module!r}")
+
+
+def _functions(node: ast.ClassDef) -> Iterator[ast.FunctionDef]:
+    return (statement for statement in node.body if isinstance(statement, ast.FunctionDef))
 
 
 def _arguments(bases: Sequence[ast.ClassDef]) -> _Arguments:
     """Those of the first constructor among a class and its bases."""
-    for base in bases:
-        for one in base.body:
-            if isinstance(one, ast.FunctionDef) and one.name == "__init__":
-                plain = [*one.args.posonlyargs, *one.args.args][1:]
-                required = [arg.arg for arg in plain[: len(plain) - len(one.args.defaults)]]
-                pairs = zip(one.args.kwonlyargs, one.args.kw_defaults, strict=True)
-                required += [arg.arg for arg, default in pairs if default is None]
-                names = [arg.arg for arg in (*plain, *one.args.kwonlyargs)]
-                return _Arguments(tuple(names), tuple(required), one.args.kwarg is not None)
-    return _Arguments((), (), others=False)
+    methods = chain.from_iterable(map(_functions, bases))
+    constructor = next((method.args for method in methods if method.name == "__init__"), None)
+    if constructor is None:
+        return _Arguments((), (), others=False)
+    plain = [*constructor.posonlyargs, *constructor.args][1:]
+    required = [argument.arg for argument in plain[: len(plain) - len(constructor.defaults)]]
+    by_name = zip(constructor.kwonlyargs, constructor.kw_defaults, strict=True)
+    required += [argument.arg for argument, default in by_name if default is None]
+    names = [argument.arg for argument in (*plain, *constructor.kwonlyargs)]
+    return _Arguments(tuple(names), tuple(required), constructor.kwarg is not None)
 
 
 def _bases(module: str, node: ast.ClassDef) -> list[ast.ClassDef] | None:
     """A class and all that it inherits from, nearest first; None if one cannot be found in Python's source."""
-    found = [node]
+    classes = [node]
     for base in node.bases:
-        if isinstance(base, ast.Attribute) and isinstance(base.value, ast.Name):
-            owner = _origin(module, base.value.id)
-            place = _find(owner, base.attr) if owner else None
-        else:
-            place = _find(module, base.id) if isinstance(base, ast.Name) else None
-        if place is None or not isinstance(place[1], ast.ClassDef):
-            if isinstance(base, ast.Name) and base.id in ("object", "ABC", "Generic", "Protocol"):
+        definition = _base(module, base)
+        if definition is None or not isinstance(definition[1], ast.ClassDef):
+            if isinstance(base, ast.Name) and base.id in WITHOUT_ARGUMENTS:
                 continue
             return None
-        further = _bases(*place)  # type: ignore[arg-type]
+        further = _bases(definition[0], definition[1])
         if further is None:
             return None
-        found += further
-    return found
+        classes += further
+    return classes
+
+
+def _base(module: str, base: ast.expr) -> tuple[str, ast.stmt] | None:
+    """Where a base is defined, and its definition, if it is written `Name` or `module.Name`."""
+    if isinstance(base, ast.Name):
+        return _find(module, base.id)
+    if isinstance(base, ast.Attribute) and isinstance(base.value, ast.Name):
+        owner = _origin(module, base.value.id)
+        return _find(owner, base.attr) if owner else None
+    return None
 
 
 @cache
@@ -183,7 +205,7 @@ def _find(module: str, name: str) -> tuple[str, ast.stmt] | None:
         end = TOP_LEVEL.search(text, start.end())
         return module, ast.parse(text[start.start() : end.start() if end else None]).body[0]
     if re.search(rf"^(?:def {name}\b|{name}\b.*=)", text, re.M):
-        return module, ast.Pass()
+        return module, ast.Pass()  # it is there, and no class
     came = _imports(module).get(name)
     return _find(*came) if came else None
 
@@ -197,13 +219,13 @@ def _origin(module: str, name: str) -> str | None:
 @cache
 def _imports(module: str) -> dict[str, tuple[str, str]]:
     """The names that a module imports from others: the other module, and the name there."""
-    found = {}
-    for statement in IMPORT.findall(_text(module)):
-        for node in ast.parse(statement).body:
-            if isinstance(node, ast.ImportFrom):
-                where = _absolute(module, node)
-                found.update({alias.asname or alias.name: (where, alias.name) for alias in node.names})
-    return found
+    names: dict[str, tuple[str, str]] = {}
+    statements = chain.from_iterable(ast.parse(text).body for text in IMPORT.findall(_text(module)))
+    for node in statements:
+        if isinstance(node, ast.ImportFrom):
+            where = _absolute(module, node)
+            names |= {alias.asname or alias.name: (where, alias.name) for alias in node.names}
+    return names
 
 
 def _absolute(module: str, node: ast.ImportFrom) -> str:
@@ -224,11 +246,11 @@ def _file(module: str) -> Path | None:
     spec = importlib.util.find_spec(top)
     if spec is None or not spec.origin or not spec.has_location:
         return None
-    place = Path(spec.origin).parent.joinpath(*parts)
     if not parts:
         return Path(spec.origin)
-    tries = (place / "__init__.py", place.with_suffix(".py"))
-    return next((path for path in tries if path.is_file()), None)
+    path = Path(spec.origin).parent.joinpath(*parts)
+    candidates = (path / "__init__.py", path.with_suffix(".py"))
+    return next(filter(Path.is_file, candidates), None)
 
 
 @cache

@@ -79,23 +79,26 @@ def check_plugin(path: str, protocol: type[Any], parameters: Mapping[str, Any] =
         If it has not; the message says what is missing.
     """
     found, methods = import_object(path), _methods(protocol)
-    wanted = ", ".join(_call(name, method) for name, method in methods.items())
     if "__call__" in methods:
-        call = methods["__call__"]
-        wanted = f"f({', '.join(_parameters(call))})"
-        if inspect.isclass(found) or not callable(found):
-            raise PluginError(f"{path} is {_kind(found)}, expected a function {wanted}")
-        _check_call(path, found, call, bound=True)
+        _check_function(path, found, methods["__call__"])
         return found
     if not inspect.isclass(found):
-        raise PluginError(f"{path} is {_kind(found)}, expected a class with {wanted}")
+        calls = ", ".join(_call(name, method) for name, method in methods.items())
+        raise PluginError(f"{path} is {_kind(found)}, expected a class with {calls}")
     for name, method in methods.items():
         if not callable(getattr(found, name, None)):
             raise PluginError(f"{path} has no method {_call(name, method)}")
+        # a static or class method has no `self` that its call leaves out
         bound = not inspect.isfunction(inspect.getattr_static(found, name))
         _check_call(f"{path}.{name}", getattr(found, name), method, bound=bound)
     _check_made(path, found, parameters)
     return found
+
+
+def _check_function(path: str, found: Any, call: Callable[..., Any]) -> None:
+    if inspect.isclass(found) or not callable(found):
+        raise PluginError(f"{path} is {_kind(found)}, expected a function f({', '.join(_parameters(call))})")
+    _check_call(path, found, call, bound=True)
 
 
 def import_object(path: str) -> Any:
@@ -107,20 +110,26 @@ def import_object(path: str) -> Any:
         If there is no such thing.
     """
     module, _, name = path.rpartition(".")
-    if not module or not all(part.isidentifier() for part in path.split(".")):
+    if not module or not all(map(str.isidentifier, path.split("."))):
         raise PluginError(f"{path!r} cannot be imported: it is no path like package.module.Name")
     try:
         return getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as error:
-        top = (error.name or "").partition(".")[0]
-        hint = f"pip install 'mlops-assets[{EXTRAS[top]}]' brings it" if top in EXTRAS else ""
-        if error.name == path.partition(".")[0]:
-            hint = "is its package installed, or its folder on PYTHONPATH?"
-        raise PluginError(f"{path!r} cannot be imported: {error}{hint and '; '}{hint}") from None
+        raise PluginError(
+            "; ".join([f"{path!r} cannot be imported: {error}", *_hint(path, error.name or "")])
+        ) from None
     except AttributeError as error:
         raise PluginError(f"{path!r} cannot be imported: {error}") from None
     except Exception as error:  # the user's own module, while it is imported
         raise PluginError(f"{path!r} cannot be imported: {type(error).__name__}: {error}") from error
+
+
+def _hint(path: str, absent: str) -> list[str]:
+    """What to do where a module is absent."""
+    top = absent.partition(".")[0]
+    if absent == path.partition(".")[0]:
+        return ["is its package installed, or its folder on PYTHONPATH?"]
+    return [f"pip install 'mlops-assets[{EXTRAS[top]}]' brings it"] if top in EXTRAS else []
 
 
 def plugin_modules(path: str) -> tuple[str, ...]:
@@ -132,7 +141,11 @@ def _methods(protocol: type[Any]) -> dict[str, Callable[..., Any]]:
     """The methods that a protocol names, in its order."""
     kinds = [kind for kind in reversed(protocol.__mro__) if getattr(kind, "_is_protocol", False)]
     members = {name: member for kind in kinds for name, member in vars(kind).items() if inspect.isfunction(member)}
-    return {name: member for name, member in members.items() if name == "__call__" or not name.startswith("_")}
+    return {name: member for name, member in members.items() if _is_asked(name)}
+
+
+def _is_asked(name: str) -> bool:
+    return name == "__call__" or not name.startswith("_")
 
 
 def _parameters(method: Callable[..., Any]) -> list[str]:
@@ -153,9 +166,9 @@ def _check_call(what: str, found: Callable[..., Any], method: Callable[..., Any]
     except ValueError:  # written in C: it does not tell
         return
     wanted = list(inspect.signature(method).parameters.values())[0 if not bound else 1 :]
-    by_name = {one.name: None for one in wanted if one.kind is one.KEYWORD_ONLY}
+    by_name = dict.fromkeys(parameter.name for parameter in wanted if parameter.kind is parameter.KEYWORD_ONLY)
     try:
-        signature.bind(*(None for one in wanted if one.kind is not one.KEYWORD_ONLY), **by_name)
+        signature.bind(*[None] * (len(wanted) - len(by_name)), **by_name)
     except TypeError as error:
         raise PluginError(f"{what} cannot be called with ({', '.join(_parameters(method))}): {error}") from None
 

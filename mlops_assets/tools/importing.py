@@ -14,7 +14,7 @@ from mlops_assets.journey.read.contract import check_column
 from mlops_assets.journey.read.readers.csv import CsvReader
 from mlops_assets.journey.read.readers.pack import Pack
 from mlops_assets.storage.places import Place, side_by_side
-from mlops_assets.use_case import UseCase
+from mlops_assets.use_case import Import, UseCase
 
 
 @dataclass(frozen=True)
@@ -68,36 +68,50 @@ def import_table(use_case: UseCase, table: Path, raw: Place) -> Imported:
             "files into day folders yourself."
         )
     data, pack = _read(use_case, table)
-    text = data.replace(b"\r\n", b"\n")
-    end = b"\n" if b"\n" in text else b"\r"
-    lines = text.removesuffix(end).split(end)
+    lines = _lines(data)
     header = [] if use_case.files.header == "none" else [lines.pop(0)]
+    # lines are cut out of the bytes, so a record must be one
     if len(lines) != pack.lines[0]:
         raise MlopsError(f"{table}: a quoted field runs over several lines; such a table cannot be cut by lines.")
-    date = use_case.columns[use_case.imports.date]
-    dates = check_column(pack.columns[use_case.imports.date], date, use_case.files).values.to_pylist()
-    keys = zip(*(pack.columns[name].to_pylist() for name in use_case.imports.key), strict=True)
-    placed: dict[tuple[str, str], list[bytes]] = defaultdict(list)
-    left = set(range(len(lines)))
-    for line, day, key in zip(pack.line.tolist(), dates, keys, strict=True):
-        if day is not None and all(part.strip() for part in key):
-            placed[_next_month(day.year, day.month), _file_name(key)].append(lines[line - 1])
-            left.discard(line - 1)
-    if not placed:
+    cut = _cut(use_case, use_case.imports, pack, lines)
+    if not cut:
         raise MlopsError(f"{table}: no line has a readable {use_case.imports.date!r}; nothing was written.")
-    if left:
-        placed[max(day for day, _ in placed), "unplaced"] = [lines[place] for place in sorted(left)]
+    placed = sum(map(len, cut.values()))
+    if placed < len(lines):
+        last = max(day for day, _ in cut)
+        cut[last, "unplaced"] = _unplaced(lines, cut)
 
-    def write(file: tuple[tuple[str, str], list[bytes]]) -> bool:
-        (day, name), some = file
+    def write(file: tuple[tuple[str, str], dict[int, bytes]]) -> bool:
+        (day, name), own = file
         folder = raw / use_case.name / f"day={day}"
         folder.mkdir(parents=True, exist_ok=True)
-        return _write(folder, name, use_case.files.suffix, b"\r\n".join([*header, *some, b""]))
+        return _write(folder, name, use_case.files.suffix, b"\r\n".join([*header, *own.values(), b""]))
 
-    written = sum(side_by_side(raw, write, placed.items()))
-    return Imported(
-        written, len(placed) - written, tuple(sorted({day for day, _ in placed})), len(lines) - len(left), len(left)
-    )
+    written = sum(side_by_side(raw, write, cut.items()))
+    days = tuple(sorted({day for day, _ in cut}))
+    return Imported(written, len(cut) - written, days, placed, len(lines) - placed)
+
+
+def _lines(data: bytes) -> list[bytes]:
+    text = data.replace(b"\r\n", b"\n")
+    end = b"\n" if b"\n" in text else b"\r"
+    return text.removesuffix(end).split(end)
+
+
+def _cut(use_case: UseCase, imports: Import, pack: Pack, lines: list[bytes]) -> dict[tuple[str, str], dict[int, bytes]]:
+    """By day and name of file: its lines, as they stand in the table, by their number. A month is known on the next."""
+    dates = check_column(pack.columns[imports.date], use_case.columns[imports.date], use_case.files).values.to_pylist()
+    keys = zip(*(pack.columns[name].to_pylist() for name in imports.key), strict=True)
+    cut: dict[tuple[str, str], dict[int, bytes]] = defaultdict(dict)
+    for line, date, key in zip(pack.line.tolist(), dates, keys, strict=True):
+        if date is not None and all(map(str.strip, key)):
+            cut[_next_month(date.year, date.month), _file_name(key)][line - 1] = lines[line - 1]
+    return cut
+
+
+def _unplaced(lines: list[bytes], cut: dict[tuple[str, str], dict[int, bytes]]) -> dict[int, bytes]:
+    placed: set[int] = set().union(*cut.values())
+    return {number: line for number, line in enumerate(lines) if number not in placed}
 
 
 def place_table(use_case: UseCase, table: Path, raw: Place, day: dt.date) -> Imported:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator
-from itertools import pairwise
+from functools import partial
+from itertools import cycle, pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -111,29 +112,43 @@ def write_sample(
         yield from _write_files(use_case, folder, generator, day, files, rows, dirty, labelled=labelled)
         return
     draw: Draw = import_object(use_case.sample) if use_case.sample else _from_contract(use_case)
-    soiled = generator.permutation(files)[: round(files * dirty)]
-    typed = any(column.type != "string" for column in use_case.columns.values())
-    possible = [kind for kind in DIRT if typed or kind != "type"]
-    kinds = {int(number): possible[place % len(possible)] for place, number in enumerate(soiled)}
-    names = use_case.files.delimiter.join(c.header(n) for n, c in use_case.columns.items())
-    header = [] if use_case.files.header == "none" else [names]
+    kinds = _choose_dirt(use_case, generator, files, dirty)
+    header = _header(use_case)
     for first in range(0, files, CHUNK):
         count = min(CHUNK, files - first)
+        # seeded by the files and not by the day: accounts come back with their habits
         lasting = np.random.default_rng([seed, first])
         frame = draw(generator, lasting, day, count, rows)
         if not labelled:
             frame[use_case.label] = None
+        _folder_of(folder, first, files).mkdir(parents=True, exist_ok=True)  # `CHUNK` divides `FILES_A_FOLDER`
         drawn: list[tuple[Place, bytes]] = []
         for number, lines in enumerate(_lines(use_case, frame, count), first):
-            path = folder / f"{number // FILES_A_FOLDER:04d}" if files > FILES_A_FOLDER else folder
-            if number % FILES_A_FOLDER == 0 or number == first:
-                path.mkdir(parents=True, exist_ok=True)
-            text = "\r\n".join([*header, *lines, ""])
-            data = text.encode(use_case.files.encoding, errors="replace")
+            data = "\r\n".join([*header, *lines, ""]).encode(use_case.files.encoding, errors="replace")
             if number in kinds:
                 data = _soil(data, kinds[number], use_case, generator)
-            drawn.append((path / f"{use_case.name}-{number:07d}{use_case.files.suffix}", data))
+            name = f"{use_case.name}-{number:07d}{use_case.files.suffix}"
+            drawn.append((_folder_of(folder, number, files) / name, data))
         yield first + sum(1 for _ in side_by_side(raw, _write, drawn))
+
+
+def _header(use_case: UseCase) -> list[str]:
+    if use_case.files.header == "none":
+        return []
+    return [use_case.files.delimiter.join(column.header(name) for name, column in use_case.columns.items())]
+
+
+def _choose_dirt(use_case: UseCase, generator: np.random.Generator, files: int, dirty: float) -> dict[int, str]:
+    """Number of a file: the kind of dirt that it gets."""
+    soiled = generator.permutation(files)[: round(files * dirty)].tolist()
+    typed = any(column.type != "string" for column in use_case.columns.values())
+    kinds = [kind for kind in DIRT if typed or kind != "type"]
+    return dict(zip(soiled, cycle(kinds), strict=False))
+
+
+def _folder_of(folder: Place, number: int, files: int) -> Place:
+    """The folder of a file: file systems and people slow down where many thousands lie in one."""
+    return folder / f"{number // FILES_A_FOLDER:04d}" if files > FILES_A_FOLDER else folder
 
 
 def _write(file: tuple[Place, bytes]) -> None:
@@ -184,22 +199,23 @@ def _lines(use_case: UseCase, frame: pd.DataFrame, files: int) -> Iterator[list[
 def _text(values: pd.Series, column: Column, use_case: UseCase) -> list[str]:
     """Values as the contract writes them."""
     nothing = column.missing[0] if column.missing else ""
-    decimal, group = use_case.files.decimal, use_case.files.thousands
-    swap = str.maketrans({",": group, ".": decimal})
+    write = partial(_shown, column=column, use_case=use_case)
+    return [nothing if pd.isna(value) else write(value) for value in values]
 
-    def write(value: Any) -> str:
-        if pd.isna(value):
-            return nothing
-        if isinstance(value, (dt.date, pd.Timestamp)):
-            return value.strftime(column.strptime)
-        if column.type == "number":
-            text = f"{float(value):,.2f}" if group else f"{float(value):.2f}"
-            return text.rstrip("0").rstrip(".").translate(swap)
-        if column.type == "integer":
-            return str(int(value))
-        return str(value)
 
-    return [write(value) for value in values]
+def _shown(value: Any, column: Column, use_case: UseCase) -> str:
+    if isinstance(value, (dt.date, pd.Timestamp)):
+        return value.strftime(column.strptime)
+    if column.type == "number":
+        return _decimal(float(value), use_case)
+    return str(int(value) if column.type == "integer" else value)
+
+
+def _decimal(number: float, use_case: UseCase) -> str:
+    decimal, thousands = use_case.files.decimal, use_case.files.thousands
+    text = f"{number:,.2f}" if thousands else f"{number:.2f}"
+    swapped = {ord(","): thousands, ord("."): decimal}
+    return text.rstrip("0").rstrip(".").translate(swapped)
 
 
 def _soil(data: bytes, kind: str, use_case: UseCase, generator: np.random.Generator) -> bytes:
@@ -227,27 +243,31 @@ def _soil(data: bytes, kind: str, use_case: UseCase, generator: np.random.Genera
 
 def _from_contract(use_case: UseCase) -> Draw:
     """Rows that keep to the contract; the label follows the first number, so that there is something to learn."""
+    label = use_case.columns[use_case.label]
+    numbers = [name for name, column in use_case.columns.items() if column.type in ("number", "integer")]
+    drivers = [name for name in numbers if name not in (use_case.label, use_case.account)]
 
     def draw(
         generator: np.random.Generator, _: np.random.Generator, day: dt.date, files: int, rows: int
     ) -> pd.DataFrame:
-        count = files * rows
         frame = pd.DataFrame({"file": np.repeat(np.arange(files), rows)})
         for name, column in use_case.columns.items():
-            frame[name] = _column(generator, column, day, count)
+            frame[name] = _column(generator, column, day, files * rows)
             if column.constant:
                 frame[name] = frame.groupby("file")[name].transform("first")
-        numbers = [name for name, column in use_case.columns.items() if column.type in ("number", "integer")]
-        drivers = [name for name in numbers if name not in (use_case.label, use_case.account)]
-        label = use_case.columns[use_case.label]
-        classes = _classes(label)
         if drivers:
-            rank = frame[drivers[0]].rank(pct=True, method="first").to_numpy()
-            noisy = np.where(generator.random(count) < 0.8, rank, generator.random(count))
-            frame[use_case.label] = classes[(noisy * len(classes)).astype(int).clip(max=len(classes) - 1)]
+            frame[use_case.label] = _follow(generator, frame[drivers[0]], _classes(label))
         return frame
 
     return draw
+
+
+def _follow(generator: np.random.Generator, driver: pd.Series, classes: np.ndarray) -> np.ndarray:
+    """Classes by the rank of a number, but for a fifth of the rows."""
+    rank = driver.rank(pct=True, method="first").to_numpy()
+    noisy = np.where(generator.random(len(rank)) < 0.8, rank, generator.random(len(rank)))
+    chosen: np.ndarray = classes[(noisy * len(classes)).astype(int).clip(max=len(classes) - 1)]
+    return chosen
 
 
 def _classes(label: Column) -> np.ndarray:
@@ -259,30 +279,47 @@ def _classes(label: Column) -> np.ndarray:
     return np.array([low, low + 1])
 
 
+def _dates(generator: np.random.Generator, column: Column, day: dt.date, count: int) -> Any:
+    """Dates of the month before a day, as far as the contract's bounds allow."""
+    last = min(day, column.max) if isinstance(column.max, dt.date) else day
+    first = last - dt.timedelta(days=30)
+    if isinstance(column.min, dt.date):
+        first, last = max(first, column.min), max(last, column.min)
+    span = (last - first).days + 1
+    return [last - dt.timedelta(days=int(back)) for back in generator.integers(0, span, count)]
+
+
+def _numbers(generator: np.random.Generator, column: Column, _: dt.date, count: int) -> Any:
+    """Numbers between the contract's bounds; a bound that it does not give is a thousand away from the other one."""
+    high = float(column.max) if isinstance(column.max, (int, float)) else None
+    low = float(column.min) if isinstance(column.min, (int, float)) else min(0.0, (high or 0.0) - 1_000.0)
+    drawn = generator.uniform(low, low + 1_000.0 if high is None else high, count)
+    return drawn.astype(np.int64) if column.type == "integer" else drawn.round(2)
+
+
+def _booleans(generator: np.random.Generator, _column: Column, _day: dt.date, count: int) -> Any:
+    return generator.integers(0, 2, count)
+
+
+def _words(generator: np.random.Generator, _column: Column, _day: dt.date, count: int) -> Any:
+    letters, numbers = generator.choice(list("ABCDE"), count), generator.integers(1, 100, count)
+    return [f"{letter}{number}" for letter, number in zip(letters, numbers, strict=True)]
+
+
+_DRAW: dict[str, Callable[[np.random.Generator, Column, dt.date, int], Any]] = {
+    "date": _dates,
+    "timestamp": _dates,
+    "number": _numbers,
+    "integer": _numbers,
+    "boolean": _booleans,
+    "string": _words,
+}
+
+
 def _column(generator: np.random.Generator, column: Column, day: dt.date, count: int) -> Any:
     if column.allowed:
         return generator.choice(np.array(column.allowed), count)
-    if column.type in ("date", "timestamp"):
-        last = min(day, column.max) if isinstance(column.max, dt.date) else day
-        first = last - dt.timedelta(days=30)
-        if isinstance(column.min, dt.date):
-            first, last = max(first, column.min), max(last, column.min)
-        span = (last - first).days + 1
-        return [last - dt.timedelta(days=int(back)) for back in generator.integers(0, span, count)]
-    if column.type == "boolean":
-        return generator.integers(0, 2, count)
-    if column.type in ("number", "integer"):
-        high = float(column.max) if isinstance(column.max, (int, float)) else None
-        low = float(column.min) if isinstance(column.min, (int, float)) else min(0.0, (high or 0.0) - 1_000.0)
-        high = low + 1_000.0 if high is None else high
-        drawn = generator.uniform(low, high, count)
-        return drawn.astype(np.int64) if column.type == "integer" else drawn.round(2)
-    return [
-        f"{letter}{number}"
-        for letter, number in zip(
-            generator.choice(list("ABCDE"), count), generator.integers(1, 100, count), strict=True
-        )
-    ]
+    return _DRAW[column.type](generator, column, day, count)
 
 
 def parse_day(text: str) -> dt.date:

@@ -66,13 +66,13 @@ class Attributes(Strict):
         taken = {"day", "file", "line"} & columns.keys()
         if taken:
             raise ValueError(f"{', '.join(sorted(taken))}: these names belong to the platform; choose another")
-        bad = [name for name in columns if not name.isidentifier()]
-        if bad:
-            raise ValueError(f"{bad[0]!r} is not a name SQL can use unquoted; rename it and say `from: {bad[0]!r}`")
-        names = [column.header(name) for name, column in columns.items()]
-        twice = [name for name in names if names.count(name) > 1]
-        if twice:
-            raise ValueError(f"{twice[0]!r} is the name of two columns in the file")
+        bad = next((name for name in columns if not name.isidentifier()), None)
+        if bad is not None:
+            raise ValueError(f"{bad!r} is not a name SQL can use unquoted; rename it and say `from: {bad!r}`")
+        headers = [column.header(name) for name, column in columns.items()]
+        twice = next((header for header in headers if headers.count(header) > 1), None)
+        if twice is not None:
+            raise ValueError(f"{twice!r} is the name of two columns in the file")
         return columns
 
     @field_validator("account", "label")
@@ -95,8 +95,10 @@ class Attributes(Strict):
     @classmethod
     def _is_a_number(cls, name: str | None, info: ValidationInfo) -> str | None:
         columns = info.data.get("columns")
-        numbers = [one for one, column in (columns or {}).items() if column.type in ("integer", "number")]
-        if name is not None and columns is not None and name not in numbers:
+        if name is None or columns is None:
+            return name
+        numbers = [number for number, column in columns.items() if column.type in ("integer", "number")]
+        if name not in numbers:
             raise ValueError(f"{name!r} is not a number column; there are: {', '.join(numbers) or 'none'}")
         return name
 
@@ -104,9 +106,11 @@ class Attributes(Strict):
     @classmethod
     def _slices_exist(cls, feedback: Feedback, info: ValidationInfo) -> Feedback:
         columns = info.data.get("columns")
-        unknown = [name for name in feedback.slices if columns is not None and name not in columns]
+        if columns is None:  # they are wrong themselves, which is told
+            return feedback
+        unknown = [name for name in feedback.slices if name not in columns]
         if unknown:
-            raise ValueError(f"slices: {unknown[0]!r} is not one of the columns: {', '.join(columns or ())}")
+            raise ValueError(f"slices: {unknown[0]!r} is not one of the columns: {', '.join(columns)}")
         return feedback
 
     @field_validator("training")
@@ -129,12 +133,13 @@ class Attributes(Strict):
     @classmethod
     def _import_columns_exist(cls, imports: Import | None, info: ValidationInfo) -> Import | None:
         columns = info.data.get("columns")
-        if imports is not None and columns is not None:
-            unknown = {*imports.key, imports.date} - columns.keys()
-            if unknown:
-                raise ValueError(f"{sorted(unknown)[0]!r} is not one of the columns: {', '.join(columns)}")
-            if columns[imports.date].type != "date":
-                raise ValueError(f"date: {imports.date!r} is not a date column")
+        if imports is None or columns is None:
+            return imports
+        unknown = {*imports.key, imports.date} - columns.keys()
+        if unknown:
+            raise ValueError(f"{sorted(unknown)[0]!r} is not one of the columns: {', '.join(columns)}")
+        if columns[imports.date].type != "date":
+            raise ValueError(f"date: {imports.date!r} is not a date column")
         return imports
 
 
@@ -155,6 +160,7 @@ class UseCase(Attributes):
             },
             "label": self.label,
         }
+        # not where there is none: contracts from before there were sources keep their fingerprint
         if self.source is not None:
             contract["source"] = self.source.model_dump(mode="json")
         return hashlib.sha256(json.dumps(contract).encode()).hexdigest()[:16]

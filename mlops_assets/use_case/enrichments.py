@@ -128,21 +128,42 @@ def check_enrichments(
     label
         Column that is predicted.
     """
-    for name, one in enrichments.items():
-        if not name.isidentifier() or name != name.lower() or name.startswith("_") or name in TAKEN:
-            raise ValueError(f"{name!r} is no name for a table in SQL; take another, in lower case")
-        if {f"{name}_status", f"{name}_day"} & {*one.columns, *one.keys}:
-            raise ValueError(f"{name}: {name}_status and {name}_day tell how an answer came; rename the column")
-        both = sorted(one.columns.keys() & types.keys())
-        if both:
-            raise ValueError(f"{name}.columns: {both[0]!r} is a column of the rows; choose another name")
-        for key in one.keys:
-            if key not in types:
-                raise ValueError(f"{name}.keys: {key!r} is not one of the columns: {', '.join(types)}")
-            if key == label or types[key] == "number":
-                why = "it is what is predicted" if key == label else "numbers with decimals are not equal reliably"
-                raise ValueError(f"{name}.keys: {key!r} cannot be a key: {why}")
-        at = one.parameters.get("at") if one.use in ("table", "sql") else None
-        if at is not None and (at not in one.keys or types[at] not in ("date", "timestamp")):
-            raise ValueError(f"{name}.parameters.at: {at!r} is not a date among the keys: {', '.join(one.keys)}")
+    for name, enrichment in enrichments.items():
+        _check_name(name)
+        _check_columns(name, enrichment, types)
+        for key in enrichment.keys:
+            _check_key(name, key, types, label)
+        if enrichment.use in ("table", "sql"):
+            _check_date(name, enrichment, types)
     return enrichments
+
+
+def _check_name(name: str) -> None:
+    plain = name.isidentifier() and name == name.lower()
+    if not plain or name.startswith("_") or name in TAKEN:
+        raise ValueError(f"{name!r} is no name for a table in SQL; take another, in lower case")
+
+
+def _check_columns(name: str, enrichment: Enrichment, types: dict[str, str]) -> None:
+    if {f"{name}_status", f"{name}_day"} & {*enrichment.columns, *enrichment.keys}:
+        raise ValueError(f"{name}: {name}_status and {name}_day tell how an answer came; rename the column")
+    both = sorted(enrichment.columns.keys() & types.keys())
+    if both:
+        raise ValueError(f"{name}.columns: {both[0]!r} is a column of the rows; choose another name")
+
+
+def _check_key(name: str, key: str, types: dict[str, str], label: str | None) -> None:
+    if key not in types:
+        raise ValueError(f"{name}.keys: {key!r} is not one of the columns: {', '.join(types)}")
+    if key == label:
+        raise ValueError(f"{name}.keys: {key!r} cannot be a key: it is what is predicted")
+    if types[key] == "number":
+        raise ValueError(f"{name}.keys: {key!r} cannot be a key: numbers with decimals are not equal reliably")
+
+
+def _check_date(name: str, enrichment: Enrichment, types: dict[str, str]) -> None:
+    """See that the date for which records are looked up is one."""
+    at = enrichment.parameters.get("at")
+    dates = [key for key in enrichment.keys if types[key] in ("date", "timestamp")]
+    if at is not None and at not in dates:
+        raise ValueError(f"{name}.parameters.at: {at!r} is not a date among the keys: {', '.join(enrichment.keys)}")

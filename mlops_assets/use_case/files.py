@@ -11,6 +11,9 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from mlops_assets.plugins import RecordReader, implements
 from mlops_assets.use_case.strict import Share, Strict
 
+BOUNDS: dict[str, type] = {"integer": float, "number": float, "date": dt.date, "timestamp": dt.date}
+"""What bounds a type; the others have no order."""
+
 
 class FileFormat(Strict):
     """How a raw file is written."""
@@ -38,15 +41,13 @@ class FileFormat(Strict):
     @classmethod
     def _known(cls, name: str) -> str:
         try:
-            known = codecs.lookup(name).name
-            ascii_alike = bytes(range(128)).decode(known) == bytes(range(128)).decode("ascii")
-        except LookupError:
+            codec = codecs.lookup(name).name
+            ascii_alike = _is_ascii_alike(codec)
+        except LookupError:  # of `hex` and the like, too: codecs, but none of text
             raise ValueError(f"Python knows no encoding {name!r}; examples: utf-8, latin-1, mac_roman") from None
-        except UnicodeDecodeError:
-            ascii_alike = False
         if not ascii_alike:
             raise ValueError(f"{name!r} does not hold ASCII as it is; examples: utf-8, latin-1, mac_roman")
-        return known
+        return codec
 
     @field_validator("thousands")
     @classmethod
@@ -77,6 +78,15 @@ class FileFormat(Strict):
         return self
 
 
+def _is_ascii_alike(codec: str) -> bool:
+    """Whether delimiters, quotes and line ends are the bytes that the reader looks for."""
+    ascii_bytes = bytes(range(128))
+    try:
+        return ascii_bytes.decode(codec) == ascii_bytes.decode("ascii")
+    except UnicodeDecodeError:
+        return False
+
+
 class Column(Strict):
     """One column of the raw files: where it comes from, its type and what it may hold."""
 
@@ -96,10 +106,11 @@ class Column(Strict):
     @classmethod
     def _bounds_the_type(cls, bound: float | dt.date | None, info: ValidationInfo) -> float | dt.date | None:
         kind = info.data.get("type")
-        fits = {"integer": float, "number": float, "date": dt.date, "timestamp": dt.date}
-        if bound is not None and kind is not None and not isinstance(bound, fits.get(kind, ())):
+        if bound is None or kind is None:
+            return bound
+        if not isinstance(bound, BOUNDS.get(kind, ())):
             raise ValueError(f"{bound} bounds no {kind}")
-        if kind == "integer" and isinstance(bound, float) and not bound.is_integer():
+        if kind == "integer" and not float(bound).is_integer():  # type: ignore[arg-type]  # it is a number
             raise ValueError(f"{bound} bounds no integer; name a whole number")
         return bound
 

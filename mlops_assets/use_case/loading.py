@@ -17,6 +17,12 @@ from mlops_assets.use_case.attributes import Attributes, UseCase
 VARIABLE = re.compile(r"\{\{\s*env\.([A-Za-z_]\w*)\s*\}\}")
 """How a text refers to an environment variable."""
 
+OURS = ("name", "features_sql", "folder")
+"""What a use case has of its folder: no attribute may say it."""
+
+PYDANTICS = ("function-", "[key]")
+"""How steps begin that pydantic puts between the keys that lead to a problem."""
+
 
 class _Loader(yaml.SafeLoader):
     """Leaves a day that no calendar has a text, so that it is told by its key."""
@@ -45,13 +51,7 @@ def load_use_case(folder: Path) -> UseCase:
         If a file is missing, is no YAML, or says something the model does not know; with file, line and key.
     """
     path = folder / "defs.yaml"
-    try:
-        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-        attributes = yaml.load(path.read_text(encoding="utf-8"), _Loader).get("attributes")  # noqa: S506 - a SafeLoader
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: there is no such file; a use case needs one.") from None
-    except (yaml.YAMLError, AttributeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: this is not a YAML mapping with `type` and `attributes`: {error}") from None
+    root, attributes = _read_yaml(path)
     if not isinstance(attributes, dict):
         raise ConfigError(f"{path}: expected the key `attributes` with the settings of the use case.")
     try:
@@ -60,6 +60,19 @@ def load_use_case(folder: Path) -> UseCase:
         raise ConfigError(f"{path}:{_line_of(root, ('attributes', *error.keys))}: {error}") from None
     except ValidationError as error:
         raise ConfigError("\n".join(_explain(path, root, problem) for problem in error.errors())) from None
+
+
+def _read_yaml(path: Path) -> tuple[yaml.Node | None, Any]:
+    """The nodes, which know their lines, and the value of `attributes`."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        # twice, for the nodes know their lines and not their values, and the values not their lines
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        return root, yaml.load(text, _Loader).get("attributes")  # noqa: S506 - a SafeLoader
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: there is no such file; a use case needs one.") from None
+    except (yaml.YAMLError, AttributeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: this is not a YAML mapping with `type` and `attributes`: {error}") from None
 
 
 class UnsetVariable(ConfigError):
@@ -87,16 +100,16 @@ def fill_environment(value: Any, keys: tuple[str | int, ...] = ()) -> Any:
     if isinstance(value, Mapping):
         return {key: fill_environment(item, (*keys, key)) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [fill_environment(item, (*keys, place)) for place, item in enumerate(value)]
+        return [fill_environment(item, (*keys, number)) for number, item in enumerate(value)]
     if not isinstance(value, str):
         return value
+    return VARIABLE.sub(lambda reference: _variable(reference[1], keys), value)
 
-    def said(found: re.Match[str]) -> str:
-        if found[1] not in os.environ:
-            raise UnsetVariable(found[1], keys)
-        return os.environ[found[1]]
 
-    return VARIABLE.sub(said, value)
+def _variable(name: str, keys: tuple[str | int, ...]) -> str:
+    if name not in os.environ:
+        raise UnsetVariable(name, keys)
+    return os.environ[name]
 
 
 def build_use_case(attributes: dict[str, Any], folder: Path) -> UseCase:
@@ -109,19 +122,22 @@ def build_use_case(attributes: dict[str, Any], folder: Path) -> UseCase:
     pydantic.ValidationError
         If an attribute is wrong.
     """
-    sql = folder / "features.sql"
-    if not sql.is_file():
-        raise ConfigError(f"{sql}: there is no such file; it must create the view `model_input`.")
-    try:
-        text = sql.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{sql}: this is not UTF-8: {error}") from None
-    strange = {
-        str(key): "" for key in attributes if key in ("name", "features_sql", "folder") or not isinstance(key, str)
-    }
+    text = _read_sql(folder / "features.sql")
+    strange = [key for key in attributes if key in OURS or not isinstance(key, str)]
     if strange:
-        Attributes.model_validate({**{k: v for k, v in attributes.items() if isinstance(k, str)}, **strange})
+        # told as keys that are not known: the use case itself would take the first, and fail on the others as arguments
+        named = {key: value for key, value in attributes.items() if isinstance(key, str)}
+        Attributes.model_validate({**named, **dict.fromkeys(map(str, strange), "")})
     return UseCase(**{**attributes, "name": folder.name, "features_sql": text, "folder": folder})
+
+
+def _read_sql(path: Path) -> str:
+    if not path.is_file():
+        raise ConfigError(f"{path}: there is no such file; it must create the view `model_input`.")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: this is not UTF-8: {error}") from None
 
 
 def list_use_cases(folders: Sequence[Path]) -> dict[str, Path]:
@@ -161,11 +177,9 @@ def find_use_case(folders: Sequence[Path], name: str) -> UseCase:
 
 
 def _explain(path: Path, root: yaml.Node | None, problem: Any) -> str:
-    keys = tuple(
-        key for key in problem["loc"] if not isinstance(key, str) or not key.startswith(("function-", "[key]"))
-    )
+    keys = tuple(key for key in problem["loc"] if not str(key).startswith(PYDANTICS))
     line = _line_of(root, ("attributes", *keys))
-    where = ".".join(str(key) for key in keys) or "attributes"
+    where = ".".join(map(str, keys)) or "attributes"
     given = "" if problem["type"] in ("missing", "value_error") else f" (given: {problem['input']!r})"
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
@@ -177,15 +191,19 @@ def _line_of(node: yaml.Node | None, keys: tuple[Any, ...]) -> int:
     """Line of the deepest node that the keys reach, counted from 1."""
     line = node.start_mark.line + 1 if node else 1
     for key in keys:
-        child: yaml.Node | None = None
-        if isinstance(node, yaml.MappingNode):
-            for key_node, value in node.value:
-                if key_node.value == str(key):
-                    line, child = key_node.start_mark.line + 1, value
-        elif isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
-            child = node.value[key]
-            line = child.start_mark.line + 1
-        if child is None:
+        reached = _child(node, key)
+        if reached is None:
             break
-        node = child
+        mark, node = reached
+        line = mark.line + 1
     return line
+
+
+def _child(node: yaml.Node | None, key: Any) -> tuple[yaml.Mark, yaml.Node] | None:
+    """Where a key stands, and what stands under it; None where there is nothing."""
+    if isinstance(node, yaml.MappingNode):
+        pairs = [(name.start_mark, value) for name, value in node.value if name.value == str(key)]
+        return pairs[-1] if pairs else None  # of two keys alike, YAML takes the last one
+    if isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
+        return node.value[key].start_mark, node.value[key]
+    return None

@@ -40,6 +40,7 @@ def refuse(problems: Sequence[Problem]) -> None:
     pydantic.ValidationError
         With all of them; raised in a validator, they become those of the whole configuration.
     """
+    # as errors of pydantic's own: they keep the keys that lead to them, all of them are told, not the first
     details = [
         InitErrorDetails(type="value_error", loc=keys, input=given, ctx={"error": ValueError(said)})
         for keys, said, given in problems

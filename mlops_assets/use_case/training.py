@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -87,17 +87,7 @@ class Training(Strict):
     @field_validator("metrics")
     @classmethod
     def _are_functions(cls, metrics: dict[str, str]) -> dict[str, str]:
-        problems: list[Problem] = []
-        for name, path in metrics.items():
-            if name in METRICS or not name.isidentifier():
-                said = "is a metric that every evaluation has" if name in METRICS else "is no name of a metric"
-                problems.append(((name,), f"{name!r} {said}; choose another one", path))
-                continue
-            try:
-                check_plugin(path, MetricFunction)
-            except ValueError as error:
-                problems.append(((name,), str(error), path))
-        refuse(problems)
+        refuse([((name,), wrong, path) for name, path in metrics.items() if (wrong := _wrong_metric(name, path))])
         return metrics
 
     @field_validator("metric")
@@ -119,12 +109,32 @@ class Training(Strict):
         baseline = info.data.get("baseline")
         if baseline is not None and baseline not in candidates:
             raise ValueError(f"the baseline {baseline!r} is not among the candidates: {', '.join(candidates)}")
-        for name, candidate in candidates.items():
-            unknown = [member for member in candidate.members if member not in candidates or candidates[member].members]
-            if unknown:
-                raise ValueError(f"{name}.members: {unknown[0]!r} is not a candidate that an ensemble can be made of")
-        refuse([((name, *keys), said, given) for name, one in candidates.items() for keys, said, given in _wrong(one)])
+        _check_members(candidates)
+        problems = ((name, problem) for name, candidate in candidates.items() for problem in _wrong(candidate))
+        refuse([((name, *keys), wrong, given) for name, (keys, wrong, given) in problems])
         return candidates
+
+
+def _check_members(candidates: Mapping[str, Candidate]) -> None:
+    """See that ensembles are made of candidates that are none themselves."""
+    plain = {name for name, candidate in candidates.items() if not candidate.members}
+    for name, candidate in candidates.items():
+        unknown = [member for member in candidate.members if member not in plain]
+        if unknown:
+            raise ValueError(f"{name}.members: {unknown[0]!r} is not a candidate that an ensemble can be made of")
+
+
+def _wrong_metric(name: str, path: str) -> str:
+    """What is wrong with a metric of a user's own; empty if nothing is."""
+    if name in METRICS:
+        return f"{name!r} is a metric that every evaluation has; choose another one"
+    if not name.isidentifier():
+        return f"{name!r} is no name of a metric; choose another one"
+    try:
+        check_plugin(path, MetricFunction)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _wrong(candidate: Candidate) -> Iterator[Problem]:
@@ -132,13 +142,16 @@ def _wrong(candidate: Candidate) -> Iterator[Problem]:
     members = ("estimators",) if candidate.members else ()
     searched = {name.partition("__")[0] for name in candidate.search}
     yield from _wrong_step((), candidate, CLASSIFIER, members, searched)
-    for place, step in enumerate(candidate.prepare):
+    for number, step in enumerate(candidate.prepare):
         if step.use != "drop":
-            yield from _wrong_step(("prepare", place), step, TRANSFORMER)
-        for further, then in enumerate(step.then):
-            yield from _wrong_step(("prepare", place, "then", further), then, TRANSFORMER)
-    for place, then in enumerate(candidate.then):
-        yield from _wrong_step(("then", place), then, TRANSFORMER)
+            yield from _wrong_step(("prepare", number), step, TRANSFORMER)
+        yield from _wrong_steps(("prepare", number, "then"), step.then)
+    yield from _wrong_steps(("then",), candidate.then)
+
+
+def _wrong_steps(keys: tuple[str | int, ...], steps: Sequence[Step]) -> Iterator[Problem]:
+    for number, step in enumerate(steps):
+        yield from _wrong_step((*keys, number), step, TRANSFORMER)
 
 
 def _wrong_step(
@@ -154,9 +167,7 @@ def _wrong_step(
     try:
         check_estimator(step.use, methods, {*step.parameters, *further}, named)
     except WrongArgument as error:
-        at = ("parameters", error.name) if error.name in step.parameters else ("search",)
-        at = ("members",) if error.name in further else at
-        yield (*keys, *at), str(error), step.use
+        yield (*keys, *_where(error.name, step, further)), str(error), step.use
     except PluginError as error:
         yield (*keys, "use"), str(error), step.use
     for name, value in step.parameters.items():
@@ -164,13 +175,20 @@ def _wrong_step(
             yield from _wrong_step((*keys, "parameters", name), Step.model_validate(value), {})
 
 
+def _where(argument: str, step: Step, members: Collection[str]) -> tuple[str, ...]:
+    """The keys from which an argument of a step came."""
+    if argument in members:
+        return ("members",)
+    return ("parameters", argument) if argument in step.parameters else ("search",)
+
+
 def _unknown_metrics(asked: Mapping[tuple[str | int, ...], str], info: ValidationInfo) -> list[Problem]:
     """What is wrong with metrics that a configuration asks for, by the keys where it does."""
     if "metrics" not in info.data:  # they are wrong themselves, which is told
         return []
     known = [*METRICS, *info.data["metrics"]]
-    said = f"Input should be {', '.join(map(repr, known[:-1]))} or {known[-1]!r}"
-    return [(keys, f"{said} (given: {name!r})", name) for keys, name in asked.items() if name not in known]
+    expected = f"Input should be {', '.join(map(repr, known[:-1]))} or {known[-1]!r}"
+    return [(keys, f"{expected} (given: {name!r})", name) for keys, name in asked.items() if name not in known]
 
 
 class Feedback(Strict):

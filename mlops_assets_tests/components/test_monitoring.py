@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from mlops_assets.components import MlUseCase
 from mlops_assets.journey.feedback.audit import draw_audit
-from mlops_assets.journey.feedback.corrections import HEADER, take_in
+from mlops_assets.journey.feedback.corrections import take_in
+from mlops_assets.journey.feedback.files import HEADER
 from mlops_assets.journey.feedback.live import compare_challenger, live_metrics, scored_days, wilson
 from mlops_assets.journey.score.day import CHALLENGER
 from mlops_assets.storage.accounting import ChallengerAccounting

@@ -14,6 +14,7 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Iterator
+from itertools import compress
 from typing import NamedTuple
 
 import numpy as np
@@ -82,20 +83,26 @@ def open_picture(data: bytes) -> np.ndarray:
     PictureRefused
         If it is no PNG, damaged, or too small or large.
     """
-    if not data.startswith(PNG) or len(data) < 24:
-        raise PictureRefused("broken_picture", "the file is no PNG")
-    width, height = struct.unpack(">II", data[16:24])
-    if not (SMALLEST <= width <= LARGEST and SMALLEST <= height <= LARGEST):
-        raise PictureRefused("picture_size", f"{width} x {height} pixels, sides must have {SMALLEST} to {LARGEST}")
+    size = _size(data)
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as picture:
-            if picture.size != (width, height):
+            if picture.size != size:
                 raise PictureRefused("broken_picture", "the size of the picture is told twice, and differs")
             return _shaped(picture)
     except PictureRefused:
         raise
     except Exception as error:  # a decoder meets damage with errors of any class
         raise PictureRefused("broken_picture", f"the PNG is damaged: {error}") from error
+
+
+def _size(data: bytes) -> tuple[int, int]:
+    """Width and height as the first bytes have them; a small file can unpack to gigabytes."""
+    if not data.startswith(PNG) or len(data) < 24:
+        raise PictureRefused("broken_picture", "the file is no PNG")
+    width, height = struct.unpack(">II", data[16:24])
+    if min(width, height) < SMALLEST or max(width, height) > LARGEST:
+        raise PictureRefused("picture_size", f"{width} x {height} pixels, sides must have {SMALLEST} to {LARGEST}")
+    return width, height
 
 
 def _shaped(picture: Image.Image) -> np.ndarray:
@@ -137,41 +144,55 @@ def measure(pixels: np.ndarray) -> dict[str, float]:
     ink = pixels.min(axis=2) < INK
     share = float(ink.mean())
     if not 0 < share <= MOST_INK:
-        said = "nothing is drawn" if not share else f"{share:.0%} of it is ink"
-        raise PictureRefused("no_drawing", f"the picture is no line drawing: {said}")
+        seen = "nothing is drawn" if not share else f"{share:.0%} of it is ink"
+        raise PictureRefused("no_drawing", f"the picture is no line drawing: {seen}")
+    bond, faces = _find_faces(ink)
+    colours = pixels[ink].astype(np.int16)
+    shares = {name: float(_stands_out(colours, *channels).mean()) for name, channels in COLOURS.items()}
+    # without a ring there is no bond to measure by: every face is odd, none is small
+    counts = _count(faces, bond, int(ink.sum())) if bond else {**_NO_RINGS, "odd_faces": float(len(faces))}
+    return {**counts, **shares}
+
+
+_NO_RINGS = dict.fromkeys(("rings", "open_rings", "odd_faces", "small_faces", "bond", "lines", "ring_size"), 0.0)
+
+
+def _find_faces(ink: np.ndarray) -> tuple[float, np.ndarray]:
+    """The length of a bond, and size, roundness and step of every face, while ink is made thicker step by step."""
     away = ndimage.distance_transform_edt(np.pad(~ink, STEPS, constant_values=True))
     taken = np.zeros(away.shape, bool)
     bond, faces = 0.0, np.zeros((0, 3))
     for grown in range(1, STEPS + 1):
         if bond and grown > max(1.0, WIDEST_GAP * bond):
             break
-        found = list(_faces(away > grown, grown, taken))
-        shapes = np.array([(len(face.places), face.roundness, grown) for face in found]).reshape(-1, 3)
+        new = list(_faces(away > grown, grown, taken))
+        shapes = np.array([(len(face.places), face.roundness, grown) for face in new]).reshape(-1, 3)
         bond = bond or _bond(shapes)
         rings = _are_rings(shapes, bond)
-        for face, ring in zip(found, rings, strict=True):
-            if ring:
-                taken[face.places[:, 0], face.places[:, 1]] = True
+        for face in compress(new, rings):
+            taken[face.places[:, 0], face.places[:, 1]] = True
         # what is no ring yet may become one when a gap is closed: only the first step tells of it
         faces = np.concatenate([faces, shapes if grown == 1 else shapes[rings]])
+    return bond, faces
+
+
+def _count(faces: np.ndarray, bond: float, ink: int) -> dict[str, float]:
     rings = _are_rings(faces, bond)
     large = faces[:, 0] >= SMALLEST_RING * bond**2
-    colours = pixels[ink].astype(np.int16)
     return {
         "rings": float(rings.sum()),
         "open_rings": float((rings & (faces[:, 2] > 1)).sum()),
-        "odd_faces": float((large & ~rings).sum()) if bond else float(len(faces)),
-        "small_faces": float((~large).sum()) if bond else 0.0,
+        "odd_faces": float((large & ~rings).sum()),
+        "small_faces": float((~large).sum()),
         "bond": bond,
-        "lines": float(ink.sum() / bond) if bond else 0.0,
+        "lines": float(ink / bond),
         "ring_size": float(faces[rings, 0].mean() / bond**2) if rings.any() else 0.0,
-        **{name: float(_stands_out(colours, *channels).mean()) for name, channels in COLOURS.items()},
     }
 
 
 def _stands_out(colours: np.ndarray, channel: int, one: int, other: int) -> np.ndarray:
-    found: np.ndarray = colours[:, channel] > np.maximum(colours[:, one], colours[:, other]) + 60
-    return found
+    stronger: np.ndarray = colours[:, channel] > np.maximum(colours[:, one], colours[:, other]) + 60
+    return stronger
 
 
 class _Face(NamedTuple):
@@ -209,5 +230,5 @@ def _bond(faces: np.ndarray) -> float:
 def _are_rings(faces: np.ndarray, bond: float) -> np.ndarray:
     """Which of some faces, each with area and roundness, are rings."""
     low, high = SMALLEST_RING * bond**2, LARGEST_RING * bond**2
-    found: np.ndarray = (faces[:, 0] >= low) & (faces[:, 0] <= high) & (faces[:, 1] >= ROUND) & (bond > 0)
-    return found
+    rings: np.ndarray = (faces[:, 0] >= low) & (faces[:, 0] <= high) & (faces[:, 1] >= ROUND) & (bond > 0)
+    return rings

@@ -21,24 +21,24 @@ class CompoundReader:
         FileRefused
             If it is no JSON list.
         """
-        known: set[str] = set()
+        ids: set[str] = set()
         for compound in _load(file.data):
-            found = _read(compound, file, known)
-            if isinstance(found, Record):
-                known.add(str(found.values["compound_id"]))
-            yield found
+            record = _read(compound, file, ids)
+            if isinstance(record, Record):
+                ids.add(str(record.values["compound_id"]))
+            yield record
 
 
 def _load(data: bytes) -> list[Any]:
     try:
-        found = json.loads(data.decode("utf-8-sig"))
+        compounds = json.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise FileRefused("encoding", f"byte {error.start} is not UTF-8") from None
     except (ValueError, RecursionError) as error:
         raise FileRefused("not_json", f"the file is no JSON: {error}") from None
-    if not isinstance(found, list):
-        raise FileRefused("not_a_list", f"the file holds a {type(found).__name__}, expected a list of compounds")
-    return found
+    if not isinstance(compounds, list):
+        raise FileRefused("not_a_list", f"the file holds a {type(compounds).__name__}, expected a list of compounds")
+    return compounds
 
 
 class _Unusable(Exception):
@@ -49,26 +49,30 @@ class _Unusable(Exception):
         self.rule = rule
 
 
-def _read(compound: Any, file: RawFile, known: set[str]) -> Record | BadRecord:
+def _read(compound: Any, file: RawFile, ids: set[str]) -> Record | BadRecord:
     raw = json.dumps(compound, ensure_ascii=False)
     try:
-        if not isinstance(compound, dict):
-            raise _Unusable("wrong_type", f"the record is a {type(compound).__name__}, expected an object")
-        name, rings = _whole("compound_id", compound), _whole("num_rings", compound)
-        if name is None:
-            raise _Unusable("missing_id", "the record has no 'compound_id'")
-        if name in known:
-            raise _Unusable("duplicate_id", f"an earlier record of the file has the 'compound_id' {name}, too")
-        path = _path(compound)
-        numbers = measure(open_picture(file.attached(path)))
+        values = _values(compound, ids)
+        numbers = measure(open_picture(file.attached(values["image"])))
     except _Unusable as error:
         return BadRecord(error.rule, str(error), raw)
     except NotAttached as error:
         return BadRecord("no_picture", str(error), raw)
     except PictureRefused as error:
         return BadRecord(error.rule, f"{compound['image']}: {error.message}", raw)
-    texts = {column: f"{value:.6f}" for column, value in numbers.items()}
-    return Record({"compound_id": name, "num_rings": rings, "image": path, **texts}, raw)
+    return Record({**values, **{column: f"{value:.6f}" for column, value in numbers.items()}}, raw)
+
+
+def _values(compound: Any, ids: set[str]) -> dict[str, Any]:
+    """What is taken of a compound as it stands in the file."""
+    if not isinstance(compound, dict):
+        raise _Unusable("wrong_type", f"the record is a {type(compound).__name__}, expected an object")
+    name, rings = _whole("compound_id", compound), _whole("num_rings", compound)
+    if name is None:
+        raise _Unusable("missing_id", "the record has no 'compound_id'")
+    if name in ids:
+        raise _Unusable("duplicate_id", f"an earlier record of the file has the 'compound_id' {name}, too")
+    return {"compound_id": name, "num_rings": rings, "image": _path(compound)}
 
 
 def _path(compound: dict[str, Any]) -> str:
@@ -85,10 +89,16 @@ def _whole(key: str, compound: dict[str, Any]) -> str | None:
     value = compound.get(key)
     if value is None or value == "":
         return None
-    text = value.strip() if isinstance(value, str) else ""
-    if text.isascii() and text.isdigit() and len(text) < 19:
-        return str(int(text))
+    number = _digits(value.strip()) if isinstance(value, str) else _number(value)
+    if number is None:
+        raise _Unusable("wrong_type", f"{key!r} is {repr(value)[:80]}, expected a whole number")
+    return str(number)
+
+
+def _digits(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
+def _number(value: Any) -> int | None:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if is_number and 0 <= value < 1e18 and value == int(value):
-        return str(int(value))
-    raise _Unusable("wrong_type", f"{key!r} is {repr(value)[:80]}, expected a whole number")
+    return int(value) if is_number and 0 <= value < 1e18 and value == int(value) else None

@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Callable, Iterator
 from functools import cache
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,7 @@ def draw(
         Path and bytes: the pictures of a file, then the file.
     """
     spoilt = generator.permutation(files)[: round(files * dirty)].tolist()
+    kinds = dict(zip(spoilt, cycle(DIRT), strict=False))
     for number in range(files):
         compounds: list[Any] = []
         pictures: dict[str, bytes] = {}
@@ -61,15 +63,16 @@ def draw(
             molecule = _molecule(generator)
             path = f"images/{compound}.png"
             pictures[path] = _png(molecule.picture())
-            told = {"num_rings": molecule.rings} if labelled else {}
+            answer = {"num_rings": molecule.rings} if labelled else {}
             compounds.append(
-                {"compound_id": compound, "molecular_weight": 80 + 70 * molecule.rings, **told, "image": path}
+                {"compound_id": compound, "molecular_weight": 80 + 70 * molecule.rings, **answer, "image": path}
             )
-        if number in spoilt:
-            DIRT[spoilt.index(number) % len(DIRT)](compounds, pictures)
+        if number in kinds:
+            kinds[number](compounds, pictures)
         yield from pictures.items()
         data = json.dumps(compounds, indent=1).encode("utf-8-sig")
-        yield f"compounds-{number:05d}.json", data[: len(data) // 2] if number in spoilt and not pictures else data
+        cut_off = number in kinds and not pictures
+        yield f"compounds-{number:05d}.json", data[: len(data) // 2] if cut_off else data
 
 
 def _cut_off(_: list[Any], pictures: dict[str, bytes]) -> None:
@@ -139,12 +142,16 @@ class _Molecule:
         others = [other for number, other in enumerate(self.places) if number not in but]
         return all(np.hypot(*(place - other)) >= least for other in others)
 
+    def degree(self, corner: int) -> int:
+        """Number of bonds of a corner."""
+        return sum(corner in bond for bond in self.bonds)
+
     def outward(self, corner: int) -> Point | None:
         """The direction that leads away from the neighbours of a corner, if there is room for another bond."""
-        near = [b if a == corner else a for a, b in self.bonds if corner in (a, b)]
-        if len(near) > 2 or corner in self.letters:
+        if self.degree(corner) > 2 or corner in self.letters:
             return None
-        away = sum((self.places[corner] - self.places[one] for one in near), np.zeros(2))
+        neighbours = [b if a == corner else a for a, b in self.bonds if corner in (a, b)]
+        away = sum((self.places[corner] - self.places[other] for other in neighbours), np.zeros(2))
         length = float(np.hypot(*away))
         return away / length if length > 0.2 else None
 
@@ -188,13 +195,13 @@ def _molecule(generator: np.random.Generator) -> _Molecule:
     """A molecule with one to five rings."""
     wanted = int(generator.choice(5, p=RINGS)) + 1
     while True:
-        found = _Molecule()
-        _ring_at(generator, found, np.zeros(2), generator.uniform(0, 2 * np.pi))
-        for _ in range(60):
-            if found.rings == wanted:
-                _decorate(generator, found)
-                return found
-            (_fuse if generator.random() < FUSED else _link)(generator, found)
+        molecule = _Molecule()
+        _ring_at(generator, molecule, np.zeros(2), generator.uniform(0, 2 * np.pi))
+        for _ in range(60):  # rings that found no room; then begin anew
+            if molecule.rings == wanted:
+                _decorate(generator, molecule)
+                return molecule
+            (_fuse if generator.random() < FUSED else _link)(generator, molecule)
 
 
 def _corners(generator: np.random.Generator) -> int:
@@ -211,86 +218,94 @@ def _polygon(centre: Point, corners: int, first: float, turn: int = 1) -> list[P
     return list(centre + _reach(corners) * np.column_stack([np.cos(angles), np.sin(angles)]))
 
 
-def _ring_at(generator: np.random.Generator, found: _Molecule, start: Point, angle: float) -> bool:
+def _ring_at(generator: np.random.Generator, molecule: _Molecule, start: Point, angle: float) -> bool:
     """A ring whose first corner is given, its centre in the direction of the angle; whether there was room."""
     corners = _corners(generator)
     towards = np.array([np.cos(angle), np.sin(angle)])
     places = _polygon(start + _reach(corners) * towards, corners, angle + np.pi)
-    if not all(found.clear(place, 0.9) for place in places):
+    if not all(molecule.clear(place, 0.9) for place in places):
         return False
-    found.close([found.add(place) for place in places])
+    molecule.close([molecule.add(place) for place in places])
     return True
 
 
-def _link(generator: np.random.Generator, found: _Molecule) -> None:
+def _link(generator: np.random.Generator, molecule: _Molecule) -> None:
     """A further ring at the end of a chain of one to three bonds."""
-    corner = int(generator.integers(len(found.places)))
-    end = _chain(generator, found, corner, int(generator.integers(0, 3)))
-    way = _way(generator, found, end)
+    corner = int(generator.integers(len(molecule.places)))
+    end = _chain(generator, molecule, corner, int(generator.integers(0, 3)))
+    way = _way(generator, molecule, end)
     if way is None:
         return
-    start = found.places[end] + way
-    if _ring_at(generator, found, start, float(np.arctan2(way[1], way[0]))):
-        found.bonds.append((end, found.loops[-1][0]))
+    start = molecule.places[end] + way
+    if _ring_at(generator, molecule, start, float(np.arctan2(way[1], way[0]))):
+        molecule.bonds.append((end, molecule.loops[-1][0]))
 
 
-def _fuse(generator: np.random.Generator, found: _Molecule) -> None:
+def _fuse(generator: np.random.Generator, molecule: _Molecule) -> None:
     """A further ring on a bond of a ring."""
-    loop = found.loops[int(generator.integers(found.rings))]
+    loop = molecule.loops[int(generator.integers(molecule.rings))]
     at = int(generator.integers(len(loop)))
     a, b = loop[at], loop[(at + 1) % len(loop)]
-    if sum(a in one and b in one for one in found.loops) > 1:
+    if sum({a, b} <= set(other) for other in molecule.loops) > 1:
         return
-    corners = _corners(generator)
-    middle = (found.places[a] + found.places[b]) / 2
-    inside = np.mean([found.places[one] for one in loop], axis=0)
+    places = _beside(molecule, loop, a, b, _corners(generator))
+    if all(molecule.clear(place, 0.9, (a, b)) for place in places):
+        molecule.close([a, b, *map(molecule.add, places)])
+
+
+def _beside(molecule: _Molecule, loop: list[int], a: int, b: int, corners: int) -> list[Point]:
+    """The further corners of a ring that has the bond from a to b in common with another one."""
+    middle = (molecule.places[a] + molecule.places[b]) / 2
+    inside = _centre(molecule, loop)
     away = (middle - inside) / np.hypot(*(middle - inside))
     centre = middle + away * 0.5 / np.tan(np.pi / corners)
-    start = found.places[a] - centre
-    step = found.places[b] - centre
+    start = molecule.places[a] - centre
+    step = molecule.places[b] - centre
     turn = 1 if start[0] * step[1] - start[1] * step[0] > 0 else -1
-    places = _polygon(centre, corners, float(np.arctan2(start[1], start[0])), turn)[2:]
-    if all(found.clear(place, 0.9, (a, b)) for place in places):
-        found.close([a, b, *(found.add(place) for place in places)])
+    return _polygon(centre, corners, float(np.arctan2(start[1], start[0])), turn)[2:]
 
 
-def _chain(generator: np.random.Generator, found: _Molecule, corner: int, bonds: int) -> int:
+def _centre(molecule: _Molecule, loop: list[int]) -> Point:
+    centre: Point = np.mean([molecule.places[corner] for corner in loop], axis=0)
+    return centre
+
+
+def _chain(generator: np.random.Generator, molecule: _Molecule, corner: int, bonds: int) -> int:
     """A chain that grows from a corner as far as there is room; its end."""
     for _ in range(bonds):
-        way = _way(generator, found, corner)
+        way = _way(generator, molecule, corner)
         if way is None:
             break
-        place = found.places[corner] + way
-        if not found.clear(place, 0.9, (corner,)):
+        place = molecule.places[corner] + way
+        if not molecule.clear(place, 0.9, (corner,)):
             break
-        found.bonds.append((corner, found.add(place)))
-        corner = len(found.places) - 1
+        molecule.bonds.append((corner, molecule.add(place)))
+        corner = len(molecule.places) - 1
     return corner
 
 
-def _way(generator: np.random.Generator, found: _Molecule, corner: int) -> Point | None:
+def _way(generator: np.random.Generator, molecule: _Molecule, corner: int) -> Point | None:
     """The direction of a further bond: away from the others, in a zigzag behind a single one; None without room."""
-    way = found.outward(corner)
-    if way is None or sum(corner in bond for bond in found.bonds) > 1:
+    way = molecule.outward(corner)
+    if way is None or molecule.degree(corner) > 1:
         return way
     cos, sin = 0.5, generator.choice([-0.866, 0.866])
     return np.array([way[0] * cos - way[1] * sin, way[0] * sin + way[1] * cos])
 
 
-def _decorate(generator: np.random.Generator, found: _Molecule) -> None:
+def _decorate(generator: np.random.Generator, molecule: _Molecule) -> None:
     """Double bonds inside rings, letters in rings, and chains with a letter at the end."""
-    for loop in found.loops:
-        inside = np.mean([found.places[one] for one in loop], axis=0)
+    for loop in molecule.loops:
         if generator.random() < 0.7:
-            for at in range(int(generator.integers(2)), len(loop) - 1, 2):
-                found.doubles.append((loop[at], loop[at + 1], inside))
+            inside, first = _centre(molecule, loop), int(generator.integers(2))
+            molecule.doubles += [(loop[at], loop[at + 1], inside) for at in range(first, len(loop) - 1, 2)]
         for corner in loop:
-            if generator.random() < 0.1 and sum(corner in bond for bond in found.bonds) == 2:
-                found.letters[corner] = str(generator.choice(IN_RINGS))
+            if generator.random() < 0.1 and molecule.degree(corner) == 2:
+                molecule.letters[corner] = str(generator.choice(IN_RINGS))
     for _ in range(int(generator.integers(5))):
-        end = _chain(generator, found, int(generator.integers(len(found.places))), int(generator.integers(1, 4)))
-        if sum(end in bond for bond in found.bonds) == 1:
-            found.letters[end] = str(generator.choice(list(LETTERS)))
+        end = _chain(generator, molecule, int(generator.integers(len(molecule.places))), int(generator.integers(1, 4)))
+        if molecule.degree(end) == 1:
+            molecule.letters[end] = str(generator.choice(list(LETTERS)))
 
 
 def _png(picture: Image.Image) -> bytes:

@@ -57,20 +57,25 @@ def decode(data: bytes) -> str:
         If it is binary, or not in the encoding that its mark names.
     """
     mark, encoding = next(((mark, name) for mark, name in MARKS if data.startswith(mark)), (b"", ""))
-    if encoding:
-        try:
-            text = data[len(mark) :].decode(encoding)
-        except UnicodeDecodeError as error:
-            said = f"it begins like {encoding}, but byte {len(mark) + error.start} is not: cut off?"
-            raise FileRefused("encoding", said) from None
-    elif b"\0" in data:
-        raise FileRefused("nul_bytes", "the file holds NUL bytes: it is binary, or UTF-16 without its mark")
-    else:
-        try:
-            text = data.decode()
-        except UnicodeDecodeError:
-            text = data.decode("cp1252", errors="replace")
+    text = _decode_marked(data, mark, encoding) if encoding else _decode_unmarked(data)
     odd = sum(ord(sign) < 32 and sign not in SPACES for sign in text[:MOST])
     if odd > CONTROLS * len(text[:MOST]):
         raise FileRefused("binary", f"{odd} of the first {len(text[:MOST])} characters are controls: this is no text")
     return text.replace("\0", " ")
+
+
+def _decode_marked(data: bytes, mark: bytes, encoding: str) -> str:
+    try:
+        return data[len(mark) :].decode(encoding)
+    except UnicodeDecodeError as error:
+        message = f"it begins like {encoding}, but byte {len(mark) + error.start} is not: cut off?"
+        raise FileRefused("encoding", message) from None
+
+
+def _decode_unmarked(data: bytes) -> str:
+    if b"\0" in data:
+        raise FileRefused("nul_bytes", "the file holds NUL bytes: it is binary, or UTF-16 without its mark")
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data.decode("cp1252", errors="replace")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
+from itertools import cycle, islice
 
 import numpy as np
 
@@ -61,13 +62,13 @@ def draw(
     """
     del rows
     names = list(TOPICS)
-    soiled = generator.permutation(files)[: round(files * dirty)]
-    kinds = {int(number): place % len(_dirt(b"")) for place, number in enumerate(soiled)}
+    encodings, shares = list(dict(ENCODINGS)), list(dict(ENCODINGS).values())
+    soiled = generator.permutation(files)[: round(files * dirty)].tolist()
+    kinds = dict(zip(soiled, cycle(range(len(_dirt(b"")))), strict=False))
     for number in range(files):
         topic = names[int(generator.integers(len(names)))]
         text = _text(generator, topic)
-        encoding = str(generator.choice([name for name, _ in ENCODINGS], p=[share for _, share in ENCODINGS]))
-        data = text.encode(encoding)
+        data = text.encode(str(generator.choice(encodings, p=shares)))
         if number in kinds:
             data = _dirt(data)[kinds[number]]
         folder = f"{topic}/" if labelled else ""
@@ -80,13 +81,17 @@ def _text(generator: np.random.Generator, topic: str) -> str:
     if generator.random() < MIXED:
         own = own + list(TOPICS.values())[int(generator.integers(len(TOPICS)))].split()
     lengths = generator.integers(6, 16, int(generator.integers(2, 7)))
-    kind, pick = generator.random((2, int(lengths.sum()))).tolist()
-    words = (
-        _pick(own if one < OWN else FOREIGN_WORDS if one < OWN + FOREIGN else COMMON_WORDS, at)
-        for one, at in zip(kind, pick, strict=True)
-    )
-    sentences = [" ".join(next(words) for _ in range(length)).capitalize() + "." for length in lengths.tolist()]
+    kinds, picks = generator.random((2, int(lengths.sum()))).tolist()
+    words = (_pick(_list(kind, own), at) for kind, at in zip(kinds, picks, strict=True))
+    sentences = [" ".join(islice(words, length)).capitalize() + "." for length in lengths.tolist()]
     return " ".join([*sentences, f"{_pick(ACCENTED, generator.random()).capitalize()}.\n"])
+
+
+def _list(kind: float, own: Sequence[str]) -> Sequence[str]:
+    """The words to pick from, for a number drawn between 0 and 1."""
+    if kind < OWN:
+        return own
+    return FOREIGN_WORDS if kind < OWN + FOREIGN else COMMON_WORDS
 
 
 def _pick(words: Sequence[str], at: float) -> str:

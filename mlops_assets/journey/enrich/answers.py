@@ -60,10 +60,13 @@ class DayAnswers:
 
 def answer_schema(use_case: UseCase, name: str) -> pa.Schema:
     """Keys and columns of an answer."""
-    one = use_case.enrichments[name]
-    types = {**{key: use_case.columns[key].type for key in one.keys}, **one.columns}
-    kinds = {column: ARROW_TYPES[kind] for column, kind in types.items()}
-    return pa.schema({n: kind.value_type if pa.types.is_dictionary(kind) else kind for n, kind in kinds.items()})
+    enrichment = use_case.enrichments[name]
+    types = {**{key: use_case.columns[key].type for key in enrichment.keys}, **enrichment.columns}
+    return pa.schema({column: _plain(ARROW_TYPES[kind]) for column, kind in types.items()})
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
 def stored_schema(use_case: UseCase, name: str) -> pa.Schema:

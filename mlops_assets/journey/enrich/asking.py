@@ -97,31 +97,38 @@ class Asking:
         return pa.concat_tables([self._schema.empty_table(), *answers])
 
     def _ask(self, keys: pa.Table, keep: Keep) -> pa.Table:
+        nothing = self._schema.empty_table()
         for attempt in range(self._enrichment.retries + 1):
             if not self._wait():
-                with self._lock:
-                    self.counts["not_asked"] += 0 if attempt else len(keys)
-                break
+                self._count(not_asked=0 if attempt else len(keys))
+                return nothing
+            self._count(requests=1, retries=int(attempt > 0))
             try:
-                with self._lock:
-                    self.counts.update(requests=1, retries=attempt > 0)
                 answers, refused = believe(self._fetcher.fetch(keys, self._day), keys, self._schema)
             except EnrichmentError:
                 raise
             except Exception as error:
                 if not self._failed(error):
-                    break
+                    return nothing
                 if attempt < self._enrichment.retries:
                     self._pause(attempt, getattr(error, "after", 0.0))
                 continue
-            with self._lock:
-                self._failures, self._cooled = 0, False
-                self.counts["refused"] += sum(refused.values())
-                self.problems.update(refused)
+            self._answered(refused)
             if len(answers):
                 keep(keys, answers)
             return answers
-        return self._schema.empty_table()
+        return nothing
+
+    def _count(self, **numbers: int) -> None:
+        with self._lock:
+            self.counts.update(numbers)
+
+    def _answered(self, refused: dict[str, int]) -> None:
+        """Take note of an answer: failures are counted in a row."""
+        with self._lock:
+            self._failures, self._cooled = 0, False
+            self.counts["refused"] += sum(refused.values())
+            self.problems.update(refused)
 
     def _failed(self, error: Exception) -> bool:
         """Take note of a failure; whether asking again may help."""
@@ -137,21 +144,30 @@ class Asking:
         with self._lock:  # while one waits, the others do: the rate and the rest are those of all
             if self._given_up:
                 return False
-            if self._failures >= self._enrichment.give_up_after:
-                if self._cooled or not self._sleep(self._enrichment.cool_down):
-                    return self._stop()
-                self._cooled = True
-                self._failures = self._enrichment.give_up_after - 1  # one more failure, and no more is asked
-            if self._enrichment.a_second:
-                now = time.monotonic()
-                if not self._sleep(self._next - now):
-                    return self._stop()
-                self._next = max(now, self._next) + 1 / self._enrichment.a_second
-            return time.monotonic() < self._ends or self._stop()
+            if self._cool_down() and self._take_turn() and time.monotonic() < self._ends:
+                return True
+            self._given_up = True
+            return False
 
-    def _stop(self) -> bool:
-        self._given_up = True
-        return False
+    def _cool_down(self) -> bool:
+        """Leave a source alone for a while that failed too often in a row; False if it was, and failed again."""
+        if self._failures < self._enrichment.give_up_after:
+            return True
+        if self._cooled or not self._sleep(self._enrichment.cool_down):
+            return False
+        self._cooled = True
+        self._failures = self._enrichment.give_up_after - 1  # one more failure, and no more is asked
+        return True
+
+    def _take_turn(self) -> bool:
+        """Keep to the most requests a second."""
+        if not self._enrichment.a_second:
+            return True
+        now = time.monotonic()
+        if not self._sleep(self._next - now):
+            return False
+        self._next = max(now, self._next) + 1 / self._enrichment.a_second
+        return True
 
     def _sleep(self, seconds: float) -> bool:
         """Sleep; False, at once, if the day's time would be over before."""
@@ -169,6 +185,7 @@ class Asking:
 
 def batches(enrichment: Enrichment, keys: pa.Table) -> list[pa.Table]:
     """The keys in pieces of one request, always the same for the same keys."""
+    # a file of records is looked up in one go: to open a database takes longer than the query
     size = enrichment.batch or (BATCH if enrichment.use != "table" else max(1, len(keys)))
     return [keys.slice(start, size) for start in range(0, len(keys), size)]
 
@@ -192,25 +209,30 @@ def believe(
     NoAnswer
         If it is neither.
     """
-    if not isinstance(said, (pa.Table, list, tuple)):
-        raise NoAnswer(f"answer is neither a table nor a list of objects but {type(said).__name__}")
     wrong: Counter[str] = Counter()
-    answers: pa.Table | None = None
-    if isinstance(said, pa.Table):
-        answers = _typed(said, schema)
-        said = said.to_pylist() if answers is None else []
-    if answers is None:
-        answers = pa.Table.from_pylist(_of_the_right_form(said, schema, wrong), schema)
-    names = keys.column_names
-    listed = ", ".join(f'"{name}"' for name in names)
-    whole = " AND ".join(f'"{name}" IS NOT NULL' for name in names)
-    known = query(f"FROM answers WHERE {whole}", answers=answers)
-    asked = query(f"FROM known SEMI JOIN keys USING ({listed})", known=known, keys=keys)
+    answers = _as_table(said, schema, wrong)
+    listed = ", ".join(f'"{name}"' for name in keys.column_names)
+    whole = " AND ".join(f'"{name}" IS NOT NULL' for name in keys.column_names)
+    keyed = query(f"FROM answers WHERE {whole}", answers=answers)
+    asked = query(f"FROM keyed SEMI JOIN keys USING ({listed})", keyed=keyed, keys=keys)
+    # of two answers for a key, nobody can say which is right: neither is taken
     once = query(f"FROM asked QUALIFY count(*) OVER (PARTITION BY {listed}) = 1", asked=asked)
-    wrong["key missing"] += len(answers) - len(known)
-    wrong["key that was not asked for"] += len(known) - len(asked)
+    wrong["key missing"] += len(answers) - len(keyed)
+    wrong["key that was not asked for"] += len(keyed) - len(asked)
     wrong["key answered twice"] += len(asked) - len(once)
     return once.cast(schema), dict(+wrong)
+
+
+def _as_table(said: Any, schema: pa.Schema, wrong: Counter[str]) -> pa.Table:
+    """What was answered, in the schema; objects of another form are counted."""
+    if isinstance(said, pa.Table):
+        typed = _typed(said, schema)  # as a whole, without a Python object for every value
+        if typed is not None:
+            return typed
+        said = said.to_pylist()  # row by row, some may be of the right form
+    if not isinstance(said, (list, tuple)):
+        raise NoAnswer(f"answer is neither a table nor a list of objects but {type(said).__name__}")
+    return pa.Table.from_pylist(_of_the_right_form(said, schema, wrong), schema)
 
 
 def _typed(table: pa.Table, schema: pa.Schema) -> pa.Table | None:
@@ -219,9 +241,15 @@ def _typed(table: pa.Table, schema: pa.Schema) -> pa.Table | None:
         columns = [_plain(table[field.name]).cast(field.type) for field in schema]
     except (KeyError, pa.ArrowException):
         return None
-    longest = [pc.max(pc.utf8_length(c)).as_py() or 0 for c in columns if pa.types.is_string(c.type)]
-    finite = all(pc.all(pc.is_finite(c)).as_py() is not False for c in columns if pa.types.is_floating(c.type))
-    return pa.table(columns, schema=schema) if finite and max(longest, default=0) <= LONGEST_TEXT else None
+    return pa.table(columns, schema=schema) if all(map(_within_bounds, columns)) else None
+
+
+def _within_bounds(column: pa.ChunkedArray) -> bool:
+    """Whether no text is too long and no number infinite."""
+    if pa.types.is_string(column.type):
+        longest = pc.max(pc.utf8_length(column)).as_py()
+        return longest is None or longest <= LONGEST_TEXT
+    return not pa.types.is_floating(column.type) or pc.all(pc.is_finite(column)).as_py() is not False
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -229,49 +257,62 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _of_the_right_form(said: Sequence[Any], schema: pa.Schema, wrong: Counter[str]) -> list[dict[str, Any]]:
-    found = []
-    for one in said:
-        if not isinstance(one, dict):
-            wrong["no object"] += 1
-            continue
-        missing = [name for name in schema.names if name not in one]
-        if missing:
-            wrong[f"{missing[0]} missing"] += 1
-            continue
+    records = []
+    for answer in said:
         try:
-            found.append({field.name: _value(one[field.name], field) for field in schema})
+            records.append(_record(answer, schema))
         except ValueError as error:
             wrong[str(error)] += 1
-    return found
+    return records
+
+
+def _record(answer: Any, schema: pa.Schema) -> dict[str, Any]:
+    """One answer in the types of the schema; the error names what is wrong, and no value."""
+    if not isinstance(answer, dict):
+        raise ValueError("no object")
+    missing = [name for name in schema.names if name not in answer]
+    if missing:
+        raise ValueError(f"{missing[0]} missing")
+    return {field.name: _value(answer[field.name], field) for field in schema}
 
 
 def _value(value: Any, field: pa.Field) -> Any:
-    """A value of JSON or Python in the type of a column; the error names the column, not the value."""
-    kind, fits = field.type, False
+    """A value of JSON or Python in the type of a column."""
     if value is None:
         return None
-    if pa.types.is_string(kind):
-        fits = isinstance(value, str) and len(value) <= LONGEST_TEXT
-    elif pa.types.is_boolean(kind):
-        fits = isinstance(value, bool)
-    elif pa.types.is_integer(kind):
-        whole = isinstance(value, float) and value.is_integer()
-        value = int(value) if whole else value
-        fits = isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
-    elif pa.types.is_floating(kind):
-        fits = isinstance(value, (int, float)) and not isinstance(value, bool) and _finite(value)
-    elif isinstance(value, str):
-        parse = dt.date.fromisoformat if pa.types.is_date(kind) else dt.datetime.fromisoformat
-        try:
-            value = parse(value)
-            fits = getattr(value, "tzinfo", None) is None
-        except ValueError:
-            fits = False
-    else:
-        fits = isinstance(value, dt.date) and isinstance(value, dt.datetime) == pa.types.is_timestamp(kind)
+    convert = next(convert for is_kind, convert in _CONVERT if is_kind(field.type))
+    try:
+        return convert(value)
+    except ValueError:
+        raise ValueError(f"{field.name} is no {field.type}") from None
+
+
+def _checked(value: Any, fits: bool) -> Any:
     if not fits:
-        raise ValueError(f"{field.name} is no {kind}")
+        raise ValueError
     return value
+
+
+def _text(value: Any) -> Any:
+    return _checked(value, isinstance(value, str) and len(value) <= LONGEST_TEXT)
+
+
+def _boolean(value: Any) -> Any:
+    return _checked(value, isinstance(value, bool))
+
+
+def _integer(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer():  # JSON of some writers has 5.0
+        value = int(value)
+    return _checked(value, _is_number(value, int) and -(2**63) <= value < 2**63)
+
+
+def _number(value: Any) -> Any:
+    return _checked(value, _is_number(value, (int, float)) and _finite(value))
+
+
+def _is_number(value: Any, kinds: type | tuple[type, ...]) -> bool:
+    return isinstance(value, kinds) and not isinstance(value, bool)  # Python counts booleans among the integers
 
 
 def _finite(value: float) -> bool:
@@ -279,3 +320,27 @@ def _finite(value: float) -> bool:
         return math.isfinite(float(value))
     except OverflowError:
         return False
+
+
+def _date(value: Any) -> Any:
+    if isinstance(value, str):
+        return dt.date.fromisoformat(value)
+    return _checked(value, isinstance(value, dt.date) and not isinstance(value, dt.datetime))
+
+
+def _timestamp(value: Any) -> Any:
+    if isinstance(value, str):
+        moment = dt.datetime.fromisoformat(value)
+        return _checked(moment, moment.tzinfo is None)
+    return _checked(value, isinstance(value, dt.datetime))
+
+
+_CONVERT: tuple[tuple[Callable[[pa.DataType], bool], Callable[[Any], Any]], ...] = (
+    (pa.types.is_string, _text),
+    (pa.types.is_boolean, _boolean),
+    (pa.types.is_integer, _integer),
+    (pa.types.is_floating, _number),
+    (pa.types.is_date, _date),
+    (pa.types.is_timestamp, _timestamp),
+)
+"""How a value becomes one of a type; a `ValueError` says that it is none."""

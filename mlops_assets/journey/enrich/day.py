@@ -18,7 +18,7 @@ from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import read_part, read_report
 from mlops_assets.storage.parts import Part
 from mlops_assets.storage.places import side_by_side
-from mlops_assets.storage.tables import Table, write_part
+from mlops_assets.storage.tables import Published, Table, write_part
 from mlops_assets.use_case import Enrichment, UseCase
 from mlops_assets.work.code import code_of
 from mlops_assets.work.shards import fingerprint, fingerprint_table, shard_number
@@ -67,29 +67,46 @@ def enrich_day(
     if state is None:
         raise NotEnriched(f"{name} of {day}: there are no rows; materialise rows of this day first")
     work = _Day(use_case, name, table, day)
+    # looked at before anybody is asked: who publishes meanwhile makes this publication fail, and is not overwritten
     replaces, published = table.parts(day), table.days().get(day)
-    same_source = published is not None and published.accounting.shape == work.shape
     shards = work.keys(rows)
     keys = pa.concat_tables([work.no_keys, *shards.values()])
     try:
-        answers, numbers = work.answers(keys, replaces if same_source else (), refetch=refetch)
+        answers, numbers = work.answers(keys, _comparable(replaces, published, work.shape), refetch=refetch)
     except EnrichmentError as error:
         raise NotEnriched(f"{name} of {day}: {error}") from None
     counted: dict[str, Any] = work.count(keys, answers)
-    if use_case.enrichments[name].missing == "stop" and counted["missing"]:
-        problems = "; ".join(f"{what} ({times} times)" for what, times in numbers["problems"].items())
-        raise NotEnriched(
-            f"{name} of {day}: {counted['missing']} of {counted['keys']} keys have no answer, and `missing` is `stop`. "
-            f"{problems or 'The source does not know them'}. Run the day again when the source can answer; those that "
-            "were answered are not asked for again"
-        )
+    if use_case.enrichments[name].missing == "stop":
+        _check_complete(f"{name} of {day}", counted, numbers["problems"])
     parts = work.write(shards, answers)
-    same_answers = same_source and not numbers["requests"] and {part.path for part in parts} == replaces
-    if published is not None and same_answers and published.accounting.rows_version == state.version:
-        return published.accounting  # nothing was asked: what was told of the asking stands
     accounting = EnrichmentAccounting(**counted, **numbers, rows_version=state.version, shape=work.shape)
+    nothing_new = not numbers["requests"] and {part.path for part in parts} == replaces
+    if published is not None and nothing_new and _same_question(published.accounting, accounting):
+        return published.accounting  # what was told of the asking stands
     table.publish(day, parts, stored_schema(use_case, name), accounting, replaces, run)
     return accounting
+
+
+def _comparable(parts: set[str], published: Published[EnrichmentAccounting] | None, shape: str) -> set[str]:
+    """The parts of a day if they are answers of the same source to the same question."""
+    return parts if published is not None and published.accounting.shape == shape else set()
+
+
+def _same_question(then: EnrichmentAccounting, now: EnrichmentAccounting) -> bool:
+    """Whether the same source was asked for the same rows."""
+    return (then.rows_version, then.shape) == (now.rows_version, now.shape)
+
+
+def _check_complete(what: str, counted: Mapping[str, int], problems: Mapping[str, int]) -> None:
+    """See that every key has an answer."""
+    if not counted["missing"]:
+        return
+    listed = "; ".join(f"{problem} ({times} times)" for problem, times in problems.items())
+    raise NotEnriched(
+        f"{what}: {counted['missing']} of {counted['keys']} keys have no answer, and `missing` is `stop`. "
+        f"{listed or 'The source does not know them'}. Run the day again when the source can answer; those that "
+        "were answered are not asked for again"
+    )
 
 
 def _shape(enrichment: Enrichment) -> str:
@@ -152,32 +169,42 @@ class _Day:
         refetch
             Whether to leave these aside.
         """
-        valid = " AND ".join(f'"{key}" IS NOT NULL' for key in self._enrichment.keys)
-        wanted = query(f"SELECT DISTINCT {self._using} FROM keys WHERE {valid} ORDER BY ALL", keys=keys)
-        wanted = wanted.cast(pa.schema([self._schema.field(key) for key in self._enrichment.keys]))
-        most = self._enrichment.most_keys
-        if len(wanted) > most:
-            raise EnrichmentError(f"the rows have {len(wanted):,} distinct keys, more than `most_keys`, {most:,}")
-        known = self._schema.empty_table()
-        if not refetch:
-            known = pa.concat_tables([known, self._fetched(parts, wanted)])
-            known = pa.concat_tables([known, *self._left_by_a_kill(self._without(wanted, known))])
-        cached, rest = len(known), self._without(wanted, known)
-        asking = Asking(self._enrichment, self._fetcher(), self._schema, self._day)
-        late = self._too_late()
-        if not late and len(rest):
-            known = pa.concat_tables([known, asking.ask(rest, self._keep)])
-        not_asked = len(rest) if late else asking.counts["not_asked"]
-        numbers: dict[str, Any] = {"asked": len(rest) - not_asked, "cached": cached, "not_asked": not_asked}
-        numbers |= {name: asking.counts[name] for name in ("requests", "retries", "failed", "refused")}
-        problems = dict(asking.problems.most_common(PROBLEMS))
-        if late:
-            problems = {f"asked for later than {self._enrichment.ask_within_days} days after the day": len(rest)}
+        wanted = self._wanted(keys)
+        cached = self._schema.empty_table() if refetch else self._cached(parts, wanted)
+        rest = self._without(wanted, cached)
+        fetched, numbers = self._ask(rest)
+        known = pa.concat_tables([cached, fetched])
         answered = self._as_stored(known, FETCHED, dt.date.fromisoformat(self._day))
         if self._enrichment.missing == "last_known":
             answered = pa.concat_tables([answered, self._last_known(self._without(wanted, answered))])
         nothing = self._as_stored(self._without(wanted, answered), MISSING, None)
-        return pa.concat_tables([answered, nothing]), {**numbers, "problems": problems}
+        asked = len(rest) - numbers["not_asked"]
+        return pa.concat_tables([answered, nothing]), {"asked": asked, "cached": len(cached), **numbers}
+
+    def _wanted(self, keys: pa.Table) -> pa.Table:
+        """The distinct whole keys, in their order."""
+        valid = " AND ".join(f'"{key}" IS NOT NULL' for key in self._enrichment.keys)
+        wanted = query(f"SELECT DISTINCT {self._using} FROM keys WHERE {valid} ORDER BY ALL", keys=keys)
+        most = self._enrichment.most_keys
+        if len(wanted) > most:
+            raise EnrichmentError(f"the rows have {len(wanted):,} distinct keys, more than `most_keys`, {most:,}")
+        return wanted.cast(pa.schema([self._schema.field(key) for key in self._enrichment.keys]))
+
+    def _cached(self, parts: Iterable[str], wanted: pa.Table) -> pa.Table:
+        """What was fetched before, published or left by a kill."""
+        published = self._fetched(parts, wanted)
+        return pa.concat_tables([published, *self._left_by_a_kill(self._without(wanted, published))])
+
+    def _ask(self, keys: pa.Table) -> tuple[pa.Table, dict[str, Any]]:
+        """What the source answers for some keys, and how the asking went."""
+        asking = Asking(self._enrichment, self._fetcher(), self._schema, self._day)
+        late = self._too_late()
+        answers = asking.ask(keys, self._keep) if len(keys) and not late else self._schema.empty_table()
+        numbers = {name: asking.counts[name] for name in ("not_asked", "requests", "retries", "failed", "refused")}
+        if not late:
+            return answers, {**numbers, "problems": dict(asking.problems.most_common(PROBLEMS))}
+        why = f"asked for later than {self._enrichment.ask_within_days} days after the day"
+        return answers, {**numbers, "not_asked": len(keys), "problems": {why: len(keys)}}
 
     def count(self, keys: pa.Table, answers: pa.Table) -> dict[str, int]:
         """Keys and rows by how they were answered."""
@@ -249,14 +276,15 @@ class _Day:
         """The newest answers of earlier days that are not too old, never those of later ones."""
         day = dt.date.fromisoformat(self._day)
         oldest = (day - dt.timedelta(days=self._enrichment.max_age_days)).isoformat()
-        found = [self._stored.empty_table()]
-        for earlier in reversed([one for one in self._table.days() if oldest <= one < self._day]):
+        answers = [self._stored.empty_table()]
+        # the newest first, and only for keys that no newer day answers
+        for earlier in reversed([date for date in self._table.days() if oldest <= date < self._day]):
             if not len(keys):
                 break
-            some = self._fetched(self._table.parts(earlier), keys)
-            found.append(self._as_stored(some, LAST_KNOWN, dt.date.fromisoformat(earlier)))
-            keys = self._without(keys, some)
-        return pa.concat_tables(found)
+            of_the_day = self._fetched(self._table.parts(earlier), keys)
+            answers.append(self._as_stored(of_the_day, LAST_KNOWN, dt.date.fromisoformat(earlier)))
+            keys = self._without(keys, of_the_day)
+        return pa.concat_tables(answers)
 
     def _as_stored(self, answers: pa.Table, status: str, day: dt.date | None) -> pa.Table:
         """Answers, or keys alone, in the schema of the table."""

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import math
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -14,7 +15,8 @@ import pyarrow.compute as pc
 from mlops_assets.journey.features.matrix import as_text
 from mlops_assets.journey.features.sql import read_rows
 from mlops_assets.journey.feedback.audit import drawn_rows
-from mlops_assets.journey.feedback.corrections import corrections, look_up, read_accepted
+from mlops_assets.journey.feedback.corrections import corrections, read_accepted
+from mlops_assets.journey.feedback.published import Row, look_up
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import write_json
 from mlops_assets.use_case import UseCase
@@ -64,47 +66,64 @@ def live_metrics(use_case: UseCase, lake: Lake, accepted: pa.Table | None = None
         the wrong ones. Both are None where there are none.
     """
     records = []
-    for day, said in corrections(read_accepted(lake) if accepted is None else accepted).items():
-        drawn = drawn_rows(lake, day)
-        rows = said.keys() | drawn
-        predicted = look_up(lake, lake.predictions, day, rows, ("prediction", "model_version"))
-        features = look_up(lake, lake.rows, day, rows, use_case.feedback.slices) if use_case.feedback.slices else {}
-        counts: dict[tuple[int, str], Counter[str]] = defaultdict(Counter)
-        for row, one in predicted.items():
-            right = one["prediction"] == said[row] if row in said else None
-            slices = [f"{name}={features[row].get(name)}" for name in use_case.feedback.slices if row in features]
-            for part in (EVERYTHING, *slices):
-                count = counts[one["model_version"], part]
-                count["drawn"] += row in drawn
-                kind = "audited" if row in drawn else "corrections"
-                count[kind] += right is not None
-                count[f"right {kind}"] += bool(right)
+    for day, labels in corrections(read_accepted(lake) if accepted is None else accepted).items():
+        counts = _count_day(use_case, lake, day, labels)
         records += [
             {"day": day, "model_version": version, "slice": part, **_shares(count)}
-            for (version, part), count in sorted(counts.items(), key=lambda item: (item[0][0], _first(item[0][1])))
-            if count["audited"] or count["corrections"]
+            for (version, part), count in sorted(counts.items(), key=_by_version)
+            if count["audited"] + count["corrections"]
         ]
-    return sorted(records, key=lambda one: str(one["day"]))
+    return sorted(records, key=lambda record: str(record["day"]))
 
 
-def _first(part: str) -> tuple[bool, str]:
-    """Orders slices by name, after that of all rows."""
-    return part != EVERYTHING, part
+def _count_day(
+    use_case: UseCase, lake: Lake, day: str, labels: Mapping[Row, str]
+) -> dict[tuple[int, str], Counter[str]]:
+    """By version and slice: the rows that were drawn, audited and corrected, and how many of these are right."""
+    drawn = drawn_rows(lake, day)
+    rows = labels.keys() | drawn
+    names = use_case.feedback.slices
+    predicted = look_up(lake, lake.predictions, day, rows, ("prediction", "model_version"))
+    features = look_up(lake, lake.rows, day, rows, names) if names else {}
+    counts: dict[tuple[int, str], Counter[str]] = defaultdict(Counter)
+    for row, answer in predicted.items():
+        right = answer["prediction"] == labels[row] if row in labels else None
+        tally = _tally(drawn=row in drawn, right=right)
+        slices = [f"{name}={features[row].get(name)}" for name in names if row in features]
+        for part in (EVERYTHING, *slices):
+            counts[answer["model_version"], part].update(tally)
+    return counts
+
+
+def _tally(*, drawn: bool, right: bool | None) -> dict[str, int]:
+    """What one row adds: what was drawn at random and what people chose are never mixed."""
+    kind = "audited" if drawn else "corrections"
+    return {"drawn": int(drawn), kind: int(right is not None), f"right {kind}": int(right is True)}
+
+
+def _by_version(item: tuple[tuple[int, str], Counter[str]]) -> tuple[int, bool, str]:
+    """Orders slices by version and name, after that of all rows."""
+    (version, part), _ = item
+    return version, part != EVERYTHING, part
 
 
 def _shares(count: Counter[str]) -> dict[str, Any]:
-    audited, corrected = count["audited"], count["corrections"]
-    low, high = wilson(count["right audited"], audited)
+    audited, right = count["audited"], count["right audited"]
+    low, high = wilson(right, audited) if audited else (None, None)
     return {
         "drawn": count["drawn"],
         "audited": audited,
-        "right_audited": count["right audited"],
-        "accuracy": count["right audited"] / audited if audited else None,
-        "low": low if audited else None,
-        "high": high if audited else None,
-        "corrections": corrected,
-        "right_corrected": count["right corrections"] / corrected if corrected else None,
+        "right_audited": right,
+        "accuracy": _share(right, audited),
+        "low": low,
+        "high": high,
+        "corrections": count["corrections"],
+        "right_corrected": _share(count["right corrections"], count["corrections"]),
     }
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
 
 
 def scored_days(lake: Lake) -> list[dict[str, Any]]:
@@ -142,17 +161,23 @@ def compare_challenger(use_case: UseCase, lake: Lake) -> list[dict[str, Any]]:
         if challenger is None or not _scored_together(lake, day):
             continue
         versions = [champion.version, challenger.version, rows[day].version if day in rows else None]
-        path = lake.challenge(day)
-        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        if known.get("versions") != versions:
-            known = {"versions": versions, "found": _compare(use_case, lake, day)}
-            write_json(path, known)
         scored_by = {
             "champion": champion.accounting.model_version,
             "challenger": challenger.accounting.model_version,
         }
-        records.append({"day": day, **scored_by, **known["found"]})
+        records.append({"day": day, **scored_by, **_compared(use_case, lake, day, versions)})
     return records
+
+
+def _compared(use_case: UseCase, lake: Lake, day: str, versions: list[int | None]) -> dict[str, Any]:
+    """The comparison of a day, kept for these versions of its tables."""
+    path = lake.challenge(day)
+    kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if kept.get("versions") != versions:
+        kept = {"versions": versions, "found": _compare(use_case, lake, day)}
+        write_json(path, kept)
+    comparison: dict[str, Any] = kept["found"]
+    return comparison
 
 
 def _scored_together(lake: Lake, day: str) -> bool:
@@ -167,28 +192,36 @@ def _scored_together(lake: Lake, day: str) -> bool:
 
 def _compare(use_case: UseCase, lake: Lake, day: str) -> dict[str, Any]:
     champion, challenger, rows = lake.predictions, lake.challenger_predictions, lake.rows
-    labels_of = {shard_number(part): rows.folder / part for part in rows.parts(day)}
+    parts_of_rows = {shard_number(part): rows.folder / part for part in rows.parts(day)}
     count: Counter[str] = Counter()
     for part in sorted(challenger.parts(day)):
-        columns = ["file", "line", "prediction"]
-        first, second = read_rows(champion.folder / part, columns), read_rows(challenger.folder / part, columns)
-        one, other = (as_text(table["prediction"]) for table in (first, second))
-        count["rows"] += len(one)
-        count["differ"] += _number(pc.not_equal(one, other))
-        place = labels_of.get(shard_number(part))
-        known = read_rows(place, ["file", "line", use_case.label]) if place else first.slice(0, 0)
-        if len(known) == len(first) and known["line"].equals(first["line"]):
-            label = as_text(known[use_case.label])
-            count["labelled"] += len(label) - label.null_count
-            count["champion"] += _number(pc.equal(one, label))
-            count["challenger"] += _number(pc.equal(other, label))
-    labelled = count["labelled"]
+        first, second = (
+            read_rows(table.folder / part, ["file", "line", "prediction"]) for table in (champion, challenger)
+        )
+        own = parts_of_rows.get(shard_number(part))
+        labels = read_rows(own, ["file", "line", use_case.label]) if own else first.slice(0, 0)
+        count.update(_compare_part(first, second, labels, use_case.label))
     return {
         "rows": count["rows"],
         "differ": count["differ"] / max(1, count["rows"]),
-        "labelled": labelled,
-        "champion_right": count["champion"] / labelled if labelled else None,
-        "challenger_right": count["challenger"] / labelled if labelled else None,
+        "labelled": count["labelled"],
+        "champion_right": _share(count["champion"], count["labelled"]),
+        "challenger_right": _share(count["challenger"], count["labelled"]),
+    }
+
+
+def _compare_part(first: pa.Table, second: pa.Table, labels: pa.Table, label: str) -> dict[str, int]:
+    """Rows, those in which two models differ, and where the labels are of the same rows, how many each has right."""
+    champion, challenger = as_text(first["prediction"]), as_text(second["prediction"])
+    count = {"rows": len(first), "differ": _number(pc.not_equal(champion, challenger))}
+    if len(labels) != len(first) or not labels["line"].equals(first["line"]):
+        return count
+    truth = as_text(labels[label])
+    return {
+        **count,
+        "labelled": len(truth) - truth.null_count,
+        "champion": _number(pc.equal(champion, truth)),
+        "challenger": _number(pc.equal(challenger, truth)),
     }
 
 

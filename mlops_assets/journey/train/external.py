@@ -29,7 +29,11 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 NUMBERS = ("double", "float", "long", "integer", "boolean")
-"""MLflow's types that a number column can be given as."""
+TEXTS = ("string",)
+"""MLflow's types that a number column, and one of text, can be given as."""
+
+WAY_OUT = 'log it with mlflow.sklearn.log_model(..., serialization_format="skops", skops_trusted_types=...)'
+"""What to do where a model is stored in a form that is not taken."""
 
 LARGEST_DESCRIPTION = 1 << 20
 """Bytes that MLflow's description of a model may have."""
@@ -80,11 +84,11 @@ def fetch(settings: Settings, uri: str) -> Logged:
     from mlflow.exceptions import MlflowException
 
     try:
-        place = _location(Registry(settings).client(), uri)
-        folder = Path(download_artifacts(place, tracking_uri=settings.tracking_uri))
+        location = _location(Registry(settings).client(), uri)
+        folder = Path(download_artifacts(location, tracking_uri=settings.tracking_uri))
     except (MlflowException, OSError) as error:
-        said = str(error).splitlines()[0]
-        raise UsageError(f"{uri}: MLflow's store has no such model: {said}") from None
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"{uri}: MLflow's store has no such model: {reason}") from None
     return read_logged(uri, folder)
 
 
@@ -109,22 +113,32 @@ def _location(client: MlflowClient, uri: str) -> str:
     """Where the files of a model lie. MLflow's own look-up asks the store of the process, not the one it is given."""
     kind, _, rest = uri.partition(":/")
     name, _, last = rest.strip("/").partition("/")
-    if kind == "models" and "@" in rest:
-        source = client.get_model_version_by_alias(*rest.split("@", 1)).source
-    elif kind == "models" and last.isdigit():
-        source = client.get_model_version(name, last).source
-    elif kind == "models" and name.startswith("m-") and not last:
-        source = uri
+    source: str | None = None
+    if kind == "models":
+        source = _registered(client, uri, rest, name, last)
     elif kind == "runs" and last:
-        run = client.get_run(name)
-        asked = f"source_run_id = '{name}' AND name = '{last}'"
-        found = client.search_logged_models([run.info.experiment_id], filter_string=asked)
-        source = found[0].model_uri if found else f"{run.info.artifact_uri}/{last}"
-    else:
+        source = _logged_in_run(client, name, last)
+    if source is None:
         raise UsageError(f"{uri}: name the model as MLflow does: models:/name/version or runs:/run/model.")
     if source.startswith("models:/m-"):
         return str(client.get_logged_model(source.removeprefix("models:/")).artifact_location)
-    return str(source)
+    return source
+
+
+def _registered(client: MlflowClient, uri: str, rest: str, name: str, last: str) -> str | None:
+    if "@" in rest:
+        return str(client.get_model_version_by_alias(*rest.split("@", 1)).source)
+    if last.isdigit():
+        return str(client.get_model_version(name, last).source)
+    return uri if name.startswith("m-") and not last else None
+
+
+def _logged_in_run(client: MlflowClient, run: str, name: str) -> str:
+    info = client.get_run(run).info
+    asked = f"source_run_id = '{run}' AND name = '{name}'"
+    models = client.search_logged_models([info.experiment_id], filter_string=asked)
+    # before MLflow 3, a model was a folder among the artifacts of its run
+    return str(models[0].model_uri) if models else f"{info.artifact_uri}/{name}"
 
 
 def as_model(use_case: UseCase, logged: Logged, labels: Sequence[str]) -> Model:
@@ -147,8 +161,8 @@ def as_model(use_case: UseCase, logged: Logged, labels: Sequence[str]) -> Model:
     """
     columns = _columns(use_case, logged)
     estimator = _load(use_case, logged)
-    classes = [_class_text(one) for one in np.asarray(estimator.classes_).tolist()]
-    unknown = [one for one in classes if one not in labels]
+    classes = [_class_text(value) for value in np.asarray(estimator.classes_).tolist()]
+    unknown = [name for name in classes if name not in labels]
     if unknown:
         raise ModelRefused(
             f"{logged.uri}: it says classes that are no labels of {use_case.name}: {', '.join(unknown[:10])}; "
@@ -157,57 +171,51 @@ def as_model(use_case: UseCase, logged: Logged, labels: Sequence[str]) -> Model:
     from mlops_assets.encoders import OnFrame  # brings scikit-learn, for which nobody else shall wait
 
     texts = tuple(name for name, known in columns.items() if known == TEXT)
-    wrapped = OnFrame(estimator, tuple(columns), texts, tuple(labels.index(one) for one in classes))
+    wrapped = OnFrame(estimator, tuple(columns), texts, tuple(map(labels.index, classes)))
     return Model(wrapped, columns, tuple(labels), use_case.features_sql, use_case.training.threshold)
 
 
 def _columns(use_case: UseCase, logged: Logged) -> dict[str, Known]:
     """The inputs of the signature, compared with what `features.sql` makes."""
     made = describe(use_case).model
-    signature = logged.description.get("signature")
-    inputs = json.loads(signature["inputs"]) if isinstance(signature, dict) and signature.get("inputs") else []
-    if not inputs or not all(isinstance(one, dict) and isinstance(one.get("name"), str) for one in inputs):
-        raise ModelRefused(
-            f"{logged.uri}: it has no signature that names its columns. Fit it on a DataFrame and log it with "
-            "signature=mlflow.models.infer_signature(X, y)."
-        )
-    absent = [one["name"] for one in inputs if one["name"] not in made]
+    inputs = _signature(logged)
+    absent = [name for name in inputs if name not in made]
     if absent:
         raise ModelRefused(
             f"{logged.uri}: features.sql of {use_case.name} makes no column {', '.join(map(repr, absent))}; it makes "
             f"{', '.join(made)}."
         )
-    kinds = {one["name"]: str(one.get("type")) for one in inputs}
     other = [
         f"{name!r} is {'text' if made[name] else 'a number'} and the model takes {kind}"
-        for name, kind in kinds.items()
-        if kind not in (("string",) if made[name] else NUMBERS)
+        for name, kind in inputs.items()
+        if kind not in (TEXTS if made[name] else NUMBERS)
     ]
     if other:
         raise ModelRefused(f"{logged.uri}: columns are of another type: {'; '.join(other)}.")
-    return {name: TEXT if made[name] else None for name in kinds}
+    return {name: TEXT if made[name] else None for name in inputs}
+
+
+def _signature(logged: Logged) -> dict[str, str]:
+    """The inputs that a model was logged with: name and MLflow's type."""
+    signature = logged.description.get("signature")
+    inputs = signature.get("inputs") if isinstance(signature, dict) else None
+    columns = json.loads(inputs) if inputs else []
+    if not columns or not all(map(_is_named, columns)):
+        raise ModelRefused(
+            f"{logged.uri}: it has no signature that names its columns. Fit it on a DataFrame and log it with "
+            "signature=mlflow.models.infer_signature(X, y)."
+        )
+    return {column["name"]: str(column.get("type")) for column in columns}
+
+
+def _is_named(column: Any) -> bool:
+    return isinstance(column, dict) and isinstance(column.get("name"), str)
 
 
 def _load(use_case: UseCase, logged: Logged) -> Any:
     from skops.io.exceptions import UntrustedTypesFoundException
 
-    flavours = logged.description["flavors"]
-    ours = flavours.get("sklearn")
-    way_out = 'log it with mlflow.sklearn.log_model(..., serialization_format="skops", skops_trusted_types=...)'
-    if not isinstance(ours, dict):
-        raise ModelRefused(
-            f"{logged.uri}: its flavours, {', '.join(flavours)}, run code of their own when they are loaded. "
-            f"Only scikit-learn's is taken: {way_out}."
-        )
-    if ours.get("serialization_format") != "skops":
-        raise ModelRefused(
-            f"{logged.uri}: it is stored as {ours.get('serialization_format')}, which runs code when it is loaded. "
-            f"Here only skops is taken: {way_out}."
-        )
-    name = str(ours.get("pickled_model"))
-    if Path(name).name != name:
-        raise ModelRefused(f"{logged.uri}: its file MLmodel names {name!r}, which is not beside it.")
-    content = _read(logged.folder / name, LARGEST[ESTIMATOR_FILE])
+    content = _read(logged.folder / _skops_file(logged), LARGEST[ESTIMATOR_FILE])
     try:
         return load_estimator(content, use_case.training.trusted)
     except UntrustedTypesFoundException as error:
@@ -215,13 +223,33 @@ def _load(use_case: UseCase, logged: Logged) -> Any:
             f"{logged.uri}: {error} If you know what they do, add them to `training.trusted` of {use_case.name}."
         ) from None
     except Exception as error:  # whatever a damaged or forged file makes skops, zip, JSON or NumPy say
-        raise ModelRefused(f"{logged.uri}: it cannot be loaded: {error}. To mend it, {way_out}.") from None
+        raise ModelRefused(f"{logged.uri}: it cannot be loaded: {error}. To mend it, {WAY_OUT}.") from None
+
+
+def _skops_file(logged: Logged) -> str:
+    """Name of the file with the estimator, where that can be loaded without running code."""
+    flavours = logged.description["flavors"]
+    sklearn = flavours.get("sklearn")
+    if not isinstance(sklearn, dict):
+        raise ModelRefused(
+            f"{logged.uri}: its flavours, {', '.join(flavours)}, run code of their own when they are loaded. "
+            f"Only scikit-learn's is taken: {WAY_OUT}."
+        )
+    if sklearn.get("serialization_format") != "skops":
+        raise ModelRefused(
+            f"{logged.uri}: it is stored as {sklearn.get('serialization_format')}, which runs code when it is loaded. "
+            f"Here only skops is taken: {WAY_OUT}."
+        )
+    name = str(sklearn.get("pickled_model"))
+    if Path(name).name != name:
+        raise ModelRefused(f"{logged.uri}: its file MLmodel names {name!r}, which is not beside it.")
+    return name
 
 
 def _read(path: Path, largest: int) -> bytes:
     """A plain file of at most so many bytes."""
     try:
-        status = path.lstat()
+        status = path.lstat()  # not `stat`: a link could lead to any file of this machine
         if not stat.S_ISREG(status.st_mode) or status.st_size > largest:
             raise ModelRefused(f"{path}: it is no plain file of at most {largest:,} bytes.")
         return path.read_bytes()

@@ -7,6 +7,7 @@ what started it: it takes new corrections, or as many newly audited rows that st
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,16 +70,10 @@ def gather(use_case: UseCase, lake: Lake, champion: Version | None) -> Evidence:
     """
     record: dict[str, Any] = TrainingRuns(lake.root, use_case.name).newest("training_set") or {}
     accepted = read_accepted(lake)
-    keys = ["day", "file", "line", "label"]
     learned = read_kept(lake, record.get("training_set", {}).get("feedback", ""))
-    seen = {tuple(one.values()) for one in learned.select(keys).to_pylist()}
-    unseen = [tuple(one.values()) not in seen for one in accepted.select(keys).to_pylist()]
-    new = accepted.filter(pa.array(unseen, pa.bool_()))
-    live = [
-        one
-        for one in (live_metrics(use_case, lake, new) if champion else [])
-        if one["slice"] == EVERYTHING and champion and one["model_version"] == champion.version
-    ]
+    new = _unseen(accepted, learned)
+    # of the champion alone: what an earlier version got wrong is no reason to replace this one
+    live = _live(use_case, lake, new, champion.version) if champion else []
     made = record.get("made")
     return Evidence(
         len(new),
@@ -88,6 +83,20 @@ def gather(use_case: UseCase, lake: Lake, champion: Version | None) -> Evidence:
         dt.datetime.fromisoformat(made) if made else None,
         f"{made}-{fingerprint_table(accepted)}",
     )
+
+
+def _unseen(accepted: pa.Table, learned: pa.Table) -> pa.Table:
+    """The corrections that were not learned from; one that now says another label is new."""
+    keys = ["day", "file", "line", "label"]
+    seen = {tuple(row.values()) for row in learned.select(keys).to_pylist()}
+    unseen = [tuple(row.values()) not in seen for row in accepted.select(keys).to_pylist()]
+    return accepted.filter(pa.array(unseen, pa.bool_()))
+
+
+def _live(use_case: UseCase, lake: Lake, accepted: pa.Table, version: int) -> list[dict[str, Any]]:
+    """How a version does on all rows of each day with feedback."""
+    records = live_metrics(use_case, lake, accepted)
+    return [one for one in records if one["slice"] == EVERYTHING and one["model_version"] == version]
 
 
 def decide(retraining: Retraining, evidence: Evidence, last: dt.datetime | None, now: dt.datetime) -> Decision:
@@ -106,24 +115,37 @@ def decide(retraining: Retraining, evidence: Evidence, last: dt.datetime | None,
     """
     if evidence.trained is None:
         return Decision(False, "nothing was trained yet; start the first training by hand")
-    causes: list[str] = []
-    against: list[str] = []
-    if retraining.corrections is not None:
-        said = f"{evidence.corrections} new corrections of {retraining.corrections} asked"
-        (causes if evidence.corrections >= retraining.corrections else against).append(said)
-    if retraining.drop is not None and evidence.evaluated is not None:
-        accuracy = evidence.right / max(1, evidence.audited)
-        said = f"{evidence.audited} newly audited rows of {retraining.least_audited} asked"
-        enough = evidence.audited >= retraining.least_audited
-        if enough:
-            said = f"accuracy {accuracy:.3f} on {evidence.audited} newly audited rows, {evidence.evaluated:.3f} in "
-            said += f"evaluation, allowed drop {retraining.drop:g}"
-        (causes if enough and evidence.evaluated - accuracy > retraining.drop else against).append(said)
+    verdicts = [*_enough_corrections(retraining, evidence), *_fallen(retraining, evidence)]
+    causes = [verdict.why for verdict in verdicts if verdict.train]
     if not causes:
-        return Decision(False, "; ".join(against) or "there is no champion whose accuracy could drop")
+        against = "; ".join(verdict.why for verdict in verdicts)
+        return Decision(False, against or "there is no champion whose accuracy could drop")
+    # a training that failed left no record, only its start
     last = max(last or evidence.trained, evidence.trained)
     hours = (now - last).total_seconds() / 3600
     if hours < retraining.hours_between:
         causes.append(f"but {hours:.1f} of {retraining.hours_between:g} hours passed since the last training")
         return Decision(False, "; ".join(causes))
     return Decision(True, "; ".join(causes))
+
+
+def _enough_corrections(retraining: Retraining, evidence: Evidence) -> Iterator[Decision]:
+    """Whether there are as many new corrections as are asked for; nothing where none are."""
+    if retraining.corrections is not None:
+        why = f"{evidence.corrections} new corrections of {retraining.corrections} asked"
+        yield Decision(evidence.corrections >= retraining.corrections, why)
+
+
+def _fallen(retraining: Retraining, evidence: Evidence) -> Iterator[Decision]:
+    """Whether the champion does worse than it was evaluated; nothing where that is not asked, or there is none."""
+    if retraining.drop is None or evidence.evaluated is None:
+        return
+    if evidence.audited < retraining.least_audited:
+        yield Decision(False, f"{evidence.audited} newly audited rows of {retraining.least_audited} asked")
+        return
+    accuracy = evidence.right / max(1, evidence.audited)
+    why = (
+        f"accuracy {accuracy:.3f} on {evidence.audited} newly audited rows, {evidence.evaluated:.3f} in "
+        f"evaluation, allowed drop {retraining.drop:g}"
+    )
+    yield Decision(evidence.evaluated - accuracy > retraining.drop, why)

@@ -21,6 +21,7 @@ from mlops_assets.journey.features.matrix import as_text
 from mlops_assets.journey.features.shard import compute
 from mlops_assets.journey.features.sql import describe, read_rows
 from mlops_assets.journey.feedback import corrections as feedback
+from mlops_assets.journey.feedback.published import Row
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import read_part, write_table
 from mlops_assets.storage.places import parse_place
@@ -226,7 +227,7 @@ def _labelled(
     use_case: UseCase,
     lake: Lake,
     window: Mapping[str, tuple[int, DayAnswers]],
-    corrections: Mapping[str, Mapping[feedback.Row, str]],
+    corrections: Mapping[str, Mapping[Row, str]],
 ) -> Iterator[pa.Table]:
     """The labelled and the corrected rows of the window with the model's input, a shard at a time."""
     table = lake.rows
@@ -241,7 +242,7 @@ def _labelled(
 
 
 def _what_is_known(
-    use_case: UseCase, rows: pa.Table, drawn: np.ndarray, corrections: Mapping[feedback.Row, str]
+    use_case: UseCase, rows: pa.Table, drawn: np.ndarray, corrections: Mapping[Row, str]
 ) -> dict[str, Any]:
     """The labels of rows, those that people gave, and which rows are sampled and have a label of their own."""
     labels = as_text(rows[use_case.label])
@@ -249,7 +250,7 @@ def _what_is_known(
     return {"_label": labels, "_said": _said(rows, corrections), "_labelled": is_labelled}
 
 
-def _said(rows: pa.Table, corrections: Mapping[feedback.Row, str]) -> pa.Array:
+def _said(rows: pa.Table, corrections: Mapping[Row, str]) -> pa.Array:
     """What people say the label of each row is."""
     labels: list[str | None] = [None] * len(rows)
     if corrections:

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import duckdb
 import numpy as np
@@ -22,6 +22,9 @@ MISSING = frozenset(
     {"na", "n/a", "#n/a", "nan", "null", "none", "nil", "missing", "unknown", "-", "--", ".", "?", "inf", "-inf"}
 )
 """Texts, in small letters, that stand for 'no value' where all others are numbers or dates."""
+
+MISSING_IN_TEXT = frozenset({"na", "n/a", "#n/a", "nan", "null", "?"})
+"""Those of them that stand for it in any column."""
 
 NUMBERS: tuple[tuple[Literal[".", ","], Literal["", ".", ",", " "]], ...] = (
     (".", ""),
@@ -58,6 +61,9 @@ KEYS = frozenset({"id", "uuid", "guid", "key", "index", "idx", "no", "nr", "numb
 
 MOST_CATEGORIES = 0.5
 """Most distinct values a row that a text column may have to be a category."""
+
+RESERVED = frozenset({"day", "file", "line"})
+"""Names of columns that the platform has itself."""
 
 Role = Literal["number", "amount", "category", "boolean", "date", "timestamp", "id", "text", "constant", "empty"]
 
@@ -111,15 +117,20 @@ class Guess:
 
 def sql_names(names: Sequence[str]) -> list[str]:
     """A name for each column that SQL takes unquoted and the platform leaves free, each once."""
-    taken, found = {"day", "file", "line"}, []
-    for place, name in enumerate(names, 1):
-        plain = unicodedata.normalize("NFKD", name.replace("ß", "ss")).encode("ascii", "ignore").decode()
-        split = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", plain)
-        clean = re.sub(r"[^a-z0-9]+", "_", split.lower()).strip("_") or ("row_id" if not name else f"column_{place}")
-        clean = f"column_{clean}" if clean[0].isdigit() else clean
-        clean = f"{clean}_value" if clean in taken & {"day", "file", "line"} or clean in _keywords() else clean
-        found.append(unique(clean, taken))
-    return found
+    taken = set(RESERVED)
+    return [unique(_sql_name(name, number), taken) for number, name in enumerate(names, 1)]
+
+
+def _sql_name(name: str, number: int) -> str:
+    """A name in small ASCII letters, digits and `_` that is no word of SQL's own."""
+    plain = unicodedata.normalize("NFKD", name.replace("ß", "ss")).encode("ascii", "ignore").decode()
+    split = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", plain)  # camelCase
+    clean = re.sub(r"[^a-z0-9]+", "_", split.lower()).strip("_")
+    if not clean:
+        clean = f"column_{number}" if name else "row_id"  # pandas writes its index without a name
+    if clean[0].isdigit():
+        clean = f"column_{clean}"
+    return f"{clean}_value" if clean in RESERVED | _keywords() else clean
 
 
 def unique(name: str, taken: set[str]) -> str:
@@ -143,6 +154,7 @@ def guess_numbers(texts: Iterable[pa.DictionaryArray]) -> FileFormat:
     """How the table writes numbers: the way in which most of its columns are some."""
     some = list(texts)
     forms = [FileFormat(decimal=decimal, thousands=thousands) for decimal, thousands in NUMBERS]
+    # with markers for `no value` taken as such: one `-` must not make a text of a column of numbers
     counts = [sum(_fits(text, {"type": "number", "missing": _markers(text)}, form) for text in some) for form in forms]
     return forms[int(np.argmax(counts))]
 
@@ -161,32 +173,43 @@ def guess_column(name: str, source: str | None, text: pa.DictionaryArray, form: 
     """
     values = pc.utf8_trim_whitespace(text.dictionary).take(text.indices).drop_null()
     given = values.filter(pc.not_equal(values, ""))
-    markers = _markers(text)
-    settings, role, check = _type(text, given, markers, form)
-    missing = settings.get("missing", ())
-    given = given.filter(pc.invert(pc.is_in(given, value_set=pa.array(missing, pa.string()))))
+    kind = _type(text, given, _markers(text), form)
+    given = _without(given, kind.settings.get("missing", ()))
     distinct, rows = len(given.unique()), len(given)
-    if not rows:
-        role = "empty"
-    elif distinct == 1 and len(text) > 1 and rows == len(text):
-        role = "constant"
-    elif role == "category" and distinct > max(20, MOST_CATEGORIES * rows):
-        role = "text"
-    about, bounds = _seen(check_column(text, Column(**settings), form), role, distinct)
+    role = _role(kind.role, distinct, rows, constant=distinct == 1 and 1 < len(text) == rows)
+    about, bounds = _seen(check_column(text, Column(**kind.settings), form), role, distinct)
     empty = 1 - rows / max(1, len(text))
-    return Guess(name, source, role, {**settings, **bounds}, distinct, rows, empty, about, check)
+    return Guess(name, source, role, {**kind.settings, **bounds}, distinct, rows, empty, about, list(kind.check))
+
+
+def _role(role: Role, distinct: int, rows: int, *, constant: bool) -> Role:
+    """The role of a column of some type, once its values were counted."""
+    if not rows:
+        return "empty"
+    if constant:
+        return "constant"
+    return "text" if role == "category" and not _is_category(distinct, rows) else role
+
+
+def _is_category(distinct: int, rows: int) -> bool:
+    return distinct <= max(20, MOST_CATEGORIES * rows)
 
 
 def as_text(guess: Guess, text: pa.DictionaryArray) -> Guess:
     """The same column read as text: what a label, an account or a code is."""
     values = pc.utf8_trim_whitespace(text.dictionary).take(text.indices)
-    missing = tuple(one for one in _markers(text) if one.lower() in ("na", "n/a", "#n/a", "nan", "null", "?"))
-    given = values.filter(pc.invert(pc.is_in(values, value_set=pa.array(["", *missing], pa.string()))))
+    # fewer signs than for numbers: `-` or `unknown` may be a class
+    missing = [marker for marker in _markers(text) if marker.lower() in MISSING_IN_TEXT]
+    given = _without(values, ("", *missing))
     distinct, rows = len(given.unique()), len(given)
-    settings = {"type": "string", **({"missing": list(missing)} if missing else {})}
-    role: Role = "category" if distinct <= max(20, MOST_CATEGORIES * rows) else "text"
+    settings = {"type": "string", **({"missing": missing} if missing else {})}
+    role: Role = "category" if _is_category(distinct, rows) else "text"
     empty = 1 - rows / max(1, len(text))
     return Guess(guess.name, guess.source, role, settings, distinct, rows, empty, f"{distinct} values.")
+
+
+def _without(values: pa.Array, unwanted: Sequence[str]) -> pa.Array:
+    return values.filter(pc.invert(pc.is_in(values, value_set=pa.array(unwanted, pa.string()))))
 
 
 def _markers(text: pa.DictionaryArray) -> list[str]:
@@ -202,59 +225,61 @@ def _fits(text: pa.DictionaryArray, settings: dict[str, Any], form: FileFormat) 
     return checked.broken is None and checked.values.null_count < len(checked.values)
 
 
-def _type(
-    text: pa.DictionaryArray, given: pa.Array, markers: list[str], form: FileFormat
-) -> tuple[dict[str, Any], Role, list[str]]:
-    """The type in the contract, the role, and what to check."""
+class _Kind(NamedTuple):
+    """What the values of a column are: what the contract says, the role, and what to check."""
+
+    settings: dict[str, Any]
+    role: Role
+    check: Sequence[str] = ()
+
+
+def _type(text: pa.DictionaryArray, given: pa.Array, markers: list[str], form: FileFormat) -> _Kind:
+    """The first kind that all values are of."""
     missing = {"missing": markers} if markers else {}
     plain: dict[str, Any] = {"type": "string"}
-    seen = given.unique()
-    lower = {value.lower() for value in seen.to_pylist()} if len(seen) <= 10 else set()
-    kept = lower - {marker.lower() for marker in markers}
-    if kept in WORDS:
-        return {"type": "boolean", **missing}, "boolean", []
-    rest = seen.filter(pc.invert(pc.is_in(seen, value_set=pa.array(markers, pa.string()))))
+    distinct = given.unique()
+    if _small_letters(distinct) - {marker.lower() for marker in markers} in WORDS:
+        return _Kind({"type": "boolean", **missing}, "boolean")
+    rest = _without(distinct, markers)
     if not len(rest):
-        return {**plain, **missing}, "empty", []
-    if any(CODE.fullmatch(value) for value in rest.slice(0, 10_000).to_pylist()):
-        return plain, "category", ["has numbers that begin with 0, so it is a text"]
-    found = _number(text, rest, missing, form) or _moment(text, rest, missing, form)
-    if found:
-        return found
+        return _Kind({**plain, **missing}, "empty")
     some = rest.slice(0, 10_000).to_pylist()
-    if some and all(AMOUNT.fullmatch(value) for value in some):
-        return (
-            plain,
-            "amount",
-            ["is a text in the contract, for it has a percent or currency sign; features.sql cuts it off"],
-        )
-    return plain, "category", []
+    if any(map(CODE.fullmatch, some)):
+        return _Kind(plain, "category", ["has numbers that begin with 0, so it is a text"])
+    if kind := _number(text, rest, missing, form) or _moment(text, rest, missing, form):
+        return kind
+    if all(map(AMOUNT.fullmatch, some)):
+        sign = "is a text in the contract, for it has a percent or currency sign; features.sql cuts it off"
+        return _Kind(plain, "amount", [sign])
+    return _Kind(plain, "category")
 
 
-def _number(
-    text: pa.DictionaryArray, rest: pa.Array, missing: dict[str, Any], form: FileFormat
-) -> tuple[dict[str, Any], Role, list[str]] | None:
+def _small_letters(distinct: pa.Array) -> set[str]:
+    """The values in small letters; none where there are more than two words and the signs for 'no value' can be."""
+    return {value.lower() for value in distinct.to_pylist()} if len(distinct) <= 10 else set()
+
+
+def _number(text: pa.DictionaryArray, rest: pa.Array, missing: dict[str, Any], form: FileFormat) -> _Kind | None:
     eight = {"type": "date", "format": "%Y%m%d", **missing}
     if pc.all(pc.match_substring_regex(rest, r"^(?:19|20)\d{6}$")).as_py() and _fits(text, eight, form):
-        return eight, "date", ["numbers of eight digits are read as dates"]
+        return _Kind(eight, "date", ["numbers of eight digits are read as dates"])
     whole = not pc.any(pc.match_substring(rest, form.decimal)).as_py()
     for kind in ("integer", "number") if whole else ("number",):
         if _fits(text, {"type": kind, **missing}, form):
-            return {"type": kind, **missing}, "number", []
+            return _Kind({"type": kind, **missing}, "number")
     return None
 
 
-def _moment(
-    text: pa.DictionaryArray, rest: pa.Array, missing: dict[str, Any], form: FileFormat
-) -> tuple[dict[str, Any], Role, list[str]] | None:
+def _moment(text: pa.DictionaryArray, rest: pa.Array, missing: dict[str, Any], form: FileFormat) -> _Kind | None:
     some = rest.slice(0, 50).dictionary_encode()
     kinds: tuple[tuple[Literal["date", "timestamp"], tuple[str, ...]], ...] = (("date", DATES), ("timestamp", MOMENTS))
     for kind, formats in kinds:
-        likely = [one for one in formats if _fits(some, {"type": kind, "format": one}, form)]
-        fitting = [one for one in likely if _fits(text, {"type": kind, "format": one, **missing}, form)]
+        # most formats fall away on fifty values, so that few are tried on all
+        likely = [strptime for strptime in formats if _fits(some, {"type": kind, "format": strptime}, form)]
+        fitting = [each for each in likely if _fits(text, {"type": kind, "format": each, **missing}, form)]
         if fitting:
             check = [f"fits {fitting[0]} and {fitting[1]}; the first was taken"] if len(fitting) > 1 else []
-            return {"type": kind, "format": fitting[0], **missing}, kind, check
+            return _Kind({"type": kind, "format": fitting[0], **missing}, kind, check)
     return None
 
 
@@ -262,15 +287,25 @@ def _seen(checked: Checked, role: Role, distinct: int) -> tuple[str, dict[str, A
     """What to say of the values, and bounds that leave room for tomorrow's."""
     if role not in ("number", "date", "timestamp") or checked.values.null_count == len(checked.values):
         return {"empty": "Always empty.", "constant": "Always the same."}.get(role, f"{distinct} values."), {}
-    least, most = (one.as_py() for one in pc.min_max(checked.values).values())
+    least, most = pc.min_max(checked.values).as_py().values()
     if role != "number":
         return f"From {least} to {most}.", {}
+    return f"From {least:g} to {most:g}.", _bounds(least, most)
+
+
+def _bounds(least: float, most: float) -> dict[str, float]:
+    """Bounds ten times wider than what was seen; none where they would be no finite numbers."""
     span = most - least or abs(most) or 1
     low = 0.0 if least >= 0 else -_round_up(10 * span - least)
     high = _round_up(most + 10 * span)
-    bounds = {"min": low, "max": high} if math.isfinite(high) and math.isfinite(low) else {}
-    whole = {name: int(bound) if bound.is_integer() and abs(bound) < 1e15 else bound for name, bound in bounds.items()}
-    return f"From {least:g} to {most:g}.", whole
+    if not math.isfinite(low) or not math.isfinite(high):
+        return {}
+    return {"min": _whole(low), "max": _whole(high)}
+
+
+def _whole(bound: float) -> float:
+    # beyond these digits a float skips whole numbers, and its long form would promise too much
+    return int(bound) if bound.is_integer() and abs(bound) < 1e15 else bound
 
 
 def _round_up(number: float) -> float:

@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from mlops_assets.errors import UsageError
 from mlops_assets.journey.read.readers.csv import UTF8_BOM
@@ -64,14 +64,8 @@ def read_sample(path: Path) -> tuple[bytes, bool]:
             data = file.read(SAMPLE + 1)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}.") from None
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise UsageError(
-            f"{path}: this is UTF-16, which raw files must not be. Convert it: iconv -f UTF-16 -t UTF-8 {path.name}"
-        )
-    if b"\0" in data:
-        raise UsageError(f"{path}: it holds NUL bytes: this is no CSV file, or UTF-16. Save it as CSV in UTF-8.")
-    if not data.strip():
-        raise UsageError(f"{path}: the file is empty; a use case is made of a table with some rows.")
+    if problem := _not_text(data, path.name):
+        raise UsageError(f"{path}: {problem}")
     if len(data) <= SAMPLE:
         return data, True
     end = len(data)
@@ -80,6 +74,15 @@ def read_sample(path: Path) -> tuple[bytes, bool]:
     if end < 0:
         raise UsageError(f"{path}: its first {SAMPLE:,} bytes hold no end of a record; this is no table.")
     return data[: end + 1], False
+
+
+def _not_text(data: bytes, name: str) -> str:
+    """Why bytes are no text that a raw file may hold, and what to do; empty if they are."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return f"this is UTF-16, which raw files must not be. Convert it: iconv -f UTF-16 -t UTF-8 {name}"
+    if b"\0" in data:
+        return "it holds NUL bytes: this is no CSV file, or UTF-16. Save it as CSV in UTF-8."
+    return "" if data.strip() else "the file is empty; a use case is made of a table with some rows."
 
 
 def guess_dialect(data: bytes, label: str, path: Path) -> Dialect:
@@ -102,46 +105,57 @@ def guess_dialect(data: bytes, label: str, path: Path) -> Dialect:
     encoding = _encoding(data)
     text = data.removeprefix(UTF8_BOM).decode(encoding).replace("\r\n", "\n")
     text = text.replace("\r", " " if "\n" in text else "\n")
-    best: tuple[float, bool, str, list[list[str]]] | None = None
-    for delimiter in DELIMITERS:
-        quoted = _records(text, delimiter, quotes=True)
-        records = quoted or _records(text, delimiter, quotes=False) or []
-        width, share = _width(records)
-        fit = share**2 * width  # many columns, and the same number of them in every record
-        if width > 1 and (best is None or fit > best[0]):
-            best = fit, quoted is not None, delimiter, records
-    if best is None:
+    best = max((_cut(text, delimiter) for delimiter in DELIMITERS), key=lambda cut: cut.fit)
+    if not best.fit:
         raise UsageError(
             f"{path}: neither comma, semicolon, tab nor bar parts its lines into columns; expected a table of at least "
             "two columns, the label among them."
         )
-    _, quotes, delimiter, records = best
-    header, why = _header(records, label)
-    width, _ = _width(records)
-    cells = tuple(cell.strip() for cell in records[0])
-    names = cells if header == "names" else tuple(f"column_{place}" for place in range(1, width + 1))
-    return Dialect(encoding, delimiter, quotes, header, names, why)
+    header, why = _header(best.records, label)
+    width, _ = _width(best.records)
+    cells = tuple(cell.strip() for cell in best.records[0])
+    names = cells if header == "names" else tuple(f"column_{number}" for number in range(1, width + 1))
+    return Dialect(encoding, best.delimiter, best.quotes, header, names, why)
+
+
+class _Cut(NamedTuple):
+    """A table cut by one delimiter; `fit` is 0 where it has no two columns."""
+
+    fit: float
+    quotes: bool
+    delimiter: str
+    records: list[list[str]]
+
+
+def _cut(text: str, delimiter: str) -> _Cut:
+    quoted = _records(text, delimiter, quotes=True)
+    records = quoted or _records(text, delimiter, quotes=False) or []
+    width, share = _width(records)
+    fit = share**2 * width  # many columns, and the same number of them in every record
+    return _Cut(fit if width > 1 else 0, quoted is not None, delimiter, records)
 
 
 def _encoding(data: bytes) -> str:
     """UTF-8 if it is that; else the encoding in which the most words are spelt as words are."""
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError:
-        words = {word for word in WORD.findall(data) if not word.isascii()}
-        shares = {name: share for name in ENCODINGS if (share := _spelt(words, data, name)) is not None}
-        return max(shares, key=lambda name: shares[name])
-    return "utf-8"
+    if _decodes(data, "utf-8"):
+        return "utf-8"
+    words = {word for word in WORD.findall(data) if not word.isascii()}
+    possible = [encoding for encoding in ENCODINGS if _decodes(data, encoding)]
+    return max(possible, key=lambda encoding: _spelt(words, encoding))
 
 
-def _spelt(words: set[bytes], data: bytes, encoding: str) -> float | None:
-    """Share of the words that are letters, small or large or small after a large one; None if it is not so encoded."""
+def _decodes(data: bytes, encoding: str) -> bool:
     try:
         data.decode(encoding)
     except UnicodeDecodeError:
-        return None
+        return False
+    return True
+
+
+def _spelt(words: set[bytes], encoding: str) -> float:
+    """Share of the words that are letters, small or large or small after a large one."""
     read = [word.decode(encoding) for word in words]
-    return sum(one.isalpha() and (one.islower() or one.isupper() or one.istitle()) for one in read) / len(read)
+    return sum(word.isalpha() and (word.islower() or word.isupper() or word.istitle()) for word in read) / len(read)
 
 
 def _records(text: str, delimiter: str, *, quotes: bool) -> list[list[str]] | None:
@@ -168,13 +182,19 @@ def _header(records: list[list[str]], label: str) -> tuple[Literal["names", "ign
     cells = [cell.strip() for cell in first]
     if len(cells) != width:
         return "ignored", f"the first line has {len(cells)} fields and the others have {width}"
-    numbers = [place for place in range(width) if _mostly_numbers([row[place] for row in body if len(row) == width])]
-    if label not in cells and numbers and all(NUMBER.fullmatch(cells[place]) for place in numbers):
+    # the user has named the label by this line: then it is a header, whatever it looks like
+    if label not in cells and _looks_like_a_row(cells, [row for row in body if len(row) == width]):
         return "none", "the first line looks like a row"
     twice = [cell for cell in cells if cells.count(cell) > 1]
     if twice:
         return "ignored", f"the first line names {twice[0]!r} twice"
     return "names", ""
+
+
+def _looks_like_a_row(cells: list[str], rows: list[list[str]]) -> bool:
+    """Whether the first line has a number in every column of numbers, and there are such columns."""
+    above = [cell for cell, *values in zip(cells, *rows, strict=True) if _mostly_numbers(values)]
+    return bool(above) and all(map(NUMBER.fullmatch, above))
 
 
 def _mostly_numbers(values: list[str]) -> bool:

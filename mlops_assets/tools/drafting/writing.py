@@ -17,9 +17,14 @@ from mlops_assets.use_case import FileFormat
 USED = ("number", "amount", "category", "boolean", "date", "timestamp")
 """Roles of the columns that a model gets."""
 
+PARTS: dict[str, dict[str, str]] = {
+    "date": {"month": "month", "weekday": "dayofweek"},
+    "timestamp": {"month": "month", "weekday": "dayofweek", "hour": "hour"},
+}
+"""What a model gets of a date: ends of names, and DuckDB's functions."""
+
 AGGREGATED = 10
 """Most number columns that are aggregated over a file."""
-
 
 HELD_OUT = 0.25
 """Share of the rows that a draft holds out."""
@@ -76,45 +81,50 @@ class Plan:
     @property
     def used(self) -> list[Guess]:
         """The columns that the model gets."""
-        return [one for one in self.columns.values() if one.name != self.label and one.role in USED]
+        return [guess for guess in self.columns.values() if guess.name != self.label and guess.role in USED]
 
 
 def write_yaml(plan: Plan, checks: list[str]) -> str:
     """The text of `defs.yaml`."""
-    metric, margin = _gate(plan)
-    keys = {one.name: f"{_flow(one.name)}:" for one in plan.columns.values()}  # `no` is no name in YAML
-    width = max(map(len, keys.values()))
-    columns = "\n".join(f"    {keys[one.name]:{width}} {_flow(_column(one))}" for one in plan.columns.values())
-    told = "\n".join(f"# - {_line(check)}" for check in checks)
-    kinds = {"number" if one.role != "category" else "category" for one in plan.used}
-    files = {
-        name: getattr(plan.files, name)
-        for name, info in FileFormat.model_fields.items()
-        if getattr(plan.files, name) != info.default
-    }
-    split = {"by": plan.split, **({"column": plan.date} if plan.split == "time" else {}), "held_out": HELD_OUT}
-    window = max(366, plan.days + 62)
+    changed = {name: value for name, value in plan.files if value != FileFormat.model_fields[name].default}
     lines = [
         f"# Guessed from {_line(plan.table)} by `mlops-assets new`. Check by hand:",
-        told,
+        *(f"# - {_line(check)}" for check in checks),
         "type: mlops_assets.components.ml_use_case.MlUseCase",
         "",
         "attributes:",
         f"  description: {_flow(f'Predicts {plan.label}.')}",
         f"  start: {plan.start}",
-        *(["", f"  files: {_flow(files)}"] if files else []),
+        *(["", f"  files: {_flow(changed)}"] if changed else []),
         "",
         "  # A bound is ten times wider than what was seen: it stops what is absurd, not what is new.",
         "  columns:",
-        columns,
+        *_columns(plan),
         "",
         f"  account: {_flow(plan.account)}",
         f"  label: {_flow(plan.label)}",
         *(["", f"  import: {_flow({'key': [plan.account], 'date': plan.date})}"] if plan.aggregates else []),
         "",
+        *_training(plan),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _columns(plan: Plan) -> list[str]:
+    keys = {name: f"{_flow(name)}:" for name in plan.columns}  # quoted where need be: `no` is no name in YAML
+    width = max(map(len, keys.values()))
+    return [f"    {keys[name]:{width}} {_flow(_column(guess))}" for name, guess in plan.columns.items()]
+
+
+def _training(plan: Plan) -> list[str]:
+    metric, margin = _gate(plan)
+    column = {"column": plan.date} if plan.split == "time" else {}
+    categories = {guess.role == "category" for guess in plan.used}
+    numbers, words = False in categories, True in categories
+    return [
         "  training:",
-        f"    window_days: {window}",
-        f"    split: {_flow(split)}",
+        f"    window_days: {max(366, plan.days + 62)}",
+        f"    split: {_flow({'by': plan.split, **column, 'held_out': HELD_OUT})}",
         f"    metric: {metric}",
         "    baseline: majority",
         "    candidates:",
@@ -125,16 +135,15 @@ def write_yaml(plan: Plan, checks: list[str]) -> str:
         "        use: sklearn.linear_model.LogisticRegression",
         "        parameters: {max_iter: 1000}",
         "        prepare:",
-        *([*_IMPUTE, "            then: [{use: sklearn.preprocessing.StandardScaler}]"] if "number" in kinds else []),
-        *(_ONE_HOT if "category" in kinds else []),
+        *([*_IMPUTE, "            then: [{use: sklearn.preprocessing.StandardScaler}]"] if numbers else []),
+        *(_ONE_HOT if words else []),
         "      forest:",
         "        use: sklearn.ensemble.ExtraTreesClassifier",
         "        parameters: {n_estimators: 100, min_samples_leaf: 2, random_state: 0}",
-        *(["        prepare:", *_IMPUTE] if "number" in kinds else []),
+        *(["        prepare:", *_IMPUTE] if numbers else []),
         "    gate:",
         f"      margin: {{{metric}: {margin}}}  # gain over the baseline; less could be an accident in so few rows",
     ]
-    return "\n".join(lines) + "\n"
 
 
 def _gate(plan: Plan) -> tuple[str, float]:
@@ -175,53 +184,64 @@ def write_sql(plan: Plan) -> str:
             "with --account if it was taken wrongly."
         )
     taken = {"file", "line", *plan.columns}
-    numbers = plan.moving[:AGGREGATED]
-    means = {name: unique(f"{name}_mean", taken) for name in numbers}
-    away = {name: unique(f"{name}_deviation", taken) for name in numbers}
-    size = unique("rows_of_file", taken)
-    fields = [field for one in plan.used for field in _fields(one, plan, taken)]
-    left = [one for one in plan.columns.values() if one not in plan.used and one.name != plan.label]
-    lines = [f"-- What the model sees of each row. Left out: {', '.join(one.name for one in left) or 'nothing'}."]
-    if plan.aggregates:
-        sums = [f"count(*) AS {size}", *(f"avg({name}) AS {means[name]}" for name in numbers)]
-        lines += [
-            f"-- `mlops-assets import` makes a file of each {plan.account} and month: its usual values.",
-            "CREATE VIEW file_features AS",
-            "SELECT",
-            _list(["file", *sums]),
-            "FROM rows",
-            "GROUP BY file;",
-            "",
-        ]
-        fields += [f"f.{size}", *(f"r.{name} - f.{means[name]} AS {away[name]}" for name in numbers)]
-    end = "FROM rows AS r JOIN file_features AS f USING (file);" if plan.aggregates else "FROM rows AS r;"
-    lines += ["CREATE VIEW model_input AS", "SELECT", _list(["r.file", "r.line", *fields]), end]
+    view, aggregates = _aggregates(plan, taken) if plan.aggregates else ([], [])
+    fields = [field for guess in plan.used for field in _fields(guess, plan, taken)]
+    left_out = [guess.name for guess in plan.columns.values() if guess not in plan.used and guess.name != plan.label]
+    lines = [
+        f"-- What the model sees of each row. Left out: {', '.join(left_out) or 'nothing'}.",
+        *view,
+        "CREATE VIEW model_input AS",
+        "SELECT",
+        _list(["r.file", "r.line", *fields, *aggregates]),
+        "FROM rows AS r JOIN file_features AS f USING (file);" if plan.aggregates else "FROM rows AS r;",
+    ]
     return "\n".join(lines) + "\n"
 
 
-def _fields(one: Guess, plan: Plan, taken: set[str]) -> list[str]:
+def _aggregates(plan: Plan, taken: set[str]) -> tuple[list[str], list[str]]:
+    """The lines of a view with a row a file, and the fields by which a row is compared with its file."""
+    numbers = plan.moving[:AGGREGATED]
+    means = {name: unique(f"{name}_mean", taken) for name in numbers}
+    deviations = {name: unique(f"{name}_deviation", taken) for name in numbers}
+    size = unique("rows_of_file", taken)
+    view = [
+        f"-- `mlops-assets import` makes a file of each {plan.account} and month: its usual values.",
+        "CREATE VIEW file_features AS",
+        "SELECT",
+        _list(["file", f"count(*) AS {size}", *(f"avg({name}) AS {mean}" for name, mean in means.items())]),
+        "FROM rows",
+        "GROUP BY file;",
+        "",
+    ]
+    return view, [f"f.{size}", *(f"r.{name} - f.{means[name]} AS {deviations[name]}" for name in numbers)]
+
+
+def _fields(guess: Guess, plan: Plan, taken: set[str]) -> list[str]:
     """What the model gets of a column."""
-    if one.role in ("date", "timestamp"):
-        parts = {"month": "month", "weekday": "dayofweek", **({"hour": "hour"} if one.role == "timestamp" else {})}
-        return [f"{call}(r.{one.name}) AS {unique(f'{one.name}_{part}', taken)}" for part, call in parts.items()]
-    if one.role == "amount":
-        text = f"regexp_replace(r.{one.name}, '[^0-9,. +-]', '', 'g')"
-        if plan.files.thousands:
-            text = f"replace({text}, '{plan.files.thousands}', '')"
-        if plan.files.decimal != ".":
-            text = f"replace({text}, '{plan.files.decimal}', '.')"
-        return [f"try_cast(trim({text}) AS DOUBLE) AS {one.name}"]
-    return [f"r.{one.name}"]
+    name = guess.name
+    if guess.role == "amount":
+        return [f"try_cast(trim({_digits(name, plan.files)}) AS DOUBLE) AS {name}"]
+    if guess.role in PARTS:
+        return [f"{call}(r.{name}) AS {unique(f'{name}_{part}', taken)}" for part, call in PARTS[guess.role].items()]
+    return [f"r.{name}"]
+
+
+def _digits(name: str, files: FileFormat) -> str:
+    """SQL that takes the sign off an amount and writes the rest as SQL reads numbers."""
+    text = f"regexp_replace(r.{name}, '[^0-9,. +-]', '', 'g')"
+    if files.thousands:
+        text = f"replace({text}, '{files.thousands}', '')"
+    return f"replace({text}, '{files.decimal}', '.')" if files.decimal != "." else text
 
 
 def _list(items: list[str]) -> str:
     return "\n".join(f"    {item}," for item in items).removesuffix(",")
 
 
-def _column(one: Guess) -> dict[str, Any]:
-    source = {"from": one.source} if one.source is not None and one.source != one.name else {}
-    said = {key: list(value) if isinstance(value, tuple) else value for key, value in one.settings.items()}
-    return {**source, **said, "about": one.about}
+def _column(guess: Guess) -> dict[str, Any]:
+    """What the contract says of a column."""
+    source = {} if guess.source in (None, guess.name) else {"from": guess.source}
+    return {**source, **guess.settings, "about": guess.about}
 
 
 def _flow(value: Any) -> str:

@@ -16,7 +16,6 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from mlops_assets.cli.why import to_text
 from mlops_assets.errors import ConfigError
 from mlops_assets.journey.enrich.answers import NotEnriched, find_answers
 from mlops_assets.journey.enrich.day import enrich_day
@@ -33,6 +32,7 @@ from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import Enrichment, UseCase, load_use_case
 from mlops_assets.views.previewing import preview_days
 from mlops_assets.views.status import collect, render
+from mlops_assets.views.why import to_text
 from mlops_assets.work.code import forget
 from mlops_assets.work.engines.local import LocalEngine
 from mlops_assets_tests.components.test_daily import Stage

@@ -19,15 +19,10 @@ from hypothesis import strategies as st
 from mlops_assets.cli import cli
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.feedback.audit import draw_audit
-from mlops_assets.journey.feedback.corrections import (
-    HEADER,
-    RULES,
-    Taken,
-    look_up,
-    read_accepted,
-    read_kept,
-    take_in,
-)
+from mlops_assets.journey.feedback.corrections import Taken, read_accepted, read_kept, take_in
+from mlops_assets.journey.feedback.files import HEADER
+from mlops_assets.journey.feedback.published import look_up
+from mlops_assets.journey.feedback.rules import RULES
 from mlops_assets.journey.train.candidates import choose, fit
 from mlops_assets.journey.train.training_set import TrainingSet, build_training_set, repeats
 from mlops_assets.storage.accounting import PredictionsAccounting

@@ -52,24 +52,28 @@ class FilesTarget:
         if _lies_in(self.place, self.raw):
             raise TargetError(f"{self.place}: the raw files lie there; name another place.")
         folder = self.place / delivery.use_case / f"day={delivery.day}"
-        kept: list[int] = []
-        rows = 0
         try:
-            remove(folder, [DONE])
-            written = side_by_side(folder, lambda output: self._write(folder, *output), self._outputs(delivery))
-            for name, count in written:
-                kept.append(_hash(name))
-                rows += count
-                delivery.tell(rows)
-            removed = self._remove_others(folder, np.unique(np.array(kept, np.uint64)))
-            done = {"publication": delivery.publication, "files": len(kept), "rows": rows}
-            write_whole(folder / DONE, json.dumps(done).encode())
+            report = self._replace(folder, delivery)
         except OSError as error:
             why = f"{error.filename or folder}: {error.strerror or error}"
             raise TargetDown(f"files cannot be written to {folder}: {why}. Make room or give access.") from None
         except S3Error as error:
             raise TargetDown(str(error)) from None
-        return {"place": str(folder), "files": len(kept), "removed": removed, "rows": rows}
+        return {"place": str(folder), **report}
+
+    def _replace(self, folder: Place, delivery: Delivery) -> dict[str, int]:
+        """Write, clean up, and mark the day as complete; the mark is away while it is not."""
+        kept: list[int] = []
+        rows = 0
+        remove(folder, [DONE])
+        for name, count in side_by_side(folder, lambda output: self._write(folder, *output), self._outputs(delivery)):
+            kept.append(_hash(name))
+            rows += count
+            delivery.tell(rows)
+        removed = self._remove_others(folder, np.unique(np.array(kept, np.uint64)))
+        done = {"publication": delivery.publication, "files": len(kept), "rows": rows}
+        write_whole(folder / DONE, json.dumps(done).encode())
+        return {"files": len(kept), "removed": removed, "rows": rows}
 
     def _outputs(self, delivery: Delivery) -> Iterator[tuple[str, pa.Table]]:
         """Name and rows of every output."""
@@ -78,10 +82,13 @@ class FilesTarget:
                 yield f"{shard}.{self.parameters.format}", table
                 continue
             for file, rows in _by_file(table):
-                path = PurePosixPath(file)
-                if path.is_absolute() or ".." in path.parts:
-                    raise TargetError(f"{file!r}: this input file has a name that leads out of the day's folder.")
-                yield f"{file.removesuffix(self.suffix)}.{self.parameters.format}", rows.drop_columns(["file"])
+                yield f"{self._stem(file)}.{self.parameters.format}", rows.drop_columns(["file"])
+
+    def _stem(self, file: str) -> str:
+        path = PurePosixPath(file)
+        if path.is_absolute() or ".." in path.parts:
+            raise TargetError(f"{file!r}: this input file has a name that leads out of the day's folder.")
+        return file.removesuffix(self.suffix)
 
     def _write(self, folder: Place, name: str, table: pa.Table) -> tuple[str, int]:
         buffer = io.BytesIO()
@@ -94,12 +101,8 @@ class FilesTarget:
 
     def _remove_others(self, folder: Place, kept: np.ndarray) -> int:
         """Remove the day's files whose names are not among those kept; their number."""
-
-        def is_left(name: str) -> bool:
-            place = int(np.searchsorted(kept, np.uint64(_hash(name))))
-            return name.endswith(f".{self.parameters.format}") and (place == len(kept) or kept[place] != _hash(name))
-
-        return remove(folder, (name for name in below(folder) if is_left(name)))
+        ours = (name for name in below(folder) if name.endswith(f".{self.parameters.format}"))
+        return remove(folder, (name for name in ours if not _holds(kept, _hash(name))))
 
 
 def _by_file(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
@@ -118,6 +121,12 @@ def _by_file(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
 def _hash(name: str) -> int:
     """A name of a file in eight bytes: a day may have millions."""
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big")
+
+
+def _holds(ordered: np.ndarray, number: int) -> bool:
+    """Whether a number is in an ordered array; a set of millions would need twelve times the memory."""
+    position = int(np.searchsorted(ordered, np.uint64(number)))
+    return position < len(ordered) and ordered[position] == number
 
 
 def _lies_in(place: Place, other: Place) -> bool:

@@ -58,7 +58,7 @@ class KafkaTarget:
                     producer.poll(0)
                     self._see(producer, outcome, sent)
             delivery.tell(outcome.taken)
-        left = producer.flush(self.parameters.timeout + 5)
+        left = producer.flush(self.parameters.timeout + 5)  # each message is given up, and told of, after `timeout`
         self._see(producer, outcome, sent)
         if left:
             raise TargetDown(f"{left} of {sent} messages were not acknowledged in time by {self.parameters.servers}")
@@ -71,10 +71,7 @@ class KafkaTarget:
             raise TargetError(
                 "confluent-kafka is not installed: pip install 'mlops-assets[kafka]' brings it."
             ) from None
-        missing = [variable for variable in self.parameters.secrets.values() if variable not in os.environ]
-        if missing:
-            raise TargetError(f"{missing[0]} is not set: `secrets` names it.")
-        secrets = {name: os.environ[variable] for name, variable in self.parameters.secrets.items()}
+        secrets = self._secrets()
         ours = {
             "bootstrap.servers": self.parameters.servers,
             "enable.idempotence": True,
@@ -83,9 +80,16 @@ class KafkaTarget:
             "queue.buffering.max.kbytes": 65_536,
         }
         try:
+            # ours last: the guarantee hangs on them
             return Producer({**self.parameters.options, **secrets, **ours}, logger=log)
         except (KafkaException, ValueError, TypeError) as error:
             raise TargetError(f"Kafka refuses its settings: {_without(str(error), secrets.values())}") from None
+
+    def _secrets(self) -> dict[str, str]:
+        missing = [variable for variable in self.parameters.secrets.values() if variable not in os.environ]
+        if missing:
+            raise TargetError(f"{missing[0]} is not set: `secrets` names it.")
+        return {name: os.environ[variable] for name, variable in self.parameters.secrets.items()}
 
     def _produce(self, producer: Any, key: bytes, value: bytes, outcome: _Outcome) -> None:
         from confluent_kafka import KafkaException
@@ -112,8 +116,8 @@ class KafkaTarget:
         producer.purge()
         producer.flush(1)
         where = f"topic {self.parameters.topic} at {self.parameters.servers}"
-        said = f"{where} did not take {outcome.failed} of {sent} messages: {outcome.why}"
-        raise TargetError(said) if outcome.code in LASTING else TargetDown(said)
+        message = f"{where} did not take {outcome.failed} of {sent} messages: {outcome.why}"
+        raise TargetError(message) if outcome.code in LASTING else TargetDown(message)
 
 
 class _Outcome:

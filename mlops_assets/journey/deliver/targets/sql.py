@@ -16,7 +16,7 @@ from mlops_assets.storage.database import DatabaseDown, DatabaseError, open_data
 from mlops_assets.use_case.targets import SqlTarget as Parameters
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine, Table
+    from sqlalchemy import Connection, Engine, Inspector, Table
 
 LEDGER = "mlops_assets_deliveries"
 """The table beside that of the predictions that says which publication of each day it holds."""
@@ -56,19 +56,20 @@ class SqlTarget:
 
     def _deliver(self, engine: Engine, delivery: Delivery) -> dict[str, Any]:
         table, ledger = self._tables(delivery)
+        # a transaction of its own: two days may be delivered at once, and only one of them makes the tables
         with _transaction(engine, f"{table.fullname}") as connection:
             self._prepare(connection, table, ledger)
-        told = {"table": table.fullname, "rows": delivery.rows}
+        report = {"table": table.fullname, "rows": delivery.rows}
         with _transaction(engine, f"{table.fullname} {delivery.day}") as connection:
             if self._has(connection, table, ledger, delivery):
-                return {**told, "changed": 0}
+                return {**report, "changed": 0}
             if self.parameters.mode == "replace":
                 connection.execute(table.delete().where(table.c.day == _day(delivery)))
                 changed = _insert(connection, table, delivery)
             else:
                 changed = _merge(connection, table, delivery)
             self._note(connection, table, ledger, delivery)
-        return {**told, "changed": changed}
+        return {**report, "changed": changed}
 
     def _tables(self, delivery: Delivery) -> tuple[Table, Table]:
         """The table of the predictions and that of the deliveries, as they must be."""
@@ -118,17 +119,19 @@ class SqlTarget:
         owners = {*connection.scalars(others)} - {delivery.use_case}
         if owners:
             raise TargetError(f"{table.fullname} holds the predictions of {owners.pop()}; name another table.")
-        place = (ledger.c.table_name == table.name) & (ledger.c.day == _day(delivery))
-        known = connection.execute(select(ledger.c.publication, ledger.c.published).where(place)).one_or_none()
-        if known is None or known.publication == delivery.publication:
-            return known is not None and not delivery.again
-        if known.published > delivery.published:
+        this_day = (ledger.c.table_name == table.name) & (ledger.c.day == _day(delivery))
+        held = connection.execute(select(ledger.c.publication, ledger.c.published).where(this_day)).one_or_none()
+        if held is None:
+            return False
+        if held.publication == delivery.publication:
+            return not delivery.again
+        if held.published > delivery.published:
             raise TargetDown(f"{table.fullname} holds a newer publication of {delivery.day}; this one is not delivered")
         return False
 
     def _note(self, connection: Connection, table: Table, ledger: Table, delivery: Delivery) -> None:
-        place = (ledger.c.table_name == table.name) & (ledger.c.day == _day(delivery))
-        connection.execute(ledger.delete().where(place))
+        this_day = (ledger.c.table_name == table.name) & (ledger.c.day == _day(delivery))
+        connection.execute(ledger.delete().where(this_day))
         names = ("use_case", "publication", "published", "model_version", "rows")
         values = {name: getattr(delivery, name) for name in names}
         now = dt.datetime.now(dt.UTC)
@@ -145,7 +148,7 @@ def _speak(engine: Engine, variable: str) -> None:
 
         @event.listens_for(engine, "connect")
         def no_implicit_begin(connection: Any, _: Any) -> None:
-            connection.isolation_level = None
+            connection.isolation_level = None  # else Python's driver begins when it likes
 
         @event.listens_for(engine, "begin")
         def begin(connection: Connection) -> None:
@@ -178,18 +181,9 @@ def _check(connection: Connection, table: Table) -> None:
     """See that a table has the columns we write, of a type that takes them, and a key that `upsert` can go by."""
     from sqlalchemy import inspect
 
-    look = inspect(connection)
-    there = {one["name"]: one for one in look.get_columns(table.name, schema=table.schema)}
-    wrong = [f"{column.name} is missing" for column in table.columns if column.name not in there]
-    types = {column.name: (there[column.name]["type"], column.type) for column in table.columns if column.name in there}
-    wrong += [f"{name} is {has}, expected {ours}" for name, (has, ours) in types.items() if not _takes(has, ours)]
-    required = [name for name, one in there.items() if not one["nullable"] and one["default"] is None]
-    wrong += [f"{name} is not ours and must not be empty" for name in required if name not in table.columns]
-    keys = [look.get_pk_constraint(table.name, schema=table.schema)["constrained_columns"]]
-    keys += [one["column_names"] for one in look.get_unique_constraints(table.name, schema=table.schema)]
-    wanted = {column.name for column in table.primary_key}
-    if not any({*key} == wanted for key in keys):
-        wrong.append(f"there is no primary key ({', '.join(sorted(wanted))})")
+    inspector = inspect(connection)
+    present = {column["name"]: column for column in inspector.get_columns(table.name, schema=table.schema)}
+    wrong = [*_wrong_columns(table, present), *_wrong_key(table, inspector)]
     if wrong:
         columns = ", ".join(f"{column.name} {column.type}" for column in table.columns)
         key = ", ".join(column.name for column in table.primary_key)
@@ -197,6 +191,26 @@ def _check(connection: Connection, table: Table) -> None:
             f"The table {table.fullname} is not as it must be: {'; '.join(wrong)}. "
             f"Mend it, or name another one; it needs: {columns}, PRIMARY KEY ({key})"
         )
+
+
+def _wrong_columns(table: Table, present: Mapping[str, Any]) -> Iterator[str]:
+    yield from (f"{column.name} is missing" for column in table.columns if column.name not in present)
+    for column in [column for column in table.columns if column.name in present]:
+        kind = present[column.name]["type"]
+        if not _takes(kind, column.type):
+            yield f"{column.name} is {kind}, expected {column.type}"
+    for name, column in present.items():
+        if name not in table.columns and not column["nullable"] and column["default"] is None:
+            yield f"{name} is not ours and must not be empty"
+
+
+def _wrong_key(table: Table, inspector: Inspector) -> Iterator[str]:
+    constraints = inspector.get_unique_constraints(table.name, schema=table.schema)
+    keys = [set(constraint["column_names"]) for constraint in constraints]
+    keys.append(set(inspector.get_pk_constraint(table.name, schema=table.schema)["constrained_columns"]))
+    wanted = {column.name for column in table.primary_key}
+    if wanted not in keys:
+        yield f"there is no primary key ({', '.join(sorted(wanted))})"
 
 
 def _takes(there: Any, ours: Any) -> bool:
@@ -226,13 +240,16 @@ def _insert(connection: Connection, table: Table, delivery: Delivery) -> int:
         if connection.dialect.name == "postgresql":
             _copy(connection, table, batch)
         else:
-            for start in range(0, len(batch), BATCH):
-                records = batch.slice(start, BATCH).to_pylist()
-                day = _day(delivery)
-                connection.execute(table.insert(), [{**record, "day": day} for record in records])
+            _insert_records(connection, table, batch, _day(delivery))
         rows += len(batch)
         delivery.tell(rows)
     return rows
+
+
+def _insert_records(connection: Connection, table: Table, batch: pa.RecordBatch, day: dt.date) -> None:
+    for start in range(0, len(batch), BATCH):
+        records = batch.slice(start, BATCH).to_pylist()
+        connection.execute(table.insert(), [{**record, "day": day} for record in records])
 
 
 def _copy(connection: Connection, table: Table, batch: pa.RecordBatch) -> None:
@@ -250,7 +267,6 @@ def _copy(connection: Connection, table: Table, batch: pa.RecordBatch) -> None:
 def _merge(connection: Connection, table: Table, delivery: Delivery) -> int:
     """Bring a day up to date: rows that are the same stay untouched; the number of those that changed."""
     import sqlalchemy as sa
-    from sqlalchemy.dialects import postgresql, sqlite
 
     stage = sa.Table(
         "mlops_assets_stage",
@@ -260,18 +276,22 @@ def _merge(connection: Connection, table: Table, delivery: Delivery) -> int:
     )
     stage.create(connection)
     _insert(connection, stage, delivery)
-    postgres = connection.dialect.name == "postgresql"
-    insert: Any = postgresql.insert(table) if postgres else sqlite.insert(table)
-    insert = insert.from_select(list(stage.c.keys()), sa.select(stage).where(sa.true()))
-    values = [column.name for column in table.columns if column.name not in KEY]
-    differs = sa.or_(*(table.c[name].is_distinct_from(insert.excluded[name]) for name in values))
-    found = connection.execute(
-        insert.on_conflict_do_update(
-            index_elements=list(KEY), set_={name: insert.excluded[name] for name in values}, where=differs
-        )
-    )
+    changed = connection.execute(_upsert(connection, table, stage))
     same = sa.and_(*(stage.c[name] == table.c[name] for name in KEY))
     gone = table.delete().where(table.c.day == _day(delivery), ~sa.exists().where(same))
     removed = connection.execute(gone)
     stage.drop(connection)
-    return int(found.rowcount + removed.rowcount)
+    return int(changed.rowcount + removed.rowcount)
+
+
+def _upsert(connection: Connection, table: Table, stage: Table) -> Any:
+    """Insert the rows of a stage, and update those that are there and differ."""
+    import sqlalchemy as sa
+    from sqlalchemy.dialects import postgresql, sqlite
+
+    insert: Any = postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+    # SQLite takes ON CONFLICT behind a SELECT for part of a join, unless there is a WHERE
+    insert = insert.from_select(list(stage.c.keys()), sa.select(stage).where(sa.true()))
+    values = {name: insert.excluded[name] for name in list(table.c.keys()) if name not in KEY}
+    differs = sa.or_(*(table.c[name].is_distinct_from(value) for name, value in values.items()))
+    return insert.on_conflict_do_update(index_elements=list(KEY), set_=values, where=differs)

@@ -39,11 +39,7 @@ class HttpService:
 
     def fetch(self, keys: pa.Table, day: str) -> list[dict[str, Any]]:
         """The objects that the service answers with; see `Fetcher.fetch`."""
-        asked = [{name: _plain(value) for name, value in key.items()} for key in keys.to_pylist()]
         place = self._place
-        sent: dict[str, Any] = {"json": {"day": day, "keys": asked}}
-        if place.method == "GET":
-            sent = {"params": {"day": day, "keys": json.dumps(asked)}}
         ends = time.monotonic() + place.timeout
         try:
             with requests.request(
@@ -53,7 +49,7 @@ class HttpService:
                 timeout=place.timeout,
                 stream=True,
                 allow_redirects=False,
-                **sent,
+                **self._question(keys, day),
             ) as response:
                 if response.status_code != requests.codes.ok:
                     after = _seconds(response.headers.get("Retry-After", ""))
@@ -66,6 +62,12 @@ class HttpService:
             raise NoAnswer("no connection, or it broke") from None
         except requests.RequestException as error:  # its text holds the address with the keys
             raise NoAnswer(f"no request: {type(error).__name__}") from None
+
+    def _question(self, keys: pa.Table, day: str) -> dict[str, Any]:
+        asked = [{name: _plain(value) for name, value in key.items()} for key in keys.to_pylist()]
+        if self._place.method == "GET":
+            return {"params": {"day": day, "keys": json.dumps(asked)}}
+        return {"json": {"day": day, "keys": asked}}
 
     def _headers(self) -> dict[str, str]:
         secret = {}

@@ -63,22 +63,17 @@ def look_up(
     EnrichmentError
         If two records say different things with the same right.
     """
-    date = f'keys."{validity.at}"::DATE' if validity.at else f"DATE '{dt.date.fromisoformat(day)}'"
-    conditions = [f'keys."{name}" = records."{name}"' for name in names if name != validity.at]
-    conditions += [f'records."{name}" <= {date}' for name in (validity.valid_from, validity.known_from) if name]
-    if validity.valid_to:
-        conditions.append(f'coalesce(records."{validity.valid_to}" >= {date}, true)')
-    later = [f'records."{name}" DESC' for name in (validity.known_from, validity.valid_from) if name]
     chosen = ", ".join(f'keys."{name}"' if name in names else f'records."{name}"' for name in schema.names)
     listed = ", ".join(f'keys."{name}"' for name in names)
-    order = f"ORDER BY {', '.join(later)}" if later else ""
-    found = query(
-        f"SELECT DISTINCT {chosen} FROM keys JOIN records ON {' AND '.join(conditions) or 'true'} "
+    latest = [f'records."{name}" DESC' for name in (validity.known_from, validity.valid_from) if name]
+    order = f"ORDER BY {', '.join(latest)}" if latest else ""
+    holding = query(
+        f"SELECT DISTINCT {chosen} FROM keys JOIN records ON {_holds(day, names, validity)} "
         f"QUALIFY rank() OVER (PARTITION BY {listed} {order}) = 1",
         keys=keys,
         records=records,
     )
-    answers = found.cast(schema)
+    answers = holding.cast(schema)
     several = query(f"SELECT {listed} FROM keys GROUP BY ALL HAVING count(*) > 1", keys=answers)
     if len(several):
         raise EnrichmentError(
@@ -86,3 +81,13 @@ def look_up(
             "them, or part them by `valid_from`, `valid_to` or `known_from`"
         )
     return answers
+
+
+def _holds(day: str, names: Sequence[str], validity: Validity) -> str:
+    """The condition by which a record is one of a key, in SQL."""
+    date = f'keys."{validity.at}"::DATE' if validity.at else f"DATE '{dt.date.fromisoformat(day)}'"
+    conditions = [f'keys."{name}" = records."{name}"' for name in names if name != validity.at]
+    conditions += [f'records."{name}" <= {date}' for name in (validity.valid_from, validity.known_from) if name]
+    if validity.valid_to:
+        conditions.append(f'coalesce(records."{validity.valid_to}" >= {date}, true)')
+    return " AND ".join(conditions) or "true"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -12,6 +12,9 @@ from mlops_assets.journey.enrich.lookups import EnrichmentError, NoAnswer
 from mlops_assets.journey.enrich.lookups.records import look_up, record_schema
 from mlops_assets.storage.database import DatabaseDown, DatabaseError, open_database
 from mlops_assets.use_case import SqlPlace
+
+if TYPE_CHECKING:
+    from sqlalchemy import TextClause
 
 
 class SqlLookup:
@@ -38,7 +41,7 @@ class SqlLookup:
         records = self._records.get(day)
         if records is None:
             records, whole = self._query(keys, day)
-            if whole:
+            if whole:  # the next batch of the day need not ask again
                 self._records = {day: records}
         return look_up(keys, day, records, self._keys, self._schema, self._place)
 
@@ -47,42 +50,43 @@ class SqlLookup:
         import sqlalchemy
 
         query = sqlalchemy.text(self._place.query)
-        named = [name for name in (*self._keys, "day") if name in query.compile().params]
-        lists = [name for name in named if name != "day"]
+        named = query.compile().params
+        lists = [name for name in self._keys if name in named]
         query = query.bindparams(*(sqlalchemy.bindparam(name, expanding=True) for name in lists))
         given: dict[str, Any] = {name: keys[name].unique().to_pylist() for name in lists}
         if "day" in named:
             given["day"] = day
+        columns, rows = self._run(query, given)
+        if len(rows) > self._place.most_rows:
+            raise EnrichmentError(f"the query finds more than {self._place.most_rows:,} records (`most_rows`)")
+        return self._table(columns, rows), not lists
+
+    def _run(self, query: TextClause, given: dict[str, Any]) -> tuple[list[str], Sequence[Any]]:
+        """Columns and rows, no more of them than one too many."""
         try:
             with open_database(self._place.url_variable) as engine, engine.connect() as connection:
                 result = connection.execution_options(stream_results=True).execute(query, given)
-                columns = list(result.keys())
-                rows = result.fetchmany(self._place.most_rows + 1)
+                # one more than allowed tells that there are too many
+                return list(result.keys()), result.fetchmany(self._place.most_rows + 1)
         except DatabaseDown as error:
             raise NoAnswer(str(error)) from None
         except (DatabaseError, UsageError) as error:
             raise EnrichmentError(str(error)) from None
-        if len(rows) > self._place.most_rows:
-            raise EnrichmentError(f"the query finds more than {self._place.most_rows:,} records (`most_rows`)")
-        return self._table(columns, rows), not lists
 
     def _table(self, columns: Sequence[str], rows: Sequence[Any]) -> pa.Table:
         schema = record_schema(self._schema, self._place)
         missing = [name for name in schema.names if name not in columns]
         if missing:
             raise EnrichmentError(f"the query finds no column {missing[0]!r}; it finds: {', '.join(columns)}")
-        arrays = []
-        for field in schema:
-            place = columns.index(field.name)
-            values = [row[place] for row in rows]
-            try:
-                arrays.append(_array(values, field.type))
-            except (pa.ArrowException, TypeError, ValueError) as error:
-                raise EnrichmentError(f"the column {field.name!r} is no {field.type}: {error}") from None
+        positions = [columns.index(name) for name in schema.names]
+        arrays = [_array([row[at] for row in rows], field) for at, field in zip(positions, schema, strict=True)]
         return pa.table(arrays, schema=schema)
 
 
-def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
+def _array(values: list[Any], field: pa.Field) -> pa.Array:
     """Values of a database as a column; dates may come as texts, numbers as decimals."""
-    found = pa.array(values)
-    return pa.nulls(len(values), kind) if pa.types.is_null(found.type) else found.cast(kind)
+    try:
+        array = pa.array(values)
+        return pa.nulls(len(values), field.type) if pa.types.is_null(array.type) else array.cast(field.type)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise EnrichmentError(f"the column {field.name!r} is no {field.type}: {error}") from None

@@ -53,11 +53,7 @@ class TableLookup:
         schema = record_schema(self._schema, self._place)
         content = pa.BufferReader(self._bytes())
         if self._place.file.endswith(".parquet"):
-            found = pq.read_table(content)
-            missing = [name for name in schema.names if name not in found.column_names]
-            if missing:
-                raise EnrichmentError(f"it has no column {missing[0]!r}; there are: {', '.join(found.column_names)}")
-            return found.select(schema.names).cast(schema)
+            return _read_parquet(content, schema)
         types = {field.name: field.type for field in schema}
         options = pa.csv.ConvertOptions(
             column_types=types, include_columns=schema.names, strings_can_be_null=True, quoted_strings_can_be_null=False
@@ -70,3 +66,11 @@ class TableLookup:
         if place.stat().st_size > LARGEST:
             raise EnrichmentError(f"it is larger than {LARGEST:,} bytes; put it into a database and use `sql`")
         return place.read_bytes()
+
+
+def _read_parquet(content: pa.BufferReader, schema: pa.Schema) -> pa.Table:
+    table = pq.read_table(content)
+    missing = [name for name in schema.names if name not in table.column_names]
+    if missing:
+        raise EnrichmentError(f"it has no column {missing[0]!r}; there are: {', '.join(table.column_names)}")
+    return table.select(schema.names).cast(schema)

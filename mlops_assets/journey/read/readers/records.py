@@ -6,6 +6,7 @@ Whatever that class does, a file is either read, every record of it a row or a r
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,15 @@ import pyarrow as pa
 from mlops_assets.journey.read.readers.pack import RAW_LIMIT, Pack, Refusal, show_start
 from mlops_assets.plugins import BadRecord, FileRefused, NotAttached, RawFile, Record, RecordReader, load_plugin
 from mlops_assets.use_case import UseCase
+
+
+class _Row(NamedTuple):
+    """A good record, and where it stood."""
+
+    file: int
+    line: int
+    values: Mapping[str, str | None]
+    raw: str
 
 
 class RecordsReader:
@@ -48,40 +58,34 @@ class RecordsReader:
         paths
             Path of each file within the day's folder.
         """
-        rows: list[Mapping[str, str | None]] = []
-        file: list[int] = []
-        line: list[int] = []
-        raws: dict[tuple[int, int], str] = {}
+        rows: list[_Row] = []
         lines = np.zeros(len(contents), np.int64)
         refusals: list[Refusal] = []
         for number, (data, path) in enumerate(zip(contents, paths, strict=True)):
             if data is None:
                 continue
             try:
-                found = self._records(RawFile(path, data, self._fetch))
+                records = self._records(RawFile(path, data, self._fetch))
             except FileRefused as error:
                 refusals.append(Refusal(number, None, error.rule, error.message, show_start(data, "utf-8")))
                 continue
-            lines[number] = len(found)
-            for at, record in enumerate(found, 1):
+            lines[number] = len(records)
+            for line, record in enumerate(records, 1):
                 if isinstance(record, BadRecord):
-                    refusals.append(Refusal(number, at, record.rule, _text(record.message), _text(record.raw)))
+                    refusals.append(Refusal(number, line, record.rule, _text(record.message), _text(record.raw)))
                 else:
-                    rows.append(record.values)
-                    file.append(number)
-                    line.append(at)
-                    raws[number, at] = _text(record.raw)
-        texts = {name: [_clean(values.get(name)) for values in rows] for name in self._order}
-        columns = {name: pa.array(column, pa.string()).dictionary_encode() for name, column in texts.items()}
-        raw = {key: text for key, text in raws.items() if text}
-        return Pack(
-            columns,
-            np.array(file, np.int32),
-            np.array(line, np.int32),
-            lines,
-            refusals,
-            lambda file, line: raw.get((file, line), ""),
-        )
+                    rows.append(_Row(number, line, record.values, _text(record.raw)))
+        return self._pack(rows, lines, refusals)
+
+    def _pack(self, rows: list[_Row], lines: np.ndarray, refusals: list[Refusal]) -> Pack:
+        columns = {
+            name: pa.array([_clean(row.values.get(name)) for row in rows], pa.string()).dictionary_encode()
+            for name in self._order
+        }
+        file = np.array([row.file for row in rows], np.int32)
+        line = np.array([row.line for row in rows], np.int32)
+        raw = {(row.file, row.line): row.raw for row in rows if row.raw}
+        return Pack(columns, file, line, lines, refusals, lambda file, line: raw.get((file, line), ""))
 
     def _records(self, file: RawFile) -> list[Record | BadRecord]:
         """The records of one file.
@@ -94,22 +98,22 @@ class RecordsReader:
         if not file.data:
             raise FileRefused("empty_file", "the file is empty")
         try:
-            found = list(self._reader.read(file))
+            records = list(self._reader.read(file))
         except FileRefused as error:
             self._go_on()
             _check_rule(error.rule, error.message)
             raise FileRefused(error.rule, _text(error.message)) from error
-        except MemoryError:
+        except MemoryError:  # no fault of the file: the shard stops, and can be done again
             raise
         except Exception as error:  # the user's own code: no file may stop the others
             self._go_on()
             raise FileRefused("reader", f"the reader failed: {type(error).__name__}: {_text(str(error))}") from error
         self._go_on()
-        for number, record in enumerate(found, 1):
+        for number, record in enumerate(records, 1):
             self._check(number, record)
-        if not found:
+        if not records:
             raise FileRefused("no_rows", "the file has no records")
-        return found
+        return records
 
     def _fetch(self, path: str) -> bytes:
         """An attachment; what else goes wrong than that there is none stops the shard, whatever the reader catches."""
@@ -122,25 +126,29 @@ class RecordsReader:
             raise
 
     def _go_on(self) -> None:
+        """Stop the shard after all where an attachment could not be had and the reader passed over that."""
         if self._stop is not None:
             raise self._stop
 
     def _check(self, number: int, record: object) -> None:
         if isinstance(record, BadRecord):
             _check_rule(record.rule, record.message)
-        elif not isinstance(record, Record) or not isinstance(record.values, Mapping):
-            raise FileRefused("reader", f"the reader gave a {type(record).__name__} as record {number}")
+        elif isinstance(record, Record) and isinstance(record.values, Mapping):
+            self._check_values(number, record.values)
         else:
-            unknown = sorted(str(name) for name in record.values if name not in self._names)
-            wrong = [name for name, value in record.values.items() if not (value is None or isinstance(value, str))]
-            if unknown:
-                raise FileRefused("reader", f"the reader gave {unknown[0]!r} in record {number}: no column's name")
-            if wrong:
-                kind = type(record.values[wrong[0]]).__name__
-                message = f"the reader gave {wrong[0]!r} as {kind} in record {number}, expected text or None"
-                raise FileRefused("reader", message)
+            raise FileRefused("reader", f"the reader gave a {type(record).__name__} as record {number}")
         if not isinstance(getattr(record, "raw", None), str):
             raise FileRefused("reader", f"the reader gave no text as `raw` of record {number}")
+
+    def _check_values(self, number: int, values: Mapping[str, object]) -> None:
+        unknown = sorted(str(name) for name in values if name not in self._names)
+        if unknown:
+            raise FileRefused("reader", f"the reader gave {unknown[0]!r} in record {number}: no column's name")
+        wrong = [name for name, value in values.items() if not isinstance(value, str | None)]
+        if wrong:
+            kind = type(values[wrong[0]]).__name__
+            message = f"the reader gave {wrong[0]!r} as {kind} in record {number}, expected text or None"
+            raise FileRefused("reader", message)
 
 
 def _check_rule(rule: object, message: object) -> None:

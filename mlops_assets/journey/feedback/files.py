@@ -1,0 +1,156 @@
+"""In: a file of corrections as people sent it. Out: the entry of every line, or why it is none."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from mlops_assets.errors import MlopsError
+from mlops_assets.storage.places import Place
+
+HEADER = ("day", "file", "line", "label", "who", "when")
+"""Columns that a file of corrections must have, in any order; further ones are passed over."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One correction: what somebody says the label of a row is, and where it was written."""
+
+    source_file: str
+    source_line: int
+    raw: str
+    day: str
+    file: str
+    line: int
+    label: str
+    who: str
+    when: dt.datetime
+
+    @property
+    def row(self) -> tuple[str, str, int]:
+        """The row that it is about."""
+        return self.day, self.file, self.line
+
+
+@dataclass(frozen=True)
+class Reject:
+    """One line of a file of corrections that does not count, and why."""
+
+    source_file: str
+    source_line: int
+    rule: str
+    message: str
+    raw: str
+
+
+def read_file(path: Place) -> Iterator[Entry | Reject | None]:
+    """What each line of a file says; None for a line of an audit that nobody filled in.
+
+    Raises
+    ------
+    MlopsError
+        If it cannot be read.
+    """
+    try:
+        # by bytes, not by a CSV reader: an open quote must not swallow what others wrote
+        first, *lines = path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    except OSError as error:
+        raise MlopsError(f"{path}: cannot be read: {error.strerror}. Give access, or move it away.") from None
+    given = [(number, line) for number, line in enumerate(lines, 2) if line.strip()]
+    try:
+        header = _header(first)
+    except ValueError as error:
+        # nobody knows what stands where: the whole file is malformed, line by line, so that none is lost
+        yield from (_malformed(path, number, line, error) for number, line in [(1, first), *given])
+        return
+    for number, line in given:
+        try:
+            yield _read_line(path, number, line, header)
+        except ValueError as error:
+            yield _malformed(path, number, line, error)
+
+
+def _malformed(path: Place, number: int, line: bytes, error: ValueError) -> Reject:
+    return Reject(path.name, number, "malformed", str(error), _raw(line))
+
+
+def _raw(line: bytes) -> str:
+    return line.decode(errors="replace").rstrip("\r")
+
+
+def _header(line: bytes) -> list[str]:
+    try:
+        header = _fields(line)
+    except ValueError as error:
+        raise ValueError(f"the header is {error}") from None
+    missing = [name for name in HEADER if name not in header]
+    if missing:
+        raise ValueError(f"the header lacks {', '.join(missing)}; it must have {','.join(HEADER)}")
+    return header
+
+
+def _read_line(path: Place, number: int, line: bytes, header: list[str]) -> Entry | None:
+    fields = _fields(line)
+    if len(fields) != len(header):
+        raise ValueError(f"{len(fields)} fields, the header has {len(header)}")
+    values = dict(zip(header, fields, strict=True))
+    if not any(map(values.get, ("label", "who", "when"))):
+        return None
+    return _entry(path.name, number, _raw(line), values)
+
+
+def _fields(line: bytes) -> list[str]:
+    """The fields of one line; a quoted field cannot hold a line end, so that no quote can swallow other entries."""
+    try:
+        return [field.strip() for field in next(csv.reader([line.decode().strip()], strict=True), [])]
+    except UnicodeDecodeError:
+        raise ValueError("not UTF-8") from None
+    except csv.Error as error:
+        raise ValueError(f"not readable as CSV: {error}") from None
+
+
+def _entry(source: str, number: int, raw: str, values: Mapping[str, str]) -> Entry:
+    """The entry that fields make.
+
+    Raises
+    ------
+    ValueError
+        If one of them is missing or is not what it must be.
+    """
+    missing = [name for name in HEADER if not values[name]]
+    if missing:
+        raise ValueError(f"no {', '.join(missing)}")
+    day, line, when = _day(values["day"]), _line(values["line"]), _time(values["when"])
+    return Entry(source, number, raw, day, values["file"], line, values["label"], values["who"], when)
+
+
+def _day(text: str) -> str:
+    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text) or not _is_day(text):
+        raise ValueError(f"day {text!r} is not a day; write it like 2026-01-31")
+    return text
+
+
+def _is_day(text: str) -> bool:
+    try:
+        dt.date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _line(text: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", text):
+        raise ValueError(f"line {text!r} is not a line; the first data line of a file is 1")
+    return int(text)
+
+
+def _time(text: str) -> dt.datetime:
+    """A time in UTC; one without a zone is taken for that."""
+    try:
+        when = dt.datetime.fromisoformat(text)
+        return when.replace(tzinfo=dt.UTC) if when.tzinfo is None else when.astimezone(dt.UTC)
+    except (ValueError, OverflowError):
+        raise ValueError(f"when {text!r} is not a time; write it like 2026-01-31T14:05:00Z") from None

@@ -1,0 +1,110 @@
+"""In: the first line of a CSV file. Out: how the columns lie in the file, or the rule by which it is refused."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from typing import Literal
+
+from mlops_assets.plugins import FileRefused
+from mlops_assets.use_case import UseCase
+
+MOST_LAYOUTS = 10_000
+"""Headers that are remembered: files with columns of their own could bring new ones without end."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the columns lie in files with one header.
+
+    Attributes
+    ----------
+    names
+        A unique name for every field; contract columns have their contract name.
+    """
+
+    names: tuple[str, ...]
+
+
+class Headers:
+    """Reads headers by the contract of a use case; nearly all files have one that was read before.
+
+    Parameters
+    ----------
+    use_case
+        Its `files` and `columns` say what a header must be.
+    """
+
+    def __init__(self, use_case: UseCase) -> None:
+        self._format = use_case.files
+        self._names = list(use_case.columns)
+        self._by_source = {column.header(name): name for name, column in use_case.columns.items()}
+        self._sources = {name: source for source, name in self._by_source.items()}
+        # files to be scored come without the label
+        optional = {name for name, column in use_case.columns.items() if column.optional_column}
+        self._required = [name for name in self._names if name not in optional | {use_case.label}]
+        self._layouts: dict[tuple[bytes, str], Layout] = {}
+
+    def layout(self, header: bytes, encoding: str) -> Layout:
+        """The layout that a header announces.
+
+        Parameters
+        ----------
+        header
+            The first line; not looked at where files have no header, or columns go by their place.
+        encoding
+            What it is written in.
+
+        Raises
+        ------
+        FileRefused
+            If it is no header, or not one of this use case.
+        """
+        layout = self._layouts.get((header, encoding))
+        if layout is None:
+            layout = self._read(header.decode(encoding, errors="replace"))
+            if len(self._layouts) < MOST_LAYOUTS:
+                self._layouts[header, encoding] = layout
+        return layout
+
+    def _read(self, text: str) -> Layout:
+        if self._format.header != "names":
+            return Layout(tuple(self._names))
+        names = [self._by_source.get(cell.strip(), "") for cell in self._cells(text)]
+        self._check(text, [name for name in names if name])
+        return Layout(tuple(name or f"unused {number}" for number, name in enumerate(names)))
+
+    def _check(self, text: str, names: list[str]) -> None:
+        """See that the columns of a header are each there once."""
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice:
+            raise FileRefused("header", f"the header names the column {self._sources[twice]!r} twice")
+        missing = [name for name in self._required if name not in names]
+        if missing:
+            raise self._explain_unread(text) or self._explain_missing(text, missing)
+
+    def _cells(self, text: str) -> list[str]:
+        quote = '"' if self._format.quotes else None
+        style: Literal[0, 3] = csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE
+        reader = csv.reader([text], delimiter=self._format.delimiter, quotechar=quote, quoting=style, strict=True)
+        try:
+            return next(reader)
+        except (csv.Error, StopIteration):
+            unread = FileRefused("header", f"the header cannot be read: {text[:100]!r}")
+            raise self._explain_unread(text) or unread from None
+
+    def _explain_unread(self, text: str) -> FileRefused | None:
+        """Whether a first line is none at all, or its fields are parted by another sign."""
+        if any(ord(char) < 32 and char != "\t" for char in text):
+            return FileRefused("binary", "the first line holds control characters: this is no text file")
+        expected = self._format.delimiter
+        for other in ",;\t|" if expected not in text else "":
+            cells = {cell.strip(' "') for cell in text.split(other)}
+            if len(cells & self._by_source.keys()) > 1:
+                return FileRefused("delimiter", f"fields are parted by {other!r}, expected {expected!r}")
+        return None
+
+    def _explain_missing(self, text: str, missing: list[str]) -> FileRefused:
+        listed = ", ".join(repr(self._sources[name]) for name in missing[:5])
+        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+        return FileRefused("missing_column", f"the header lacks {listed}{more}; it begins {text[:60]!r}")

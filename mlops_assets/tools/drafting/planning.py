@@ -1,0 +1,265 @@
+"""In: what was guessed of each column of a table. Out: what each column is for, and how a model is to be trained."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mlops_assets.errors import UsageError
+from mlops_assets.journey.read.contract import check_column
+from mlops_assets.journey.read.readers.pack import Pack
+from mlops_assets.tools.drafting.columns import Guess, as_text, guess_numbers, names_key, names_who
+from mlops_assets.tools.drafting.dialect import Dialect
+from mlops_assets.tools.drafting.writing import HELD_OUT, Plan
+from mlops_assets.use_case import Column, FileFormat
+
+LISTED_CLASSES = 20
+"""Most classes that the contract lists as the only ones."""
+
+MOST_CLASSES = 100
+"""A label with more values than this is refused."""
+
+IDS = frozenset({"id", "uuid", "guid"})
+BIRTH = re.compile("birth|born|dob|nasc|geb")
+WHEN = re.compile("date|day|data|datum|fecha")
+"""Words in the name of a date that says nothing of when a row came to be, and of one that does."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as it was read, with what its columns are taken for so far.
+
+    Attributes
+    ----------
+    path
+        The file.
+    dialect, files
+        How it is written.
+    pack
+        The text of its columns.
+    columns
+        The columns in their order; they are settled step by step.
+    label
+        Name of the column to predict.
+    """
+
+    path: Path
+    dialect: Dialect
+    files: FileFormat
+    pack: Pack
+    columns: dict[str, Guess]
+    label: str
+
+    def values(self, name: str) -> pa.Array:
+        """The values of a column as the contract reads it."""
+        return check_column(self.pack.columns[name], Column(**self.columns[name].settings), self.files).values
+
+    def read_as_text(self, name: str) -> Guess:
+        """Take a column for a text from now on."""
+        self.columns[name] = guess = as_text(self.columns[name], self.pack.columns[name])
+        return guess
+
+
+def settle_label(table: Table, *, whole: bool) -> None:
+    """See that the label can be classified, and name its classes.
+
+    Parameters
+    ----------
+    table
+        The table.
+    whole
+        Whether all of it was read, so that all classes were seen.
+
+    Raises
+    ------
+    UsageError
+        If it has one value, or so many that it is a number to be estimated, or a text.
+    """
+    label = table.read_as_text(table.label)
+    shown = f"{table.path}: the label {label.source or label.name!r}"
+    if label.distinct < 2:
+        raise UsageError(f"{shown} has {label.distinct} values in {label.rows} rows; there must be two to tell apart.")
+    text = table.pack.columns[table.label]
+    many = label.distinct > min(MOST_CLASSES, max(2, label.rows / 5))
+    if _is_measured(label, text, many=many):
+        raise UsageError(
+            f"{shown} is a number with {label.distinct:,} values in {label.rows:,} rows. To estimate a number is "
+            "regression, and the platform predicts classes: make a column of classes of it, such as low, middle and "
+            "high, or name another label."
+        )
+    if many:
+        raise UsageError(
+            f"{shown} has {label.distinct:,} values in {label.rows:,} rows: too many to learn. Is it the right one?"
+        )
+    if whole and label.distinct <= LISTED_CLASSES:
+        label.settings["allowed"] = _classes(label, text)
+    label.about = "What is predicted; empty in files to be scored."
+    label.role = "category"
+
+
+def _is_measured(label: Guess, text: pa.DictionaryArray, *, many: bool) -> bool:
+    """Whether a label is a quantity: numbers, and more of them, or finer ones, than classes would have."""
+    as_number = Column(type="number", missing=tuple(label.settings.get("missing", ())))
+    checked = check_column(text, as_number, guess_numbers([text]))
+    if checked.broken is not None:
+        return False
+    values = checked.values.drop_null()
+    fractions = not pc.all(pc.equal(pc.floor(values), values)).as_py()
+    return many or label.distinct > (10 if fractions else 50)
+
+
+def _classes(label: Guess, text: pa.DictionaryArray) -> list[str]:
+    missing = {"", *label.settings.get("missing", ())}
+    values = pc.utf8_trim_whitespace(text.dictionary).unique().to_pylist()
+    return sorted(value for value in values if value not in missing)
+
+
+def guess_account(table: Table) -> str:
+    """The column that most looks like whom a row is about: a customer with several rows, a key, or any other one.
+
+    Raises
+    ------
+    UsageError
+        If there is no column with values beside the label.
+    """
+    others = [guess for name, guess in table.columns.items() if name != table.label and guess.role != "empty"]
+    if not others:
+        raise UsageError("There is no column beside the label that has a value; a model needs some.")
+    return max(others, key=_likeness).name
+
+
+def _likeness(guess: Guess) -> tuple[bool, ...]:
+    """The signs that a column says whom a row is about, the surest first."""
+    is_id = "id" in guess.name.split("_")
+    possible = is_id or guess.settings["type"] in ("string", "integer")  # a spreadsheet makes numbers of long ids
+    who, key = possible and names_who(guess.name), possible and names_key(guess.name)
+    repeats, once = guess.distinct < guess.rows / 2, guess.distinct == guess.rows
+    signs = (
+        (who, key, repeats),
+        (key, is_id, repeats),
+        (who, repeats),
+        (who, once),
+        (key, once),
+        (guess.source == "",),  # pandas writes its index without a name
+        (once, guess.role == "text"),
+    )
+    return tuple(map(all, signs))
+
+
+def make_plan(name: str, table: Table, account: str, today: dt.date) -> Plan:
+    """Settle what each column is for, how rows are held out, and whether files are worth aggregating.
+
+    Parameters
+    ----------
+    name
+        Name of the use case.
+    table
+        The table, its label settled.
+    account
+        The column that says whom a row is about.
+    today
+        From this day's year on there are days to predict, unless files are cut by month.
+
+    Raises
+    ------
+    UsageError
+        If the account is the label.
+    """
+    if account == table.label:
+        raise UsageError("The label cannot be the account, too; name another column with --account.")
+    keyed = _is_key(table.columns[account])
+    who = _settle_account(table, account, keyed=keyed)
+    _settle_ids(table, account)
+    date = _find_date(table)
+    span = pc.min_max(table.values(date)).as_py() if date else None
+    # a file of each account and month is made only where accounts come back often enough to have habits
+    aggregates = span is not None and keyed and who.distinct * 5 <= who.rows
+    return Plan(
+        name=name,
+        table=table.path.name,
+        columns=table.columns,
+        label=table.label,
+        account=account,
+        classes=tuple(pc.value_counts(_labels(table).drop_null()).field("counts").to_pylist()),
+        dialect=table.dialect,
+        files=table.files,
+        date=date,
+        split=_choose_split(date, accounts=keyed and who.distinct * 2 <= who.rows),
+        days=(span["max"] - span["min"]).days if span else 0,
+        aggregates=aggregates,
+        moving=_moving(table, account) if aggregates else [],
+        start=_next_month(span["min"]) if span and aggregates else dt.date(today.year, 1, 1),
+    )
+
+
+def _is_key(guess: Guess) -> bool:
+    named = names_who(guess.name) or names_key(guess.name) or guess.source == ""
+    return named or (guess.role == "text" and guess.distinct == guess.rows)
+
+
+def _settle_account(table: Table, account: str, *, keyed: bool) -> Guess:
+    """Make an id of the account where it looks like one, and require it where no row lacks it."""
+    who = table.columns[account]
+    if keyed or who.role == "text":
+        who = table.read_as_text(account)
+        who.role = "id"
+    if who.empty == 0:
+        who.settings["required"] = True
+    return who
+
+
+def _settle_ids(table: Table, account: str) -> None:
+    """Read other columns that are called ids as text: what counts is which one, not how large."""
+    for name in table.columns:
+        if name not in (table.label, account) and IDS & set(name.split("_")):
+            guess = table.read_as_text(name)
+            guess.role = "id" if guess.distinct > max(20, guess.rows / 5) else "category"
+
+
+def _choose_split(date: str | None, *, accounts: bool) -> str:
+    if date:
+        return "time"
+    return "account" if accounts else "random"
+
+
+def _next_month(date: dt.date) -> dt.date:
+    return (date.replace(day=1) + dt.timedelta(days=32)).replace(day=1)
+
+
+def _moving(table: Table, account: str) -> list[str]:
+    """The number columns whose values differ within an account."""
+    numbers = [name for name, guess in table.columns.items() if guess.role == "number"]
+    return [name for name in numbers if _moves(table.pack, account, name)]
+
+
+def _moves(pack: Pack, account: str, column: str) -> bool:
+    # dictionary indices instead of values: pairs of them fit into one integer, and are counted without a sort of texts
+    who, what = (pack.columns[name].indices.to_numpy().astype(np.int64) for name in (account, column))
+    return len(np.unique(who << 32 | what)) >= 2 * len(np.unique(who))
+
+
+def _find_date(table: Table) -> str | None:
+    """The date by which rows can be parted into earlier ones to learn from and later ones to be judged by."""
+    dates = [guess for guess in table.columns.values() if guess.settings["type"] == "date" and guess.distinct >= 5]
+    names = [guess.name for guess in dates if guess.empty < 0.1 and not BIRTH.search(guess.name)]
+    names.sort(key=lambda name: not WHEN.search(name))
+    labels = _labels(table)
+    return next((name for name in names if _parts_rows(table.values(name), labels)), None)
+
+
+def _parts_rows(dates: pa.Array, labels: pa.Array) -> bool:
+    """Whether there are rows enough, of two classes at least, before the date from which rows are held out."""
+    when = dates.cast(pa.int32()).fill_null(0).to_numpy()
+    boundary = np.sort(when)[int(len(when) * (1 - HELD_OUT))]
+    earlier = labels.filter(pa.array(when < boundary))
+    return len(earlier.drop_null().unique()) >= 2 and len(earlier) >= len(when) / 2
+
+
+def _labels(table: Table) -> pa.Array:
+    return table.values(table.label).cast(pa.string())

@@ -1,0 +1,140 @@
+"""In: the explanation of one prediction. Out: the text that a terminal shows, and JSON."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from mlops_assets.journey.explain.why import Explanation
+from mlops_assets.views.output import text_table
+
+LEAST = 0.0005
+"""Strengths and probabilities below it are not shown as text; JSON has them all."""
+
+LONGEST = 60
+"""Characters of a value that are shown as text."""
+
+
+def to_json(explanation: Explanation) -> str:
+    """An explanation as JSON; `agrees` says whether the recomputed answer is the published one."""
+    cleaned = [{**asdict(column), "differs": column.differs} for column in explanation.cleaned]
+    content = {**asdict(explanation), "cleaned": cleaned, "agrees": explanation.agrees}
+    return json.dumps(content, indent=2, ensure_ascii=False, default=str)
+
+
+def to_text(explanation: Explanation) -> str:
+    """An explanation for a terminal, from the raw line to the answer."""
+    sections = (
+        _answer(explanation),
+        f"raw line\n  {explanation.raw_problem or explanation.raw}",
+        _columns(explanation),
+        _enriched(explanation),
+        _features(explanation),
+        _words(explanation),
+        _probabilities(explanation),
+        _model(explanation),
+    )
+    return "\n\n".join(section.rstrip() for section in sections if section)
+
+
+def _answer(explanation: Explanation) -> str:
+    row = f"{explanation.use_case}, {explanation.day}, {explanation.file}, line {explanation.line}"
+    return f"{row}: {explanation.prediction} with {explanation.probability:.4f}"
+
+
+def _columns(explanation: Explanation) -> str:
+    rows = [
+        [column.column, _raw(column.raw or ""), _shown(column.value), "cleaned" if column.differs else ""]
+        for column in explanation.cleaned
+    ]
+    return _titled("what was read", ["column", "raw", "value", ""], rows)
+
+
+def _enriched(explanation: Explanation) -> str:
+    rows = [
+        [enriched.name, column, _shown(value), enriched.status, enriched.of_day or ""]
+        for enriched in explanation.enriched
+        for column, value in (enriched.values or {"": None}).items()
+    ]
+    return _titled("what was known elsewhere", ["enrichment", "column", "value", "", "for"], rows) if rows else ""
+
+
+def _features(explanation: Explanation) -> str:
+    unseen = {True: "unseen in training", False: ""}
+    rows = [
+        [feature.name, _shown(feature.value), unseen[feature.unseen], _strength(feature.strength)]
+        for feature in explanation.features
+    ]
+    return _titled("what the model saw, the strongest first", ["feature", "value", "", "strength"], rows)
+
+
+def _words(explanation: Explanation) -> str:
+    rows = [[word.column, _shown(word.word), _strength(word.strength)] for word in explanation.words]
+    title = "words of its texts, by what the answer loses without them"
+    return _titled(title, ["text", "word", "strength"], rows) if rows else ""
+
+
+def _probabilities(explanation: Explanation) -> str:
+    rows = [[name, f"{value:.4f}"] for name, value in explanation.probabilities.items() if value >= LEAST]
+    threshold = explanation.threshold
+    above = f" (the second class is said from {threshold})" if threshold is not None else ""
+    return _titled(f"probabilities{above}", ["class", "probability"], rows)
+
+
+def _model(explanation: Explanation) -> str:
+    since = " and on ".join(explanation.champion)
+    life = f"champion on {since}" if since else "it was never champion"
+    chosen = repr(explanation.choice or "an earlier release")
+    time = dt.datetime.fromtimestamp(explanation.published / 1000, dt.UTC).isoformat(timespec="seconds")
+    restored = f", restored by {explanation.restored_by}" if explanation.restored_by else ""
+    # the one line that tells whether the day can be relied on
+    same = "the recomputed answer is the published one, to the bit"
+    agrees = same if explanation.agrees else "THE RECOMPUTED ANSWER IS ANOTHER ONE"
+    return (
+        f"model  version {explanation.version}, {explanation.candidate}, chosen by {chosen}; {life}\n"
+        f"run    {explanation.run or 'unknown'}, published {time}{restored}\n"
+        f"code   {changed_code(explanation) or 'that of today'}\n"
+        f"answer {agrees}"
+    )
+
+
+def advice(explanation: Explanation) -> str:
+    """What to do about an answer that is not the published one."""
+    if explanation.changed:
+        return f"The day was made by other code: {changed_code(explanation)}."
+    return (
+        "Code and libraries are those of the run: its files were changed since, and a run would take them as they are. "
+        f"Do not rely on this day: remove the folders day={explanation.day} of rows, rejects, features and predictions "
+        f"under lake/{explanation.use_case}, then run it again."
+    )
+
+
+def changed_code(explanation: Explanation) -> str:
+    """How the code of a row differs from that of today, and what does away with it; empty if it does not."""
+    if not explanation.changed:
+        return ""
+    changes = "; ".join(f"{table}: {', '.join(names)}" for table, names in explanation.changed.items())
+    day = explanation.day
+    return f"{changes}; `mlops-assets run {explanation.use_case} --from {day} --to {day}` makes the day anew"
+
+
+def _titled(title: str, header: list[str], rows: Sequence[list[str]]) -> str:
+    return f"{title}\n{text_table([header, *rows])}"
+
+
+def _raw(text: str) -> str:
+    """Raw text in which one sees blanks at its ends."""
+    return _shown(text if text == text.strip() else repr(text))
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return ""
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+
+
+def _strength(value: float) -> str:
+    return f"{value:+.3f}" if abs(value) >= LEAST else "0"
