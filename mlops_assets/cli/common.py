@@ -6,6 +6,7 @@ import datetime as dt
 import logging
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -15,7 +16,7 @@ from mlops_assets import __version__
 from mlops_assets.errors import MlopsError, UsageError
 from mlops_assets.settings import Settings
 from mlops_assets.storage.places import Place, parse_place
-from mlops_assets.use_case import UseCase, find_use_case
+from mlops_assets.workspace import Stores, Workspace
 
 if TYPE_CHECKING:
     from mlops_assets.storage.tables import Published, Table
@@ -108,10 +109,10 @@ def cli(debug: bool) -> None:
     """
 
 
-def find(name: str) -> tuple[Settings, UseCase]:
-    """The settings, and the use case of that name."""
+def find(name: str, raw: Place | None = None) -> Stores:
+    """What there is of the use case of that name; `raw` is where its raw files lie, if not where the settings say."""
     settings = Settings.from_environment()
-    return settings, find_use_case(settings.use_cases, name)
+    return Workspace(settings if raw is None else replace(settings, raw=raw)).find(name)
 
 
 def show_progress() -> None:

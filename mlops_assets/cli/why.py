@@ -12,10 +12,7 @@ import click
 from mlops_assets.cli.common import Day, cli, find, raw_option
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.explain.why import Explanation, explain
-from mlops_assets.journey.model.registry import Registry
-from mlops_assets.journey.read.sources import open_source
 from mlops_assets.storage.places import Place
-from mlops_assets.storage.tables import Lake
 from mlops_assets.views.output import text_table
 
 LEAST = 0.0005
@@ -38,10 +35,9 @@ def why(use_case: str, day: dt.date, file: str, line: int, form: str, raw: Place
     Example:
       mlops-assets why transactions --day 2026-01-03 --file 000001.csv --line 7
     """
-    settings, found = find(use_case)
-    source = open_source(found, raw or settings.raw)
-    version = partial(Registry(settings).version, found.name)
-    told = explain(found, source, Lake(settings.lake, found.name), version, day.isoformat(), file, line)
+    stores = find(use_case, raw)
+    version = partial(stores.registry.version, use_case)
+    told = explain(stores.use_case, stores.source, stores.lake, version, day.isoformat(), file, line)
     click.echo(to_json(told) if form == "json" else to_text(told))
     if not told.agrees:
         raise MlopsError(

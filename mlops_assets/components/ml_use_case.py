@@ -8,10 +8,11 @@ from dagster_mlflow import end_mlflow_on_run_finished
 from pydantic import BaseModel
 
 from mlops_assets.components.arrivals import arrival_sensors
-from mlops_assets.components.daily import audit_spec, challenger_spec, daily_assets, yesterday_check
+from mlops_assets.components.daily import daily_assets, yesterday_check
 from mlops_assets.components.delivery import delivery_assets
 from mlops_assets.components.monitoring import monitoring_assets, monitoring_schedule
 from mlops_assets.components.retraining import retraining_schedules, retraining_sensors
+from mlops_assets.components.scoring import made_besides
 from mlops_assets.components.training import training_assets
 from mlops_assets.journey.features.sql import describe
 from mlops_assets.journey.train.candidates import check_columns
@@ -78,9 +79,8 @@ class MlUseCase(dg.Component):
             selection=dg.AssetSelection.assets(*monitoring),
             description="From people's corrections and audits to live metrics, and which version scored which day.",
         )
-        specs = [audit_spec(self.use_case), *([challenger_spec(self.use_case)] if self.use_case.challenger else [])]
         return dg.Definitions(
-            assets=[*daily, *deliveries, *training, *monitoring, *specs],
+            assets=[*daily, *deliveries, *training, *monitoring, *made_besides(self.use_case)],
             asset_checks=[check],
             jobs=[daily_job, training_job, watch_job, monitoring_job],
             schedules=[

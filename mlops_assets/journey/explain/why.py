@@ -269,7 +269,7 @@ def explain(
         features=tuple(sorted(features, key=lambda one: -one.strength)),
         words=tuple(word_strengths(model, matrix[at], said)[:SHOWN_WORDS]),
         version=found.version,
-        candidate=found.about.get("candidate", ""),
+        candidate=found.about.candidate,
         champion=tuple(c.when for c in History(lake.root, use_case.name).changes() if c.version == found.version),
         choice=published.accounting.get("model_choice", ""),
         run=made.run,

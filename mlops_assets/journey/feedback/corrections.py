@@ -10,7 +10,6 @@ import datetime as dt
 import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -21,10 +20,7 @@ import pyarrow.compute as pc
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.features.sql import read_rows
 from mlops_assets.journey.feedback.audit import drawn_rows
-from mlops_assets.journey.model.registry import Registry
-from mlops_assets.journey.model.training_runs import TrainingRuns
 from mlops_assets.journey.read.listing import shard_of_path
-from mlops_assets.settings import Settings
 from mlops_assets.storage.files import open_part, read_part, write_table
 from mlops_assets.storage.places import Place
 from mlops_assets.storage.tables import Lake
@@ -145,7 +141,7 @@ def take_in(
     folder
         Holds the files, `*.csv`; it may be missing.
     labels
-        Labels that are known; see `known_labels`.
+        Labels that are known; see `versions.known_labels`.
     now
         The time; entries that are later are refused.
 
@@ -183,16 +179,6 @@ def take_in(
     write_table(place(lake, "accepted"), taken.accepted)
     write_table(place(lake, "rejected"), taken.rejected)
     return taken
-
-
-def known_labels(use_case: UseCase, settings: Settings) -> frozenset[str]:
-    """The labels of the newest training set and those of the champion."""
-    record = TrainingRuns(settings.lake, use_case.name).newest("training_set")
-    labels = set(record["training_set"]["classes"]) if record else set()
-    with suppress(MlopsError):  # a champion that cannot be loaded adds no labels; scoring tells what is wrong with it
-        champion = Registry(settings).champion(use_case.name)
-        labels.update(champion.details()["set"]["classes"] if champion else ())
-    return frozenset(labels)
 
 
 def place(lake: Lake, name: str) -> Place:

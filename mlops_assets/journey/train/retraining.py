@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import Any
 
 import pyarrow as pa
 
@@ -16,6 +15,7 @@ from mlops_assets.journey.feedback.corrections import read_accepted, read_kept
 from mlops_assets.journey.feedback.live import EVERYTHING, live_metrics
 from mlops_assets.journey.model.registry import Version
 from mlops_assets.journey.model.training_runs import TrainingRuns
+from mlops_assets.journey.train.records import GatheredRows
 from mlops_assets.storage.tables import Lake
 from mlops_assets.use_case import Retraining, UseCase
 from mlops_assets.work.shards import fingerprint_table
@@ -55,7 +55,7 @@ class Decision:
     why: str
 
 
-def gather(use_case: UseCase, lake: Lake, champion: Version | None) -> Evidence:
+def gather(use_case: UseCase, lake: Lake, runs: TrainingRuns, champion: Version | None) -> Evidence:
     """Collect what speaks for a training.
 
     Parameters
@@ -64,13 +64,15 @@ def gather(use_case: UseCase, lake: Lake, champion: Version | None) -> Evidence:
         The use case.
     lake
         Its tables, with the corrections that were accepted last.
+    runs
+        Its trainings.
     champion
         The present champion.
     """
-    record: dict[str, Any] = TrainingRuns(lake.root, use_case.name).newest("training_set") or {}
+    last = runs.newest(GatheredRows)
     accepted = read_accepted(lake)
     keys = ["day", "file", "line", "label"]
-    learned = read_kept(lake, record.get("training_set", {}).get("feedback", ""))
+    learned = read_kept(lake, last.training_set.feedback if last else "")
     seen = {tuple(one.values()) for one in learned.select(keys).to_pylist()}
     unseen = [tuple(one.values()) not in seen for one in accepted.select(keys).to_pylist()]
     new = accepted.filter(pa.array(unseen, pa.bool_()))
@@ -79,12 +81,12 @@ def gather(use_case: UseCase, lake: Lake, champion: Version | None) -> Evidence:
         for one in (live_metrics(use_case, lake, new) if champion else [])
         if one["slice"] == EVERYTHING and champion and one["model_version"] == champion.version
     ]
-    made = record.get("made")
+    made = last.made if last else None
     return Evidence(
         len(new),
         sum(one["audited"] for one in live),
         sum(one["right_audited"] for one in live),
-        champion.about["metrics"].get("accuracy") if champion else None,
+        champion.about.metrics.get("accuracy") if champion else None,
         dt.datetime.fromisoformat(made) if made else None,
         f"{made}-{fingerprint_table(accepted)}",
     )
