@@ -154,11 +154,15 @@ def published_days(
         If none is published.
     """
     day, first, last = days
-    known = list(table.days())
-    low, high = (day or first), (day or last)
-    chosen = [one for one in known if (not low or one >= low.isoformat()) and (not high or one <= high.isoformat())]
-    if not chosen:
-        have = f"published are {known[0]} to {known[-1]} ({len(known)} days)" if known else "no day is published yet"
-        asked = f" of {day}" if day else " in that range" if low or high else ""
-        raise MlopsError(f"No {table.name}{asked}: {have}. `mlops-assets status {use_case}` tells more.")
-    return chosen
+    published = list(table.days())
+    low, high = str(day or first or dt.date.min), str(day or last or dt.date.max)
+    chosen = [one for one in published if low <= one <= high]
+    if chosen:
+        return chosen
+    have = "no day is published yet"
+    if published:
+        have = f"published are {published[0]} to {published[-1]} ({len(published)} days)"
+    asked = " in that range" if first or last else ""
+    if day:
+        asked = f" of {day}"
+    raise MlopsError(f"No {table.name}{asked}: {have}. `mlops-assets status {use_case}` tells more.")

@@ -259,11 +259,15 @@ def dev(host: str, port: int) -> None:
     os.execv(sys.executable, [*command, "-h", host, "-p", str(port)])  # noqa: S606 - no shell is what we want
 
 
+Days = tuple[dt.date | None, dt.date | None, dt.date | None]
+"""What `--day`, `--from` and `--to` say."""
+
+
 def _read(
     use_case: str,
     name: str,
     columns: list[str],
-    days: tuple[dt.date | None, dt.date | None, dt.date | None],
+    days: Days,
     form: str,
     output: Path | None,
     moment: dt.datetime | None = None,
@@ -272,10 +276,7 @@ def _read(
 
     from mlops_assets.views import output as writing
 
-    if form == "parquet" and output is None:
-        raise UsageError("Parquet is not for a terminal: name a file with -o FILE.")
-    if days[0] and (days[1] or days[2]):
-        raise UsageError("Give --day, or --from and --to, not both.")
+    _check_options(days, form, output)
     table = find(use_case).lake.table(name)
     chosen = published_days(table, use_case, days)
     if moment is not None and len(chosen) > 1:
@@ -285,8 +286,7 @@ def _read(
         if moment is None:
             reader = table.read(chosen, columns)
         else:
-            then = published_at(table, chosen[0], moment)
-            reader = table.read_publication(chosen[0], then, columns)
+            reader = table.read_publication(chosen[0], published_at(table, chosen[0], moment), columns)
         written, total = writing.write(reader, form, output, limit)
     except (ArrowInvalid, FileNotFoundError) as error:
         span = chosen[0] if len(chosen) == 1 else f"{chosen[0]} to {chosen[-1]}"
@@ -295,6 +295,13 @@ def _read(
         click.echo(f"Wrote {written:,} rows of {len(chosen)} day(s) to {output}", err=True)
     elif written < total:
         click.echo(f"{written} of {total:,} rows; --format csv -o FILE writes them all.", err=True)
+
+
+def _check_options(days: Days, form: str, output: Path | None) -> None:
+    if form == "parquet" and output is None:
+        raise UsageError("Parquet is not for a terminal: name a file with -o FILE.")
+    if days[0] and (days[1] or days[2]):
+        raise UsageError("Give --day, or --from and --to, not both.")
 
 
 def _print_status(stores: Stores, days: tuple[str, str] | None) -> None:

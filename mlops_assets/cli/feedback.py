@@ -5,12 +5,16 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from mlops_assets.cli.common import TABLE_ROWS, Day, cli, find
 from mlops_assets.errors import UsageError
 from mlops_assets.storage.places import Place, write_whole
+
+if TYPE_CHECKING:
+    from mlops_assets.journey.feedback.corrections import Taken
 
 
 @cli.command()
@@ -47,22 +51,27 @@ def feedback(use_case: str, files: tuple[Path, ...], rejects: bool, form: str, o
         _hand_in(folder, path, content)
     labels = known_labels(stores.use_case, stores.registry, stores.runs)
     taken = take_in(stores.use_case, stores.lake, folder, labels)
-    accepted, rejected = len(taken.accepted), len(taken.rejected)
-    click.echo(
-        f"{taken.entries:,} entries in {taken.files:,} file(s): {accepted:,} accepted, {rejected:,} rejected",
-        err=rejects,
-    )
-    for rule, number in taken.rules.items():
-        click.echo(f"  {rule}: {number:,}", err=rejects)
-    if taken.unfilled:
-        click.echo(f"{taken.unfilled:,} lines of audits have no label yet", err=rejects)
+    _tell(taken, err=rejects)  # standard output is for the rejects, where they are asked for
     if rejects:
         limit = TABLE_ROWS if form == "table" else None
         written, total = writing.write(taken.rejected.to_reader(), form, output, limit)
         if written < total:
             click.echo(f"{written} of {total:,} rejects; --format csv -o FILE writes them all.", err=True)
-    elif rejected:
+    elif len(taken.rejected):
         click.echo(f"The rejects and their reasons: `--rejects`, or {place(stores.lake, 'rejected')}")
+
+
+def _tell(taken: Taken, *, err: bool) -> None:
+    """How many entries count, and why others do not."""
+    accepted, rejected = len(taken.accepted), len(taken.rejected)
+    click.echo(
+        f"{taken.entries:,} entries in {taken.files:,} file(s): {accepted:,} accepted, {rejected:,} rejected",
+        err=err,
+    )
+    for rule, number in taken.rules.items():
+        click.echo(f"  {rule}: {number:,}", err=err)
+    if taken.unfilled:
+        click.echo(f"{taken.unfilled:,} lines of audits have no label yet", err=err)
 
 
 @cli.command()

@@ -15,7 +15,6 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from mlops_assets.cli.why import to_text
 from mlops_assets.errors import ConfigError
 from mlops_assets.journey.enrich.answers import NotEnriched, find_answers
 from mlops_assets.journey.enrich.day import enrich_day
@@ -30,6 +29,7 @@ from mlops_assets.running import RunFailed
 from mlops_assets.settings import Settings
 from mlops_assets.storage.tables import Lake
 from mlops_assets.use_case import Enrichment, UseCase, load_use_case
+from mlops_assets.views.explanations import text
 from mlops_assets.views.previewing import preview_days
 from mlops_assets.views.status import collect, render
 from mlops_assets.work.engines.local import LocalEngine
@@ -556,8 +556,8 @@ def test_why_shows_what_was_known_elsewhere_and_recomputes_to_the_bit(done: Stag
     assert (one.name, one.status, one.of_day) == ("weather", "fetched", FIRST)
     assert one.keys == {"city": "Rio", "date": dt.date(2026, 1, 1)}
     assert one.values["degrees"] == degrees({"city": "Rio", "date": FIRST})
-    assert "what was known elsewhere" in to_text(told)
-    assert "weather" in to_text(told)
+    assert "what was known elsewhere" in text(told)
+    assert "weather" in text(told)
 
 
 def test_preview_sees_a_day_that_would_be_asked_for(done: Stage, shops: UseCase) -> None:
