@@ -38,6 +38,7 @@ def definitions_of(*use_cases: UseCase, workspace: Workspace | None = None) -> d
     each = [MlUseCase(one).build_defs() for one in use_cases]
     shared = dg.Definitions(
         resources={"workspace": workspace, "engines": engines, "mlflow": mlflow},
+        # a process a step costs two to three seconds; the work itself is spread over processes by `engines`
         executor=dg.in_process_executor,
         sensors=alert_sensors(listening=bool(workspace.settings.alert_url)),
     )

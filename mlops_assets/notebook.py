@@ -147,7 +147,7 @@ def log_model(use_case: str, model: Any, data: Data, **parameters: Any) -> str:
             model,
             name="model",
             signature=infer_signature(data.train.X, data.train.y),
-            serialization_format="skops",
+            serialization_format="skops",  # a pickle would be refused: it runs code as it is loaded
             skops_trusted_types=TRUSTED_TYPES,
             pip_requirements=[f"{name}=={version(name)}" for name in ("mlflow", "scikit-learn", "skops", "pandas")],
         )

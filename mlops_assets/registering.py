@@ -167,7 +167,7 @@ def _judge(stores: Stores, newest: Evaluation, model: Model, uri: str) -> tuple[
             "missing numbers (NaN) and missing texts (empty)."
         ) from None
     baseline = newest.score(use_case.training.baseline)
-    others = [baseline] if baseline else []
+    others = [baseline] if baseline else []  # it was scored on the same rows, so it need not be again
     before = champion_before(use_case, stores.registry, data)
     return found, decide(use_case.training, use_case.scale, [found, *others], before)
 
@@ -227,7 +227,7 @@ def compare_with_champion(
     if champion is None or not days:
         return about, None
     hashes = hash_folder(folder / "serving"), hash_folder(folder / "judged")
-    new = Version(use_case.name, 0, folder, *hashes, "", Summary())
+    new = Version(use_case.name, 0, folder, *hashes, "", Summary())  # it has no number before it is registered
     found = compare_day(use_case, stores.lake, days[-1], champion, new, engine, lambda _: None)
     (folder / "diff.json").write_text(diffs.as_json(found), encoding="utf-8")
     (folder / "diff.html").write_text(diffs.html(found), encoding="utf-8")

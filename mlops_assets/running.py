@@ -170,6 +170,7 @@ def run_use_case(
     """
     tags = {RANGE_START: days[0], RANGE_END: days[1], MODEL_TAG: model}
     daily, training = f"{use_case.name}_daily", f"{use_case.name}_training"
+    # a training learns from rows and enrichments, and what it makes shall score these same days: hence in the middle
     before = (*BEFORE_SCORING, *map(table_name, use_case.enrichments))
     scoring = ("predictions", *(f"delivery_{name}" for name in use_case.targets))
     plan: list[tuple[str, Sequence[str], dict[str, str]]] = [(daily, (*before, *scoring), tags)]
@@ -228,6 +229,7 @@ def _execute(
     job = definitions.resolve_job_def(name)
     known = {key.path[-1] for key in job.asset_layer.executable_asset_keys}
     selection = [AssetKey([use_case.name, asset]) for asset in assets if asset in known]
+    # our own log lines go to the terminal; Dagster's would be a line for every event of the run
     quiet: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", BetaWarning)
@@ -237,6 +239,7 @@ def _execute(
     # a run can fail before a step begins, such as when MLflow cannot be reached
     failed = [event for event in result.all_events if event.is_step_failure]
     failed = failed or [event for event in result.all_events if event.is_job_failure]
+    # Ctrl-C reaches Dagster first, which makes an error of the step of it
     if any(_error(event).cls_name == "DagsterExecutionInterruptedError" for event in failed):
         raise KeyboardInterrupt
     errors = tuple(_message(event) for event in failed)

@@ -5,7 +5,7 @@ Whoever needs a lake or a registry gets it from here. Workers on shards do not: 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mlops_assets.journey.model.registry import Registry, Version
     from mlops_assets.journey.model.training_runs import TrainingRuns
     from mlops_assets.journey.read.sources import Source
+    from mlops_assets.storage.places import Place
     from mlops_assets.storage.tables import Lake
 
 # The parts are imported where they are made: a command that reads a table need not wait for what opens models.
@@ -35,15 +36,21 @@ class Workspace:
     settings: Settings
 
     @classmethod
-    def from_environment(cls) -> Self:
+    def from_environment(cls, raw: Place | None = None) -> Self:
         """The one that the environment variables describe.
+
+        Parameters
+        ----------
+        raw
+            Where the raw files lie, if not where they say.
 
         Raises
         ------
         UsageError
             If one of them is not what it must be.
         """
-        return cls(Settings.from_environment())
+        settings = Settings.from_environment()
+        return cls(settings if raw is None else replace(settings, raw=raw))
 
     @cached_property
     def registry(self) -> Registry:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import sys
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -14,7 +13,6 @@ import click
 
 from mlops_assets import __version__
 from mlops_assets.errors import MlopsError, UsageError
-from mlops_assets.settings import Settings
 from mlops_assets.storage.places import Place, parse_place
 from mlops_assets.workspace import Stores, Workspace
 
@@ -111,8 +109,7 @@ def cli(debug: bool) -> None:
 
 def find(name: str, raw: Place | None = None) -> Stores:
     """What there is of the use case of that name; `raw` is where its raw files lie, if not where the settings say."""
-    settings = Settings.from_environment()
-    return Workspace(settings if raw is None else replace(settings, raw=raw)).find(name)
+    return Workspace.from_environment(raw).find(name)
 
 
 def show_progress() -> None:
@@ -123,7 +120,7 @@ def show_progress() -> None:
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
         logger.addHandler(handler)
-        logger.propagate = False
+        logger.propagate = False  # else a handler of the root logger would say each line again
 
 
 def published_at(table: Table, day: str, moment: dt.datetime) -> Published:
@@ -159,10 +156,13 @@ def published_days(
     chosen = [one for one in published if low <= one <= high]
     if chosen:
         return chosen
-    have = "no day is published yet"
-    if published:
-        have = f"published are {published[0]} to {published[-1]} ({len(published)} days)"
     asked = " in that range" if first or last else ""
     if day:
         asked = f" of {day}"
-    raise MlopsError(f"No {table.name}{asked}: {have}. `mlops-assets status {use_case}` tells more.")
+    raise MlopsError(f"No {table.name}{asked}: {_have(published)}. `mlops-assets status {use_case}` tells more.")
+
+
+def _have(published: Sequence[str]) -> str:
+    if not published:
+        return "no day is published yet"
+    return f"published are {published[0]} to {published[-1]} ({len(published)} days)"

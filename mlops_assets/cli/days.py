@@ -133,7 +133,7 @@ def run(use_case: str, first: dt.date | None, last: dt.date | None, model: str, 
         raise UsageError(f"--model {model}: say current, as-of, or the number of a version.")
     stores = find(use_case, raw)
     days = running.days_to_run(stores, first, last)
-    running.start_early(stores, days)
+    running.start_early(stores, days)  # before Dagster is imported, which takes as long as the workers need
     show_progress()
     log = logging.getLogger("mlops_assets.run")
     log.info("%s: %s to %s", use_case, *days)
@@ -254,6 +254,7 @@ def dev(host: str, port: int) -> None:
 
     settings = Workspace.from_environment().settings
     running.prepare_home(settings)
+    # Dagster's processes start elsewhere, where a home that is named from here would be another one
     os.environ["MLOPS_HOME"] = str(settings.home)
     command = [sys.executable, "-m", "dagster", "dev", "-w", str(PACKAGE.parent / "workspace.yaml")]
     os.execv(sys.executable, [*command, "-h", host, "-p", str(port)])  # noqa: S606 - no shell is what we want

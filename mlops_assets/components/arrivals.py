@@ -58,6 +58,7 @@ def arrival_sensors(use_case: UseCase, job: Any) -> list[dg.SensorDefinition]:
         found = lookout.findings(known_days(raw_files))
         findings = [runs.weigh(one, is_predicted=_is_predicted(lake, one.day)) for one in found]
         requests = [_request(use_case, one) for one in findings if one.verdict is Verdict.CHANGED][:MOST_REQUESTS]
+        # the cursor moves even when nothing is asked for: it has what was seen, and since when it is quiet
         told, cursor = summary(findings), lookout.state.model_dump_json()
         if not requests:
             return dg.SensorResult(skip_reason=told, cursor=cursor)

@@ -19,10 +19,8 @@ def daily_partitions(use_case: UseCase) -> dg.DailyPartitionsDefinition:
 
 def daily(use_case: UseCase) -> dict[str, Any]:
     """What daily assets are given: a range of days is one run, which has every asset of a job in common."""
-    return {
-        "partitions_def": daily_partitions(use_case),
-        "backfill_policy": dg.BackfillPolicy.single_run(),
-    }
+    # with one asset of the job that lacks the policy, a range of eight days would be eight runs
+    return {"partitions_def": daily_partitions(use_case), "backfill_policy": dg.BackfillPolicy.single_run()}
 
 
 def key(use_case: UseCase, name: str) -> dg.AssetKey:
@@ -58,9 +56,10 @@ def each_day(
     for day in days:
         try:
             done[day] = work(day)
-        except MlopsError as error:
+        except MlopsError as error:  # any other is a mistake of ours, and ends the step with its traceback
             failed(day, error)
         else:
+            # outside of the `try`: a day that was done must not count as failed because it cannot be shown
             tell(day, done[day])
     return done
 

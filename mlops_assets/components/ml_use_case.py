@@ -58,6 +58,7 @@ class MlUseCase(dg.Component):
         training = training_assets(self.use_case)
         monitoring = monitoring_assets(self.use_case)
         check = yesterday_check(self.use_case)
+        # the check is of yesterday: after a backfill of last year it would be red, and say nothing of that run
         daily_job = dg.define_asset_job(
             f"{name}_daily",
             selection=dg.AssetSelection.assets(*daily, *deliveries) - dg.AssetSelection.checks(check),
@@ -67,8 +68,10 @@ class MlUseCase(dg.Component):
             f"{name}_training",
             selection=dg.AssetSelection.assets(*training),
             description="From labelled rows to candidates, their evaluation, and a champion if the gate agrees.",
+            # without it, the next training of this process would join the same MLflow run
             hooks={end_mlflow_on_run_finished},
         )
+        # a freshness policy would not do, for it knows nothing of partitions
         watch_job = dg.define_asset_job(
             f"{name}_watch",
             selection=dg.AssetSelection.checks(check),
@@ -100,6 +103,7 @@ class MlUseCase(dg.Component):
 
 def _daily_schedule(name: str, job: Any) -> dg.ScheduleDefinition:
     """Runs yesterday (UTC) at one in the morning; days that end while it is off are backfilled by hand."""
+    # Dagster's own daily schedule takes the newest partition, which is today's: `daily_partitions` has it already
 
     @dg.schedule(name=f"{name}_daily_schedule", job=job, cron_schedule="0 1 * * *", execution_timezone="UTC")
     def run_yesterday(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:

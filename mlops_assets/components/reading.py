@@ -157,10 +157,12 @@ def _read_days(context: dg.AssetExecutionContext, stores: Stores, engines: Engin
     if not done:
         broken = broken or dict.fromkeys(context.partition_keys, "not listed yet: materialise raw_files first")
         raise showing.failure("no rows were read", broken)
+    # a red check stops nothing here: in a range of days the good ones go on, and `predictions` publishes no bad one
     checks: dict[str, list[DayCheck]] = {
         day: check_rows_of_day(use_case.checks, accounting, source.place(day)) for day, accounting in done.items()
     }
     yield from showing.check_results(key(use_case, "rows"), ROW_CHECKS, checks, broken)
+    # the numbers of the days were told one by one, for a result has those of one partition alone
     yield dg.MaterializeResult(asset_key=key(use_case, "rows"))
     yield dg.MaterializeResult(asset_key=key(use_case, "rejects"))
 

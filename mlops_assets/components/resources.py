@@ -18,6 +18,7 @@ from mlops_assets.workspace import Workspace
 )
 def engines(context: dg.InitResourceContext) -> Iterator[Engines]:
     """Open engines for one run, so that its steps share their processes."""
+    # a resource lives as long as a run of one process: see the executor in `definitions`
     with Engines(context.resources.workspace.settings) as opened:
         yield opened
 

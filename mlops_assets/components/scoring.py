@@ -59,6 +59,7 @@ def predictions_asset(use_case: UseCase, after: str) -> dg.AssetsDefinition:
         engines: dg.ResourceParam[Engines],
     ) -> Iterator[Any]:
         stores, choice = workspace.of(use_case), context.run.tags.get(MODEL_TAG, "current")
+        # a version that is named by its number needs no champion
         if stores.champion() is None and not choice.isdigit():
             yield from _skip(context, use_case, why_no_champion(stores))
         else:
@@ -90,7 +91,7 @@ def _score_days(context: dg.AssetExecutionContext, stores: Stores, engines: Engi
 
     def score(day: str) -> tuple[Scorers, ScoredDay]:
         engine = engines.of(use_case)
-        scorers = _scorers(stores, choice, day, context.run.run_id)
+        scorers = _scorers(stores, choice, day, context.run.run_id)  # `as-of` is another version for another day
         return scorers, score_day(use_case, lake, day, scorers, engine, watch, stores.source.place(day))
 
     def failed(day: str, error: MlopsError) -> None:

@@ -187,6 +187,7 @@ def _track(mlflow: Any, found: Evaluation) -> None:
     for score in found.scores:
         candidate = by_name[score.name]
         with mlflow.start_run(run_name=score.name, nested=True):
+            # servers with an older MLflow take no longer values
             mlflow.log_params({name: str(value)[:500] for name, value in candidate.parameters.items()})
             speed = {"rows_per_second": score.rows_per_second, "fit_seconds": candidate.fit_seconds}
             mlflow.log_metrics({**score.metrics, **speed, "bytes": candidate.size})
@@ -208,6 +209,7 @@ def _model_version(use_case: UseCase) -> dg.AssetsDefinition:
         engines: dg.ResourceParam[Engines],
     ) -> Iterator[Any]:
         stores, run = workspace.of(use_case), context.run.run_id
+        # by way of the lake, not of memory: each step can be run alone, and goes on where an earlier run has ended
         found = stores.runs.read(run, Evaluation)
         if found.best is None:  # there is a baseline and nothing else
             reason = found.verdict.reason

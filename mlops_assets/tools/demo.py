@@ -37,7 +37,7 @@ def run_demo(workspace: Workspace) -> Iterator[str]:
     every = [workspace.find(name) for name in list_use_cases(workspace.settings.use_cases)]
     for stores in every:
         for day in days:
-            _write(stores, day, labelled=day != last)
+            _write(stores, day, labelled=day != last)  # as in life: what came yesterday nobody has labelled yet
     with running.dagster_instance(workspace.settings) as instance:
         definitions = running.load_definitions(*(stores.use_case for stores in every), workspace=workspace)
         for stores in every:

@@ -34,6 +34,7 @@ def collect(stores: Stores) -> dict[str, Any]:
         "use_case": use_case.name,
         "days": [
             _day(day, rows.get(day), predictions.get(day), targets)
+            # a day whose files are gone stays published, and one whose files came is not yet
             for day in sorted({*stores.source.days(), *rows, *predictions})
         ],
         "champion": _champion(stores, evaluation),

@@ -117,6 +117,7 @@ class Registry:
 
     def client(self) -> MlflowClient:
         """MLflow's client on the store of the settings."""
+        # making a store tells every migration of its tables, and nobody asked
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
         logging.getLogger("alembic").setLevel(logging.WARNING)
         from mlflow import MlflowClient
@@ -153,6 +154,7 @@ class Registry:
         if change is None:
             return None
         found = self.version(use_case, change.version)
+        # the number alone could mean another model, such as in a store that was made anew
         if change.sha256 not in ("", found.serving_sha256):
             raise ModelRefused(
                 f"version {found.version} of {use_case} in MLflow's store {self._store} is not the "

@@ -87,6 +87,7 @@ def make_version(
     """
     shutil.rmtree(folder, ignore_errors=True)
     copy_model(parse_place(fitted.folder), folder / "judged")
+    # loaded from what was stored, never taken from memory: what is judged is what will be served
     judged = Model.load(folder / "judged", fitted.sha256, use_case.training.trusted)
     serving = judged
     if use_case.training.refit and origin is None:
@@ -160,6 +161,7 @@ def _champion_score(use_case: UseCase, data: TrainingSet, champion: Version) -> 
     """The present champion on the held-out rows; by its recorded metrics where it needs other columns."""
     name = f"champion, version {champion.version}"
     recorded = champion.about
+    # the training set has the columns of today's SQL, which such a champion cannot be asked about
     if recorded.sql != sql_fingerprint(use_case.features_sql):
         return Score(f"{name} (as recorded)", dict(recorded.metrics), (), recorded.rows_per_second)
     rows = data.load()
@@ -197,7 +199,7 @@ def importance(model: Model, data: TrainingSet, training: Training) -> dict[str,
     """
     rows = data.load()
     rows = rows.filter(rows["_held_out"])
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(0)  # the same rows give the same card
     most = min(IMPORTANCE_ROWS, IMPORTANCE_CELLS // max(1, len(model.columns)))
     if len(rows) > most:
         rows = rows.take(pa.array(np.sort(random.choice(len(rows), most, replace=False))))
