@@ -121,14 +121,14 @@ def test_a_logged_model_becomes_a_version_that_scores_as_it_did_in_the_notebook(
     version = registry.version("visits", 2)
     details = version.details()
     data = notebook.load_training_set("visits")
-    assert details["origin"] == {
+    assert details.origin == {
         "model": uri,
         "run": uri.split("/")[1],
         "training set it says": data.fingerprint,
         "registered by": "ann",
     }
     right = float((model.predict(data.held_out.X) == data.held_out.y).mean())
-    assert details["metrics"]["accuracy"] == pytest.approx(right, abs=1e-4)
+    assert details.metrics["accuracy"] == pytest.approx(right, abs=1e-4)
     assert {"diff.json", "diff.html", "card.md", "card.html"} <= {path.name for path in version.folder.iterdir()}
     with dg.DagsterInstance.ephemeral() as instance:
         running.run_use_case(running.load_definitions(visits), instance, visits, (DAYS[0], DAYS[0]), train=False)
