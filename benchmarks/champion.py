@@ -10,13 +10,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.peers import ours
-from mlops_assets.journey.model.registry import Registry
-from mlops_assets.journey.model.training_runs import TrainingRuns
-from mlops_assets.journey.train.candidates import from_record
+from mlops_assets.journey.train.records import Evaluation
 from mlops_assets.settings import Settings
 from mlops_assets.tools.sampling import write_sample
 from mlops_assets.use_case import UseCase
 from mlops_assets.work.code import code_fingerprint
+from mlops_assets.workspace import Workspace
 
 SEED = 7
 CANDIDATE = "vote"
@@ -77,34 +76,34 @@ def train(use_case: UseCase, folder: Path, before: dt.date, days: int, files: in
 
 def _enthrone(use_case: UseCase, home: Path) -> None:
     """Make the candidate champion that wins on the real rows; on sample rows a cheaper one may be ahead by chance."""
-    record = TrainingRuns(home / "lake", use_case.name).newest("evaluation") or {}
-    _, fitted = from_record(record)
-    chosen = next(one for one in fitted if one.name == CANDIDATE)
-    registry = Registry(_settings(home))
-    winner = registry.champion(use_case.name)
-    if winner is None or winner.about["candidate"] == CANDIDATE:
+    stores = _workspace(home).of(use_case)
+    registry, winner, found = stores.registry, stores.champion(), stores.runs.newest(Evaluation)
+    if found is None or winner is None or winner.about.candidate == CANDIDATE:
         return
+    chosen = next(one for one in found.candidates if one.name == CANDIDATE)
     run = registry.client().create_run(registry.experiment(use_case.name)).info.run_id
     with TemporaryDirectory() as folder:
         for name in ("serving", "judged"):
             shutil.copytree(chosen.folder, Path(folder) / name)
-        version = registry.register(use_case.name, run, Path(folder), {**winner.about, "candidate": CANDIDATE})
+        about = replace(winner.details(), candidate=CANDIDATE)
+        version = registry.register(use_case.name, run, Path(folder), about)
     registry.promote(version, "benchmark", "the candidate that wins on the real rows")
 
 
 def _champion(use_case: UseCase, home: Path) -> Champion:
-    version = Registry(_settings(home)).champion(use_case.name)
+    version = _workspace(home).of(use_case).champion()
     if version is None:
         raise SystemExit("The gate refused every model: there is nothing to measure with. Use more labelled files.")
-    about = {name: version.about[name] for name in ("candidate", "rows")}
+    about = {"candidate": version.about.candidate, "rows": version.about.rows}
     return Champion(home, version.folder / "serving", version.serving_sha256, about)
 
 
-def _settings(home: Path) -> Settings:
-    """The settings of a run that keeps all its state in a home."""
+def _workspace(home: Path) -> Workspace:
+    """Where a run works that keeps all its state in a home."""
     mlflow = home / "mlflow"
     uri, artifacts = f"sqlite:///{mlflow / 'mlflow.db'}", mlflow / "artifacts"
-    return replace(Settings.from_environment(), home=home, lake=home / "lake", tracking_uri=uri, artifacts=artifacts)
+    settings = Settings.from_environment()
+    return Workspace(replace(settings, home=home, lake=home / "lake", tracking_uri=uri, artifacts=artifacts))
 
 
 def fresh_home(champion: Champion, place: Path) -> None:

@@ -9,25 +9,37 @@ import dagster as dg
 from mlops_assets.components import MlUseCase
 from mlops_assets.components.alerting import alert_sensors
 from mlops_assets.components.resources import engines, mlflow
-from mlops_assets.settings import OWN_USE_CASES, Settings
+from mlops_assets.settings import OWN_USE_CASES
 from mlops_assets.use_case import UseCase, list_use_cases, load_use_case
+from mlops_assets.workspace import Workspace
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
     """The use cases of the package and those of `MLOPS_USE_CASES`, side by side."""
     own = dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
-    found = list_use_cases(Settings.from_environment().use_cases)
-    others = [load_use_case(folder) for folder in found.values() if folder.parent != OWN_USE_CASES]
-    return dg.Definitions.merge(own, definitions_of(*others))
+    workspace = Workspace.from_environment()
+    folders = list_use_cases(workspace.settings.use_cases).values()
+    others = [load_use_case(folder) for folder in folders if folder.parent != OWN_USE_CASES]
+    return dg.Definitions.merge(own, definitions_of(*others, workspace=workspace))
 
 
-def definitions_of(*use_cases: UseCase) -> dg.Definitions:
-    """Some use cases, and what all share: a command that runs one need not wait for the others to be loaded."""
+def definitions_of(*use_cases: UseCase, workspace: Workspace | None = None) -> dg.Definitions:
+    """Some use cases, and what all share: a command that runs one need not wait for the others to be loaded.
+
+    Parameters
+    ----------
+    use_cases
+        The use cases.
+    workspace
+        Where they work; by default what the environment describes.
+    """
+    workspace = workspace or Workspace.from_environment()
     each = [MlUseCase(one).build_defs() for one in use_cases]
     shared = dg.Definitions(
-        resources={"engines": engines, "mlflow": mlflow},
+        resources={"workspace": workspace, "engines": engines, "mlflow": mlflow},
+        # a process a step costs two to three seconds; the work itself is spread over processes by `engines`
         executor=dg.in_process_executor,
-        sensors=alert_sensors(),
+        sensors=alert_sensors(listening=bool(workspace.settings.alert_url)),
     )
     return dg.Definitions.merge(*each, shared)

@@ -14,13 +14,10 @@ from mlops_assets.encoders import as_frame
 from mlops_assets.errors import UsageError
 from mlops_assets.journey.features.matrix import TEXT, as_text, to_matrix
 from mlops_assets.journey.model.archive import ALLOWED_TYPES
-from mlops_assets.journey.model.registry import Registry
-from mlops_assets.journey.model.training_runs import TrainingRuns
-from mlops_assets.journey.train.candidates import from_record
+from mlops_assets.journey.train.records import GatheredRows
 from mlops_assets.registering import Registered, register_elsewhere
-from mlops_assets.settings import Settings
-from mlops_assets.use_case import find_use_case
 from mlops_assets.work.engines import Engines
+from mlops_assets.workspace import Workspace
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,13 +83,11 @@ def load_training_set(use_case: str, fingerprint: str | None = None) -> Data:
     UsageError
         If there is none.
     """
-    settings = Settings.from_environment()
-    found = find_use_case(settings.use_cases, use_case)
-    records = TrainingRuns(settings.lake, found.name).every("training_set")
-    sets = [from_record(record)[0] for record in records]
-    chosen = [one for one in sets if one.fingerprint.startswith(fingerprint or "")]
+    records = Workspace.from_environment().find(use_case).runs.every(GatheredRows)
+    sets = [record.training_set for record in records]
+    chosen = [data for data in sets if data.fingerprint.startswith(fingerprint or "")]
     if not chosen:
-        known = ", ".join(dict.fromkeys(one.fingerprint for one in sets)) or "none: train first"
+        known = ", ".join(dict.fromkeys(data.fingerprint for data in sets)) or "none: train first"
         raise UsageError(f"{use_case} has no training set {fingerprint or ''}; there are: {known}.")
     data = chosen[-1]
     table = data.load()
@@ -116,10 +111,9 @@ def use_mlflow(use_case: str) -> str:
     """
     import mlflow
 
-    settings = Settings.from_environment()
-    name = f"{use_case}_trials"
-    Registry(settings).experiment(name)
-    mlflow.set_tracking_uri(settings.tracking_uri)
+    workspace, name = Workspace.from_environment(), f"{use_case}_trials"
+    workspace.registry.experiment(name)
+    mlflow.set_tracking_uri(workspace.settings.tracking_uri)
     mlflow.set_experiment(name)
     return name
 
@@ -153,7 +147,7 @@ def log_model(use_case: str, model: Any, data: Data, **parameters: Any) -> str:
             model,
             name="model",
             signature=infer_signature(data.train.X, data.train.y),
-            serialization_format="skops",
+            serialization_format="skops",  # a pickle would be refused: it runs code as it is loaded
             skops_trusted_types=TRUSTED_TYPES,
             pip_requirements=[f"{name}=={version(name)}" for name in ("mlflow", "scikit-learn", "skops", "pandas")],
         )
@@ -170,10 +164,9 @@ def register(use_case: str, uri: str) -> Registered:
     uri
         `models:/name/version` or `runs:/run/model`.
     """
-    settings = Settings.from_environment()
-    found = find_use_case(settings.use_cases, use_case)
-    with Engines(settings) as engines:
-        return register_elsewhere(found, settings, uri, engines.of(found))
+    stores = Workspace.from_environment().find(use_case)
+    with Engines(stores.settings) as engines:
+        return register_elsewhere(stores, uri, engines.of(stores.use_case))
 
 
 def _rows(table: pa.Table, features: Mapping[str, bool]) -> Rows:

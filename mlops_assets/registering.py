@@ -7,32 +7,75 @@ import shutil
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mlops_assets.errors import MlopsError, UsageError
 from mlops_assets.journey.explain.comparison import Comparison, compare_day
 from mlops_assets.journey.features.sql import describe
+from mlops_assets.journey.model.about import About, Summary
 from mlops_assets.journey.model.archive import hash_folder
 from mlops_assets.journey.model.history import HistoryConflict
 from mlops_assets.journey.model.model import Model
-from mlops_assets.journey.model.registry import Registry, Version
-from mlops_assets.journey.model.training_runs import TrainingRuns
+from mlops_assets.journey.model.registry import Version
 from mlops_assets.journey.train.candidates import Fitted
-from mlops_assets.journey.train.candidates import from_record as fitted_of
 from mlops_assets.journey.train.evaluation import Score, Verdict, decide, score
-from mlops_assets.journey.train.evaluation import from_record as scores_of
-from mlops_assets.journey.train.external import as_model, fetch
+from mlops_assets.journey.train.external import Logged, as_model, fetch
 from mlops_assets.journey.train.metrics import load_metrics
-from mlops_assets.journey.train.training_set import TrainingSet
+from mlops_assets.journey.train.records import Evaluation, MadeVersion
 from mlops_assets.journey.train.versions import champion_before, judge_changes, make_version
-from mlops_assets.settings import Settings
-from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.places import work_folder
-from mlops_assets.use_case import UseCase
 from mlops_assets.views import card, diffs, pages
 from mlops_assets.work.shards import Engine
+from mlops_assets.workspace import Stores
 
 log = logging.getLogger("mlops_assets.training")
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What became of a version that might become champion.
+
+    Attributes
+    ----------
+    champion
+        The version, if it is champion now.
+    waits
+        Why it is not, if it passed the gate.
+    """
+
+    champion: Version | None
+    waits: str = ""
+
+
+def promote_if_passed(stores: Stores, made: MadeVersion, who: str, why: str) -> Promotion:
+    """Make a version champion if gate and `promotion` say so.
+
+    Parameters
+    ----------
+    stores
+        Of the use case.
+    made
+        The version, the word of the gate, and what was known of the champion when the gate was asked.
+    who, why
+        For the history.
+
+    Raises
+    ------
+    MlopsError
+        If the version cannot be loaded.
+    """
+    use_case = stores.use_case
+    if made.version is None or not made.passed:
+        return Promotion(None)
+    if use_case.training.promotion == "manual":
+        return Promotion(None, "promotion is by hand")
+    version = stores.registry.version(use_case.name, made.version)
+    if stores.history.champion() == version.version:  # the step was tried again after it had been done
+        return Promotion(version)
+    try:
+        stores.registry.promote(version, who, why, use_case.training.trusted, made.seen)
+    except HistoryConflict as error:  # it was judged against a champion of before
+        return Promotion(None, str(error))
+    return Promotion(version)
 
 
 @dataclass(frozen=True)
@@ -57,15 +100,15 @@ class Registered:
     changes: Comparison | None
 
 
-def register_elsewhere(use_case: UseCase, settings: Settings, uri: str, engine: Engine) -> Registered:
+def register_elsewhere(stores: Stores, uri: str, engine: Engine) -> Registered:
     """Make a version of a model that was logged to MLflow elsewhere, and champion if gate and `promotion` say so.
 
     It is judged on the rows that the candidates of the newest training were judged on.
 
     Parameters
     ----------
-    use_case, settings
-        The use case, and where things are.
+    stores
+        Of the use case.
     uri
         `models:/name/version` or `runs:/run/model`.
     engine
@@ -76,50 +119,46 @@ def register_elsewhere(use_case: UseCase, settings: Settings, uri: str, engine: 
     UsageError
         If there was no training yet, or since `features.sql` was changed; or there is no such model.
     ModelRefused
-        If the model cannot be taken; see `journey.elsewhere`.
+        If the model cannot be taken; see `journey.train.external`.
     """
-    runs = TrainingRuns(settings.lake, use_case.name)
-    record = runs.newest("evaluation")
-    if record is None:
-        raise UsageError(
-            f"{use_case.name} was never trained, so there are no held-out rows to judge a model by: "
-            f"`mlops-assets run {use_case.name} --train` first."
-        )
-    data, _ = fitted_of(record)
-    if dict(describe(use_case).model) != dict(data.features):
-        raise UsageError(
-            f"features.sql of {use_case.name} makes other columns than in the newest training: train again."
-        )
-    registry = Registry(settings)
-    logged = fetch(settings, uri)
-    seen = len(registry.history(use_case.name).changes())
-    model = as_model(use_case, logged, data.classes)
-    found, verdict = _judge(use_case, registry, data, model, uri, scores_of(record)[0])
-    with work_folder(runs.folder(f"elsewhere-{uuid.uuid4().hex}"), settings.home) as folder:
+    newest = _newest_evaluation(stores)
+    logged = fetch(stores.registry, uri)
+    # counted before the champion is read: one that comes in between is noticed when this one shall replace it
+    seen = len(stores.history.changes())
+    model = as_model(stores.use_case, logged, newest.training_set.classes)
+    found, verdict = _judge(stores, newest, model, uri)
+    with work_folder(stores.runs.folder(f"elsewhere-{uuid.uuid4().hex}"), stores.settings.home) as folder:
         try:
-            sha256 = model.save(folder / "model")
-            size = sum(path.stat().st_size for path in (folder / "model").iterdir())
-            fitted = Fitted(uri, str(folder / "model"), sha256, {}, 0.0, size)
-            known = registry.client().get_run(logged.run).data.params if logged.run else {}
-            origin = {
-                "model": uri,
-                "run": logged.run,
-                "training set it says": known.get("training_set", ""),
-                "registered by": settings.user,
-            }
-            about = make_version(use_case, data, fitted, found, verdict, folder / "version", origin)
-            changes = compare_with_champion(use_case, settings, folder / "version", about, engine)
-            version = _store(use_case, registry, uri, folder / "version", about)
+            fitted = _stored(model, folder / "model", uri)
+            origin = _origin(stores, logged)
+            data = newest.training_set
+            about = make_version(stores.use_case, data, fitted, found, verdict, folder / "version", origin)
+            about, changes = compare_with_champion(stores, folder / "version", about, engine)
+            version = _store(stores, uri, folder / "version", about)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-    champion, waits = _promote(use_case, registry, version, about, settings.user, seen)
-    return Registered(version, champion, waits, changes)
+    made = MadeVersion(version.version, about.passed, about.reason, seen)
+    done = promote_if_passed(stores, made, stores.settings.user, f"registered: {about.reason}")
+    return Registered(version, done.champion is not None, done.waits, changes)
 
 
-def _judge(
-    use_case: UseCase, registry: Registry, data: TrainingSet, model: Model, uri: str, scores: list[Score]
-) -> tuple[Score, Verdict]:
+def _newest_evaluation(stores: Stores) -> Evaluation:
+    """What the newest training found; its held-out rows judge a model from elsewhere, too."""
+    name = stores.use_case.name
+    newest = stores.runs.newest(Evaluation)
+    if newest is None:
+        raise UsageError(
+            f"{name} was never trained, so there are no held-out rows to judge a model by: "
+            f"`mlops-assets run {name} --train` first."
+        )
+    if dict(describe(stores.use_case).model) != dict(newest.training_set.features):
+        raise UsageError(f"features.sql of {name} makes other columns than in the newest training: train again.")
+    return newest
+
+
+def _judge(stores: Stores, newest: Evaluation, model: Model, uri: str) -> tuple[Score, Verdict]:
     """The model on the held-out rows, and what the gate says of it beside the baseline and the champion."""
+    use_case, data = stores.use_case, newest.training_set
     rows = data.load()
     try:
         found = score(model, rows.filter(rows["_held_out"]), uri, own=load_metrics(use_case.training))
@@ -128,82 +167,91 @@ def _judge(
             f"{uri}: it fails on the held-out rows of {use_case.name}: {type(error).__name__}: {error}. Rows have "
             "missing numbers (NaN) and missing texts (empty)."
         ) from None
-    base = next(one for one in scores if one.name == use_case.training.baseline)
-    before = champion_before(use_case, registry, data)
-    return found, decide(use_case.training, use_case.scale, [found, base], before)
+    baseline = newest.score(use_case.training.baseline)
+    others = [baseline] if baseline else []  # it was scored on the same rows, so it need not be again
+    before = champion_before(use_case, stores.registry, data)
+    return found, decide(use_case.training, use_case.scale, [found, *others], before)
 
 
-def _store(use_case: UseCase, registry: Registry, uri: str, folder: Path, about: dict[str, Any]) -> Version:
-    client = registry.client()
-    run = client.create_run(registry.experiment(use_case.name), run_name=f"register {uri}", tags={"origin": uri})
-    for name, value in about["metrics"].items():
-        client.log_metric(run.info.run_id, name, value)
-    version = store_version(use_case, registry, run.info.run_id, folder, about)
-    client.set_terminated(run.info.run_id)
+def _stored(model: Model, folder: Path, uri: str) -> Fitted:
+    """The model as a candidate; nobody here knows its parameters, nor how long it was fitted."""
+    sha256 = model.save(folder)
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    return Fitted(uri, str(folder), sha256, {}, 0.0, size)
+
+
+def _origin(stores: Stores, logged: Logged) -> dict[str, str]:
+    """Where a model came from, as far as MLflow knows."""
+    parameters = stores.registry.client().get_run(logged.run).data.params if logged.run else {}
+    return {
+        "model": logged.uri,
+        "run": logged.run,
+        "training set it says": parameters.get("training_set", ""),
+        "registered by": stores.settings.user,
+    }
+
+
+def _store(stores: Stores, uri: str, folder: Path, about: About) -> Version:
+    client, experiment = stores.registry.client(), stores.registry.experiment(stores.use_case.name)
+    run = client.create_run(experiment, run_name=f"register {uri}", tags={"origin": uri}).info.run_id
+    for name, value in about.metrics.items():
+        client.log_metric(run, name, value)
+    version = store_version(stores, run, folder, about)
+    client.set_terminated(run)
     return version
 
 
-def _promote(
-    use_case: UseCase, registry: Registry, version: Version, about: dict[str, Any], who: str, seen: int
-) -> tuple[bool, str]:
-    """Make the version champion, as after a training; whether it is, and why it waits if it passed."""
-    if not about["passed"]:
-        return False, ""
-    if use_case.training.promotion == "manual":
-        return False, "promotion is by hand"
-    try:
-        registry.promote(version, who, f"registered: {about['reason']}", use_case.training.trusted, seen)
-    except HistoryConflict as error:
-        return False, str(error)
-    return True, ""
-
-
 def compare_with_champion(
-    use_case: UseCase, settings: Settings, folder: Path, about: dict[str, Any], engine: Engine
-) -> Comparison | None:
+    stores: Stores, folder: Path, about: About, engine: Engine
+) -> tuple[About, Comparison | None]:
     """Compare what is to become a version with the champion on the newest day, keep that, and let the gate see it.
 
     Parameters
     ----------
-    use_case, settings
-        The use case, and where things are.
+    stores
+        Of the use case.
     folder
         Of the version.
     about
-        What `make_version` returned; the gate's word on the changes is added.
+        What `make_version` returned.
     engine
         Scores the day.
+
+    Returns
+    -------
+    tuple
+        What is known of the version, with the gate's word on the changes; and the comparison, if there is a champion
+        to compare with.
     """
-    lake = Lake(settings.lake, use_case.name)
-    champion = Registry(settings).champion(use_case.name)
-    days = list(lake.predictions.days())
+    use_case, champion = stores.use_case, stores.champion()
+    days = list(stores.lake.predictions.days())
     if champion is None or not days:
-        return None
+        return about, None
     hashes = hash_folder(folder / "serving"), hash_folder(folder / "judged")
-    new = Version(use_case.name, 0, folder, *hashes, "", {})
-    found = compare_day(use_case, lake, days[-1], champion, new, engine, lambda _: None)
+    new = Version(use_case.name, 0, folder, *hashes, "", Summary())  # it has no number before it is registered
+    found = compare_day(use_case, stores.lake, days[-1], champion, new, engine, lambda _: None)
     (folder / "diff.json").write_text(diffs.as_json(found), encoding="utf-8")
     (folder / "diff.html").write_text(diffs.html(found), encoding="utf-8")
     if use_case.training.gate.changes is not None:
-        judge_changes(about, found.share, use_case.training.gate.changes, found.day)
-    return found
+        about = judge_changes(about, found.share, use_case.training.gate.changes, found.day)
+    return about, found
 
 
-def store_version(use_case: UseCase, registry: Registry, run: str, folder: Path, about: dict[str, Any]) -> Version:
+def store_version(stores: Stores, run: str, folder: Path, about: About) -> Version:
     """Write the card of a version and register it; it is not champion by that.
 
     Parameters
     ----------
-    use_case, registry
-        The use case, and the registry.
+    stores
+        Of the use case.
     run
         MLflow run that the version belongs to.
     folder
         Of the version.
     about
-        What `make_version` returned.
+        What is known of it.
     """
-    text = card.render(about)
+    name, text = stores.use_case.name, card.render(about)
     (folder / "card.md").write_text(text, encoding="utf-8")
-    (folder / "card.html").write_text(pages.page(f"Model card: {use_case.name}", text), encoding="utf-8")
-    return registry.register(use_case.name, run, folder, about)
+    (folder / "card.html").write_text(pages.page(f"Model card: {name}", text), encoding="utf-8")
+    return stores.registry.register(name, run, folder, about)

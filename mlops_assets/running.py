@@ -13,20 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import MlopsError, UsageError
 from mlops_assets.journey.deliver.delivery import AGAIN_TAG
-from mlops_assets.journey.read.sources import Source
 from mlops_assets.journey.score.day import MODEL_TAG
 from mlops_assets.settings import PACKAGE, Settings
 from mlops_assets.storage.catalog import enrichment_table
 from mlops_assets.storage.database import DATABASE_VARIABLE, prepare_database
 from mlops_assets.use_case import UseCase
 from mlops_assets.work.engines.local import LocalEngine
+from mlops_assets.workspace import Stores, Workspace
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, Definitions
 
 BEFORE_SCORING = ("raw_files", "rows", "rejects", "features")
 TRAINING = ("training_set", "candidates", "evaluation", "model_version", "champion")
-NO_COMPUTE_LOGS = "dagster._core.storage.noop_compute_log_manager"
 IN_DATABASE = f"\nstorage:\n  postgres:\n    postgres_url:\n      env: {DATABASE_VARIABLE}\n"
 """What `dagster.yaml` says of the storage where `MLOPS_DATABASE_URL` is set; a file keeps no secret."""
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
@@ -58,7 +57,7 @@ class Outcome:
     errors: tuple[str, ...]
 
 
-def days_to_run(use_case: UseCase, source: Source, first: dt.date | None, last: dt.date | None) -> tuple[str, str]:
+def days_to_run(stores: Stores, first: dt.date | None, last: dt.date | None) -> tuple[str, str]:
     """The range of days to run: what was asked for, or every day that has raw files.
 
     Raises
@@ -66,15 +65,17 @@ def days_to_run(use_case: UseCase, source: Source, first: dt.date | None, last: 
     UsageError
         If there is no day, or one lies outside the partitions of the use case.
     """
-    today = dt.datetime.now(dt.UTC).date()
-    found = source.days()
-    if not found and (first is None or last is None):
-        raise UsageError(
-            f"No raw files in {source.place('YYYY-MM-DD')}. Put some there, or make some: "
-            f"mlops-assets sample {use_case.name} --day {today - dt.timedelta(days=1)}"
-        )
-    start = first or max(use_case.start, dt.date.fromisoformat(found[0]))
-    end = last or min(today, dt.date.fromisoformat(found[-1]))
+    use_case, today = stores.use_case, dt.datetime.now(dt.UTC).date()
+    start, end = first, last
+    if start is None or end is None:
+        days = stores.source.days()
+        if not days:
+            raise UsageError(
+                f"No raw files in {stores.source.place('YYYY-MM-DD')}. Put some there, or make some: "
+                f"mlops-assets sample {use_case.name} --day {today - dt.timedelta(days=1)}"
+            )
+        start = start or max(use_case.start, dt.date.fromisoformat(days[0]))
+        end = end or min(today, dt.date.fromisoformat(days[-1]))
     if start > end:
         raise UsageError(f"--from {start} lies after --to {end}.")
     if start < use_case.start or end > today:
@@ -82,14 +83,17 @@ def days_to_run(use_case: UseCase, source: Source, first: dt.date | None, last: 
     return start.isoformat(), end.isoformat()
 
 
-def start_early(use_case: UseCase, settings: Settings, source: Source, days: tuple[str, str]) -> None:
+def start_early(stores: Stores, days: tuple[str, str]) -> None:
     """Let the local engine import what its workers need while this process imports Dagster: each takes seconds.
 
     Only if the first day is more than one shard, for a single shard needs no workers.
     """
-    first = next((day for day in source.days() if days[0] <= day <= days[1]), days[0])
-    several = use_case.scale.files_a_shard + 1
-    if (settings.engine or use_case.scale.engine) == "local" and len([*islice(source.list(first), several)]) == several:
+    settings, scale = stores.settings, stores.use_case.scale
+    if (settings.engine or scale.engine) != "local":
+        return
+    first = next((day for day in stores.source.days() if days[0] <= day <= days[1]), days[0])
+    several = scale.files_a_shard + 1
+    if len([*islice(stores.source.list(first), several)]) == several:
         LocalEngine(settings.workers).start()
 
 
@@ -117,22 +121,22 @@ def dagster_instance(settings: Settings) -> Iterator[DagsterInstance]:
     """Dagster's instance under `MLOPS_HOME`."""
     prepare_home(settings)
     from dagster import DagsterInstance
-    from dagster._core.instance.ref import InstanceRef
 
-    # output goes to the terminal here: no process a step that copies it, to be torn down at Ctrl-C
-    quiet = {"compute_logs": {"module": NO_COMPUTE_LOGS, "class": "NoOpComputeLogManager"}}
-    reference = InstanceRef.from_dir(str(settings.dagster_home), overrides=quiet)
+    from mlops_assets.components.private import NO_COMPUTE_LOGS, InstanceRef
+
+    # output goes to the terminal here
+    reference = InstanceRef.from_dir(str(settings.dagster_home), overrides={"compute_logs": NO_COMPUTE_LOGS})
     with DagsterInstance.from_ref(reference) as instance:
         yield instance
 
 
-def load_definitions(*use_cases: UseCase) -> Definitions:
-    """The definitions of some use cases, as the UI shows them too."""
+def load_definitions(*use_cases: UseCase, workspace: Workspace | None = None) -> Definitions:
+    """The definitions of some use cases, as the UI shows them too; see `definitions_of`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # beta notices of Dagster are for us, not for the user of a command
         from mlops_assets.definitions import definitions_of
 
-        return definitions_of(*use_cases)
+        return definitions_of(*use_cases, workspace=workspace)
 
 
 def run_use_case(
@@ -166,6 +170,7 @@ def run_use_case(
     """
     tags = {RANGE_START: days[0], RANGE_END: days[1], MODEL_TAG: model}
     daily, training = f"{use_case.name}_daily", f"{use_case.name}_training"
+    # a training learns from rows and enrichments, and what it makes shall score these same days: hence in the middle
     before = (*BEFORE_SCORING, *map(enrichment_table, use_case.enrichments))
     scoring = ("predictions", *(f"delivery_{name}" for name in use_case.targets))
     plan: list[tuple[str, Sequence[str], dict[str, str]]] = [(daily, (*before, *scoring), tags)]
@@ -207,8 +212,8 @@ def deliver_days(
 
 def _succeed(outcome: Outcome) -> None:
     if not outcome.success:
-        said = "\n".join(outcome.errors)
-        raise RunFailed(f"{outcome.job} failed: {said}\nDagster run {outcome.run_id}; `make dev` shows it.")
+        errors = "\n".join(outcome.errors)
+        raise RunFailed(f"{outcome.job} failed: {errors}\nDagster run {outcome.run_id}; `make dev` shows it.")
 
 
 def _execute(
@@ -219,12 +224,12 @@ def _execute(
     assets: Sequence[str],
     tags: dict[str, str],
 ) -> Outcome:
-    from dagster import AssetKey
-    from dagster._utils.warnings import BetaWarning
+    from dagster import AssetKey, BetaWarning
 
     job = definitions.resolve_job_def(name)
     known = {key.path[-1] for key in job.asset_layer.executable_asset_keys}
     selection = [AssetKey([use_case.name, asset]) for asset in assets if asset in known]
+    # our own log lines go to the terminal; Dagster's would be a line for every event of the run
     quiet: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", BetaWarning)
@@ -234,6 +239,7 @@ def _execute(
     # a run can fail before a step begins, such as when MLflow cannot be reached
     failed = [event for event in result.all_events if event.is_step_failure]
     failed = failed or [event for event in result.all_events if event.is_job_failure]
+    # Ctrl-C reaches Dagster first, which makes an error of the step of it
     if any(_error(event).cls_name == "DagsterExecutionInterruptedError" for event in failed):
         raise KeyboardInterrupt
     errors = tuple(_message(event) for event in failed)
@@ -247,9 +253,9 @@ def _error(event: Any) -> Any:
 
 def _message(event: Any) -> str:
     """What a failure said, without the trace."""
-    told = event.step_failure_data.user_failure_data if event.is_step_failure else None
-    if told is not None and told.description:
-        return str(told.description)
+    for_people = event.step_failure_data.user_failure_data if event.is_step_failure else None
+    if for_people is not None and for_people.description:
+        return str(for_people.description)
     error = _error(event)
     while error.cause is not None:
         error = error.cause

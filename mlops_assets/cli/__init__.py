@@ -21,24 +21,27 @@ def main() -> None:
     debug = len(arguments) < len(sys.argv) - 1
     try:
         code = cli.main(arguments, prog_name="mlops-assets", standalone_mode=False) or 0
-    except click.exceptions.Abort:
+    except (click.exceptions.Abort, KeyboardInterrupt):
         code = _stopped()
     except click.ClickException as error:
         error.show()
         code = error.exit_code
-    except KeyboardInterrupt:
-        code = _stopped()
-    except BrokenPipeError:
+    except BrokenPipeError:  # whoever reads the output has seen enough, such as `head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except Exception as error:
-        known = _meant_for_people(error)
-        unexpected = f"{type(error).__name__}: {error}\nThis was not expected; --debug shows where."
-        click.echo(f"Error: {known or unexpected}", err=True)
-        code = 2 if isinstance(known, UsageError) else 1
+        code = _failed(error)
         if debug:
             traceback.print_exc()
     sys.exit(code)
+
+
+def _failed(error: Exception) -> int:
+    """Tell an error; the exit code."""
+    for_people = _meant_for_people(error)
+    unexpected = f"{type(error).__name__}: {error}\nThis was not expected; --debug shows where."
+    click.echo(f"Error: {for_people or unexpected}", err=True)
+    return 2 if isinstance(for_people, UsageError) else 1
 
 
 def _meant_for_people(error: BaseException | None) -> MlopsError | None:

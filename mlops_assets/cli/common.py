@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -13,9 +13,8 @@ import click
 
 from mlops_assets import __version__
 from mlops_assets.errors import MlopsError, UsageError
-from mlops_assets.settings import Settings
 from mlops_assets.storage.places import Place, parse_place
-from mlops_assets.use_case import UseCase, find_use_case
+from mlops_assets.workspace import Stores, Workspace
 
 if TYPE_CHECKING:
     from mlops_assets.storage.tables import A, Published, Table
@@ -108,10 +107,9 @@ def cli(debug: bool) -> None:
     """
 
 
-def find(name: str) -> tuple[Settings, UseCase]:
-    """The settings, and the use case of that name."""
-    settings = Settings.from_environment()
-    return settings, find_use_case(settings.use_cases, name)
+def find(name: str, raw: Place | None = None) -> Stores:
+    """What there is of the use case of that name; `raw` is where its raw files lie, if not where the settings say."""
+    return Workspace.from_environment(raw).find(name)
 
 
 def show_progress() -> None:
@@ -122,7 +120,7 @@ def show_progress() -> None:
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
         logger.addHandler(handler)
-        logger.propagate = False
+        logger.propagate = False  # else a handler of the root logger would say each line again
 
 
 def published_at(table: Table[A], day: str, moment: dt.datetime) -> Published[A]:
@@ -153,11 +151,18 @@ def published_days(
         If none is published.
     """
     day, first, last = days
-    known = list(table.days())
-    low, high = (day or first), (day or last)
-    chosen = [one for one in known if (not low or one >= low.isoformat()) and (not high or one <= high.isoformat())]
-    if not chosen:
-        have = f"published are {known[0]} to {known[-1]} ({len(known)} days)" if known else "no day is published yet"
-        asked = f" of {day}" if day else " in that range" if low or high else ""
-        raise MlopsError(f"No {table.name}{asked}: {have}. `mlops-assets status {use_case}` tells more.")
-    return chosen
+    published = list(table.days())
+    low, high = str(day or first or dt.date.min), str(day or last or dt.date.max)
+    chosen = [one for one in published if low <= one <= high]
+    if chosen:
+        return chosen
+    asked = " in that range" if first or last else ""
+    if day:
+        asked = f" of {day}"
+    raise MlopsError(f"No {table.name}{asked}: {_have(published)}. `mlops-assets status {use_case}` tells more.")
+
+
+def _have(published: Sequence[str]) -> str:
+    if not published:
+        return "no day is published yet"
+    return f"published are {published[0]} to {published[-1]} ({len(published)} days)"

@@ -8,9 +8,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -27,14 +25,9 @@ from mlops_assets.cli.common import (
     show_progress,
 )
 from mlops_assets.errors import LakeError, UsageError
-from mlops_assets.journey.read.sources import Source, open_source
-from mlops_assets.settings import Settings
 from mlops_assets.storage.places import Place
-from mlops_assets.use_case import UseCase, list_use_cases
-
-if TYPE_CHECKING:
-    from mlops_assets.storage.catalog import Lake
-    from mlops_assets.storage.tables import Table
+from mlops_assets.use_case import list_use_cases
+from mlops_assets.workspace import Stores, Workspace
 
 
 @cli.command()
@@ -67,18 +60,18 @@ def sample(
     """
     from mlops_assets.tools.sampling import write_sample
 
-    settings, found = find(use_case)
-    place = raw or settings.raw
-    began = said = time.monotonic()
+    stores = find(use_case, raw)
+    place = stores.settings.raw
+    began = shown = time.monotonic()
     for offset in range(days):
         one = day + dt.timedelta(days=offset)
-        for written in write_sample(found, place, one, files, rows, dirty, seed, labelled=not unlabelled):
-            if time.monotonic() - said > 2:
-                said = time.monotonic()
+        for written in write_sample(stores.use_case, place, one, files, rows, dirty, seed, labelled=not unlabelled):
+            if time.monotonic() - shown > 2:
+                shown = time.monotonic()
                 done = offset * files + written
-                left = (said - began) / done * (days * files - done)
+                left = (shown - began) / done * (days * files - done)
                 click.echo(f"{done:,} of {days * files:,} files, done in {left:.0f} s", err=True)
-    click.echo(f"Wrote {files * days:,} files of {days} day(s) to {place / found.name}")
+    click.echo(f"Wrote {files * days:,} files of {days} day(s) to {place / use_case}")
 
 
 @cli.command("import")
@@ -98,8 +91,8 @@ def import_(use_case: str, file: Path, day: dt.date | None, raw: Place | None) -
     """
     from mlops_assets.tools.importing import import_table, place_table
 
-    settings, found = find(use_case)
-    place = raw or settings.raw
+    stores = find(use_case, raw)
+    found, place = stores.use_case, stores.settings.raw
     done = place_table(found, file, place, day) if day else import_table(found, file, place)
     files = done.files + done.present
     click.echo(f"{done.rows:,} rows in {files:,} files of {len(done.days)} days lie in {place / found.name}")
@@ -138,14 +131,16 @@ def run(use_case: str, first: dt.date | None, last: dt.date | None, model: str, 
 
     if model not in ("current", "as-of") and not model.isdigit():
         raise UsageError(f"--model {model}: say current, as-of, or the number of a version.")
-    settings, found, source, days = _days(use_case, raw, first, last)
-    running.start_early(found, settings, source, days)
+    stores = find(use_case, raw)
+    days = running.days_to_run(stores, first, last)
+    running.start_early(stores, days)  # before Dagster is imported, which takes as long as the workers need
     show_progress()
     log = logging.getLogger("mlops_assets.run")
-    log.info("%s: %s to %s", found.name, *days)
-    with running.dagster_instance(settings) as instance:
-        running.run_use_case(running.load_definitions(found), instance, found, days, train=train, model=model)
-    _print_status(found, settings, days)
+    log.info("%s: %s to %s", use_case, *days)
+    with running.dagster_instance(stores.settings) as instance:
+        definitions = running.load_definitions(stores.use_case, workspace=stores.workspace)
+        running.run_use_case(definitions, instance, stores.use_case, days, train=train, model=model)
+    _print_status(stores, days)
 
 
 @cli.command()
@@ -163,11 +158,15 @@ def preview(use_case: str, first: dt.date | None, last: dt.date | None, raw: Pla
     Example:
       mlops-assets preview transactions --from 2026-01-01 --to 2026-01-07
     """
+    from mlops_assets.running import days_to_run
     from mlops_assets.views.previewing import preview_days, render
 
-    settings, found, _, days = _days(use_case, raw, first, last)
-    previews = preview_days(found, settings, *days)
-    click.echo(json.dumps([vars(one) for one in previews], indent=2) if form == "json" else render(previews, found))
+    stores = find(use_case, raw)
+    previews = preview_days(stores, *days_to_run(stores, first, last))
+    if form == "json":
+        click.echo(json.dumps([vars(one) for one in previews], indent=2))
+    else:
+        click.echo(render(previews, stores.use_case))
 
 
 @cli.command()
@@ -191,7 +190,7 @@ def predictions(
       mlops-assets predictions transactions --from 2026-01-01 --to 2026-01-07 --format parquet -o week.parquet
     """
     columns = ["day", "file", "line", "account_id", "prediction", "probability", "model_version"]
-    _read(use_case, lambda lake: lake.predictions, columns, (day, first, last), form, output, moment)
+    _read(use_case, "predictions", columns, (day, first, last), form, output, moment)
 
 
 @cli.command()
@@ -206,8 +205,7 @@ def rejects(
     Example:
       mlops-assets rejects transactions --day 2026-01-03 --format csv -o rejects.csv
     """
-    columns = ["day", "file", "line", "rule", "message", "raw"]
-    _read(use_case, lambda lake: lake.rejects, columns, (day, first, last), form, output)
+    _read(use_case, "rejects", ["day", "file", "line", "rule", "message", "raw"], (day, first, last), form, output)
 
 
 @cli.command()
@@ -225,14 +223,14 @@ def status(use_case: str | None, form: str) -> None:
     from mlops_assets.views.status import collect
 
     if use_case is None:
-        for name in list_use_cases(Settings.from_environment().use_cases):
+        for name in list_use_cases(Workspace.from_environment().settings.use_cases):
             click.echo(name)
         return
-    settings, found = find(use_case)
+    stores = find(use_case)
     if form == "json":
-        click.echo(json.dumps(collect(found, settings), indent=2))
+        click.echo(json.dumps(collect(stores), indent=2))
     else:
-        _print_status(found, settings, None)
+        _print_status(stores, None)
 
 
 @cli.command()
@@ -240,9 +238,9 @@ def demo() -> None:
     """Run every use case on sample days that end yesterday; the day's last files have no labels and some are dirty."""
     from mlops_assets.tools.demo import run_demo
 
-    settings = Settings.from_environment()
+    workspace = Workspace.from_environment()
     show_progress()
-    for text in run_demo(settings):
+    for text in run_demo(workspace):
         click.echo(text)
 
 
@@ -254,47 +252,34 @@ def dev(host: str, port: int) -> None:
     from mlops_assets import running
     from mlops_assets.settings import PACKAGE
 
-    settings = Settings.from_environment()
+    settings = Workspace.from_environment().settings
     running.prepare_home(settings)
+    # Dagster's processes start elsewhere, where a home that is named from here would be another one
     os.environ["MLOPS_HOME"] = str(settings.home)
     command = [sys.executable, "-m", "dagster", "dev", "-w", str(PACKAGE.parent / "workspace.yaml")]
     os.execv(sys.executable, [*command, "-h", host, "-p", str(port)])  # noqa: S606 - no shell is what we want
 
 
-def _days(
-    name: str, raw: Place | None, first: dt.date | None, last: dt.date | None
-) -> tuple[Settings, UseCase, Source, tuple[str, str]]:
-    """The use case, its raw files, and the days that are meant; `--raw` holds for all that this process does."""
-    from mlops_assets.running import days_to_run
-
-    if raw is not None:
-        os.environ["MLOPS_RAW"] = str(raw)
-    settings, found = find(name)
-    source = open_source(found, settings.raw)
-    return settings, found, source, days_to_run(found, source, first, last)
+Days = tuple[dt.date | None, dt.date | None, dt.date | None]
+"""What `--day`, `--from` and `--to` say."""
 
 
 def _read(
     use_case: str,
-    table_of: Callable[[Lake], Table[Any]],
+    name: str,
     columns: list[str],
-    days: tuple[dt.date | None, dt.date | None, dt.date | None],
+    days: Days,
     form: str,
     output: Path | None,
     moment: dt.datetime | None = None,
 ) -> None:
     from pyarrow import ArrowInvalid
 
-    from mlops_assets.storage.catalog import Lake
     from mlops_assets.views import output as writing
 
-    settings, found = find(use_case)
-    if form == "parquet" and output is None:
-        raise UsageError("Parquet is not for a terminal: name a file with -o FILE.")
-    if days[0] and (days[1] or days[2]):
-        raise UsageError("Give --day, or --from and --to, not both.")
-    table = table_of(Lake(settings.lake, found.name))
-    chosen = published_days(table, found.name, days)
+    _check_options(days, form, output)
+    table = find(use_case).lake.table(name)
+    chosen = published_days(table, use_case, days)
     if moment is not None and len(chosen) > 1:
         raise UsageError("--as-published-on reads one day: name it with --day.")
     limit = TABLE_ROWS if form == "table" else None
@@ -302,19 +287,25 @@ def _read(
         if moment is None:
             reader = table.read(chosen, columns)
         else:
-            then = published_at(table, chosen[0], moment)
-            reader = table.read_publication(chosen[0], then, columns)
+            reader = table.read_publication(chosen[0], published_at(table, chosen[0], moment), columns)
         written, total = writing.write(reader, form, output, limit)
     except (ArrowInvalid, FileNotFoundError) as error:
-        days_said = chosen[0] if len(chosen) == 1 else f"{chosen[0]} to {chosen[-1]}"
-        raise LakeError(f"A stored file of {days_said} is damaged or gone; run that day again. {error}") from None
+        span = chosen[0] if len(chosen) == 1 else f"{chosen[0]} to {chosen[-1]}"
+        raise LakeError(f"A stored file of {span} is damaged or gone; run that day again. {error}") from None
     if output is not None:
         click.echo(f"Wrote {written:,} rows of {len(chosen)} day(s) to {output}", err=True)
     elif written < total:
         click.echo(f"{written} of {total:,} rows; --format csv -o FILE writes them all.", err=True)
 
 
-def _print_status(use_case: UseCase, settings: Settings, days: tuple[str, str] | None) -> None:
+def _check_options(days: Days, form: str, output: Path | None) -> None:
+    if form == "parquet" and output is None:
+        raise UsageError("Parquet is not for a terminal: name a file with -o FILE.")
+    if days[0] and (days[1] or days[2]):
+        raise UsageError("Give --day, or --from and --to, not both.")
+
+
+def _print_status(stores: Stores, days: tuple[str, str] | None) -> None:
     from mlops_assets.views.status import collect, render
 
-    click.echo(render(collect(use_case, settings), days))
+    click.echo(render(collect(stores), days))

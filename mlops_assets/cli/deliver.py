@@ -33,19 +33,19 @@ def deliver(
       mlops-assets deliver transactions --day 2026-01-03 --target warehouse --again
     """
     from mlops_assets import running
-    from mlops_assets.storage.catalog import Lake
     from mlops_assets.views.status import collect, render
 
-    settings, found = find(use_case)
+    stores = find(use_case)
+    found = stores.use_case
     if not found.targets:
         raise UsageError(f"{use_case} has no targets: name them under `targets` in its defs.yaml.")
     unknown = [name for name in names if name not in found.targets]
     if unknown:
         raise UsageError(f"{use_case} has no target {unknown[0]!r}; there are: {', '.join(found.targets)}.")
-    table = Lake(settings.lake, found.name).predictions
-    days = published_days(table, found.name, (day, first, last))
+    days = published_days(stores.lake.predictions, found.name, (day, first, last))
     show_progress()
-    with running.dagster_instance(settings) as instance:
-        span, targets = (days[0], days[-1]), names or tuple(found.targets)
-        running.deliver_days(running.load_definitions(found), instance, found, span, targets, again=again)
-    click.echo(render(collect(found, settings), (days[0], days[-1])))
+    span, targets = (days[0], days[-1]), names or tuple(found.targets)
+    with running.dagster_instance(stores.settings) as instance:
+        definitions = running.load_definitions(found, workspace=stores.workspace)
+        running.deliver_days(definitions, instance, found, span, targets, again=again)
+    click.echo(render(collect(stores), span))

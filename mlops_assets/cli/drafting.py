@@ -11,8 +11,8 @@ import click
 
 from mlops_assets.cli.common import cli
 from mlops_assets.errors import UsageError
-from mlops_assets.settings import Settings
 from mlops_assets.use_case import list_use_cases
+from mlops_assets.workspace import Workspace
 
 if TYPE_CHECKING:
     from mlops_assets.tools.drafting import Draft
@@ -36,7 +36,7 @@ def new(name: str, table: Path, label: str, account: str | None, into: Path | No
     """
     from mlops_assets.tools.drafting import draft_use_case
 
-    settings = Settings.from_environment()
+    settings = Workspace.from_environment().settings
     place = (into or Path(os.environ.get("MLOPS_USE_CASES") or "use_cases")).expanduser().absolute()
     known = list_use_cases([folder for folder in {*settings.use_cases, place} if folder.is_dir()])
     if name in known:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from mlops_assets.cli.common import TABLE_ROWS, Day, cli
+from mlops_assets.cli.common import TABLE_ROWS, Day, cli, find
 from mlops_assets.errors import UsageError
-from mlops_assets.settings import Settings
 from mlops_assets.storage.places import Place, write_whole
-from mlops_assets.use_case import find_use_case
+
+if TYPE_CHECKING:
+    from mlops_assets.journey.feedback.corrections import Taken
 
 
 @cli.command()
@@ -36,36 +38,40 @@ def feedback(use_case: str, files: tuple[Path, ...], rejects: bool, form: str, o
       mlops-assets feedback transactions corrections.csv
       mlops-assets feedback transactions --rejects --format csv -o rejected.csv
     """
-    from mlops_assets.journey.feedback.corrections import known_labels, take_in
-    from mlops_assets.storage.catalog import Lake
+    from mlops_assets.journey.feedback.corrections import take_in
+    from mlops_assets.journey.train.versions import known_labels
     from mlops_assets.views import output as writing
 
     if (output is not None or form != "table") and not rejects:
         raise UsageError("--format and -o say how rejects are written: add --rejects.")
-    settings = Settings.from_environment()
-    found = find_use_case(settings.use_cases, use_case)
-    folder = settings.raw / found.name / "feedback"
+    stores = find(use_case)
+    folder = stores.settings.raw / use_case / "feedback"
     contents = [_read(path) for path in files]  # all can be read, or none is handed in
     for path, content in zip(files, contents, strict=True):
         _hand_in(folder, path, content)
-    lake = Lake(settings.lake, found.name)
-    taken = take_in(found, lake, folder, known_labels(found, settings))
-    accepted, rejected = len(taken.accepted), len(taken.rejected)
-    click.echo(
-        f"{taken.entries:,} entries in {taken.files:,} file(s): {accepted:,} accepted, {rejected:,} rejected",
-        err=rejects,
-    )
-    for rule, number in taken.rules.items():
-        click.echo(f"  {rule}: {number:,}", err=rejects)
-    if taken.unfilled:
-        click.echo(f"{taken.unfilled:,} lines of audits have no label yet", err=rejects)
+    labels = known_labels(stores.use_case, stores.registry, stores.runs)
+    taken = take_in(stores.use_case, stores.lake, folder, labels)
+    _tell(taken, err=rejects)  # standard output is for the rejects, where they are asked for
     if rejects:
         limit = TABLE_ROWS if form == "table" else None
         written, total = writing.write(taken.rejected.to_reader(), form, output, limit)
         if written < total:
             click.echo(f"{written} of {total:,} rejects; --format csv -o FILE writes them all.", err=True)
-    elif rejected:
-        click.echo(f"The rejects and their reasons: `--rejects`, or {lake.rejected}")
+    elif len(taken.rejected):
+        click.echo(f"The rejects and their reasons: `--rejects`, or {stores.lake.rejected}")
+
+
+def _tell(taken: Taken, *, err: bool) -> None:
+    """How many entries count, and why others do not."""
+    accepted, rejected = len(taken.accepted), len(taken.rejected)
+    click.echo(
+        f"{taken.entries:,} entries in {taken.files:,} file(s): {accepted:,} accepted, {rejected:,} rejected",
+        err=err,
+    )
+    for rule, number in taken.rules.items():
+        click.echo(f"  {rule}: {number:,}", err=err)
+    if taken.unfilled:
+        click.echo(f"{taken.unfilled:,} lines of audits have no label yet", err=err)
 
 
 @cli.command()
@@ -83,14 +89,13 @@ def audit(use_case: str, day: dt.date, output: Path | None) -> None:
     import pyarrow as pa
 
     from mlops_assets.journey.feedback.audit import draw_audit
-    from mlops_assets.storage.catalog import Lake
     from mlops_assets.views import output as writing
 
-    settings = Settings.from_environment()
-    found = find_use_case(settings.use_cases, use_case)
+    stores = find(use_case)
+    found = stores.use_case
     if not found.feedback.audit_rows:
         raise UsageError(f"{found.name} draws no rows to audit: feedback.audit_rows is 0.")
-    rows = draw_audit(found, Lake(settings.lake, found.name), day.isoformat())
+    rows = draw_audit(found, stores.lake, day.isoformat())
     for name in ("label", "who", "when"):
         rows = rows.append_column(name, pa.nulls(len(rows), pa.string()))
     written, _ = writing.write(rows.to_reader(), "csv", output)

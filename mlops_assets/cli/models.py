@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
-from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -37,12 +35,12 @@ def register(use_case: str, model: str) -> None:
     from mlops_assets.views import diffs
     from mlops_assets.work.engines import Engines
 
-    settings, found = find(use_case)
+    stores = find(use_case)
     show_progress()
-    with Engines(settings) as engines:
-        done = register_elsewhere(found, settings, model, engines.of(found))
-    number, name = done.version.version, found.name
-    click.echo(f"{model} is version {number} of {name}: {done.version.about['reason']}")
+    with Engines(stores.settings) as engines:
+        done = register_elsewhere(stores, model, engines.of(stores.use_case))
+    number, name = done.version.version, stores.use_case.name
+    click.echo(f"{model} is version {number} of {name}: {done.version.about.reason}")
     if done.changes is not None:
         click.echo(f"\nAgainst the champion of before, version {done.changes.before}, on {done.changes.day}:\n")
         click.echo(diffs.text(done.changes))
@@ -66,18 +64,16 @@ def promote(use_case: str, version: int, why: str, override: bool) -> None:
     Example:
       mlops-assets promote transactions 3 --why "better on small accounts, see diff"
     """
-    from mlops_assets.journey.model.registry import Registry
-
-    settings, found = find(use_case)
-    registry = Registry(settings)
-    wanted = registry.version(found.name, version)
-    if not wanted.about.get("passed") and not override:
+    stores = find(use_case)
+    found = stores.use_case
+    wanted = stores.registry.version(found.name, version)
+    if not wanted.about.passed and not override:
         raise UsageError(
-            f"Version {version} of {found.name} did not pass the gate ({wanted.about.get('reason')}). "
+            f"Version {version} of {found.name} did not pass the gate ({wanted.about.reason}). "
             "Look at its `card` and a `diff`; --override promotes it all the same."
         )
-    said = f"{why} (against the gate)" if not wanted.about.get("passed") else why
-    change = registry.promote(wanted, settings.user, said, found.training.trusted)
+    reason = why if wanted.about.passed else f"{why} (against the gate)"
+    change = stores.registry.promote(wanted, stores.settings.user, reason, found.training.trusted)
     before = f", before it was {change.before}" if change.before else ""
     click.echo(f"Version {change.version} is champion of {found.name} now{before}. Days are scored by it from now on.")
 
@@ -92,10 +88,9 @@ def rollback(use_case: str, why: str) -> None:
     Example:
       mlops-assets rollback transactions --why "too many restaurants since Monday"
     """
-    from mlops_assets.journey.model.registry import Registry
-
-    settings, found = find(use_case)
-    change = Registry(settings).roll_back(found.name, settings.user, why, found.training.trusted)
+    stores = find(use_case)
+    found = stores.use_case
+    change = stores.registry.roll_back(found.name, stores.settings.user, why, found.training.trusted)
     click.echo(f"Version {change.version} is champion of {found.name} again, instead of {change.before}.")
     click.echo(f"Days that {change.before} scored stay as they are until you `mlops-assets run` them again.")
 
@@ -110,35 +105,17 @@ def history(use_case: str, form: str) -> None:
     Example:
       mlops-assets history transactions
     """
-    from mlops_assets.journey.model.registry import Registry
-    from mlops_assets.views.output import text_table
+    from mlops_assets.views import histories
 
-    settings, found = find(use_case)
-    registry = Registry(settings)
-    registry.mirror(found.name)
-    changes = registry.history(found.name).changes()
-    versions = registry.known(found.name)
-    champion = changes[-1].version if changes else None
+    stores = find(use_case)
+    stores.registry.mirror(use_case)
+    changes, versions = stores.history.changes(), stores.registry.known(use_case)
     if form == "json":
-        told = {"champion": champion, "changes": [asdict(change) for change in changes], "versions": versions}
-        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        click.echo(histories.as_json(changes, versions))
         return
     if not versions:
-        raise MlopsError(f"{found.name} has no versions yet: `mlops-assets run {found.name} --train`.")
-    metric = found.training.metric
-    lines = [["version", "candidate", metric, "gate", "reason"]]
-    for one in versions:
-        mark = f"{one['version']} *" if one["version"] == champion else f"{one['version']}"
-        value = one.get("metrics", {}).get(metric)
-        gate = {True: "passed", False: "refused", None: ""}[one.get("passed")]
-        shown = "" if value is None else f"{value:.3f}"
-        lines.append([mark, one.get("candidate", ""), shown, gate, one.get("reason", "")])
-    click.echo(text_table(lines).rstrip() + "\n\n* champion\n")
-    lines = [["when (UTC)", "who", "what", "version", "before", "why"]]
-    lines += [
-        [c.when[:19].replace("T", " "), c.who, c.action, str(c.version), str(c.before or "-"), c.why] for c in changes
-    ]
-    click.echo(text_table(lines).rstrip() if changes else "There was no champion yet.")
+        raise MlopsError(f"{use_case} has no versions yet: `mlops-assets run {use_case} --train`.")
+    click.echo(histories.text(changes, versions, stores.use_case.training.metric))
 
 
 @cli.command()
@@ -152,21 +129,19 @@ def card(use_case: str, version: int | None, output: Path | None) -> None:
     Example:
       mlops-assets card transactions 3 -o card.html
     """
-    from mlops_assets.journey.model.registry import Registry
     from mlops_assets.views import card as cards
     from mlops_assets.views import output as writing
     from mlops_assets.views import pages
 
-    settings, found = find(use_case)
-    registry = Registry(settings)
-    chosen = registry.version(found.name, version) if version else registry.champion(found.name)
+    stores = find(use_case)
+    chosen = stores.registry.version(use_case, version) if version else stores.champion()
     if chosen is None:
-        raise MlopsError(f"{found.name} has no champion; name a version: `mlops-assets history {found.name}` has all.")
+        raise MlopsError(f"{use_case} has no champion; name a version: `mlops-assets history {use_case}` has all.")
     text = cards.render(chosen.details(), chosen.version)
     if output is None:
         click.echo(text)
     else:
-        writing.write_text(output, pages.page(f"{found.name}, version {chosen.version}", text))
+        writing.write_text(output, pages.page(f"{use_case}, version {chosen.version}", text))
         click.echo(f"Wrote {output}", err=True)
 
 
@@ -188,27 +163,24 @@ def diff(use_case: str, day: dt.date, candidate: int, against: int | None, form:
       mlops-assets diff transactions --day 2026-01-03 --candidate 3 --format html -o diff.html
     """
     from mlops_assets.journey.explain.comparison import compare_day
-    from mlops_assets.journey.model.registry import Registry
-    from mlops_assets.storage.catalog import Lake
     from mlops_assets.views import diffs
     from mlops_assets.views import output as writing
     from mlops_assets.work.engines import Engines
     from mlops_assets.work.progress import Progress
 
-    settings, found = find(use_case)
     if form == "html" and output is None:
         raise UsageError("A page is not for a terminal: name a file with -o FILE.")
-    registry = Registry(settings)
-    before = registry.version(found.name, against) if against else registry.champion(found.name)
+    stores = find(use_case)
+    before = stores.registry.version(use_case, against) if against else stores.champion()
     if before is None:
-        raise MlopsError(f"{found.name} has no champion to compare with; name a version with --against.")
-    after = registry.version(found.name, candidate)
+        raise MlopsError(f"{use_case} has no champion to compare with; name a version with --against.")
+    after = stores.registry.version(use_case, candidate)
     show_progress()
-    lake = Lake(settings.lake, found.name)
-    known = lake.rows.days().get(str(day))
-    watch = Progress(f"{found.name} diff {day}", known.accounting.files_read if known else 0)
-    with Engines(settings) as engines:
-        comparison = compare_day(found, lake, str(day), before, after, engines.of(found), watch)
+    rows = stores.lake.rows.days().get(str(day))
+    watch = Progress(f"{use_case} diff {day}", rows.accounting.files_read if rows else 0)
+    with Engines(stores.settings) as engines:
+        engine = engines.of(stores.use_case)
+        comparison = compare_day(stores.use_case, stores.lake, str(day), before, after, engine, watch)
     text = {"table": diffs.text, "json": diffs.as_json, "html": diffs.html}[form](comparison)
     if output is None:
         click.echo(text)
@@ -227,18 +199,16 @@ def rebuild(use_case: str, version: int) -> None:
     Example:
       mlops-assets rebuild transactions 3
     """
-    from mlops_assets.journey.model.registry import Registry
     from mlops_assets.journey.train.versions import rebuild as make_again
-    from mlops_assets.storage.catalog import Lake
 
-    settings, found = find(use_case)
-    chosen = Registry(settings).version(found.name, version)
+    stores = find(use_case)
+    chosen = stores.registry.version(use_case, version)
     with TemporaryDirectory() as folder:
-        done = make_again(chosen, Lake(settings.lake, found.name), Path(folder))
-    changed = f" Changed since: {'; '.join(done['differences'])}." if done["differences"] else ""
-    if not done["equal"]:
-        raise MlopsError(f"Version {version} of {found.name} came out different.{changed or ' Nothing known changed.'}")
-    click.echo(f"Version {version} of {found.name} was made again: both models are the same, byte by byte.{changed}")
+        done = make_again(chosen, stores.lake, Path(folder))
+    changed = f" Changed since: {'; '.join(done.differences)}." if done.differences else ""
+    if not done.equal:
+        raise MlopsError(f"Version {version} of {use_case} came out different.{changed or ' Nothing known changed.'}")
+    click.echo(f"Version {version} of {use_case} was made again: both models are the same, byte by byte.{changed}")
 
 
 @cli.command()
@@ -252,12 +222,12 @@ def restore(use_case: str, day: dt.date, moment: dt.datetime) -> None:
     Example:
       mlops-assets restore transactions --day 2026-01-03 --as-published-on 2026-01-20
     """
-    from mlops_assets.storage.catalog import PREDICTIONS, Lake
+    from mlops_assets.storage.catalog import PREDICTIONS
 
-    settings, found = find(use_case)
-    table = Lake(settings.lake, found.name).predictions
+    stores = find(use_case)
+    table = stores.lake.predictions
     then = published_at(table, str(day), moment)
-    done = table.restore(str(day), then, PREDICTIONS, settings.user)
+    done = table.restore(str(day), then, PREDICTIONS, stores.settings.user)
     version, rows = then.accounting.model_version, then.accounting.predictions
     what = "are published again" if done else "are what is published now"
     click.echo(f"{rows:,} predictions of {day} by version {version} {what}.")

@@ -10,9 +10,6 @@ import click
 from mlops_assets.cli.common import Day, cli, find, raw_option
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.explain.why import explain
-from mlops_assets.journey.model.registry import Registry
-from mlops_assets.journey.read.sources import open_source
-from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.places import Place
 from mlops_assets.views.why import advice, to_json, to_text
 
@@ -33,14 +30,12 @@ def why(use_case: str, day: dt.date, file: str, line: int, form: str, raw: Place
     Example:
       mlops-assets why transactions --day 2026-01-03 --file 000001.csv --line 7
     """
-    settings, found = find(use_case)
-    source = open_source(found, raw or settings.raw)
-    version = partial(Registry(settings).version, found.name)
-    explanation = explain(found, source, Lake(settings.lake, found.name), version, day.isoformat(), file, line)
-    click.echo(to_json(explanation) if form == "json" else to_text(explanation))
-    if not explanation.agrees:
+    stores = find(use_case, raw)
+    version = partial(stores.registry.version, use_case)
+    found = explain(stores.use_case, stores.source, stores.lake, version, day.isoformat(), file, line)
+    click.echo(to_json(found) if form == "json" else to_text(found))
+    if not found.agrees:
         raise MlopsError(
-            f"THE RECOMPUTED ANSWER IS NOT THE PUBLISHED ONE: published {explanation.prediction} with "
-            f"{explanation.probability!r}, recomputed {explanation.recomputed} with "
-            f"{explanation.recomputed_probability!r}. {advice(explanation)}"
+            f"THE RECOMPUTED ANSWER IS NOT THE PUBLISHED ONE: published {found.prediction} with {found.probability!r}, "
+            f"recomputed {found.recomputed} with {found.recomputed_probability!r}. {advice(found)}"
         )

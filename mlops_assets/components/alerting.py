@@ -6,14 +6,13 @@ from collections.abc import Sequence
 import dagster as dg
 
 from mlops_assets.components.alerts import Alert, AlertNotDelivered, first_lines, send
-from mlops_assets.settings import Settings
-
-PARTITION, RANGE_START, RANGE_END = (
-    "dagster/partition",
-    "dagster/asset_partition_range_start",
-    "dagster/asset_partition_range_end",
+from mlops_assets.components.private import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    PARTITION_NAME_TAG,
+    WILL_RETRY_TAG,
 )
-WILL_RETRY = "dagster/will_retry"
+from mlops_assets.workspace import Workspace
 
 PATIENCE = 86_400
 """Seconds after the end of a run for which its alert is tried again."""
@@ -26,9 +25,14 @@ class AlertWaits(dg.DagsterError):
     """
 
 
-def alert_sensors() -> list[dg.SensorDefinition]:
-    """Both sensors; they run from the start where `MLOPS_ALERT_URL` is set, and can be switched on otherwise."""
-    listening = bool(Settings.from_environment().alert_url)
+def alert_sensors(*, listening: bool) -> list[dg.SensorDefinition]:
+    """Both sensors.
+
+    Parameters
+    ----------
+    listening
+        Whether there is an address to post to: then they run from the start, else they can be switched on.
+    """
     status = dg.DefaultSensorStatus.RUNNING if listening else dg.DefaultSensorStatus.STOPPED
 
     @dg.run_failure_sensor(
@@ -37,12 +41,14 @@ def alert_sensors() -> list[dg.SensorDefinition]:
         minimum_interval_seconds=30,
         description="Posts job, days, run, first errors and what to do to MLOPS_ALERT_URL when a run failed for good.",
     )
-    def alert_on_failed_runs(context: dg.RunFailureSensorContext) -> dg.SkipReason:
+    def alert_on_failed_runs(
+        context: dg.RunFailureSensorContext, workspace: dg.ResourceParam[Workspace]
+    ) -> dg.SkipReason:
         run = context.dagster_run
         tags = (context.instance.get_run_by_id(run.run_id) or run).tags
-        if tags.get(WILL_RETRY) == "true":
+        if tags.get(WILL_RETRY_TAG) == "true":
             return dg.SkipReason(f"the run {run.run_id} is tried again")
-        return _tell(failed_run(run, _errors(context)), context.instance)
+        return _tell(failed_run(run, _errors(context)), workspace.settings.alert_url, context.instance)
 
     @dg.run_status_sensor(
         name="alert_on_red_checks",
@@ -51,39 +57,44 @@ def alert_sensors() -> list[dg.SensorDefinition]:
         minimum_interval_seconds=30,
         description="Posts the red checks of a run that went well, such as that yesterday is missing.",
     )
-    def alert_on_red_checks(context: dg.RunStatusSensorContext) -> dg.SkipReason:
+    def alert_on_red_checks(
+        context: dg.RunStatusSensorContext, workspace: dg.ResourceParam[Workspace]
+    ) -> dg.SkipReason:
         wanted = dg.DagsterEventType.ASSET_CHECK_EVALUATION
         events = context.instance.all_logs(context.dagster_run.run_id, of_type=wanted)
-        found = [event.get_dagster_event().asset_check_evaluation_data for event in events]
-        red = [one for one in found if not one.passed and one.severity == dg.AssetCheckSeverity.ERROR]
+        checks = [event.get_dagster_event().asset_check_evaluation_data for event in events]
+        red = [check for check in checks if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR]
         if not red:
             return dg.SkipReason(f"no check of the run {context.dagster_run.run_id} is red")
-        said = [f"{one.asset_key.to_user_string()} {one.check_name}: {one.description or ''}" for one in red]
-        return _tell(red_checks(context.dagster_run, said), context.instance)
+        found = [f"{one.asset_key.to_user_string()} {one.check_name}: {one.description or ''}" for one in red]
+        return _tell(red_checks(context.dagster_run, found), workspace.settings.alert_url, context.instance)
 
     return [alert_on_failed_runs, alert_on_red_checks]
 
 
 def _errors(context: dg.RunFailureSensorContext) -> list[str]:
     """What the failed steps said; the message of the run where none failed, such as when its process was lost."""
-    said = []
-    for event in context.get_step_failure_events():
-        data = event.step_failure_data
-        if data.user_failure_data is not None and data.user_failure_data.description:
-            said.append(str(data.user_failure_data.description))
-            continue
-        error = data.error
-        while error is not None and error.cause is not None:
-            error = error.cause
-        said.append(f"{event.step_key}: {error.message if error else event.message}")
-    return said or [context.failure_event.message or "no step said why"]
+    messages = [_message(event) for event in context.get_step_failure_events()]
+    return messages or [context.failure_event.message or "no step said why"]
+
+
+def _message(event: dg.DagsterEvent) -> str:
+    """What a failed step said, or the innermost error where it said nothing for people."""
+    data = event.step_failure_data
+    if data.user_failure_data is not None and data.user_failure_data.description:
+        return str(data.user_failure_data.description)
+    error = data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return f"{event.step_key}: {error.message if error else event.message}"
 
 
 def days_of(run: dg.DagsterRun) -> tuple[str, ...]:
     """The day of a run, or the first and the last one of its range; none for runs without days."""
-    if PARTITION in run.tags:
-        return (run.tags[PARTITION],)
-    return tuple(run.tags[name] for name in (RANGE_START, RANGE_END) if name in run.tags)
+    if PARTITION_NAME_TAG in run.tags:
+        return (run.tags[PARTITION_NAME_TAG],)
+    ends = (ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG)
+    return tuple(run.tags[name] for name in ends if name in run.tags)
 
 
 def failed_run(run: dg.DagsterRun, errors: Sequence[str]) -> Alert:
@@ -106,24 +117,23 @@ def failed_run(run: dg.DagsterRun, errors: Sequence[str]) -> Alert:
     return Alert(run.job_name, days, run.run_id, problem, first_lines(errors), advice)
 
 
-def red_checks(run: dg.DagsterRun, said: Sequence[str]) -> Alert:
+def red_checks(run: dg.DagsterRun, found: Sequence[str]) -> Alert:
     """The alert of red checks in a run that went well.
 
     Parameters
     ----------
     run
         The run.
-    said
-        What the checks said, one text each.
+    found
+        What the checks found, one text each.
     """
-    number = f"{len(said)} check{'s are' if len(said) > 1 else ' is'}"
+    number = f"{len(found)} check{'s are' if len(found) > 1 else ' is'}"
     problem = f"{run.job_name}: {number} red."
     advice = "The check says what to run. docs/operations.md has the rest."
-    return Alert(run.job_name, days_of(run), run.run_id, problem, first_lines(said), advice)
+    return Alert(run.job_name, days_of(run), run.run_id, problem, first_lines(found), advice)
 
 
-def _tell(alert: Alert, instance: dg.DagsterInstance) -> dg.SkipReason:
-    url = Settings.from_environment().alert_url
+def _tell(alert: Alert, url: str, instance: dg.DagsterInstance) -> dg.SkipReason:
     if not url:
         return dg.SkipReason("MLOPS_ALERT_URL is not set, so nobody is told")
     try:

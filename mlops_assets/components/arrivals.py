@@ -7,20 +7,19 @@ from functools import cache
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.tags import (
+
+from mlops_assets.components.private import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
     PARTITION_NAME_TAG,
     RUN_KEY_TAG,
 )
-
 from mlops_assets.components.retraining import REASON_TAG, UNDER_WAY
 from mlops_assets.journey.read.arrivals import Finding, Lookout, State, Verdict, known_days, summary
-from mlops_assets.journey.read.sources import open_source
 from mlops_assets.settings import Settings
 from mlops_assets.storage.catalog import Lake
-from mlops_assets.storage.places import Place
 from mlops_assets.use_case import UseCase
+from mlops_assets.workspace import Workspace
 
 MOST_REQUESTS = 10
 """Runs that one tick asks for; the days that are left come with the next one."""
@@ -35,6 +34,11 @@ def arrival_sensors(use_case: UseCase, job: Any) -> list[dg.SensorDefinition]:
     if asked is None:
         return []
 
+    @cache
+    def lake_of(settings: Settings) -> Lake:
+        """The tables; they remember the commits they have seen from one tick to the next."""
+        return Workspace(settings).of(use_case).lake
+
     @dg.sensor(
         name=f"{use_case.name}_files",
         job=job,
@@ -45,9 +49,8 @@ def arrival_sensors(use_case: UseCase, job: Any) -> list[dg.SensorDefinition]:
             "run of each day that changed, once it has settled."
         ),
     )
-    def files(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        settings = Settings.from_environment()
-        source, lake = open_source(use_case, settings.raw), _lake(settings.lake, use_case.name)
+    def files(context: dg.SensorEvaluationContext, workspace: dg.ResourceParam[Workspace]) -> dg.SensorResult:
+        source, lake = workspace.of(use_case).source, lake_of(workspace.settings)
         raw_files = lake.raw_files
         lookout = Lookout(source, asked, _window(use_case), State.read(context.cursor, source.place("YYYY-MM-DD")))
         lookout.look(known_days(raw_files))
@@ -55,20 +58,14 @@ def arrival_sensors(use_case: UseCase, job: Any) -> list[dg.SensorDefinition]:
         found = lookout.findings(known_days(raw_files))
         findings = [runs.weigh(one, is_predicted=_is_predicted(lake, one.day)) for one in found]
         requests = [_request(use_case, one) for one in findings if one.verdict is Verdict.CHANGED][:MOST_REQUESTS]
-        said = summary(findings)
-        if requests:  # else it is the reason why nothing is asked for
-            context.log.info(said)
-        return dg.SensorResult(
-            run_requests=requests, skip_reason=None if requests else said, cursor=lookout.state.model_dump_json()
-        )
+        # the cursor moves even when nothing is asked for: it has what was seen, and since when it is quiet
+        told, cursor = summary(findings), lookout.state.model_dump_json()
+        if not requests:
+            return dg.SensorResult(skip_reason=told, cursor=cursor)
+        context.log.info(told)
+        return dg.SensorResult(run_requests=requests, cursor=cursor)
 
     return [files]
-
-
-@cache
-def _lake(folder: Place, use_case: str) -> Lake:
-    """The tables of a use case; they remember the commits they have seen from one tick to the next."""
-    return Lake(folder, use_case)
 
 
 def _window(use_case: UseCase) -> list[str]:

@@ -7,17 +7,16 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.components import showing
-from mlops_assets.components.daily import daily_partitions
+from mlops_assets.components.days import daily, days_in, each_day, key
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.deliver.delivery import AGAIN_TAG, Deliveries, deliver_day
 from mlops_assets.journey.deliver.targets import open_target
 from mlops_assets.plugins.targets import TargetDown
-from mlops_assets.settings import Settings
 from mlops_assets.storage.accounting import DeliveryRecord
-from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import UseCase
 from mlops_assets.use_case.targets import Delivering
 from mlops_assets.work.progress import Sending
+from mlops_assets.workspace import Stores, Workspace
 
 log = logging.getLogger("mlops_assets.delivery")
 
@@ -28,70 +27,73 @@ def delivery_assets(use_case: UseCase) -> list[dg.AssetsDefinition]:
 
 
 def _delivery(use_case: UseCase, name: str, given: Delivering) -> dg.AssetsDefinition:
-    key = dg.AssetKey([use_case.name, f"delivery_{name}"])
-
     @dg.asset(
-        key=key,
-        deps=[dg.AssetKey([use_case.name, "predictions"])],
+        key=key(use_case, f"delivery_{name}"),
+        deps=[key(use_case, "predictions")],
         owners=[use_case.owner],
         group_name=use_case.name,
         kinds={given.use} if "." not in given.use else {"python"},
         description=f"The published predictions of a day at the target `{name}` ({given.use}). A target that is down "
         "leaves the published day as it is; materialise this asset alone once it is up again.",
-        partitions_def=daily_partitions(use_case),
-        backfill_policy=dg.BackfillPolicy.single_run(),
         retry_policy=dg.RetryPolicy(
             max_retries=given.retries, delay=given.pause, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
         ),
         output_required=False,
+        **daily(use_case),
     )
-    def delivery(context: dg.AssetExecutionContext) -> Iterator[Any]:
-        settings = Settings.from_environment()
-        lake = Lake(settings.lake, use_case.name)
-        published = lake.predictions.days()
-        days = [day for day in context.partition_keys if day in published]
-        if not days:
-            span = context.partition_keys[0] if len(context.partition_keys) == 1 else "these days"
-            raise dg.Failure(f"No predictions of {span} are published: nothing to deliver.", allow_retries=False)
-        broken: dict[str, str] = {}
-        down = False
-        for day in days:
-            tell = Sending(f"{use_case.name} {key.path[-1]} {day}", published[day].accounting.predictions)
-            again = AGAIN_TAG in context.run.tags
-            try:
-                target = open_target(use_case, name, settings)
-                record = deliver_day(use_case, lake, day, name, target, tell, context.run.run_id, again=again)
-            except MlopsError as error:
-                broken[day] = str(error)
-                down = down or isinstance(error, TargetDown)
-                log.warning("%s %s %s: not delivered: %s", use_case.name, key.path[-1], day, error)
-                continue
-            if record is None:
-                log.info("%s %s %s: it is there already", use_case.name, key.path[-1], day)
-                record = Deliveries(use_case, lake, name).read(day)
-                assert record is not None, "the target has the day"  # noqa: S101 - it was seen a moment ago
-            else:
-                log.info("%s %s %s: %s rows", use_case.name, key.path[-1], day, f"{record.rows:,}")
-            context.log_event(dg.AssetMaterialization(key, partition=day, metadata=_shown(record)))
-        if broken:
-            raise _failure(use_case, name, broken, down=down)
+    def delivery(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> Iterator[Any]:
+        _deliver_days(context, workspace.of(use_case), name)
         yield from ()  # the days were told one by one
 
     return delivery
 
 
+def _deliver_days(context: dg.AssetExecutionContext, stores: Stores, name: str) -> None:
+    use_case, lake, asset = stores.use_case, stores.lake, f"delivery_{name}"
+    published = lake.predictions.days()
+    days = days_in(lake.predictions, context.partition_keys)
+    if not days:
+        span = context.partition_keys[0] if len(context.partition_keys) == 1 else "these days"
+        raise dg.Failure(f"No predictions of {span} are published: nothing to deliver.", allow_retries=False)
+    again = AGAIN_TAG in context.run.tags
+    broken: dict[str, MlopsError] = {}
+
+    def deliver(day: str) -> DeliveryRecord | None:
+        target = open_target(use_case, name, stores.settings)
+        progress = Sending(f"{use_case.name} {asset} {day}", published[day].accounting.predictions)
+        return deliver_day(use_case, lake, day, name, target, progress, context.run.run_id, again=again)
+
+    def failed(day: str, error: MlopsError) -> None:
+        broken[day] = error
+        log.warning("%s %s %s: not delivered: %s", use_case.name, asset, day, error)
+
+    def tell(day: str, record: DeliveryRecord | None) -> None:
+        if record is None:
+            log.info("%s %s %s: it is there already", use_case.name, asset, day)
+            record = Deliveries(use_case, lake, name).read(day)
+            assert record is not None, "the target has the day"  # noqa: S101 - it was seen a moment ago
+        else:
+            log.info("%s %s %s: %s rows", use_case.name, asset, day, f"{record.rows:,}")
+        context.log_event(dg.AssetMaterialization(key(use_case, asset), partition=day, metadata=_shown(record)))
+
+    each_day(days, deliver, tell, failed)
+    if broken:
+        raise _failure(use_case, name, broken)
+
+
 def _shown(record: DeliveryRecord) -> dict[str, Any]:
-    known = ("publication", "model_version", "guarantee", "when", "run")
-    told = {name: value for name, value in record.told.items() if isinstance(value, (int, float, str))}
-    return {**told, **{name: getattr(record, name) for name in known}, "dagster/row_count": record.rows}
+    of_target = {name: value for name, value in record.told.items() if isinstance(value, (int, float, str))}
+    names = ("publication", "model_version", "guarantee", "when", "run")
+    return {**of_target, **{name: getattr(record, name) for name in names}, "dagster/row_count": record.rows}
 
 
-def _failure(use_case: UseCase, name: str, days: Mapping[str, str], *, down: bool) -> dg.Failure:
+def _failure(use_case: UseCase, name: str, days: Mapping[str, MlopsError]) -> dg.Failure:
     listed = "\n".join(f"{day}: {why}" for day, why in sorted(days.items()))
     return dg.Failure(
         f"not delivered to {name}: {', '.join(sorted(days))}\n{listed}\n"
         "The predictions are published all the same. Once the cause is mended: "
         f"mlops-assets deliver {use_case.name} --from {min(days)} --to {max(days)} --target {name}",
-        metadata={"days": showing.table([{"day": day, "why": why} for day, why in days.items()])},
-        allow_retries=down,
+        metadata={"days": showing.table([{"day": day, "why": str(why)} for day, why in days.items()])},
+        # a target that is down may be up again in a while; what it refused once, it will refuse again
+        allow_retries=any(isinstance(why, TargetDown) for why in days.values()),
     )

@@ -8,10 +8,11 @@ from dagster_mlflow import end_mlflow_on_run_finished
 from pydantic import BaseModel
 
 from mlops_assets.components.arrivals import arrival_sensors
-from mlops_assets.components.daily import audit_spec, challenger_spec, daily_assets, yesterday_check
+from mlops_assets.components.daily import daily_assets, yesterday_check
 from mlops_assets.components.delivery import delivery_assets
 from mlops_assets.components.monitoring import monitoring_assets, monitoring_schedule
 from mlops_assets.components.retraining import retraining_schedules, retraining_sensors
+from mlops_assets.components.scoring import made_besides
 from mlops_assets.components.training import training_assets
 from mlops_assets.journey.features.sql import describe
 from mlops_assets.journey.train.candidates import check_columns
@@ -57,6 +58,7 @@ class MlUseCase(dg.Component):
         training = training_assets(self.use_case)
         monitoring = monitoring_assets(self.use_case)
         check = yesterday_check(self.use_case)
+        # the check is of yesterday: after a backfill of last year it would be red, and say nothing of that run
         daily_job = dg.define_asset_job(
             f"{name}_daily",
             selection=dg.AssetSelection.assets(*daily, *deliveries) - dg.AssetSelection.checks(check),
@@ -66,8 +68,10 @@ class MlUseCase(dg.Component):
             f"{name}_training",
             selection=dg.AssetSelection.assets(*training),
             description="From labelled rows to candidates, their evaluation, and a champion if the gate agrees.",
+            # without it, the next training of this process would join the same MLflow run
             hooks={end_mlflow_on_run_finished},
         )
+        # a freshness policy would not do, for it knows nothing of partitions
         watch_job = dg.define_asset_job(
             f"{name}_watch",
             selection=dg.AssetSelection.checks(check),
@@ -78,9 +82,8 @@ class MlUseCase(dg.Component):
             selection=dg.AssetSelection.assets(*monitoring),
             description="From people's corrections and audits to live metrics, and which version scored which day.",
         )
-        specs = [audit_spec(self.use_case), *([challenger_spec(self.use_case)] if self.use_case.challenger else [])]
         return dg.Definitions(
-            assets=[*daily, *deliveries, *training, *monitoring, *specs],
+            assets=[*daily, *deliveries, *training, *monitoring, *made_besides(self.use_case)],
             asset_checks=[check],
             jobs=[daily_job, training_job, watch_job, monitoring_job],
             schedules=[
@@ -100,6 +103,7 @@ class MlUseCase(dg.Component):
 
 def _daily_schedule(name: str, job: Any) -> dg.ScheduleDefinition:
     """Runs yesterday (UTC) at one in the morning; days that end while it is off are backfilled by hand."""
+    # Dagster's own daily schedule takes the newest partition, which is today's: `daily_partitions` has it already
 
     @dg.schedule(name=f"{name}_daily_schedule", job=job, cron_schedule="0 1 * * *", execution_timezone="UTC")
     def run_yesterday(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:

@@ -7,15 +7,15 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.components import showing
+from mlops_assets.components.days import key
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.feedback import live
-from mlops_assets.journey.feedback.corrections import known_labels, read_accepted, take_in
+from mlops_assets.journey.feedback.corrections import read_accepted, take_in
 from mlops_assets.journey.feedback.rules import RULES
-from mlops_assets.journey.model.history import History
 from mlops_assets.journey.score.day import CHALLENGER
-from mlops_assets.settings import Settings
-from mlops_assets.storage.catalog import Lake
+from mlops_assets.journey.train.versions import known_labels
 from mlops_assets.use_case import UseCase
+from mlops_assets.workspace import Workspace
 
 log = logging.getLogger("mlops_assets.monitoring")
 
@@ -38,17 +38,13 @@ def monitoring_schedule(use_case: UseCase, job: Any) -> dg.ScheduleDefinition:
 def _common(use_case: UseCase, name: str, daily: Sequence[str], others: Sequence[str] = ()) -> dict[str, Any]:
     """What the assets share; they look at all days of the `daily` ones."""
     days = dg.AllPartitionMapping()
-    deps = [dg.AssetDep(dg.AssetKey([use_case.name, one]), partition_mapping=days) for one in daily]
+    deps = [dg.AssetDep(key(use_case, upstream), partition_mapping=days) for upstream in daily]
     return {
         "key": [use_case.name, name],
-        "deps": [*deps, *(dg.AssetKey([use_case.name, one]) for one in others)],
+        "deps": [*deps, *(key(use_case, upstream) for upstream in others)],
         "owners": [use_case.owner],
         "group_name": use_case.name,
     }
-
-
-def _lake(use_case: UseCase) -> Lake:
-    return Lake(Settings.from_environment().lake, use_case.name)
 
 
 def _feedback(use_case: UseCase) -> dg.AssetsDefinition:
@@ -58,11 +54,11 @@ def _feedback(use_case: UseCase) -> dg.AssetsDefinition:
         kinds={"csv", "parquet"},
         description="Corrections by people: those that count, and those that do not, each with its reason.",
     )
-    def feedback() -> dg.MaterializeResult[None]:
-        settings, lake = Settings.from_environment(), _lake(use_case)
-        folder = settings.raw / use_case.name / "feedback"
+    def feedback(workspace: dg.ResourceParam[Workspace]) -> dg.MaterializeResult[None]:
+        stores = workspace.of(use_case)
+        folder = stores.settings.raw / use_case.name / "feedback"
         try:
-            taken = take_in(use_case, lake, folder, known_labels(use_case, settings))
+            taken = take_in(use_case, stores.lake, folder, known_labels(use_case, stores.registry, stores.runs))
         except MlopsError as error:
             raise dg.Failure(str(error), allow_retries=False) from None
         accepted, rejected = len(taken.accepted), len(taken.rejected)
@@ -79,7 +75,7 @@ def _feedback(use_case: UseCase) -> dg.AssetsDefinition:
                 "unfilled": taken.unfilled,
                 "by_rule": showing.table(by_rule),
                 "first_rejects": showing.table(taken.rejected.slice(0, showing.FIRST).to_pylist()),
-                "rejects": dg.MetadataValue.path(str(lake.rejected)),
+                "rejects": dg.MetadataValue.path(str(stores.lake.rejected)),
                 "dagster/row_count": accepted,
             }
         )
@@ -96,15 +92,15 @@ def _live_metrics(use_case: UseCase) -> dg.AssetsDefinition:
             "and among the other corrections, which people chose and which are biased. The two are never mixed."
         ),
     )
-    def live_metrics() -> dg.MaterializeResult[None]:
-        lake = _lake(use_case)
+    def live_metrics(workspace: dg.ResourceParam[Workspace]) -> dg.MaterializeResult[None]:
+        lake = workspace.of(use_case).lake
         records = live.live_metrics(use_case, lake)
         overall = [one for one in records if one["slice"] == live.EVERYTHING]
         return dg.MaterializeResult(
             metadata={
                 "by_day": showing.table(overall[-SHOWN:]),
                 "by_slice": showing.table([one for one in records if one not in overall][-SHOWN:]),
-                "picture": showing.live_picture(overall[-60:]),
+                "picture": showing.live_accuracy(overall[-60:]),
                 "accepted": len(read_accepted(lake)),
                 "audited": sum(one["audited"] for one in overall),
                 "corrections": sum(one["corrections"] for one in overall),
@@ -120,14 +116,14 @@ def _scored_days(use_case: UseCase) -> dg.AssetsDefinition:
         kinds={"deltalake"},
         description="Which version scored which day, when, by which choice and run; and who was champion when.",
     )
-    def scored_days() -> dg.MaterializeResult[None]:
-        lake = _lake(use_case)
-        records = live.scored_days(lake)
+    def scored_days(workspace: dg.ResourceParam[Workspace]) -> dg.MaterializeResult[None]:
+        stores = workspace.of(use_case)
+        records = live.scored_days(stores.lake)
         return dg.MaterializeResult(
             metadata={
                 "days": showing.table(records[-SHOWN:]),
                 "publications": len(records),
-                "champions": showing.history(History(lake.root, use_case.name).changes()),
+                "champions": showing.history(stores.history.changes()),
             }
         )
 
@@ -140,8 +136,8 @@ def _challenger_comparison(use_case: UseCase) -> dg.AssetsDefinition:
         kinds={"deltalake"},
         description="The challenger beside the champion, by day: rows that differ, and who is right where it is known.",
     )
-    def challenger_comparison() -> dg.MaterializeResult[None]:
-        records = live.compare_challenger(use_case, _lake(use_case))
+    def challenger_comparison(workspace: dg.ResourceParam[Workspace]) -> dg.MaterializeResult[None]:
+        records = live.compare_challenger(use_case, workspace.of(use_case).lake)
         return dg.MaterializeResult(metadata={"days": showing.table(records[-SHOWN:]), "compared": len(records)})
 
     return challenger_comparison

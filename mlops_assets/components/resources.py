@@ -8,27 +8,33 @@ import dagster as dg
 from dagster_mlflow import mlflow_tracking
 from dagster_mlflow.resources import MlFlow
 
-from mlops_assets.journey.model.registry import Registry
-from mlops_assets.settings import Settings
 from mlops_assets.work.engines import Engines
+from mlops_assets.workspace import Workspace
 
 
-@dg.resource(description="Runs shards; the processes start with the first step that needs them and end with the run.")
-def engines(_: dg.InitResourceContext) -> Iterator[Engines]:
+@dg.resource(
+    description="Runs shards; the processes start with the first step that needs them and end with the run.",
+    required_resource_keys={"workspace"},
+)
+def engines(context: dg.InitResourceContext) -> Iterator[Engines]:
     """Open engines for one run, so that its steps share their processes."""
-    with Engines(Settings.from_environment()) as opened:
+    # a resource lives as long as a run of one process: see the executor in `definitions`
+    with Engines(context.resources.workspace.settings) as opened:
         yield opened
 
 
-@dg.resource(description="dagster-mlflow's run, in the experiment of the use case that is being trained.")
+@dg.resource(
+    description="dagster-mlflow's run, in the experiment of the use case that is being trained.",
+    required_resource_keys={"workspace"},
+)
 def mlflow(context: dg.InitResourceContext) -> Iterator[MlFlow]:
     """Start or join the MLflow run that belongs to this Dagster run."""
-    settings = Settings.from_environment()
+    workspace: Workspace = context.resources.workspace
     use_case = _use_case_of(context)
-    Registry(settings).experiment(use_case)  # made here, so that its artifacts do not land in the working folder
+    workspace.registry.experiment(use_case)  # made here, so that its artifacts do not land in the working folder
     config = {
         "experiment_name": use_case,
-        "mlflow_tracking_uri": settings.tracking_uri,
+        "mlflow_tracking_uri": workspace.settings.tracking_uri,
         "env": {},
         "extra_tags": {"use_case": use_case},
     }

@@ -6,11 +6,9 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.errors import MlopsError
-from mlops_assets.journey.model.registry import Registry
 from mlops_assets.journey.train.retraining import decide, gather
-from mlops_assets.settings import Settings
-from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import UseCase
+from mlops_assets.workspace import Workspace
 
 REASON_TAG = "mlops_assets/reason"
 """Run tag that says what started a training."""
@@ -51,25 +49,33 @@ def retraining_sensors(use_case: UseCase, job: Any) -> list[dg.SensorDefinition]
         minimum_interval_seconds=600,
         description="Starts a training on enough new corrections, or when audits tell of a drop; the gate decides.",
     )
-    def retraining(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        runs = context.instance.get_run_records(dg.RunsFilter(job_name=job.name), limit=1)
-        now = dt.datetime.now(dt.UTC)
-        age = (now - runs[0].create_timestamp.astimezone(dt.UTC)).total_seconds() / 3600 if runs else 0.0
-        # one that was killed keeps its status for ever
-        if runs and runs[0].dagster_run.status in UNDER_WAY and age < max(24, use_case.retraining.hours_between):
-            return dg.SkipReason(f"the training {runs[0].dagster_run.run_id} is under way")
-        settings = Settings.from_environment()
+    def retraining(
+        context: dg.SensorEvaluationContext, workspace: dg.ResourceParam[Workspace]
+    ) -> dg.RunRequest | dg.SkipReason:
+        newest = context.instance.get_run_records(dg.RunsFilter(job_name=job.name), limit=1)
+        last, now = (newest[0] if newest else None), dt.datetime.now(dt.UTC)
+        if last is not None and _is_under_way(use_case, last, now):
+            return dg.SkipReason(f"the training {last.dagster_run.run_id} is under way")
+        stores = workspace.of(use_case)
         try:
-            champion = Registry(settings).champion(use_case.name)
-            evidence = gather(use_case, Lake(settings.lake, use_case.name), champion)
+            evidence = gather(use_case, stores.lake, stores.runs, stores.champion())
         except MlopsError as error:
             return dg.SkipReason(f"it cannot be told whether to train: {error}")
         # one that failed counts too: nothing is started more often than every so many hours
-        last = runs[0].create_timestamp.astimezone(dt.UTC) if runs else None
-        decision = decide(asked, evidence, last, now)
+        decision = decide(asked, evidence, _began(last) if last else None, now)
         if not decision.train:
             return dg.SkipReason(decision.why)
-        after = runs[0].dagster_run.run_id if runs else "none"  # one that died before it learned may be tried again
+        after = last.dagster_run.run_id if last else "none"  # one that died before it learned may be tried again
         return dg.RunRequest(run_key=f"{use_case.name}-{evidence.mark}-{after}", tags={REASON_TAG: decision.why})
 
     return [retraining]
+
+
+def _began(record: dg.RunRecord) -> dt.datetime:
+    return record.create_timestamp.astimezone(dt.UTC)
+
+
+def _is_under_way(use_case: UseCase, record: dg.RunRecord, now: dt.datetime) -> bool:
+    """Whether a training is at work; one that was killed keeps its status for ever, so it counts for a day."""
+    hours = (now - _began(record)).total_seconds() / 3600
+    return record.dagster_run.status in UNDER_WAY and hours < max(24, use_case.retraining.hours_between)

@@ -15,14 +15,12 @@ from mlops_assets.journey.score.checks import DayCheck
 from mlops_assets.journey.train.evaluation import Score, Verdict
 from mlops_assets.storage.tables import Table
 from mlops_assets.use_case import UseCase
-from mlops_assets.views import pages
+from mlops_assets.views import pictures
+from mlops_assets.views.card import class_lines
 from mlops_assets.views.output import markdown_table
 
 FIRST = 10
 """Rows of a table that are shown."""
-
-CLASSES = 40
-"""Classes that a picture shows at most; the tables have all."""
 
 
 def table(records: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:
@@ -68,8 +66,10 @@ def column_schema(use_case: UseCase) -> dg.TableSchema:
         dg.TableColumn("file", "string", description="Path of the file in the day's folder."),
         dg.TableColumn("line", "int", description="Data line in the file, from 1."),
     ]
-    said = [dg.TableColumn(name, column.type, description=column.about) for name, column in use_case.columns.items()]
-    return dg.TableSchema([*own, *said])
+    of_contract = [
+        dg.TableColumn(name, column.type, description=column.about) for name, column in use_case.columns.items()
+    ]
+    return dg.TableSchema([*own, *of_contract])
 
 
 def leaderboard(scores: Iterable[Score]) -> dg.MarkdownMetadataValue:
@@ -115,63 +115,17 @@ def history(changes: Sequence[Change]) -> dg.MarkdownMetadataValue:
 
 def classes(one: Score) -> dg.MarkdownMetadataValue:
     """Precision, recall and F1 of every class, the most frequent first."""
-    ranked = sorted(one.classes.items(), key=lambda item: -item[1]["rows"])
-    return table([{"class": name, **{k: round(v, 3) for k, v in numbers.items()}} for name, numbers in ranked])
+    return table(class_lines(one.classes))
 
 
-def confusion_picture(one: Score) -> dg.MarkdownMetadataValue:
-    """The confusion matrix of the most frequent classes: true ones down, predicted across, shares of the true one."""
-    from matplotlib.figure import Figure
-
-    every = list(one.classes)
-    chosen = sorted(sorted(range(len(every)), key=lambda place: -one.classes[every[place]]["rows"])[:CLASSES])
-    names = [pages.tick(every[place]) for place in chosen]
-    cells = [[one.confusion[down][across] for across in chosen] for down in chosen]
-    size = max(3.0, 0.42 * len(names) + 1.5)
-    figure = Figure(figsize=(size + 1, size), layout="constrained")
-    axes = figure.subplots()
-    shares = [[cell / max(1, sum(row)) for cell in row] for row in cells]
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
-    axes.set_yticks(range(len(names)), names, fontsize=7)
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("true")
-    axes.set_title(f"{one.name}: held-out rows", fontsize=9)
-    for down, row in enumerate(cells):
-        for across, number in enumerate(row):
-            if number:
-                colour = "white" if shares[down][across] > 0.5 else "black"
-                axes.text(across, down, str(number), ha="center", va="center", fontsize=6, color=colour)
-    figure.colorbar(image, shrink=0.6, label="share of the true class")
-    return dg.MetadataValue.md(pages.picture(figure, "confusion matrix"))
+def confusion(one: Score) -> dg.MarkdownMetadataValue:
+    """The confusion matrix as a picture."""
+    return dg.MetadataValue.md(pictures.confusion(one))
 
 
-def live_picture(records: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:
-    """Audited accuracy with its interval, and the share right among other corrections, by day and version."""
-    from matplotlib.figure import Figure
-
-    days = sorted({one["day"] for one in records})
-    figure = Figure(figsize=(max(7.0, 0.3 * len(days) + 4), 3), layout="constrained")
-    axes = figure.subplots()
-    for number, version in enumerate(sorted({one["model_version"] for one in records})):
-        colour = f"C{number % 10}"
-        mine = [one for one in records if one["model_version"] == version]
-        audited = [one for one in mine if one["audited"]]
-        corrected = [one for one in mine if one["corrections"]]
-        middle = [one["accuracy"] for one in audited]
-        errors = [[one["accuracy"] - one["low"] for one in audited], [one["high"] - one["accuracy"] for one in audited]]
-        places = [days.index(one["day"]) for one in audited]
-        axes.errorbar(
-            places, middle, errors, fmt="o", capsize=3, color=colour, label=f"version {version}: audited, 95 %"
-        )
-        places, shares = [days.index(one["day"]) for one in corrected], [one["right_corrected"] for one in corrected]
-        axes.plot(places, shares, "x", color=colour, label=f"version {version}: other corrections (biased)")
-    axes.set_xticks(range(len(days)), days, rotation=90, fontsize=7)
-    axes.set_ylim(-0.02, 1.02)
-    axes.set_ylabel("share right")
-    if records:
-        axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
-    return dg.MetadataValue.md(pages.picture(figure, "live accuracy"))
+def live_accuracy(records: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:
+    """Audited accuracy and other corrections as a picture."""
+    return dg.MetadataValue.md(pictures.live_accuracy(records))
 
 
 def check_results(
@@ -181,21 +135,43 @@ def check_results(
     broken: Mapping[str, str],
     note: str = "",
 ) -> Iterator[dg.AssetCheckResult]:
-    """One result a check over all days of the run, with a table of what was found each day."""
+    """One result a check over all days of the run, with a table of what was found each day.
+
+    Parameters
+    ----------
+    key
+        The asset.
+    names
+        The checks.
+    found
+        By day, the conditions that were looked at.
+    broken
+        By day, why it failed before any was.
+    note
+        What to say where no day was looked at.
+    """
     for name in names:
-        days = {day: check for day, checks in found.items() for check in checks if check.name == name}
-        lines = [
-            {"day": day, "passed": c.passed, "found": c.found, "do": "" if c.passed else c.advice}
-            for day, c in days.items()
-        ]
-        unseen = {**{day: "another condition failed before" for day in found if day not in days}, **broken}
-        lines += [{"day": day, "passed": False, "found": "not looked at", "do": why} for day, why in unseen.items()]
+        lines = _check_lines(name, found, broken)
         failed = [line["day"] for line in lines if not line["passed"]]
-        said = f"failed on {', '.join(map(str, failed))}" if failed else note or f"holds on {len(lines)} days"
-        metadata = {"days": table(lines)} if lines else {"note": said}
+        summary = note or f"holds on {len(lines)} days"
+        if failed:
+            summary = f"failed on {', '.join(failed)}"
+        metadata = {"days": table(lines)} if lines else {"note": summary}
         yield dg.AssetCheckResult(
-            asset_key=key, check_name=name, passed=not failed, description=said, metadata=metadata
+            asset_key=key, check_name=name, passed=not failed, description=summary, metadata=metadata
         )
+
+
+def _check_lines(name: str, found: Mapping[str, Sequence[DayCheck]], broken: Mapping[str, str]) -> list[dict[str, Any]]:
+    """What a check found on each day; a day on which it was not looked at has not passed it."""
+    seen = {day: check for day, checks in found.items() for check in checks if check.name == name}
+    lines = [
+        {"day": day, "passed": check.passed, "found": check.found, "do": "" if check.passed else check.advice}
+        for day, check in seen.items()
+    ]
+    unseen = {day: "another condition failed before" for day in found if day not in seen} | dict(broken)
+    lines += [{"day": day, "passed": False, "found": "not looked at", "do": why} for day, why in unseen.items()]
+    return lines
 
 
 def failure(what: str, days: Mapping[str, str]) -> dg.Failure:

@@ -2,29 +2,34 @@
 
 import datetime as dt
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import dagster as dg
 
 from mlops_assets.components import showing
+from mlops_assets.components.days import key
 from mlops_assets.errors import MlopsError
-from mlops_assets.journey.model.history import HistoryConflict
-from mlops_assets.journey.model.registry import Registry
-from mlops_assets.journey.model.training_runs import TrainingRuns
-from mlops_assets.journey.train import candidates as fitting
+from mlops_assets.journey.model.about import About
+from mlops_assets.journey.model.registry import Version
 from mlops_assets.journey.train import evaluation as judging
-from mlops_assets.journey.train.training_set import build_training_set
+from mlops_assets.journey.train.candidates import Fitted, fit_candidates
+from mlops_assets.journey.train.records import Evaluation, FittedCandidates, GatheredRows, MadeVersion
+from mlops_assets.journey.train.training_set import TrainingSet, build_training_set
 from mlops_assets.journey.train.versions import champion_before, make_version
-from mlops_assets.registering import compare_with_champion, store_version
-from mlops_assets.settings import Settings
-from mlops_assets.storage.catalog import ENRICHMENT, Lake, enrichment_table
+from mlops_assets.registering import Promotion, compare_with_champion, promote_if_passed, store_version
+from mlops_assets.storage.catalog import enrichment_table
 from mlops_assets.storage.places import work_folder
 from mlops_assets.use_case import UseCase
 from mlops_assets.views import card
+from mlops_assets.work.engines import Engines
+from mlops_assets.workspace import Stores, Workspace
 
 log = logging.getLogger("mlops_assets.training")
+
+T = TypeVar("T")
 
 
 def training_assets(use_case: UseCase) -> list[dg.AssetsDefinition]:
@@ -36,18 +41,26 @@ def training_assets(use_case: UseCase) -> list[dg.AssetsDefinition]:
 def _common(use_case: UseCase, name: str, after: str, kinds: set[str], *others: str) -> dict[str, Any]:
     return {
         "key": [use_case.name, name],
-        "deps": [_upstream(use_case, one) for one in (after, *others)],
+        "deps": [_upstream(use_case, upstream) for upstream in (after, *others)],
         "owners": [use_case.owner],
         "group_name": use_case.name,
         "kinds": kinds,
-        "pool": "training",
+        "pool": "training",  # a training takes the machine: `dagster.yaml` says how many may run at a time
     }
 
 
 def _upstream(use_case: UseCase, name: str) -> dg.AssetDep:
     """All days of a daily asset, or the one version of another."""
-    mapping = dg.AllPartitionMapping() if name == Lake.rows.name or name.startswith(ENRICHMENT) else None
-    return dg.AssetDep(dg.AssetKey([use_case.name, name]), partition_mapping=mapping)
+    mapping = dg.AllPartitionMapping() if name == "rows" or name.startswith("enrichment_") else None
+    return dg.AssetDep(key(use_case, name), partition_mapping=mapping)
+
+
+def _told(work: Callable[[], T]) -> T:
+    """Do work whose errors are meant for people: they fail the step with their message alone."""
+    try:
+        return work()
+    except MlopsError as error:
+        raise dg.Failure(str(error), allow_retries=False) from None
 
 
 def _training_set(use_case: UseCase) -> dg.AssetsDefinition:
@@ -60,209 +73,217 @@ def _training_set(use_case: UseCase) -> dg.AssetsDefinition:
             "take the labels that people gave them."
         ),
     )
-    def training_set(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-        settings, made = Settings.from_environment(), dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-        found = _told(lambda: build_training_set(use_case, Lake(settings.lake, use_case.name)))
-        TrainingRuns(settings.lake, use_case.name).write(
-            context.run.run_id, "training_set", {**fitting.to_record([], found), "made": made}
-        )
-        said = "%s: %d labelled rows, %d held out, %d corrected by people"
-        log.info(said, use_case.name, found.rows, found.held_out, found.corrected)
-        if found.left_out:
-            log.warning("%s: %s", use_case.name, found.left_out)
-        shown = asdict(found)
-        features = shown.pop("features")
-        metadata = {
-            **{name: value for name, value in shown.items() if name not in ("classes", "days")},
-            "days": " to ".join(found.days),
-            "classes": ", ".join(found.classes),
-            "features": showing.table(
-                [{"column": name, "is": _kind(use_case, name, text=text)} for name, text in features.items()]
-            ),
-            "dagster/row_count": found.rows,
-        }
-        return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(found.fingerprint))
+    def training_set(
+        context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]
+    ) -> dg.MaterializeResult[None]:
+        stores, made = workspace.of(use_case), dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+        data = _told(lambda: build_training_set(use_case, stores.lake))
+        stores.runs.write(context.run.run_id, GatheredRows(data, made))
+        counts = "%s: %d labelled rows, %d held out, %d corrected by people"
+        log.info(counts, use_case.name, data.rows, data.held_out, data.corrected)
+        if data.left_out:
+            log.warning("%s: %s", use_case.name, data.left_out)
+        return dg.MaterializeResult(metadata=_shown_set(use_case, data), data_version=dg.DataVersion(data.fingerprint))
 
     return training_set
 
 
+def _shown_set(use_case: UseCase, data: TrainingSet) -> dict[str, Any]:
+    """A training set for the UI."""
+    features = [{"column": name, "is": _kind(use_case, name, text=text)} for name, text in data.features.items()]
+    in_words = {
+        "days": " to ".join(data.days),
+        "classes": ", ".join(data.classes),
+        "features": showing.table(features),
+        "dagster/row_count": data.rows,
+    }
+    plain = {name: value for name, value in asdict(data).items() if name not in in_words}
+    return {**plain, **in_words}
+
+
 def _kind(use_case: UseCase, name: str, *, text: bool) -> str:
     """What a column of the model is."""
-    return "text" if name in use_case.training.texts else "category" if text else "number"
+    if name in use_case.training.texts:
+        return "text"
+    return "category" if text else "number"
 
 
 def _candidates(use_case: UseCase) -> dg.AssetsDefinition:
     @dg.asset(
         **_common(use_case, "candidates", "training_set", {"scikitlearn", "mlflow"}),
         description="Every model of the configuration, fitted on the same training rows.",
-        required_resource_keys={"mlflow"},
     )
-    def candidates(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-        runs = TrainingRuns(Settings.from_environment().lake, use_case.name)
-        data, _ = fitting.from_record(runs.read(context.run.run_id, "training_set"))
-        folder = runs.folder(context.run.run_id) / "candidates"
-        fitted = _told(lambda: fitting.fit_candidates(use_case, data, folder, log.info))
-        runs.write(context.run.run_id, "candidates", fitting.to_record(fitted, data))
+    def candidates(
+        context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace], mlflow: dg.ResourceParam[Any]
+    ) -> dg.MaterializeResult[None]:
+        run, runs = context.run.run_id, workspace.of(use_case).runs
+        data = runs.read(run, GatheredRows).training_set
+        fitted = _told(lambda: fit_candidates(use_case, data, runs.folder(run) / "candidates", log.info))
+        runs.write(run, FittedCandidates(data, tuple(fitted)))
         tracked: dict[str, Any] = {"training_set": data.fingerprint, "rows": data.rows, "held_out": data.held_out}
-        context.resources.mlflow.log_params({"use_case": use_case.name, **tracked, "days": " to ".join(data.days)})
-        lines = [
-            {
-                "candidate": f.name,
-                "class": use_case.training.candidates[f.name].use,
-                "parameters": f.parameters,
-                "fit seconds": f.fit_seconds,
-                "bytes": f.size,
-            }
-            for f in fitted
-        ]
+        mlflow.log_params({"use_case": use_case.name, **tracked, "days": " to ".join(data.days)})
+        lines = [_shown_candidate(use_case, candidate) for candidate in fitted]
         return dg.MaterializeResult(metadata={"candidates": showing.table(lines), **tracked})
 
     return candidates
+
+
+def _shown_candidate(use_case: UseCase, candidate: Fitted) -> dict[str, Any]:
+    return {
+        "candidate": candidate.name,
+        "class": use_case.training.candidates[candidate.name].use,
+        "parameters": candidate.parameters,
+        "fit seconds": candidate.fit_seconds,
+        "bytes": candidate.size,
+    }
 
 
 def _evaluation(use_case: UseCase) -> dg.AssetsDefinition:
     @dg.asset(
         **_common(use_case, "evaluation", "candidates", {"scikitlearn", "mlflow"}),
         description="All candidates on the same held-out rows, and the verdict of the gate with its reasons.",
-        required_resource_keys={"mlflow"},
     )
-    def evaluation(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-        settings = Settings.from_environment()
-        runs = TrainingRuns(settings.lake, use_case.name)
-        record = runs.read(context.run.run_id, "candidates")
-        data, fitted = fitting.from_record(record)
-        log.info("%s: scoring %d candidates", use_case.name, len(fitted))
-        scores = _told(lambda: judging.evaluate(use_case, data, fitted))
-        registry = Registry(settings)
-        seen = len(registry.history(use_case.name).changes())
-        before = champion_before(use_case, registry, data)
-        training = use_case.training
-        verdict = judging.decide(training, use_case.scale, scores, before)
-        found = {**record, **judging.to_record(scores, verdict, before), "seen": seen}
-        runs.write(context.run.run_id, "evaluation", found)
-        _track(context.resources.mlflow, scores, fitted, verdict)
-        best = next((one for one in scores if one.name == verdict.winner), scores[0])
-        board = [*scores, before] if before else scores
-        return dg.MaterializeResult(
-            metadata={
-                "verdict": showing.verdict(verdict),
-                "leaderboard": showing.leaderboard(board),
-                "classes": showing.classes(best),
-                "confusion": showing.confusion_picture(best),
-                "baseline": next(one.metrics[training.metric] for one in scores if one.name == training.baseline),
-                training.metric: best.metrics[training.metric],
-            }
-        )
+    def evaluation(
+        context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace], mlflow: dg.ResourceParam[Any]
+    ) -> dg.MaterializeResult[None]:
+        stores = workspace.of(use_case)
+        fitted = stores.runs.read(context.run.run_id, FittedCandidates)
+        log.info("%s: scoring %d candidates", use_case.name, len(fitted.candidates))
+        found = _judge(stores, fitted)
+        stores.runs.write(context.run.run_id, found)
+        _track(mlflow, found)
+        return dg.MaterializeResult(metadata=_shown_evaluation(use_case, found))
 
     return evaluation
 
 
-def _track(
-    mlflow: Any, scores: Sequence[judging.Score], fitted: Sequence[fitting.Fitted], verdict: judging.Verdict
-) -> None:
+def _judge(stores: Stores, fitted: FittedCandidates) -> Evaluation:
+    """The candidates on the held-out rows, and the word of the gate."""
+    use_case, data = stores.use_case, fitted.training_set
+    scores = _told(lambda: judging.evaluate(use_case, data, fitted.candidates))
+    # counted before the champion is read: one that comes in between is noticed when the new one shall replace it
+    seen = len(stores.history.changes())
+    before = champion_before(use_case, stores.registry, data)
+    verdict = judging.decide(use_case.training, use_case.scale, scores, before)
+    return Evaluation(data, fitted.candidates, tuple(scores), verdict, before, seen)
+
+
+def _shown_evaluation(use_case: UseCase, found: Evaluation) -> dict[str, Any]:
+    metric, baseline = use_case.training.metric, found.score(use_case.training.baseline)
+    assert baseline is not None, "the baseline is a candidate"  # noqa: S101 - the configuration is checked for it
+    best = found.score(found.verdict.winner or "") or found.scores[0]
+    board = [*found.scores, found.champion_before] if found.champion_before else found.scores
+    return {
+        "verdict": showing.verdict(found.verdict),
+        "leaderboard": showing.leaderboard(board),
+        "classes": showing.classes(best),
+        "confusion": showing.confusion(best),
+        "baseline": baseline.metrics[metric],
+        metric: best.metrics[metric],
+    }
+
+
+def _track(mlflow: Any, found: Evaluation) -> None:
     """One nested MLflow run a candidate, and the verdict on their parent."""
-    by_name = {one.name: one for one in fitted}
-    for one in scores:
-        known = by_name[one.name]
-        with mlflow.start_run(run_name=one.name, nested=True):
-            mlflow.log_params({name: str(value)[:500] for name, value in known.parameters.items()})
-            extra = {"rows_per_second": one.rows_per_second, "fit_seconds": known.fit_seconds, "bytes": known.size}
-            mlflow.log_metrics({**one.metrics, **extra})
-            for step, value in enumerate(one.folds):
+    by_name = {candidate.name: candidate for candidate in found.candidates}
+    for score in found.scores:
+        candidate = by_name[score.name]
+        with mlflow.start_run(run_name=score.name, nested=True):
+            # servers with an older MLflow take no longer values
+            mlflow.log_params({name: str(value)[:500] for name, value in candidate.parameters.items()})
+            speed = {"rows_per_second": score.rows_per_second, "fit_seconds": candidate.fit_seconds}
+            mlflow.log_metrics({**score.metrics, **speed, "bytes": candidate.size})
+            for step, value in enumerate(score.folds):
                 mlflow.log_metric("fold", value, step=step)
-    mlflow.set_tags({"verdict": verdict.reason, "winner": verdict.winner or ""})
+    mlflow.set_tags({"verdict": found.verdict.reason, "winner": found.verdict.winner or ""})
 
 
 def _model_version(use_case: UseCase) -> dg.AssetsDefinition:
-    key = dg.AssetKey([use_case.name, "model_version"])
-
     @dg.asset(
         **_common(use_case, "model_version", "evaluation", {"mlflow"}),
         description="The best candidate as a registered version with its model card, whatever the gate says of it.",
-        required_resource_keys={"mlflow", "engines"},
         output_required=False,
     )
-    def model_version(context: dg.AssetExecutionContext) -> Iterator[Any]:
-        settings = Settings.from_environment()
-        runs = TrainingRuns(settings.lake, use_case.name)
-        record = runs.read(context.run.run_id, "evaluation")
-        data, fitted = fitting.from_record(record)
-        scores, verdict = judging.from_record(record)
-        name = verdict.winner or next((one.name for one in scores if one.name in verdict.conditions), None)
-        if name is None:
-            runs.write(
-                context.run.run_id, "model_version", {"version": None, "passed": False, "reason": verdict.reason}
-            )
-            context.log_event(dg.AssetObservation(key, metadata={"skipped": verdict.reason}))
+    def model_version(
+        context: dg.AssetExecutionContext,
+        workspace: dg.ResourceParam[Workspace],
+        mlflow: dg.ResourceParam[Any],
+        engines: dg.ResourceParam[Engines],
+    ) -> Iterator[Any]:
+        stores, run = workspace.of(use_case), context.run.run_id
+        # by way of the lake, not of memory: each step can be run alone, and goes on where an earlier run has ended
+        found = stores.runs.read(run, Evaluation)
+        if found.best is None:  # there is a baseline and nothing else
+            reason = found.verdict.reason
+            stores.runs.write(run, MadeVersion(None, passed=False, reason=reason))
+            context.log_event(dg.AssetObservation(key(use_case, "model_version"), metadata={"skipped": reason}))
             return
-        best = next(one for one in fitted if one.name == name)
-        score = next(one for one in scores if one.name == name)
-        with work_folder(runs.folder(context.run.run_id) / "version", settings.home) as folder:
-            log.info("%s: making a version of %s", use_case.name, name)
-            about = _told(lambda: make_version(use_case, data, best, score, verdict, folder))
-            if use_case.training.gate.changes is not None or use_case.retraining.starts:
-                engine = context.resources.engines.of(use_case)
-                _told(lambda: compare_with_champion(use_case, settings, folder, about, engine))
-            run = context.resources.mlflow.active_run().info.run_id
-            version = _told(lambda: store_version(use_case, Registry(settings), run, folder, about))
-        told = {"version": version.version, "passed": about["passed"], "reason": about["reason"]}
-        runs.write(context.run.run_id, "model_version", {**told, "seen": record.get("seen")})
-        log.info("%s: version %d: %s", use_case.name, version.version, about["reason"])
+        folder = stores.runs.folder(run) / "version"
+        with work_folder(folder, stores.settings.home) as work:
+            about = _make(stores, found, found.best, engines, work)
+            tracked = mlflow.active_run().info.run_id
+            version = _told(lambda: store_version(stores, tracked, work, about))
+        stores.runs.write(run, MadeVersion(version.version, about.passed, about.reason, found.seen))
+        log.info("%s: version %d: %s", use_case.name, version.version, about.reason)
         yield dg.MaterializeResult(
-            metadata={
-                **told,
-                "candidate": name,
-                **score.metrics,
-                "card": dg.MetadataValue.md(card.render(about, version.version)),
-                "pages": dg.MetadataValue.path(str(version.folder)),
-                "serving_sha256": version.serving_sha256,
-                "training_set": data.fingerprint,
-            },
-            data_version=dg.DataVersion(version.serving_sha256),
+            metadata=_shown_version(about, version), data_version=dg.DataVersion(version.serving_sha256)
         )
 
     return model_version
 
 
-def _champion(use_case: UseCase) -> dg.AssetsDefinition:
-    key = dg.AssetKey([use_case.name, "champion"])
+def _make(stores: Stores, found: Evaluation, name: str, engines: Engines, folder: Path) -> About:
+    """Make a version of a candidate, and compare it with the champion where that is asked for."""
+    use_case = stores.use_case
+    score = found.score(name)
+    assert score is not None, "it was judged"  # noqa: S101 - it is named by its score
+    fitted = next(candidate for candidate in found.candidates if candidate.name == name)
+    log.info("%s: making a version of %s", use_case.name, name)
+    about = _told(lambda: make_version(use_case, found.training_set, fitted, score, found.verdict, folder))
+    if use_case.training.gate.changes is not None or use_case.retraining.starts:
+        about, _ = _told(lambda: compare_with_champion(stores, folder, about, engines.of(use_case)))
+    return about
 
+
+def _shown_version(about: About, version: Version) -> dict[str, Any]:
+    return {
+        "version": version.version,
+        "passed": about.passed,
+        "reason": about.reason,
+        "candidate": about.candidate,
+        **about.metrics,
+        "card": dg.MetadataValue.md(card.render(about, version.version)),
+        "pages": dg.MetadataValue.path(str(version.folder)),
+        "serving_sha256": version.serving_sha256,
+        "training_set": about.training_set,
+    }
+
+
+def _champion(use_case: UseCase) -> dg.AssetsDefinition:
     @dg.asset(
         **_common(use_case, "champion", "model_version", {"mlflow"}),
         description="The version that predicts; stays as it is when the gate refuses, or promotion is by hand.",
         output_required=False,
     )
-    def champion(context: dg.AssetExecutionContext) -> Iterator[Any]:
-        settings = Settings.from_environment()
-        record = TrainingRuns(settings.lake, use_case.name).read(context.run.run_id, "model_version")
-        registry, number = Registry(settings), record["version"]
-        reason = record["reason"]
-        if record["passed"] and use_case.training.promotion == "manual":
-            reason = f"{reason}; waits for `mlops-assets promote {use_case.name} {number} --why ...`"
-        if not record["passed"] or use_case.training.promotion == "manual":
+    def champion(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> Iterator[Any]:
+        stores, who = workspace.of(use_case), f"gate, Dagster run {context.run.run_id}"
+        made = stores.runs.read(context.run.run_id, MadeVersion)
+        done = _told(lambda: promote_if_passed(stores, made, who, made.reason))
+        if done.champion is None:
+            reason = _why_it_stays(use_case, made, done)
             log.warning("%s: no new champion: %s", use_case.name, reason)
-            context.log_event(dg.AssetObservation(key, metadata={"skipped": reason}))
+            context.log_event(dg.AssetObservation(key(use_case, "champion"), metadata={"skipped": reason}))
             return
-        version = _told(lambda: registry.version(use_case.name, number))
-        if registry.history(use_case.name).champion() != number:
-            who = f"gate, Dagster run {context.run.run_id}"
-            try:
-                registry.promote(version, who, reason, use_case.training.trusted, record.get("seen"))
-            except HistoryConflict as error:  # it was judged against a champion of before
-                log.warning("%s: version %d waits: %s", use_case.name, number, error)
-                context.log_event(dg.AssetObservation(key, metadata={"skipped": str(error)}))
-                return
-            except MlopsError as error:
-                raise dg.Failure(str(error), allow_retries=False) from None
+        version = done.champion
         yield dg.MaterializeResult(
             metadata={
-                "version": number,
-                "candidate": version.about["candidate"],
-                **version.about["metrics"],
-                "reason": reason,
+                "version": version.version,
+                "candidate": version.about.candidate,
+                **version.about.metrics,
+                "reason": made.reason,
                 "serving_sha256": version.serving_sha256,
-                "training_set": version.about["training_set"],
-                "history": showing.history(registry.history(use_case.name).changes()),
+                "training_set": version.about.training_set,
+                "history": showing.history(stores.history.changes()),
             },
             data_version=dg.DataVersion(version.serving_sha256),
         )
@@ -270,9 +291,10 @@ def _champion(use_case: UseCase) -> dg.AssetsDefinition:
     return champion
 
 
-def _told(work: Any) -> Any:
-    """Do work whose errors are meant for people: they fail the step with their message alone."""
-    try:
-        return work()
-    except MlopsError as error:
-        raise dg.Failure(str(error), allow_retries=False) from None
+def _why_it_stays(use_case: UseCase, made: MadeVersion, done: Promotion) -> str:
+    """Why the champion stays as it is."""
+    if not made.passed:
+        return made.reason
+    if use_case.training.promotion == "manual":
+        return f"{made.reason}; waits for `mlops-assets promote {use_case.name} {made.version} --why ...`"
+    return done.waits

@@ -6,43 +6,43 @@ from collections.abc import Sequence
 import dagster as dg
 
 from mlops_assets.journey.features.sql import describe
-from mlops_assets.settings import Settings
 from mlops_assets.storage.catalog import Lake
-from mlops_assets.use_case import UseCase
 from mlops_assets.work import forecast
 from mlops_assets.work.progress import Deadline, Progress
+from mlops_assets.workspace import Stores
 
 
-def watch_step(
-    context: dg.AssetExecutionContext, use_case: UseCase, lake: Lake, step: str, days: Sequence[str]
-) -> Progress:
+def watch_step(context: dg.AssetExecutionContext, stores: Stores, step: str, days: Sequence[str]) -> Progress:
     """Progress of one step over all days of a run.
 
     Parameters
     ----------
     context
         Knows when the run began and which assets it makes.
-    use_case
-        Says how many minutes a day may take; a run may take as many for each of its days.
-    lake
-        Has the numbers of the days, and what earlier days cost.
+    stores
+        The use case says how many minutes a day may take, and a run may take as many for each of its days; the lake has
+        the numbers of the days, and what earlier days cost.
     step
         One of `forecast.STEPS`.
     days
         The days that the step works on.
     """
-    workers = Settings.from_environment().workers
-    paces = forecast.measured(lake)
-    files, rows = _volume(lake, step, days, paces)
-    made = {key.path[-1] for key in context.run.asset_selection or ()} or set(forecast.STEPS)
-    if not describe(use_case).file:
-        made.discard(Lake.features.name)
-    after = [name for name in forecast.STEPS[forecast.STEPS.index(step) + 1 :] if name in made]
-    later = forecast.expect(paces, after, rows, workers)
+    use_case, workers = stores.use_case, stores.settings.workers
+    paces = forecast.measured(stores.lake)
+    files, rows = _volume(stores.lake, step, days, paces)
+    later = forecast.expect(paces, _steps_after(context, stores, step), rows, workers)
     record = context.instance.get_run_record_by_id(context.run.run_id)
     began = record.start_time if record and record.start_time else time.time()
     deadline = Deadline(use_case.scale.minutes * max(1, len(days)), began, later)
     return Progress(f"{use_case.name} {step}", files, deadline, early=2 * workers)
+
+
+def _steps_after(context: dg.AssetExecutionContext, stores: Stores, step: str) -> list[str]:
+    """The steps that this run takes afterwards."""
+    made = {key.path[-1] for key in context.run.asset_selection or ()} or set(forecast.STEPS)
+    if not describe(stores.use_case).file:
+        made.discard(Lake.features.name)
+    return [name for name in forecast.STEPS[forecast.STEPS.index(step) + 1 :] if name in made]
 
 
 def _volume(lake: Lake, step: str, days: Sequence[str], paces: dict[str, forecast.Pace]) -> tuple[int, float]:
@@ -50,8 +50,8 @@ def _volume(lake: Lake, step: str, days: Sequence[str], paces: dict[str, forecas
     if step != Lake.rows.name:
         known = lake.rows.days()
         read = [known[day].accounting for day in days if day in known]
-        return sum(one.files_read for one in read), sum(one.rows for one in read)
+        return sum(reading.files_read for reading in read), sum(reading.rows for reading in read)
     manifests = lake.raw_files.days()
     listed = [manifests[day].accounting for day in days if day in manifests]
     rows_a_byte = paces[step].rows_a_byte if step in paces else 0.0
-    return sum(one.files for one in listed), sum(one.bytes for one in listed) * rows_a_byte
+    return sum(listing.files for listing in listed), sum(listing.bytes for listing in listed) * rows_a_byte

@@ -3,82 +3,106 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import yaml
 
+from mlops_assets.journey.model.about import About, Condition
+from mlops_assets.journey.train.training_set import TrainingSet
 from mlops_assets.journey.train.versions import REPEATS
 from mlops_assets.views.output import markdown_table
 
-FINGERPRINTS = {"training set": "training_set", "features.sql": "sql", "contract": "contract", "code": "code"}
 
-
-def render(about: Mapping[str, Any], version: int | None = None) -> str:
+def render(about: About, version: int | None = None) -> str:
     """The model card as Markdown.
 
     Parameters
     ----------
     about
-        What `make_version` returned.
+        What is known of the version.
     version
         Its number, once it is registered.
     """
-    title = f"{about['use_case']}: {about['candidate']}" + (f", version {version}" if version else "")
-    training = about["recipe"]["training"]
-    origin, data = about.get("origin"), about["set"]
-    sections = [
-        f"# {title}",
-        about["recipe"]["description"],
-        f"**{'Passed the gate' if about['passed'] else 'Refused by the gate'}.** {about['reason']}",
-        _conditions(about["conditions"]),
-        "## On held-out rows",
-        markdown_table([{"": "this version", **about["metrics"]}]),
-        _folds(about, training["metric"]),
-        "### Classes",
-        markdown_table(
-            [
-                {"class": name, **{key: round(value, 3) for key, value in numbers.items()}}
-                for name, numbers in sorted(about["classes"].items(), key=lambda item: -item[1]["rows"])
-            ]
-        ),
-        "### Confusion matrix",
-        "True classes down, predicted ones across.",
-        confusion_table(list(about["classes"]), about["confusion"]),
-        "### Calibration",
-        "Of the rows whose answer was about this probable: how many were right. A good model has the same in both.",
-        markdown_table(about["calibration"]),
-        "### Importance",
-        f"What {training['metric']} loses when the column is shuffled (mean of {REPEATS}).",
-        markdown_table([{"column": name, "loss": loss} for name, loss in about["importance"].items()]),
-        "## Cost",
-        markdown_table([about["cost"]]),
-        "## What it was judged by" if origin else "## What it learned from",
-        markdown_table(
-            [
-                {
-                    "rows": data["rows"],
-                    "held out": data["held_out"],
-                    "days": " to ".join(data["days"]),
-                    "split at": data["boundary"] or training["split"]["by"],
-                    "corrected by people": data["corrected"],
-                }
-            ]
-        ),
-        "## Made of",
-        markdown_table([{"what": what, "fingerprint": about[key]} for what, key in FINGERPRINTS.items()]),
-        markdown_table([{"library": name, "version": number} for name, number in about["libraries"].items()]),
-        _origin(origin) if origin else _recipe(about["candidate"], training["candidates"]),
-        f"```sql\n{about['recipe']['features_sql'].rstrip()}\n```",
-        f"Made {about['made']}."
-        + ("" if origin else f" To make it again: `mlops-assets rebuild {about['use_case']} {version or 'VERSION'}`."),
-    ]
+    sections = [*_verdict(about, version), *_quality(about), *_cost(about), *_making(about, version)]
     return "\n\n".join(filter(None, sections)) + "\n"
 
 
-def _folds(about: Mapping[str, Any], metric: str) -> str:
-    values = ", ".join(f"{value:.3f}" for value in about["folds"])
-    return f"Over {len(about['folds'])} folds of the training part, {metric}: {values}" if values else ""
+def _verdict(about: About, version: int | None) -> Iterator[str]:
+    title = f"# {about.use_case}: {about.candidate}"
+    yield f"{title}, version {version}" if version else title
+    yield about.recipe["description"]
+    yield f"**{'Passed the gate' if about.passed else 'Refused by the gate'}.** {about.reason}"
+    yield markdown_table([_condition(condition) for condition in about.conditions])
+
+
+def _condition(one: Condition) -> dict[str, str]:
+    return {"passed": "yes" if one.passed else "**NO**", "name": one.name, "asked": one.asked, "found": one.found}
+
+
+def _quality(about: About) -> Iterator[str]:
+    """How it did on rows that it never saw."""
+    metric = about.recipe["training"]["metric"]
+    yield "## On held-out rows"
+    yield markdown_table([{"": "this version", **about.metrics}])
+    yield _folds(about, metric)
+    yield "### Classes"
+    yield markdown_table(class_lines(about.classes))
+    yield "### Confusion matrix"
+    yield "True classes down, predicted ones across."
+    yield confusion_table(list(about.classes), about.confusion)
+    yield "### Calibration"
+    yield "Of the rows whose answer was about this probable: how many were right. A good model has the same in both."
+    yield markdown_table(about.calibration)
+    yield "### Importance"
+    yield f"What {metric} loses when the column is shuffled (mean of {REPEATS})."
+    yield markdown_table([{"column": name, "loss": loss} for name, loss in about.importance.items()])
+
+
+def class_lines(classes: Mapping[str, Mapping[str, float]]) -> list[dict[str, object]]:
+    """Precision, recall and F1 of every class, the most frequent first."""
+    ranked = sorted(classes.items(), key=lambda item: -item[1]["rows"])
+    return [{"class": name, **{what: round(value, 3) for what, value in values.items()}} for name, values in ranked]
+
+
+def _folds(about: About, metric: str) -> str:
+    values = ", ".join(f"{value:.3f}" for value in about.folds)
+    return f"Over {len(about.folds)} folds of the training part, {metric}: {values}" if values else ""
+
+
+def _cost(about: About) -> Iterator[str]:
+    yield "## Cost"
+    yield markdown_table([about.cost])
+
+
+def _making(about: About, version: int | None) -> Iterator[str]:
+    """What it was made of, and how it can be made again."""
+    training = about.recipe["training"]
+    yield "## What it was judged by" if about.origin else "## What it learned from"
+    yield markdown_table([_learned(TrainingSet.from_json(about.set), training["split"]["by"])])
+    yield "## Made of"
+    fingerprints = {
+        "training set": about.training_set,
+        "features.sql": about.sql,
+        "contract": about.contract,
+        "code": about.code,
+    }
+    yield markdown_table([{"what": what, "fingerprint": value} for what, value in fingerprints.items()])
+    yield markdown_table([{"library": name, "version": number} for name, number in about.libraries.items()])
+    yield _origin(about.origin) if about.origin else _recipe(about.candidate, training["candidates"])
+    yield f"```sql\n{about.recipe['features_sql'].rstrip()}\n```"
+    again = f" To make it again: `mlops-assets rebuild {about.use_case} {version or 'VERSION'}`."
+    yield f"Made {about.made}." + ("" if about.origin else again)
+
+
+def _learned(data: TrainingSet, split: str) -> dict[str, object]:
+    return {
+        "rows": data.rows,
+        "held out": data.held_out,
+        "days": " to ".join(data.days),
+        "split at": data.boundary or split,
+        "corrected by people": data.corrected,
+    }
 
 
 def _recipe(name: str, candidates: Mapping[str, Any]) -> str:
@@ -88,16 +112,11 @@ def _recipe(name: str, candidates: Mapping[str, Any]) -> str:
 
 
 def _origin(origin: Mapping[str, str]) -> str:
-    told = {name: value or "not told" for name, value in origin.items()}
-    return markdown_table([told]) + (
+    known = {name: value or "not told" for name, value in origin.items()}
+    return markdown_table([known]) + (
         "\n\nIt was made elsewhere, and how cannot be seen from here. **If it learned from the held-out rows, all "
         "numbers above are too good.**"
     )
-
-
-def _conditions(conditions: Sequence[Mapping[str, Any]]) -> str:
-    lines = [{**one, "passed": "yes" if one["passed"] else "**NO**"} for one in conditions]
-    return markdown_table([{name: line[name] for name in ("passed", "name", "asked", "found")} for line in lines])
 
 
 def confusion_table(names: Sequence[str], cells: Sequence[Sequence[int]]) -> str:

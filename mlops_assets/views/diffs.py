@@ -8,11 +8,8 @@ from dataclasses import asdict
 from typing import Any
 
 from mlops_assets.journey.explain.comparison import Comparison
-from mlops_assets.views import pages
+from mlops_assets.views import pages, pictures
 from mlops_assets.views.output import markdown_table, text_table
-
-CLASSES = 40
-"""Categories that the picture shows at most; the tables have all."""
 
 
 def as_json(found: Comparison) -> str:
@@ -110,28 +107,19 @@ def _cell(value: Any) -> str:
 
 
 def _picture(found: Comparison) -> str:
-    """Rows by old (down) and new answer (across)."""
-    import numpy as np
-    from matplotlib.figure import Figure
-
+    """Rows by old (down) and new answer (across), of the categories that change most."""
     rows: Counter[str] = Counter()
     for one in found.transitions:
         rows.update({one["before"]: one["rows"], one["after"]: one["rows"]})
-    names = sorted(name for name, _ in rows.most_common(CLASSES))
-    cells = np.zeros((len(names), len(names)), int)
-    for one in found.transitions:
-        if one["before"] in names and one["after"] in names:
-            cells[names.index(one["before"]), names.index(one["after"])] = one["rows"]
-    names = [pages.tick(name) for name in names]
-    size = max(3.0, 0.42 * len(names) + 1.5)
-    figure = Figure(figsize=(size + 1, size), layout="constrained")
-    axes = figure.subplots()
-    image = axes.imshow(cells, cmap="Oranges")
-    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
-    axes.set_yticks(range(len(names)), names, fontsize=7)
-    axes.set_xlabel(_name(found.after))
-    axes.set_ylabel(_name(found.before))
-    for down, across in zip(*cells.nonzero(), strict=True):
-        axes.text(across, down, str(cells[down, across]), ha="center", va="center", fontsize=6)
-    figure.colorbar(image, shrink=0.6, label="rows that change")
-    return pages.picture(figure, "transitions between categories")
+    names = sorted(name for name, _ in rows.most_common(pictures.CLASSES))
+    number = {(one["before"], one["after"]): one["rows"] for one in found.transitions}
+    matrix = pictures.Matrix(
+        names=names,
+        cells=[[number.get((before, after), 0) for after in names] for before in names],
+        down=_name(found.before),
+        across=_name(found.after),
+        title="",
+        colours="Oranges",
+        scale="rows that change",
+    )
+    return pictures.matrix(matrix, "transitions between categories")

@@ -57,6 +57,7 @@ def _sink(path: Path | None) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
+    # in the same folder, for a file cannot be moved from one disk to another at once
     unfinished = path.with_name(f".{path.name}.unfinished")
     try:
         with unfinished.open("wb") as file:
@@ -113,6 +114,7 @@ def _records(batches: Iterable[pa.RecordBatch]) -> Iterator[dict[str, object]]:
 
 def _cell(value: object) -> str:
     text = "" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
+    # a raw line of a refused file may be of any length, and would push all columns off the screen
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

@@ -6,40 +6,37 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Sequence
 
-from mlops_assets.journey.model.registry import Registry
 from mlops_assets.journey.preview import Preview, preview_day
-from mlops_assets.journey.read.sources import open_source
 from mlops_assets.journey.score.day import Scorers
-from mlops_assets.settings import Settings
-from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import UseCase
 from mlops_assets.views.output import text_table
 from mlops_assets.work.forecast import STEPS, measured
+from mlops_assets.workspace import Stores
 
 
-def preview_days(use_case: UseCase, settings: Settings, first: str, last: str) -> list[Preview]:
+def preview_days(stores: Stores, first: str, last: str) -> list[Preview]:
     """Look at each day of a range that has files or had some.
 
     Parameters
     ----------
-    use_case, settings
-        What would be run, and where.
+    stores
+        Of the use case that would be run.
     first, last
         The range, `YYYY-MM-DD`.
     """
-    source = open_source(use_case, settings.raw)
-    lake = Lake(settings.lake, use_case.name)
-    registry = Registry(settings)
-    champion = registry.champion(use_case.name)
-    scorers = Scorers(champion, challenger=registry.challenger(use_case, champion)) if champion else None
-    paces, known = measured(lake), lake.raw_files.days()
-    span = range(dt.date.fromisoformat(first).toordinal(), dt.date.fromisoformat(last).toordinal() + 1)
-    days = [dt.date.fromordinal(number).isoformat() for number in span]
-    return [
-        preview_day(use_case, source, lake, day, scorers, paces, settings.workers)
-        for day in days
-        if day in known or source.delivered(day)
-    ]
+    use_case, source, lake, champion = stores.use_case, stores.source, stores.lake, stores.champion()
+    scorers = None
+    if champion is not None:
+        scorers = Scorers(champion, challenger=stores.registry.challenger(use_case, champion))
+    paces, listed = measured(lake), lake.raw_files.days()
+    days = [day for day in _span(first, last) if day in listed or source.delivered(day)]
+    return [preview_day(use_case, source, lake, day, scorers, paces, stores.settings.workers) for day in days]
+
+
+def _span(first: str, last: str) -> list[str]:
+    """Every day of a range."""
+    numbers = range(dt.date.fromisoformat(first).toordinal(), dt.date.fromisoformat(last).toordinal() + 1)
+    return [dt.date.fromordinal(number).isoformat() for number in numbers]
 
 
 def render(previews: Sequence[Preview], use_case: UseCase) -> str:
@@ -50,16 +47,22 @@ def render(previews: Sequence[Preview], use_case: UseCase) -> str:
     reasons: Counter[str] = Counter()
     for one in previews:
         reasons.update(one.reasons)
-    text = [text_table([heads, *map(_line, previews)]).rstrip()]
-    text.append("\n".join(f"{number} shards: {why}" for why, number in reasons.most_common()) or "Nothing to do.")
-    if any(one.minutes is None for one in previews):
-        text.append("?: no day was measured yet; run a small one first.")
-    else:
-        minutes = sum(one.minutes or 0.0 for one in previews)
-        allowed = use_case.scale.minutes * len(previews)
-        holds = "the deadline would hold" if minutes <= allowed else "THE DEADLINE WOULD BE MISSED"
-        text.append(f"{minutes:.1f} min of {allowed:g} min in all: {holds}")
-    return "\n\n".join(text)
+    parts = [
+        text_table([heads, *map(_line, previews)]).rstrip(),
+        "\n".join(f"{number} shards: {why}" for why, number in reasons.most_common()) or "Nothing to do.",
+        _time(previews, use_case),
+    ]
+    return "\n\n".join(parts)
+
+
+def _time(previews: Sequence[Preview], use_case: UseCase) -> str:
+    """Whether all of it would be done in time."""
+    minutes = [one.minutes for one in previews if one.minutes is not None]
+    if len(minutes) < len(previews):
+        return "?: no day was measured yet; run a small one first."
+    allowed = use_case.scale.minutes * len(previews)
+    holds = "the deadline would hold" if sum(minutes) <= allowed else "THE DEADLINE WOULD BE MISSED"
+    return f"{sum(minutes):.1f} min of {allowed:g} min in all: {holds}"
 
 
 def _line(one: Preview) -> list[str]:

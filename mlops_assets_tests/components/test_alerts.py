@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -13,6 +15,7 @@ from mlops_assets.components import alerting
 from mlops_assets.components.alerting import AlertWaits, alert_sensors
 from mlops_assets.components.alerts import LENGTH, LINES, Alert, AlertNotDelivered, first_lines, send
 from mlops_assets.running import load_definitions
+from mlops_assets.workspace import Workspace
 from mlops_assets_tests.components.test_daily import Stage, small
 from mlops_assets_tests.helpers.receiver import SECRET_PATH, Receiver, webhook
 
@@ -104,17 +107,25 @@ def idle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 Look = Callable[[Stage, dg.ExecuteInProcessResult, str], dg.SkipReason]
 
 
+@contextmanager
+def told_at(stage: Stage, url: str) -> Iterator[dict[str, Workspace]]:
+    """The resources of a sensor, with an address to post to."""
+    with stage.settings() as settings:
+        yield {"workspace": Workspace(replace(settings, alert_url=url))}
+
+
 @pytest.fixture
-def look(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> Look:
+def look(receiver: Receiver) -> Look:
     """What a sensor does with a run."""
 
     def sensor(stage: Stage, result: dg.ExecuteInProcessResult, url: str = receiver.url) -> dg.SkipReason:
-        failed, red = alert_sensors()
+        failed, red = alert_sensors(listening=True)
         event = result.get_run_failure_event() if not result.success else result.get_run_success_event()
         wanted = red if result.success else failed
-        with stage.settings():
-            monkeypatch.setenv("MLOPS_ALERT_URL", url)
-            context = dg.build_run_status_sensor_context(wanted.name, event, stage.instance, result.dagster_run)
+        with told_at(stage, url) as resources:
+            context = dg.build_run_status_sensor_context(
+                wanted.name, event, stage.instance, result.dagster_run, resources=resources
+            )
             return wanted(context if result.success else context.for_run_failure())
 
     return sensor
@@ -177,14 +188,15 @@ class Ticks:
 
     def __init__(self, stage: Stage, url: str) -> None:
         self.stage, self.url = stage, url
-        self.sensor, _ = alert_sensors()
+        self.sensor, _ = alert_sensors(listening=True)
         self.cursor: str | None = None
 
     def tick(self) -> list[str]:
         """What Dagster notes in the run as the error of the sensor."""
-        context = dg.build_sensor_context(self.stage.instance, self.cursor, repository_name=None)
-        with self.stage.settings(), pytest.MonkeyPatch.context() as environment:
-            environment.setenv("MLOPS_ALERT_URL", self.url)
+        with told_at(self.stage, self.url) as resources:
+            context = dg.build_sensor_context(
+                self.stage.instance, self.cursor, repository_name=None, resources=resources
+            )
             done = self.sensor.evaluate_tick(context)
         self.cursor = done.cursor
         return [reaction.error.message for reaction in done.dagster_run_reactions if reaction.error]

@@ -14,6 +14,7 @@ from mlops_assets.components import MlUseCase
 from mlops_assets.components.arrivals import MOST_REQUESTS
 from mlops_assets.components.retraining import REASON_TAG
 from mlops_assets.use_case import Scale, Sensor, UseCase
+from mlops_assets.workspace import Workspace
 from mlops_assets_tests.components.test_daily import FILES, Stage, small
 from mlops_assets_tests.conftest import ROW
 
@@ -42,9 +43,12 @@ class Watched:
         """What a tick asks for; what it says is kept."""
         repository = self.stage.definitions.get_repository_def()
         with (
-            self.stage.settings(),
+            self.stage.settings() as settings,
             dg.build_sensor_context(
-                instance=self.stage.instance, cursor=self.cursor, repository_def=repository
+                instance=self.stage.instance,
+                cursor=self.cursor,
+                repository_def=repository,
+                resources={"workspace": Workspace(settings)},
             ) as context,
         ):
             told = repository.get_sensor_def("transactions_files").evaluate_tick(context)

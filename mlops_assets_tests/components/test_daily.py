@@ -22,6 +22,7 @@ from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.tables import Table
 from mlops_assets.tools.sampling import write_sample
 from mlops_assets.use_case import Candidate, Checks, Gate, Preparation, Scale, Split, Training, UseCase, load_use_case
+from mlops_assets.workspace import Stores, Workspace
 from mlops_assets_tests.conftest import ROW, account_file, changed
 
 FIRST, DIRTY, LAST = "2026-01-01", "2026-01-02", "2026-01-03"
@@ -62,6 +63,17 @@ SMALL_TRAINING = Training(
 )
 
 
+@contextmanager
+def state_in(home: Path) -> Iterator[None]:
+    """An environment that names a home and nothing else."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name in [name for name in os.environ if name.startswith(("MLOPS_", "MLFLOW_", "DAGSTER_"))]:
+            environment.delenv(name)
+        environment.setenv("MLOPS_HOME", str(home))
+        environment.setenv("MLOPS_WORKERS", "1")
+        yield
+
+
 @dataclass(frozen=True)
 class Stage:
     """A use case with a home and a Dagster instance of its own, run as `mlops-assets run` runs it."""
@@ -74,7 +86,10 @@ class Stage:
     @classmethod
     @contextmanager
     def of(cls, use_case: UseCase, home: Path) -> Iterator[Stage]:
-        parts = dg.Definitions(resources={"engines": engines, "mlflow": mlflow}, executor=dg.in_process_executor)
+        with state_in(home):
+            workspace = Workspace.from_environment()
+        resources = {"workspace": workspace, "engines": engines, "mlflow": mlflow}
+        parts = dg.Definitions(resources=resources, executor=dg.in_process_executor)
         with dg.DagsterInstance.ephemeral() as instance:
             yield cls(use_case, home, instance, dg.Definitions.merge(MlUseCase(use_case).build_defs(), parts))
 
@@ -88,12 +103,14 @@ class Stage:
     @contextmanager
     def settings(self) -> Iterator[Settings]:
         """The settings, in force while the context lasts."""
-        with pytest.MonkeyPatch.context() as environment:
-            for name in [name for name in os.environ if name.startswith(("MLOPS_", "MLFLOW_", "DAGSTER_"))]:
-                environment.delenv(name)
-            environment.setenv("MLOPS_HOME", str(self.home))
-            environment.setenv("MLOPS_WORKERS", "1")
+        with state_in(self.home):
             yield Settings.from_environment()
+
+    @contextmanager
+    def stores(self) -> Iterator[Stores]:
+        """What there is of the use case."""
+        with self.settings() as settings:
+            yield Workspace(settings).of(self.use_case)
 
     def run(self, first: str, last: str | None = None, *, train: bool = False) -> None:
         with self.settings():

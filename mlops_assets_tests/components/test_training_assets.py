@@ -14,6 +14,7 @@ from mlops_assets import running
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.model.registry import Registry, Version
 from mlops_assets.journey.model.training_runs import TrainingRuns
+from mlops_assets.journey.train.records import Evaluation
 from mlops_assets.settings import OWN_USE_CASES
 from mlops_assets.use_case import Candidate, Gate, load_use_case
 from mlops_assets_tests.components.test_daily import SMALL_TRAINING, Stage, small
@@ -57,9 +58,9 @@ def champion_of(stage: Stage) -> Version | None:
         return Registry(settings).champion(stage.use_case.name)
 
 
-def newest(stage: Stage, step: str) -> dict[str, object]:
-    """What the newest training run stored of a step."""
-    record = TrainingRuns(stage.home / "lake", stage.use_case.name).newest(step)
+def evaluation(stage: Stage) -> Evaluation:
+    """What the newest training run found."""
+    record = TrainingRuns(stage.home / "lake", stage.use_case.name).newest(Evaluation)
     assert record is not None
     return record
 
@@ -71,7 +72,7 @@ def test_a_training_ends_with_a_champion(trained: Stage) -> None:
     champion = champion_of(trained)
     assert champion is not None
     assert champion.version == 1
-    assert champion.about["candidate"] == "linear"
+    assert champion.about.candidate == "linear"
 
 
 def test_the_training_set_tells_its_rows_its_split_and_its_fingerprint(trained: Stage) -> None:
@@ -134,7 +135,7 @@ def test_the_champion_shows_version_candidate_metrics_reason_and_hash(trained: S
     shown, champion = trained.metadata("champion"), champion_of(trained)
     assert champion is not None
     assert (shown["version"], shown["candidate"]) == (1, "linear")
-    assert {metric: shown[metric] for metric in METRICS} == champion.about["metrics"]
+    assert {metric: shown[metric] for metric in METRICS} == champion.about.metrics
     assert shown["reason"].startswith("linear passes")
     assert shown["serving_sha256"] == champion.serving_sha256
 
@@ -181,12 +182,12 @@ def test_a_second_training_on_the_same_days_has_the_same_training_set(trained_ag
 
 
 def test_a_second_training_measures_the_present_champion_on_the_same_rows(trained_again: Stage, trained: Stage) -> None:
-    before = newest(trained_again, "evaluation")["champion_before"]
+    before = evaluation(trained_again).champion_before
     first = champion_of(trained)
-    assert isinstance(before, dict)
+    assert before is not None
     assert first is not None
-    assert before["name"] == "champion, version 1"
-    assert before["metrics"] == first.about["metrics"]
+    assert before.name == "champion, version 1"
+    assert before.metrics == first.about.metrics
     assert "| champion, version 1 |" in trained_again.metadata("evaluation")["leaderboard"]
 
 

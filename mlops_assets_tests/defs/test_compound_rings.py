@@ -280,8 +280,8 @@ def test_the_champion_beats_the_largest_class_by_far(stage: Stage) -> None:
     with stage.settings() as settings:
         champion = Registry(settings).champion("compound_rings")
     assert champion is not None
-    assert champion.about["candidate"] != "majority"
-    metrics: dict[str, Any] = champion.about["metrics"]
+    assert champion.about.candidate != "majority"
+    metrics = champion.about.metrics
     assert metrics["accuracy"] > 0.75
 
 

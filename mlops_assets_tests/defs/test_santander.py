@@ -177,13 +177,13 @@ def truth(use_case: UseCase, folder: Path) -> dict[str, int]:
 
 
 def test_the_champion_is_naive_bayes_and_beats_the_linear_model(champion: Version) -> None:
-    about: dict[str, Any] = champion.about
-    assert about["candidate"] == "bayes"
-    assert re.match(r"bayes passes: roc_auc 0\.8\d\d, baseline 0\.500", about["reason"])
+    about = champion.about
+    assert about.candidate == "bayes"
+    assert re.match(r"bayes passes: roc_auc 0\.8\d\d, baseline 0\.500", about.reason)
 
 
 def test_the_held_out_rows_find_the_champion_calibrated(champion: Version) -> None:
-    table = champion.details()["calibration"]
+    table = champion.details().calibration
     rows = np.array([step["rows"] for step in table])
     apart = np.array([abs(step["probability"] - step["right"]) for step in table])
     assert np.average(apart, weights=rows) < 0.05

@@ -10,6 +10,7 @@ import pytest
 from mlops_assets.journey.preview import Preview
 from mlops_assets.use_case import Scale
 from mlops_assets.views.previewing import preview_days, render
+from mlops_assets.workspace import Workspace
 from mlops_assets_tests.components.test_daily import SMALL_SQL, Stage, small
 from mlops_assets_tests.conftest import changed
 
@@ -35,7 +36,7 @@ def stage(done: Stage, tmp_path: Path) -> Iterator[Stage]:
 
 def look(stage: Stage, day: str = DAY) -> Preview:
     with stage.settings() as settings:
-        (found,) = preview_days(stage.use_case, settings, day, day)
+        (found,) = preview_days(Workspace(settings).of(stage.use_case), day, day)
     return found
 
 
@@ -122,7 +123,7 @@ def test_the_table_says_whether_the_deadline_would_hold(stage: Stage) -> None:
     stage.sample(NEXT, files=FILES)
     hurried = stage.use_case.model_copy(update={"scale": Scale(files_a_shard=5, minutes=1e-9)})
     with stage.settings() as settings:
-        found = preview_days(stage.use_case, settings, DAY, NEXT)
+        found = preview_days(Workspace(settings).of(stage.use_case), DAY, NEXT)
     head, _, first, second, *rest = render(found, stage.use_case).splitlines()
     assert head.split() == [
         "day",
@@ -149,5 +150,5 @@ def test_the_table_says_whether_the_deadline_would_hold(stage: Stage) -> None:
 
 def test_a_range_without_files_says_so(stage: Stage) -> None:
     with stage.settings() as settings:
-        assert preview_days(stage.use_case, settings, "2026-03-01", "2026-03-09") == []
+        assert preview_days(Workspace(settings).of(stage.use_case), "2026-03-01", "2026-03-09") == []
     assert render([], stage.use_case) == "No day of this range has files."

@@ -30,6 +30,7 @@ from mlops_assets.tools.drafting import Draft, draft_use_case
 from mlops_assets.tools.drafting.columns import DATES
 from mlops_assets.use_case import load_use_case
 from mlops_assets.views.status import collect
+from mlops_assets.workspace import Workspace
 from mlops_assets_tests.conftest import REAL_DATA
 
 TODAY = dt.date(2026, 3, 1)
@@ -363,7 +364,7 @@ def test_a_published_table_predicts_without_an_edit(
     predictions = Lake(state.lake, name).table("predictions")
     (day,) = predictions.days()
     assert predictions.read_all([day]).num_rows == rows
-    champion = collect(load_use_case(state.use_cases[1] / name), state)["champion"]
+    champion = collect(Workspace(state).of(load_use_case(state.use_cases[1] / name)))["champion"]
     assert champion["metrics"]["accuracy"] > champion["baseline_metrics"]["accuracy"] + 0.2
 
 

@@ -16,6 +16,7 @@ from mlops_assets.storage.catalog import Lake
 from mlops_assets.tools.sampling import write_sample
 from mlops_assets.use_case import UseCase, find_use_case, list_use_cases
 from mlops_assets.views.status import collect
+from mlops_assets.workspace import Workspace
 
 DAYS = ("2026-01-01", "2026-01-02")
 
@@ -127,7 +128,7 @@ def test_sample_files_are_drawn_from_its_contract_alone(settings: Settings, lake
 
 
 def test_a_champion_was_found(settings: Settings, visits: UseCase, lake: Lake) -> None:
-    champion = collect(visits, settings)["champion"]
+    champion = collect(Workspace(settings).of(visits))["champion"]
     assert champion["candidate"] == "linear"
     assert champion["metrics"]["accuracy"] > champion["baseline_metrics"]["accuracy"] + 0.1
 

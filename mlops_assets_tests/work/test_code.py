@@ -17,7 +17,6 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from mlops_assets.cli.why import to_text
 from mlops_assets.journey.enrich.day import enrich_day
 from mlops_assets.journey.explain.why import Explanation, explain
 from mlops_assets.journey.features.day import aggregate_day, features_code
@@ -34,6 +33,7 @@ from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.tables import Table
 from mlops_assets.tools.sampling import write_sample
 from mlops_assets.use_case import Candidate, UseCase
+from mlops_assets.views.why import to_text
 from mlops_assets.work.code import Code, code_of, forget
 from mlops_assets.work.engines.local import LocalEngine
 from mlops_assets.work.shards import NO_RECORD, Report

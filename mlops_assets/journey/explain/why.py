@@ -229,7 +229,7 @@ def explain(
         features=_features(model, again),
         words=tuple(word_strengths(model, again.row, again.predicted)[:SHOWN_WORDS]),
         version=used.version,
-        candidate=used.about.get("candidate", ""),
+        candidate=used.about.candidate,
         champion=tuple(c.when for c in History(lake.root, use_case.name).changes() if c.version == used.version),
         choice=published.accounting.model_choice,
         run=made.run,

@@ -7,20 +7,15 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection
-from contextlib import suppress
 from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlops_assets.errors import MlopsError
 from mlops_assets.journey.feedback.audit import drawn_rows
 from mlops_assets.journey.feedback.files import Entry, Reject, read_file
 from mlops_assets.journey.feedback.published import Row
 from mlops_assets.journey.feedback.rules import RULES, apply_rules, write_time
-from mlops_assets.journey.model.registry import Registry
-from mlops_assets.journey.model.training_runs import TrainingRuns
-from mlops_assets.settings import Settings
 from mlops_assets.storage.catalog import ACCEPTED, REJECTED, Lake
 from mlops_assets.storage.files import read_part, write_table
 from mlops_assets.storage.places import Place
@@ -70,7 +65,7 @@ def take_in(
     folder
         Holds the files, `*.csv`; it may be missing.
     labels
-        Labels that are known; see `known_labels`.
+        Labels that are known; see `versions.known_labels`.
     now
         The time; entries that are later are refused.
 
@@ -94,16 +89,6 @@ def take_in(
     write_table(lake.accepted, taken.accepted)
     write_table(lake.rejected, taken.rejected)
     return taken
-
-
-def known_labels(use_case: UseCase, settings: Settings) -> frozenset[str]:
-    """The labels of the newest training set and those of the champion."""
-    record = TrainingRuns(settings.lake, use_case.name).newest("training_set")
-    labels = set(record["training_set"]["classes"]) if record else set()
-    with suppress(MlopsError):  # a champion that cannot be loaded adds no labels; scoring tells what is wrong with it
-        champion = Registry(settings).champion(use_case.name)
-        labels.update(champion.details()["set"]["classes"] if champion else ())
-    return frozenset(labels)
 
 
 def read_accepted(lake: Lake) -> pa.Table:

@@ -7,7 +7,6 @@ one that was measured. A later candidate is compared with `judged`, which never 
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
@@ -17,6 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import ModelRefused, UsageError
+from mlops_assets.journey.model.about import About, Summary
 from mlops_assets.journey.model.archive import SQL_FILE, hash_folder
 from mlops_assets.journey.model.history import Change, History
 from mlops_assets.journey.model.model import Model
@@ -33,11 +33,6 @@ log = logging.getLogger("mlops_assets.registry")
 
 ALIAS = "champion"
 ABOUT_FILE = "about.json"
-SHORT = (
-    *("candidate", "metrics", "rows_per_second", "passed", "reason"),
-    *("training_set", "rows", "days", "sql", "contract"),
-)
-"""What of a version's details the registry itself keeps, in a tag."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +50,7 @@ class Version:
     serving_sha256, judged_sha256, about_sha256
         Hashes of the two models and of `about.json`, as the registry knows them.
     about
-        Name of the candidate, metrics, training set, verdict: what is short of `details`.
+        Name of the candidate, metrics, training set, verdict: the short of `details`.
     """
 
     use_case: str
@@ -64,7 +59,7 @@ class Version:
     serving_sha256: str
     judged_sha256: str
     about_sha256: str
-    about: dict[str, Any]
+    about: Summary
 
     def serving(self, trusted: Sequence[str] = ()) -> Model:
         """The model that makes predictions, after its hash and allow-list were checked."""
@@ -88,13 +83,13 @@ class Version:
         except (OSError, UnicodeDecodeError) as error:
             raise ModelRefused(f"{path}: cannot be read: {error}.") from None
 
-    def details(self) -> dict[str, Any]:
-        """All that is remembered of the version; see `versions.make_version`.
+    def details(self) -> About:
+        """All that is known of the version.
 
         Raises
         ------
         ModelRefused
-            If the file is missing or changed.
+            If the file is missing, changed or not complete.
         """
         path = self.folder / ABOUT_FILE
         try:
@@ -103,8 +98,10 @@ class Version:
             raise ModelRefused(f"{path}: cannot be read: {error.strerror}.") from None
         if hashlib.sha256(text).hexdigest() != self.about_sha256:
             raise ModelRefused(f"{path}: it is not the one that was registered (another SHA-256).")
-        details: dict[str, Any] = json.loads(text)
-        return details
+        try:
+            return About.from_json(text)
+        except ValueError as error:
+            raise ModelRefused(f"{path}: {error}.") from None
 
 
 class Registry:
@@ -121,6 +118,7 @@ class Registry:
 
     def client(self) -> MlflowClient:
         """MLflow's client on the store of the settings."""
+        # making a store tells every migration of its tables, and nobody asked
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
         logging.getLogger("alembic").setLevel(logging.WARNING)
         from mlflow import MlflowClient
@@ -157,6 +155,7 @@ class Registry:
         if change is None:
             return None
         found = self.version(use_case, change.version)
+        # the number alone could mean another model, such as in a store that was made anew
         if change.sha256 not in ("", found.serving_sha256):
             raise ModelRefused(
                 f"version {found.version} of {use_case} in MLflow's store {self._store} is not the "
@@ -237,19 +236,19 @@ class Registry:
         found.serving(use_case.training.trusted)
         return found
 
-    def known(self, use_case: str) -> list[dict[str, Any]]:
-        """What the registry itself knows of every version, the oldest first; no file of them is looked at."""
+    def known(self, use_case: str) -> dict[int, Summary]:
+        """What the registry itself knows of every version, by its number; no file of them is looked at."""
         if not self.settings.has_registry:
-            return []
+            return {}
         found = self.client().search_model_versions(f"name = '{use_case}'")
-        told = [{"version": int(one.version), **json.loads(one.tags.get("about", "{}"))} for one in found]
-        return sorted(told, key=lambda one: one["version"])
+        summaries = {int(one.version): Summary.from_json(one.tags.get("about", "{}")) for one in found}
+        return dict(sorted(summaries.items()))
 
     def numbers(self, use_case: str) -> list[int]:
         """The numbers of all versions, the oldest first."""
-        return [one["version"] for one in self.known(use_case)]
+        return list(self.known(use_case))
 
-    def register(self, use_case: str, run_id: str, folder: Path, about: dict[str, Any]) -> Version:
+    def register(self, use_case: str, run_id: str, folder: Path, about: About) -> Version:
         """Store a new version; it is not champion by that.
 
         Parameters
@@ -261,18 +260,18 @@ class Registry:
         folder
             Holds the models `serving` and `judged`, and whatever else belongs to the version, such as its card.
         about
-            What to remember of it: all of it in `about.json`, what is short in the registry itself.
+            What to remember of it: all of it in `about.json`, the short of it in the registry itself.
         """
         client = self.client()
         hashes = {f"{name}_sha256": hash_folder(folder / name) for name in ("serving", "judged")}
-        text = json.dumps(about, indent=1, ensure_ascii=False, default=str)
+        text = about.to_json()
         (folder / ABOUT_FILE).write_text(text, encoding="utf-8")
         hashes["about_sha256"] = hashlib.sha256(text.encode()).hexdigest()
         client.log_artifacts(run_id, str(folder), "version")
         source = f"{client.get_run(run_id).info.artifact_uri}/version"
         self._ensure_model(client, use_case)
-        tags = {**hashes, "about": json.dumps({name: about[name] for name in SHORT if name in about}, default=str)}
-        made = client.create_model_version(use_case, source, run_id, tags=tags, description=about.get("reason", ""))
+        tags = {**hashes, "about": about.summary().to_json()}
+        made = client.create_model_version(use_case, source, run_id, tags=tags, description=about.reason)
         return self._version(use_case, client.get_model_version(use_case, made.version))
 
     def promote(
@@ -316,8 +315,8 @@ class Registry:
         if history.champion() == version.version:
             raise UsageError(f"Version {version.version} of {version.use_case} is the champion already.")
         version.serving(trusted)
-        verdict = version.about.get("reason", "")
-        change = history.append(action, version.version, who, why, verdict, sha256=version.serving_sha256, seen=seen)
+        verdict, sha256 = version.about.reason, version.serving_sha256
+        change = history.append(action, version.version, who, why, verdict, sha256=sha256, seen=seen)
         try:
             self.mirror(version.use_case)
         except Exception as error:  # the change is made; the next one, or `history`, puts the alias right
@@ -348,7 +347,7 @@ class Registry:
             ) from None
         number = int(found.version)
         folder = self._fetched(f"version {number} of {use_case}", found.source, (serving, judged, about))
-        return Version(use_case, number, folder, serving, judged, about, json.loads(found.tags["about"]))
+        return Version(use_case, number, folder, serving, judged, about, Summary.from_json(found.tags["about"]))
 
     def _fetched(self, name: str, source: str, hashes: Sequence[str]) -> Path:
         """The folder of a version on this machine: where it was stored, or a copy that is fetched once.

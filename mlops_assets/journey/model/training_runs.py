@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 from mlops_assets.errors import MlopsError
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import write_json
 from mlops_assets.storage.places import Place, by_age, newest
+
+
+class StepRecord(Protocol):
+    """What a step of a training hands to the next; see `train.records`."""
+
+    step: ClassVar[str]
+
+    @classmethod
+    def from_json(cls, known: Mapping[str, Any]) -> Self:
+        """Read what was written, by an earlier release too."""
+
+    def to_json(self) -> dict[str, Any]:
+        """What is written."""
+
+
+R = TypeVar("R", bound=StepRecord)
 
 
 class TrainingRuns:
@@ -29,20 +46,20 @@ class TrainingRuns:
         """The folder of one run."""
         return self._lake.training_run(run)
 
-    def write(self, run: str, step: str, record: dict[str, Any]) -> None:
+    def write(self, run: str, record: StepRecord) -> None:
         """Keep what a step of a run found."""
-        write_json(self._lake.training_record(run, step), record)
+        write_json(self._lake.training_record(run, record.step), record.to_json())
 
-    def every(self, step: str) -> list[dict[str, Any]]:
+    def every(self, kind: type[R]) -> list[R]:
         """What every run that has this step found, the oldest first."""
-        return [_read(path) for path in by_age(self._lake.training, f"{step}.json")]
+        return [_read(path, kind) for path in by_age(self._lake.training, f"{kind.step}.json")]
 
-    def newest(self, step: str) -> dict[str, Any] | None:
+    def newest(self, kind: type[R]) -> R | None:
         """What the newest run that has this step found, or None."""
-        path = newest(self._lake.training, f"{step}.json")
-        return _read(path) if path else None
+        path = newest(self._lake.training, f"{kind.step}.json")
+        return _read(path, kind) if path else None
 
-    def read(self, run: str, step: str) -> dict[str, Any]:
+    def read(self, run: str, kind: type[R]) -> R:
         """What a step of this run found; where this run skipped the step, what the newest run found.
 
         Raises
@@ -50,13 +67,12 @@ class TrainingRuns:
         MlopsError
             If no run has done the step.
         """
-        path = self._lake.training_record(run, step)
-        record = _read(path) if path.exists() else self.newest(step)
+        path = self._lake.training_record(run, kind.step)
+        record = _read(path, kind) if path.exists() else self.newest(kind)
         if record is None:
-            raise MlopsError(f"No {step} was stored yet: materialise the asset {step!r} first.")
+            raise MlopsError(f"No {kind.step} was stored yet: materialise the asset {kind.step!r} first.")
         return record
 
 
-def _read(path: Place) -> dict[str, Any]:
-    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return record
+def _read(path: Place, kind: type[R]) -> R:
+    return kind.from_json(json.loads(path.read_text(encoding="utf-8")))

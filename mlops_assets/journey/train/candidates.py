@@ -6,7 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
@@ -226,15 +226,3 @@ def calm_fitting() -> Iterator[None]:
         warnings.filterwarnings("ignore", message=".*unknown categories.*")
         warnings.filterwarnings("ignore", category=ConvergenceWarning)
         yield
-
-
-def to_record(fitted: Sequence[Fitted], training_set: TrainingSet) -> dict[str, Any]:
-    """What a training run remembers of its candidates."""
-    return {"training_set": asdict(training_set), "candidates": [asdict(one) for one in fitted]}
-
-
-def from_record(record: Mapping[str, Any]) -> tuple[TrainingSet, list[Fitted]]:
-    """The reverse of `to_record`."""
-    fields = {**record["training_set"]}
-    fields["days"], fields["classes"] = tuple(fields["days"]), tuple(fields["classes"])
-    return TrainingSet(**fields), [Fitted(**candidate) for candidate in record["candidates"]]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlops_assets.journey.features.sql import BATCH
+from mlops_assets.journey.model.about import Condition
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.train.candidates import Fitted, calm_fitting, class_numbers, fit
 from mlops_assets.journey.train.metrics import NO_METRICS, higher_is_better, load_metrics, measure
@@ -52,15 +53,12 @@ class Score:
     confusion: tuple[tuple[int, ...], ...] = ()
     calibration: tuple[dict[str, float], ...] = ()
 
-
-@dataclass(frozen=True)
-class Condition:
-    """One condition of the gate: what was asked, what was found, whether it holds."""
-
-    name: str
-    asked: str
-    found: str
-    passed: bool
+    @classmethod
+    def from_json(cls, known: Mapping[str, Any]) -> Self:
+        """Read what a training wrote of it."""
+        confusion = tuple(map(tuple, known["confusion"]))
+        lists = {"folds": tuple(known["folds"]), "confusion": confusion, "calibration": tuple(known["calibration"])}
+        return cls(**{**known, **lists})
 
 
 @dataclass(frozen=True)
@@ -80,6 +78,12 @@ class Verdict:
     winner: str | None
     conditions: dict[str, tuple[Condition, ...]]
     reason: str
+
+    @classmethod
+    def from_json(cls, known: Mapping[str, Any]) -> Self:
+        """Read what a training wrote of it."""
+        conditions = {name: tuple(Condition(**one) for one in some) for name, some in known["conditions"].items()}
+        return cls(known["winner"], conditions, known["reason"])
 
 
 def evaluate(use_case: UseCase, training_set: TrainingSet, fitted: Sequence[Fitted]) -> list[Score]:
@@ -267,30 +271,3 @@ def _compare(what: str, one: Score, metric: str, bound: float) -> Condition:
 
 def _of(score: Score, metric: str) -> float:
     return score.metrics.get(metric, float("nan"))
-
-
-def to_record(scores: Sequence[Score], verdict: Verdict, champion: Score | None) -> dict[str, Any]:
-    """What a training run remembers of its evaluation."""
-    return {
-        "scores": [asdict(one) for one in scores],
-        "verdict": asdict(verdict),
-        "champion_before": asdict(champion) if champion else None,
-    }
-
-
-def from_record(record: Mapping[str, Any]) -> tuple[list[Score], Verdict]:
-    """Scores and verdict of a training run; see `to_record`."""
-    scores = [
-        Score(
-            **{
-                **one,
-                "folds": tuple(one["folds"]),
-                "confusion": tuple(map(tuple, one["confusion"])),
-                "calibration": tuple(one["calibration"]),
-            }
-        )
-        for one in record["scores"]
-    ]
-    known = record["verdict"]
-    conditions = {name: tuple(Condition(**c) for c in some) for name, some in known["conditions"].items()}
-    return scores, Verdict(known["winner"], conditions, known["reason"])

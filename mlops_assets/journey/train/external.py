@@ -22,7 +22,6 @@ from mlops_assets.journey.features.sql import describe
 from mlops_assets.journey.model.archive import ESTIMATOR_FILE, LARGEST, Known, load_estimator
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.registry import Registry
-from mlops_assets.settings import Settings
 from mlops_assets.use_case import UseCase
 
 if TYPE_CHECKING:
@@ -63,13 +62,13 @@ class Logged:
         return str(self.description.get("run_id") or "")
 
 
-def fetch(settings: Settings, uri: str) -> Logged:
+def fetch(registry: Registry, uri: str) -> Logged:
     """Bring a logged model to this machine; nothing of it is loaded.
 
     Parameters
     ----------
-    settings
-        Say where MLflow's store is.
+    registry
+        Knows where MLflow's store is.
     uri
         `models:/name/version`, `models:/name@alias` or `runs:/run/model`.
 
@@ -84,8 +83,8 @@ def fetch(settings: Settings, uri: str) -> Logged:
     from mlflow.exceptions import MlflowException
 
     try:
-        location = _location(Registry(settings).client(), uri)
-        folder = Path(download_artifacts(location, tracking_uri=settings.tracking_uri))
+        location = _location(registry.client(), uri)
+        folder = Path(download_artifacts(location, tracking_uri=registry.settings.tracking_uri))
     except (MlflowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise UsageError(f"{uri}: MLflow's store has no such model: {reason}") from None

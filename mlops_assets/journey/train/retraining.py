@@ -17,6 +17,7 @@ from mlops_assets.journey.feedback.corrections import read_accepted, read_kept
 from mlops_assets.journey.feedback.live import EVERYTHING, live_metrics
 from mlops_assets.journey.model.registry import Version
 from mlops_assets.journey.model.training_runs import TrainingRuns
+from mlops_assets.journey.train.records import GatheredRows
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import Retraining, UseCase
 from mlops_assets.work.shards import fingerprint_table
@@ -56,7 +57,7 @@ class Decision:
     why: str
 
 
-def gather(use_case: UseCase, lake: Lake, champion: Version | None) -> Evidence:
+def gather(use_case: UseCase, lake: Lake, runs: TrainingRuns, champion: Version | None) -> Evidence:
     """Collect what speaks for a training.
 
     Parameters
@@ -65,21 +66,23 @@ def gather(use_case: UseCase, lake: Lake, champion: Version | None) -> Evidence:
         The use case.
     lake
         Its tables, with the corrections that were accepted last.
+    runs
+        Its trainings.
     champion
         The present champion.
     """
-    record: dict[str, Any] = TrainingRuns(lake.root, use_case.name).newest("training_set") or {}
+    last = runs.newest(GatheredRows)
     accepted = read_accepted(lake)
-    learned = read_kept(lake, record.get("training_set", {}).get("feedback", ""))
+    learned = read_kept(lake, last.training_set.feedback if last else "")
     new = _unseen(accepted, learned)
     # of the champion alone: what an earlier version got wrong is no reason to replace this one
     live = _live(use_case, lake, new, champion.version) if champion else []
-    made = record.get("made")
+    made = last.made if last else None
     return Evidence(
         len(new),
         sum(one["audited"] for one in live),
         sum(one["right_audited"] for one in live),
-        champion.about["metrics"].get("accuracy") if champion else None,
+        champion.about.metrics.get("accuracy") if champion else None,
         dt.datetime.fromisoformat(made) if made else None,
         f"{made}-{fingerprint_table(accepted)}",
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -84,6 +84,11 @@ class TrainingSet:
     corrected: int = 0
     feedback: str = ""
     left_out: str = ""
+
+    @classmethod
+    def from_json(cls, known: Mapping[str, Any]) -> Self:
+        """Read what a training or a model card wrote of it."""
+        return cls(**{**known, "days": tuple(known["days"]), "classes": tuple(known["classes"])})
 
     def load(self) -> pa.Table:
         """The rows: `KEYS` and the columns of the model."""

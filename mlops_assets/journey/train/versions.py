@@ -11,7 +11,8 @@ import logging
 import platform
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any
@@ -23,17 +24,20 @@ from pydantic import ValidationError
 
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.features.day import sql_fingerprint
+from mlops_assets.journey.model.about import About, Condition
 from mlops_assets.journey.model.archive import copy_model
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.registry import Registry, Version
+from mlops_assets.journey.model.training_runs import TrainingRuns
 from mlops_assets.journey.train.candidates import Fitted, calm_fitting, class_numbers, fit
-from mlops_assets.journey.train.evaluation import Condition, Score, Verdict
+from mlops_assets.journey.train.evaluation import Score, Verdict
 from mlops_assets.journey.train.evaluation import score as score_model
 from mlops_assets.journey.train.metrics import higher_is_better, load_metrics, measure
+from mlops_assets.journey.train.records import GatheredRows
 from mlops_assets.journey.train.training_set import TrainingSet
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.places import parse_place
-from mlops_assets.use_case import Training, UseCase
+from mlops_assets.use_case import Candidate, Scale, Training, UseCase
 from mlops_assets.work.code import code_of
 
 log = logging.getLogger("mlops_assets.training")
@@ -53,7 +57,7 @@ def make_version(
     verdict: Verdict,
     folder: Path,
     origin: Mapping[str, str] | None = None,
-) -> dict[str, Any]:
+) -> About:
     """Write the models of a version into a folder, and collect what there is to know of it.
 
     Parameters
@@ -73,48 +77,53 @@ def make_version(
 
     Returns
     -------
-    dict
-        What the model card shows, and `rebuild` needs.
+    About
+        What there is to know; it is stored with the version when that is registered.
     """
     shutil.rmtree(folder, ignore_errors=True)
     copy_model(parse_place(fitted.folder), folder / "judged")
+    # loaded from what was stored, never taken from memory: what is judged is what will be served
     judged = Model.load(folder / "judged", fitted.sha256, use_case.training.trusted)
-    again = use_case.training.refit and origin is None
-    serving = _serving(use_case, data, fitted.name, fitted.parameters) if again else judged
+    serving = judged
+    if use_case.training.refit and origin is None:
+        serving = fit(use_case, _candidate(use_case, fitted.name, fitted.parameters), data, data.load())
     serving.save(folder / "serving")
-    conditions = verdict.conditions.get(fitted.name, ())
-    minutes = use_case.scale.rows_a_day / max(1e-9, score.rows_per_second * use_case.scale.workers) / 60
+    return About(
+        use_case=use_case.name,
+        candidate=fitted.name,
+        origin=origin,
+        parameters=fitted.parameters,
+        made=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        metrics=score.metrics,
+        folds=score.folds,
+        classes=score.classes,
+        confusion=score.confusion,
+        calibration=score.calibration,
+        importance=importance(judged, data, use_case.training),
+        rows_per_second=score.rows_per_second,
+        cost=_cost(use_case.scale, fitted, score, made_here=origin is None),
+        passed=verdict.winner == fitted.name,
+        reason=verdict.reason,
+        conditions=verdict.conditions.get(fitted.name, ()),
+        training_set=data.fingerprint,
+        set=asdict(data),
+        rows=data.rows,
+        days=data.days,
+        sql=sql_fingerprint(use_case.features_sql),
+        contract=use_case.contract_fingerprint,
+        code=training_code(use_case.training),
+        libraries=_libraries(),
+        recipe=use_case.model_dump(mode="json", by_alias=True),
+    )
+
+
+def _cost(scale: Scale, fitted: Fitted, score: Score, *, made_here: bool) -> dict[str, float | None]:
+    minutes = scale.rows_a_day / max(1e-9, score.rows_per_second * scale.workers) / 60
     return {
-        "use_case": use_case.name,
-        "candidate": fitted.name,
-        "origin": origin,
-        "parameters": fitted.parameters,
-        "made": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        "metrics": score.metrics,
-        "folds": score.folds,
-        "classes": score.classes,
-        "confusion": score.confusion,
-        "calibration": score.calibration,
-        "importance": importance(judged, data, use_case.training),
-        "rows_per_second": score.rows_per_second,
-        "cost": {
-            "rows a second on one core": score.rows_per_second,
-            f"minutes for {use_case.scale.rows_a_day:,} rows on {use_case.scale.workers} cores": round(minutes, 2),
-            "seconds to fit": fitted.fit_seconds if origin is None else None,
-            "bytes of the judged model": fitted.size,
-        },
-        "passed": verdict.winner == fitted.name,
-        "reason": verdict.reason,
-        "conditions": [asdict(one) for one in conditions],
-        "training_set": data.fingerprint,
-        "set": asdict(data),
-        "rows": data.rows,
-        "days": data.days,
-        "sql": sql_fingerprint(use_case.features_sql),
-        "contract": use_case.contract_fingerprint,
-        "code": training_code(use_case.training),
-        "libraries": {"python": platform.python_version(), **{name: version_of(name) for name in LIBRARIES}},
-        "recipe": use_case.model_dump(mode="json", by_alias=True),
+        "rows a second on one core": score.rows_per_second,
+        f"minutes for {scale.rows_a_day:,} rows on {scale.workers} cores": round(minutes, 2),
+        "seconds to fit": fitted.fit_seconds if made_here else None,
+        "bytes of the judged model": fitted.size,
     }
 
 
@@ -135,6 +144,21 @@ def _classes(configured: Any) -> Iterator[str]:
             yield from _classes(one)
 
 
+def _libraries() -> dict[str, str]:
+    """The versions of what decides the bits of a model."""
+    return {"python": platform.python_version(), **{name: version_of(name) for name in LIBRARIES}}
+
+
+def known_labels(use_case: UseCase, registry: Registry, runs: TrainingRuns) -> frozenset[str]:
+    """The labels of the newest training set and those of the champion."""
+    newest = runs.newest(GatheredRows)
+    labels = set(newest.training_set.classes) if newest else set()
+    with suppress(MlopsError):  # a champion that cannot be loaded adds no labels; scoring tells what is wrong with it
+        champion = registry.champion(use_case.name)
+        labels.update(champion.details().labels if champion else ())
+    return frozenset(labels)
+
+
 def champion_before(use_case: UseCase, registry: Registry, data: TrainingSet) -> Score | None:
     """How the present champion does on the held-out rows; one that cannot be loaded must not keep out a better one."""
     try:
@@ -148,15 +172,17 @@ def champion_before(use_case: UseCase, registry: Registry, data: TrainingSet) ->
 def _champion_score(use_case: UseCase, data: TrainingSet, champion: Version) -> Score:
     """The present champion on the held-out rows; by its recorded metrics where it needs other columns."""
     name = f"champion, version {champion.version}"
-    if champion.about["sql"] != sql_fingerprint(use_case.features_sql):
-        return Score(f"{name} (as recorded)", champion.about["metrics"], (), champion.about["rows_per_second"])
+    recorded = champion.about
+    # the training set has the columns of today's SQL, which such a champion cannot be asked about
+    if recorded.sql != sql_fingerprint(use_case.features_sql):
+        return Score(f"{name} (as recorded)", dict(recorded.metrics), (), recorded.rows_per_second)
     rows = data.load()
     judged, own = champion.judged(use_case.training.trusted), load_metrics(use_case.training)
     return score_model(judged, rows.filter(rows["_held_out"]), name, own=own)
 
 
-def judge_changes(about: dict[str, Any], changed: float, allowed: float, day: str) -> None:
-    """Add to a version's details whether it changes few enough predictions of a day; a failure is a refusal.
+def judge_changes(about: About, changed: float, allowed: float, day: str) -> About:
+    """What is known of a version with the gate's word on the predictions of a day that change; too many are a refusal.
 
     Parameters
     ----------
@@ -171,11 +197,11 @@ def judge_changes(about: dict[str, Any], changed: float, allowed: float, day: st
     """
     name = f"share of predictions of {day} that change against the champion"
     condition = Condition(name, f"at most {allowed:.1%}", f"{changed:.1%}", changed <= allowed)
-    about["conditions"].append(asdict(condition))
-    if about["passed"] and not condition.passed:
-        about["passed"] = False
-        failed = f"{condition.name}: found {condition.found}, asked {condition.asked}"
-        about["reason"] = f"refused: the best candidate, {about['candidate']}, fails {failed}"
+    judged = replace(about, conditions=[*about.conditions, condition])
+    if condition.passed or not about.passed:  # a refusal keeps its first reason
+        return judged
+    failed = f"{condition.name}: found {condition.found}, asked {condition.asked}"
+    return replace(judged, passed=False, reason=f"refused: the best candidate, {about.candidate}, fails {failed}")
 
 
 def importance(model: Model, data: TrainingSet, training: Training) -> dict[str, float]:
@@ -185,7 +211,7 @@ def importance(model: Model, data: TrainingSet, training: Training) -> dict[str,
     """
     rows = data.load()
     rows = rows.filter(rows["_held_out"])
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(0)  # the same rows give the same card
     most = min(IMPORTANCE_ROWS, IMPORTANCE_CELLS // max(1, len(model.columns)))
     if len(rows) > most:
         rows = rows.take(pa.array(np.sort(random.choice(len(rows), most, replace=False))))
@@ -200,17 +226,33 @@ def importance(model: Model, data: TrainingSet, training: Training) -> dict[str,
     with calm_fitting():
         whole = value(matrix)
         lost = {}
-        for place, name in enumerate(model.columns):
+        for column, name in enumerate(model.columns):
             shuffled = matrix.copy(order="F")
             losses = []
             for _ in range(REPEATS):
-                shuffled[:, place] = random.permutation(matrix[:, place])
+                shuffled[:, column] = random.permutation(matrix[:, column])
                 losses.append(whole - value(shuffled))
             lost[name] = round(float(np.mean(losses)), 4)
     return dict(sorted(lost.items(), key=lambda item: -item[1]))
 
 
-def rebuild(version: Version, lake: Lake, folder: Path) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Rebuilt:
+    """What came of making a version again.
+
+    Attributes
+    ----------
+    equal
+        Whether both models are the registered ones, byte by byte.
+    differences
+        Libraries and code that are not what they were.
+    """
+
+    equal: bool
+    differences: tuple[str, ...]
+
+
+def rebuild(version: Version, lake: Lake, folder: Path) -> Rebuilt:
     """Make a version again from its recipe.
 
     Parameters
@@ -218,15 +260,9 @@ def rebuild(version: Version, lake: Lake, folder: Path) -> dict[str, Any]:
     version
         The version; its details are checked against the registered hash first.
     lake
-        Holds the training set.
+        Has the training sets.
     folder
         Where the two models are written.
-
-    Returns
-    -------
-    dict
-        `equal`: whether both models are the registered ones, byte by byte; `differences`: libraries and code that
-        are not what they were.
 
     Raises
     ------
@@ -234,31 +270,35 @@ def rebuild(version: Version, lake: Lake, folder: Path) -> dict[str, Any]:
         If the training set is no longer there, or a class that the recipe names, or the version was made elsewhere.
     """
     about = version.details()
-    if about.get("origin"):
+    if about.origin:
         raise MlopsError(
-            f"Version {version.version} was made elsewhere, from {about['origin']['model']}: how is not known "
+            f"Version {version.version} was made elsewhere, from {about.origin['model']}: how is not known "
             "here, so it cannot be made again."
         )
-    use_case = _configured(about["recipe"], version.version)
-    known = {**about["set"], "path": str(lake.training_set(about["training_set"]))}
-    data = TrainingSet(**{**known, "days": tuple(known["days"]), "classes": tuple(known["classes"])})
+    use_case = _configured(about.recipe, version.version)
+    data = TrainingSet.from_json({**about.set, "path": str(lake.training_set(about.training_set))})
     if not parse_place(data.path).exists():
         raise MlopsError(f"{data.path}: the training set of version {version.version} is gone; restore it.")
-    candidate = use_case.training.candidates[about["candidate"]].model_copy(update={"parameters": about["parameters"]})
+    candidate = _candidate(use_case, about.candidate, about.parameters)
     rows = data.load()
     judged = fit(use_case, candidate, data, rows.filter(pc.invert(rows["_held_out"])))
-    serving = _serving(use_case, data, about["candidate"], about["parameters"]) if use_case.training.refit else judged
+    serving = fit(use_case, candidate, data, rows) if use_case.training.refit else judged
     hashes = judged.save(folder / "judged"), serving.save(folder / "serving")
-    now = {"python": platform.python_version(), **{name: version_of(name) for name in LIBRARIES}}
-    differences = [
-        f"{name} {then}, now {now.get(name)}" for name, then in about["libraries"].items() if then != now[name]
-    ]
-    if about["code"] != training_code(use_case.training):
-        differences.append("the code that trains")
-    return {"equal": hashes == (version.judged_sha256, version.serving_sha256), "differences": differences}
+    return Rebuilt(
+        hashes == (version.judged_sha256, version.serving_sha256), tuple(_differences(about, use_case.training))
+    )
 
 
-def _configured(recipe: dict[str, Any], version: int) -> UseCase:
+def _differences(about: About, training: Training) -> Iterator[str]:
+    now = _libraries()
+    for name, then in about.libraries.items():
+        if then != now.get(name):
+            yield f"{name} {then}, now {now.get(name)}"
+    if about.code != training_code(training):
+        yield "the code that trains"
+
+
+def _configured(recipe: Mapping[str, Any], version: int) -> UseCase:
     """The use case as it was; a key that was not there is no empty one."""
     try:
         return UseCase.model_validate({key: value for key, value in recipe.items() if value is not None})
@@ -268,7 +308,6 @@ def _configured(recipe: dict[str, Any], version: int) -> UseCase:
         raise MlopsError(f"The recipe of version {version} no longer holds: {where}: {problem['msg']}") from None
 
 
-def _serving(use_case: UseCase, data: TrainingSet, name: str, parameters: dict[str, Any]) -> Model:
-    """The candidate fitted on all labelled rows."""
-    candidate = use_case.training.candidates[name].model_copy(update={"parameters": parameters})
-    return fit(use_case, candidate, data, data.load())
+def _candidate(use_case: UseCase, name: str, parameters: Mapping[str, Any]) -> Candidate:
+    """A candidate of the configuration with the parameters that a search found."""
+    return use_case.training.candidates[name].model_copy(update={"parameters": dict(parameters)})

@@ -20,6 +20,7 @@ from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.places import S3Path, below
 from mlops_assets.use_case import Delivering, UseCase, load_use_case
 from mlops_assets.views.status import collect, render
+from mlops_assets.workspace import Workspace
 from mlops_assets_tests.components.test_daily import Stage, small
 from mlops_assets_tests.conftest import ROW
 from mlops_assets_tests.use_case.test_third_use_case import VISITS, place_visits
@@ -222,7 +223,7 @@ def test_a_delivery_that_was_broken_off_is_done_again(stage: Stage) -> None:
     with pytest.raises(TargetDown):
         deliver(stage, use_case, FIRST, "own")
     with stage.settings() as settings:
-        assert "begun" in render(collect(use_case, settings))
+        assert "begun" in render(collect(Workspace(settings).of(use_case)))
     assert deliver(stage, use_case, FIRST, "own").done
     assert len(Own.taken) == 1
 
@@ -264,7 +265,7 @@ def test_the_daily_job_delivers_what_it_published(own: Stage) -> None:
     assert (shown["queue"], shown["guarantee"]) == ("own", "at least once")
     assert shown["dagster/row_count"] == len(own.published("predictions", LAST))
     with own.settings() as settings:
-        state = collect(own.use_case, settings)
+        state = collect(Workspace(settings).of(own.use_case))
     assert [day["deliveries"]["own"]["delivered"] for day in state["days"]] == ["yes", "yes"]
     assert own.metadata("predictions", LAST)["dagster/row_count"], "what a day shows is told once"
 

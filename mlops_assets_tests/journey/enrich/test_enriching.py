@@ -32,9 +32,9 @@ from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import Enrichment, UseCase, load_use_case
 from mlops_assets.views.previewing import preview_days
 from mlops_assets.views.status import collect, render
-from mlops_assets.views.why import to_text
 from mlops_assets.work.code import forget
 from mlops_assets.work.engines.local import LocalEngine
+from mlops_assets.workspace import Workspace
 from mlops_assets_tests.components.test_daily import Stage
 from mlops_assets_tests.helpers.weather_service import Request, Response, WeatherService, degrees, right
 from mlops_assets_tests.journey.features.test_features import ignore
@@ -526,7 +526,7 @@ def test_a_day_completes_with_a_service_that_fails_and_answers_garbage(
     assert not stage.check("enrichment_weather", "every_key_answered").passed
     assert stage.check("predictions", "enrichment_missing").passed
     with stage.settings() as settings:
-        state = collect(stage.use_case, settings)
+        state = collect(Workspace(settings).of(stage.use_case))
         (day,) = state["days"]
         assert day["flagged"] == {"weather": {"last_known": 0, "missing": len(missing) * ROWS}}
         assert "flagged" in render(state)
@@ -599,14 +599,14 @@ def test_why_shows_what_was_known_elsewhere_and_recomputes_to_the_bit(done: Stag
 
 def test_preview_sees_a_day_that_would_be_asked_for(done: Stage, shops: UseCase) -> None:
     with done.settings() as settings:
-        (nothing,) = preview_days(done.use_case, settings, FIRST, FIRST)
+        (nothing,) = preview_days(Workspace(settings).of(done.use_case), FIRST, FIRST)
         assert not nothing.reasons
         source = FolderSource(settings.raw / "shops", ".csv")
         deliver(settings.raw, FIRST, files=1, first=100, city="Manaus")
         lake = Lake(settings.lake, "shops")
         manifest = list_day(done.use_case, source, lake.table("raw_files"), FIRST)
         read_day(done.use_case, source, lake, manifest, LocalEngine(1), ignore)
-        (one,) = preview_days(done.use_case, settings, FIRST, FIRST)
+        (one,) = preview_days(Workspace(settings).of(done.use_case), FIRST, FIRST)
     assert one.reasons == {"an enrichment was not asked for the rows as they are now": one.shards}
     assert one.redo == {"rows": 0, "features": one.shards, "predictions": one.shards}
 

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from sklearn.tree import DecisionTreeClassifier
 
 from mlops_assets.errors import ModelRefused
+from mlops_assets.journey.model.about import About
 from mlops_assets.journey.model.archive import ESTIMATOR_FILE, MEANING_FILE, SQL_FILE
 from mlops_assets.journey.model.history import HistoryConflict
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.registry import ALIAS, Registry, Version
 from mlops_assets.settings import Settings
+from mlops_assets_tests.journey.model.test_about import FILE
 
 # MLflow's own tables use what SQLAlchemy 2.1 calls deprecated
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
 
 MATRIX = np.arange(20.0)[:, None]
-ABOUT: dict[str, Any] = {"candidate": "tree", "metrics": {"accuracy": 0.75}, "reason": "tree passes", "rows": 20}
+ABOUT = replace(
+    About.from_json(FILE.read_bytes()), candidate="tree", metrics={"accuracy": 0.75}, reason="tree passes", rows=20
+)
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +100,8 @@ def test_a_registered_model_is_the_champion_and_says_the_same(registry: Registry
 
 def test_the_champion_tells_what_is_known_of_it(registry: Registry, name: str, tmp_path: Path) -> None:
     register(registry, name, tmp_path)
-    assert champion(registry, name).about == ABOUT
+    found = champion(registry, name)
+    assert (found.about.to_json(), found.details()) == (ABOUT.summary().to_json(), ABOUT)
 
 
 def test_the_model_that_was_judged_is_kept_beside_the_one_that_serves(

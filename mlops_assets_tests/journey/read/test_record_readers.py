@@ -32,6 +32,7 @@ from mlops_assets.views.previewing import preview_days
 from mlops_assets.work import code
 from mlops_assets.work.engines.local import LocalEngine
 from mlops_assets.work.progress import Progress
+from mlops_assets.workspace import Workspace
 from mlops_assets_tests.conftest import WriteDay
 from mlops_assets_tests.use_case.test_third_use_case import VISITS, place_visits
 
@@ -278,7 +279,7 @@ def test_a_change_of_an_attachment_makes_the_rows_of_the_day_again(day: Day, cha
         (folder / "3.png").write_bytes(b"22")
     else:
         (folder / "1.png").unlink()
-    (preview,) = preview_days(day.case, day.settings, DAY, DAY)
+    (preview,) = preview_days(Workspace(day.settings).of(day.case), DAY, DAY)
     assert (preview.files, preview.reasons) == (1, {f"attachments are {change}": 1})
     assert day.read()["reused"] == 0
     assert [row["minutes"] for row in day.table("rows")] == {"changed": [2], "new": [1], "gone": []}[change]

@@ -121,14 +121,14 @@ def test_a_logged_model_becomes_a_version_that_scores_as_it_did_in_the_notebook(
     version = registry.version("visits", 2)
     details = version.details()
     data = notebook.load_training_set("visits")
-    assert details["origin"] == {
+    assert details.origin == {
         "model": uri,
         "run": uri.split("/")[1],
         "training set it says": data.fingerprint,
         "registered by": "ann",
     }
     right = float((model.predict(data.held_out.X) == data.held_out.y).mean())
-    assert details["metrics"]["accuracy"] == pytest.approx(right, abs=1e-4)
+    assert details.metrics["accuracy"] == pytest.approx(right, abs=1e-4)
     assert {"diff.json", "diff.html", "card.md", "card.html"} <= {path.name for path in version.folder.iterdir()}
     with dg.DagsterInstance.ephemeral() as instance:
         running.run_use_case(running.load_definitions(visits), instance, visits, (DAYS[0], DAYS[0]), train=False)
@@ -144,7 +144,7 @@ def test_a_logged_model_becomes_a_version_that_scores_as_it_did_in_the_notebook(
 
 def test_its_card_says_where_it_came_from_and_it_cannot_be_made_again(settings: Settings, own: tuple[Any, str]) -> None:
     registry = Registry(settings)
-    number = next(one["version"] for one in registry.known("visits") if one["candidate"] == own[1])
+    number = next(n for n, one in registry.known("visits").items() if one.candidate == own[1])
     text = run("card", "visits", str(number)).output
     assert "It was made elsewhere, and how cannot be seen from here." in text
     assert "mlops-assets rebuild" not in text
@@ -331,4 +331,5 @@ def test_the_notebook_runs_from_the_rows_to_the_diff(settings: Settings, monkeyp
     shown = [out.get("text") or str(out["data"]) for cell in book.cells for out in cell.get("outputs", [])]
     assert any("rows to learn from" in text for text in shown)
     assert any("get another answer" in text for text in shown)
-    assert Registry(settings).known("visits")[-1]["candidate"].startswith("runs:/")
+    *_, newest = Registry(settings).known("visits").values()
+    assert newest.candidate.startswith("runs:/")

@@ -21,13 +21,13 @@ from mlops_assets.journey.train.evaluation import (
     Verdict,
     decide,
     evaluate,
-    from_record,
     measure,
     score,
     speed,
-    to_record,
 )
 from mlops_assets.journey.train.metrics import HIGHER_IS_BETTER
+from mlops_assets.journey.train.records import Evaluation
+from mlops_assets.journey.train.training_set import TrainingSet
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import Scale
 from mlops_assets_tests.journey.train.test_training import built, purchases, toy
@@ -46,6 +46,7 @@ PROBABILITIES = np.array(
     ]
 )
 SAID = PROBABILITIES.argmax(axis=1)
+A_SET = TrainingSet("a1", "a1.parquet", 60, 12, 0, ("2026-01-01", "2026-01-02"), ("a", "b"), {"amount": False}, None)
 
 # -- metrics ----------------------------------------------------------------------------------------------------------
 
@@ -266,6 +267,13 @@ def test_scores_and_verdict_can_be_read_back() -> None:
     model = Model(DummyClassifier().fit([[0], [1]], [0, 1]), {"amount": None}, ("a", "b"), "")
     scores = [score(model, labelled(a=[0.0], b=[1.0]), "majority", (0.5, 0.25)), a_score("linear", 0.75)]
     verdict = ask(*scores[1:], floors={"accuracy": 0.5})
-    record = json.loads(json.dumps(to_record(scores, verdict, champion=scores[0])))
-    assert from_record(record) == (scores, verdict)
-    assert record["champion_before"]["name"] == "majority"
+    record = Evaluation(A_SET, (), tuple(scores), verdict, champion_before=scores[0], seen=3)
+    assert Evaluation.from_json(json.loads(json.dumps(record.to_json()))) == record
+
+
+def test_an_evaluation_names_the_candidate_that_becomes_a_version() -> None:
+    won = ask(a_score("best", 0.9), a_score("good", 0.8))
+    lost = ask(a_score("best", 0.9), a_score("good", 0.8), floors={"accuracy": 0.99})
+    scores = (a_score("majority", 0.5), a_score("best", 0.9), a_score("good", 0.8))
+    assert [Evaluation(A_SET, (), scores, verdict, None, None).best for verdict in (won, lost)] == ["best", "best"]
+    assert Evaluation(A_SET, (), scores[:1], Verdict(None, {}, "refused"), None, None).best is None

@@ -17,14 +17,16 @@ from mlops_assets.components.retraining import REASON_TAG
 from mlops_assets.journey.feedback.audit import draw_audit
 from mlops_assets.journey.feedback.corrections import take_in
 from mlops_assets.journey.feedback.files import HEADER
+from mlops_assets.journey.model.about import Summary
 from mlops_assets.journey.model.registry import Version
 from mlops_assets.journey.model.training_runs import TrainingRuns
-from mlops_assets.journey.train.candidates import to_record
+from mlops_assets.journey.train.records import GatheredRows
 from mlops_assets.journey.train.retraining import Evidence, decide, gather
 from mlops_assets.journey.train.training_set import build_training_set
 from mlops_assets.settings import Settings
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import Feedback, Retraining, UseCase
+from mlops_assets.workspace import Workspace
 from mlops_assets_tests.journey.feedback.test_feedback import LABELS, NOW, about, predicted
 from mlops_assets_tests.journey.train.test_training import DAY, purchases, put, toy
 
@@ -98,12 +100,15 @@ def say(use_case: UseCase, lake: Lake, folder: Path, rows: list[dict[str, Any]],
 def train(use_case: UseCase, lake: Lake, settings: Settings, run: str, when: dt.datetime = TRAINED) -> None:
     """Remember a training, as its first step does."""
     found = build_training_set(use_case, lake)
-    record = {**to_record([], found), "made": when.isoformat()}
-    TrainingRuns(settings.lake, "toy").write(run, "training_set", record)
+    runs(settings).write(run, GatheredRows(found, when.isoformat()))
+
+
+def runs(settings: Settings) -> TrainingRuns:
+    return TrainingRuns(settings.lake, "toy")
 
 
 def champion(accuracy: float = 0.9) -> Version:
-    return Version("toy", 1, Path("nowhere"), "", "", "", {"metrics": {"accuracy": accuracy}})
+    return Version("toy", 1, Path("nowhere"), "", "", "", Summary(metrics={"accuracy": accuracy}))
 
 
 def test_corrections_count_until_a_training_has_seen_them(
@@ -112,11 +117,14 @@ def test_corrections_count_until_a_training_has_seen_them(
     put(lake, use_case, purchases(60))
     train(use_case, lake, settings, "a")
     say(use_case, lake, folder, purchases(12))
-    assert (gather(use_case, lake, None).corrections, gather(use_case, lake, None).trained) == (12, TRAINED)
+    assert (
+        gather(use_case, lake, runs(settings), None).corrections,
+        gather(use_case, lake, runs(settings), None).trained,
+    ) == (12, TRAINED)
     train(use_case, lake, settings, "b")  # whatever the gate says of it
-    assert gather(use_case, lake, None).corrections == 0
+    assert gather(use_case, lake, runs(settings), None).corrections == 0
     say(use_case, lake, folder, purchases(14)[12:])
-    assert gather(use_case, lake, None).corrections == 2
+    assert gather(use_case, lake, runs(settings), None).corrections == 2
 
 
 def test_a_drop_is_looked_for_on_rows_that_were_audited_since_the_last_training(
@@ -129,11 +137,13 @@ def test_a_drop_is_looked_for_on_rows_that_were_audited_since_the_last_training(
     drawn = {(one["file"], one["line"]) for one in draw_audit(use_case, lake, DAY).to_pylist()}
     audited = [row for row in rows if (row["file"], row["line"]) in drawn]
     say(use_case, lake, folder, [*audited[:25], *(row for row in rows if row not in audited)])
-    found = gather(use_case, lake, champion())
+    found = gather(use_case, lake, runs(settings), champion())
     assert (found.audited, found.right, found.evaluated, found.corrections) == (25, 0, 0.9, 55)
-    assert gather(use_case, lake, replace(champion(), version=2)).audited == 0, "another version made these predictions"
+    assert gather(use_case, lake, runs(settings), replace(champion(), version=2)).audited == 0, (
+        "another version made these predictions"
+    )
     train(use_case, lake, settings, "b")
-    found = gather(use_case, lake, champion())
+    found = gather(use_case, lake, runs(settings), champion())
     assert found.audited == 0
     assert not decide(ASKED, found, None, NOW).train, "the same drop starts nothing again"
 
@@ -142,8 +152,9 @@ def test_a_drop_is_looked_for_on_rows_that_were_audited_since_the_last_training(
 
 
 @pytest.fixture
-def definitions(use_case: UseCase) -> dg.Definitions:
-    parts = dg.Definitions(resources={"engines": engines, "mlflow": mlflow}, executor=dg.in_process_executor)
+def definitions(use_case: UseCase, settings: Settings) -> dg.Definitions:
+    resources = {"workspace": Workspace(settings), "engines": engines, "mlflow": mlflow}
+    parts = dg.Definitions(resources=resources, executor=dg.in_process_executor)
     return dg.Definitions.merge(MlUseCase(use_case).build_defs(), parts)
 
 
@@ -155,7 +166,8 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 def tick(definitions: dg.Definitions, instance: dg.DagsterInstance) -> Any:
     sensor = definitions.get_repository_def().get_sensor_def("toy_retraining")
-    with dg.build_sensor_context(instance=instance) as context:
+    resources = {"workspace": Workspace.from_environment()}
+    with dg.build_sensor_context(instance=instance, resources=resources) as context:
         return sensor.evaluate_tick(context)
 
 

@@ -21,10 +21,9 @@ from mlops_assets.journey.train.candidates import (
     class_numbers,
     fit,
     fit_candidates,
-    from_record,
-    to_record,
     vocabularies,
 )
+from mlops_assets.journey.train.records import FittedCandidates
 from mlops_assets.journey.train.training_set import TooLittleData, TrainingSet, build_training_set, fold_indices
 from mlops_assets.storage.accounting import ReadingAccounting
 from mlops_assets.storage.catalog import Lake
@@ -407,4 +406,5 @@ def test_labels_become_the_numbers_of_their_classes() -> None:
 def test_what_a_training_run_remembers_can_be_read_back(lake: Lake, tmp_path: Path) -> None:
     training_set = built(lake, toy(), purchases(60))
     fitted = fit_candidates(toy(), training_set, tmp_path / "candidates")
-    assert from_record(json.loads(json.dumps(to_record(fitted, training_set)))) == (training_set, fitted)
+    record = FittedCandidates(training_set, tuple(fitted))
+    assert FittedCandidates.from_json(json.loads(json.dumps(record.to_json()))) == record

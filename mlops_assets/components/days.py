@@ -1,0 +1,70 @@
+"""What all daily assets share: their partitions, the loop over the days of a run, and how they tell what was done."""
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, TypeVar
+
+import dagster as dg
+
+from mlops_assets.errors import MlopsError
+from mlops_assets.storage.tables import Table
+from mlops_assets.use_case import UseCase
+
+T = TypeVar("T")
+
+
+def daily_partitions(use_case: UseCase) -> dg.DailyPartitionsDefinition:
+    """One partition a day from the use case's start on; today's may be run before it is over."""
+    return dg.DailyPartitionsDefinition(start_date=use_case.start.isoformat(), end_offset=1)
+
+
+def daily(use_case: UseCase) -> dict[str, Any]:
+    """What daily assets are given: a range of days is one run, which has every asset of a job in common."""
+    # with one asset of the job that lacks the policy, a range of eight days would be eight runs
+    return {"partitions_def": daily_partitions(use_case), "backfill_policy": dg.BackfillPolicy.single_run()}
+
+
+def key(use_case: UseCase, name: str) -> dg.AssetKey:
+    """The key of an asset of a use case."""
+    return dg.AssetKey([use_case.name, name])
+
+
+def each_day(
+    days: Sequence[str],
+    work: Callable[[str], T],
+    tell: Callable[[str, T], None],
+    failed: Callable[[str, MlopsError], None],
+) -> dict[str, T]:
+    """Do the work of every day; one that fails with an error for people does not keep the others from being done.
+
+    Parameters
+    ----------
+    days
+        The days, in order.
+    work
+        Does the work of a day.
+    tell
+        Shows what came of it at once, so that the good days stand even when the run ends red.
+    failed
+        Is told of a day that failed, and why.
+
+    Returns
+    -------
+    dict
+        What came of each day that did not fail.
+    """
+    done: dict[str, T] = {}
+    for day in days:
+        try:
+            done[day] = work(day)
+        except MlopsError as error:  # any other is a mistake of ours, and ends the step with its traceback
+            failed(day, error)
+        else:
+            # outside of the `try`: a day that was done must not count as failed because it cannot be shown
+            tell(day, done[day])
+    return done
+
+
+def days_in(table: Table[Any], days: Collection[str]) -> list[str]:
+    """Those of some days that a table has."""
+    published = table.days()
+    return [day for day in days if day in published]

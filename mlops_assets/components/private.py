@@ -1,0 +1,48 @@
+"""What we use of Dagster that it may change without notice: all of it is imported here, and each says what for.
+
+A new version of Dagster that breaks us breaks here. Ruff's TID251 keeps other modules from such imports.
+"""
+
+# A step of many days tells each day by an event of its own. This key marks what the step returns at its end as no
+# further materialisation: without it, the last day would be shown as made twice.
+from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
+
+# A launcher that notices lost processes is a subclass of the default one, and answers run monitoring in its terms.
+from dagster._core.errors import DagsterUserCodeUnreachableError
+
+# `DagsterInstance` has no public way to be opened on a home with some settings overruled, here where output goes.
+from dagster._core.instance.ref import InstanceRef
+from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
+from dagster._core.launcher.default_run_launcher import DefaultRunLauncher
+
+# Tags that Dagster gives to runs: which days they work on, why they were asked for, whether they are tried again.
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    PARTITION_NAME_TAG,
+    RUN_KEY_TAG,
+    WILL_RETRY_TAG,
+)
+from dagster._grpc.types import CanCancelExecutionRequest, CanCancelExecutionResult
+from dagster._serdes import deserialize_value
+
+NO_COMPUTE_LOGS = {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
+"""The manager of compute logs that keeps none: a process a step would copy the output, and be torn down at Ctrl-C."""
+
+__all__ = [
+    "ASSET_PARTITION_RANGE_END_TAG",
+    "ASSET_PARTITION_RANGE_START_TAG",
+    "NO_COMPUTE_LOGS",
+    "PARTITION_NAME_TAG",
+    "RUN_KEY_TAG",
+    "SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION",
+    "WILL_RETRY_TAG",
+    "CanCancelExecutionRequest",
+    "CanCancelExecutionResult",
+    "CheckRunHealthResult",
+    "DagsterUserCodeUnreachableError",
+    "DefaultRunLauncher",
+    "InstanceRef",
+    "WorkerStatus",
+    "deserialize_value",
+]

@@ -1,0 +1,195 @@
+"""The daily assets that read: raw files become a manifest, and then rows and rejects."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import dagster as dg
+
+from mlops_assets.components import showing
+from mlops_assets.components.days import daily, each_day, key
+from mlops_assets.components.watching import watch_step
+from mlops_assets.errors import MlopsError
+from mlops_assets.journey.read.listing import Manifest, find_manifest, list_day
+from mlops_assets.journey.read.rows import read_day
+from mlops_assets.journey.read.sources import Source
+from mlops_assets.journey.score.checks import DayCheck, check_rows_of_day
+from mlops_assets.storage.accounting import ReadingAccounting
+from mlops_assets.storage.catalog import Lake
+from mlops_assets.use_case import UseCase
+from mlops_assets.work.engines import Engines
+from mlops_assets.work.progress import Listing, Progress
+from mlops_assets.work.shards import DayDone
+from mlops_assets.workspace import Stores, Workspace
+
+log = logging.getLogger("mlops_assets.daily")
+
+ROW_CHECKS = ("accounting_adds_up", "day_is_not_empty", "reject_rate", "quarantine_rate")
+
+
+def raw_files_asset(use_case: UseCase) -> dg.AssetsDefinition:
+    """The manifest of each day."""
+
+    @dg.asset(
+        key=[use_case.name, "raw_files"],
+        owners=[use_case.owner],
+        group_name=use_case.name,
+        kinds={"file", "deltalake"},
+        description=f"The manifest of a day: every file with size and time.\n\n{use_case.description}",
+        **daily(use_case),
+    )
+    def raw_files(
+        context: dg.AssetExecutionContext,
+        workspace: dg.ResourceParam[Workspace],
+        engines: dg.ResourceParam[Engines],
+    ) -> dg.MaterializeResult[None]:
+        return _list_days(context, workspace.of(use_case), engines)
+
+    return raw_files
+
+
+def _list_days(context: dg.AssetExecutionContext, stores: Stores, engines: Engines) -> dg.MaterializeResult[None]:
+    source, table = stores.source, stores.lake.raw_files
+    listed_before = table.days()
+    # a day that was delivered once and has no folder now is listed as empty; one that never came is passed over
+    days = [day for day in context.partition_keys if day in listed_before or source.delivered(day)]
+    if not days:
+        raise dg.Failure(not_delivered(source, context.partition_keys), allow_retries=False)
+    for day in days:
+        _list_one(context, stores, engines, day)
+    for day in set(context.partition_keys) - set(days):
+        log.warning("%s raw_files %s: passed over, it was never delivered", stores.use_case.name, day)
+        context.add_asset_metadata({"passed_over": "never delivered: no folder"}, partition_key=day)
+    # Dagster takes one data version for a step, which would be wrong for a step of several days
+    version = dg.DataVersion(table.days()[days[0]].accounting.fingerprint) if len(days) == 1 else None
+    return dg.MaterializeResult(data_version=version)
+
+
+def _list_one(context: dg.AssetExecutionContext, stores: Stores, engines: Engines, day: str) -> None:
+    """Store the manifest of a day, and show it."""
+    use_case, table = stores.use_case, stores.lake.raw_files
+    listing = Listing(f"{use_case.name} raw_files {day}")
+
+    def tell(files: int) -> None:
+        listing(files)
+        if files > use_case.scale.files_a_shard:  # several shards: their processes can start meanwhile
+            engines.of(use_case).start()
+
+    manifest = list_day(use_case, stores.source, table, day, tell)
+    log.info("%s raw_files %s: %d files", use_case.name, day, manifest.files)
+    metadata = {
+        "files": manifest.files,
+        "attachments": manifest.attachments,
+        "bytes": manifest.size,
+        "shards": manifest.shards,
+        "fingerprint": manifest.fingerprint,
+        "folder": dg.MetadataValue.path(stores.source.place(day)),
+        "first_files": showing.first_rows(table, day, ["path", "size", "problem"]),
+        "dagster/row_count": manifest.files,
+    }
+    context.add_asset_metadata(metadata, partition_key=day)
+
+
+def not_delivered(source: Source, days: Sequence[str]) -> str:
+    """Why there is nothing to do for some days, and what to do."""
+    span = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+    return (
+        f"No raw files of {span}: there is no folder {source.place(days[0])}. Have the files delivered, then run again."
+    )
+
+
+def rows_asset(use_case: UseCase) -> dg.AssetsDefinition:
+    """Rows and rejects, made by one step: a line is either of them."""
+    rows_key = key(use_case, "rows")
+    shared: dict[str, Any] = {
+        "deps": [key(use_case, "raw_files")],
+        "owners": [use_case.owner],
+        "group_name": use_case.name,
+        "kinds": {"pyarrow", "deltalake"},
+    }
+
+    @dg.multi_asset(
+        name=f"{use_case.name}__rows",
+        specs=[
+            dg.AssetSpec(
+                rows_key,
+                description="Every good row of a day's files, typed, with its file and line.",
+                metadata={
+                    "contract": showing.contract(use_case),
+                    "dagster/column_schema": showing.column_schema(use_case),
+                },
+                **shared,
+            ),
+            dg.AssetSpec(
+                key(use_case, "rejects"),
+                description="Every line and file that was refused, with the rule it broke and its raw text.",
+                **shared,
+            ),
+        ],
+        check_specs=[dg.AssetCheckSpec(name, asset=rows_key) for name in ROW_CHECKS],
+        **daily(use_case),
+    )
+    def rows(
+        context: dg.AssetExecutionContext,
+        workspace: dg.ResourceParam[Workspace],
+        engines: dg.ResourceParam[Engines],
+    ) -> Iterator[Any]:
+        yield from _read_days(context, workspace.of(use_case), engines)
+
+    return rows
+
+
+def _read_days(context: dg.AssetExecutionContext, stores: Stores, engines: Engines) -> Iterator[Any]:
+    use_case, source, lake = stores.use_case, stores.source, stores.lake
+    manifests = {manifest.day: manifest for manifest in _listed(lake, context.partition_keys)}
+    watch = watch_step(context, stores, "rows", list(manifests))
+    broken: dict[str, str] = {}
+
+    def read(day: str) -> DayDone[ReadingAccounting]:
+        return read_day(use_case, source, lake, manifests[day], engines.of(use_case), watch)
+
+    def failed(day: str, error: MlopsError) -> None:
+        broken[day] = str(error)
+        log.error("%s rows %s: %s", use_case.name, day, error)
+
+    def tell(day: str, reading: DayDone[ReadingAccounting]) -> None:
+        _show_rows(context, stores, day, reading, watch)
+
+    done = each_day(list(manifests), read, tell, failed)
+    if not done:
+        broken = broken or dict.fromkeys(context.partition_keys, "not listed yet: materialise raw_files first")
+        raise showing.failure("no rows were read", broken)
+    # a red check stops nothing here: in a range of days the good ones go on, and `predictions` publishes no bad one
+    checks: dict[str, list[DayCheck]] = {
+        day: check_rows_of_day(use_case.checks, reading.accounting, source.place(day)) for day, reading in done.items()
+    }
+    yield from showing.check_results(key(use_case, "rows"), ROW_CHECKS, checks, broken)
+    # the numbers of the days were told one by one, for a result has those of one partition alone
+    yield dg.MaterializeResult(asset_key=key(use_case, "rows"))
+    yield dg.MaterializeResult(asset_key=key(use_case, "rejects"))
+
+
+def _listed(lake: Lake, days: Sequence[str]) -> Iterator[Manifest]:
+    """The manifests of those days that were listed."""
+    for day in days:
+        manifest = find_manifest(lake.raw_files, day)
+        if manifest is not None:
+            yield manifest
+
+
+def _show_rows(
+    context: dg.AssetExecutionContext, stores: Stores, day: str, reading: DayDone[ReadingAccounting], watch: Progress
+) -> None:
+    """Put a day's numbers where a person looks for them."""
+    use_case, accounting = stores.use_case, reading.accounting
+    good, rejected, refused = accounting.rows, accounting.rejected, accounting.files_refused
+    summary = f"{good} rows, {rejected} lines rejected, {refused} files refused, {reading}"
+    log.info("%s rows %s: %s", use_case.name, day, summary)
+    by_rule = [{"rule": rule, "number": number} for rule, number in accounting.rules.items()]
+    shown: dict[str, dict[str, Any]] = {
+        "rows": {**reading.numbers(), **watch.numbers(), "dagster/row_count": good},
+        "rejects": {"by_rule": showing.table(by_rule), "dagster/row_count": rejected + refused},
+    }
+    for name, metadata in shown.items():
+        metadata["first_rows"] = showing.first_rows(stores.lake.table(name), day)
+        context.add_asset_metadata(metadata, asset_key=key(use_case, name), partition_key=day)

@@ -1,0 +1,136 @@
+"""What is known of a model version: all of it in its file `about.json`, the short of it in the registry itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Self
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One condition of the gate: what was asked, what was found, whether it holds."""
+
+    name: str
+    asked: str
+    found: str
+    passed: bool
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What the registry tells of a version without looking at its files; the fields mean what they mean in `About`.
+
+    An earlier release may have told less: what it did not tell has its default.
+    """
+
+    candidate: str = ""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    rows_per_second: float = 0.0
+    passed: bool | None = None
+    reason: str = ""
+    training_set: str = ""
+    rows: int = 0
+    days: Sequence[str] = ()
+    sql: str = ""
+    contract: str = ""
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what a release of today or of before wrote."""
+        return cls(**_known(cls, json.loads(text)))
+
+    def to_json(self) -> str:
+        """The text that the registry keeps."""
+        return json.dumps(asdict(self), default=str)
+
+
+@dataclass(frozen=True)
+class About:
+    """All that is known of a version; what the model card shows, and `rebuild` needs.
+
+    Attributes
+    ----------
+    use_case, candidate, parameters
+        Names of the use case and of the candidate, and the arguments of its classifier.
+    origin
+        Where the model came from, if it was made elsewhere: its address, its run, who registered it.
+    made
+        When, in UTC.
+    metrics, folds, classes, confusion, calibration, rows_per_second
+        How it did on the held-out rows; see `evaluation.Score`.
+    importance
+        What the metric loses when a column is shuffled, the greatest loss first.
+    cost
+        Time and bytes, by what they are for.
+    passed, reason, conditions
+        The word of the gate, and what it asked and found.
+    training_set, set, rows, days
+        Fingerprint of the training set; all fields of the `TrainingSet`; its number of rows, its first and last day.
+    sql, contract, code, libraries
+        Fingerprints of what made it, and versions of the libraries.
+    recipe
+        The whole configuration of the use case.
+    """
+
+    use_case: str
+    candidate: str
+    origin: Mapping[str, str] | None
+    parameters: Mapping[str, Any]
+    made: str
+    metrics: Mapping[str, float]
+    folds: Sequence[float]
+    classes: Mapping[str, Mapping[str, float]]
+    confusion: Sequence[Sequence[int]]
+    calibration: Sequence[Mapping[str, float]]
+    importance: Mapping[str, float]
+    rows_per_second: float
+    cost: Mapping[str, float | None]
+    passed: bool
+    reason: str
+    conditions: Sequence[Condition]
+    training_set: str
+    set: Mapping[str, Any]
+    rows: int
+    days: Sequence[str]
+    sql: str
+    contract: str
+    code: str
+    libraries: Mapping[str, str]
+    recipe: Mapping[str, Any]
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Read what a release of today or of before wrote.
+
+        Raises
+        ------
+        ValueError
+            If it is no JSON, or lacks what every release has written.
+        """
+        known = _known(cls, json.loads(text))
+        known.setdefault("origin", None)  # models from elsewhere came later than the file
+        absent = [one.name for one in fields(cls) if one.name not in known]
+        if absent:
+            raise ValueError(f"it does not say {', '.join(absent)}")
+        known["conditions"] = [Condition(**one) for one in known["conditions"]]
+        return cls(**known)
+
+    def to_json(self) -> str:
+        """The text of the file; its SHA-256 is registered, so keys and their order stay as they are."""
+        return json.dumps(asdict(self), indent=1, ensure_ascii=False, default=str)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels that it learned from, or was judged by."""
+        return tuple(self.set["classes"])
+
+    def summary(self) -> Summary:
+        """The short of it."""
+        return Summary(**{one.name: getattr(self, one.name) for one in fields(Summary)})
+
+
+def _known(kind: type[Any], told: Mapping[str, Any]) -> dict[str, Any]:
+    """What a dataclass has a field for; a later release may have told more."""
+    return {one.name: told[one.name] for one in fields(kind) if one.name in told}

@@ -1,0 +1,118 @@
+"""What each step of a training run hands to the next, and to whoever asks later; `TrainingRuns` keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Self
+
+from mlops_assets.journey.train.candidates import Fitted
+from mlops_assets.journey.train.evaluation import Score, Verdict
+from mlops_assets.journey.train.training_set import TrainingSet
+
+
+@dataclass(frozen=True)
+class _Record:
+    """Written as its fields are."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class GatheredRows(_Record):
+    """What there is to learn from, and when it was gathered (UTC; an early release did not say)."""
+
+    step: ClassVar[str] = "training_set"
+
+    training_set: TrainingSet
+    made: str | None
+
+    @classmethod
+    def from_json(cls, known: Mapping[str, Any]) -> Self:
+        """Read what was written."""
+        return cls(TrainingSet.from_json(known["training_set"]), known.get("made"))
+
+
+@dataclass(frozen=True)
+class FittedCandidates(_Record):
+    """The candidates, and what they learned from."""
+
+    step: ClassVar[str] = "candidates"
+
+    training_set: TrainingSet
+    candidates: tuple[Fitted, ...]
+
+    @classmethod
+    def from_json(cls, known: Mapping[str, Any]) -> Self:
+        """Read what was written."""
+        return cls(TrainingSet.from_json(known["training_set"]), tuple(Fitted(**one) for one in known["candidates"]))
+
+
+@dataclass(frozen=True)
+class Evaluation(_Record):
+    """How the candidates did beside the champion of that time, and the word of the gate.
+
+    Attributes
+    ----------
+    training_set, candidates
+        As in `FittedCandidates`.
+    scores
+        One a candidate, the best first.
+    verdict
+        The word of the gate.
+    champion_before
+        The champion on the same rows, if there was one.
+    seen
+        Number of changes of the champion that were known then; see `History.append`.
+    """
+
+    step: ClassVar[str] = "evaluation"
+
+    training_set: TrainingSet
+    candidates: tuple[Fitted, ...]
+    scores: tuple[Score, ...]
+    verdict: Verdict
+    champion_before: Score | None
+    seen: int | None
+
+    @classmethod
+    def from_json(cls, known: Mapping[str, Any]) -> Self:
+        """Read what was written."""
+        fitted, before = FittedCandidates.from_json(known), known.get("champion_before")
+        return cls(
+            fitted.training_set,
+            fitted.candidates,
+            tuple(Score.from_json(one) for one in known["scores"]),
+            Verdict.from_json(known["verdict"]),
+            Score.from_json(before) if before else None,
+            known.get("seen"),
+        )
+
+    def score(self, name: str) -> Score | None:
+        """The score of a candidate, if there is one of that name."""
+        return next((one for one in self.scores if one.name == name), None)
+
+    @property
+    def best(self) -> str | None:
+        """The candidate that becomes a version: the winner, else the best ranked one that the gate looked at."""
+        ranked = (one.name for one in self.scores if one.name in self.verdict.conditions)
+        return self.verdict.winner or next(ranked, None)
+
+
+@dataclass(frozen=True)
+class MadeVersion(_Record):
+    """The version that came of a training, and the word of the gate on it; no version where no candidate was judged."""
+
+    step: ClassVar[str] = "model_version"
+
+    version: int | None
+    passed: bool
+    reason: str
+    seen: int | None = None
+
+    @classmethod
+    def from_json(cls, known: Mapping[str, Any]) -> Self:
+        """Read what was written."""
+        return cls(known["version"], known["passed"], known["reason"], known.get("seen"))

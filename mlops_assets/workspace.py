@@ -1,0 +1,138 @@
+"""Where everything is: of an installation its settings and versions, of a use case its tables, trainings, raw files.
+
+Whoever needs a lake or a registry gets it from here. Workers on shards do not: what they need is in their task.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Self
+
+from mlops_assets.settings import Settings
+from mlops_assets.use_case import UseCase, find_use_case
+
+if TYPE_CHECKING:
+    from mlops_assets.journey.model.history import History
+    from mlops_assets.journey.model.registry import Registry, Version
+    from mlops_assets.journey.model.training_runs import TrainingRuns
+    from mlops_assets.journey.read.sources import Source
+    from mlops_assets.storage.catalog import Lake
+    from mlops_assets.storage.places import Place
+
+# The parts are imported where they are made: a command that reads a table need not wait for what opens models.
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """An installation.
+
+    Attributes
+    ----------
+    settings
+        Its places and limits.
+    """
+
+    settings: Settings
+
+    @classmethod
+    def from_environment(cls, raw: Place | None = None) -> Self:
+        """The one that the environment variables describe.
+
+        Parameters
+        ----------
+        raw
+            Where the raw files lie, if not where they say.
+
+        Raises
+        ------
+        UsageError
+            If one of them is not what it must be.
+        """
+        settings = Settings.from_environment()
+        return cls(settings if raw is None else replace(settings, raw=raw))
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The model versions of all use cases."""
+        from mlops_assets.journey.model.registry import Registry
+
+        return Registry(self.settings)
+
+    def of(self, use_case: UseCase) -> Stores:
+        """What there is of a use case."""
+        return Stores(self, use_case)
+
+    def find(self, name: str) -> Stores:
+        """What there is of the use case of that name.
+
+        Raises
+        ------
+        UsageError
+            If there is none.
+        """
+        return self.of(find_use_case(self.settings.use_cases, name))
+
+
+@dataclass(frozen=True)
+class Stores:
+    """What there is of one use case, each opened when it is first asked for.
+
+    Attributes
+    ----------
+    workspace
+        The installation.
+    use_case
+        The use case.
+    """
+
+    workspace: Workspace
+    use_case: UseCase
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the installation."""
+        return self.workspace.settings
+
+    @property
+    def registry(self) -> Registry:
+        """The model versions of all use cases."""
+        return self.workspace.registry
+
+    @cached_property
+    def lake(self) -> Lake:
+        """Its tables; they remember the commits that they have seen."""
+        from mlops_assets.storage.catalog import Lake
+
+        return Lake(self.settings.lake, self.use_case.name)
+
+    @cached_property
+    def runs(self) -> TrainingRuns:
+        """What its trainings wrote."""
+        from mlops_assets.journey.model.training_runs import TrainingRuns
+
+        return TrainingRuns(self.settings.lake, self.use_case.name)
+
+    @cached_property
+    def history(self) -> History:
+        """Who was its champion when."""
+        from mlops_assets.journey.model.history import History
+
+        return History(self.settings.lake, self.use_case.name)
+
+    @cached_property
+    def source(self) -> Source:
+        """Its raw files."""
+        from mlops_assets.journey.read.sources import open_source
+
+        return open_source(self.use_case, self.settings.raw)
+
+    def champion(self) -> Version | None:
+        """The version that predicts now, if there is one.
+
+        Raises
+        ------
+        ModelRefused
+            If it cannot be fetched, or is not the model that became champion.
+        """
+        return self.registry.champion(self.use_case.name)
