@@ -32,6 +32,7 @@ from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import Enrichment, UseCase, load_use_case
 from mlops_assets.views.previewing import preview_days
 from mlops_assets.views.status import collect, render
+from mlops_assets.views.why import to_text
 from mlops_assets.work.code import forget
 from mlops_assets.work.engines.local import LocalEngine
 from mlops_assets.workspace import Workspace
