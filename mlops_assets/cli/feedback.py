@@ -5,17 +5,18 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from mlops_assets.cli.common import TABLE_ROWS, Day, cli
+from mlops_assets.cli.common import TABLE_ROWS, Day, find
 from mlops_assets.errors import UsageError
-from mlops_assets.settings import Settings
-from mlops_assets.storage.places import Place, write_whole
-from mlops_assets.use_case import find_use_case
+
+if TYPE_CHECKING:
+    from mlops_assets.storage.places import Place
 
 
-@cli.command()
+@click.command()
 @click.argument("use_case")
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--rejects", is_flag=True, help="Write the entries that do not count, with their reasons.")
@@ -42,8 +43,7 @@ def feedback(use_case: str, files: tuple[Path, ...], rejects: bool, form: str, o
 
     if (output is not None or form != "table") and not rejects:
         raise UsageError("--format and -o say how rejects are written: add --rejects.")
-    settings = Settings.from_environment()
-    found = find_use_case(settings.use_cases, use_case)
+    settings, found = find(use_case)
     folder = settings.raw / found.name / "feedback"
     contents = [_read(path) for path in files]  # all can be read, or none is handed in
     for path, content in zip(files, contents, strict=True):
@@ -68,7 +68,7 @@ def feedback(use_case: str, files: tuple[Path, ...], rejects: bool, form: str, o
         click.echo(f"The rejects and their reasons: `--rejects`, or {place(lake, 'rejected')}")
 
 
-@cli.command()
+@click.command()
 @click.argument("use_case")
 @click.option("--day", type=Day(), required=True, help="The day.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write into this file.")
@@ -86,8 +86,7 @@ def audit(use_case: str, day: dt.date, output: Path | None) -> None:
     from mlops_assets.storage.tables import Lake
     from mlops_assets.views import output as writing
 
-    settings = Settings.from_environment()
-    found = find_use_case(settings.use_cases, use_case)
+    settings, found = find(use_case)
     if not found.feedback.audit_rows:
         raise UsageError(f"{found.name} draws no rows to audit: feedback.audit_rows is 0.")
     rows = draw_audit(found, Lake(settings.lake, found.name), day.isoformat())
@@ -108,6 +107,8 @@ def _read(path: Path) -> bytes:
 
 def _hand_in(folder: Place, path: Path, content: bytes) -> None:
     """Copy a file under the hash of its content: the same one lies there once, and none replaces another."""
+    from mlops_assets.storage.places import write_whole
+
     place = folder / f"{path.stem.lstrip('._')[:40] or 'feedback'}-{hashlib.sha256(content).hexdigest()[:16]}.csv"
     if any(folder.glob(f"*-{place.stem[-16:]}.csv")):
         click.echo(f"{path}: was handed in before", err=True)

@@ -6,23 +6,22 @@ import datetime as dt
 import json
 from dataclasses import asdict
 from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
-from mlops_assets.cli.common import Day, cli, find, raw_option
+from mlops_assets.cli.common import Day, find, raw_option
 from mlops_assets.errors import MlopsError
-from mlops_assets.journey.explain.why import Explanation, explain
-from mlops_assets.journey.model.registry import Registry
-from mlops_assets.journey.read.sources import open_source
-from mlops_assets.storage.places import Place
-from mlops_assets.storage.tables import Lake
-from mlops_assets.views.output import text_table
+
+if TYPE_CHECKING:
+    from mlops_assets.journey.explain.why import Explanation
+    from mlops_assets.storage.places import Place
 
 LEAST = 0.0005
 """Strengths and probabilities below it are not shown as text; JSON has them all."""
 
 
-@cli.command()
+@click.command()
 @click.argument("use_case")
 @click.option("--day", type=Day(), required=True, help="The day.")
 @click.option("--file", required=True, help="The file, as `predictions` names it.")
@@ -38,6 +37,11 @@ def why(use_case: str, day: dt.date, file: str, line: int, form: str, raw: Place
     Example:
       mlops-assets why transactions --day 2026-01-03 --file 000001.csv --line 7
     """
+    from mlops_assets.journey.explain.why import explain
+    from mlops_assets.journey.model.registry import Registry
+    from mlops_assets.journey.read.sources import open_source
+    from mlops_assets.storage.tables import Lake
+
     settings, found = find(use_case)
     source = open_source(found, raw or settings.raw)
     version = partial(Registry(settings).version, found.name)
@@ -101,6 +105,8 @@ def to_text(told: Explanation) -> str:
 
 
 def _titled(title: str, lines: list[list[str]]) -> str:
+    from mlops_assets.views.output import text_table
+
     return f"{title}\n{text_table(lines)}"
 
 

@@ -46,8 +46,9 @@ def load_use_case(folder: Path) -> UseCase:
     """
     path = folder / "defs.yaml"
     try:
-        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-        attributes = yaml.load(path.read_text(encoding="utf-8"), _Loader).get("attributes")  # noqa: S506 - a SafeLoader
+        loader = _Loader(path.read_text(encoding="utf-8"))  # parsed once, for the values and for their lines
+        root = loader.get_single_node()
+        attributes = loader.construct_document(root).get("attributes")
     except FileNotFoundError:
         raise ConfigError(f"{path}: there is no such file; a use case needs one.") from None
     except (yaml.YAMLError, AttributeError, UnicodeDecodeError) as error:

@@ -1,17 +1,19 @@
-"""The state of a use case: its days with their accounting, and its champion."""
+"""The state of a use case: its days with their accounting, and its champion; and a line for each use case."""
 
 from __future__ import annotations
 
 import datetime as dt
 from typing import Any
 
+from mlops_assets.errors import MlopsError
 from mlops_assets.journey.deliver.delivery import Deliveries
+from mlops_assets.journey.model.history import History
 from mlops_assets.journey.model.registry import Registry
 from mlops_assets.journey.model.training_runs import TrainingRuns
 from mlops_assets.journey.read.sources import open_source
 from mlops_assets.settings import Settings
 from mlops_assets.storage.tables import Lake, Published
-from mlops_assets.use_case import UseCase
+from mlops_assets.use_case import UseCase, find_use_case, list_use_cases
 from mlops_assets.views.output import text_table
 
 NUMBERS = ("files", "files_read", "files_refused", "lines", "rows", "rejected")
@@ -54,6 +56,53 @@ def collect(use_case: UseCase, settings: Settings) -> dict[str, Any]:
         "champion": _champion(use_case, settings, evaluation),
         "verdict": evaluation["verdict"]["reason"] if evaluation else None,
     }
+
+
+def survey(settings: Settings) -> list[dict[str, Any]]:
+    """A few words about each use case, from the lake alone.
+
+    Returns
+    -------
+    list of dict
+        `use_case`; `last_day` that was listed, or None; `published`, whether its predictions are; `champion`, its
+        version or None; `red_checks`, the names of those that the day does not pass; `error`, why nothing is known, or
+        None.
+    """
+    return [_survey(settings, name) for name in list_use_cases(settings.use_cases)]
+
+
+def _survey(settings: Settings, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = {"last_day": None, "published": False, "champion": None, "red_checks": [], "error": None}
+    try:
+        use_case, lake = find_use_case(settings.use_cases, name), Lake(settings.lake, name)
+        raw, rows, predictions = (lake.table(table).days() for table in ("raw_files", "rows", "predictions"))
+        found["champion"] = History(settings.lake, name).champion()
+        found["last_day"] = day = max({*raw, *rows, *predictions}, default=None)
+        if day is not None:
+            found["published"] = day in predictions
+            found["red_checks"] = _red_checks(use_case, rows.get(day), raw.get(day))
+    except MlopsError as error:  # one that cannot be read hides no other
+        found["error"] = str(error)
+    return {"use_case": name, **found}
+
+
+def _red_checks(use_case: UseCase, rows: Published | None, raw: Published | None) -> list[str]:
+    """The conditions of the rows of a day that do not hold: they keep it from being published."""
+    from mlops_assets.journey.score.day import check_current, check_rows_of_day
+
+    checks = check_rows_of_day(use_case.checks, rows.accounting if rows else None, where="")
+    return [one.name for one in (*checks, check_current(rows, raw)) if not one.passed]
+
+
+def render_survey(found: list[dict[str, Any]]) -> str:
+    """What `survey` found as text for a terminal, a line a use case."""
+    lines = [["use case", "last day", "published", "champion", "red checks"]]
+    for one in found:
+        champion = "-" if one["champion"] is None else f"version {one['champion']}"
+        published = "-" if one["last_day"] is None else "yes" if one["published"] else "no"
+        red = f"cannot be read, see `status {one['use_case']}`" if one["error"] else ", ".join(one["red_checks"])
+        lines.append([one["use_case"], one["last_day"] or "-", published, champion, red or "none"])
+    return text_table(lines).rstrip()
 
 
 def _delivery(records: Deliveries, day: str, published: Published | None) -> dict[str, Any]:

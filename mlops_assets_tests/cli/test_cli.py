@@ -173,8 +173,32 @@ def test_status_as_json_has_the_accounting_of_every_day_and_the_champion(shop: S
     assert said["verdict"].startswith("linear passes")
 
 
-def test_status_without_a_name_lists_the_use_cases(empty: Shop) -> None:
-    assert empty("status") == Done(0, "compound_rings\nloan_approval\nsantander\ntopics\ntransactions\nvisits\n", "")
+def test_status_without_a_name_has_a_line_a_use_case(empty: Shop, shop: Shop) -> None:
+    lines = [line.split() for line in empty("status").out.splitlines()]
+    assert lines[0] == ["use", "case", "last", "day", "published", "champion", "red", "checks"]
+    names = ["compound_rings", "loan_approval", "santander", "topics", "transactions", "visits"]
+    assert lines[2:] == [[name, "-", "-", "-", "none"] for name in names]
+    assert not empty.home.exists()
+    assert shop("status").out.splitlines()[-1].split() == ["visits", DIRTY, "yes", "version", "1", "none"]
+    (*_, visits) = json.loads(shop("status", "--format", "json").out)
+    expected = {"use_case": "visits", "last_day": DIRTY, "published": True, "champion": 1}
+    assert visits == {**expected, "red_checks": [], "error": None}
+
+
+def test_status_without_a_name_tells_the_red_checks_of_the_last_day_and_use_cases_that_cannot_be_read(
+    tmp_path: Path,
+) -> None:
+    place_visits(tmp_path / "use_cases")
+    place_visits(tmp_path / "other")
+    (tmp_path / "other" / "visits").rename(tmp_path / "use_cases" / "wrong")
+    (tmp_path / "use_cases" / "wrong" / "defs.yaml").write_text("attributes: {}\n")
+    bad = Shop(tmp_path / "home")
+    bad.day(FIRST).mkdir(parents=True)
+    (bad.day(FIRST) / "a.csv").write_text(DIRT["broken.csv"].replace("3,no", "few,no"))
+    assert bad("run", "visits").code == 1
+    visits, wrong = bad("status").out.splitlines()[-2:]
+    assert visits.split() == ["visits", FIRST, "no", "-", "day_is_not_empty,", "reject_rate"]
+    assert wrong.split(maxsplit=4) == ["wrong", "-", "-", "-", "cannot be read, see `status wrong`"]
 
 
 def test_status_before_anything_was_done_says_so_and_writes_nothing(empty: Shop) -> None:
