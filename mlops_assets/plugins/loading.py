@@ -21,7 +21,7 @@ from mlops_assets.errors import ConfigError
 T = TypeVar("T")
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
-EXTRAS = {"pyspark": "spark", "confluent_kafka": "kafka"}
+EXTRAS = {"pyspark": "spark", "confluent_kafka": "kafka", "psycopg2": "postgres", "boto3": "s3"}
 """Packages that come with an optional extra of this one."""
 
 
@@ -115,8 +115,7 @@ def import_object(path: str) -> Any:
     try:
         return getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as error:
-        top = (error.name or "").partition(".")[0]
-        hint = f"pip install 'mlops-assets[{EXTRAS[top]}]' brings it" if top in EXTRAS else ""
+        hint = what_brings(error)
         if error.name == path.partition(".")[0]:
             hint = "is its package installed, or its folder on PYTHONPATH?"
         raise PluginError(f"{path!r} cannot be imported: {error}{hint and '; '}{hint}") from None
@@ -124,6 +123,12 @@ def import_object(path: str) -> Any:
         raise PluginError(f"{path!r} cannot be imported: {error}") from None
     except Exception as error:  # the user's own module, while it is imported
         raise PluginError(f"{path!r} cannot be imported: {type(error).__name__}: {error}") from error
+
+
+def what_brings(error: ImportError) -> str:
+    """How to get the package that could not be imported; empty if it is none of an extra of ours."""
+    extra = EXTRAS.get((error.name or "").partition(".")[0])
+    return f"pip install 'mlops-assets[{extra}]' brings it" if extra else ""
 
 
 @cache

@@ -23,7 +23,8 @@ from mlops_assets.journey.model.history import Change, History
 from mlops_assets.journey.model.model import SQL_FILE, Model, hash_folder
 from mlops_assets.journey.registered import Registered, RegisteredVersions
 from mlops_assets.settings import DATABASE_VARIABLE, SQLITE, Settings
-from mlops_assets.storage.s3 import tell_mlflow
+from mlops_assets.storage.places import S3Path
+from mlops_assets.storage.s3 import need_boto3, tell_mlflow
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -128,6 +129,8 @@ class Registry:
         from mlflow import MlflowClient
 
         prepare_database(self.settings)
+        if isinstance(self.settings.artifacts, S3Path):
+            need_boto3()
         tell_mlflow()
         uri = self.settings.tracking_uri
         if uri.startswith(SQLITE):
@@ -395,6 +398,8 @@ class Registry:
         from mlflow.exceptions import MlflowException
 
         tell_mlflow()
+        if source.startswith("s3:"):
+            need_boto3()
         try:
             if source.startswith(("/", "file:")):
                 return Path(download_artifacts(source, tracking_uri=self.settings.tracking_uri))
