@@ -515,8 +515,8 @@ DATA = {"pyarrow", "numpy", "duckdb", "deltalake"}
         ("history visits", {*HEAVY, "pandas"}),
         ("card visits", {*HEAVY, "pandas"}),
         ("card visits 99", {*HEAVY, "pandas"}),
-        ("rejects visits", {*HEAVY, "pandas"}),
-        ("predictions visits", HEAVY),  # Arrow asks for pandas where a Python value becomes a column
+        ("rejects visits", HEAVY),  # Arrow asks for pandas where a Python value becomes a column
+        ("predictions visits", HEAVY),
         ("preview visits", HEAVY),
         ("feedback visits", HEAVY),
         (f"audit visits --day {FIRST}", HEAVY),

@@ -18,7 +18,6 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
-from scipy import ndimage
 
 SIDE = 300
 """Width and height that every picture is brought to."""
@@ -134,6 +133,8 @@ def measure(pixels: np.ndarray) -> dict[str, float]:
     PictureRefused
         If it is no line drawing.
     """
+    from scipy import ndimage
+
     ink = pixels.min(axis=2) < INK
     share = float(ink.mean())
     if not 0 < share <= MOST_INK:
@@ -183,6 +184,8 @@ class _Face(NamedTuple):
 
 def _faces(white: np.ndarray, grown: int, taken: np.ndarray) -> Iterator[_Face]:
     """White that is cut off from the margin, as it was before the ink grew; without what mostly lies in known rings."""
+    from scipy import ndimage
+
     labels, _ = ndimage.label(white)
     sizes = np.bincount(labels.ravel())
     for number, window in enumerate(ndimage.find_objects(labels), 1):
