@@ -2,6 +2,9 @@
 PYTHON ?= python3
 UV_VERSION := 0.13.8
 BIN := .venv/bin
+RUNNING := 300 MB
+ALL := 700 MB
+unexport PYTHONDONTWRITEBYTECODE  # compiled modules halve the time that every command takes to start
 export MLOPS_HOME ?= $(CURDIR)/.mlops
 
 .DEFAULT_GOAL := help
@@ -9,36 +12,55 @@ export MLOPS_HOME ?= $(CURDIR)/.mlops
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.venv/.ready: requirements.lock pyproject.toml
+# Two sets of packages in one .venv: what running needs, and what tests, lint, benchmarks and Spark need besides.
+# The versions of both agree (`make lock`), so neither takes anything of the other away.
+INSTALL = $(BIN)/uv pip install --python $(BIN)/python --require-hashes --requirement
+
+.venv/.running: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one with PYTHON=python3.12"; exit 1; }
-	@echo "Setting up .venv (once)"
+	@echo "Setting up .venv, once: $$(grep -c '^[a-z].*==' $<) packages, about $(RUNNING) to fetch unless uv has them in its cache"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --requirement requirements.lock --require-hashes
+	@$(INSTALL) $<
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@echo "Compiling what every command imports"
+	@$(BIN)/python -W ignore -c 'import mlops_assets.definitions, dagster_mlflow, skops.io, alembic.command'
 	@touch $@
 
-setup: .venv/.ready  ## Make .venv with everything in it
+.venv/.all: requirements-dev.lock .venv/.running
+	@echo "Adding what tests, benchmarks and Spark need, once: about $(ALL) to fetch unless uv has them in its cache"
+	@$(INSTALL) $<
+	@touch $@
 
-demo: .venv/.ready  ## Sample days through the whole graph, with numbers that add up
+setup: .venv/.running  ## Make .venv with what running needs
+
+setup-dev: .venv/.all  ## Add what tests, lint, benchmarks and Spark need
+
+demo: .venv/.running  ## Sample days through the whole graph, with numbers that add up
 	@$(BIN)/mlops-assets demo
 
-dev: .venv/.ready  ## Dagster's UI and daemon on http://127.0.0.1:3000
+dev: .venv/.running  ## Dagster's UI and daemon on http://127.0.0.1:3000
 	@$(BIN)/mlops-assets dev
 
-services: .venv/.ready  ## The stack of docker-compose.yml as processes: S3, PostgreSQL, MLflow, Dagster; Ctrl-C ends it
+services: .venv/.all  ## The stack of docker-compose.yml as processes: S3, PostgreSQL, MLflow, Dagster; Ctrl-C ends it
 	@$(BIN)/python -m deploy.services $(MLOPS_HOME)/services
 
-test: .venv/.ready  ## The test suite
+test: .venv/.all  ## The test suite
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
-test-long: .venv/.ready  ## The long tests: kills, fuzz, scale
+test-long: .venv/.all  ## The long tests: kills, fuzz, scale
 	@$(BIN)/python -m pytest -m long
 
-bench: .venv/.ready  ## The daily job beside other ways of doing the same, about an hour; writes docs/benchmarks.md
+coverage: .venv/.all  ## The test suite, and which lines and branches of the package it reaches
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov=mlops_assets --cov-branch --cov-report=term:skip-covered
+
+bench: .venv/.all  ## The daily job beside other ways of doing the same, about an hour; writes docs/benchmarks.md
 	@$(BIN)/python -m benchmarks
 
-lint: .venv/.ready  ## ruff, types, layers
+bench-starts: .venv/.all  ## What starting each command costs, some minutes; writes a section of docs/benchmarks.md
+	@$(BIN)/python -m benchmarks.starts
+
+lint: .venv/.all  ## ruff, types, layers
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -46,15 +68,18 @@ lint: .venv/.ready  ## ruff, types, layers
 
 check: lint test  ## Everything that must be green before a commit
 
-format: .venv/.ready  ## Put the code into its format
+format: .venv/.all  ## Put the code into its format
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-lock: .venv/.ready  ## Resolve the versions anew
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --group dev --extra spark --extra kafka pyproject.toml --output-file requirements.lock
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --extra kafka --constraint requirements.lock pyproject.toml --output-file deploy/requirements.lock
+COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header pyproject.toml
+
+lock: .venv/.all  ## Resolve the versions anew
+	@$(COMPILE) --group dev --all-extras --output-file requirements-dev.lock
+	@$(COMPILE) --constraint requirements-dev.lock --output-file requirements.lock
+	@$(COMPILE) --constraint requirements-dev.lock --extra kafka --extra services --output-file deploy/requirements.lock
 
 clean:  ## Remove .venv and all state under .mlops
 	rm -rf .venv .mlops
 
-.PHONY: help setup demo dev services test test-long bench lint check format lock clean
+.PHONY: help setup setup-dev demo dev services test test-long coverage bench bench-starts lint check format lock clean

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 
 import click
 
-from mlops_assets.cli import days, deliver, drafting, feedback, models, why  # noqa: F401 - their commands join the group
-from mlops_assets.cli.common import cli
+from mlops_assets.cli.group import cli
 from mlops_assets.errors import MlopsError, UsageError
 
 __all__ = ["cli", "main"]
@@ -32,6 +30,8 @@ def main() -> None:
     except Exception as error:
         code = _failed(error)
         if debug:
+            import traceback
+
             traceback.print_exc()
     sys.exit(code)
 

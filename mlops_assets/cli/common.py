@@ -1,4 +1,4 @@
-"""What the commands share: the group they join, their options, and how they find days."""
+"""What the commands share: their options, and how they find days."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from mlops_assets import __version__
 from mlops_assets.errors import MlopsError, UsageError
-from mlops_assets.storage.places import Place, parse_place
-from mlops_assets.workspace import Stores, Workspace
 
 if TYPE_CHECKING:
+    from mlops_assets.storage.places import Place
     from mlops_assets.storage.tables import A, Published, Table
+    from mlops_assets.workspace import Stores
 
 F = TypeVar("F", bound=Callable[..., Any])
 TABLE_ROWS = 40
@@ -57,7 +56,7 @@ class Moment(click.ParamType[dt.datetime]):
         return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
 
 
-class PlaceName(click.ParamType[Place]):
+class PlaceName(click.ParamType["Place"]):
     """A folder of this machine, or `s3://bucket/prefix`."""
 
     name = "place"
@@ -66,6 +65,8 @@ class PlaceName(click.ParamType[Place]):
         """Parse a place."""
         if not isinstance(value, str):
             return cast("Place", value)
+        from mlops_assets.storage.places import parse_place
+
         try:
             return parse_place(value)
         except UsageError as error:
@@ -92,23 +93,10 @@ def output_options(command: F) -> F:
     return click.option("--day", type=Day(), help="One day only.")(command)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(__version__, prog_name="mlops-assets")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-def cli(debug: bool) -> None:
-    """Daily predictions for folders of raw files.
-
-    \b
-    A first run, on sample files:
-      mlops-assets sample transactions --day 2026-01-01 --days 3
-      mlops-assets run transactions --train
-      mlops-assets status transactions
-      mlops-assets predictions transactions --day 2026-01-03
-    """
-
-
 def find(name: str, raw: Place | None = None) -> Stores:
     """What there is of the use case of that name; `raw` is where its raw files lie, if not where the settings say."""
+    from mlops_assets.workspace import Workspace
+
     return Workspace.from_environment(raw).find(name)
 
 

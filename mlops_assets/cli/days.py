@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,7 +17,6 @@ from mlops_assets.cli.common import (
     TABLE_ROWS,
     Day,
     Moment,
-    cli,
     find,
     output_options,
     published_at,
@@ -25,12 +25,13 @@ from mlops_assets.cli.common import (
     show_progress,
 )
 from mlops_assets.errors import LakeError, UsageError
-from mlops_assets.storage.places import Place
-from mlops_assets.use_case import list_use_cases
-from mlops_assets.workspace import Stores, Workspace
+
+if TYPE_CHECKING:
+    from mlops_assets.storage.places import Place
+    from mlops_assets.workspace import Stores
 
 
-@cli.command()
+@click.command()
 @click.argument("use_case")
 @raw_option
 @click.option("--day", type=Day(), required=True, help="First day.")
@@ -74,7 +75,7 @@ def sample(
     click.echo(f"Wrote {files * days:,} files of {days} day(s) to {place / use_case}")
 
 
-@cli.command("import")
+@click.command("import")
 @click.argument("use_case")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--day", type=Day(), help="Put the table as it is into this day, instead of cutting it.")
@@ -104,7 +105,7 @@ def import_(use_case: str, file: Path, day: dt.date | None, raw: Place | None) -
         click.echo(f"{done.unplaced:,} lines without a readable date or key lie in {where}.")
 
 
-@cli.command()
+@click.command()
 @click.argument("use_case")
 @click.option("--from", "first", type=Day(), help="First day. [default: the first with raw files]")
 @click.option("--to", "last", type=Day(), help="Last day. [default: the last with raw files]")
@@ -143,7 +144,7 @@ def run(use_case: str, first: dt.date | None, last: dt.date | None, model: str, 
     _print_status(stores, days)
 
 
-@cli.command()
+@click.command()
 @click.argument("use_case")
 @click.option("--from", "first", type=Day(), help="First day. [default: the first with raw files]")
 @click.option("--to", "last", type=Day(), help="Last day. [default: the last with raw files]")
@@ -169,7 +170,7 @@ def preview(use_case: str, first: dt.date | None, last: dt.date | None, raw: Pla
         click.echo(render(previews, stores.use_case))
 
 
-@cli.command()
+@click.command()
 @click.argument("use_case")
 @output_options
 @click.option("--as-published-on", "moment", type=Moment(), help="As they were then: UTC time, or a day for its end.")
@@ -193,7 +194,7 @@ def predictions(
     _read(use_case, "predictions", columns, (day, first, last), form, output, moment)
 
 
-@cli.command()
+@click.command()
 @click.argument("use_case")
 @output_options
 def rejects(
@@ -208,24 +209,27 @@ def rejects(
     _read(use_case, "rejects", ["day", "file", "line", "rule", "message", "raw"], (day, first, last), form, output)
 
 
-@cli.command()
+@click.command()
 @click.argument("use_case", required=False)
 @click.option(
     "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True, help="Format."
 )
 def status(use_case: str | None, form: str) -> None:
-    """Show the days of a use case with their accounting, and its champion; without a name, list the use cases.
+    """Show the days of a use case with their accounting, and its champion; without a name, a line a use case.
 
     \b
     Example:
       mlops-assets status transactions --format json
     """
+    if use_case is None:
+        from mlops_assets.views.status import render_survey, survey
+        from mlops_assets.workspace import Workspace
+
+        every = survey(Workspace.from_environment())
+        click.echo(json.dumps(every, indent=2) if form == "json" else render_survey(every))
+        return
     from mlops_assets.views.status import collect
 
-    if use_case is None:
-        for name in list_use_cases(Workspace.from_environment().settings.use_cases):
-            click.echo(name)
-        return
     stores = find(use_case)
     if form == "json":
         click.echo(json.dumps(collect(stores), indent=2))
@@ -233,10 +237,11 @@ def status(use_case: str | None, form: str) -> None:
         _print_status(stores, None)
 
 
-@cli.command()
+@click.command()
 def demo() -> None:
     """Run every use case on sample days that end yesterday; the day's last files have no labels and some are dirty."""
     from mlops_assets.tools.demo import run_demo
+    from mlops_assets.workspace import Workspace
 
     workspace = Workspace.from_environment()
     show_progress()
@@ -244,15 +249,15 @@ def demo() -> None:
         click.echo(text)
 
 
-@cli.command()
+@click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; Dagster asks no password.")
 @click.option("--port", type=int, default=3000, show_default=True, help="Port of the UI.")
 def dev(host: str, port: int) -> None:
     """Start Dagster's UI and daemon on the use cases."""
     from mlops_assets import running
-    from mlops_assets.settings import PACKAGE
+    from mlops_assets.settings import PACKAGE, Settings
 
-    settings = Workspace.from_environment().settings
+    settings = Settings.from_environment()
     running.prepare_home(settings)
     # Dagster's processes start elsewhere, where a home that is named from here would be another one
     os.environ["MLOPS_HOME"] = str(settings.home)

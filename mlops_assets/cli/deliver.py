@@ -6,11 +6,11 @@ import datetime as dt
 
 import click
 
-from mlops_assets.cli.common import Day, cli, find, published_days, show_progress
+from mlops_assets.cli.common import Day, find, published_days, show_progress
 from mlops_assets.errors import UsageError
 
 
-@cli.command()
+@click.command()
 @click.argument("use_case")
 @click.option("--day", type=Day(), help="One day only.")
 @click.option("--from", "first", type=Day(), help="First day. [default: the first that is published]")

@@ -9,16 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mlops_assets.cli.common import cli
 from mlops_assets.errors import UsageError
-from mlops_assets.use_case import list_use_cases
-from mlops_assets.workspace import Workspace
 
 if TYPE_CHECKING:
     from mlops_assets.tools.drafting import Draft
 
 
-@cli.command()
+@click.command()
 @click.argument("name")
 @click.option("--from", "table", type=click.Path(path_type=Path), required=True, help="A CSV file with real rows.")
 @click.option("--label", required=True, help="Column to predict: its name, or its number if there is no header.")
@@ -34,9 +31,11 @@ def new(name: str, table: Path, label: str, account: str | None, into: Path | No
       mlops-assets new churn --from customers.csv --label left
       mlops-assets new churn --from customers.csv --label left --account customer_id --into use_cases
     """
+    from mlops_assets.settings import Settings
     from mlops_assets.tools.drafting import draft_use_case
+    from mlops_assets.use_case import list_use_cases
 
-    settings = Workspace.from_environment().settings
+    settings = Settings.from_environment()
     place = (into or Path(os.environ.get("MLOPS_USE_CASES") or "use_cases")).expanduser().absolute()
     known = list_use_cases([folder for folder in {*settings.use_cases, place} if folder.is_dir()])
     if name in known:

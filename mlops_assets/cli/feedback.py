@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mlops_assets.cli.common import TABLE_ROWS, Day, cli, find
+from mlops_assets.cli.common import TABLE_ROWS, Day, find
 from mlops_assets.errors import UsageError
-from mlops_assets.storage.places import Place, write_whole
 
 if TYPE_CHECKING:
     from mlops_assets.journey.feedback.corrections import Taken
+    from mlops_assets.storage.places import Place
 
 
-@cli.command()
+@click.command()
 @click.argument("use_case")
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--rejects", is_flag=True, help="Write the entries that do not count, with their reasons.")
@@ -74,7 +74,7 @@ def _tell(taken: Taken, *, err: bool) -> None:
         click.echo(f"{taken.unfilled:,} lines of audits have no label yet", err=err)
 
 
-@cli.command()
+@click.command()
 @click.argument("use_case")
 @click.option("--day", type=Day(), required=True, help="The day.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write into this file.")
@@ -113,6 +113,8 @@ def _read(path: Path) -> bytes:
 
 def _hand_in(folder: Place, path: Path, content: bytes) -> None:
     """Copy a file under the hash of its content: the same one lies there once, and none replaces another."""
+    from mlops_assets.storage.places import write_whole
+
     place = folder / f"{path.stem.lstrip('._')[:40] or 'feedback'}-{hashlib.sha256(content).hexdigest()[:16]}.csv"
     if any(folder.glob(f"*-{place.stem[-16:]}.csv")):
         click.echo(f"{path}: was handed in before", err=True)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import click
 
-from mlops_assets.cli.common import Day, Moment, cli, find, published_at, show_progress
+from mlops_assets.cli.common import Day, Moment, find, published_at, show_progress
 from mlops_assets.errors import MlopsError, UsageError
 
 _why = click.option("--why", required=True, help="Reason, for the history.")
@@ -17,7 +16,7 @@ _format = click.option(
 )
 
 
-@cli.command()
+@click.command()
 @click.argument("use_case")
 @click.argument("model")
 def register(use_case: str, model: str) -> None:
@@ -52,7 +51,7 @@ def register(use_case: str, model: str) -> None:
         click.echo(f"It is not champion. `mlops-assets card {name} {number}` shows what it was judged by.")
 
 
-@cli.command()
+@click.command()
 @click.argument("use_case")
 @click.argument("version", type=int)
 @_why
@@ -78,7 +77,7 @@ def promote(use_case: str, version: int, why: str, override: bool) -> None:
     click.echo(f"Version {change.version} is champion of {found.name} now{before}. Days are scored by it from now on.")
 
 
-@cli.command()
+@click.command()
 @click.argument("use_case")
 @_why
 def rollback(use_case: str, why: str) -> None:
@@ -95,7 +94,7 @@ def rollback(use_case: str, why: str) -> None:
     click.echo(f"Days that {change.before} scored stay as they are until you `mlops-assets run` them again.")
 
 
-@cli.command()
+@click.command()
 @click.argument("use_case")
 @_format
 def history(use_case: str, form: str) -> None:
@@ -108,7 +107,8 @@ def history(use_case: str, form: str) -> None:
     from mlops_assets.views import histories
 
     stores = find(use_case)
-    stores.registry.mirror(use_case)
+    if not stores.registry.mirrors(use_case):
+        stores.registry.mirror(use_case)
     changes, versions = stores.history.changes(), stores.registry.known(use_case)
     if form == "json":
         click.echo(histories.as_json(changes, versions))
@@ -118,7 +118,7 @@ def history(use_case: str, form: str) -> None:
     click.echo(histories.text(changes, versions, stores.use_case.training.metric))
 
 
-@cli.command()
+@click.command()
 @click.argument("use_case")
 @click.argument("version", type=int, required=False)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write an HTML page into this file.")
@@ -145,7 +145,7 @@ def card(use_case: str, version: int | None, output: Path | None) -> None:
         click.echo(f"Wrote {output}", err=True)
 
 
-@cli.command()
+@click.command()
 @click.argument("use_case")
 @click.option("--day", type=Day(), required=True, help="A day whose rows are published.")
 @click.option("--candidate", type=int, required=True, help="The version that might come.")
@@ -189,7 +189,7 @@ def diff(use_case: str, day: dt.date, candidate: int, against: int | None, form:
         click.echo(f"Wrote {output}: {comparison.share:.2%} of {comparison.rows:,} rows change", err=True)
 
 
-@cli.command()
+@click.command()
 @click.argument("use_case")
 @click.argument("version", type=int)
 def rebuild(use_case: str, version: int) -> None:
@@ -199,6 +199,8 @@ def rebuild(use_case: str, version: int) -> None:
     Example:
       mlops-assets rebuild transactions 3
     """
+    from tempfile import TemporaryDirectory
+
     from mlops_assets.journey.train.versions import rebuild as make_again
 
     stores = find(use_case)
@@ -211,7 +213,7 @@ def rebuild(use_case: str, version: int) -> None:
     click.echo(f"Version {version} of {use_case} was made again: both models are the same, byte by byte.{changed}")
 
 
-@cli.command()
+@click.command()
 @click.argument("use_case")
 @click.option("--day", type=Day(), required=True, help="The day.")
 @click.option("--as-published-on", "moment", type=Moment(), required=True, help="UTC time, or a day for its end.")

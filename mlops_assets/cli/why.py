@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
-from mlops_assets.cli.common import Day, cli, find, raw_option
+from mlops_assets.cli.common import Day, find, raw_option
 from mlops_assets.errors import MlopsError
-from mlops_assets.journey.explain.why import explain
-from mlops_assets.storage.places import Place
-from mlops_assets.views.why import advice, to_json, to_text
+
+if TYPE_CHECKING:
+    from mlops_assets.storage.places import Place
 
 
-@cli.command()
+@click.command()
 @click.argument("use_case")
 @click.option("--day", type=Day(), required=True, help="The day.")
 @click.option("--file", required=True, help="The file, as `predictions` names it.")
@@ -30,6 +31,9 @@ def why(use_case: str, day: dt.date, file: str, line: int, form: str, raw: Place
     Example:
       mlops-assets why transactions --day 2026-01-03 --file 000001.csv --line 7
     """
+    from mlops_assets.journey.explain.why import explain
+    from mlops_assets.views.why import advice, to_json, to_text
+
     stores = find(use_case, raw)
     version = partial(stores.registry.version, use_case)
     found = explain(stores.use_case, stores.source, stores.lake, version, day.isoformat(), file, line)

@@ -4,13 +4,13 @@ import datetime as dt
 from typing import Any, Self
 
 import dagster as dg
-from dagster_mlflow import end_mlflow_on_run_finished
 from pydantic import BaseModel
 
 from mlops_assets.components.arrivals import arrival_sensors
 from mlops_assets.components.daily import daily_assets, yesterday_check
 from mlops_assets.components.delivery import delivery_assets
 from mlops_assets.components.monitoring import monitoring_assets, monitoring_schedule
+from mlops_assets.components.resources import end_mlflow_run
 from mlops_assets.components.retraining import retraining_schedules, retraining_sensors
 from mlops_assets.components.scoring import made_besides
 from mlops_assets.components.training import training_assets
@@ -69,7 +69,7 @@ class MlUseCase(dg.Component):
             selection=dg.AssetSelection.assets(*training),
             description="From labelled rows to candidates, their evaluation, and a champion if the gate agrees.",
             # without it, the next training of this process would join the same MLflow run
-            hooks={end_mlflow_on_run_finished},
+            hooks={end_mlflow_run},
         )
         # a freshness policy would not do, for it knows nothing of partitions
         watch_job = dg.define_asset_job(

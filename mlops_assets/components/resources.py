@@ -1,15 +1,20 @@
-"""What the assets are handed: the engines of a Dagster run, and its MLflow run."""
+"""What the assets are handed: the engines of a Dagster run, and its MLflow run.
+
+Importing MLflow takes seconds: a run that trains does it, the code location does not.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-from dagster_mlflow import mlflow_tracking
-from dagster_mlflow.resources import MlFlow
 
 from mlops_assets.work.engines import Engines
 from mlops_assets.workspace import Workspace
+
+if TYPE_CHECKING:
+    from dagster_mlflow.resources import MlFlow
 
 
 @dg.resource(
@@ -29,6 +34,8 @@ def engines(context: dg.InitResourceContext) -> Iterator[Engines]:
 )
 def mlflow(context: dg.InitResourceContext) -> Iterator[MlFlow]:
     """Start or join the MLflow run that belongs to this Dagster run."""
+    from dagster_mlflow import mlflow_tracking
+
     workspace: Workspace = context.resources.workspace
     use_case = _use_case_of(context)
     workspace.registry.experiment(use_case)  # made here, so that its artifacts do not land in the working folder
@@ -39,6 +46,18 @@ def mlflow(context: dg.InitResourceContext) -> Iterator[MlFlow]:
         "extra_tags": {"use_case": use_case},
     }
     yield from mlflow_tracking.resource_fn(context.replace_config(config))
+
+
+def _end_mlflow_run(context: dg.HookContext, events: list[Any]) -> Any:
+    """What dagster-mlflow's hook does: the MLflow run ends with the last step, or with one that failed."""
+    from dagster_mlflow import end_mlflow_on_run_finished
+
+    return end_mlflow_on_run_finished.hook_fn(context, events)
+
+
+end_mlflow_run = dg.HookDefinition(
+    name="end_mlflow_on_run_finished", hook_fn=_end_mlflow_run, required_resource_keys={"mlflow"}
+)
 
 
 def _use_case_of(context: dg.InitResourceContext) -> str:

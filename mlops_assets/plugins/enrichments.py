@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mlops_assets.errors import MlopsError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class EnrichmentError(MlopsError):

@@ -18,7 +18,7 @@ from mlops_assets.errors import ConfigError
 T = TypeVar("T")
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
-EXTRAS = {"pyspark": "spark", "confluent_kafka": "kafka"}
+EXTRAS = {"pyspark": "spark", "confluent_kafka": "kafka", "psycopg2": "postgres", "boto3": "s3"}
 """Packages that come with an optional extra of this one."""
 
 
@@ -115,21 +115,24 @@ def import_object(path: str) -> Any:
     try:
         return getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as error:
-        raise PluginError(
-            "; ".join([f"{path!r} cannot be imported: {error}", *_hint(path, error.name or "")])
-        ) from None
+        raise PluginError("; ".join([f"{path!r} cannot be imported: {error}", *_hint(path, error)])) from None
     except AttributeError as error:
         raise PluginError(f"{path!r} cannot be imported: {error}") from None
     except Exception as error:  # the user's own module, while it is imported
         raise PluginError(f"{path!r} cannot be imported: {type(error).__name__}: {error}") from error
 
 
-def _hint(path: str, absent: str) -> list[str]:
+def _hint(path: str, absent: ModuleNotFoundError) -> list[str]:
     """What to do where a module is absent."""
-    top = absent.partition(".")[0]
-    if absent == path.partition(".")[0]:
+    if absent.name == path.partition(".")[0]:
         return ["is its package installed, or its folder on PYTHONPATH?"]
-    return [f"pip install 'mlops-assets[{EXTRAS[top]}]' brings it"] if top in EXTRAS else []
+    return [hint for hint in [what_brings(absent)] if hint]
+
+
+def what_brings(error: ImportError) -> str:
+    """How to get the package that could not be imported; empty if it is none of an extra of ours."""
+    extra = EXTRAS.get((error.name or "").partition(".")[0])
+    return f"pip install 'mlops-assets[{extra}]' brings it" if extra else ""
 
 
 def plugin_modules(path: str) -> tuple[str, ...]:

@@ -193,6 +193,15 @@ class Lake:
         return self.history / f"{number:06d}.json"
 
     @property
+    def versions(self) -> Place:
+        """Folder of what MLflow knows of the versions."""
+        return self.folder / "versions"
+
+    def version(self, number: int) -> Place:
+        """What MLflow knows of one version."""
+        return self.versions / f"{number:06d}.json"
+
+    @property
     def training(self) -> Place:
         """Folder of the training runs, each with a folder of its own."""
         return self.folder / "training"

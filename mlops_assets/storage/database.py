@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
 
 from mlops_assets.errors import MlopsError, UsageError
+from mlops_assets.plugins.loading import what_brings
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Engine
@@ -91,8 +92,11 @@ def open_database(variable: str) -> Iterator[Engine]:
     patience: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS, "keepalives_idle": 30, "keepalives_interval": 10}
     try:
         engine = create_engine(url, connect_args=patience if postgres else {}, poolclass=NullPool, hide_parameters=True)
-    except (NoSuchModuleError, ModuleNotFoundError) as error:
+    except NoSuchModuleError as error:
         raise UsageError(f"{variable}: {url.drivername} is not installed here: {error}.") from None
+    except ModuleNotFoundError as error:
+        hint = what_brings(error)
+        raise UsageError(f"{variable}: {url.drivername} is not installed here: {hint or error}.") from None
     with tell(variable, url):
         yield engine
 

@@ -111,6 +111,7 @@ def storage_options() -> dict[str, str]:
         options["aws_endpoint_url"] = url
         options["aws_allow_http"] = str(url.startswith("http://")).lower()
     if _has_profile():
+        need_boto3()
         from boto3 import Session  # type: ignore[import-untyped]
 
         if (found := Session().get_credentials()) is not None:
@@ -122,6 +123,22 @@ def storage_options() -> dict[str, str]:
             }
             options |= {f"aws_{name}": value for name, value in named.items() if value}
     return options
+
+
+def need_boto3() -> None:
+    """See that boto3 is installed: only MLflow's artifacts on S3 and the profiles in AWS's files need it.
+
+    Raises
+    ------
+    UsageError
+        If it is not.
+    """
+    try:
+        import boto3  # noqa: F401 - whether it can be
+    except ModuleNotFoundError:
+        raise UsageError(
+            "MLflow's artifacts on S3 and profiles of AWS need boto3: pip install 'mlops-assets[s3]' brings it."
+        ) from None
 
 
 def tell_mlflow() -> None:
@@ -139,6 +156,7 @@ def store(bucket: str) -> S3Store:
     url = endpoint()
     options: dict[str, Any] = {"endpoint": url} if url else {}
     if _has_profile():
+        need_boto3()
         from obstore.auth.boto3 import Boto3CredentialProvider
 
         options["credential_provider"] = Boto3CredentialProvider()

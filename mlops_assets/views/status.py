@@ -1,4 +1,4 @@
-"""The state of a use case: its days with their accounting, and its champion."""
+"""The state of a use case: its days with their accounting, and its champion; and a line for each use case."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from mlops_assets.errors import MlopsError
 from mlops_assets.journey.deliver.delivery import Deliveries
 from mlops_assets.journey.train.records import Evaluation
-from mlops_assets.storage.accounting import PredictionsAccounting, ReadingAccounting
+from mlops_assets.storage.accounting import ListingAccounting, PredictionsAccounting, ReadingAccounting
 from mlops_assets.storage.tables import Published
+from mlops_assets.use_case import UseCase, list_use_cases
 from mlops_assets.views.output import text_table
-from mlops_assets.workspace import Stores
+from mlops_assets.workspace import Stores, Workspace
 
 NUMBERS = ("files", "files_read", "files_refused", "lines", "rows", "rejected")
 
@@ -69,6 +71,55 @@ def _published(predictions: Published[PredictionsAccounting] | None) -> dict[str
         "model_version": predictions.accounting.model_version,
         "published": _time(predictions.time),
     }
+
+
+def survey(workspace: Workspace) -> list[dict[str, Any]]:
+    """A few words about each use case, from the lake alone.
+
+    Returns
+    -------
+    list of dict
+        `use_case`; `last_day` that was listed, or None; `published`, whether its predictions are; `champion`, its
+        version or None; `red_checks`, the names of those that the day does not pass; `error`, why nothing is known, or
+        None.
+    """
+    return [_survey(workspace, name) for name in list_use_cases(workspace.settings.use_cases)]
+
+
+def _survey(workspace: Workspace, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = {"last_day": None, "published": False, "champion": None, "red_checks": [], "error": None}
+    try:
+        stores = workspace.find(name)
+        raw, rows, predictions = stores.lake.raw_files.days(), stores.lake.rows.days(), stores.lake.predictions.days()
+        found["champion"] = stores.history.champion()
+        found["last_day"] = day = max({*raw, *rows, *predictions}, default=None)
+        if day is not None:
+            found["published"] = day in predictions
+            found["red_checks"] = _red_checks(stores.use_case, rows.get(day), raw.get(day))
+    except MlopsError as error:  # one that cannot be read hides no other
+        found["error"] = str(error)
+    return {"use_case": name, **found}
+
+
+def _red_checks(
+    use_case: UseCase, rows: Published[ReadingAccounting] | None, raw: Published[ListingAccounting] | None
+) -> list[str]:
+    """The conditions of the rows of a day that do not hold: they keep it from being published."""
+    from mlops_assets.journey.score.checks import check_current, check_rows_of_day
+
+    checks = check_rows_of_day(use_case.checks, rows.accounting if rows else None, where="")
+    return [one.name for one in (*checks, check_current(rows, raw)) if not one.passed]
+
+
+def render_survey(found: list[dict[str, Any]]) -> str:
+    """What `survey` found as text for a terminal, a line a use case."""
+    lines = [["use case", "last day", "published", "champion", "red checks"]]
+    for one in found:
+        champion = "-" if one["champion"] is None else f"version {one['champion']}"
+        published = "-" if one["last_day"] is None else "yes" if one["published"] else "no"
+        red = f"cannot be read, see `status {one['use_case']}`" if one["error"] else ", ".join(one["red_checks"])
+        lines.append([one["use_case"], one["last_day"] or "-", published, champion, red or "none"])
+    return text_table(lines).rstrip()
 
 
 def _delivery(records: Deliveries, day: str, published: Published[PredictionsAccounting] | None) -> dict[str, Any]:

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mlops_assets import cli
+from mlops_assets.cli import group
 from mlops_assets_tests.use_case.test_third_use_case import place_visits
 
 FIRST, DIRTY = "2026-01-01", "2026-01-02"
@@ -173,8 +174,32 @@ def test_status_as_json_has_the_accounting_of_every_day_and_the_champion(shop: S
     assert said["verdict"].startswith("linear passes")
 
 
-def test_status_without_a_name_lists_the_use_cases(empty: Shop) -> None:
-    assert empty("status") == Done(0, "compound_rings\nloan_approval\nsantander\ntopics\ntransactions\nvisits\n", "")
+def test_status_without_a_name_has_a_line_a_use_case(empty: Shop, shop: Shop) -> None:
+    lines = [line.split() for line in empty("status").out.splitlines()]
+    assert lines[0] == ["use", "case", "last", "day", "published", "champion", "red", "checks"]
+    names = ["compound_rings", "loan_approval", "santander", "topics", "transactions", "visits"]
+    assert lines[2:] == [[name, "-", "-", "-", "none"] for name in names]
+    assert not empty.home.exists()
+    assert shop("status").out.splitlines()[-1].split() == ["visits", DIRTY, "yes", "version", "1", "none"]
+    (*_, visits) = json.loads(shop("status", "--format", "json").out)
+    expected = {"use_case": "visits", "last_day": DIRTY, "published": True, "champion": 1}
+    assert visits == {**expected, "red_checks": [], "error": None}
+
+
+def test_status_without_a_name_tells_the_red_checks_of_the_last_day_and_use_cases_that_cannot_be_read(
+    tmp_path: Path,
+) -> None:
+    place_visits(tmp_path / "use_cases")
+    place_visits(tmp_path / "other")
+    (tmp_path / "other" / "visits").rename(tmp_path / "use_cases" / "wrong")
+    (tmp_path / "use_cases" / "wrong" / "defs.yaml").write_text("attributes: {}\n")
+    bad = Shop(tmp_path / "home")
+    bad.day(FIRST).mkdir(parents=True)
+    (bad.day(FIRST) / "a.csv").write_text(DIRT["broken.csv"])
+    bad("run", "visits")
+    visits, wrong = bad("status").out.splitlines()[-2:]
+    assert visits.split() == ["visits", FIRST, "no", "-", "reject_rate"]
+    assert wrong.split(maxsplit=4) == ["wrong", "-", "-", "-", "cannot be read, see `status wrong`"]
 
 
 def test_status_before_anything_was_done_says_so_and_writes_nothing(empty: Shop) -> None:
@@ -463,6 +488,53 @@ def test_the_process_exits_with_0_done_1_failed_2_wrong_usage(empty: Shop, argum
     assert done.returncode == code
     assert (done.stderr == "") == (code == 0)
     assert (done.stdout == "") == (code != 0)
+
+
+def modules(command: list[str], environment: Mapping[str, str]) -> set[str]:
+    """The packages that a process has imported when it ends."""
+    code = "import atexit, sys; atexit.register(lambda: print(*sys.modules, file=sys.stderr)); "
+    code += "from mlops_assets.cli import main; main()"
+    arguments = [sys.executable, "-c", code, *command]
+    done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+    return set(done.stderr.splitlines()[-1].split())
+
+
+TRACKING = {"mlflow", "dagster_mlflow"}
+HEAVY = {*TRACKING, "dagster", "sklearn", "skops", "scipy", "matplotlib", "sqlalchemy", "requests", "rich"}
+DATA = {"pyarrow", "numpy", "duckdb", "deltalake"}
+
+
+@pytest.mark.parametrize(
+    ("command", "never"),
+    [
+        ("--help", {*HEAVY, *DATA, "pandas", "pydantic", "yaml"}),
+        ("run", {*HEAVY, *DATA, "pandas", "pydantic", "yaml"}),
+        ("status nothing", {*HEAVY, *DATA, "pandas"}),
+        ("status", {*HEAVY, "pandas"}),
+        ("status visits", {*HEAVY, "pandas"}),
+        ("history visits", {*HEAVY, "pandas"}),
+        ("card visits", {*HEAVY, "pandas"}),
+        ("card visits 99", {*HEAVY, "pandas"}),
+        ("rejects visits", HEAVY),  # Arrow asks for pandas where a Python value becomes a column
+        ("predictions visits", HEAVY),
+        ("preview visits", HEAVY),
+        ("feedback visits", HEAVY),
+        (f"audit visits --day {FIRST}", HEAVY),
+        (f"why visits --day {FIRST} --file 000000.csv --line 1", {*TRACKING, "dagster"}),
+        (f"diff visits --day {FIRST} --candidate 1 --against 1", {*TRACKING, "dagster"}),
+        (f"run visits --to {FIRST}", TRACKING),
+    ],
+)
+def test_a_command_imports_what_it_needs_alone(shop: Shop, command: str, never: set[str]) -> None:
+    assert not never & modules(command.split(), process_environment(shop))
+
+
+def test_the_list_of_commands_says_of_each_what_it_says_of_itself() -> None:
+    for name, (_, text) in group.COMMANDS.items():
+        command = cli.cli.commands[name]
+        assert command.name == name
+        assert text == command.get_short_help_str(1000)
 
 
 @pytest.mark.long

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mlops_assets.journey.model.history import History
+from mlops_assets.journey.model.model import SQL_FILE
 from mlops_assets.journey.model.registry import Registry
 from mlops_assets.settings import Settings
 from mlops_assets.storage.catalog import Lake
@@ -328,8 +329,8 @@ def test_a_challenger_that_cannot_score_does_not_keep_the_day_from_its_champion(
 ) -> None:
     monkeypatch.setenv("MLOPS_HOME", str(shop.home))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # a training in this process may have set it
-    tampered = Registry(Settings.from_environment()).client()
-    tampered.set_model_version_tag("visits", "2", "serving_sha256", 64 * "0")
+    tampered = Registry(Settings.from_environment()).version("visits", 2).folder / "serving" / SQL_FILE
+    tampered.write_text("-- another one")
     edit(shop, VALUED.replace("  value: minutes\n", f"  value: minutes\n  challenger: {challenger}\n"))
     shop("sample", "visits", "--day", DAYS[0], "--files", "3", "--rows", "60")
     done = shop("run", "visits", "--from", DAYS[0], "--to", DAYS[0])

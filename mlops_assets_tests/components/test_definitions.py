@@ -247,3 +247,10 @@ def test_dg_check_defs_is_green_in_a_clean_process(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "All definitions loaded successfully" in done.stdout
     assert not (tmp_path / "home").exists(), "loading alone writes nothing"
+
+
+def test_the_code_location_imports_no_mlflow_and_nothing_that_only_a_step_needs() -> None:
+    code = "import mlops_assets.definitions, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = {"mlflow", "dagster_mlflow", "sklearn", "skops", "scipy", "pandas", "pyspark", "matplotlib", "sqlalchemy"}
+    assert not heavy & set(done.stdout.split())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import measure
+from benchmarks import measure, starts
 from benchmarks.__main__ import main
 from benchmarks.plans import plan
 from benchmarks.records import Record, append, read
@@ -54,3 +54,16 @@ def test_the_page_has_a_line_for_every_way_and_its_ratio_to_ours(tmp_path: Path)
 @pytest.mark.long
 def test_every_way_predicts_what_we_predict(tmp_path: Path) -> None:
     assert main(["--quick", "--folder", str(tmp_path), "--report", str(tmp_path / "page.md")]) == 0
+
+
+def test_what_starting_costs_is_a_section_that_is_replaced_and_survives_the_rest_of_the_page(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# Benchmarks\n\nnumbers\n")
+    starts.write({"`.venv` after it": 2.0}, page)
+    starts.write({"`.venv` after it": 0.9}, page)
+    text = page.read_text()
+    assert text.startswith("# Benchmarks\n\nnumbers\n\n")
+    assert text.count("## What starting costs") == 1
+    assert "| `.venv` after it | `make demo` | 0.90 GB | 1 |" in text
+    page.write_text("# Others\n\n" + starts.kept(page) + "\n")
+    assert "0.90 GB" in page.read_text()

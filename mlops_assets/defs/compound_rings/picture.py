@@ -19,7 +19,6 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
-from scipy import ndimage
 
 SIDE = 300
 """Width and height that every picture is brought to."""
@@ -159,6 +158,8 @@ _NO_RINGS = dict.fromkeys(("rings", "open_rings", "odd_faces", "small_faces", "b
 
 def _find_faces(ink: np.ndarray) -> tuple[float, np.ndarray]:
     """The length of a bond, and size, roundness and step of every face, while ink is made thicker step by step."""
+    from scipy import ndimage
+
     away = ndimage.distance_transform_edt(np.pad(~ink, STEPS, constant_values=True))
     taken = np.zeros(away.shape, bool)
     bond, faces = 0.0, np.zeros((0, 3))
@@ -204,6 +205,8 @@ class _Face(NamedTuple):
 
 def _faces(white: np.ndarray, grown: int, taken: np.ndarray) -> Iterator[_Face]:
     """White that is cut off from the margin, as it was before the ink grew; without what mostly lies in known rings."""
+    from scipy import ndimage
+
     labels, _ = ndimage.label(white)
     sizes = np.bincount(labels.ravel())
     for number, window in enumerate(ndimage.find_objects(labels), 1):

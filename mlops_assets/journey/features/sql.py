@@ -261,6 +261,6 @@ def without_label(rows: pa.Table, use_case: UseCase) -> pa.Table:
     """The rows as SQL sees them: without the label, `file` as a number."""
     file = rows["file"].combine_chunks()
     no_rows = isinstance(file, pa.ChunkedArray)
-    numbers = pa.array([], pa.int32()) if no_rows else file.indices
+    numbers = pa.nulls(0, pa.int32()) if no_rows else file.indices  # `pa.array` of a list would import pandas
     kept = rows.drop_columns(["file", use_case.label])
     return kept.add_column(0, "file", numbers)

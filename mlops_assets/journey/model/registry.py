@@ -13,19 +13,24 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 from mlops_assets.errors import ModelRefused, UsageError
 from mlops_assets.journey.model.about import About, Summary
 from mlops_assets.journey.model.archive import SQL_FILE, hash_folder
 from mlops_assets.journey.model.history import Change, History
 from mlops_assets.journey.model.model import Model
+from mlops_assets.journey.model.registered import Registered, RegisteredVersions
 from mlops_assets.settings import SQLITE, Settings
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.database import DATABASE_VARIABLE, prepare_database
-from mlops_assets.storage.s3 import tell_mlflow
+from mlops_assets.storage.places import S3Path
+from mlops_assets.storage.s3 import need_boto3, tell_mlflow
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
 
     from mlops_assets.use_case import UseCase
 
@@ -105,7 +110,7 @@ class Version:
 
 
 class Registry:
-    """The model versions of all use cases, in MLflow.
+    """The model versions of all use cases, in MLflow; what the lake has copies of is read there.
 
     Parameters
     ----------
@@ -124,6 +129,8 @@ class Registry:
         from mlflow import MlflowClient
 
         prepare_database(self.settings.database, for_mlflow=self.settings.tracks_in_database)
+        if isinstance(self.settings.artifacts, S3Path):
+            need_boto3()
         tell_mlflow()
         uri = self.settings.tracking_uri
         if uri.startswith(SQLITE):
@@ -149,6 +156,10 @@ class Registry:
         """The changes of the champion of a use case."""
         return History(self.settings.lake, use_case)
 
+    def _copies(self, use_case: str) -> RegisteredVersions:
+        """What the lake keeps of the versions."""
+        return RegisteredVersions(Lake(self.settings.lake, use_case), self.settings.tracking_uri)
+
     def champion(self, use_case: str, day: str | None = None) -> Version | None:
         """The version that the history names: now, or at the end of a day; None if there was none."""
         change = self.history(use_case).latest(day)
@@ -173,16 +184,25 @@ class Registry:
         ModelRefused
             If it cannot be fetched, or was registered without its hashes.
         """
+        copies = self._copies(use_case)
+        found = copies.get(number)
+        if found is None and copies.every() is None and self.settings.has_registry:
+            found = self._ask(use_case, number)
+        if found is None:
+            known = ", ".join(str(one) for one in self.numbers(use_case)) or "none, for nothing was trained yet"
+            raise UsageError(f"There is no version {number} of {use_case}; there are: {known}.")
+        return self._version(use_case, found)
+
+    def _ask(self, use_case: str, number: int) -> Registered | None:
+        """A version as MLflow has it, or None."""
         from mlflow.exceptions import MlflowException
 
         try:
-            found = self.client().get_model_version(use_case, str(number))
+            return _registered(self.client().get_model_version(use_case, str(number)))
         except MlflowException as error:
             if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 raise
-            known = ", ".join(str(one) for one in self.numbers(use_case)) or "none, for nothing was trained yet"
-            raise UsageError(f"There is no version {number} of {use_case}; there are: {known}.") from None
-        return self._version(use_case, found)
+            return None
 
     def choose(self, use_case: str, choice: str, day: str) -> Version | None:
         """The version that shall score a day.
@@ -238,11 +258,18 @@ class Registry:
 
     def known(self, use_case: str) -> dict[int, Summary]:
         """What the registry itself knows of every version, by its number; no file of them is looked at."""
-        if not self.settings.has_registry:
-            return {}
-        found = self.client().search_model_versions(f"name = '{use_case}'")
-        summaries = {int(one.version): Summary.from_json(one.tags.get("about", "{}")) for one in found}
-        return dict(sorted(summaries.items()))
+        return {one.version: Summary.from_json(one.tags.get("about", "{}")) for one in self._every(use_case)}
+
+    def _every(self, use_case: str) -> list[Registered]:
+        """Every version, the oldest first, from the lake or else from MLflow."""
+        found = self._copies(use_case).every()
+        if found is None:
+            found = self._ask_for_all(use_case) if self.settings.has_registry else []
+        return found
+
+    def _ask_for_all(self, use_case: str) -> list[Registered]:
+        found = map(_registered, self.client().search_model_versions(f"name = '{use_case}'"))
+        return sorted(found, key=lambda one: one.version)
 
     def numbers(self, use_case: str) -> list[int]:
         """The numbers of all versions, the oldest first."""
@@ -271,8 +298,11 @@ class Registry:
         source = f"{client.get_run(run_id).info.artifact_uri}/version"
         self._ensure_model(client, use_case)
         tags = {**hashes, "about": about.summary().to_json()}
+        copies = self._copies(use_case)
+        copies.begin(run_id)
         made = client.create_model_version(use_case, source, run_id, tags=tags, description=about.reason)
-        return self._version(use_case, client.get_model_version(use_case, made.version))
+        copies.complete(run_id, self._ask_for_all(use_case))
+        return self.version(use_case, int(made.version))
 
     def promote(
         self, version: Version, who: str, why: str, trusted: Sequence[str] = (), seen: int | None = None
@@ -327,7 +357,13 @@ class Registry:
         """Put MLflow's alias `champion` where the history says; it lags when a process was killed in between."""
         number = self.history(use_case).champion()
         if number is not None:
-            self.client().set_registered_model_alias(use_case, ALIAS, str(number))
+            with self._copies(use_case).alias_set(number):
+                self.client().set_registered_model_alias(use_case, ALIAS, str(number))
+
+    def mirrors(self, use_case: str) -> bool:
+        """Whether MLflow's alias was set to the champion; MLflow is not asked."""
+        number = self.history(use_case).champion()
+        return number is None or self._copies(use_case).has_alias(number)
 
     def _ensure_model(self, client: MlflowClient, use_case: str) -> None:
         from mlflow.exceptions import MlflowException
@@ -338,28 +374,33 @@ class Registry:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
 
-    def _version(self, use_case: str, found: Any) -> Version:
+    def _version(self, use_case: str, found: Registered) -> Version:
         try:
             serving, judged, about = (found.tags[f"{name}_sha256"] for name in ("serving", "judged", "about"))
         except KeyError:
             raise ModelRefused(
                 f"version {found.version} of {use_case} has no registered hash; train it again."
             ) from None
-        number = int(found.version)
-        folder = self._fetched(f"version {number} of {use_case}", found.source, (serving, judged, about))
-        return Version(use_case, number, folder, serving, judged, about, Summary.from_json(found.tags["about"]))
+        folder = self._fetched(f"version {found.version} of {use_case}", found.source, (serving, judged, about))
+        return Version(use_case, found.version, folder, serving, judged, about, Summary.from_json(found.tags["about"]))
 
     def _fetched(self, name: str, source: str, hashes: Sequence[str]) -> Path:
         """The folder of a version on this machine: where it was stored, or a copy that is fetched once.
 
         A copy is known by the hashes of what it holds, and checked when it is loaded like any other.
         """
-        from mlflow.artifacts import download_artifacts
-        from mlflow.exceptions import MlflowException
-
         place = self.settings.home / "models" / hashlib.sha256(" ".join(hashes).encode()).hexdigest()[:32]
         if place.exists():
             return place
+        here = Path(unquote(urlsplit(source).path))
+        if source.startswith(("/", "file:///")) and here.is_dir():
+            return here
+        from mlflow.artifacts import download_artifacts
+        from mlflow.exceptions import MlflowException
+
+        tell_mlflow()
+        if source.startswith("s3:"):
+            need_boto3()
         try:
             if source.startswith(("/", "file:")):
                 return Path(download_artifacts(source, tracking_uri=self.settings.tracking_uri))
@@ -376,3 +417,8 @@ class Registry:
                 raise
             raise ModelRefused(f"{name} cannot be fetched: {error}.") from None
         return place
+
+
+def _registered(found: ModelVersion) -> Registered:
+    """What is kept of a version as MLflow has it."""
+    return Registered(int(found.version), str(found.source), dict(found.tags))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from mlops_assets.journey.registered import RegisteredVersions
 from sklearn.tree import DecisionTreeClassifier
 
-from mlops_assets.errors import ModelRefused
+from mlops_assets.errors import MlopsError, ModelRefused, UsageError
 from mlops_assets.journey.model.about import About
 from mlops_assets.journey.model.archive import ESTIMATOR_FILE, MEANING_FILE, SQL_FILE
 from mlops_assets.journey.model.history import HistoryConflict
@@ -69,6 +72,12 @@ def champion(registry: Registry, name: str) -> Version:
     found = registry.champion(name)
     assert found is not None
     return found
+
+
+def forget(registry: Registry, name: str, number: int) -> None:
+    """Take the copy of a version out of the lake."""
+    assert isinstance(registry.settings.lake, Path)
+    (registry.settings.lake / name / "versions" / f"{number:06d}.json").unlink()
 
 
 def says(model: Model) -> list[int]:
@@ -133,10 +142,13 @@ def test_an_older_version_can_be_made_champion_again(registry: Registry, name: s
 def test_a_model_of_the_same_number_in_another_store_is_no_champion(
     registry: Registry, name: str, tmp_path: Path
 ) -> None:
-    register(registry, name, tmp_path)
-    registry.client().set_model_version_tag(name, "1", "serving_sha256", 64 * "0")
+    register(registry, name, tmp_path / "one")
+    uri = f"sqlite:///{registry.settings.home / 'mlflow' / 'other.db'}"
+    other = Registry(replace(registry.settings, tracking_uri=uri, lake=tmp_path / "other lake"))
+    register(other, name, tmp_path / "two", boundary=4)
+    mistaken = Registry(replace(registry.settings, tracking_uri=uri))
     with pytest.raises(ModelRefused, match=r"is not the model that became champion .* Is it the right store"):
-        registry.champion(name)
+        mistaken.champion(name)
 
 
 def test_a_promotion_decided_before_another_change_is_refused(registry: Registry, name: str, tmp_path: Path) -> None:
@@ -179,6 +191,7 @@ def test_a_version_without_a_registered_hash_is_refused(
 ) -> None:
     register(registry, name, tmp_path)
     registry.client().delete_model_version_tag(name, "1", tag)
+    forget(registry, name, 1)  # a version of an older release has no copy in the lake
     with pytest.raises(ModelRefused, match=r"version 1 of .* has no registered hash; train it again"):
         registry.champion(name)
 
@@ -188,3 +201,71 @@ def test_a_champion_whose_artifacts_are_gone_is_refused(registry: Registry, name
     made.folder.rename(made.folder.with_name("elsewhere"))
     with pytest.raises(ModelRefused):
         champion(registry, name).serving()
+
+
+# -- the copies in the lake ---------------------------------------------------------------------------------------------
+
+
+def without_mlflow(registry: Registry) -> Registry:
+    """The same, with a store of MLflow's that must not be asked: there is no such driver."""
+    return Unreachable(registry.settings)
+
+
+class Unreachable(Registry):
+    """A registry whose MLflow does not answer."""
+
+    def client(self) -> Any:
+        """Fail."""
+        raise AssertionError("MLflow was asked")
+
+
+def test_who_reads_versions_does_not_ask_mlflow(registry: Registry, name: str, tmp_path: Path) -> None:
+    made = register(registry, name, tmp_path)
+    reader = without_mlflow(registry)
+    assert champion(reader, name) == made
+    assert reader.version(name, 1) == made
+    assert reader.known(name) == registry.known(name) == [{"version": 1, **ABOUT}]
+    assert reader.mirrors(name)
+    with pytest.raises(UsageError, match=rf"^There is no version 7 of {name}; there are: 1\.$"):
+        reader.version(name, 7)
+
+
+def test_versions_of_an_older_release_are_asked_for_and_copied_by_the_next_registration(
+    registry: Registry, name: str, tmp_path: Path
+) -> None:
+    first = register(registry, name, tmp_path / "one")
+    forget(registry, name, 1)
+    assert registry.champion(name) == first
+    assert registry.numbers(name) == [1]
+    register(registry, name, tmp_path / "two", boundary=4)
+    assert without_mlflow(registry).numbers(name) == [1, 2]
+    assert without_mlflow(registry).version(name, 1) == first
+
+
+def test_a_registration_that_was_killed_before_its_copy_hides_no_version(
+    registry: Registry, name: str, tmp_path: Path
+) -> None:
+    register(registry, name, tmp_path / "one")
+    register(registry, name, tmp_path / "two", boundary=4)
+    forget(registry, name, 2)
+    RegisteredVersions(registry.settings.lake, name, registry.settings.tracking_uri).begin("killed")
+    assert registry.numbers(name) == [1, 2]
+    assert champion(registry, name).version == 2
+
+
+def test_a_damaged_copy_is_told_with_what_to_do(registry: Registry, name: str, tmp_path: Path) -> None:
+    register(registry, name, tmp_path)
+    assert isinstance(registry.settings.lake, Path)
+    (registry.settings.lake / name / "versions" / "000001.json").write_text("{")
+    with pytest.raises(MlopsError, match=r"000001\.json: cannot be read: .* Delete it: MLflow has the same"):
+        registry.champion(name)
+
+
+def test_an_alias_that_was_not_set_to_the_end_is_known(registry: Registry, name: str, tmp_path: Path) -> None:
+    register(registry, name, tmp_path)
+    copies = RegisteredVersions(registry.settings.lake, name, registry.settings.tracking_uri)
+    with suppress(KeyboardInterrupt), copies.alias_set(1):
+        raise KeyboardInterrupt
+    assert not registry.mirrors(name)
+    registry.mirror(name)
+    assert registry.mirrors(name)

@@ -1,0 +1,142 @@
+"""The group of all commands; the module of a command is imported when the command is called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+
+import click
+
+from mlops_assets import __version__
+
+COMMANDS = {
+    "audit": (
+        "mlops_assets.cli.feedback:audit",
+        "Write the rows of a day that were drawn for people to label, as CSV; "
+        "fill in label, who, when, and hand it in.",
+    ),
+    "card": ("mlops_assets.cli.models:card", "Show the model card of a version, by default of the champion."),
+    "deliver": (
+        "mlops_assets.cli.deliver:deliver",
+        "Deliver published predictions to the targets of a use case, where they are not there yet.",
+    ),
+    "demo": (
+        "mlops_assets.cli.days:demo",
+        "Run every use case on sample days that end yesterday; the day's last files have no labels and some are dirty.",
+    ),
+    "dev": ("mlops_assets.cli.days:dev", "Start Dagster's UI and daemon on the use cases."),
+    "diff": (
+        "mlops_assets.cli.models:diff",
+        "Show what a version would change on a day's real files: rows, categories, money, accounts, and who is right.",
+    ),
+    "feedback": (
+        "mlops_assets.cli.feedback:feedback",
+        "Hand in corrections, CSV files with day, file, line, label, who, when; take in all, and tell which count.",
+    ),
+    "history": (
+        "mlops_assets.cli.models:history",
+        "Show which version was champion when, who changed it and why; and all versions there are.",
+    ),
+    "import": (
+        "mlops_assets.cli.days:import_",
+        "Make raw files of a table: cut it into one file per key and calendar month, or put it into a day as it is.",
+    ),
+    "new": (
+        "mlops_assets.cli.drafting:new",
+        "Write the folder of a new use case for a table: "
+        "contract, features, candidates and gate are guessed and shown.",
+    ),
+    "predictions": (
+        "mlops_assets.cli.days:predictions",
+        "Read published predictions: day, file, line, account_id, prediction, probability, model_version.",
+    ),
+    "preview": (
+        "mlops_assets.cli.days:preview",
+        "Show what `run` would do and why: "
+        "shards, rows, minutes and disk, at the cost of earlier days; nothing is done.",
+    ),
+    "promote": ("mlops_assets.cli.models:promote", "Make a version the champion."),
+    "rebuild": (
+        "mlops_assets.cli.models:rebuild",
+        "Make a version again from its card, and see whether it is the same, byte by byte; nothing is registered.",
+    ),
+    "register": (
+        "mlops_assets.cli.models:register",
+        "Make a version of a model that was logged to MLflow elsewhere; it passes the same gate as a trained one.",
+    ),
+    "rejects": (
+        "mlops_assets.cli.days:rejects",
+        "Read the refused lines and files: day, file, line (empty for a whole file), rule, message, raw.",
+    ),
+    "restore": (
+        "mlops_assets.cli.models:restore",
+        "Publish a day's predictions again as they were at some time; `keep_days` says how far back that goes.",
+    ),
+    "rollback": (
+        "mlops_assets.cli.models:rollback",
+        "Make the champion before the present one the champion again.",
+    ),
+    "run": (
+        "mlops_assets.cli.days:run",
+        "Materialise days through Dagster, from raw files to published predictions.",
+    ),
+    "sample": ("mlops_assets.cli.days:sample", "Write sample files in the format of a use case."),
+    "status": (
+        "mlops_assets.cli.days:status",
+        "Show the days of a use case with their accounting, and its champion; without a name, a line a use case.",
+    ),
+    "why": (
+        "mlops_assets.cli.why:why",
+        "Show why a row got its category: "
+        "raw line, cleaned values, features, model, run, and the answer computed again.",
+    ),
+}
+"""Where each command is, and what it says of itself first: so `--help` need not import it."""
+
+
+class LazyCommands(Mapping[str, click.Command]):
+    """The commands by name, each imported when it is looked up."""
+
+    def __getitem__(self, name: str) -> click.Command:
+        module, _, attribute = COMMANDS[name][0].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+    def __contains__(self, name: object) -> bool:
+        return name in COMMANDS
+
+
+class LazyGroup(click.Group):
+    """A group that lists its commands without importing them."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """Write the list of commands as click does."""
+        limit = formatter.width - 6 - max(map(len, COMMANDS))
+        with formatter.section("Commands"):
+            said = [(name, click.Command(name, help=text)) for name, (_, text) in COMMANDS.items()]
+            formatter.write_dl([(name, command.get_short_help_str(limit)) for name, command in said])
+
+
+@click.group(
+    cls=LazyGroup,
+    commands=LazyCommands(),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+@click.version_option(__version__, prog_name="mlops-assets")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def cli(debug: bool) -> None:
+    """Daily predictions for folders of raw files.
+
+    \b
+    A first run, on sample files:
+      mlops-assets sample transactions --day 2026-01-01 --days 3
+      mlops-assets run transactions --train
+      mlops-assets status transactions
+      mlops-assets predictions transactions --day 2026-01-03
+    """

@@ -1,0 +1,120 @@
+"""What MLflow knows of a version, kept in the lake beside the history: who reads the lake need not ask MLflow.
+
+MLflow numbers the versions and stays their registry; a document here is a copy, made as a version is registered. It
+holds for the store it was made from. The list of copies is trusted if no number is missing and no registration is under
+way or was killed; else MLflow is asked, as for versions of older releases, until the next registration completes it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from mlops_assets.errors import MlopsError
+from mlops_assets.storage.catalog import Lake
+from mlops_assets.storage.places import Place, remove, write_whole
+
+ALIAS_FILE = "alias.json"
+"""Which version MLflow's alias was set to last."""
+
+LONG_AGO = 3600.0
+"""Seconds after which a registration that is not done was killed."""
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A version as the registry has it.
+
+    Attributes
+    ----------
+    version
+        Its number.
+    source
+        Where its files lie, as MLflow says.
+    tags
+        Its tags in MLflow: hashes, and what is short of its details.
+    """
+
+    version: int
+    source: str
+    tags: dict[str, str]
+
+
+class RegisteredVersions:
+    """The copies of one use case, at `<lake>/<use case>/versions/`.
+
+    Parameters
+    ----------
+    lake
+        The documents of the use case.
+    tracking_uri
+        MLflow's store; it may hold a password, so that its hash is stored.
+    """
+
+    def __init__(self, lake: Lake, tracking_uri: str) -> None:
+        self._lake = lake
+        self._folder = lake.versions
+        self._store = hashlib.sha256(tracking_uri.encode()).hexdigest()[:16]
+
+    def get(self, number: int) -> Registered | None:
+        """The copy of a version, or None."""
+        path = self._lake.version(number)
+        return self._read(path) if path.exists() else None
+
+    def every(self) -> list[Registered] | None:
+        """All versions, the oldest first; None if only MLflow can tell."""
+        if any(self._begun.glob("*")):
+            return None
+        names = sorted(path.name for path in self._folder.glob("[0-9]*.json"))
+        copies = [self._read(self._folder / name) for name in names]
+        found = [one for one in copies if one is not None]
+        complete = [one.version for one in found] == list(range(1, len(found) + 1))
+        return found if found and complete else None
+
+    def begin(self, run_id: str) -> None:
+        """Say that a version of a run is about to be registered."""
+        write_whole(self._begun / run_id, b"")
+
+    def complete(self, run_id: str, versions: Sequence[Registered]) -> None:
+        """Keep all versions that MLflow has, now that the one of a run is among them."""
+        for one in versions:
+            content = json.dumps({"store": self._store, **asdict(one)}, indent=1, ensure_ascii=False).encode()
+            path = self._lake.version(one.version)
+            if not path.exists() or path.read_bytes() != content:
+                write_whole(path, content)
+        with suppress(FileNotFoundError):  # another registration takes old marks away, too
+            old = [one.name for one in self._begun.glob("*") if one.stat().st_mtime < time.time() - LONG_AGO]
+            remove(self._begun, old)
+        remove(self._begun, [run_id])
+
+    @contextmanager
+    def alias_set(self, number: int) -> Iterator[None]:
+        """Set MLflow's alias inside; killed in between, nothing says that it was set."""
+        remove(self._folder, [ALIAS_FILE])
+        yield
+        write_whole(self._folder / ALIAS_FILE, self._alias(number))
+
+    def has_alias(self, number: int) -> bool:
+        """Whether MLflow's alias was set to this version last."""
+        path = self._folder / ALIAS_FILE
+        return path.exists() and path.read_bytes() == self._alias(number)
+
+    def _alias(self, number: int) -> bytes:
+        return json.dumps({"store": self._store, "version": number}).encode()
+
+    @property
+    def _begun(self) -> Place:
+        return self._folder / "begun"
+
+    def _read(self, path: Place) -> Registered | None:
+        """A copy, or None if it was made from another store."""
+        try:
+            content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            return Registered(**content) if content.pop("store") == self._store else None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise MlopsError(f"{path}: cannot be read: {error!r}. Delete it: MLflow has the same.") from None
