@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from mlops_assets.journey.model.archive import SQL_FILE
 from mlops_assets.journey.model.history import History
-from mlops_assets.journey.model.model import SQL_FILE
 from mlops_assets.journey.model.registry import Registry
 from mlops_assets.settings import Settings
 from mlops_assets.storage.catalog import Lake

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mlops_assets.journey.registered import RegisteredVersions
 from sklearn.tree import DecisionTreeClassifier
 
 from mlops_assets.errors import MlopsError, ModelRefused, UsageError
@@ -17,8 +16,10 @@ from mlops_assets.journey.model.about import About
 from mlops_assets.journey.model.archive import ESTIMATOR_FILE, MEANING_FILE, SQL_FILE
 from mlops_assets.journey.model.history import HistoryConflict
 from mlops_assets.journey.model.model import Model
+from mlops_assets.journey.model.registered import RegisteredVersions
 from mlops_assets.journey.model.registry import ALIAS, Registry, Version
 from mlops_assets.settings import Settings
+from mlops_assets.storage.catalog import Lake
 from mlops_assets_tests.journey.model.test_about import FILE
 
 # MLflow's own tables use what SQLAlchemy 2.1 calls deprecated
@@ -248,7 +249,7 @@ def test_a_registration_that_was_killed_before_its_copy_hides_no_version(
     register(registry, name, tmp_path / "one")
     register(registry, name, tmp_path / "two", boundary=4)
     forget(registry, name, 2)
-    RegisteredVersions(registry.settings.lake, name, registry.settings.tracking_uri).begin("killed")
+    RegisteredVersions(Lake(registry.settings.lake, name), registry.settings.tracking_uri).begin("killed")
     assert registry.numbers(name) == [1, 2]
     assert champion(registry, name).version == 2
 
@@ -263,7 +264,7 @@ def test_a_damaged_copy_is_told_with_what_to_do(registry: Registry, name: str, t
 
 def test_an_alias_that_was_not_set_to_the_end_is_known(registry: Registry, name: str, tmp_path: Path) -> None:
     register(registry, name, tmp_path)
-    copies = RegisteredVersions(registry.settings.lake, name, registry.settings.tracking_uri)
+    copies = RegisteredVersions(Lake(registry.settings.lake, name), registry.settings.tracking_uri)
     with suppress(KeyboardInterrupt), copies.alias_set(1):
         raise KeyboardInterrupt
     assert not registry.mirrors(name)
