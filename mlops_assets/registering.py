@@ -15,7 +15,7 @@ from mlops_assets.journey.model.about import About, Summary
 from mlops_assets.journey.model.archive import hash_folder
 from mlops_assets.journey.model.history import HistoryConflict
 from mlops_assets.journey.model.model import Model
-from mlops_assets.journey.model.registry import Version
+from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.train.candidates import Fitted
 from mlops_assets.journey.train.evaluation import Score, Verdict, decide, score
 from mlops_assets.journey.train.external import Logged, as_model, fetch

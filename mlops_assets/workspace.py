@@ -14,8 +14,9 @@ from mlops_assets.use_case import UseCase, find_use_case
 
 if TYPE_CHECKING:
     from mlops_assets.journey.model.history import History
-    from mlops_assets.journey.model.registry import Registry, Version
+    from mlops_assets.journey.model.registry import Registry
     from mlops_assets.journey.model.training_runs import TrainingRuns
+    from mlops_assets.journey.model.version import Version
     from mlops_assets.journey.read.sources import Source
     from mlops_assets.storage.catalog import Lake
     from mlops_assets.storage.places import Place

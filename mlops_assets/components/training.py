@@ -13,7 +13,7 @@ from mlops_assets.components import showing
 from mlops_assets.components.days import key
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.model.about import About
-from mlops_assets.journey.model.registry import Version
+from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.train import evaluation as judging
 from mlops_assets.journey.train.candidates import Fitted, fit_candidates
 from mlops_assets.journey.train.records import Evaluation, FittedCandidates, GatheredRows, MadeVersion

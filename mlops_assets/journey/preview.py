@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from mlops_assets.journey.enrich.answers import DayAnswers, NotEnriched, find_answers, needed
 from mlops_assets.journey.features.day import features_code, features_mark
 from mlops_assets.journey.features.sql import describe
-from mlops_assets.journey.model.registry import Version
+from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.read.listing import (
     ATTACHMENT,
     attachments_mark,

@@ -207,19 +207,27 @@ class _Form:
     def _imported(self, statement: ast.stmt) -> Iterator[tuple[list[str], str]]:
         """What each name of an import says, and the own module that it leads to, if it does."""
         if isinstance(statement, ast.Import):
-            for one in statement.names:
-                own = self._is_own(one.name)
-                yield ["import", "" if own else one.name, one.asname or ""], one.name if own else ""
-        if isinstance(statement, ast.ImportFrom):
+            yield from map(self._module_imported, statement.names)
+        elif isinstance(statement, ast.ImportFrom):
             base = self._resolve(statement.level, statement.module or "")
-            own = base not in TYPING and self._is_own(base)
-            for one in [] if base in TYPING else statement.names:
-                module = f"{base}.{one.name}" if own else ""
-                if module and find(module) is not None:  # a module of the package, whatever it is called there
-                    self._reached.add(base)
-                    yield ["from", "", "", one.asname or one.name], module
-                else:
-                    yield ["from", "" if own else base, one.name, one.asname or ""], base if own else ""
+            if base not in TYPING:
+                own = self._is_own(base)
+                for name in statement.names:
+                    yield self._name_of_own(base, name) if own else (["from", base, *_names(name)], "")
+
+    def _module_imported(self, name: ast.alias) -> tuple[list[str], str]:
+        """`import a.b as c`."""
+        if self._is_own(name.name):
+            return ["import", "", name.asname or ""], name.name
+        return ["import", *_names(name)], ""
+
+    def _name_of_own(self, base: str, name: ast.alias) -> tuple[list[str], str]:
+        """`from a import b as c`, where `a` is an own module."""
+        module = f"{base}.{name.name}"
+        if find(module) is None:
+            return ["from", "", *_names(name)], base
+        self._reached.add(base)
+        return ["from", "", "", name.asname or name.name], module  # a module may have any name where it lies
 
     def _resolve(self, level: int, module: str) -> str:
         if not level:
@@ -276,6 +284,10 @@ class _Form:
         self._plain(node)
         self._in_class = before
         return True
+
+
+def _names(name: ast.alias) -> list[str]:
+    return [name.name, name.asname or ""]
 
 
 SPECIAL: dict[type[ast.AST], Callable[..., bool]] = {

@@ -12,8 +12,9 @@ import pytest
 
 from mlops_assets import running
 from mlops_assets.errors import MlopsError
-from mlops_assets.journey.model.registry import Registry, Version
+from mlops_assets.journey.model.registry import Registry
 from mlops_assets.journey.model.training_runs import TrainingRuns
+from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.train.records import Evaluation
 from mlops_assets.settings import OWN_USE_CASES
 from mlops_assets.use_case import Candidate, Gate, load_use_case

@@ -17,7 +17,8 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import Pipeline
 
 from mlops_assets.defs.santander.sample import MISSING, SPREAD, _curves, draw
-from mlops_assets.journey.model.registry import Registry, Version
+from mlops_assets.journey.model.registry import Registry
+from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.train.pipeline import build_pipeline
 from mlops_assets.settings import OWN_USE_CASES
 from mlops_assets.tools.sampling import write_sample

@@ -12,7 +12,8 @@ import pytest
 
 from mlops_assets.defs.topics.reader import MOST, decode
 from mlops_assets.defs.topics.sample import LONGEST, TOPICS, draw
-from mlops_assets.journey.model.registry import Registry, Version
+from mlops_assets.journey.model.registry import Registry
+from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.train.versions import rebuild
 from mlops_assets.plugins import FileRefused
 from mlops_assets.settings import OWN_USE_CASES

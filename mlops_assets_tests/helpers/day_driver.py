@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mlops_assets.journey.enrich.day import enrich_day
 from mlops_assets.journey.features.day import aggregate_day, sql_fingerprint
-from mlops_assets.journey.model.registry import Version
+from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.read.listing import list_day
 from mlops_assets.journey.read.rows import read_day
 from mlops_assets.journey.read.sources.folder import FolderSource

@@ -20,7 +20,7 @@ import pytest
 from mlops_assets.journey.enrich.day import enrich_day
 from mlops_assets.journey.explain.why import Explanation, explain
 from mlops_assets.journey.features.day import aggregate_day, features_code
-from mlops_assets.journey.model.registry import Version
+from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.preview import Preview, preview_day
 from mlops_assets.journey.read.listing import list_day
 from mlops_assets.journey.read.rows import read_day, rows_code

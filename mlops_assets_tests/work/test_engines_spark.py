@@ -31,7 +31,7 @@ from pyspark import SparkConf, SparkContext
 from mlops_assets.errors import ConfigError, ShardFailed
 from mlops_assets.journey.enrich.day import enrich_day
 from mlops_assets.journey.features.day import aggregate_day, sql_fingerprint
-from mlops_assets.journey.model.registry import Version
+from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.read.listing import list_day
 from mlops_assets.journey.read.rows import read_day
 from mlops_assets.journey.read.sources.folder import FolderSource

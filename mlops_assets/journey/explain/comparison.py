@@ -19,7 +19,7 @@ from mlops_assets.journey.enrich.answers import Marks, find_answers, read_answer
 from mlops_assets.journey.features.day import stored_features
 from mlops_assets.journey.features.matrix import as_text
 from mlops_assets.journey.features.sql import read_rows
-from mlops_assets.journey.model.registry import Version
+from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.score.day import load_cached
 from mlops_assets.journey.score.predict import predict
 from mlops_assets.storage.catalog import Lake

@@ -17,7 +17,7 @@ from mlops_assets.journey.features.day import stored_features
 from mlops_assets.journey.features.shard import compute
 from mlops_assets.journey.model.history import History
 from mlops_assets.journey.model.model import Model
-from mlops_assets.journey.model.registry import Version
+from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.read.listing import Attachments
 from mlops_assets.journey.read.readers import open_reader
 from mlops_assets.journey.read.rows import rows_code

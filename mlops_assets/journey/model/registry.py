@@ -9,19 +9,16 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 from mlops_assets.errors import ModelRefused, UsageError
 from mlops_assets.journey.model.about import About, Summary
-from mlops_assets.journey.model.archive import SQL_FILE, hash_folder
+from mlops_assets.journey.model.archive import hash_folder
+from mlops_assets.journey.model.fetching import fetch
 from mlops_assets.journey.model.history import Change, History
-from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.registered import Registered, RegisteredVersions
+from mlops_assets.journey.model.version import ABOUT_FILE, Version
 from mlops_assets.settings import SQLITE, Settings
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.database import DATABASE_VARIABLE, prepare_database
@@ -37,76 +34,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("mlops_assets.registry")
 
 ALIAS = "champion"
-ABOUT_FILE = "about.json"
-
-
-@dataclass(frozen=True)
-class Version:
-    """A registered model version.
-
-    Attributes
-    ----------
-    use_case
-        The use case it serves; also the name of the registered model.
-    version
-        Its number, from 1.
-    folder
-        Where its two models lie on this machine.
-    serving_sha256, judged_sha256, about_sha256
-        Hashes of the two models and of `about.json`, as the registry knows them.
-    about
-        Name of the candidate, metrics, training set, verdict: the short of `details`.
-    """
-
-    use_case: str
-    version: int
-    folder: Path
-    serving_sha256: str
-    judged_sha256: str
-    about_sha256: str
-    about: Summary
-
-    def serving(self, trusted: Sequence[str] = ()) -> Model:
-        """The model that makes predictions, after its hash and allow-list were checked."""
-        return Model.load(self.folder / "serving", self.serving_sha256, trusted)
-
-    def judged(self, trusted: Sequence[str] = ()) -> Model:
-        """The model that the metrics belong to."""
-        return Model.load(self.folder / "judged", self.judged_sha256, trusted)
-
-    def sql(self) -> str:
-        """The `features.sql` of the model that makes predictions; its hash is checked where the model is loaded.
-
-        Raises
-        ------
-        ModelRefused
-            If the file is missing or no text.
-        """
-        path = self.folder / "serving" / SQL_FILE
-        try:
-            return path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ModelRefused(f"{path}: cannot be read: {error}.") from None
-
-    def details(self) -> About:
-        """All that is known of the version.
-
-        Raises
-        ------
-        ModelRefused
-            If the file is missing, changed or not complete.
-        """
-        path = self.folder / ABOUT_FILE
-        try:
-            text = path.read_bytes()
-        except OSError as error:
-            raise ModelRefused(f"{path}: cannot be read: {error.strerror}.") from None
-        if hashlib.sha256(text).hexdigest() != self.about_sha256:
-            raise ModelRefused(f"{path}: it is not the one that was registered (another SHA-256).")
-        try:
-            return About.from_json(text)
-        except ValueError as error:
-            raise ModelRefused(f"{path}: {error}.") from None
 
 
 class Registry:
@@ -381,42 +308,9 @@ class Registry:
             raise ModelRefused(
                 f"version {found.version} of {use_case} has no registered hash; train it again."
             ) from None
-        folder = self._fetched(f"version {found.version} of {use_case}", found.source, (serving, judged, about))
+        name = f"version {found.version} of {use_case}"
+        folder = fetch(name, found.source, (serving, judged, about), self.settings)
         return Version(use_case, found.version, folder, serving, judged, about, Summary.from_json(found.tags["about"]))
-
-    def _fetched(self, name: str, source: str, hashes: Sequence[str]) -> Path:
-        """The folder of a version on this machine: where it was stored, or a copy that is fetched once.
-
-        A copy is known by the hashes of what it holds, and checked when it is loaded like any other.
-        """
-        place = self.settings.home / "models" / hashlib.sha256(" ".join(hashes).encode()).hexdigest()[:32]
-        if place.exists():
-            return place
-        here = Path(unquote(urlsplit(source).path))
-        if source.startswith(("/", "file:///")) and here.is_dir():
-            return here
-        from mlflow.artifacts import download_artifacts
-        from mlflow.exceptions import MlflowException
-
-        tell_mlflow()
-        if source.startswith("s3:"):
-            need_boto3()
-        try:
-            if source.startswith(("/", "file:")):
-                return Path(download_artifacts(source, tracking_uri=self.settings.tracking_uri))
-            place.parent.mkdir(parents=True, exist_ok=True)
-            with TemporaryDirectory(prefix=".", dir=place.parent) as folder:
-                download_artifacts(source, dst_path=folder, tracking_uri=self.settings.tracking_uri)
-                (fetched,) = Path(folder).iterdir()
-                if [hash_folder(fetched / model) for model in ("serving", "judged")] != list(hashes[:2]):
-                    raise ModelRefused(f"{name} at {source} is not the one that was registered (another SHA-256).")
-                with suppress(OSError):  # another process was faster
-                    fetched.rename(place)
-        except Exception as error:  # MLflow hands on what boto3, requests and others raise
-            if not isinstance(error, (MlflowException, OSError)) and type(error).__module__.split(".")[0] != "botocore":
-                raise
-            raise ModelRefused(f"{name} cannot be fetched: {error}.") from None
-        return place
 
 
 def _registered(found: ModelVersion) -> Registered:

@@ -25,7 +25,7 @@ from mlops_assets.journey.enrich.answers import (
 from mlops_assets.journey.features.day import stored_features
 from mlops_assets.journey.features.sql import read_rows
 from mlops_assets.journey.model.model import Model
-from mlops_assets.journey.model.registry import Version
+from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.score.checks import (
     DayCheck,
     check_current,

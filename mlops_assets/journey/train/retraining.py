@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from mlops_assets.journey.feedback.corrections import read_accepted, read_kept
 from mlops_assets.journey.feedback.live import EVERYTHING, live_metrics
-from mlops_assets.journey.model.registry import Version
 from mlops_assets.journey.model.training_runs import TrainingRuns
+from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.train.records import GatheredRows
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import Retraining, UseCase

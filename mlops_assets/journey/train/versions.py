@@ -27,8 +27,9 @@ from mlops_assets.journey.features.day import sql_fingerprint
 from mlops_assets.journey.model.about import About, Condition
 from mlops_assets.journey.model.archive import copy_model
 from mlops_assets.journey.model.model import Model
-from mlops_assets.journey.model.registry import Registry, Version
+from mlops_assets.journey.model.registry import Registry
 from mlops_assets.journey.model.training_runs import TrainingRuns
+from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.train.candidates import Fitted, calm_fitting, class_numbers, fit
 from mlops_assets.journey.train.evaluation import Score, Verdict
 from mlops_assets.journey.train.evaluation import score as score_model

@@ -22,7 +22,7 @@ from mlops_assets.journey.features.day import aggregate_day
 from mlops_assets.journey.model.archive import SQL_FILE
 from mlops_assets.journey.model.history import History
 from mlops_assets.journey.model.model import Model
-from mlops_assets.journey.model.registry import Version
+from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.read.sources.folder import FolderSource
 from mlops_assets.journey.score.day import Scorers, score_day
 from mlops_assets.journey.train.candidates import fit

@@ -17,7 +17,8 @@ from mlops_assets.journey.model.archive import ESTIMATOR_FILE, MEANING_FILE, SQL
 from mlops_assets.journey.model.history import HistoryConflict
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.registered import RegisteredVersions
-from mlops_assets.journey.model.registry import ALIAS, Registry, Version
+from mlops_assets.journey.model.registry import ALIAS, Registry
+from mlops_assets.journey.model.version import Version
 from mlops_assets.settings import Settings
 from mlops_assets.storage.catalog import Lake
 from mlops_assets_tests.journey.model.test_about import FILE

@@ -18,8 +18,8 @@ from mlops_assets.journey.feedback.audit import draw_audit
 from mlops_assets.journey.feedback.corrections import take_in
 from mlops_assets.journey.feedback.files import HEADER
 from mlops_assets.journey.model.about import Summary
-from mlops_assets.journey.model.registry import Version
 from mlops_assets.journey.model.training_runs import TrainingRuns
+from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.train.records import GatheredRows
 from mlops_assets.journey.train.retraining import Evidence, decide, gather
 from mlops_assets.journey.train.training_set import build_training_set

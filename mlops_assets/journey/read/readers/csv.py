@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, pairwise
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -296,8 +297,7 @@ def _as_utf8(body: bytes, encoding: str) -> bytes:
     return body if encoding == "utf-8" else text.encode()
 
 
-@dataclass(frozen=True, slots=True)
-class _Ready:
+class _Ready(NamedTuple):
     """A file that can be parsed: UTF-8, a line feed at the end of every line."""
 
     layout: Layout

@@ -1,0 +1,84 @@
+"""A registered version as it lies on this machine: two models, its SQL, and all that is known of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlops_assets.errors import ModelRefused
+from mlops_assets.journey.model.about import About, Summary
+from mlops_assets.journey.model.archive import SQL_FILE
+from mlops_assets.journey.model.model import Model
+
+ABOUT_FILE = "about.json"
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered model version.
+
+    Attributes
+    ----------
+    use_case
+        The use case it serves; also the name of the registered model.
+    version
+        Its number, from 1.
+    folder
+        Where its two models lie on this machine.
+    serving_sha256, judged_sha256, about_sha256
+        Hashes of the two models and of `about.json`, as the registry knows them.
+    about
+        Name of the candidate, metrics, training set, verdict: the short of `details`.
+    """
+
+    use_case: str
+    version: int
+    folder: Path
+    serving_sha256: str
+    judged_sha256: str
+    about_sha256: str
+    about: Summary
+
+    def serving(self, trusted: Sequence[str] = ()) -> Model:
+        """The model that makes predictions, after its hash and allow-list were checked."""
+        return Model.load(self.folder / "serving", self.serving_sha256, trusted)
+
+    def judged(self, trusted: Sequence[str] = ()) -> Model:
+        """The model that the metrics belong to."""
+        return Model.load(self.folder / "judged", self.judged_sha256, trusted)
+
+    def sql(self) -> str:
+        """The `features.sql` of the model that makes predictions; its hash is checked where the model is loaded.
+
+        Raises
+        ------
+        ModelRefused
+            If the file is missing or no text.
+        """
+        path = self.folder / "serving" / SQL_FILE
+        try:
+            return path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ModelRefused(f"{path}: cannot be read: {error}.") from None
+
+    def details(self) -> About:
+        """All that is known of the version.
+
+        Raises
+        ------
+        ModelRefused
+            If the file is missing, changed or not complete.
+        """
+        path = self.folder / ABOUT_FILE
+        try:
+            text = path.read_bytes()
+        except OSError as error:
+            raise ModelRefused(f"{path}: cannot be read: {error.strerror}.") from None
+        if hashlib.sha256(text).hexdigest() != self.about_sha256:
+            raise ModelRefused(f"{path}: it is not the one that was registered (another SHA-256).")
+        try:
+            return About.from_json(text)
+        except ValueError as error:
+            raise ModelRefused(f"{path}: {error}.") from None
