@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -27,7 +27,11 @@ from mlops_assets.cli.common import (
 from mlops_assets.errors import LakeError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mlops_assets.storage.catalog import Lake
     from mlops_assets.storage.places import Place
+    from mlops_assets.storage.tables import Table
     from mlops_assets.workspace import Stores
 
 
@@ -191,7 +195,7 @@ def predictions(
       mlops-assets predictions transactions --from 2026-01-01 --to 2026-01-07 --format parquet -o week.parquet
     """
     columns = ["day", "file", "line", "account_id", "prediction", "probability", "model_version"]
-    _read(use_case, "predictions", columns, (day, first, last), form, output, moment)
+    _read(use_case, lambda lake: lake.predictions, columns, (day, first, last), form, output, moment)
 
 
 @click.command()
@@ -206,7 +210,8 @@ def rejects(
     Example:
       mlops-assets rejects transactions --day 2026-01-03 --format csv -o rejects.csv
     """
-    _read(use_case, "rejects", ["day", "file", "line", "rule", "message", "raw"], (day, first, last), form, output)
+    columns = ["day", "file", "line", "rule", "message", "raw"]
+    _read(use_case, lambda lake: lake.rejects, columns, (day, first, last), form, output)
 
 
 @click.command()
@@ -271,7 +276,7 @@ Days = tuple[dt.date | None, dt.date | None, dt.date | None]
 
 def _read(
     use_case: str,
-    name: str,
+    table_of: Callable[[Lake], Table[Any]],
     columns: list[str],
     days: Days,
     form: str,
@@ -283,7 +288,7 @@ def _read(
     from mlops_assets.views import output as writing
 
     _check_options(days, form, output)
-    table = find(use_case).lake.table(name)
+    table = table_of(find(use_case).lake)
     chosen = published_days(table, use_case, days)
     if moment is not None and len(chosen) > 1:
         raise UsageError("--as-published-on reads one day: name it with --day.")

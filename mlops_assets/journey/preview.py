@@ -139,12 +139,12 @@ class _Look:
         self._lake = lake
         self._day = day
         self._scorers = scorers
-        has_steps = {"rows": True, "features": bool(describe(use_case).file), "predictions": scorers is not None}
-        self._steps = [step for step in STEPS if has_steps[step]]
+        has_step = {lake.features.name: bool(describe(use_case).file), lake.predictions.name: scorers is not None}
+        self._steps = [step for step in STEPS if has_step.get(step, True)]
         self._attachments = attachments
         self._mark = attachments_mark(attachments)
         self._before = find_manifest(lake.raw_files, day)
-        self._parts = {name: _by_shard(lake.table(name), day) for name in STEPS}
+        self._parts = {table: _by_shard(table, day) for table in (lake.rows, lake.features, lake.predictions)}
         state = lake.predictions.days().get(day)
         self._models_need = enrichments_of(use_case, scorers) if scorers else []
         self._answers = self._find_answers()
@@ -176,7 +176,7 @@ class _Look:
     def _causes(self, shard: int, entries: pa.Table) -> Iterator[tuple[str, list[str]]]:
         """Why something of a shard must be done, and which steps. A step that is done again redoes those after it."""
         name = f"{shard:05d}-{rows_mark(entries, self._use_case, self._mark)}"
-        if not self._done("rows", name):
+        if not self._done(self._lake.rows, name):
             yield self._why_read(shard, entries), self._steps
         elif self._answers is None:
             yield "an enrichment was not asked for the rows as they are now", self._steps[1:]
@@ -184,20 +184,20 @@ class _Look:
             yield from self._causes_behind_rows(shard, f"{name}.parquet", self._answers)
 
     def _causes_behind_rows(self, shard: int, part: str, answers: DayAnswers) -> Iterator[tuple[str, list[str]]]:
-        marks = answers.of(part)
-        if "features" in self._steps:
+        marks, features, predictions = answers.of(part), self._lake.features, self._lake.predictions
+        if features.name in self._steps:
             mark = features_mark(part, self._use_case.features_sql, marks)
-            if not self._done("features", f"{shard:05d}-{mark}"):
-                yield self._why_aggregate(shard), ["features"]
+            if not self._done(features, f"{shard:05d}-{mark}"):
+                yield self._why_aggregate(shard), [features.name]
         if self._scorers is not None:
             # what a model does not ask for cannot change what it says
             asked = {name: mark for name, mark in marks.items() if name in self._models_need}
             mark = scores_mark(part, self._use_case, self._scorers.version, self._scorers.challenger, asked)
-            if not self._done("predictions", f"{shard:05d}-{mark}"):
-                yield self._why_score(shard, self._scorers.version), ["predictions"]
+            if not self._done(predictions, f"{shard:05d}-{mark}"):
+                yield self._why_score(shard, self._scorers.version), [predictions.name]
 
-    def _done(self, table: str, stem: str) -> bool:
-        return read_report(self._lake.table(table).place(self._day, stem)) is not None
+    def _done(self, table: Table[Any], stem: str) -> bool:
+        return read_report(table.place(self._day, stem)) is not None
 
     def _why_read(self, shard: int, now: pa.Table) -> str:
         if self._before is None:
@@ -208,9 +208,9 @@ class _Look:
         beside = self._listed_before(ATTACHMENT, now)
         if self._mark != attachments_mark(beside):  # any record may refer to any of them, so all shards are read again
             return _changes(beside, self._attachments, "attachments")
-        if changed := self._changed("rows", shard, rows_code(self._use_case)):
+        if changed := self._changed(self._lake.rows, shard, rows_code(self._use_case)):
             return changed
-        if shard in self._parts["rows"]:
+        if shard in self._parts[self._lake.rows]:
             return "the contract or the code that reads changed, or the stored rows are damaged"
         return "the rows were not finished"
 
@@ -220,14 +220,14 @@ class _Look:
             return now.slice(0, 0)
         return shard_of(self._before.path, shard)
 
-    def _changed(self, table: str, shard: int, now: Code) -> str:
+    def _changed(self, table: Table[Any], shard: int, now: Code) -> str:
         """How the code that made a shard differs from that of today, in words; empty if it does not."""
         part = self._parts[table].get(shard)
         changes = changed_code(self._lake, part, now) if part is not None else ()
-        return f"{table} were made by other code: {', '.join(changes)}" if changes else ""
+        return f"{table.name} were made by other code: {', '.join(changes)}" if changes else ""
 
     def _why_aggregate(self, shard: int) -> str:
-        changed = self._changed("features", shard, features_code())
+        changed = self._changed(self._lake.features, shard, features_code())
         return changed or "features.sql or its code changed, or the aggregates were not finished"
 
     def _why_score(self, shard: int, champion: Version) -> str:
@@ -235,7 +235,7 @@ class _Look:
             return "it was not scored yet"
         if self._scored_by != champion.version:
             return f"model version {self._scored_by} became {champion.version}"
-        if changed := self._changed("predictions", shard, scores_code(self._use_case)):
+        if changed := self._changed(self._lake.predictions, shard, scores_code(self._use_case)):
             return changed
         return "the challenger, an enrichment or the code that scores changed, or the predictions were not finished"
 

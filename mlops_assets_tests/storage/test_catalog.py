@@ -33,6 +33,9 @@ WHERE = {
     "audit": "audit/day=<day>.parquet",
     "challenge": "challenges/day=<day>.json",
     "delivery": "deliveries/<target>/day=<day>.json",
+    "code": "code/<fingerprint>.json",
+    "versions": "versions",
+    "version": "versions/000001.json",
 }
 """Where the documents of homes lie that were written long ago: none of these may change."""
 
@@ -40,6 +43,10 @@ NOT_TABLES = {
     "get": "a number of a report",
     "pop": "a number of a report",
     "_common": "an asset, which may have the name of a table",
+    "key": "an asset, which may have the name of a table",
+    "predictions_asset": "the asset before it",
+    "watch_step": "a step of the daily job",
+    "_numbers": "a column of what `status` shows",
     "Column": "a column in the database of a target",
 }
 """Calls whose arguments may have the name of a table and mean something else."""

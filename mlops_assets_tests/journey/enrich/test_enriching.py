@@ -28,6 +28,7 @@ from mlops_assets.journey.read.sources.folder import FolderSource
 from mlops_assets.journey.train.training_set import TooLittleData, build_training_set
 from mlops_assets.running import RunFailed
 from mlops_assets.settings import Settings
+from mlops_assets.storage.accounting import EnrichmentAccounting
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import Enrichment, UseCase, load_use_case
 from mlops_assets.views.previewing import preview_days
@@ -273,7 +274,7 @@ def test_a_class_that_changed_is_asked_again_if_it_knows_the_past(
     within: int | None,
     degrees_then: float,
 ) -> None:
-    def enrich(text: str) -> dict[str, Any]:
+    def enrich(text: str) -> EnrichmentAccounting:
         (tmp_path / "toy_weather.py").write_text(text)
         monkeypatch.delitem(sys.modules, "toy_weather", raising=False)
         forget()
@@ -282,7 +283,7 @@ def test_a_class_that_changed_is_asked_again_if_it_knows_the_past(
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)  # a changed file of the same second must be read again
     read(FIRST)
-    assert enrich(BY_HAND)["asked"] == 4
+    assert enrich(BY_HAND).asked == 4
     before = lake.table("enrichment_weather").days()[FIRST].version
     enrich(f"# by hand\n{BY_HAND}")
     assert lake.table("enrichment_weather").days()[FIRST].version == before
@@ -362,7 +363,7 @@ def test_the_last_known_answer_is_never_one_of_a_later_day(
     read(SECOND)
     enrich_day(place, lake, "weather", SECOND)
     service.behave = lambda _: Response(b"", 500)
-    assert enrich_day(place, lake, "weather", FIRST)["missing"] == 4
+    assert enrich_day(place, lake, "weather", FIRST).missing == 4
 
 
 def test_with_stop_a_key_without_answer_publishes_nothing_and_says_why(
@@ -377,7 +378,7 @@ def test_with_stop_a_key_without_answer_publishes_nothing_and_says_why(
         enrich_day(stops, lake, "weather", FIRST)
     assert not lake.table("enrichment_weather").days()
     service.behave = lambda request: Response(right(request.keys))
-    assert enrich_day(stops, lake, "weather", FIRST)["cached"] == 2
+    assert enrich_day(stops, lake, "weather", FIRST).cached == 2
 
 
 def test_a_source_that_knows_only_the_present_is_not_asked_for_the_past(
@@ -388,9 +389,9 @@ def test_a_source_that_knows_only_the_present_is_not_asked_for_the_past(
     for day in (FIRST, today):
         read(day)
     past = enrich_day(present, lake, "weather", FIRST)
-    assert (past["missing"], past["not_asked"], service.requests) == (4, 4, [])
-    assert "asked for later than 2 days after the day" in past["problems"]
-    assert enrich_day(present, lake, "weather", today)["fetched"] == 4
+    assert (past.missing, past.not_asked, service.requests) == (4, 4, [])
+    assert "asked for later than 2 days after the day" in past.problems
+    assert enrich_day(present, lake, "weather", today).fetched == 4
 
 
 # -- what was known then -----------------------------------------------------------------------------------------------
