@@ -154,7 +154,10 @@ class Finding:
 
 def known_days(table: Table[ListingAccounting]) -> dict[str, Known]:
     """The days of the table `raw_files`; no manifest is read for it."""
-    return {day: Known(one.version, one.accounting.content, one.accounting.files) for day, one in table.days().items()}
+    return {
+        day: Known(published.version, published.accounting.content, published.accounting.files)
+        for day, published in table.days().items()
+    }
 
 
 class Lookout:
@@ -250,6 +253,7 @@ class Lookout:
         due = [day for day in self.window if self._is_due(day, lake.get(day, Known()))]
         waited = {day: look.began for day, look in self.looks.items()}
         due.sort(reverse=True)
+        # Python's sort keeps the order of equals: newer days come first among those that have waited equally long
         due.sort(key=lambda day: (not self._is_begun(day), waited.get(day, 0.0)))
         return due
 
@@ -268,6 +272,7 @@ class Lookout:
         return look.version != known.version and look.content != known.content
 
     def _has_settled(self, look: Look, known: Known) -> bool:
+        # not by modification times: a copy may keep those of its original, and the clock of a store may be wrong
         if self.asked.settle_minutes == 0 or (self.asked.marker and known.version == NEVER):
             return True
         return look.began >= look.first + 60 * self.asked.settle_minutes
@@ -286,25 +291,25 @@ class Lookout:
         fresh = Begun(day=day, began=self.now(), version=version)
         begun = self.begun if self.begun and self.begun.day == day else fresh
         try:
-            whole, found = self._go_on(begun, deadline)
+            whole, listing = self._go_on(begun, deadline)
         except NotImplementedError:  # it cannot begin in the middle
-            whole, found = self._go_on(fresh, deadline)
+            whole, listing = self._go_on(fresh, deadline)
             if not whole:
                 raise ArrivalError(
-                    f"{self.source.place(day)}: {found.files:,} files were listed in "
+                    f"{self.source.place(day)}: {listing.files:,} files were listed in "
                     f"{self.asked.budget_seconds:g} s, which were not all, and this source cannot go on with a "
                     "listing. Let its `list` take `after`, or run the days by the schedule instead of the sensor."
                 ) from None
-        self.begun = None if whole else found
+        self.begun = None if whole else listing
         if whole:
-            self._remember(day, found)
+            self._remember(day, listing)
 
-    def _remember(self, day: str, found: Begun) -> None:
+    def _remember(self, day: str, listing: Begun) -> None:
         """Keep what lies there; a day that did not change keeps the time at which it was first seen so."""
         before = self.looks.get(day)
-        first = before.first if before and before.content == found.content else self.now()
+        first = before.first if before and before.content == listing.content else self.now()
         self.looks[day] = Look(
-            content=found.content, files=found.files, first=first, began=found.began, version=found.version
+            content=listing.content, files=listing.files, first=first, began=listing.began, version=listing.version
         )
 
     def _go_on(self, begun: Begun, deadline: float) -> tuple[bool, Begun]:
@@ -339,8 +344,10 @@ class Lookout:
             return Finding(day, Verdict.ABSENT, "a folder without files")
         if not self._has_settled(look, known):
             minutes = (self.now() - look.first) / 60
-            said = f"{_change(look, known)}; settling, last change seen {minutes:.0f} min ago"
-            return Finding(day, Verdict.SETTLING, said)
+            message = f"{_change(look, known)}; settling, last change seen {minutes:.0f} min ago"
+            return Finding(day, Verdict.SETTLING, message)
+        # Dagster makes one run of a key, ever: it names the step from the listed version to what lies there, so that a
+        # day that changes and changes back is run twice, and one whose run failed is not run in a loop
         return Finding(day, Verdict.CHANGED, _change(look, known), f"{day}-{known.version}-{look.content}")
 
 
@@ -362,9 +369,9 @@ def _files(number: int) -> str:
 
 def summary(findings: Iterable[Finding]) -> str:
     """All findings in one text; days of which nothing is to be said are counted."""
-    told = [one for one in findings if one.verdict is not Verdict.ABSENT]
-    news = [f"{one.day}: {one.said}" for one in told if one.verdict is not Verdict.SAME]
-    same = len(told) - len(news)
+    present = [finding for finding in findings if finding.verdict is not Verdict.ABSENT]
+    news = [f"{finding.day}: {finding.said}" for finding in present if finding.verdict is not Verdict.SAME]
+    same = len(present) - len(news)
     if len(news) > MOST_TOLD:
         news[MOST_TOLD:] = [f"and {len(news) - MOST_TOLD} more days with news"]
     if same:

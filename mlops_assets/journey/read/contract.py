@@ -148,10 +148,10 @@ def _typed(distinct: pa.Array, empty: pa.Array, column: Column, files: FileForma
         values = _numbers(text, files, whole=column.type == "integer")
     elif column.type == "boolean":
         lower = pc.utf8_lower(text)
-        true, known = (pc.is_in(lower, value_set=pa.array(words)) for words in (_TRUE, _TRUE + _FALSE))
-        values = pc.if_else(known, true, pa.scalar(None, pa.bool_()))
+        true, listed = (pc.is_in(lower, value_set=pa.array(words)) for words in (_TRUE, _TRUE + _FALSE))
+        values = pc.if_else(listed, true, pa.scalar(None, pa.bool_()))
     else:
-        values = pa.array([_moment(one, column.strptime) for one in text.to_pylist()], pa.timestamp("us"))
+        values = pa.array([_moment(value, column.strptime) for value in text.to_pylist()], pa.timestamp("us"))
         values = values.cast(ARROW_TYPES[column.type], safe=False)
     return values, pc.is_valid(values)
 

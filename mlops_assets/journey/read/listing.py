@@ -91,6 +91,7 @@ def list_day(
     tell
         Is told now and then how many files were listed.
     """
+    # looked at before the work begins: if another run publishes the day meanwhile, this one must not win
     replaces = table.parts(day)
     # rows of a database become files first: from then on a day of it is read again like any other
     if isinstance(source, SqlSource):
@@ -315,9 +316,10 @@ def _list(files: FileFormat, source: Source, day: str, tell: Callable[[int], Non
 def _record_batch(files: FileFormat, entries: list[Entry]) -> pa.RecordBatch:
     """Some entries as columns; those whose names the use case does not expect get that as their problem."""
     paths, size, modified, problems, etag = zip(*entries, strict=True)
+    # listed all the same: what is named wrongly is refused with a reason, not passed over
     ends, wrong = (files.suffix, *files.attachments), f"a name that does not end in {files.suffix}"
-    told = [why or ("" if path.endswith(ends) else wrong) for path, why in zip(paths, problems, strict=True)]
-    return pa.record_batch([paths, size, modified, told, etag], schema=LISTED)
+    reasons = [why or ("" if path.endswith(ends) else wrong) for path, why in zip(paths, problems, strict=True)]
+    return pa.record_batch([paths, size, modified, reasons, etag], schema=LISTED)
 
 
 def _hash(files: FileFormat, path: str) -> int:

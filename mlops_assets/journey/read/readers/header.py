@@ -70,6 +70,7 @@ class Headers:
     def _read(self, text: str) -> Layout:
         if self._format.header != "names":
             return Layout(tuple(self._names))
+        # people's headers are padded, as ` valor ` is
         names = [self._by_source.get(cell.strip(), "") for cell in self._cells(text)]
         self._check(text, [name for name in names if name])
         return Layout(tuple(name or f"unused {number}" for number, name in enumerate(names)))
