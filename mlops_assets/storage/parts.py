@@ -62,6 +62,7 @@ def write_part_file(
     # in the file, not beside it: a report cannot be there without the rows it speaks of
     footer = {FOOTER.decode(): json.dumps(report)} if report is not None else {}
     try:
+        # statistics of shards alone: by them a manifest is read, see `shard_of`
         return write_parquet(path, data, footer, rows_a_group, store_schema=False, write_statistics=["shard"])
     except OSError as error:
         why = error.strerror or error

@@ -111,8 +111,8 @@ class S3Path:
         FileNotFoundError
             If there is none.
         """
-        found = s3.head(self.bucket, self.key)
-        return Status(found["size"], found["last_modified"].timestamp())
+        metadata = s3.head(self.bucket, self.key)
+        return Status(metadata["size"], metadata["last_modified"].timestamp())
 
     def read_bytes(self) -> bytes:
         """What the object holds; errors as `stat`."""
@@ -277,9 +277,9 @@ class S3File(io.RawIOBase):
         first, last = self._at, min(self._size, self._at + len(buffer))
         if first >= last:
             return 0
-        known = self._size - len(self._end)
-        if first >= known:
-            data: Buffer = self._end[first - known : last - known]
+        kept = self._size - len(self._end)
+        if first >= kept:
+            data: Buffer = self._end[first - kept : last - kept]
         else:
             data = s3.get_range(self._place.bucket, self._place.key, first, last, self._version)
         buffer[: last - first] = data
@@ -291,8 +291,8 @@ def by_age(folder: Place, name: str) -> list[Place]:
     """The files of a name in the folders below a folder, the oldest first."""
     if isinstance(folder, S3Path):
         depth = folder.key.count("/") + 2
-        found = [one for one in folder.files() if one[0].name == name and one[0].key.count("/") == depth]
-        return [path for path, _ in sorted(found, key=lambda one: one[1].st_mtime)]
+        files = {path: status for path, status in folder.files() if path.name == name and path.key.count("/") == depth}
+        return [*sorted(files, key=lambda path: files[path].st_mtime)]
     paths: list[Path] = sorted(folder.glob(f"*/{name}"), key=lambda path: path.stat().st_mtime_ns)
     return [*paths]
 
@@ -361,13 +361,13 @@ def work_folder(place: Place, home: Path) -> Iterator[Path]:
 def on_disk(places: Sequence[Place]) -> Iterator[list[Path]]:
     """Files for those who read nothing but files of this machine: those on S3 are copied to its disk meanwhile."""
     with TemporaryDirectory() as folder:
-        found: list[Path] = []
+        paths: list[Path] = []
         for number, place in enumerate(places):
             path = Path(folder) / f"{number:05d}-{place.name}" if isinstance(place, S3Path) else place
             if isinstance(place, S3Path):
                 path.write_bytes(place.read_bytes())
-            found.append(path)
-        yield found
+            paths.append(path)
+        yield paths
 
 
 def side_by_side(place: Place, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
@@ -377,5 +377,6 @@ def side_by_side(place: Place, function: Callable[[Item], Result], items: Iterab
         return
     waiting = iter(items)
     with ThreadPoolExecutor(THREADS) as threads:
+        # in portions, for `map` of a pool takes all items at once
         while some := list(islice(waiting, 64 * THREADS)):
             yield from threads.map(function, some)

@@ -167,7 +167,7 @@ class Table(Generic[A]):
         full = delta_schema(schema)
         metadata = {"day": day, "accounting": json.dumps(accounting.to_json(), sort_keys=True), "run": run}
         for attempt in range(ATTEMPTS):
-            known = self.days().get(day)
+            before = self.days().get(day)
             # from here to the commit the table must not be refreshed: the commit is tied to the version looked at
             table = self._open_or_create(full)
             present = _parts(table, day)
@@ -177,11 +177,12 @@ class Table(Generic[A]):
                     "That version stands, nothing of this run was published; run the day again if it should win."
                 )
             # run again, a day must not look as if it had changed: targets and sensors go by publications
-            if present == wanted.keys() and known is not None and known.accounting == accounting:
+            if present == wanted.keys() and before is not None and before.accounting == accounting:
                 return False
             added = [part for path, part in wanted.items() if path not in present]
             if self._commit(table, day, full, added, sorted(present - wanted.keys()), metadata):
                 return True
+            # others are publishing their days: the longer it goes on, the longer we wait
             time.sleep(0.01 * (attempt + 1))
         raise LakeError(f"{self.name} of {day}: the table was too busy to publish {ATTEMPTS} times; run the day again.")
 
@@ -247,6 +248,7 @@ class Table(Generic[A]):
             actions = self._load(published.version).get_add_actions(flatten=True)
         listed = pa.table(actions).select(["path", "size_bytes", "num_records", "partition.day"]).to_pylist()
         parts = [
+            # Delta's log spells paths as a URL does
             Part(self.name, file["path"].replace("%3D", "="), file["size_bytes"], file["num_records"])
             for file in listed
             if file["partition.day"] == day
@@ -316,6 +318,8 @@ class Table(Generic[A]):
         if table is None:
             return 0
         with self._telling():
+            # Delta would refuse less than a week; `full` takes the files that no commit ever named, which killed runs
+            # leave
             return len(table.vacuum(hours, dry_run=False, enforce_retention_duration=False, full=True))
 
     def _open_or_create(self, schema: pa.Schema) -> DeltaTable:
