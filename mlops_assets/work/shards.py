@@ -160,11 +160,13 @@ def finish(table: Table[Any], day: str, shard: int, mark: str, make: Callable[[]
     """
     stem = f"{shard:05d}-{mark}"
     path = table.place(day, stem)
-    known = read_report(path)
-    if known is not None and all((table.folder.parent / p["table"] / p["path"]).exists() for p in known["others"]):
-        own = Part(table.name, f"day={day}/{path.name}", path.stat().st_size, known["own_rows"])
-        others = (Part(**part) for part in known["others"])
-        return Report(day, shard, known["counts"], (own, *others), known["rules"], float(known["seconds"]), reused=True)
+    report = read_report(path)
+    if report is not None and all((table.folder.parent / p["table"] / p["path"]).exists() for p in report["others"]):
+        own = Part(table.name, f"day={day}/{path.name}", path.stat().st_size, report["own_rows"])
+        others = (Part(**part) for part in report["others"])
+        return Report(
+            day, shard, report["counts"], (own, *others), report["rules"], float(report["seconds"]), reused=True
+        )
     began = time.perf_counter()
     made = make()
     others = (write_part(t, day, stem, rows) for t, rows in made.tables.items() if t is not table and rows.num_rows)

@@ -58,6 +58,7 @@ class LocalEngine:
         """Let the imports begin, without waiting for them; `map` does so too, but then there is work to wait."""
         if self._workers > 1:
             multiprocessing.set_forkserver_preload(HEAVY)
+            # forked without threads: its libraries are at one thread each, and Ctrl-C is left to the driver
             with _environment(ONE_THREAD), _interrupts_held():
                 forkserver.ensure_running()
 

@@ -253,9 +253,9 @@ def _start(master: str, workers: int) -> SparkContext:
             except PySparkRuntimeError:
                 log.seek(0)
                 lines = log.read().decode(errors="replace").splitlines()
-                said = next((line for line in lines if line and not line.startswith("WARNING")), "it says nothing")
+                reason = next((line for line in lines if line and not line.startswith("WARNING")), "it says nothing")
                 raise ConfigError(
-                    f"Spark's Java process does not start: {said}. Spark 4 needs Java 17 or newer: install it, for "
+                    f"Spark's Java process does not start: {reason}. Spark 4 needs Java 17 or newer: install it, for "
                     "example openjdk-17-jre-headless, or name its folder in JAVA_HOME."
                 ) from None
         SparkContext._ensure_initialized(gateway=gateway)
