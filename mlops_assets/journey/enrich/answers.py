@@ -112,7 +112,7 @@ def find_answers(
         If an enrichment was not asked for these rows.
     """
     shards: dict[int, dict[str, str]] = {}
-    found: dict[str, Published[EnrichmentAccounting]] = {}
+    states: dict[str, Published[EnrichmentAccounting]] = {}
     for name in names:
         table = lake.enrichment(name)
         state = table.days().get(day)
@@ -121,11 +121,11 @@ def find_answers(
                 f"{use_case.name}: the enrichment {name!r} was not asked for the rows of {day} as they are now; "
                 f"materialise {use_case.name}/{table.name} of this day, and look there why if it fails"
             )
-        found[name] = state
+        states[name] = state
         for path in table.parts(day):
             shards.setdefault(shard_number(path), {})[name] = path
-    accounting = {name: state.accounting for name, state in found.items()}
-    return DayAnswers(shards, accounting, {name: state.version for name, state in found.items()})
+    accounting = {name: state.accounting for name, state in states.items()}
+    return DayAnswers(shards, accounting, {name: state.version for name, state in states.items()})
 
 
 def answers_then(lake: Lake, day: str, versions: Mapping[str, int], part: str) -> Marks:
@@ -148,8 +148,8 @@ def answers_then(lake: Lake, day: str, versions: Mapping[str, int], part: str) -
     marks = {}
     for name, version in versions.items():
         table = lake.enrichment(name)
-        (state,) = (one for one in table.publications()[day] if one.version == version)
-        paths = [one.path for one in table.parts_at(day, state)]
+        (state,) = (publication for publication in table.publications()[day] if publication.version == version)
+        paths = [stored.path for stored in table.parts_at(day, state)]
         marks[name] = next(path for path in paths if shard_number(path) == shard_number(part))
     return marks
 

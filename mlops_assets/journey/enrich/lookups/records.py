@@ -67,6 +67,7 @@ def look_up(
     listed = ", ".join(f'keys."{name}"' for name in names)
     latest = [f'records."{name}" DESC' for name in (validity.known_from, validity.valid_from) if name]
     order = f"ORDER BY {', '.join(latest)}" if latest else ""
+    # by rank, not by row_number: of two records that hold at once both must be seen, and refused below
     holding = query(
         f"SELECT DISTINCT {chosen} FROM keys JOIN records ON {_holds(day, names, validity)} "
         f"QUALIFY rank() OVER (PARTITION BY {listed} {order}) = 1",
