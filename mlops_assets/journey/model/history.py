@@ -161,6 +161,7 @@ class History:
         change = Change(len(changes) + 1, time, who, action, version, before, why, verdict, sha256)
         text = json.dumps(asdict(change), indent=1, ensure_ascii=False)
         try:
+            # the file is both the record and the change: where its number is taken, somebody was faster
             create(self._lake.change(change.number), text.encode())
         except FileExistsError:
             raise HistoryConflict(

@@ -18,7 +18,7 @@ class StepRecord(Protocol):
     step: ClassVar[str]
 
     @classmethod
-    def from_json(cls, known: Mapping[str, Any]) -> Self:
+    def from_json(cls, written: Mapping[str, Any]) -> Self:
         """Read what was written, by an earlier release too."""
 
     def to_json(self) -> dict[str, Any]:
