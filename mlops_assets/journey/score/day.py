@@ -225,7 +225,7 @@ def _publish(
 
 def enrichments_of(use_case: UseCase, scorers: Scorers) -> list[str]:
     """The enrichments that the models' SQL names; a shard is scored again if what they say of it changed."""
-    versions = [one for one in (scorers.version, scorers.challenger) if one is not None]
+    versions = [version for version in (scorers.version, scorers.challenger) if version is not None]
     return sorted({name for version in versions for name in needed(use_case, version.sql())})
 
 
