@@ -129,9 +129,9 @@ def _holds(ordered: np.ndarray, number: int) -> bool:
     return position < len(ordered) and ordered[position] == number
 
 
-def _lies_in(place: Place, other: Place) -> bool:
+def _lies_in(location: Place, other: Place) -> bool:
     """Whether a place is another one or below it."""
-    if isinstance(place, S3Path) or isinstance(other, S3Path):
-        return f"{place}/".startswith(f"{other}/")
-    resolved = place.resolve()
+    if isinstance(location, S3Path) or isinstance(other, S3Path):
+        return f"{location}/".startswith(f"{other}/")
+    resolved = location.resolve()
     return other.resolve() in (resolved, *resolved.parents)

@@ -99,11 +99,11 @@ class SqlTarget:
         from sqlalchemy import inspect
 
         present = set(inspect(connection).get_table_names(schema=self.parameters.db_schema))
-        for one in (table, ledger):
-            if one.name not in present:
-                one.create(connection)
+        for needed in (table, ledger):
+            if needed.name not in present:
+                needed.create(connection)
             else:
-                _check(connection, one)
+                _check(connection, needed)
 
     def _has(self, connection: Connection, table: Table, ledger: Table, delivery: Delivery) -> bool:
         """Whether the table holds this very publication.
