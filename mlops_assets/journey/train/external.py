@@ -169,7 +169,7 @@ def as_model(use_case: UseCase, logged: Logged, labels: Sequence[str]) -> Model:
         )
     from mlops_assets.encoders import OnFrame  # brings scikit-learn, for which nobody else shall wait
 
-    texts = tuple(name for name, known in columns.items() if known == TEXT)
+    texts = tuple(name for name, vocabulary in columns.items() if vocabulary == TEXT)
     wrapped = OnFrame(estimator, tuple(columns), texts, tuple(map(labels.index, classes)))
     return Model(wrapped, columns, tuple(labels), use_case.features_sql, use_case.training.threshold)
 

@@ -59,7 +59,7 @@ def scorer(training: Training, model: Model) -> str | Callable[[Any, np.ndarray,
 def measure(
     truth: np.ndarray,
     probabilities: np.ndarray,
-    said: np.ndarray,
+    predicted: np.ndarray,
     classes: Sequence[str] = (),
     own: Mapping[str, MetricFunction] = NO_METRICS,
 ) -> dict[str, float]:
@@ -67,7 +67,7 @@ def measure(
 
     Parameters
     ----------
-    truth, said
+    truth, predicted
         Class numbers.
     probabilities
         One column a class.
@@ -82,9 +82,9 @@ def measure(
     from sklearn.metrics import accuracy_score, f1_score, log_loss
 
     metrics = {
-        "accuracy": accuracy_score(truth, said),
-        "macro_f1": f1_score(truth, said, average="macro", zero_division=0),
-        "weighted_f1": f1_score(truth, said, average="weighted", zero_division=0),
+        "accuracy": accuracy_score(truth, predicted),
+        "macro_f1": f1_score(truth, predicted, average="macro", zero_division=0),
+        "weighted_f1": f1_score(truth, predicted, average="weighted", zero_division=0),
         "log_loss": log_loss(truth, _clipped(probabilities), labels=np.arange(probabilities.shape[1])),
     }
     area = _roc_auc(truth, probabilities)

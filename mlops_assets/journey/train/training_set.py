@@ -86,9 +86,9 @@ class TrainingSet:
     left_out: str = ""
 
     @classmethod
-    def from_json(cls, known: Mapping[str, Any]) -> Self:
+    def from_json(cls, written: Mapping[str, Any]) -> Self:
         """Read what a training or a model card wrote of it."""
-        return cls(**{**known, "days": tuple(known["days"]), "classes": tuple(known["classes"])})
+        return cls(**{**written, "days": tuple(written["days"]), "classes": tuple(written["classes"])})
 
     def load(self) -> pa.Table:
         """The rows: `KEYS` and the columns of the model."""
@@ -241,9 +241,9 @@ def _labelled(
         labels = corrections.get(day, {})
         for path in sorted(table.parts(day)):
             rows, drawn = _sampled(read_rows(table.folder / path), day, keep_one_in, {file for file, _ in labels})
-            known = _what_is_known(use_case, rows, drawn, labels)
-            if known["_labelled"].any() or known["_said"].null_count < len(rows):
-                yield from _inputs(use_case, rows, day, known, read_answers(lake, answers.of(path)))
+            labelling = _what_is_known(use_case, rows, drawn, labels)
+            if labelling["_labelled"].any() or labelling["_said"].null_count < len(rows):
+                yield from _inputs(use_case, rows, day, labelling, read_answers(lake, answers.of(path)))
 
 
 def _what_is_known(
@@ -261,10 +261,10 @@ def _said(rows: pa.Table, corrections: Mapping[Row, str]) -> pa.Array:
     if corrections:
         # few rows are corrected: those of other files never become Python's objects
         files = pa.array(sorted({file for file, _ in corrections}), pa.string())
-        places = np.flatnonzero(pc.is_in(rows["file"].cast(pa.string()), value_set=files).to_numpy())
-        some = rows.select(["file", "line"]).take(pa.array(places))
-        for place, file, line in zip(places, some["file"].to_pylist(), some["line"].to_pylist(), strict=True):
-            labels[place] = corrections.get((file, line))
+        positions = np.flatnonzero(pc.is_in(rows["file"].cast(pa.string()), value_set=files).to_numpy())
+        some = rows.select(["file", "line"]).take(pa.array(positions))
+        for position, file, line in zip(positions, some["file"].to_pylist(), some["line"].to_pylist(), strict=True):
+            labels[position] = corrections.get((file, line))
     return pa.array(labels, pa.string())
 
 
@@ -281,14 +281,14 @@ def _sampled(rows: pa.Table, day: str, keep_one_in: int, also: Collection[str]) 
     paths = file.dictionary.to_pylist()
     chosen = pd.util.hash_array(np.array([f"{day}/{name}" for name in paths], object)) % keep_one_in == 0
     kept = chosen | np.array([name in also for name in paths], bool)
-    places = file.indices.to_numpy()
-    return rows.filter(pa.array(kept[places])).combine_chunks(), chosen[places][kept[places]]
+    positions = file.indices.to_numpy()
+    return rows.filter(pa.array(kept[positions])).combine_chunks(), chosen[positions][kept[positions]]
 
 
 def _inputs(
-    use_case: UseCase, rows: pa.Table, day: str, known: Mapping[str, Any], answers: Mapping[str, pa.Table]
+    use_case: UseCase, rows: pa.Table, day: str, labelling: Mapping[str, Any], answers: Mapping[str, pa.Table]
 ) -> Iterator[pa.Table]:
-    """The labelled and the corrected rows with the model's input; `known` has the columns that say which these are."""
+    """The labelled and the corrected rows with the model's input; `labelling` has what tells which these are."""
     import pandas as pd
 
     frame = rows.drop_columns(["line", "file"]).to_pandas()
@@ -301,13 +301,13 @@ def _inputs(
             "_line": rows["line"],
             "_account": as_text(rows[use_case.account]),
             "_order": order,
-            **known,
+            **labelling,
             "_hash": pd.util.hash_pandas_object(frame, index=False).to_numpy(),
             "_content": pd.util.hash_pandas_object(frame.drop(columns=use_case.label), index=False).to_numpy(),
         }
     )
-    for batch, places in compute(rows, day, use_case, use_case.features_sql, answers=answers):
-        whole = keys.take(pa.array(places))
+    for batch, positions in compute(rows, day, use_case, use_case.features_sql, answers=answers):
+        whole = keys.take(pa.array(positions))
         for name in batch.column_names:
             if name not in ("file", "line"):
                 whole = whole.append_column(name, batch[name])
@@ -369,9 +369,9 @@ def _unit(rows: pa.Table, by: str) -> np.ndarray:
 
 
 def repeats(rows: pa.Table) -> np.ndarray:
-    """Places of the rows, each as often as its weight says: the one way to weigh that every estimator understands."""
-    places = np.arange(len(rows))
-    return np.repeat(places, rows["_weight"].to_numpy()) if "_weight" in rows.column_names else places
+    """Rows by their positions, each as often as it weighs: the one way to weigh that every estimator understands."""
+    positions = np.arange(len(rows))
+    return np.repeat(positions, rows["_weight"].to_numpy()) if "_weight" in rows.column_names else positions
 
 
 def fold_indices(fold: np.ndarray, folds: int, by: str) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -141,8 +141,8 @@ def _classes(configured: Any) -> Iterator[str]:
             yield path
         configured = list(configured.values())
     if isinstance(configured, list | tuple):
-        for one in configured:
-            yield from _classes(one)
+        for item in configured:
+            yield from _classes(item)
 
 
 def _libraries() -> dict[str, str]:
