@@ -98,10 +98,10 @@ def yesterday_check(use_case: UseCase) -> dg.AssetChecksDefinition:
         present = day in stores.lake.predictions.days()
         if not present and stores.champion() is None:
             return dg.AssetCheckResult(passed=True, description=why_no_champion(stores))
-        found = f"The predictions of {day} are published."
+        message = f"The predictions of {day} are published."
         if not present:
-            found = f"The predictions of {day} are missing. "
-            found += f"Run `mlops-assets run {use_case.name} --from {day} --to {day}`."
-        return dg.AssetCheckResult(passed=present, description=found, metadata={"day": day})
+            message = f"The predictions of {day} are missing. "
+            message += f"Run `mlops-assets run {use_case.name} --from {day} --to {day}`."
+        return dg.AssetCheckResult(passed=present, description=message, metadata={"day": day})
 
     return yesterday_is_not_missing

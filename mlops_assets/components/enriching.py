@@ -94,8 +94,8 @@ def _enrich_days(context: dg.AssetExecutionContext, stores: Stores, name: str) -
 
 def _check(accounting: EnrichmentAccounting) -> DayCheck:
     answered = f"{accounting.fetched} of {accounting.keys} keys answered ({accounting.cached} of them before)"
-    found = f"{answered}, {accounting.last_known} last known, {accounting.missing} missing; "
-    found += f"{accounting.missing_share:.2%} of {accounting.rows} rows without an answer"
+    summary = f"{answered}, {accounting.last_known} last known, {accounting.missing} missing; "
+    summary += f"{accounting.missing_share:.2%} of {accounting.rows} rows without an answer"
     fresh = not accounting.missing and not accounting.last_known
     advice = "look at the problems; run the day again when the source answers"
-    return DayCheck("every_key_answered", fresh, found, advice)
+    return DayCheck("every_key_answered", fresh, summary, advice)

@@ -23,13 +23,13 @@ class Validity(Strict):
     known_from: str | None = Field(None, description="Column of records: first date on which one was known.")
 
 
-class TablePlace(Validity):
+class TableParameters(Validity):
     """Records in a file."""
 
     file: str = Field(description="CSV or Parquet file: beside `defs.yaml`, a whole path, or `s3://bucket/key`.")
 
 
-class SqlPlace(Validity):
+class SqlParameters(Validity):
     """Records that a query finds."""
 
     query: str = Field(
@@ -39,7 +39,7 @@ class SqlPlace(Validity):
     most_rows: int = Field(1_000_000, gt=0, description="Most records that it may find.")
 
 
-class HttpPlace(Strict):
+class HttpParameters(Strict):
     """A service that answers in JSON."""
 
     url: str = Field(pattern=r"^(https?://[^@]+|\{\{.*)$", description="Where it is; no user or password in it.")
@@ -52,7 +52,7 @@ class HttpPlace(Strict):
     )
 
 
-PLACES: dict[str, type[Strict]] = {"table": TablePlace, "sql": SqlPlace, "http": HttpPlace}
+PARAMETERS: dict[str, type[Strict]] = {"table": TableParameters, "sql": SqlParameters, "http": HttpParameters}
 """What `parameters` may say, by `use`; those of a class of your own are its arguments."""
 
 
@@ -86,7 +86,7 @@ class Enrichment(Strict):
     @property
     def own(self) -> str | None:
         """The import path of a class of one's own; None for a kind that we bring."""
-        return None if self.use in PLACES else self.use
+        return None if self.use in PARAMETERS else self.use
 
     @field_validator("columns")
     @classmethod
@@ -102,9 +102,9 @@ class Enrichment(Strict):
     @field_validator("use")
     @classmethod
     def _can_be_asked(cls, use: str, info: ValidationInfo) -> str:
-        if use not in PLACES and "." not in use:
-            raise ValueError(f"{use!r} is neither one of {', '.join(PLACES)} nor an import path of a class")
-        return check_use(use, info.data.get("parameters", {}), PLACES, Fetcher)
+        if use not in PARAMETERS and "." not in use:
+            raise ValueError(f"{use!r} is neither one of {', '.join(PARAMETERS)} nor an import path of a class")
+        return check_use(use, info.data.get("parameters", {}), PARAMETERS, Fetcher)
 
     @field_validator("keys")
     @classmethod

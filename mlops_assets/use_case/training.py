@@ -186,14 +186,15 @@ def _unknown_metrics(asked: Mapping[tuple[str | int, ...], str], info: Validatio
     """What is wrong with metrics that a configuration asks for, by the keys where it does."""
     if "metrics" not in info.data:  # they are wrong themselves, which is told
         return []
-    known = [*METRICS, *info.data["metrics"]]
-    expected = f"Input should be {', '.join(map(repr, known[:-1]))} or {known[-1]!r}"
-    return [(keys, f"{expected} (given: {name!r})", name) for keys, name in asked.items() if name not in known]
+    metrics = [*METRICS, *info.data["metrics"]]
+    expected = f"Input should be {', '.join(map(repr, metrics[:-1]))} or {metrics[-1]!r}"
+    return [(keys, f"{expected} (given: {name!r})", name) for keys, name in asked.items() if name not in metrics]
 
 
 class Feedback(Strict):
     """How corrections by people are taken in, and which rows people are asked to label."""
 
+    # a number of repeats: every estimator learns from a row that comes three times, few know `sample_weight`
     weight: int = Field(3, ge=1, le=100, description="How many times a corrected row counts in training.")
     most_a_day: int = Field(
         500, gt=0, description="Most corrections one source may send a day; if it sends more, none of them counts."

@@ -113,14 +113,16 @@ def _records(batches: Iterable[pa.RecordBatch]) -> Iterator[dict[str, object]]:
 
 
 def _cell(value: object) -> str:
-    text = "" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
+    text = "" if value is None else str(value)
+    if isinstance(value, float):
+        text = f"{value:.3f}"
     # a raw line of a refused file may be of any length, and would push all columns off the screen
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def text_table(lines: list[list[str]]) -> str:
     """Lines of cells in aligned columns, the first line over a rule."""
-    widths = [max(len(line[place]) for line in lines) for place in range(len(lines[0]))]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     text = io.StringIO()
     for number, line in enumerate(lines):
         cells = (
@@ -148,4 +150,5 @@ def markdown_table(records: Sequence[Mapping[str, object]]) -> str:
 
 def _markdown_cell(value: object) -> str:
     text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    # a line end would end the row of the table
     return MARKDOWN.sub(r"\\\1", re.sub(r"[\r\n]+", " ", text[:200]))

@@ -34,7 +34,7 @@ def open_source(use_case: UseCase, raw: Place) -> Source:
         If the use case names a class of its own, which cannot be made.
     """
     origin, folder = use_case.source, raw / use_case.name
-    if origin is not None and origin.use not in source.PLACES:
+    if origin is not None and origin.use not in source.PARAMETERS:
         return OwnSource(origin.use, origin.parameters)
     lying = S3Source(folder) if isinstance(folder, S3Path) else FolderSource(folder, use_case.files.suffix)
     if origin is None:
