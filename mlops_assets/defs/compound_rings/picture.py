@@ -167,11 +167,11 @@ def _find_faces(ink: np.ndarray) -> tuple[float, np.ndarray]:
         if bond and grown > max(1.0, WIDEST_GAP * bond):
             break
         new = list(_faces(away > grown, grown, taken))
-        shapes = np.array([(len(face.places), face.roundness, grown) for face in new]).reshape(-1, 3)
+        shapes = np.array([(len(face.pixels), face.roundness, grown) for face in new]).reshape(-1, 3)
         bond = bond or _bond(shapes)
         rings = _are_rings(shapes, bond)
         for face in compress(new, rings):
-            taken[face.places[:, 0], face.places[:, 1]] = True
+            taken[face.pixels[:, 0], face.pixels[:, 1]] = True
         # what is no ring yet may become one when a gap is closed: only the first step tells of it
         faces = np.concatenate([faces, shapes if grown == 1 else shapes[rings]])
     return bond, faces
@@ -191,15 +191,15 @@ def _count(faces: np.ndarray, bond: float, ink: int) -> dict[str, float]:
     }
 
 
-def _stands_out(colours: np.ndarray, channel: int, one: int, other: int) -> np.ndarray:
-    stronger: np.ndarray = colours[:, channel] > np.maximum(colours[:, one], colours[:, other]) + 60
+def _stands_out(colours: np.ndarray, channel: int, first: int, second: int) -> np.ndarray:
+    stronger: np.ndarray = colours[:, channel] > np.maximum(colours[:, first], colours[:, second]) + 60
     return stronger
 
 
 class _Face(NamedTuple):
     """Rows and columns of its pixels, and how round it is."""
 
-    places: np.ndarray
+    pixels: np.ndarray
     roundness: float
 
 
@@ -216,9 +216,9 @@ def _faces(white: np.ndarray, grown: int, taken: np.ndarray) -> Iterator[_Face]:
         face = ndimage.distance_transform_edt(labels[rows, columns] != number) <= grown
         if taken[rows, columns][face].mean() > 0.5:
             continue
-        places = np.argwhere(face)
-        reach = np.hypot(*(places - places.mean(axis=0)).T).max() + 0.5
-        yield _Face(places + np.array([rows.start, columns.start]), len(places) / (np.pi * reach**2))
+        pixels = np.argwhere(face)
+        reach = np.hypot(*(pixels - pixels.mean(axis=0)).T).max() + 0.5
+        yield _Face(pixels + np.array([rows.start, columns.start]), len(pixels) / (np.pi * reach**2))
 
 
 def _bond(faces: np.ndarray) -> float:

@@ -104,6 +104,7 @@ def guess_dialect(data: bytes, label: str, path: Path) -> Dialect:
     """
     encoding = _encoding(data)
     text = data.removeprefix(UTF8_BOM).decode(encoding).replace("\r\n", "\n")
+    # line ends as the reader takes them, see `csv`
     text = text.replace("\r", " " if "\n" in text else "\n")
     best = max((_cut(text, delimiter) for delimiter in DELIMITERS), key=lambda cut: cut.fit)
     if not best.fit:
