@@ -243,6 +243,7 @@ class PredictionsAccounting(ReadingAccounting):
             written[UNSEEN + name] = number
         for name, rows in written.pop("unanswered").items():
             written |= {f"{name}_last_known": rows.last_known, f"{name}_missing": rows.missing}
+        # a use case without any writes what was written before there were some
         if not self.enrichments:
             del written["enrichments"]
         return written

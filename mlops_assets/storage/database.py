@@ -89,6 +89,7 @@ def open_database(variable: str) -> Iterator[Engine]:
 
     url = database_url(variable)
     postgres = url.get_backend_name() == "postgresql"
+    # keepalives: a server that went away without a word is noticed
     patience: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS, "keepalives_idle": 30, "keepalives_interval": 10}
     # hide_parameters: an error must not quote the values of rows
     try:
@@ -115,10 +116,12 @@ def tell(variable: str, url: URL) -> Iterator[None]:
         names = {kind.__name__ for kind in type(cause).__mro__}
         if not isinstance(error, SQLAlchemyError) and "DatabaseError" not in names and "InterfaceError" not in names:
             raise
+        # told by us already
         if isinstance(cause, MlopsError):
             raise
         reason = _without_password(" ".join(str(cause).split()), url)
         where = f"the database of {variable} ({_shown(url)})"
+        # what is refused for what was asked, so that asking again will not help
         lasting = {"ProgrammingError", "DataError", "IntegrityError", "NotSupportedError", "ArgumentError"}
         if names & lasting:
             raise DatabaseError(f"{where} refused: {reason}") from None

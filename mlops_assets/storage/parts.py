@@ -108,6 +108,7 @@ def _complete(batch: pa.RecordBatch, schema: pa.Schema, day: str) -> pa.RecordBa
     columns = []
     for field in schema:
         if field.name == "day":
+            # Delta has the value of a partition in its log, not in the file
             columns.append(pa.repeat(pa.scalar(day, field.type), len(batch)))
         elif field.name in batch.schema.names:
             columns.append(batch.column(field.name).cast(field.type))

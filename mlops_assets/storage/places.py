@@ -33,6 +33,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 SCHEME = "s3://"
+# Amazon's rule for names of buckets
 BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 LEFT = re.compile(r"\..*\.?[0-9a-f]{32}\.tmp")
@@ -100,6 +101,7 @@ class S3Path:
         try:
             self.stat()
         except FileNotFoundError:
+            # S3 has no folders: one is there as long as something lies below it
             return any(True for _ in self.files())
         return True
 
@@ -165,6 +167,7 @@ def parse_place(text: str) -> Place:
     bucket, _, key = text.removeprefix(SCHEME).rstrip("/").partition("/")
     if not BUCKET.fullmatch(bucket):
         raise UsageError(f"{text}: {bucket!r} is no name of a bucket; write s3://bucket/prefix.")
+    # to S3 these are parts of a name like any other, to pathlib they are not
     if any(part in ("", ".", "..") for part in key.split("/")) and key:
         raise UsageError(f"{text}: the prefix has a part that is empty, '.' or '..'; write s3://bucket/prefix.")
     return S3Path(bucket, key)
@@ -193,6 +196,7 @@ def write_whole(place: Place, data: Buffer) -> int:
 def unfinished(path: Path) -> Iterator[Path]:
     """Where to write a file of this machine, which is put in place when it is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    # in the same folder, for a file cannot be moved from one disk to another at once
     started = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         yield started
@@ -218,11 +222,13 @@ def create(place: Place, data: bytes) -> None:
                 raise
         return
     place.parent.mkdir(parents=True, exist_ok=True)
+    # whole under another name first: a link fails where a rename would replace
     started = place.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
         with started.open("wb") as file:
             file.write(data)
             file.flush()
+            # to stay, also when the machine goes down a moment later
             os.fsync(file.fileno())
         os.link(started, place)  # fails where the name is taken
     finally:
@@ -253,6 +259,7 @@ class S3File(io.RawIOBase):
     def __init__(self, place: S3Path, ahead: int) -> None:
         self._place = place
         self._at = 0
+        # one request: the end is Parquet's footer, or all of a small file
         self._end, self._size, self._version = s3.get_end(place.bucket, place.key, ahead)
 
     def readable(self) -> bool:
@@ -281,6 +288,7 @@ class S3File(io.RawIOBase):
         if first >= kept:
             data: Buffer = self._end[first - kept : last - kept]
         else:
+            # of the version that the end was read from, or an error: never parts of two
             data = s3.get_range(self._place.bucket, self._place.key, first, last, self._version)
         buffer[: last - first] = data
         self._at = last
@@ -290,6 +298,7 @@ class S3File(io.RawIOBase):
 def by_age(folder: Place, name: str) -> list[Place]:
     """The files of a name in the folders below a folder, the oldest first."""
     if isinstance(folder, S3Path):
+        # a listing has no levels: slashes tell which objects lie just one folder below
         depth = folder.key.count("/") + 2
         files = {path: status for path, status in folder.files() if path.name == name and path.key.count("/") == depth}
         return [*sorted(files, key=lambda path: files[path].st_mtime)]

@@ -165,12 +165,14 @@ class Table(Generic[A]):
         """
         wanted = {part.path: part for part in parts}
         full = delta_schema(schema)
+        # in the commit itself: content and accounting come together, or not at all
         metadata = {"day": day, "accounting": json.dumps(accounting.to_json(), sort_keys=True), "run": run}
         for attempt in range(ATTEMPTS):
             before = self.days().get(day)
             # from here to the commit the table must not be refreshed: the commit is tied to the version looked at
             table = self._open_or_create(full)
             present = _parts(table, day)
+            # as it was when the work began, or as this run wants it; anything else is another run's
             if present not in (replaces, wanted.keys()):
                 raise PublishConflict(
                     f"{self.name} of {day}: another run published this day while this one was working on it. "
