@@ -69,6 +69,7 @@ def code_of(*roots: str) -> Code:
     with _collecting_nothing():
         modules = _walk(root for root in roots if top_name(root) not in unfollowed)
         saying = {name: module for name, module in sorted(modules.items()) if module.pieces != NOTHING}
+        # a set of contents, in which no module has a name: so it may move
         source = hash_of(sorted({module.linked for module in saying.values()}))
     tops = {top_name(root) for root in roots if top_name(root) in LIBRARIES}
     for name, module in modules.items():
@@ -109,6 +110,7 @@ def _walk(roots: Iterable[str]) -> dict[str, NormalForm]:
         name = waiting.pop()
         if name and name not in modules and find(name) is not None:
             modules[name] = normal_form(name)
+            # with the package that it lies in, whose `__init__` runs first
             waiting += [*modules[name].reached, name.rpartition(".")[0]]
     return modules
 
@@ -123,6 +125,7 @@ def _versions(tops: set[str]) -> dict[str, str]:
         name = LIBRARIES.get(top, top)
         try:
             versions[name] = version(name)
+        # a package whose distribution has another name
         except PackageNotFoundError:
             versions |= {brings: version(brings) for brings in packages_distributions().get(top, ())}
     return versions

@@ -170,6 +170,7 @@ class Progress:
     def _forecast(self) -> str:
         if self._deadline is None:
             return ""
+        # a later step that was never measured has no forecast: what is known is a lower bound
         least = "at least " if self._deadline.later is None else ""
         verdict = "the deadline holds" if self._holds() else "THE DEADLINE WILL BE MISSED"
         return f"{verdict}, {least}{_clock(self._expected())} of {_clock(60 * self._deadline.minutes)} for the run"

@@ -96,6 +96,7 @@ def fingerprint_table(table: pa.Table) -> str:
         whole = column.cast(kind).combine_chunks()
         for start in range(0, len(whole), 65_536):
             part = whole.slice(start, 65_536)
+            # where nulls stand, for the values come without them
             digest.update(part.is_null().to_numpy(zero_copy_only=False).tobytes() if column.null_count else b"")
             digest.update(_content(part, kind))
     return digest.hexdigest()[:16]
@@ -161,6 +162,7 @@ def finish(table: Table[Any], day: str, shard: int, mark: str, make: Callable[[]
     stem = f"{shard:05d}-{mark}"
     path = table.place(day, stem)
     report = read_report(path)
+    # the others are looked at as well, for files can be cleaned up one by one
     if report is not None and all((table.folder.parent / p["table"] / p["path"]).exists() for p in report["others"]):
         own = Part(table.name, f"day={day}/{path.name}", path.stat().st_size, report["own_rows"])
         others = (Part(**part) for part in report["others"])
@@ -190,6 +192,7 @@ def finish(table: Table[Any], day: str, shard: int, mark: str, make: Callable[[]
 def keep_code(lake: Lake, code: Code) -> None:
     """Keep what a fingerprint of code stands for, so that one can tell later what has changed since."""
     path = lake.code(code.fingerprint)
+    # once: a fingerprint stands for the same code for ever
     if not path.exists():
         write_json(path, asdict(code))
 

@@ -218,6 +218,7 @@ class _Form:
     def _module_imported(self, name: ast.alias) -> tuple[list[str], str]:
         """`import a.b as c`."""
         if self._is_own(name.name):
+            # without its name: where an own module lies decides nothing
             return ["import", "", name.asname or ""], name.name
         return ["import", *_names(name)], ""
 
@@ -250,6 +251,7 @@ class _Form:
             return False
         module, rest = text, ""
         while module and find(module) is None:
+            # the longest beginning that is a module; the rest is a name in it
             module, _, last = module.rpartition(".")
             rest = f".{last}{rest}"
         if "." not in module:
@@ -280,6 +282,7 @@ class _Form:
         return True
 
     def _scope(self, node: ast.AST) -> bool:
+        # a function inside of a class is none: its annotations decide nothing
         before, self._in_class = self._in_class, isinstance(node, ast.ClassDef)
         self._plain(node)
         self._in_class = before
@@ -306,6 +309,7 @@ NOTHING = ("",)
 
 
 def _fields(kind: type[ast.AST]) -> tuple[str, ...]:
+    # kept, for it is asked for every node of every tree
     return FIELDS.setdefault(kind, tuple(field for field in kind._fields if field not in UNSEEN))
 
 

@@ -101,6 +101,7 @@ class SparkEngine:
         """
         inbox = _Inbox()
         step = _Step(function, context.accumulator([], inbox))
+        # a partition a shard: Spark repeats what a lost machine had, and no more
         shards = context.parallelize(tasks, len(tasks))
         group = uuid.uuid4().hex
 
@@ -148,6 +149,7 @@ class SparkEngine:
         if SparkContext._active_spark_context is not None:
             return SparkContext._active_spark_context
         _probe(self._master)
+        # tasks on this machine run this Python and its libraries, not the first one on the PATH
         defaults = {"PYSPARK_PYTHON": sys.executable, "SPARK_DRIVER_MEMORY": "512m"}
         with _environment({name: os.environ.get(name, value) for name, value in defaults.items()}):
             self._own = _start(self._master, self._workers)
