@@ -104,6 +104,7 @@ def preview_day(
     attachments = attachments_of(entries)
     files = len(entries) - len(attachments)
     look = _Look(use_case, lake, day, scorers, attachments)
+    # the entries are sorted by shard
     bounds = np.searchsorted(entries["shard"].to_numpy(), np.arange(shards + 1))
     for shard in range(shards if files else 0):
         look.at(shard, entries.slice(bounds[shard], bounds[shard + 1] - bounds[shard]))

@@ -139,6 +139,7 @@ class Asking:
             self.counts["failed"] += 1
             self.problems[reason] += 1
             self._failures += 1
+        # an error of any other kind says nothing about the next try
         return not isinstance(error, NoAnswer) or error.again
 
     def _wait(self) -> bool:

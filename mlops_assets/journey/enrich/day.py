@@ -76,8 +76,10 @@ def enrich_day(
     except EnrichmentError as error:
         raise NotEnriched(f"{name} of {day}: {error}") from None
     counted: dict[str, Any] = work.count(keys, answers)
+    # before anything is published
     if use_case.enrichments[name].missing == "stop":
         _check_complete(f"{name} of {day}", counted, numbers["problems"])
+    # a part for each shard of rows: only shards whose answers change are done again
     parts = work.write(shards, answers)
     accounting = EnrichmentAccounting(**counted, **numbers, rows_version=state.version, shape=work.shape)
     nothing_new = not numbers["requests"] and {part.path for part in parts} == replaces

@@ -74,6 +74,7 @@ def take_in(
     MlopsError
         If a file cannot be read.
     """
+    # names like these are uploads under way
     paths = sorted(path for path in folder.glob("*.csv") if not path.name.startswith((".", "_")))
     lines = [line for path in paths for line in read_file(path)]
     entries = [line for line in lines if isinstance(line, Entry)]

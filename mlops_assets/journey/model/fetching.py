@@ -36,6 +36,7 @@ def fetch(name: str, source: str, hashes: Sequence[str], settings: Settings) -> 
     ModelRefused
         If it cannot be fetched, or is not the one that was registered.
     """
+    # named by its content: the same number in another store is another folder
     copy = settings.home / "models" / hashlib.sha256(" ".join(hashes).encode()).hexdigest()[:32]
     if copy.exists():
         return copy
@@ -60,6 +61,7 @@ def _download(name: str, source: str, hashes: Sequence[str], copy: Path, trackin
     if source.startswith(("/", "file:")):
         return Path(download_artifacts(source, tracking_uri=tracking_uri))
     copy.parent.mkdir(parents=True, exist_ok=True)
+    # beside its place, so that a rename makes it whole at once
     with TemporaryDirectory(prefix=".", dir=copy.parent) as folder:
         download_artifacts(source, dst_path=folder, tracking_uri=tracking_uri)
         (fetched,) = Path(folder).iterdir()

@@ -84,6 +84,7 @@ class History:
                 change = Change(**json.loads(path.read_text(encoding="utf-8")))
             except (OSError, ValueError, TypeError) as error:
                 raise MlopsError(f"{path}: cannot be read: {error}. Restore it from a backup.") from None
+            # a gap would make the next number one that was there before
             if change.number != number:
                 raise MlopsError(f"{self._lake.history}: change {number} is missing. Restore it from a backup.")
             changes.append(change)
@@ -110,6 +111,7 @@ class History:
         UsageError
             If there is none.
         """
+        # like an editor's undo: two rollbacks in a row go back two champions
         stack: list[int] = []
         for change in self.changes():
             if change.action == "rollback":

@@ -224,6 +224,7 @@ class Registry:
         text = about.to_json()
         (folder / ABOUT_FILE).write_text(text, encoding="utf-8")
         hashes["about_sha256"] = hashlib.sha256(text.encode()).hexdigest()
+        # the files first: no version points at a folder that is not whole
         client.log_artifacts(run_id, str(folder), "version")
         source = f"{client.get_run(run_id).info.artifact_uri}/version"
         self._ensure_model(client, use_case)
@@ -276,6 +277,7 @@ class Registry:
         history = self.history(version.use_case)
         if history.champion() == version.version:
             raise UsageError(f"Version {version.version} of {version.use_case} is the champion already.")
+        # loaded first: one that cannot be would fail on every day
         version.serving(trusted)
         verdict, sha256 = version.about.reason, version.serving_sha256
         change = history.append(action, version.version, who, why, verdict, sha256=sha256, seen=seen)

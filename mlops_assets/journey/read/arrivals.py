@@ -113,6 +113,7 @@ class State(_Frozen):
             state = cls.model_validate_json(cursor or "")
             Content(state.begun.content if state.begun else "")
         except (ValidationError, ValueError):
+            # a cursor of another form begins anew: at worst, all days are listed once more
             return cls(place=place)
         return state if state.place == place else cls(place=place)
 
@@ -263,6 +264,7 @@ class Lookout:
         look = self.looks.get(day)
         if look is None or self._is_begun(day) or self._is_outdated(look, known):
             return True
+        # what differs is looked at again as soon as it can have settled, what is as in the lake more seldom
         if look.content != known.content and not self._has_settled(look, known):
             return self.now() >= look.first + 60 * self.asked.settle_minutes
         return self.now() >= look.began + 60 * self.asked.relist_minutes
@@ -272,9 +274,10 @@ class Lookout:
         return look.version != known.version and look.content != known.content
 
     def _has_settled(self, look: Look, known: Known) -> bool:
-        # not by modification times: a copy may keep those of its original, and the clock of a store may be wrong
+        # the mark says that a new day is whole
         if self.asked.settle_minutes == 0 or (self.asked.marker and known.version == NEVER):
             return True
+        # not by modification times: a copy may keep those of its original, and the clock of a store may be wrong
         return look.began >= look.first + 60 * self.asked.settle_minutes
 
     def _forget(self, day: str) -> None:

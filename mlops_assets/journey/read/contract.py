@@ -178,6 +178,7 @@ def _numbers(text: pa.Array, files: FileFormat, *, whole: bool) -> pa.Array:
         plain = pc.replace_substring(plain, files.decimal, ".")
     plain = pc.replace_substring_regex(plain, r"^\+|\.$", "")
     values = plain.cast(pa.float64())
+    # 1e999 is a number by the pattern, and infinite as a float
     values = pc.if_else(pc.is_finite(values), values, pa.scalar(None, pa.float64()))
     if not whole:
         return values

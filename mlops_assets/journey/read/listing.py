@@ -195,6 +195,7 @@ def look_at_day(
     shards = shard_count(weight, use_case.scale.files_a_shard, published.accounting.shards if published else None)
     numbers = np.where(rows, hashes % shards, ATTACHMENT).astype(np.int32)
     manifest = listed.append_column(MANIFEST.field("shard"), pa.array(numbers))
+    # by shard, so that one is found in few groups; by path, so that the same files are the same manifest
     return Listed(manifest.sort_by([("shard", "ascending"), ("path", "ascending")]), shards, content)
 
 
@@ -287,6 +288,7 @@ class Attachments:
         entry = Entry(**self._entries.slice(at, 1).to_pylist()[0])
         if entry.problem:
             raise NotAttached(f"{path!r} is {entry.problem}")
+        # by what the listing said, so that a file which would fill the memory is not opened
         if entry.size > self._largest:
             raise NotAttached(f"{path!r} has {entry.size} bytes, allowed are {self._largest}")
         try:

@@ -102,6 +102,7 @@ def read_day(
     mark = attachments_mark(shard_of(manifest.path, ATTACHMENT))
     tasks = [
         ReadTask(use_case, source, lake.root, manifest.path, manifest.day, shard, mark)
+        # attachments alone make no shard
         for shard in range(manifest.shards if manifest.files else 0)
     ]
     reports = run_shards(engine, read_shard, tasks, watch)
@@ -138,6 +139,7 @@ def read_shard(task: ReadTask) -> Report:
         table, refusals = check_rows(task.use_case, paths, pack)
         refusals = [*refused, *pack.refusals, *refusals]
         counts = account(pack, table, refusals, len(paths))
+        # bytes as well: of a day that was not read yet, a forecast knows no more than its sizes
         counts["bytes"] = sum(len(data) for data in contents if data)
         rules = Counter(refusal.rule for refusal in refusals)
         return Made({rows: table, rejects: rejects_table(paths, refusals)}, counts, dict(rules))

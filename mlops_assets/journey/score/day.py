@@ -157,6 +157,7 @@ def score_day(
     state = lake.rows.days().get(day)
     checks = check_rows_of_day(use_case.checks, state.accounting if state else None, where)
     checks.append(check_current(state, lake.raw_files.days().get(day)))
+    # before the work: a day that may not be published is not scored for nothing
     if state is None or not _all_hold(checks):
         return ScoredDay.refused(checks)
     answers = _answers(use_case, lake, day, state, scorers)
@@ -174,6 +175,7 @@ def score_day(
     checks += check_scores_of_day(use_case.checks, counts, state.accounting.rows)
     accounting = _account(counts, scorers, state, answers)
     scored = ScoredDay(accounting, len(reports), sum(report.reused for report in reports), checks)
+    # the shards stay: once the condition holds, the next run finds them done
     if not _all_hold(checks):
         return scored
     keep_code(lake, scores_code(use_case))

@@ -181,6 +181,7 @@ def _score_folds(use_case: UseCase, training_set: TrainingSet, fitted: Fitted, t
     for before, after in fold_indices(train["_fold"].to_numpy(), use_case.training.folds, split):
         learned, tested = train.take(pa.array(before)), train.take(pa.array(after))
         if len(pc.unique(learned["_label"])) < 2:
+            # there is nothing to tell apart
             values.append(float("nan"))
             continue
         with calm_fitting():
@@ -218,6 +219,7 @@ def decide(training: Training, scale: Scale, scores: Sequence[Score], champion: 
     others = [score for score in scores if score.name != training.baseline]
     ranked = sorted((score for score in others if np.isfinite(_rank(score, metric))), key=lambda s: _rank(s, metric))
     looked_at: dict[str, tuple[Condition, ...]] = {}
+    # one that fails a condition does not keep out the next best
     for candidate in ranked:
         conditions = (*_conditions(training.gate, candidate, base, champion), _deadline(scale, candidate))
         looked_at[candidate.name] = conditions

@@ -100,6 +100,7 @@ def read_logged(uri: str, folder: Path) -> Logged:
         If it has none.
     """
     try:
+        # nothing of the file runs, as YAML with types of Python would
         description = yaml.safe_load(_read(folder / "MLmodel", LARGEST_DESCRIPTION))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ModelRefused(f"{uri}: its file MLmodel cannot be read: {error}") from None
@@ -119,6 +120,7 @@ def _location(client: MlflowClient, uri: str) -> str:
         source = _logged_in_run(client, name, last)
     if source is None:
         raise UsageError(f"{uri}: name the model as MLflow does: models:/name/version or runs:/run/model.")
+    # MLflow 3 gives every logged model an id of its own
     if source.startswith("models:/m-"):
         return str(client.get_logged_model(source.removeprefix("models:/")).artifact_location)
     return source

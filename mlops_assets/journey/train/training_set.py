@@ -279,6 +279,7 @@ def _sampled(rows: pa.Table, day: str, keep_one_in: int, also: Collection[str]) 
 
     file = rows["file"].chunk(0)
     paths = file.dictionary.to_pylist()
+    # by its path a file is in the sample or not, whatever else lies there
     chosen = pd.util.hash_array(np.array([f"{day}/{name}" for name in paths], object)) % keep_one_in == 0
     kept = chosen | np.array([name in also for name in paths], bool)
     positions = file.indices.to_numpy()
@@ -303,6 +304,7 @@ def _inputs(
             "_order": order,
             **labelling,
             "_hash": pd.util.hash_pandas_object(frame, index=False).to_numpy(),
+            # without the label: a row that was corrected is still a copy of the other one
             "_content": pd.util.hash_pandas_object(frame.drop(columns=use_case.label), index=False).to_numpy(),
         }
     )

@@ -87,6 +87,7 @@ def make_version(
     judged = Model.load(folder / "judged", fitted.sha256, use_case.training.trusted)
     serving = judged
     if use_case.training.refit and origin is None:
+        # on all rows, for the most recent are worth most; the judged one never sees those that are held out
         serving = fit(use_case, _candidate(use_case, fitted.name, fitted.parameters), data, data.load())
     serving.save(folder / "serving")
     return About(

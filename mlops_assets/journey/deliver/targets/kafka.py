@@ -55,6 +55,7 @@ class KafkaTarget:
                 self._produce(producer, key, value, outcome)
                 sent += 1
                 if sent % POLL_EVERY == 0:
+                    # else the delivery reports would pile up to the end
                     producer.poll(0)
                     self._see(producer, outcome, sent)
             delivery.tell(outcome.taken)

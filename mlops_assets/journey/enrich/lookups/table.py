@@ -58,7 +58,11 @@ class TableLookup:
             return _read_parquet(content, schema)
         types = {field.name: field.type for field in schema}
         options = pa.csv.ConvertOptions(
-            column_types=types, include_columns=schema.names, strings_can_be_null=True, quoted_strings_can_be_null=False
+            # an empty field is no value, an empty text in quotes is one
+            column_types=types,
+            include_columns=schema.names,
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
         )
         return pa.csv.read_csv(content, convert_options=options)
 

@@ -75,6 +75,7 @@ class CsvReader:
         paths
             Not needed here.
         """
+        # what has one layout, and quotes or none, can be parsed in one go
         groups: dict[tuple[Layout, bool], _Group] = defaultdict(_Group)
         refusals: list[Refusal] = []
         pieces: list[Pack] = []

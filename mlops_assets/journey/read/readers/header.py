@@ -99,6 +99,7 @@ class Headers:
         if any(ord(char) < 32 and char != "\t" for char in text):
             return FileRefused("binary", "the first line holds control characters: this is no text file")
         expected = self._format.delimiter
+        # told as what it is: with another sign between the fields, every column would be missing
         for other in ",;\t|" if expected not in text else "":
             cells = {cell.strip(' "') for cell in text.split(other)}
             if len(cells & self._by_source.keys()) > 1:

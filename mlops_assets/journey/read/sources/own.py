@@ -87,6 +87,7 @@ class OwnSource:
         """Tells an error of the class with the call that it came from."""
         try:
             yield
+        # NotImplementedError says that a listing cannot begin in the middle
         except (MlopsError, NotImplementedError):
             raise
         except passing:

@@ -129,6 +129,7 @@ class SqlSource:
             limit = {"limit": str(int(self.parameters.timeout * 1000))}
             connection.execute(text("SELECT set_config('statement_timeout', :limit, true)"), limit)
         query = text(self.parameters.query).bindparams(bindparam("day", type_=Date()))
+        # as it is sent: a day may be larger than the memory
         asked = connection.execution_options(stream_results=True, yield_per=FETCH)
         return asked.execute(query, {"day": dt.date.fromisoformat(day)})
 
@@ -229,6 +230,7 @@ def _staging(root: Place) -> Iterator[Path]:
     """A folder of this machine to write files in before they are landed: on the disk where they shall lie, if any."""
     if isinstance(root, Path):
         root.mkdir(parents=True, exist_ok=True)
+    # names that begin with a point are no data, should a killed run leave one behind
     with TemporaryDirectory(prefix=".landing-", dir=root if isinstance(root, Path) else None) as folder:
         yield Path(folder)
 
