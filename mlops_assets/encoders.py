@@ -162,6 +162,7 @@ def _look_up(values: np.ndarray, categories: np.ndarray) -> np.ndarray:
     column = pa.array(np.ascontiguousarray(values, np.float64) + 0.0)  # -0.0 has another hash than 0.0
     positions = pc.index_in(column, value_set=pa.array(np.asarray(categories, np.float64) + 0.0))
     codes: np.ndarray = positions.fill_null(-1).to_numpy()
+    # a caller writes into it
     return codes.copy() if not codes.flags.writeable else codes
 
 

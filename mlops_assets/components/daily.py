@@ -41,6 +41,7 @@ def _features(use_case: UseCase) -> dg.AssetsDefinition:
         description=f"File-level aggregates, one row a file, by DuckDB.\n\n```sql\n{use_case.features_sql}\n```",
         **daily(use_case),
     )
+    # annotated so: else a ranged run would hand the result to the default IO manager, and fail
     def features(
         context: dg.AssetExecutionContext,
         workspace: dg.ResourceParam[Workspace],

@@ -85,6 +85,7 @@ def _enrich_days(context: dg.AssetExecutionContext, stores: Stores, name: str) -
         context.add_asset_metadata(shown, partition_key=day)
 
     done = each_day(days_in(lake.rows, context.partition_keys), enrich, tell, failed)
+    # where some days are done the run goes on, and `predictions` names the others
     if broken and not done:
         raise showing.failure(f"not enriched: {', '.join(sorted(broken))}", broken)
     checks = {day: [_check(accounting)] for day, accounting in done.items()}

@@ -235,6 +235,7 @@ def _absolute(module: str, node: ast.ImportFrom) -> str:
         return node.module or ""
     path = _file(module)
     parts = module.split(".")
+    # in an `__init__`, one point is the package itself
     up = node.level - (path is not None and path.name == "__init__.py")
     package = parts[: len(parts) - up]
     return ".".join([*package, *([node.module] if node.module else [])])

@@ -79,6 +79,7 @@ def import_table(use_case: UseCase, table: Path, raw: Place) -> Imported:
     placed = sum(map(len, cut.values()))
     if placed < len(lines):
         last = max(day for day, _ in cut)
+        # kept on the last day: no line of a table is lost
         cut[last, "unplaced"] = _unplaced(lines, cut)
 
     def write(file: tuple[tuple[str, str], dict[int, bytes]]) -> bool:

@@ -107,6 +107,7 @@ def write_sample(
         If that function cannot be called as it must be.
     """
     folder = raw / use_case.name / f"day={day.isoformat()}"
+    # by the day as well: the same arguments are the same bytes, and no two days are alike
     generator = np.random.default_rng([seed, day.toordinal()])
     if use_case.files.reader:
         yield from _write_files(use_case, folder, generator, day, files, rows, dirty, labelled=labelled)

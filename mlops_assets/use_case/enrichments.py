@@ -139,6 +139,7 @@ def check_enrichments(
 
 
 def _check_name(name: str) -> None:
+    # SQL takes names in any case for the same
     plain = name.isidentifier() and name == name.lower()
     if not plain or name.startswith("_") or name in TAKEN:
         raise ValueError(f"{name!r} is no name for a table in SQL; take another, in lower case")

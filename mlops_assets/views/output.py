@@ -100,6 +100,7 @@ def _write_table(reader: pa.RecordBatchReader, sink: BinaryIO, limit: int | None
     shown: list[dict[str, object]] = []
     for batch in reader:
         total += batch.num_rows
+        # all are counted, and no more are kept than are shown
         if limit is None or len(shown) < limit:
             shown += batch.slice(0, None if limit is None else limit - len(shown)).to_pylist()
     sink.write(text_table([reader.schema.names, *([_cell(v) for v in row.values()] for row in shown)]).encode())

@@ -58,6 +58,7 @@ def matrix(counts: Matrix, what: str) -> str:
 
     names = [pages.tick(name) for name in counts.names]
     size = max(3.0, 0.42 * len(names) + 1.5)
+    # not by pyplot, which keeps every figure until it is closed
     figure = Figure(figsize=(size + 1, size), layout="constrained")
     axes = figure.subplots()
     sums = [max(1, sum(row)) if counts.shares else 1 for row in counts.cells]
