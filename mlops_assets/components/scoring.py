@@ -143,6 +143,7 @@ def _show_published(
         "dagster/row_count": rows,
         **watch.numbers(),
     }
+    # by an event of its own, for what a step returns can speak of one day only
     context.log_event(dg.AssetMaterialization(key(use_case, "predictions"), partition=day, metadata=metadata))
     if scorers.challenger is not None:
         _show_challenger(context, stores, day, done)

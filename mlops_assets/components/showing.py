@@ -35,6 +35,7 @@ def first_rows(source: Table[Any], day: str, columns: Sequence[str] | None = Non
 
 def counts(source: Table[Any], day: str, column: str) -> dg.MarkdownMetadataValue:
     """How often each value of a column stands in a published day, the most frequent first."""
+    # a batch at a time: a day may be larger than the memory
     total: dict[str, int] = {}
     for batch in source.read([day], [column]):
         for item in pc.value_counts(batch.column(0)).to_pylist():

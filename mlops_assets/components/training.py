@@ -60,6 +60,7 @@ def _told(work: Callable[[], T]) -> T:
     try:
         return work()
     except MlopsError as error:
+        # tried again, it would fail for the same reason
         raise dg.Failure(str(error), allow_retries=False) from None
 
 

@@ -32,6 +32,7 @@ def watch_step(context: dg.AssetExecutionContext, stores: Stores, step: str, day
     files, rows = _volume(stores.lake, step, days, paces)
     later = forecast.expect(paces, _steps_after(context, stores, step), rows, workers)
     record = context.instance.get_run_record_by_id(context.run.run_id)
+    # since the run began, not the step: the steps before took of its minutes, too
     began = record.start_time if record and record.start_time else time.time()
     # a run of several days may take the minutes of each
     deadline = Deadline(use_case.scale.minutes * max(1, len(days)), began, later)
@@ -41,6 +42,7 @@ def watch_step(context: dg.AssetExecutionContext, stores: Stores, step: str, day
 
 def _steps_after(context: dg.AssetExecutionContext, stores: Stores, step: str) -> list[str]:
     """The steps that this run takes afterwards."""
+    # a whole job has no selection
     made = {key.path[-1] for key in context.run.asset_selection or ()} or set(forecast.STEPS)
     if not describe(stores.use_case).file:
         made.discard(Lake.features.name)

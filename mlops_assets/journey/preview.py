@@ -98,6 +98,7 @@ def preview_day(
     workers
         Processes that would work.
     """
+    # a run lists the files, too
     began = time.perf_counter()
     entries, shards, _ = look_at_day(use_case, source, lake.raw_files, day)
     listing = time.perf_counter() - began

@@ -245,6 +245,7 @@ def _absolute(module: str, node: ast.ImportFrom) -> str:
 def _file(module: str) -> Path | None:
     """The source of a module, found without importing it or the package that it lies in."""
     top, *parts = module.split(".")
+    # of the package at the top alone: to find a module in it, Python would import what it lies in
     spec = importlib.util.find_spec(top)
     if spec is None or not spec.origin or not spec.has_location:
         return None

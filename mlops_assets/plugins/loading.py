@@ -162,6 +162,7 @@ def _call(name: str, method: Callable[..., Any]) -> str:
 
 def _check_call(what: str, function: Callable[..., Any], method: Callable[..., Any], *, bound: bool) -> None:
     """See that a function takes the arguments with which it will be called."""
+    # called without `await`, it would give a coroutine where an answer is expected
     if inspect.iscoroutinefunction(function):
         raise PluginError(f"{what} is `async`; write a plain function")
     try:
@@ -171,6 +172,7 @@ def _check_call(what: str, function: Callable[..., Any], method: Callable[..., A
     wanted = list(inspect.signature(method).parameters.values())[0 if not bound else 1 :]
     by_name = dict.fromkeys(parameter.name for parameter in wanted if parameter.kind is parameter.KEYWORD_ONLY)
     try:
+        # bound as it will be called: further arguments of its own may have defaults
         signature.bind(*[None] * (len(wanted) - len(by_name)), **by_name)
     except TypeError as error:
         raise PluginError(f"{what} cannot be called with ({', '.join(_parameters(method))}): {error}") from None
@@ -182,7 +184,7 @@ def _check_made(path: str, kind: type[Any], parameters: Mapping[str, Any]) -> No
         raise PluginError(f"{path} is abstract: it lacks {', '.join(sorted(kind.__abstractmethods__))}")
     try:
         inspect.signature(kind).bind(**parameters)
-    except ValueError:
+    except ValueError:  # written in C: it does not tell
         return
     except TypeError as error:
         given = f"the parameters {', '.join(parameters)}" if parameters else "no arguments"

@@ -294,6 +294,7 @@ class Table(Generic[A]):
 
     def head(self, day: str, rows: int, columns: Sequence[str] | None = None) -> pa.Table:
         """The first rows of a published day, without reading more than they need."""
+        # in small batches: ten rows must not cost 65,536
         return first_rows(self._reader(self._paths([day]), columns, batch_rows=1024), rows)
 
     def _paths(self, days: Sequence[str] | None) -> list[str]:

@@ -215,6 +215,7 @@ def _shown(value: Any, column: Column, use_case: UseCase) -> str:
 def _decimal(number: float, use_case: UseCase) -> str:
     decimal, thousands = use_case.files.decimal, use_case.files.thousands
     text = f"{number:,.2f}" if thousands else f"{number:.2f}"
+    # both at once: one after the other, the second would undo the first
     swapped = {ord(","): thousands, ord("."): decimal}
     return text.rstrip("0").rstrip(".").translate(swapped)
 

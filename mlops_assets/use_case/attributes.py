@@ -79,6 +79,7 @@ class Attributes(Strict):
     @classmethod
     def _is_a_column(cls, name: str, info: ValidationInfo) -> str:
         columns = info.data.get("columns")
+        # None where the columns are wrong themselves, which is told
         if columns is not None and name not in columns:
             raise ValueError(f"{name!r} is not one of the columns: {', '.join(columns)}")
         return name
@@ -155,6 +156,7 @@ class UseCase(Attributes):
         """Hash of everything that decides how a raw file is read."""
         contract: dict[str, Any] = {
             "files": self.files.model_dump(mode="json"),
+            # without `about`: what a column means to people changes no row
             "columns": {
                 name: column.model_dump(mode="json", exclude={"about"}) for name, column in self.columns.items()
             },

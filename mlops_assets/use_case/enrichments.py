@@ -94,6 +94,7 @@ class Enrichment(Strict):
         taken = {"day", "file", "line", *info.data.get("keys", ())} & columns.keys()
         if taken:
             raise ValueError(f"{sorted(taken)[0]!r} is a key, or belongs to the platform; choose another name")
+        # names that begin with _ are the training set's own
         bad = [name for name in columns if not name.isidentifier() or name.startswith("_")]
         if bad:
             raise ValueError(f"{bad[0]!r} is not a name SQL can use unquoted, or begins with _")

@@ -47,6 +47,7 @@ class FileFormat(Strict):
             raise ValueError(f"Python knows no encoding {name!r}; examples: utf-8, latin-1, mac_roman") from None
         if not ascii_alike:
             raise ValueError(f"{name!r} does not hold ASCII as it is; examples: utf-8, latin-1, mac_roman")
+        # by Python's own name, so that two spellings are one contract
         return codec
 
     @field_validator("thousands")
@@ -116,6 +117,7 @@ class Column(Strict):
 
     def header(self, name: str) -> str:
         """Name in the header of a file; `name` is the column's own."""
+        # headers are compared without the blanks around them
         return name if self.source is None else self.source.strip()
 
     @property

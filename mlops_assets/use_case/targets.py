@@ -68,6 +68,7 @@ class KafkaTarget(Strict):
     @field_validator("options")
     @classmethod
     def _holds_no_secret(cls, options: dict[str, Any]) -> dict[str, Any]:
+        # what stands in a YAML lies in version control
         secret = [name for name in options if name.endswith(("password", "secret", "key", "key.pem"))]
         if secret:
             raise ValueError(f"{secret[0]} is a secret: name the environment variable that holds it under `secrets`")

@@ -140,6 +140,7 @@ def _wrong_metric(name: str, path: str) -> str:
 def _wrong(candidate: Candidate) -> Iterator[Problem]:
     """What is wrong with the classes of a candidate, by the keys that name them."""
     members = ("estimators",) if candidate.members else ()
+    # `a__b` is the argument b of what the argument a holds
     searched = {name.partition("__")[0] for name in candidate.search}
     yield from _wrong_step((), candidate, CLASSIFIER, members, searched)
     for number, step in enumerate(candidate.prepare):

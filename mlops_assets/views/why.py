@@ -56,6 +56,7 @@ def _enriched(explanation: Explanation) -> str:
     rows = [
         [enriched.name, column, _shown(value), enriched.status, enriched.of_day or ""]
         for enriched in explanation.enriched
+        # a line also where nothing was answered
         for column, value in (enriched.values or {"": None}).items()
     ]
     return _titled("what was known elsewhere", ["enrichment", "column", "value", "", "for"], rows) if rows else ""

@@ -159,6 +159,7 @@ def finish(table: Table[Any], day: str, shard: int, mark: str, make: Callable[[]
     code
         Fingerprint of the code that does it; see `keep_code`.
     """
+    # the name says what it was made of: a ledger beside the files could disagree with them after a crash
     stem = f"{shard:05d}-{mark}"
     path = table.place(day, stem)
     report = read_report(path)

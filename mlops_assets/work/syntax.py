@@ -84,6 +84,7 @@ def normal_form(name: str) -> NormalForm:
 def _source(spec: ModuleSpec) -> bytes:
     loader: object = spec.loader
     text = loader.get_source(spec.name) if hasattr(loader, "get_source") else None
+    # a module without a source in Python, such as a compiled one: its bytes count
     if text is None and spec.origin and Path(spec.origin).is_file():
         return Path(spec.origin).read_bytes()
     return (text or "").encode()

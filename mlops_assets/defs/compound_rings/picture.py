@@ -160,6 +160,7 @@ def _find_faces(ink: np.ndarray) -> tuple[float, np.ndarray]:
     """The length of a bond, and size, roundness and step of every face, while ink is made thicker step by step."""
     from scipy import ndimage
 
+    # white all around, so that the margin has one label whatever touches the edge
     away = ndimage.distance_transform_edt(np.pad(~ink, STEPS, constant_values=True))
     taken = np.zeros(away.shape, bool)
     bond, faces = 0.0, np.zeros((0, 3))
@@ -213,6 +214,7 @@ def _faces(white: np.ndarray, grown: int, taken: np.ndarray) -> Iterator[_Face]:
         if number == labels[0, 0] or (grown > 1 and sizes[number] < LEAST_CORE):
             continue
         rows, columns = (slice(part.start - grown, part.stop + grown) for part in window)
+        # grown back by what the thicker ink took from it
         face = ndimage.distance_transform_edt(labels[rows, columns] != number) <= grown
         if taken[rows, columns][face].mean() > 0.5:
             continue

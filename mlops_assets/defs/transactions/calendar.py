@@ -66,6 +66,7 @@ def pay_days(year: int, month: int) -> tuple[dt.date, ...]:
 
 def days_since_pay(date: dt.date) -> int:
     """Days since the last day on which salaries were due; 0 on such a day."""
+    # early in a month, the last pay day lies in the month before
     before = date.replace(day=1) - dt.timedelta(days=1)
     days = (*pay_days(before.year, before.month), *pay_days(date.year, date.month))
     return min((date - day).days for day in days if day <= date)

@@ -67,6 +67,7 @@ def draw(
     frame["category"] = np.array(list(CATEGORIES))[kind]
     # a merchant stands in one city, which is more often the customer's own
     city = lasting.integers(0, 3 * len(ELSEWHERE), (pool, MERCHANTS))[file, merchant]
+    # merchants' cities are cut after 13 characters in the real files
     home = frame["home_city"].str[:13].str.strip()
     frame["merchant_city"] = np.where(city < len(ELSEWHERE), ELSEWHERE[city % len(ELSEWHERE)], home)
     frame["merchant_country"] = np.where(generator.random(count) < 0.02, "US", "BR")
@@ -81,6 +82,7 @@ def draw(
 def _accounts(generator: np.random.Generator, files: int) -> pd.DataFrame:
     """One customer a file."""
     number = generator.integers(10**9, 10**11, files)
+    # a spreadsheet has made numbers of some long ids, as in the real files
     ruined = generator.random(files) < 0.2
     home = generator.integers(0, len(HOMES), files)
     return pd.DataFrame(

@@ -2,7 +2,7 @@
 
 A day of the table `enrichment_NAME` has one part for every part of `rows`, with the answers for the keys of that shard.
 The name of a part is the fingerprint of its content: a shard is done again if, and only if, what it was enriched with
-changed. `enriching` makes them.
+changed. `day` makes them.
 """
 
 from __future__ import annotations

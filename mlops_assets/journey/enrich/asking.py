@@ -113,6 +113,7 @@ class Asking:
                 if not self._failed(error):
                     return nothing
                 if attempt < self._enrichment.retries:
+                    # a service that says when to come back is not asked before
                     self._pause(attempt, getattr(error, "after", 0.0))
                 continue
             self._answered(refused)

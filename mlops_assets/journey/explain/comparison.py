@@ -229,6 +229,7 @@ def _summarise(paths: Sequence[str]) -> dict[str, Any]:
     if not paths:
         return {"transitions": [], "accounts": [], "examples": [], "value": 0.0}
     database = duckdb.connect(":memory:", config={"threads": 1})
+    # else `day=` in a path would become a column
     database.read_parquet(list(paths), hive_partitioning=False).create_view("changed")
     total = database.sql("SELECT coalesce(sum(abs(value)), 0) FROM changed").fetchall()[0][0]
     database.execute("SET VARIABLE listed = ?", [LISTED])

@@ -209,6 +209,7 @@ def explain(
     """
     published = _published(lake, day)
     row = find_row(lake, day, published, file, line)
+    # the one that made the prediction, not the champion of today
     used = version(row.prediction["model_version"])
     model = load_cached(used, use_case)
     marks = answers_then(lake, day, published.accounting.enrichments, str(row.part))

@@ -95,6 +95,7 @@ def aggregate(
     with sql_errors(use_case, day), kept_sql(sql, tables) as features:
         schema = pa.schema(features.columns("file_features"))
         data = pa.Table.from_batches(list(features.select("file_features", day, tables)), schema)
+    # DuckDB gives groups in any order
     data = data.sort_by("file").combine_chunks()
     names = _file_names(rows).take(data["file"].combine_chunks()) if rows.num_rows else pa.array([], pa.string())
     return data.set_column(data.column_names.index("file"), "file", names)

@@ -79,6 +79,7 @@ def statements(sql: str) -> dict[str, str]:
         match = VIEW.match(statement.query)
         if match is None:
             raise ConfigError(f"features.sql: only `CREATE VIEW` is allowed, this is: {statement.query.strip()[:80]}")
+        # SQL takes names in any case for the same
         views[match.group(1).lower()] = statement.query
     if "model_input" not in views:
         raise ConfigError("features.sql: no statement creates the view `model_input`.")
@@ -117,6 +118,7 @@ class FeatureSql:
             for view, statement in statements(sql).items():
                 if view not in schemas:
                     self._database.execute(statement)
+            # asked once: to plan a view costs more than to run it over a file
             self._types = {view: self._columns(view) for view in statements(sql)}
         # from here on nothing that a view may call can loosen a setting
         self._database.execute("SET lock_configuration = true")

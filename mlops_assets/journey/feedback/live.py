@@ -214,6 +214,7 @@ def _compare_part(first: pa.Table, second: pa.Table, labels: pa.Table, label: st
     """Rows, those in which two models differ, and where the labels are of the same rows, how many each has right."""
     champion, challenger = as_text(first["prediction"]), as_text(second["prediction"])
     count = {"rows": len(first), "differ": _number(pc.not_equal(champion, challenger))}
+    # the rows may have been read again since, and be others
     if len(labels) != len(first) or not labels["line"].equals(first["line"]):
         return count
     truth = as_text(labels[label])

@@ -115,6 +115,7 @@ class RegisteredVersions:
         """A copy, or None if it was made from another store."""
         try:
             content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            # numbers of another store mean other models
             return Registered(**content) if content.pop("store") == self._store else None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise MlopsError(f"{path}: cannot be read: {error!r}. Delete it: MLflow has the same.") from None

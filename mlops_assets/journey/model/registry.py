@@ -228,6 +228,7 @@ class Registry:
         client.log_artifacts(run_id, str(folder), "version")
         source = f"{client.get_run(run_id).info.artifact_uri}/version"
         self._ensure_model(client, use_case)
+        # the hashes lie in the registry: beside the files, whoever changes a file could change them too
         tags = {**hashes, "about": about.summary().to_json()}
         copies = self._copies(use_case)
         # a mark that is left before MLflow is asked, and taken away behind the document, says where a registration was

@@ -343,6 +343,7 @@ class Lookout:
     def _finding_of_listed(self, day: str, look: Look, known: Known) -> Finding:
         if look.content == known.content and known.version != NEVER:
             return Finding(day, Verdict.SAME, f"{_files(look.files)}, listed as they lie there")
+        # an empty folder is no delivery, unless a mark says that it is one
         if not look.files and known.version == NEVER and not self.asked.marker:
             return Finding(day, Verdict.ABSENT, "a folder without files")
         if not self._has_settled(look, known):

@@ -51,6 +51,7 @@ RULES_OF_FILES = {
 }
 """The rules by which a whole file is refused."""
 
+# 0 is no rule
 _CODES = ["", *RULES]
 _TRUE, _FALSE = ("true", "1", "yes", "y", "t"), ("false", "0", "no", "n", "f")
 
@@ -152,6 +153,7 @@ def _typed(distinct: pa.Array, empty: pa.Array, column: Column, files: FileForma
         values = pc.if_else(listed, true, pa.scalar(None, pa.bool_()))
     else:
         values = pa.array([_moment(value, column.strptime) for value in text.to_pylist()], pa.timestamp("us"))
+        # unsafe: a format of a date may bring a time of day, which is dropped
         values = values.cast(ARROW_TYPES[column.type], safe=False)
     return values, pc.is_valid(values)
 

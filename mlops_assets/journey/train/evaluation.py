@@ -146,6 +146,7 @@ def score(
 def calibrate(truth: np.ndarray, probabilities: np.ndarray, predicted: np.ndarray) -> tuple[dict[str, float], ...]:
     """How often answers of about the same probability are right; see `Score.calibration` and `measure`."""
     sure = probabilities[np.arange(len(predicted)), predicted]
+    # a probability of exactly 1 belongs to the last tenth
     step = np.minimum((sure * 10).astype(int), 9)
     return tuple(
         {

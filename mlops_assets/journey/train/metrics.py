@@ -110,6 +110,7 @@ def _roc_auc(truth: np.ndarray, probabilities: np.ndarray) -> float | None:
 
     if probabilities.shape[1] == 2 and len(np.unique(truth)) == 2:
         return float(roc_auc_score(truth, probabilities[:, 1]))
+    # a class that all rows belong to, or none, has no area
     present = [number for number in np.unique(truth) if 0 < (truth == number).sum() < len(truth)]
     if not present:
         return None

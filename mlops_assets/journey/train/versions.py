@@ -81,6 +81,7 @@ def make_version(
     About
         What there is to know; it is stored with the version when that is registered.
     """
+    # a step that is tried again begins anew
     shutil.rmtree(folder, ignore_errors=True)
     copy_model(parse_place(fitted.folder), folder / "judged")
     # loaded from what was stored, never taken from memory: what is judged is what will be served

@@ -140,6 +140,7 @@ def _encoding(data: bytes) -> str:
     """UTF-8 if it is that; else the encoding in which the most words are spelt as words are."""
     if _decodes(data, "utf-8"):
         return "utf-8"
+    # in all others the encodings agree
     words = {word for word in WORD.findall(data) if not word.isascii()}
     possible = [encoding for encoding in ENCODINGS if _decodes(data, encoding)]
     return max(possible, key=lambda encoding: _spelt(words, encoding))

@@ -248,6 +248,7 @@ def _find_date(table: Table) -> str | None:
     """The date by which rows can be parted into earlier ones to learn from and later ones to be judged by."""
     dates = [guess for guess in table.columns.values() if guess.settings["type"] == "date" and guess.distinct >= 5]
     names = [guess.name for guess in dates if guess.empty < 0.1 and not BIRTH.search(guess.name)]
+    # Python's sort keeps the order of equals: dates that are called so come first
     names.sort(key=lambda name: not WHEN.search(name))
     labels = _labels(table)
     return next((name for name in names if _parts_rows(table.values(name), labels)), None)

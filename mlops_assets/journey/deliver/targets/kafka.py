@@ -78,6 +78,7 @@ class KafkaTarget:
             "enable.idempotence": True,
             "message.timeout.ms": int(self.parameters.timeout * 1000),
             "linger.ms": 20,
+            # bounds the memory; where it is full, `produce` raises a BufferError
             "queue.buffering.max.kbytes": 65_536,
         }
         try:

@@ -272,6 +272,7 @@ def _merge(connection: Connection, table: Table, delivery: Delivery) -> int:
         "mlops_assets_stage",
         sa.MetaData(),
         *(sa.Column(column.name, column.type, primary_key=column.primary_key) for column in table.columns),
+        # of this connection alone, and gone with it
         prefixes=["TEMPORARY"],
     )
     stage.create(connection)

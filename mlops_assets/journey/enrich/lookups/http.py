@@ -47,6 +47,7 @@ class HttpService:
                 parameters.url,
                 headers=self._headers(),
                 timeout=parameters.timeout,
+                # piece by piece, so that an answer without end is given up
                 stream=True,
                 allow_redirects=False,
                 **self._question(keys, day),
@@ -73,6 +74,7 @@ class HttpService:
         secret = {}
         for header, variable in self._parameters.secret_headers.items():
             value = os.environ.get(variable, "")
+            # a line end in a header would begin another one
             if not value or not value.isprintable():
                 raise EnrichmentError(f"{variable} is not set to one line of text; it must hold the header {header}")
             secret[header] = value

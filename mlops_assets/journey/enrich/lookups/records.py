@@ -16,6 +16,7 @@ from mlops_assets.use_case import Validity
 @contextmanager
 def database(**tables: pa.Table) -> Iterator[duckdb.DuckDBPyConnection]:
     """A database of its own that has some tables; to open one takes as long as a query over a million rows."""
+    # names of the configuration are part of the SQL: it gets no way to files or the network
     opened = duckdb.connect(":memory:", config={"threads": 1, "enable_external_access": False})
     try:
         for name, table in tables.items():
@@ -90,5 +91,6 @@ def _holds(day: str, names: Sequence[str], validity: Validity) -> str:
     conditions = [f'keys."{name}" = records."{name}"' for name in names if name != validity.at]
     conditions += [f'records."{name}" <= {date}' for name in (validity.valid_from, validity.known_from) if name]
     if validity.valid_to:
+        # without an end, a record holds for ever
         conditions.append(f'coalesce(records."{validity.valid_to}" >= {date}, true)')
     return " AND ".join(conditions) or "true"

@@ -154,6 +154,7 @@ class SqlSource:
         # a hash of the key, so that all rows of an account stand in one file on every day
         if self.parameters.files_a_day is not None:
             return f"{int(_hash(text), 16) % self.parameters.files_a_day:05d}{self.files.suffix}"
+        # `~` stands in no plain name: a hash is never the name of another account's file
         return f"{text if PLAIN.fullmatch(text) else '~' + _hash(text)}{self.files.suffix}"
 
     def _line(self, row: Sequence[Any], positions: dict[str, int]) -> str:
