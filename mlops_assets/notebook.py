@@ -85,6 +85,7 @@ def load_training_set(use_case: str, fingerprint: str | None = None) -> Data:
     """
     records = Workspace.from_environment().find(use_case).runs.every(GatheredRows)
     sets = [record.training_set for record in records]
+    # its beginning is enough to name a fingerprint
     chosen = [data for data in sets if data.fingerprint.startswith(fingerprint or "")]
     if not chosen:
         existing = ", ".join(dict.fromkeys(data.fingerprint for data in sets)) or "none: train first"

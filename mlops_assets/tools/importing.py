@@ -176,6 +176,7 @@ def _write(folder: Place, name: str, suffix: str, data: bytes) -> bool:
         if not path.exists():
             path.write_bytes(data)
             return True
+        # a second import of a table writes nothing
         if path.read_bytes() == data:
             return False
     raise AssertionError  # count() does not end

@@ -142,6 +142,7 @@ def _header(use_case: UseCase) -> list[str]:
 def _choose_dirt(use_case: UseCase, generator: np.random.Generator, files: int, dirty: float) -> dict[int, str]:
     """Number of a file: the kind of dirt that it gets."""
     soiled = generator.permutation(files)[: round(files * dirty)].tolist()
+    # where all are texts, no text is of a wrong type
     typed = any(column.type != "string" for column in use_case.columns.values())
     kinds = [kind for kind in DIRT if typed or kind != "type"]
     return dict(zip(soiled, cycle(kinds), strict=False))

@@ -194,6 +194,7 @@ def _line_of(node: yaml.Node | None, keys: tuple[Any, ...]) -> int:
     line = node.start_mark.line + 1 if node else 1
     for key in keys:
         reached = _child(node, key)
+        # a key that is missing is told by the line of its parent
         if reached is None:
             break
         mark, node = reached

@@ -25,6 +25,7 @@ def render(about: About, version: int | None = None) -> str:
         Its number, once it is registered.
     """
     sections = [*_verdict(about, version), *_quality(about), *_cost(about), *_making(about, version)]
+    # what has nothing to say is left out
     return "\n\n".join(filter(None, sections)) + "\n"
 
 

@@ -117,6 +117,7 @@ def _picture(comparison: Comparison) -> str:
     rows: Counter[str] = Counter()
     for transition in comparison.transitions:
         rows.update({transition["before"]: transition["rows"], transition["after"]: transition["rows"]})
+    # a picture of all of them could not be read; the tables have all
     names = sorted(name for name, _ in rows.most_common(pictures.CLASSES))
     number = {(transition["before"], transition["after"]): transition["rows"] for transition in comparison.transitions}
     matrix = pictures.Matrix(

@@ -58,6 +58,7 @@ def render(previews: Sequence[Preview], use_case: UseCase) -> str:
 def _time(previews: Sequence[Preview], use_case: UseCase) -> str:
     """Whether all of it would be done in time."""
     minutes = [preview.minutes for preview in previews if preview.minutes is not None]
+    # a sum without some of the days would promise too much
     if len(minutes) < len(previews):
         return "?: no day was measured yet; run a small one first."
     allowed = use_case.scale.minutes * len(previews)

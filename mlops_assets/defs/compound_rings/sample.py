@@ -183,6 +183,7 @@ class _Molecule:
             reach = size * 0.55 * FINE
             pen.ellipse([x - reach, y - reach, x + reach, y + reach], "white")
             pen.text((x, y), letter, LETTERS[letter], _font(size * FINE), anchor="mm")
+        # drawn finer and shrunk, lines get soft edges, as in the real pictures
         return sheet.resize((SIDE, SIDE), Image.Resampling.BOX)
 
 
@@ -289,6 +290,7 @@ def _way(generator: np.random.Generator, molecule: _Molecule, corner: int) -> Po
     way = molecule.outward(corner)
     if way is None or molecule.degree(corner) > 1:
         return way
+    # 60 degrees to the one side or the other
     cos, sin = 0.5, generator.choice([-0.866, 0.866])
     return np.array([way[0] * cos - way[1] * sin, way[0] * sin + way[1] * cos])
 

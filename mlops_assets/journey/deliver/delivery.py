@@ -59,6 +59,7 @@ class Deliveries:
     def has(self, day: str, published: Published[PredictionsAccounting]) -> bool:
         """Whether the day as it is published now is at the target as it is configured now."""
         record = self.read(day)
+        # as it is configured, too: what was moved elsewhere has nothing yet
         wanted = (True, publication_of(published), self.configuration)
         return record is not None and (record.done, record.publication, record.configuration) == wanted
 

@@ -116,6 +116,7 @@ def find_answers(
     for name in names:
         table = lake.enrichment(name)
         state = table.days().get(day)
+        # answers for other rows may lack keys of these
         if state is None or state.accounting.rows_version != rows.version:
             raise NotEnriched(
                 f"{use_case.name}: the enrichment {name!r} was not asked for the rows of {day} as they are now; "

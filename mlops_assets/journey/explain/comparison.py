@@ -137,6 +137,7 @@ def compare_day(
         )
     mark = uuid.uuid4().hex  # two at once do not share their files
     table = lake.differences(mark)
+    # of all enrichments, for the two versions may name different ones
     answers = find_answers(use_case, lake, day, state, list(use_case.enrichments))
     tasks = [
         CompareTask(use_case, lake.root, day, path, before, after, mark, answers.of(path))
@@ -149,6 +150,7 @@ def compare_day(
         with on_disk(differing) as paths:
             summary = _summarise([str(path) for path in paths])
     finally:
+        # also after an error: nobody else has a use for it
         remove_tree(table.folder)
     # cents are whole numbers: their sum is the same in whatever order the shards finish
     value = counts.get("cents", 0) / 100
@@ -221,6 +223,7 @@ def _count(mask: pa.Array) -> int:
 def _value(rows: pa.Table, use_case: UseCase) -> pa.Array:
     if use_case.value is None:
         return pa.nulls(rows.num_rows, pa.float64())
+    # `from_pandas`: NaN is a missing value
     return pa.array(rows[use_case.value].cast(pa.float64()).to_numpy(), pa.float64(), from_pandas=True)
 
 

@@ -148,6 +148,7 @@ def _entry(lake: Lake, day: str, published: Scored, file: str) -> dict[str, Any]
     if not manifest.exists():
         raise LakeError(f"{day}: the list of its files was cleaned up since (`keep_days`). Run the day again.")
     entries = read_part(manifest)
+    # files that records refer to have no rows
     entries = entries.filter(pc.not_equal(entries["shard"], ATTACHMENT))
     entries_of_file: list[dict[str, Any]] = entries.filter(pc.equal(entries["path"], file)).to_pylist()
     if entries_of_file:

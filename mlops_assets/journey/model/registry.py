@@ -61,6 +61,7 @@ class Registry:
         tell_mlflow()
         uri = self.settings.tracking_uri
         if uri.startswith(SQLITE):
+            # SQLite makes its file, but no folder
             Path(uri.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)
         return MlflowClient(uri)
 
@@ -306,6 +307,7 @@ class Registry:
         try:
             client.create_registered_model(use_case)
         except MlflowException as error:
+            # only the first version finds it missing
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
 

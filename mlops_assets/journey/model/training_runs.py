@@ -68,6 +68,7 @@ class TrainingRuns:
             If no run has done the step.
         """
         path = self._lake.training_record(run, kind.step)
+        # each step can be run alone, and goes on where an earlier run has ended
         record = _read(path, kind) if path.exists() else self.newest(kind)
         if record is None:
             raise MlopsError(f"No {kind.step} was stored yet: materialise the asset {kind.step!r} first.")

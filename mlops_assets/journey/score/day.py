@@ -228,6 +228,7 @@ def _publish(
 def enrichments_of(use_case: UseCase, scorers: Scorers) -> list[str]:
     """The enrichments that the models' SQL names; a shard is scored again if what they say of it changed."""
     versions = [version for version in (scorers.version, scorers.challenger) if version is not None]
+    # by their own SQL, not that of today: an edit of `features.sql` scores no day again
     return sorted({name for version in versions for name in needed(use_case, version.sql())})
 
 
@@ -252,6 +253,7 @@ def score_shard(task: ScoreTask) -> Report:
         rows = read_rows(lake.rows.folder / task.rows)
         answers = _ask(task, lake, rows)
         tables: dict[Table[Any], pa.Table] = {table: predictions_of(answers[0], rows, task.use_case, version.version)}
+        # one answer alone: the challenger could not be asked, see `_ask`
         if challenger is not None and len(answers) == 2:
             tables[beside] = predictions_of(answers[1], rows, task.use_case, challenger.version)
         counts = {
@@ -305,6 +307,7 @@ def scores_mark(
     """Fingerprint of what the predictions of a shard depend on: the part with its rows, code, models, answers."""
     beside = (challenger.serving_sha256, challenger.version) if challenger else ()
     code = scores_code(use_case).fingerprint
+    # the number as well as the hash, for it stands in every row
     return fingerprint(rows, version.serving_sha256, version.version, code, *beside, *sorted(marks.items()))
 
 

@@ -143,6 +143,7 @@ def _fallen(retraining: Retraining, evidence: Evidence) -> Iterator[Decision]:
     """Whether the champion does worse than it was evaluated; nothing where that is not asked, or there is none."""
     if retraining.drop is None or evidence.evaluated is None:
         return
+    # so few rows could fall by chance
     if evidence.audited < retraining.least_audited:
         yield Decision(False, f"{evidence.audited} newly audited rows of {retraining.least_audited} asked")
         return

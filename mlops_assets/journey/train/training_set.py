@@ -236,6 +236,7 @@ def _labelled(
 ) -> Iterator[pa.Table]:
     """The labelled and the corrected rows of the window with the model's input, a shard at a time."""
     table = lake.rows
+    # rounded up, for `most_rows` is the most
     keep_one_in = -(-sum(rows for rows, _ in window.values()) // use_case.training.most_rows) or 1
     for day, (_, answers) in window.items():
         labels = corrections.get(day, {})

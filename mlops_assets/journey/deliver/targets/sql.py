@@ -117,6 +117,7 @@ class SqlTarget:
 
         others = select(ledger.c.use_case).where(ledger.c.table_name == table.name).distinct()
         owners = {*connection.scalars(others)} - {delivery.use_case}
+        # else each use case would delete the days of the other
         if owners:
             raise TargetError(f"{table.fullname} holds the predictions of {owners.pop()}; name another table.")
         this_day = (ledger.c.table_name == table.name) & (ledger.c.day == _day(delivery))
