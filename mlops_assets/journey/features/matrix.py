@@ -28,7 +28,7 @@ def to_matrix(batch: pa.Table, vocabularies: Mapping[str, pa.Array | Literal["te
         Columns of `model_input`.
     vocabularies
         For each column of the model, in order: the values that a category knows, `TEXT` for a text, or None for a
-        number. A value of a category becomes its place in the vocabulary; an unknown one, or none, becomes -1.
+        number. A value of a category becomes its position in the vocabulary; an unknown one, or none, becomes -1.
 
     Returns
     -------

@@ -49,7 +49,7 @@ def compute(
     Yields
     ------
     tuple
-        The view `model_input`, and the place in `rows` of each of its rows. Every row comes exactly once.
+        The view `model_input`, and the position in `rows` of each of its rows. Every row comes exactly once.
 
     Raises
     ------

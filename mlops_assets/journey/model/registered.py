@@ -88,7 +88,7 @@ class RegisteredVersions:
             if not path.exists() or path.read_bytes() != content:
                 write_whole(path, content)
         with suppress(FileNotFoundError):  # another registration takes old marks away, too
-            old = [mark.name for mark in self._begun.glob("*") if mark.stat().st_mtime < time.time() - LONG_AGO]
+            old = [begun.name for begun in self._begun.glob("*") if begun.stat().st_mtime < time.time() - LONG_AGO]
             remove(self._begun, old)
         remove(self._begun, [run_id])
 
