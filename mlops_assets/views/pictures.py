@@ -130,15 +130,14 @@ def _draw_version(
     axes: Axes, days: Sequence[str], records: Sequence[Mapping[str, Any]], colour: str, name: str
 ) -> None:
     audited = [record for record in records if record["audited"]]
-    at, middle = [days.index(record["day"]) for record in audited], [record["accuracy"] for record in audited]
+    at = [days.index(record["day"]) for record in audited]
+    middle = [record["accuracy"] for record in audited]
     below = [record["accuracy"] - record["low"] for record in audited]
     above = [record["high"] - record["accuracy"] for record in audited]
     interval = f"{name}: audited, 95 %"
     axes.errorbar(at, middle, [below, above], fmt="o", capsize=3, color=colour, label=interval)
     # what people chose to correct is rather wrong than right: shown apart, and never averaged with what was drawn
     corrected = [record for record in records if record["corrections"]]
-    at, shares = (
-        [days.index(record["day"]) for record in corrected],
-        [record["right_corrected"] for record in corrected],
-    )
+    at = [days.index(record["day"]) for record in corrected]
+    shares = [record["right_corrected"] for record in corrected]
     axes.plot(at, shares, "x", color=colour, label=f"{name}: other corrections (biased)")

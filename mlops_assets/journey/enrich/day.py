@@ -293,10 +293,10 @@ class _Day:
     def _as_stored(self, answers: pa.Table, status: str, day: dt.date | None) -> pa.Table:
         """Answers, or keys alone, in the schema of the table."""
         own: Mapping[str, Any] = {f"{self._name}_status": status, f"{self._name}_day": day}
-        columns = [
-            answers[field.name]
-            if field.name in answers.column_names
-            else pa.repeat(pa.scalar(own.get(field.name), field.type), len(answers))
-            for field in self._stored
-        ]
+        columns = []
+        for field in self._stored:
+            if field.name in answers.column_names:
+                columns.append(answers[field.name])
+            else:
+                columns.append(pa.repeat(pa.scalar(own.get(field.name), field.type), len(answers)))
         return pa.table(columns, schema=self._stored)

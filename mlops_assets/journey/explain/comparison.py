@@ -156,20 +156,20 @@ def compare_day(
     value = counts.get("cents", 0) / 100
     has_value = use_case.value is not None  # without such a column, 0 would read as "no money behind it"
     return Comparison(
-        use_case.name,
-        day,
-        before.version,
-        after.version,
-        counts.get("rows", 0),
-        counts.get("changed", 0),
-        value if has_value else None,
-        summary["value"] if has_value else None,
-        counts.get("labelled", 0),
-        counts.get("right_before", 0),
-        counts.get("right_after", 0),
-        summary["transitions"],
-        summary["accounts"],
-        summary["examples"],
+        use_case=use_case.name,
+        day=day,
+        before=before.version,
+        after=after.version,
+        rows=counts.get("rows", 0),
+        changed=counts.get("changed", 0),
+        value=value if has_value else None,
+        changed_value=summary["value"] if has_value else None,
+        labelled=counts.get("labelled", 0),
+        right_before=counts.get("right_before", 0),
+        right_after=counts.get("right_after", 0),
+        transitions=summary["transitions"],
+        accounts=summary["accounts"],
+        examples=summary["examples"],
     )
 
 

@@ -292,13 +292,13 @@ def _answer_again(model: Model, row: Row, lake: Lake, day: str, use_case: UseCas
     batch, position = here
     matrix = model.matrix(batch)
     return _Again(
-        batch.slice(position, 1).to_pylist()[0],
-        matrix[position],
-        np.concatenate(others),
-        int(answers.numbers[row.position]),
-        float(answers.probabilities[row.position]),
+        values=batch.slice(position, 1).to_pylist()[0],
+        row=matrix[position],
+        others=np.concatenate(others),
+        predicted=int(answers.numbers[row.position]),
+        probability=float(answers.probabilities[row.position]),
         # of the whole batch and not of the row alone: sums over many rows may differ in their last bit
-        model.probabilities(matrix)[position],
+        probabilities=model.probabilities(matrix)[position],
     )
 
 

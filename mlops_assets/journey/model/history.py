@@ -160,7 +160,17 @@ class History:
             )
         time = (when or dt.datetime.now(dt.UTC)).isoformat(timespec="milliseconds")
         before = changes[-1].version if changes else None
-        change = Change(len(changes) + 1, time, who, action, version, before, why, verdict, sha256)
+        change = Change(
+            number=len(changes) + 1,
+            when=time,
+            who=who,
+            action=action,
+            version=version,
+            before=before,
+            why=why,
+            verdict=verdict,
+            sha256=sha256,
+        )
         text = json.dumps(asdict(change), indent=1, ensure_ascii=False)
         try:
             # the file is both the record and the change: where its number is taken, somebody was faster

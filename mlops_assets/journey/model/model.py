@@ -68,11 +68,13 @@ class Model:
 
     def unseen(self, batch: pa.Table, matrix: np.ndarray) -> dict[str, int]:
         """How many values of each category the model never saw; empty ones do not count."""
-        return {
-            name: int((matrix[:, position] < 0).sum()) - batch[name].null_count
-            for position, (name, vocabulary) in enumerate(self.columns.items())
-            if isinstance(vocabulary, tuple)
-        }
+        unseen = {}
+        for position, (name, vocabulary) in enumerate(self.columns.items()):
+            if isinstance(vocabulary, tuple):
+                # -1 stands for an unknown value and for none
+                unknown = int((matrix[:, position] < 0).sum())
+                unseen[name] = unknown - batch[name].null_count
+        return unseen
 
     def save(self, folder: Place) -> str:
         """Write the model into a folder.

@@ -149,8 +149,9 @@ def read_shard(task: ReadTask) -> Report:
 
 def rows_code(use_case: UseCase) -> Code:
     """The code that decides what becomes of a file: of this step, and of the reader and the source of one's own."""
-    reader, source = use_case.files.reader, use_case.source.own if use_case.source else None
-    return code_of(__name__, *(module for path in (reader, source) if path for module in plugin_modules(path)))
+    source = use_case.source.own if use_case.source else None
+    own = [path for path in (use_case.files.reader, source) if path]
+    return code_of(__name__, *(module for path in own for module in plugin_modules(path)))
 
 
 def rows_mark(entries: pa.Table, use_case: UseCase, attachments: str) -> str:

@@ -191,12 +191,8 @@ def choose(use_case: UseCase, candidate: Candidate, training_set: TrainingSet, r
     # learned from as often as it weighs, tested on once
     positions = repeats(rows)
     once = np.append(True, positions[1:] != positions[:-1])
-    folds = [
-        (train, test[once[test]])
-        for train, test in fold_indices(
-            rows["_fold"].to_numpy()[positions], use_case.training.folds, use_case.training.split.by
-        )
-    ]
+    fold, split = rows["_fold"].to_numpy()[positions], use_case.training.split.by
+    folds = [(train, test[once[test]]) for train, test in fold_indices(fold, use_case.training.folds, split)]
     rows = rows.take(pa.array(positions))
     grid = {f"model__{name}": values for name, values in candidate.search.items()}
     # not fitted again here: `fit` does it, with the vocabularies of all training rows

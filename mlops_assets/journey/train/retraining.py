@@ -79,12 +79,12 @@ def gather(use_case: UseCase, lake: Lake, runs: TrainingRuns, champion: Version 
     live = _live(use_case, lake, new, champion.version) if champion else []
     made = last.made if last else None
     return Evidence(
-        len(new),
-        sum(record["audited"] for record in live),
-        sum(record["right_audited"] for record in live),
-        champion.about.metrics.get("accuracy") if champion else None,
-        dt.datetime.fromisoformat(made) if made else None,
-        f"{made}-{fingerprint_table(accepted)}",
+        corrections=len(new),
+        audited=sum(record["audited"] for record in live),
+        right=sum(record["right_audited"] for record in live),
+        evaluated=champion.about.metrics.get("accuracy") if champion else None,
+        trained=dt.datetime.fromisoformat(made) if made else None,
+        mark=f"{made}-{fingerprint_table(accepted)}",
     )
 
 

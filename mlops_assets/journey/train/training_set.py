@@ -138,18 +138,18 @@ def build_training_set(use_case: UseCase, lake: Lake) -> TrainingSet:
     if not path.exists():
         write_table(path, kept)
     return TrainingSet(
-        mark,
-        str(path),
-        len(kept),
-        int(held_out.sum()),
-        duplicates,
-        (pc.min(kept["_day"]).as_py(), pc.max(kept["_day"]).as_py()),
-        tuple(sorted(pc.unique(kept["_label"]).to_pylist())),
-        dict(describe(use_case).model),
-        boundary,
-        corrected,
-        feedback.keep(lake, accepted),
-        left_out,
+        fingerprint=mark,
+        path=str(path),
+        rows=len(kept),
+        held_out=int(held_out.sum()),
+        duplicates=duplicates,
+        days=(pc.min(kept["_day"]).as_py(), pc.max(kept["_day"]).as_py()),
+        classes=tuple(sorted(pc.unique(kept["_label"]).to_pylist())),
+        features=dict(describe(use_case).model),
+        boundary=boundary,
+        corrected=corrected,
+        feedback=feedback.keep(lake, accepted),
+        left_out=left_out,
     )
 
 
