@@ -95,10 +95,7 @@ def import_(use_case: str, file: Path, day: dt.date | None, raw: Place | None) -
 
     stores = find(use_case, raw)
     folder = stores.settings.raw
-    if day:
-        done = place_table(stores.use_case, file, folder, day)
-    else:
-        done = import_table(stores.use_case, file, folder)
+    done = place_table(stores.use_case, file, folder, day) if day else import_table(stores.use_case, file, folder)
     files = done.files + done.present
     click.echo(f"{done.rows:,} rows in {files:,} files of {len(done.days)} days lie in {folder / use_case}")
     if done.present:
