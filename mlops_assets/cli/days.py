@@ -259,6 +259,7 @@ def dev(host: str, port: int) -> None:
     from mlops_assets.settings import PACKAGE, Settings
 
     settings = Settings.from_environment()
+    # else Dagster makes a temporary home in the checkout, and passes over our `dagster.yaml`
     running.prepare_home(settings)
     # Dagster's processes start elsewhere, where a home that is named from here would be another one
     os.environ["MLOPS_HOME"] = str(settings.home)

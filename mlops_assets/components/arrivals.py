@@ -53,6 +53,7 @@ def arrival_sensors(use_case: UseCase, job: Any) -> list[dg.SensorDefinition]:
         source, lake = workspace.of(use_case).source, lake_of(workspace.settings)
         raw_files = lake.raw_files
         lookout = Lookout(source, asked, _window(use_case), State.read(context.cursor, source.place("YYYY-MM-DD")))
+        # compared with the lake: whoever remembers the newest file forgets what is overwritten or deleted
         lookout.look(known_days(raw_files))
         runs = Runs(context.instance, use_case, lookout.window)  # before the lake is asked: a run may end in between
         looked_at = lookout.findings(known_days(raw_files))

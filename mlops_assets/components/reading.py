@@ -127,6 +127,7 @@ def rows_asset(use_case: UseCase) -> dg.AssetsDefinition:
                 **shared,
             ),
         ],
+        # none is blocking: one that failed would stop all days of a range
         check_specs=[dg.AssetCheckSpec(name, asset=rows_key) for name in ROW_CHECKS],
         **daily(use_case),
     )

@@ -202,6 +202,7 @@ class Table(Generic[A]):
         from deltalake.transaction import AddAction, CommitProperties, RemoveAction
 
         now, partition = int(time.time() * 1000), {"day": day}
+        # what differs, not an overwrite: that would remove and add the same path in one commit, which Delta forbids
         actions: list[Any] = [
             AddAction(p.path, p.size, partition, now, True, json.dumps({"numRecords": p.rows})) for p in added
         ]
@@ -302,6 +303,7 @@ class Table(Generic[A]):
         table = self.open()
         if table is None:
             raise LakeError(f"{self.folder}: nothing was published there yet.")
+        # by Delta's log, never by a glob: beside the published files lie older ones, and those of runs under way
         return sorted(path for day in (self.days() if days is None else days) for path in _parts(table, day))
 
     def _reader(

@@ -19,6 +19,7 @@ from mlops_assets.work.syntax import NOTHING, NormalForm, find, hash_of, is_inst
 
 PACKAGE = top_name(__name__)
 
+# left out is what gives a day no other values: deltalake, skops, pydantic, obstore, SQLAlchemy, mlflow, pandas
 LIBRARIES = {
     "PIL": "pillow",
     "duckdb": "duckdb",

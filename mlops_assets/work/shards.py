@@ -109,6 +109,7 @@ def _content(part: pa.Array, kind: pa.DataType) -> bytes:
         lengths: bytes = pc.binary_length(whole).to_numpy().tobytes()
         joined: str = pc.binary_join(pa.ListArray.from_arrays([0, len(whole)], whole), "")[0].as_py()
         return lengths + joined.encode()
+    # values, not Arrow's buffers, which also hold what lies behind the end of a slice
     content: bytes = part.drop_null().to_numpy(zero_copy_only=False).tobytes()
     return content
 
@@ -119,6 +120,7 @@ def shard_count(files: int, files_a_shard: int, before: int | None) -> int:
     As many as it takes for each to hold `files_a_shard`. A day that was read before keeps its number until it has
     doubled, so that late files touch only the shards they fall into.
     """
+    # no power of two: shards of 3,100 files instead of 5,000 cost a tenth more
     wanted = max(1, math.ceil(files / files_a_shard))
     # a change of the number moves nearly every file into another shard, and all of them are read again
     if before and wanted <= 2 * before:

@@ -180,6 +180,7 @@ def compare_shard(task: CompareTask) -> Report:
 
     def make() -> Made:
         rows = read_rows(lake.rows.folder / task.rows)
+        # scored again by both, for the published day may be by a third version, or by other SQL
         models = [load_cached(version, use_case) for version in versions]
         stored = partial(stored_features, lake, task.day, Path(task.rows).name, marks=task.marks)
         first, second = predict(models, rows, task.day, use_case, stored, read_answers(lake, task.marks))

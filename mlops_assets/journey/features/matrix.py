@@ -47,6 +47,7 @@ def to_matrix(batch: pa.Table, vocabularies: Mapping[str, pa.Array | Literal["te
         if position in texts:  # these come last, once it is known that the matrix is one of objects
             continue
         if vocabulary is not None:
+            # one Arrow call a column: encoders in the pipeline would look at 250,000 Python strings a shard
             codes = pc.index_in(column, value_set=vocabulary)
             matrix[:, position] = codes.fill_null(-1).to_numpy()
         else:
@@ -54,6 +55,7 @@ def to_matrix(batch: pa.Table, vocabularies: Mapping[str, pa.Array | Literal["te
     matrix[np.isinf(matrix)] = np.nan  # DuckDB divides by zero to infinity, which no estimator takes
     if not texts:
         return matrix
+    # one of objects, which every scikit-learn class takes: a DataFrame would bring names of columns into the estimators
     mixed = matrix.astype(object, order="F")
     for position, column in texts.items():
         mixed[:, position] = column.fill_null("").to_pylist()

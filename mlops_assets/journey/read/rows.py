@@ -285,6 +285,7 @@ def account(pack: Pack, rows: pa.Table, refusals: Sequence[Refusal], files: int)
     ShardFailed
         If a file's lines are not its rows and its rejected lines.
     """
+    # lines were counted from the bytes: a parser that loses one in silence cannot hide it
     good = np.bincount(rows["file"].combine_chunks().indices.to_numpy(), minlength=files)
     rejected = np.bincount([r.file for r in refusals if r.line is not None], minlength=files)
     refused = len({refusal.file for refusal in refusals if refusal.line is None})

@@ -172,6 +172,7 @@ def as_model(use_case: UseCase, logged: Logged, labels: Sequence[str]) -> Model:
     from mlops_assets.encoders import OnFrame  # brings scikit-learn, for which nobody else shall wait
 
     texts = tuple(name for name, vocabulary in columns.items() if vocabulary == TEXT)
+    # wrapped, not rewritten: so it is stored, checked and loaded as any other model
     wrapped = OnFrame(estimator, tuple(columns), texts, tuple(map(labels.index, classes)))
     return Model(wrapped, columns, tuple(labels), use_case.features_sql, use_case.training.threshold)
 
@@ -180,6 +181,7 @@ def _columns(use_case: UseCase, logged: Logged) -> dict[str, Known]:
     """The inputs of the signature, compared with what `features.sql` makes."""
     made = describe(use_case).model
     inputs = _signature(logged)
+    # it may need fewer columns than there are
     absent = [name for name in inputs if name not in made]
     if absent:
         raise ModelRefused(

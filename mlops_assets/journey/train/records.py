@@ -101,6 +101,7 @@ class Evaluation(_Record):
     def best(self) -> str | None:
         """The candidate that becomes a version: the winner, else the best ranked one that the gate looked at."""
         ranked = (score.name for score in self.scores if score.name in self.verdict.conditions)
+        # also where the gate refused all: who asks why needs the card and the diff of just that model
         return self.verdict.winner or next(ranked, None)
 
 

@@ -302,6 +302,7 @@ def _as_utf8(body: bytes, encoding: str) -> bytes:
     return body if encoding == "utf-8" else text.encode()
 
 
+# a tuple, not a dataclass: a microsecond less a file
 class _Ready(NamedTuple):
     """A file that can be parsed: UTF-8, a line feed at the end of every line."""
 
