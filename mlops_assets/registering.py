@@ -136,6 +136,7 @@ def register_elsewhere(stores: Stores, uri: str, engine: Engine) -> Registered:
             about, changes = compare_with_champion(stores, folder / "version", about, engine)
             version = _store(stores, uri, folder / "version", about)
         finally:
+            # what was registered lies in MLflow's store by now
             shutil.rmtree(folder, ignore_errors=True)
     made = MadeVersion(version.version, about.passed, about.reason, seen)
     done = promote_if_passed(stores, made, stores.settings.user, f"registered: {about.reason}")

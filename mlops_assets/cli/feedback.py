@@ -114,7 +114,9 @@ def _hand_in(folder: Place, path: Path, content: bytes) -> None:
     """Copy a file under the hash of its content: the same one lies there once, and none replaces another."""
     from mlops_assets.storage.places import write_whole
 
+    # names that begin with a point or _ are no data
     copy = folder / f"{path.stem.lstrip('._')[:40] or 'feedback'}-{hashlib.sha256(content).hexdigest()[:16]}.csv"
+    # by the hash alone: the same content may have another name now
     if any(folder.glob(f"*-{copy.stem[-16:]}.csv")):
         click.echo(f"{path}: was handed in before", err=True)
         return

@@ -184,5 +184,6 @@ def failure(what: str, days: Mapping[str, str]) -> dg.Failure:
     return dg.Failure(
         f"{what}\n{listed}",
         metadata={"days": table([{"day": d, "why": w} for d, w in days.items()])},
+        # a reason that people are told stays until one of them acts
         allow_retries=False,
     )

@@ -164,6 +164,7 @@ def _arguments(bases: Sequence[ast.ClassDef]) -> _Arguments:
     if constructor is None:
         return _Arguments((), (), others=False)
     plain = [*constructor.posonlyargs, *constructor.args][1:]
+    # defaults belong to the last arguments
     required = [argument.arg for argument in plain[: len(plain) - len(constructor.defaults)]]
     by_name = zip(constructor.kwonlyargs, constructor.kw_defaults, strict=True)
     required += [argument.arg for argument, default in by_name if default is None]

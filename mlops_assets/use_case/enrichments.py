@@ -59,6 +59,7 @@ PARAMETERS: dict[str, type[Strict]] = {"table": TableParameters, "sql": SqlParam
 class Enrichment(Strict):
     """A table of further columns for `features.sql`, asked for once a day for the keys of the day's rows."""
 
+    # first, for a validator sees the fields before its own alone, and that of `use` looks at these
     parameters: dict[str, Any] = Field(default_factory=dict, description="What it needs; see below.")
     use: str = Field(description="`table`, `sql`, `http`, or the import path of a class of your own.")
     keys: tuple[str, ...] = Field(min_length=1, description="Columns of the rows that it is asked by.")

@@ -69,6 +69,7 @@ class FileFormat(Strict):
     @model_validator(mode="after")
     def _one_reader(self) -> Self:
         fields = type(self).model_fields
+        # what would be passed over in silence is refused
         idle = [
             name
             for name in ("delimiter", "encoding", "header", "quotes")
@@ -107,6 +108,7 @@ class Column(Strict):
     @classmethod
     def _bounds_the_type(cls, bound: float | dt.date | None, info: ValidationInfo) -> float | dt.date | None:
         kind = info.data.get("type")
+        # no type where that is wrong itself, which is told
         if bound is None or kind is None:
             return bound
         if not isinstance(bound, BOUNDS.get(kind, ())):

@@ -36,6 +36,7 @@ PARAMETERS: dict[str, type[Strict]] = {"sql": SqlSource}
 class Origin(Strict):
     """Where the raw files come from."""
 
+    # before `use`, whose validator looks at them
     parameters: dict[str, Any] = Field(default_factory=dict, description="Its arguments.")
     use: str = Field(description="`sql`, or the import path of a class of your own.")
 

@@ -88,6 +88,7 @@ def _write_json(reader: pa.RecordBatchReader, sink: BinaryIO) -> tuple[int, int]
     rows = 0
     sink.write(b"[")
     for record in _records(reader):
+        # a record at a time: a list of millions is not held in memory
         sink.write(b",\n " if rows else b"\n ")
         sink.write(json.dumps(record, ensure_ascii=False, default=str).encode())
         rows += 1

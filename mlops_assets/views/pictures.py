@@ -63,6 +63,7 @@ def matrix(counts: Matrix, what: str) -> str:
     axes = figure.subplots()
     sums = [max(1, sum(row)) if counts.shares else 1 for row in counts.cells]
     shown = [[cell / total for cell in row] for row, total in zip(counts.cells, sums, strict=True)]
+    # shares always from 0 to 1, so that two pictures can be compared
     least, most = (0, 1) if counts.shares else (None, None)
     image = axes.imshow(shown, cmap=counts.colours, vmin=least, vmax=most)
     axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7)

@@ -29,6 +29,7 @@ def preview_days(stores: Stores, first: str, last: str) -> list[Preview]:
     if champion is not None:
         scorers = Scorers(champion, challenger=stores.registry.challenger(use_case, champion))
     paces, listed = measured(lake), lake.raw_files.days()
+    # a day whose files are gone since would be run, too
     days = [day for day in _span(first, last) if day in listed or source.delivered(day)]
     return [preview_day(use_case, source, lake, day, scorers, paces, stores.settings.workers) for day in days]
 

@@ -87,6 +87,7 @@ def _probabilities(explanation: Explanation) -> str:
 def _model(explanation: Explanation) -> str:
     since = " and on ".join(explanation.champion)
     life = f"champion on {since}" if since else "it was never champion"
+    # an early release did not say how the version was chosen
     chosen = repr(explanation.choice or "an earlier release")
     time = dt.datetime.fromtimestamp(explanation.published / 1000, dt.UTC).isoformat(timespec="seconds")
     restored = f", restored by {explanation.restored_by}" if explanation.restored_by else ""

@@ -107,6 +107,7 @@ def _size(data: bytes) -> tuple[int, int]:
 def _shaped(picture: Image.Image) -> np.ndarray:
     if picture.mode.startswith("I"):  # 16 bits a pixel: Pillow would cut off what is above 255
         picture = Image.fromarray((np.asarray(picture) >> 8).clip(0, 255).astype(np.uint8))
+    # what is see-through is white paper
     seen = picture.convert("RGBA")
     shown = Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen).convert("RGB")
     if shown.size != (SIDE, SIDE):

@@ -212,6 +212,7 @@ def explain(
     # the one that made the prediction, not the champion of today
     used = version(row.prediction["model_version"])
     model = load_cached(used, use_case)
+    # as the tables were then, for they may have been asked anew since
     marks = answers_then(lake, day, published.accounting.enrichments, str(row.part))
     again = _answer_again(model, row, lake, day, use_case, marks)
     raw, problem, texts = _raw(use_case, source, day, manifest_of(lake, day, published), row.entry, line)

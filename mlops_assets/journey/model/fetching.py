@@ -41,6 +41,7 @@ def fetch(name: str, source: str, hashes: Sequence[str], settings: Settings) -> 
     if copy.exists():
         return copy
     here = Path(unquote(urlsplit(source).path))
+    # read where it lies: no copy of what this machine has
     if source.startswith(("/", "file:///")) and here.is_dir():
         return here
     # only a version that lies elsewhere needs MLflow, whose import takes seconds

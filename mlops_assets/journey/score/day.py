@@ -178,6 +178,7 @@ def score_day(
     # the shards stay: once the condition holds, the next run finds them done
     if not _all_hold(checks):
         return scored
+    # before the day is published: of what readers see, `why` knows the code
     keep_code(lake, scores_code(use_case))
     return _publish(lake, day, scorers, reports, scored, before)
 

@@ -50,6 +50,7 @@ def scorer(training: Training, model: Model) -> str | Callable[[Any, np.ndarray,
         return SCORERS[training.metric]
 
     def score(estimator: Any, matrix: np.ndarray, truth: np.ndarray) -> float:
+        # scikit-learn fits copies of the estimator; columns and classes stay those of the model
         probabilities = replace(model, estimator=estimator).probabilities(matrix)
         return _ask(training.metric, function, truth, probabilities, model.classes)
 

@@ -279,6 +279,7 @@ def rebuild(version: Version, lake: Lake, folder: Path) -> Rebuilt:
             "here, so it cannot be made again."
         )
     use_case = _configured(about.recipe, version.version)
+    # where the lake is now, which may have moved since
     data = TrainingSet.from_json({**about.set, "path": str(lake.training_set(about.training_set))})
     if not parse_place(data.path).exists():
         raise MlopsError(f"{data.path}: the training set of version {version.version} is gone; restore it.")

@@ -178,6 +178,7 @@ def guess_column(name: str, source: str | None, text: pa.DictionaryArray, form: 
     given = _without(given, kind.settings.get("missing", ()))
     distinct, rows = len(given.unique()), len(given)
     role = _role(kind.role, distinct, rows, constant=distinct == 1 and 1 < len(text) == rows)
+    # by the contract's own check: what is guessed is what the daily run will read
     about, bounds = _seen(check_column(text, Column(**kind.settings), form), role, distinct)
     empty = 1 - rows / max(1, len(text))
     return Guess(name, source, role, {**kind.settings, **bounds}, distinct, rows, empty, about, list(kind.check))

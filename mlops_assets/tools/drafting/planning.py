@@ -97,6 +97,7 @@ def settle_label(table: Table, *, whole: bool) -> None:
         raise UsageError(
             f"{shown} has {label.distinct:,} values in {label.rows:,} rows: too many to learn. Is it the right one?"
         )
+    # lines that were not looked at may have further classes
     if whole and label.distinct <= LISTED_CLASSES:
         label.settings["allowed"] = _classes(label, text)
     label.about = "What is predicted; empty in files to be scored."

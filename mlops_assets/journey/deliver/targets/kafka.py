@@ -75,6 +75,7 @@ class KafkaTarget:
         secrets = self._secrets()
         ours = {
             "bootstrap.servers": self.parameters.servers,
+            # a message that is sent again because its answer was lost is not doubled
             "enable.idempotence": True,
             "message.timeout.ms": int(self.parameters.timeout * 1000),
             "linger.ms": 20,

@@ -60,6 +60,7 @@ class SqlTarget:
         with _transaction(engine, f"{table.fullname}") as connection:
             self._prepare(connection, table, ledger)
         report = {"table": table.fullname, "rows": delivery.rows}
+        # a lock for each day: two days go side by side, two deliveries of one wait for each other
         with _transaction(engine, f"{table.fullname} {delivery.day}") as connection:
             if self._has(connection, table, ledger, delivery):
                 return {**report, "changed": 0}
@@ -171,6 +172,7 @@ def _transaction(engine: Engine, lock: str) -> Iterator[Connection]:
 def _kind(field: pa.Field) -> Any:
     import sqlalchemy as sa
 
+    # a text in the lake, where it is the partition
     if field.name == "day":
         return sa.Date()
     if pa.types.is_integer(field.type):

@@ -127,6 +127,7 @@ class SqlSource:
             # the query is a text that somebody configured: it shall read, whatever it says
             connection.exec_driver_sql("SET TRANSACTION READ ONLY")
             limit = {"limit": str(int(self.parameters.timeout * 1000))}
+            # for this transaction alone
             connection.execute(text("SELECT set_config('statement_timeout', :limit, true)"), limit)
         query = text(self.parameters.query).bindparams(bindparam("day", type_=Date()))
         # as it is sent: a day may be larger than the memory
