@@ -133,8 +133,8 @@ class Runs:
         if finding.verdict is not Verdict.CHANGED:
             return finding
         if run:
-            # Dagster makes no second run of a key, and says nothing: here it is said why
             return _held(finding, f"run {run} is at work on the day")
+        # Dagster makes no second run of a key, and says nothing: here it is said why
         before = self.instance.get_runs(dg.RunsFilter(tags={RUN_KEY_TAG: _key(self.use_case, finding)}), limit=1)
         if before:
             ended = f"run {before[0].run_id} was asked for and ended as {before[0].status.value} without listing it"
