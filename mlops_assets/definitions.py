@@ -35,7 +35,7 @@ def definitions_of(*use_cases: UseCase, workspace: Workspace | None = None) -> d
         Where they work; by default what the environment describes.
     """
     workspace = workspace or Workspace.from_environment()
-    each = [MlUseCase(one).build_defs() for one in use_cases]
+    each = [MlUseCase(use_case).build_defs() for use_case in use_cases]
     shared = dg.Definitions(
         resources={"workspace": workspace, "engines": engines, "mlflow": mlflow},
         # a process a step costs two to three seconds; the work itself is spread over processes by `engines`

@@ -49,25 +49,25 @@ class OneHotEncoder(preprocessing.OneHotEncoder):  # type: ignore[misc]
             float64, as scikit-learn gives it.
         """
         check_is_fitted(self)
-        offset, places = 0, np.empty(X.shape, np.int32)
-        for number, (known, rare) in enumerate(zip(self.categories_, self._rare(), strict=True)):
-            common = known[_look_up(known, rare) < 0]
-            found = _look_up(X[:, number], common)
+        offset, positions = 0, np.empty(X.shape, np.int32)
+        for number, (categories, rare) in enumerate(zip(self.categories_, self._rare(), strict=True)):
+            common = categories[_look_up(categories, rare) < 0]
+            codes = _look_up(X[:, number], common)
             if len(rare):  # the rare ones share the column after the common ones
-                shared = (found < 0) & (_look_up(X[:, number], rare) >= 0)
-                found[shared] = len(common)
-            places[:, number] = np.where(found < 0, -1, found + offset)
+                shared = (codes < 0) & (_look_up(X[:, number], rare) >= 0)
+                codes[shared] = len(common)
+            positions[:, number] = np.where(codes < 0, -1, codes + offset)
             offset += len(common) + bool(len(rare))
-        seen = places >= 0
+        seen = positions >= 0
         starts = np.concatenate([[0], np.cumsum(seen.sum(axis=1))]).astype(np.int32)
-        columns = places.ravel() if seen.all() else places[seen]
+        columns = positions.ravel() if seen.all() else positions[seen]
         return sparse.csr_matrix((np.ones(len(columns)), columns, starts), shape=(len(X), offset))
 
     def _rare(self) -> list[np.ndarray]:
         """The categories of each feature that share a column."""
         grouped = self.min_frequency is not None or self.max_categories is not None
         rare = self.infrequent_categories_ if grouped else [None] * len(self.categories_)
-        return [np.zeros(0) if one is None else one for one in rare]
+        return [np.zeros(0) if group is None else group for group in rare]
 
 
 class TargetEncoder(preprocessing.TargetEncoder):  # type: ignore[misc]
@@ -90,9 +90,9 @@ class TargetEncoder(preprocessing.TargetEncoder):  # type: ignore[misc]
         width = len(self.classes_) if self.target_type_ == "multiclass" else 1
         means = np.reshape(self.target_mean_, (1, width))
         parts: list[Any] = []
-        for number, known in enumerate(self.categories_):
+        for number, categories in enumerate(self.categories_):
             learned = np.stack(self.encodings_[number * width : (number + 1) * width], axis=1)
-            parts.append(np.concatenate([learned, means])[_look_up(X[:, number], known)])  # -1 is the last row
+            parts.append(np.concatenate([learned, means])[_look_up(X[:, number], categories)])  # -1 is the last row
         return np.concatenate(parts, axis=1)
 
 
@@ -139,8 +139,8 @@ class OnFrame(base.ClassifierMixin, base.BaseEstimator):  # type: ignore[misc]
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:  # noqa: N803 - scikit-learn's name
         """What the classifier says of the rows."""
-        found: np.ndarray = self.estimator.predict_proba(as_frame(X, self.columns, self.texts))
-        return found
+        probabilities: np.ndarray = self.estimator.predict_proba(as_frame(X, self.columns, self.texts))
+        return probabilities
 
 
 def as_frame(matrix: np.ndarray, columns: Sequence[str], texts: Collection[str]) -> pd.DataFrame:
@@ -148,18 +148,22 @@ def as_frame(matrix: np.ndarray, columns: Sequence[str], texts: Collection[str])
     import pandas as pd
 
     return pd.DataFrame(
-        {name: matrix[:, place].astype(object if name in texts else np.float64) for place, name in enumerate(columns)}
+        {
+            name: matrix[:, position].astype(object if name in texts else np.float64)
+            for position, name in enumerate(columns)
+        }
     )
 
 
-def _look_up(values: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Place of each value among the known ones, -1 where it is none of them; NaN is a value like any other."""
-    if np.isfinite(known).all() and np.abs(known).max(initial=0) < DENSE and (known % 1 == 0).all():
-        return _look_up_code(values, known.astype(np.int64))
+def _look_up(values: np.ndarray, categories: np.ndarray) -> np.ndarray:
+    """Position of each value among the categories, -1 where it is none of them; NaN is a value like any other."""
+    if np.isfinite(categories).all() and np.abs(categories).max(initial=0) < DENSE and (categories % 1 == 0).all():
+        return _look_up_code(values, categories.astype(np.int64))
     column = pa.array(np.ascontiguousarray(values, np.float64) + 0.0)  # -0.0 has another hash than 0.0
-    places = pc.index_in(column, value_set=pa.array(np.asarray(known, np.float64) + 0.0))
-    found: np.ndarray = places.fill_null(-1).to_numpy()
-    return found.copy() if not found.flags.writeable else found
+    positions = pc.index_in(column, value_set=pa.array(np.asarray(categories, np.float64) + 0.0))
+    codes: np.ndarray = positions.fill_null(-1).to_numpy()
+    # a caller writes into it
+    return codes.copy() if not codes.flags.writeable else codes
 
 
 def _look_up_code(values: np.ndarray, codes: np.ndarray) -> np.ndarray:

@@ -85,10 +85,11 @@ def load_training_set(use_case: str, fingerprint: str | None = None) -> Data:
     """
     records = Workspace.from_environment().find(use_case).runs.every(GatheredRows)
     sets = [record.training_set for record in records]
+    # its beginning is enough to name a fingerprint
     chosen = [data for data in sets if data.fingerprint.startswith(fingerprint or "")]
     if not chosen:
-        known = ", ".join(dict.fromkeys(data.fingerprint for data in sets)) or "none: train first"
-        raise UsageError(f"{use_case} has no training set {fingerprint or ''}; there are: {known}.")
+        existing = ", ".join(dict.fromkeys(data.fingerprint for data in sets)) or "none: train first"
+        raise UsageError(f"{use_case} has no training set {fingerprint or ''}; there are: {existing}.")
     data = chosen[-1]
     table = data.load()
     held_out = np.asarray(table["_held_out"].to_numpy(), bool)

@@ -126,16 +126,17 @@ def register_elsewhere(stores: Stores, uri: str, engine: Engine) -> Registered:
     # counted before the champion is read: one that comes in between is noticed when this one shall replace it
     seen = len(stores.history.changes())
     model = as_model(stores.use_case, logged, newest.training_set.classes)
-    found, verdict = _judge(stores, newest, model, uri)
+    scored, verdict = _judge(stores, newest, model, uri)
     with work_folder(stores.runs.folder(f"elsewhere-{uuid.uuid4().hex}"), stores.settings.home) as folder:
         try:
             fitted = _stored(model, folder / "model", uri)
             origin = _origin(stores, logged)
             data = newest.training_set
-            about = make_version(stores.use_case, data, fitted, found, verdict, folder / "version", origin)
+            about = make_version(stores.use_case, data, fitted, scored, verdict, folder / "version", origin)
             about, changes = compare_with_champion(stores, folder / "version", about, engine)
             version = _store(stores, uri, folder / "version", about)
         finally:
+            # what was registered lies in MLflow's store by now
             shutil.rmtree(folder, ignore_errors=True)
     made = MadeVersion(version.version, about.passed, about.reason, seen)
     done = promote_if_passed(stores, made, stores.settings.user, f"registered: {about.reason}")
@@ -161,7 +162,7 @@ def _judge(stores: Stores, newest: Evaluation, model: Model, uri: str) -> tuple[
     use_case, data = stores.use_case, newest.training_set
     rows = data.load()
     try:
-        found = score(model, rows.filter(rows["_held_out"]), uri, own=load_metrics(use_case.training))
+        scored = score(model, rows.filter(rows["_held_out"]), uri, own=load_metrics(use_case.training))
     except Exception as error:  # a pipeline from elsewhere may fail in any way, such as on a missing value
         raise MlopsError(
             f"{uri}: it fails on the held-out rows of {use_case.name}: {type(error).__name__}: {error}. Rows have "
@@ -170,7 +171,7 @@ def _judge(stores: Stores, newest: Evaluation, model: Model, uri: str) -> tuple[
     baseline = newest.score(use_case.training.baseline)
     others = [baseline] if baseline else []  # it was scored on the same rows, so it need not be again
     before = champion_before(use_case, stores.registry, data)
-    return found, decide(use_case.training, use_case.scale, [found, *others], before)
+    return scored, decide(use_case.training, use_case.scale, [scored, *others], before)
 
 
 def _stored(model: Model, folder: Path, uri: str) -> Fitted:
@@ -229,12 +230,12 @@ def compare_with_champion(
         return about, None
     hashes = hash_folder(folder / "serving"), hash_folder(folder / "judged")
     new = Version(use_case.name, 0, folder, *hashes, "", Summary())  # it has no number before it is registered
-    found = compare_day(use_case, stores.lake, days[-1], champion, new, engine, lambda _: None)
-    (folder / "diff.json").write_text(diffs.as_json(found), encoding="utf-8")
-    (folder / "diff.html").write_text(diffs.html(found), encoding="utf-8")
+    comparison = compare_day(use_case, stores.lake, days[-1], champion, new, engine, lambda _: None)
+    (folder / "diff.json").write_text(diffs.as_json(comparison), encoding="utf-8")
+    (folder / "diff.html").write_text(diffs.html(comparison), encoding="utf-8")
     if use_case.training.gate.changes is not None:
-        about = judge_changes(about, found.share, use_case.training.gate.changes, found.day)
-    return about, found
+        about = judge_changes(about, comparison.share, use_case.training.gate.changes, comparison.day)
+    return about, comparison
 
 
 def store_version(stores: Stores, run: str, folder: Path, about: About) -> Version:

@@ -227,8 +227,8 @@ def _execute(
     from dagster import AssetKey, BetaWarning
 
     job = definitions.resolve_job_def(name)
-    known = {key.path[-1] for key in job.asset_layer.executable_asset_keys}
-    selection = [AssetKey([use_case.name, asset]) for asset in assets if asset in known]
+    existing = {key.path[-1] for key in job.asset_layer.executable_asset_keys}
+    selection = [AssetKey([use_case.name, asset]) for asset in assets if asset in existing]
     # our own log lines go to the terminal; Dagster's would be a line for every event of the run
     quiet: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     with warnings.catch_warnings():

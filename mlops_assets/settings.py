@@ -81,6 +81,7 @@ class Settings:
         home = Path(_variable("MLOPS_HOME", PACKAGE.parent / ".mlops")).expanduser().absolute()
         own = _mlflow_in(database) if database else f"{SQLITE}{home / 'mlflow' / 'mlflow.db'}"
         tracking_uri = _variable("MLFLOW_TRACKING_URI", own)
+        # a server of MLflow says itself where artifacts lie
         served = tracking_uri.startswith("http") and not _variable("MLOPS_ARTIFACTS")
         further = [_folder("MLOPS_USE_CASES", home)] if _variable("MLOPS_USE_CASES") else []
         return cls(

@@ -15,9 +15,11 @@ __all__ = ["cli", "main"]
 
 def main() -> None:
     """Run the command; errors that are meant for people end it with one clear message."""
+    # wherever it stands, also behind the command
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
     try:
+        # not standalone: click would end the process itself, and know nothing of our errors
         code = cli.main(arguments, prog_name="mlops-assets", standalone_mode=False) or 0
     except (click.exceptions.Abort, KeyboardInterrupt):
         code = _stopped()

@@ -120,11 +120,11 @@ def published_at(table: Table[A], day: str, moment: dt.datetime) -> Published[A]
         If the day was not published by then.
     """
     every = table.publications().get(day, [])
-    seen = [one for one in every if one.time <= moment.timestamp() * 1000]
+    seen = [publication for publication in every if publication.time <= moment.timestamp() * 1000]
     if not seen:
         first = dt.datetime.fromtimestamp(every[0].time / 1000, dt.UTC).isoformat(timespec="seconds") if every else ""
-        said = f"it was first published on {first}" if every else "it was never published"
-        raise MlopsError(f"{table.name} of {day} were not there on {moment.isoformat(timespec='seconds')}: {said}.")
+        reason = f"it was first published on {first}" if every else "it was never published"
+        raise MlopsError(f"{table.name} of {day} were not there on {moment.isoformat(timespec='seconds')}: {reason}.")
     return seen[-1]
 
 
@@ -141,7 +141,7 @@ def published_days(
     day, first, last = days
     published = list(table.days())
     low, high = str(day or first or dt.date.min), str(day or last or dt.date.max)
-    chosen = [one for one in published if low <= one <= high]
+    chosen = [date for date in published if low <= date <= high]
     if chosen:
         return chosen
     asked = " in that range" if first or last else ""

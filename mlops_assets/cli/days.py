@@ -63,20 +63,21 @@ def sample(
       mlops-assets sample transactions --day 2026-01-01 --days 7 --files 200 --dirty 0.05
       mlops-assets sample loan_approval --day 2026-01-01 --files 1 --rows 1000
     """
+    # imported when the command is called: `--help` and a wrong option must not wait for it
     from mlops_assets.tools.sampling import write_sample
 
     stores = find(use_case, raw)
-    place = stores.settings.raw
+    folder = stores.settings.raw
     began = shown = time.monotonic()
     for offset in range(days):
-        one = day + dt.timedelta(days=offset)
-        for written in write_sample(stores.use_case, place, one, files, rows, dirty, seed, labelled=not unlabelled):
+        date = day + dt.timedelta(days=offset)
+        for written in write_sample(stores.use_case, folder, date, files, rows, dirty, seed, labelled=not unlabelled):
             if time.monotonic() - shown > 2:
                 shown = time.monotonic()
                 done = offset * files + written
                 left = (shown - began) / done * (days * files - done)
                 click.echo(f"{done:,} of {days * files:,} files, done in {left:.0f} s", err=True)
-    click.echo(f"Wrote {files * days:,} files of {days} day(s) to {place / use_case}")
+    click.echo(f"Wrote {files * days:,} files of {days} day(s) to {folder / use_case}")
 
 
 @click.command("import")
@@ -97,15 +98,15 @@ def import_(use_case: str, file: Path, day: dt.date | None, raw: Place | None) -
     from mlops_assets.tools.importing import import_table, place_table
 
     stores = find(use_case, raw)
-    found, place = stores.use_case, stores.settings.raw
-    done = place_table(found, file, place, day) if day else import_table(found, file, place)
+    folder = stores.settings.raw
+    done = place_table(stores.use_case, file, folder, day) if day else import_table(stores.use_case, file, folder)
     files = done.files + done.present
-    click.echo(f"{done.rows:,} rows in {files:,} files of {len(done.days)} days lie in {place / found.name}")
+    click.echo(f"{done.rows:,} rows in {files:,} files of {len(done.days)} days lie in {folder / use_case}")
     if done.present:
         click.echo(f"{done.present:,} of the files were there already, with the same content.")
     click.echo(f"Days: {', '.join(done.days)}")
     if done.unplaced:
-        where = f"unplaced{found.files.suffix} of {done.days[-1]}"
+        where = f"unplaced{stores.use_case.files.suffix} of {done.days[-1]}"
         click.echo(f"{done.unplaced:,} lines without a readable date or key lie in {where}.")
 
 
@@ -169,7 +170,7 @@ def preview(use_case: str, first: dt.date | None, last: dt.date | None, raw: Pla
     stores = find(use_case, raw)
     previews = preview_days(stores, *days_to_run(stores, first, last))
     if form == "json":
-        click.echo(json.dumps([vars(one) for one in previews], indent=2))
+        click.echo(json.dumps([vars(preview) for preview in previews], indent=2))
     else:
         click.echo(render(previews, stores.use_case))
 
@@ -263,6 +264,7 @@ def dev(host: str, port: int) -> None:
     from mlops_assets.settings import PACKAGE, Settings
 
     settings = Settings.from_environment()
+    # else Dagster makes a temporary home in the checkout, and passes over our `dagster.yaml`
     running.prepare_home(settings)
     # Dagster's processes start elsewhere, where a home that is named from here would be another one
     os.environ["MLOPS_HOME"] = str(settings.home)

@@ -36,16 +36,16 @@ def deliver(
     from mlops_assets.views.status import collect, render
 
     stores = find(use_case)
-    found = stores.use_case
-    if not found.targets:
+    configured = stores.use_case.targets
+    if not configured:
         raise UsageError(f"{use_case} has no targets: name them under `targets` in its defs.yaml.")
-    unknown = [name for name in names if name not in found.targets]
+    unknown = [name for name in names if name not in configured]
     if unknown:
-        raise UsageError(f"{use_case} has no target {unknown[0]!r}; there are: {', '.join(found.targets)}.")
-    days = published_days(stores.lake.predictions, found.name, (day, first, last))
+        raise UsageError(f"{use_case} has no target {unknown[0]!r}; there are: {', '.join(configured)}.")
+    days = published_days(stores.lake.predictions, use_case, (day, first, last))
     show_progress()
-    span, targets = (days[0], days[-1]), names or tuple(found.targets)
+    span, targets = (days[0], days[-1]), names or tuple(configured)
     with running.dagster_instance(stores.settings) as instance:
-        definitions = running.load_definitions(found, workspace=stores.workspace)
-        running.deliver_days(definitions, instance, found, span, targets, again=again)
+        definitions = running.load_definitions(stores.use_case, workspace=stores.workspace)
+        running.deliver_days(definitions, instance, stores.use_case, span, targets, again=again)
     click.echo(render(collect(stores), span))

@@ -36,17 +36,17 @@ def new(name: str, table: Path, label: str, account: str | None, into: Path | No
     from mlops_assets.use_case import list_use_cases
 
     settings = Settings.from_environment()
-    place = (into or Path(os.environ.get("MLOPS_USE_CASES") or "use_cases")).expanduser().absolute()
-    known = list_use_cases([folder for folder in {*settings.use_cases, place} if folder.is_dir()])
-    if name in known:
-        raise UsageError(f"There is a use case {name!r} already, in {known[name]}; choose another name.")
+    root = (into or Path(os.environ.get("MLOPS_USE_CASES") or "use_cases")).expanduser().absolute()
+    use_cases = list_use_cases([folder for folder in {*settings.use_cases, root} if folder.is_dir()])
+    if name in use_cases:
+        raise UsageError(f"There is a use case {name!r} already, in {use_cases[name]}; choose another name.")
     yesterday = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
-    draft = draft_use_case(name, table, label, place, account, yesterday)
+    draft = draft_use_case(name, table, label, root, account, yesterday)
     click.echo(_shown(draft, table))
     cut = "" if draft.use_case.imports else f" --day {yesterday}"
     click.echo("\nNext:")
-    if place not in settings.use_cases:
-        click.echo(f"  export MLOPS_USE_CASES={place}")
+    if root not in settings.use_cases:
+        click.echo(f"  export MLOPS_USE_CASES={root}")
     click.echo(f"  mlops-assets import {name} {table}{cut}")
     click.echo(f"  mlops-assets run {name} --train")
 
@@ -58,7 +58,7 @@ def _shown(draft: Draft, table: Path) -> str:
     files = draft.use_case.files
     first = {"names": "the first line names the columns", "none": "no header", "ignored": "first line passed over"}
     sign = {"\t": "tab"}.get(files.delimiter, files.delimiter)
-    said = [
+    form = [
         f"encoding {files.encoding}",
         f"fields parted by {sign}",
         first[files.header],
@@ -77,7 +77,7 @@ def _shown(draft: Draft, table: Path) -> str:
     looked = "the file" if draft.whole else "the beginning of the file"
     checks = "\n".join(f"  - {check}" for check in draft.checks)
     return (
-        f"Wrote {draft.folder}: defs.yaml and features.sql, guessed from {table}\n\n{', '.join(said)}\n\n"
+        f"Wrote {draft.folder}: defs.yaml and features.sql, guessed from {table}\n\n{', '.join(form)}\n\n"
         f"{text_table(lines).rstrip()}\n\n"
         f"This contract takes {draft.rows:,} of {draft.lines:,} lines of {looked}.{rejects}\n\nCheck by hand:\n{checks}"
     )

@@ -92,16 +92,15 @@ def audit(use_case: str, day: dt.date, output: Path | None) -> None:
     from mlops_assets.views import output as writing
 
     stores = find(use_case)
-    found = stores.use_case
-    if not found.feedback.audit_rows:
-        raise UsageError(f"{found.name} draws no rows to audit: feedback.audit_rows is 0.")
-    rows = draw_audit(found, stores.lake, day.isoformat())
+    if not stores.use_case.feedback.audit_rows:
+        raise UsageError(f"{use_case} draws no rows to audit: feedback.audit_rows is 0.")
+    rows = draw_audit(stores.use_case, stores.lake, day.isoformat())
     for name in ("label", "who", "when"):
         rows = rows.append_column(name, pa.nulls(len(rows), pa.string()))
     written, _ = writing.write(rows.to_reader(), "csv", output)
     if output is not None:
         click.echo(f"Wrote {written:,} rows to {output}; fill in label, who and when, then hand it in:", err=True)
-        click.echo(f"  mlops-assets feedback {found.name} {output}", err=True)
+        click.echo(f"  mlops-assets feedback {use_case} {output}", err=True)
 
 
 def _read(path: Path) -> bytes:
@@ -115,11 +114,13 @@ def _hand_in(folder: Place, path: Path, content: bytes) -> None:
     """Copy a file under the hash of its content: the same one lies there once, and none replaces another."""
     from mlops_assets.storage.places import write_whole
 
-    place = folder / f"{path.stem.lstrip('._')[:40] or 'feedback'}-{hashlib.sha256(content).hexdigest()[:16]}.csv"
-    if any(folder.glob(f"*-{place.stem[-16:]}.csv")):
+    # names that begin with a point or _ are no data
+    copy = folder / f"{path.stem.lstrip('._')[:40] or 'feedback'}-{hashlib.sha256(content).hexdigest()[:16]}.csv"
+    # by the hash alone: the same content may have another name now
+    if any(folder.glob(f"*-{copy.stem[-16:]}.csv")):
         click.echo(f"{path}: was handed in before", err=True)
         return
     try:
-        write_whole(place, content)
+        write_whole(copy, content)
     except OSError as error:
-        raise UsageError(f"{place}: cannot be written: {error.strerror}.") from None
+        raise UsageError(f"{copy}: cannot be written: {error.strerror}.") from None

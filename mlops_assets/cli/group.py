@@ -119,8 +119,8 @@ class LazyGroup(click.Group):
         """Write the list of commands as click does."""
         limit = formatter.width - 6 - max(map(len, COMMANDS))
         with formatter.section("Commands"):
-            said = [(name, click.Command(name, help=text)) for name, (_, text) in COMMANDS.items()]
-            formatter.write_dl([(name, command.get_short_help_str(limit)) for name, command in said])
+            commands = [(name, click.Command(name, help=text)) for name, (_, text) in COMMANDS.items()]
+            formatter.write_dl([(name, command.get_short_help_str(limit)) for name, command in commands])
 
 
 @click.group(

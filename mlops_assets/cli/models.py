@@ -64,17 +64,16 @@ def promote(use_case: str, version: int, why: str, override: bool) -> None:
       mlops-assets promote transactions 3 --why "better on small accounts, see diff"
     """
     stores = find(use_case)
-    found = stores.use_case
-    wanted = stores.registry.version(found.name, version)
+    wanted = stores.registry.version(use_case, version)
     if not wanted.about.passed and not override:
         raise UsageError(
-            f"Version {version} of {found.name} did not pass the gate ({wanted.about.reason}). "
+            f"Version {version} of {use_case} did not pass the gate ({wanted.about.reason}). "
             "Look at its `card` and a `diff`; --override promotes it all the same."
         )
     reason = why if wanted.about.passed else f"{why} (against the gate)"
-    change = stores.registry.promote(wanted, stores.settings.user, reason, found.training.trusted)
+    change = stores.registry.promote(wanted, stores.settings.user, reason, stores.use_case.training.trusted)
     before = f", before it was {change.before}" if change.before else ""
-    click.echo(f"Version {change.version} is champion of {found.name} now{before}. Days are scored by it from now on.")
+    click.echo(f"Version {change.version} is champion of {use_case} now{before}. Days are scored by it from now on.")
 
 
 @click.command()
@@ -88,9 +87,8 @@ def rollback(use_case: str, why: str) -> None:
       mlops-assets rollback transactions --why "too many restaurants since Monday"
     """
     stores = find(use_case)
-    found = stores.use_case
-    change = stores.registry.roll_back(found.name, stores.settings.user, why, found.training.trusted)
-    click.echo(f"Version {change.version} is champion of {found.name} again, instead of {change.before}.")
+    change = stores.registry.roll_back(use_case, stores.settings.user, why, stores.use_case.training.trusted)
+    click.echo(f"Version {change.version} is champion of {use_case} again, instead of {change.before}.")
     click.echo(f"Days that {change.before} scored stay as they are until you `mlops-assets run` them again.")
 
 
@@ -107,6 +105,7 @@ def history(use_case: str, form: str) -> None:
     from mlops_assets.views import histories
 
     stores = find(use_case)
+    # the alias lags where a promotion was killed before MLflow was told
     if not stores.registry.mirrors(use_case):
         stores.registry.mirror(use_case)
     changes, versions = stores.history.changes(), stores.registry.known(use_case)

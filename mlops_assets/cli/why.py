@@ -36,10 +36,11 @@ def why(use_case: str, day: dt.date, file: str, line: int, form: str, raw: Place
 
     stores = find(use_case, raw)
     version = partial(stores.registry.version, use_case)
-    found = explain(stores.use_case, stores.source, stores.lake, version, day.isoformat(), file, line)
-    click.echo(to_json(found) if form == "json" else to_text(found))
-    if not found.agrees:
+    explanation = explain(stores.use_case, stores.source, stores.lake, version, day.isoformat(), file, line)
+    click.echo(to_json(explanation) if form == "json" else to_text(explanation))
+    if not explanation.agrees:
         raise MlopsError(
-            f"THE RECOMPUTED ANSWER IS NOT THE PUBLISHED ONE: published {found.prediction} with {found.probability!r}, "
-            f"recomputed {found.recomputed} with {found.recomputed_probability!r}. {advice(found)}"
+            "THE RECOMPUTED ANSWER IS NOT THE PUBLISHED ONE: "
+            f"published {explanation.prediction} with {explanation.probability!r}, "
+            f"recomputed {explanation.recomputed} with {explanation.recomputed_probability!r}. {advice(explanation)}"
         )

@@ -45,6 +45,7 @@ def alert_sensors(*, listening: bool) -> list[dg.SensorDefinition]:
         context: dg.RunFailureSensorContext, workspace: dg.ResourceParam[Workspace]
     ) -> dg.SkipReason:
         run = context.dagster_run
+        # tags as they are now: the event has those that the run was started with, before Dagster decided on a retry
         tags = (context.instance.get_run_by_id(run.run_id) or run).tags
         if tags.get(WILL_RETRY_TAG) == "true":
             return dg.SkipReason(f"the run {run.run_id} is tried again")
@@ -66,8 +67,10 @@ def alert_sensors(*, listening: bool) -> list[dg.SensorDefinition]:
         red = [check for check in checks if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR]
         if not red:
             return dg.SkipReason(f"no check of the run {context.dagster_run.run_id} is red")
-        found = [f"{one.asset_key.to_user_string()} {one.check_name}: {one.description or ''}" for one in red]
-        return _tell(red_checks(context.dagster_run, found), workspace.settings.alert_url, context.instance)
+        findings = [
+            f"{check.asset_key.to_user_string()} {check.check_name}: {check.description or ''}" for check in red
+        ]
+        return _tell(red_checks(context.dagster_run, findings), workspace.settings.alert_url, context.instance)
 
     return [alert_on_failed_runs, alert_on_red_checks]
 
@@ -117,20 +120,20 @@ def failed_run(run: dg.DagsterRun, errors: Sequence[str]) -> Alert:
     return Alert(run.job_name, days, run.run_id, problem, first_lines(errors), advice)
 
 
-def red_checks(run: dg.DagsterRun, found: Sequence[str]) -> Alert:
+def red_checks(run: dg.DagsterRun, findings: Sequence[str]) -> Alert:
     """The alert of red checks in a run that went well.
 
     Parameters
     ----------
     run
         The run.
-    found
+    findings
         What the checks found, one text each.
     """
-    number = f"{len(found)} check{'s are' if len(found) > 1 else ' is'}"
+    number = f"{len(findings)} check{'s are' if len(findings) > 1 else ' is'}"
     problem = f"{run.job_name}: {number} red."
     advice = "The check says what to run. docs/operations.md has the rest."
-    return Alert(run.job_name, days_of(run), run.run_id, problem, first_lines(found), advice)
+    return Alert(run.job_name, days_of(run), run.run_id, problem, first_lines(findings), advice)
 
 
 def _tell(alert: Alert, url: str, instance: dg.DagsterInstance) -> dg.SkipReason:

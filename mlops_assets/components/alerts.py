@@ -116,6 +116,7 @@ def send(alert: Alert, url: str) -> None:
         allowed_methods=["POST"],
         status_forcelist=again,
         redirect=0,
+        # a tick of a sensor has no time for as long as a webhook may ask
         respect_retry_after_header=False,
     )
     with requests.Session() as session:

@@ -53,16 +53,18 @@ def arrival_sensors(use_case: UseCase, job: Any) -> list[dg.SensorDefinition]:
         source, lake = workspace.of(use_case).source, lake_of(workspace.settings)
         raw_files = lake.raw_files
         lookout = Lookout(source, asked, _window(use_case), State.read(context.cursor, source.place("YYYY-MM-DD")))
+        # compared with the lake: whoever remembers the newest file forgets what is overwritten or deleted
         lookout.look(known_days(raw_files))
         runs = Runs(context.instance, use_case, lookout.window)  # before the lake is asked: a run may end in between
-        found = lookout.findings(known_days(raw_files))
-        findings = [runs.weigh(one, is_predicted=_is_predicted(lake, one.day)) for one in found]
-        requests = [_request(use_case, one) for one in findings if one.verdict is Verdict.CHANGED][:MOST_REQUESTS]
+        looked_at = lookout.findings(known_days(raw_files))
+        findings = [runs.weigh(finding, is_predicted=_is_predicted(lake, finding.day)) for finding in looked_at]
+        changed = [finding for finding in findings if finding.verdict is Verdict.CHANGED]
+        requests = [_request(use_case, finding) for finding in changed[:MOST_REQUESTS]]
         # the cursor moves even when nothing is asked for: it has what was seen, and since when it is quiet
-        told, cursor = summary(findings), lookout.state.model_dump_json()
+        message, cursor = summary(findings), lookout.state.model_dump_json()
         if not requests:
-            return dg.SensorResult(skip_reason=told, cursor=cursor)
-        context.log.info(told)
+            return dg.SensorResult(skip_reason=message, cursor=cursor)
+        context.log.info(message)
         return dg.SensorResult(run_requests=requests, cursor=cursor)
 
     return [files]
@@ -132,6 +134,7 @@ class Runs:
             return finding
         if run:
             return _held(finding, f"run {run} is at work on the day")
+        # Dagster makes no second run of a key, and says nothing: here it is said why
         before = self.instance.get_runs(dg.RunsFilter(tags={RUN_KEY_TAG: _key(self.use_case, finding)}), limit=1)
         if before:
             ended = f"run {before[0].run_id} was asked for and ended as {before[0].status.value} without listing it"
@@ -149,6 +152,6 @@ def _held(finding: Finding, why: str) -> Finding:
 
 def _days_of(run: dg.DagsterRun, window: Sequence[str]) -> list[str]:
     """The days of the window that a run works on."""
-    one = run.tags.get(PARTITION_NAME_TAG, "")
-    first, last = run.tags.get(ASSET_PARTITION_RANGE_START_TAG, one), run.tags.get(ASSET_PARTITION_RANGE_END_TAG, one)
+    only = run.tags.get(PARTITION_NAME_TAG, "")
+    first, last = run.tags.get(ASSET_PARTITION_RANGE_START_TAG, only), run.tags.get(ASSET_PARTITION_RANGE_END_TAG, only)
     return [day for day in window if first <= day <= last]

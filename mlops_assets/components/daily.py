@@ -41,6 +41,7 @@ def _features(use_case: UseCase) -> dg.AssetsDefinition:
         description=f"File-level aggregates, one row a file, by DuckDB.\n\n```sql\n{use_case.features_sql}\n```",
         **daily(use_case),
     )
+    # annotated so: else a ranged run would hand the result to the default IO manager, and fail
     def features(
         context: dg.AssetExecutionContext,
         workspace: dg.ResourceParam[Workspace],
@@ -98,10 +99,10 @@ def yesterday_check(use_case: UseCase) -> dg.AssetChecksDefinition:
         present = day in stores.lake.predictions.days()
         if not present and stores.champion() is None:
             return dg.AssetCheckResult(passed=True, description=why_no_champion(stores))
-        found = f"The predictions of {day} are published."
+        message = f"The predictions of {day} are published."
         if not present:
-            found = f"The predictions of {day} are missing. "
-            found += f"Run `mlops-assets run {use_case.name} --from {day} --to {day}`."
-        return dg.AssetCheckResult(passed=present, description=found, metadata={"day": day})
+            message = f"The predictions of {day} are missing. "
+            message += f"Run `mlops-assets run {use_case.name} --from {day} --to {day}`."
+        return dg.AssetCheckResult(passed=present, description=message, metadata={"day": day})
 
     return yesterday_is_not_missing

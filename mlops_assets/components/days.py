@@ -14,6 +14,7 @@ T = TypeVar("T")
 
 def daily_partitions(use_case: UseCase) -> dg.DailyPartitionsDefinition:
     """One partition a day from the use case's start on; today's may be run before it is over."""
+    # never a partition a file: Dagster's pages slow down long before 100,000 of them
     return dg.DailyPartitionsDefinition(start_date=use_case.start.isoformat(), end_offset=1)
 
 

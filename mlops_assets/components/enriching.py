@@ -85,17 +85,19 @@ def _enrich_days(context: dg.AssetExecutionContext, stores: Stores, name: str) -
         context.add_asset_metadata(shown, partition_key=day)
 
     done = each_day(days_in(lake.rows, context.partition_keys), enrich, tell, failed)
+    # where some days are done the run goes on, and `predictions` names the others
     if broken and not done:
         raise showing.failure(f"not enriched: {', '.join(sorted(broken))}", broken)
     checks = {day: [_check(accounting)] for day, accounting in done.items()}
     yield from showing.check_results(answers, ["every_key_answered"], checks, broken)
+    # without numbers: those of the days were told one by one
     yield dg.MaterializeResult()
 
 
 def _check(accounting: EnrichmentAccounting) -> DayCheck:
     answered = f"{accounting.fetched} of {accounting.keys} keys answered ({accounting.cached} of them before)"
-    found = f"{answered}, {accounting.last_known} last known, {accounting.missing} missing; "
-    found += f"{accounting.missing_share:.2%} of {accounting.rows} rows without an answer"
+    summary = f"{answered}, {accounting.last_known} last known, {accounting.missing} missing; "
+    summary += f"{accounting.missing_share:.2%} of {accounting.rows} rows without an answer"
     fresh = not accounting.missing and not accounting.last_known
     advice = "look at the problems; run the day again when the source answers"
-    return DayCheck("every_key_answered", fresh, found, advice)
+    return DayCheck("every_key_answered", fresh, summary, advice)

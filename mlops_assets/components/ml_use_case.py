@@ -50,6 +50,7 @@ class MlUseCase(dg.Component):
         ConfigError
             If `features.sql` does not run on the columns of the contract.
         """
+        # in the names of jobs, checks, schedules and sensors: those of two use cases would collide otherwise
         name = self.use_case.name
         columns = describe(self.use_case)
         check_columns(self.use_case, columns.model)

@@ -37,6 +37,7 @@ def monitoring_schedule(use_case: UseCase, job: Any) -> dg.ScheduleDefinition:
 
 def _common(use_case: UseCase, name: str, daily: Sequence[str], others: Sequence[str] = ()) -> dict[str, Any]:
     """What the assets share; they look at all days of the `daily` ones."""
+    # they look at every day at once, whatever day the upstream asset was made for
     days = dg.AllPartitionMapping()
     deps = [dg.AssetDep(key(use_case, upstream), partition_mapping=days) for upstream in daily]
     return {
@@ -95,15 +96,15 @@ def _live_metrics(use_case: UseCase) -> dg.AssetsDefinition:
     def live_metrics(workspace: dg.ResourceParam[Workspace]) -> dg.MaterializeResult[None]:
         lake = workspace.of(use_case).lake
         records = live.live_metrics(use_case, lake)
-        overall = [one for one in records if one["slice"] == live.EVERYTHING]
+        overall = [record for record in records if record["slice"] == live.EVERYTHING]
         return dg.MaterializeResult(
             metadata={
                 "by_day": showing.table(overall[-SHOWN:]),
-                "by_slice": showing.table([one for one in records if one not in overall][-SHOWN:]),
+                "by_slice": showing.table([record for record in records if record not in overall][-SHOWN:]),
                 "picture": showing.live_accuracy(overall[-60:]),
                 "accepted": len(read_accepted(lake)),
-                "audited": sum(one["audited"] for one in overall),
-                "corrections": sum(one["corrections"] for one in overall),
+                "audited": sum(record["audited"] for record in overall),
+                "corrections": sum(record["corrections"] for record in overall),
             }
         )
 

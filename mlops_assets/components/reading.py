@@ -57,6 +57,7 @@ def _list_days(context: dg.AssetExecutionContext, stores: Stores, engines: Engin
         raise dg.Failure(not_delivered(source, context.partition_keys), allow_retries=False)
     for day in days:
         _list_one(context, stores, engines, day)
+    # files may come once a month: a backfill over a year must not be red for all other days
     for day in set(context.partition_keys) - set(days):
         log.warning("%s raw_files %s: passed over, it was never delivered", stores.use_case.name, day)
         context.add_asset_metadata({"passed_over": "never delivered: no folder"}, partition_key=day)
@@ -126,6 +127,7 @@ def rows_asset(use_case: UseCase) -> dg.AssetsDefinition:
                 **shared,
             ),
         ],
+        # none is blocking: one that failed would stop all days of a range
         check_specs=[dg.AssetCheckSpec(name, asset=rows_key) for name in ROW_CHECKS],
         **daily(use_case),
     )

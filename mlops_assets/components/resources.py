@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 )
 def engines(context: dg.InitResourceContext) -> Iterator[Engines]:
     """Open engines for one run, so that its steps share their processes."""
-    # a resource lives as long as a run of one process: see the executor in `definitions`
+    # a resource lives as long as a run of one process, see the executor in `definitions`; steps that start processes of
+    # their own cost 3 to 5 s each
     with Engines(context.resources.workspace.settings) as opened:
         yield opened
 

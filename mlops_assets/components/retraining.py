@@ -66,6 +66,7 @@ def retraining_sensors(use_case: UseCase, job: Any) -> list[dg.SensorDefinition]
         if not decision.train:
             return dg.SkipReason(decision.why)
         after = last.dagster_run.run_id if last else "none"  # one that died before it learned may be tried again
+        # the key holds the fingerprint of what asks for it: the same evidence asks once
         return dg.RunRequest(run_key=f"{use_case.name}-{evidence.mark}-{after}", tags={REASON_TAG: decision.why})
 
     return [retraining]

@@ -45,6 +45,7 @@ def predictions_asset(use_case: UseCase, after: str) -> dg.AssetsDefinition:
         owners=[use_case.owner],
         group_name=use_case.name,
         kinds={"scikitlearn", "deltalake"},
+        # with nothing yielded, what is downstream is skipped and the run is a success
         output_required=False,
         check_specs=[dg.AssetCheckSpec(name, asset=predictions_key) for name in checks],
         description=(
@@ -142,6 +143,7 @@ def _show_published(
         "dagster/row_count": rows,
         **watch.numbers(),
     }
+    # by an event of its own, for what a step returns can speak of one day only
     context.log_event(dg.AssetMaterialization(key(use_case, "predictions"), partition=day, metadata=metadata))
     if scorers.challenger is not None:
         _show_challenger(context, stores, day, done)
@@ -188,6 +190,7 @@ def made_besides(use_case: UseCase) -> list[dg.AssetSpec]:
         "group_name": use_case.name,
         "partitions_def": daily_partitions(use_case),
     }
+    # by the step of `predictions`: one of its own would be skipped whenever one day of a range was not published
     audit = dg.AssetSpec(
         key(use_case, "audit_sample"),
         deps=[key(use_case, "predictions")],

@@ -35,6 +35,7 @@ def first_rows(source: Table[Any], day: str, columns: Sequence[str] | None = Non
 
 def counts(source: Table[Any], day: str, column: str) -> dg.MarkdownMetadataValue:
     """How often each value of a column stands in a published day, the most frequent first."""
+    # a batch at a time: a day may be larger than the memory
     total: dict[str, int] = {}
     for batch in source.read([day], [column]):
         for item in pc.value_counts(batch.column(0)).to_pylist():
@@ -77,12 +78,12 @@ def leaderboard(scores: Iterable[Score]) -> dg.MarkdownMetadataValue:
     return table(
         [
             {
-                "candidate": one.name,
-                **one.metrics,
-                "folds": _spread(one.folds),
-                "rows a second": f"{one.rows_per_second:,.0f}",
+                "candidate": score.name,
+                **score.metrics,
+                "folds": _spread(score.folds),
+                "rows a second": f"{score.rows_per_second:,.0f}",
             }
-            for one in scores
+            for score in scores
         ]
     )
 
@@ -92,7 +93,7 @@ def _spread(values: Sequence[float]) -> str:
     return f"{statistics.fmean(values):.3f} ± {statistics.pstdev(values):.3f}" if values else ""
 
 
-def verdict(found: Verdict) -> dg.MarkdownMetadataValue:
+def verdict(decision: Verdict) -> dg.MarkdownMetadataValue:
     """What the gate asked of each candidate, and what it found."""
     lines = [
         {
@@ -102,10 +103,10 @@ def verdict(found: Verdict) -> dg.MarkdownMetadataValue:
             "asked": condition.asked,
             "found": condition.found,
         }
-        for name, conditions in found.conditions.items()
+        for name, conditions in decision.conditions.items()
         for condition in conditions
     ]
-    return dg.MetadataValue.md(f"**{found.reason}**\n\n{markdown_table(lines)}")
+    return dg.MetadataValue.md(f"**{decision.reason}**\n\n{markdown_table(lines)}")
 
 
 def history(changes: Sequence[Change]) -> dg.MarkdownMetadataValue:
@@ -113,14 +114,14 @@ def history(changes: Sequence[Change]) -> dg.MarkdownMetadataValue:
     return table([asdict(change) for change in reversed(changes)])
 
 
-def classes(one: Score) -> dg.MarkdownMetadataValue:
+def classes(score: Score) -> dg.MarkdownMetadataValue:
     """Precision, recall and F1 of every class, the most frequent first."""
-    return table(class_lines(one.classes))
+    return table(class_lines(score.classes))
 
 
-def confusion(one: Score) -> dg.MarkdownMetadataValue:
+def confusion(score: Score) -> dg.MarkdownMetadataValue:
     """The confusion matrix as a picture."""
-    return dg.MetadataValue.md(pictures.confusion(one))
+    return dg.MetadataValue.md(pictures.confusion(score))
 
 
 def live_accuracy(records: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:
@@ -131,7 +132,7 @@ def live_accuracy(records: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataVa
 def check_results(
     key: dg.AssetKey,
     names: Sequence[str],
-    found: Mapping[str, Sequence[DayCheck]],
+    by_day: Mapping[str, Sequence[DayCheck]],
     broken: Mapping[str, str],
     note: str = "",
 ) -> Iterator[dg.AssetCheckResult]:
@@ -143,7 +144,7 @@ def check_results(
         The asset.
     names
         The checks.
-    found
+    by_day
         By day, the conditions that were looked at.
     broken
         By day, why it failed before any was.
@@ -151,25 +152,28 @@ def check_results(
         What to say where no day was looked at.
     """
     for name in names:
-        lines = _check_lines(name, found, broken)
+        lines = _check_lines(name, by_day, broken)
         failed = [line["day"] for line in lines if not line["passed"]]
         summary = note or f"holds on {len(lines)} days"
         if failed:
             summary = f"failed on {', '.join(failed)}"
         metadata = {"days": table(lines)} if lines else {"note": summary}
+        # Dagster's checks have no partitions: the days are a table in the one result
         yield dg.AssetCheckResult(
             asset_key=key, check_name=name, passed=not failed, description=summary, metadata=metadata
         )
 
 
-def _check_lines(name: str, found: Mapping[str, Sequence[DayCheck]], broken: Mapping[str, str]) -> list[dict[str, Any]]:
+def _check_lines(
+    name: str, by_day: Mapping[str, Sequence[DayCheck]], broken: Mapping[str, str]
+) -> list[dict[str, Any]]:
     """What a check found on each day; a day on which it was not looked at has not passed it."""
-    seen = {day: check for day, checks in found.items() for check in checks if check.name == name}
+    seen = {day: check for day, checks in by_day.items() for check in checks if check.name == name}
     lines = [
         {"day": day, "passed": check.passed, "found": check.found, "do": "" if check.passed else check.advice}
         for day, check in seen.items()
     ]
-    unseen = {day: "another condition failed before" for day in found if day not in seen} | dict(broken)
+    unseen = {day: "another condition failed before" for day in by_day if day not in seen} | dict(broken)
     lines += [{"day": day, "passed": False, "found": "not looked at", "do": why} for day, why in unseen.items()]
     return lines
 
@@ -180,5 +184,6 @@ def failure(what: str, days: Mapping[str, str]) -> dg.Failure:
     return dg.Failure(
         f"{what}\n{listed}",
         metadata={"days": table([{"day": d, "why": w} for d, w in days.items()])},
+        # a reason that people are told stays until one of them acts
         allow_retries=False,
     )

@@ -60,6 +60,7 @@ def _told(work: Callable[[], T]) -> T:
     try:
         return work()
     except MlopsError as error:
+        # tried again, it would fail for the same reason
         raise dg.Failure(str(error), allow_retries=False) from None
 
 
@@ -83,6 +84,7 @@ def _training_set(use_case: UseCase) -> dg.AssetsDefinition:
         log.info(counts, use_case.name, data.rows, data.held_out, data.corrected)
         if data.left_out:
             log.warning("%s: %s", use_case.name, data.left_out)
+        # the fingerprint is the data version: the same rows do not make what follows stale
         return dg.MaterializeResult(metadata=_shown_set(use_case, data), data_version=dg.DataVersion(data.fingerprint))
 
     return training_set
@@ -149,10 +151,10 @@ def _evaluation(use_case: UseCase) -> dg.AssetsDefinition:
         stores = workspace.of(use_case)
         fitted = stores.runs.read(context.run.run_id, FittedCandidates)
         log.info("%s: scoring %d candidates", use_case.name, len(fitted.candidates))
-        found = _judge(stores, fitted)
-        stores.runs.write(context.run.run_id, found)
-        _track(mlflow, found)
-        return dg.MaterializeResult(metadata=_shown_evaluation(use_case, found))
+        evaluation = _judge(stores, fitted)
+        stores.runs.write(context.run.run_id, evaluation)
+        _track(mlflow, evaluation)
+        return dg.MaterializeResult(metadata=_shown_evaluation(use_case, evaluation))
 
     return evaluation
 
@@ -168,13 +170,13 @@ def _judge(stores: Stores, fitted: FittedCandidates) -> Evaluation:
     return Evaluation(data, fitted.candidates, tuple(scores), verdict, before, seen)
 
 
-def _shown_evaluation(use_case: UseCase, found: Evaluation) -> dict[str, Any]:
-    metric, baseline = use_case.training.metric, found.score(use_case.training.baseline)
+def _shown_evaluation(use_case: UseCase, evaluation: Evaluation) -> dict[str, Any]:
+    metric, baseline = use_case.training.metric, evaluation.score(use_case.training.baseline)
     assert baseline is not None, "the baseline is a candidate"  # noqa: S101 - the configuration is checked for it
-    best = found.score(found.verdict.winner or "") or found.scores[0]
-    board = [*found.scores, found.champion_before] if found.champion_before else found.scores
+    best = evaluation.score(evaluation.verdict.winner or "") or evaluation.scores[0]
+    board = [*evaluation.scores, evaluation.champion_before] if evaluation.champion_before else evaluation.scores
     return {
-        "verdict": showing.verdict(found.verdict),
+        "verdict": showing.verdict(evaluation.verdict),
         "leaderboard": showing.leaderboard(board),
         "classes": showing.classes(best),
         "confusion": showing.confusion(best),
@@ -183,10 +185,10 @@ def _shown_evaluation(use_case: UseCase, found: Evaluation) -> dict[str, Any]:
     }
 
 
-def _track(mlflow: Any, found: Evaluation) -> None:
+def _track(mlflow: Any, evaluation: Evaluation) -> None:
     """One nested MLflow run a candidate, and the verdict on their parent."""
-    by_name = {candidate.name: candidate for candidate in found.candidates}
-    for score in found.scores:
+    by_name = {candidate.name: candidate for candidate in evaluation.candidates}
+    for score in evaluation.scores:
         candidate = by_name[score.name]
         with mlflow.start_run(run_name=score.name, nested=True):
             # servers with an older MLflow take no longer values
@@ -195,7 +197,7 @@ def _track(mlflow: Any, found: Evaluation) -> None:
             mlflow.log_metrics({**score.metrics, **speed, "bytes": candidate.size})
             for step, value in enumerate(score.folds):
                 mlflow.log_metric("fold", value, step=step)
-    mlflow.set_tags({"verdict": found.verdict.reason, "winner": found.verdict.winner or ""})
+    mlflow.set_tags({"verdict": evaluation.verdict.reason, "winner": evaluation.verdict.winner or ""})
 
 
 def _model_version(use_case: UseCase) -> dg.AssetsDefinition:
@@ -212,18 +214,18 @@ def _model_version(use_case: UseCase) -> dg.AssetsDefinition:
     ) -> Iterator[Any]:
         stores, run = workspace.of(use_case), context.run.run_id
         # by way of the lake, not of memory: each step can be run alone, and goes on where an earlier run has ended
-        found = stores.runs.read(run, Evaluation)
-        if found.best is None:  # there is a baseline and nothing else
-            reason = found.verdict.reason
+        evaluation = stores.runs.read(run, Evaluation)
+        if evaluation.best is None:  # there is a baseline and nothing else
+            reason = evaluation.verdict.reason
             stores.runs.write(run, MadeVersion(None, passed=False, reason=reason))
             context.log_event(dg.AssetObservation(key(use_case, "model_version"), metadata={"skipped": reason}))
             return
         folder = stores.runs.folder(run) / "version"
         with work_folder(folder, stores.settings.home) as work:
-            about = _make(stores, found, found.best, engines, work)
+            about = _make(stores, evaluation, evaluation.best, engines, work)
             tracked = mlflow.active_run().info.run_id
             version = _told(lambda: store_version(stores, tracked, work, about))
-        stores.runs.write(run, MadeVersion(version.version, about.passed, about.reason, found.seen))
+        stores.runs.write(run, MadeVersion(version.version, about.passed, about.reason, evaluation.seen))
         log.info("%s: version %d: %s", use_case.name, version.version, about.reason)
         yield dg.MaterializeResult(
             metadata=_shown_version(about, version), data_version=dg.DataVersion(version.serving_sha256)
@@ -232,14 +234,14 @@ def _model_version(use_case: UseCase) -> dg.AssetsDefinition:
     return model_version
 
 
-def _make(stores: Stores, found: Evaluation, name: str, engines: Engines, folder: Path) -> About:
+def _make(stores: Stores, evaluation: Evaluation, name: str, engines: Engines, folder: Path) -> About:
     """Make a version of a candidate, and compare it with the champion where that is asked for."""
     use_case = stores.use_case
-    score = found.score(name)
+    score = evaluation.score(name)
     assert score is not None, "it was judged"  # noqa: S101 - it is named by its score
-    fitted = next(candidate for candidate in found.candidates if candidate.name == name)
+    fitted = next(candidate for candidate in evaluation.candidates if candidate.name == name)
     log.info("%s: making a version of %s", use_case.name, name)
-    about = _told(lambda: make_version(use_case, found.training_set, fitted, score, found.verdict, folder))
+    about = _told(lambda: make_version(use_case, evaluation.training_set, fitted, score, evaluation.verdict, folder))
     if use_case.training.gate.changes is not None or use_case.retraining.starts:
         about, _ = _told(lambda: compare_with_champion(stores, folder, about, engines.of(use_case)))
     return about

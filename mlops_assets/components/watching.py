@@ -32,13 +32,17 @@ def watch_step(context: dg.AssetExecutionContext, stores: Stores, step: str, day
     files, rows = _volume(stores.lake, step, days, paces)
     later = forecast.expect(paces, _steps_after(context, stores, step), rows, workers)
     record = context.instance.get_run_record_by_id(context.run.run_id)
+    # since the run began, not the step: the steps before took of its minutes, too
     began = record.start_time if record and record.start_time else time.time()
+    # a run of several days may take the minutes of each
     deadline = Deadline(use_case.scale.minutes * max(1, len(days)), began, later)
+    # each process has finished two shards before anybody is warned
     return Progress(f"{use_case.name} {step}", files, deadline, early=2 * workers)
 
 
 def _steps_after(context: dg.AssetExecutionContext, stores: Stores, step: str) -> list[str]:
     """The steps that this run takes afterwards."""
+    # a whole job has no selection
     made = {key.path[-1] for key in context.run.asset_selection or ()} or set(forecast.STEPS)
     if not describe(stores.use_case).file:
         made.discard(Lake.features.name)
@@ -48,8 +52,8 @@ def _steps_after(context: dg.AssetExecutionContext, stores: Stores, step: str) -
 def _volume(lake: Lake, step: str, days: Sequence[str], paces: dict[str, forecast.Pace]) -> tuple[int, float]:
     """Files that the step works on, and their rows; these are an estimate before they were read."""
     if step != Lake.rows.name:
-        known = lake.rows.days()
-        read = [known[day].accounting for day in days if day in known]
+        published = lake.rows.days()
+        read = [published[day].accounting for day in days if day in published]
         return sum(reading.files_read for reading in read), sum(reading.rows for reading in read)
     manifests = lake.raw_files.days()
     listed = [manifests[day].accounting for day in days if day in manifests]

@@ -98,12 +98,14 @@ def preview_day(
     workers
         Processes that would work.
     """
+    # a run lists the files, too
     began = time.perf_counter()
     entries, shards, _ = look_at_day(use_case, source, lake.raw_files, day)
     listing = time.perf_counter() - began
     attachments = attachments_of(entries)
     files = len(entries) - len(attachments)
     look = _Look(use_case, lake, day, scorers, attachments)
+    # the entries are sorted by shard
     bounds = np.searchsorted(entries["shard"].to_numpy(), np.arange(shards + 1))
     for shard in range(shards if files else 0):
         look.at(shard, entries.slice(bounds[shard], bounds[shard + 1] - bounds[shard]))

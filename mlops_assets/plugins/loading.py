@@ -56,10 +56,10 @@ def load_plugin(path: str, protocol: type[T], parameters: Mapping[str, Any] = NO
     PluginError
         If there is no such class, it is not what it must be, or it refuses its arguments.
     """
-    found = check_plugin(path, protocol, parameters)
-    is_class = inspect.isclass(found)
+    plugin = check_plugin(path, protocol, parameters)
+    is_class = inspect.isclass(plugin)
     try:
-        made: T = found(**parameters) if is_class else found
+        made: T = plugin(**parameters) if is_class else plugin
     except Exception as error:  # the user's own code: whatever it raises is told
         raise PluginError(f"{path} cannot be made: {type(error).__name__}: {error}") from error
     return made
@@ -78,27 +78,27 @@ def check_plugin(path: str, protocol: type[Any], parameters: Mapping[str, Any] =
     PluginError
         If it has not; the message says what is missing.
     """
-    found, methods = import_object(path), _methods(protocol)
+    plugin, methods = import_object(path), _methods(protocol)
     if "__call__" in methods:
-        _check_function(path, found, methods["__call__"])
-        return found
-    if not inspect.isclass(found):
+        _check_function(path, plugin, methods["__call__"])
+        return plugin
+    if not inspect.isclass(plugin):
         calls = ", ".join(_call(name, method) for name, method in methods.items())
-        raise PluginError(f"{path} is {_kind(found)}, expected a class with {calls}")
+        raise PluginError(f"{path} is {_kind(plugin)}, expected a class with {calls}")
     for name, method in methods.items():
-        if not callable(getattr(found, name, None)):
+        if not callable(getattr(plugin, name, None)):
             raise PluginError(f"{path} has no method {_call(name, method)}")
         # a static or class method has no `self` that its call leaves out
-        bound = not inspect.isfunction(inspect.getattr_static(found, name))
-        _check_call(f"{path}.{name}", getattr(found, name), method, bound=bound)
-    _check_made(path, found, parameters)
-    return found
+        bound = not inspect.isfunction(inspect.getattr_static(plugin, name))
+        _check_call(f"{path}.{name}", getattr(plugin, name), method, bound=bound)
+    _check_made(path, plugin, parameters)
+    return plugin
 
 
-def _check_function(path: str, found: Any, call: Callable[..., Any]) -> None:
-    if inspect.isclass(found) or not callable(found):
-        raise PluginError(f"{path} is {_kind(found)}, expected a function f({', '.join(_parameters(call))})")
-    _check_call(path, found, call, bound=True)
+def _check_function(path: str, plugin: Any, call: Callable[..., Any]) -> None:
+    if inspect.isclass(plugin) or not callable(plugin):
+        raise PluginError(f"{path} is {_kind(plugin)}, expected a function f({', '.join(_parameters(call))})")
+    _check_call(path, plugin, call, bound=True)
 
 
 def import_object(path: str) -> Any:
@@ -160,36 +160,38 @@ def _call(name: str, method: Callable[..., Any]) -> str:
     return f"{name}({', '.join(_parameters(method))})"
 
 
-def _check_call(what: str, found: Callable[..., Any], method: Callable[..., Any], *, bound: bool) -> None:
+def _check_call(what: str, function: Callable[..., Any], method: Callable[..., Any], *, bound: bool) -> None:
     """See that a function takes the arguments with which it will be called."""
-    if inspect.iscoroutinefunction(found):
+    # called without `await`, it would give a coroutine where an answer is expected
+    if inspect.iscoroutinefunction(function):
         raise PluginError(f"{what} is `async`; write a plain function")
     try:
-        signature = inspect.signature(found)
+        signature = inspect.signature(function)
     except ValueError:  # written in C: it does not tell
         return
     wanted = list(inspect.signature(method).parameters.values())[0 if not bound else 1 :]
     by_name = dict.fromkeys(parameter.name for parameter in wanted if parameter.kind is parameter.KEYWORD_ONLY)
     try:
+        # bound as it will be called: further arguments of its own may have defaults
         signature.bind(*[None] * (len(wanted) - len(by_name)), **by_name)
     except TypeError as error:
         raise PluginError(f"{what} cannot be called with ({', '.join(_parameters(method))}): {error}") from None
 
 
-def _check_made(path: str, found: type[Any], parameters: Mapping[str, Any]) -> None:
+def _check_made(path: str, kind: type[Any], parameters: Mapping[str, Any]) -> None:
     """See that a class can be called with its parameters."""
-    if inspect.isabstract(found):
-        raise PluginError(f"{path} is abstract: it lacks {', '.join(sorted(found.__abstractmethods__))}")
+    if inspect.isabstract(kind):
+        raise PluginError(f"{path} is abstract: it lacks {', '.join(sorted(kind.__abstractmethods__))}")
     try:
-        inspect.signature(found).bind(**parameters)
-    except ValueError:
+        inspect.signature(kind).bind(**parameters)
+    except ValueError:  # written in C: it does not tell
         return
     except TypeError as error:
         given = f"the parameters {', '.join(parameters)}" if parameters else "no arguments"
         raise PluginError(f"{path} cannot be made with {given}: {error}") from None
 
 
-def _kind(found: Any) -> str:
-    if inspect.isclass(found):
+def _kind(plugin: Any) -> str:
+    if inspect.isclass(plugin):
         return "a class"
-    return "a module" if inspect.ismodule(found) else f"a {type(found).__name__}"
+    return "a module" if inspect.ismodule(plugin) else f"a {type(plugin).__name__}"

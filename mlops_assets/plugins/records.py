@@ -98,6 +98,7 @@ class RawFile:
             raise NotAttached(f"{path!r} is no path")
         if path.startswith("/") or ".." in path.split("/"):
             raise NotAttached(f"{path!r} leads out of the folder of the file")
+        # as the listing writes paths, whatever machine this is
         return self._attached(posixpath.normpath(posixpath.join(posixpath.dirname(self.path), path)))
 
 

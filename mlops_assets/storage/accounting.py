@@ -29,14 +29,16 @@ class Stored:
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> Self:
         """Read what some version of the package wrote."""
-        names = {one.name for one in fields(cls)} - {"further"}
-        known = {name: value for name, value in written.items() if name in names}
+        names = {attribute.name for attribute in fields(cls)} - {"further"}
+        own = {name: value for name, value in written.items() if name in names}
         further = {name: value for name, value in written.items() if name not in names}
-        return cls(**known, further=further)
+        return cls(**own, further=further)
 
     def to_json(self) -> dict[str, Any]:
         """What is written; an attribute that is None is left out."""
-        own = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "further"}
+        own = {
+            attribute.name: getattr(self, attribute.name) for attribute in fields(self) if attribute.name != "further"
+        }
         return {**self.further, **{name: value for name, value in own.items() if value is not None}}
 
 
@@ -239,8 +241,9 @@ class PredictionsAccounting(ReadingAccounting):
         written = super().to_json()
         for name, number in written.pop("unseen").items():
             written[UNSEEN + name] = number
-        for name, one in written.pop("unanswered").items():
-            written |= {f"{name}_last_known": one.last_known, f"{name}_missing": one.missing}
+        for name, rows in written.pop("unanswered").items():
+            written |= {f"{name}_last_known": rows.last_known, f"{name}_missing": rows.missing}
+        # a use case without any writes what was written before there were some
         if not self.enrichments:
             del written["enrichments"]
         return written

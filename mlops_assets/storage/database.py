@@ -89,7 +89,9 @@ def open_database(variable: str) -> Iterator[Engine]:
 
     url = database_url(variable)
     postgres = url.get_backend_name() == "postgresql"
+    # keepalives: a server that went away without a word is noticed
     patience: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS, "keepalives_idle": 30, "keepalives_interval": 10}
+    # hide_parameters: an error must not quote the values of rows
     try:
         engine = create_engine(url, connect_args=patience if postgres else {}, poolclass=NullPool, hide_parameters=True)
     except NoSuchModuleError as error:
@@ -114,14 +116,16 @@ def tell(variable: str, url: URL) -> Iterator[None]:
         names = {kind.__name__ for kind in type(cause).__mro__}
         if not isinstance(error, SQLAlchemyError) and "DatabaseError" not in names and "InterfaceError" not in names:
             raise
+        # told by us already
         if isinstance(cause, MlopsError):
             raise
-        said = _without_password(" ".join(str(cause).split()), url)
+        reason = _without_password(" ".join(str(cause).split()), url)
         where = f"the database of {variable} ({_shown(url)})"
+        # what is refused for what was asked, so that asking again will not help
         lasting = {"ProgrammingError", "DataError", "IntegrityError", "NotSupportedError", "ArgumentError"}
         if names & lasting:
-            raise DatabaseError(f"{where} refused: {said}") from None
-        raise DatabaseDown(f"{where} cannot be reached, or broke off: {said}") from None
+            raise DatabaseError(f"{where} refused: {reason}") from None
+        raise DatabaseDown(f"{where} cannot be reached, or broke off: {reason}") from None
 
 
 def _shown(url: URL) -> str:
@@ -172,8 +176,8 @@ def prepare_database(url: str, *, for_mlflow: bool) -> None:
                 f"{DATABASE_VARIABLE}: {user} may make no tables for Dagster in the database {name}. "
                 f'Let its owner run: GRANT CREATE ON SCHEMA public TO "{user}"'
             )
-        known = text("SELECT count(*) FROM pg_namespace WHERE nspname = :schema")
-        if for_mlflow and not connection.scalar(known, {"schema": MLFLOW_SCHEMA}):
+        query = text("SELECT count(*) FROM pg_namespace WHERE nspname = :schema")
+        if for_mlflow and not connection.scalar(query, {"schema": MLFLOW_SCHEMA}):
             _make_schema(connection, user, name)
 
 

@@ -55,6 +55,7 @@ def read_report(path: Place) -> dict[str, Any] | None:
 
 def write_json(path: Place, content: dict[str, Any]) -> None:
     """Write a small document so that a reader sees the old one or the new one."""
+    # sorted, so that the same content is the same bytes
     places.write_whole(path, (json.dumps(content, indent=1, sort_keys=True, default=str) + "\n").encode())
 
 

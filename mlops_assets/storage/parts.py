@@ -62,6 +62,7 @@ def write_part_file(
     # in the file, not beside it: a report cannot be there without the rows it speaks of
     footer = {FOOTER.decode(): json.dumps(report)} if report is not None else {}
     try:
+        # statistics of shards alone: by them a manifest is read, see `shard_of`
         return write_parquet(path, data, footer, rows_a_group, store_schema=False, write_statistics=["shard"])
     except OSError as error:
         why = error.strerror or error
@@ -107,6 +108,7 @@ def _complete(batch: pa.RecordBatch, schema: pa.Schema, day: str) -> pa.RecordBa
     columns = []
     for field in schema:
         if field.name == "day":
+            # Delta has the value of a partition in its log, not in the file
             columns.append(pa.repeat(pa.scalar(day, field.type), len(batch)))
         elif field.name in batch.schema.names:
             columns.append(batch.column(field.name).cast(field.type))

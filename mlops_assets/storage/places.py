@@ -33,6 +33,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 SCHEME = "s3://"
+# Amazon's rule for names of buckets
 BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 LEFT = re.compile(r"\..*\.?[0-9a-f]{32}\.tmp")
@@ -100,6 +101,7 @@ class S3Path:
         try:
             self.stat()
         except FileNotFoundError:
+            # S3 has no folders: one is there as long as something lies below it
             return any(True for _ in self.files())
         return True
 
@@ -111,8 +113,8 @@ class S3Path:
         FileNotFoundError
             If there is none.
         """
-        found = s3.head(self.bucket, self.key)
-        return Status(found["size"], found["last_modified"].timestamp())
+        metadata = s3.head(self.bucket, self.key)
+        return Status(metadata["size"], metadata["last_modified"].timestamp())
 
     def read_bytes(self) -> bytes:
         """What the object holds; errors as `stat`."""
@@ -165,6 +167,7 @@ def parse_place(text: str) -> Place:
     bucket, _, key = text.removeprefix(SCHEME).rstrip("/").partition("/")
     if not BUCKET.fullmatch(bucket):
         raise UsageError(f"{text}: {bucket!r} is no name of a bucket; write s3://bucket/prefix.")
+    # to S3 these are parts of a name like any other, to pathlib they are not
     if any(part in ("", ".", "..") for part in key.split("/")) and key:
         raise UsageError(f"{text}: the prefix has a part that is empty, '.' or '..'; write s3://bucket/prefix.")
     return S3Path(bucket, key)
@@ -193,6 +196,7 @@ def write_whole(place: Place, data: Buffer) -> int:
 def unfinished(path: Path) -> Iterator[Path]:
     """Where to write a file of this machine, which is put in place when it is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    # in the same folder, for a file cannot be moved from one disk to another at once
     started = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         yield started
@@ -218,11 +222,13 @@ def create(place: Place, data: bytes) -> None:
                 raise
         return
     place.parent.mkdir(parents=True, exist_ok=True)
+    # whole under another name first: a link fails where a rename would replace
     started = place.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
         with started.open("wb") as file:
             file.write(data)
             file.flush()
+            # to stay, also when the machine goes down a moment later
             os.fsync(file.fileno())
         os.link(started, place)  # fails where the name is taken
     finally:
@@ -253,6 +259,7 @@ class S3File(io.RawIOBase):
     def __init__(self, place: S3Path, ahead: int) -> None:
         self._place = place
         self._at = 0
+        # one request: the end is Parquet's footer, or all of a small file
         self._end, self._size, self._version = s3.get_end(place.bucket, place.key, ahead)
 
     def readable(self) -> bool:
@@ -277,10 +284,11 @@ class S3File(io.RawIOBase):
         first, last = self._at, min(self._size, self._at + len(buffer))
         if first >= last:
             return 0
-        known = self._size - len(self._end)
-        if first >= known:
-            data: Buffer = self._end[first - known : last - known]
+        kept = self._size - len(self._end)
+        if first >= kept:
+            data: Buffer = self._end[first - kept : last - kept]
         else:
+            # of the version that the end was read from, or an error: never parts of two
             data = s3.get_range(self._place.bucket, self._place.key, first, last, self._version)
         buffer[: last - first] = data
         self._at = last
@@ -290,9 +298,10 @@ class S3File(io.RawIOBase):
 def by_age(folder: Place, name: str) -> list[Place]:
     """The files of a name in the folders below a folder, the oldest first."""
     if isinstance(folder, S3Path):
+        # a listing has no levels: slashes tell which objects lie just one folder below
         depth = folder.key.count("/") + 2
-        found = [one for one in folder.files() if one[0].name == name and one[0].key.count("/") == depth]
-        return [path for path, _ in sorted(found, key=lambda one: one[1].st_mtime)]
+        files = {path: status for path, status in folder.files() if path.name == name and path.key.count("/") == depth}
+        return [*sorted(files, key=lambda path: files[path].st_mtime)]
     paths: list[Path] = sorted(folder.glob(f"*/{name}"), key=lambda path: path.stat().st_mtime_ns)
     return [*paths]
 
@@ -361,13 +370,13 @@ def work_folder(place: Place, home: Path) -> Iterator[Path]:
 def on_disk(places: Sequence[Place]) -> Iterator[list[Path]]:
     """Files for those who read nothing but files of this machine: those on S3 are copied to its disk meanwhile."""
     with TemporaryDirectory() as folder:
-        found: list[Path] = []
+        paths: list[Path] = []
         for number, place in enumerate(places):
             path = Path(folder) / f"{number:05d}-{place.name}" if isinstance(place, S3Path) else place
             if isinstance(place, S3Path):
                 path.write_bytes(place.read_bytes())
-            found.append(path)
-        yield found
+            paths.append(path)
+        yield paths
 
 
 def side_by_side(place: Place, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
@@ -377,5 +386,6 @@ def side_by_side(place: Place, function: Callable[[Item], Result], items: Iterab
         return
     waiting = iter(items)
     with ThreadPoolExecutor(THREADS) as threads:
+        # in portions, for `map` of a pool takes all items at once
         while some := list(islice(waiting, 64 * THREADS)):
             yield from threads.map(function, some)

@@ -114,8 +114,8 @@ def storage_options() -> dict[str, str]:
         need_boto3()
         from boto3 import Session  # type: ignore[import-untyped]
 
-        if (found := Session().get_credentials()) is not None:
-            keys = found.get_frozen_credentials()
+        if (credentials := Session().get_credentials()) is not None:
+            keys = credentials.get_frozen_credentials()
             named = {
                 "access_key_id": keys.access_key,
                 "secret_access_key": keys.secret_key,
@@ -177,17 +177,17 @@ def _has_profile() -> bool:
     if os.environ.get("AWS_ACCESS_KEY_ID"):
         return False
     files = {"AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials", "AWS_CONFIG_FILE": "~/.aws/config"}
-    found = any(Path(os.environ.get(name) or default).expanduser().exists() for name, default in files.items())
-    return found or bool(os.environ.get("AWS_PROFILE"))
+    has_files = any(Path(os.environ.get(name) or default).expanduser().exists() for name, default in files.items())
+    return has_files or bool(os.environ.get("AWS_PROFILE"))
 
 
 @contextmanager
-def telling(place: str) -> Iterator[None]:
+def telling(location: str) -> Iterator[None]:
     """Turn what goes wrong with a request into an error for people.
 
     Parameters
     ----------
-    place
+    location
         What the request is about.
 
     Raises
@@ -203,10 +203,10 @@ def telling(place: str) -> Iterator[None]:
         yield
     except (FileNotFoundError, FileExistsError) as error:
         if "NoSuchBucket" in str(error):
-            raise S3Error(f"{place}: {REMEDIES['NoSuchBucket']}.") from None
+            raise S3Error(f"{location}: {REMEDIES['NoSuchBucket']}.") from None
         raise
     except (BaseError, OSError) as error:  # the one from obstore, the other from deltalake
-        raise S3Error(f"{place}: {_why(str(error))}.") from None
+        raise S3Error(f"{location}: {_why(str(error))}.") from None
 
 
 def _why(text: str) -> str:
@@ -229,11 +229,11 @@ def _answer(text: str) -> str:
     """What the server answered, by its code if that is known, else by its status; empty if it gave no answer."""
     # some servers send no code, some proxies in front of them only a status
     code, status = re.search(r"<Code>\s*(\w+)", text), re.search(r"\b([345]\d\d) [A-Z][a-z]+", text)
-    said = " ".join(part for part in (status and status[0], code and code[1]) if part)
-    for found, remedies in ((code, REMEDIES), (status, STATUSES)):
-        if found and found[1] in remedies:
-            return f"{remedies[found[1]]} ({said})"
-    return f"the server answers {said}. {AGAIN}" if said else ""
+    answer = " ".join(part for part in (status and status[0], code and code[1]) if part)
+    for given, remedies in ((code, REMEDIES), (status, STATUSES)):
+        if given and given[1] in remedies:
+            return f"{remedies[given[1]]} ({answer})"
+    return f"the server answers {answer}. {AGAIN}" if answer else ""
 
 
 def head(bucket: str, key: str) -> Any:
@@ -275,8 +275,8 @@ def get_end(bucket: str, key: str, most: int) -> tuple[bytes, int, str | None]:
 
     with telling(_name(bucket, key)):
         try:
-            found = obstore.get(store(bucket), key, options={"range": {"suffix": most}})
-            return bytes(found.bytes()), found.meta["size"], found.meta["e_tag"]
+            tail = obstore.get(store(bucket), key, options={"range": {"suffix": most}})
+            return bytes(tail.bytes()), tail.meta["size"], tail.meta["e_tag"]
         except obstore.exceptions.GenericError as error:
             # no byte of an empty object can be asked for: some servers refuse, others send all there is
             if not re.search("416|non-partial", str(error)):
@@ -357,8 +357,8 @@ def listed(bucket: str, prefix: str, after: str = "") -> Iterator[pa.RecordBatch
                 stream = obstore.list(
                     store(bucket), prefix or None, offset=after or None, chunk_size=PAGE, return_arrow=True
                 )
-                for found in stream:
-                    batch = pa.record_batch(found)
+                for chunk in stream:
+                    batch = pa.record_batch(chunk)
                     yield batch
                     if len(batch):
                         after, broken = batch["path"][-1].as_py(), 0
@@ -375,14 +375,15 @@ def names(bucket: str, prefix: str) -> list[str]:
     from obstore.exceptions import BaseError
 
     with telling(_name(bucket, prefix)):
+        # as in `listed`: the client does not ask again where an answer breaks off
         for broken in range(BREAKS + 1):
             try:
-                found = obstore.list_with_delimiter(store(bucket), prefix or None)
+                listing = obstore.list_with_delimiter(store(bucket), prefix or None)
                 break
             except BaseError as error:
                 if broken == BREAKS or not CUT_OFF.search(str(error)):
                     raise
-    return sorted({*found["common_prefixes"], *(one["path"] for one in found["objects"])})
+    return sorted({*listing["common_prefixes"], *(entry["path"] for entry in listing["objects"])})
 
 
 def remove(bucket: str, keys: Iterable[str]) -> None:

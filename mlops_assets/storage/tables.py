@@ -165,23 +165,26 @@ class Table(Generic[A]):
         """
         wanted = {part.path: part for part in parts}
         full = delta_schema(schema)
+        # in the commit itself: content and accounting come together, or not at all
         metadata = {"day": day, "accounting": json.dumps(accounting.to_json(), sort_keys=True), "run": run}
         for attempt in range(ATTEMPTS):
-            known = self.days().get(day)
+            before = self.days().get(day)
             # from here to the commit the table must not be refreshed: the commit is tied to the version looked at
             table = self._open_or_create(full)
             present = _parts(table, day)
+            # as it was when the work began, or as this run wants it; anything else is another run's
             if present not in (replaces, wanted.keys()):
                 raise PublishConflict(
                     f"{self.name} of {day}: another run published this day while this one was working on it. "
                     "That version stands, nothing of this run was published; run the day again if it should win."
                 )
             # run again, a day must not look as if it had changed: targets and sensors go by publications
-            if present == wanted.keys() and known is not None and known.accounting == accounting:
+            if present == wanted.keys() and before is not None and before.accounting == accounting:
                 return False
             added = [part for path, part in wanted.items() if path not in present]
             if self._commit(table, day, full, added, sorted(present - wanted.keys()), metadata):
                 return True
+            # others are publishing their days: the longer it goes on, the longer we wait
             time.sleep(0.01 * (attempt + 1))
         raise LakeError(f"{self.name} of {day}: the table was too busy to publish {ATTEMPTS} times; run the day again.")
 
@@ -199,6 +202,7 @@ class Table(Generic[A]):
         from deltalake.transaction import AddAction, CommitProperties, RemoveAction
 
         now, partition = int(time.time() * 1000), {"day": day}
+        # what differs, not an overwrite: that would remove and add the same path in one commit, which Delta forbids
         actions: list[Any] = [
             AddAction(p.path, p.size, partition, now, True, json.dumps({"numRecords": p.rows})) for p in added
         ]
@@ -247,6 +251,7 @@ class Table(Generic[A]):
             actions = self._load(published.version).get_add_actions(flatten=True)
         listed = pa.table(actions).select(["path", "size_bytes", "num_records", "partition.day"]).to_pylist()
         parts = [
+            # Delta's log spells paths as a URL does
             Part(self.name, file["path"].replace("%3D", "="), file["size_bytes"], file["num_records"])
             for file in listed
             if file["partition.day"] == day
@@ -290,6 +295,7 @@ class Table(Generic[A]):
 
     def head(self, day: str, rows: int, columns: Sequence[str] | None = None) -> pa.Table:
         """The first rows of a published day, without reading more than they need."""
+        # in small batches: ten rows must not cost 65,536
         return first_rows(self._reader(self._paths([day]), columns, batch_rows=1024), rows)
 
     def _paths(self, days: Sequence[str] | None) -> list[str]:
@@ -297,6 +303,7 @@ class Table(Generic[A]):
         table = self.open()
         if table is None:
             raise LakeError(f"{self.folder}: nothing was published there yet.")
+        # by Delta's log, never by a glob: beside the published files lie older ones, and those of runs under way
         return sorted(path for day in (self.days() if days is None else days) for path in _parts(table, day))
 
     def _reader(
@@ -316,6 +323,8 @@ class Table(Generic[A]):
         if table is None:
             return 0
         with self._telling():
+            # Delta would refuse less than a week; `full` takes the files that no commit ever named, which killed runs
+            # leave
             return len(table.vacuum(hours, dry_run=False, enforce_retention_duration=False, full=True))
 
     def _open_or_create(self, schema: pa.Schema) -> DeltaTable:

@@ -79,6 +79,7 @@ def import_table(use_case: UseCase, table: Path, raw: Place) -> Imported:
     placed = sum(map(len, cut.values()))
     if placed < len(lines):
         last = max(day for day, _ in cut)
+        # kept on the last day: no line of a table is lost
         cut[last, "unplaced"] = _unplaced(lines, cut)
 
     def write(file: tuple[tuple[str, str], dict[int, bytes]]) -> bool:
@@ -175,6 +176,7 @@ def _write(folder: Place, name: str, suffix: str, data: bytes) -> bool:
         if not path.exists():
             path.write_bytes(data)
             return True
+        # a second import of a table writes nothing
         if path.read_bytes() == data:
             return False
     raise AssertionError  # count() does not end

@@ -107,6 +107,7 @@ def write_sample(
         If that function cannot be called as it must be.
     """
     folder = raw / use_case.name / f"day={day.isoformat()}"
+    # by the day as well: the same arguments are the same bytes, and no two days are alike
     generator = np.random.default_rng([seed, day.toordinal()])
     if use_case.files.reader:
         yield from _write_files(use_case, folder, generator, day, files, rows, dirty, labelled=labelled)
@@ -141,6 +142,7 @@ def _header(use_case: UseCase) -> list[str]:
 def _choose_dirt(use_case: UseCase, generator: np.random.Generator, files: int, dirty: float) -> dict[int, str]:
     """Number of a file: the kind of dirt that it gets."""
     soiled = generator.permutation(files)[: round(files * dirty)].tolist()
+    # where all are texts, no text is of a wrong type
     typed = any(column.type != "string" for column in use_case.columns.values())
     kinds = [kind for kind in DIRT if typed or kind != "type"]
     return dict(zip(soiled, cycle(kinds), strict=False))
@@ -214,6 +216,7 @@ def _shown(value: Any, column: Column, use_case: UseCase) -> str:
 def _decimal(number: float, use_case: UseCase) -> str:
     decimal, thousands = use_case.files.decimal, use_case.files.thousands
     text = f"{number:,.2f}" if thousands else f"{number:.2f}"
+    # both at once: one after the other, the second would undo the first
     swapped = {ord(","): thousands, ord("."): decimal}
     return text.rstrip("0").rstrip(".").translate(swapped)
 

@@ -1,7 +1,7 @@
 """The typed configuration of a use case: what `defs.yaml` may say, checked key by key."""
 
 from mlops_assets.use_case.attributes import Attributes, Scale, UseCase
-from mlops_assets.use_case.enrichments import Enrichment, HttpPlace, SqlPlace, TablePlace, Validity
+from mlops_assets.use_case.enrichments import Enrichment, HttpParameters, SqlParameters, TableParameters, Validity
 from mlops_assets.use_case.files import Checks, Column, FileFormat, Import
 from mlops_assets.use_case.loading import build_use_case, fill_environment, find_use_case, list_use_cases, load_use_case
 from mlops_assets.use_case.sensor import Sensor
@@ -21,7 +21,7 @@ __all__ = [
     "Feedback",
     "FileFormat",
     "Gate",
-    "HttpPlace",
+    "HttpParameters",
     "Import",
     "Origin",
     "Preparation",
@@ -30,10 +30,10 @@ __all__ = [
     "Sensor",
     "Share",
     "Split",
-    "SqlPlace",
+    "SqlParameters",
     "Step",
     "Strict",
-    "TablePlace",
+    "TableParameters",
     "Training",
     "UseCase",
     "Validity",

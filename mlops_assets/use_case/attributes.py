@@ -37,6 +37,7 @@ class Attributes(Strict):
     start: dt.date = Field(description="First day that may be predicted.")
     source: Origin | None = Field(None, description="Where the raw files come from, if not from a folder.")
     files: FileFormat = Field(default_factory=FileFormat, description="How the raw files are written.")
+    # before the keys that name columns: a validator sees the fields before its own alone
     columns: dict[str, Column] = Field(min_length=1, description="The contract: the columns of a raw file, by name.")
     account: str = Field(description="Column that says whom a row is about; `account_id` of the predictions.")
     label: str = Field(description="Column that is predicted; empty or absent in files to be scored.")
@@ -79,6 +80,7 @@ class Attributes(Strict):
     @classmethod
     def _is_a_column(cls, name: str, info: ValidationInfo) -> str:
         columns = info.data.get("columns")
+        # None where the columns are wrong themselves, which is told
         if columns is not None and name not in columns:
             raise ValueError(f"{name!r} is not one of the columns: {', '.join(columns)}")
         return name
@@ -146,6 +148,7 @@ class Attributes(Strict):
 class UseCase(Attributes):
     """One machine-learning use case: its configuration, its name and its feature SQL."""
 
+    # it names assets, jobs and folders
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="Name of the folder.")
     features_sql: str = Field(description="Text of features.sql.")
     folder: Path | None = Field(None, exclude=True, description="The folder; no part of a version's recipe.")
@@ -155,6 +158,7 @@ class UseCase(Attributes):
         """Hash of everything that decides how a raw file is read."""
         contract: dict[str, Any] = {
             "files": self.files.model_dump(mode="json"),
+            # without `about`: what a column means to people changes no row
             "columns": {
                 name: column.model_dump(mode="json", exclude={"about"}) for name, column in self.columns.items()
             },

@@ -23,13 +23,13 @@ class Validity(Strict):
     known_from: str | None = Field(None, description="Column of records: first date on which one was known.")
 
 
-class TablePlace(Validity):
+class TableParameters(Validity):
     """Records in a file."""
 
     file: str = Field(description="CSV or Parquet file: beside `defs.yaml`, a whole path, or `s3://bucket/key`.")
 
 
-class SqlPlace(Validity):
+class SqlParameters(Validity):
     """Records that a query finds."""
 
     query: str = Field(
@@ -39,7 +39,7 @@ class SqlPlace(Validity):
     most_rows: int = Field(1_000_000, gt=0, description="Most records that it may find.")
 
 
-class HttpPlace(Strict):
+class HttpParameters(Strict):
     """A service that answers in JSON."""
 
     url: str = Field(pattern=r"^(https?://[^@]+|\{\{.*)$", description="Where it is; no user or password in it.")
@@ -52,13 +52,14 @@ class HttpPlace(Strict):
     )
 
 
-PLACES: dict[str, type[Strict]] = {"table": TablePlace, "sql": SqlPlace, "http": HttpPlace}
+PARAMETERS: dict[str, type[Strict]] = {"table": TableParameters, "sql": SqlParameters, "http": HttpParameters}
 """What `parameters` may say, by `use`; those of a class of your own are its arguments."""
 
 
 class Enrichment(Strict):
     """A table of further columns for `features.sql`, asked for once a day for the keys of the day's rows."""
 
+    # first, for a validator sees the fields before its own alone, and that of `use` looks at these
     parameters: dict[str, Any] = Field(default_factory=dict, description="What it needs; see below.")
     use: str = Field(description="`table`, `sql`, `http`, or the import path of a class of your own.")
     keys: tuple[str, ...] = Field(min_length=1, description="Columns of the rows that it is asked by.")
@@ -86,7 +87,7 @@ class Enrichment(Strict):
     @property
     def own(self) -> str | None:
         """The import path of a class of one's own; None for a kind that we bring."""
-        return None if self.use in PLACES else self.use
+        return None if self.use in PARAMETERS else self.use
 
     @field_validator("columns")
     @classmethod
@@ -94,6 +95,7 @@ class Enrichment(Strict):
         taken = {"day", "file", "line", *info.data.get("keys", ())} & columns.keys()
         if taken:
             raise ValueError(f"{sorted(taken)[0]!r} is a key, or belongs to the platform; choose another name")
+        # names that begin with _ are the training set's own
         bad = [name for name in columns if not name.isidentifier() or name.startswith("_")]
         if bad:
             raise ValueError(f"{bad[0]!r} is not a name SQL can use unquoted, or begins with _")
@@ -102,9 +104,9 @@ class Enrichment(Strict):
     @field_validator("use")
     @classmethod
     def _can_be_asked(cls, use: str, info: ValidationInfo) -> str:
-        if use not in PLACES and "." not in use:
-            raise ValueError(f"{use!r} is neither one of {', '.join(PLACES)} nor an import path of a class")
-        return check_use(use, info.data.get("parameters", {}), PLACES, Fetcher)
+        if use not in PARAMETERS and "." not in use:
+            raise ValueError(f"{use!r} is neither one of {', '.join(PARAMETERS)} nor an import path of a class")
+        return check_use(use, info.data.get("parameters", {}), PARAMETERS, Fetcher)
 
     @field_validator("keys")
     @classmethod
@@ -139,6 +141,7 @@ def check_enrichments(
 
 
 def _check_name(name: str) -> None:
+    # SQL takes names in any case for the same
     plain = name.isidentifier() and name == name.lower()
     if not plain or name.startswith("_") or name in TAKEN:
         raise ValueError(f"{name!r} is no name for a table in SQL; take another, in lower case")

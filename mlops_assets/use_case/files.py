@@ -47,6 +47,7 @@ class FileFormat(Strict):
             raise ValueError(f"Python knows no encoding {name!r}; examples: utf-8, latin-1, mac_roman") from None
         if not ascii_alike:
             raise ValueError(f"{name!r} does not hold ASCII as it is; examples: utf-8, latin-1, mac_roman")
+        # by Python's own name, so that two spellings are one contract
         return codec
 
     @field_validator("thousands")
@@ -68,6 +69,7 @@ class FileFormat(Strict):
     @model_validator(mode="after")
     def _one_reader(self) -> Self:
         fields = type(self).model_fields
+        # what would be passed over in silence is refused
         idle = [
             name
             for name in ("delimiter", "encoding", "header", "quotes")
@@ -106,6 +108,7 @@ class Column(Strict):
     @classmethod
     def _bounds_the_type(cls, bound: float | dt.date | None, info: ValidationInfo) -> float | dt.date | None:
         kind = info.data.get("type")
+        # no type where that is wrong itself, which is told
         if bound is None or kind is None:
             return bound
         if not isinstance(bound, BOUNDS.get(kind, ())):
@@ -116,6 +119,7 @@ class Column(Strict):
 
     def header(self, name: str) -> str:
         """Name in the header of a file; `name` is the column's own."""
+        # headers are compared without the blanks around them
         return name if self.source is None else self.source.strip()
 
     @property

@@ -150,16 +150,18 @@ def list_use_cases(folders: Sequence[Path]) -> dict[str, Path]:
     ConfigError
         If two use cases have the same name.
     """
-    found: dict[str, Path] = {}
+    use_cases: dict[str, Path] = {}
     for folder in folders:
         if not folder.is_dir():
             raise UsageError(f"There is no folder {folder}; MLOPS_USE_CASES must name one that holds use cases.")
         for path in sorted(folder.glob("*/defs.yaml")):
             name = path.parent.name
-            if name in found:
-                raise ConfigError(f"{path}: there is another use case {name!r} in {found[name]}; rename this folder.")
-            found[name] = path.parent
-    return dict(sorted(found.items()))
+            if name in use_cases:
+                raise ConfigError(
+                    f"{path}: there is another use case {name!r} in {use_cases[name]}; rename this folder."
+                )
+            use_cases[name] = path.parent
+    return dict(sorted(use_cases.items()))
 
 
 def find_use_case(folders: Sequence[Path], name: str) -> UseCase:
@@ -170,10 +172,10 @@ def find_use_case(folders: Sequence[Path], name: str) -> UseCase:
     UsageError
         If there is none; the message lists those that exist.
     """
-    known = list_use_cases(folders)
-    if name not in known:
-        raise UsageError(f"There is no use case {name!r}; there are: {', '.join(known) or 'none'}.")
-    return load_use_case(known[name])
+    use_cases = list_use_cases(folders)
+    if name not in use_cases:
+        raise UsageError(f"There is no use case {name!r}; there are: {', '.join(use_cases) or 'none'}.")
+    return load_use_case(use_cases[name])
 
 
 def _explain(path: Path, root: yaml.Node | None, problem: Any) -> str:
@@ -192,6 +194,7 @@ def _line_of(node: yaml.Node | None, keys: tuple[Any, ...]) -> int:
     line = node.start_mark.line + 1 if node else 1
     for key in keys:
         reached = _child(node, key)
+        # a key that is missing is told by the line of its parent
         if reached is None:
             break
         mark, node = reached

@@ -23,4 +23,5 @@ class Sensor(Strict):
         30, gt=0, description="Minutes after which a day without news is listed again, for late files."
     )
     interval_seconds: int = Field(60, ge=5, description="Least seconds from one look to the next one.")
+    # Dagster gives a tick of a sensor 60 seconds
     budget_seconds: float = Field(25, gt=0, le=45, description="Seconds that one look may list; the next one goes on.")

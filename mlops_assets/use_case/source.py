@@ -16,6 +16,7 @@ class SqlSource(Strict):
     url_variable: Variable = Field(
         description="Environment variable with the URL of the database, `postgresql://...` or another of SQLAlchemy's."
     )
+    # `::day` would be a cast of PostgreSQL, and no parameter
     query: str = Field(
         pattern=r"(^|[^:]):day\b", description="The rows of the day `:day`, their columns named as in `columns`."
     )
@@ -28,22 +29,23 @@ class SqlSource(Strict):
     timeout: float = Field(300, gt=0, description="Seconds that the server may take to answer.")
 
 
-PLACES: dict[str, type[Strict]] = {"sql": SqlSource}
+PARAMETERS: dict[str, type[Strict]] = {"sql": SqlSource}
 """What `parameters` may say, by `use`; those of a class of your own are its arguments."""
 
 
 class Origin(Strict):
     """Where the raw files come from."""
 
+    # before `use`, whose validator looks at them
     parameters: dict[str, Any] = Field(default_factory=dict, description="Its arguments.")
     use: str = Field(description="`sql`, or the import path of a class of your own.")
 
     @property
     def own(self) -> str | None:
         """The import path of a class of one's own; None for a kind that we bring."""
-        return None if self.use in PLACES else self.use
+        return None if self.use in PARAMETERS else self.use
 
     @field_validator("use")
     @classmethod
     def _can_be_listed(cls, use: str, info: ValidationInfo) -> str:
-        return check_use(use, info.data.get("parameters", {}), PLACES, Source)
+        return check_use(use, info.data.get("parameters", {}), PARAMETERS, Source)

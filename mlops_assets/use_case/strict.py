@@ -42,21 +42,21 @@ def refuse(problems: Sequence[Problem]) -> None:
     """
     # as errors of pydantic's own: they keep the keys that lead to them, all of them are told, not the first
     details = [
-        InitErrorDetails(type="value_error", loc=keys, input=given, ctx={"error": ValueError(said)})
-        for keys, said, given in problems
+        InitErrorDetails(type="value_error", loc=keys, input=given, ctx={"error": ValueError(message)})
+        for keys, message, given in problems
     ]
     if details:
         raise ValidationError.from_exception_data("configuration", details)
 
 
-def check_use(use: str, parameters: dict[str, Any], known: Mapping[str, type[Strict]], protocol: type[Any]) -> str:
+def check_use(use: str, parameters: dict[str, Any], kinds: Mapping[str, type[Strict]], protocol: type[Any]) -> str:
     """What `use` says, seen to go with its `parameters`.
 
     Parameters
     ----------
     use, parameters
         What the configuration says.
-    known
+    kinds
         Short names, each with the form of its parameters; anything else is the import path of a class.
     protocol
         What such a class must have.
@@ -68,15 +68,15 @@ def check_use(use: str, parameters: dict[str, Any], known: Mapping[str, type[Str
     PluginError
         If the class cannot be had, or lacks something.
     """
-    if use not in known:
+    if use not in kinds:
         check_plugin(use, protocol, parameters)
         return use
     try:
-        known[use].model_validate(parameters)
+        kinds[use].model_validate(parameters)
     except ValidationError as error:
-        told = (
-            f"parameters.{'.'.join(map(str, one['loc']))}: {one['msg'].removeprefix('Value error, ')}"
-            for one in error.errors()
+        messages = (
+            f"parameters.{'.'.join(map(str, problem['loc']))}: {problem['msg'].removeprefix('Value error, ')}"
+            for problem in error.errors()
         )
-        raise ValueError("; ".join(told)) from None
+        raise ValueError("; ".join(messages)) from None
     return use

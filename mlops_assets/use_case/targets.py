@@ -68,6 +68,7 @@ class KafkaTarget(Strict):
     @field_validator("options")
     @classmethod
     def _holds_no_secret(cls, options: dict[str, Any]) -> dict[str, Any]:
+        # what stands in a YAML lies in version control
         secret = [name for name in options if name.endswith(("password", "secret", "key", "key.pem"))]
         if secret:
             raise ValueError(f"{secret[0]} is a secret: name the environment variable that holds it under `secrets`")
@@ -84,6 +85,7 @@ TARGETS: dict[str, type[Strict]] = {"files": FilesTarget, "sql": SqlTarget, "kaf
 class Delivering(Strict):
     """A target: what takes the predictions of a day once they are published."""
 
+    # before `use`, whose validator looks at them
     parameters: dict[str, Any] = Field(default_factory=dict, description="What it needs; see below.")
     use: str = Field(description="`files`, `sql`, `kafka`, or the import path of a class of your own.")
     retries: int = Field(3, ge=0, le=20, description="How often a delivery to a target that is down is tried again.")

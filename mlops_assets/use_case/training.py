@@ -140,6 +140,7 @@ def _wrong_metric(name: str, path: str) -> str:
 def _wrong(candidate: Candidate) -> Iterator[Problem]:
     """What is wrong with the classes of a candidate, by the keys that name them."""
     members = ("estimators",) if candidate.members else ()
+    # `a__b` is the argument b of what the argument a holds
     searched = {name.partition("__")[0] for name in candidate.search}
     yield from _wrong_step((), candidate, CLASSIFIER, members, searched)
     for number, step in enumerate(candidate.prepare):
@@ -186,14 +187,15 @@ def _unknown_metrics(asked: Mapping[tuple[str | int, ...], str], info: Validatio
     """What is wrong with metrics that a configuration asks for, by the keys where it does."""
     if "metrics" not in info.data:  # they are wrong themselves, which is told
         return []
-    known = [*METRICS, *info.data["metrics"]]
-    expected = f"Input should be {', '.join(map(repr, known[:-1]))} or {known[-1]!r}"
-    return [(keys, f"{expected} (given: {name!r})", name) for keys, name in asked.items() if name not in known]
+    metrics = [*METRICS, *info.data["metrics"]]
+    expected = f"Input should be {', '.join(map(repr, metrics[:-1]))} or {metrics[-1]!r}"
+    return [(keys, f"{expected} (given: {name!r})", name) for keys, name in asked.items() if name not in metrics]
 
 
 class Feedback(Strict):
     """How corrections by people are taken in, and which rows people are asked to label."""
 
+    # a number of repeats: every estimator learns from a row that comes three times, few know `sample_weight`
     weight: int = Field(3, ge=1, le=100, description="How many times a corrected row counts in training.")
     most_a_day: int = Field(
         500, gt=0, description="Most corrections one source may send a day; if it sends more, none of them counts."

@@ -25,6 +25,7 @@ def render(about: About, version: int | None = None) -> str:
         Its number, once it is registered.
     """
     sections = [*_verdict(about, version), *_quality(about), *_cost(about), *_making(about, version)]
+    # what has nothing to say is left out
     return "\n\n".join(filter(None, sections)) + "\n"
 
 
@@ -36,8 +37,13 @@ def _verdict(about: About, version: int | None) -> Iterator[str]:
     yield markdown_table([_condition(condition) for condition in about.conditions])
 
 
-def _condition(one: Condition) -> dict[str, str]:
-    return {"passed": "yes" if one.passed else "**NO**", "name": one.name, "asked": one.asked, "found": one.found}
+def _condition(condition: Condition) -> dict[str, str]:
+    return {
+        "passed": "yes" if condition.passed else "**NO**",
+        "name": condition.name,
+        "asked": condition.asked,
+        "found": condition.found,
+    }
 
 
 def _quality(about: About) -> Iterator[str]:
@@ -112,8 +118,8 @@ def _recipe(name: str, candidates: Mapping[str, Any]) -> str:
 
 
 def _origin(origin: Mapping[str, str]) -> str:
-    known = {name: value or "not told" for name, value in origin.items()}
-    return markdown_table([known]) + (
+    shown = {name: value or "not told" for name, value in origin.items()}
+    return markdown_table([shown]) + (
         "\n\nIt was made elsewhere, and how cannot be seen from here. **If it learned from the held-out rows, all "
         "numbers above are too good.**"
     )

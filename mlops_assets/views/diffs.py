@@ -12,24 +12,24 @@ from mlops_assets.views import pages, pictures
 from mlops_assets.views.output import markdown_table, text_table
 
 
-def as_json(found: Comparison) -> str:
+def as_json(comparison: Comparison) -> str:
     """All of it, with the share of rows that change."""
-    return json.dumps({**asdict(found), "share": found.share}, indent=2, ensure_ascii=False)
+    return json.dumps({**asdict(comparison), "share": comparison.share}, indent=2, ensure_ascii=False)
 
 
-def text(found: Comparison) -> str:
+def text(comparison: Comparison) -> str:
     """The most of it, as tables for a terminal."""
-    tables = [f"{title}\n{_text(lines)}" for title, lines in _tables(found).items() if lines]
-    return "\n\n".join([_summary(found), *tables])
+    tables = [f"{title}\n{_text(lines)}" for title, lines in _tables(comparison).items() if lines]
+    return "\n\n".join([_summary(comparison), *tables])
 
 
-def html(found: Comparison) -> str:
+def html(comparison: Comparison) -> str:
     """One page, with the transitions as a picture."""
-    parts = [f"# {_title(found)}", _summary(found)]
-    if found.transitions:
-        parts.append(_picture(found))
-    parts += [f"## {title}\n\n{markdown_table(_cells(lines))}" for title, lines in _tables(found).items() if lines]
-    return pages.page(_title(found), "\n\n".join(parts))
+    parts = [f"# {_title(comparison)}", _summary(comparison)]
+    if comparison.transitions:
+        parts.append(_picture(comparison))
+    parts += [f"## {title}\n\n{markdown_table(_cells(lines))}" for title, lines in _tables(comparison).items() if lines]
+    return pages.page(_title(comparison), "\n\n".join(parts))
 
 
 def _name(version: int) -> str:
@@ -37,55 +37,59 @@ def _name(version: int) -> str:
     return f"version {version}" if version else "the new version"
 
 
-def _title(found: Comparison) -> str:
-    return f"{found.use_case}, {found.day}: {_name(found.after)} against {_name(found.before)}"
+def _title(comparison: Comparison) -> str:
+    return f"{comparison.use_case}, {comparison.day}: {_name(comparison.after)} against {_name(comparison.before)}"
 
 
-def _summary(found: Comparison) -> str:
-    said = [f"{found.changed:,} of {found.rows:,} rows ({found.share:.2%}) get another answer."]
-    if found.value is not None and found.changed_value is not None:
-        share = found.changed_value / found.value if found.value else 0.0
-        said.append(f"They are worth {found.changed_value:,.2f} of {found.value:,.2f} ({share:.2%}).")
-    if found.labelled:
-        before, after = found.right_before / found.labelled, found.right_after / found.labelled
-        said.append(
-            f"Of {found.labelled:,} rows with a label, {_name(found.before)} has {before:.2%} right and "
-            f"{_name(found.after)} {after:.2%}. Rows that a version learned from flatter it."
+def _summary(comparison: Comparison) -> str:
+    sentences = [f"{comparison.changed:,} of {comparison.rows:,} rows ({comparison.share:.2%}) get another answer."]
+    if comparison.value is not None and comparison.changed_value is not None:
+        share = comparison.changed_value / comparison.value if comparison.value else 0.0
+        sentences.append(f"They are worth {comparison.changed_value:,.2f} of {comparison.value:,.2f} ({share:.2%}).")
+    if comparison.labelled:
+        before, after = comparison.right_before / comparison.labelled, comparison.right_after / comparison.labelled
+        sentences.append(
+            f"Of {comparison.labelled:,} rows with a label, {_name(comparison.before)} has {before:.2%} right and "
+            f"{_name(comparison.after)} {after:.2%}. Rows that a version learned from flatter it."
         )
     else:
-        said.append("No row of the day has a label, so nobody knows who is right.")
-    return " ".join(said)
+        sentences.append("No row of the day has a label, so nobody knows who is right.")
+    return " ".join(sentences)
 
 
-def _tables(found: Comparison) -> dict[str, list[dict[str, Any]]]:
+def _tables(comparison: Comparison) -> dict[str, list[dict[str, Any]]]:
     """The lists by their titles."""
     transitions = [
         {
-            "from": one["before"],
-            "to": one["after"],
-            "rows": one["rows"],
-            "value": one["value"],
-            f"right: {_name(found.before)}": f"{one['right_before']} of {one['labelled']}",
-            f"right: {_name(found.after)}": f"{one['right_after']} of {one['labelled']}",
+            "from": transition["before"],
+            "to": transition["after"],
+            "rows": transition["rows"],
+            "value": transition["value"],
+            f"right: {_name(comparison.before)}": f"{transition['right_before']} of {transition['labelled']}",
+            f"right: {_name(comparison.after)}": f"{transition['right_after']} of {transition['labelled']}",
         }
-        for one in found.transitions
+        for transition in comparison.transitions
     ]
     examples = [
         {
-            "file": one["file"],
-            "line": one["line"],
-            "value": one["value"],
-            _name(found.before): f"{one['before']} ({one['before_probability']:.2f})",
-            _name(found.after): f"{one['after']} ({one['after_probability']:.2f})",
-            "label": one["label"] or "",
+            "file": example["file"],
+            "line": example["line"],
+            "value": example["value"],
+            _name(comparison.before): f"{example['before']} ({example['before_probability']:.2f})",
+            _name(comparison.after): f"{example['after']} ({example['after_probability']:.2f})",
+            "label": example["label"] or "",
         }
-        for one in found.examples
+        for example in comparison.examples
     ]
-    accounts = [{"account": one["account_id"], "rows": one["rows"], "value": one["value"]} for one in found.accounts]
+    accounts = [
+        {"account": account["account_id"], "rows": account["rows"], "value": account["value"]}
+        for account in comparison.accounts
+    ]
     tables = {"From one category to another": transitions, "Accounts most affected": accounts, "Examples": examples}
-    if found.value is None:
+    if comparison.value is None:
         for lines in tables.values():
             for line in lines:
+                # no row of this use case has a value: a column of nothing says nothing
                 line.pop("value", None)
     return tables
 
@@ -103,21 +107,24 @@ def _cells(lines: list[dict[str, Any]]) -> list[dict[str, str]]:
 def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.2f}"
-    return "-" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    return "-" if value is None else str(value)
 
 
-def _picture(found: Comparison) -> str:
+def _picture(comparison: Comparison) -> str:
     """Rows by old (down) and new answer (across), of the categories that change most."""
     rows: Counter[str] = Counter()
-    for one in found.transitions:
-        rows.update({one["before"]: one["rows"], one["after"]: one["rows"]})
+    for transition in comparison.transitions:
+        rows.update({transition["before"]: transition["rows"], transition["after"]: transition["rows"]})
+    # a picture of all of them could not be read; the tables have all
     names = sorted(name for name, _ in rows.most_common(pictures.CLASSES))
-    number = {(one["before"], one["after"]): one["rows"] for one in found.transitions}
+    number = {(transition["before"], transition["after"]): transition["rows"] for transition in comparison.transitions}
     matrix = pictures.Matrix(
         names=names,
         cells=[[number.get((before, after), 0) for after in names] for before in names],
-        down=_name(found.before),
-        across=_name(found.after),
+        down=_name(comparison.before),
+        across=_name(comparison.after),
         title="",
         colours="Oranges",
         scale="rows that change",

@@ -17,8 +17,8 @@ GATE = {True: "passed", False: "refused", None: ""}
 def as_json(changes: Sequence[Change], versions: Mapping[int, Summary]) -> str:
     """All of it: the champion, every change, and what is short of every version."""
     listed = [{"version": number, **asdict(summary)} for number, summary in versions.items()]
-    told = {"champion": _champion(changes), "changes": [asdict(change) for change in changes], "versions": listed}
-    return json.dumps(told, indent=2, ensure_ascii=False)
+    content = {"champion": _champion(changes), "changes": [asdict(change) for change in changes], "versions": listed}
+    return json.dumps(content, indent=2, ensure_ascii=False)
 
 
 def text(changes: Sequence[Change], versions: Mapping[int, Summary], metric: str) -> str:

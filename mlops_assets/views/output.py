@@ -88,6 +88,7 @@ def _write_json(reader: pa.RecordBatchReader, sink: BinaryIO) -> tuple[int, int]
     rows = 0
     sink.write(b"[")
     for record in _records(reader):
+        # a record at a time: a list of millions is not held in memory
         sink.write(b",\n " if rows else b"\n ")
         sink.write(json.dumps(record, ensure_ascii=False, default=str).encode())
         rows += 1
@@ -100,6 +101,7 @@ def _write_table(reader: pa.RecordBatchReader, sink: BinaryIO, limit: int | None
     shown: list[dict[str, object]] = []
     for batch in reader:
         total += batch.num_rows
+        # all are counted, and no more are kept than are shown
         if limit is None or len(shown) < limit:
             shown += batch.slice(0, None if limit is None else limit - len(shown)).to_pylist()
     sink.write(text_table([reader.schema.names, *([_cell(v) for v in row.values()] for row in shown)]).encode())
@@ -113,14 +115,16 @@ def _records(batches: Iterable[pa.RecordBatch]) -> Iterator[dict[str, object]]:
 
 
 def _cell(value: object) -> str:
-    text = "" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
+    text = "" if value is None else str(value)
+    if isinstance(value, float):
+        text = f"{value:.3f}"
     # a raw line of a refused file may be of any length, and would push all columns off the screen
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def text_table(lines: list[list[str]]) -> str:
     """Lines of cells in aligned columns, the first line over a rule."""
-    widths = [max(len(line[place]) for line in lines) for place in range(len(lines[0]))]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     text = io.StringIO()
     for number, line in enumerate(lines):
         cells = (
@@ -148,4 +152,5 @@ def markdown_table(records: Sequence[Mapping[str, object]]) -> str:
 
 def _markdown_cell(value: object) -> str:
     text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    # a line end would end the row of the table
     return MARKDOWN.sub(r"\\\1", re.sub(r"[\r\n]+", " ", text[:200]))

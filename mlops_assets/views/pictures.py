@@ -44,42 +44,44 @@ class Matrix:
     shares: bool = False
 
 
-def matrix(found: Matrix, what: str) -> str:
+def matrix(counts: Matrix, what: str) -> str:
     """A matrix of counts; the numbers stand in the cells.
 
     Parameters
     ----------
-    found
+    counts
         The matrix.
     what
         Says what the picture shows where it cannot be seen.
     """
     from matplotlib.figure import Figure
 
-    names = [pages.tick(name) for name in found.names]
+    names = [pages.tick(name) for name in counts.names]
     size = max(3.0, 0.42 * len(names) + 1.5)
+    # not by pyplot, which keeps every figure until it is closed
     figure = Figure(figsize=(size + 1, size), layout="constrained")
     axes = figure.subplots()
-    sums = [max(1, sum(row)) if found.shares else 1 for row in found.cells]
-    shown = [[cell / total for cell in row] for row, total in zip(found.cells, sums, strict=True)]
-    least, most = (0, 1) if found.shares else (None, None)
-    image = axes.imshow(shown, cmap=found.colours, vmin=least, vmax=most)
+    sums = [max(1, sum(row)) if counts.shares else 1 for row in counts.cells]
+    shown = [[cell / total for cell in row] for row, total in zip(counts.cells, sums, strict=True)]
+    # shares always from 0 to 1, so that two pictures can be compared
+    least, most = (0, 1) if counts.shares else (None, None)
+    image = axes.imshow(shown, cmap=counts.colours, vmin=least, vmax=most)
     axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
     axes.set_yticks(range(len(names)), names, fontsize=7)
-    axes.set_xlabel(found.across)
-    axes.set_ylabel(found.down)
-    axes.set_title(found.title, fontsize=9)
-    _write_numbers(axes, found, shown)
-    figure.colorbar(image, shrink=0.6, label=found.scale)
+    axes.set_xlabel(counts.across)
+    axes.set_ylabel(counts.down)
+    axes.set_title(counts.title, fontsize=9)
+    _write_numbers(axes, counts, shown)
+    figure.colorbar(image, shrink=0.6, label=counts.scale)
     return pages.picture(figure, what)
 
 
-def _write_numbers(axes: Axes, found: Matrix, shown: Sequence[Sequence[float]]) -> None:
-    for down, row in enumerate(found.cells):
+def _write_numbers(axes: Axes, counts: Matrix, shown: Sequence[Sequence[float]]) -> None:
+    for down, row in enumerate(counts.cells):
         for across, number in enumerate(row):
             if number:
                 # on a dark cell a black number cannot be read
-                colour = "white" if found.shares and shown[down][across] > 0.5 else "black"
+                colour = "white" if counts.shares and shown[down][across] > 0.5 else "black"
                 axes.text(across, down, str(number), ha="center", va="center", fontsize=6, color=colour)
 
 
@@ -88,7 +90,7 @@ def confusion(score: Score) -> str:
     every = list(score.classes)
     ranked = sorted(range(len(every)), key=lambda number: -score.classes[every[number]]["rows"])
     chosen = sorted(ranked[:CLASSES])
-    found = Matrix(
+    counts = Matrix(
         names=[every[number] for number in chosen],
         cells=[[score.confusion[down][across] for across in chosen] for down in chosen],
         down="true",
@@ -98,7 +100,7 @@ def confusion(score: Score) -> str:
         scale="share of the true class",
         shares=True,
     )
-    return matrix(found, "confusion matrix")
+    return matrix(counts, "confusion matrix")
 
 
 def live_accuracy(records: Sequence[Mapping[str, Any]]) -> str:
@@ -129,12 +131,14 @@ def _draw_version(
     axes: Axes, days: Sequence[str], records: Sequence[Mapping[str, Any]], colour: str, name: str
 ) -> None:
     audited = [record for record in records if record["audited"]]
-    at, middle = [days.index(record["day"]) for record in audited], [record["accuracy"] for record in audited]
+    at = [days.index(record["day"]) for record in audited]
+    middle = [record["accuracy"] for record in audited]
     below = [record["accuracy"] - record["low"] for record in audited]
     above = [record["high"] - record["accuracy"] for record in audited]
     interval = f"{name}: audited, 95 %"
     axes.errorbar(at, middle, [below, above], fmt="o", capsize=3, color=colour, label=interval)
     # what people chose to correct is rather wrong than right: shown apart, and never averaged with what was drawn
     corrected = [record for record in records if record["corrections"]]
-    at, shares = [days.index(record["day"]) for record in corrected], [one["right_corrected"] for one in corrected]
+    at = [days.index(record["day"]) for record in corrected]
+    shares = [record["right_corrected"] for record in corrected]
     axes.plot(at, shares, "x", color=colour, label=f"{name}: other corrections (biased)")

@@ -29,6 +29,7 @@ def preview_days(stores: Stores, first: str, last: str) -> list[Preview]:
     if champion is not None:
         scorers = Scorers(champion, challenger=stores.registry.challenger(use_case, champion))
     paces, listed = measured(lake), lake.raw_files.days()
+    # a day whose files are gone since would be run, too
     days = [day for day in _span(first, last) if day in listed or source.delivered(day)]
     return [preview_day(use_case, source, lake, day, scorers, paces, stores.settings.workers) for day in days]
 
@@ -45,8 +46,8 @@ def render(previews: Sequence[Preview], use_case: UseCase) -> str:
         return "No day of this range has files."
     heads = ["day", "files", "MB", "shards", "to read", "to aggregate", "to score", "rows", "minutes", "disk MB"]
     reasons: Counter[str] = Counter()
-    for one in previews:
-        reasons.update(one.reasons)
+    for preview in previews:
+        reasons.update(preview.reasons)
     parts = [
         text_table([heads, *map(_line, previews)]).rstrip(),
         "\n".join(f"{number} shards: {why}" for why, number in reasons.most_common()) or "Nothing to do.",
@@ -57,7 +58,8 @@ def render(previews: Sequence[Preview], use_case: UseCase) -> str:
 
 def _time(previews: Sequence[Preview], use_case: UseCase) -> str:
     """Whether all of it would be done in time."""
-    minutes = [one.minutes for one in previews if one.minutes is not None]
+    minutes = [preview.minutes for preview in previews if preview.minutes is not None]
+    # a sum without some of the days would promise too much
     if len(minutes) < len(previews):
         return "?: no day was measured yet; run a small one first."
     allowed = use_case.scale.minutes * len(previews)
@@ -65,14 +67,14 @@ def _time(previews: Sequence[Preview], use_case: UseCase) -> str:
     return f"{sum(minutes):.1f} min of {allowed:g} min in all: {holds}"
 
 
-def _line(one: Preview) -> list[str]:
+def _line(preview: Preview) -> list[str]:
     return [
-        one.day,
-        f"{one.files:,}",
-        f"{one.bytes / 1e6:,.1f}",
-        str(one.shards),
-        *(str(one.redo[step]) for step in STEPS),
-        "?" if one.rows is None else f"{one.rows:,}",
-        "?" if one.minutes is None else f"{one.minutes:.1f}",
-        "?" if one.disk is None else f"{one.disk / 1e6:,.1f}",
+        preview.day,
+        f"{preview.files:,}",
+        f"{preview.bytes / 1e6:,.1f}",
+        str(preview.shards),
+        *(str(preview.redo[step]) for step in STEPS),
+        "?" if preview.rows is None else f"{preview.rows:,}",
+        "?" if preview.minutes is None else f"{preview.minutes:.1f}",
+        "?" if preview.disk is None else f"{preview.disk / 1e6:,.1f}",
     ]

@@ -87,38 +87,42 @@ def survey(workspace: Workspace) -> list[dict[str, Any]]:
 
 
 def _survey(workspace: Workspace, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = {"last_day": None, "published": False, "champion": None, "red_checks": [], "error": None}
+    summary: dict[str, Any] = {"last_day": None, "published": False, "champion": None, "red_checks": [], "error": None}
     try:
         stores = workspace.find(name)
         raw, rows, predictions = stores.lake.raw_files.days(), stores.lake.rows.days(), stores.lake.predictions.days()
-        found["champion"] = stores.history.champion()
-        found["last_day"] = day = max({*raw, *rows, *predictions}, default=None)
+        summary["champion"] = stores.history.champion()
+        summary["last_day"] = day = max({*raw, *rows, *predictions}, default=None)
         if day is not None:
-            found["published"] = day in predictions
-            found["red_checks"] = _red_checks(stores.use_case, rows.get(day), raw.get(day))
+            summary["published"] = day in predictions
+            summary["red_checks"] = _red_checks(stores.use_case, rows.get(day), raw.get(day))
     except MlopsError as error:  # one that cannot be read hides no other
-        found["error"] = str(error)
-    return {"use_case": name, **found}
+        summary["error"] = str(error)
+    return {"use_case": name, **summary}
 
 
 def _red_checks(
     use_case: UseCase, rows: Published[ReadingAccounting] | None, raw: Published[ListingAccounting] | None
 ) -> list[str]:
     """The conditions of the rows of a day that do not hold: they keep it from being published."""
+    # not above: `status` of one use case does not need it, and pays for every import
     from mlops_assets.journey.score.checks import check_current, check_rows_of_day
 
     checks = check_rows_of_day(use_case.checks, rows.accounting if rows else None, where="")
-    return [one.name for one in (*checks, check_current(rows, raw)) if not one.passed]
+    return [check.name for check in (*checks, check_current(rows, raw)) if not check.passed]
 
 
-def render_survey(found: list[dict[str, Any]]) -> str:
+def render_survey(use_cases: list[dict[str, Any]]) -> str:
     """What `survey` found as text for a terminal, a line a use case."""
     lines = [["use case", "last day", "published", "champion", "red checks"]]
-    for one in found:
-        champion = "-" if one["champion"] is None else f"version {one['champion']}"
-        published = "-" if one["last_day"] is None else "yes" if one["published"] else "no"
-        red = f"cannot be read, see `status {one['use_case']}`" if one["error"] else ", ".join(one["red_checks"])
-        lines.append([one["use_case"], one["last_day"] or "-", published, champion, red or "none"])
+    for use_case in use_cases:
+        champion = "-" if use_case["champion"] is None else f"version {use_case['champion']}"
+        published = "yes" if use_case["published"] else "no"
+        red = ", ".join(use_case["red_checks"]) or "none"
+        if use_case["error"]:
+            red = f"cannot be read, see `status {use_case['use_case']}`"
+        day = use_case["last_day"]
+        lines.append([use_case["use_case"], day or "-", published if day else "-", champion, red])
     return text_table(lines).rstrip()
 
 
@@ -170,7 +174,7 @@ def render(state: dict[str, Any], days: tuple[str, str] | None = None) -> str:
     days
         First and last day to show, all by default.
     """
-    shown = [one for one in state["days"] if days is None or days[0] <= one["day"] <= days[1]]
+    shown = [day for day in state["days"] if days is None or days[0] <= day["day"] <= days[1]]
     parts = [_days_table(shown), *_champion_lines(state)]
     return f"{state['use_case']}\n\n" + "\n\n".join(parts)
 
@@ -179,7 +183,7 @@ def _days_table(days: Sequence[dict[str, Any]]) -> str:
     if not days:
         return "no days yet"
     columns = {
-        "day": [one["day"] for one in days],
+        "day": [day["day"] for day in days],
         "files": _numbers(days, "files"),
         "read": _numbers(days, "files_read"),
         "refused": _numbers(days, "files_refused"),
@@ -190,14 +194,14 @@ def _days_table(days: Sequence[dict[str, Any]]) -> str:
         "model": _numbers(days, "model_version"),
     }
     for target in days[0]["deliveries"]:
-        columns[f"to {target}"] = [one["deliveries"][target]["delivered"] for one in days]
-    if any(one["flagged"] for one in days):
-        columns["flagged"] = [_number(_flagged_rows(one)) for one in days]
+        columns[f"to {target}"] = [day["deliveries"][target]["delivered"] for day in days]
+    if any(day["flagged"] for day in days):
+        columns["flagged"] = [_number(_flagged_rows(day)) for day in days]
     return text_table([list(columns), *map(list, zip(*columns.values(), strict=True))]).rstrip()
 
 
 def _numbers(days: Sequence[dict[str, Any]], name: str) -> list[str]:
-    return [_number(one[name]) for one in days]
+    return [_number(day[name]) for day in days]
 
 
 def _flagged_rows(day: dict[str, Any]) -> int:
@@ -210,12 +214,14 @@ def _champion_lines(state: dict[str, Any]) -> list[str]:
     if champion is None:
         reason = f"the gate {state['verdict']}" if state["verdict"] else "nothing was trained yet"
         return [f"no champion: {reason}"]
-    told = f"champion: version {champion['version']}, {champion['candidate']}, learned from {champion['rows']:,} rows"
+    headline = (
+        f"champion: version {champion['version']}, {champion['candidate']}, learned from {champion['rows']:,} rows"
+    )
     names = list(champion["metrics"])
     table = [["on held-out rows", *names]]
     for who, metrics in (("champion", champion["metrics"]), ("baseline", champion["baseline_metrics"])):
         table.append([who, *(f"{metrics[name]:.3f}" if name in metrics else "" for name in names)])
-    return [told, text_table(table).rstrip()]
+    return [headline, text_table(table).rstrip()]
 
 
 def _number(value: int | None) -> str:

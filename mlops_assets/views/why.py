@@ -56,6 +56,7 @@ def _enriched(explanation: Explanation) -> str:
     rows = [
         [enriched.name, column, _shown(value), enriched.status, enriched.of_day or ""]
         for enriched in explanation.enriched
+        # a line also where nothing was answered
         for column, value in (enriched.values or {"": None}).items()
     ]
     return _titled("what was known elsewhere", ["enrichment", "column", "value", "", "for"], rows) if rows else ""
@@ -86,6 +87,7 @@ def _probabilities(explanation: Explanation) -> str:
 def _model(explanation: Explanation) -> str:
     since = " and on ".join(explanation.champion)
     life = f"champion on {since}" if since else "it was never champion"
+    # an early release did not say how the version was chosen
     chosen = repr(explanation.choice or "an earlier release")
     time = dt.datetime.fromtimestamp(explanation.published / 1000, dt.UTC).isoformat(timespec="seconds")
     restored = f", restored by {explanation.restored_by}" if explanation.restored_by else ""

@@ -19,6 +19,7 @@ from mlops_assets.work.syntax import NOTHING, NormalForm, find, hash_of, is_inst
 
 PACKAGE = top_name(__name__)
 
+# left out is what gives a day no other values: deltalake, skops, pydantic, obstore, SQLAlchemy, mlflow, pandas
 LIBRARIES = {
     "PIL": "pillow",
     "duckdb": "duckdb",
@@ -52,7 +53,7 @@ class Code:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of source and libraries."""
-        return hash_of([self.source, *(f"{name} {found}" for name, found in sorted(self.libraries.items()))])
+        return hash_of([self.source, *(f"{name} {release}" for name, release in sorted(self.libraries.items()))])
 
 
 @cache
@@ -64,13 +65,16 @@ def code_of(*roots: str) -> Code:
     roots
         Full names of modules. One of `LIBRARIES` counts by its version, one that is not found does not count.
     """
-    known = LIBRARIES.keys() | sys.stdlib_module_names
+    unfollowed = LIBRARIES.keys() | sys.stdlib_module_names
+    # once a process, and not on disk: a worker finds out for itself, for the driver may have other code
     with _collecting_nothing():
-        found = _walk(root for root in roots if top_name(root) not in known)
-        saying = {name: module for name, module in sorted(found.items()) if module.pieces != NOTHING}
+        modules = _walk(root for root in roots if top_name(root) not in unfollowed)
+        saying = {name: module for name, module in sorted(modules.items()) if module.pieces != NOTHING}
+        # a set of contents, in which no module has a name: so it may move
         source = hash_of(sorted({module.linked for module in saying.values()}))
     tops = {top_name(root) for root in roots if top_name(root) in LIBRARIES}
-    for name, module in found.items():
+    for name, module in modules.items():
+        # of our own modules the libraries that make values count, of a user's all that they import
         own = top_name(name) == PACKAGE
         tops |= module.outside & LIBRARIES.keys() if own else {*module.outside, top_name(name)}
     return Code(source, {name: module.own for name, module in saying.items()}, _versions(tops))
@@ -101,25 +105,28 @@ def _collecting_nothing() -> Iterator[None]:
 
 def _walk(roots: Iterable[str]) -> dict[str, NormalForm]:
     """The modules that are reached, by name."""
-    found: dict[str, NormalForm] = {}
+    modules: dict[str, NormalForm] = {}
     waiting = list(roots)
     while waiting:
         name = waiting.pop()
-        if name and name not in found and find(name) is not None:
-            found[name] = normal_form(name)
-            waiting += [*found[name].reached, name.rpartition(".")[0]]
-    return found
+        if name and name not in modules and find(name) is not None:
+            modules[name] = normal_form(name)
+            # with the package that it lies in, whose `__init__` runs first
+            waiting += [*modules[name].reached, name.rpartition(".")[0]]
+    return modules
 
 
 def _versions(tops: set[str]) -> dict[str, str]:
     """The version of Python, whose syntax and tables of characters count, and of the distributions of some packages."""
+    # it computes with both, whichever of our modules imports them
     if "sklearn" in tops:
         tops = {*tops, "numpy", "scipy"}
-    found = {"python": ".".join(map(str, sys.version_info[:2]))}
+    versions = {"python": ".".join(map(str, sys.version_info[:2]))}
     for top in sorted(filter(is_installed, tops)):
         name = LIBRARIES.get(top, top)
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
+        # a package whose distribution has another name
         except PackageNotFoundError:
-            found |= {brings: version(brings) for brings in packages_distributions().get(top, ())}
-    return found
+            versions |= {brings: version(brings) for brings in packages_distributions().get(top, ())}
+    return versions

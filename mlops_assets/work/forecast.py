@@ -49,6 +49,7 @@ def _pace(table: Table[Any]) -> Pace | None:
 
 def _pace_of_day(table: Table[Any], day: str) -> Pace | None:
     paths = sorted(table.parts(day))
+    # from all over the day, not its first shards
     chosen = [table.folder / path for path in paths[:: max(1, len(paths) // SAMPLE)]]
     reports = [(path, report) for path in chosen if (report := read_report(path)) is not None]
     rows = sum(report["counts"].get("rows", 0) for _, report in reports)

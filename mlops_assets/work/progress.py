@@ -126,6 +126,7 @@ class Progress:
         if now - self._said >= EVERY:
             self._said = now
             log.info(self.line())
+        # once, and not by the rate of the very first shards
         if not self._warned and self._reports >= self._early and not self._holds():
             self._warned = True
             log.warning("%s: %s. %s", self._what, self._forecast(), ADVICE)
@@ -169,9 +170,10 @@ class Progress:
     def _forecast(self) -> str:
         if self._deadline is None:
             return ""
+        # a later step that was never measured has no forecast: what is known is a lower bound
         least = "at least " if self._deadline.later is None else ""
-        said = "the deadline holds" if self._holds() else "THE DEADLINE WILL BE MISSED"
-        return f"{said}, {least}{_clock(self._expected())} of {_clock(60 * self._deadline.minutes)} for the run"
+        verdict = "the deadline holds" if self._holds() else "THE DEADLINE WILL BE MISSED"
+        return f"{verdict}, {least}{_clock(self._expected())} of {_clock(60 * self._deadline.minutes)} for the run"
 
 
 def _clock(seconds: float) -> str:

@@ -84,6 +84,7 @@ def normal_form(name: str) -> NormalForm:
 def _source(spec: ModuleSpec) -> bytes:
     loader: object = spec.loader
     text = loader.get_source(spec.name) if hasattr(loader, "get_source") else None
+    # a module without a source in Python, such as a compiled one: its bytes count
     if text is None and spec.origin and Path(spec.origin).is_file():
         return Path(spec.origin).read_bytes()
     return (text or "").encode()
@@ -95,8 +96,8 @@ def find(name: str) -> ModuleSpec | None:
     above, _, _ = name.rpartition(".")
     if above:
         package = find(above)
-        places = package.submodule_search_locations if package else None
-        return PathFinder.find_spec(name, places) if places else None
+        locations = package.submodule_search_locations if package else None
+        return PathFinder.find_spec(name, locations) if locations else None
     try:
         return importlib.util.find_spec(name)
     except (ImportError, ValueError):
@@ -107,8 +108,8 @@ def find(name: str) -> ModuleSpec | None:
 def is_installed(top: str) -> bool:
     """Whether a package lies where installers put libraries."""
     spec = None if top in sys.stdlib_module_names else find(top)
-    places = [*(spec.submodule_search_locations or []), spec.origin or ""] if spec else []
-    return any({"site-packages", "dist-packages"} & {*Path(place).parts} for place in places)
+    paths = [*(spec.submodule_search_locations or []), spec.origin or ""] if spec else []
+    return any({"site-packages", "dist-packages"} & {*Path(path).parts} for path in paths)
 
 
 def top_name(name: str) -> str:
@@ -190,7 +191,7 @@ class _Form:
 
     def _statements(self, body: Sequence[object]) -> None:
         """Statements in their order, but imports that stand together in an order of their own."""
-        for imports, some in groupby(_with_effect(body), lambda one: isinstance(one, (ast.Import, ast.ImportFrom))):
+        for imports, some in groupby(_with_effect(body), lambda node: isinstance(node, (ast.Import, ast.ImportFrom))):
             if imports:
                 self._imports(some)
             else:
@@ -198,8 +199,8 @@ class _Form:
                     self._visit(statement)
 
     def _imports(self, statements: Iterable[ast.stmt]) -> None:
-        found = [one for statement in statements for one in self._imported(statement)]
-        for words, module in sorted(found, key=lambda one: one[0]):
+        names = [name for statement in statements for name in self._imported(statement)]
+        for words, module in sorted(names, key=lambda name: name[0]):
             self._words += words
             if module:
                 self._name(module)
@@ -218,6 +219,7 @@ class _Form:
     def _module_imported(self, name: ast.alias) -> tuple[list[str], str]:
         """`import a.b as c`."""
         if self._is_own(name.name):
+            # without its name: where an own module lies decides nothing
             return ["import", "", name.asname or ""], name.name
         return ["import", *_names(name)], ""
 
@@ -250,6 +252,7 @@ class _Form:
             return False
         module, rest = text, ""
         while module and find(module) is None:
+            # the longest beginning that is a module; the rest is a name in it
             module, _, last = module.rpartition(".")
             rest = f".{last}{rest}"
         if "." not in module:
@@ -280,6 +283,7 @@ class _Form:
         return True
 
     def _scope(self, node: ast.AST) -> bool:
+        # a function inside of a class is none: its annotations decide nothing
         before, self._in_class = self._in_class, isinstance(node, ast.ClassDef)
         self._plain(node)
         self._in_class = before
@@ -306,19 +310,27 @@ NOTHING = ("",)
 
 
 def _fields(kind: type[ast.AST]) -> tuple[str, ...]:
+    # kept, for it is asked for every node of every tree
     return FIELDS.setdefault(kind, tuple(field for field in kind._fields if field not in UNSEEN))
 
 
 def _with_effect(body: Iterable[object]) -> Iterator[ast.stmt]:
     """Statements without docstrings, `pass`, what only a type checker reads, and the version of the package."""
-    for one in body:
-        if isinstance(one, ast.If) and getattr(one.test, "attr", getattr(one.test, "id", "")) == "TYPE_CHECKING":
-            yield from _with_effect(one.orelse)
-        elif isinstance(one, ast.stmt) and not _is_idle(one):
-            yield one
+    for statement in body:
+        if isinstance(statement, ast.If) and _is_for_type_checkers(statement.test):
+            yield from _with_effect(statement.orelse)
+        elif isinstance(statement, ast.stmt) and not _is_idle(statement):
+            yield statement
 
 
-def _is_idle(one: ast.stmt) -> bool:
-    if isinstance(one, ast.Assign):
-        return [getattr(target, "id", "") for target in one.targets] == ["__version__"]
-    return isinstance(one, ast.Pass) or (isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant))
+def _is_for_type_checkers(test: ast.expr) -> bool:
+    """Whether a condition is `TYPE_CHECKING` or `typing.TYPE_CHECKING`."""
+    return getattr(test, "attr", getattr(test, "id", "")) == "TYPE_CHECKING"
+
+
+def _is_idle(statement: ast.stmt) -> bool:
+    if isinstance(statement, ast.Assign):
+        # a release changes it, and no result
+        return [getattr(target, "id", "") for target in statement.targets] == ["__version__"]
+    is_docstring = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+    return is_docstring or isinstance(statement, ast.Pass)

@@ -23,7 +23,7 @@ from mlops_assets.journey.feedback.rules import RULES as FEEDBACK_RULES
 from mlops_assets.journey.read.contract import RULES, RULES_OF_FILES
 from mlops_assets.journey.train.metrics import HIGHER_IS_BETTER
 from mlops_assets.storage import s3
-from mlops_assets.use_case.source import PLACES
+from mlops_assets.use_case.source import PARAMETERS
 from mlops_assets.use_case.targets import TARGETS
 
 ROOT = Path(__file__).parents[2]
@@ -36,9 +36,9 @@ SECTIONS = {
     "files": use_case.FileFormat,
     "columns.NAME": use_case.Column,
     "enrichments.NAME": use_case.Enrichment,
-    "enrichments.NAME.parameters of table": use_case.TablePlace,
-    "enrichments.NAME.parameters of sql": use_case.SqlPlace,
-    "enrichments.NAME.parameters of http": use_case.HttpPlace,
+    "enrichments.NAME.parameters of table": use_case.TableParameters,
+    "enrichments.NAME.parameters of sql": use_case.SqlParameters,
+    "enrichments.NAME.parameters of http": use_case.HttpParameters,
     "checks": use_case.Checks,
     "training": use_case.Training,
     "training.split": use_case.Split,
@@ -49,7 +49,7 @@ SECTIONS = {
     "feedback": use_case.Feedback,
     "retraining": use_case.Retraining,
     "sensor": use_case.Sensor,
-    **{f"source.parameters: {name}": parameters for name, parameters in PLACES.items()},
+    **{f"source.parameters: {name}": parameters for name, parameters in PARAMETERS.items()},
     "targets.NAME": use_case.Delivering,
     **{f"targets.NAME.parameters: {name}": parameters for name, parameters in TARGETS.items()},
     "import": use_case.Import,

@@ -107,6 +107,7 @@ def _size(data: bytes) -> tuple[int, int]:
 def _shaped(picture: Image.Image) -> np.ndarray:
     if picture.mode.startswith("I"):  # 16 bits a pixel: Pillow would cut off what is above 255
         picture = Image.fromarray((np.asarray(picture) >> 8).clip(0, 255).astype(np.uint8))
+    # what is see-through is white paper
     seen = picture.convert("RGBA")
     shown = Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen).convert("RGB")
     if shown.size != (SIDE, SIDE):
@@ -160,6 +161,7 @@ def _find_faces(ink: np.ndarray) -> tuple[float, np.ndarray]:
     """The length of a bond, and size, roundness and step of every face, while ink is made thicker step by step."""
     from scipy import ndimage
 
+    # white all around, so that the margin has one label whatever touches the edge
     away = ndimage.distance_transform_edt(np.pad(~ink, STEPS, constant_values=True))
     taken = np.zeros(away.shape, bool)
     bond, faces = 0.0, np.zeros((0, 3))
@@ -167,11 +169,11 @@ def _find_faces(ink: np.ndarray) -> tuple[float, np.ndarray]:
         if bond and grown > max(1.0, WIDEST_GAP * bond):
             break
         new = list(_faces(away > grown, grown, taken))
-        shapes = np.array([(len(face.places), face.roundness, grown) for face in new]).reshape(-1, 3)
+        shapes = np.array([(len(face.pixels), face.roundness, grown) for face in new]).reshape(-1, 3)
         bond = bond or _bond(shapes)
         rings = _are_rings(shapes, bond)
         for face in compress(new, rings):
-            taken[face.places[:, 0], face.places[:, 1]] = True
+            taken[face.pixels[:, 0], face.pixels[:, 1]] = True
         # what is no ring yet may become one when a gap is closed: only the first step tells of it
         faces = np.concatenate([faces, shapes if grown == 1 else shapes[rings]])
     return bond, faces
@@ -191,15 +193,15 @@ def _count(faces: np.ndarray, bond: float, ink: int) -> dict[str, float]:
     }
 
 
-def _stands_out(colours: np.ndarray, channel: int, one: int, other: int) -> np.ndarray:
-    stronger: np.ndarray = colours[:, channel] > np.maximum(colours[:, one], colours[:, other]) + 60
+def _stands_out(colours: np.ndarray, channel: int, first: int, second: int) -> np.ndarray:
+    stronger: np.ndarray = colours[:, channel] > np.maximum(colours[:, first], colours[:, second]) + 60
     return stronger
 
 
 class _Face(NamedTuple):
     """Rows and columns of its pixels, and how round it is."""
 
-    places: np.ndarray
+    pixels: np.ndarray
     roundness: float
 
 
@@ -213,12 +215,13 @@ def _faces(white: np.ndarray, grown: int, taken: np.ndarray) -> Iterator[_Face]:
         if number == labels[0, 0] or (grown > 1 and sizes[number] < LEAST_CORE):
             continue
         rows, columns = (slice(part.start - grown, part.stop + grown) for part in window)
+        # grown back by what the thicker ink took from it
         face = ndimage.distance_transform_edt(labels[rows, columns] != number) <= grown
         if taken[rows, columns][face].mean() > 0.5:
             continue
-        places = np.argwhere(face)
-        reach = np.hypot(*(places - places.mean(axis=0)).T).max() + 0.5
-        yield _Face(places + np.array([rows.start, columns.start]), len(places) / (np.pi * reach**2))
+        pixels = np.argwhere(face)
+        reach = np.hypot(*(pixels - pixels.mean(axis=0)).T).max() + 0.5
+        yield _Face(pixels + np.array([rows.start, columns.start]), len(pixels) / (np.pi * reach**2))
 
 
 def _bond(faces: np.ndarray) -> float:

@@ -96,6 +96,7 @@ def _whole(key: str, compound: dict[str, Any]) -> str | None:
 
 
 def _digits(text: str) -> int | None:
+    # so many digits fit into 64 bits
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 

@@ -123,7 +123,7 @@ class _Molecule:
     """Corners and bonds in a plane, a bond long from one to the next."""
 
     def __init__(self) -> None:
-        self.places: list[Point] = []
+        self.points: list[Point] = []
         self.bonds: list[tuple[int, int]] = []
         self.doubles: list[tuple[int, int, Point]] = []
         self.letters: dict[int, str] = {}
@@ -133,14 +133,14 @@ class _Molecule:
     def rings(self) -> int:
         return len(self.loops)
 
-    def add(self, place: Point) -> int:
-        self.places.append(place)
-        return len(self.places) - 1
+    def add(self, point: Point) -> int:
+        self.points.append(point)
+        return len(self.points) - 1
 
-    def clear(self, place: Point, least: float, but: tuple[int, ...] = ()) -> bool:
-        """Whether a place is away from all others."""
-        others = [other for number, other in enumerate(self.places) if number not in but]
-        return all(np.hypot(*(place - other)) >= least for other in others)
+    def clear(self, point: Point, least: float, but: tuple[int, ...] = ()) -> bool:
+        """Whether a point is away from all others."""
+        others = [other for number, other in enumerate(self.points) if number not in but]
+        return all(np.hypot(*(point - other)) >= least for other in others)
 
     def degree(self, corner: int) -> int:
         """Number of bonds of a corner."""
@@ -151,7 +151,7 @@ class _Molecule:
         if self.degree(corner) > 2 or corner in self.letters:
             return None
         neighbours = [b if a == corner else a for a, b in self.bonds if corner in (a, b)]
-        away = sum((self.places[corner] - self.places[other] for other in neighbours), np.zeros(2))
+        away = sum((self.points[corner] - self.points[other] for other in neighbours), np.zeros(2))
         length = float(np.hypot(*away))
         return away / length if length > 0.2 else None
 
@@ -164,16 +164,16 @@ class _Molecule:
 
     def picture(self) -> Image.Image:
         """The drawing, as large as it fits."""
-        places = np.array(self.places)
-        low, high = places.min(axis=0), places.max(axis=0)
+        points = np.array(self.points)
+        low, high = points.min(axis=0), points.max(axis=0)
         bond = min((SIDE - 2 * MARGIN) / max(*(high - low), 4.0), 44.0)
-        spots = ((places - (low + high) / 2) * bond + SIDE / 2) * FINE
+        spots = ((points - (low + high) / 2) * bond + SIDE / 2) * FINE
         sheet = Image.new("RGB", (SIDE * FINE, SIDE * FINE), "white")
         pen = ImageDraw.Draw(sheet)
         for a, b in self.bonds:
             pen.line([*spots[a], *spots[b]], "black", FINE + 1)
         for a, b, inside in self.doubles:
-            shift = (inside - (places[a] + places[b]) / 2) * 0.18 * bond * FINE
+            shift = (inside - (points[a] + points[b]) / 2) * 0.18 * bond * FINE
             first, second = spots[a] + shift, spots[b] + shift
             cut = (second - first) * 0.15
             pen.line([*(first + cut), *(second - cut)], "black", FINE + 1)
@@ -183,6 +183,7 @@ class _Molecule:
             reach = size * 0.55 * FINE
             pen.ellipse([x - reach, y - reach, x + reach, y + reach], "white")
             pen.text((x, y), letter, LETTERS[letter], _font(size * FINE), anchor="mm")
+        # drawn finer and shrunk, lines get soft edges, as in the real pictures
         return sheet.resize((SIDE, SIDE), Image.Resampling.BOX)
 
 
@@ -222,21 +223,21 @@ def _ring_at(generator: np.random.Generator, molecule: _Molecule, start: Point, 
     """A ring whose first corner is given, its centre in the direction of the angle; whether there was room."""
     corners = _corners(generator)
     towards = np.array([np.cos(angle), np.sin(angle)])
-    places = _polygon(start + _reach(corners) * towards, corners, angle + np.pi)
-    if not all(molecule.clear(place, 0.9) for place in places):
+    points = _polygon(start + _reach(corners) * towards, corners, angle + np.pi)
+    if not all(molecule.clear(point, 0.9) for point in points):
         return False
-    molecule.close([molecule.add(place) for place in places])
+    molecule.close([molecule.add(point) for point in points])
     return True
 
 
 def _link(generator: np.random.Generator, molecule: _Molecule) -> None:
     """A further ring at the end of a chain of one to three bonds."""
-    corner = int(generator.integers(len(molecule.places)))
+    corner = int(generator.integers(len(molecule.points)))
     end = _chain(generator, molecule, corner, int(generator.integers(0, 3)))
     way = _way(generator, molecule, end)
     if way is None:
         return
-    start = molecule.places[end] + way
+    start = molecule.points[end] + way
     if _ring_at(generator, molecule, start, float(np.arctan2(way[1], way[0]))):
         molecule.bonds.append((end, molecule.loops[-1][0]))
 
@@ -248,25 +249,25 @@ def _fuse(generator: np.random.Generator, molecule: _Molecule) -> None:
     a, b = loop[at], loop[(at + 1) % len(loop)]
     if sum({a, b} <= set(other) for other in molecule.loops) > 1:
         return
-    places = _beside(molecule, loop, a, b, _corners(generator))
-    if all(molecule.clear(place, 0.9, (a, b)) for place in places):
-        molecule.close([a, b, *map(molecule.add, places)])
+    points = _beside(molecule, loop, a, b, _corners(generator))
+    if all(molecule.clear(point, 0.9, (a, b)) for point in points):
+        molecule.close([a, b, *map(molecule.add, points)])
 
 
 def _beside(molecule: _Molecule, loop: list[int], a: int, b: int, corners: int) -> list[Point]:
     """The further corners of a ring that has the bond from a to b in common with another one."""
-    middle = (molecule.places[a] + molecule.places[b]) / 2
+    middle = (molecule.points[a] + molecule.points[b]) / 2
     inside = _centre(molecule, loop)
     away = (middle - inside) / np.hypot(*(middle - inside))
     centre = middle + away * 0.5 / np.tan(np.pi / corners)
-    start = molecule.places[a] - centre
-    step = molecule.places[b] - centre
+    start = molecule.points[a] - centre
+    step = molecule.points[b] - centre
     turn = 1 if start[0] * step[1] - start[1] * step[0] > 0 else -1
     return _polygon(centre, corners, float(np.arctan2(start[1], start[0])), turn)[2:]
 
 
 def _centre(molecule: _Molecule, loop: list[int]) -> Point:
-    centre: Point = np.mean([molecule.places[corner] for corner in loop], axis=0)
+    centre: Point = np.mean([molecule.points[corner] for corner in loop], axis=0)
     return centre
 
 
@@ -276,11 +277,11 @@ def _chain(generator: np.random.Generator, molecule: _Molecule, corner: int, bon
         way = _way(generator, molecule, corner)
         if way is None:
             break
-        place = molecule.places[corner] + way
-        if not molecule.clear(place, 0.9, (corner,)):
+        point = molecule.points[corner] + way
+        if not molecule.clear(point, 0.9, (corner,)):
             break
-        molecule.bonds.append((corner, molecule.add(place)))
-        corner = len(molecule.places) - 1
+        molecule.bonds.append((corner, molecule.add(point)))
+        corner = len(molecule.points) - 1
     return corner
 
 
@@ -289,6 +290,7 @@ def _way(generator: np.random.Generator, molecule: _Molecule, corner: int) -> Po
     way = molecule.outward(corner)
     if way is None or molecule.degree(corner) > 1:
         return way
+    # 60 degrees to the one side or the other
     cos, sin = 0.5, generator.choice([-0.866, 0.866])
     return np.array([way[0] * cos - way[1] * sin, way[0] * sin + way[1] * cos])
 
@@ -303,7 +305,7 @@ def _decorate(generator: np.random.Generator, molecule: _Molecule) -> None:
             if generator.random() < 0.1 and molecule.degree(corner) == 2:
                 molecule.letters[corner] = str(generator.choice(IN_RINGS))
     for _ in range(int(generator.integers(5))):
-        end = _chain(generator, molecule, int(generator.integers(len(molecule.places))), int(generator.integers(1, 4)))
+        end = _chain(generator, molecule, int(generator.integers(len(molecule.points))), int(generator.integers(1, 4)))
         if molecule.degree(end) == 1:
             molecule.letters[end] = str(generator.choice(list(LETTERS)))
 

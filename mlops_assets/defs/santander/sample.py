@@ -39,12 +39,12 @@ def draw(
     values = centre + deviation * values
     values[generator.random(values.shape) < MISSING] = np.nan
     first = int(generator.integers(10**9))
-    known = {
+    columns = {
         "file": np.repeat(np.arange(files), rows),
         "id_code": [f"train_{number}" for number in range(first, first + count)],
         "target": np.where(positive, "1", "0"),
     }
-    return pd.DataFrame({**known, **{f"var_{place}": values[:, place] for place in range(COLUMNS)}})
+    return pd.DataFrame({**columns, **{f"var_{number}": values[:, number] for number in range(COLUMNS)}})
 
 
 def _curves() -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -47,13 +47,13 @@ class BrazilianCalendar:
 @cache
 def holidays(year: int, state: str = "") -> frozenset[dt.date]:
     """The holidays of a year in a state, or those of the nation."""
-    found = {dt.date(year, *date) for date in NATIONAL}
-    found |= {easter(year) + dt.timedelta(days=days) for days in FROM_EASTER}
+    dates = {dt.date(year, *date) for date in NATIONAL}
+    dates |= {easter(year) + dt.timedelta(days=days) for days in FROM_EASTER}
     if year >= BLACK_AWARENESS_IN.get(state, BLACK_AWARENESS_NATIONAL):
-        found.add(dt.date(year, *BLACK_AWARENESS))
+        dates.add(dt.date(year, *BLACK_AWARENESS))
     if state in OF_STATES:
-        found.add(dt.date(year, *OF_STATES[state]))
-    return frozenset(found)
+        dates.add(dt.date(year, *OF_STATES[state]))
+    return frozenset(dates)
 
 
 @cache
@@ -61,14 +61,15 @@ def pay_days(year: int, month: int) -> tuple[dt.date, ...]:
     """The days of a month on which salaries are due, in order."""
     working = [date for date in _days(year, month) if _works(date)]
     due = [dt.date(year, *date) for date in THIRTEENTH if date[0] == month]
-    return (working[WORKING_DAYS - 1], *(max(one for one in working if one <= date) for date in due))
+    return (working[WORKING_DAYS - 1], *(max(day for day in working if day <= date) for date in due))
 
 
 def days_since_pay(date: dt.date) -> int:
     """Days since the last day on which salaries were due; 0 on such a day."""
+    # early in a month, the last pay day lies in the month before
     before = date.replace(day=1) - dt.timedelta(days=1)
     days = (*pay_days(before.year, before.month), *pay_days(date.year, date.month))
-    return min((date - one).days for one in days if one <= date)
+    return min((date - day).days for day in days if day <= date)
 
 
 def easter(year: int) -> dt.date:

@@ -66,9 +66,10 @@ def draw(
     frame["amount"] = np.floor(typical[kind] * generator.lognormal(0, 0.8, count)) + cents
     frame["category"] = np.array(list(CATEGORIES))[kind]
     # a merchant stands in one city, which is more often the customer's own
-    place = lasting.integers(0, 3 * len(ELSEWHERE), (pool, MERCHANTS))[file, merchant]
+    city = lasting.integers(0, 3 * len(ELSEWHERE), (pool, MERCHANTS))[file, merchant]
+    # merchants' cities are cut after 13 characters in the real files
     home = frame["home_city"].str[:13].str.strip()
-    frame["merchant_city"] = np.where(place < len(ELSEWHERE), ELSEWHERE[place % len(ELSEWHERE)], home)
+    frame["merchant_city"] = np.where(city < len(ELSEWHERE), ELSEWHERE[city % len(ELSEWHERE)], home)
     frame["merchant_country"] = np.where(generator.random(count) < 0.02, "US", "BR")
     frame["date"] = np.datetime64(day) - generator.integers(1, 31, count).astype("timedelta64[D]")
     frame["limit_available"] = (frame["limit_total"] * generator.random(count)).round()
@@ -81,6 +82,7 @@ def draw(
 def _accounts(generator: np.random.Generator, files: int) -> pd.DataFrame:
     """One customer a file."""
     number = generator.integers(10**9, 10**11, files)
+    # a spreadsheet has made numbers of some long ids, as in the real files
     ruined = generator.random(files) < 0.2
     home = generator.integers(0, len(HOMES), files)
     return pd.DataFrame(
@@ -89,8 +91,8 @@ def _accounts(generator: np.random.Generator, files: int) -> pd.DataFrame:
                 f"{n / 1e10:.2f}E+10".replace(".", ",") if r else str(n) for n, r in zip(number, ruined, strict=True)
             ],
             "account_opened": generator.integers(2008, 2020, files) * 100 + generator.integers(1, 13, files),
-            "home_city": [HOMES[place][0].ljust(22) for place in home],
-            "home_state": [HOMES[place][1].ljust(3) for place in home],
+            "home_city": [HOMES[number][0].ljust(22) for number in home],
+            "home_state": [HOMES[number][1].ljust(3) for number in home],
             "age": generator.integers(18, 80, files),
             "sex": generator.choice(["F", "M"], files),
             "limit_total": generator.integers(3, 400, files) * 100,

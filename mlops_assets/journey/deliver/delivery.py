@@ -59,6 +59,7 @@ class Deliveries:
     def has(self, day: str, published: Published[PredictionsAccounting]) -> bool:
         """Whether the day as it is published now is at the target as it is configured now."""
         record = self.read(day)
+        # as it is configured, too: what was moved elsewhere has nothing yet
         wanted = (True, publication_of(published), self.configuration)
         return record is not None and (record.done, record.publication, record.configuration) == wanted
 
@@ -135,18 +136,18 @@ def deliver_day(
     # written before the target is touched: a run that is killed must not leave a day that looks delivered
     records.write(begun)
     try:
-        told = dict(target.deliver(delivery))
+        report = dict(target.deliver(delivery))
     except MlopsError:
         raise
     except Exception as error:  # a class of a user's own: whatever it raises is told as its own
         kind = use_case.targets[name].use
         raise TargetError(f"{kind}.deliver failed: {type(error).__name__}: {error}") from error
-    known = records.read(day)
-    if known is not None and known.publication != begun.publication:
+    record = records.read(day)
+    if record is not None and record.publication != begun.publication:
         # another run delivers another publication of the day: nobody knows whose rows lie there now
         records.write(begun)
         raise TargetDown(f"another run delivered {day} at the same time; the newest publication is delivered next")
-    done = replace(begun, done=True, when=_now(), told=told)
+    done = replace(begun, done=True, when=_now(), told=report)
     records.write(done)
     return done
 
@@ -183,7 +184,9 @@ def _shards(
 ) -> Iterator[tuple[str, pa.Table]]:
     """The rows that were scored, with their predictions, a shard at a time."""
     version = published.accounting.rows_version
-    scored = next((one for one in lake.rows.publications().get(day, []) if one.version == version), None)
+    scored = next(
+        (publication for publication in lake.rows.publications().get(day, []) if publication.version == version), None
+    )
     if scored is None:
         raise LakeError(f"rows of {day}: those that were scored are not known any more; run the day again.")
     read = {shard_number(part.path): part for part in lake.rows.parts_at(day, scored)}
@@ -194,14 +197,14 @@ def _shards(
 
 def _side_by_side(use_case: UseCase, lake: Lake, rows: Part, predictions: Part) -> pa.Table:
     """The columns of a shard's files and what was said of each of their rows."""
-    said = lake.predictions.read_parts([predictions], COLUMNS[1:]).read_all()
+    answers = lake.predictions.read_parts([predictions], COLUMNS[1:]).read_all()
     given = lake.rows.read_parts([rows], ["file", "line", *use_case.columns]).read_all()
     # both keep the order of the files; where they do not, a prediction would be sent with somebody else's row
-    if not (said["file"].equals(given["file"]) and said["line"].equals(given["line"])):
+    if not (answers["file"].equals(given["file"]) and answers["line"].equals(given["line"])):
         raise LakeError(f"{predictions.path}: its rows are not those of the shard; run the day again.")
     columns = {"file": given["file"], "line": given["line"]}
     columns |= {(INPUT + name if name in COLUMNS else name): given[name] for name in use_case.columns}
-    columns |= {name: said[name] for name in ("prediction", "probability", "model_version")}
+    columns |= {name: answers[name] for name in ("prediction", "probability", "model_version")}
     return pa.table(columns)
 
 

@@ -2,7 +2,7 @@
 
 A day of the table `enrichment_NAME` has one part for every part of `rows`, with the answers for the keys of that shard.
 The name of a part is the fingerprint of its content: a shard is done again if, and only if, what it was enriched with
-changed. `enriching` makes them.
+changed. `day` makes them.
 """
 
 from __future__ import annotations
@@ -112,20 +112,21 @@ def find_answers(
         If an enrichment was not asked for these rows.
     """
     shards: dict[int, dict[str, str]] = {}
-    found: dict[str, Published[EnrichmentAccounting]] = {}
+    states: dict[str, Published[EnrichmentAccounting]] = {}
     for name in names:
         table = lake.enrichment(name)
         state = table.days().get(day)
+        # answers for other rows may lack keys of these
         if state is None or state.accounting.rows_version != rows.version:
             raise NotEnriched(
                 f"{use_case.name}: the enrichment {name!r} was not asked for the rows of {day} as they are now; "
                 f"materialise {use_case.name}/{table.name} of this day, and look there why if it fails"
             )
-        found[name] = state
+        states[name] = state
         for path in table.parts(day):
             shards.setdefault(shard_number(path), {})[name] = path
-    accounting = {name: state.accounting for name, state in found.items()}
-    return DayAnswers(shards, accounting, {name: state.version for name, state in found.items()})
+    accounting = {name: state.accounting for name, state in states.items()}
+    return DayAnswers(shards, accounting, {name: state.version for name, state in states.items()})
 
 
 def answers_then(lake: Lake, day: str, versions: Mapping[str, int], part: str) -> Marks:
@@ -148,8 +149,8 @@ def answers_then(lake: Lake, day: str, versions: Mapping[str, int], part: str) -
     marks = {}
     for name, version in versions.items():
         table = lake.enrichment(name)
-        (state,) = (one for one in table.publications()[day] if one.version == version)
-        paths = [one.path for one in table.parts_at(day, state)]
+        (state,) = (publication for publication in table.publications()[day] if publication.version == version)
+        paths = [stored.path for stored in table.parts_at(day, state)]
         marks[name] = next(path for path in paths if shard_number(path) == shard_number(part))
     return marks
 

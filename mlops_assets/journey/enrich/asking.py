@@ -100,17 +100,20 @@ class Asking:
         nothing = self._schema.empty_table()
         for attempt in range(self._enrichment.retries + 1):
             if not self._wait():
+                # a batch whose first try failed was asked
                 self._count(not_asked=0 if attempt else len(keys))
                 return nothing
             self._count(requests=1, retries=int(attempt > 0))
             try:
                 answers, refused = believe(self._fetcher.fetch(keys, self._day), keys, self._schema)
+            # the question itself is wrong, and would be for every batch
             except EnrichmentError:
                 raise
             except Exception as error:
                 if not self._failed(error):
                     return nothing
                 if attempt < self._enrichment.retries:
+                    # a service that says when to come back is not asked before
                     self._pause(attempt, getattr(error, "after", 0.0))
                 continue
             self._answered(refused)
@@ -137,6 +140,7 @@ class Asking:
             self.counts["failed"] += 1
             self.problems[reason] += 1
             self._failures += 1
+        # an error of any other kind says nothing about the next try
         return not isinstance(error, NoAnswer) or error.again
 
     def _wait(self) -> bool:
@@ -191,13 +195,13 @@ def batches(enrichment: Enrichment, keys: pa.Table) -> list[pa.Table]:
 
 
 def believe(
-    said: pa.Table | Sequence[dict[str, Any]], keys: pa.Table, schema: pa.Schema
+    reply: pa.Table | Sequence[dict[str, Any]], keys: pa.Table, schema: pa.Schema
 ) -> tuple[pa.Table, dict[str, int]]:
     """The answers of the right form, and how many others there were, by what is wrong with them.
 
     Parameters
     ----------
-    said
+    reply
         A table, or a list of objects.
     keys
         The keys that were asked for.
@@ -210,7 +214,7 @@ def believe(
         If it is neither.
     """
     wrong: Counter[str] = Counter()
-    answers = _as_table(said, schema, wrong)
+    answers = _as_table(reply, schema, wrong)
     listed = ", ".join(f'"{name}"' for name in keys.column_names)
     whole = " AND ".join(f'"{name}" IS NOT NULL' for name in keys.column_names)
     keyed = query(f"FROM answers WHERE {whole}", answers=answers)
@@ -223,16 +227,16 @@ def believe(
     return once.cast(schema), dict(+wrong)
 
 
-def _as_table(said: Any, schema: pa.Schema, wrong: Counter[str]) -> pa.Table:
+def _as_table(reply: Any, schema: pa.Schema, wrong: Counter[str]) -> pa.Table:
     """What was answered, in the schema; objects of another form are counted."""
-    if isinstance(said, pa.Table):
-        typed = _typed(said, schema)  # as a whole, without a Python object for every value
+    if isinstance(reply, pa.Table):
+        typed = _typed(reply, schema)  # as a whole, without a Python object for every value
         if typed is not None:
             return typed
-        said = said.to_pylist()  # row by row, some may be of the right form
-    if not isinstance(said, (list, tuple)):
-        raise NoAnswer(f"answer is neither a table nor a list of objects but {type(said).__name__}")
-    return pa.Table.from_pylist(_of_the_right_form(said, schema, wrong), schema)
+        reply = reply.to_pylist()  # row by row, some may be of the right form
+    if not isinstance(reply, (list, tuple)):
+        raise NoAnswer(f"answer is neither a table nor a list of objects but {type(reply).__name__}")
+    return pa.Table.from_pylist(_of_the_right_form(reply, schema, wrong), schema)
 
 
 def _typed(table: pa.Table, schema: pa.Schema) -> pa.Table | None:
@@ -256,9 +260,9 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
 
 
-def _of_the_right_form(said: Sequence[Any], schema: pa.Schema, wrong: Counter[str]) -> list[dict[str, Any]]:
+def _of_the_right_form(reply: Sequence[Any], schema: pa.Schema, wrong: Counter[str]) -> list[dict[str, Any]]:
     records = []
-    for answer in said:
+    for answer in reply:
         try:
             records.append(_record(answer, schema))
         except ValueError as error:

@@ -76,8 +76,10 @@ def enrich_day(
     except EnrichmentError as error:
         raise NotEnriched(f"{name} of {day}: {error}") from None
     counted: dict[str, Any] = work.count(keys, answers)
+    # before anything is published
     if use_case.enrichments[name].missing == "stop":
         _check_complete(f"{name} of {day}", counted, numbers["problems"])
+    # a part for each shard of rows: only shards whose answers change are done again
     parts = work.write(shards, answers)
     accounting = EnrichmentAccounting(**counted, **numbers, rows_version=state.version, shape=work.shape)
     nothing_new = not numbers["requests"] and {part.path for part in parts} == replaces
@@ -173,8 +175,8 @@ class _Day:
         cached = self._schema.empty_table() if refetch else self._cached(parts, wanted)
         rest = self._without(wanted, cached)
         fetched, numbers = self._ask(rest)
-        known = pa.concat_tables([cached, fetched])
-        answered = self._as_stored(known, FETCHED, dt.date.fromisoformat(self._day))
+        at_hand = pa.concat_tables([cached, fetched])
+        answered = self._as_stored(at_hand, FETCHED, dt.date.fromisoformat(self._day))
         if self._enrichment.missing == "last_known":
             answered = pa.concat_tables([answered, self._last_known(self._without(wanted, answered))])
         nothing = self._as_stored(self._without(wanted, answered), MISSING, None)
@@ -208,15 +210,15 @@ class _Day:
 
     def count(self, keys: pa.Table, answers: pa.Table) -> dict[str, int]:
         """Keys and rows by how they were answered."""
-        found = query(
+        counts = query(
             f'SELECT "{self._name}_status" AS status, count(DISTINCT ({self._using})) AS keys, '
             f"sum(rows_)::BIGINT AS rows FROM keys LEFT JOIN answers USING ({self._using}) GROUP BY ALL",
             keys=keys,
             answers=answers,
         )
-        by = {one["status"]: one for one in found.to_pylist()}
+        by = {record["status"]: record for record in counts.to_pylist()}
         nothing = {"keys": 0, "rows": 0}
-        counted = {"keys": len(answers), "rows": sum(one["rows"] for one in by.values())}
+        counted = {"keys": len(answers), "rows": sum(record["rows"] for record in by.values())}
         for status in (FETCHED, LAST_KNOWN, MISSING):
             name = status.replace(" ", "_")
             counted[name], counted[f"rows_{name}"] = by.get(status, nothing)["keys"], by.get(status, nothing)["rows"]
@@ -227,6 +229,7 @@ class _Day:
         columns = ", ".join(f'"{name}"' for name in self._stored.names)
         sql = f"SELECT {columns} FROM answers SEMI JOIN keys USING ({self._using}) ORDER BY {self._using}"
         parts = []
+        # one for all shards: to open a database takes as long as a query over a million rows
         with database(answers=answers) as opened:
             for shard, keys in shards.items():
                 content = opened.register("keys", keys).sql(sql).to_arrow_table().cast(self._stored)
@@ -251,13 +254,14 @@ class _Day:
         """What stands in published parts as fetched, for those of some keys that are there."""
         columns = ", ".join(f'"{name}"' for name in self._schema.names)
         status = f"\"{self._name}_status\" = '{FETCHED}'"
-        found = [self._schema.empty_table()]
+        pieces = [self._schema.empty_table()]
         for path in sorted(parts):
             part = read_part(self._table.folder / path)
+            # a part of another configuration has other columns, and answers another question
             if set(self._schema.names) <= set(part.column_names):
                 sql = f"SELECT {columns} FROM part SEMI JOIN keys USING ({self._using}) WHERE {status}"
-                found.append(query(sql, part=part, keys=keys).cast(self._schema))
-        several = pa.concat_tables(found)  # shards may share keys, never with another answer
+                pieces.append(query(sql, part=part, keys=keys).cast(self._schema))
+        several = pa.concat_tables(pieces)  # shards may share keys, never with another answer
         return query(f"SELECT DISTINCT ON ({self._using}) * FROM several", several=several).cast(self._schema)
 
     def _stem(self, keys: pa.Table) -> str:
@@ -269,8 +273,8 @@ class _Day:
 
     def _left_by_a_kill(self, keys: pa.Table) -> list[pa.Table]:
         """The batches that were kept."""
-        places = (self._table.place(self._day, self._stem(batch)) for batch in batches(self._enrichment, keys))
-        return [read_part(place).cast(self._schema) for place in places if read_report(place) is not None]
+        paths = (self._table.place(self._day, self._stem(batch)) for batch in batches(self._enrichment, keys))
+        return [read_part(path).cast(self._schema) for path in paths if read_report(path) is not None]
 
     def _last_known(self, keys: pa.Table) -> pa.Table:
         """The newest answers of earlier days that are not too old, never those of later ones."""
@@ -289,10 +293,10 @@ class _Day:
     def _as_stored(self, answers: pa.Table, status: str, day: dt.date | None) -> pa.Table:
         """Answers, or keys alone, in the schema of the table."""
         own: Mapping[str, Any] = {f"{self._name}_status": status, f"{self._name}_day": day}
-        columns = [
-            answers[field.name]
-            if field.name in answers.column_names
-            else pa.repeat(pa.scalar(own.get(field.name), field.type), len(answers))
-            for field in self._stored
-        ]
+        columns = []
+        for field in self._stored:
+            if field.name in answers.column_names:
+                columns.append(answers[field.name])
+            else:
+                columns.append(pa.repeat(pa.scalar(own.get(field.name), field.type), len(answers)))
         return pa.table(columns, schema=self._stored)

@@ -137,6 +137,7 @@ def compare_day(
         )
     mark = uuid.uuid4().hex  # two at once do not share their files
     table = lake.differences(mark)
+    # of all enrichments, for the two versions may name different ones
     answers = find_answers(use_case, lake, day, state, list(use_case.enrichments))
     tasks = [
         CompareTask(use_case, lake.root, day, path, before, after, mark, answers.of(path))
@@ -149,25 +150,26 @@ def compare_day(
         with on_disk(differing) as paths:
             summary = _summarise([str(path) for path in paths])
     finally:
+        # also after an error: nobody else has a use for it
         remove_tree(table.folder)
     # cents are whole numbers: their sum is the same in whatever order the shards finish
     value = counts.get("cents", 0) / 100
     has_value = use_case.value is not None  # without such a column, 0 would read as "no money behind it"
     return Comparison(
-        use_case.name,
-        day,
-        before.version,
-        after.version,
-        counts.get("rows", 0),
-        counts.get("changed", 0),
-        value if has_value else None,
-        summary["value"] if has_value else None,
-        counts.get("labelled", 0),
-        counts.get("right_before", 0),
-        counts.get("right_after", 0),
-        summary["transitions"],
-        summary["accounts"],
-        summary["examples"],
+        use_case=use_case.name,
+        day=day,
+        before=before.version,
+        after=after.version,
+        rows=counts.get("rows", 0),
+        changed=counts.get("changed", 0),
+        value=value if has_value else None,
+        changed_value=summary["value"] if has_value else None,
+        labelled=counts.get("labelled", 0),
+        right_before=counts.get("right_before", 0),
+        right_after=counts.get("right_after", 0),
+        transitions=summary["transitions"],
+        accounts=summary["accounts"],
+        examples=summary["examples"],
     )
 
 
@@ -178,6 +180,7 @@ def compare_shard(task: CompareTask) -> Report:
 
     def make() -> Made:
         rows = read_rows(lake.rows.folder / task.rows)
+        # scored again by both, for the published day may be by a third version, or by other SQL
         models = [load_cached(version, use_case) for version in versions]
         stored = partial(stored_features, lake, task.day, Path(task.rows).name, marks=task.marks)
         first, second = predict(models, rows, task.day, use_case, stored, read_answers(lake, task.marks))
@@ -221,6 +224,7 @@ def _count(mask: pa.Array) -> int:
 def _value(rows: pa.Table, use_case: UseCase) -> pa.Array:
     if use_case.value is None:
         return pa.nulls(rows.num_rows, pa.float64())
+    # `from_pandas`: NaN is a missing value
     return pa.array(rows[use_case.value].cast(pa.float64()).to_numpy(), pa.float64(), from_pandas=True)
 
 
@@ -229,6 +233,7 @@ def _summarise(paths: Sequence[str]) -> dict[str, Any]:
     if not paths:
         return {"transitions": [], "accounts": [], "examples": [], "value": 0.0}
     database = duckdb.connect(":memory:", config={"threads": 1})
+    # else `day=` in a path would become a column
     database.read_parquet(list(paths), hive_partitioning=False).create_view("changed")
     total = database.sql("SELECT coalesce(sum(abs(value)), 0) FROM changed").fetchall()[0][0]
     database.execute("SET VARIABLE listed = ?", [LISTED])

@@ -55,13 +55,13 @@ class Row:
     entry: dict[str, Any]
     part: Path
     rows: pa.Table
-    place: int
+    position: int
     prediction: dict[str, Any]
     scored: str
 
     def stored(self) -> dict[str, Any]:
         """Its columns as they were stored."""
-        return _record(self.rows, self.place)
+        return _record(self.rows, self.position)
 
 
 def find_row(lake: Lake, day: str, published: Scored, file: str, line: int) -> Row:
@@ -91,13 +91,13 @@ def find_row(lake: Lake, day: str, published: Scored, file: str, line: int) -> R
     part = next(path for path in _parts(lake, day, published) if shard_number(path) == entry["shard"])
     _see_that_it_was_read(lake.rejects.folder / part, file, line)
     rows = read_rows(lake.rows.folder / part)
-    place = _place(rows, file, line)
-    if place is None:
+    position = _position(rows, file, line)
+    if position is None:
         last = pc.max(rows.filter(pc.equal(rows["file"], file))["line"]).as_py()
         raise UsageError(
             f"{file} of {day} has no line {line}: lines count from 1 after the header, the last is {last}."
         )
-    return Row(entry, Path(part), rows, place, *_prediction(lake, day, entry["shard"], file, line))
+    return Row(entry, Path(part), rows, position, *_prediction(lake, day, entry["shard"], file, line))
 
 
 def _see_that_it_was_read(rejects: Place, file: str, line: int) -> None:
@@ -119,21 +119,21 @@ def _prediction(lake: Lake, day: str, shard: int, file: str, line: int) -> tuple
     for path in table.parts(day):
         if shard_number(path) == shard:  # a shard of predictions has the number of its shard of rows
             predictions = read_rows(table.folder / path)
-            place = _place(predictions, file, line)
-            if place is not None:
-                return _record(predictions, place), path
+            position = _position(predictions, file, line)
+            if position is not None:
+                return _record(predictions, position), path
     raise LakeError(f"{file}, line {line} of {day} has no prediction, though the day is published. Run the day again.")
 
 
-def _place(table: pa.Table, file: str, line: int) -> int | None:
-    """Place of a row in a part."""
+def _position(table: pa.Table, file: str, line: int) -> int | None:
+    """Position of a row in a part."""
     mask = pc.and_(pc.equal(table["file"], file), pc.equal(table["line"], line))
-    places = pc.indices_nonzero(mask).to_pylist()
-    return places[0] if places else None
+    positions = pc.indices_nonzero(mask).to_pylist()
+    return positions[0] if positions else None
 
 
-def _record(table: pa.Table, place: int) -> dict[str, Any]:
-    record: dict[str, Any] = table.slice(place, 1).to_pylist()[0]
+def _record(table: pa.Table, position: int) -> dict[str, Any]:
+    record: dict[str, Any] = table.slice(position, 1).to_pylist()[0]
     return record
 
 
@@ -148,6 +148,7 @@ def _entry(lake: Lake, day: str, published: Scored, file: str) -> dict[str, Any]
     if not manifest.exists():
         raise LakeError(f"{day}: the list of its files was cleaned up since (`keep_days`). Run the day again.")
     entries = read_part(manifest)
+    # files that records refer to have no rows
     entries = entries.filter(pc.not_equal(entries["shard"], ATTACHMENT))
     entries_of_file: list[dict[str, Any]] = entries.filter(pc.equal(entries["path"], file)).to_pylist()
     if entries_of_file:

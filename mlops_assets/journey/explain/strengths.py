@@ -50,8 +50,8 @@ def occlusion(model: Model, row: np.ndarray, others: np.ndarray, predicted: int)
         return np.zeros(width)
     # one call for all features: a forest costs nearly as much for one row as for a thousand
     changed = np.repeat(row[None], width * count + 1, axis=0)  # the row itself comes last
-    for place in range(width):
-        changed[place * count : (place + 1) * count, place] = others[:, place]
+    for position in range(width):
+        changed[position * count : (position + 1) * count, position] = others[:, position]
     probabilities = model.probabilities(changed)[:, predicted]
     strengths: np.ndarray = probabilities[-1] - probabilities[:-1].reshape(width, count).mean(axis=1)
     return strengths
@@ -71,12 +71,12 @@ def word_strengths(model: Model, row: np.ndarray, predicted: int) -> list[Word]:
     """
     taken: list[tuple[str, str]] = []
     changed = [row]
-    for place, (name, known) in enumerate(model.columns.items()):
-        if known != TEXT:
+    for position, (name, vocabulary) in enumerate(model.columns.items()):
+        if vocabulary != TEXT:
             continue
-        for word in _words(row[place]):
+        for word in _words(row[position]):
             without = row.copy()
-            without[place] = re.sub(rf"\b{re.escape(word)}\b", " ", row[place], flags=re.IGNORECASE)
+            without[position] = re.sub(rf"\b{re.escape(word)}\b", " ", row[position], flags=re.IGNORECASE)
             taken.append((name, word))
             changed.append(without)
     if not taken:

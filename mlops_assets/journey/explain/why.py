@@ -209,8 +209,10 @@ def explain(
     """
     published = _published(lake, day)
     row = find_row(lake, day, published, file, line)
+    # the one that made the prediction, not the champion of today
     used = version(row.prediction["model_version"])
     model = load_cached(used, use_case)
+    # as the tables were then, for they may have been asked anew since
     marks = answers_then(lake, day, published.accounting.enrichments, str(row.part))
     again = _answer_again(model, row, lake, day, use_case, marks)
     raw, problem, texts = _raw(use_case, source, day, manifest_of(lake, day, published), row.entry, line)
@@ -282,29 +284,29 @@ def _answer_again(model: Model, row: Row, lake: Lake, day: str, use_case: UseCas
     others: list[np.ndarray] = []
     here: tuple[pa.Table, int] | None = None
     stored, enriched = stored_features(lake, day, row.part.name, model.sql, marks), read_answers(lake, marks)
-    for batch, places in compute(row.rows, day, use_case, model.sql, stored, enriched):
-        if len(at := np.flatnonzero(places == row.place)):
+    for batch, positions in compute(row.rows, day, use_case, model.sql, stored, enriched):
+        if len(at := np.flatnonzero(positions == row.position)):
             here = batch, int(at[0])
-            answers.add(batch, places)  # the other batches need no answer, but give rows to compare with
-        others.append(model.matrix(batch.take(np.flatnonzero(np.isin(places, drawn)))))
+            answers.add(batch, positions)  # the other batches need no answer, but give rows to compare with
+        others.append(model.matrix(batch.take(np.flatnonzero(np.isin(positions, drawn)))))
     assert here is not None, "the SQL gives every row"  # noqa: S101 - compute() saw to it
-    batch, place = here
+    batch, position = here
     matrix = model.matrix(batch)
     return _Again(
-        batch.slice(place, 1).to_pylist()[0],
-        matrix[place],
-        np.concatenate(others),
-        int(answers.numbers[row.place]),
-        float(answers.probabilities[row.place]),
+        values=batch.slice(position, 1).to_pylist()[0],
+        row=matrix[position],
+        others=np.concatenate(others),
+        predicted=int(answers.numbers[row.position]),
+        probability=float(answers.probabilities[row.position]),
         # of the whole batch and not of the row alone: sums over many rows may differ in their last bit
-        model.probabilities(matrix)[place],
+        probabilities=model.probabilities(matrix)[position],
     )
 
 
 def _drawn(row: Row) -> np.ndarray:
-    """Places of some other rows of the shard: the same ones each time that one asks for this row."""
+    """Positions of some other rows of the shard: the same ones each time that one asks for this row."""
     seed = zlib.crc32(f"{row.prediction['file']}:{row.prediction['line']}".encode())
-    others = np.delete(np.arange(row.rows.num_rows), row.place)
+    others = np.delete(np.arange(row.rows.num_rows), row.position)
     return np.random.default_rng(seed).permutation(others)[:OTHERS]
 
 
@@ -313,9 +315,9 @@ def _features(model: Model, again: _Again) -> tuple[Feature, ...]:
     strengths = occlusion(model, again.row, again.others, again.predicted)
     features = []
     # -1 stands for an unknown category and for none: only one with a value is unseen
-    for (name, known), code, strength in zip(model.columns.items(), again.row, strengths, strict=True):
+    for (name, vocabulary), code, strength in zip(model.columns.items(), again.row, strengths, strict=True):
         value = again.values[name]
-        is_unseen = isinstance(known, tuple) and value is not None and code < 0
+        is_unseen = isinstance(vocabulary, tuple) and value is not None and code < 0
         features.append(Feature(name, value, bool(is_unseen), float(strength)))
     return tuple(sorted(features, key=lambda feature: -feature.strength))
 

@@ -71,6 +71,7 @@ def aggregate_day(use_case: UseCase, lake: Lake, day: str, engine: Engine, watch
     """
     table, rows = lake.features, lake.rows
     answers = find_answers(use_case, lake, day, rows.days()[day], needed(use_case, use_case.features_sql))
+    # looked at before the work begins: if another run publishes the day meanwhile, this one must not win
     replaces = table.parts(day)
     tasks = [FeatureTask(use_case, lake.root, day, path, answers.of(path)) for path in sorted(rows.parts(day))]
     reports = run_shards(engine, aggregate_shard, tasks, watch)

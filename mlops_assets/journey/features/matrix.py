@@ -28,7 +28,7 @@ def to_matrix(batch: pa.Table, vocabularies: Mapping[str, pa.Array | Literal["te
         Columns of `model_input`.
     vocabularies
         For each column of the model, in order: the values that a category knows, `TEXT` for a text, or None for a
-        number. A value of a category becomes its place in the vocabulary; an unknown one, or none, becomes -1.
+        number. A value of a category becomes its position in the vocabulary; an unknown one, or none, becomes -1.
 
     Returns
     -------
@@ -37,20 +37,26 @@ def to_matrix(batch: pa.Table, vocabularies: Mapping[str, pa.Array | Literal["te
         floats, and `str` where a column is a text. Missing or infinite numbers are NaN, a missing text is empty.
     """
     matrix = np.empty((batch.num_rows, len(vocabularies)), order="F")  # written and read a column at a time
-    texts = {place: batch[name] for place, (name, known) in enumerate(vocabularies.items()) if isinstance(known, str)}
-    for place, (name, vocabulary) in enumerate(vocabularies.items()):
+    texts = {
+        position: batch[name]
+        for position, (name, vocabulary) in enumerate(vocabularies.items())
+        if isinstance(vocabulary, str)
+    }
+    for position, (name, vocabulary) in enumerate(vocabularies.items()):
         column = batch[name]
-        if place in texts:  # these come last, once it is known that the matrix is one of objects
+        if position in texts:  # these come last, once it is known that the matrix is one of objects
             continue
         if vocabulary is not None:
+            # one Arrow call a column: encoders in the pipeline would look at 250,000 Python strings a shard
             codes = pc.index_in(column, value_set=vocabulary)
-            matrix[:, place] = codes.fill_null(-1).to_numpy()
+            matrix[:, position] = codes.fill_null(-1).to_numpy()
         else:
-            matrix[:, place] = column.cast(pa.float64()).to_numpy()
+            matrix[:, position] = column.cast(pa.float64()).to_numpy()
     matrix[np.isinf(matrix)] = np.nan  # DuckDB divides by zero to infinity, which no estimator takes
     if not texts:
         return matrix
+    # one of objects, which every scikit-learn class takes: a DataFrame would bring names of columns into the estimators
     mixed = matrix.astype(object, order="F")
-    for place, column in texts.items():
-        mixed[:, place] = column.fill_null("").to_pylist()
+    for position, column in texts.items():
+        mixed[:, position] = column.fill_null("").to_pylist()
     return mixed

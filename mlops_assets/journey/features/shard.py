@@ -49,7 +49,7 @@ def compute(
     Yields
     ------
     tuple
-        The view `model_input`, and the place in `rows` of each of its rows. Every row comes exactly once.
+        The view `model_input`, and the position in `rows` of each of its rows. Every row comes exactly once.
 
     Raises
     ------
@@ -60,16 +60,16 @@ def compute(
     # what the step before stored is not computed again; to the bit it is what the view would give
     if file_features is not None:
         tables["file_features"] = _numbered(file_features, rows)
-    where, places_of = f"{use_case.name}/features.sql", _Places(rows)
+    where, positions_of = f"{use_case.name}/features.sql", _Positions(rows)
     with sql_errors(use_case, day), kept_sql(sql, tables) as features:
         for batch in features.select("model_input", day, tables):
-            places = places_of.rows(batch)
-            if places is None:
+            positions = positions_of.rows(batch)
+            if positions is None:
                 raise ConfigError(f"{where}: `model_input` has a `file` and `line` that no row has.")
-            yield pa.Table.from_batches([batch]), places
+            yield pa.Table.from_batches([batch]), positions
     # a join that loses or doubles rows is the commonest mistake in SQL, and nobody would see it in the predictions
-    if (places_of.seen != 1).any():
-        lost, doubled = int((places_of.seen == 0).sum()), int((places_of.seen > 1).sum())
+    if (positions_of.seen != 1).any():
+        lost, doubled = int((positions_of.seen == 0).sum()), int((positions_of.seen > 1).sum())
         raise ConfigError(
             f"{where}: `model_input` must have every row once; of {rows.num_rows} rows it lost {lost} and doubled "
             f"{doubled}. Look at its joins and conditions."
@@ -95,6 +95,7 @@ def aggregate(
     with sql_errors(use_case, day), kept_sql(sql, tables) as features:
         schema = pa.schema(features.columns("file_features"))
         data = pa.Table.from_batches(list(features.select("file_features", day, tables)), schema)
+    # DuckDB gives groups in any order
     data = data.sort_by("file").combine_chunks()
     names = _file_names(rows).take(data["file"].combine_chunks()) if rows.num_rows else pa.array([], pa.string())
     return data.set_column(data.column_names.index("file"), "file", names)
@@ -118,7 +119,7 @@ def sql_errors(use_case: UseCase, day: str) -> Iterator[None]:
         raise ConfigError(f"{use_case.name}/features.sql fails on the rows of {day}: {error}{hint}") from None
 
 
-class _Places:
+class _Positions:
     """Finds the rows that a view speaks of among those of a shard, and counts how often each came."""
 
     def __init__(self, rows: pa.Table) -> None:
@@ -126,13 +127,14 @@ class _Places:
         self._keys = _keys(rows["file"].combine_chunks().indices, rows["line"]) if rows.num_rows else np.zeros(0)
 
     def rows(self, batch: pa.RecordBatch) -> np.ndarray | None:
-        """The place of each row of a batch; None if one of them is no row of the shard."""
+        """The position of each row of a batch; None if one of them is no row of the shard."""
         keys = _keys(batch["file"], batch["line"])
-        places = np.searchsorted(self._keys, keys).clip(max=max(0, len(self._keys) - 1))
-        if not np.array_equal(self._keys[places], keys):
+        # a key behind the last one would point past the end
+        positions = np.searchsorted(self._keys, keys).clip(max=max(0, len(self._keys) - 1))
+        if not np.array_equal(self._keys[positions], keys):
             return None
-        self.seen += np.bincount(places, minlength=len(self.seen))
-        return places
+        self.seen += np.bincount(positions, minlength=len(self.seen))
+        return positions
 
 
 def _keys(file: pa.Array, line: pa.Array) -> np.ndarray:

@@ -79,6 +79,7 @@ def statements(sql: str) -> dict[str, str]:
         match = VIEW.match(statement.query)
         if match is None:
             raise ConfigError(f"features.sql: only `CREATE VIEW` is allowed, this is: {statement.query.strip()[:80]}")
+        # SQL takes names in any case for the same
         views[match.group(1).lower()] = statement.query
     if "model_input" not in views:
         raise ConfigError("features.sql: no statement creates the view `model_input`.")
@@ -117,6 +118,7 @@ class FeatureSql:
             for view, statement in statements(sql).items():
                 if view not in schemas:
                     self._database.execute(statement)
+            # asked once: to plan a view costs more than to run it over a file
             self._types = {view: self._columns(view) for view in statements(sql)}
         # from here on nothing that a view may call can loosen a setting
         self._database.execute("SET lock_configuration = true")
@@ -125,6 +127,7 @@ class FeatureSql:
         """The columns of one of its views with their types; of none, where there is no such view."""
         return self._types.get(view, {})
 
+    # no PREPARE: DuckDB plans again, and stale rows of cached plans are reported
     def select(self, view: str, day: str, tables: Mapping[str, pa.Table]) -> Iterator[pa.RecordBatch]:
         """The rows of a view over these tables, at most `BATCH` at a time and in no order that one may rely on.
 
@@ -151,6 +154,8 @@ class FeatureSql:
         self._database.execute("SET VARIABLE day = CAST(? AS DATE)", [day])
         try:
             for name, table in tables.items():
+                # registered, not inserted: into typed tables that was never cheaper, and three times as dear for wide
+                # rows
                 self._database.register(name, table)
             yield
         finally:  # also when the query failed, or nobody wants the rest of it
@@ -177,6 +182,7 @@ def kept_sql(sql: str, tables: Mapping[str, pa.Table]) -> Iterator[FeatureSql]:
     tables
         The tables that it is to run over, by name.
     """
+    # of exactly these types: the same SQL over others gets a connection of its own
     schemas = {name: table.schema for name, table in tables.items()}
     features = _take_idle(sql, schemas) or FeatureSql(sql, schemas)
     is_broken = False
@@ -262,5 +268,6 @@ def without_label(rows: pa.Table, use_case: UseCase) -> pa.Table:
     file = rows["file"].combine_chunks()
     no_rows = isinstance(file, pa.ChunkedArray)
     numbers = pa.nulls(0, pa.int32()) if no_rows else file.indices  # `pa.array` of a list would import pandas
+    # no review can promise that no SQL looks at the answer; a missing column can
     kept = rows.drop_columns(["file", use_case.label])
     return kept.add_column(0, "file", numbers)

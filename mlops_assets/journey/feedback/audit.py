@@ -38,9 +38,9 @@ def draw_audit(use_case: UseCase, lake: Lake, day: str) -> pa.Table:
         If no predictions of the day are published.
     """
     # drawn once for all: a day that is scored again keeps its sample, or labels of people would be lost
-    known = read_audit(lake, day)
-    if known is not None:
-        return known
+    kept = read_audit(lake, day)
+    if kept is not None:
+        return kept
     table = lake.predictions
     paths = [table.folder / part for part in sorted(table.parts(day))]
     if not paths:

@@ -74,6 +74,7 @@ def take_in(
     MlopsError
         If a file cannot be read.
     """
+    # names like these are uploads under way
     paths = sorted(path for path in folder.glob("*.csv") if not path.name.startswith((".", "_")))
     lines = [line for path in paths for line in read_file(path)]
     entries = [line for line in lines if isinstance(line, Entry)]
@@ -126,6 +127,7 @@ def _accepted_table(entries: list[Entry], lake: Lake) -> pa.Table:
         {**vars(entry), "when": write_time(entry.when), "audited": (entry.file, entry.line) in drawn[entry.day]}
         for entry in entries
     ]
+    # sorted, so that the same files give the same table
     ordered = [(name, "ascending") for name in ("day", "file", "line", "when", "who", "source_file", "source_line")]
     return pa.Table.from_pylist(records, ACCEPTED).sort_by(ordered)
 

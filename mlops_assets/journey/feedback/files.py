@@ -128,6 +128,7 @@ def _entry(source: str, number: int, raw: str, values: Mapping[str, str]) -> Ent
 
 
 def _day(text: str) -> str:
+    # the form as well, for Python also reads 20260131, which is no name of a day here
     if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text) or not _is_day(text):
         raise ValueError(f"day {text!r} is not a day; write it like 2026-01-31")
     return text

@@ -131,15 +131,15 @@ def scored_days(lake: Lake) -> list[dict[str, Any]]:
     return [
         {
             "day": day,
-            "model_version": one.accounting.model_version,
-            "choice": one.accounting.model_choice,
-            "published": dt.datetime.fromtimestamp(one.time / 1000, dt.UTC).isoformat(timespec="seconds"),
-            "run": one.run,
-            "restored_from": one.accounting.restored_from,
-            "stands": one is publications[-1],
+            "model_version": publication.accounting.model_version,
+            "choice": publication.accounting.model_choice,
+            "published": dt.datetime.fromtimestamp(publication.time / 1000, dt.UTC).isoformat(timespec="seconds"),
+            "run": publication.run,
+            "restored_from": publication.accounting.restored_from,
+            "stands": publication is publications[-1],
         }
         for day, publications in lake.predictions.publications().items()
-        for one in publications
+        for publication in publications
     ]
 
 
@@ -214,6 +214,7 @@ def _compare_part(first: pa.Table, second: pa.Table, labels: pa.Table, label: st
     """Rows, those in which two models differ, and where the labels are of the same rows, how many each has right."""
     champion, challenger = as_text(first["prediction"]), as_text(second["prediction"])
     count = {"rows": len(first), "differ": _number(pc.not_equal(champion, challenger))}
+    # the rows may have been read again since, and be others
     if len(labels) != len(first) or not labels["line"].equals(first["line"]):
         return count
     truth = as_text(labels[label])

@@ -61,7 +61,7 @@ def _parts_of(lake: Lake, table: Table[Any], day: str, files: Collection[str]) -
     # the manifest that the day was read from tells how many shards it has; a file's shard follows from its path
     listings = lake.raw_files.publications().get(day, [])
     mark = table.days()[day].accounting.manifest
-    shards = next((one.accounting.shards for one in listings if one.accounting.fingerprint == mark), None)
+    shards = next((listing.accounting.shards for listing in listings if listing.accounting.fingerprint == mark), None)
     if shards is None:
         return parts
     numbers = {shard_of_path(file, shards) for file in files}

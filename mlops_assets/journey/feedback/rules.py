@@ -45,12 +45,12 @@ def apply_rules(
     now
         The time; entries that are later do not count.
     """
-    known = frozenset((*labels, *feedback.labels))
+    known_labels = frozenset((*labels, *feedback.labels))
     rules: dict[str, Callable[[list[Entry]], dict[Entry, str]]] = {
         "duplicate": _duplicates,  # first: whoever sends a file twice floods nobody
         "in_the_future": partial(_in_the_future, now=now),
         "flood": partial(_floods, most=feedback.most_a_day, drawn=partial(drawn_rows, lake)),
-        "unknown_label": partial(_unknown_labels, known=known),
+        "unknown_label": partial(_unknown_labels, labels=known_labels),
         "unknown_row": partial(_unknown_rows, lake=lake),
         "superseded": _superseded,
         "contradiction": _contradictions,
@@ -83,6 +83,7 @@ def _in_the_future(entries: list[Entry], now: dt.datetime) -> dict[Entry, str]:
     return {
         entry: f"it is said to be from {write_time(entry.when)}, now it is {write_time(now)}"
         for entry in entries
+        # not refused for ever: all files are read each time, and it counts once its time has come
         if entry.when > now
     }
 
@@ -100,14 +101,14 @@ def _floods(entries: list[Entry], most: int, drawn: Callable[[str], set[Row]]) -
     return bad
 
 
-def _unknown_labels(entries: list[Entry], known: frozenset[str]) -> dict[Entry, str]:
-    names = sorted(known)
+def _unknown_labels(entries: list[Entry], labels: frozenset[str]) -> dict[Entry, str]:
+    names = sorted(labels)
     more = f" and {len(names) - 20} more" if len(names) > 20 else ""
     listed = ", ".join(names[:20]) + more or "none so far"
     return {
         entry: f"no model knows the label {entry.label!r}; known are: {listed}. A new one is named in feedback.labels"
         for entry in entries
-        if entry.label not in known
+        if entry.label not in labels
     }
 
 

@@ -109,13 +109,14 @@ class About:
         ValueError
             If it is no JSON, or lacks what every release has written.
         """
-        known = _known(cls, json.loads(text))
-        known.setdefault("origin", None)  # models from elsewhere came later than the file
-        absent = [one.name for one in fields(cls) if one.name not in known]
+        values = _known(cls, json.loads(text))
+        values.setdefault("origin", None)  # models from elsewhere came later than the file
+        # an older file may lack a fact; better told here than as a TypeError
+        absent = [attribute.name for attribute in fields(cls) if attribute.name not in values]
         if absent:
             raise ValueError(f"it does not say {', '.join(absent)}")
-        known["conditions"] = [Condition(**one) for one in known["conditions"]]
-        return cls(**known)
+        values["conditions"] = [Condition(**condition) for condition in values["conditions"]]
+        return cls(**values)
 
     def to_json(self) -> str:
         """The text of the file; its SHA-256 is registered, so keys and their order stay as they are."""
@@ -128,9 +129,9 @@ class About:
 
     def summary(self) -> Summary:
         """The short of it."""
-        return Summary(**{one.name: getattr(self, one.name) for one in fields(Summary)})
+        return Summary(**{attribute.name: getattr(self, attribute.name) for attribute in fields(Summary)})
 
 
-def _known(kind: type[Any], told: Mapping[str, Any]) -> dict[str, Any]:
+def _known(kind: type[Any], written: Mapping[str, Any]) -> dict[str, Any]:
     """What a dataclass has a field for; a later release may have told more."""
-    return {one.name: told[one.name] for one in fields(kind) if one.name in told}
+    return {attribute.name: written[attribute.name] for attribute in fields(kind) if attribute.name in written}

@@ -170,7 +170,7 @@ def _reproducible(content: bytes) -> bytes:
         members = {name: archive.read(name) for name in archive.namelist()}
     order: dict[str, int] = {}
     schema = OBJECT_NUMBER.sub(
-        lambda found: f"{found[1]}{order.setdefault(found[2], len(order))}", members.pop("schema.json").decode()
+        lambda match: f"{match[1]}{order.setdefault(match[2], len(order))}", members.pop("schema.json").decode()
     )
     renamed = {"schema.json": schema.encode()}
     for name, member in members.items():
@@ -270,8 +270,8 @@ def _read_files(folder: Place) -> dict[str, bytes]:
 
 
 def _see_that_it_is_plain(path: Path) -> None:
-    for place in (path.parent, path):
-        if place.is_symlink():  # what it leads to can change without the folder being touched
-            raise ModelRefused(f"{place}: it is a link; a model is stored as plain files. Store it again.")
+    for each in (path.parent, path):
+        if each.is_symlink():  # what it leads to can change without the folder being touched
+            raise ModelRefused(f"{each}: it is a link; a model is stored as plain files. Store it again.")
     if path.exists() and not path.is_file():
         raise ModelRefused(f"{path}: it is no plain file.")

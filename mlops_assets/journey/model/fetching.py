@@ -36,10 +36,12 @@ def fetch(name: str, source: str, hashes: Sequence[str], settings: Settings) -> 
     ModelRefused
         If it cannot be fetched, or is not the one that was registered.
     """
+    # named by its content: the same number in another store is another folder
     copy = settings.home / "models" / hashlib.sha256(" ".join(hashes).encode()).hexdigest()[:32]
     if copy.exists():
         return copy
     here = Path(unquote(urlsplit(source).path))
+    # read where it lies: no copy of what this machine has
     if source.startswith(("/", "file:///")) and here.is_dir():
         return here
     # only a version that lies elsewhere needs MLflow, whose import takes seconds
@@ -60,6 +62,7 @@ def _download(name: str, source: str, hashes: Sequence[str], copy: Path, trackin
     if source.startswith(("/", "file:")):
         return Path(download_artifacts(source, tracking_uri=tracking_uri))
     copy.parent.mkdir(parents=True, exist_ok=True)
+    # beside its place, so that a rename makes it whole at once
     with TemporaryDirectory(prefix=".", dir=copy.parent) as folder:
         download_artifacts(source, dst_path=folder, tracking_uri=tracking_uri)
         (fetched,) = Path(folder).iterdir()

@@ -84,6 +84,7 @@ class History:
                 change = Change(**json.loads(path.read_text(encoding="utf-8")))
             except (OSError, ValueError, TypeError) as error:
                 raise MlopsError(f"{path}: cannot be read: {error}. Restore it from a backup.") from None
+            # a gap would make the next number one that was there before
             if change.number != number:
                 raise MlopsError(f"{self._lake.history}: change {number} is missing. Restore it from a backup.")
             changes.append(change)
@@ -110,6 +111,7 @@ class History:
         UsageError
             If there is none.
         """
+        # like an editor's undo: two rollbacks in a row go back two champions
         stack: list[int] = []
         for change in self.changes():
             if change.action == "rollback":
@@ -158,9 +160,20 @@ class History:
             )
         time = (when or dt.datetime.now(dt.UTC)).isoformat(timespec="milliseconds")
         before = changes[-1].version if changes else None
-        change = Change(len(changes) + 1, time, who, action, version, before, why, verdict, sha256)
+        change = Change(
+            number=len(changes) + 1,
+            when=time,
+            who=who,
+            action=action,
+            version=version,
+            before=before,
+            why=why,
+            verdict=verdict,
+            sha256=sha256,
+        )
         text = json.dumps(asdict(change), indent=1, ensure_ascii=False)
         try:
+            # the file is both the record and the change: where its number is taken, somebody was faster
             create(self._lake.change(change.number), text.encode())
         except FileExistsError:
             raise HistoryConflict(

@@ -45,8 +45,8 @@ class Model:
     @cached_property
     def _vocabularies(self) -> dict[str, pa.Array | Literal["text"] | None]:
         return {
-            name: pa.array(known, pa.string()) if isinstance(known, tuple) else known
-            for name, known in self.columns.items()
+            name: pa.array(vocabulary, pa.string()) if isinstance(vocabulary, tuple) else vocabulary
+            for name, vocabulary in self.columns.items()
         }
 
     def matrix(self, batch: pa.Table) -> np.ndarray:
@@ -68,11 +68,13 @@ class Model:
 
     def unseen(self, batch: pa.Table, matrix: np.ndarray) -> dict[str, int]:
         """How many values of each category the model never saw; empty ones do not count."""
-        return {
-            name: int((matrix[:, place] < 0).sum()) - batch[name].null_count
-            for place, (name, known) in enumerate(self.columns.items())
-            if isinstance(known, tuple)
-        }
+        unseen = {}
+        for position, (name, vocabulary) in enumerate(self.columns.items()):
+            if isinstance(vocabulary, tuple):
+                # -1 stands for an unknown value and for none
+                unknown = int((matrix[:, position] < 0).sum())
+                unseen[name] = unknown - batch[name].null_count
+        return unseen
 
     def save(self, folder: Place) -> str:
         """Write the model into a folder.

@@ -72,9 +72,9 @@ class RegisteredVersions:
             return None
         names = sorted(path.name for path in self._folder.glob("[0-9]*.json"))
         copies = [self._read(self._folder / name) for name in names]
-        found = [one for one in copies if one is not None]
-        complete = [one.version for one in found] == list(range(1, len(found) + 1))
-        return found if found and complete else None
+        ours = [copy for copy in copies if copy is not None]
+        complete = [copy.version for copy in ours] == list(range(1, len(ours) + 1))
+        return ours if ours and complete else None
 
     def begin(self, run_id: str) -> None:
         """Say that a version of a run is about to be registered."""
@@ -82,13 +82,13 @@ class RegisteredVersions:
 
     def complete(self, run_id: str, versions: Sequence[Registered]) -> None:
         """Keep all versions that MLflow has, now that the one of a run is among them."""
-        for one in versions:
-            content = json.dumps({"store": self._store, **asdict(one)}, indent=1, ensure_ascii=False).encode()
-            path = self._lake.version(one.version)
+        for version in versions:
+            content = json.dumps({"store": self._store, **asdict(version)}, indent=1, ensure_ascii=False).encode()
+            path = self._lake.version(version.version)
             if not path.exists() or path.read_bytes() != content:
                 write_whole(path, content)
         with suppress(FileNotFoundError):  # another registration takes old marks away, too
-            old = [one.name for one in self._begun.glob("*") if one.stat().st_mtime < time.time() - LONG_AGO]
+            old = [begun.name for begun in self._begun.glob("*") if begun.stat().st_mtime < time.time() - LONG_AGO]
             remove(self._begun, old)
         remove(self._begun, [run_id])
 
@@ -115,6 +115,7 @@ class RegisteredVersions:
         """A copy, or None if it was made from another store."""
         try:
             content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            # numbers of another store mean other models
             return Registered(**content) if content.pop("store") == self._store else None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise MlopsError(f"{path}: cannot be read: {error!r}. Delete it: MLflow has the same.") from None

@@ -18,7 +18,7 @@ class StepRecord(Protocol):
     step: ClassVar[str]
 
     @classmethod
-    def from_json(cls, known: Mapping[str, Any]) -> Self:
+    def from_json(cls, written: Mapping[str, Any]) -> Self:
         """Read what was written, by an earlier release too."""
 
     def to_json(self) -> dict[str, Any]:
@@ -68,6 +68,7 @@ class TrainingRuns:
             If no run has done the step.
         """
         path = self._lake.training_record(run, kind.step)
+        # each step can be run alone, and goes on where an earlier run has ended
         record = _read(path, kind) if path.exists() else self.newest(kind)
         if record is None:
             raise MlopsError(f"No {kind.step} was stored yet: materialise the asset {kind.step!r} first.")

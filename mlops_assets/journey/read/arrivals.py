@@ -113,6 +113,7 @@ class State(_Frozen):
             state = cls.model_validate_json(cursor or "")
             Content(state.begun.content if state.begun else "")
         except (ValidationError, ValueError):
+            # a cursor of another form begins anew: at worst, all days are listed once more
             return cls(place=place)
         return state if state.place == place else cls(place=place)
 
@@ -154,7 +155,10 @@ class Finding:
 
 def known_days(table: Table[ListingAccounting]) -> dict[str, Known]:
     """The days of the table `raw_files`; no manifest is read for it."""
-    return {day: Known(one.version, one.accounting.content, one.accounting.files) for day, one in table.days().items()}
+    return {
+        day: Known(published.version, published.accounting.content, published.accounting.files)
+        for day, published in table.days().items()
+    }
 
 
 class Lookout:
@@ -250,6 +254,7 @@ class Lookout:
         due = [day for day in self.window if self._is_due(day, lake.get(day, Known()))]
         waited = {day: look.began for day, look in self.looks.items()}
         due.sort(reverse=True)
+        # Python's sort keeps the order of equals: newer days come first among those that have waited equally long
         due.sort(key=lambda day: (not self._is_begun(day), waited.get(day, 0.0)))
         return due
 
@@ -259,6 +264,7 @@ class Lookout:
         look = self.looks.get(day)
         if look is None or self._is_begun(day) or self._is_outdated(look, known):
             return True
+        # what differs is looked at again as soon as it can have settled, what is as in the lake more seldom
         if look.content != known.content and not self._has_settled(look, known):
             return self.now() >= look.first + 60 * self.asked.settle_minutes
         return self.now() >= look.began + 60 * self.asked.relist_minutes
@@ -268,8 +274,10 @@ class Lookout:
         return look.version != known.version and look.content != known.content
 
     def _has_settled(self, look: Look, known: Known) -> bool:
+        # the mark says that a new day is whole
         if self.asked.settle_minutes == 0 or (self.asked.marker and known.version == NEVER):
             return True
+        # not by modification times: a copy may keep those of its original, and the clock of a store may be wrong
         return look.began >= look.first + 60 * self.asked.settle_minutes
 
     def _forget(self, day: str) -> None:
@@ -286,25 +294,25 @@ class Lookout:
         fresh = Begun(day=day, began=self.now(), version=version)
         begun = self.begun if self.begun and self.begun.day == day else fresh
         try:
-            whole, found = self._go_on(begun, deadline)
+            whole, listing = self._go_on(begun, deadline)
         except NotImplementedError:  # it cannot begin in the middle
-            whole, found = self._go_on(fresh, deadline)
+            whole, listing = self._go_on(fresh, deadline)
             if not whole:
                 raise ArrivalError(
-                    f"{self.source.place(day)}: {found.files:,} files were listed in "
+                    f"{self.source.place(day)}: {listing.files:,} files were listed in "
                     f"{self.asked.budget_seconds:g} s, which were not all, and this source cannot go on with a "
                     "listing. Let its `list` take `after`, or run the days by the schedule instead of the sensor."
                 ) from None
-        self.begun = None if whole else found
+        self.begun = None if whole else listing
         if whole:
-            self._remember(day, found)
+            self._remember(day, listing)
 
-    def _remember(self, day: str, found: Begun) -> None:
+    def _remember(self, day: str, listing: Begun) -> None:
         """Keep what lies there; a day that did not change keeps the time at which it was first seen so."""
         before = self.looks.get(day)
-        first = before.first if before and before.content == found.content else self.now()
+        first = before.first if before and before.content == listing.content else self.now()
         self.looks[day] = Look(
-            content=found.content, files=found.files, first=first, began=found.began, version=found.version
+            content=listing.content, files=listing.files, first=first, began=listing.began, version=listing.version
         )
 
     def _go_on(self, begun: Begun, deadline: float) -> tuple[bool, Begun]:
@@ -335,12 +343,15 @@ class Lookout:
     def _finding_of_listed(self, day: str, look: Look, known: Known) -> Finding:
         if look.content == known.content and known.version != NEVER:
             return Finding(day, Verdict.SAME, f"{_files(look.files)}, listed as they lie there")
+        # an empty folder is no delivery, unless a mark says that it is one
         if not look.files and known.version == NEVER and not self.asked.marker:
             return Finding(day, Verdict.ABSENT, "a folder without files")
         if not self._has_settled(look, known):
             minutes = (self.now() - look.first) / 60
-            said = f"{_change(look, known)}; settling, last change seen {minutes:.0f} min ago"
-            return Finding(day, Verdict.SETTLING, said)
+            message = f"{_change(look, known)}; settling, last change seen {minutes:.0f} min ago"
+            return Finding(day, Verdict.SETTLING, message)
+        # Dagster makes one run of a key, ever: it names the step from the listed version to what lies there, so that a
+        # day that changes and changes back is run twice, and one whose run failed is not run in a loop
         return Finding(day, Verdict.CHANGED, _change(look, known), f"{day}-{known.version}-{look.content}")
 
 
@@ -362,9 +373,9 @@ def _files(number: int) -> str:
 
 def summary(findings: Iterable[Finding]) -> str:
     """All findings in one text; days of which nothing is to be said are counted."""
-    told = [one for one in findings if one.verdict is not Verdict.ABSENT]
-    news = [f"{one.day}: {one.said}" for one in told if one.verdict is not Verdict.SAME]
-    same = len(told) - len(news)
+    present = [finding for finding in findings if finding.verdict is not Verdict.ABSENT]
+    news = [f"{finding.day}: {finding.said}" for finding in present if finding.verdict is not Verdict.SAME]
+    same = len(present) - len(news)
     if len(news) > MOST_TOLD:
         news[MOST_TOLD:] = [f"and {len(news) - MOST_TOLD} more days with news"]
     if same:

@@ -51,6 +51,7 @@ RULES_OF_FILES = {
 }
 """The rules by which a whole file is refused."""
 
+# 0 is no rule
 _CODES = ["", *RULES]
 _TRUE, _FALSE = ("true", "1", "yes", "y", "t"), ("false", "0", "no", "n", "f")
 
@@ -148,10 +149,11 @@ def _typed(distinct: pa.Array, empty: pa.Array, column: Column, files: FileForma
         values = _numbers(text, files, whole=column.type == "integer")
     elif column.type == "boolean":
         lower = pc.utf8_lower(text)
-        true, known = (pc.is_in(lower, value_set=pa.array(words)) for words in (_TRUE, _TRUE + _FALSE))
-        values = pc.if_else(known, true, pa.scalar(None, pa.bool_()))
+        true, listed = (pc.is_in(lower, value_set=pa.array(words)) for words in (_TRUE, _TRUE + _FALSE))
+        values = pc.if_else(listed, true, pa.scalar(None, pa.bool_()))
     else:
-        values = pa.array([_moment(one, column.strptime) for one in text.to_pylist()], pa.timestamp("us"))
+        values = pa.array([_moment(value, column.strptime) for value in text.to_pylist()], pa.timestamp("us"))
+        # unsafe: a format of a date may bring a time of day, which is dropped
         values = values.cast(ARROW_TYPES[column.type], safe=False)
     return values, pc.is_valid(values)
 
@@ -178,6 +180,7 @@ def _numbers(text: pa.Array, files: FileFormat, *, whole: bool) -> pa.Array:
         plain = pc.replace_substring(plain, files.decimal, ".")
     plain = pc.replace_substring_regex(plain, r"^\+|\.$", "")
     values = plain.cast(pa.float64())
+    # 1e999 is a number by the pattern, and infinite as a float
     values = pc.if_else(pc.is_finite(values), values, pa.scalar(None, pa.float64()))
     if not whole:
         return values

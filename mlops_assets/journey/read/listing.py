@@ -91,6 +91,7 @@ def list_day(
     tell
         Is told now and then how many files were listed.
     """
+    # looked at before the work begins: if another run publishes the day meanwhile, this one must not win
     replaces = table.parts(day)
     # rows of a database become files first: from then on a day of it is read again like any other
     if isinstance(source, SqlSource):
@@ -194,6 +195,7 @@ def look_at_day(
     shards = shard_count(weight, use_case.scale.files_a_shard, published.accounting.shards if published else None)
     numbers = np.where(rows, hashes % shards, ATTACHMENT).astype(np.int32)
     manifest = listed.append_column(MANIFEST.field("shard"), pa.array(numbers))
+    # by shard, so that one is found in few groups; by path, so that the same files are the same manifest
     return Listed(manifest.sort_by([("shard", "ascending"), ("path", "ascending")]), shards, content)
 
 
@@ -286,6 +288,7 @@ class Attachments:
         entry = Entry(**self._entries.slice(at, 1).to_pylist()[0])
         if entry.problem:
             raise NotAttached(f"{path!r} is {entry.problem}")
+        # by what the listing said, so that a file which would fill the memory is not opened
         if entry.size > self._largest:
             raise NotAttached(f"{path!r} has {entry.size} bytes, allowed are {self._largest}")
         try:
@@ -315,9 +318,10 @@ def _list(files: FileFormat, source: Source, day: str, tell: Callable[[int], Non
 def _record_batch(files: FileFormat, entries: list[Entry]) -> pa.RecordBatch:
     """Some entries as columns; those whose names the use case does not expect get that as their problem."""
     paths, size, modified, problems, etag = zip(*entries, strict=True)
+    # listed all the same: what is named wrongly is refused with a reason, not passed over
     ends, wrong = (files.suffix, *files.attachments), f"a name that does not end in {files.suffix}"
-    told = [why or ("" if path.endswith(ends) else wrong) for path, why in zip(paths, problems, strict=True)]
-    return pa.record_batch([paths, size, modified, told, etag], schema=LISTED)
+    reasons = [why or ("" if path.endswith(ends) else wrong) for path, why in zip(paths, problems, strict=True)]
+    return pa.record_batch([paths, size, modified, reasons, etag], schema=LISTED)
 
 
 def _hash(files: FileFormat, path: str) -> int:

@@ -69,33 +69,35 @@ def check_current(rows: Published[ReadingAccounting] | None, raw: Published[List
     """Whether the published rows were read from the files that were listed last."""
     listed = raw.accounting.fingerprint if raw else "none"
     read = rows.accounting.manifest if rows else "none"
-    found = f"files listed: {listed}, files read: {read}"
-    return DayCheck("rows_are_current", listed == read, found, "materialise raw_files and rows of this day again")
+    fingerprints = f"files listed: {listed}, files read: {read}"
+    return DayCheck(
+        "rows_are_current", listed == read, fingerprints, "materialise raw_files and rows of this day again"
+    )
 
 
-def check_enriched(use_case: UseCase, found: DayAnswers | NotEnriched) -> list[DayCheck]:
+def check_enriched(use_case: UseCase, answers: DayAnswers | NotEnriched) -> list[DayCheck]:
     """Whether the rows were enriched as they are now, and enough of them; nothing to look at without enrichments.
 
     Parameters
     ----------
     use_case
         The use case.
-    found
+    answers
         The stored answers, or why they are of no use.
     """
     if not use_case.enrichments:
         return []
-    if isinstance(found, NotEnriched):
-        return [DayCheck("enrichments_are_current", False, str(found), "then run the day again")]
+    if isinstance(answers, NotEnriched):
+        return [DayCheck("enrichments_are_current", False, str(answers), "then run the day again")]
     shares, enough = [], True
-    for name, accounting in found.accounting.items():
+    for name, accounting in answers.accounting.items():
         share, most = accounting.missing_share, use_case.enrichments[name].most_missing
         shares.append(f"{name} {share:.2%} of {most:.2%}")
         enough &= share <= most
     advice = (
         "look at the problems of the enrichment; run the day again when its source answers, or raise `most_missing`"
     )
-    versions = ", ".join(f"{name} of version {version}" for name, version in found.versions.items())
+    versions = ", ".join(f"{name} of version {version}" for name, version in answers.versions.items())
     return [
         DayCheck("enrichments_are_current", True, versions, ""),
         DayCheck(

@@ -157,6 +157,7 @@ def score_day(
     state = lake.rows.days().get(day)
     checks = check_rows_of_day(use_case.checks, state.accounting if state else None, where)
     checks.append(check_current(state, lake.raw_files.days().get(day)))
+    # before the work: a day that may not be published is not scored for nothing
     if state is None or not _all_hold(checks):
         return ScoredDay.refused(checks)
     answers = _answers(use_case, lake, day, state, scorers)
@@ -174,8 +175,10 @@ def score_day(
     checks += check_scores_of_day(use_case.checks, counts, state.accounting.rows)
     accounting = _account(counts, scorers, state, answers)
     scored = ScoredDay(accounting, len(reports), sum(report.reused for report in reports), checks)
+    # the shards stay: once the condition holds, the next run finds them done
     if not _all_hold(checks):
         return scored
+    # before the day is published: of what readers see, `why` knows the code
     keep_code(lake, scores_code(use_case))
     return _publish(lake, day, scorers, reports, scored, before)
 
@@ -225,7 +228,8 @@ def _publish(
 
 def enrichments_of(use_case: UseCase, scorers: Scorers) -> list[str]:
     """The enrichments that the models' SQL names; a shard is scored again if what they say of it changed."""
-    versions = [one for one in (scorers.version, scorers.challenger) if one is not None]
+    versions = [version for version in (scorers.version, scorers.challenger) if version is not None]
+    # by their own SQL, not that of today: an edit of `features.sql` scores no day again
     return sorted({name for version in versions for name in needed(use_case, version.sql())})
 
 
@@ -250,6 +254,7 @@ def score_shard(task: ScoreTask) -> Report:
         rows = read_rows(lake.rows.folder / task.rows)
         answers = _ask(task, lake, rows)
         tables: dict[Table[Any], pa.Table] = {table: predictions_of(answers[0], rows, task.use_case, version.version)}
+        # one answer alone: the challenger could not be asked, see `_ask`
         if challenger is not None and len(answers) == 2:
             tables[beside] = predictions_of(answers[1], rows, task.use_case, challenger.version)
         counts = {
@@ -303,6 +308,7 @@ def scores_mark(
     """Fingerprint of what the predictions of a shard depend on: the part with its rows, code, models, answers."""
     beside = (challenger.serving_sha256, challenger.version) if challenger else ()
     code = scores_code(use_case).fingerprint
+    # the number as well as the hash, for it stands in every row
     return fingerprint(rows, version.serving_sha256, version.version, code, *beside, *sorted(marks.items()))
 
 

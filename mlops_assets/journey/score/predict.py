@@ -31,18 +31,18 @@ class Answers:
 
     def __init__(self, model: Model, rows: int) -> None:
         self.model = model
-        # whole arrays, filled by places: the batches of the SQL come in no order
+        # whole arrays, filled by positions: the batches of the SQL come in no order
         self.numbers = np.zeros(rows, np.int32)
         self.probabilities = np.zeros(rows, np.float32)
         self.unseen: Counter[str] = Counter()
 
-    def add(self, batch: pa.Table, places: np.ndarray) -> None:
-        """Answer for a batch of the model's input, whose rows have these places."""
+    def add(self, batch: pa.Table, positions: np.ndarray) -> None:
+        """Answer for a batch of the model's input, whose rows have these positions."""
         matrix = self.model.matrix(batch)
         probabilities = self.model.probabilities(matrix)
         numbers = self.model.decide(probabilities)
-        self.numbers[places] = numbers
-        self.probabilities[places] = probabilities[np.arange(len(numbers)), numbers]
+        self.numbers[positions] = numbers
+        self.probabilities[positions] = probabilities[np.arange(len(numbers)), numbers]
         self.unseen.update(self.model.unseen(batch, matrix))
 
     def labels(self) -> pa.DictionaryArray:
@@ -79,7 +79,7 @@ def predict(
     for sql in dict.fromkeys(model.sql for model in models):
         # SQL is half of the work: a challenger with the champion's SQL costs its own model alone
         sharing = [answer for answer in answers if answer.model.sql == sql]
-        for batch, places in compute(rows, day, use_case, sql, stored(sql), enriched):
+        for batch, positions in compute(rows, day, use_case, sql, stored(sql), enriched):
             for answer in sharing:
-                answer.add(batch, places)
+                answer.add(batch, positions)
     return answers

@@ -86,15 +86,15 @@ def _prepared(use_case: UseCase) -> Iterator[tuple[str, Sequence[str]]]:
 
 def vocabularies(rows: pa.Table, features: Mapping[str, bool], texts: Collection[str] = ()) -> dict[str, Known]:
     """For each column of the model: the values of a category by falling frequency, or what else is known of it."""
-    known: dict[str, Known] = {}
+    columns: dict[str, Known] = {}
     for name, is_text in features.items():
         if not is_text:
-            known[name] = None
+            columns[name] = None
         elif name in texts:
-            known[name] = TEXT
+            columns[name] = TEXT
         else:
-            known[name] = _by_frequency(rows[name])
-    return known
+            columns[name] = _by_frequency(rows[name])
+    return columns
 
 
 def _by_frequency(column: pa.ChunkedArray) -> tuple[str, ...]:
@@ -189,16 +189,13 @@ def choose(use_case: UseCase, candidate: Candidate, training_set: TrainingSet, r
     pipeline = build_pipeline(candidate, columns, use_case.training.candidates)
     model = Model(pipeline, columns, training_set.classes, "")
     # learned from as often as it weighs, tested on once
-    places = repeats(rows)
-    once = np.append(True, places[1:] != places[:-1])
-    folds = [
-        (train, test[once[test]])
-        for train, test in fold_indices(
-            rows["_fold"].to_numpy()[places], use_case.training.folds, use_case.training.split.by
-        )
-    ]
-    rows = rows.take(pa.array(places))
+    positions = repeats(rows)
+    once = np.append(True, positions[1:] != positions[:-1])
+    fold, split = rows["_fold"].to_numpy()[positions], use_case.training.split.by
+    folds = [(train, test[once[test]]) for train, test in fold_indices(fold, use_case.training.folds, split)]
+    rows = rows.take(pa.array(positions))
     grid = {f"model__{name}": values for name, values in candidate.search.items()}
+    # not fitted again here: `fit` does it, with the vocabularies of all training rows
     search = GridSearchCV(model.estimator, grid, cv=folds, scoring=scorer(use_case.training, model), refit=False)
     with calm_fitting():
         search.fit(model.matrix(rows), class_numbers(rows, training_set.classes))

@@ -54,11 +54,11 @@ class Score:
     calibration: tuple[dict[str, float], ...] = ()
 
     @classmethod
-    def from_json(cls, known: Mapping[str, Any]) -> Self:
+    def from_json(cls, written: Mapping[str, Any]) -> Self:
         """Read what a training wrote of it."""
-        confusion = tuple(map(tuple, known["confusion"]))
-        lists = {"folds": tuple(known["folds"]), "confusion": confusion, "calibration": tuple(known["calibration"])}
-        return cls(**{**known, **lists})
+        confusion = tuple(map(tuple, written["confusion"]))
+        lists = {"folds": tuple(written["folds"]), "confusion": confusion, "calibration": tuple(written["calibration"])}
+        return cls(**{**written, **lists})
 
 
 @dataclass(frozen=True)
@@ -80,10 +80,12 @@ class Verdict:
     reason: str
 
     @classmethod
-    def from_json(cls, known: Mapping[str, Any]) -> Self:
+    def from_json(cls, written: Mapping[str, Any]) -> Self:
         """Read what a training wrote of it."""
-        conditions = {name: tuple(Condition(**one) for one in some) for name, some in known["conditions"].items()}
-        return cls(known["winner"], conditions, known["reason"])
+        conditions = {
+            name: tuple(Condition(**condition) for condition in some) for name, some in written["conditions"].items()
+        }
+        return cls(written["winner"], conditions, written["reason"])
 
 
 def evaluate(use_case: UseCase, training_set: TrainingSet, fitted: Sequence[Fitted]) -> list[Score]:
@@ -92,11 +94,11 @@ def evaluate(use_case: UseCase, training_set: TrainingSet, fitted: Sequence[Fitt
     held_out, train = rows.filter(rows["_held_out"]), rows.filter(pc.invert(rows["_held_out"]))
     own = load_metrics(use_case.training)
     scores = []
-    for one in fitted:
-        model = Model.load(parse_place(one.folder), one.sha256, use_case.training.trusted)
-        folds = _score_folds(use_case, training_set, one, train)
-        scores.append(score(model, held_out, one.name, folds, own))
-    return sorted(scores, key=lambda one: _rank(one, use_case.training.metric))
+    for candidate in fitted:
+        model = Model.load(parse_place(candidate.folder), candidate.sha256, use_case.training.trusted)
+        folds = _score_folds(use_case, training_set, candidate, train)
+        scores.append(score(model, held_out, candidate.name, folds, own))
+    return sorted(scores, key=lambda scored: _rank(scored, use_case.training.metric))
 
 
 def score(
@@ -125,30 +127,31 @@ def score(
     labels = (*model.classes, *sorted(set(pc.unique(held_out["_label"]).to_pylist()) - set(model.classes)))
     truth = class_numbers(held_out, labels)
     matrix = model.matrix(held_out)
-    known = model.probabilities(matrix)
-    said = model.decide(known)
-    probabilities = np.pad(known, ((0, 0), (0, len(labels) - known.shape[1])))
+    narrow = model.probabilities(matrix)
+    predicted = model.decide(narrow)
+    probabilities = np.pad(narrow, ((0, 0), (0, len(labels) - narrow.shape[1])))
     numbers = np.arange(len(labels))
-    per_class = precision_recall_fscore_support(truth, said, labels=numbers, zero_division=0)
+    per_class = precision_recall_fscore_support(truth, predicted, labels=numbers, zero_division=0)
     table = {
         label: {"precision": float(p), "recall": float(r), "f1": float(f), "rows": int(n)}
         for label, p, r, f, n in zip(labels, *per_class, strict=True)
     }
-    confusion = confusion_matrix(truth, said, labels=numbers)
-    metrics = measure(truth, probabilities, said, labels, own)
+    confusion = confusion_matrix(truth, predicted, labels=numbers)
+    metrics = measure(truth, probabilities, predicted, labels, own)
     cells = tuple(tuple(int(cell) for cell in row) for row in confusion)
-    calibration = calibrate(truth, probabilities, said)
+    calibration = calibrate(truth, probabilities, predicted)
     return Score(name, metrics, folds, round(speed(model, matrix)), table, cells, calibration)
 
 
-def calibrate(truth: np.ndarray, probabilities: np.ndarray, said: np.ndarray) -> tuple[dict[str, float], ...]:
+def calibrate(truth: np.ndarray, probabilities: np.ndarray, predicted: np.ndarray) -> tuple[dict[str, float], ...]:
     """How often answers of about the same probability are right; see `Score.calibration` and `measure`."""
-    sure = probabilities[np.arange(len(said)), said]
+    sure = probabilities[np.arange(len(predicted)), predicted]
+    # a probability of exactly 1 belongs to the last tenth
     step = np.minimum((sure * 10).astype(int), 9)
     return tuple(
         {
             "probability": round(float(sure[step == number].mean()), 4),
-            "right": round(float((truth == said)[step == number].mean()), 4),
+            "right": round(float((truth == predicted)[step == number].mean()), 4),
             "rows": int((step == number).sum()),
         }
         for number in np.unique(step)
@@ -163,6 +166,7 @@ def speed(model: Model, matrix: np.ndarray, seconds: float = 0.3) -> float:
     batch = np.resize(matrix, (BATCH // 20 if texts else BATCH, matrix.shape[1]))
     rows = 0
     with calm_fitting():
+        # once beforehand: a first call pays for what is made only once
         model.decide(model.probabilities(batch[:100]))
         began = time.perf_counter()
         while time.perf_counter() - began < seconds:
@@ -173,24 +177,25 @@ def speed(model: Model, matrix: np.ndarray, seconds: float = 0.3) -> float:
 
 def _score_folds(use_case: UseCase, training_set: TrainingSet, fitted: Fitted, train: pa.Table) -> tuple[float, ...]:
     candidate = use_case.training.candidates[fitted.name].model_copy(update={"parameters": fitted.parameters})
-    found = []
+    values = []
     split, own = use_case.training.split.by, load_metrics(use_case.training)
     for before, after in fold_indices(train["_fold"].to_numpy(), use_case.training.folds, split):
-        known, unknown = train.take(pa.array(before)), train.take(pa.array(after))
-        if len(pc.unique(known["_label"])) < 2:
-            found.append(float("nan"))
+        learned, tested = train.take(pa.array(before)), train.take(pa.array(after))
+        if len(pc.unique(learned["_label"])) < 2:
+            # there is nothing to tell apart
+            values.append(float("nan"))
             continue
         with calm_fitting():
-            model = fit(use_case, candidate, training_set, known)
-            probabilities = model.probabilities(model.matrix(unknown))
-        truth = class_numbers(unknown, training_set.classes)
+            model = fit(use_case, candidate, training_set, learned)
+            probabilities = model.probabilities(model.matrix(tested))
+        truth = class_numbers(tested, training_set.classes)
         metrics = measure(truth, probabilities, model.decide(probabilities), training_set.classes, own)
-        found.append(metrics.get(use_case.training.metric, float("nan")))
-    return tuple(found)
+        values.append(metrics.get(use_case.training.metric, float("nan")))
+    return tuple(values)
 
 
-def _rank(one: Score, metric: str) -> float:
-    value = one.metrics.get(metric, float("nan"))
+def _rank(score: Score, metric: str) -> float:
+    value = score.metrics.get(metric, float("nan"))
     if np.isnan(value):
         return np.inf
     return -value if higher_is_better(metric) else value
@@ -215,6 +220,7 @@ def decide(training: Training, scale: Scale, scores: Sequence[Score], champion: 
     others = [score for score in scores if score.name != training.baseline]
     ranked = sorted((score for score in others if np.isfinite(_rank(score, metric))), key=lambda s: _rank(s, metric))
     looked_at: dict[str, tuple[Condition, ...]] = {}
+    # one that fails a condition does not keep out the next best
     for candidate in ranked:
         conditions = (*_conditions(training.gate, candidate, base, champion), _deadline(scale, candidate))
         looked_at[candidate.name] = conditions
@@ -253,17 +259,17 @@ def _better_by(amount: float, metric: str) -> float:
     return amount if higher_is_better(metric) else -amount
 
 
-def _deadline(scale: Scale, one: Score) -> Condition:
+def _deadline(scale: Scale, candidate: Score) -> Condition:
     """Whether the model alone makes the planned day in time; reading and features come on top."""
-    minutes = scale.rows_a_day / max(1e-9, one.rows_per_second * scale.workers) / 60
+    minutes = scale.rows_a_day / max(1e-9, candidate.rows_per_second * scale.workers) / 60
     asked = f"at most {scale.minutes:g}"
-    found = f"{minutes:.1f} at {one.rows_per_second:,.0f} rows a second"
+    found = f"{minutes:.1f} at {candidate.rows_per_second:,.0f} rows a second"
     what = f"minutes to score {scale.rows_a_day:,} rows on {scale.workers} cores"
     return Condition(what, asked, found, minutes <= scale.minutes)
 
 
-def _compare(what: str, one: Score, metric: str, bound: float) -> Condition:
-    value = _of(one, metric)
+def _compare(what: str, candidate: Score, metric: str, bound: float) -> Condition:
+    value = _of(candidate, metric)
     up = higher_is_better(metric)
     passed = bool(value >= bound if up else value <= bound)  # NaN passes nothing
     return Condition(what, f"at {'least' if up else 'most'} {bound:.3f}", f"{value:.3f}", passed)

@@ -100,6 +100,7 @@ def read_logged(uri: str, folder: Path) -> Logged:
         If it has none.
     """
     try:
+        # nothing of the file runs, as YAML with types of Python would
         description = yaml.safe_load(_read(folder / "MLmodel", LARGEST_DESCRIPTION))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ModelRefused(f"{uri}: its file MLmodel cannot be read: {error}") from None
@@ -119,6 +120,7 @@ def _location(client: MlflowClient, uri: str) -> str:
         source = _logged_in_run(client, name, last)
     if source is None:
         raise UsageError(f"{uri}: name the model as MLflow does: models:/name/version or runs:/run/model.")
+    # MLflow 3 gives every logged model an id of its own
     if source.startswith("models:/m-"):
         return str(client.get_logged_model(source.removeprefix("models:/")).artifact_location)
     return source
@@ -169,7 +171,8 @@ def as_model(use_case: UseCase, logged: Logged, labels: Sequence[str]) -> Model:
         )
     from mlops_assets.encoders import OnFrame  # brings scikit-learn, for which nobody else shall wait
 
-    texts = tuple(name for name, known in columns.items() if known == TEXT)
+    texts = tuple(name for name, vocabulary in columns.items() if vocabulary == TEXT)
+    # wrapped, not rewritten: so it is stored, checked and loaded as any other model
     wrapped = OnFrame(estimator, tuple(columns), texts, tuple(map(labels.index, classes)))
     return Model(wrapped, columns, tuple(labels), use_case.features_sql, use_case.training.threshold)
 
@@ -178,6 +181,7 @@ def _columns(use_case: UseCase, logged: Logged) -> dict[str, Known]:
     """The inputs of the signature, compared with what `features.sql` makes."""
     made = describe(use_case).model
     inputs = _signature(logged)
+    # it may need fewer columns than there are
     absent = [name for name in inputs if name not in made]
     if absent:
         raise ModelRefused(

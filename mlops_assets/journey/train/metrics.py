@@ -50,6 +50,7 @@ def scorer(training: Training, model: Model) -> str | Callable[[Any, np.ndarray,
         return SCORERS[training.metric]
 
     def score(estimator: Any, matrix: np.ndarray, truth: np.ndarray) -> float:
+        # scikit-learn fits copies of the estimator; columns and classes stay those of the model
         probabilities = replace(model, estimator=estimator).probabilities(matrix)
         return _ask(training.metric, function, truth, probabilities, model.classes)
 
@@ -59,7 +60,7 @@ def scorer(training: Training, model: Model) -> str | Callable[[Any, np.ndarray,
 def measure(
     truth: np.ndarray,
     probabilities: np.ndarray,
-    said: np.ndarray,
+    predicted: np.ndarray,
     classes: Sequence[str] = (),
     own: Mapping[str, MetricFunction] = NO_METRICS,
 ) -> dict[str, float]:
@@ -67,7 +68,7 @@ def measure(
 
     Parameters
     ----------
-    truth, said
+    truth, predicted
         Class numbers.
     probabilities
         One column a class.
@@ -82,9 +83,9 @@ def measure(
     from sklearn.metrics import accuracy_score, f1_score, log_loss
 
     metrics = {
-        "accuracy": accuracy_score(truth, said),
-        "macro_f1": f1_score(truth, said, average="macro", zero_division=0),
-        "weighted_f1": f1_score(truth, said, average="weighted", zero_division=0),
+        "accuracy": accuracy_score(truth, predicted),
+        "macro_f1": f1_score(truth, predicted, average="macro", zero_division=0),
+        "weighted_f1": f1_score(truth, predicted, average="weighted", zero_division=0),
         "log_loss": log_loss(truth, _clipped(probabilities), labels=np.arange(probabilities.shape[1])),
     }
     area = _roc_auc(truth, probabilities)
@@ -110,6 +111,7 @@ def _roc_auc(truth: np.ndarray, probabilities: np.ndarray) -> float | None:
 
     if probabilities.shape[1] == 2 and len(np.unique(truth)) == 2:
         return float(roc_auc_score(truth, probabilities[:, 1]))
+    # a class that all rows belong to, or none, has no area
     present = [number for number in np.unique(truth) if 0 < (truth == number).sum() < len(truth)]
     if not present:
         return None

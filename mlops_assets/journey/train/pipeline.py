@@ -66,14 +66,14 @@ def _column_transformer(candidate: Candidate, columns: Mapping[str, Known]) -> C
     from sklearn.compose import ColumnTransformer
     from sklearn.pipeline import make_pipeline
 
-    places = {name: place for place, name in enumerate(columns)}
-    texts = {place for name, place in places.items() if columns[name] == TEXT}
+    positions = {name: position for position, name in enumerate(columns)}
+    texts = {position for name, position in positions.items() if columns[name] == TEXT}
     # a matrix with a text is one of objects: what sees no text must make numbers of its columns first
     as_numbers = [_make(Step(use="mlops_assets.encoders.AsNumbers"))] if texts else []
     parts: list[tuple[str, Any, list[int] | int]] = []
-    passed = set(places.values()) if candidate.others == "pass" else set()
+    passed = set(positions.values()) if candidate.others == "pass" else set()
     for number, item in enumerate(candidate.prepare):
-        chosen = _places(item, places, columns)
+        chosen = _positions(item, positions, columns)
         parts.append((f"{number}_{item.use.rpartition('.')[2]}", *_transformer(item, chosen, texts, as_numbers)))
         if not item.keep:
             passed -= set(chosen)
@@ -97,16 +97,16 @@ def _transformer(
     return make_pipeline(*steps), chosen[0]
 
 
-def _places(item: Preparation, places: Mapping[str, int], columns: Mapping[str, Known]) -> list[int]:
+def _positions(item: Preparation, positions: Mapping[str, int], columns: Mapping[str, Known]) -> list[int]:
     """The numbers of the columns that a preparation names; `all` are categories and numbers."""
     if isinstance(item.columns, str):
         kinds = KINDS[item.columns]
-        prepared = [name for name in places if columns[name] != TEXT]
-        return [places[name] for name in prepared if (columns[name] is not None) in kinds]
+        prepared = [name for name in positions if columns[name] != TEXT]
+        return [positions[name] for name in prepared if (columns[name] is not None) in kinds]
     for name in item.columns:
-        if name not in places:
-            raise ConfigError(f"prepare: features.sql makes no column {name!r}; it makes {', '.join(places)}")
-    return [places[name] for name in item.columns]
+        if name not in positions:
+            raise ConfigError(f"prepare: features.sql makes no column {name!r}; it makes {', '.join(positions)}")
+    return [positions[name] for name in item.columns]
 
 
 def _make(step: Step, **further: Any) -> Any:

@@ -30,9 +30,9 @@ class GatheredRows(_Record):
     made: str | None
 
     @classmethod
-    def from_json(cls, known: Mapping[str, Any]) -> Self:
+    def from_json(cls, written: Mapping[str, Any]) -> Self:
         """Read what was written."""
-        return cls(TrainingSet.from_json(known["training_set"]), known.get("made"))
+        return cls(TrainingSet.from_json(written["training_set"]), written.get("made"))
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,12 @@ class FittedCandidates(_Record):
     candidates: tuple[Fitted, ...]
 
     @classmethod
-    def from_json(cls, known: Mapping[str, Any]) -> Self:
+    def from_json(cls, written: Mapping[str, Any]) -> Self:
         """Read what was written."""
-        return cls(TrainingSet.from_json(known["training_set"]), tuple(Fitted(**one) for one in known["candidates"]))
+        return cls(
+            TrainingSet.from_json(written["training_set"]),
+            tuple(Fitted(**candidate) for candidate in written["candidates"]),
+        )
 
 
 @dataclass(frozen=True)
@@ -78,26 +81,27 @@ class Evaluation(_Record):
     seen: int | None
 
     @classmethod
-    def from_json(cls, known: Mapping[str, Any]) -> Self:
+    def from_json(cls, written: Mapping[str, Any]) -> Self:
         """Read what was written."""
-        fitted, before = FittedCandidates.from_json(known), known.get("champion_before")
+        fitted, before = FittedCandidates.from_json(written), written.get("champion_before")
         return cls(
             fitted.training_set,
             fitted.candidates,
-            tuple(Score.from_json(one) for one in known["scores"]),
-            Verdict.from_json(known["verdict"]),
+            tuple(Score.from_json(score) for score in written["scores"]),
+            Verdict.from_json(written["verdict"]),
             Score.from_json(before) if before else None,
-            known.get("seen"),
+            written.get("seen"),
         )
 
     def score(self, name: str) -> Score | None:
         """The score of a candidate, if there is one of that name."""
-        return next((one for one in self.scores if one.name == name), None)
+        return next((score for score in self.scores if score.name == name), None)
 
     @property
     def best(self) -> str | None:
         """The candidate that becomes a version: the winner, else the best ranked one that the gate looked at."""
-        ranked = (one.name for one in self.scores if one.name in self.verdict.conditions)
+        ranked = (score.name for score in self.scores if score.name in self.verdict.conditions)
+        # also where the gate refused all: who asks why needs the card and the diff of just that model
         return self.verdict.winner or next(ranked, None)
 
 
@@ -113,6 +117,6 @@ class MadeVersion(_Record):
     seen: int | None = None
 
     @classmethod
-    def from_json(cls, known: Mapping[str, Any]) -> Self:
+    def from_json(cls, written: Mapping[str, Any]) -> Self:
         """Read what was written."""
-        return cls(known["version"], known["passed"], known["reason"], known.get("seen"))
+        return cls(written["version"], written["passed"], written["reason"], written.get("seen"))

@@ -79,12 +79,12 @@ def gather(use_case: UseCase, lake: Lake, runs: TrainingRuns, champion: Version 
     live = _live(use_case, lake, new, champion.version) if champion else []
     made = last.made if last else None
     return Evidence(
-        len(new),
-        sum(one["audited"] for one in live),
-        sum(one["right_audited"] for one in live),
-        champion.about.metrics.get("accuracy") if champion else None,
-        dt.datetime.fromisoformat(made) if made else None,
-        f"{made}-{fingerprint_table(accepted)}",
+        corrections=len(new),
+        audited=sum(record["audited"] for record in live),
+        right=sum(record["right_audited"] for record in live),
+        evaluated=champion.about.metrics.get("accuracy") if champion else None,
+        trained=dt.datetime.fromisoformat(made) if made else None,
+        mark=f"{made}-{fingerprint_table(accepted)}",
     )
 
 
@@ -99,7 +99,7 @@ def _unseen(accepted: pa.Table, learned: pa.Table) -> pa.Table:
 def _live(use_case: UseCase, lake: Lake, accepted: pa.Table, version: int) -> list[dict[str, Any]]:
     """How a version does on all rows of each day with feedback."""
     records = live_metrics(use_case, lake, accepted)
-    return [one for one in records if one["slice"] == EVERYTHING and one["model_version"] == version]
+    return [record for record in records if record["slice"] == EVERYTHING and record["model_version"] == version]
 
 
 def decide(retraining: Retraining, evidence: Evidence, last: dt.datetime | None, now: dt.datetime) -> Decision:
@@ -143,6 +143,7 @@ def _fallen(retraining: Retraining, evidence: Evidence) -> Iterator[Decision]:
     """Whether the champion does worse than it was evaluated; nothing where that is not asked, or there is none."""
     if retraining.drop is None or evidence.evaluated is None:
         return
+    # so few rows could fall by chance
     if evidence.audited < retraining.least_audited:
         yield Decision(False, f"{evidence.audited} newly audited rows of {retraining.least_audited} asked")
         return

@@ -86,9 +86,9 @@ class TrainingSet:
     left_out: str = ""
 
     @classmethod
-    def from_json(cls, known: Mapping[str, Any]) -> Self:
+    def from_json(cls, written: Mapping[str, Any]) -> Self:
         """Read what a training or a model card wrote of it."""
-        return cls(**{**known, "days": tuple(known["days"]), "classes": tuple(known["classes"])})
+        return cls(**{**written, "days": tuple(written["days"]), "classes": tuple(written["classes"])})
 
     def load(self) -> pa.Table:
         """The rows: `KEYS` and the columns of the model."""
@@ -138,18 +138,18 @@ def build_training_set(use_case: UseCase, lake: Lake) -> TrainingSet:
     if not path.exists():
         write_table(path, kept)
     return TrainingSet(
-        mark,
-        str(path),
-        len(kept),
-        int(held_out.sum()),
-        duplicates,
-        (pc.min(kept["_day"]).as_py(), pc.max(kept["_day"]).as_py()),
-        tuple(sorted(pc.unique(kept["_label"]).to_pylist())),
-        dict(describe(use_case).model),
-        boundary,
-        corrected,
-        feedback.keep(lake, accepted),
-        left_out,
+        fingerprint=mark,
+        path=str(path),
+        rows=len(kept),
+        held_out=int(held_out.sum()),
+        duplicates=duplicates,
+        days=(pc.min(kept["_day"]).as_py(), pc.max(kept["_day"]).as_py()),
+        classes=tuple(sorted(pc.unique(kept["_label"]).to_pylist())),
+        features=dict(describe(use_case).model),
+        boundary=boundary,
+        corrected=corrected,
+        feedback=feedback.keep(lake, accepted),
+        left_out=left_out,
     )
 
 
@@ -236,14 +236,15 @@ def _labelled(
 ) -> Iterator[pa.Table]:
     """The labelled and the corrected rows of the window with the model's input, a shard at a time."""
     table = lake.rows
+    # rounded up, for `most_rows` is the most
     keep_one_in = -(-sum(rows for rows, _ in window.values()) // use_case.training.most_rows) or 1
     for day, (_, answers) in window.items():
         labels = corrections.get(day, {})
         for path in sorted(table.parts(day)):
             rows, drawn = _sampled(read_rows(table.folder / path), day, keep_one_in, {file for file, _ in labels})
-            known = _what_is_known(use_case, rows, drawn, labels)
-            if known["_labelled"].any() or known["_said"].null_count < len(rows):
-                yield from _inputs(use_case, rows, day, known, read_answers(lake, answers.of(path)))
+            labelling = _what_is_known(use_case, rows, drawn, labels)
+            if labelling["_labelled"].any() or labelling["_said"].null_count < len(rows):
+                yield from _inputs(use_case, rows, day, labelling, read_answers(lake, answers.of(path)))
 
 
 def _what_is_known(
@@ -261,10 +262,10 @@ def _said(rows: pa.Table, corrections: Mapping[Row, str]) -> pa.Array:
     if corrections:
         # few rows are corrected: those of other files never become Python's objects
         files = pa.array(sorted({file for file, _ in corrections}), pa.string())
-        places = np.flatnonzero(pc.is_in(rows["file"].cast(pa.string()), value_set=files).to_numpy())
-        some = rows.select(["file", "line"]).take(pa.array(places))
-        for place, file, line in zip(places, some["file"].to_pylist(), some["line"].to_pylist(), strict=True):
-            labels[place] = corrections.get((file, line))
+        positions = np.flatnonzero(pc.is_in(rows["file"].cast(pa.string()), value_set=files).to_numpy())
+        some = rows.select(["file", "line"]).take(pa.array(positions))
+        for position, file, line in zip(positions, some["file"].to_pylist(), some["line"].to_pylist(), strict=True):
+            labels[position] = corrections.get((file, line))
     return pa.array(labels, pa.string())
 
 
@@ -279,16 +280,17 @@ def _sampled(rows: pa.Table, day: str, keep_one_in: int, also: Collection[str]) 
 
     file = rows["file"].chunk(0)
     paths = file.dictionary.to_pylist()
+    # by its path a file is in the sample or not, whatever else lies there
     chosen = pd.util.hash_array(np.array([f"{day}/{name}" for name in paths], object)) % keep_one_in == 0
     kept = chosen | np.array([name in also for name in paths], bool)
-    places = file.indices.to_numpy()
-    return rows.filter(pa.array(kept[places])).combine_chunks(), chosen[places][kept[places]]
+    positions = file.indices.to_numpy()
+    return rows.filter(pa.array(kept[positions])).combine_chunks(), chosen[positions][kept[positions]]
 
 
 def _inputs(
-    use_case: UseCase, rows: pa.Table, day: str, known: Mapping[str, Any], answers: Mapping[str, pa.Table]
+    use_case: UseCase, rows: pa.Table, day: str, labelling: Mapping[str, Any], answers: Mapping[str, pa.Table]
 ) -> Iterator[pa.Table]:
-    """The labelled and the corrected rows with the model's input; `known` has the columns that say which these are."""
+    """The labelled and the corrected rows with the model's input; `labelling` has what tells which these are."""
     import pandas as pd
 
     frame = rows.drop_columns(["line", "file"]).to_pandas()
@@ -301,13 +303,14 @@ def _inputs(
             "_line": rows["line"],
             "_account": as_text(rows[use_case.account]),
             "_order": order,
-            **known,
+            **labelling,
             "_hash": pd.util.hash_pandas_object(frame, index=False).to_numpy(),
+            # without the label: a row that was corrected is still a copy of the other one
             "_content": pd.util.hash_pandas_object(frame.drop(columns=use_case.label), index=False).to_numpy(),
         }
     )
-    for batch, places in compute(rows, day, use_case, use_case.features_sql, answers=answers):
-        whole = keys.take(pa.array(places))
+    for batch, positions in compute(rows, day, use_case, use_case.features_sql, answers=answers):
+        whole = keys.take(pa.array(positions))
         for name in batch.column_names:
             if name not in ("file", "line"):
                 whole = whole.append_column(name, batch[name])
@@ -369,9 +372,9 @@ def _unit(rows: pa.Table, by: str) -> np.ndarray:
 
 
 def repeats(rows: pa.Table) -> np.ndarray:
-    """Places of the rows, each as often as its weight says: the one way to weigh that every estimator understands."""
-    places = np.arange(len(rows))
-    return np.repeat(places, rows["_weight"].to_numpy()) if "_weight" in rows.column_names else places
+    """Rows by their positions, each as often as it weighs: the one way to weigh that every estimator understands."""
+    positions = np.arange(len(rows))
+    return np.repeat(positions, rows["_weight"].to_numpy()) if "_weight" in rows.column_names else positions
 
 
 def fold_indices(fold: np.ndarray, folds: int, by: str) -> list[tuple[np.ndarray, np.ndarray]]:

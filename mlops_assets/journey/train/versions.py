@@ -81,12 +81,14 @@ def make_version(
     About
         What there is to know; it is stored with the version when that is registered.
     """
+    # a step that is tried again begins anew
     shutil.rmtree(folder, ignore_errors=True)
     copy_model(parse_place(fitted.folder), folder / "judged")
     # loaded from what was stored, never taken from memory: what is judged is what will be served
     judged = Model.load(folder / "judged", fitted.sha256, use_case.training.trusted)
     serving = judged
     if use_case.training.refit and origin is None:
+        # on all rows, for the most recent are worth most; the judged one never sees those that are held out
         serving = fit(use_case, _candidate(use_case, fitted.name, fitted.parameters), data, data.load())
     serving.save(folder / "serving")
     return About(
@@ -141,8 +143,8 @@ def _classes(configured: Any) -> Iterator[str]:
             yield path
         configured = list(configured.values())
     if isinstance(configured, list | tuple):
-        for one in configured:
-            yield from _classes(one)
+        for item in configured:
+            yield from _classes(item)
 
 
 def _libraries() -> dict[str, str]:
@@ -277,6 +279,7 @@ def rebuild(version: Version, lake: Lake, folder: Path) -> Rebuilt:
             "here, so it cannot be made again."
         )
     use_case = _configured(about.recipe, version.version)
+    # where the lake is now, which may have moved since
     data = TrainingSet.from_json({**about.set, "path": str(lake.training_set(about.training_set))})
     if not parse_place(data.path).exists():
         raise MlopsError(f"{data.path}: the training set of version {version.version} is gone; restore it.")

@@ -123,6 +123,7 @@ def sql_names(names: Sequence[str]) -> list[str]:
 
 def _sql_name(name: str, number: int) -> str:
     """A name in small ASCII letters, digits and `_` that is no word of SQL's own."""
+    # NFKD parts no ß, which would then be dropped
     plain = unicodedata.normalize("NFKD", name.replace("ß", "ss")).encode("ascii", "ignore").decode()
     split = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", plain)  # camelCase
     clean = re.sub(r"[^a-z0-9]+", "_", split.lower()).strip("_")
@@ -177,6 +178,7 @@ def guess_column(name: str, source: str | None, text: pa.DictionaryArray, form: 
     given = _without(given, kind.settings.get("missing", ()))
     distinct, rows = len(given.unique()), len(given)
     role = _role(kind.role, distinct, rows, constant=distinct == 1 and 1 < len(text) == rows)
+    # by the contract's own check: what is guessed is what the daily run will read
     about, bounds = _seen(check_column(text, Column(**kind.settings), form), role, distinct)
     empty = 1 - rows / max(1, len(text))
     return Guess(name, source, role, {**kind.settings, **bounds}, distinct, rows, empty, about, list(kind.check))
@@ -260,6 +262,7 @@ def _small_letters(distinct: pa.Array) -> set[str]:
 
 
 def _number(text: pa.DictionaryArray, rest: pa.Array, missing: dict[str, Any], form: FileFormat) -> _Kind | None:
+    # before the numbers, for which such a date would be taken as well
     eight = {"type": "date", "format": "%Y%m%d", **missing}
     if pc.all(pc.match_substring_regex(rest, r"^(?:19|20)\d{6}$")).as_py() and _fits(text, eight, form):
         return _Kind(eight, "date", ["numbers of eight digits are read as dates"])

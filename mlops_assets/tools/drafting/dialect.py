@@ -104,6 +104,7 @@ def guess_dialect(data: bytes, label: str, path: Path) -> Dialect:
     """
     encoding = _encoding(data)
     text = data.removeprefix(UTF8_BOM).decode(encoding).replace("\r\n", "\n")
+    # line ends as the reader takes them, see `csv`
     text = text.replace("\r", " " if "\n" in text else "\n")
     best = max((_cut(text, delimiter) for delimiter in DELIMITERS), key=lambda cut: cut.fit)
     if not best.fit:
@@ -139,6 +140,7 @@ def _encoding(data: bytes) -> str:
     """UTF-8 if it is that; else the encoding in which the most words are spelt as words are."""
     if _decodes(data, "utf-8"):
         return "utf-8"
+    # in all others the encodings agree
     words = {word for word in WORD.findall(data) if not word.isascii()}
     possible = [encoding for encoding in ENCODINGS if _decodes(data, encoding)]
     return max(possible, key=lambda encoding: _spelt(words, encoding))

@@ -101,6 +101,7 @@ def draft_use_case(name: str, table: Path, label: str, into: Path, account: str 
         (made / "features.sql").write_text(write_sql(plan), encoding="utf-8")
         use_case = load_use_case(made)
         check_columns(use_case, describe(use_case).model)
+        # read back by the contract that was written, for what that refuses is told
         pack = CsvReader(use_case).read([data])
         rows, refusals = check_rows(use_case, [table.name], pack)
         made.rename(folder)  # another one of that name, made meanwhile, is not replaced

@@ -97,6 +97,7 @@ def settle_label(table: Table, *, whole: bool) -> None:
         raise UsageError(
             f"{shown} has {label.distinct:,} values in {label.rows:,} rows: too many to learn. Is it the right one?"
         )
+    # lines that were not looked at may have further classes
     if whole and label.distinct <= LISTED_CLASSES:
         label.settings["allowed"] = _classes(label, text)
     label.about = "What is predicted; empty in files to be scored."
@@ -248,6 +249,7 @@ def _find_date(table: Table) -> str | None:
     """The date by which rows can be parted into earlier ones to learn from and later ones to be judged by."""
     dates = [guess for guess in table.columns.values() if guess.settings["type"] == "date" and guess.distinct >= 5]
     names = [guess.name for guess in dates if guess.empty < 0.1 and not BIRTH.search(guess.name)]
+    # Python's sort keeps the order of equals: dates that are called so come first
     names.sort(key=lambda name: not WHEN.search(name))
     labels = _labels(table)
     return next((name for name in names if _parts_rows(table.values(name), labels)), None)

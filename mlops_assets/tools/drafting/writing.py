@@ -151,9 +151,11 @@ def _gate(plan: Plan) -> tuple[str, float]:
     counts = sorted(plan.classes)
     rows = sum(counts)
     if len(counts) == 2:
+        # the standard error of the area for answers by chance, as of Mann and Whitney's U
         metric, error = "roc_auc", math.sqrt((rows + 1) / (12 * counts[0] * counts[1] * HELD_OUT))
     else:
         share = counts[-1] / rows
+        # the standard error of a share
         metric, error = "accuracy", math.sqrt(share * (1 - share) / (rows * HELD_OUT))
     return metric, round(min(max(0.02, SURE * error), 0.3), 2)
 
@@ -247,6 +249,7 @@ def _column(guess: Guess) -> dict[str, Any]:
 def _flow(value: Any) -> str:
     """YAML on one line."""
     text: str = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=float("inf"))
+    # PyYAML ends a bare word with the mark of a document's end
     return text.removesuffix("\n").removesuffix("\n...")
 
 

@@ -45,6 +45,7 @@ class Engines:
         return self._opened[name]
 
     def _open(self, name: str) -> Engine:
+        # imported where it is asked for: pyspark comes with an extra
         if name == "spark":
             from mlops_assets.work.engines.spark import SparkEngine
 

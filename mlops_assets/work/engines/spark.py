@@ -101,6 +101,7 @@ class SparkEngine:
         """
         inbox = _Inbox()
         step = _Step(function, context.accumulator([], inbox))
+        # a partition a shard: Spark repeats what a lost machine had, and no more
         shards = context.parallelize(tasks, len(tasks))
         group = uuid.uuid4().hex
 
@@ -148,6 +149,7 @@ class SparkEngine:
         if SparkContext._active_spark_context is not None:
             return SparkContext._active_spark_context
         _probe(self._master)
+        # tasks on this machine run this Python and its libraries, not the first one on the PATH
         defaults = {"PYSPARK_PYTHON": sys.executable, "SPARK_DRIVER_MEMORY": "512m"}
         with _environment({name: os.environ.get(name, value) for name, value in defaults.items()}):
             self._own = _start(self._master, self._workers)
@@ -253,9 +255,9 @@ def _start(master: str, workers: int) -> SparkContext:
             except PySparkRuntimeError:
                 log.seek(0)
                 lines = log.read().decode(errors="replace").splitlines()
-                said = next((line for line in lines if line and not line.startswith("WARNING")), "it says nothing")
+                reason = next((line for line in lines if line and not line.startswith("WARNING")), "it says nothing")
                 raise ConfigError(
-                    f"Spark's Java process does not start: {said}. Spark 4 needs Java 17 or newer: install it, for "
+                    f"Spark's Java process does not start: {reason}. Spark 4 needs Java 17 or newer: install it, for "
                     "example openjdk-17-jre-headless, or name its folder in JAVA_HOME."
                 ) from None
         SparkContext._ensure_initialized(gateway=gateway)

@@ -101,6 +101,7 @@ class FilesTarget:
 
     def _remove_others(self, folder: Place, kept: np.ndarray) -> int:
         """Remove the day's files whose names are not among those kept; their number."""
+        # by their ending, for the folder may hold files of other people
         ours = (name for name in below(folder) if name.endswith(f".{self.parameters.format}"))
         return remove(folder, (name for name in ours if not _holds(kept, _hash(name))))
 
@@ -111,6 +112,7 @@ def _by_file(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
         return
     file = table["file"].combine_chunks()
     starts = np.flatnonzero(pc.not_equal(file[1:], file[:-1]).to_numpy(zero_copy_only=False)) + 1
+    # the rows of a file follow each other, but nothing promises it
     if len(starts) + 1 != pc.count_distinct(file).as_py():
         yield from _by_file(table.sort_by([("file", "ascending"), ("line", "ascending")]))
         return
@@ -129,9 +131,9 @@ def _holds(ordered: np.ndarray, number: int) -> bool:
     return position < len(ordered) and ordered[position] == number
 
 
-def _lies_in(place: Place, other: Place) -> bool:
+def _lies_in(location: Place, other: Place) -> bool:
     """Whether a place is another one or below it."""
-    if isinstance(place, S3Path) or isinstance(other, S3Path):
-        return f"{place}/".startswith(f"{other}/")
-    resolved = place.resolve()
+    if isinstance(location, S3Path) or isinstance(other, S3Path):
+        return f"{location}/".startswith(f"{other}/")
+    resolved = location.resolve()
     return other.resolve() in (resolved, *resolved.parents)

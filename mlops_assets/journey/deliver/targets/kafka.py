@@ -55,6 +55,7 @@ class KafkaTarget:
                 self._produce(producer, key, value, outcome)
                 sent += 1
                 if sent % POLL_EVERY == 0:
+                    # else the delivery reports would pile up to the end
                     producer.poll(0)
                     self._see(producer, outcome, sent)
             delivery.tell(outcome.taken)
@@ -74,9 +75,11 @@ class KafkaTarget:
         secrets = self._secrets()
         ours = {
             "bootstrap.servers": self.parameters.servers,
+            # a message that is sent again because its answer was lost is not doubled
             "enable.idempotence": True,
             "message.timeout.ms": int(self.parameters.timeout * 1000),
             "linger.ms": 20,
+            # bounds the memory; where it is full, `produce` raises a BufferError
             "queue.buffering.max.kbytes": 65_536,
         }
         try:

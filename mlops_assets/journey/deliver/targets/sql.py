@@ -60,6 +60,7 @@ class SqlTarget:
         with _transaction(engine, f"{table.fullname}") as connection:
             self._prepare(connection, table, ledger)
         report = {"table": table.fullname, "rows": delivery.rows}
+        # a lock for each day: two days go side by side, two deliveries of one wait for each other
         with _transaction(engine, f"{table.fullname} {delivery.day}") as connection:
             if self._has(connection, table, ledger, delivery):
                 return {**report, "changed": 0}
@@ -99,11 +100,11 @@ class SqlTarget:
         from sqlalchemy import inspect
 
         present = set(inspect(connection).get_table_names(schema=self.parameters.db_schema))
-        for one in (table, ledger):
-            if one.name not in present:
-                one.create(connection)
+        for needed in (table, ledger):
+            if needed.name not in present:
+                needed.create(connection)
             else:
-                _check(connection, one)
+                _check(connection, needed)
 
     def _has(self, connection: Connection, table: Table, ledger: Table, delivery: Delivery) -> bool:
         """Whether the table holds this very publication.
@@ -117,6 +118,7 @@ class SqlTarget:
 
         others = select(ledger.c.use_case).where(ledger.c.table_name == table.name).distinct()
         owners = {*connection.scalars(others)} - {delivery.use_case}
+        # else each use case would delete the days of the other
         if owners:
             raise TargetError(f"{table.fullname} holds the predictions of {owners.pop()}; name another table.")
         this_day = (ledger.c.table_name == table.name) & (ledger.c.day == _day(delivery))
@@ -170,6 +172,7 @@ def _transaction(engine: Engine, lock: str) -> Iterator[Connection]:
 def _kind(field: pa.Field) -> Any:
     import sqlalchemy as sa
 
+    # a text in the lake, where it is the partition
     if field.name == "day":
         return sa.Date()
     if pa.types.is_integer(field.type):
@@ -272,6 +275,7 @@ def _merge(connection: Connection, table: Table, delivery: Delivery) -> int:
         "mlops_assets_stage",
         sa.MetaData(),
         *(sa.Column(column.name, column.type, primary_key=column.primary_key) for column in table.columns),
+        # of this connection alone, and gone with it
         prefixes=["TEMPORARY"],
     )
     stage.create(connection)

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from mlops_assets.plugins import load_plugin
 from mlops_assets.plugins.enrichments import EnrichmentError, Fetcher, NoAnswer
-from mlops_assets.use_case import Enrichment, HttpPlace, SqlPlace, TablePlace
+from mlops_assets.use_case import Enrichment, HttpParameters, SqlParameters, TableParameters
 
 __all__ = ["EnrichmentError", "Fetcher", "NoAnswer", "open_enrichment"]
 
@@ -34,16 +34,17 @@ def open_enrichment(enrichment: Enrichment, schema: pa.Schema, folder: Path | No
     PluginError
         If a class of the user's cannot be imported or made, or lacks what `Fetcher` asks.
     """
+    # imported where they are asked: most use cases need neither SQLAlchemy nor requests
     if enrichment.use == "table":
         from mlops_assets.journey.enrich.lookups.table import TableLookup
 
-        return TableLookup(TablePlace.model_validate(enrichment.parameters), enrichment.keys, schema, folder)
+        return TableLookup(TableParameters.model_validate(enrichment.parameters), enrichment.keys, schema, folder)
     if enrichment.use == "sql":
         from mlops_assets.journey.enrich.lookups.sql import SqlLookup
 
-        return SqlLookup(SqlPlace.model_validate(enrichment.parameters), enrichment.keys, schema)
+        return SqlLookup(SqlParameters.model_validate(enrichment.parameters), enrichment.keys, schema)
     if enrichment.use == "http":
         from mlops_assets.journey.enrich.lookups.http import HttpService
 
-        return HttpService(HttpPlace.model_validate(enrichment.parameters))
+        return HttpService(HttpParameters.model_validate(enrichment.parameters))
     return load_plugin(enrichment.use, Fetcher, enrichment.parameters)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import requests
 
 from mlops_assets.journey.enrich.lookups import EnrichmentError, NoAnswer
-from mlops_assets.use_case import HttpPlace
+from mlops_assets.use_case import HttpParameters
 
 PIECE = 1 << 16
 AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -34,19 +34,20 @@ class HttpService:
         Where it is and how it is asked.
     """
 
-    def __init__(self, place: HttpPlace) -> None:
-        self._place = place
+    def __init__(self, parameters: HttpParameters) -> None:
+        self._parameters = parameters
 
     def fetch(self, keys: pa.Table, day: str) -> list[dict[str, Any]]:
         """The objects that the service answers with; see `Fetcher.fetch`."""
-        place = self._place
-        ends = time.monotonic() + place.timeout
+        parameters = self._parameters
+        ends = time.monotonic() + parameters.timeout
         try:
             with requests.request(
-                place.method,
-                place.url,
+                parameters.method,
+                parameters.url,
                 headers=self._headers(),
-                timeout=place.timeout,
+                timeout=parameters.timeout,
+                # piece by piece, so that an answer without end is given up
                 stream=True,
                 allow_redirects=False,
                 **self._question(keys, day),
@@ -65,24 +66,25 @@ class HttpService:
 
     def _question(self, keys: pa.Table, day: str) -> dict[str, Any]:
         asked = [{name: _plain(value) for name, value in key.items()} for key in keys.to_pylist()]
-        if self._place.method == "GET":
+        if self._parameters.method == "GET":
             return {"params": {"day": day, "keys": json.dumps(asked)}}
         return {"json": {"day": day, "keys": asked}}
 
     def _headers(self) -> dict[str, str]:
         secret = {}
-        for header, variable in self._place.secret_headers.items():
+        for header, variable in self._parameters.secret_headers.items():
             value = os.environ.get(variable, "")
+            # a line end in a header would begin another one
             if not value or not value.isprintable():
                 raise EnrichmentError(f"{variable} is not set to one line of text; it must hold the header {header}")
             secret[header] = value
-        return {"Accept": "application/json", **self._place.headers, **secret}
+        return {"Accept": "application/json", **self._parameters.headers, **secret}
 
     def _body(self, response: requests.Response, ends: float) -> bytes:
         body = bytearray()
         for piece in response.iter_content(PIECE):
             body += piece
-            if len(body) > self._place.largest:
+            if len(body) > self._parameters.largest:
                 raise NoAnswer("answer too large")
             if time.monotonic() > ends:  # the timeout of requests is one of each piece
                 raise NoAnswer("no answer in time")

@@ -16,6 +16,7 @@ from mlops_assets.use_case import Validity
 @contextmanager
 def database(**tables: pa.Table) -> Iterator[duckdb.DuckDBPyConnection]:
     """A database of its own that has some tables; to open one takes as long as a query over a million rows."""
+    # names of the configuration are part of the SQL: it gets no way to files or the network
     opened = duckdb.connect(":memory:", config={"threads": 1, "enable_external_access": False})
     try:
         for name, table in tables.items():
@@ -67,6 +68,7 @@ def look_up(
     listed = ", ".join(f'keys."{name}"' for name in names)
     latest = [f'records."{name}" DESC' for name in (validity.known_from, validity.valid_from) if name]
     order = f"ORDER BY {', '.join(latest)}" if latest else ""
+    # by rank, not by row_number: of two records that hold at once both must be seen, and refused below
     holding = query(
         f"SELECT DISTINCT {chosen} FROM keys JOIN records ON {_holds(day, names, validity)} "
         f"QUALIFY rank() OVER (PARTITION BY {listed} {order}) = 1",
@@ -89,5 +91,6 @@ def _holds(day: str, names: Sequence[str], validity: Validity) -> str:
     conditions = [f'keys."{name}" = records."{name}"' for name in names if name != validity.at]
     conditions += [f'records."{name}" <= {date}' for name in (validity.valid_from, validity.known_from) if name]
     if validity.valid_to:
+        # without an end, a record holds for ever
         conditions.append(f'coalesce(records."{validity.valid_to}" >= {date}, true)')
     return " AND ".join(conditions) or "true"

@@ -11,7 +11,7 @@ from mlops_assets.errors import UsageError
 from mlops_assets.journey.enrich.lookups import EnrichmentError, NoAnswer
 from mlops_assets.journey.enrich.lookups.records import look_up, record_schema
 from mlops_assets.storage.database import DatabaseDown, DatabaseError, open_database
-from mlops_assets.use_case import SqlPlace
+from mlops_assets.use_case import SqlParameters
 
 if TYPE_CHECKING:
     from sqlalchemy import TextClause
@@ -30,8 +30,8 @@ class SqlLookup:
         Keys and columns of an answer.
     """
 
-    def __init__(self, place: SqlPlace, keys: Sequence[str], schema: pa.Schema) -> None:
-        self._place = place
+    def __init__(self, parameters: SqlParameters, keys: Sequence[str], schema: pa.Schema) -> None:
+        self._parameters = parameters
         self._keys = keys
         self._schema = schema
         self._records: dict[str, pa.Table] = {}
@@ -43,13 +43,13 @@ class SqlLookup:
             records, whole = self._query(keys, day)
             if whole:  # the next batch of the day need not ask again
                 self._records = {day: records}
-        return look_up(keys, day, records, self._keys, self._schema, self._place)
+        return look_up(keys, day, records, self._keys, self._schema, self._parameters)
 
     def _query(self, keys: pa.Table, day: str) -> tuple[pa.Table, bool]:
         """The records, and whether they are those of all keys."""
         import sqlalchemy
 
-        query = sqlalchemy.text(self._place.query)
+        query = sqlalchemy.text(self._parameters.query)
         named = query.compile().params
         lists = [name for name in self._keys if name in named]
         query = query.bindparams(*(sqlalchemy.bindparam(name, expanding=True) for name in lists))
@@ -57,24 +57,24 @@ class SqlLookup:
         if "day" in named:
             given["day"] = day
         columns, rows = self._run(query, given)
-        if len(rows) > self._place.most_rows:
-            raise EnrichmentError(f"the query finds more than {self._place.most_rows:,} records (`most_rows`)")
+        if len(rows) > self._parameters.most_rows:
+            raise EnrichmentError(f"the query finds more than {self._parameters.most_rows:,} records (`most_rows`)")
         return self._table(columns, rows), not lists
 
     def _run(self, query: TextClause, given: dict[str, Any]) -> tuple[list[str], Sequence[Any]]:
         """Columns and rows, no more of them than one too many."""
         try:
-            with open_database(self._place.url_variable) as engine, engine.connect() as connection:
+            with open_database(self._parameters.url_variable) as engine, engine.connect() as connection:
                 result = connection.execution_options(stream_results=True).execute(query, given)
                 # one more than allowed tells that there are too many
-                return list(result.keys()), result.fetchmany(self._place.most_rows + 1)
+                return list(result.keys()), result.fetchmany(self._parameters.most_rows + 1)
         except DatabaseDown as error:
             raise NoAnswer(str(error)) from None
         except (DatabaseError, UsageError) as error:
             raise EnrichmentError(str(error)) from None
 
     def _table(self, columns: Sequence[str], rows: Sequence[Any]) -> pa.Table:
-        schema = record_schema(self._schema, self._place)
+        schema = record_schema(self._schema, self._parameters)
         missing = [name for name in schema.names if name not in columns]
         if missing:
             raise EnrichmentError(f"the query finds no column {missing[0]!r}; it finds: {', '.join(columns)}")

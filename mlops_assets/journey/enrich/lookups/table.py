@@ -13,7 +13,7 @@ from mlops_assets.errors import MlopsError
 from mlops_assets.journey.enrich.lookups import EnrichmentError
 from mlops_assets.journey.enrich.lookups.records import look_up, record_schema
 from mlops_assets.storage.places import parse_place
-from mlops_assets.use_case import TablePlace
+from mlops_assets.use_case import TableParameters
 
 LARGEST = 1 << 30
 """Largest file in bytes: it is held in memory."""
@@ -34,8 +34,10 @@ class TableLookup:
         Where a relative path begins.
     """
 
-    def __init__(self, place: TablePlace, keys: Sequence[str], schema: pa.Schema, folder: Path | None) -> None:
-        self._place = place
+    def __init__(
+        self, parameters: TableParameters, keys: Sequence[str], schema: pa.Schema, folder: Path | None
+    ) -> None:
+        self._parameters = parameters
         self._keys = keys
         self._schema = schema
         self._folder = folder
@@ -45,27 +47,31 @@ class TableLookup:
         """The records of some keys that held on a day; see `records.look_up`."""
         try:
             self._records = self._read() if self._records is None else self._records
-            return look_up(keys, day, self._records, self._keys, self._schema, self._place)
+            return look_up(keys, day, self._records, self._keys, self._schema, self._parameters)
         except (MlopsError, pa.ArrowException, OSError) as error:
-            raise EnrichmentError(f"{self._place.file}: {error}") from None
+            raise EnrichmentError(f"{self._parameters.file}: {error}") from None
 
     def _read(self) -> pa.Table:
-        schema = record_schema(self._schema, self._place)
+        schema = record_schema(self._schema, self._parameters)
         content = pa.BufferReader(self._bytes())
-        if self._place.file.endswith(".parquet"):
+        if self._parameters.file.endswith(".parquet"):
             return _read_parquet(content, schema)
         types = {field.name: field.type for field in schema}
         options = pa.csv.ConvertOptions(
-            column_types=types, include_columns=schema.names, strings_can_be_null=True, quoted_strings_can_be_null=False
+            # an empty field is no value, an empty text in quotes is one
+            column_types=types,
+            include_columns=schema.names,
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
         )
         return pa.csv.read_csv(content, convert_options=options)
 
     def _bytes(self) -> bytes:
-        file = self._place.file
-        place = parse_place(file if self._folder is None or "://" in file else str(self._folder / file))
-        if place.stat().st_size > LARGEST:
+        file = self._parameters.file
+        path = parse_place(file if self._folder is None or "://" in file else str(self._folder / file))
+        if path.stat().st_size > LARGEST:
             raise EnrichmentError(f"it is larger than {LARGEST:,} bytes; put it into a database and use `sql`")
-        return place.read_bytes()
+        return path.read_bytes()
 
 
 def _read_parquet(content: pa.BufferReader, schema: pa.Schema) -> pa.Table:

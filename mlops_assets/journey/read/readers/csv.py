@@ -75,6 +75,7 @@ class CsvReader:
         paths
             Not needed here.
         """
+        # what has one layout, and quotes or none, can be parsed in one go
         groups: dict[tuple[Layout, bool], _Group] = defaultdict(_Group)
         refusals: list[Refusal] = []
         pieces: list[Pack] = []
@@ -130,6 +131,7 @@ class CsvReader:
         if quoted or len(layout.names) == 1:
             return
         fields = body.count(self._delimiter, body.rfind(b"\n") + 1) + 1
+        # a file cut off in transfer may lack thousands of rows, and aggregates over half a file mislead every row of it
         if fields < len(layout.names):
             raise FileRefused("truncated", _cut_message(fields, len(layout.names)))
 
@@ -175,7 +177,9 @@ class CsvReader:
             pacsv.ParseOptions(
                 delimiter=self._format.delimiter,
                 quote_char='"' if quoted else False,
+                # quotes within a field are not plain: such files never come here
                 double_quote=False,
+                # blank lines are lines: rejected by a rule of their own, so that line numbers are those of an editor
                 ignore_empty_lines=False,
                 invalid_row_handler=skip,
             ),
@@ -207,6 +211,7 @@ class CsvReader:
         count, record = 0, [""] * width
         try:
             for count, (record, raw_lines) in enumerate(self._records(ready.body.decode()), 1):
+                # a blank line is a record without fields
                 if len(record) in (0, width):
                     rows.append(record or [""] * width)
                     line.append(count)
@@ -297,6 +302,7 @@ def _as_utf8(body: bytes, encoding: str) -> bytes:
     return body if encoding == "utf-8" else text.encode()
 
 
+# a tuple, not a dataclass: a microsecond less a file
 class _Ready(NamedTuple):
     """A file that can be parsed: UTF-8, a line feed at the end of every line."""
 
@@ -316,6 +322,7 @@ def _raw_records(data: bytes, form: FileFormat) -> list[str]:
     header, *body = lines
     if not form.quotes or not any('"' in line for line in body):
         return lines
+    # a stray \r was read as a blank, see `_line_feeds`
     reader = csv.reader((line.replace("\r", " ") + "\n" for line in body), delimiter=form.delimiter, strict=True)
     ends = [0, *(reader.line_num for _ in reader)]
     return [header, *("\n".join(body[begin:end]) for begin, end in pairwise(ends))]

@@ -70,6 +70,7 @@ class Headers:
     def _read(self, text: str) -> Layout:
         if self._format.header != "names":
             return Layout(tuple(self._names))
+        # people's headers are padded, as ` valor ` is
         names = [self._by_source.get(cell.strip(), "") for cell in self._cells(text)]
         self._check(text, [name for name in names if name])
         return Layout(tuple(name or f"unused {number}" for number, name in enumerate(names)))
@@ -98,6 +99,7 @@ class Headers:
         if any(ord(char) < 32 and char != "\t" for char in text):
             return FileRefused("binary", "the first line holds control characters: this is no text file")
         expected = self._format.delimiter
+        # told as what it is: with another sign between the fields, every column would be missing
         for other in ",;\t|" if expected not in text else "":
             cells = {cell.strip(' "') for cell in text.split(other)}
             if len(cells & self._by_source.keys()) > 1:

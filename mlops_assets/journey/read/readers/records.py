@@ -46,6 +46,7 @@ class RecordsReader:
         self._names = frozenset(use_case.columns)
         self._order = list(use_case.columns)
         self._attached = attached
+        # why an attachment could not be had: kept, for the reader may catch it and go on
         self._stop: Exception | None = None
 
     def read(self, contents: Sequence[bytes | None], paths: Sequence[str]) -> Pack:

@@ -33,10 +33,10 @@ def open_source(use_case: UseCase, raw: Place) -> Source:
     PluginError
         If the use case names a class of its own, which cannot be made.
     """
-    origin, place = use_case.source, raw / use_case.name
-    if origin is not None and origin.use not in source.PLACES:
+    origin, folder = use_case.source, raw / use_case.name
+    if origin is not None and origin.use not in source.PARAMETERS:
         return OwnSource(origin.use, origin.parameters)
-    lying = S3Source(place) if isinstance(place, S3Path) else FolderSource(place, use_case.files.suffix)
+    lying = S3Source(folder) if isinstance(folder, S3Path) else FolderSource(folder, use_case.files.suffix)
     if origin is None:
         return lying
     return SqlSource(source.SqlSource.model_validate(origin.parameters), use_case, lying)

@@ -66,6 +66,7 @@ class FolderSource:
         except OSError as error:
             yield Entry(_shown(path) or ".", 0, 0, f"a folder that cannot be listed: {error.strerror}")
             return
+        # by what is stored of a name, so that a listing can go on behind any entry
         names.sort(key=_shown)
         first = after[0] if after else ""
         prefix = path and f"{path}/"
@@ -94,6 +95,7 @@ class FolderSource:
                 return Entry(_shown(path), 0, 0, "a folder that is named like a file") if wrong else None
         except OSError as error:
             return Entry(_shown(path), 0, 0, f"cannot be looked at: {error.strerror}")
+        # listed, and refused with a reason, rather than missed
         if _shown(path) != path:
             return Entry(_shown(path), 0, 0, "a name that is not valid UTF-8")
         problem = "" if stat.S_ISREG(status.st_mode) else "not a regular file"

@@ -32,11 +32,12 @@ class OwnSource:
     def __init__(self, path: str, parameters: Mapping[str, Any]) -> None:
         self.path = path
         self.source = load_plugin(path, Source, parameters)
+        # workers get it by pickle: told here, not in the middle of a day
         try:
             pickle.dumps(self.source)
         except Exception as error:  # whatever an object says that cannot be pickled
-            said = "an object of it cannot be sent to a worker process; open connections in list() and read()"
-            raise PluginError(f"{path}: {said}: {error}") from None
+            reason = "an object of it cannot be sent to a worker process; open connections in list() and read()"
+            raise PluginError(f"{path}: {reason}: {error}") from None
 
     def days(self) -> list[str]:
         """The days that were delivered, in order."""
@@ -82,17 +83,18 @@ class OwnSource:
         return data
 
     @contextmanager
-    def _asked(self, call: str, known: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    def _asked(self, call: str, passing: tuple[type[Exception], ...] = ()) -> Iterator[None]:
         """Tells an error of the class with the call that it came from."""
         try:
             yield
+        # NotImplementedError says that a listing cannot begin in the middle
         except (MlopsError, NotImplementedError):
             raise
-        except known:
+        except passing:
             raise
         except Exception as error:
             raise SourceError(f"{self.path}.{call} failed: {type(error).__name__}: {error}") from error
 
-    def _see(self, call: str, found: object, kind: type, expected: str) -> None:
-        if not isinstance(found, kind):
-            raise SourceError(f"{self.path}.{call} gives a {type(found).__name__}, expected {expected}")
+    def _see(self, call: str, answer: object, kind: type, expected: str) -> None:
+        if not isinstance(answer, kind):
+            raise SourceError(f"{self.path}.{call} gives a {type(answer).__name__}, expected {expected}")

@@ -77,16 +77,16 @@ class S3Source:
         S3Error
             If the server cannot be reached, or refuses.
         """
-        place = self._day(day) / entry.path
+        path = self._day(day) / entry.path
         try:
             # the server compares the ETag itself, so that no byte of another version is read
-            data = s3.get(place.bucket, place.key, entry.etag or None)
+            data = s3.get(path.bucket, path.key, entry.etag or None)
         except FileNotFoundError:
-            raise SourceError(f"{place}: vanished after the day was listed. Run {day} again.") from None
+            raise SourceError(f"{path}: vanished after the day was listed. Run {day} again.") from None
         except s3.Changed:
             data = None
         if data is None or len(data) != entry.size:
-            raise SourceError(f"{place}: changed after the day was listed. Run {day} again.")
+            raise SourceError(f"{path}: changed after the day was listed. Run {day} again.")
         return data
 
 

@@ -113,8 +113,8 @@ class SqlSource:
         except DatabaseError as error:
             raise SourceError(f"rows of {day} by the query {self._query()}: {error}") from None
         except UnicodeEncodeError as error:
-            said = f"a value cannot be written in {self.files.encoding}: {error.object[error.start : error.end]!r}"
-            raise SourceError(f"rows of {day} by the query {self._query()}: {said}") from None
+            reason = f"a value cannot be written in {self.files.encoding}: {error.object[error.start : error.end]!r}"
+            raise SourceError(f"rows of {day} by the query {self._query()}: {reason}") from None
         except OSError as error:
             where = error.filename or root
             raise SourceError(f"{where}: cannot be written: {error.strerror}. Make room or give access.") from None
@@ -127,8 +127,10 @@ class SqlSource:
             # the query is a text that somebody configured: it shall read, whatever it says
             connection.exec_driver_sql("SET TRANSACTION READ ONLY")
             limit = {"limit": str(int(self.parameters.timeout * 1000))}
+            # for this transaction alone
             connection.execute(text("SELECT set_config('statement_timeout', :limit, true)"), limit)
         query = text(self.parameters.query).bindparams(bindparam("day", type_=Date()))
+        # as it is sent: a day may be larger than the memory
         asked = connection.execution_options(stream_results=True, yield_per=FETCH)
         return asked.execute(query, {"day": dt.date.fromisoformat(day)})
 
@@ -136,7 +138,7 @@ class SqlSource:
         words = " ".join(self.parameters.query.split())
         return repr(words if len(words) <= 200 else f"{words[:200]}...")
 
-    def _places(self, names: Sequence[str]) -> dict[str, int]:
+    def _positions(self, names: Sequence[str]) -> dict[str, int]:
         """Where each column of the contract stands in a row."""
         optional = {name for name, column in self.columns.items() if column.optional_column} | {self.label}
         missing = [name for name in (*self.columns, self.key) if name not in names and name not in optional]
@@ -153,12 +155,13 @@ class SqlSource:
         # a hash of the key, so that all rows of an account stand in one file on every day
         if self.parameters.files_a_day is not None:
             return f"{int(_hash(text), 16) % self.parameters.files_a_day:05d}{self.files.suffix}"
+        # `~` stands in no plain name: a hash is never the name of another account's file
         return f"{text if PLAIN.fullmatch(text) else '~' + _hash(text)}{self.files.suffix}"
 
-    def _line(self, row: Sequence[Any], places: dict[str, int]) -> str:
-        texts = [self._text(name, row[place]) for name, place in places.items()]
+    def _line(self, row: Sequence[Any], positions: dict[str, int]) -> str:
+        texts = [self._text(name, row[position]) for name, position in positions.items()]
         if any("\n" in text or "\r" in text for text in texts):
-            name = next(name for name, text in zip(places, texts, strict=True) if "\n" in text or "\r" in text)
+            name = next(name for name, text in zip(positions, texts, strict=True) if "\n" in text or "\r" in text)
             raise SourceError(
                 f"a value of {name!r} has a line end, which no line of a file can hold: replace it in SQL."
             )
@@ -190,13 +193,13 @@ class SqlSource:
             return str(value) if plain else value.strftime(column.strptime)
         return str(value)
 
-    def _write(self, folder: Path, found: CursorResult[Any], tell: Callable[[int], None]) -> None:
+    def _write(self, folder: Path, result: CursorResult[Any], tell: Callable[[int], None]) -> None:
         """Write the rows into their files, the lines of each sorted: the order of a database's answer is no matter."""
-        columns = self._places([*found.keys()])
-        key = [*found.keys()].index(self.key)
+        columns = self._positions([*result.keys()])
+        key = [*result.keys()].index(self.key)
         held: Lines = {}
         size = 0
-        for number, row in enumerate(found, 1):
+        for number, row in enumerate(result, 1):
             line = self._line(row, columns)
             held.setdefault(self._file(row[key]), []).append(line)
             size += len(line)
@@ -229,6 +232,7 @@ def _staging(root: Place) -> Iterator[Path]:
     """A folder of this machine to write files in before they are landed: on the disk where they shall lie, if any."""
     if isinstance(root, Path):
         root.mkdir(parents=True, exist_ok=True)
+    # names that begin with a point are no data, should a killed run leave one behind
     with TemporaryDirectory(prefix=".landing-", dir=root if isinstance(root, Path) else None) as folder:
         yield Path(folder)
 
@@ -236,15 +240,15 @@ def _staging(root: Place) -> Iterator[Path]:
 def _replace(folder: Place, staged: Path, suffix: str) -> None:
     """Make the place of a day hold what was staged; files that are the same keep their time."""
     folder.mkdir(parents=True, exist_ok=True)
-    known = {path.name for path in folder.iterdir()}
+    existing = {path.name for path in folder.iterdir()}
 
     def land(path: Path) -> str:
         there, content = folder / path.name, path.read_bytes()
         # a file that is written again has a new time, for which its shard would be read again
-        if path.name not in known or there.read_bytes() != content:
+        if path.name not in existing or there.read_bytes() != content:
             places.write_whole(there, content)
         return path.name
 
     # new files come before old ones go: a day that is cut short here lists too much, and is landed again
     names = set(places.side_by_side(folder, land, staged.iterdir()))
-    places.remove(folder, sorted(name for name in known - names if name.endswith(suffix)))
+    places.remove(folder, sorted(name for name in existing - names if name.endswith(suffix)))
