@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from mlops_assets_tests.helpers.postgres import Server, query
-from mlops_assets_tests.storage.test_database import FORMS, leaks
-from mlops_assets_tests.use_case.test_third_use_case import VISITS, place_visits
+from mlops_assets_tests.helpers.postgres import FORMS, Server, leaks, query
+from mlops_assets_tests.helpers.visits import VISITS, place_visits
 
 DAYS = ("2026-01-01", "2026-01-02", "2026-01-03")
 PLACES = """\

@@ -31,7 +31,7 @@ from mlops_assets.tools.drafting.columns import DATES
 from mlops_assets.use_case import load_use_case
 from mlops_assets.views.status import collect
 from mlops_assets.workspace import Workspace
-from mlops_assets_tests.conftest import REAL_DATA
+from mlops_assets_tests.helpers.paths import REAL_DATA
 
 TODAY = dt.date(2026, 3, 1)
 DATA = Path(sklearn.__file__).parent / "datasets" / "data"

@@ -38,10 +38,10 @@ from mlops_assets.work.code import Code, code_of, forget
 from mlops_assets.work.engines.local import LocalEngine
 from mlops_assets.work.shards import NO_RECORD, Report
 from mlops_assets_tests.helpers.day_driver import small_shards
-from mlops_assets_tests.journey.features.test_features import DAY, draw_day, ignore, read_raw
-from mlops_assets_tests.journey.score.test_scoring import as_version
+from mlops_assets_tests.helpers.days import DAY, draw_day, ignore, read_raw
+from mlops_assets_tests.helpers.models import as_version
+from mlops_assets_tests.helpers.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 STEPS = ("journey.read.rows", "journey.features.day", "journey.score.day")
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from mlops_assets.journey.model.registry import ALIAS, Registry
 from mlops_assets.settings import Settings
-from mlops_assets_tests.journey.model.test_registry import register
+from mlops_assets_tests.helpers.models import register
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
 

@@ -33,8 +33,8 @@ from mlops_assets.work import code
 from mlops_assets.work.engines.local import LocalEngine
 from mlops_assets.work.progress import Progress
 from mlops_assets.workspace import Workspace
-from mlops_assets_tests.conftest import WriteDay
-from mlops_assets_tests.use_case.test_third_use_case import VISITS, place_visits
+from mlops_assets_tests.helpers.account_files import WriteDay
+from mlops_assets_tests.helpers.visits import VISITS, place_visits
 
 DAY = "2026-01-01"
 FILES = "  files: {{suffix: .json, reader: {}, attachments: [.png]}}\n  columns:"

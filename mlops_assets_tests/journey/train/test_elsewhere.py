@@ -36,7 +36,7 @@ from mlops_assets.settings import Settings
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.tools.sampling import write_sample
 from mlops_assets.use_case import UseCase, find_use_case
-from mlops_assets_tests.use_case.test_third_use_case import place_visits
+from mlops_assets_tests.helpers.visits import place_visits
 
 DAYS = ("2026-01-01", "2026-01-02")
 LABELS = ("no", "yes")
