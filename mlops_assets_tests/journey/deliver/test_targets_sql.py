@@ -9,6 +9,7 @@ import os
 import signal
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import pytest
 from mlops_assets.journey.deliver.targets.sql import LEDGER, SqlTarget
 from mlops_assets.plugins.targets import Delivery, TargetDown, TargetError
 from mlops_assets.use_case.targets import SqlTarget as Parameters
+from mlops_assets.work.engines.local import HEAVY, ONE_THREAD
 from mlops_assets_tests.helpers.deliveries import DAY, SOME, Rows, delivery
 from mlops_assets_tests.helpers.postgres import Server, query
 
@@ -241,7 +243,11 @@ def test_a_server_that_crashes_in_the_middle_holds_nothing_of_the_day_and_later_
 def processes() -> ForkServerContext:
     """Makes processes that have imported what they need before they begin."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
+    context.set_forkserver_preload([*HEAVY, __name__])
+    with pytest.MonkeyPatch.context() as environment:  # as the local engine would start it: there is one for both
+        for name, value in ONE_THREAD.items():
+            environment.setenv(name, value)
+        forkserver.ensure_running()
     return context
 
 
