@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
+from sqlalchemy import Engine, event
 
 from mlops_assets.settings import OWN_USE_CASES, Settings
 from mlops_assets.storage.places import S3Path
@@ -17,6 +20,13 @@ from mlops_assets_tests.helpers.postgres import Server
 
 hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("repeatable")
+
+
+@event.listens_for(Engine, "connect")
+def _trust_the_machine(connection: Any, record: object) -> None:
+    """SQLite does not wait for the disk: tests kill processes, and nobody pulls the plug of their machine."""
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA synchronous = OFF")
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from mlops_assets import cli
+from mlops_assets_tests.helpers.homes import give_stores
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class Shop:
 
     def __call__(self, *arguments: str, **environment: str) -> Done:
         """Run a command in this process, as the installed script does."""
+        if "--train" in arguments:
+            give_stores(self.home, "mlflow", "dagster")
         out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
         with (
             _process({**self.environment, **environment}, ["mlops-assets", *arguments], self.home.parent),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import pytest
 
 from mlops_assets import running
 from mlops_assets.components import MlUseCase
@@ -24,6 +22,7 @@ from mlops_assets.tools.sampling import write_sample
 from mlops_assets.use_case import Candidate, Checks, Gate, Preparation, Scale, Split, Training, UseCase, load_use_case
 from mlops_assets.workspace import Stores, Workspace
 from mlops_assets_tests.helpers.account_files import account_file
+from mlops_assets_tests.helpers.homes import give_stores, state_in
 
 FILES, ROWS = 6, 30
 SMALL_SQL = """
@@ -56,17 +55,6 @@ SMALL_TRAINING = Training(
     },
     gate=Gate(margin={"accuracy": 0.05}, tolerance={"accuracy": 0.02}),
 )
-
-
-@contextmanager
-def state_in(home: Path) -> Iterator[None]:
-    """An environment that names a home and nothing else."""
-    with pytest.MonkeyPatch.context() as environment:
-        for name in [name for name in os.environ if name.startswith(("MLOPS_", "MLFLOW_", "DAGSTER_"))]:
-            environment.delenv(name)
-        environment.setenv("MLOPS_HOME", str(home))
-        environment.setenv("MLOPS_WORKERS", "1")
-        yield
 
 
 @dataclass(frozen=True)
@@ -108,6 +96,8 @@ class Stage:
             yield Workspace(settings).of(self.use_case)
 
     def run(self, first: str, last: str | None = None, *, train: bool = False) -> None:
+        if train:
+            give_stores(self.home, "mlflow")
         with self.settings():
             running.run_use_case(self.definitions, self.instance, self.use_case, (first, last or first), train=train)
 

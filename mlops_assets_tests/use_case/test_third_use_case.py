@@ -16,6 +16,7 @@ from mlops_assets.tools.sampling import write_sample
 from mlops_assets.use_case import UseCase, find_use_case, list_use_cases
 from mlops_assets.views.status import collect
 from mlops_assets.workspace import Workspace
+from mlops_assets_tests.helpers.homes import give_stores
 from mlops_assets_tests.helpers.visits import place_visits
 
 DAYS = ("2026-01-01", "2026-01-02")
@@ -49,6 +50,7 @@ def lake(settings: Settings, visits: UseCase, definitions: dg.Definitions) -> La
     """The tables after two sample days were read, learned from and predicted."""
     for day in DAYS:
         list(write_sample(visits, settings.raw, dt.date.fromisoformat(day), 2, 60, 0.0, seed=7))
+    give_stores(settings.home, "mlflow")
     with dg.DagsterInstance.ephemeral() as instance:
         running.run_use_case(definitions, instance, visits, DAYS, train=True)
     return Lake(settings.lake, "visits")
