@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
+from sqlalchemy import Engine, event
 
 from mlops_assets.settings import OWN_USE_CASES, Settings
 from mlops_assets.storage.places import S3Path
 from mlops_assets.use_case import UseCase, load_use_case
 from mlops_assets_tests.helpers import s3_server as s3_servers
+from mlops_assets_tests.helpers.account_files import WriteDay
 from mlops_assets_tests.helpers.postgres import Server
 
 hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("repeatable")
 
-REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
-"""Real rows beside the checkout; tests that use them are skipped where they are absent."""
 
-HEADER = (
-    "id;safra_abertura;cidade;estado;idade;sexo;limite_total;limite_disp;data; valor ;"
-    "grupo_estabelecimento;cidade_estabelecimento;pais_estabelecimento"
-)
-ROW = "4,53E+11;201405;CAMPO LIMPO PAULISTA  ;SP ;37;F;4700;5605;4.12.2019;31,90;SERVIÇO;SAO PAULO;BR"
-
-WriteDay = Callable[..., Path]
+@event.listens_for(Engine, "connect")
+def _trust_the_machine(connection: Any, record: object) -> None:
+    """SQLite does not wait for the disk: tests kill processes, and nobody pulls the plug of their machine."""
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA synchronous = OFF")
 
 
 @pytest.fixture
@@ -93,20 +93,6 @@ def database(postgres: Server) -> Iterator[str]:
     """The URL of an empty database of the test's own, with a password that must not be seen anywhere."""
     with postgres.database() as url:
         yield url
-
-
-def account_file(rows: Sequence[str] = (ROW,), header: str = HEADER, end: str = "\r\n") -> bytes:
-    """An account file in the published format: Mac Roman, CRLF."""
-    return end.join([header, *rows, ""]).encode("mac_roman")
-
-
-def changed(row: str = ROW, **fields: str) -> str:
-    """A row with other values in some fields, named as in the header without blanks."""
-    names = [name.strip() for name in HEADER.split(";")]
-    values = row.split(";")
-    for name, value in fields.items():
-        values[names.index(name)] = value
-    return ";".join(values)
 
 
 def pytest_report_header() -> str:

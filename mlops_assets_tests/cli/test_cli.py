@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import json
-import logging
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +19,8 @@ import pytest
 
 from mlops_assets import cli
 from mlops_assets.cli import group
-from mlops_assets_tests.use_case.test_third_use_case import place_visits
+from mlops_assets_tests.helpers.shop import Done, Shop
+from mlops_assets_tests.helpers.visits import place_visits
 
 FIRST, DIRTY = "2026-01-01", "2026-01-02"
 UNDELIVERED = "2026-01-07"
@@ -32,65 +29,6 @@ PREDICTIONS = ["day", "file", "line", "account_id", "prediction", "probability",
 REJECTS = ["day", "file", "line", "rule", "message", "raw"]
 DIRT = {"broken.csv": "visitor,minutes,channel,returned\nann,3,web,no\nbob,many,web,no\n", "empty.csv": ""}
 COMMANDS = ("sample", "import", "run", "preview", "predictions", "rejects", "status", "why")
-
-
-@dataclass(frozen=True)
-class Done:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-@dataclass(frozen=True)
-class Shop:
-    """A home in which commands are given."""
-
-    home: Path
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """What the environment of a command has to say."""
-        use_cases = str(self.home.parent / "use_cases")
-        return {"MLOPS_HOME": str(self.home), "MLOPS_WORKERS": "1", "MLOPS_USE_CASES": use_cases}
-
-    def __call__(self, *arguments: str, **environment: str) -> Done:
-        """Run a command in this process, as the installed script does."""
-        out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
-        with (
-            _process({**self.environment, **environment}, ["mlops-assets", *arguments], self.home.parent),
-            redirect_stdout(out),
-            redirect_stderr(err),
-            pytest.raises(SystemExit) as end,
-        ):
-            cli.main()
-        texts = [stream.buffer.getvalue().decode() for stream in (out, err)]
-        return Done(end.value.code if isinstance(end.value.code, int) else 0, *texts)
-
-    def day(self, day: str) -> Path:
-        """The folder of a day's raw files."""
-        return self.home / "raw" / "visits" / f"day={day}"
-
-
-@contextmanager
-def _process(environment: Mapping[str, str], arguments: list[str], folder: Path) -> Iterator[None]:
-    """Arguments, environment, folder and loggers of a process of its own; all as before when it ends."""
-    logger = logging.getLogger("mlops_assets")
-    handlers, propagate, level = logger.handlers[:], logger.propagate, logger.level
-    with pytest.MonkeyPatch.context() as process:
-        for name in [name for name in os.environ if name.startswith(("MLOPS_", "MLFLOW_", "DAGSTER_"))]:
-            process.delenv(name)
-        process.setenv("DAGSTER_HOME", "")  # the command sets it: so it is forgotten afterwards
-        for name, value in environment.items():
-            process.setenv(name, value)
-        process.setattr(sys, "argv", arguments)
-        process.chdir(folder)
-        try:
-            yield
-        finally:
-            logger.handlers[:], logger.propagate = handlers, propagate
-            logger.setLevel(level)
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,8 @@ from mlops_assets.journey.model.history import History
 from mlops_assets.journey.model.registry import Registry
 from mlops_assets.settings import Settings
 from mlops_assets.storage.catalog import Lake
-from mlops_assets_tests.cli.test_cli import Done, Shop
-from mlops_assets_tests.use_case.test_third_use_case import VISITS, place_visits
+from mlops_assets_tests.helpers.shop import Done, Shop
+from mlops_assets_tests.helpers.visits import VISITS, place_visits
 
 DAYS = ("2026-01-01", "2026-01-02", "2026-01-03")
 LATER = "2099-01-01"

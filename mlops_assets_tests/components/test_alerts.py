@@ -16,8 +16,8 @@ from mlops_assets.components.alerting import AlertWaits, alert_sensors
 from mlops_assets.components.alerts import LENGTH, LINES, Alert, AlertNotDelivered, first_lines, send
 from mlops_assets.running import load_definitions
 from mlops_assets.workspace import Workspace
-from mlops_assets_tests.components.test_daily import Stage, small
 from mlops_assets_tests.helpers.receiver import SECRET_PATH, Receiver, webhook
+from mlops_assets_tests.helpers.stage import Stage, small
 
 ALERT = Alert("transactions_daily", ("2026-01-02",), "4711", "It failed.", ("no room",), "Make room.")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,16 +14,12 @@ from mlops_assets.components.arrivals import MOST_REQUESTS
 from mlops_assets.components.retraining import REASON_TAG
 from mlops_assets.use_case import Scale, Sensor, UseCase
 from mlops_assets.workspace import Workspace
-from mlops_assets_tests.components.test_daily import FILES, Stage, small
-from mlops_assets_tests.conftest import ROW
+from mlops_assets_tests.helpers.account_files import ROW
+from mlops_assets_tests.helpers.days import back
+from mlops_assets_tests.helpers.stage import FILES, Stage, small
 
 AT_ONCE = Sensor(settle_minutes=0, relist_minutes=1e-9)
 """Every tick lists every day, and takes what it finds for whole."""
-
-
-def back(days: int) -> str:
-    """A day of the window, as seen from today."""
-    return (dt.datetime.now(dt.UTC).date() - dt.timedelta(days=days)).isoformat()
 
 
 def use_case(asked: Sensor | None = AT_ONCE) -> UseCase:

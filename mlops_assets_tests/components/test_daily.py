@@ -2,178 +2,26 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import os
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import pytest
 
 from mlops_assets import running
-from mlops_assets.components import MlUseCase
-from mlops_assets.components.resources import engines, mlflow
-from mlops_assets.settings import OWN_USE_CASES, Settings
-from mlops_assets.storage.catalog import Lake
-from mlops_assets.storage.tables import Table
-from mlops_assets.tools.sampling import write_sample
-from mlops_assets.use_case import Candidate, Checks, Gate, Preparation, Scale, Split, Training, UseCase, load_use_case
-from mlops_assets.workspace import Stores, Workspace
-from mlops_assets_tests.conftest import ROW, account_file, changed
+from mlops_assets_tests.helpers.account_files import ROW, changed
+from mlops_assets_tests.helpers.stage import (
+    FILES,
+    Stage,
+    small,
+)
 
 FIRST, DIRTY, LAST = "2026-01-01", "2026-01-02", "2026-01-03"
 DAYS = (FIRST, DIRTY, LAST)
-FILES, ROWS = 6, 30
 BROKEN_LINE = changed(data="31.02.2026")
 """A line with a day that no calendar has."""
-
-SMALL_SQL = """
-CREATE VIEW file_features AS
-SELECT file, count(*) AS file_rows, avg(amount) AS file_mean FROM rows GROUP BY file;
-
-CREATE VIEW model_input AS
-SELECT rows.file, line, amount, round(amount * 100) % 100 AS cents, merchant_city AS city, amount / file_mean AS to_mean
-FROM rows JOIN file_features USING (file);
-"""
-SMALL_CHECKS = Checks(reject_rate=0.05, quarantine_rate=0.25, unseen_share={"city": 0.5})
-SMALL_TRAINING = Training(
-    split=Split(by="time", column="date"),
-    folds=2,
-    baseline="majority",
-    candidates={
-        "majority": Candidate(use="sklearn.dummy.DummyClassifier", parameters={"strategy": "prior"}),
-        "linear": Candidate(
-            use="sklearn.linear_model.LogisticRegression",
-            parameters={"C": 10.0},
-            prepare=(
-                Preparation(
-                    use="sklearn.preprocessing.OneHotEncoder",
-                    parameters={"handle_unknown": "ignore"},
-                    columns=("cents",),
-                ),
-            ),
-            others="drop",
-        ),
-    },
-    gate=Gate(margin={"accuracy": 0.05}, tolerance={"accuracy": 0.02}),
-)
-
-
-@contextmanager
-def state_in(home: Path) -> Iterator[None]:
-    """An environment that names a home and nothing else."""
-    with pytest.MonkeyPatch.context() as environment:
-        for name in [name for name in os.environ if name.startswith(("MLOPS_", "MLFLOW_", "DAGSTER_"))]:
-            environment.delenv(name)
-        environment.setenv("MLOPS_HOME", str(home))
-        environment.setenv("MLOPS_WORKERS", "1")
-        yield
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A use case with a home and a Dagster instance of its own, run as `mlops-assets run` runs it."""
-
-    use_case: UseCase
-    home: Path
-    instance: dg.DagsterInstance
-    definitions: dg.Definitions
-
-    @classmethod
-    @contextmanager
-    def of(cls, use_case: UseCase, home: Path) -> Iterator[Stage]:
-        with state_in(home):
-            workspace = Workspace.from_environment()
-        resources = {"workspace": workspace, "engines": engines, "mlflow": mlflow}
-        parts = dg.Definitions(resources=resources, executor=dg.in_process_executor)
-        with dg.DagsterInstance.ephemeral() as instance:
-            yield cls(use_case, home, instance, dg.Definitions.merge(MlUseCase(use_case).build_defs(), parts))
-
-    @contextmanager
-    def copy(self, home: Path) -> Iterator[Stage]:
-        """The same days and champion in another home, for a test that changes them."""
-        shutil.copytree(self.home, home)
-        with Stage.of(self.use_case, home) as stage:
-            yield stage
-
-    @contextmanager
-    def settings(self) -> Iterator[Settings]:
-        """The settings, in force while the context lasts."""
-        with state_in(self.home):
-            yield Settings.from_environment()
-
-    @contextmanager
-    def stores(self) -> Iterator[Stores]:
-        """What there is of the use case."""
-        with self.settings() as settings:
-            yield Workspace(settings).of(self.use_case)
-
-    def run(self, first: str, last: str | None = None, *, train: bool = False) -> None:
-        with self.settings():
-            running.run_use_case(self.definitions, self.instance, self.use_case, (first, last or first), train=train)
-
-    def execute(self, job: str, *assets: str, day: str | None = None) -> dg.ExecuteInProcessResult:
-        """Run some assets of a job, all by default, as a click in the UI would."""
-        keys = [dg.AssetKey([self.use_case.name, asset]) for asset in assets]
-        with self.settings():
-            return self.definitions.resolve_job_def(f"{self.use_case.name}_{job}").execute_in_process(
-                instance=self.instance, asset_selection=keys or None, partition_key=day, raise_on_error=False
-            )
-
-    def sample(self, day: str, *, files: int = FILES, rows: int = ROWS, seed: int = 7, labelled: bool = True) -> None:
-        date = dt.date.fromisoformat(day)
-        list(write_sample(self.use_case, self.home / "raw", date, files, rows, 0.0, seed, labelled=labelled))
-
-    def folder(self, day: str) -> Path:
-        """The folder of a day's raw files."""
-        return self.home / "raw" / self.use_case.name / f"day={day}"
-
-    def deliver(self, day: str, name: str, lines: Sequence[str]) -> None:
-        self.folder(day).mkdir(parents=True, exist_ok=True)
-        (self.folder(day) / name).write_bytes(account_file(lines) if lines else b"")
-
-    def table(self, name: str) -> Table:
-        return Lake(self.home / "lake", self.use_case.name).table(name)
-
-    def published(self, name: str, day: str) -> list[dict[str, Any]]:
-        return self.table(name).read_all([day]).to_pylist()
-
-    def state(self, day: str, *tables: str) -> list[tuple[int, set[str]]]:
-        """Version and files of a day in some tables, all daily ones by default."""
-        names = tables or ("raw_files", "rows", "rejects", "features", "predictions")
-        return [(self.table(name).days()[day].version, self.table(name).parts(day)) for name in names]
-
-    def metadata(self, asset: str, day: str | None = None) -> dict[str, Any]:
-        """What the newest materialisation shows in the UI."""
-        key = dg.AssetKey([self.use_case.name, asset])
-        wanted = dg.AssetRecordsFilter(key, asset_partitions=[day] if day else None)
-        (record,) = self.instance.fetch_materializations(wanted, limit=1).records
-        return {name: value.value for name, value in record.asset_materialization.metadata.items()}
-
-    def skipped(self, asset: str) -> list[str]:
-        """The reasons for which an asset was passed over."""
-        key = dg.AssetKey([self.use_case.name, asset])
-        records = self.instance.fetch_observations(key, limit=100).records
-        return [str(record.asset_observation.metadata["skipped"].value) for record in records]
-
-    def materialised(self, asset: str) -> set[str]:
-        return self.instance.get_materialized_partitions(dg.AssetKey([self.use_case.name, asset]))
-
-    def check(self, asset: str, name: str) -> dg.AssetCheckEvaluation:
-        """The newest result of a check."""
-        key = dg.AssetCheckKey(dg.AssetKey([self.use_case.name, asset]), name)
-        record = self.instance.event_log_storage.get_asset_check_execution_history(key, limit=1)[0]
-        return record.event.dagster_event.asset_check_evaluation_data
-
-
-def small() -> UseCase:
-    """The contract of the flagship with features and candidates that cost little."""
-    parts = {"features_sql": SMALL_SQL, "training": SMALL_TRAINING, "checks": SMALL_CHECKS, "scale": Scale()}
-    return load_use_case(OWN_USE_CASES / "transactions").model_copy(update=parts)
 
 
 @pytest.fixture(scope="module")

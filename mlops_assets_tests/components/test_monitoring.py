@@ -25,9 +25,9 @@ from mlops_assets.storage.catalog import PREDICTIONS, Lake
 from mlops_assets.storage.parts import Part
 from mlops_assets.storage.tables import write_part
 from mlops_assets.use_case import Feedback, UseCase
-from mlops_assets_tests.components.test_daily import Stage, small
-from mlops_assets_tests.journey.feedback.test_feedback import LABELS, NOW, about, predicted
-from mlops_assets_tests.journey.train.test_training import DAY, purchases, put, toy
+from mlops_assets_tests.helpers.feedback import LABELS, NOW, about, predicted
+from mlops_assets_tests.helpers.stage import Stage, small
+from mlops_assets_tests.helpers.toy import DAY, purchases, put, toy
 
 FIRST, LAST = "2026-01-01", "2026-01-02"
 ROWS = purchases(60)

@@ -9,7 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from mlops_assets_tests.components.test_daily import Stage, small
+from mlops_assets_tests.helpers.stage import Stage, small
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,9 @@ from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.train.records import Evaluation
 from mlops_assets.settings import OWN_USE_CASES
 from mlops_assets.use_case import Candidate, Gate, load_use_case
-from mlops_assets_tests.components.test_daily import SMALL_TRAINING, Stage, small
-from mlops_assets_tests.conftest import REAL_DATA, ROW
+from mlops_assets_tests.helpers.account_files import ROW
+from mlops_assets_tests.helpers.paths import REAL_DATA
+from mlops_assets_tests.helpers.stage import SMALL_TRAINING, Stage, small
 
 DAYS = ("2026-01-01", "2026-01-02")
 CANDIDATES = ("linear", "majority")

@@ -16,8 +16,8 @@ from mlops_assets.settings import OWN_USE_CASES, Settings
 from mlops_assets.tools.sampling import write_sample
 from mlops_assets.use_case import Retraining, Sensor
 from mlops_assets.workspace import Workspace
-from mlops_assets_tests.components.test_arrival_sensor import back
-from mlops_assets_tests.components.test_daily import small
+from mlops_assets_tests.helpers.days import back
+from mlops_assets_tests.helpers.stage import small
 
 
 @pytest.fixture

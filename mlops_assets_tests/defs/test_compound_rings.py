@@ -27,8 +27,8 @@ from mlops_assets.plugins import BadRecord, FileRefused, NotAttached, RawFile, R
 from mlops_assets.settings import OWN_USE_CASES
 from mlops_assets.tools.sampling import write_sample
 from mlops_assets.use_case import load_use_case
-from mlops_assets_tests.components.test_daily import Stage
-from mlops_assets_tests.conftest import REAL_DATA
+from mlops_assets_tests.helpers.paths import REAL_DATA
+from mlops_assets_tests.helpers.stage import Stage
 
 REAL = REAL_DATA / "compound_rings"
 HISTORY, SCORED = "2026-01-01", "2026-01-02"

@@ -23,9 +23,9 @@ from mlops_assets.journey.train.pipeline import build_pipeline
 from mlops_assets.settings import OWN_USE_CASES
 from mlops_assets.tools.sampling import write_sample
 from mlops_assets.use_case import UseCase, load_use_case
-from mlops_assets_tests.components.test_daily import Stage
-from mlops_assets_tests.conftest import REAL_DATA
-from mlops_assets_tests.journey.read.test_rows import read
+from mlops_assets_tests.helpers.paths import REAL_DATA
+from mlops_assets_tests.helpers.reading import read
+from mlops_assets_tests.helpers.stage import Stage
 
 PUBLIC_LINEAR, PUBLIC_BAYES = 0.8588, 0.888
 """AUC on the published rows: logistic regression and Gaussian naive Bayes, learned from up to 200,000 rows."""

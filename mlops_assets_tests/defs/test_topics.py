@@ -20,8 +20,8 @@ from mlops_assets.settings import OWN_USE_CASES
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.tools.sampling import write_sample
 from mlops_assets.use_case import UseCase, load_use_case
-from mlops_assets_tests.components.test_daily import Stage
-from mlops_assets_tests.conftest import REAL_DATA
+from mlops_assets_tests.helpers.paths import REAL_DATA
+from mlops_assets_tests.helpers.stage import Stage
 
 REAL = REAL_DATA / "topics"
 HISTORY, SCORED, ODD = "2026-01-01", "2026-01-02", "2026-01-03"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mlops_assets.journey.enrich.day import enrich_day
 from mlops_assets.journey.features.day import aggregate_day, sql_fingerprint
@@ -20,6 +21,9 @@ from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import Scale, UseCase, load_use_case
 from mlops_assets.work.engines.local import LocalEngine
 from mlops_assets.work.shards import Report
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DAY = "2026-01-01"
 
@@ -53,6 +57,31 @@ def main(raw: Path, lake_folder: Path, model: Path, sha256: str) -> None:
     assert not done.problems, done.problems
     reused = sum(report.reused for report in reports)
     print(len(reports) - reused, reused)  # noqa: T201 - the test reads it
+
+
+def train(home: Path) -> None:
+    """A small linear model on the day's own rows."""
+    from mlops_assets.journey.train.candidates import fit
+    from mlops_assets.journey.train.training_set import build_training_set
+
+    use_case = small_shards()
+    lake = Lake(home / "training", use_case.name)
+    source = FolderSource(home / "raw" / use_case.name, use_case.files.suffix)
+    with LocalEngine(1) as engine:
+        manifest = list_day(use_case, source, lake.table("raw_files"), DAY)
+        read_day(use_case, source, lake, manifest, engine, lambda _: None)
+        enrich_day(use_case, lake, "calendar", DAY)
+    found = build_training_set(use_case, lake)
+    candidate = use_case.training.candidates["linear"]
+    model = fit(use_case, candidate, found, found.load())
+    (home / "sha256").write_text(model.save(home / "model" / "serving"))
+
+
+def content(lake: Path, table: str) -> pd.DataFrame:
+    """A published table in an order of its own."""
+    frame = Lake(lake, "transactions").table(table).read_all().to_pandas()
+    names = sorted(frame.columns)
+    return frame[names].sort_values(names).reset_index(drop=True)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ from sqlalchemy import URL, make_url
 
 PASSWORD = "pa55-in-the-url/@"
 """Looks like nothing else, so that it is found wherever it leaks to; embedded servers let anybody in with any."""
+FORMS = (PASSWORD, "pa55-in-the-url%2F%40", "pa55-in-the-url")
+"""How it may be written."""
 
 
 class Server:
@@ -43,6 +45,9 @@ class Server:
                     self._server = get_server(folder)
                     self.start()
             self._url = make_url(self._server.get_uri()).set(password=PASSWORD)
+            # nobody pulls the plug of this machine: what a process has written outlives it without being on the disk
+            self.execute("ALTER SYSTEM SET fsync = off")
+            self.execute("SELECT pg_reload_conf()")
 
     def url(self, database: str) -> str:
         return self._url.set(database=database).render_as_string(hide_password=False)
@@ -102,3 +107,9 @@ def as_user(url: str, user: str) -> str:
     """The same database for another user."""
     parsed: URL = make_url(url)
     return parsed.set(username=user).render_as_string(hide_password=False)
+
+
+def leaks(folder: Path) -> list[Path]:
+    """Files in which a form of the password stands."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return [path for path in files if any(form.encode() in path.read_bytes() for form in FORMS)]

@@ -15,7 +15,8 @@ from pathlib import Path
 import psutil
 import pyspark
 
-ROOT = Path(__file__).parents[2]
+from mlops_assets_tests.helpers.paths import ROOT
+
 QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 """Java that starts with little work, and has little to do."""
 

@@ -21,7 +21,7 @@ from deploy.services import stack as services
 from mlops_assets.settings import Settings
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.tables import Table
-from mlops_assets_tests.project.test_docs import shown
+from mlops_assets_tests.helpers.readme import shown
 
 SECRET = "tulip-in-the-database-url-51a9"
 """The password of PostgreSQL; looks like nothing else, so that it is found wherever it leaks to."""

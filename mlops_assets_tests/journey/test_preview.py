@@ -11,8 +11,8 @@ from mlops_assets.journey.preview import Preview
 from mlops_assets.use_case import Scale
 from mlops_assets.views.previewing import preview_days, render
 from mlops_assets.workspace import Workspace
-from mlops_assets_tests.components.test_daily import SMALL_SQL, Stage, small
-from mlops_assets_tests.conftest import changed
+from mlops_assets_tests.helpers.account_files import changed
+from mlops_assets_tests.helpers.stage import SMALL_SQL, Stage, small
 
 DAY, NEXT = "2026-01-01", "2026-01-02"
 FILES = 20

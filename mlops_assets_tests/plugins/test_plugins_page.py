@@ -15,8 +15,8 @@ import pytest
 import yaml
 
 from mlops_assets.work import code
-from mlops_assets_tests.cli.test_cli import Done, Shop
-from mlops_assets_tests.project.test_docs import ROOT
+from mlops_assets_tests.helpers.paths import ROOT
+from mlops_assets_tests.helpers.shop import Done, Shop
 
 PAGE = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"<!-- (file: \S+|keys|commands) -->\n```\w+\n(.*?)\n```", re.S)

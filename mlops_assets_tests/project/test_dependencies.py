@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from mlops_assets.plugins.loading import EXTRAS
+from mlops_assets_tests.helpers.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 TOOLS = {"dagster-webserver", "dagster-dg-cli"}
 """Commands, not modules: what `make dev` starts, and `dg`."""

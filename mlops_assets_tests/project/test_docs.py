@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import click
@@ -25,9 +24,9 @@ from mlops_assets.journey.train.metrics import HIGHER_IS_BETTER
 from mlops_assets.storage import s3
 from mlops_assets.use_case.source import PARAMETERS
 from mlops_assets.use_case.targets import TARGETS
+from mlops_assets_tests.helpers.paths import ROOT
+from mlops_assets_tests.helpers.readme import README, shown
 
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
 SECTIONS = {
@@ -64,13 +63,6 @@ def first_cells(text: str) -> set[str]:
 def section(text: str, title: str) -> str:
     """What stands under a heading, up to the next one."""
     return re.split(r"^#+ ", text.split(f"# {title}\n", 1)[1], maxsplit=1, flags=re.M)[0]
-
-
-def shown(step: str) -> str:
-    """A block of the README's walk-through."""
-    block = re.search(rf"<!-- test: {re.escape(step)} -->\n\s*```\w+\n(.*?)\n\s*```", README, re.S)
-    assert block, f"the README has no block {step}"
-    return textwrap.dedent(block.group(1)) + "\n"
 
 
 def test_the_readme_names_every_command() -> None:

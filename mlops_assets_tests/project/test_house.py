@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from mlops_assets_tests.helpers.paths import ROOT
+
 PACKAGE = ROOT / "mlops_assets"
+TESTS = ROOT / "mlops_assets_tests"
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 GLOSSARY = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
 
@@ -44,8 +46,15 @@ def test_every_room_of_the_journey_is_in_its_table_once_and_there_are_at_most_te
 def test_tests_lie_in_folders_as_the_rooms() -> None:
     """Three folders are no room: what tests share, what is tested of a use case, and what of the project around it."""
     rooms = names(PACKAGE) | {"helpers", "project", "conftest"}
-    assert names(ROOT / "mlops_assets_tests") <= rooms
-    assert names(ROOT / "mlops_assets_tests" / "journey") <= names(PACKAGE / "journey") | {"test_preview"}
+    assert names(TESTS) <= rooms
+    assert names(TESTS / "journey") <= names(PACKAGE / "journey") | {"test_preview"}
+
+
+def test_tests_share_what_lies_in_helpers_alone() -> None:
+    """A file of tests that another imports could not be changed or left out without a look at the other."""
+    shared = re.compile(r"^\s*(?:from|import) mlops_assets_tests\.(?!helpers\b).*", re.M)
+    found = {path.name: shared.findall(path.read_text(encoding="utf-8")) for path in TESTS.rglob("*.py")}
+    assert {name: imports for name, imports in found.items() if imports} == {}
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))

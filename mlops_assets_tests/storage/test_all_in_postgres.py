@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from mlops_assets_tests.helpers.postgres import Server, query
-from mlops_assets_tests.storage.test_database import FORMS, leaks
-from mlops_assets_tests.use_case.test_third_use_case import VISITS, place_visits
+from mlops_assets_tests.helpers.postgres import FORMS, Server, leaks, query
+from mlops_assets_tests.helpers.shop import Shop
+from mlops_assets_tests.helpers.visits import VISITS, place_visits
 
 DAYS = ("2026-01-01", "2026-01-02", "2026-01-03")
 PLACES = """\
@@ -35,7 +35,7 @@ FROM generate_series(1, 300) AS n
 """
 
 
-class Shop:
+class Everything:
     """The command as a person gives it, with everything in one database."""
 
     def __init__(self, url: str, folder: Path) -> None:
@@ -54,36 +54,41 @@ class Shop:
         }
         self.said: list[str] = []
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str) -> tuple[int, str]:
+        """Run a command as a process of its own, all of whose output is kept."""
         command = [sys.executable, "-c", "from mlops_assets.cli import main; main()", *arguments]
-        pipe = subprocess.PIPE
-        return subprocess.Popen(command, env=self.environment, stdout=pipe, stderr=subprocess.STDOUT, text=True)
+        pipe, both = subprocess.PIPE, subprocess.STDOUT
+        done = subprocess.run(
+            command, env=self.environment, stdout=pipe, stderr=both, text=True, timeout=300, check=False
+        )
+        self.said.append(done.stdout)
+        return done.returncode, done.stdout
 
     def run(self, *arguments: str) -> tuple[int, str]:
-        process = self.start(*arguments)
-        said, _ = process.communicate(timeout=300)
-        self.said.append(said)
-        return process.returncode, said
+        """Run a command in this process, which has its imports done."""
+        done = Shop(self.home)(*arguments, MLOPS_DATABASE_URL=self.url, SHOP_URL=self.url)
+        self.said += [done.out, done.err]
+        return done.code, done.out + done.err
 
 
 @pytest.fixture(scope="module")
-def shop(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+def shop(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Everything]:
     """Three days of rows, trained and delivered."""
     with postgres.database() as url:
         query(url, ROWS)
-        shop = Shop(url, tmp_path_factory.mktemp("shop"))
-        code, said = shop.run("run", "visits", "--from", DAYS[0], "--to", DAYS[-1], "--train")
+        shop = Everything(url, tmp_path_factory.mktemp("shop"))
+        code, said = shop.start("run", "visits", "--from", DAYS[0], "--to", DAYS[-1], "--train")
         assert code == 0, said
         yield shop
 
 
-def delivered(shop: Shop) -> dict[str, int]:
+def delivered(shop: Everything) -> dict[str, int]:
     """Rows of each day in the table."""
     counted = query(shop.url, "SELECT day::text, count(*) FROM visits_predictions GROUP BY 1 ORDER BY 1")
     return {str(day): int(rows) for day, rows in counted}
 
 
-def test_rows_of_a_table_become_predictions_in_another(shop: Shop) -> None:
+def test_rows_of_a_table_become_predictions_in_another(shop: Everything) -> None:
     assert delivered(shop) == dict.fromkeys(DAYS, 100)
     assert query(shop.url, "SELECT count(*) FROM mlflow.model_versions") == [(1,)]
     ((runs,),) = query(shop.url, "SELECT count(*) FROM runs WHERE status = 'SUCCESS'")
@@ -91,7 +96,7 @@ def test_rows_of_a_table_become_predictions_in_another(shop: Shop) -> None:
     assert not list(shop.home.rglob("*.db")), "nothing is left to SQLite"
 
 
-def test_the_password_is_in_no_file_no_output_and_no_table(shop: Shop) -> None:
+def test_the_password_is_in_no_file_no_output_and_no_table(shop: Everything) -> None:
     assert leaks(shop.home) == []
     assert not any(form in said for said in shop.said for form in FORMS)
     tables = query(
@@ -109,7 +114,7 @@ def test_the_password_is_in_no_file_no_output_and_no_table(shop: Shop) -> None:
     assert found == []
 
 
-def test_a_day_that_changed_in_the_source_is_delivered_again_and_others_are_not(shop: Shop) -> None:
+def test_a_day_that_changed_in_the_source_is_delivered_again_and_others_are_not(shop: Everything) -> None:
     query(shop.url, "INSERT INTO visits VALUES ('late', 61, 'web', 'yes', '2026-01-02')")
     before = query(shop.url, "SELECT day::text, publication FROM mlops_assets_deliveries ORDER BY 1")
     code, said = shop.run("run", "visits", "--from", DAYS[0], "--to", DAYS[-1])

@@ -16,7 +16,7 @@ from mlops_assets.storage import catalog
 from mlops_assets.storage.accounting import Accounting, EnrichmentAccounting, ReadingAccounting
 from mlops_assets.storage.catalog import Lake, TableOf, enrichment_table
 from mlops_assets.storage.places import S3Path
-from mlops_assets_tests.project.test_docs import ROOT
+from mlops_assets_tests.helpers.paths import ROOT
 
 ROOM = Path("/lake")
 TABLES: dict[str, TableOf[Any]] = {name: one for name, one in vars(Lake).items() if isinstance(one, TableOf)}

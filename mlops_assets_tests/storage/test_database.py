@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from sqlalchemy import make_url
 
@@ -12,9 +10,7 @@ from mlops_assets.errors import UsageError
 from mlops_assets.journey.model.registry import Registry
 from mlops_assets.settings import Settings
 from mlops_assets.storage.database import DatabaseDown, DatabaseError, database_url, open_database, prepare_database
-from mlops_assets_tests.helpers.postgres import PASSWORD, Server, as_user, query
-
-FORMS = (PASSWORD, "pa55-in-the-url%2F%40", "pa55-in-the-url")
+from mlops_assets_tests.helpers.postgres import FORMS, PASSWORD, Server, as_user, leaks, query
 
 
 @pytest.fixture
@@ -22,12 +18,6 @@ def in_database(settings: Settings, database: str, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("MLOPS_DATABASE_URL", database)
     monkeypatch.setenv("DAGSTER_HOME", "")
     return Settings.from_environment()
-
-
-def leaks(folder: Path) -> list[Path]:
-    """Files in which a form of the password stands."""
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    return [path for path in files if any(form.encode() in path.read_bytes() for form in FORMS)]
 
 
 def test_dagster_and_mlflow_keep_their_tables_apart_in_one_database(in_database: Settings, database: str) -> None:

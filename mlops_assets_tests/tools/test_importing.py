@@ -15,7 +15,8 @@ from mlops_assets.journey.read.rows import check_rows
 from mlops_assets.journey.read.sources.folder import FolderSource
 from mlops_assets.tools.importing import Imported, import_table, place_table
 from mlops_assets.use_case import UseCase
-from mlops_assets_tests.conftest import HEADER, REAL_DATA, ROW, account_file, changed
+from mlops_assets_tests.helpers.account_files import HEADER, ROW, account_file, changed
+from mlops_assets_tests.helpers.paths import REAL_DATA
 
 NAME = "4,53E+11-201405.csv"
 

@@ -18,7 +18,7 @@ from mlops_assets.journey.read.rows import account, check_rows
 from mlops_assets.plugins import RawFile, Record
 from mlops_assets.tools.sampling import DIRT, parse_day, write_sample
 from mlops_assets.use_case import FileFormat, UseCase, load_use_case
-from mlops_assets_tests.conftest import HEADER
+from mlops_assets_tests.helpers.account_files import HEADER
 
 DAY = dt.date(2026, 1, 1)
 

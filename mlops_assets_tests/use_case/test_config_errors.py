@@ -18,7 +18,7 @@ from mlops_assets.definitions import definitions_of, defs
 from mlops_assets.errors import ConfigError
 from mlops_assets.settings import Settings
 from mlops_assets.use_case import load_use_case
-from mlops_assets_tests.use_case.test_third_use_case import VISITS, VISITS_SQL, place_visits
+from mlops_assets_tests.helpers.visits import VISITS, VISITS_SQL, place_visits
 
 
 def config_error(folder: Path) -> str:

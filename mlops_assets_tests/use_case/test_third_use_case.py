@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
-from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -17,47 +16,10 @@ from mlops_assets.tools.sampling import write_sample
 from mlops_assets.use_case import UseCase, find_use_case, list_use_cases
 from mlops_assets.views.status import collect
 from mlops_assets.workspace import Workspace
+from mlops_assets_tests.helpers.homes import give_stores
+from mlops_assets_tests.helpers.visits import place_visits
 
 DAYS = ("2026-01-01", "2026-01-02")
-
-VISITS = """\
-type: mlops_assets.components.MlUseCase
-
-attributes:
-  description: Whether a visitor of the shop comes back.
-  start: 2026-01-01
-  columns:
-    visitor: {type: string, required: true, about: Name of the visitor.}
-    minutes: {type: number, min: 0, max: 600, about: How long the visit was.}
-    channel: {type: string, allowed: [web, shop], about: Where it was.}
-    returned: {type: string, allowed: ["no", "yes"], about: Whether another visit followed.}
-  account: visitor
-  label: returned
-  training:
-    split: {by: account, held_out: 0.3}
-    folds: 2
-    baseline: majority
-    candidates:
-      majority:
-        use: sklearn.dummy.DummyClassifier
-        parameters: {strategy: prior}
-      linear:
-        use: sklearn.linear_model.LogisticRegression
-        parameters: {max_iter: 500}
-        prepare:
-          - {use: sklearn.preprocessing.StandardScaler, columns: numbers}
-    gate:
-      margin: {accuracy: 0.1}
-"""
-VISITS_SQL = "CREATE VIEW model_input AS SELECT file, line, minutes, channel FROM rows;\n"
-
-
-def place_visits(folder: Path, yaml: str = VISITS, sql: str = VISITS_SQL) -> Path:
-    """Write the use case `visits` into a folder of use cases."""
-    (folder / "visits").mkdir(parents=True)
-    (folder / "visits" / "defs.yaml").write_text(yaml, encoding="utf-8")
-    (folder / "visits" / "features.sql").write_text(sql, encoding="utf-8")
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +50,7 @@ def lake(settings: Settings, visits: UseCase, definitions: dg.Definitions) -> La
     """The tables after two sample days were read, learned from and predicted."""
     for day in DAYS:
         list(write_sample(visits, settings.raw, dt.date.fromisoformat(day), 2, 60, 0.0, seed=7))
+    give_stores(settings.home, "mlflow")
     with dg.DagsterInstance.ephemeral() as instance:
         running.run_use_case(definitions, instance, visits, DAYS, train=True)
     return Lake(settings.lake, "visits")

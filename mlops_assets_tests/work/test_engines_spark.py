@@ -41,7 +41,7 @@ from mlops_assets.tools.sampling import write_sample
 from mlops_assets.work.engines.local import ONE_THREAD, LocalEngine
 from mlops_assets.work.engines.spark import SparkEngine
 from mlops_assets.work.shards import Engine, Report, Watch
-from mlops_assets_tests.helpers.day_driver import DAY, small_shards
+from mlops_assets_tests.helpers.day_driver import DAY, content, small_shards, train
 from mlops_assets_tests.helpers.spark_cluster import QUICK, Cluster, end_java, executor_of, standalone
 from mlops_assets_tests.helpers.spark_shards import (
     attempts,
@@ -53,7 +53,6 @@ from mlops_assets_tests.helpers.spark_shards import (
     lose_the_disk,
     square,
 )
-from mlops_assets_tests.work.test_kills import content, train
 
 TABLES = ("rows", "rejects", "features", "predictions")
 

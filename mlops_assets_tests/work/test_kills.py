@@ -16,11 +16,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mlops_assets.journey.train.candidates import fit
-from mlops_assets.journey.train.training_set import build_training_set
-from mlops_assets.storage.catalog import Lake
 from mlops_assets.tools.sampling import write_sample
-from mlops_assets_tests.helpers.day_driver import DAY, small_shards
+from mlops_assets_tests.helpers.day_driver import DAY, content, small_shards, train
 
 STAGES = ("rows", "features", "predictions")
 
@@ -61,34 +58,6 @@ def unkilled(tmp_path_factory: pytest.TempPathFactory) -> Unkilled:
     process.communicate()
     assert process.returncode == 0
     return Unkilled(model.raw, model.lake, model.model, model.sha256, time.monotonic() - began)
-
-
-def train(home: Path) -> None:
-    """A small linear model on the day's own rows."""
-    from mlops_assets.journey.enrich.day import enrich_day
-    from mlops_assets.journey.read.listing import list_day
-    from mlops_assets.journey.read.rows import read_day
-    from mlops_assets.journey.read.sources.folder import FolderSource
-    from mlops_assets.work.engines.local import LocalEngine
-
-    use_case = small_shards()
-    lake = Lake(home / "training", use_case.name)
-    source = FolderSource(home / "raw" / use_case.name, use_case.files.suffix)
-    with LocalEngine(1) as engine:
-        manifest = list_day(use_case, source, lake.table("raw_files"), DAY)
-        read_day(use_case, source, lake, manifest, engine, lambda _: None)
-        enrich_day(use_case, lake, "calendar", DAY)
-    found = build_training_set(use_case, lake)
-    candidate = use_case.training.candidates["linear"]
-    model = fit(use_case, candidate, found, found.load())
-    (home / "sha256").write_text(model.save(home / "model" / "serving"))
-
-
-def content(lake: Path, table: str) -> pd.DataFrame:
-    """A published table in an order of its own."""
-    frame = Lake(lake, "transactions").table(table).read_all().to_pandas()
-    names = sorted(frame.columns)
-    return frame[names].sort_values(names).reset_index(drop=True)
 
 
 def parts(lake: Path) -> int:

@@ -21,9 +21,9 @@ from mlops_assets.storage.places import S3Path, below
 from mlops_assets.use_case import Delivering, UseCase, load_use_case
 from mlops_assets.views.status import collect, render
 from mlops_assets.workspace import Workspace
-from mlops_assets_tests.components.test_daily import Stage, small
-from mlops_assets_tests.conftest import ROW
-from mlops_assets_tests.use_case.test_third_use_case import VISITS, place_visits
+from mlops_assets_tests.helpers.account_files import ROW
+from mlops_assets_tests.helpers.stage import Stage, small
+from mlops_assets_tests.helpers.visits import VISITS, place_visits
 
 FIRST, LAST = "2026-01-01", "2026-01-02"
 

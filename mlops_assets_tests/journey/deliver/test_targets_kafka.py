@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from mlops_assets.journey.deliver.targets.kafka import KafkaTarget
 from mlops_assets.plugins.targets import TargetDown, TargetError
 from mlops_assets.use_case.targets import KafkaTarget as Parameters
-from mlops_assets_tests.journey.deliver.test_targets_sql import SOME, delivery
+from mlops_assets_tests.helpers.deliveries import SOME, delivery
 
 confluent_kafka = pytest.importorskip("confluent_kafka")
 

@@ -9,6 +9,8 @@ import os
 import signal
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
@@ -18,68 +20,9 @@ import pytest
 from mlops_assets.journey.deliver.targets.sql import LEDGER, SqlTarget
 from mlops_assets.plugins.targets import Delivery, TargetDown, TargetError
 from mlops_assets.use_case.targets import SqlTarget as Parameters
+from mlops_assets.work.engines.local import HEAVY, ONE_THREAD
+from mlops_assets_tests.helpers.deliveries import DAY, SOME, Rows, delivery
 from mlops_assets_tests.helpers.postgres import Server, query
-
-DAY = "2026-01-01"
-SCHEMA = pa.schema(
-    {
-        "day": pa.string(),
-        "file": pa.string(),
-        "line": pa.int32(),
-        "account_id": pa.string(),
-        "prediction": pa.string(),
-        "probability": pa.float32(),
-        "model_version": pa.int32(),
-    }
-)
-Rows = dict[tuple[str, int], str]
-"""File and line: what is predicted."""
-
-SOME: Rows = {("a.csv", 1): "food", ("a.csv", 2): "", ("b.csv", 1): 'a "b",\n\\.', ("ü.csv", 1): "\\N"}
-
-
-def delivery(
-    rows: Rows = SOME,
-    published: int = 1,
-    *,
-    day: str = DAY,
-    use_case: str = "shop",
-    again: bool = False,
-    size: int = 2,
-    between: Callable[[int], None] = lambda _: None,
-) -> Delivery:
-    """A publication of a day, in batches of a size; `between` is called before each of them."""
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        items = [*rows.items()]
-        for start in range(0, len(items), size):
-            between(start)
-            some = items[start : start + size]
-            columns = [
-                [day] * len(some),
-                [file for (file, _), _ in some],
-                [line for (_, line), _ in some],
-                ["A" if line % 2 else None for (_, line), _ in some],
-                [said for _, said in some],
-                [0.5] * len(some),
-                [published] * len(some),
-            ]
-            yield pa.record_batch(columns, schema=SCHEMA)
-
-    return Delivery(
-        use_case,
-        "warehouse",
-        day,
-        f"publication {published}",
-        published,
-        published,
-        len(rows),
-        SCHEMA,
-        batches,
-        lambda: iter(()),
-        lambda _: None,
-        again,
-    )
 
 
 class Place:
@@ -261,39 +204,56 @@ def test_a_value_that_does_not_fit_is_refused_and_nothing_of_the_day_is_there(se
     assert server.delivered() == []
 
 
-@MODES
-def test_a_server_that_crashes_in_the_middle_holds_nothing_of_the_day_and_later_all_of_it_once(
-    monkeypatch: pytest.MonkeyPatch, mode: str
-) -> None:
+@pytest.fixture(scope="module")
+def mortal() -> Iterator[Server]:
+    """A server that no other file of tests uses, so that it may be killed."""
     if os.environ.get("MLOPS_TEST_DATABASE_URL"):
         pytest.skip("a server that is not ours is not killed")
     own = Server()
-    try:
-        with own.database() as url:
-            monkeypatch.setenv("SHOP_URL", url)
-            place = Place(url, lambda sql: query(url, sql))
-            place.deliver(delivery({("a.csv", 1): "old"}), mode=mode)
-            many = {("a.csv", line): "new" for line in range(1, 5_000)}
-            crash = iter([False, False, True])
-
-            def between(_: int) -> None:
-                if next(crash, False):
-                    own.kill()
-
-            with pytest.raises(TargetDown, match="SHOP_URL"):
-                place.deliver(delivery(many, 2, size=1_000, between=between), mode=mode)
-            with pytest.raises(TargetDown, match="cannot be reached"):
-                place.deliver(delivery(many, 2), mode=mode)
-            own.start()
-            assert place.rows() == {("a.csv", 1): "old"}
-            place.deliver(delivery(many, 2, size=1_000), mode=mode)
-            assert place.rows() == many
-    finally:
-        own.stop()
+    yield own
+    own.stop()
 
 
-def _deliver_in_a_process(mode: str, published: int, rows: int, gate: Any, moment: int) -> None:
+@MODES
+def test_a_server_that_crashes_in_the_middle_holds_nothing_of_the_day_and_later_all_of_it_once(
+    mortal: Server, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    with mortal.database() as url:
+        monkeypatch.setenv("SHOP_URL", url)
+        place = Place(url, lambda sql: query(url, sql))
+        place.deliver(delivery({("a.csv", 1): "old"}), mode=mode)
+        many = {("a.csv", line): "new" for line in range(1, 5_000)}
+        crash = iter([False, False, True])
+
+        def between(_: int) -> None:
+            if next(crash, False):
+                mortal.kill()
+
+        with pytest.raises(TargetDown, match="SHOP_URL"):
+            place.deliver(delivery(many, 2, size=1_000, between=between), mode=mode)
+        with pytest.raises(TargetDown, match="cannot be reached"):
+            place.deliver(delivery(many, 2), mode=mode)
+        mortal.start()
+        assert place.rows() == {("a.csv", 1): "old"}
+        place.deliver(delivery(many, 2, size=1_000), mode=mode)
+        assert place.rows() == many
+
+
+@pytest.fixture(scope="module")
+def processes() -> ForkServerContext:
+    """Makes processes that have imported what they need before they begin."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([*HEAVY, __name__])
+    with pytest.MonkeyPatch.context() as environment:  # as the local engine would start it: there is one for both
+        for name, value in ONE_THREAD.items():
+            environment.setenv(name, value)
+        forkserver.ensure_running()
+    return context
+
+
+def _deliver_in_a_process(url: str, mode: str, published: int, rows: int, gate: Any, moment: int) -> None:
     """Deliver; say so at the moment, and wait there to be killed or let go."""
+    os.environ["SHOP_URL"] = url  # the server that makes processes has an environment of its own
     many = {("a.csv", line): f"v{published}" for line in range(1, rows)}
 
     def between(start: int) -> None:
@@ -309,12 +269,11 @@ def _deliver_in_a_process(mode: str, published: int, rows: int, gate: Any, momen
 @MODES
 @pytest.mark.parametrize("moment", [0, 300, 900])
 def test_a_process_that_is_killed_leaves_the_old_day_and_the_next_one_delivers_it(
-    place: Place, mode: str, moment: int
+    place: Place, processes: ForkServerContext, mode: str, moment: int
 ) -> None:
     place.deliver(delivery({("a.csv", 1): "old"}), mode=mode)
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_deliver_in_a_process, args=(mode, 2, 1_001, theirs, moment))
+    ours, theirs = processes.Pipe()
+    process = processes.Process(target=_deliver_in_a_process, args=(place.url, mode, 2, 1_001, theirs, moment))
     process.start()
     assert ours.recv() == "there"
     os.kill(process.pid or 0, signal.SIGKILL)
@@ -326,14 +285,15 @@ def test_a_process_that_is_killed_leaves_the_old_day_and_the_next_one_delivers_i
 
 
 @MODES
-def test_two_deliveries_of_a_day_at_once_wait_for_each_other_and_the_newest_stands(server: Place, mode: str) -> None:
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_deliver_in_a_process, args=(mode, 2, 1_001, theirs, 500))
+def test_two_deliveries_of_a_day_at_once_wait_for_each_other_and_the_newest_stands(
+    server: Place, processes: ForkServerContext, mode: str
+) -> None:
+    ours, theirs = processes.Pipe()
+    process = processes.Process(target=_deliver_in_a_process, args=(server.url, mode, 2, 1_001, theirs, 500))
     process.start()
     assert ours.recv() == "there"
-    other, end = context.Pipe()
-    second = context.Process(target=_deliver_in_a_process, args=(mode, 3, 501, end, 0))
+    other, end = processes.Pipe()
+    second = processes.Process(target=_deliver_in_a_process, args=(server.url, mode, 3, 501, end, 0))
     second.start()
     waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
     deadline = dt.datetime.now() + dt.timedelta(seconds=60)

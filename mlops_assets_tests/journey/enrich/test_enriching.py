@@ -37,9 +37,9 @@ from mlops_assets.views.why import to_text
 from mlops_assets.work.code import forget
 from mlops_assets.work.engines.local import LocalEngine
 from mlops_assets.workspace import Workspace
-from mlops_assets_tests.components.test_daily import Stage
+from mlops_assets_tests.helpers.days import ignore
+from mlops_assets_tests.helpers.stage import Stage
 from mlops_assets_tests.helpers.weather_service import Request, Response, WeatherService, degrees, right
-from mlops_assets_tests.journey.features.test_features import ignore
 
 FIRST, SECOND, THIRD = "2026-01-01", "2026-01-02", "2026-01-03"
 CITIES = ("Rio", "Recife", "Sao Luis", "Belo Horizonte")

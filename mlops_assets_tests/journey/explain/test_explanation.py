@@ -31,9 +31,9 @@ from mlops_assets.storage.catalog import PREDICTIONS, Lake
 from mlops_assets.tools.sampling import write_sample
 from mlops_assets.use_case import UseCase
 from mlops_assets.work.engines.local import LocalEngine
-from mlops_assets_tests.conftest import ROW, account_file, changed
-from mlops_assets_tests.journey.features.test_features import DAY, ignore, in_shards_of, read_raw
-from mlops_assets_tests.journey.score.test_scoring import TREE, as_version
+from mlops_assets_tests.helpers.account_files import ROW, account_file, changed
+from mlops_assets_tests.helpers.days import DAY, ignore, in_shards_of, read_raw
+from mlops_assets_tests.helpers.models import TREE, as_version
 
 BROKEN = changed(data="31.02.2026")
 ODD = changed(cidade_estabelecimento="NOWHERE ", valor="1.250,50")

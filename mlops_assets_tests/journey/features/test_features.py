@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,50 +11,18 @@ import pytest
 
 from mlops_assets.errors import ConfigError
 from mlops_assets.journey.enrich.answers import find_answers
-from mlops_assets.journey.enrich.day import enrich_day
 from mlops_assets.journey.features.day import aggregate_day, stored_features
 from mlops_assets.journey.features.matrix import to_matrix
 from mlops_assets.journey.features.shard import compute
 from mlops_assets.journey.features.sql import BATCH, describe, read_rows, statements
 from mlops_assets.journey.read.contract import rows_schema
-from mlops_assets.journey.read.listing import list_day
-from mlops_assets.journey.read.rows import read_day
-from mlops_assets.journey.read.sources.folder import FolderSource
 from mlops_assets.journey.train.candidates import vocabularies
 from mlops_assets.storage.catalog import Lake
-from mlops_assets.tools.sampling import write_sample
 from mlops_assets.use_case import UseCase
 from mlops_assets.work.engines.local import LocalEngine
-from mlops_assets.work.shards import Report
+from mlops_assets_tests.helpers.days import DAY, draw_day, ignore, in_shards_of
 
-DAY = "2026-01-01"
 SIMPLE = "CREATE VIEW model_input AS SELECT file, line, amount, merchant_city FROM rows"
-
-
-def ignore(report: Report) -> None:
-    """Watch shards finish and say nothing."""
-
-
-def read_raw(use_case: UseCase, raw: Path, lake: Lake, day: str) -> None:
-    """List and read the raw files of a day, in this process."""
-    source = FolderSource(raw / use_case.name, use_case.files.suffix)
-    manifest = list_day(use_case, source, lake.table("raw_files"), day)
-    read_day(use_case, source, lake, manifest, LocalEngine(1), ignore)
-    for name in use_case.enrichments:
-        enrich_day(use_case, lake, name, day)
-
-
-def draw_day(use_case: UseCase, folder: Path, files: int, rows: int) -> Lake:
-    """A lake with the rows of a sample day."""
-    lake = Lake(folder / "lake", use_case.name)
-    for _ in write_sample(use_case, folder / "raw", dt.date.fromisoformat(DAY), files, rows, 0, 7):
-        pass
-    read_raw(use_case, folder / "raw", lake, DAY)
-    return lake
-
-
-def in_shards_of(files: int, use_case: UseCase) -> UseCase:
-    return use_case.model_copy(update={"scale": use_case.scale.model_copy(update={"files_a_shard": files})})
 
 
 @pytest.fixture(scope="module")

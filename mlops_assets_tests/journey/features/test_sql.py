@@ -21,7 +21,7 @@ from mlops_assets.journey.features.sql import BATCH, IDLE, ROWS, FeatureSql, kep
 from mlops_assets.journey.read.contract import rows_schema
 from mlops_assets.settings import OWN_USE_CASES
 from mlops_assets.use_case import UseCase, load_use_case
-from mlops_assets_tests.journey.features.test_features import DAY, draw_day
+from mlops_assets_tests.helpers.days import DAY, draw_day
 
 NUMBERS = "CREATE VIEW model_input AS SELECT file, line, x::INTEGER AS x FROM rows"
 DAYS = "CREATE VIEW model_input AS SELECT file, line, day::VARCHAR AS day FROM rows"

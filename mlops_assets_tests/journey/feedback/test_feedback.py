@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -25,30 +24,15 @@ from mlops_assets.journey.feedback.published import look_up
 from mlops_assets.journey.feedback.rules import RULES
 from mlops_assets.journey.train.candidates import choose, fit
 from mlops_assets.journey.train.training_set import TrainingSet, build_training_set, repeats
-from mlops_assets.storage.accounting import PredictionsAccounting
-from mlops_assets.storage.catalog import PREDICTIONS, Lake
-from mlops_assets.storage.tables import write_part
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import Candidate, Feedback, UseCase
-from mlops_assets_tests.cli.test_cli import Shop
-from mlops_assets_tests.journey.features.test_features import draw_day, in_shards_of
-from mlops_assets_tests.journey.train.test_training import DAY, purchases, put, toy
-from mlops_assets_tests.use_case.test_third_use_case import place_visits
-
-NOW = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
-LABELS = ("FOOD", "FUEL")
-EARLY, LATE = "2026-02-01T08:00:00Z", "2026-02-01T09:00:00Z"
+from mlops_assets_tests.helpers.days import draw_day, in_shards_of
+from mlops_assets_tests.helpers.feedback import EARLY, LABELS, LATE, NOW, about, entry, predicted
+from mlops_assets_tests.helpers.shop import Shop
+from mlops_assets_tests.helpers.toy import DAY, purchases, put, toy
+from mlops_assets_tests.helpers.visits import place_visits
 
 Send = Callable[..., Taken]
-
-
-def entry(line: int = 1, label: str = "FUEL", **fields: object) -> str:
-    """A good entry about the file 000.csv, with other values in some fields."""
-    known = {"day": DAY, "file": "000.csv", "line": line, "label": label, "who": "ann", "when": EARLY}
-    return ",".join(str({**known, **fields}[name]) for name in HEADER)
-
-
-def about(row: dict[str, Any], label: str, who: str = "ann", when: str = EARLY) -> str:
-    return entry(row["line"], label, file=row["file"], who=who, when=when)
 
 
 @pytest.fixture
@@ -280,21 +264,6 @@ def test_a_row_is_looked_up_in_the_parts_of_its_file_alone(transactions: UseCase
 
 
 # -- the audit ----------------------------------------------------------------------------------------------------------
-
-
-def predicted(lake: Lake, rows: Sequence[dict[str, Any]], parts: int = 1, version: int = 1, day: str = DAY) -> None:
-    """Publish predictions of rows: always FOOD."""
-    table = lake.table("predictions")
-    written = []
-    for part in range(parts):
-        records = [
-            {**row, "account_id": row["account"], "prediction": "FOOD", "probability": 0.5, "model_version": version}
-            for row in rows[part::parts]
-        ]
-        data = pa.Table.from_pylist(records, PREDICTIONS)
-        written.append(write_part(table, day, f"{part:05d}-v{version}", data, rows_a_group=7))
-    accounting = PredictionsAccounting(predictions=len(rows), model_version=version, model_choice="current")
-    table.publish(day, written, PREDICTIONS, accounting, table.parts(day), "run")
 
 
 def test_the_same_day_has_the_same_audit_and_each_row_is_drawn_once(lake: Lake, tmp_path: Path) -> None:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 
 import pytest
 
 from mlops_assets.journey.model.about import About, Condition, Summary
 from mlops_assets.views import card
-
-FILE = Path(__file__).parent / "data" / "about.json"
-"""As the release before `About` wrote it for a version of `topics`; its hash would be in the registry."""
+from mlops_assets_tests.helpers.models import ABOUT_FILE
 
 TAG = (
     '{"candidate": "vote", "metrics": {"accuracy": 0.7632}, "rows_per_second": 639347, "passed": true, '
@@ -23,15 +20,15 @@ TAG = (
 
 
 def test_a_file_of_before_is_written_again_byte_by_byte() -> None:
-    content = FILE.read_bytes()
+    content = ABOUT_FILE.read_bytes()
     assert About.from_json(content).to_json().encode() == content
 
 
 def test_its_fields_are_what_the_file_says() -> None:
-    about = About.from_json(FILE.read_bytes())
+    about = About.from_json(ABOUT_FILE.read_bytes())
     assert (about.use_case, about.candidate, about.passed, about.origin) == ("topics", "linear", True, None)
     assert isinstance(about.conditions[0], Condition)
-    assert about.labels == tuple(json.loads(FILE.read_text())["set"]["classes"])
+    assert about.labels == tuple(json.loads(ABOUT_FILE.read_text())["set"]["classes"])
     assert "# topics: linear, version 1" in card.render(about, 1)
 
 
@@ -42,19 +39,19 @@ def test_the_tag_of_before_is_written_again_byte_by_byte() -> None:
 
 
 def test_the_summary_is_short_of_the_file() -> None:
-    about = About.from_json(FILE.read_bytes())
+    about = About.from_json(ABOUT_FILE.read_bytes())
     assert {**json.loads(about.to_json()), **asdict(about.summary())} == json.loads(about.to_json())
 
 
 def test_a_release_that_knew_no_models_from_elsewhere_can_be_read() -> None:
-    known = json.loads(FILE.read_text())
+    known = json.loads(ABOUT_FILE.read_text())
     del known["origin"]
-    assert About.from_json(json.dumps(known)) == About.from_json(FILE.read_bytes())
+    assert About.from_json(json.dumps(known)) == About.from_json(ABOUT_FILE.read_bytes())
 
 
 def test_what_a_later_release_tells_besides_is_passed_over() -> None:
-    known = json.loads(FILE.read_text()) | {"colour": "blue"}
-    assert About.from_json(json.dumps(known)) == About.from_json(FILE.read_bytes())
+    known = json.loads(ABOUT_FILE.read_text()) | {"colour": "blue"}
+    assert About.from_json(json.dumps(known)) == About.from_json(ABOUT_FILE.read_bytes())
     assert Summary.from_json('{"colour": "blue"}') == Summary.from_json("{}") == Summary()
 
 

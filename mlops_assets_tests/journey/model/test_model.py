@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import skops.io
-from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -22,17 +21,10 @@ from mlops_assets.journey.model.archive import ESTIMATOR_FILE, MEANING_FILE, SQL
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.train.pipeline import build_pipeline
 from mlops_assets.use_case import Candidate
+from mlops_assets_tests.helpers.models import COLUMNS, Custom, Trap, fitted
 
-COLUMNS: dict[str, tuple[str, ...] | None] = {"city": ("OSASCO", "SÃO PAULO"), "amount": None}
 LINEAR = Candidate(use="sklearn.linear_model.LogisticRegression")
 BATCH = pa.table({"city": ["OSASCO", "SÃO PAULO", "NEW", None], "amount": [1.0, 2.0, 3.0, 4.0]})
-
-
-def fitted(estimator: Any, classes: tuple[str, ...] = ("FOOD", "FUEL")) -> Model:
-    generator = np.random.default_rng(0)
-    matrix = np.column_stack([generator.integers(-1, 2, 60), generator.uniform(0, 5, 60)])
-    estimator.fit(matrix, (matrix[:, 1] + generator.normal(0, 1, 60) > 2).astype(int))
-    return Model(estimator, COLUMNS, classes, "-- SQL: ação", threshold=0.3)
 
 
 @pytest.fixture(scope="module")
@@ -110,17 +102,6 @@ def double(matrix: np.ndarray) -> np.ndarray:
     return matrix * 2
 
 
-class Custom(TransformerMixin, BaseEstimator):
-    """A harmless class, which is still no business of a stored model."""
-
-    def fit(self, matrix: np.ndarray, target: np.ndarray) -> Custom:
-        self.shape_ = (*matrix.shape, len(target))
-        return self
-
-    def transform(self, matrix: np.ndarray) -> np.ndarray:
-        return matrix
-
-
 @pytest.fixture
 def stored(model: Model, tmp_path: Path) -> Callable[[Any], str]:
     """Put an object in the place of the estimator; the hash of the folder is then right."""
@@ -150,16 +131,6 @@ def test_a_type_named_in_the_configuration_is_trusted(tmp_path: Path) -> None:
     matrix = model.matrix(BATCH)
     loaded = Model.load(tmp_path, sha256, trusted)
     np.testing.assert_array_equal(loaded.probabilities(matrix), model.probabilities(matrix))
-
-
-class Trap:
-    """Leaves a file behind when it is unpickled."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (Path.touch, (self.path,))
 
 
 @pytest.mark.parametrize("name", [ESTIMATOR_FILE, MEANING_FILE])

@@ -13,7 +13,8 @@ import pytest
 
 from mlops_assets.journey.model.registry import ALIAS, Registry
 from mlops_assets.settings import Settings
-from mlops_assets_tests.journey.model.test_registry import register
+from mlops_assets_tests.helpers.homes import give_stores
+from mlops_assets_tests.helpers.models import register
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
 
@@ -27,6 +28,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
             environment.delenv(name)
         environment.setenv("MLOPS_HOME", str(home))
         made = Registry(Settings.from_environment())
+    give_stores(home, "mlflow")
     for number, boundary in (("one", 9), ("two", 4)):
         register(made, "cards", home.parent / number, boundary)
     made.roll_back("cards", "somebody", "for the start")

@@ -9,10 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.tree import DecisionTreeClassifier
 
 from mlops_assets.errors import MlopsError, ModelRefused, UsageError
-from mlops_assets.journey.model.about import About
 from mlops_assets.journey.model.archive import ESTIMATOR_FILE, MEANING_FILE, SQL_FILE
 from mlops_assets.journey.model.history import HistoryConflict
 from mlops_assets.journey.model.model import Model
@@ -21,15 +19,10 @@ from mlops_assets.journey.model.registry import ALIAS, Registry
 from mlops_assets.journey.model.version import Version
 from mlops_assets.settings import Settings
 from mlops_assets.storage.catalog import Lake
-from mlops_assets_tests.journey.model.test_about import FILE
+from mlops_assets_tests.helpers.models import ABOUT, MATRIX, a_model, register
 
 # MLflow's own tables use what SQLAlchemy 2.1 calls deprecated
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
-
-MATRIX = np.arange(20.0)[:, None]
-ABOUT = replace(
-    About.from_json(FILE.read_bytes()), candidate="tree", metrics={"accuracy": 0.75}, reason="tree passes", rows=20
-)
 
 
 @pytest.fixture(scope="module")
@@ -53,21 +46,6 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
 def name(request: pytest.FixtureRequest) -> str:
     """Name of the use case of this test."""
     return "".join(sign if sign.isalnum() else "_" for sign in request.node.name.lower())
-
-
-def a_model(boundary: float) -> Model:
-    estimator = DecisionTreeClassifier(max_depth=1).fit(MATRIX, (MATRIX[:, 0] > boundary).astype(int))
-    return Model(estimator, {"amount": None}, ("no", "yes"), "-- features")
-
-
-def register(registry: Registry, name: str, folder: Path, boundary: float = 9, judged: float | None = None) -> Version:
-    """A registered version that is champion at once."""
-    a_model(boundary if judged is None else judged).save(folder / "judged")
-    a_model(boundary).save(folder / "serving")
-    run = registry.client().create_run(registry.experiment(name)).info.run_id
-    version = registry.register(name, run, folder, ABOUT)
-    registry.promote(version, "somebody", "a test")
-    return version
 
 
 def champion(registry: Registry, name: str) -> Version:

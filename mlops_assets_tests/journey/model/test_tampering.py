@@ -21,7 +21,7 @@ from mlops_assets.errors import ModelRefused
 from mlops_assets.journey.model.archive import ESTIMATOR_FILE, LARGEST, MEANING_FILE, SQL_FILE, hash_folder
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.version import Version
-from mlops_assets_tests.journey.model.test_model import Custom, Trap, fitted
+from mlops_assets_tests.helpers.models import Custom, Trap, fitted
 
 SPRUNG = "sprung"
 """The file that a trap leaves beside the model when it runs."""

@@ -16,8 +16,8 @@ from mlops_assets.journey.read.sources import S3Source
 from mlops_assets.storage import s3
 from mlops_assets.storage.places import S3Path
 from mlops_assets.use_case import Sensor
+from mlops_assets_tests.helpers.arrivals import DAY, OLD, TODAY, Slow, World
 from mlops_assets_tests.helpers.listing_server import ListingServer, listing_server
-from mlops_assets_tests.journey.read.test_arrivals import DAY, OLD, TODAY, Slow, World
 
 FIRST_DAY, SECOND_DAY = "2026-01-01", "2026-01-02"
 

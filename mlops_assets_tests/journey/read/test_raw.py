@@ -14,7 +14,7 @@ from mlops_assets.settings import Settings
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.tables import Table
 from mlops_assets.use_case import Scale, UseCase
-from mlops_assets_tests.conftest import WriteDay
+from mlops_assets_tests.helpers.account_files import WriteDay
 
 DAY = "2026-01-01"
 

@@ -33,8 +33,9 @@ from mlops_assets.work import code
 from mlops_assets.work.engines.local import LocalEngine
 from mlops_assets.work.progress import Progress
 from mlops_assets.workspace import Workspace
-from mlops_assets_tests.conftest import WriteDay
-from mlops_assets_tests.use_case.test_third_use_case import VISITS, place_visits
+from mlops_assets_tests.helpers.account_files import WriteDay
+from mlops_assets_tests.helpers.homes import give_stores
+from mlops_assets_tests.helpers.visits import VISITS, place_visits
 
 DAY = "2026-01-01"
 FILES = "  files: {{suffix: .json, reader: {}, attachments: [.png]}}\n  columns:"
@@ -454,6 +455,7 @@ def test_a_reader_of_ones_own_goes_the_whole_way_through_dagster(
         "scans/no.png": b"1" * 10,
     }
     write_day("receipts", DAY, files)
+    give_stores(settings.home, "mlflow")
     with dg.DagsterInstance.ephemeral() as instance:
         running.run_use_case(running.load_definitions(case), instance, case, (DAY, DAY), train=True)
     lake = Lake(settings.lake, "receipts")

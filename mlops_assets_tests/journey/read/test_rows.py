@@ -26,7 +26,9 @@ from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import Scale, UseCase
 from mlops_assets.work.engines.local import LocalEngine
 from mlops_assets.work.progress import Progress
-from mlops_assets_tests.conftest import HEADER, REAL_DATA, ROW, WriteDay, account_file, changed
+from mlops_assets_tests.helpers.account_files import HEADER, ROW, WriteDay, account_file, changed
+from mlops_assets_tests.helpers.paths import REAL_DATA
+from mlops_assets_tests.helpers.reading import Rows, read
 
 DAY = "2026-01-01"
 LOAN_HEADER = (
@@ -35,18 +37,6 @@ LOAN_HEADER = (
 )
 
 repeatable = hypothesis.settings(deadline=None, derandomize=True, database=None, max_examples=60)
-
-Rows = list[dict[str, Any]]
-
-
-def read(use_case: UseCase, *contents: bytes) -> tuple[Rows, list[Refusal], dict[str, int]]:
-    """Rows (with `file` as the place among the arguments), refusals by file and line, and the accounting."""
-    paths = [str(number) for number in range(len(contents))]
-    pack = CsvReader(use_case).read(contents)
-    table, refusals = check_rows(use_case, paths, pack)
-    refusals = sorted([*pack.refusals, *refusals], key=lambda refusal: (refusal.file, refusal.line or 0))
-    counts = account(pack, table, refusals, len(contents))
-    return [{**row, "file": int(row["file"])} for row in table.to_pylist()], refusals, counts
 
 
 def read_one(use_case: UseCase, line: str) -> dict[str, Any]:

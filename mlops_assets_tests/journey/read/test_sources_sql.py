@@ -16,7 +16,7 @@ from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.places import S3Path
 from mlops_assets.use_case import Column, FileFormat, Origin, UseCase, load_use_case
 from mlops_assets_tests.helpers.postgres import query
-from mlops_assets_tests.use_case.test_third_use_case import VISITS, place_visits
+from mlops_assets_tests.helpers.visits import VISITS, place_visits
 
 DAY = "2026-01-01"
 QUERY = "SELECT visitor, minutes, channel, seen FROM visits WHERE seen = :day"

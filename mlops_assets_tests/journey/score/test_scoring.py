@@ -30,13 +30,13 @@ from mlops_assets.journey.train.training_set import build_training_set
 from mlops_assets.settings import Settings
 from mlops_assets.storage.accounting import PredictionsAccounting
 from mlops_assets.storage.catalog import PREDICTIONS, Lake
-from mlops_assets.use_case import Candidate, Checks, UseCase
+from mlops_assets.use_case import Checks, UseCase
 from mlops_assets.work.engines.local import LocalEngine
 from mlops_assets.work.shards import Report
-from mlops_assets_tests.conftest import ROW, WriteDay, account_file, changed
-from mlops_assets_tests.journey.features.test_features import DAY, draw_day, ignore, in_shards_of, read_raw
+from mlops_assets_tests.helpers.account_files import ROW, WriteDay, account_file, changed
+from mlops_assets_tests.helpers.days import DAY, draw_day, ignore, in_shards_of, read_raw
+from mlops_assets_tests.helpers.models import TREE, as_version
 
-TREE = Candidate(use="sklearn.tree.DecisionTreeClassifier", parameters={"max_depth": 8, "random_state": 0})
 GOOD = {f"{name}.csv": account_file([ROW, changed(valor="250,00"), changed(valor="9,99")]) for name in "abcdefgh"}
 BROKEN = account_file([ROW, changed(data="yesterday")])
 
@@ -50,11 +50,6 @@ def learned(transactions: UseCase, tmp_path_factory: pytest.TempPathFactory) -> 
     lake = draw_day(transactions, tmp_path_factory.mktemp("learned"), files=20, rows=20)
     training_set = build_training_set(transactions, lake)
     return fit(transactions, TREE, training_set, training_set.load())
-
-
-def as_version(model: Model, folder: Path, number: int = 1) -> Version:
-    sha256 = model.save(folder / "serving")
-    return Version("transactions", number, folder, sha256, sha256, "", {})
 
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,8 @@ from mlops_assets.settings import Settings
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.tools.sampling import write_sample
 from mlops_assets.use_case import UseCase, find_use_case
-from mlops_assets_tests.use_case.test_third_use_case import place_visits
+from mlops_assets_tests.helpers.homes import give_stores
+from mlops_assets_tests.helpers.visits import place_visits
 
 DAYS = ("2026-01-01", "2026-01-02")
 LABELS = ("no", "yes")
@@ -59,6 +60,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         case = find_use_case(found.use_cases, "visits")
         for day in DAYS:
             list(write_sample(case, found.raw, dt.date.fromisoformat(day), 2, 60, 0.0, seed=7))
+        give_stores(home, "mlflow")
         with dg.DagsterInstance.ephemeral() as instance:
             running.run_use_case(running.load_definitions(case), instance, case, DAYS, train=True)
         yield found

@@ -30,7 +30,7 @@ from mlops_assets.journey.train.records import Evaluation
 from mlops_assets.journey.train.training_set import TrainingSet
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import Scale
-from mlops_assets_tests.journey.train.test_training import built, purchases, toy
+from mlops_assets_tests.helpers.toy import built, purchases, toy
 
 TRUTH = np.array([0, 0, 1, 1, 2, 2, 2, 0])
 PROBABILITIES = np.array(

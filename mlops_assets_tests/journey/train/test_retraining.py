@@ -27,8 +27,8 @@ from mlops_assets.settings import Settings
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import Feedback, Retraining, UseCase
 from mlops_assets.workspace import Workspace
-from mlops_assets_tests.journey.feedback.test_feedback import LABELS, NOW, about, predicted
-from mlops_assets_tests.journey.train.test_training import DAY, purchases, put, toy
+from mlops_assets_tests.helpers.feedback import LABELS, NOW, about, predicted
+from mlops_assets_tests.helpers.toy import DAY, purchases, put, toy
 
 TRAINED = NOW - dt.timedelta(hours=48)
 NOTHING = Evidence(0, 0, 0, 0.9, TRAINED, "mark")

@@ -19,7 +19,7 @@ from mlops_assets.journey.model.archive import MEANING_FILE, Known, hash_folder
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.train.pipeline import build_pipeline
 from mlops_assets.use_case import Candidate, load_use_case
-from mlops_assets_tests.cli.test_cli import Shop
+from mlops_assets_tests.helpers.shop import Shop
 
 DAY, NEXT = "2026-01-01", "2026-01-02"
 TFIDF = "sklearn.feature_extraction.text.TfidfVectorizer"

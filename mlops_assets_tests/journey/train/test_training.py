@@ -15,7 +15,6 @@ import pyarrow.compute as pc
 import pytest
 
 from mlops_assets.journey.model.model import Model
-from mlops_assets.journey.read.contract import rows_schema
 from mlops_assets.journey.train.candidates import (
     choose,
     class_numbers,
@@ -25,80 +24,15 @@ from mlops_assets.journey.train.candidates import (
 )
 from mlops_assets.journey.train.records import FittedCandidates
 from mlops_assets.journey.train.training_set import TooLittleData, TrainingSet, build_training_set, fold_indices
-from mlops_assets.storage.accounting import ReadingAccounting
 from mlops_assets.storage.catalog import Lake
-from mlops_assets.storage.tables import write_part
 from mlops_assets.use_case import UseCase
-from mlops_assets_tests.journey.features.test_features import draw_day
-
-DAY = "2026-01-31"
-IMPUTER = {"use": "sklearn.impute.SimpleImputer"}
-CANDIDATES: dict[str, Any] = {
-    "majority": {"use": "sklearn.dummy.DummyClassifier"},
-    "linear": {"use": "sklearn.linear_model.LogisticRegression", "then": [IMPUTER]},
-}
-
-
-def toy(**training: Any) -> UseCase:
-    """A use case of four columns; `training` changes how it is learned."""
-    defaults = {"split": {"by": "time", "column": "date"}, "baseline": "majority", "candidates": CANDIDATES}
-    return UseCase.model_validate(
-        {
-            "name": "toy",
-            "description": "Kind of a purchase.",
-            "start": "2026-01-01",
-            "columns": {
-                "account": {"type": "string"},
-                "date": {"type": "date"},
-                "amount": {"type": "number"},
-                "city": {"type": "string"},
-                "kind": {"type": "string"},
-            },
-            "account": "account",
-            "label": "kind",
-            "training": {**defaults, **training},
-            "features_sql": "CREATE VIEW model_input AS SELECT file, line, amount, city FROM rows",
-        }
-    )
-
-
-def purchases(number: int, accounts: int = 10, first: int = 0) -> list[dict[str, Any]]:
-    """Rows that all differ: an account a file, three rows a date, two kinds told apart by the amount."""
-    return [
-        {
-            "file": f"{one % accounts:03d}.csv",
-            "line": one // accounts + 1,
-            "account": f"A{one % accounts}",
-            "date": dt.date(2026, 1, 1) + dt.timedelta(days=one // 3),
-            "amount": float(one) if one % 5 else None,
-            "city": f"C{one % 4}",
-            "kind": ("FOOD", "FUEL")[one % 2],
-        }
-        for one in range(first, first + number)
-    ]
-
-
-def put(lake: Lake, use_case: UseCase, rows: Sequence[dict[str, Any]], day: str = DAY, parts: int = 1) -> None:
-    """Publish rows of a day; each file lies in one part."""
-    table, schema = lake.table("rows"), rows_schema(use_case)
-    ordered = sorted(rows, key=lambda row: (row["file"], row["line"]))
-    names = sorted({row["file"] for row in rows})
-    written = []
-    for part in range(parts):
-        mine = [row for row in ordered if names.index(row["file"]) % parts == part]
-        data = pa.Table.from_pylist(mine, schema)
-        written.append(write_part(table, day, f"{part:05d}-x", data))
-    table.publish(day, written, schema, ReadingAccounting(rows=len(rows)), table.parts(day))
+from mlops_assets_tests.helpers.days import draw_day
+from mlops_assets_tests.helpers.toy import CANDIDATES, DAY, built, purchases, put, toy
 
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
     return Lake(tmp_path, "toy")
-
-
-def built(lake: Lake, use_case: UseCase, rows: Sequence[dict[str, Any]]) -> TrainingSet:
-    put(lake, use_case, rows)
-    return build_training_set(use_case, lake)
 
 
 # -- which rows -------------------------------------------------------------------------------------------------------

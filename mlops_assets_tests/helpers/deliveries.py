@@ -1,0 +1,69 @@
+"""Publications as a target receives them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pyarrow as pa
+
+from mlops_assets.plugins.targets import Delivery
+
+DAY = "2026-01-01"
+SCHEMA = pa.schema(
+    {
+        "day": pa.string(),
+        "file": pa.string(),
+        "line": pa.int32(),
+        "account_id": pa.string(),
+        "prediction": pa.string(),
+        "probability": pa.float32(),
+        "model_version": pa.int32(),
+    }
+)
+Rows = dict[tuple[str, int], str]
+"""File and line: what is predicted."""
+SOME: Rows = {("a.csv", 1): "food", ("a.csv", 2): "", ("b.csv", 1): 'a "b",\n\\.', ("ü.csv", 1): "\\N"}
+
+
+def delivery(
+    rows: Rows = SOME,
+    published: int = 1,
+    *,
+    day: str = DAY,
+    use_case: str = "shop",
+    again: bool = False,
+    size: int = 2,
+    between: Callable[[int], None] = lambda _: None,
+) -> Delivery:
+    """A publication of a day, in batches of a size; `between` is called before each of them."""
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        items = [*rows.items()]
+        for start in range(0, len(items), size):
+            between(start)
+            some = items[start : start + size]
+            columns = [
+                [day] * len(some),
+                [file for (file, _), _ in some],
+                [line for (_, line), _ in some],
+                ["A" if line % 2 else None for (_, line), _ in some],
+                [said for _, said in some],
+                [0.5] * len(some),
+                [published] * len(some),
+            ]
+            yield pa.record_batch(columns, schema=SCHEMA)
+
+    return Delivery(
+        use_case,
+        "warehouse",
+        day,
+        f"publication {published}",
+        published,
+        published,
+        len(rows),
+        SCHEMA,
+        batches,
+        lambda: iter(()),
+        lambda _: None,
+        again,
+    )

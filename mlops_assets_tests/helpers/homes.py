@@ -1,0 +1,51 @@
+"""Homes of the tests, and stores to begin with: what takes seconds to make is made once a process, and copied."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from mlops_assets import running
+from mlops_assets.journey.model.registry import Registry
+from mlops_assets.settings import Settings
+
+
+@contextmanager
+def state_in(home: Path) -> Iterator[None]:
+    """An environment that names a home and nothing else."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name in [name for name in os.environ if name.startswith(("MLOPS_", "MLFLOW_", "DAGSTER_"))]:
+            environment.delenv(name)
+        environment.setenv("MLOPS_HOME", str(home))
+        environment.setenv("MLOPS_WORKERS", "1")
+        yield
+
+
+@cache
+def _first_home() -> Path:
+    """A home of which nothing is known but that MLflow and Dagster have made their tables."""
+    home = Path(tempfile.mkdtemp(prefix="home-"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    with state_in(home), pytest.MonkeyPatch.context() as environment:
+        environment.setenv("DAGSTER_HOME", "")  # the instance sets it: so it is forgotten afterwards
+        settings = Settings.from_environment()
+        Registry(settings).client()
+        with running.dagster_instance(settings) as instance:
+            instance.get_runs()
+            instance.all_instigator_state()
+    return home
+
+
+def give_stores(home: Path, *names: str) -> None:
+    """Lay the empty stores `mlflow` or `dagster` into a home that has none, as its first training would make them."""
+    for name in names:
+        if not (home / name).exists():
+            shutil.copytree(_first_home() / name, home / name)
