@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from mlops_assets.errors import MlopsError
 from mlops_assets.journey.deliver.delivery import Deliveries
 from mlops_assets.journey.train.records import Evaluation
 from mlops_assets.storage.accounting import ListingAccounting, PredictionsAccounting, ReadingAccounting
@@ -96,7 +95,7 @@ def _survey(workspace: Workspace, name: str) -> dict[str, Any]:
         if day is not None:
             summary["published"] = day in predictions
             summary["red_checks"] = _red_checks(stores.use_case, rows.get(day), raw.get(day))
-    except MlopsError as error:  # one that cannot be read hides no other
+    except Exception as error:  # whatever is wrong with one, such as a damaged log of Delta, hides no other
         summary["error"] = str(error)
     return {"use_case": name, **summary}
 

@@ -68,10 +68,13 @@ def code_of(*roots: str) -> Code:
     unfollowed = LIBRARIES.keys() | sys.stdlib_module_names
     # once a process, and not on disk: a worker finds out for itself, for the driver may have other code
     with _collecting_nothing():
-        modules = _walk(root for root in roots if top_name(root) not in unfollowed)
+        own_roots = [_module_of(root) for root in roots if top_name(root) not in unfollowed]
+        modules = _walk(own_roots)
         saying = {name: module for name, module in sorted(modules.items()) if module.pieces != NOTHING}
-        # a set of contents, in which no module has a name: so it may move
-        source = hash_of(sorted({module.linked for module in saying.values()}))
+        linked = _linked(modules)
+        # a set of contents, in which no module has a name: so it may move; a root is known by its place among roots
+        first = [linked.get(root, "") for root in own_roots]
+        source = hash_of([*first, *sorted({linked[name] for name in saying})])
     tops = {top_name(root) for root in roots if top_name(root) in LIBRARIES}
     for name, module in modules.items():
         # of our own modules the libraries that make values count, of a user's all that they import
@@ -101,6 +104,31 @@ def _collecting_nothing() -> Iterator[None]:
     finally:
         if was:
             gc.enable()
+
+
+def _module_of(root: str) -> str:
+    """The module of a root, which may be the full name of a class inside of one."""
+    module = root
+    while find(module) is None and "." in module:
+        module = module.rpartition(".")[0]
+    return module
+
+
+def _linked(modules: Mapping[str, NormalForm]) -> dict[str, str]:
+    """A hash of each module with those of what it imports, and of what that imports, in place of their names.
+
+    Method: Weisfeiler and Leman's refinement. A round puts the hashes of the last one in; when a round tells no more
+    modules apart than the one before, no other will. Circles of imports need no care by that.
+    """
+    linked = {name: module.local for name, module in modules.items()}
+    told_apart = 0
+    while len(set(linked.values())) > told_apart:
+        told_apart = len(set(linked.values()))
+        linked = {
+            name: hash_of([*module.pieces, *(linked[target] for target in module.targets)])
+            for name, module in modules.items()
+        }
+    return linked
 
 
 def _walk(roots: Iterable[str]) -> dict[str, NormalForm]:

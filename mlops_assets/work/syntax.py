@@ -1,7 +1,7 @@
 """In: the source of one module. Out: its normal form: what its syntax tree says, and the modules that it names, apart.
 
-A module has two hashes. The local one leaves out where its imports lead. The other one has the local hash of each
-imported module in that place: so a module may move without a change, but none may take the place of another unseen.
+Its local hash leaves out where its imports lead; `code` puts the hashes of what is imported in that place: so a module
+may move without a change, but none may take the place of another unseen.
 """
 
 from __future__ import annotations
@@ -59,11 +59,6 @@ class NormalForm:
     def own(self) -> str:
         """Hash with the names of what is imported."""
         return hash_of([*self.pieces, *self.targets])
-
-    @cached_property
-    def linked(self) -> str:
-        """Hash with the content of what is imported."""
-        return hash_of([*self.pieces, *(normal_form(target).local for target in self.targets)])
 
 
 @cache
@@ -200,7 +195,11 @@ class _Form:
 
     def _imports(self, statements: Iterable[ast.stmt]) -> None:
         names = [name for statement in statements for name in self._imported(statement)]
-        for words, module in sorted(names, key=lambda name: name[0]):
+        bound = [words[-1] or words[-2] for words, _ in names]
+        # where two imports give the same name, or any name, the later one wins: then their order decides
+        if "*" not in bound and len(set(bound)) == len(bound):
+            names.sort(key=lambda name: name[0])
+        for words, module in names:
             self._words += words
             if module:
                 self._name(module)
@@ -211,9 +210,10 @@ class _Form:
             yield from map(self._module_imported, statement.names)
         elif isinstance(statement, ast.ImportFrom):
             base = self._resolve(statement.level, statement.module or "")
-            if base not in TYPING:
-                own = self._is_own(base)
-                for name in statement.names:
+            own = base not in TYPING and self._is_own(base)
+            for name in statement.names:
+                # under another name it may serve more than annotations, and nobody would see which it is
+                if base not in TYPING or name.asname:
                     yield self._name_of_own(base, name) if own else (["from", base, *_names(name)], "")
 
     def _module_imported(self, name: ast.alias) -> tuple[list[str], str]:

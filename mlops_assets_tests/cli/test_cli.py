@@ -138,6 +138,10 @@ def test_status_without_a_name_tells_the_red_checks_of_the_last_day_and_use_case
     visits, wrong = bad("status").out.splitlines()[-2:]
     assert visits.split() == ["visits", FIRST, "no", "-", "reject_rate"]
     assert wrong.split(maxsplit=4) == ["wrong", "-", "-", "-", "cannot be read, see `status wrong`"]
+    (log,) = (tmp_path / "home" / "lake" / "visits" / "rows" / "_delta_log").glob("*1.json")
+    log.write_text("{")  # what Delta says of it is no error of ours
+    visits, _ = bad("status").out.splitlines()[-2:]
+    assert visits.split(maxsplit=4)[-1] == "cannot be read, see `status visits`"
 
 
 def test_status_before_anything_was_done_says_so_and_writes_nothing(empty: Shop) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from mlops_assets.journey.enrich.day import enrich_day
 from mlops_assets.journey.features.day import aggregate_day, sql_fingerprint
+from mlops_assets.journey.model.about import Summary
 from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.read.listing import list_day
 from mlops_assets.journey.read.rows import read_day
@@ -44,7 +45,8 @@ def main(raw: Path, lake_folder: Path, model: Path, sha256: str) -> None:
     use_case = small_shards()
     lake = Lake(lake_folder, use_case.name)
     source = FolderSource(raw / use_case.name, use_case.files.suffix)
-    version = Version(use_case.name, 1, model, sha256, sha256, "", {"sql": sql_fingerprint(use_case.features_sql)})
+    about = Summary(sql=sql_fingerprint(use_case.features_sql))
+    version = Version(use_case.name, 1, model, sha256, sha256, "", about)
     reports: list[Report] = []
     with LocalEngine(2) as engine:
         list(engine.map(nothing, range(2)))  # the processes are there: whoever is killed now is killed at work

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.tree import DecisionTreeClassifier
 
-from mlops_assets.journey.model.about import About
+from mlops_assets.journey.model.about import About, Summary
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.registry import Registry
 from mlops_assets.journey.model.version import Version
@@ -33,7 +33,7 @@ ABOUT = replace(
 
 def as_version(model: Model, folder: Path, number: int = 1) -> Version:
     sha256 = model.save(folder / "serving")
-    return Version("transactions", number, folder, sha256, sha256, "", {})
+    return Version("transactions", number, folder, sha256, sha256, "", Summary())
 
 
 def fitted(estimator: Any, classes: tuple[str, ...] = ("FOOD", "FUEL")) -> Model:

@@ -294,6 +294,42 @@ def test_the_place_of_a_module_does_not_count(twin: Path) -> None:
     assert "twin.storage.places" not in after.modules
 
 
+def test_two_packages_that_look_alike_cannot_take_each_others_place(toys: Path) -> None:
+    faces = {f"{name}/__init__.py": f"from {name}.inner import value\n" for name in ("left", "right")}
+    write(toys, faces | {"user.py": "from left import value\nfrom right import value as other\n"})
+    write(toys, {"left/inner.py": "value = 1\n", "right/inner.py": "value = 2\n"})
+    before = read("user").source
+    write(toys, {"left/inner.py": "value = 2\n", "right/inner.py": "value = 1\n"})
+    assert read("user").source != before
+
+
+def test_roots_cannot_take_each_others_place(toys: Path) -> None:
+    write(toys, {"first.py": "value = 1\n", "second.py": "value = 2\n"})
+    before = read("first", "second").source
+    write(toys, {"first.py": "value = 2\n", "second.py": "value = 1\n"})
+    assert read("first", "second").source != before
+
+
+def test_a_class_inside_of_a_class_counts_by_its_module(toys: Path) -> None:
+    write(toys, {"nested.py": "class Outer:\n    class Inner:\n        value = 1\n"})
+    assert read("nested.Outer").source == read("nested").source != read("absent.Outer").source
+
+
+@pytest.mark.parametrize(
+    ("text", "other"),
+    [
+        ("from math import floor\nfrom numpy import floor\n", "from numpy import floor\nfrom math import floor\n"),
+        ("from math import *\nfrom numpy import *\n", "from numpy import *\nfrom math import *\n"),
+        ("from collections.abc import Sequence as Kind\n", "from collections.abc import Sized as Kind\n"),
+    ],
+)
+def test_what_a_name_stands_for_counts(toys: Path, text: str, other: str) -> None:
+    write(toys, {"names.py": text})
+    before = read("names").source
+    write(toys, {"names.py": other})
+    assert read("names").source != before
+
+
 # -- what is reached when a day is run -----------------------------------------------------------------------------------
 
 SHARDS = """

@@ -31,6 +31,7 @@ from pyspark import SparkConf, SparkContext
 from mlops_assets.errors import ConfigError, ShardFailed
 from mlops_assets.journey.enrich.day import enrich_day
 from mlops_assets.journey.features.day import aggregate_day, sql_fingerprint
+from mlops_assets.journey.model.about import Summary
 from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.read.listing import list_day
 from mlops_assets.journey.read.rows import read_day
@@ -290,7 +291,7 @@ class Day:
         lake = Lake(lake_folder, use_case.name)
         source = FolderSource(self.home / "raw" / use_case.name, use_case.files.suffix)
         sha256 = (self.home / "sha256").read_text()
-        about = {"sql": sql_fingerprint(use_case.features_sql)}
+        about = Summary(sql=sql_fingerprint(use_case.features_sql))
         version = Version(use_case.name, 1, self.home / "model", sha256, sha256, "", about)
         manifest = list_day(use_case, source, lake.table("raw_files"), DAY)
         read = read_day(use_case, source, lake, manifest, engine, watch)

@@ -79,8 +79,10 @@ def statements(sql: str) -> dict[str, str]:
         match = VIEW.match(statement.query)
         if match is None:
             raise ConfigError(f"features.sql: only `CREATE VIEW` is allowed, this is: {statement.query.strip()[:80]}")
-        # SQL takes names in any case for the same
-        views[match.group(1).lower()] = statement.query
+        view = match.group(1).lower()  # SQL takes names in any case for the same
+        if view in ("rows", ROWS):
+            raise ConfigError(f"features.sql: `{view}` is what views are made of; give this view another name.")
+        views[view] = statement.query
     if "model_input" not in views:
         raise ConfigError("features.sql: no statement creates the view `model_input`.")
     return views
@@ -111,6 +113,7 @@ class FeatureSql:
     def __init__(self, sql: str, schemas: Mapping[str, pa.Schema]) -> None:
         self.sql = sql
         self.schemas = dict(schemas)
+        self.is_idle = True
         self._database = duckdb.connect(":memory:", config=SETTINGS)
         empty = {name: schema.empty_table() for name, schema in schemas.items()}
         with self._holding("2000-01-01", empty):  # views are bound once, to the types of tables without a row
@@ -151,6 +154,9 @@ class FeatureSql:
 
     @contextmanager
     def _holding(self, day: str, tables: Mapping[str, pa.Table]) -> Iterator[None]:
+        if not self.is_idle:  # a second query would silently end the first one's rows
+            raise RuntimeError("the rows of another view are still being read from this connection")
+        self.is_idle = False
         self._database.execute("SET VARIABLE day = CAST(? AS DATE)", [day])
         try:
             for name, table in tables.items():
@@ -161,6 +167,7 @@ class FeatureSql:
         finally:  # also when the query failed, or nobody wants the rest of it
             for name in tables:
                 self._database.unregister(name)
+            self.is_idle = True
 
     def _columns(self, view: str) -> dict[str, pa.DataType]:
         schema = self._database.table(view).limit(0).to_arrow_table().schema
@@ -192,7 +199,8 @@ def kept_sql(sql: str, tables: Mapping[str, pa.Table]) -> Iterator[FeatureSql]:
         is_broken = True  # after these a database answers nothing any more
         raise
     finally:
-        if not is_broken:
+        # nor is one lent again whose result somebody still holds
+        if features.is_idle and not is_broken:
             with _idle_lock:
                 _idle.append(features)  # and the one that waited longest goes, where there are too many
 

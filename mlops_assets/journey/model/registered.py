@@ -66,31 +66,50 @@ class RegisteredVersions:
         path = self._lake.version(number)
         return self._read(path) if path.exists() else None
 
-    def every(self) -> list[Registered] | None:
-        """All versions, the oldest first; None if only MLflow can tell."""
+    def every(self, least: int = 1) -> list[Registered] | None:
+        """All versions, the oldest first; None if only MLflow can tell.
+
+        Parameters
+        ----------
+        least
+            A number that there must be, such as that of the champion.
+        """
         if any(self._begun.glob("*")):
             return None
         names = sorted(path.name for path in self._folder.glob("[0-9]*.json"))
         copies = [self._read(self._folder / name) for name in names]
         ours = [copy for copy in copies if copy is not None]
         complete = [copy.version for copy in ours] == list(range(1, len(ours) + 1))
-        return ours if ours and complete else None
+        return ours if complete and len(ours) >= least else None
+
+    def newest(self) -> int:
+        """The highest number of which a copy was kept from this store; 0 if there is none."""
+        copies = map(self._read, self._folder.glob("[0-9]*.json"))
+        return max((copy.version for copy in copies if copy is not None), default=0)
 
     def begin(self, run_id: str) -> None:
         """Say that a version of a run is about to be registered."""
         write_whole(self._begun / run_id, b"")
 
+    def give_up(self, run_id: str) -> None:
+        """Say that the version of a run was not registered."""
+        remove(self._begun, [run_id])
+
     def complete(self, run_id: str, versions: Sequence[Registered]) -> None:
         """Keep all versions that MLflow has, now that the one of a run is among them."""
+        self.keep(versions)
+        with suppress(FileNotFoundError):  # another registration takes old marks away, too
+            old = [begun.name for begun in self._begun.glob("*") if begun.stat().st_mtime < time.time() - LONG_AGO]
+            remove(self._begun, old)
+        remove(self._begun, [run_id])
+
+    def keep(self, versions: Sequence[Registered]) -> None:
+        """Keep copies of versions as MLflow has them."""
         for version in versions:
             content = json.dumps({"store": self._store, **asdict(version)}, indent=1, ensure_ascii=False).encode()
             path = self._lake.version(version.version)
             if not path.exists() or path.read_bytes() != content:
                 write_whole(path, content)
-        with suppress(FileNotFoundError):  # another registration takes old marks away, too
-            old = [begun.name for begun in self._begun.glob("*") if begun.stat().st_mtime < time.time() - LONG_AGO]
-            remove(self._begun, old)
-        remove(self._begun, [run_id])
 
     @contextmanager
     def alias_set(self, number: int) -> Iterator[None]:

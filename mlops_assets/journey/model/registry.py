@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlops_assets.errors import ModelRefused, UsageError
+from mlops_assets.errors import MlopsError, ModelRefused, UsageError
 from mlops_assets.journey.model.about import About, Summary
 from mlops_assets.journey.model.archive import hash_folder
 from mlops_assets.journey.model.fetching import fetch
@@ -115,12 +115,26 @@ class Registry:
         copies = self._copies(use_case)
         # the lake first: importing MLflow alone takes 4.5 CPU seconds
         registered = copies.get(number)
-        if registered is None and copies.every() is None and self.settings.has_registry:
+        if registered is None and self.settings.has_registry and self._may_be_without_copy(use_case, number):
             registered = self._ask(use_case, number)
+            if registered is not None:
+                copies.keep(self._ask_for_all(use_case))
         if registered is None:
             numbers = ", ".join(map(str, self.numbers(use_case))) or "none, for nothing was trained yet"
             raise UsageError(f"There is no version {number} of {use_case}; there are: {numbers}.")
         return self._version(use_case, registered)
+
+    def _may_be_without_copy(self, use_case: str, number: int) -> bool:
+        """Whether MLflow may have a version that the lake has no copy of; asking for every mistyped number is dear."""
+        copies = self._copies(use_case)
+        # a release that kept no copies, on the same home, gives the next number
+        is_next = number == copies.newest() + 1
+        return is_next or self._every_copy(use_case) is None
+
+    def _every_copy(self, use_case: str) -> list[Registered] | None:
+        """The copies of all versions; None if they do not reach to each version that was champion."""
+        champions = [change.version for change in self.history(use_case).changes()]
+        return self._copies(use_case).every(max(champions, default=1))
 
     def _ask(self, use_case: str, number: int) -> Registered | None:
         """A version as MLflow has it, or None."""
@@ -194,7 +208,7 @@ class Registry:
 
     def _every(self, use_case: str) -> list[Registered]:
         """Every version, the oldest first, from the lake or else from MLflow."""
-        versions = self._copies(use_case).every()
+        versions = self._every_copy(use_case)
         if versions is None:
             versions = self._ask_for_all(use_case) if self.settings.has_registry else []
         return versions
@@ -235,8 +249,17 @@ class Registry:
         copies = self._copies(use_case)
         # a mark that is left before MLflow is asked, and taken away behind the document, says where a registration was
         # killed
+        newest = copies.newest()
         copies.begin(run_id)
         made = client.create_model_version(use_case, source, run_id, tags=tags, description=about.reason)
+        if int(made.version) <= newest:
+            client.delete_model_version(use_case, made.version)
+            copies.give_up(run_id)
+            raise MlopsError(
+                f"MLflow's store {self._store} gave a new version of {use_case} the number {made.version}, which "
+                f"another model has: {newest} were registered before. Is it the right store? If it was lost, restore it, "
+                f"or move {Lake(self.settings.lake, use_case).versions} and the history beside it away to begin anew."
+            )
         copies.complete(run_id, self._ask_for_all(use_case))
         return self.version(use_case, int(made.version))
 

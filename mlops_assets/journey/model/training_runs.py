@@ -76,4 +76,7 @@ class TrainingRuns:
 
 
 def _read(path: Place, kind: type[R]) -> R:
-    return kind.from_json(json.loads(path.read_text(encoding="utf-8")))
+    try:
+        return kind.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise MlopsError(f"{path}: it is not as a training wrote it: {error!r}. Delete it, or train again.") from None

@@ -17,7 +17,7 @@ import pytest
 from mlops_assets.errors import ConfigError
 from mlops_assets.journey.enrich.answers import find_answers, needed, read_answers
 from mlops_assets.journey.features.shard import aggregate, compute
-from mlops_assets.journey.features.sql import BATCH, IDLE, ROWS, FeatureSql, kept_sql, read_rows
+from mlops_assets.journey.features.sql import BATCH, IDLE, ROWS, FeatureSql, kept_sql, read_rows, statements
 from mlops_assets.journey.read.contract import rows_schema
 from mlops_assets.settings import OWN_USE_CASES
 from mlops_assets.use_case import UseCase, load_use_case
@@ -289,3 +289,9 @@ def test_an_error_behind_the_first_batch_is_a_configuration_error_too(transactio
     next(batches)
     with pytest.raises(ConfigError, match=r"transactions/features\.sql fails on the rows of .*a bad line"):
         list(batches)
+
+
+@pytest.mark.parametrize("view", ["rows", "arrow_rows"])
+def test_a_view_cannot_take_the_place_of_the_rows(view: str) -> None:
+    with pytest.raises(ConfigError, match=f"`{view}` is what views are made of"):
+        statements(f"CREATE OR REPLACE VIEW {view} AS SELECT 1; CREATE VIEW model_input AS SELECT * FROM rows")

@@ -204,7 +204,7 @@ def test_who_reads_versions_does_not_ask_mlflow(registry: Registry, name: str, t
     reader = without_mlflow(registry)
     assert champion(reader, name) == made
     assert reader.version(name, 1) == made
-    assert reader.known(name) == registry.known(name) == [{"version": 1, **ABOUT}]
+    assert reader.known(name) == registry.known(name) == {1: ABOUT.summary()}
     assert reader.mirrors(name)
     with pytest.raises(UsageError, match=rf"^There is no version 7 of {name}; there are: 1\.$"):
         reader.version(name, 7)
@@ -220,6 +220,33 @@ def test_versions_of_an_older_release_are_asked_for_and_copied_by_the_next_regis
     register(registry, name, tmp_path / "two", boundary=4)
     assert without_mlflow(registry).numbers(name) == [1, 2]
     assert without_mlflow(registry).version(name, 1) == first
+
+
+@pytest.mark.parametrize("copies", [{1}, {1, 2}])
+def test_a_version_without_a_copy_is_found_and_copied_when_somebody_names_it(
+    registry: Registry, name: str, tmp_path: Path, copies: set[int]
+) -> None:
+    """Such as one that an older release registered on the same home, or whose copy somebody took away."""
+    for number in (1, 2, 3):
+        register(registry, name, tmp_path / str(number), boundary=number)
+    for number in {1, 2, 3} - copies:
+        forget(registry, name, number)
+    assert champion(registry, name).version == 3
+    assert registry.numbers(name) == [1, 2, 3]
+    assert registry.version(name, max(copies) + 1).version == max(copies) + 1
+    assert without_mlflow(registry).numbers(name) == [1, 2, 3]
+
+
+def test_a_store_that_numbers_anew_is_told_and_no_model_takes_anothers_number(
+    registry: Registry, name: str, tmp_path: Path
+) -> None:
+    first = register(registry, name, tmp_path / "one")
+    client = registry.client()
+    client.delete_registered_model(name)
+    with pytest.raises(MlopsError, match=r"the number 1, which another model has: 1 were registered before"):
+        register(registry, name, tmp_path / "two", boundary=4)
+    assert without_mlflow(registry).version(name, 1) == first
+    assert [one.version for one in client.search_model_versions(f"name = '{name}'")] == []
 
 
 def test_a_registration_that_was_killed_before_its_copy_hides_no_version(

@@ -18,6 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import FunctionTransformer
 
 from mlops_assets.errors import ModelRefused
+from mlops_assets.journey.model.about import Summary
 from mlops_assets.journey.model.archive import ESTIMATOR_FILE, LARGEST, MEANING_FILE, SQL_FILE, hash_folder
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.version import Version
@@ -256,7 +257,7 @@ def test_another_sql_is_refused(folder: Path) -> None:
 def test_serving_and_judged_cannot_take_each_others_place(folder: Path) -> None:
     judged = folder.parent / "judged"
     hashes = hash_folder(folder), fitted(LogisticRegression(C=0.1)).save(judged)
-    version = Version("transactions", 1, folder.parent, *hashes, "", {})
+    version = Version("transactions", 1, folder.parent, *hashes, "", Summary())
     folder.rename(folder.parent / "away")
     judged.rename(folder)
     (folder.parent / "away").rename(judged)

@@ -14,7 +14,9 @@ from sklearn import metrics as sk
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 
+from mlops_assets.errors import MlopsError
 from mlops_assets.journey.model.model import Model
+from mlops_assets.journey.model.training_runs import TrainingRuns
 from mlops_assets.journey.train.candidates import fit_candidates
 from mlops_assets.journey.train.evaluation import (
     Score,
@@ -277,3 +279,12 @@ def test_an_evaluation_names_the_candidate_that_becomes_a_version() -> None:
     scores = (a_score("majority", 0.5), a_score("best", 0.9), a_score("good", 0.8))
     assert [Evaluation(A_SET, (), scores, verdict, None, None).best for verdict in (won, lost)] == ["best", "best"]
     assert Evaluation(A_SET, (), scores[:1], Verdict(None, {}, "refused"), None, None).best is None
+
+
+@pytest.mark.parametrize("text", ["{}", '{"a":', "[]", '{"training_set": 3}'])
+def test_a_record_of_a_training_that_is_damaged_is_told_with_its_path(tmp_path: Path, text: str) -> None:
+    record = tmp_path / "toy" / "training" / "run" / "evaluation.json"
+    record.parent.mkdir(parents=True)
+    record.write_text(text)
+    with pytest.raises(MlopsError, match=r"evaluation\.json: it is not as a training wrote it: .* Delete it, or train"):
+        TrainingRuns(tmp_path, "toy").newest(Evaluation)
