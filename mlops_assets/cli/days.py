@@ -234,9 +234,9 @@ def status(use_case: str | None, form: str) -> None:
         every = survey(Workspace.from_environment())
         click.echo(json.dumps(every, indent=2) if form == "json" else render_survey(every))
         return
+    stores = find(use_case)  # before the imports: a mistyped name need not wait for them
     from mlops_assets.views.status import collect
 
-    stores = find(use_case)
     if form == "json":
         click.echo(json.dumps(collect(stores), indent=2))
     else:
