@@ -14,21 +14,24 @@ help:  ## List the targets
 
 # Two sets of packages in one .venv: what running needs, and what tests, lint, benchmarks and Spark need besides.
 # The versions of both agree (`make lock`), so neither takes anything of the other away.
+GET_UV = $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 INSTALL = $(BIN)/uv pip install --python $(BIN)/python --require-hashes --requirement
 
 .venv/.running: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one with PYTHON=python3.12"; exit 1; }
 	@echo "Setting up .venv, once: $$(grep -c '^[a-z].*==' $<) packages, about $(RUNNING) to fetch unless uv has them in its cache"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(GET_UV)
 	@$(INSTALL) $<
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@$(BIN)/uv pip uninstall --quiet --python $(BIN)/python uv  # running needs it no more, and it is 38 MB
 	@echo "Compiling what every command imports"
 	@$(BIN)/python -W ignore -c 'import mlops_assets.definitions, dagster_mlflow, skops.io, alembic.command'
 	@touch $@
 
 .venv/.all: requirements-dev.lock .venv/.running
 	@echo "Adding what tests, benchmarks and Spark need, once: about $(ALL) to fetch unless uv has them in its cache"
+	@$(GET_UV)
 	@$(INSTALL) $<
 	@touch $@
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import importlib
 import os
 import warnings
 from collections.abc import Iterator, Sequence
@@ -83,18 +84,28 @@ def days_to_run(stores: Stores, first: dt.date | None, last: dt.date | None) -> 
     return start.isoformat(), end.isoformat()
 
 
-def start_early(stores: Stores, days: tuple[str, str]) -> None:
-    """Let the local engine import what its workers need while this process imports Dagster: each takes seconds.
+def start_early(stores: Stores, days: tuple[str, str], *, train: bool) -> None:
+    """Begin with the imports that models need: in the local engine's workers where there are any, else in this process.
 
-    Only if the first day is more than one shard, for a single shard needs no workers.
+    Only if the first day is more than one shard there are workers: a single shard is done here, as a training is.
     """
     settings, scale = stores.settings, stores.use_case.scale
-    if (settings.engine or scale.engine) != "local":
-        return
     first = next((day for day in stores.source.days() if days[0] <= day <= days[1]), days[0])
-    several = scale.files_a_shard + 1
-    if len([*islice(stores.source.list(first), several)]) == several:
-        LocalEngine(settings.workers).start()
+    more = scale.files_a_shard + 1
+    several = len([*islice(stores.source.list(first), more)]) == more
+    if several and (settings.engine or scale.engine) == "local":
+        LocalEngine(settings.workers).start()  # they import while this process imports Dagster: each takes seconds
+    if train or not several:
+        import_skops()
+
+
+def import_skops() -> None:
+    """Import skops before Dagster and MLflow.
+
+    It asks of each function of SciPy in which of the modules loaded so far it lies: after thousands of others, that
+    takes longer than all the rest of its import.
+    """
+    importlib.import_module("skops.io")
 
 
 def prepare_home(settings: Settings) -> None:

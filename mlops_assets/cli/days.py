@@ -139,7 +139,7 @@ def run(use_case: str, first: dt.date | None, last: dt.date | None, model: str, 
         raise UsageError(f"--model {model}: say current, as-of, or the number of a version.")
     stores = find(use_case, raw)
     days = running.days_to_run(stores, first, last)
-    running.start_early(stores, days)  # before Dagster is imported, which takes as long as the workers need
+    running.start_early(stores, days, train=train)  # before Dagster is imported
     show_progress()
     log = logging.getLogger("mlops_assets.run")
     log.info("%s: %s to %s", use_case, *days)

@@ -423,13 +423,33 @@ def process_environment(shop: Shop) -> dict[str, str]:
     return {**kept, **shop.environment}
 
 
+@pytest.mark.parametrize("script", [SCRIPT, [str(Path(sys.executable).with_name("mlops-assets"))]])
 @pytest.mark.parametrize(("arguments", "code"), [("status", 0), ("predictions visits", 1), ("predictions nothing", 2)])
-def test_the_process_exits_with_0_done_1_failed_2_wrong_usage(empty: Shop, arguments: str, code: int) -> None:
-    command = [*SCRIPT, *arguments.split()]
+def test_the_process_exits_with_0_done_1_failed_2_wrong_usage(
+    empty: Shop, script: list[str], arguments: str, code: int
+) -> None:
+    command = [*script, *arguments.split()]
     done = subprocess.run(command, env=process_environment(empty), capture_output=True, text=True, check=False)
     assert done.returncode == code
     assert (done.stderr == "") == (code == 0)
     assert (done.stdout == "") == (code != 0)
+
+
+def test_a_process_does_all_that_is_registered_for_its_end_and_writes_all_of_its_output(empty: Shop) -> None:
+    code = """
+import atexit
+from mlops_assets.cli import cli, process
+@cli.result_callback()
+def end(*_, **__):
+    atexit.register(print, "done")
+    print("x" * 100_000)
+    return 3
+process()
+"""
+    command, environment = [sys.executable, "-c", code, "status"], process_environment(empty)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (3, "")
+    assert done.stdout.endswith("x" * 100_000 + "\ndone\n")
 
 
 def modules(command: list[str], environment: Mapping[str, str]) -> set[str]:

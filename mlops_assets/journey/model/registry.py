@@ -257,7 +257,7 @@ class Registry:
             copies.give_up(run_id)
             raise MlopsError(
                 f"MLflow's store {self._store} gave a new version of {use_case} the number {made.version}, which "
-                f"another model has: {newest} were registered before. Is it the right store? If it was lost, restore it, "
+                f"another model has: {newest} were registered before. Is it the right store? If it is lost, restore it "
                 f"or move {Lake(self.settings.lake, use_case).versions} and the history beside it away to begin anew."
             )
         copies.complete(run_id, self._ask_for_all(use_case))

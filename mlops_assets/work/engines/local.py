@@ -28,8 +28,8 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_
 """With a process a core, more threads only get in each other's way."""
 
 
-HEAVY = ["mlops_assets.journey.read.rows", "mlops_assets.journey.score.day", "mlops_assets.encoders", "skops.io"]
-"""What the server imports as it starts: with luck while files are still being listed."""
+HEAVY = ["skops.io", "mlops_assets.journey.read.rows", "mlops_assets.journey.score.day", "mlops_assets.encoders"]
+"""What the server imports as it starts, with luck while files are still being listed; skops first, see `running`."""
 
 
 class LocalEngine:
