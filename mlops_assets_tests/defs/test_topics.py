@@ -168,7 +168,7 @@ def test_the_folder_is_not_among_what_the_model_sees(stage: Stage, champion: Ver
 
 
 def test_its_version_is_rebuilt_byte_by_byte(stage: Stage, champion: Version, tmp_path: Path) -> None:
-    assert rebuild(champion, Lake(stage.home / "lake", "topics"), tmp_path)["equal"]
+    assert rebuild(champion, Lake(stage.home / "lake", "topics"), tmp_path).equal
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="the real data are not beside this checkout")
