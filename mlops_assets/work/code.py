@@ -68,7 +68,7 @@ def code_of(*roots: str) -> Code:
     unfollowed = LIBRARIES.keys() | sys.stdlib_module_names
     # once a process, and not on disk: a worker finds out for itself, for the driver may have other code
     with _collecting_nothing():
-        own_roots = [_module_of(root) for root in roots if top_name(root) not in unfollowed]
+        own_roots = _innermost(_module_of(root) for root in roots if top_name(root) not in unfollowed)
         modules = _walk(own_roots)
         saying = {name: module for name, module in sorted(modules.items()) if module.pieces != NOTHING}
         linked = _linked(modules)
@@ -112,6 +112,12 @@ def _module_of(root: str) -> str:
     while find(module) is None and "." in module:
         module = module.rpartition(".")[0]
     return module
+
+
+def _innermost(modules: Iterable[str]) -> list[str]:
+    """Modules in their order, each once, without the packages that hold others of them: these are walked anyway."""
+    once = list(dict.fromkeys(modules))
+    return [module for module in once if not any(other.startswith(f"{module}.") for other in once)]
 
 
 def _linked(modules: Mapping[str, NormalForm]) -> dict[str, str]:
