@@ -223,7 +223,8 @@ def importance(model: Model, data: TrainingSet, training: Training) -> dict[str,
 
     def value(columns: np.ndarray) -> float:
         probabilities = model.probabilities(columns)
-        metrics = measure(truth, probabilities, model.decide(probabilities), model.classes, own)
+        predicted = model.decide(probabilities)
+        metrics = measure(truth, probabilities, predicted, model.classes, own, {training.metric})
         return sign * metrics.get(training.metric, float("nan"))
 
     with calm_fitting():
