@@ -8,8 +8,8 @@ import dagster as dg
 
 from mlops_assets.components import MlUseCase
 from mlops_assets.components.alerting import alert_sensors
-from mlops_assets.components.resources import engines, mlflow
-from mlops_assets.settings import OWN_USE_CASES
+from mlops_assets.components.resources import WorkspaceResource, engines, mlflow
+from mlops_assets.settings import OWN_USE_CASES, Settings
 from mlops_assets.use_case import UseCase, list_use_cases, load_use_case
 from mlops_assets.workspace import Workspace
 
@@ -18,10 +18,9 @@ from mlops_assets.workspace import Workspace
 def defs() -> dg.Definitions:
     """The use cases of the package and those of `MLOPS_USE_CASES`, side by side."""
     own = dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
-    workspace = Workspace.from_environment()
-    folders = list_use_cases(workspace.settings.use_cases).values()
+    folders = list_use_cases(Settings.from_environment().use_cases).values()
     others = [load_use_case(folder) for folder in folders if folder.parent != OWN_USE_CASES]
-    return dg.Definitions.merge(own, definitions_of(*others, workspace=workspace))
+    return dg.Definitions.merge(own, definitions_of(*others))
 
 
 def definitions_of(*use_cases: UseCase, workspace: Workspace | None = None) -> dg.Definitions:
@@ -34,12 +33,12 @@ def definitions_of(*use_cases: UseCase, workspace: Workspace | None = None) -> d
     workspace
         Where they work; by default what the environment describes.
     """
-    workspace = workspace or Workspace.from_environment()
+    settings = workspace.settings if workspace else Settings.from_environment()
     each = [MlUseCase(use_case).build_defs() for use_case in use_cases]
     shared = dg.Definitions(
-        resources={"workspace": workspace, "engines": engines, "mlflow": mlflow},
+        resources={"workspace": workspace or WorkspaceResource(), "engines": engines, "mlflow": mlflow},
         # a process a step costs two to three seconds; the work itself is spread over processes by `engines`
         executor=dg.in_process_executor,
-        sensors=alert_sensors(listening=bool(workspace.settings.alert_url)),
+        sensors=alert_sensors(listening=bool(settings.alert_url)),
     )
     return dg.Definitions.merge(*each, shared)

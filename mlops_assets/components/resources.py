@@ -1,4 +1,4 @@
-"""What the assets are handed: the engines of a Dagster run, and its MLflow run.
+"""What the assets are handed: the workspace, the engines of a Dagster run, and its MLflow run.
 
 Importing MLflow takes seconds: a run that trains does it, the code location does not.
 """
@@ -10,11 +10,34 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from mlops_assets.storage.places import parse_place
 from mlops_assets.work.engines import Engines
 from mlops_assets.workspace import Workspace
 
 if TYPE_CHECKING:
     from dagster_mlflow.resources import MlFlow
+
+
+class WorkspaceResource(dg.ConfigurableResource[Workspace]):
+    """The installation that the environment describes; a test hands in a `Workspace` of its own instead.
+
+    Parameters
+    ----------
+    raw
+        Folder or `s3://bucket/prefix` of the raw files of one run, if not those that `MLOPS_RAW` names.
+    """
+
+    raw: str = ""
+
+    def create_resource(self, context: dg.InitResourceContext) -> Workspace:  # noqa: ARG002 - Dagster's signature
+        """What assets, checks, sensors and schedules get.
+
+        Raises
+        ------
+        UsageError
+            If a setting is not what it must be.
+        """
+        return Workspace.from_environment(parse_place(self.raw) if self.raw else None)
 
 
 @dg.resource(

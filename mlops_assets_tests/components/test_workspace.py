@@ -11,6 +11,7 @@ import dagster as dg
 import pytest
 
 from mlops_assets import running
+from mlops_assets.definitions import definitions_of
 from mlops_assets.errors import UsageError
 from mlops_assets.settings import OWN_USE_CASES, Settings
 from mlops_assets.tools.sampling import write_sample
@@ -105,3 +106,17 @@ def test_what_there_is_of_a_use_case_is_opened_once(workspace: Workspace) -> Non
 def test_a_use_case_that_is_not_there_is_told(workspace: Workspace) -> None:
     with pytest.raises(UsageError, match="loan_approval"):
         workspace.find("loans")
+
+
+def test_a_run_may_name_other_raw_files_in_its_configuration(
+    elsewhere: Path, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    use_case, day = small(), back(1)
+    list(write_sample(use_case, tmp_path / "other", dt.date.fromisoformat(day), 3, 5, 0.0, 7))
+    job = definitions_of(use_case).resolve_job_def("transactions_daily")
+    configuration = {"resources": {"workspace": {"config": {"raw": str(tmp_path / "other")}}}}
+    done = job.execute_in_process(
+        configuration, instance, partition_key=day, asset_selection=[dg.AssetKey(["transactions", "raw_files"])]
+    )
+    assert done.success
+    assert Workspace.from_environment().of(use_case).lake.raw_files.days()[day].accounting.files == 3
