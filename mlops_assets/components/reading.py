@@ -24,7 +24,7 @@ from mlops_assets.workspace import Stores, Workspace
 
 log = logging.getLogger("mlops_assets.daily")
 
-ROW_CHECKS = ("accounting_adds_up", "day_is_not_empty", "reject_rate", "quarantine_rate")
+ROW_CHECKS = ("accounting_adds_up", "day_is_not_empty", "reject_rate", "quarantine_rate", "noticed")
 
 
 def raw_files_asset(use_case: UseCase) -> dg.AssetsDefinition:

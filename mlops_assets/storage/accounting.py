@@ -13,6 +13,9 @@ from typing import Any, Self
 UNSEEN = "unseen_"
 """What the count of unseen values of a category begins with, in reports and in the accounting."""
 
+NOTICED = "noticed_"
+"""What the count of something noticed begins with, in reports and in the accounting."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:
@@ -100,6 +103,8 @@ class ReadingAccounting(Accounting):
         Bytes that were read.
     rules
         Number of refusals by rule.
+    noticed
+        What was noticed and refused nothing, by name, see `use_case.notices`; written as `noticed_NAME`.
     manifest
         Fingerprint of the listing that was read; empty if it is not known.
     """
@@ -112,7 +117,22 @@ class ReadingAccounting(Accounting):
     rejected: int = 0
     bytes: int = 0
     rules: Mapping[str, int] = field(default_factory=dict)
+    noticed: Mapping[str, int] = field(default_factory=dict)
     manifest: str = ""
+
+    @classmethod
+    def from_json(cls, written: Mapping[str, Any]) -> Self:
+        """Read what some version of the package wrote."""
+        left = dict(written)
+        noticed = {name.removeprefix(NOTICED): left.pop(name) for name in written if name.startswith(NOTICED)}
+        return super().from_json({**left, "noticed": noticed})
+
+    def to_json(self) -> dict[str, Any]:
+        """What is written: flat, so that every number has a name of its own on a page."""
+        written = super().to_json()
+        for name, number in written.pop("noticed").items():
+            written[NOTICED + name] = number
+        return written
 
     @property
     def files_add_up(self) -> bool:

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from mlops_assets.plugins import RecordReader, implements
+from mlops_assets.use_case.notices import NOTICES
 from mlops_assets.use_case.strict import Share, Strict
 
 BOUNDS: dict[str, type] = {"integer": float, "number": float, "date": dt.date, "timestamp": dt.date}
@@ -136,6 +137,16 @@ class Checks(Strict):
     unseen_share: dict[str, Share] = Field(
         default_factory=dict, description="Category column of the model: largest share of values it never saw."
     )
+    noticed: dict[str, Share] = Field(
+        default_factory=dict, description="What is noticed on reading: largest share of files, rows or lines."
+    )
+
+    @field_validator("noticed")
+    @classmethod
+    def _can_be_noticed(cls, limits: dict[str, float]) -> dict[str, float]:
+        for name in limits.keys() - NOTICES:
+            raise ValueError(f"nothing named {name!r} is noticed; known: {', '.join(NOTICES)}")
+        return limits
 
 
 class Import(Strict):

@@ -56,6 +56,7 @@ def _day(
         "day": day,
         **{name: read.get(name) for name in NUMBERS},
         "rejected_by_rule": read.get("rules", {}),
+        "noticed": dict(rows.accounting.noticed) if rows else {},
         **_published(predictions),
         "deliveries": {name: _delivery(records, day, predictions) for name, records in targets.items()},
     }
@@ -174,7 +175,7 @@ def render(state: dict[str, Any], days: tuple[str, str] | None = None) -> str:
         First and last day to show, all by default.
     """
     shown = [day for day in state["days"] if days is None or days[0] <= day["day"] <= days[1]]
-    parts = [_days_table(shown), *_champion_lines(state)]
+    parts = [_days_table(shown), *_noticed_lines(shown), *_champion_lines(state)]
     return f"{state['use_case']}\n\n" + "\n\n".join(parts)
 
 
@@ -197,6 +198,16 @@ def _days_table(days: Sequence[dict[str, Any]]) -> str:
     if any(day["flagged"] for day in days):
         columns["flagged"] = [_number(_flagged_rows(day)) for day in days]
     return text_table([list(columns), *map(list, zip(*columns.values(), strict=True))]).rstrip()
+
+
+def _noticed_lines(days: Sequence[dict[str, Any]]) -> list[str]:
+    """What was noticed on reading, a line a day that has something."""
+    lines = [
+        f"noticed on {day['day']}: " + ", ".join(f"{name} {number:,}" for name, number in day["noticed"].items())
+        for day in days
+        if day["noticed"]
+    ]
+    return ["\n".join(lines)] if lines else []
 
 
 def _numbers(days: Sequence[dict[str, Any]], name: str) -> list[str]:

@@ -164,6 +164,7 @@ def test_predictions_show_the_model_that_made_them_and_how_often_it_said_what(th
         ("rows", "day_is_not_empty"),
         ("rows", "reject_rate"),
         ("rows", "quarantine_rate"),
+        ("rows", "noticed"),
         ("predictions", "rows_are_current"),
         ("predictions", "every_row_predicted"),
         ("predictions", "unseen_categories"),

@@ -64,7 +64,7 @@ JOURNEYS = {
 }
 
 CHECKS = {
-    "rows": ["accounting_adds_up", "day_is_not_empty", "quarantine_rate", "reject_rate"],
+    "rows": ["accounting_adds_up", "day_is_not_empty", "noticed", "quarantine_rate", "reject_rate"],
     "predictions": [
         "every_row_predicted",
         "rows_are_current",

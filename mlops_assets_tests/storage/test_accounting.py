@@ -121,3 +121,9 @@ def test_rows_without_an_answer_are_those_that_are_missing_and_those_without_a_k
     told = EnrichmentAccounting(rows=10, rows_last_known=3, rows_missing=1, rows_without_key=1)
     assert (told.unanswered, told.missing_share) == (Unanswered(last_known=3, missing=2), 0.2)
     assert EnrichmentAccounting().missing_share == 0
+
+
+def test_what_was_noticed_is_written_flat_and_read_again() -> None:
+    read = ReadingAccounting(files=3, noticed={"no_final_line_end": 2})
+    assert read.to_json()["noticed_no_final_line_end"] == 2
+    assert ReadingAccounting.from_json(read.to_json()) == read

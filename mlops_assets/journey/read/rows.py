@@ -20,7 +20,7 @@ from mlops_assets.journey.read.readers import open_reader
 from mlops_assets.journey.read.readers.pack import RAW_LIMIT, Pack, Refusal
 from mlops_assets.journey.read.sources import Entry, Source
 from mlops_assets.plugins import plugin_modules
-from mlops_assets.storage.accounting import ReadingAccounting
+from mlops_assets.storage.accounting import NOTICED, ReadingAccounting
 from mlops_assets.storage.catalog import REJECTS, Lake
 from mlops_assets.storage.places import Place
 from mlops_assets.use_case import UseCase
@@ -303,6 +303,7 @@ def account(pack: Pack, rows: pa.Table, refusals: Sequence[Refusal], files: int)
         "lines": int(pack.lines.sum()),
         "rows": rows.num_rows,
         "rejected": int(rejected.sum()),
+        **{NOTICED + name: number for name, number in pack.noticed.items()},
     }
 
 

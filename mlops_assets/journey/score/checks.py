@@ -10,6 +10,7 @@ from mlops_assets.storage.accounting import UNSEEN, ListingAccounting, ReadingAc
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.tables import Published
 from mlops_assets.use_case import Checks, UseCase
+from mlops_assets.use_case.notices import NOTICES
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,22 @@ def check_rows_of_day(checks: Checks, accounting: ReadingAccounting | None, wher
             f"{refused:.2%} of files refused, allowed {checks.quarantine_rate:.2%}",
             look,
         ),
+        _check_noticed(checks, a),
     ]
+
+
+def _check_noticed(checks: Checks, accounting: ReadingAccounting) -> DayCheck:
+    """Whether what was noticed keeps within the limits that are set; all of it is told."""
+    found, passed = [], True
+    for name, number in accounting.noticed.items():
+        unit = NOTICES[name].unit if name in NOTICES else "files"
+        of = {"files": accounting.files, "rows": accounting.rows, "lines": accounting.lines}[unit]
+        limit = checks.noticed.get(name)
+        share = number / max(1, of)
+        found.append(f"{name} {number} of {of} {unit}" + ("" if limit is None else f" ({share:.2%} of {limit:.2%})"))
+        passed &= limit is None or share <= limit
+    advice = "look at the files of the day; mend them and run the day again, or raise the limit in checks.noticed"
+    return DayCheck("noticed", passed, "; ".join(found) or "nothing", advice)
 
 
 def check_current(rows: Published[ReadingAccounting] | None, raw: Published[ListingAccounting] | None) -> DayCheck:

@@ -30,3 +30,21 @@ def test_fewer_predictions_than_rows_are_refused() -> None:
 def test_a_rate_at_its_limit_is_allowed() -> None:
     checks = check_rows_of_day(Checks(reject_rate=0.04, quarantine_rate=0.1), ACCOUNTING, "")
     assert all(check.passed for check in checks)
+
+
+def test_what_is_noticed_is_told_and_refuses_a_day_only_beyond_its_limit() -> None:
+    noticed = replace(ACCOUNTING, noticed={"no_final_line_end": 2})
+    told = {}
+    for limits in ({}, {"no_final_line_end": 0.2}, {"no_final_line_end": 0.1}):
+        (check,) = [each for each in check_rows_of_day(Checks(noticed=limits), noticed, "") if each.name == "noticed"]
+        told[check.found] = check.passed
+    assert told == {
+        "no_final_line_end 2 of 10 files": True,
+        "no_final_line_end 2 of 10 files (20.00% of 20.00%)": True,
+        "no_final_line_end 2 of 10 files (20.00% of 10.00%)": False,
+    }
+
+
+def test_a_limit_for_what_is_never_noticed_is_refused() -> None:
+    with pytest.raises(ValueError, match="nothing named 'no_line_end' is noticed; known: .*no_final_line_end"):
+        Checks(noticed={"no_line_end": 0.1})

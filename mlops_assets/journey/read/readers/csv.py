@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, pairwise
@@ -266,7 +266,8 @@ class CsvReader:
             order = np.lexsort((line, file))
             columns = {name: column.take(pa.array(order)) for name, column in columns.items()}
             file, line = file[order], line[order]
-        return Pack(columns, file, line, lines, refusals)
+        noticed = sum((piece.noticed for piece in pieces), Counter[str]())
+        return Pack(columns, file, line, lines, refusals, noticed=noticed)
 
 
 def _join_column(name: str, pieces: list[Pack]) -> pa.DictionaryArray:

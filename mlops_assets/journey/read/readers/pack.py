@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -59,6 +60,8 @@ class Pack:
         The lines and files that are not among the rows.
     raw
         The line of a file as it stood there; cheap when asked in the order of the files.
+    noticed
+        What was noticed and refused nothing, by the names of `use_case.notices`.
     """
 
     columns: dict[str, pa.DictionaryArray]
@@ -67,6 +70,7 @@ class Pack:
     lines: np.ndarray
     refusals: list[Refusal] = field(default_factory=list)
     raw: Callable[[int, int], str] = _not_kept
+    noticed: Counter[str] = field(default_factory=Counter)
 
 
 class Reader(Protocol):
