@@ -44,8 +44,8 @@ def to_matrix(
     -------
     np.ndarray
         One row per row and one column per column of the model. It is float64 if there is no text, else of objects:
-        floats, and `str` where a column is a text. A number that is missing, or beyond `LARGEST`, is NaN; a missing text
-        is empty.
+        floats, and `str` where a column is a text. A number that is missing, or beyond `LARGEST`, is NaN; a missing
+        text is empty.
     """
     matrix = np.empty((batch.num_rows, len(vocabularies)), order="F")  # written and read a column at a time
     texts = {
