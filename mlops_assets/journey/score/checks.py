@@ -130,7 +130,7 @@ def _check_predicted(checks: Checks, predictions: int, left_out: int, rows: int)
         found += f"{share:.2%}, allowed {checks.sql_rejects:.2%}"
         if share > checks.sql_rejects:
             advice = (
-                "look at `mlops-assets rejects`; mend the lines or the SQL, or raise checks.sql_rejects if it is right"
+                "mend the lines or the SQL (with checks.sql_rejects 0, the first is named), or raise checks.sql_rejects"
             )
     is_whole = predictions + left_out == rows and left_out <= checks.sql_rejects * rows
     return DayCheck("every_row_predicted", is_whole, found, advice)
