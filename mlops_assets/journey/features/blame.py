@@ -156,7 +156,7 @@ class _Search:
     def _lines(self, lines: np.ndarray, error: RowsFailed | None) -> Iterator[tuple[int, RowsFailed]]:
         """The lines of one file that are to blame; it is looked at again without them."""
         while error is not None:
-            bad = []
+            bad: list[int] = []
             for group, why in self._smallest(lines, error, lambda some: some):
                 if (
                     len(group) > 1
