@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class EnrichmentError(MlopsError):
-    """An enrichment cannot be asked, for a reason that asking again does not mend."""
+    """An enrichment cannot be asked, and asking again does not mend it; raised for every key, it stops the day."""
 
 
 class NoAnswer(Exception):
@@ -57,7 +57,8 @@ class Fetcher(Protocol):
         Raises
         ------
         NoAnswer
-            If it could not be asked; so does any other error, which is tried again.
+            If it could not be asked; so does any other error, which is tried again. What fails for several keys is
+            asked for in halves, down to those that are to blame.
         EnrichmentError
             If there is no use in asking again.
         """

@@ -10,11 +10,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
+SQL_REJECTED = "sql_rejected"
+"""Name of the count of rows on which SQL or model fail."""
+
+TOO_LARGE = "too_large_"
+"""What the count of numbers beyond float32 in a column begins with, in reports and in the accounting."""
+
 UNSEEN = "unseen_"
 """What the count of unseen values of a category begins with, in reports and in the accounting."""
 
 NOTICED = "noticed_"
 """What the count of something noticed begins with, in reports and in the accounting."""
+
+BY_COLUMN = {"unseen": UNSEEN, "too_large": TOO_LARGE}
+"""Counts by column, and what their names begin with where they are written."""
+
+
+def by_column(counts: Mapping[str, int], prefix: str) -> dict[str, int]:
+    """The counts whose names begin with a prefix, by column."""
+    return {name.removeprefix(prefix): number for name, number in counts.items() if name.startswith(prefix)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,9 +161,10 @@ class ReadingAccounting(Accounting):
 
 @dataclass(frozen=True, kw_only=True)
 class FeaturesAccounting(Accounting):
-    """Of `features`: files that were aggregated, rows that they have, and the fingerprint of the SQL."""
+    """Of `features`: files that were aggregated, and those on which the SQL fails; rows, and the SQL's fingerprint."""
 
     files: int = 0
+    failed: int | None = None
     rows: int = 0
     sql: str = ""
 
@@ -223,6 +238,8 @@ class PredictionsAccounting(ReadingAccounting):
     ----------
     predictions
         Their number.
+    sql_rejected
+        Rows without one, because the SQL or the model fails on them; not written where there is none.
     model_version
         The version that scored.
     model_choice
@@ -231,6 +248,8 @@ class PredictionsAccounting(ReadingAccounting):
         The version of `rows` that was scored; None if it is not known.
     unseen
         By category, rows with a value that training had not seen; written as `unseen_NAME`.
+    too_large
+        By column, numbers that were infinite or beyond float32, and missing for the model; written as `too_large_NAME`.
     enrichments
         By enrichment, the version of its table; not written where there is none.
     unanswered
@@ -238,10 +257,12 @@ class PredictionsAccounting(ReadingAccounting):
     """
 
     predictions: int = 0
+    sql_rejected: int | None = None
     model_version: int = 0
     model_choice: str = ""
     rows_version: int | None = None
     unseen: Mapping[str, int] = field(default_factory=dict)
+    too_large: Mapping[str, int] = field(default_factory=dict)
     enrichments: Mapping[str, int] = field(default_factory=dict)
     unanswered: Mapping[str, Unanswered] = field(default_factory=dict)
 
@@ -253,14 +274,15 @@ class PredictionsAccounting(ReadingAccounting):
             name: Unanswered(left.pop(f"{name}_last_known", 0), left.pop(f"{name}_missing", 0))
             for name in written.get("enrichments", {})
         }
-        unseen = {name.removeprefix(UNSEEN): left.pop(name) for name in written if name.startswith(UNSEEN)}
-        return super().from_json({**left, "unseen": unseen, "unanswered": unanswered})
+        columns = {name: by_column(written, prefix) for name, prefix in BY_COLUMN.items()}
+        left = {name: value for name, value in left.items() if not name.startswith(tuple(BY_COLUMN.values()))}
+        return super().from_json({**left, **columns, "unanswered": unanswered})
 
     def to_json(self) -> dict[str, Any]:
         """What is written: flat, so that every number has a name of its own on a page."""
         written = super().to_json()
-        for name, number in written.pop("unseen").items():
-            written[UNSEEN + name] = number
+        for name, prefix in BY_COLUMN.items():
+            written |= {prefix + column: number for column, number in written.pop(name).items()}
         for name, rows in written.pop("unanswered").items():
             written |= {f"{name}_last_known": rows.last_known, f"{name}_missing": rows.missing}
         # a use case without any writes what was written before there were some

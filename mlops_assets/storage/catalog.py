@@ -155,6 +155,7 @@ class Lake:
     rejects = TableOf(ReadingAccounting, "a line or file that was refused, and why", REJECTS)
     features = TableOf(FeaturesAccounting, "a file, with the aggregates of `features.sql`")
     predictions = TableOf(PredictionsAccounting, "what the champion says of a row", PREDICTIONS)
+    unpredicted = TableOf(PredictionsAccounting, "a row on which SQL or model fail, and why", REJECTS)
     challenger_predictions = TableOf(ChallengerAccounting, "what the challenger says of a row", PREDICTIONS)
 
     def __init__(self, root: Place, use_case: str) -> None:

@@ -163,6 +163,7 @@ class UseCase(Attributes):
                 name: column.model_dump(mode="json", exclude={"about"}) for name, column in self.columns.items()
             },
             "label": self.label,
+            "refused": [self.checks.file_rejects, self.checks.file_reject_rate],
         }
         # not where there is none: contracts from before there were sources keep their fingerprint
         if self.source is not None:

@@ -134,6 +134,15 @@ class Checks(Strict):
 
     reject_rate: Share = Field(0.2, description="Largest share of lines that may be rejected.")
     quarantine_rate: Share = Field(0.95, description="Largest share of files that may be refused.")
+    file_rejects: int = Field(
+        10_000, ge=0, description="Most rejected lines that a file may have whatever their share; see the next key."
+    )
+    file_reject_rate: Share = Field(
+        0.2, description="With more of them, the largest share of its lines; else the file is refused as a whole."
+    )
+    sql_rejects: Share = Field(
+        0, description="Largest share of rows that may be left out because `features.sql` or the model fails on them."
+    )
     unseen_share: dict[str, Share] = Field(
         default_factory=dict, description="Category column of the model: largest share of values it never saw."
     )

@@ -1,32 +1,38 @@
-"""Asks for keys in batches, patiently within bounds, and believes only what is of the right form."""
+"""Asks for keys in batches, patiently within bounds; one that fails is halved down to the keys that are to blame."""
 
 from __future__ import annotations
 
-import datetime as dt
-import math
 import random
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from typing import TypeVar
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from mlops_assets.journey.enrich.lookups import EnrichmentError, Fetcher, NoAnswer
-from mlops_assets.journey.enrich.lookups.records import query
+from mlops_assets.journey.enrich.replies import believe
 from mlops_assets.use_case import Enrichment
+
+Item = TypeVar("Item")
 
 BATCH = 1_000
 """Keys in one request where the configuration does not say."""
 
-LONGEST_TEXT = 10_000
-"""Longest text in an answer; a longer one is refused."""
+PROBES = 3
+"""Single keys that are asked for when a batch failed and nothing was answered yet: one answer tells that the source is
+there, and that some keys of the batch are to blame."""
+
+MOST_HALVES = 1_000
+"""Most requests of a day for parts of batches that failed."""
 
 LONGEST_PAUSE = 60.0
 """Most seconds between two tries."""
+
+GRACE = 5.0
+"""Seconds for which an answer under way is waited for when the day's time is over; a class may hang for ever."""
 
 Keep = Callable[[pa.Table, pa.Table], None]
 
@@ -50,7 +56,7 @@ class Asking:
     counts
         `requests`, those of them that were a `retry` or `failed`; keys `not_asked`; and objects `refused` in answers.
     problems
-        What went wrong, with how often.
+        What went wrong, with how often; a key that alone is to blame is named.
     """
 
     def __init__(self, enrichment: Enrichment, fetcher: Fetcher, schema: pa.Schema, day: str) -> None:
@@ -59,16 +65,21 @@ class Asking:
         self._schema = schema
         self._day = day
         self._lock = threading.Lock()
+        self._probing = threading.Lock()
         self._ends = time.monotonic() + 60 * enrichment.minutes
         self._next = 0.0
         self._failures = 0
+        self._halves = 0
         self._cooled = False
         self._given_up = False
+        self._closed = False
+        self._answers: bool | None = None  # None until something was answered, or nothing was when single keys were
+        self._sample = schema.empty_table()
         self.counts: Counter[str] = Counter()
         self.problems: Counter[str] = Counter()
 
     def ask(self, keys: pa.Table, keep: Keep = lambda _keys, _answers: None) -> pa.Table:
-        """What is answered for distinct keys, each at most once.
+        """What is answered for distinct keys.
 
         Parameters
         ----------
@@ -87,40 +98,124 @@ class Asking:
         EnrichmentError
             If there is no use in asking.
         """
-        self._given_up = False
-        with ThreadPoolExecutor(self._enrichment.at_once) as pool:
-            futures = [pool.submit(self._ask, batch, keep) for batch in batches(self._enrichment, keys)]
-            try:
-                answers = [future.result() for future in futures]
-            finally:
-                self._given_up = True  # an error, or Ctrl-C: the others need not go on
+        self._given_up = self._closed = False
+        middles = ((2 * place + 1) * len(keys) // (2 * PROBES) for place in range(PROBES))
+        self._sample = keys.take(pa.array(sorted(set(middles)), pa.int64())) if len(keys) > 1 else keys.slice(0, 0)
+        pieces = batches(self._enrichment, keys)
+        futures = in_background(lambda batch: self._ask(batch, keep), pieces, self._enrichment.at_once)
+        try:
+            answers = [self._wait_for(future, batch) for future, batch in zip(futures, pieces, strict=True)]
+        finally:
+            # an error, or Ctrl-C: the others need not go on; and who still hangs is not listened to any more
+            self._given_up = self._closed = True
         return pa.concat_tables([self._schema.empty_table(), *answers])
 
+    def _wait_for(self, future: Future[pa.Table], keys: pa.Table) -> pa.Table:
+        """What came of a batch; one that hangs is given up a little after the day's time is over."""
+        try:
+            return future.result(max(0.0, self._ends - time.monotonic()) + GRACE)
+        except TimeoutError:
+            if future.cancel():  # it waits behind one that hangs
+                self._count(not_asked=len(keys))
+            else:
+                self._failed(NoAnswer("no answer when the time of the day was over"))
+            return self._schema.empty_table()
+
     def _ask(self, keys: pa.Table, keep: Keep) -> pa.Table:
-        nothing = self._schema.empty_table()
+        answers = self._try(keys)
+        if len(answers) and not self._closed:
+            keep(keys, answers)
+        return answers
+
+    def _try(self, keys: pa.Table) -> pa.Table:
+        """What is answered for a batch, after as many tries as the configuration allows."""
         for attempt in range(self._enrichment.retries + 1):
             if not self._wait():
                 # a batch whose first try failed was asked
                 self._count(not_asked=0 if attempt else len(keys))
-                return nothing
+                return self._schema.empty_table()
             self._count(requests=1, retries=int(attempt > 0))
             try:
-                answers, refused = believe(self._fetcher.fetch(keys, self._day), keys, self._schema)
-            # the question itself is wrong, and would be for every batch
-            except EnrichmentError:
-                raise
+                return self._fetch(keys)
             except Exception as error:
+                last = error
                 if not self._failed(error):
-                    return nothing
+                    break
                 if attempt < self._enrichment.retries:
                     # a service that says when to come back is not asked before
                     self._pause(attempt, getattr(error, "after", 0.0))
-                continue
-            self._answered(refused)
-            if len(answers):
-                keep(keys, answers)
-            return answers
-        return nothing
+        return self._spare_the_others(keys, last)
+
+    def _fetch(self, keys: pa.Table) -> pa.Table:
+        """One request."""
+        try:
+            answers, refused = believe(self._fetcher.fetch(keys, self._day), keys, self._schema)
+        except Exception:
+            raise
+        except BaseException as error:  # a class that ends the process, or a library that panics, costs one request
+            raise NoAnswer(f"{type(error).__name__}: {str(error)[:200]}") from error
+        self._answered(refused)
+        return answers
+
+    def _spare_the_others(self, keys: pa.Table, error: Exception) -> pa.Table:
+        """What is answered for the halves of a batch that failed, down to the keys that are to blame, which are named.
+
+        Raises
+        ------
+        EnrichmentError
+            If the question itself is wrong, and so for every key.
+        """
+        is_there = self._is_there()
+        if isinstance(error, EnrichmentError) and not is_there:
+            raise error
+        # a class that raises has seen the key; a service that says nothing may be down
+        if len(keys) == 1 and (is_there or not isinstance(error, NoAnswer)):
+            self._blame(keys, error)
+        if len(keys) == 1 or not is_there:
+            return self._schema.empty_table()
+        middle = len(keys) // 2
+        answers = [self._half(half) for half in (keys.slice(0, middle), keys.slice(middle))]
+        return pa.concat_tables(answers)
+
+    def _half(self, keys: pa.Table) -> pa.Table:
+        """What is answered for a part of a batch that failed; it is asked for once."""
+        with self._lock:
+            self._halves += 1
+            self._failures = 0  # the source is there: it is not left alone for what single keys do to it
+        if self._halves > MOST_HALVES or not self._wait():
+            self._count(not_asked=len(keys))
+            return self._schema.empty_table()
+        self._count(requests=1)
+        try:
+            return self._fetch(keys)
+        except Exception as error:
+            self._count(failed=1)
+            return self._spare_the_others(keys, error)
+
+    def _is_there(self) -> bool:
+        """Whether the source answers at all: something was answered, or one of a few single keys is now."""
+        with self._probing:
+            if self._answers is None:
+                self._answers = any(self._probe(self._sample.slice(place, 1)) for place in range(len(self._sample)))
+            return self._answers
+
+    def _probe(self, key: pa.Table) -> bool:
+        with self._lock:
+            if self._given_up or not self._take_turn() or time.monotonic() >= self._ends:
+                return False
+        self._count(requests=1)
+        try:
+            self._fetch(key)
+        except Exception:
+            self._count(failed=1)
+            return False
+        return True
+
+    def _blame(self, keys: pa.Table, error: Exception) -> None:
+        (key,) = keys.to_pylist()
+        shown = ", ".join(f"{name}={_show(value)}" for name, value in key.items())
+        with self._lock:
+            self.problems[f"{_reason(error)} (key {shown[:200]})"] += 1
 
     def _count(self, **numbers: int) -> None:
         with self._lock:
@@ -129,19 +224,18 @@ class Asking:
     def _answered(self, refused: dict[str, int]) -> None:
         """Take note of an answer: failures are counted in a row."""
         with self._lock:
-            self._failures, self._cooled = 0, False
+            self._failures, self._cooled, self._answers = 0, False, True
             self.counts["refused"] += sum(refused.values())
             self.problems.update(refused)
 
     def _failed(self, error: Exception) -> bool:
         """Take note of a failure; whether asking again may help."""
-        reason = error.reason if isinstance(error, NoAnswer) else f"{type(error).__name__}: {str(error)[:200]}"
         with self._lock:
             self.counts["failed"] += 1
-            self.problems[reason] += 1
+            self.problems[_reason(error)] += 1
             self._failures += 1
-        # an error of any other kind says nothing about the next try
-        return not isinstance(error, NoAnswer) or error.again
+        # the question itself is wrong, or so the source says; an error of any other kind tells nothing of the next try
+        return not isinstance(error, EnrichmentError) and getattr(error, "again", True)
 
     def _wait(self) -> bool:
         """Wait for the turn of the next request; False if nothing more is to be asked."""
@@ -194,157 +288,37 @@ def batches(enrichment: Enrichment, keys: pa.Table) -> list[pa.Table]:
     return [keys.slice(start, size) for start in range(0, len(keys), size)]
 
 
-def believe(
-    reply: pa.Table | Sequence[dict[str, Any]], keys: pa.Table, schema: pa.Schema
-) -> tuple[pa.Table, dict[str, int]]:
-    """The answers of the right form, and how many others there were, by what is wrong with them.
+def in_background(work: Callable[[Item], pa.Table], items: Sequence[Item], threads: int) -> list[Future[pa.Table]]:
+    """What comes of some work on each item, by threads that no process waits for when it ends."""
+    futures: list[Future[pa.Table]] = [Future() for _ in items]
+    waiting = deque(zip(futures, items, strict=True))
 
-    Parameters
-    ----------
-    reply
-        A table, or a list of objects.
-    keys
-        The keys that were asked for.
-    schema
-        Keys and columns of an answer.
+    def run() -> None:
+        for future, item in _taken(waiting):
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(work(item))
+                except BaseException as error:  # for whoever waits for it
+                    future.set_exception(error)
 
-    Raises
-    ------
-    NoAnswer
-        If it is neither.
-    """
-    wrong: Counter[str] = Counter()
-    answers = _as_table(reply, schema, wrong)
-    listed = ", ".join(f'"{name}"' for name in keys.column_names)
-    whole = " AND ".join(f'"{name}" IS NOT NULL' for name in keys.column_names)
-    keyed = query(f"FROM answers WHERE {whole}", answers=answers)
-    asked = query(f"FROM keyed SEMI JOIN keys USING ({listed})", keyed=keyed, keys=keys)
-    # of two answers for a key, nobody can say which is right: neither is taken
-    once = query(f"FROM asked QUALIFY count(*) OVER (PARTITION BY {listed}) = 1", asked=asked)
-    wrong["key missing"] += len(answers) - len(keyed)
-    wrong["key that was not asked for"] += len(keyed) - len(asked)
-    wrong["key answered twice"] += len(asked) - len(once)
-    return once.cast(schema), dict(+wrong)
+    for _ in range(min(threads, len(items))):
+        threading.Thread(target=run, daemon=True).start()
+    return futures
 
 
-def _as_table(reply: Any, schema: pa.Schema, wrong: Counter[str]) -> pa.Table:
-    """What was answered, in the schema; objects of another form are counted."""
-    if isinstance(reply, pa.Table):
-        typed = _typed(reply, schema)  # as a whole, without a Python object for every value
-        if typed is not None:
-            return typed
-        reply = reply.to_pylist()  # row by row, some may be of the right form
-    if not isinstance(reply, (list, tuple)):
-        raise NoAnswer(f"answer is neither a table nor a list of objects but {type(reply).__name__}")
-    return pa.Table.from_pylist(_of_the_right_form(reply, schema, wrong), schema)
-
-
-def _typed(table: pa.Table, schema: pa.Schema) -> pa.Table | None:
-    """A table in the schema, or None where some value is of another type."""
-    try:
-        columns = [_plain(table[field.name]).cast(field.type) for field in schema]
-    except (KeyError, pa.ArrowException):
-        return None
-    return pa.table(columns, schema=schema) if all(map(_within_bounds, columns)) else None
-
-
-def _within_bounds(column: pa.ChunkedArray) -> bool:
-    """Whether no text is too long and no number infinite."""
-    if pa.types.is_string(column.type):
-        longest = pc.max(pc.utf8_length(column)).as_py()
-        return longest is None or longest <= LONGEST_TEXT
-    return not pa.types.is_floating(column.type) or pc.all(pc.is_finite(column)).as_py() is not False
-
-
-def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
-
-
-def _of_the_right_form(reply: Sequence[Any], schema: pa.Schema, wrong: Counter[str]) -> list[dict[str, Any]]:
-    records = []
-    for answer in reply:
+def _taken(waiting: deque[Item]) -> Iterator[Item]:
+    """Item after item, shared by several threads."""
+    while True:
         try:
-            records.append(_record(answer, schema))
-        except ValueError as error:
-            wrong[str(error)] += 1
-    return records
+            yield waiting.popleft()
+        except IndexError:
+            return
 
 
-def _record(answer: Any, schema: pa.Schema) -> dict[str, Any]:
-    """One answer in the types of the schema; the error names what is wrong, and no value."""
-    if not isinstance(answer, dict):
-        raise ValueError("no object")
-    missing = [name for name in schema.names if name not in answer]
-    if missing:
-        raise ValueError(f"{missing[0]} missing")
-    return {field.name: _value(answer[field.name], field) for field in schema}
+def _reason(error: Exception) -> str:
+    return error.reason if isinstance(error, NoAnswer) else f"{type(error).__name__}: {str(error)[:200]}"
 
 
-def _value(value: Any, field: pa.Field) -> Any:
-    """A value of JSON or Python in the type of a column."""
-    if value is None:
-        return None
-    convert = next(convert for is_kind, convert in _CONVERT if is_kind(field.type))
-    try:
-        return convert(value)
-    except ValueError:
-        raise ValueError(f"{field.name} is no {field.type}") from None
-
-
-def _checked(value: Any, fits: bool) -> Any:
-    if not fits:
-        raise ValueError
-    return value
-
-
-def _text(value: Any) -> Any:
-    return _checked(value, isinstance(value, str) and len(value) <= LONGEST_TEXT)
-
-
-def _boolean(value: Any) -> Any:
-    return _checked(value, isinstance(value, bool))
-
-
-def _integer(value: Any) -> Any:
-    if isinstance(value, float) and value.is_integer():  # JSON of some writers has 5.0
-        value = int(value)
-    return _checked(value, _is_number(value, int) and -(2**63) <= value < 2**63)
-
-
-def _number(value: Any) -> Any:
-    return _checked(value, _is_number(value, (int, float)) and _finite(value))
-
-
-def _is_number(value: Any, kinds: type | tuple[type, ...]) -> bool:
-    return isinstance(value, kinds) and not isinstance(value, bool)  # Python counts booleans among the integers
-
-
-def _finite(value: float) -> bool:
-    try:
-        return math.isfinite(float(value))
-    except OverflowError:
-        return False
-
-
-def _date(value: Any) -> Any:
-    if isinstance(value, str):
-        return dt.date.fromisoformat(value)
-    return _checked(value, isinstance(value, dt.date) and not isinstance(value, dt.datetime))
-
-
-def _timestamp(value: Any) -> Any:
-    if isinstance(value, str):
-        moment = dt.datetime.fromisoformat(value)
-        return _checked(moment, moment.tzinfo is None)
-    return _checked(value, isinstance(value, dt.datetime))
-
-
-_CONVERT: tuple[tuple[Callable[[pa.DataType], bool], Callable[[Any], Any]], ...] = (
-    (pa.types.is_string, _text),
-    (pa.types.is_boolean, _boolean),
-    (pa.types.is_integer, _integer),
-    (pa.types.is_floating, _number),
-    (pa.types.is_date, _date),
-    (pa.types.is_timestamp, _timestamp),
-)
-"""How a value becomes one of a type; a `ValueError` says that it is none."""
+def _show(value: object) -> str:
+    """A value of a key for people: text by its letters, whatever they are."""
+    return repr(value) if isinstance(value, str) else str(value)

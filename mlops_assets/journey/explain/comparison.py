@@ -183,7 +183,8 @@ def compare_shard(task: CompareTask) -> Report:
         # scored again by both, for the published day may be by a third version, or by other SQL
         models = [load_cached(version, use_case) for version in versions]
         stored = partial(stored_features, lake, task.day, Path(task.rows).name, marks=task.marks)
-        first, second = predict(models, rows, task.day, use_case, stored, read_answers(lake, task.marks))
+        predicted = predict(models, rows, task.day, use_case, stored, read_answers(lake, task.marks))
+        rows, (first, second) = predicted.rows, predicted.answers
         before, after = (answers.labels().cast(pa.string()) for answers in (first, second))
         label = as_text(rows[use_case.label])
         value = _value(rows, use_case)

@@ -77,7 +77,9 @@ def aggregate_day(use_case: UseCase, lake: Lake, day: str, engine: Engine, watch
     reports = run_shards(engine, aggregate_shard, tasks, watch)
     counts, _ = add_up(reports)
     files, rows_of_day = counts.get("files", 0), counts.get("rows", 0)
-    accounting = FeaturesAccounting(files=files, rows=rows_of_day, sql=sql_fingerprint(use_case.features_sql))
+    accounting = FeaturesAccounting(
+        files=files, failed=counts.get("failed") or None, rows=rows_of_day, sql=sql_fingerprint(use_case.features_sql)
+    )
     keep_code(lake, features_code())
     table.publish(day, parts_of(reports, table), features_schema(use_case), accounting, replaces)
     return DayDone.of(accounting, reports)
@@ -102,9 +104,10 @@ def aggregate_shard(task: FeatureTask) -> Report:
 
     def make() -> Made:
         rows = read_rows(lake.rows.folder / task.rows)
-        data = aggregate(rows, task.day, task.use_case, sql, read_answers(lake, task.marks))
+        data, blamed = aggregate(rows, task.day, task.use_case, sql, read_answers(lake, task.marks))
         data = data.select(features_schema(task.use_case).names)
-        return Made({table: data}, {"files": data.num_rows, "rows": rows.num_rows})
+        failed = len({row.file for row in blamed})
+        return Made({table: data}, {"files": data.num_rows, "failed": failed, "rows": rows.num_rows})
 
     return finish(table, task.day, shard_number(part), mark, make, features_code().fingerprint)
 

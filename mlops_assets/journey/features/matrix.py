@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Final, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+LARGEST: Final = float(np.finfo(np.float32).max)
+"""Largest number that an estimator takes: trees see float32, and scikit-learn refuses a matrix that does not fit."""
 
 TEXT: Final = "text"
 """Stands for the known values of a column that reaches the estimator as text; see `training.texts`."""
@@ -19,7 +23,11 @@ def as_text(column: pa.ChunkedArray) -> pa.Array:
     return pa.concat_arrays([pa.array([], pa.string()), *plain.cast(pa.string()).chunks])
 
 
-def to_matrix(batch: pa.Table, vocabularies: Mapping[str, pa.Array | Literal["text"] | None]) -> np.ndarray:
+def to_matrix(
+    batch: pa.Table,
+    vocabularies: Mapping[str, pa.Array | Literal["text"] | None],
+    too_large: Counter[str] | None = None,
+) -> np.ndarray:
     """What an estimator sees: numbers, and the texts as they are.
 
     Parameters
@@ -29,12 +37,15 @@ def to_matrix(batch: pa.Table, vocabularies: Mapping[str, pa.Array | Literal["te
     vocabularies
         For each column of the model, in order: the values that a category knows, `TEXT` for a text, or None for a
         number. A value of a category becomes its position in the vocabulary; an unknown one, or none, becomes -1.
+    too_large
+        Takes up, by column, how many numbers were infinite or beyond `LARGEST`.
 
     Returns
     -------
     np.ndarray
         One row per row and one column per column of the model. It is float64 if there is no text, else of objects:
-        floats, and `str` where a column is a text. Missing or infinite numbers are NaN, a missing text is empty.
+        floats, and `str` where a column is a text. A number that is missing, or beyond `LARGEST`, is NaN; a missing
+        text is empty.
     """
     matrix = np.empty((batch.num_rows, len(vocabularies)), order="F")  # written and read a column at a time
     texts = {
@@ -51,8 +62,10 @@ def to_matrix(batch: pa.Table, vocabularies: Mapping[str, pa.Array | Literal["te
             codes = pc.index_in(column, value_set=vocabulary)
             matrix[:, position] = codes.fill_null(-1).to_numpy()
         else:
-            matrix[:, position] = column.cast(pa.float64()).to_numpy()
-    matrix[np.isinf(matrix)] = np.nan  # DuckDB divides by zero to infinity, which no estimator takes
+            # unsafe: an integer beyond 2**53 is rounded, as every estimator would
+            numbers = matrix[:, position]
+            numbers[:] = column.cast(pa.float64(), safe=False).to_numpy()
+            _empty_too_large(name, numbers, too_large)
     if not texts:
         return matrix
     # one of objects, which every scikit-learn class takes: a DataFrame would bring names of columns into the estimators
@@ -60,3 +73,12 @@ def to_matrix(batch: pa.Table, vocabularies: Mapping[str, pa.Array | Literal["te
     for position, column in texts.items():
         mixed[:, position] = column.fill_null("").to_pylist()
     return mixed
+
+
+def _empty_too_large(name: str, numbers: np.ndarray, counts: Counter[str] | None) -> None:
+    """Make NaN of what no estimator takes: infinity, to which DuckDB divides by zero, and what is beyond float32."""
+    too_large = np.abs(numbers) > LARGEST
+    if too_large.any():
+        numbers[too_large] = np.nan
+        if counts is not None:
+            counts[name] += int(too_large.sum())

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from mlops_assets.errors import ConfigError
 from mlops_assets.journey.enrich.answers import NOTHING, stored_schema
+from mlops_assets.journey.features.blame import Blamed, RowsFailed, leave_out
 from mlops_assets.journey.features.sql import ROWS, kept_sql, without_label
 from mlops_assets.use_case import UseCase
 
@@ -19,6 +20,21 @@ EARLIER = (
     "\nIf this is the SQL of an earlier model version, it may need a column or an enrichment that defs.yaml no longer "
     "has: bring that back, or train and promote a version without it."
 )
+
+PLACE = "_place"
+"""Where a row stood before others were left out."""
+
+OF_ALL_ROWS = (
+    duckdb.CatalogException,
+    duckdb.BinderException,
+    duckdb.ParserException,
+    duckdb.OutOfMemoryException,
+    duckdb.IOException,
+    duckdb.PermissionException,
+    duckdb.FatalException,
+    duckdb.InternalException,
+)
+"""Errors that no row is to blame for."""
 
 
 def compute(
@@ -55,10 +71,13 @@ def compute(
     ------
     ConfigError
         If the SQL loses or doubles rows, or needs an enrichment that there is not.
+    RowsFailed
+        If it fails on some of the rows; `leave_out` finds which.
     """
     tables = tables_for(rows, use_case, answers)
-    # what the step before stored is not computed again; to the bit it is what the view would give
-    if file_features is not None:
+    # what the step before stored is not computed again; to the bit it is what the view would give. A file on which the
+    # view fails is not stored: all is computed then, so that the lines to blame are found and left out
+    if file_features is not None and len(file_features) == len(_file_names(rows)):
         tables["file_features"] = _numbered(file_features, rows)
     where, positions_of = f"{use_case.name}/features.sql", _Positions(rows)
     with sql_errors(use_case, day), kept_sql(sql, tables) as features:
@@ -76,9 +95,40 @@ def compute(
         )
 
 
+def compute_good(
+    rows: pa.Table, day: str, use_case: UseCase, sql: str, answers: Mapping[str, pa.Table], left_out: list[Blamed]
+) -> list[tuple[pa.Table, np.ndarray]]:
+    """What `compute` yields for the rows that the SQL can take; the others are added to `left_out`.
+
+    Parameters
+    ----------
+    rows, day, use_case, sql, answers
+        As in `compute`.
+    left_out
+        Takes up the rows on which the SQL fails.
+
+    Raises
+    ------
+    RowsFailed
+        If it fails on rows that may not be left out.
+    """
+
+    def run(some: pa.Table) -> list[tuple[pa.Table, np.ndarray]]:
+        return list(compute(some, day, use_case, sql, answers=answers))
+
+    try:
+        return run(rows)
+    except RowsFailed:
+        numbered = rows.append_column(PLACE, pa.array(np.arange(rows.num_rows)))
+        kept, blamed = leave_out(numbered, day, use_case, lambda some: run(some.drop_columns([PLACE])))
+        left_out += blamed
+        places = kept[PLACE].to_numpy()
+        return [(batch, places[positions]) for batch, positions in run(kept.drop_columns([PLACE]))]
+
+
 def aggregate(
     rows: pa.Table, day: str, use_case: UseCase, sql: str, answers: Mapping[str, pa.Table] = NOTHING
-) -> pa.Table:
+) -> tuple[pa.Table, list[Blamed]]:
     """The view `file_features` over the rows of one shard: one row a file, in their order, `file` being its name.
 
     Parameters
@@ -86,11 +136,30 @@ def aggregate(
     rows, day, use_case, sql, answers
         As in `compute`.
 
+    Returns
+    -------
+    tuple
+        The aggregates, without those of files on which the SQL fails; and the lines for which it does.
+
     Raises
     ------
     ConfigError
-        If the SQL fails on these rows.
+        If the SQL fails on these rows, and none may be left out.
     """
+
+    def run(some: pa.Table) -> pa.Table:
+        return _aggregate(some, day, use_case, sql, answers)
+
+    try:
+        return run(rows), []
+    except RowsFailed:
+        _, blamed = leave_out(rows, day, use_case, run)
+        names = pa.array({row.file for row in blamed}, pa.string())
+        others = rows.filter(pc.invert(pc.is_in(rows["file"].cast(pa.string()), value_set=names)))
+        return run(others.unify_dictionaries().combine_chunks()), blamed
+
+
+def _aggregate(rows: pa.Table, day: str, use_case: UseCase, sql: str, answers: Mapping[str, pa.Table]) -> pa.Table:
     tables = tables_for(rows, use_case, answers)
     with sql_errors(use_case, day), kept_sql(sql, tables) as features:
         schema = pa.schema(features.columns("file_features"))
@@ -110,13 +179,16 @@ def tables_for(rows: pa.Table, use_case: UseCase, answers: Mapping[str, pa.Table
 @contextmanager
 def sql_errors(use_case: UseCase, day: str) -> Iterator[None]:
     """Tells what DuckDB finds wrong as an error of the use case's `features.sql`."""
+    where = f"{use_case.name}/features.sql fails on the rows of {day}"
     try:
         yield
-    except (duckdb.Error, OSError) as error:
+    except OF_ALL_ROWS as error:
         hint = ""
         if isinstance(error, (duckdb.CatalogException, duckdb.BinderException)):  # it runs by the contract of its time
             hint = EARLIER
-        raise ConfigError(f"{use_case.name}/features.sql fails on the rows of {day}: {error}{hint}") from None
+        raise ConfigError(f"{where}: {error}{hint}") from None
+    except (duckdb.Error, OSError) as error:
+        raise RowsFailed(f"{where}: {error}", "sql", str(error)) from None
 
 
 class _Positions:

@@ -6,9 +6,10 @@ The files are the truth: all of them are read each time, and the same files give
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -135,3 +136,16 @@ def _accepted_table(entries: list[Entry], lake: Lake) -> pa.Table:
 def _rejected_table(rejects: list[Reject]) -> pa.Table:
     ordered = [("source_file", "ascending"), ("source_line", "ascending")]
     return pa.Table.from_pylist([vars(reject) for reject in rejects], REJECTED).sort_by(ordered)
+
+
+def said(rows: pa.Table, corrections: Mapping[Row, str]) -> pa.Array:
+    """What people say the label of each row is."""
+    labels: list[str | None] = [None] * len(rows)
+    if corrections:
+        # few rows are corrected: those of other files never become Python's objects
+        files = pa.array(sorted({file for file, _ in corrections}), pa.string())
+        positions = np.flatnonzero(pc.is_in(rows["file"].cast(pa.string()), value_set=files).to_numpy())
+        some = rows.select(["file", "line"]).take(pa.array(positions))
+        for position, file, line in zip(positions, some["file"].to_pylist(), some["line"].to_pylist(), strict=True):
+            labels[position] = corrections.get((file, line))
+    return pa.array(labels, pa.string())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -49,9 +50,9 @@ class Model:
             for name, vocabulary in self.columns.items()
         }
 
-    def matrix(self, batch: pa.Table) -> np.ndarray:
+    def matrix(self, batch: pa.Table, too_large: Counter[str] | None = None) -> np.ndarray:
         """What the estimator sees; see `to_matrix`."""
-        return to_matrix(batch, self._vocabularies)
+        return to_matrix(batch, self._vocabularies, too_large)
 
     def probabilities(self, matrix: np.ndarray) -> np.ndarray:
         """Probability of every class, one row per row; classes that the estimator never saw get 0."""

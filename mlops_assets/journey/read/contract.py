@@ -46,6 +46,7 @@ RULES_OF_FILES = {
     "truncated": "the last line stops in the middle: the file was cut off",
     "quote": "a double quote is not closed",
     "constant": "a column that is constant in a file has more than one value",
+    "too_many_rejects": "more lines are rejected than `checks.file_rejects` and `checks.file_reject_rate` allow",
     "accounting": "lines and parsed rows do not add up",
     "reader": "the use case's own reader failed on the file, or gave what is no record",
 }

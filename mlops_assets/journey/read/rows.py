@@ -14,10 +14,11 @@ import numpy as np
 import pyarrow as pa
 
 from mlops_assets.errors import ShardFailed
-from mlops_assets.journey.read.contract import Checked, check_column, explain, rows_schema, rule_name
+from mlops_assets.journey.read.contract import Checked, check_column, rows_schema
 from mlops_assets.journey.read.listing import ATTACHMENT, Attachments, Manifest, attachments_mark, shard_of
 from mlops_assets.journey.read.readers import open_reader
-from mlops_assets.journey.read.readers.pack import RAW_LIMIT, Pack, Refusal
+from mlops_assets.journey.read.readers.pack import Pack, Refusal
+from mlops_assets.journey.read.refusals import refusals_of, refuse_overfull
 from mlops_assets.journey.read.sources import Entry, Source
 from mlops_assets.plugins import plugin_modules
 from mlops_assets.storage.accounting import NOTICED, ReadingAccounting
@@ -46,8 +47,6 @@ READERS, FILES_A_THREAD, BATCHES = 4, 50, 40
 """Threads that read files where they must be waited for, how many each takes at a time, and for how many such batches
 they do so before one looks alone again. Side by side is twice as fast on a disk; of files that lie in memory it makes
 35 microseconds instead of 15. A source that waits for a server says how many threads it wants (`readers`)."""
-
-BLANK = ("blank_line", "the line is blank")
 
 
 @dataclass(frozen=True)
@@ -246,27 +245,18 @@ def check_rows(use_case: UseCase, paths: Sequence[str], pack: Pack) -> tuple[pa.
     for result in checked.values():
         if result.broken is not None:
             bad |= result.broken > 0
-    refusals = _refusals(use_case, pack, checked, bad, blank)
+    overfull = refuse_overfull(use_case, pack, checked, bad, blank)
+    spared = bad & ~np.isin(pack.file, list(overfull)) if overfull else bad
+    refusals = refusals_of(use_case, pack, checked, spared, blank)
     inconstant = _inconstant(use_case, pack, checked, ~bad)
-    good = ~bad & ~np.isin(pack.file, list(inconstant))
+    good = ~bad & ~np.isin(pack.file, [*inconstant, *overfull])
     if inconstant:
-        refusals = _refuse_whole(pack, refusals, inconstant)
+        refusals = _refuse_whole(pack, refusals, {n: m for n, m in inconstant.items() if n not in overfull})
+    refusals += overfull.values()
     file = pa.DictionaryArray.from_arrays(pa.array(pack.file), pa.array(paths, pa.string()))
     columns = [file, pa.array(pack.line), *(result.values for result in checked.values())]
     table = pa.table(columns, schema=rows_schema(use_case))
     return (table if good.all() else table.filter(pa.array(good))), refusals
-
-
-def _refusals(
-    use_case: UseCase, pack: Pack, checked: dict[str, Checked], bad: np.ndarray, blank: np.ndarray
-) -> list[Refusal]:
-    """Every bad line with the rule that it breaks; a blank one breaks no other."""
-    explanations = _Explanations(use_case, pack, checked)
-    lines = zip(np.flatnonzero(bad).tolist(), pack.file[bad].tolist(), pack.line[bad].tolist(), strict=True)
-    return [
-        Refusal(file, line, *(BLANK if blank[at] else explanations(at)), pack.raw(file, line)[:RAW_LIMIT])
-        for at, file, line in lines
-    ]
 
 
 def _refuse_whole(pack: Pack, refusals: list[Refusal], inconstant: dict[int, str]) -> list[Refusal]:
@@ -329,31 +319,6 @@ def _blank(pack: Pack) -> np.ndarray:
         if not blank.any():
             break
     return blank
-
-
-class _Explanations:
-    """The rule that a row breaks first, and a message about all that it breaks; equal texts are explained once."""
-
-    def __init__(self, use_case: UseCase, pack: Pack, checked: dict[str, Checked]) -> None:
-        self._columns = use_case.columns
-        self._texts = {name: pack.columns[name] for name in checked}
-        self._broken = {name: result.broken for name, result in checked.items() if result.broken is not None}
-        self._numbers = {name: pack.columns[name].indices.to_numpy() for name in self._broken}
-        self._messages: dict[tuple[str, int], str] = {}
-
-    def __call__(self, at: int) -> tuple[str, str]:
-        broken = [(name, code) for name, codes in self._broken.items() if (code := codes[at])]
-        return rule_name(broken[0][1]), "; ".join(
-            self._explain(name, code, self._numbers[name][at]) for name, code in broken
-        )
-
-    def _explain(self, name: str, code: int, number: int) -> str:
-        # a file that was saved in a wrong way breaks the same rule by the same few texts in every line
-        message = self._messages.get((name, number))
-        if message is None:
-            text = self._texts[name].dictionary[number].as_py()
-            message = self._messages[name, number] = explain(rule_name(code), name, text, self._columns[name])
-        return message
 
 
 def _inconstant(use_case: UseCase, pack: Pack, checked: dict[str, Checked], good: np.ndarray) -> dict[int, str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mlops_assets.journey.enrich.answers import DayAnswers, NotEnriched
-from mlops_assets.storage.accounting import UNSEEN, ListingAccounting, ReadingAccounting
+from mlops_assets.storage.accounting import SQL_REJECTED, UNSEEN, ListingAccounting, ReadingAccounting
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.tables import Published
 from mlops_assets.use_case import Checks, UseCase
@@ -126,14 +126,8 @@ def check_scores_of_day(checks: Checks, counts: Mapping[str, int], rows: int) ->
     """The conditions that the predictions of a day must meet before they are published."""
     shares = {name: counts.get(UNSEEN + name, 0) / max(1, rows) for name in checks.unseen_share}
     limits = ", ".join(f"{name} {share:.2%} of {checks.unseen_share[name]:.2%}" for name, share in shares.items())
-    predictions = counts.get(Lake.predictions.name, 0)
     return [
-        DayCheck(
-            "every_row_predicted",
-            predictions == rows,
-            f"{predictions} predictions for {rows} rows",
-            "run the day again; if it stays so, report it with this line",
-        ),
+        _check_predicted(checks, counts.get(Lake.predictions.name, 0), counts.get(SQL_REJECTED, 0), rows),
         DayCheck(
             "unseen_categories",
             all(share <= checks.unseen_share[name] for name, share in shares.items()),
@@ -141,3 +135,18 @@ def check_scores_of_day(checks: Checks, counts: Mapping[str, int], rows: int) ->
             "compare the day's categories with the training rows; retrain, or raise checks.unseen_share if it is right",
         ),
     ]
+
+
+def _check_predicted(checks: Checks, predictions: int, left_out: int, rows: int) -> DayCheck:
+    found = f"{predictions} predictions for {rows} rows"
+    advice = "run the day again; if it stays so, report it with this line"
+    if left_out:
+        share = left_out / max(1, rows)
+        found += f", {left_out} left out because SQL or model fail on them: "
+        found += f"{share:.2%}, allowed {checks.sql_rejects:.2%}"
+        if share > checks.sql_rejects:
+            advice = (
+                "mend the lines or the SQL (with checks.sql_rejects 0, the first is named), or raise checks.sql_rejects"
+            )
+    is_whole = predictions + left_out == rows and left_out <= checks.sql_rejects * rows
+    return DayCheck("every_row_predicted", is_whole, found, advice)

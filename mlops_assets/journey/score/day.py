@@ -22,6 +22,7 @@ from mlops_assets.journey.enrich.answers import (
     needed,
     read_answers,
 )
+from mlops_assets.journey.features.blame import Blamed
 from mlops_assets.journey.features.day import stored_features
 from mlops_assets.journey.features.sql import read_rows
 from mlops_assets.journey.model.model import Model
@@ -33,9 +34,17 @@ from mlops_assets.journey.score.checks import (
     check_rows_of_day,
     check_scores_of_day,
 )
-from mlops_assets.journey.score.predict import Answers, predict
-from mlops_assets.storage.accounting import UNSEEN, ChallengerAccounting, PredictionsAccounting, ReadingAccounting
-from mlops_assets.storage.catalog import PREDICTIONS, Lake
+from mlops_assets.journey.score.predict import Answers, Predicted, predict
+from mlops_assets.storage.accounting import (
+    SQL_REJECTED,
+    TOO_LARGE,
+    UNSEEN,
+    ChallengerAccounting,
+    PredictionsAccounting,
+    ReadingAccounting,
+    by_column,
+)
+from mlops_assets.storage.catalog import PREDICTIONS, REJECTS, Lake
 from mlops_assets.storage.places import Place
 from mlops_assets.storage.tables import Published, Table
 from mlops_assets.use_case import UseCase
@@ -165,7 +174,8 @@ def score_day(
     if isinstance(answers, NotEnriched) or not _all_hold(checks):
         return ScoredDay.refused(checks)
     # looked at before the work: should another run publish the day meanwhile, this one publishes nothing
-    before = _PartsBefore(lake.predictions.parts(day), lake.challenger_predictions.parts(day))
+    tables = lake.predictions, lake.challenger_predictions, lake.unpredicted
+    before = _PartsBefore(*(table.parts(day) for table in tables))
     versions = scorers.version, scorers.challenger
     tasks = [
         ScoreTask(use_case, lake.root, day, part, *versions, answers.of(part)) for part in sorted(lake.rows.parts(day))
@@ -193,6 +203,7 @@ class _PartsBefore:
 
     predictions: set[str]
     challenger: set[str]
+    unpredicted: set[str]
 
 
 def _account(
@@ -205,7 +216,9 @@ def _account(
         model_version=scorers.version.version,
         model_choice=scorers.choice,
         rows_version=rows.version,
-        unseen={name.removeprefix(UNSEEN): number for name, number in counts.items() if name.startswith(UNSEEN)},
+        sql_rejected=counts.get(SQL_REJECTED) or None,
+        unseen=by_column(counts, UNSEEN),
+        too_large=by_column(counts, TOO_LARGE),
         enrichments=dict(answers.versions),
         unanswered={name: accounting.unanswered for name, accounting in answers.accounting.items()},
     )
@@ -217,6 +230,10 @@ def _publish(
     """Publish what the champion said of the day, and what the challenger did if it has a word for every row."""
     table, beside, challenger = lake.predictions, lake.challenger_predictions, scorers.challenger
     parts = parts_of(reports, table)
+    # first: a row without a prediction is never unexplained
+    unpredicted = parts_of(reports, lake.unpredicted)
+    if unpredicted or before.unpredicted:
+        lake.unpredicted.publish(day, unpredicted, REJECTS, scored.accounting, before.unpredicted, scorers.run)
     table.publish(day, parts, PREDICTIONS, scored.accounting, before.predictions, scorers.run)
     answered = add_up(reports)[0].get(beside.name, 0)
     if challenger is None or answered != scored.accounting.predictions:
@@ -252,17 +269,23 @@ def score_shard(task: ScoreTask) -> Report:
 
     def make() -> Made:
         rows = read_rows(lake.rows.folder / task.rows)
-        answers = _ask(task, lake, rows)
-        tables: dict[Table[Any], pa.Table] = {table: predictions_of(answers[0], rows, task.use_case, version.version)}
+        predicted = _ask(task, lake, rows)
+        answers, number = predicted.answers, version.version
+        tables: dict[Table[Any], pa.Table] = {
+            table: predictions_of(answers[0], predicted.rows, task.use_case, number),
+            lake.unpredicted: _unpredicted(predicted.left_out),
+        }
         # one answer alone: the challenger could not be asked, see `_ask`
         if challenger is not None and len(answers) == 2:
-            tables[beside] = predictions_of(answers[1], rows, task.use_case, challenger.version)
+            tables[beside] = predictions_of(answers[1], predicted.rows, task.use_case, challenger.version)
         counts = {
             "files": len(rows["file"].chunk(0).dictionary) if rows.num_rows else 0,
             "rows": rows.num_rows,
             table.name: tables[table].num_rows,
             beside.name: tables[beside].num_rows if beside in tables else 0,
+            SQL_REJECTED: len(predicted.left_out),
             **{UNSEEN + name: number for name, number in answers[0].unseen.items()},
+            **{TOO_LARGE + name: number for name, number in answers[0].too_large.items()},
         }
         return Made(tables, counts)
 
@@ -290,7 +313,13 @@ def scores_code(use_case: UseCase) -> Code:
     return code_of(__name__, *(path.rpartition(".")[0] for path in use_case.training.trusted))
 
 
-def _ask(task: ScoreTask, lake: Lake, rows: pa.Table) -> list[Answers]:
+def _unpredicted(rows: Sequence[Blamed]) -> pa.Table:
+    """Rows on which SQL or model fail, in the form of rejects."""
+    records = [{"file": row.file, "line": row.line, "rule": row.rule, "message": row.reason, "raw": ""} for row in rows]
+    return pa.Table.from_pylist(records, REJECTS)
+
+
+def _ask(task: ScoreTask, lake: Lake, rows: pa.Table) -> Predicted:
     """What the champion says of the rows of a shard, and the challenger, if there is one and it can."""
     stored = partial(stored_features, lake, task.day, Path(task.rows).name, marks=task.marks)
     enriched = read_answers(lake, task.marks)
@@ -298,7 +327,9 @@ def _ask(task: ScoreTask, lake: Lake, rows: pa.Table) -> list[Answers]:
     if task.challenger is not None:
         with suppress(Exception):  # whatever is wrong with the challenger must not keep the day from its champion
             models = [champion, load_cached(task.challenger, task.use_case)]
-            return predict(models, rows, task.day, task.use_case, stored, enriched)
+            predicted = predict(models, rows, task.day, task.use_case, stored, enriched)
+            if not predicted.left_out:  # else it is for the champion to say which rows are left out
+                return predicted
     return predict([champion], rows, task.day, task.use_case, stored, enriched)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 
 from mlops_assets.journey.enrich.answers import NOTHING
+from mlops_assets.journey.features.blame import Blamed, RowsFailed, leave_out
 from mlops_assets.journey.features.shard import compute
 from mlops_assets.journey.model.model import Model
 from mlops_assets.use_case import UseCase
@@ -27,6 +29,8 @@ class Answers:
         Probability of that class.
     unseen
         How many values of each category were unseen in training.
+    too_large
+        How many numbers of each column were beyond what an estimator takes.
     """
 
     def __init__(self, model: Model, rows: int) -> None:
@@ -35,11 +39,22 @@ class Answers:
         self.numbers = np.zeros(rows, np.int32)
         self.probabilities = np.zeros(rows, np.float32)
         self.unseen: Counter[str] = Counter()
+        self.too_large: Counter[str] = Counter()
 
     def add(self, batch: pa.Table, positions: np.ndarray) -> None:
-        """Answer for a batch of the model's input, whose rows have these positions."""
-        matrix = self.model.matrix(batch)
-        probabilities = self.model.probabilities(matrix)
+        """Answer for a batch of the model's input, whose rows have these positions.
+
+        Raises
+        ------
+        RowsFailed
+            If the model fails on them.
+        """
+        matrix = self.model.matrix(batch, self.too_large)
+        try:
+            probabilities = self.model.probabilities(matrix)
+        except (ValueError, ArithmeticError) as error:  # scikit-learn's words for a value that it does not take
+            reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+            raise RowsFailed(f"the model fails: {reason}", "model", reason) from None
         numbers = self.model.decide(probabilities)
         self.numbers[positions] = numbers
         self.probabilities[positions] = probabilities[np.arange(len(numbers)), numbers]
@@ -50,6 +65,25 @@ class Answers:
         return pa.DictionaryArray.from_arrays(pa.array(self.numbers), pa.array(self.model.classes, pa.string()))
 
 
+@dataclass(frozen=True)
+class Predicted:
+    """What models say of the rows of a shard.
+
+    Attributes
+    ----------
+    rows
+        The rows that were answered for: all, without those on which SQL or a model fails.
+    answers
+        What each model says of them.
+    left_out
+        The others.
+    """
+
+    rows: pa.Table
+    answers: list[Answers]
+    left_out: list[Blamed] = field(default_factory=list)
+
+
 def predict(
     models: Sequence[Model],
     rows: pa.Table,
@@ -57,8 +91,10 @@ def predict(
     use_case: UseCase,
     stored: Callable[[str], pa.Table | None] = lambda _: None,
     enriched: Mapping[str, pa.Table] = NOTHING,
-) -> list[Answers]:
+) -> Predicted:
     """What each model says of every row; models with the same SQL share their features.
+
+    A row on which the SQL or a model fails is left out of all if `checks.sql_rejects` allows it.
 
     Parameters
     ----------
@@ -74,7 +110,32 @@ def predict(
         The stored aggregates of these files by an SQL, if there are any.
     enriched
         The answers of enrichments for the keys of these rows, by name.
+
+    Raises
+    ------
+    RowsFailed
+        If SQL or a model fail on rows that may not be left out; the first is named by file and line.
     """
+
+    def run(some: pa.Table) -> list[Answers]:
+        # by the views alone: stored aggregates are those of files with all their rows
+        return _answer(models, some, day, use_case, lambda _: None, enriched)
+
+    try:
+        return Predicted(rows, _answer(models, rows, day, use_case, stored, enriched))
+    except RowsFailed:
+        kept, left_out = leave_out(rows, day, use_case, run)
+        return Predicted(kept, run(kept), left_out)
+
+
+def _answer(
+    models: Sequence[Model],
+    rows: pa.Table,
+    day: str,
+    use_case: UseCase,
+    stored: Callable[[str], pa.Table | None],
+    enriched: Mapping[str, pa.Table],
+) -> list[Answers]:
     answers = [Answers(model, rows.num_rows) for model in models]
     for sql in dict.fromkeys(model.sql for model in models):
         # SQL is half of the work: a challenger with the champion's SQL costs its own model alone

@@ -17,8 +17,9 @@ import pyarrow.compute as pc
 
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.enrich.answers import DayAnswers, NotEnriched, find_answers, needed, read_answers
+from mlops_assets.journey.features.blame import Blamed, tell_left_out
 from mlops_assets.journey.features.matrix import as_text
-from mlops_assets.journey.features.shard import compute
+from mlops_assets.journey.features.shard import compute_good
 from mlops_assets.journey.features.sql import describe, read_rows
 from mlops_assets.journey.feedback import corrections as feedback
 from mlops_assets.journey.feedback.published import Row
@@ -69,7 +70,7 @@ class TrainingSet:
     feedback
         Fingerprint of all corrections that counted then; see `feedback.keep`.
     left_out
-        Days of the window that were not enriched, and why; empty if there is none.
+        Days of the window that were not enriched, rows on which the SQL fails, and why; empty if there is none.
     """
 
     fingerprint: str
@@ -114,7 +115,9 @@ def build_training_set(use_case: UseCase, lake: Lake) -> TrainingSet:
     """
     accepted = feedback.read_accepted(lake)
     window, left_out = _window(use_case, lake)
-    pieces = [piece for piece in _labelled(use_case, lake, window, feedback.corrections(accepted)) if len(piece)]
+    bad: list[Blamed] = []
+    pieces = [piece for piece in _labelled(use_case, lake, window, feedback.corrections(accepted), bad) if len(piece)]
+    left_out += tell_left_out(use_case, bad, sum(rows for rows, _ in window.values()))
     everything = pa.concat_tables(pieces) if pieces else None
     labelled = everything.filter(everything["_labelled"]) if everything else None
     if everything is None or not labelled:
@@ -233,6 +236,7 @@ def _labelled(
     lake: Lake,
     window: Mapping[str, tuple[int, DayAnswers]],
     corrections: Mapping[str, Mapping[Row, str]],
+    bad: list[Blamed],
 ) -> Iterator[pa.Table]:
     """The labelled and the corrected rows of the window with the model's input, a shard at a time."""
     table = lake.rows
@@ -244,7 +248,7 @@ def _labelled(
             rows, drawn = _sampled(read_rows(table.folder / path), day, keep_one_in, {file for file, _ in labels})
             labelling = _what_is_known(use_case, rows, drawn, labels)
             if labelling["_labelled"].any() or labelling["_said"].null_count < len(rows):
-                yield from _inputs(use_case, rows, day, labelling, read_answers(lake, answers.of(path)))
+                yield from _inputs(use_case, rows, day, labelling, read_answers(lake, answers.of(path)), bad)
 
 
 def _what_is_known(
@@ -253,20 +257,7 @@ def _what_is_known(
     """The labels of rows, those that people gave, and which rows are sampled and have a label of their own."""
     labels = as_text(rows[use_case.label])
     is_labelled = drawn & labels.is_valid().to_numpy(zero_copy_only=False)
-    return {"_label": labels, "_said": _said(rows, corrections), "_labelled": is_labelled}
-
-
-def _said(rows: pa.Table, corrections: Mapping[Row, str]) -> pa.Array:
-    """What people say the label of each row is."""
-    labels: list[str | None] = [None] * len(rows)
-    if corrections:
-        # few rows are corrected: those of other files never become Python's objects
-        files = pa.array(sorted({file for file, _ in corrections}), pa.string())
-        positions = np.flatnonzero(pc.is_in(rows["file"].cast(pa.string()), value_set=files).to_numpy())
-        some = rows.select(["file", "line"]).take(pa.array(positions))
-        for position, file, line in zip(positions, some["file"].to_pylist(), some["line"].to_pylist(), strict=True):
-            labels[position] = corrections.get((file, line))
-    return pa.array(labels, pa.string())
+    return {"_label": labels, "_said": feedback.said(rows, corrections), "_labelled": is_labelled}
 
 
 def _sampled(rows: pa.Table, day: str, keep_one_in: int, also: Collection[str]) -> tuple[pa.Table, np.ndarray]:
@@ -288,7 +279,12 @@ def _sampled(rows: pa.Table, day: str, keep_one_in: int, also: Collection[str]) 
 
 
 def _inputs(
-    use_case: UseCase, rows: pa.Table, day: str, labelling: Mapping[str, Any], answers: Mapping[str, pa.Table]
+    use_case: UseCase,
+    rows: pa.Table,
+    day: str,
+    labelling: Mapping[str, Any],
+    answers: Mapping[str, Any],
+    bad: list[Blamed],
 ) -> Iterator[pa.Table]:
     """The labelled and the corrected rows with the model's input; `labelling` has what tells which these are."""
     import pandas as pd
@@ -309,7 +305,7 @@ def _inputs(
             "_content": pd.util.hash_pandas_object(frame.drop(columns=use_case.label), index=False).to_numpy(),
         }
     )
-    for batch, positions in compute(rows, day, use_case, use_case.features_sql, answers=answers):
+    for batch, positions in compute_good(rows, day, use_case, use_case.features_sql, answers, bad):
         whole = keys.take(pa.array(positions))
         for name in batch.column_names:
             if name not in ("file", "line"):

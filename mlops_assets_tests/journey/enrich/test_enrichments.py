@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import builtins
 import datetime as dt
 import json
 import sqlite3
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_assets.journey.enrich.asking import LONGEST_TEXT, Asking, believe
+from mlops_assets.journey.enrich.asking import GRACE, MOST_HALVES, PROBES, Asking
 from mlops_assets.journey.enrich.lookups import EnrichmentError, NoAnswer, open_enrichment
+from mlops_assets.journey.enrich.replies import LONGEST_TEXT, believe
 from mlops_assets.use_case import Enrichment
-from mlops_assets_tests.helpers.weather_service import Response, WeatherService, degrees, right
+from mlops_assets_tests.helpers.weather_service import Request, Response, WeatherService, degrees, right
 
 DAY = "2026-01-10"
 SCHEMA = pa.schema({"city": pa.string(), "date": pa.date32(), "degrees": pa.float64(), "rain": pa.bool_()})
@@ -127,7 +130,7 @@ def test_an_answer_that_is_none_is_counted_and_not_believed(service: WeatherServ
     response, problem = BAD_ANSWERS[kind]
     service.behave = lambda _: response
     one = asking(http(service.url, retries=1))
-    assert len(one.ask(many(2))) == 0
+    assert len(one.ask(many(1))) == 0
     tries = 1 if response.status in (403, 302, 204) else 2  # nobody asks again where it cannot help
     assert (one.problems, one.counts["requests"], one.counts["failed"]) == ({problem: tries}, tries, tries)
 
@@ -160,12 +163,12 @@ def test_after_failures_in_a_row_it_is_left_alone_tried_once_more_and_then_no_mo
     service.behave = lambda _: Response(b"", 500)
     one = asking(http(service.url, give_up_after=4, retries=0))
     assert len(one.ask(many(200))) == 0
-    assert len(service.requests) == 5  # four failures, a pause, and one try
+    assert len(service.requests) == 5 + PROBES  # four failures, a pause, and one try; and whether it is there at all
     assert one.counts["not_asked"] == 150
 
 
 def test_a_service_that_comes_back_during_the_pause_is_asked_for_the_rest(service: WeatherService) -> None:
-    service.behave = lambda request: Response(right(request.keys), 500 if request.number < 4 else 200)
+    service.behave = lambda request: Response(right(request.keys), 500 if request.number < 4 + PROBES else 200)
     one = asking(http(service.url, give_up_after=4, retries=0))
     assert len(one.ask(many(200))) == 160
     assert one.counts["not_asked"] == 0
@@ -182,7 +185,7 @@ def test_a_pause_longer_than_the_time_that_is_left_is_not_made(service: WeatherS
     one = asking(http(service.url, give_up_after=1, retries=0, cool_down=3600))
     began = time.monotonic()
     assert len(one.ask(many(30))) == 0
-    assert (len(service.requests), one.counts["not_asked"]) == (1, 20)
+    assert (len(service.requests), one.counts["not_asked"]) == (1 + PROBES, 20)
     assert time.monotonic() - began < 5
 
 
@@ -295,6 +298,94 @@ def test_a_class_that_fails_is_asked_again_like_any_other() -> None:
     assert dict(one.problems) == {"KeyError: 'not today'": 2}
 
 
+class Picky:
+    """Answers for all keys but those of some cities, for which it fails in a way of its own."""
+
+    def __init__(self, bad: Sequence[str], error: str = "OverflowError") -> None:
+        self.bad = set(bad)
+        self.error = {**vars(builtins), "NoAnswer": NoAnswer, "EnrichmentError": EnrichmentError}.get(error)
+        self.requests = 0
+
+    def fetch(self, keys: pa.Table, day: str) -> list[dict[str, Any]] | None:  # noqa: ARG002 - the protocol
+        self.requests += 1
+        if self.bad & set(keys["city"].to_pylist()):
+            if self.error is None:
+                return None
+            raise self.error("date value out of range")
+        return [{**key, "degrees": 1.0, "rain": False} for key in keys.to_pylist()]
+
+
+def picky(keys: pa.Table, bad: Sequence[str], error: str = "OverflowError") -> tuple[Asking, pa.Table, int]:
+    """The asking of a `Picky` class, what it answered, and how many requests it took."""
+    own = Enrichment(use=f"{__name__}.Picky", parameters={"bad": bad}, keys=("city", "date"), columns=COLUMNS)
+    fetcher = Picky(bad, error)
+    one = Asking(own.model_copy(update={"pause": 0.001, "cool_down": 0.001}), fetcher, SCHEMA, DAY)
+    return one, one.ask(keys), fetcher.requests
+
+
+ERRORS = ["OverflowError", "KeyError", "MemoryError", "SystemExit", "NoAnswer", "EnrichmentError", "no answer at all"]
+
+
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("place", [0, 1, 499, 999, 1500])
+def test_a_key_that_cannot_be_answered_costs_itself_and_is_named(error: str, place: int) -> None:
+    one, answers, requests = picky(many(1700), [f"city {place:04d}"], error)
+    assert len(answers) == 1699
+    (named,) = [problem for problem in one.problems if "(key" in problem]
+    assert named.endswith(f"(key city='city {place:04d}', date={DAY})")
+    assert requests <= 2 + 3 + 2 * 11 + PROBES  # two batches, retries, two halves a level
+
+
+def test_bad_keys_all_over_a_batch_cost_themselves_alone() -> None:
+    bad = [f"city {place:04d}" for place in range(5, 1000, 37)]
+    _, answers, requests = picky(many(1000), bad)
+    assert len(answers) == 1000 - len(bad)
+    assert requests < MOST_HALVES
+
+
+def test_a_class_that_fails_for_every_key_is_asked_a_few_times_and_no_more() -> None:
+    keys = many(100_000)
+    one, answers, requests = picky(keys, keys["city"].to_pylist())
+    assert len(answers) == 0
+    assert requests <= 6 + PROBES  # failures in a row, a pause, one more; and whether it is there at all
+    assert one.counts["not_asked"] == 98_000
+
+
+def test_the_halves_of_a_day_are_bounded() -> None:
+    keys = many(10_000)
+    one, _, requests = picky(keys, keys["city"].to_pylist()[::2])
+    assert requests <= MOST_HALVES + 10 * 4 + PROBES
+    assert one.counts["not_asked"] > 0
+
+
+def test_a_service_that_stumbles_over_a_key_answers_the_others(service: WeatherService) -> None:
+    def behave(request: Request) -> Response:
+        return Response(right(request.keys), 500 if any(key["city"] == "city 0013" for key in request.keys) else 200)
+
+    service.behave = behave
+    one = asking(http(service.url, batch=50, retries=1))
+    assert len(one.ask(many(100))) == 99
+    assert one.problems[f"status 500 (key city='city 0013', date={DAY})"] == 1
+
+
+class Hanging:
+    """Never answers."""
+
+    def fetch(self, keys: pa.Table, day: str) -> list[dict[str, Any]]:  # noqa: ARG002 - the protocol
+        threading.Event().wait()
+        raise AssertionError
+
+
+def test_a_class_that_hangs_is_left_when_the_time_of_the_day_is_over() -> None:
+    use = f"{__name__}.Hanging"
+    began = time.monotonic()
+    one = asking(Enrichment(use=use, keys=("city", "date"), columns=COLUMNS, minutes=0.001))
+    assert len(one.ask(many(3000))) == 0
+    assert dict(one.problems) == {"no answer when the time of the day was over": 1}
+    assert (one.counts["failed"], one.counts["not_asked"]) == (1, 2000)
+    assert time.monotonic() - began >= GRACE
+
+
 # -- records with validity ---------------------------------------------------------------------------------------------
 
 RECORDS = """city,degrees,rain,begins,ends,known
@@ -370,6 +461,12 @@ def test_a_file_that_is_wrong_is_told_by_its_name(tmp_path: Path, kind: str) -> 
     with pytest.raises(EnrichmentError, match="weather.csv: ") as error:
         table(tmp_path, content, at="date")(ONE, DAY)
     assert said in str(error.value)
+
+
+def test_two_records_of_one_key_cost_that_key(tmp_path: Path) -> None:
+    content = "city,degrees,rain\nRio,1,true\nRio,2,true\nRecife,3,false\nRoma,4,false\n"
+    answers = table(tmp_path, content, at="date")(keys_of("Recife", "Rio", "Roma"), DAY)
+    assert [one["city"] for one in answers] == ["Recife", "Roma"]
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:

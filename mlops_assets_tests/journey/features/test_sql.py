@@ -271,8 +271,8 @@ def test_aggregates_of_files_one_by_one_are_those_of_the_shard(transactions: Use
     rows = read_rows(table.folder / part)
     answers = read_answers(lake, find_answers(transactions, lake, DAY, table.days()[DAY], ["calendar"]).of(part))
     sql = transactions.features_sql
-    together = aggregate(rows, DAY, transactions, sql, answers)
-    alone = [aggregate(one, DAY, transactions, sql, answers) for one in per_file(rows)]
+    together, _ = aggregate(rows, DAY, transactions, sql, answers)
+    alone = [aggregate(one, DAY, transactions, sql, answers)[0] for one in per_file(rows)]
     assert as_bits(pa.concat_tables(alone)) == as_bits(together)
 
 

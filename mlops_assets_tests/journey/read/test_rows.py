@@ -23,7 +23,7 @@ from mlops_assets.journey.read.rows import FILES_A_THREAD, account, check_rows, 
 from mlops_assets.journey.read.sources.folder import Entry, FolderSource, SourceError
 from mlops_assets.settings import Settings
 from mlops_assets.storage.catalog import Lake
-from mlops_assets.use_case import Scale, UseCase
+from mlops_assets.use_case import Checks, Scale, UseCase
 from mlops_assets.work.engines.local import LocalEngine
 from mlops_assets.work.progress import Progress
 from mlops_assets_tests.helpers.account_files import HEADER, ROW, WriteDay, account_file, changed
@@ -44,6 +44,34 @@ def read_one(use_case: UseCase, line: str) -> dict[str, Any]:
     ((row,), refusals, _) = read(use_case, account_file([line]))
     assert refusals == []
     return row
+
+
+# -- a file that is all dirt -------------------------------------------------------------------------------------------
+
+
+NOTHING_BUT_DIRT = {
+    "blank": ("", "blank_line"),
+    "short": ("a;b", "field_count"),
+    "wrong": (changed(data="never"), "type"),
+}
+
+
+@pytest.mark.parametrize("kind", NOTHING_BUT_DIRT)
+def test_a_file_with_too_many_bad_lines_is_one_refused_file(transactions: UseCase, kind: str) -> None:
+    line, rule = NOTHING_BUT_DIRT[kind]
+    strict = transactions.model_copy(update={"checks": Checks(file_rejects=20, file_reject_rate=0.2)})
+    found, refusals, _ = read(strict, account_file([ROW] + [line] * 21), account_file([ROW]), account_file([line] * 20))
+    assert [row["file"] for row in found] == [1]
+    (whole,) = [refusal for refusal in refusals if refusal.file == 0]
+    assert (whole.line, whole.rule) == (None, "too_many_rejects")
+    assert f"21 of 22 lines are rejected (21 {rule}), such as line 2: " in whole.message
+    assert len(refusals) == 21  # the third file has as many as it may have, each of its own
+
+
+def test_a_large_file_may_have_a_small_share_of_bad_lines(transactions: UseCase) -> None:
+    strict = transactions.model_copy(update={"checks": Checks(file_rejects=2, file_reject_rate=0.2)})
+    found, refusals, _ = read(strict, account_file([ROW] * 40 + [""] * 10))
+    assert (len(found), len(refusals)) == (40, 10)
 
 
 # -- the dirt of the published account files ---------------------------------------------------------------------------

@@ -220,7 +220,7 @@ def test_a_model_scores_by_its_own_sql_and_not_by_that_of_the_configuration(
 
 def test_no_rows_get_no_predictions(transactions: UseCase, learned: Model) -> None:
     rows = rows_schema(transactions).empty_table()
-    (answers,) = predict([learned], rows, DAY, transactions)
+    (answers,) = predict([learned], rows, DAY, transactions).answers
     found = predictions_of(answers, rows, transactions, 1)
     assert (found.schema, found.num_rows, sum(answers.unseen.values())) == (PREDICTIONS, 0, 0)
 
