@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mlops_assets.errors import LakeError
-from mlops_assets.storage import integrity, places
+from mlops_assets.storage import places
+from mlops_assets.storage.integrity import BLANK, KEY, read_stored, seal, sha256, telling
 from mlops_assets.storage.places import Place
 
 FOOTER = b"mlops_assets"
@@ -61,12 +62,12 @@ def open_part(path: Place, most: int | None = None, *, texts_as_codes: bool = Fa
     texts_as_codes
         Whether text columns are read as dictionaries.
     """
-    with integrity.telling(path):
+    with telling(path):
         if most is not None and path.stat().st_size > most:
             source = places.readable(path, places.FOOTER)
         else:
             # what is parsed are the bytes that were looked at
-            source = pa.BufferReader(integrity.read(path))
+            source = pa.BufferReader(read_stored(path))
         schema = pq.read_schema(source) if texts_as_codes else ()
         texts = [field.name for field in schema if pa.types.is_string(field.type)] or None
         with pq.ParquetFile(source, read_dictionary=texts, page_checksum_verification=True) as file:
@@ -92,9 +93,9 @@ def read_finished(path: Place) -> tuple[dict[str, Any], Written]:
     Damaged
         If it is not, or gone.
     """
-    data = integrity.read(path, sealed=True)
-    with integrity.telling(path):
-        return _report(pq.read_metadata(pa.BufferReader(data))), Written(len(data), integrity.sha256(data))
+    data = read_stored(path, sealed=True)
+    with telling(path):
+        return _report(pq.read_metadata(pa.BufferReader(data))), Written(len(data), sha256(data))
 
 
 def _report(metadata: pq.FileMetaData) -> dict[str, Any]:
@@ -130,7 +131,7 @@ def write_parquet(
     buffer = BytesIO()
     with pq.ParquetWriter(buffer, data.schema, compression="zstd", write_page_checksum=True, **form) as writer:
         writer.write_table(data, rows_a_group)
-        writer.add_key_value_metadata({**(footer or {}), integrity.KEY: integrity.BLANK})
-    integrity.seal(path, buffer)
+        writer.add_key_value_metadata({**(footer or {}), KEY: BLANK})
+    seal(path, buffer)
     content = buffer.getbuffer()
-    return Written(places.write_whole(path, content), integrity.sha256(content))
+    return Written(places.write_whole(path, content), sha256(content))

@@ -18,7 +18,7 @@ import pyarrow as pa
 from mlops_assets.errors import LakeError
 from mlops_assets.storage.places import Place
 
-KEY = "mlops_assets.seal"
+KEY = "mlops_assets_seal"
 BLANK = "0" * 64
 """What the footer says under `KEY` until the file is sealed: as long as a seal."""
 
@@ -66,7 +66,7 @@ def seal(place: Place, file: BytesIO) -> None:
     data[start : start + len(BLANK)] = _seal_of(place, data, start).encode()
 
 
-def read(place: Place, *, sealed: bool = False) -> bytes:
+def read_stored(place: Place, *, sealed: bool = False) -> bytes:
     """The bytes of a stored file, if they are those that were written.
 
     Parameters

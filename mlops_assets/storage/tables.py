@@ -186,9 +186,8 @@ class Table(Generic[A]):
         full = delta_schema(schema)
         # in the commit itself: content and accounting come together, or not at all
         metadata = {"day": day, "accounting": json.dumps(accounting.to_json(), sort_keys=True), "run": run}
-        known = self.written(day)
         for attempt in range(ATTEMPTS):
-            before = self.days().get(day)
+            known, before = self.written(day), self.days().get(day)
             # from here to the commit the table must not be refreshed: the commit is tied to the version looked at
             table = self._open_or_create(full)
             present = _parts(table, day)

@@ -15,10 +15,9 @@ from typing import Any, Generic, Protocol, TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlops_assets.storage import integrity
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import read_finished, read_report, write_json
-from mlops_assets.storage.integrity import Damaged, Gone
+from mlops_assets.storage.integrity import Damaged, Gone, read_stored
 from mlops_assets.storage.parts import Part
 from mlops_assets.storage.places import Place
 from mlops_assets.storage.tables import A, Table, write_part
@@ -26,7 +25,7 @@ from mlops_assets.work.code import Code
 
 Task = TypeVar("Task")
 
-log = logging.getLogger("mlops_assets.work.shards")
+log = logging.getLogger("mlops_assets.daily")
 
 NO_RECORD = "code of which no record was kept"
 
@@ -208,7 +207,7 @@ def _finished(table: Table[Any], day: str, shard: int, path: Place) -> Report:
     others = tuple(Part(**part) for part in report["others"])
     # they are looked at as well, for files can be damaged or cleaned up one by one
     for part in others:
-        integrity.read(table.folder.parent / part.table / part.path, sealed=True)
+        read_stored(table.folder.parent / part.table / part.path, sealed=True)
     own = Part(table.name, f"day={day}/{path.name}", written.size, report["own_rows"], written.sha256)
     return Report(day, shard, report["counts"], (own, *others), report["rules"], reused=True)
 

@@ -20,10 +20,10 @@ import pyarrow.compute as pc
 
 from mlops_assets.journey.read.sources import Entry, Source, SqlSource
 from mlops_assets.plugins import NotAttached
-from mlops_assets.storage import integrity
 from mlops_assets.storage.accounting import ListingAccounting
 from mlops_assets.storage.catalog import MANIFEST
 from mlops_assets.storage.files import open_part
+from mlops_assets.storage.integrity import read_stored
 from mlops_assets.storage.places import WHOLE, Place
 from mlops_assets.storage.tables import Table, write_part
 from mlops_assets.use_case import FileFormat, UseCase
@@ -213,7 +213,7 @@ def find_manifest(table: Table[ListingAccounting], day: str) -> Manifest | None:
         return None
     manifest = _manifest(table, day, published.accounting)
     # here, for each shard reads a little of it
-    integrity.read(manifest.path)
+    read_stored(manifest.path)
     return manifest
 
 
