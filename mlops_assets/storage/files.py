@@ -13,11 +13,15 @@ import pyarrow.parquet as pq
 
 from mlops_assets.errors import LakeError
 from mlops_assets.storage import places
-from mlops_assets.storage.integrity import BLANK, KEY, read_stored, seal, sha256, telling
+from mlops_assets.storage.integrity import BLANK, KEY, Damaged, read_stored, seal, sha256, telling
 from mlops_assets.storage.places import Place
 
 FOOTER = b"mlops_assets"
 """Key under which a Parquet file carries the report of the shard that wrote it."""
+
+
+HASH = "sha256_of_the_rest"
+"""Key of a document under which the hash of what it says otherwise stands."""
 
 
 class Written(NamedTuple):
@@ -103,10 +107,39 @@ def _report(metadata: pq.FileMetaData) -> dict[str, Any]:
     return report
 
 
-def write_json(path: Place, content: dict[str, Any]) -> None:
+def write_json(path: Place, content: Mapping[str, Any]) -> None:
     """Write a small document so that a reader sees the old one or the new one."""
+    places.write_whole(path, document(content))
+
+
+def document(content: Mapping[str, Any]) -> bytes:
+    """The bytes of a small document, with a hash of what it says for `read_json`."""
+    # as a reader gets it back: a number that is a key becomes a text, which is sorted differently
+    said = json.loads(_text({key: value for key, value in content.items() if key != HASH}))
     # sorted, so that the same content is the same bytes
-    places.write_whole(path, (json.dumps(content, indent=1, sort_keys=True, default=str) + "\n").encode())
+    return (_text({**said, HASH: sha256(_text(said).encode())}) + "\n").encode()
+
+
+def read_json(path: Place) -> dict[str, Any]:
+    """What a small document says; those of earlier versions have no hash to compare it with.
+
+    Raises
+    ------
+    Damaged
+        If it is not as it was written, or gone.
+    """
+    with telling(path):
+        content: dict[str, Any] = json.loads(path.read_bytes())
+        if not isinstance(content, dict):
+            raise Damaged(path, "is damaged: it is no document")
+    written = content.pop(HASH, None)
+    if written not in (None, sha256(_text(content).encode())):
+        raise Damaged(path, "is damaged: it does not say what was written")
+    return content
+
+
+def _text(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, default=str)
 
 
 def write_table(path: Place, data: pa.Table) -> None:

@@ -29,6 +29,11 @@ _DAY = re.compile(r"day=([^/]+?)(?:\.[a-z]+)?$")
 
 DOCUMENTS = {
     "training_sets": "train again, which stores it anew: `mlops-assets run {use_case} --train`",
+    "training": "delete it, or train again: `mlops-assets run {use_case} --train`",
+    "challenges": "delete it, and it is computed again when it is asked for",
+    "deliveries": "delete it and deliver that day again: `mlops-assets deliver {use_case}`",
+    "code": "delete it, and it is written again by the next run of that code",
+    "versions": "delete it, MLflow has the same",
     "audit": "bring it back from a backup, or delete it and run the day again, which draws the same rows",
     "feedback": "delete it and take the corrections in again: `mlops-assets feedback {use_case}`",
 }
@@ -38,7 +43,28 @@ BACKUP = "bring it back from a backup"
 
 
 class Damaged(LakeError):
-    """A stored file is not as it was written, or is gone."""
+    """A stored file is not as it was written, or is gone.
+
+    Parameters
+    ----------
+    place
+        The file.
+    problem
+        What is wrong with it, as the end of a sentence about it.
+    remedy
+        What to do; by default what its place tells.
+    """
+
+    def __init__(self, place: Place, problem: str, remedy: str = "") -> None:
+        super().__init__(place, problem, remedy)  # as they came, to reach another process
+        self.place = place
+        self.problem = problem
+        self.table, self.day = table_and_day(place)
+        self.remedy = remedy or remedy_of(place)
+
+    def __str__(self) -> str:
+        subject = f"{self.table} of {self.day}: " if self.day else ""
+        return f"{subject}the file {self.place} {self.problem}; {self.remedy}."
 
 
 class Gone(Damaged):
@@ -84,16 +110,16 @@ def read_stored(place: Place, *, sealed: bool = False) -> bytes:
     try:
         data = place.read_bytes()
     except FileNotFoundError:
-        raise Gone(message(place, "is gone")) from None
+        raise Gone(place, "is gone") from None
     except OSError as error:
-        raise Damaged(message(place, f"cannot be read ({error.strerror or error})")) from None
+        raise Damaged(place, f"cannot be read ({error.strerror or error})") from None
     start = data.rfind(_BEFORE) + len(_BEFORE)
     if start < len(_BEFORE):
         if sealed:
-            raise Damaged(message(place, "has lost its seal"))
+            raise Damaged(place, "has lost its seal")
         return data
     if data[start : start + len(BLANK)] != _seal_of(place, memoryview(data), start).encode():
-        raise Damaged(message(place, "is damaged: its bytes are not those that were written"))
+        raise Damaged(place, "is damaged: its bytes are not those that were written")
     return data
 
 
@@ -122,16 +148,9 @@ def telling(place: Place) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise Gone(message(place, "is gone")) from None
+        raise Gone(place, "is gone") from None
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise Damaged(message(place, f"is damaged: {' '.join(str(error).split())[:200]}")) from None
-
-
-def message(place: Place, problem: str) -> str:
-    """What is wrong with a stored file, of which day and table it is, and what to do."""
-    table, day = table_and_day(place)
-    subject = f"{table} of {day}: " if day else ""
-    return f"{subject}the file {place} {problem}; {remedy(place)}."
+        raise Damaged(place, f"is damaged: {' '.join(str(error).split())[:200]}") from None
 
 
 def table_and_day(place: Place) -> tuple[str, str]:
@@ -139,10 +158,12 @@ def table_and_day(place: Place) -> tuple[str, str]:
     parts = str(place).split("/")
     if day := _DAY.fullmatch(parts[-2]):
         return parts[-3], day[1]
+    if parts[-2] == "_delta_log":
+        return parts[-3], ""
     return parts[-2], day[1] if (day := _DAY.fullmatch(parts[-1])) else ""
 
 
-def remedy(place: Place) -> str:
+def remedy_of(place: Place) -> str:
     """What to do about a stored file that is damaged or gone."""
     parts = str(place).split("/")
     if day := _DAY.fullmatch(parts[-2]):
@@ -150,4 +171,7 @@ def remedy(place: Place) -> str:
             return "run the same command again"
         again = f"`mlops-assets run {parts[-4]} --from {day[1]} --to {day[1]}`"
         return f"{again} makes the day again from its raw files, or else says what cannot be made"
-    return DOCUMENTS.get(parts[-2], BACKUP).format(use_case=parts[-3])
+    for at in (-2, -3):
+        if parts[at] in DOCUMENTS:
+            return DOCUMENTS[parts[at]].format(use_case=parts[at - 1])
+    return BACKUP

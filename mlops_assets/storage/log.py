@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mlops_assets.errors import LakeError
+from mlops_assets.storage.integrity import Damaged
 from mlops_assets.storage.places import Place, side_by_side
 
 SEAL = "seal"
@@ -65,8 +66,8 @@ def commits(folder: Place, first: int, last: int) -> list[Commit]:
 
     Raises
     ------
-    LakeError
-        If one is damaged or missing.
+    Damaged
+        If one is not as it was written, or missing.
     """
     log = folder / "_delta_log"
 
@@ -78,7 +79,7 @@ def commits(folder: Place, first: int, last: int) -> list[Commit]:
 
     found = list(side_by_side(folder, read, range(first, last + 1)))
     if None in found:
-        _check(log)  # commits may be cleaned away from the first one on, none in the middle
+        check(folder)  # commits may be cleaned away from the first one on, none in the middle
     return [commit for commit in found if commit is not None]
 
 
@@ -110,15 +111,22 @@ def _cause(folder: Place, error: BaseException) -> LakeError:
     """The damaged file that made the library fail; where there is none to be found, what it says itself."""
     log = folder / "_delta_log"
     try:
-        _check(log)
-    except LakeError as cause:
+        check(folder)
+    except Damaged as cause:
         return cause
     said = str(error).split("\n")[0][:300]
     return LakeError(f"{log}: this log cannot be read ({said}); bring it back from a backup.")
 
 
-def _check(log: Place) -> None:
-    """See that every file of a log can be read, and that none is missing."""
+def check(folder: Place) -> None:
+    """See that every file of a table's log can be read, and that none is missing.
+
+    Raises
+    ------
+    Damaged
+        If it cannot, or one is.
+    """
+    log = folder / "_delta_log"
     names = sorted(path.name for path in log.iterdir())
     versions = [int(match[1]) for name in names if (match := _COMMIT.fullmatch(name))]
     checkpoints = {name: int(match[1]) for name in names if (match := _CHECKPOINT.fullmatch(name))}
@@ -140,8 +148,8 @@ def _check_checkpoint(path: Place) -> None:
     try:
         pq.read_table(pa.BufferReader(path.read_bytes()))
     except (pa.ArrowException, OSError, ValueError):
-        raise LakeError(
-            f"{path}: this checkpoint is damaged; delete it and {_HINT} beside it, the commits there say the same."
+        raise Damaged(
+            path, "is a damaged checkpoint", f"delete it and {_HINT} beside it, the commits there say the same"
         ) from None
 
 
@@ -156,7 +164,7 @@ def _check_hint(log: Place, checkpoints: set[int]) -> None:
     except ValueError:
         intact = False
     if not intact:
-        raise LakeError(f"{path}: it names no checkpoint that is there; delete it, the commits there say the same.")
+        raise Damaged(path, "names no checkpoint that is there", "delete it, the commits there say the same")
 
 
 def _read(path: Place, version: int) -> Commit:
@@ -188,13 +196,13 @@ def _path(action: Mapping[str, Any]) -> str:
     return path.replace("%3D", "=")  # Delta's log may spell paths as a URL does
 
 
-def damaged(path: Place, problem: str) -> LakeError:
+def damaged(path: Place, problem: str) -> Damaged:
     """The error about a damaged commit: the days from there on are published again from their finished files."""
-    *_, use_case, table, _, _ = str(path).split("/")
-    return LakeError(
-        f"{path}: this commit of {table} {problem}; bring it back from a backup, or move it and all files that come "
-        f"after it in that folder away, and publish those days anew: `mlops-assets run {use_case}`."
+    remedy = (
+        "bring it back from a backup, or move it and all files that come after it in that folder away, and publish "
+        f"those days anew: `mlops-assets run {str(path).split('/')[-4]}`"
     )
+    return Damaged(path, f"{problem}: a commit of Delta's log", remedy)
 
 
 def _name(version: int) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import math
 import time
@@ -16,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlops_assets.storage.catalog import Lake
-from mlops_assets.storage.files import read_finished, read_report, write_json
+from mlops_assets.storage.files import read_finished, read_json, read_report, write_json
 from mlops_assets.storage.integrity import Damaged, Gone, read_stored
 from mlops_assets.storage.parts import Part
 from mlops_assets.storage.places import Place
@@ -239,7 +238,7 @@ def changed_code(lake: Lake, part: Place, now: Code) -> tuple[str, ...]:
     path = lake.code(made_by)
     if not made_by or not path.exists():
         return (NO_RECORD,)
-    then = Code(**json.loads(path.read_text(encoding="utf-8")))
+    then = Code(**read_json(path))
     libraries = _differing(then.libraries, now.libraries)
     versions = (f"{name} {then.libraries.get(name)}, now {now.libraries.get(name)}" for name in libraries)
     return (*_differing(then.modules, now.modules), *versions)
