@@ -18,12 +18,16 @@ import pyarrow as pa
 from mlops_assets.errors import LakeError
 from mlops_assets.storage.places import Place
 
-KEY = "mlops_assets_seal"
+KEY = "SHA-256 of this file without these digits, and of its name in the lake"
 BLANK = "0" * 64
 """What the footer says under `KEY` until the file is sealed: as long as a seal."""
 
 _BEFORE = KEY.encode() + b"\x18\x40"
 """What stands before a seal: the key and, in the footer's encoding, that 64 characters follow."""
+
+# so long that of a file that had a seal some trace of it is left, however it was damaged
+_TRACES = [KEY[at : at + 8].encode() for at in range(0, len(KEY) - 7, 8)]
+_TAIL = 16 << 10
 
 _DAY = re.compile(r"day=([^/]+?)(?:\.[a-z]+)?$")
 
@@ -61,6 +65,10 @@ class Damaged(LakeError):
         self.problem = problem
         self.table, self.day = table_and_day(place)
         self.remedy = remedy or remedy_of(place)
+
+    def told(self) -> tuple[str, str, Place, str]:
+        """Table, day, file and problem, for those who know what to do themselves."""
+        return self.table, self.day, self.place, self.problem
 
     def __str__(self) -> str:
         subject = f"{self.table} of {self.day}: " if self.day else ""
@@ -115,8 +123,8 @@ def read_stored(place: Place, *, sealed: bool = False) -> bytes:
         raise Damaged(place, f"cannot be read ({error.strerror or error})") from None
     start = data.rfind(_BEFORE) + len(_BEFORE)
     if start < len(_BEFORE):
-        if sealed:
-            raise Damaged(place, "has lost its seal")
+        if sealed or any(trace in data[-_TAIL:] for trace in _TRACES):
+            raise Damaged(place, "is damaged: its seal is broken")
         return data
     if data[start : start + len(BLANK)] != _seal_of(place, memoryview(data), start).encode():
         raise Damaged(place, "is damaged: its bytes are not those that were written")

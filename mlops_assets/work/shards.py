@@ -172,7 +172,7 @@ def finish(table: Table[Any], day: str, shard: int, mark: str, make: Callable[[]
     except Gone:
         repaired = False
     except Damaged as error:
-        log.warning("%s This run makes it again.", error)
+        log.warning("%s of %s: the file %s %s; it is made again.", *error.told())
         repaired = True
     began = time.perf_counter()
     made = make()
