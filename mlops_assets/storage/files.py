@@ -139,7 +139,7 @@ def read_json(path: Place) -> dict[str, Any]:
 
 
 def _text(content: Mapping[str, Any]) -> str:
-    return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, default=str)
+    return json.dumps(content, indent=1, sort_keys=True, default=str)
 
 
 def write_table(path: Place, data: pa.Table) -> None:
