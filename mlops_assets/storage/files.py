@@ -20,8 +20,10 @@ FOOTER = b"mlops_assets"
 """Key under which a Parquet file carries the report of the shard that wrote it."""
 
 
-HASH = "sha256_of_the_rest"
+HASH = "hash_of_all_else"
 """Key of a document under which the hash of what it says otherwise stands."""
+
+_TRACES = (b"hash_of", b"all_else")
 
 
 class Written(NamedTuple):
@@ -129,12 +131,14 @@ def read_json(path: Place) -> dict[str, Any]:
         If it is not as it was written, or gone.
     """
     with telling(path):
-        content: dict[str, Any] = json.loads(path.read_bytes())
+        written = path.read_bytes()
+        content: dict[str, Any] = json.loads(written)
         if not isinstance(content, dict):
             raise Damaged(path, "is damaged: it is no document")
-    written = content.pop(HASH, None)
-    if written not in (None, sha256(_text(content).encode())):
-        raise Damaged(path, "is damaged: it does not say what was written")
+    # byte by byte, for a changed blank says the same; a trace of the key tells that there was one
+    hashed = content.pop(HASH, None) or any(trace in written for trace in _TRACES)
+    if hashed and written != document(content):
+        raise Damaged(path, "is damaged: its bytes are not those that were written")
     return content
 
 

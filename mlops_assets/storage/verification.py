@@ -156,6 +156,8 @@ def _documents(lake: Lake, first: str, last: str) -> Iterator[File]:
                 place = place / step
             _, day = table_and_day(place)
             wanted = first <= day <= last if day else everything
+            # the models of a training: those that were registered are looked at where they lie
+            wanted = wanted and not (folder.name == "training" and path.count("/") > 1)
             if wanted and path.endswith((SEALED, DOCUMENT)):
                 yield File(place, place.stat().st_size)
 

@@ -83,6 +83,6 @@ def render(found: Verified) -> str:
     rate = found.bytes / MEGABYTE / max(found.seconds, 1e-3)
     numbers = f"{found.files:,} files, {found.bytes / MEGABYTE:,.1f} MB in {found.seconds:.1f} s ({rate:,.0f} MB/s)"
     if found.unknown:
-        numbers += f"; of {found.unknown:,} it is not known how they were written, for they are older than the hashes"
+        numbers += f"; of {found.unknown:,} it is not known how they were written, for they have no hash"
     verdict = f"{len(found.findings):,} not as they were written" if found.findings else "all that is known is intact"
     return "\n".join([*lines, f"{numbers}: {verdict}."])
