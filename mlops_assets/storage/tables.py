@@ -109,8 +109,7 @@ class Table(Generic[A]):
     @contextmanager
     def _telling(self) -> Iterator[None]:
         """What goes wrong with requests to S3, or is wrong with Delta's log, becomes an error for people."""
-        requests = s3.telling(str(self.folder)) if isinstance(self.folder, S3Path) else nullcontext()
-        with log.telling(self.folder), requests:
+        with log.telling(self.folder), s3.telling(str(self.folder)) if self._options else nullcontext():
             yield
 
     def parts(self, day: str) -> set[str]:
@@ -339,8 +338,7 @@ class Table(Generic[A]):
         if table is None:
             return 0
         with self._telling():
-            # Delta would refuse less than a week; `full` takes the files that no commit ever named, which killed runs
-            # leave
+            # Delta would refuse less than a week; `full` takes what killed runs leave, which no commit ever named
             return len(table.vacuum(hours, dry_run=False, enforce_retention_duration=False, full=True))
 
     def _open_or_create(self, schema: pa.Schema) -> DeltaTable:
