@@ -24,7 +24,7 @@ from mlops_assets.cli.common import (
     raw_option,
     show_progress,
 )
-from mlops_assets.errors import LakeError, UsageError
+from mlops_assets.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -285,8 +285,6 @@ def _read(
     output: Path | None,
     moment: dt.datetime | None = None,
 ) -> None:
-    from pyarrow import ArrowInvalid
-
     from mlops_assets.views import output as writing
 
     _check_options(days, form, output)
@@ -295,15 +293,11 @@ def _read(
     if moment is not None and len(chosen) > 1:
         raise UsageError("--as-published-on reads one day: name it with --day.")
     limit = TABLE_ROWS if form == "table" else None
-    try:
-        if moment is None:
-            reader = table.read(chosen, columns)
-        else:
-            reader = table.read_publication(chosen[0], published_at(table, chosen[0], moment), columns)
-        written, total = writing.write(reader, form, output, limit)
-    except (ArrowInvalid, FileNotFoundError) as error:
-        span = chosen[0] if len(chosen) == 1 else f"{chosen[0]} to {chosen[-1]}"
-        raise LakeError(f"A stored file of {span} is damaged or gone; run that day again. {error}") from None
+    if moment is None:
+        reader = table.read(chosen, columns)
+    else:
+        reader = table.read_publication(chosen[0], published_at(table, chosen[0], moment), columns)
+    written, total = writing.write(reader, form, output, limit)
     if output is not None:
         click.echo(f"Wrote {written:,} rows of {len(chosen)} day(s) to {output}", err=True)
     elif written < total:

@@ -85,6 +85,10 @@ COMMANDS = {
         "mlops_assets.cli.days:status",
         "Show the days of a use case with their accounting, and its champion; without a name, a line a use case.",
     ),
+    "verify": (
+        "mlops_assets.cli.verify:verify",
+        "Read everything that is stored of a use case, and say what is not as it was written.",
+    ),
     "why": (
         "mlops_assets.cli.why:why",
         "Show why a row got its category: "

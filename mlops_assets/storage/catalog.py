@@ -249,15 +249,17 @@ class Lake:
         """The modules and libraries that a fingerprint of code stands for."""
         return self.folder / "code" / f"{fingerprint}.json"
 
+    def tables(self) -> list[str]:
+        """The names of the tables that are there, also of enrichments that are not configured any more."""
+        return sorted(path.name for path in self.folder.glob("*") if (path / "_delta_log").exists())
+
     def clean(self, keep_days: int = 30) -> int:
         """Delete files that no version of any table of the last days uses; the number of files deleted.
 
         What a killed comparison left is older than a day when nobody needs it.
         """
         places.remove_older(self.folder / "diffs", DAY_SECONDS)
-        # also the tables of enrichments that are not configured any more
-        names = [path.name for path in self.folder.glob("*") if (path / "_delta_log").exists()]
-        return sum(self.table(name).clean(24 * keep_days) for name in names)
+        return sum(self.table(name).clean(24 * keep_days) for name in self.tables())
 
 
 def enrichment_table(name: str) -> str:

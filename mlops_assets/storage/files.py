@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from io import BytesIO
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mlops_assets.errors import LakeError
 from mlops_assets.storage import places
-from mlops_assets.storage.places import Place, S3Path
+from mlops_assets.storage.integrity import BLANK, KEY, Damaged, read_stored, seal, sha256, telling
+from mlops_assets.storage.places import Place
 
 FOOTER = b"mlops_assets"
 """Key under which a Parquet file carries the report of the shard that wrote it."""
+
+
+HASH = "hash_of_all_else"
+"""Key of a document under which the hash of what it says otherwise stands."""
+
+_TRACES = (b"hash_of", b"all_else")
+
+
+class Written(NamedTuple):
+    """A file that was written: its size in bytes, and the SHA-256 of them."""
+
+    size: int
+    sha256: str
 
 
 def read_part(path: Place, columns: Sequence[str] | None = None, texts_as_codes: bool = False) -> pa.Table:
@@ -30,33 +44,106 @@ def read_part(path: Place, columns: Sequence[str] | None = None, texts_as_codes:
         The columns to read, all by default.
     texts_as_codes
         Whether text columns stay dictionaries.
+
+    Raises
+    ------
+    Damaged
+        If it is not as it was written, or gone.
     """
-    source = places.readable(path)
-    schema = pq.read_schema(source) if texts_as_codes else ()
-    texts = [field.name for field in schema if pa.types.is_string(field.type)] or None
-    with pq.ParquetFile(source, read_dictionary=texts) as file:
+    with open_part(path, texts_as_codes=texts_as_codes) as file:
         return file.read(columns=list(columns) if columns else None)
 
 
-def open_part(path: Place) -> pq.ParquetFile:
-    """One Parquet file, for those who want some of its row groups, or what its footer says."""
-    return pq.ParquetFile(places.readable(path, places.FOOTER))
+@contextmanager
+def open_part(path: Place, most: int | None = None, *, texts_as_codes: bool = False) -> Iterator[pq.ParquetFile]:
+    """One Parquet file, for those who want some of its row groups, or what its footer says; errors as `read_part`.
+
+    Parameters
+    ----------
+    path
+        The file.
+    most
+        The size from which on only what is asked for is read, whose pages alone are verified then: of a file that is
+        read by many, each for a little, and that one of them has looked at whole. By default it is read whole.
+    texts_as_codes
+        Whether text columns are read as dictionaries.
+    """
+    with telling(path):
+        if most is not None and path.stat().st_size > most:
+            source = places.readable(path, places.FOOTER)
+        else:
+            # what is parsed are the bytes that were looked at
+            source = pa.BufferReader(read_stored(path))
+        schema = pq.read_schema(source) if texts_as_codes else ()
+        texts = [field.name for field in schema if pa.types.is_string(field.type)] or None
+        with pq.ParquetFile(source, read_dictionary=texts, page_checksum_verification=True) as file:
+            yield file
 
 
 def read_report(path: Place) -> dict[str, Any] | None:
-    """The report in the footer of a part, or None where the part does not exist or is damaged: it is made again."""
+    """The report in the footer of a part, or None where the part does not exist or its footer is damaged.
+
+    Its rows are not looked at; see `read_finished`.
+    """
     try:
-        metadata = pq.read_metadata(places.readable(path, places.FOOTER)).metadata or {}
-        report: dict[str, Any] = json.loads(metadata[FOOTER])
-    except (FileNotFoundError, pa.ArrowInvalid, KeyError):
+        return _report(pq.read_metadata(places.readable(path, places.FOOTER)))
+    except (OSError, ValueError, KeyError):
         return None
+
+
+def read_finished(path: Place) -> tuple[dict[str, Any], Written]:
+    """The report in the footer of a part that is as it was written, and what it is.
+
+    Raises
+    ------
+    Damaged
+        If it is not, or gone.
+    """
+    data = read_stored(path, sealed=True)
+    with telling(path):
+        return _report(pq.read_metadata(pa.BufferReader(data))), Written(len(data), sha256(data))
+
+
+def _report(metadata: pq.FileMetaData) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads((metadata.metadata or {})[FOOTER])
     return report
 
 
-def write_json(path: Place, content: dict[str, Any]) -> None:
+def write_json(path: Place, content: Mapping[str, Any]) -> None:
     """Write a small document so that a reader sees the old one or the new one."""
+    places.write_whole(path, document(content))
+
+
+def document(content: Mapping[str, Any]) -> bytes:
+    """The bytes of a small document, with a hash of what it says for `read_json`."""
+    # as a reader gets it back: a number that is a key becomes a text, which is sorted differently
+    said = json.loads(_text({key: value for key, value in content.items() if key != HASH}))
     # sorted, so that the same content is the same bytes
-    places.write_whole(path, (json.dumps(content, indent=1, sort_keys=True, default=str) + "\n").encode())
+    return (_text({**said, HASH: sha256(_text(said).encode())}) + "\n").encode()
+
+
+def read_json(path: Place) -> dict[str, Any]:
+    """What a small document says; those of earlier versions have no hash to compare it with.
+
+    Raises
+    ------
+    Damaged
+        If it is not as it was written, or gone.
+    """
+    with telling(path):
+        written = path.read_bytes()
+        content: dict[str, Any] = json.loads(written)
+        if not isinstance(content, dict):
+            raise Damaged(path, "is damaged: it is no document")
+    # byte by byte, for a changed blank says the same; a trace of the key tells that there was one
+    hashed = content.pop(HASH, None) or any(trace in written for trace in _TRACES)
+    if hashed and written != document(content):
+        raise Damaged(path, "is damaged: its bytes are not those that were written")
+    return content
+
+
+def _text(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, indent=1, sort_keys=True, default=str)
 
 
 def write_table(path: Place, data: pa.Table) -> None:
@@ -75,20 +162,13 @@ def write_table(path: Place, data: pa.Table) -> None:
 
 def write_parquet(
     path: Place, data: pa.Table, footer: Mapping[str, str] | None = None, rows_a_group: int | None = None, **form: Any
-) -> int:
-    """Write rows so that the file is whole or absent; its size. On the way to S3 it lies in memory."""
-
-    def write(sink: Path | BytesIO) -> None:
-        with pq.ParquetWriter(sink, data.schema, compression="zstd", **form) as writer:
-            writer.write_table(data, rows_a_group)
-            if footer:
-                writer.add_key_value_metadata(dict(footer))
-
-    # a PUT is whole or absent; a multipart upload that is killed leaves parts that cost money and nobody sees
-    if isinstance(path, S3Path):
-        buffer = BytesIO()
-        write(buffer)
-        return places.write_whole(path, buffer.getbuffer())
-    with places.unfinished(path) as started:
-        write(started)
-    return path.stat().st_size
+) -> Written:
+    """Write rows so that the file is whole or absent, with checksums of its pages and a seal; see `integrity`."""
+    # in memory first: to be sealed, and because a multipart upload to S3 that is killed leaves parts that nobody sees
+    buffer = BytesIO()
+    with pq.ParquetWriter(buffer, data.schema, compression="zstd", write_page_checksum=True, **form) as writer:
+        writer.write_table(data, rows_a_group)
+        writer.add_key_value_metadata({**(footer or {}), KEY: BLANK})
+    seal(path, buffer)
+    content = buffer.getbuffer()
+    return Written(places.write_whole(path, content), sha256(content))

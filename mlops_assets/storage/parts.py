@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mlops_assets.errors import LakeError
 from mlops_assets.storage import places
-from mlops_assets.storage.files import FOOTER, write_parquet
+from mlops_assets.storage.files import FOOTER, Written, open_part, write_parquet
 from mlops_assets.storage.places import Place
 
 
@@ -30,12 +31,111 @@ class Part:
         Bytes.
     rows
         Number of rows.
+    sha256
+        SHA-256 of its bytes; empty if it is not known.
+    seconds
+        Time that it took to make them; 0 if it is not known.
     """
 
     table: str
     path: str
     size: int
     rows: int
+    sha256: str = ""
+    seconds: float = field(default=0.0, compare=False)
+
+
+def told_of_parts(parts: Iterable[Part]) -> str:
+    """What a commit tells of the parts that it adds, for `parts_told`."""
+    return json.dumps({part.path: [part.rows, part.sha256, part.seconds] for part in parts if part.sha256})
+
+
+def parts_told(table: str, info: Mapping[str, Any], added: Mapping[str, int]) -> list[Part]:
+    """The parts of which a commit tells the hash; none before there were hashes.
+
+    Parameters
+    ----------
+    table
+        Name of the table.
+    info, added
+        As in `log.Commit`.
+    """
+    told: dict[str, list[Any]] = json.loads(info.get("parts", "{}"))
+    return [Part(table, path, added[path], *rest) for path, rest in told.items()]
+
+
+def check_there(folder: Place, table: str, day: str, parts: Mapping[str, Part]) -> None:
+    """See that the files of a day are there as long as they were written, by one listing of its folder.
+
+    Parameters
+    ----------
+    folder, table
+        The table's folder and name.
+    day
+        The day.
+    parts
+        Its parts, by path.
+
+    Raises
+    ------
+    LakeError
+        If one is not: others may clean up there, too.
+    """
+    sizes = places.sizes(folder / f"day={day}") if parts else {}
+    gone = [path for path, part in parts.items() if sizes.get(path.rpartition("/")[2]) != part.size]
+    if gone:
+        raise LakeError(
+            f"{table} of {day}: {len(gone)} of its {len(parts)} files were deleted or changed after they were written, "
+            f"such as {folder / gone[0]}: something else cleans up there. Nothing was published; run the day again, "
+            "which makes them anew."
+        )
+
+
+def check_kept(folder: Place, table: str, day: str, moment: int, parts: Sequence[Part]) -> None:
+    """See that the files of a day as it was published once are there still.
+
+    Parameters
+    ----------
+    folder, table, day
+        As in `check_there`.
+    moment
+        When it was published, in milliseconds since 1970.
+    parts
+        Its parts then.
+
+    Raises
+    ------
+    LakeError
+        If one is not: the log outlives the files, which `clean` deletes.
+    """
+    sizes = places.sizes(folder / f"day={day}") if parts else {}
+    gone = [part.path for part in parts if part.path.rpartition("/")[2] not in sizes]
+    if gone:
+        when = dt.datetime.fromtimestamp(moment / 1000, dt.UTC).isoformat(timespec="seconds")
+        raise LakeError(
+            f"{table} of {day} as published on {when}: {len(gone)} of its {len(parts)} files were cleaned up, "
+            "for they were replaced too long ago (`keep_days`). Run the day again with the model of that time."
+        )
+
+
+def delta_schema(schema: pa.Schema) -> pa.Schema:
+    """The schema of a published table: plain strings instead of dictionaries, and the partition column `day`."""
+    fields = [
+        pa.field(each.name, each.type.value_type if pa.types.is_dictionary(each.type) else each.type) for each in schema
+    ]
+    return pa.schema([*fields, pa.field("day", pa.string())])
+
+
+def delta_actions(day: str, added: Iterable[Part], removed: Iterable[str]) -> list[Any]:
+    """What Delta's library is told to add and remove.
+
+    What differs, not an overwrite: that would remove and add the same path in one commit, which Delta forbids.
+    """
+    from deltalake.transaction import AddAction, RemoveAction
+
+    now, partition = int(time.time() * 1000), {"day": day}
+    adding = [AddAction(p.path, p.size, partition, now, True, json.dumps({"numRecords": p.rows})) for p in added]
+    return [*adding, *(RemoveAction(path, True, now, None, dict(partition)) for path in removed)]
 
 
 def part_path(folder: Place, day: str, stem: str) -> Place:
@@ -45,8 +145,8 @@ def part_path(folder: Place, day: str, stem: str) -> Place:
 
 def write_part_file(
     path: Place, data: pa.Table, report: dict[str, Any] | None = None, rows_a_group: int | None = None
-) -> int:
-    """Write the file of one part so that it is either whole or absent; its size in bytes.
+) -> Written:
+    """Write the file of one part so that it is either whole or absent.
 
     Parameters
     ----------
@@ -88,13 +188,18 @@ def read_parts(
         The columns to read; all if None.
     batch_rows
         Rows of a batch.
+
+    Raises
+    ------
+    Damaged
+        From the reader, if a part is not as it was written, or gone; none of its rows came.
     """
     schema = pa.schema([whole.field(name) for name in columns]) if columns else whole
 
     def batches() -> Iterator[pa.RecordBatch]:
         for path in paths:
             day = path.partition("/")[0].removeprefix("day=")
-            with pq.ParquetFile(places.readable(folder / path)) as file:
+            with open_part(folder / path) as file:
                 # a part that is older than a column of the contract lacks it
                 stored = [name for name in schema.names if name in file.schema_arrow.names]
                 for batch in file.iter_batches(batch_rows, columns=stored):
@@ -106,14 +211,14 @@ def read_parts(
 def _complete(batch: pa.RecordBatch, schema: pa.Schema, day: str) -> pa.RecordBatch:
     """A batch of a part in the schema of its table: with its day, and without values where the part is older."""
     columns = []
-    for field in schema:
-        if field.name == "day":
+    for column in schema:
+        if column.name == "day":
             # Delta has the value of a partition in its log, not in the file
-            columns.append(pa.repeat(pa.scalar(day, field.type), len(batch)))
-        elif field.name in batch.schema.names:
-            columns.append(batch.column(field.name).cast(field.type))
+            columns.append(pa.repeat(pa.scalar(day, column.type), len(batch)))
+        elif column.name in batch.schema.names:
+            columns.append(batch.column(column.name).cast(column.type))
         else:
-            columns.append(pa.nulls(len(batch), field.type))
+            columns.append(pa.nulls(len(batch), column.type))
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pyarrow as pa
 
 from mlops_assets.errors import LakeError, PublishConflict
-from mlops_assets.storage import s3
+from mlops_assets.storage import log, s3
 from mlops_assets.storage.accounting import Accounting
-from mlops_assets.storage.parts import Part, first_rows, part_path, read_parts, write_part_file
+from mlops_assets.storage.parts import (
+    Part,
+    check_kept,
+    check_there,
+    delta_actions,
+    delta_schema,
+    first_rows,
+    part_path,
+    parts_told,
+    read_parts,
+    told_of_parts,
+    write_part_file,
+)
 from mlops_assets.storage.places import Place, S3Path
 
 if TYPE_CHECKING:
@@ -95,9 +106,11 @@ class Table(Generic[A]):
 
         return DeltaTable(str(self.folder), version=version, storage_options=self._options)
 
-    def _telling(self) -> AbstractContextManager[None]:
-        """What goes wrong with requests to S3 becomes an error for people."""
-        return s3.telling(str(self.folder)) if isinstance(self.folder, S3Path) else nullcontext()
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """What goes wrong with requests to S3, or is wrong with Delta's log, becomes an error for people."""
+        with log.telling(self.folder), s3.telling(str(self.folder)) if self._options else nullcontext():
+            yield
 
     def parts(self, day: str) -> set[str]:
         """Paths of the published parts of a day."""
@@ -110,22 +123,25 @@ class Table(Generic[A]):
 
     def publications(self) -> dict[str, list[Published[A]]]:
         """Every published day, in order, with all its publications, the oldest first."""
-        while (table := self.open()) is not None and (version := table.version()) > self._seen:
-            with self._telling():
-                commits = table.history(version - self._seen)
-                table.update_incremental()
-            if table.version() != version:
-                continue  # history() counts back from the newest commit: one came in between, so some are missing
-            for commit in reversed(commits):  # they come newest first
-                if "accounting" in commit:  # the commit that made the table has none
-                    self._publications.setdefault(commit["day"], []).append(self._published(commit))
+        table = self.open()
+        version = -1 if table is None else table.version()
+        if version > self._seen:
+            for commit in log.commits(self.folder, self._seen + 1, version):
+                if "accounting" in commit.info:  # the commit that made the table has none
+                    self._publications.setdefault(commit.info["day"], []).append(self._published(commit))
             self._seen = version
             self._publications = dict(sorted(self._publications.items()))
         return dict(self._publications)
 
-    def _published(self, commit: Mapping[str, Any]) -> Published[A]:
-        accounting = self.reads.from_json(json.loads(commit["accounting"]))
-        return Published(commit["version"], commit["timestamp"], accounting, commit.get("run", ""))
+    def _published(self, commit: log.Commit) -> Published[A]:
+        accounting = self.reads.from_json(json.loads(commit.info["accounting"]))
+        return Published(commit.version, commit.info["timestamp"], accounting, commit.info.get("run", ""))
+
+    def written(self, day: str) -> dict[str, Part]:
+        """What the commits of a day say of the files that they published, by path; nothing before they had hashes."""
+        every = [published.version for published in self.publications().get(day, [])]
+        each = (commit for version in every for commit in log.commits(self.folder, version, version))
+        return {part.path: part for commit in each for part in parts_told(self.name, commit.info, commit.added)}
 
     def publish(
         self,
@@ -162,13 +178,15 @@ class Table(Generic[A]):
         ------
         PublishConflict
             If another run published this day in the meantime.
+        LakeError
+            If a file was deleted or changed after it was written.
         """
         wanted = {part.path: part for part in parts}
         full = delta_schema(schema)
         # in the commit itself: content and accounting come together, or not at all
         metadata = {"day": day, "accounting": json.dumps(accounting.to_json(), sort_keys=True), "run": run}
         for attempt in range(ATTEMPTS):
-            before = self.days().get(day)
+            known, before = self.written(day), self.days().get(day)
             # from here to the commit the table must not be refreshed: the commit is tied to the version looked at
             table = self._open_or_create(full)
             present = _parts(table, day)
@@ -179,9 +197,14 @@ class Table(Generic[A]):
                     "That version stands, nothing of this run was published; run the day again if it should win."
                 )
             # run again, a day must not look as if it had changed: targets and sensors go by publications
-            if present == wanted.keys() and before is not None and before.accounting == accounting:
+            added = [
+                part
+                for path, part in wanted.items()
+                if path not in present or (part.sha256 and part != known.get(path))
+            ]
+            check_there(self.folder, self.name, day, wanted)
+            if present == wanted.keys() and not added and before is not None and before.accounting == accounting:
                 return False
-            added = [part for path, part in wanted.items() if path not in present]
             if self._commit(table, day, full, added, sorted(present - wanted.keys()), metadata):
                 return True
             # others are publishing their days: the longer it goes on, the longer we wait
@@ -193,20 +216,17 @@ class Table(Generic[A]):
         table: DeltaTable,
         day: str,
         schema: pa.Schema,
-        added: Iterable[Part],
-        removed: Iterable[str],
+        added: Sequence[Part],
+        removed: Sequence[str],
         metadata: dict[str, str],
     ) -> bool:
         """Add and remove parts of a day in one commit; False if others committed since the table was looked at."""
         from deltalake.exceptions import CommitFailedError
-        from deltalake.transaction import AddAction, CommitProperties, RemoveAction
+        from deltalake.transaction import CommitProperties
 
-        now, partition = int(time.time() * 1000), {"day": day}
-        # what differs, not an overwrite: that would remove and add the same path in one commit, which Delta forbids
-        actions: list[Any] = [
-            AddAction(p.path, p.size, partition, now, True, json.dumps({"numRecords": p.rows})) for p in added
-        ]
-        actions += [RemoveAction(path, True, now, None, dict(partition)) for path in removed]
+        metadata["parts"] = told_of_parts(added)
+        metadata[log.SEAL] = log.seal_of(metadata, {part.path: part.size for part in added}, removed)
+        actions = delta_actions(day, added, removed)
         # no retries by the library: a retry would not look again at what the day holds
         properties = CommitProperties(metadata, max_commit_retries=0)
         try:
@@ -256,14 +276,9 @@ class Table(Generic[A]):
             for file in listed
             if file["partition.day"] == day
         ]
-        # the log outlives the files, which `clean` deletes
-        gone = [part.path for part in parts if not (self.folder / part.path).exists()]
-        if gone:
-            when = dt.datetime.fromtimestamp(published.time / 1000, dt.UTC).isoformat(timespec="seconds")
-            raise LakeError(
-                f"{self.name} of {day} as published on {when}: {len(gone)} of its {len(parts)} files were cleaned up, "
-                "for they were replaced too long ago (`keep_days`). Run the day again with the model of that time."
-            )
+        known = self.written(day)
+        parts = [known.get(part.path, part) for part in parts]
+        check_kept(self.folder, self.name, day, published.time, parts)
         return parts
 
     def read_publication(
@@ -323,8 +338,7 @@ class Table(Generic[A]):
         if table is None:
             return 0
         with self._telling():
-            # Delta would refuse less than a week; `full` takes the files that no commit ever named, which killed runs
-            # leave
+            # Delta would refuse less than a week; `full` takes what killed runs leave, which no commit ever named
             return len(table.vacuum(hours, dry_run=False, enforce_retention_duration=False, full=True))
 
     def _open_or_create(self, schema: pa.Schema) -> DeltaTable:
@@ -349,15 +363,6 @@ class Table(Generic[A]):
         with self._telling():
             self._table = self._load()
         return self._table
-
-
-def delta_schema(schema: pa.Schema) -> pa.Schema:
-    """The schema of a published table: plain strings instead of dictionaries, and the partition column `day`."""
-    fields = [
-        pa.field(field.name, field.type.value_type if pa.types.is_dictionary(field.type) else field.type)
-        for field in schema
-    ]
-    return pa.schema([*fields, pa.field("day", pa.string())])
 
 
 def write_part(
@@ -386,8 +391,8 @@ def write_part(
         Rows in one row group: what a reader who wants few rows reads at least.
     """
     path = table.place(day, stem)
-    size = write_part_file(path, data, report, rows_a_group)
-    return Part(table.name, f"day={day}/{path.name}", size, data.num_rows)
+    written = write_part_file(path, data, report, rows_a_group)
+    return Part(table.name, f"day={day}/{path.name}", written.size, data.num_rows, written.sha256)
 
 
 def _parts(table: DeltaTable, day: str) -> set[str]:

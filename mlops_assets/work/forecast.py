@@ -48,15 +48,17 @@ def _pace(table: Table[Any]) -> Pace | None:
 
 
 def _pace_of_day(table: Table[Any], day: str) -> Pace | None:
-    paths = sorted(table.parts(day))
+    paths, written = sorted(table.parts(day)), table.written(day)
+    # what a killed run had done tells no time
+    timed = [part for path in paths if (part := written.get(path)) is not None and part.seconds]
     # from all over the day, not its first shards
-    chosen = [table.folder / path for path in paths[:: max(1, len(paths) // SAMPLE)]]
-    reports = [(path, report) for path in chosen if (report := read_report(path)) is not None]
+    chosen = timed[:: max(1, len(timed) // SAMPLE)]
+    reports = [(part, report) for part in chosen if (report := read_report(table.folder / part.path)) is not None]
     rows = sum(report["counts"].get("rows", 0) for _, report in reports)
     if not rows:
         return None
-    seconds = sum(float(report["seconds"]) for _, report in reports)
-    stored = sum(path.stat().st_size for path, _ in reports)
+    seconds = sum(part.seconds for part, _ in reports)
+    stored = sum(part.size for part, _ in reports)
     read = sum(report["counts"].get("bytes", 0) for _, report in reports)
     return Pace(seconds / rows, stored / rows, rows / read if read else 0.0)
 

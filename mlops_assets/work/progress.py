@@ -86,6 +86,32 @@ class Sending:
             )
 
 
+class Verifying:
+    """Says how many of the stored bytes were looked at, and when the rest will be.
+
+    Parameters
+    ----------
+    what
+        Name of the work.
+    """
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._began = self._said = time.monotonic()
+
+    def __call__(self, read: int, whole: int, files: int) -> None:
+        """Take note of the bytes read so far, of how many in how many files."""
+        now = time.monotonic()
+        if now - self._said >= EVERY and read:
+            self._said = now
+            rate = read / (now - self._began)
+            log.info(
+                "%s: %.0f %% of %s MB in %s files, %s MB/s, done in %s",
+                *(self._what, 100 * read / max(1, whole), f"{whole / 1e6:,.0f}", f"{files:,}", f"{rate / 1e6:,.0f}"),
+                _clock((whole - read) / rate),
+            )
+
+
 class Progress:
     """Counts finished shards and says how one step of a run is going.
 

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import logging
 import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Generic, Protocol, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlops_assets.storage.catalog import Lake
-from mlops_assets.storage.files import read_report, write_json
+from mlops_assets.storage.files import read_finished, read_json, read_report, write_json
+from mlops_assets.storage.integrity import Damaged, Gone, read_stored
 from mlops_assets.storage.parts import Part
 from mlops_assets.storage.places import Place
 from mlops_assets.storage.tables import A, Table, write_part
 from mlops_assets.work.code import Code
 
 Task = TypeVar("Task")
+
+log = logging.getLogger("mlops_assets.daily")
 
 NO_RECORD = "code of which no record was kept"
 
@@ -40,10 +43,10 @@ class Report:
         Refusals by rule.
     parts
         The files it wrote.
-    seconds
-        Time it took when it was really done.
     reused
         Whether an earlier run had done it.
+    repaired
+        Whether it was done again because a file of it was damaged.
     """
 
     day: str
@@ -51,8 +54,8 @@ class Report:
     counts: dict[str, int]
     parts: tuple[Part, ...]
     rules: dict[str, int] = field(default_factory=dict)
-    seconds: float = 0.0
     reused: bool = False
+    repaired: bool = False
 
 
 class Engine(Protocol):
@@ -164,32 +167,48 @@ def finish(table: Table[Any], day: str, shard: int, mark: str, make: Callable[[]
     # the name says what it was made of: a ledger beside the files could disagree with them after a crash
     stem = f"{shard:05d}-{mark}"
     path = table.place(day, stem)
-    report = read_report(path)
-    # the others are looked at as well, for files can be cleaned up one by one
-    if report is not None and all((table.folder.parent / p["table"] / p["path"]).exists() for p in report["others"]):
-        own = Part(table.name, f"day={day}/{path.name}", path.stat().st_size, report["own_rows"])
-        others = (Part(**part) for part in report["others"])
-        return Report(
-            day, shard, report["counts"], (own, *others), report["rules"], float(report["seconds"]), reused=True
-        )
+    try:
+        return _finished(table, day, shard, path)
+    except Gone:
+        repaired = False
+    except Damaged as error:
+        log.warning("%s of %s: the file %s %s; it is made again.", *error.told())
+        repaired = True
     began = time.perf_counter()
     made = make()
     others = (write_part(t, day, stem, rows) for t, rows in made.tables.items() if t is not table and rows.num_rows)
     parts = tuple(others)
-    seconds = round(time.perf_counter() - began, 3)
     rows = made.tables[table]
+    # nothing that differs from run to run: should two runs do the same shard, either may publish it and the other
+    # replace the file, and a file that is made again must have the hash that its commit tells
     footer = {
         "counts": made.counts,
         "rules": made.rules,
-        # always as long: should two runs do the same shard, either may publish it and the other replace the file
-        "seconds": f"{seconds:012.3f}",
         "own_rows": rows.num_rows,
         "others": [asdict(part) for part in parts],
         "code": code,
     }
     # last: where this file is, the others are
     own = write_part(table, day, stem, rows, footer)
-    return Report(day, shard, made.counts, (own, *parts), made.rules, seconds)
+    own = replace(own, seconds=round(time.perf_counter() - began, 3))
+    return Report(day, shard, made.counts, (own, *parts), made.rules, repaired=repaired)
+
+
+def _finished(table: Table[Any], day: str, shard: int, path: Place) -> Report:
+    """What a shard told that an earlier run had done.
+
+    Raises
+    ------
+    Damaged
+        If one of its files is not as it was written, or gone.
+    """
+    report, written = read_finished(path)
+    others = tuple(Part(**part) for part in report["others"])
+    # they are looked at as well, for files can be damaged or cleaned up one by one
+    for part in others:
+        read_stored(table.folder.parent / part.table / part.path, sealed=True)
+    own = Part(table.name, f"day={day}/{path.name}", written.size, report["own_rows"], written.sha256)
+    return Report(day, shard, report["counts"], (own, *others), report["rules"], reused=True)
 
 
 def keep_code(lake: Lake, code: Code) -> None:
@@ -219,7 +238,7 @@ def changed_code(lake: Lake, part: Place, now: Code) -> tuple[str, ...]:
     path = lake.code(made_by)
     if not made_by or not path.exists():
         return (NO_RECORD,)
-    then = Code(**json.loads(path.read_text(encoding="utf-8")))
+    then = Code(**read_json(path))
     libraries = _differing(then.libraries, now.libraries)
     versions = (f"{name} {then.libraries.get(name)}, now {now.libraries.get(name)}" for name in libraries)
     return (*_differing(then.modules, now.modules), *versions)
@@ -257,27 +276,30 @@ class DayDone(Generic[A]):
     ----------
     accounting
         What is told of the day.
-    shards, reused
-        Number of shards, and of those that an earlier run had done.
+    shards, reused, repaired
+        Number of shards, of those that an earlier run had done, and of those whose files were damaged.
     """
 
     accounting: A
     shards: int
     reused: int
+    repaired: int = field(default=0, kw_only=True)
 
     @classmethod
     def of(cls, accounting: A, reports: Sequence[Report]) -> DayDone[A]:
         """The day of these reports."""
-        return cls(accounting, len(reports), sum(report.reused for report in reports))
+        reused, repaired = (sum(getattr(report, name) for report in reports) for name in ("reused", "repaired"))
+        return cls(accounting, len(reports), reused, repaired=repaired)
 
     def numbers(self) -> dict[str, int]:
         """All its numbers, for a page."""
         return {**self.accounting.numbers(), "shards": self.shards, "reused": self.reused}
 
     def __str__(self) -> str:
+        done = f"{self.shards} shards done"
         if self.reused:
-            return f"{self.shards - self.reused} of {self.shards} shards done anew"
-        return f"{self.shards} shards done"
+            done = f"{self.shards - self.reused} of {self.shards} shards done anew"
+        return f"{done}, {self.repaired} of them because files were damaged" if self.repaired else done
 
 
 def shard_number(path: str) -> int:

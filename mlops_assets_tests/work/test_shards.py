@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from mlops_assets.storage.accounting import FeaturesAccounting
+from mlops_assets.storage.accounting import FeaturesAccounting, ReadingAccounting
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.parts import Part
 from mlops_assets.storage.tables import Table
@@ -259,3 +259,35 @@ SAME: dict[str, Callable[[pa.Table], pa.Table]] = {
 @pytest.mark.parametrize("form", SAME)
 def test_how_the_same_rows_lie_in_memory_does_not_change_the_fingerprint(form: str) -> None:
     assert fingerprint_table(SAME[form](a_table())) == fingerprint_table(a_table())
+
+
+# -- damaged shards ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("which", ["rows", "rejects"])
+@pytest.mark.parametrize("lost", ["flipped", "cut", "gone"])
+def test_a_shard_of_which_a_file_is_damaged_is_done_again_to_the_same_bytes(
+    lake: Lake, rows: Table, work: Work, which: str, lost: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = finish(rows, DAY, 0, "mark", work)
+    rows.publish(DAY, parts_of([first], rows), ROWS.schema, ReadingAccounting(), set())
+    path = lake.table(which).place(DAY, "00000-mark")
+    assert isinstance(path, Path)
+    whole = path.read_bytes()
+    if lost == "gone":
+        path.unlink()
+    else:
+        middle = len(whole) // 2
+        path.write_bytes(whole[:middle] + (b"" if lost == "cut" else bytes([whole[middle] ^ 1]) + whole[middle + 1 :]))
+    again = finish(rows, DAY, 0, "mark", work)
+    assert (work.times, again.reused, again.repaired) == (2, False, lost != "gone")
+    assert path.read_bytes() == whole
+    assert (f"{which} of {DAY}: the file {path} is damaged" in caplog.text) == (lost != "gone")
+    # the commit tells the hash that the file has again: there is nothing to publish
+    assert not rows.publish(DAY, parts_of([again], rows), ROWS.schema, ReadingAccounting(), set(rows.parts(DAY)))
+
+
+def test_a_day_tells_how_many_shards_were_done_again_for_their_files_were_damaged() -> None:
+    reports = [replace(a_report({}, {}), repaired=number == 0) for number in range(3)]
+    done = DayDone.of(FeaturesAccounting(files=2, rows=9, sql="0123"), reports)
+    assert str(done) == "3 shards done, 1 of them because files were damaged"

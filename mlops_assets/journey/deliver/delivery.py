@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -15,7 +14,7 @@ from mlops_assets.errors import LakeError, MlopsError
 from mlops_assets.plugins.targets import Delivery, Target, TargetDown, TargetError
 from mlops_assets.storage.accounting import DeliveryRecord, PredictionsAccounting
 from mlops_assets.storage.catalog import Lake
-from mlops_assets.storage.files import write_json
+from mlops_assets.storage.files import read_json, write_json
 from mlops_assets.storage.parts import Part
 from mlops_assets.storage.tables import Published
 from mlops_assets.use_case import UseCase
@@ -50,7 +49,7 @@ class Deliveries:
     def read(self, day: str) -> DeliveryRecord | None:
         """What is known of a day, or None."""
         path = self._lake.delivery(self.target, day)
-        return DeliveryRecord.from_json(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+        return DeliveryRecord.from_json(read_json(path)) if path.exists() else None
 
     def write(self, record: DeliveryRecord) -> None:
         """Keep what is known of a day."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
@@ -15,13 +17,16 @@ from mlops_assets.journey.enrich.lookups.records import database, query
 from mlops_assets.plugins import plugin_modules
 from mlops_assets.storage.accounting import EnrichmentAccounting
 from mlops_assets.storage.catalog import Lake
-from mlops_assets.storage.files import read_part, read_report
+from mlops_assets.storage.files import read_part
+from mlops_assets.storage.integrity import Damaged, read_stored
 from mlops_assets.storage.parts import Part
 from mlops_assets.storage.places import side_by_side
 from mlops_assets.storage.tables import Published, Table, write_part
 from mlops_assets.use_case import Enrichment, UseCase
 from mlops_assets.work.code import code_of
 from mlops_assets.work.shards import fingerprint, fingerprint_table, shard_number
+
+log = logging.getLogger("mlops_assets.enrichment")
 
 FETCHED, LAST_KNOWN, MISSING = "fetched", "last known", "missing"
 """How the answer for a key was obtained: the column `NAME_status`."""
@@ -167,7 +172,8 @@ class _Day:
         keys
             The keys of all shards.
         parts
-            Parts of the table whose fetched answers are those of the same source for the same day.
+            Parts of the table whose fetched answers are those of the same source for the same day. One that is damaged
+            is an error where it is too late to ask again.
         refetch
             Whether to leave these aside.
         """
@@ -194,8 +200,20 @@ class _Day:
 
     def _cached(self, parts: Iterable[str], wanted: pa.Table) -> pa.Table:
         """What was fetched before, published or left by a kill."""
-        published = self._fetched(parts, wanted)
+        published = self._fetched(parts if self._too_late() else self._intact(parts), wanted)
         return pa.concat_tables([published, *self._left_by_a_kill(self._without(wanted, published))])
+
+    def _intact(self, parts: Iterable[str]) -> list[str]:
+        """The parts that are as they were written: what the others said may be asked for again."""
+        intact = []
+        for path in parts:
+            try:
+                read_stored(self._table.folder / path)
+            except Damaged as error:
+                log.warning("%s of %s: the file %s %s; its keys are asked for again.", *error.told())
+            else:
+                intact.append(path)
+        return intact
 
     def _ask(self, keys: pa.Table) -> tuple[pa.Table, dict[str, Any]]:
         """What the source answers for some keys, and how the asking went."""
@@ -273,8 +291,11 @@ class _Day:
 
     def _left_by_a_kill(self, keys: pa.Table) -> list[pa.Table]:
         """The batches that were kept."""
-        paths = (self._table.place(self._day, self._stem(batch)) for batch in batches(self._enrichment, keys))
-        return [read_part(path).cast(self._schema) for path in paths if read_report(path) is not None]
+        kept = []
+        for batch in batches(self._enrichment, keys):
+            with suppress(Damaged):  # then it is asked for again
+                kept.append(read_part(self._table.place(self._day, self._stem(batch))).cast(self._schema))
+        return kept
 
     def _last_known(self, keys: pa.Table) -> pa.Table:
         """The newest answers of earlier days that are not too old, never those of later ones."""

@@ -23,6 +23,7 @@ from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.score.day import load_cached
 from mlops_assets.journey.score.predict import predict
 from mlops_assets.storage.catalog import Lake
+from mlops_assets.storage.integrity import read_stored
 from mlops_assets.storage.places import Place, on_disk, remove_tree
 from mlops_assets.use_case import UseCase
 from mlops_assets.work.shards import Engine, Made, Report, Watch, add_up, finish, parts_of, run_shards, shard_number
@@ -147,6 +148,8 @@ def compare_day(
         reports = run_shards(engine, compare_shard, tasks, watch)
         counts, _ = add_up(reports)
         differing = [table.folder / part.path for part in parts_of(reports, table)]
+        for path in differing:
+            read_stored(path, sealed=True)  # DuckDB looks at no checksum
         with on_disk(differing) as paths:
             summary = _summarise([str(path) for path in paths])
     finally:

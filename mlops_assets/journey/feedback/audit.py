@@ -66,7 +66,8 @@ def _draw(paths: list[Place], most: int, seed: int, day: str) -> pa.Table:
         path, group, rows = groups[at]
         first = ends[at] - rows
         mine = drawn[(drawn >= first) & (drawn < ends[at])] - first
-        piece = open_part(path).read_row_group(group, AUDIT.names[1:]).take(pa.array(mine))
+        with open_part(path) as file:
+            piece = file.read_row_group(group, AUDIT.names[1:]).take(pa.array(mine))
         piece = piece.add_column(0, "day", pa.array([day] * len(piece), pa.string()))
         pieces.append(piece.select(AUDIT.names).cast(AUDIT))
     return pa.concat_tables(pieces)
@@ -86,5 +87,5 @@ def drawn_rows(lake: Lake, day: str) -> set[tuple[str, int]]:
 
 def _groups(path: Place) -> Iterator[int]:
     """Rows in each row group of a file."""
-    metadata = open_part(path).metadata
-    return (metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))
+    with open_part(path) as file:
+        yield from (file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ from mlops_assets.journey.feedback.audit import drawn_rows
 from mlops_assets.journey.feedback.corrections import corrections, read_accepted
 from mlops_assets.journey.feedback.published import Row, look_up
 from mlops_assets.storage.catalog import Lake
-from mlops_assets.storage.files import write_json
+from mlops_assets.storage.files import read_json, write_json
 from mlops_assets.use_case import UseCase
 from mlops_assets.work.shards import shard_number
 
@@ -172,7 +171,7 @@ def compare_challenger(use_case: UseCase, lake: Lake) -> list[dict[str, Any]]:
 def _compared(use_case: UseCase, lake: Lake, day: str, versions: list[int | None]) -> dict[str, Any]:
     """The comparison of a day, kept for these versions of its tables."""
     path = lake.challenge(day)
-    kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    kept = read_json(path) if path.exists() else {}
     if kept.get("versions") != versions:
         kept = {"versions": versions, "found": _compare(use_case, lake, day)}
         write_json(path, kept)

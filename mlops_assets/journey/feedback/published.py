@@ -71,6 +71,7 @@ def _parts_of(lake: Lake, table: Table[Any], day: str, files: Collection[str]) -
 def _read_some(part: Place, files: Collection[str], columns: Iterable[str]) -> pa.Table:
     """The rows of some files in a part."""
     # a part may be older than a column of the contract
-    present = set(open_part(part).schema_arrow.names)
+    with open_part(part) as file:
+        present = set(file.schema_arrow.names)
     rows = read_rows(part, list(dict.fromkeys(["file", "line", *(name for name in columns if name in present)])))
     return rows.filter(pc.is_in(rows["file"].cast(pa.string()), value_set=pa.array(sorted(files), pa.string())))

@@ -7,11 +7,11 @@ process that is killed leaves either the old champion or the new one, and of two
 from __future__ import annotations
 
 import datetime as dt
-import json
 from dataclasses import asdict, dataclass
 
 from mlops_assets.errors import MlopsError, UsageError
 from mlops_assets.storage.catalog import Lake
+from mlops_assets.storage.files import document, read_json
 from mlops_assets.storage.places import Place, create
 
 
@@ -81,7 +81,7 @@ class History:
         for number, name in enumerate(names, 1):
             path = self._lake.history / name
             try:
-                change = Change(**json.loads(path.read_text(encoding="utf-8")))
+                change = Change(**read_json(path))
             except (OSError, ValueError, TypeError) as error:
                 raise MlopsError(f"{path}: cannot be read: {error}. Restore it from a backup.") from None
             # a gap would make the next number one that was there before
@@ -171,10 +171,9 @@ class History:
             verdict=verdict,
             sha256=sha256,
         )
-        text = json.dumps(asdict(change), indent=1, ensure_ascii=False)
         try:
             # the file is both the record and the change: where its number is taken, somebody was faster
-            create(self._lake.change(change.number), text.encode())
+            create(self._lake.change(change.number), document(asdict(change)))
         except FileExistsError:
             raise HistoryConflict(
                 f"The champion was changed by somebody else at the same moment; {action} of version {version} was "

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 from mlops_assets.errors import MlopsError
 from mlops_assets.storage.catalog import Lake
-from mlops_assets.storage.files import write_json
+from mlops_assets.storage.files import read_json, write_json
 from mlops_assets.storage.places import Place, by_age, newest
 
 
@@ -77,6 +76,6 @@ class TrainingRuns:
 
 def _read(path: Place, kind: type[R]) -> R:
     try:
-        return kind.from_json(json.loads(path.read_text(encoding="utf-8")))
+        return kind.from_json(read_json(path))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise MlopsError(f"{path}: it is not as a training wrote it: {error!r}. Delete it, or train again.") from None

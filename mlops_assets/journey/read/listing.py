@@ -23,7 +23,8 @@ from mlops_assets.plugins import NotAttached
 from mlops_assets.storage.accounting import ListingAccounting
 from mlops_assets.storage.catalog import MANIFEST
 from mlops_assets.storage.files import open_part
-from mlops_assets.storage.places import Place
+from mlops_assets.storage.integrity import read_stored
+from mlops_assets.storage.places import WHOLE, Place
 from mlops_assets.storage.tables import Table, write_part
 from mlops_assets.use_case import FileFormat, UseCase
 from mlops_assets.work.shards import fingerprint_table, shard_count
@@ -200,14 +201,25 @@ def look_at_day(
 
 
 def find_manifest(table: Table[ListingAccounting], day: str) -> Manifest | None:
-    """The manifest of a day that was listed, or None."""
+    """The manifest of a day that was listed, or None.
+
+    Raises
+    ------
+    Damaged
+        If it is not as it was written, or gone.
+    """
     published = table.days().get(day)
-    return None if published is None else _manifest(table, day, published.accounting)
+    if published is None:
+        return None
+    manifest = _manifest(table, day, published.accounting)
+    # here, for each shard reads a little of it
+    read_stored(manifest.path)
+    return manifest
 
 
 def shard_of(manifest: Place, shard: int) -> pa.Table:
     """The entries of one shard, in the order of their paths."""
-    with open_part(manifest) as file:
+    with open_part(manifest, WHOLE) as file:
         column = file.schema_arrow.get_field_index("shard")
         # entries are sorted by shard, so that few groups hold one; the statistics say which
         groups = []

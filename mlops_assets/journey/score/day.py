@@ -184,7 +184,8 @@ def score_day(
     counts, _ = add_up(reports)
     checks += check_scores_of_day(use_case.checks, counts, state.accounting.rows)
     accounting = _account(counts, scorers, state, answers)
-    scored = ScoredDay(accounting, len(reports), sum(report.reused for report in reports), checks)
+    done = DayDone.of(accounting, reports)
+    scored = ScoredDay(accounting, len(reports), done.reused, checks, repaired=done.repaired)
     # the shards stay: once the condition holds, the next run finds them done
     if not _all_hold(checks):
         return scored

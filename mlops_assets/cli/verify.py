@@ -1,0 +1,42 @@
+"""The command `verify`."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import sys
+
+import click
+
+from mlops_assets.cli.common import Day, find, show_progress
+from mlops_assets.errors import UsageError
+
+
+@click.command()
+@click.argument("use_case")
+@click.option("--day", type=Day(), help="One day only.")
+@click.option("--from", "first", type=Day(), help="First day.")
+@click.option("--to", "last", type=Day(), help="Last day.")
+@click.option(
+    "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True, help="Format."
+)
+def verify(use_case: str, day: dt.date | None, first: dt.date | None, last: dt.date | None, form: str) -> None:
+    """Read everything that is stored of a use case, and say what is not as it was written.
+
+    Without days: all tables, documents and models. The exit code is 1 where a file is damaged or gone.
+
+    \b
+    Examples:
+      mlops-assets verify transactions
+      mlops-assets verify transactions --from 2026-01-01 --to 2026-01-07 --format json
+    """
+    if day and (first or last):
+        raise UsageError("Give --day, or --from and --to, not both.")
+    stores = find(use_case)
+    from mlops_assets.views.verifying import plain, render, verify_use_case
+
+    show_progress()
+    found = verify_use_case(stores, str(day or first or ""), str(day or last or ""))
+    click.echo(json.dumps(plain(found), indent=2) if form == "json" else render(found))
+    if found.findings:
+        sys.exit(1)

@@ -1,0 +1,185 @@
+"""Whether a stored file is as it was written: each Parquet file carries a seal, which is looked at before it is read.
+
+Parquet's own checksums cover the data of pages, not their headers, the statistics or the footer, and what is garbled
+there may be read as other rows. The seal is a hash of all bytes of the file, but for its own, and of its name, so that
+files cannot take one another's place. It lies in the footer, where readers that do not know it pass over it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+
+import pyarrow as pa
+
+from mlops_assets.errors import LakeError
+from mlops_assets.storage.places import Place
+
+KEY = "SHA-256 of this file without these digits, and of its name in the lake"
+BLANK = "0" * 64
+"""What the footer says under `KEY` until the file is sealed: as long as a seal."""
+
+_BEFORE = KEY.encode() + b"\x18\x40"
+"""What stands before a seal: the key and, in the footer's encoding, that 64 characters follow."""
+
+# so long that of a file that had a seal some trace of it is left, however it was damaged
+_TRACES = [KEY[at : at + 8].encode() for at in range(0, len(KEY) - 7, 8)]
+_TAIL = 16 << 10
+
+_DAY = re.compile(r"day=([^/]+?)(?:\.[a-z]+)?$")
+
+DOCUMENTS = {
+    "training_sets": "train again, which stores it anew: `mlops-assets run {use_case} --train`",
+    "training": "delete it, or train again: `mlops-assets run {use_case} --train`",
+    "challenges": "delete it, and it is computed again when it is asked for",
+    "deliveries": "delete it and deliver that day again: `mlops-assets deliver {use_case}`",
+    "code": "delete it, and it is written again by the next run of that code",
+    "versions": "delete it, MLflow has the same",
+    "audit": "bring it back from a backup, or delete it and run the day again, which draws the same rows",
+    "feedback": "delete it and take the corrections in again: `mlops-assets feedback {use_case}`",
+}
+"""What to do about a damaged document, by its folder."""
+
+BACKUP = "bring it back from a backup"
+
+
+class Damaged(LakeError):
+    """A stored file is not as it was written, or is gone.
+
+    Parameters
+    ----------
+    place
+        The file.
+    problem
+        What is wrong with it, as the end of a sentence about it.
+    remedy
+        What to do; by default what its place tells.
+    """
+
+    def __init__(self, place: Place, problem: str, remedy: str = "") -> None:
+        super().__init__(place, problem, remedy)  # as they came, to reach another process
+        self.place = place
+        self.problem = problem
+        self.table, self.day = table_and_day(place)
+        self.remedy = remedy or remedy_of(place)
+
+    def told(self) -> tuple[str, str, Place, str]:
+        """Table, day, file and problem, for those who know what to do themselves."""
+        return self.table, self.day, self.place, self.problem
+
+    def __str__(self) -> str:
+        subject = f"{self.table} of {self.day}: " if self.day else ""
+        return f"{subject}the file {self.place} {self.problem}; {self.remedy}."
+
+
+class Gone(Damaged):
+    """A stored file is not there any more."""
+
+
+def sha256(data: bytes | memoryview) -> str:
+    """SHA-256 of the bytes of a file, as it is kept in the commit that publishes it."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def seal(place: Place, file: BytesIO) -> None:
+    """Seal a Parquet file that lies in memory and says `BLANK` under `KEY`.
+
+    Parameters
+    ----------
+    place
+        Where it will lie.
+    file
+        The file.
+    """
+    data = file.getbuffer()
+    footer = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    start = footer + bytes(data[footer:]).rindex(_BEFORE) + len(_BEFORE)
+    data[start : start + len(BLANK)] = _seal_of(place, data, start).encode()
+
+
+def read_stored(place: Place, *, sealed: bool = False) -> bytes:
+    """The bytes of a stored file, if they are those that were written.
+
+    Parameters
+    ----------
+    place
+        The file.
+    sealed
+        Whether it must be sealed; files of earlier versions of the package are not.
+
+    Raises
+    ------
+    Damaged
+        If they are not, or there is no such file.
+    """
+    try:
+        data = place.read_bytes()
+    except FileNotFoundError:
+        raise Gone(place, "is gone") from None
+    except OSError as error:
+        raise Damaged(place, f"cannot be read ({error.strerror or error})") from None
+    start = data.rfind(_BEFORE) + len(_BEFORE)
+    if start < len(_BEFORE):
+        if sealed or any(trace in data[-_TAIL:] for trace in _TRACES):
+            raise Damaged(place, "is damaged: its seal is broken")
+        return data
+    if data[start : start + len(BLANK)] != _seal_of(place, memoryview(data), start).encode():
+        raise Damaged(place, "is damaged: its bytes are not those that were written")
+    return data
+
+
+def is_sealed(data: bytes) -> bool:
+    """Whether a file is of a version of the package that seals files."""
+    return _BEFORE in data
+
+
+def _seal_of(place: Place, data: memoryview, start: int) -> str:
+    """The hash of a file and its name, without the seal itself."""
+    digest = hashlib.sha256(_name(place).encode() + b"\0")
+    digest.update(data[:start])
+    digest.update(data[start + len(BLANK) :])
+    return digest.hexdigest()
+
+
+def _name(place: Place) -> str:
+    """The name of a file within its lake: a lake may be moved, a file within it may not."""
+    parts = str(place).split("/")
+    return "/".join(parts[-3:] if _DAY.fullmatch(parts[-2]) else parts[-2:])
+
+
+@contextmanager
+def telling(place: Place) -> Iterator[None]:
+    """What Arrow finds wrong with a file that has no seal becomes an error for people."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise Gone(place, "is gone") from None
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise Damaged(place, f"is damaged: {' '.join(str(error).split())[:200]}") from None
+
+
+def table_and_day(place: Place) -> tuple[str, str]:
+    """The table, or the folder of documents, that a file lies in, and its day; empty if it has none."""
+    parts = str(place).split("/")
+    if day := _DAY.fullmatch(parts[-2]):
+        return parts[-3], day[1]
+    if parts[-2] == "_delta_log":
+        return parts[-3], ""
+    return parts[-2], day[1] if (day := _DAY.fullmatch(parts[-1])) else ""
+
+
+def remedy_of(place: Place) -> str:
+    """What to do about a stored file that is damaged or gone."""
+    parts = str(place).split("/")
+    if day := _DAY.fullmatch(parts[-2]):
+        if parts[-4] == "diffs":
+            return "run the same command again"
+        again = f"`mlops-assets run {parts[-4]} --from {day[1]} --to {day[1]}`"
+        return f"{again} makes the day again from its raw files, or else says what cannot be made"
+    for at in (-2, -3):
+        if parts[at] in DOCUMENTS:
+            return DOCUMENTS[parts[at]].format(use_case=parts[at - 1])
+    return BACKUP
