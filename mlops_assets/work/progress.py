@@ -76,6 +76,7 @@ class Sending:
     def __call__(self, sent: int) -> None:
         """Take note of the number of rows that are there so far."""
         now = time.monotonic()
+        self._rows = max(self._rows, sent)  # another run may have published more since they were counted
         if now - self._said >= EVERY and sent:
             self._said = now
             rate = sent / (now - self._began)
@@ -94,7 +95,7 @@ class Progress:
     what
         Name of the step, such as `transactions rows`.
     files
-        Files of all its days together.
+        Files of all its days together, refused ones included: they are part of their shards.
     deadline
         When the run must be done, if that is asked.
     early
@@ -117,6 +118,8 @@ class Progress:
         """Take note of one finished shard."""
         files = report.counts.get("files", 0)
         self._done += files
+        # another run may have published more of a day since the files were counted
+        self._files = max(self._files, self._done)
         # what an earlier run did took no time now, and would promise a speed that nobody has
         if not report.reused:
             self._reports += 1

@@ -72,7 +72,7 @@ def put(lake: Lake, use_case: UseCase, rows: Sequence[dict[str, Any]], day: str 
         mine = [row for row in ordered if names.index(row["file"]) % parts == part]
         data = pa.Table.from_pylist(mine, schema)
         written.append(write_part(table, day, f"{part:05d}-x", data))
-    table.publish(day, written, schema, ReadingAccounting(rows=len(rows)), table.parts(day))
+    table.publish(day, written, schema, ReadingAccounting(lines=len(rows), rows=len(rows)), table.parts(day))
 
 
 def built(lake: Lake, use_case: UseCase, rows: Sequence[dict[str, Any]]) -> TrainingSet:
