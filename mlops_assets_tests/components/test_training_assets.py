@@ -221,6 +221,21 @@ def test_a_worse_candidate_leaves_the_champion_in_place(trained: Stage, tmp_path
         assert champion.version == 1
 
 
+def test_where_it_is_not_known_what_the_champion_learned_a_person_decides(trained: Stage, tmp_path: Path) -> None:
+    with trained.copy(tmp_path / "home") as stage, stage.stores() as stores:
+        for path in (stage.home / "lake" / "transactions" / "training_sets").iterdir():
+            path.unlink()
+        stage.sample("2026-01-03")
+        stage.run("2026-01-03", train=True)
+        (reason,) = stage.skipped("champion")
+        assert reason.startswith("linear passes all else: accuracy ")
+        assert "it could not be compared with champion 1: what champion 1 has learned is not known any more: " in reason
+        assert reason.endswith("; waits for `mlops-assets promote transactions 2 --why ...`")
+        assert stores.history.champion() == 1
+        waiting = stores.registry.version("transactions", 2)
+        assert waiting.about.passed, "no --override is needed"
+
+
 def test_days_predicted_before_keep_their_model_version_until_they_are_run_again(trained_again: Stage) -> None:
     assert {one["model_version"] for one in trained_again.published("predictions", DAYS[0])} == {1}
     trained_again.run(DAYS[1])
