@@ -17,11 +17,12 @@ from mlops_assets.journey.model.history import HistoryConflict
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.train.candidates import Fitted
+from mlops_assets.journey.train.contest import SAYS, hold_contest
 from mlops_assets.journey.train.evaluation import Score, Verdict, decide, score
 from mlops_assets.journey.train.external import Logged, as_model, fetch
 from mlops_assets.journey.train.metrics import load_metrics
 from mlops_assets.journey.train.records import Evaluation, MadeVersion
-from mlops_assets.journey.train.versions import champion_before, judge_changes, make_version
+from mlops_assets.journey.train.versions import judge_changes, make_version
 from mlops_assets.storage.places import work_folder
 from mlops_assets.views import card, diffs, pages
 from mlops_assets.work.shards import Engine
@@ -68,6 +69,8 @@ def promote_if_passed(stores: Stores, made: MadeVersion, who: str, why: str) -> 
         return Promotion(None)
     if use_case.training.promotion == "manual":
         return Promotion(None, "promotion is by hand")
+    if made.waits:
+        return Promotion(None, made.waits)
     version = stores.registry.version(use_case.name, made.version)
     if stores.history.champion() == version.version:  # the step was tried again after it had been done
         return Promotion(version)
@@ -125,12 +128,11 @@ def register_elsewhere(stores: Stores, uri: str, engine: Engine) -> Registered:
     logged = fetch(stores.registry, uri)
     # counted before the champion is read: one that comes in between is noticed when this one shall replace it
     seen = len(stores.history.changes())
-    model = as_model(stores.use_case, logged, newest.training_set.classes)
-    scored, verdict = _judge(stores, newest, model, uri)
+    model, origin = as_model(stores.use_case, logged, newest.training_set.classes), _origin(stores, logged)
+    scored, verdict = _judge(stores, newest, model, uri, origin[SAYS] or None)
     with work_folder(stores.runs.folder(f"elsewhere-{uuid.uuid4().hex}"), stores.settings.home) as folder:
         try:
             fitted = _stored(model, folder / "model", uri)
-            origin = _origin(stores, logged)
             data = newest.training_set
             about = make_version(stores.use_case, data, fitted, scored, verdict, folder / "version", origin)
             about, changes = compare_with_champion(stores, folder / "version", about, engine)
@@ -138,7 +140,7 @@ def register_elsewhere(stores: Stores, uri: str, engine: Engine) -> Registered:
         finally:
             # what was registered lies in MLflow's store by now
             shutil.rmtree(folder, ignore_errors=True)
-    made = MadeVersion(version.version, about.passed, about.reason, seen)
+    made = MadeVersion(version.version, about.passed, about.reason, seen, verdict.waits)
     done = promote_if_passed(stores, made, stores.settings.user, f"registered: {about.reason}")
     return Registered(version, done.champion is not None, done.waits, changes)
 
@@ -157,7 +159,7 @@ def _newest_evaluation(stores: Stores) -> Evaluation:
     return newest
 
 
-def _judge(stores: Stores, newest: Evaluation, model: Model, uri: str) -> tuple[Score, Verdict]:
+def _judge(stores: Stores, newest: Evaluation, model: Model, uri: str, learned: str | None) -> tuple[Score, Verdict]:
     """The model on the held-out rows, and what the gate says of it beside the baseline and the champion."""
     use_case, data = stores.use_case, newest.training_set
     rows = data.load()
@@ -170,8 +172,8 @@ def _judge(stores: Stores, newest: Evaluation, model: Model, uri: str) -> tuple[
         ) from None
     baseline = newest.score(use_case.training.baseline)
     others = [baseline] if baseline else []  # it was scored on the same rows, so it need not be again
-    before = champion_before(use_case, stores.registry, data)
-    return scored, decide(use_case.training, use_case.scale, [scored, *others], before)
+    contest = hold_contest(use_case, stores.registry, stores.lake, data, {uri: model}, learned)
+    return scored, decide(use_case.training, use_case.scale, [scored, *others], contest)
 
 
 def _stored(model: Model, folder: Path, uri: str) -> Fitted:
@@ -187,7 +189,7 @@ def _origin(stores: Stores, logged: Logged) -> dict[str, str]:
     return {
         "model": logged.uri,
         "run": logged.run,
-        "training set it says": parameters.get("training_set", ""),
+        SAYS: parameters.get("training_set", ""),
         "registered by": stores.settings.user,
     }
 

@@ -176,7 +176,7 @@ def diff(use_case: str, day: dt.date, candidate: int, against: int | None, form:
     after = stores.registry.version(use_case, candidate)
     show_progress()
     rows = stores.lake.rows.days().get(str(day))
-    watch = Progress(f"{use_case} diff {day}", rows.accounting.files_read if rows else 0)
+    watch = Progress(f"{use_case} diff {day}", rows.accounting.files if rows else 0)
     with Engines(stores.settings) as engines:
         engine = engines.of(stores.use_case)
         comparison = compare_day(stores.use_case, stores.lake, str(day), before, after, engine, watch)

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from mlops_assets.journey.model.history import Change
 from mlops_assets.journey.score.checks import DayCheck
+from mlops_assets.journey.train.contest import Contest
 from mlops_assets.journey.train.evaluation import Score, Verdict
 from mlops_assets.storage.tables import Table
 from mlops_assets.use_case import UseCase
@@ -75,17 +76,29 @@ def column_schema(use_case: UseCase) -> dg.TableSchema:
 
 def leaderboard(scores: Iterable[Score]) -> dg.MarkdownMetadataValue:
     """The candidates with their metrics on the same held-out rows, the best first."""
+    listed = list(scores)
+    metrics = dict.fromkeys(name for score in listed for name in score.metrics)
     return table(
         [
             {
                 "candidate": score.name,
-                **score.metrics,
+                **{name: score.metrics.get(name, "") for name in metrics},
                 "folds": _spread(score.folds),
-                "rows a second": f"{score.rows_per_second:,.0f}",
+                "rows a CPU second": f"{score.rows_per_second:,.0f}",
             }
-            for score in scores
+            for score in listed
         ]
     )
+
+
+def contest(found: Contest) -> dg.MarkdownMetadataValue:
+    """The candidates beside the champion on the rows that none of them has learned."""
+    if found.problem:
+        return dg.MetadataValue.md(f"not compared with version {found.version}: {found.problem}")
+    sides = {f"champion, version {found.version}": found.champion, **found.candidates}
+    metrics = dict.fromkeys(name for values in sides.values() for name in values)
+    lines = [{"": side, **{name: values.get(name, "") for name in metrics}} for side, values in sides.items()]
+    return dg.MetadataValue.md(f"on {found.rows:,} rows that none has learned\n\n{markdown_table(lines)}")
 
 
 def _spread(values: Sequence[float]) -> str:

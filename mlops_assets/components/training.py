@@ -16,9 +16,10 @@ from mlops_assets.journey.model.about import About
 from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.train import evaluation as judging
 from mlops_assets.journey.train.candidates import Fitted, fit_candidates
+from mlops_assets.journey.train.contest import hold_contest
 from mlops_assets.journey.train.records import Evaluation, FittedCandidates, GatheredRows, MadeVersion
 from mlops_assets.journey.train.training_set import TrainingSet, build_training_set
-from mlops_assets.journey.train.versions import champion_before, make_version
+from mlops_assets.journey.train.versions import make_version
 from mlops_assets.registering import Promotion, compare_with_champion, promote_if_passed, store_version
 from mlops_assets.storage.catalog import enrichment_table
 from mlops_assets.storage.places import work_folder
@@ -125,6 +126,8 @@ def _candidates(use_case: UseCase) -> dg.AssetsDefinition:
         tracked: dict[str, Any] = {"training_set": data.fingerprint, "rows": data.rows, "held_out": data.held_out}
         mlflow.log_params({"use_case": use_case.name, **tracked, "days": " to ".join(data.days)})
         lines = [_shown_candidate(use_case, candidate) for candidate in fitted]
+        if any(candidate.failed for candidate in fitted):
+            lines = [{**line, "error": candidate.failed} for line, candidate in zip(lines, fitted, strict=True)]
         return dg.MaterializeResult(metadata={"candidates": showing.table(lines), **tracked})
 
     return candidates
@@ -165,19 +168,22 @@ def _judge(stores: Stores, fitted: FittedCandidates) -> Evaluation:
     scores = _told(lambda: judging.evaluate(use_case, data, fitted.candidates))
     # counted before the champion is read: one that comes in between is noticed when the new one shall replace it
     seen = len(stores.history.changes())
-    before = champion_before(use_case, stores.registry, data)
-    verdict = judging.decide(use_case.training, use_case.scale, scores, before)
-    return Evaluation(data, fitted.candidates, tuple(scores), verdict, before, seen)
+    usable = {score.name for score in scores if not score.failed}
+    models = {one.name: judging.load_candidate(use_case, one) for one in fitted.candidates if one.name in usable}
+    contest = _told(lambda: hold_contest(use_case, stores.registry, stores.lake, data, models, data.fingerprint))
+    verdict = judging.decide(use_case.training, use_case.scale, scores, contest)
+    return Evaluation(data, fitted.candidates, tuple(scores), verdict, contest, seen)
 
 
 def _shown_evaluation(use_case: UseCase, evaluation: Evaluation) -> dict[str, Any]:
     metric, baseline = use_case.training.metric, evaluation.score(use_case.training.baseline)
     assert baseline is not None, "the baseline is a candidate"  # noqa: S101 - the configuration is checked for it
     best = evaluation.score(evaluation.verdict.winner or "") or evaluation.scores[0]
-    board = [*evaluation.scores, evaluation.champion_before] if evaluation.champion_before else evaluation.scores
+    beside = {"beside_champion": showing.contest(evaluation.contest)} if evaluation.contest else {}
     return {
         "verdict": showing.verdict(evaluation.verdict),
-        "leaderboard": showing.leaderboard(board),
+        "leaderboard": showing.leaderboard(evaluation.scores),
+        **beside,
         "classes": showing.classes(best),
         "confusion": showing.confusion(best),
         "baseline": baseline.metrics[metric],
@@ -225,7 +231,8 @@ def _model_version(use_case: UseCase) -> dg.AssetsDefinition:
             about = _make(stores, evaluation, evaluation.best, engines, work)
             tracked = mlflow.active_run().info.run_id
             version = _told(lambda: store_version(stores, tracked, work, about))
-        stores.runs.write(run, MadeVersion(version.version, about.passed, about.reason, evaluation.seen))
+        waits = evaluation.verdict.waits
+        stores.runs.write(run, MadeVersion(version.version, about.passed, about.reason, evaluation.seen, waits))
         log.info("%s: version %d: %s", use_case.name, version.version, about.reason)
         yield dg.MaterializeResult(
             metadata=_shown_version(about, version), data_version=dg.DataVersion(version.serving_sha256)
@@ -297,6 +304,6 @@ def _why_it_stays(use_case: UseCase, made: MadeVersion, done: Promotion) -> str:
     """Why the champion stays as it is."""
     if not made.passed:
         return made.reason
-    if use_case.training.promotion == "manual":
+    if use_case.training.promotion == "manual" or made.waits:
         return f"{made.reason}; waits for `mlops-assets promote {use_case.name} {made.version} --why ...`"
     return done.waits

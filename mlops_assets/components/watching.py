@@ -54,7 +54,7 @@ def _volume(lake: Lake, step: str, days: Sequence[str], paces: dict[str, forecas
     if step != Lake.rows.name:
         published = lake.rows.days()
         read = [published[day].accounting for day in days if day in published]
-        return sum(reading.files_read for reading in read), sum(reading.rows for reading in read)
+        return sum(reading.files for reading in read), sum(reading.rows for reading in read)
     manifests = lake.raw_files.days()
     listed = [manifests[day].accounting for day in days if day in manifests]
     rows_a_byte = paces[step].rows_a_byte if step in paces else 0.0

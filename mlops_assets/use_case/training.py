@@ -54,9 +54,16 @@ class Gate(Strict):
     floors: dict[str, float] = Field(default_factory=dict, description="Metric: least value.")
     margin: dict[str, float] = Field(default_factory=dict, description="Metric: least gain over the baseline.")
     tolerance: dict[str, float] = Field(
-        default_factory=dict, description="Metric: largest loss against the present champion on the same rows."
+        default_factory=dict,
+        description="Metric: largest loss against the present champion, on rows that neither has learned.",
     )
-    rows_per_second: float = Field(0, ge=0, description="Least rows a second that one core must score.")
+    compared_rows: int = Field(
+        100,
+        gt=0,
+        description="Least held-out rows that neither candidate nor champion has learned, for `tolerance`; all that "
+        "are held out where these are fewer. With less, a person decides.",
+    )
+    rows_per_second: float = Field(0, ge=0, description="Least rows that must be scored in a CPU second of one core.")
     changes: Share | None = Field(
         None, description="Largest share of the newest published day's predictions that may change; asks for a diff."
     )
@@ -66,6 +73,10 @@ class Training(Strict):
     """Which rows are learned from, which models are tried, and which one may serve."""
 
     window_days: int = Field(366, gt=0, description="How many days before the latest one are learned from.")
+    refused_days: bool = Field(
+        False,
+        description="Whether days are learned from whose rows break a condition of `checks`, and so are not predicted.",
+    )
     most_rows: int = Field(300_000, gt=0, description="Most rows to learn from; above it, whole files are sampled.")
     texts: tuple[str, ...] = Field((), description="Text columns that reach the model as text, not as categories.")
     split: Split = Field(default_factory=Split, description="How rows are held out.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -25,8 +25,9 @@ def collect(stores: Stores) -> dict[str, Any]:
     -------
     dict
         `use_case`; `days`, a list with one entry a day that has raw files or was published, with the rows that lack a
-        fresh answer of an enrichment under `flagged`; `champion`, with its
-        metrics and those of the baseline, or None; `verdict`, the last word of the gate, or None.
+        fresh answer of an enrichment under `flagged`; `champion`, with its metrics and those of the baseline on the
+        same rows, and the `contest` of the last training with it, or None; `verdict`, the last word of the gate, or
+        None.
     """
     use_case, lake = stores.use_case, stores.lake
     rows, predictions = lake.rows.days(), lake.predictions.days()
@@ -155,9 +156,13 @@ def _champion(stores: Stores, evaluation: Evaluation | None) -> dict[str, Any] |
     champion = stores.champion()
     if champion is None:
         return None
-    baseline = evaluation.score(stores.use_case.training.baseline) if evaluation else None
-    metrics = baseline.metrics if baseline else {}
-    return {"version": champion.version, **asdict(champion.about), "baseline_metrics": metrics}
+    return {"version": champion.version, **asdict(champion.about), "contest": _contest(champion.version, evaluation)}
+
+
+def _contest(version: int, evaluation: Evaluation | None) -> dict[str, Any] | None:
+    """How the candidates of the last training did beside the champion, if it is still the same."""
+    contest = evaluation.contest if evaluation else None
+    return asdict(contest) if contest and contest.version == version else None
 
 
 def _time(milliseconds: int) -> str:
@@ -227,11 +232,30 @@ def _champion_lines(state: dict[str, Any]) -> list[str]:
     headline = (
         f"champion: version {champion['version']}, {champion['candidate']}, learned from {champion['rows']:,} rows"
     )
-    names = list(champion["metrics"])
-    table = [["on held-out rows", *names]]
-    for who, metrics in (("champion", champion["metrics"]), ("baseline", champion["baseline_metrics"])):
+    rows = f"{champion['held_out']:,} " if champion["held_out"] else ""
+    sides = {"champion": champion["metrics"]}
+    if champion["baseline_metrics"]:
+        sides["baseline"] = champion["baseline_metrics"]
+    return [headline, _metrics_table(f"on {rows}held-out rows", sides), *_contest_lines(champion["contest"])]
+
+
+def _contest_lines(contest: dict[str, Any] | None) -> list[str]:
+    """The champion beside the candidates of the last training, on other rows than those that it was trained beside."""
+    if contest is None:
+        return []
+    if contest["problem"]:
+        return [f"the last training was not compared with it: {contest['problem']}"]
+    sides = {"champion": contest["champion"], **contest["candidates"]}
+    return [_metrics_table(f"on {contest['rows']:,} rows that neither has learned", sides)]
+
+
+def _metrics_table(where: str, sides: Mapping[str, Mapping[str, float]]) -> str:
+    """Metrics of several models on the same rows."""
+    names = dict.fromkeys(name for metrics in sides.values() for name in metrics)
+    table = [[where, *names]]
+    for who, metrics in sides.items():
         table.append([who, *(f"{metrics[name]:.3f}" if name in metrics else "" for name in names)])
-    return [headline, text_table(table).rstrip()]
+    return text_table(table).rstrip()
 
 
 def _number(value: int | None) -> str:

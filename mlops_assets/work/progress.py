@@ -71,19 +71,25 @@ class Sending:
     def __init__(self, what: str, rows: int) -> None:
         self._what = what
         self._rows = rows
+        self._sent = 0
         self._began = self._said = time.monotonic()
 
     def __call__(self, sent: int) -> None:
         """Take note of the number of rows that are there so far."""
+        self._sent = sent
+        # another run may have published more since the rows were counted
+        self._rows = max(self._rows, sent)
         now = time.monotonic()
         if now - self._said >= EVERY and sent:
             self._said = now
-            rate = sent / (now - self._began)
-            log.info(
-                "%s: %.0f %%, %s of %s rows, %s rows/s, done in %s",
-                *(self._what, 100 * sent / max(1, self._rows), f"{sent:,}", f"{self._rows:,}", f"{rate:,.0f}"),
-                _clock((self._rows - sent) / rate),
-            )
+            log.info(self.line())
+
+    def line(self) -> str:
+        """One line about the state of the delivery."""
+        rate = self._sent / max(1e-9, time.monotonic() - self._began)
+        share, left = self._sent / max(1, self._rows), self._rows - self._sent
+        rest = f"{rate:,.0f} rows/s, done in {_clock(left / rate if rate else 0.0)}"
+        return f"{self._what}: {share:.0%}, {self._sent:,} of {self._rows:,} rows, {rest}"
 
 
 class Verifying:
@@ -120,7 +126,7 @@ class Progress:
     what
         Name of the step, such as `transactions rows`.
     files
-        Files of all its days together.
+        Files of all its days together, refused ones included: they are part of their shards.
     deadline
         When the run must be done, if that is asked.
     early
@@ -143,6 +149,8 @@ class Progress:
         """Take note of one finished shard."""
         files = report.counts.get("files", 0)
         self._done += files
+        # another run may have published more of a day since the files were counted
+        self._files = max(self._files, self._done)
         # what an earlier run did took no time now, and would promise a speed that nobody has
         if not report.reused:
             self._reports += 1

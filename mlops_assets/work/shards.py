@@ -211,6 +211,12 @@ def _finished(table: Table[Any], day: str, shard: int, path: Place) -> Report:
     return Report(day, shard, report["counts"], (own, *others), report["rules"], reused=True)
 
 
+def files_of(part: Place) -> int:
+    """How many raw files the shard of a part of `rows` has, refused ones included: every later step counts the same."""
+    report = read_report(part)
+    return int(report["counts"].get("files", 0)) if report else 0
+
+
 def keep_code(lake: Lake, code: Code) -> None:
     """Keep what a fingerprint of code stands for, so that one can tell later what has changed since."""
     path = lake.code(code.fingerprint)

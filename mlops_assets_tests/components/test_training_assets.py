@@ -102,7 +102,7 @@ def test_the_candidates_tell_class_parameters_time_and_size(trained: Stage) -> N
 
 def test_the_leaderboard_has_every_candidate_with_its_metrics_the_best_first(trained: Stage) -> None:
     head, _, *rows = trained.metadata("evaluation")["leaderboard"].splitlines()
-    for metric in (*METRICS, "folds", "rows a second"):
+    for metric in (*METRICS, "folds", "rows a CPU second"):
         assert metric in head
     assert [row.split(" | ")[0] for row in rows] == ["| linear", "| majority"]
 
@@ -184,13 +184,13 @@ def test_a_second_training_on_the_same_days_has_the_same_training_set(trained_ag
 
 
 def test_a_second_training_measures_the_present_champion_on_the_same_rows(trained_again: Stage, trained: Stage) -> None:
-    before = evaluation(trained_again).champion_before
+    contest = evaluation(trained_again).contest
     first = champion_of(trained)
-    assert before is not None
+    assert contest is not None
     assert first is not None
-    assert before.name == "champion, version 1"
-    assert before.metrics == first.about.metrics
-    assert "| champion, version 1 |" in trained_again.metadata("evaluation")["leaderboard"]
+    assert (contest.version, contest.rows) == (1, first.about.held_out), "neither has learned any of them"
+    assert contest.champion == contest.candidates["linear"] == first.about.metrics
+    assert "| champion, version 1 |" in trained_again.metadata("evaluation")["beside_champion"]
 
 
 def test_a_second_training_that_is_as_good_becomes_version_2(trained_again: Stage) -> None:
@@ -212,10 +212,28 @@ def test_a_worse_candidate_leaves_the_champion_in_place(trained: Stage, tmp_path
         Stage.of(small().model_copy(update={"training": training}), copy.home) as stage,
     ):
         assert stage.execute("training").success
-        assert re.search("linear, fails .*champion.* in accuracy: found 0", stage.skipped("champion")[0])
+        assert re.search(
+            "linear, fails champion 1 less tolerance in accuracy on .* rows that neither has learned: found 0",
+            stage.skipped("champion")[0],
+        )
         champion = champion_of(stage)
         assert champion is not None
         assert champion.version == 1
+
+
+def test_where_it_is_not_known_what_the_champion_learned_a_person_decides(trained: Stage, tmp_path: Path) -> None:
+    with trained.copy(tmp_path / "home") as stage, stage.stores() as stores:
+        for path in (stage.home / "lake" / "transactions" / "training_sets").iterdir():
+            path.unlink()
+        stage.sample("2026-01-03")
+        stage.run("2026-01-03", train=True)
+        (reason,) = stage.skipped("champion")
+        assert reason.startswith("linear passes all else: accuracy ")
+        assert "it could not be compared with champion 1: what champion 1 has learned is not known any more: " in reason
+        assert reason.endswith("; waits for `mlops-assets promote transactions 2 --why ...`")
+        assert stores.history.champion() == 1
+        waiting = stores.registry.version("transactions", 2)
+        assert waiting.about.passed, "no --override is needed"
 
 
 def test_days_predicted_before_keep_their_model_version_until_they_are_run_again(trained_again: Stage) -> None:

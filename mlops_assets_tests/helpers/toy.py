@@ -62,8 +62,10 @@ def purchases(number: int, accounts: int = 10, first: int = 0) -> list[dict[str,
     ]
 
 
-def put(lake: Lake, use_case: UseCase, rows: Sequence[dict[str, Any]], day: str = DAY, parts: int = 1) -> None:
-    """Publish rows of a day; each file lies in one part."""
+def put(
+    lake: Lake, use_case: UseCase, rows: Sequence[dict[str, Any]], day: str = DAY, parts: int = 1, rejected: int = 0
+) -> None:
+    """Publish rows of a day, of which so many further lines were rejected; each file lies in one part."""
     table, schema = lake.table("rows"), rows_schema(use_case)
     ordered = sorted(rows, key=lambda row: (row["file"], row["line"]))
     names = sorted({row["file"] for row in rows})
@@ -72,7 +74,8 @@ def put(lake: Lake, use_case: UseCase, rows: Sequence[dict[str, Any]], day: str 
         mine = [row for row in ordered if names.index(row["file"]) % parts == part]
         data = pa.Table.from_pylist(mine, schema)
         written.append(write_part(table, day, f"{part:05d}-x", data))
-    table.publish(day, written, schema, ReadingAccounting(rows=len(rows)), table.parts(day))
+    accounting = ReadingAccounting(lines=len(rows) + rejected, rows=len(rows), rejected=rejected)
+    table.publish(day, written, schema, accounting, table.parts(day))
 
 
 def built(lake: Lake, use_case: UseCase, rows: Sequence[dict[str, Any]]) -> TrainingSet:

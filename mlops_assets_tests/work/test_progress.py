@@ -6,8 +6,10 @@ import logging
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from mlops_assets.work.progress import Progress
+from mlops_assets.work.progress import Progress, Sending
 from mlops_assets.work.shards import Report
 
 
@@ -56,6 +58,31 @@ def test_shards_that_an_earlier_run_had_done_count_as_done() -> None:
 def test_shards_that_an_earlier_run_had_done_do_not_make_the_rate_and_the_estimate_look_better() -> None:
     assert rate(line_after(a_report(1_000, 1))) > 0
     assert rate(line_after(a_report(1_000, 1, reused=True))) == 0
+
+
+SHARDS = st.lists(st.tuples(st.integers(0, 50), st.booleans()))
+"""Files of shards, and whether an earlier run did them."""
+
+
+@given(files=st.integers(0, 100), shards=SHARDS)
+def test_no_share_is_above_one_hundred_whatever_was_counted_before(files: int, shards: list[tuple[int, bool]]) -> None:
+    line = line_after(*(a_report(number, 1, reused=reused) for number, reused in shards), files=files)
+    found = re.match(r"toy rows: (\d+)%, ([\d,]+) of ([\d,]+) files", line)
+    assert found
+    share, done, whole = (int(number.replace(",", "")) for number in found.groups())
+    assert (done, whole) == (sum(number for number, _ in shards), max(files, done))
+    assert share <= 100
+
+
+@given(rows=st.integers(0, 100), sent=st.lists(st.integers(0, 200)))
+def test_no_share_of_a_delivery_is_above_one_hundred(rows: int, sent: list[int]) -> None:
+    sending = Sending("toy delivery", rows)
+    for number in sent:
+        sending(number)
+        found = re.match(rf"toy delivery: (\d+)%, {number} of (\d+) rows, [\d,]+ rows/s, done in ", sending.line())
+        assert found
+        assert int(found[1]) <= 100
+        assert int(found[2]) >= max(rows, number)
 
 
 def test_shards_that_follow_each_other_fast_are_not_each_told(caplog: pytest.LogCaptureFixture) -> None:

@@ -26,7 +26,18 @@ from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.integrity import read_stored
 from mlops_assets.storage.places import Place, on_disk, remove_tree
 from mlops_assets.use_case import UseCase
-from mlops_assets.work.shards import Engine, Made, Report, Watch, add_up, finish, parts_of, run_shards, shard_number
+from mlops_assets.work.shards import (
+    Engine,
+    Made,
+    Report,
+    Watch,
+    add_up,
+    files_of,
+    finish,
+    parts_of,
+    run_shards,
+    shard_number,
+)
 
 LISTED = 20
 """Transitions, accounts and examples that a comparison lists."""
@@ -207,7 +218,7 @@ def compare_shard(task: CompareTask) -> Report:
         )
         changed = pc.not_equal(before, after)
         counts = {
-            "files": len(rows["file"].chunk(0).dictionary) if rows.num_rows else 0,
+            "files": files_of(lake.rows.folder / task.rows),
             "rows": rows.num_rows,
             "changed": _count(changed),
             "labelled": len(label) - label.null_count,

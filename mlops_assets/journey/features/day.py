@@ -23,6 +23,7 @@ from mlops_assets.work.shards import (
     Report,
     Watch,
     add_up,
+    files_of,
     fingerprint,
     finish,
     keep_code,
@@ -76,7 +77,7 @@ def aggregate_day(use_case: UseCase, lake: Lake, day: str, engine: Engine, watch
     tasks = [FeatureTask(use_case, lake.root, day, path, answers.of(path)) for path in sorted(rows.parts(day))]
     reports = run_shards(engine, aggregate_shard, tasks, watch)
     counts, _ = add_up(reports)
-    files, rows_of_day = counts.get("files", 0), counts.get("rows", 0)
+    files, rows_of_day = counts.get("aggregated", 0), counts.get("rows", 0)
     accounting = FeaturesAccounting(
         files=files, failed=counts.get("failed") or None, rows=rows_of_day, sql=sql_fingerprint(use_case.features_sql)
     )
@@ -106,8 +107,9 @@ def aggregate_shard(task: FeatureTask) -> Report:
         rows = read_rows(lake.rows.folder / task.rows)
         data, blamed = aggregate(rows, task.day, task.use_case, sql, read_answers(lake, task.marks))
         data = data.select(features_schema(task.use_case).names)
-        failed = len({row.file for row in blamed})
-        return Made({table: data}, {"files": data.num_rows, "failed": failed, "rows": rows.num_rows})
+        files, failed = files_of(lake.rows.folder / task.rows), len({row.file for row in blamed})
+        counts = {"files": files, "aggregated": data.num_rows, "failed": failed, "rows": rows.num_rows}
+        return Made({table: data}, counts)
 
     return finish(table, task.day, shard_number(part), mark, make, features_code().fingerprint)
 

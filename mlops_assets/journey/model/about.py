@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, Self
 
 
@@ -27,6 +27,8 @@ class Summary:
 
     candidate: str = ""
     metrics: Mapping[str, float] = field(default_factory=dict)
+    baseline_metrics: Mapping[str, float] = field(default_factory=dict)
+    held_out: int = 0
     rows_per_second: float = 0.0
     passed: bool | None = None
     reason: str = ""
@@ -43,7 +45,7 @@ class Summary:
 
     def to_json(self) -> str:
         """The text that the registry keeps."""
-        return json.dumps(asdict(self), default=str)
+        return json.dumps(_told(self), default=str)
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,8 @@ class About:
         When, in UTC.
     metrics, folds, classes, confusion, calibration, rows_per_second
         How it did on the held-out rows; see `evaluation.Score`.
+    baseline_metrics, held_out
+        How the baseline did on the same held-out rows, and how many these are; empty and 0 before it was kept.
     importance
         What the metric loses when a column is shuffled, the greatest loss first.
     cost
@@ -99,6 +103,8 @@ class About:
     code: str
     libraries: Mapping[str, str]
     recipe: Mapping[str, Any]
+    baseline_metrics: Mapping[str, float] = field(default_factory=dict)
+    held_out: int = 0
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
@@ -112,7 +118,8 @@ class About:
         values = _known(cls, json.loads(text))
         values.setdefault("origin", None)  # models from elsewhere came later than the file
         # an older file may lack a fact; better told here than as a TypeError
-        absent = [attribute.name for attribute in fields(cls) if attribute.name not in values]
+        asked = [attribute for attribute in fields(cls) if attribute.default_factory is MISSING is attribute.default]
+        absent = [attribute.name for attribute in asked if attribute.name not in values]
         if absent:
             raise ValueError(f"it does not say {', '.join(absent)}")
         values["conditions"] = [Condition(**condition) for condition in values["conditions"]]
@@ -120,7 +127,7 @@ class About:
 
     def to_json(self) -> str:
         """The text of the file; its SHA-256 is registered, so keys and their order stay as they are."""
-        return json.dumps(asdict(self), indent=1, ensure_ascii=False, default=str)
+        return json.dumps(_told(self), indent=1, ensure_ascii=False, default=str)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -130,6 +137,14 @@ class About:
     def summary(self) -> Summary:
         """The short of it."""
         return Summary(**{attribute.name: getattr(self, attribute.name) for attribute in fields(Summary)})
+
+
+LATER = ("baseline_metrics", "held_out")
+"""What earlier releases did not tell: left out where it is not known, so that what they wrote stays the same bytes."""
+
+
+def _told(known: Summary | About) -> dict[str, Any]:
+    return {name: value for name, value in asdict(known).items() if value or name not in LATER}
 
 
 def _known(kind: type[Any], written: Mapping[str, Any]) -> dict[str, Any]:

@@ -138,8 +138,8 @@ def read_shard(task: ReadTask) -> Report:
         table, refusals = check_rows(task.use_case, paths, pack)
         refusals = [*refused, *pack.refusals, *refusals]
         counts = account(pack, table, refusals, len(paths))
-        # bytes as well: of a day that was not read yet, a forecast knows no more than its sizes
-        counts["bytes"] = sum(len(data) for data in contents if data)
+        # bytes as well, of refused files too: of a day that was not read yet, a forecast knows no more than its sizes
+        counts["bytes"] = sum(entries["size"].to_pylist())
         rules = Counter(refusal.rule for refusal in refusals)
         return Made({rows: table, rejects: rejects_table(paths, refusals)}, counts, dict(rules))
 

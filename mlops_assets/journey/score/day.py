@@ -56,6 +56,7 @@ from mlops_assets.work.shards import (
     Report,
     Watch,
     add_up,
+    files_of,
     fingerprint,
     finish,
     keep_code,
@@ -280,7 +281,7 @@ def score_shard(task: ScoreTask) -> Report:
         if challenger is not None and len(answers) == 2:
             tables[beside] = predictions_of(answers[1], predicted.rows, task.use_case, challenger.version)
         counts = {
-            "files": len(rows["file"].chunk(0).dictionary) if rows.num_rows else 0,
+            "files": files_of(lake.rows.folder / task.rows),
             "rows": rows.num_rows,
             table.name: tables[table].num_rows,
             beside.name: tables[beside].num_rows if beside in tables else 0,

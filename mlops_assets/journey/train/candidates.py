@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlops_assets.errors import ConfigError
+from mlops_assets.errors import ConfigError, MlopsError
 from mlops_assets.journey.features.matrix import TEXT
 from mlops_assets.journey.model.archive import Known
 from mlops_assets.journey.model.model import Model
@@ -23,6 +24,13 @@ from mlops_assets.journey.train.pipeline import build_pipeline
 from mlops_assets.journey.train.training_set import TrainingSet, fold_indices, repeats
 from mlops_assets.storage.places import Place
 from mlops_assets.use_case import Candidate, UseCase
+
+LONGEST = 300
+"""Characters that are told of an error of somebody's class."""
+
+
+class CandidatesFailed(MlopsError):
+    """No candidate can be fitted, or the one with which all others are compared cannot."""
 
 
 def check_columns(use_case: UseCase, columns: Mapping[str, bool]) -> None:
@@ -119,6 +127,8 @@ class Fitted:
         Time to fit it once.
     size
         Bytes of the stored estimator.
+    failed
+        The error with which it could not be fitted; empty if it was.
     """
 
     name: str
@@ -127,6 +137,7 @@ class Fitted:
     parameters: dict[str, Any]
     fit_seconds: float
     size: int
+    failed: str = ""
 
 
 def _silent(_: str) -> None:
@@ -136,7 +147,7 @@ def _silent(_: str) -> None:
 def fit_candidates(
     use_case: UseCase, training_set: TrainingSet, folder: Place, log: Callable[[str], None] = _silent
 ) -> list[Fitted]:
-    """Fit every candidate of the configuration on the same training rows.
+    """Fit every candidate of the configuration on the same training rows; one that fails does not stop the others.
 
     Parameters
     ----------
@@ -148,6 +159,11 @@ def fit_candidates(
         Where the fitted models are stored, a folder each.
     log
         Is told what is being done.
+
+    Raises
+    ------
+    CandidatesFailed
+        If the baseline cannot be fitted, or nothing beside it.
     """
     rows = training_set.load()
     train = rows.filter(pc.invert(rows["_held_out"]))
@@ -155,15 +171,59 @@ def fit_candidates(
     # one after the other: on a small machine, two fits at once would halve each other's pace and double the memory
     for number, (name, candidate) in enumerate(use_case.training.candidates.items(), 1):
         log(f"fitting {name} ({number} of {len(use_case.training.candidates)}) on {len(train)} rows")
+        fitted.append(_fit_one(use_case, name, candidate, training_set, train, folder / name))
+        if fitted[-1].failed:
+            log(f"{name} cannot be fitted: {fitted[-1].failed}")
+    see_that_some_work(use_case, {candidate.name: candidate.failed for candidate in fitted})
+    return fitted
+
+
+def _fit_one(
+    use_case: UseCase, name: str, candidate: Candidate, training_set: TrainingSet, train: pa.Table, folder: Place
+) -> Fitted:
+    """One candidate, fitted and stored; or what keeps it from that."""
+    try:
         chosen = choose(use_case, candidate, training_set, train)
         began = time.perf_counter()
         model = fit(use_case, chosen, training_set, train)
         seconds = time.perf_counter() - began
-        own = folder / name
-        sha256 = model.save(own)
-        size = sum(path.stat().st_size for path in own.iterdir())
-        fitted.append(Fitted(name, str(own), sha256, chosen.parameters, round(seconds, 3), size))
-    return fitted
+        sha256 = model.save(folder)
+    except MlopsError:  # the configuration is wrong, which no other candidate makes up for
+        raise
+    except Exception as error:  # a class of anybody's may fail in any way on these rows
+        return Fitted(name, "", "", candidate.parameters, 0.0, 0, in_short(error))
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    return Fitted(name, str(folder), sha256, chosen.parameters, round(seconds, 3), size)
+
+
+def in_short(error: Exception) -> str:
+    """An error of somebody's class, in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:LONGEST]
+
+
+def see_that_some_work(use_case: UseCase, failed: Mapping[str, str]) -> None:
+    """See that the baseline works, and a candidate beside it.
+
+    Parameters
+    ----------
+    use_case
+        The use case.
+    failed
+        For every candidate the error with which it failed; empty if it did not.
+
+    Raises
+    ------
+    CandidatesFailed
+        If it is not so.
+    """
+    baseline, why = use_case.training.baseline, "; ".join(f"{name}: {error}" for name, error in failed.items() if error)
+    if failed[baseline]:
+        raise CandidatesFailed(
+            f"{use_case.name}: the baseline, {baseline}, with which all others are compared, fails ({why}). "
+            f"Mend training.candidates.{baseline}, or name another one in training.baseline."
+        )
+    if why and all(error for name, error in failed.items() if name != baseline):
+        raise CandidatesFailed(f"{use_case.name}: every candidate beside the baseline fails ({why}). Mend one of them.")
 
 
 def fit(use_case: UseCase, candidate: Candidate, training_set: TrainingSet, rows: pa.Table) -> Model:
@@ -211,15 +271,30 @@ def class_numbers(rows: pa.Table, classes: Sequence[str]) -> np.ndarray:
 
 @contextmanager
 def calm_fitting() -> Iterator[None]:
-    """Fit at one thread, for a busy machine slows OpenMP down tenfold, and without warnings about rare classes.
+    """Fit at one thread, always from the same seed, and without warnings about rare classes.
 
-    That a class has few rows, or a category is new, is a fact of the data which the evaluation shows.
+    A busy machine slows OpenMP down tenfold. The seed is for classes without a `random_state`, which take NumPy's or
+    Python's own: the same rows must give the same model. That a class has few rows, or a category is new, is a fact of
+    the data which the evaluation shows.
     """
     from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits
 
-    with warnings.catch_warnings(), threadpool_limits(1):
+    with warnings.catch_warnings(), threadpool_limits(1), _seeded():
         warnings.filterwarnings("ignore", message=".*least populated class.*")
         warnings.filterwarnings("ignore", message=".*unknown categories.*")
         warnings.filterwarnings("ignore", category=ConvergenceWarning)
         yield
+
+
+@contextmanager
+def _seeded() -> Iterator[None]:
+    """The generators of the process at the same place each time; afterwards they go on where they were."""
+    numbers, plain = np.random.get_state(), random.getstate()
+    np.random.seed(0)
+    random.seed(0)
+    try:
+        yield
+    finally:
+        np.random.set_state(numbers)
+        random.setstate(plain)

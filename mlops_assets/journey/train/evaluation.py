@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -11,15 +11,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlops_assets.journey.features.sql import BATCH
+from mlops_assets.errors import MlopsError
 from mlops_assets.journey.model.about import Condition
 from mlops_assets.journey.model.model import Model
-from mlops_assets.journey.train.candidates import Fitted, calm_fitting, class_numbers, fit
+from mlops_assets.journey.train.candidates import Fitted, fit, in_short, see_that_some_work
+from mlops_assets.journey.train.contest import Contest, ask
 from mlops_assets.journey.train.metrics import NO_METRICS, higher_is_better, load_metrics, measure
+from mlops_assets.journey.train.speed import speed
 from mlops_assets.journey.train.training_set import TrainingSet, fold_indices
 from mlops_assets.plugins.metrics import MetricFunction
 from mlops_assets.storage.places import parse_place
 from mlops_assets.use_case import Gate, Scale, Training, UseCase
+
+log = logging.getLogger("mlops_assets.training")
 
 
 @dataclass(frozen=True)
@@ -36,13 +40,15 @@ class Score:
     folds
         The ranking metric on each fold of the training part.
     rows_per_second
-        Rows that one core scores in a second, from the matrix to the label.
+        Rows that are scored in a CPU second of one core, from the matrix to the label; see `speed`.
     classes
         Precision, recall, F1 and number of rows of every class.
     confusion
         Rows by true class (down) and predicted class (across), in the order of the classes.
     calibration
         Rows by the probability of the answer, in ten equal steps: mean probability, share that was right, rows.
+    failed
+        The error with which it could not be fitted or asked, and so has no metrics; empty if it could.
     """
 
     name: str
@@ -52,6 +58,7 @@ class Score:
     classes: dict[str, dict[str, float]] = field(default_factory=dict)
     confusion: tuple[tuple[int, ...], ...] = ()
     calibration: tuple[dict[str, float], ...] = ()
+    failed: str = ""
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> Self:
@@ -73,11 +80,18 @@ class Verdict:
         The conditions of every candidate that was looked at, the best ranked first.
     reason
         One sentence for people.
+    waits
+        Why a person must decide about the winner, though it meets all conditions that could be looked at; empty if none
+        need.
+    baseline
+        Metrics of the baseline on the same held-out rows.
     """
 
     winner: str | None
     conditions: dict[str, tuple[Condition, ...]]
     reason: str
+    waits: str = ""
+    baseline: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> Self:
@@ -85,20 +99,44 @@ class Verdict:
         conditions = {
             name: tuple(Condition(**condition) for condition in some) for name, some in written["conditions"].items()
         }
-        return cls(written["winner"], conditions, written["reason"])
+        return cls(
+            written["winner"], conditions, written["reason"], written.get("waits", ""), written.get("baseline", {})
+        )
 
 
 def evaluate(use_case: UseCase, training_set: TrainingSet, fitted: Sequence[Fitted]) -> list[Score]:
-    """Score every candidate on the held-out rows, and on the folds of the training part; the best first."""
+    """Score every candidate on the held-out rows, and on the folds of the training part; the best first.
+
+    Raises
+    ------
+    CandidatesFailed
+        If the baseline fails on them, or everything beside it.
+    """
     rows = training_set.load()
     held_out, train = rows.filter(rows["_held_out"]), rows.filter(pc.invert(rows["_held_out"]))
-    own = load_metrics(use_case.training)
-    scores = []
-    for candidate in fitted:
-        model = Model.load(parse_place(candidate.folder), candidate.sha256, use_case.training.trusted)
-        folds = _score_folds(use_case, training_set, candidate, train)
-        scores.append(score(model, held_out, candidate.name, folds, own))
+    scores = [_score_candidate(use_case, training_set, candidate, train, held_out) for candidate in fitted]
+    see_that_some_work(use_case, {score.name: score.failed for score in scores})
     return sorted(scores, key=lambda scored: _rank(scored, use_case.training.metric))
+
+
+def _score_candidate(
+    use_case: UseCase, training_set: TrainingSet, candidate: Fitted, train: pa.Table, held_out: pa.Table
+) -> Score:
+    if candidate.failed:
+        return Score(candidate.name, {}, (), 0.0, failed=candidate.failed)
+    model = load_candidate(use_case, candidate)
+    try:
+        folds = _score_folds(use_case, training_set, candidate, train)
+        return score(model, held_out, candidate.name, folds, load_metrics(use_case.training))
+    except MlopsError:  # a metric of the use case's own is wrong, whatever the candidate
+        raise
+    except Exception as error:  # a class of anybody's may fail in any way on these rows
+        return Score(candidate.name, {}, (), 0.0, failed=in_short(error))
+
+
+def load_candidate(use_case: UseCase, candidate: Fitted) -> Model:
+    """The model of a candidate that was fitted."""
+    return Model.load(parse_place(candidate.folder), candidate.sha256, use_case.training.trusted)
 
 
 def score(
@@ -123,13 +161,7 @@ def score(
     """
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-    # a champion may not know a label that came later: it is a class of its own, which this model never says
-    labels = (*model.classes, *sorted(set(pc.unique(held_out["_label"]).to_pylist()) - set(model.classes)))
-    truth = class_numbers(held_out, labels)
-    matrix = model.matrix(held_out)
-    narrow = model.probabilities(matrix)
-    predicted = model.decide(narrow)
-    probabilities = np.pad(narrow, ((0, 0), (0, len(labels) - narrow.shape[1])))
+    labels, truth, probabilities, predicted = ask(model, held_out)
     numbers = np.arange(len(labels))
     per_class = precision_recall_fscore_support(truth, predicted, labels=numbers, zero_division=0)
     table = {
@@ -140,7 +172,7 @@ def score(
     metrics = measure(truth, probabilities, predicted, labels, own)
     cells = tuple(tuple(int(cell) for cell in row) for row in confusion)
     calibration = calibrate(truth, probabilities, predicted)
-    return Score(name, metrics, folds, round(speed(model, matrix)), table, cells, calibration)
+    return Score(name, metrics, folds, round(speed(model, model.matrix(held_out))), table, cells, calibration)
 
 
 def calibrate(truth: np.ndarray, probabilities: np.ndarray, predicted: np.ndarray) -> tuple[dict[str, float], ...]:
@@ -158,23 +190,6 @@ def calibrate(truth: np.ndarray, probabilities: np.ndarray, predicted: np.ndarra
     )
 
 
-def speed(model: Model, matrix: np.ndarray, seconds: float = 0.3) -> float:
-    """Rows a second that one core scores: matrix in, class and probability out."""
-    if not len(matrix):
-        return 0.0
-    texts = matrix.dtype == object  # which are read at thousands a second, so that fewer are enough
-    batch = np.resize(matrix, (BATCH // 20 if texts else BATCH, matrix.shape[1]))
-    rows = 0
-    with calm_fitting():
-        # once beforehand: a first call pays for what is made only once
-        model.decide(model.probabilities(batch[:100]))
-        began = time.perf_counter()
-        while time.perf_counter() - began < seconds:
-            model.decide(model.probabilities(batch))
-            rows += len(batch)
-        return rows / (time.perf_counter() - began)
-
-
 def _score_folds(use_case: UseCase, training_set: TrainingSet, fitted: Fitted, train: pa.Table) -> tuple[float, ...]:
     candidate = use_case.training.candidates[fitted.name].model_copy(update={"parameters": fitted.parameters})
     values = []
@@ -185,11 +200,16 @@ def _score_folds(use_case: UseCase, training_set: TrainingSet, fitted: Fitted, t
             # there is nothing to tell apart
             values.append(float("nan"))
             continue
-        with calm_fitting():
+        try:
             model = fit(use_case, candidate, training_set, learned)
-            probabilities = model.probabilities(model.matrix(tested))
-        truth = class_numbers(tested, training_set.classes)
-        metrics = measure(truth, probabilities, model.decide(probabilities), training_set.classes, own)
+        except MlopsError:
+            raise
+        except Exception as error:  # so few rows may lack what a class needs, such as two rows of every label
+            log.warning("%s: a fold of %s has no score: %s", use_case.name, fitted.name, in_short(error))
+            values.append(float("nan"))
+            continue
+        labels, truth, probabilities, predicted = ask(model, tested)
+        metrics = measure(truth, probabilities, predicted, labels, own)
         values.append(metrics.get(use_case.training.metric, float("nan")))
     return tuple(values)
 
@@ -201,7 +221,7 @@ def _rank(score: Score, metric: str) -> float:
     return -value if higher_is_better(metric) else value
 
 
-def decide(training: Training, scale: Scale, scores: Sequence[Score], champion: Score | None) -> Verdict:
+def decide(training: Training, scale: Scale, scores: Sequence[Score], contest: Contest | None) -> Verdict:
     """Ask the gate: the best candidate that meets every condition wins.
 
     Parameters
@@ -212,45 +232,85 @@ def decide(training: Training, scale: Scale, scores: Sequence[Score], champion: 
         The planned volume and its deadline.
     scores
         All candidates on the same held-out rows.
-    champion
-        The present champion on the same rows, if there is one.
+    contest
+        The candidates beside the present champion, on rows that none of them has learned, if there is one.
     """
     metric = training.metric
     base = next(score for score in scores if score.name == training.baseline)
     others = [score for score in scores if score.name != training.baseline]
     ranked = sorted((score for score in others if np.isfinite(_rank(score, metric))), key=lambda s: _rank(s, metric))
-    looked_at: dict[str, tuple[Condition, ...]] = {}
+    looked_at: dict[str, tuple[Condition, ...]] = {score.name: (_failure(score),) for score in others if score.failed}
+    failed = [f"{score.name} fails ({score.failed})" for score in others if score.failed]
+    better: list[str] = []
     # one that fails a condition does not keep out the next best
     for candidate in ranked:
-        conditions = (*_conditions(training.gate, candidate, base, champion), _deadline(scale, candidate))
+        conditions = (*_conditions(training.gate, candidate, base, contest), _deadline(scale, candidate))
         looked_at[candidate.name] = conditions
-        if all(condition.passed for condition in conditions):
-            value = candidate.metrics[metric]
-            reason = f"{candidate.name} passes: {metric} {value:.3f}, baseline {base.metrics[metric]:.3f}"
-            return Verdict(candidate.name, looked_at, reason)
+        refused = _refused(conditions)
+        if not refused:
+            waits = _waits(training.gate, contest)
+            values = f"{metric} {candidate.metrics[metric]:.3f}, baseline {base.metrics[metric]:.3f}"
+            said = f"{candidate.name} passes{' all else' if waits else ''}: {values}"
+            reason = "; ".join([said, *_beside(metric, candidate.name, contest, waits), *better, *failed])
+            return Verdict(candidate.name, looked_at, reason, waits, base.metrics)
+        better.append(f"better, but refused: {candidate.name} with {candidate.metrics[metric]:.3f} fails {refused}")
     if not ranked:
-        return Verdict(None, looked_at, "refused: there is no candidate beside the baseline")
-    return Verdict(None, looked_at, _refusal(ranked[0].name, looked_at[ranked[0].name]))
+        reason = "refused: there is no candidate beside the baseline"
+    else:
+        best = ranked[0].name
+        reason = f"refused: the best candidate, {best}, fails {_refused(looked_at[best])}"
+    return Verdict(None, looked_at, "; ".join([reason, *failed]), baseline=base.metrics)
 
 
-def _refusal(best: str, conditions: Sequence[Condition]) -> str:
-    failed = "; ".join(f"{c.name}: found {c.found}, asked {c.asked}" for c in conditions if not c.passed)
-    return f"refused: the best candidate, {best}, fails {failed}"
+def _failure(score: Score) -> Condition:
+    return Condition("can be fitted and asked", "no error", score.failed, passed=False)
 
 
-def _conditions(gate: Gate, candidate: Score, base: Score, champion: Score | None) -> tuple[Condition, ...]:
-    conditions = [_compare(f"floor of {name}", candidate, name, least) for name, least in gate.floors.items()]
+def _refused(conditions: Sequence[Condition]) -> str:
+    """The conditions that do not hold, in words; empty if all do."""
+    return ", ".join(f"{c.name}: found {c.found}, asked {c.asked}" for c in conditions if not c.passed)
+
+
+def _waits(gate: Gate, contest: Contest | None) -> str:
+    """Why a person must decide: what the gate asks beside the champion could not be looked at."""
+    if contest is None or not contest.problem or contest.lost or not gate.tolerance:
+        return ""
+    return f"it could not be compared with champion {contest.version}: {contest.problem}"
+
+
+def _beside(metric: str, name: str, contest: Contest | None, waits: str) -> Iterator[str]:
+    """How the winner does beside the champion that it replaces, in words."""
+    if contest is None:
+        return
+    if contest.problem:
+        yield waits or f"it was not compared with champion {contest.version}: {contest.problem}"
+        return
+    mine, theirs = contest.candidates[name], contest.champion
+    values = f"{_shown(mine, metric)}, champion {contest.version} {_shown(theirs, metric)}"
+    lacking = f", of which none is {' or '.join(contest.unjudged)}" if contest.unjudged else ""
+    yield f"on {contest.rows:,} rows that neither has learned{lacking}: {values}"
+
+
+def _shown(metrics: Mapping[str, float], metric: str) -> str:
+    return f"{metrics[metric]:.3f}" if metric in metrics else "without a value"
+
+
+def _conditions(gate: Gate, candidate: Score, base: Score, contest: Contest | None) -> tuple[Condition, ...]:
+    mine = candidate.metrics
+    conditions = [_compare(f"floor of {name}", mine, name, least) for name, least in gate.floors.items()]
     for name, margin in gate.margin.items():
-        bound = _of(base, name) + _better_by(margin, name)
-        conditions.append(_compare(f"baseline and margin in {name}", candidate, name, bound))
-    if champion is not None:
+        bound = _of(base.metrics, name) + _better_by(margin, name)
+        conditions.append(_compare(f"baseline and margin in {name}", mine, name, bound))
+    if contest is not None and not contest.problem:
+        where = f"on {contest.rows:,} rows that neither has learned"
         for name, loss in gate.tolerance.items():
-            bound = _of(champion, name) - _better_by(loss, name)
-            conditions.append(_compare(f"champion less tolerance in {name}", candidate, name, bound))
+            bound = _of(contest.champion, name) - _better_by(loss, name)
+            what = f"champion {contest.version} less tolerance in {name} {where}"
+            conditions.append(_compare(what, contest.candidates[candidate.name], name, bound))
     if gate.rows_per_second:
         passed = candidate.rows_per_second >= gate.rows_per_second
         asked, found = f"at least {gate.rows_per_second:,.0f}", f"{candidate.rows_per_second:,.0f}"
-        conditions.append(Condition("rows a second on one core", asked, found, passed))
+        conditions.append(Condition("rows a CPU second of one core", asked, found, passed))
     return tuple(conditions)
 
 
@@ -263,17 +323,17 @@ def _deadline(scale: Scale, candidate: Score) -> Condition:
     """Whether the model alone makes the planned day in time; reading and features come on top."""
     minutes = scale.rows_a_day / max(1e-9, candidate.rows_per_second * scale.workers) / 60
     asked = f"at most {scale.minutes:g}"
-    found = f"{minutes:.1f} at {candidate.rows_per_second:,.0f} rows a second"
+    found = f"{minutes:.1f} at {candidate.rows_per_second:,.0f} rows a CPU second"
     what = f"minutes to score {scale.rows_a_day:,} rows on {scale.workers} cores"
     return Condition(what, asked, found, minutes <= scale.minutes)
 
 
-def _compare(what: str, candidate: Score, metric: str, bound: float) -> Condition:
-    value = _of(candidate, metric)
+def _compare(what: str, metrics: Mapping[str, float], metric: str, bound: float) -> Condition:
+    value = _of(metrics, metric)
     up = higher_is_better(metric)
     passed = bool(value >= bound if up else value <= bound)  # NaN passes nothing
     return Condition(what, f"at {'least' if up else 'most'} {bound:.3f}", f"{value:.3f}", passed)
 
 
-def _of(score: Score, metric: str) -> float:
-    return score.metrics.get(metric, float("nan"))
+def _of(metrics: Mapping[str, float], metric: str) -> float:
+    return metrics.get(metric, float("nan"))

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Self
 
 from mlops_assets.journey.train.candidates import Fitted
+from mlops_assets.journey.train.contest import Contest
 from mlops_assets.journey.train.evaluation import Score, Verdict
 from mlops_assets.journey.train.training_set import TrainingSet
 
@@ -65,8 +66,8 @@ class Evaluation(_Record):
         One a candidate, the best first.
     verdict
         The word of the gate.
-    champion_before
-        The champion on the same rows, if there was one.
+    contest
+        The candidates beside the champion, if there was one.
     seen
         Number of changes of the champion that were known then; see `History.append`.
     """
@@ -77,19 +78,19 @@ class Evaluation(_Record):
     candidates: tuple[Fitted, ...]
     scores: tuple[Score, ...]
     verdict: Verdict
-    champion_before: Score | None
+    contest: Contest | None
     seen: int | None
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> Self:
         """Read what was written."""
-        fitted, before = FittedCandidates.from_json(written), written.get("champion_before")
+        fitted, contest = FittedCandidates.from_json(written), written.get("contest")
         return cls(
             fitted.training_set,
             fitted.candidates,
             tuple(Score.from_json(score) for score in written["scores"]),
             Verdict.from_json(written["verdict"]),
-            Score.from_json(before) if before else None,
+            Contest.from_json(contest) if contest else None,
             written.get("seen"),
         )
 
@@ -100,14 +101,18 @@ class Evaluation(_Record):
     @property
     def best(self) -> str | None:
         """The candidate that becomes a version: the winner, else the best ranked one that the gate looked at."""
-        ranked = (score.name for score in self.scores if score.name in self.verdict.conditions)
+        looked_at = self.verdict.conditions
+        ranked = (score.name for score in self.scores if score.name in looked_at and not score.failed)
         # also where the gate refused all: who asks why needs the card and the diff of just that model
         return self.verdict.winner or next(ranked, None)
 
 
 @dataclass(frozen=True)
 class MadeVersion(_Record):
-    """The version that came of a training, and the word of the gate on it; no version where no candidate was judged."""
+    """The version that came of a training, and the word of the gate on it; no version where no candidate was judged.
+
+    `waits` says why a person must decide about one that passed; it is empty if none need.
+    """
 
     step: ClassVar[str] = "model_version"
 
@@ -115,8 +120,11 @@ class MadeVersion(_Record):
     passed: bool
     reason: str
     seen: int | None = None
+    waits: str = ""
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> Self:
         """Read what was written."""
-        return cls(written["version"], written["passed"], written["reason"], written.get("seen"))
+        return cls(
+            written["version"], written["passed"], written["reason"], written.get("seen"), written.get("waits", "")
+        )

@@ -6,7 +6,6 @@ People's corrections change what is learned from, never what is held out: the sp
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -16,20 +15,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlops_assets.errors import MlopsError
-from mlops_assets.journey.enrich.answers import DayAnswers, NotEnriched, find_answers, needed, read_answers
+from mlops_assets.journey.enrich.answers import DayAnswers, read_answers
 from mlops_assets.journey.features.blame import Blamed, tell_left_out
 from mlops_assets.journey.features.matrix import as_text
 from mlops_assets.journey.features.shard import compute_good
 from mlops_assets.journey.features.sql import describe, read_rows
 from mlops_assets.journey.feedback import corrections as feedback
 from mlops_assets.journey.feedback.published import Row
+from mlops_assets.journey.train.window import choose_days
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import read_part, write_table
 from mlops_assets.storage.places import parse_place
 from mlops_assets.use_case import Split, UseCase
 from mlops_assets.work.shards import fingerprint_table
 
-KEYS = ("_day", "_file", "_line", "_account", "_order", "_label", "_held_out", "_fold", "_weight")
+CONTENT = "_content"
+"""Hash of all columns of a row but its label: copies of a row have the same."""
+
+KEYS = ("_day", "_file", "_line", "_account", "_order", CONTENT, "_label", "_held_out", "_fold", "_weight")
 """Columns of a training set that are not the model's; `features.sql` makes none with such a name."""
 
 ROW = ["_day", "_file", "_line"]
@@ -70,7 +73,7 @@ class TrainingSet:
     feedback
         Fingerprint of all corrections that counted then; see `feedback.keep`.
     left_out
-        Days of the window that were not enriched, rows on which the SQL fails, and why; empty if there is none.
+        Days of the window that are not learned from, rows on which the SQL fails, and why; empty if there is none.
     """
 
     fingerprint: str
@@ -114,7 +117,7 @@ def build_training_set(use_case: UseCase, lake: Lake) -> TrainingSet:
         If there are fewer than `LEAST_ROWS` labelled rows, one class only, or no way to split them.
     """
     accepted = feedback.read_accepted(lake)
-    window, left_out = _window(use_case, lake)
+    window, left_out = choose_days(use_case, lake)
     bad: list[Blamed] = []
     pieces = [piece for piece in _labelled(use_case, lake, window, feedback.corrections(accepted), bad) if len(piece)]
     left_out += tell_left_out(use_case, bad, sum(rows for rows, _ in window.values()))
@@ -172,34 +175,8 @@ def _see_that_they_suffice(rows: pa.Table, name: str) -> None:
 def _with_folds(use_case: UseCase, rows: pa.Table) -> pa.Table:
     """The rows with their folds, `KEYS` first, and without what they were chosen by."""
     fold = _folds(rows, use_case.training, rows["_held_out"].to_numpy())
-    rows = rows.append_column("_fold", pa.array(fold)).drop_columns(["_hash", "_content", "_said", "_labelled"])
+    rows = rows.append_column("_fold", pa.array(fold)).drop_columns(["_hash", "_said", "_labelled"])
     return rows.select([*KEYS, *(name for name in rows.column_names if name not in KEYS)])
-
-
-def _window(use_case: UseCase, lake: Lake) -> tuple[dict[str, tuple[int, DayAnswers]], str]:
-    """The days to learn from with their rows and what these are enriched with; and which days are left out, and why."""
-    days = lake.rows.days()
-    if not days:
-        return {}, ""
-    first = (dt.date.fromisoformat(max(days)) - dt.timedelta(days=use_case.training.window_days)).isoformat()
-    names = needed(use_case, use_case.features_sql)
-    window: dict[str, tuple[int, DayAnswers]] = {}
-    left_out: dict[str, str] = {}
-    # a day that was not enriched is left out and told of: asking now would bring what was not known then
-    for day in (day for day in days if day > first):
-        try:
-            window[day] = days[day].accounting.rows, find_answers(use_case, lake, day, days[day], names)
-        except NotEnriched as error:
-            left_out[day] = str(error)
-    return window, _tell_left_out(left_out)
-
-
-def _tell_left_out(days: Mapping[str, str]) -> str:
-    """Which days are not learned from, and why, in a sentence; the first reason stands for all."""
-    if not days:
-        return ""
-    span = min(days) if len(days) == 1 else f"{len(days)} days, {min(days)} to {max(days)}"
-    return f"Left out: {span}: {next(iter(days.values()))}."
 
 
 def _corrected(use_case: UseCase, kept: pa.Table, everything: pa.Table) -> pa.Table:
@@ -224,10 +201,10 @@ def _further(use_case: UseCase, kept: pa.Table, corrected: pa.Table) -> pa.Table
     """Those of the corrected rows that are not among the kept ones and leave the split as it is."""
     more = corrected.join(kept.select(ROW), ROW, join_type="left anti").select(corrected.column_names)
     held_out = kept.filter(kept["_held_out"])
-    more = more.filter(pc.invert(pc.is_in(more["_content"], value_set=held_out["_content"].combine_chunks())))
+    more = more.filter(pc.invert(pc.is_in(more[CONTENT], value_set=held_out[CONTENT].combine_chunks())))
     if use_case.training.split.by == "account":
         more = more.filter(pa.array(_unit(more, "account") >= use_case.training.split.held_out))
-    more = _without_duplicates(more, "_content")
+    more = _without_duplicates(more, CONTENT)
     return more.append_column("_held_out", pa.array(np.zeros(len(more), bool)))
 
 
@@ -302,7 +279,7 @@ def _inputs(
             **labelling,
             "_hash": pd.util.hash_pandas_object(frame, index=False).to_numpy(),
             # without the label: a row that was corrected is still a copy of the other one
-            "_content": pd.util.hash_pandas_object(frame.drop(columns=use_case.label), index=False).to_numpy(),
+            CONTENT: pd.util.hash_pandas_object(frame.drop(columns=use_case.label), index=False).to_numpy(),
         }
     )
     for batch, positions in compute_good(rows, day, use_case, use_case.features_sql, answers, bad):

@@ -7,7 +7,6 @@ same models of it again, bit for bit, as long as the libraries are the same.
 from __future__ import annotations
 
 import datetime as dt
-import logging
 import platform
 import shutil
 from collections.abc import Iterator, Mapping
@@ -30,9 +29,8 @@ from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.registry import Registry
 from mlops_assets.journey.model.training_runs import TrainingRuns
 from mlops_assets.journey.model.version import Version
-from mlops_assets.journey.train.candidates import Fitted, calm_fitting, class_numbers, fit
+from mlops_assets.journey.train.candidates import Fitted, calm_fitting, class_numbers, fit, in_short
 from mlops_assets.journey.train.evaluation import Score, Verdict
-from mlops_assets.journey.train.evaluation import score as score_model
 from mlops_assets.journey.train.metrics import higher_is_better, load_metrics, measure
 from mlops_assets.journey.train.records import GatheredRows
 from mlops_assets.journey.train.training_set import TrainingSet
@@ -40,8 +38,6 @@ from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.places import parse_place
 from mlops_assets.use_case import Candidate, Scale, Training, UseCase
 from mlops_assets.work.code import code_of
-
-log = logging.getLogger("mlops_assets.training")
 
 LIBRARIES = ("scikit-learn", "numpy", "scipy", "duckdb", "pyarrow", "skops")
 IMPORTANCE_ROWS, IMPORTANCE_CELLS = 5_000, 300_000
@@ -89,7 +85,7 @@ def make_version(
     serving = judged
     if use_case.training.refit and origin is None:
         # on all rows, for the most recent are worth most; the judged one never sees those that are held out
-        serving = fit(use_case, _candidate(use_case, fitted.name, fitted.parameters), data, data.load())
+        serving = _fit_on_all(use_case, fitted, data)
     serving.save(folder / "serving")
     return About(
         use_case=use_case.name,
@@ -98,6 +94,8 @@ def make_version(
         parameters=fitted.parameters,
         made=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         metrics=score.metrics,
+        baseline_metrics=verdict.baseline,
+        held_out=data.held_out,
         folds=score.folds,
         classes=score.classes,
         confusion=score.confusion,
@@ -120,10 +118,22 @@ def make_version(
     )
 
 
+def _fit_on_all(use_case: UseCase, fitted: Fitted, data: TrainingSet) -> Model:
+    try:
+        return fit(use_case, _candidate(use_case, fitted.name, fitted.parameters), data, data.load())
+    except MlopsError:
+        raise
+    except Exception as error:  # a class of anybody's may fail in any way
+        raise MlopsError(
+            f"{use_case.name}: {fitted.name}, the best candidate, cannot be fitted again on all labelled rows, which "
+            f"training.refit asks for: {in_short(error)}."
+        ) from None
+
+
 def _cost(scale: Scale, fitted: Fitted, score: Score, *, made_here: bool) -> dict[str, float | None]:
     minutes = scale.rows_a_day / max(1e-9, score.rows_per_second * scale.workers) / 60
     return {
-        "rows a second on one core": score.rows_per_second,
+        "rows a CPU second of one core": score.rows_per_second,
         f"minutes for {scale.rows_a_day:,} rows on {scale.workers} cores": round(minutes, 2),
         "seconds to fit": fitted.fit_seconds if made_here else None,
         "bytes of the judged model": fitted.size,
@@ -160,28 +170,6 @@ def known_labels(use_case: UseCase, registry: Registry, runs: TrainingRuns) -> f
         champion = registry.champion(use_case.name)
         labels.update(champion.details().labels if champion else ())
     return frozenset(labels)
-
-
-def champion_before(use_case: UseCase, registry: Registry, data: TrainingSet) -> Score | None:
-    """How the present champion does on the held-out rows; one that cannot be loaded must not keep out a better one."""
-    try:
-        champion = registry.champion(use_case.name)
-        return _champion_score(use_case, data, champion) if champion else None
-    except MlopsError as error:
-        log.warning("%s: the champion is not compared with: %s", use_case.name, error)
-        return None
-
-
-def _champion_score(use_case: UseCase, data: TrainingSet, champion: Version) -> Score:
-    """The present champion on the held-out rows; by its recorded metrics where it needs other columns."""
-    name = f"champion, version {champion.version}"
-    recorded = champion.about
-    # the training set has the columns of today's SQL, which such a champion cannot be asked about
-    if recorded.sql != sql_fingerprint(use_case.features_sql):
-        return Score(f"{name} (as recorded)", dict(recorded.metrics), (), recorded.rows_per_second)
-    rows = data.load()
-    judged, own = champion.judged(use_case.training.trusted), load_metrics(use_case.training)
-    return score_model(judged, rows.filter(rows["_held_out"]), name, own=own)
 
 
 def judge_changes(about: About, changed: float, allowed: float, day: str) -> About:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 
 from mlops_assets.errors import ModelRefused
+from mlops_assets.journey.explain.comparison import compare_day
 from mlops_assets.journey.features.day import aggregate_day
 from mlops_assets.journey.features.shard import compute
 from mlops_assets.journey.features.sql import read_rows
@@ -22,6 +23,7 @@ from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.read.contract import rows_schema
 from mlops_assets.journey.read.listing import list_day
+from mlops_assets.journey.read.rows import read_day
 from mlops_assets.journey.read.sources.folder import FolderSource
 from mlops_assets.journey.score.day import ScoredDay, Scorers, predictions_of, score_day
 from mlops_assets.journey.score.predict import predict
@@ -32,7 +34,8 @@ from mlops_assets.storage.accounting import PredictionsAccounting
 from mlops_assets.storage.catalog import PREDICTIONS, Lake
 from mlops_assets.use_case import Checks, UseCase
 from mlops_assets.work.engines.local import LocalEngine
-from mlops_assets.work.shards import Report
+from mlops_assets.work.progress import Progress
+from mlops_assets.work.shards import Report, Watch
 from mlops_assets_tests.helpers.account_files import ROW, WriteDay, account_file, changed
 from mlops_assets_tests.helpers.days import DAY, draw_day, ignore, in_shards_of, read_raw
 from mlops_assets_tests.helpers.models import TREE, as_version
@@ -88,6 +91,41 @@ def published(lake: Lake) -> list[dict[str, object]]:
     """The predictions of the day in the order of files and lines."""
     table = lake.table("predictions").read_all([DAY])
     return table.sort_by([("file", "ascending"), ("line", "ascending")]).to_pylist()
+
+
+def test_every_step_counts_all_files_of_a_day_those_that_were_refused_too(
+    use_case: UseCase, lake: Lake, deliver: Deliver, version: Version, settings: Settings
+) -> None:
+    """So that no step is told to be at 105 %, or at its end at 95 %."""
+    lenient = use_case.model_copy(update={"checks": Checks(reject_rate=1, quarantine_rate=1)})
+    deliver({**GOOD, **{f"refused-{number}.csv": b"\0" * number for number in range(7)}, "bad.csv": BROKEN})
+    published_rows = lake.rows.days()[DAY].accounting
+    assert (published_rows.files, published_rows.files_refused) == (16, 7)
+    engine = LocalEngine(1)
+
+    def line(step: Callable[[Watch], object]) -> str:
+        watch = Progress("toy", published_rows.files)
+        step(watch)
+        return watch.line()
+
+    def read(watch: Watch) -> object:
+        source = FolderSource(settings.raw / "transactions", use_case.files.suffix)
+        manifest = list_day(use_case, source, lake.raw_files, DAY)
+        return read_day(use_case, source, lake, manifest, engine, watch)
+
+    def scored(watch: Watch) -> object:
+        return score_day(lenient, lake, DAY, Scorers(version), engine, watch, "")
+
+    steps: list[Callable[[Watch], object]] = [
+        read,
+        lambda watch: aggregate_day(lenient, lake, DAY, engine, watch),
+        scored,
+        scored,  # done by an earlier run
+        lambda watch: compare_day(lenient, lake, DAY, version, version, engine, watch),
+    ]
+    for step in steps:
+        assert line(step).startswith("toy: 100%, 16 of 16 files")
+    assert lake.features.days()[DAY].accounting.files == 9, "the aggregates are those of files that were read"
 
 
 # -- a good day -------------------------------------------------------------------------------------------------------

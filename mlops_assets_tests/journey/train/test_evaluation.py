@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from mlops_assets.errors import MlopsError
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.training_runs import TrainingRuns
 from mlops_assets.journey.train.candidates import fit_candidates
+from mlops_assets.journey.train.contest import Contest
 from mlops_assets.journey.train.evaluation import (
     Score,
     Verdict,
@@ -153,12 +155,17 @@ EASY = Scale(rows_a_day=1)
 def ask(
     *scores: Score,
     metric: str = "accuracy",
-    champion: Score | None = None,
+    champion: Contest | None = None,
     base: Score = BASE,
     scale: Scale = EASY,
     **gate: Any,
 ) -> Verdict:
     return decide(toy(metric=metric, gate=gate).training, scale, [base, *scores], champion)
+
+
+def beside(one: Score, **champion: float) -> Contest:
+    """A champion beside a candidate, on rows that neither has learned."""
+    return Contest(7, 1_200, champion, {one.name: one.metrics})
 
 
 def failed(verdict: Verdict, name: str) -> list[str]:
@@ -175,7 +182,7 @@ def test_the_best_candidate_that_meets_every_condition_wins() -> None:
 def test_the_next_best_wins_when_the_best_fails() -> None:
     verdict = ask(a_score("forest", 0.6, rows_per_second=10), a_score("linear", 0.5), rows_per_second=1000)
     assert verdict.winner == "linear"
-    assert failed(verdict, "forest") == ["rows a second on one core"]
+    assert failed(verdict, "forest") == ["rows a CPU second of one core"]
 
 
 CASES: dict[str, tuple[Score, dict[str, Any], bool]] = {
@@ -203,14 +210,15 @@ def test_a_candidate_wins_when_it_meets_the_conditions(case: str) -> None:
 
 @pytest.mark.parametrize(("accuracy", "passes"), [(0.625, True), (0.5, True), (0.45, False)])
 def test_a_candidate_may_lose_the_tolerance_against_the_champion_and_no_more(accuracy: float, passes: bool) -> None:
-    verdict = ask(a_score("one", accuracy), champion=a_score("old", 0.625), tolerance={"accuracy": 0.125})
+    one = a_score("one", accuracy)
+    verdict = ask(one, champion=beside(one, accuracy=0.625), tolerance={"accuracy": 0.125})
     assert (verdict.winner == "one") is passes
 
 
 @pytest.mark.parametrize(("log_loss", "passes"), [(0.5, True), (0.75, True), (0.8, False)])
 def test_the_tolerance_of_a_log_loss_points_up(log_loss: float, passes: bool) -> None:
-    champion = a_score("old", log_loss=0.5)
-    verdict = ask(a_score("one", log_loss=log_loss), champion=champion, tolerance={"log_loss": 0.25})
+    one = a_score("one", log_loss=log_loss)
+    verdict = ask(one, champion=beside(one, log_loss=0.5), tolerance={"log_loss": 0.25})
     assert (verdict.winner == "one") is passes
 
 
@@ -222,6 +230,48 @@ def test_a_candidate_must_make_the_planned_day_in_time(rows_per_second: float, w
     verdict = ask(a_score("one", rows_per_second=rows_per_second), scale=scale)
     assert (verdict.winner == "one") is passes
     assert failed(verdict, "one") == ([] if passes else [f"minutes to score 60,000 rows on {workers} cores"])
+
+
+def test_the_reason_names_the_champion_that_is_replaced_and_its_figure_on_the_same_rows() -> None:
+    one = a_score("one", 0.785)
+    contest = replace(beside(one, accuracy=0.674), candidates={"one": {"accuracy": 0.779}}, unjudged=("b", "c"))
+    assert ask(one, champion=contest, tolerance={"accuracy": 0.02}).reason == (
+        "one passes: accuracy 0.785, baseline 0.400; on 1,200 rows that neither has learned, of which none is b or c: "
+        "0.779, champion 7 0.674"
+    )
+
+
+def test_where_there_is_nothing_to_compare_on_a_person_decides() -> None:
+    contest = Contest(7, problem="3 of 60 held-out rows are known to neither, 60 are asked")
+    verdict = ask(a_score("one", 0.5), champion=contest, tolerance={"accuracy": 0.02})
+    assert verdict.winner == "one"
+    assert verdict.waits == (
+        "it could not be compared with champion 7: 3 of 60 held-out rows are known to neither, 60 are asked"
+    )
+    assert verdict.reason == f"one passes all else: accuracy 0.500, baseline 0.400; {verdict.waits}"
+
+
+@pytest.mark.parametrize(
+    ("lost", "gate"), [(True, {"tolerance": {"accuracy": 0.02}}), (False, {})], ids=["it is lost", "no tolerance"]
+)
+def test_a_champion_that_is_lost_or_that_nothing_is_asked_beside_keeps_nobody_waiting(
+    lost: bool, gate: dict[str, Any]
+) -> None:
+    verdict = ask(a_score("one", 0.5), champion=Contest(7, problem="it is gone", lost=lost), **gate)
+    assert (verdict.winner, verdict.waits) == ("one", "")
+    assert verdict.reason.endswith("; it was not compared with champion 7: it is gone")
+
+
+def test_the_reason_names_every_better_candidate_that_was_refused_and_why() -> None:
+    slow = [a_score("vote", 0.8, rows_per_second=10), a_score("forest", 0.7, rows_per_second=999)]
+    failed = Score("boosting", {}, (), 0.0, failed="ValueError: one row of a class")
+    verdict = ask(a_score("linear", 0.6), a_score("worse", 0.5), *slow, failed, rows_per_second=1000)
+    assert verdict.reason == (
+        "linear passes: accuracy 0.600, baseline 0.400; "
+        "better, but refused: vote with 0.800 fails rows a CPU second of one core: found 10, asked at least 1,000; "
+        "better, but refused: forest with 0.700 fails rows a CPU second of one core: found 999, asked at least 1,000; "
+        "boosting fails (ValueError: one row of a class)"
+    )
 
 
 def test_without_a_champion_the_tolerance_does_not_matter() -> None:
@@ -269,7 +319,7 @@ def test_scores_and_verdict_can_be_read_back() -> None:
     model = Model(DummyClassifier().fit([[0], [1]], [0, 1]), {"amount": None}, ("a", "b"), "")
     scores = [score(model, labelled(a=[0.0], b=[1.0]), "majority", (0.5, 0.25)), a_score("linear", 0.75)]
     verdict = ask(*scores[1:], floors={"accuracy": 0.5})
-    record = Evaluation(A_SET, (), tuple(scores), verdict, champion_before=scores[0], seen=3)
+    record = Evaluation(A_SET, (), tuple(scores), verdict, beside(scores[0], accuracy=0.5), seen=3)
     assert Evaluation.from_json(json.loads(json.dumps(record.to_json()))) == record
 
 

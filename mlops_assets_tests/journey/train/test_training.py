@@ -13,21 +13,24 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from sklearn.dummy import DummyClassifier
 
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.train.candidates import (
+    CandidatesFailed,
     choose,
     class_numbers,
     fit,
     fit_candidates,
     vocabularies,
 )
+from mlops_assets.journey.train.evaluation import decide, evaluate
 from mlops_assets.journey.train.records import FittedCandidates
 from mlops_assets.journey.train.training_set import TooLittleData, TrainingSet, build_training_set, fold_indices
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import UseCase
 from mlops_assets_tests.helpers.days import draw_day
-from mlops_assets_tests.helpers.toy import CANDIDATES, DAY, built, purchases, put, toy
+from mlops_assets_tests.helpers.toy import CANDIDATES, DAY, IMPUTER, built, purchases, put, toy
 
 
 @pytest.fixture
@@ -84,6 +87,25 @@ def test_days_before_the_window_are_not_learned_from(lake: Lake) -> None:
     put(lake, toy(), purchases(30, first=30), "2026-01-10")
     put(lake, toy(), purchases(30, first=60), "2026-01-11")
     assert build_training_set(toy(window_days=10), lake).days == ("2026-01-10", "2026-01-11")
+
+
+def test_days_that_break_their_conditions_are_not_learned_from_unless_the_configuration_says_so(lake: Lake) -> None:
+    put(lake, toy(), purchases(60))
+    for day, first in (("2026-02-01", 60), ("2026-02-03", 90)):
+        put(lake, toy(), purchases(30, first=first), day, rejected=20)
+    found = build_training_set(toy(), lake)
+    assert (found.rows, found.days) == (60, (DAY, DAY))
+    assert found.left_out == (
+        "Left out: 2026-02-01, 2026-02-03: reject_rate does not hold (40.00% of lines rejected, allowed 20.00%)."
+    )
+    found = build_training_set(toy(refused_days=True), lake)
+    assert (found.rows, found.left_out) == (120, "")
+
+
+def test_where_every_day_breaks_its_conditions_the_error_says_so(lake: Lake) -> None:
+    put(lake, toy(), purchases(60), rejected=90)
+    with pytest.raises(TooLittleData, match=f"nothing to learn from. Left out: {DAY}: reject_rate does not hold"):
+        build_training_set(toy(), lake)
 
 
 def test_above_the_most_rows_whole_files_are_sampled(lake: Lake) -> None:
@@ -308,6 +330,62 @@ def test_the_candidates_that_come_with_the_package_can_be_stored(
     shape = (len(rows), len(training_set.classes))
     assert {model.probabilities(model.matrix(rows)).shape for model in models} == {shape}
     assert [one.name for one in fitted] == list(use_case.training.candidates)
+
+
+FAILING = {"use": "mlops_assets_tests.journey.train.test_training.Fussy"}
+
+
+class Fussy(DummyClassifier):
+    """Cannot be fitted, as some classes cannot where a class has one row."""
+
+    def fit(self, matrix: Any, target: Any, sample_weight: Any = None) -> Fussy:  # noqa: ARG002 - as scikit-learn asks
+        raise ValueError("The least populated class\nhas only 1 member")
+
+
+def test_a_candidate_that_cannot_be_fitted_is_refused_by_name_and_the_others_go_on(lake: Lake, tmp_path: Path) -> None:
+    use_case = toy(candidates={**CANDIDATES, "fussy": FAILING})
+    training_set = built(lake, use_case, purchases(60))
+    told: list[str] = []
+    fitted = fit_candidates(use_case, training_set, tmp_path / "candidates", told.append)
+    why = "ValueError: The least populated class has only 1 member"
+    assert {one.name: one.failed for one in fitted} == {"majority": "", "linear": "", "fussy": why}
+    assert told[-1] == f"fussy cannot be fitted: {why}"
+    scores = evaluate(use_case, training_set, fitted)
+    assert [one.name for one in scores][-1] == "fussy"
+    verdict = decide(use_case.training, use_case.scale, scores, None)
+    assert verdict.winner == "linear"
+    assert verdict.reason.endswith(f"; fussy fails ({why})")
+    assert [condition.found for condition in verdict.conditions["fussy"]] == [why]
+
+
+@pytest.mark.parametrize(
+    ("failing", "message"),
+    [
+        (
+            ("linear",),
+            r"toy: every candidate beside the baseline fails \(linear: ValueError: The least .*\)\. Mend one",
+        ),
+        (("majority",), r"toy: the baseline, majority, .* fails \(majority: ValueError: The least populated class "),
+        (("majority", "linear"), r"toy: the baseline, majority, .* fails \(majority: .*; linear: ValueError"),
+    ],
+)
+def test_without_the_baseline_or_anything_beside_it_there_is_no_training(
+    lake: Lake, tmp_path: Path, failing: tuple[str, ...], message: str
+) -> None:
+    use_case = toy(candidates={**CANDIDATES, **dict.fromkeys(failing, FAILING)})
+    training_set = built(lake, use_case, purchases(60))
+    with pytest.raises(CandidatesFailed, match=message):
+        fit_candidates(use_case, training_set, tmp_path / "candidates")
+
+
+def test_a_candidate_whose_class_asks_for_chance_is_the_same_each_time(lake: Lake, tmp_path: Path) -> None:
+    chance = {"use": "sklearn.ensemble.RandomForestClassifier", "parameters": {"n_estimators": 3}, "then": [IMPUTER]}
+    use_case = toy(candidates={**CANDIDATES, "chance": chance})
+    training_set = built(lake, use_case, purchases(60))
+    hashes = [
+        [one.sha256 for one in fit_candidates(use_case, training_set, tmp_path / again)] for again in ("once", "twice")
+    ]
+    assert hashes[0] == hashes[1]
 
 
 def test_a_search_takes_the_argument_that_did_best_over_the_folds(lake: Lake) -> None:
