@@ -19,6 +19,7 @@ from mlops_assets.journey.read.listing import ATTACHMENT, Attachments, Manifest,
 from mlops_assets.journey.read.readers import open_reader
 from mlops_assets.journey.read.readers.pack import RAW_LIMIT, Pack, Refusal
 from mlops_assets.journey.read.sources import Entry, Source
+from mlops_assets.journey.read.whole_files import find_wrong_files, notice_one_account
 from mlops_assets.plugins import plugin_modules
 from mlops_assets.storage.accounting import NOTICED, ReadingAccounting
 from mlops_assets.storage.catalog import REJECTS, Lake
@@ -247,10 +248,11 @@ def check_rows(use_case: UseCase, paths: Sequence[str], pack: Pack) -> tuple[pa.
         if result.broken is not None:
             bad |= result.broken > 0
     refusals = _refusals(use_case, pack, checked, bad, blank)
-    inconstant = _inconstant(use_case, pack, checked, ~bad)
-    good = ~bad & ~np.isin(pack.file, list(inconstant))
-    if inconstant:
-        refusals = _refuse_whole(pack, refusals, inconstant)
+    whole = find_wrong_files(use_case, pack, checked, ~bad)
+    good = ~bad & ~np.isin(pack.file, list(whole))
+    if whole:
+        refusals = _refuse_whole(pack, refusals, whole)
+    notice_one_account(use_case, pack, checked, good)
     file = pa.DictionaryArray.from_arrays(pa.array(pack.file), pa.array(paths, pa.string()))
     columns = [file, pa.array(pack.line), *(result.values for result in checked.values())]
     table = pa.table(columns, schema=rows_schema(use_case))
@@ -269,12 +271,12 @@ def _refusals(
     ]
 
 
-def _refuse_whole(pack: Pack, refusals: list[Refusal], inconstant: dict[int, str]) -> list[Refusal]:
+def _refuse_whole(pack: Pack, refusals: list[Refusal], whole: dict[int, tuple[str, str]]) -> list[Refusal]:
     """Refuse whole files: what was said of their lines goes, for a file is counted once, by its lines or as a whole."""
-    pack.refusals[:] = [refusal for refusal in pack.refusals if refusal.file not in inconstant]
-    pack.lines[list(inconstant)] = 0
-    others = [refusal for refusal in refusals if refusal.file not in inconstant]
-    return others + [Refusal(file, None, "constant", message) for file, message in sorted(inconstant.items())]
+    pack.refusals[:] = [refusal for refusal in pack.refusals if refusal.file not in whole]
+    pack.lines[list(whole)] = 0
+    others = [refusal for refusal in refusals if refusal.file not in whole]
+    return others + [Refusal(file, None, rule, message) for file, (rule, message) in sorted(whole.items())]
 
 
 def account(pack: Pack, rows: pa.Table, refusals: Sequence[Refusal], files: int) -> dict[str, int]:
@@ -354,20 +356,3 @@ class _Explanations:
             text = self._texts[name].dictionary[number].as_py()
             message = self._messages[name, number] = explain(rule_name(code), name, text, self._columns[name])
         return message
-
-
-def _inconstant(use_case: UseCase, pack: Pack, checked: dict[str, Checked], good: np.ndarray) -> dict[int, str]:
-    """Files in which a column that must be constant has several values, each with what is wrong."""
-    wrong: dict[int, str] = {}
-    file = pack.file[good]
-    for name, column in use_case.columns.items():
-        if not column.constant or not len(file):
-            continue
-        values = checked[name].values
-        encoded = values if isinstance(values, pa.DictionaryArray) else values.dictionary_encode()
-        codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)[good]
-        # the rows of a file follow each other: a second value shows where two neighbours differ
-        differs = (codes[1:] != codes[:-1]) & (file[1:] == file[:-1])
-        for number in np.unique(file[1:][differs]).tolist():
-            wrong.setdefault(number, f"{column.header(name)!r} has more than one value in the file")
-    return wrong
