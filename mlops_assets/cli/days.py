@@ -107,7 +107,10 @@ def import_(use_case: str, file: Path, day: dt.date | None, raw: Place | None) -
     click.echo(f"Days: {', '.join(done.days)}")
     if done.unplaced:
         where = f"unplaced{stores.use_case.files.suffix} of {done.days[-1]}"
-        click.echo(f"{done.unplaced:,} lines without a readable date or key lie in {where}.")
+        click.echo(f"{done.unplaced:,} lines without a date or key that the contract takes lie in {where}.")
+    if done.outside:
+        start = stores.use_case.start
+        click.echo(f"{done.outside:,} lines were not written: no run reads their day, for `start` is {start}.")
 
 
 @click.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -19,16 +19,31 @@ if TYPE_CHECKING:
 @click.argument("name")
 @click.option("--from", "table", type=click.Path(path_type=Path), required=True, help="A CSV file with real rows.")
 @click.option("--label", required=True, help="Column to predict: its name, or its number if there is no header.")
+@click.option(
+    "--header",
+    type=click.Choice(["auto", "yes", "no"]),
+    default="auto",
+    show_default=True,
+    help="Whether the first line names the columns; `auto` looks whether it has the form of the rows below.",
+)
 @click.option("--account", help="Column that says whom a row is about. [default: guessed]")
 @click.option(
     "--into", type=click.Path(path_type=Path), help="Folder of use cases. [default: MLOPS_USE_CASES, or ./use_cases]"
 )
-def new(name: str, table: Path, label: str, account: str | None, into: Path | None) -> None:
+def new(
+    name: str,
+    table: Path,
+    label: str,
+    header: Literal["auto", "yes", "no"],
+    account: str | None,
+    into: Path | None,
+) -> None:
     """Write the folder of a new use case for a table: contract, features, candidates and gate are guessed and shown.
 
     \b
     Examples:
       mlops-assets new churn --from customers.csv --label left
+      mlops-assets new churn --from rows.csv --label 3 --header no
       mlops-assets new churn --from customers.csv --label left --account customer_id --into use_cases
     """
     from mlops_assets.settings import Settings
@@ -41,7 +56,7 @@ def new(name: str, table: Path, label: str, account: str | None, into: Path | No
     if name in use_cases:
         raise UsageError(f"There is a use case {name!r} already, in {use_cases[name]}; choose another name.")
     yesterday = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
-    draft = draft_use_case(name, table, label, root, account, yesterday)
+    draft = draft_use_case(name, table, label, root, account, yesterday, header)
     click.echo(_shown(draft, table))
     cut = "" if draft.use_case.imports else f" --day {yesterday}"
     click.echo("\nNext:")
@@ -64,20 +79,22 @@ def _shown(draft: Draft, table: Path) -> str:
         first[files.header],
         f"decimal sign {files.decimal}",
         *([f"thousands parted by {files.thousands!r}"] if files.thousands else []),
+        *([f"negative numbers also with {' and '.join(files.negative)}"] if files.negative else []),
         *([] if files.quotes else ["quotes are letters as others"]),
     ]
     lines = [["column", "in the file", "type", "used as", "values", "empty", "range"]]
     for guess in draft.columns:
         column = draft.use_case.columns[guess.name]
         use = {draft.use_case.label: "label", draft.use_case.account: "account"}.get(guess.name, guess.role)
-        bounds = "" if column.min is None else f"{column.min:,.15g} to {column.max:,.15g}"
+        numbers = isinstance(column.min, float) and isinstance(column.max, float)
+        bounds = f"{column.min:,.15g} to {column.max:,.15g}" if numbers else ""
         kind = f"{column.type} {column.format}".strip()
         lines.append([guess.name, guess.source or "", kind, use, str(guess.distinct), f"{guess.empty:.0%}", bounds])
     rejects = "".join(f"\n  {count:,} lines rejected by the rule {rule!r}" for rule, count in draft.rejects.items())
     looked = "the file" if draft.whole else "the beginning of the file"
     checks = "\n".join(f"  - {check}" for check in draft.checks)
     return (
-        f"Wrote {draft.folder}: defs.yaml and features.sql, guessed from {table}\n\n{', '.join(form)}\n\n"
-        f"{text_table(lines).rstrip()}\n\n"
+        f"{draft.decided}\nWrote {draft.folder}: defs.yaml and features.sql, guessed from {table}\n\n"
+        f"{', '.join(form)}\n\n{text_table(lines).rstrip()}\n\n"
         f"This contract takes {draft.rows:,} of {draft.lines:,} lines of {looked}.{rejects}\n\nCheck by hand:\n{checks}"
     )

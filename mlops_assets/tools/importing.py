@@ -34,6 +34,9 @@ class Imported:
     unplaced
         Lines without a readable date or key; they lie in `unplaced.csv` of the last day, where the daily run rejects
         them with their reason.
+    outside
+        Lines whose day no run would read, for it is before the use case's `start` or beyond the calendar; they are
+        written nowhere.
     """
 
     files: int
@@ -41,6 +44,7 @@ class Imported:
     days: tuple[str, ...]
     rows: int
     unplaced: int
+    outside: int = 0
 
 
 def import_table(use_case: UseCase, table: Path, raw: Place) -> Imported:
@@ -73,14 +77,18 @@ def import_table(use_case: UseCase, table: Path, raw: Place) -> Imported:
     # lines are cut out of the bytes, so a record must be one
     if len(lines) != pack.lines[0]:
         raise MlopsError(f"{table}: a quoted field runs over several lines; such a table cannot be cut by lines.")
-    cut = _cut(use_case, use_case.imports, pack, lines)
+    cut, outside = _cut(use_case, use_case.imports, pack, lines)
     if not cut:
-        raise MlopsError(f"{table}: no line has a readable {use_case.imports.date!r}; nothing was written.")
+        raise MlopsError(
+            f"{table}: no line has a readable {use_case.imports.date!r} from {use_case.start} (`start`) on; "
+            "nothing was written."
+        )
     placed = sum(map(len, cut.values()))
-    if placed < len(lines):
+    unplaced = _left(lines, outside.union(*cut.values()))
+    if unplaced:
         last = max(day for day, _ in cut)
-        # kept on the last day: no line of a table is lost
-        cut[last, "unplaced"] = _unplaced(lines, cut)
+        # kept on the last day: there the daily run tells what is wrong with them
+        cut[last, "unplaced"] = unplaced
 
     def write(file: tuple[tuple[str, str], dict[int, bytes]]) -> bool:
         (day, name), own = file
@@ -90,7 +98,7 @@ def import_table(use_case: UseCase, table: Path, raw: Place) -> Imported:
 
     written = sum(side_by_side(raw, write, cut.items()))
     days = tuple(sorted({day for day, _ in cut}))
-    return Imported(written, len(cut) - written, days, placed, len(lines) - placed)
+    return Imported(written, len(cut) - written, days, placed, len(unplaced), len(outside))
 
 
 def _lines(data: bytes) -> list[bytes]:
@@ -99,20 +107,29 @@ def _lines(data: bytes) -> list[bytes]:
     return text.removesuffix(end).split(end)
 
 
-def _cut(use_case: UseCase, imports: Import, pack: Pack, lines: list[bytes]) -> dict[tuple[str, str], dict[int, bytes]]:
-    """By day and name of file: its lines, as they stand in the table, by their number. A month is known on the next."""
-    dates = check_column(pack.columns[imports.date], use_case.columns[imports.date], use_case.files).values.to_pylist()
+def _cut(
+    use_case: UseCase, imports: Import, pack: Pack, lines: list[bytes]
+) -> tuple[dict[tuple[str, str], dict[int, bytes]], set[int]]:
+    """By day and name of file: its lines, as they stand in the table, by their number; and numbers of lines outside."""
+    checked = check_column(pack.columns[imports.date], use_case.columns[imports.date], use_case.files)
+    dates = checked.values.to_pylist()
+    broken = [False] * len(dates) if checked.broken is None else (checked.broken > 0).tolist()
     keys = zip(*(pack.columns[name].to_pylist() for name in imports.key), strict=True)
     cut: dict[tuple[str, str], dict[int, bytes]] = defaultdict(dict)
-    for line, date, key in zip(pack.line.tolist(), dates, keys, strict=True):
-        if date is not None and all(map(str.strip, key)):
-            cut[_next_month(date.year, date.month), _file_name(key)][line - 1] = lines[line - 1]
-    return cut
+    outside: set[int] = set()
+    for line, date, wrong, key in zip(pack.line.tolist(), dates, broken, keys, strict=True):
+        if date is None or wrong or not all(map(str.strip, key)):
+            continue
+        day = _next_month(date)
+        if day is None or day < use_case.start:
+            outside.add(line - 1)
+        else:
+            cut[day.isoformat(), _file_name(key)][line - 1] = lines[line - 1]
+    return cut, outside
 
 
-def _unplaced(lines: list[bytes], cut: dict[tuple[str, str], dict[int, bytes]]) -> dict[int, bytes]:
-    placed: set[int] = set().union(*cut.values())
-    return {number: line for number, line in enumerate(lines) if number not in placed}
+def _left(lines: list[bytes], taken: set[int]) -> dict[int, bytes]:
+    return {number: line for number, line in enumerate(lines) if number not in taken}
 
 
 def place_table(use_case: UseCase, table: Path, raw: Place, day: dt.date) -> Imported:
@@ -182,8 +199,10 @@ def _write(folder: Place, name: str, suffix: str, data: bytes) -> bool:
     raise AssertionError  # count() does not end
 
 
-def _next_month(year: int, month: int) -> str:
-    return f"{year + month // 12:04d}-{month % 12 + 1:02d}-01"
+def _next_month(date: dt.date) -> dt.date | None:
+    """The first day of the next month, on which a month is known; None after the last one of the calendar."""
+    year, month = date.year + date.month // 12, date.month % 12 + 1
+    return dt.date(year, month, 1) if year <= dt.MAXYEAR else None
 
 
 def _file_name(key: tuple[str, ...]) -> str:

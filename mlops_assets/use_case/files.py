@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import datetime as dt
+import re
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -15,6 +16,12 @@ from mlops_assets.use_case.strict import Share, Strict
 BOUNDS: dict[str, type] = {"integer": float, "number": float, "date": dt.date, "timestamp": dt.date}
 """What bounds a type; the others have no order."""
 
+DATES = (dt.date(1900, 1, 1), dt.date(2200, 12, 31))
+"""First and last date that is taken for one unless a column says otherwise: beyond them lie what databases write for
+'never' and 'not known', such as 0001-01-01 and 9999-12-31."""
+
+Negative = Literal["minus behind", "parentheses"]
+
 
 class FileFormat(Strict):
     """How a raw file is written."""
@@ -23,7 +30,13 @@ class FileFormat(Strict):
     delimiter: str = Field(",", min_length=1, max_length=1, description="Character between two fields.")
     encoding: str = Field("utf-8", description="Encoding of the text, by Python's name for it.")
     decimal: Literal[".", ","] = Field(".", description="Decimal sign of numbers.")
-    thousands: Literal["", ".", ",", " "] = Field("", description="Sign between groups of three digits, if any.")
+    thousands: Literal["", ".", ",", " ", "'"] = Field("", description="Sign between groups of three digits, if any.")
+    negative: tuple[Negative, ...] = Field(
+        (), description="Further ways to write -5: `minus behind` (`5-`), `parentheses` (`(5)`)."
+    )
+    currency: tuple[str, ...] = Field(
+        (), description="Signs that may stand before or behind a number and are dropped, such as `R$` or `EUR`."
+    )
     header: Literal["names", "ignored", "none"] = Field(
         "names",
         description="`names`: the first line names the columns. Else fields are the columns in their order: `ignored` "
@@ -57,6 +70,16 @@ class FileFormat(Strict):
         if thousands and thousands == info.data.get("decimal"):
             raise ValueError(f"{thousands!r} is the decimal sign too; name another one")
         return thousands
+
+    @field_validator("currency")
+    @classmethod
+    def _are_no_digits(cls, currency: tuple[str, ...]) -> tuple[str, ...]:
+        wrong = next((sign for sign in currency if not sign or re.search(r"[\d()+-]|^[\s.,']|\s$", sign)), None)
+        if wrong is not None:
+            raise ValueError(
+                f"{wrong!r} may be part of a number; name signs such as 'R$' or 'EUR', without blanks around"
+            )
+        return currency
 
     @field_validator("attachments")
     @classmethod
@@ -96,12 +119,17 @@ class Column(Strict):
     source: str | None = Field(None, alias="from", description="Name in the file's header, if it differs.")
     type: Literal["string", "integer", "number", "date", "timestamp", "boolean"] = Field(description="Type.")
     format: str = Field("", description="strptime format of a date or timestamp; ISO 8601 by default.")
+    zone: Literal["utc", "as written"] = Field(
+        "utc", description="Of a timestamp with an offset (`%z`): its moment in UTC, or the clock as it is written."
+    )
     required: bool = Field(False, description="Whether an empty value makes the row a reject.")
     optional_column: bool = Field(False, description="Whether the file may lack the whole column.")
     constant: bool = Field(False, description="Whether a file must hold one value only; else it is refused.")
     missing: tuple[str, ...] = Field((), description="Texts that mean 'no value', besides the empty one.")
-    min: float | dt.date | None = Field(None, description="Smallest value allowed.")
-    max: float | dt.date | None = Field(None, description="Largest value allowed.")
+    min: float | dt.date | None = Field(
+        None, description="Smallest value allowed; 1900-01-01 for dates and timestamps."
+    )
+    max: float | dt.date | None = Field(None, description="Largest value allowed; 2200-12-31 for dates and timestamps.")
     allowed: tuple[str, ...] = Field((), description="The only values allowed, if given.")
     about: str = Field("", description="What the column means.")
 
@@ -118,10 +146,24 @@ class Column(Strict):
             raise ValueError(f"{bound} bounds no integer; name a whole number")
         return bound
 
+    @field_validator("zone")
+    @classmethod
+    def _is_written(cls, zone: str, info: ValidationInfo) -> str:
+        # what would be passed over in silence is refused
+        if zone != "utc" and (info.data.get("type") != "timestamp" or "%z" not in info.data.get("format", "")):
+            raise ValueError("only a timestamp whose `format` has the offset `%z` has a zone")
+        return zone
+
     def header(self, name: str) -> str:
         """Name in the header of a file; `name` is the column's own."""
         # headers are compared without the blanks around them
         return name if self.source is None else self.source.strip()
+
+    @property
+    def bounds(self) -> tuple[float | dt.date | None, float | dt.date | None]:
+        """Smallest and largest value allowed; None where there is no bound."""
+        first, last = DATES if self.type in ("date", "timestamp") else (None, None)
+        return (first if self.min is None else self.min), (last if self.max is None else self.max)
 
     @property
     def strptime(self) -> str:

@@ -23,6 +23,7 @@ class Notice:
 
 
 NOTICES: dict[str, Notice] = {
+    "one_account": Notice("files", "several rows have one account, and its column is not `constant`: another column?"),
     "no_final_line_end": Notice("files", "the last line has no line end, and the others have one: cut off?"),
 }
 """All that may be noticed, by name."""

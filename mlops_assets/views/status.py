@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -27,7 +28,7 @@ def collect(stores: Stores) -> dict[str, Any]:
         `use_case`; `days`, a list with one entry a day that has raw files or was published, with the rows that lack a
         fresh answer of an enrichment under `flagged`; `champion`, with its metrics and those of the baseline on the
         same rows, and the `contest` of the last training with it, or None; `verdict`, the last word of the gate, or
-        None.
+        None; `left_out`, the columns of the contract that no model sees.
     """
     use_case, lake = stores.use_case, stores.lake
     rows, predictions = lake.rows.days(), lake.predictions.days()
@@ -42,7 +43,17 @@ def collect(stores: Stores) -> dict[str, Any]:
         ],
         "champion": _champion(stores, evaluation),
         "verdict": evaluation.verdict.reason if evaluation else None,
+        "left_out": left_out(use_case),
     }
+
+
+def left_out(use_case: UseCase) -> list[str]:
+    """The columns of the contract that `features.sql` does not name: what they say, no model can learn."""
+    sql = re.sub(r"--[^\n]*|/\*.*?\*/", " ", use_case.features_sql.lower(), flags=re.S)
+    if re.search(r"(?:\bselect|\.|,)\s*\*", sql):
+        return []
+    named = {*re.findall(r"\w+", sql), use_case.label}
+    return [name for name in use_case.columns if name.lower() not in named and name not in named]
 
 
 def _day(
@@ -228,7 +239,9 @@ def _champion_lines(state: dict[str, Any]) -> list[str]:
     champion = state["champion"]
     if champion is None:
         reason = f"the gate {state['verdict']}" if state["verdict"] else "nothing was trained yet"
-        return [f"no champion: {reason}"]
+        unseen = state["left_out"] if state["verdict"] else []
+        shown = ", ".join(unseen[:20]) + (f" and {len(unseen) - 20} more" if len(unseen) > 20 else "")
+        return [f"no champion: {reason}", *([f"left out of features.sql: {shown}"] if unseen else [])]
     headline = (
         f"champion: version {champion['version']}, {champion['candidate']}, learned from {champion['rows']:,} rows"
     )

@@ -46,10 +46,10 @@ Draws = Callable[..., Draft]
 def draft(tmp_path: Path) -> Draws:
     """Write a table and draft a use case of it."""
 
-    def run(table: str | bytes, label: str = "label", account: str | None = None, name: str = "table.csv") -> Draft:
-        path = tmp_path / name
+    def run(table: str | bytes, label: str = "label", account: str | None = None, case: str = "case") -> Draft:
+        path = tmp_path / "table.csv"
         path.write_bytes(table if isinstance(table, bytes) else table.encode())
-        return draft_use_case("case", path, label, tmp_path / "cases", account, TODAY)
+        return draft_use_case(case, path, label, tmp_path / "cases", account, TODAY)
 
     return run
 
@@ -83,6 +83,15 @@ def table(columns: dict[str, list[Any]], delimiter: str = ",", rows: int = 40) -
         (["2020-01-31T23:59", "2020-02-01T00:00"], "timestamp", "timestamp"),
         (["12.5 %", "3 %"], "string", "amount"),
         (["$1.50", "$ 20"], "string", "amount"),
+        (["R$ 1.50", "R$ 20"], "string", "amount"),
+        (["1.5", "2-"], "number", "number"),
+        (["1.5", "(2)"], "number", "number"),
+        (["99999999999999999", "99999999999999998"], "string", "category"),
+        (["1850-01-31", "1860-02-01"], "date", "date"),
+        (["2020-01-31", "9999-12-31"], "date", "date"),
+        ([str(row) for row in range(100, 140)], "string", "id"),
+        ([f"{row}.0" for row in range(40, 0, -1)], "string", "id"),
+        ([f"the film number {row} was great" for row in range(40)], "string", "prose"),
         (["EUR 12", "EUR 13.50"], "string", "amount"),
         (["red", "green", "NA"], "string", "category"),
         (["x"], "string", "constant"),
@@ -96,7 +105,7 @@ def test_a_column_is_what_its_values_are(draft: Draws, values: list[str], kind: 
     guess = next(one for one in found.columns if one.name == "some_column")
     assert (guess.settings["type"], guess.role, found.rejects) == (kind, role, {})
     made = {name for name in describe(found.use_case).model if name.startswith("some_column")}
-    assert bool(made) == (role not in ("constant", "empty", "text"))
+    assert bool(made) == (role not in ("constant", "empty", "text", "id"))
 
 
 @pytest.mark.parametrize(
@@ -181,6 +190,110 @@ def test_columns_are_taken_by_their_place_where_the_header_names_one_twice(draft
 def test_a_table_without_a_header_begins_with_a_row(draft: Draws) -> None:
     found = draft(table({"x": ["1", "2"], "y": ["3", "4"]}).partition("\r\n")[2], label="column_3")
     assert (found.use_case.files.header, found.rows) == ("none", 40)
+
+
+ROWS = [("red", "no"), ("blue", "yes"), ("green", "no"), ("red", "yes"), ("green", "yes"), ("blue", "no")] * 5
+
+
+@pytest.mark.parametrize(
+    ("first", "rows", "label", "kind", "lines"),
+    [
+        ("5,3,no", [f"{n % 7},{n},no\n{n},3,yes" for n in range(15)], "3", "none", 31),
+        ("2024-01-05,red,no", [f"2024-02-{n:02d},red,no\n2024-03-01,blue,yes" for n in range(10, 25)], "3", "none", 31),
+        ("red,no", [",".join(row) for row in ROWS], "2", "none", 31),
+        ("A1,,no", [f"B{n % 9},{n},no\nC{n % 9},7,yes" for n in range(15)], "3", "none", 31),
+        ("2019,2020,label", [f"{n % 7},{n},no\n{n},3,yes" for n in range(15)], "label", "names", 30),
+        ("colour,label", [",".join(row) for row in ROWS], "label", "names", 30),
+        ("colour,label", [*(",".join(row) for row in ROWS), "colour,label"], "label", "names", 31),
+        ("since,no", [f"2024-02-{n:02d},no\n2024-03-01,yes" for n in range(10, 25)], "no", "names", 30),
+    ],
+    ids=["numbers", "dates", "texts", "codes", "years", "names", "names twice", "a value"],
+)
+def test_a_first_line_of_the_form_of_the_others_is_a_row(
+    draft: Draws, first: str, rows: list[str], label: str, kind: str, lines: int
+) -> None:
+    found = draft("\n".join([first, *rows, ""]), label=label)
+    assert (found.use_case.files.header, found.lines) == (kind, lines)
+    assert found.decided.startswith({"none": "There is no header: ", "names": "The first line names"}[kind])
+    assert f"column {first.count(',') + 1} of {first.count(',') + 1}" in found.decided
+
+
+@pytest.mark.parametrize(("header", "kind", "rows"), [("yes", "names", 30), ("no", "none", 31)])
+def test_who_says_what_the_first_line_is_decides(tmp_path: Path, header: Any, kind: str, rows: int) -> None:
+    (tmp_path / "t.csv").write_text(
+        "\n".join(["5,3,no", *(f"{n % 7},{n},{'no' if n % 2 else 'yes'}" for n in range(30))])
+    )
+    label = "no" if header == "yes" else "3"
+    found = draft_use_case("case", tmp_path / "t.csv", label, tmp_path, None, TODAY, header)
+    assert (found.use_case.files.header, found.rows + sum(found.rejects.values())) == (kind, rows)
+    assert "--header yes" not in found.decided
+
+
+def test_a_label_that_no_header_names_is_told_with_what_decides(draft: Draws) -> None:
+    with pytest.raises(UsageError, match="looks like the rows below.*column_2.* --header yes says"):
+        draft("\n".join(["7,no", *(f"{n % 7},{'no' if n % 2 else 'yes'}" for n in range(30))]), label="no")
+
+
+def test_texts_are_read_word_by_word_beside_other_columns_and_alone(draft: Draws) -> None:
+    texts = [f"the film number {row} was {'great' if row % 3 else 'awful'}" for row in range(40)]
+    case = draft(table({"review": texts, "stars": ["1", "2"], "city": ["a", "b"]})).use_case
+    linear, forest = case.training.candidates["linear"], case.training.candidates["forest"]
+    assert case.training.texts == ("review",)
+    assert [one.columns for one in linear.prepare] == ["numbers", "categories", ("review",)]
+    assert [(one.use.rpartition(".")[2], one.columns) for one in forest.prepare] == [
+        ("SimpleImputer", "numbers"),
+        ("drop", ("review",)),
+    ]
+    alone = draft(table({"review": texts}), case="alone").use_case
+    assert list(alone.training.candidates) == ["majority", "linear"]
+
+
+def test_numbers_of_the_rows_are_no_feature_and_have_no_bounds(draft: Draws) -> None:
+    found = draft(table({"row": [str(row + 1) for row in range(40)], "x": ["1", "5", "9"]}))
+    assert list(describe(found.use_case).model) == ["x"]
+    assert (found.use_case.columns["row_value"].min, found.use_case.columns["row_value"].max) == (None, None)
+    with pytest.raises(UsageError, match=r"No column is left to learn from: .*: row_value \(id\)\."):
+        draft(table({"row": list(range(40))}), case="alone")
+
+
+@pytest.mark.parametrize(
+    ("dates", "bounds", "missing"),
+    [
+        (["1850-01-31", "2020-02-01"], (dt.date(1800, 1, 1), None), ()),
+        (["2020-01-31", "2345-02-01"], (None, dt.date(2399, 12, 31)), ()),
+        (["2020-01-31", "9999-12-31", "0001-01-01"], (None, None), ("0001-01-01", "9999-12-31")),
+        (["2020-01-31", "2020-02-01"], (None, None), ()),
+    ],
+)
+def test_dates_beyond_those_that_a_contract_takes_widen_it_or_are_no_value(
+    draft: Draws, dates: list[str], bounds: tuple[dt.date | None, dt.date | None], missing: tuple[str, ...]
+) -> None:
+    found = draft(table({"who": ["a", "b"], "since": dates}))
+    column = found.use_case.columns["since"]
+    assert (column.min, column.max, column.missing, found.rejects) == (*bounds, missing, {})
+
+
+def test_an_account_is_not_the_same_in_all_rows(draft: Draws) -> None:
+    assert draft(table({"bank": ["b"], "city": ["x", "y"], "x": ["1", "2", "3"]})).use_case.account != "bank"
+
+
+SHAPES: dict[str, dict[str, list[Any]]] = {
+    "a thousand columns": {f"v{number}": [number % 7, number % 5, 1.5] for number in range(1_000)},
+    "letters of any script": {"größe": [1, 2], "город": ["да", "нет"], "价格": [3, 4, 5]},
+    "no names": {"": [1, 2, 3], " ": ["x", "y"], "a": [1.5, 2.5]},
+    "names of the platform": {"select": [1, 2], "day": [3, 4], "file": [5, 6], "line": [7, 8]},
+    "dates alone": {"from": [f"2024-01-{day:02d}" for day in range(1, 29)]},
+    "an empty column": {"id": [""], "x": [1, 2]},
+    "long names": {"a" * 300: [1, 2], "b c" * 100: ["x", "y"]},
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_table_of_any_shape_becomes_a_use_case_that_takes_all_its_lines(draft: Draws, shape: str) -> None:
+    width = len(SHAPES[shape]) + 1
+    by_place = shape == "no names"
+    found = draft(table(SHAPES[shape]), label=str(width) if by_place else "label")
+    assert (found.rows, found.rejects, len(found.columns)) == (40, {}, width)
 
 
 def test_the_account_is_a_customer_with_several_rows_before_the_key_of_a_row(draft: Draws) -> None:

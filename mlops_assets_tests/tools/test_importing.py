@@ -76,6 +76,33 @@ def test_a_line_without_date_or_key_is_set_aside_in_the_last_day_for_the_daily_r
     assert (table.num_rows, len(refusals) + len(pack.refusals)) == (0, 1)
 
 
+NEVER = ("31.12.9999", "1.01.0001", "31.12.1899", "1.01.2201")
+
+
+@pytest.mark.parametrize("date", [*NEVER, "", "NULL"])
+def test_a_date_that_stands_for_never_or_not_known_makes_no_day(
+    cut: Cut, tmp_path: Path, transactions: UseCase, date: str
+) -> None:
+    done = cut(account_file([ROW, changed(data=date)]))
+    assert done == Imported(files=2, present=0, days=("2020-01-01",), rows=1, unplaced=1)
+    aside = written(tmp_path)["day=2020-01-01/unplaced.csv"]
+    _, (only,) = check_rows(transactions, ["unplaced.csv"], CsvReader(transactions).read([aside]))
+    assert only.rule == ("range" if date in NEVER else "type" if date else "required")
+
+
+def test_lines_of_days_that_no_run_reads_are_counted_and_not_written(transactions: UseCase, tmp_path: Path) -> None:
+    wide = {"date": transactions.columns["date"].model_copy(update={"max": dt.date.max})}
+    case = transactions.model_copy(update={"columns": {**transactions.columns, **wide}})
+    early, first = changed(data="30.11.2018"), changed(data="31.12.2018")
+    (tmp_path / "table.csv").write_bytes(account_file([ROW, early, changed(data="31.12.9999"), "?", first]))
+    done = import_table(case, tmp_path / "table.csv", tmp_path / "raw")
+    assert done == Imported(files=3, present=0, days=("2019-01-01", "2020-01-01"), rows=2, unplaced=1, outside=2)
+    assert Counter(b"".join(written(tmp_path).values()).splitlines())[early.encode("mac_roman")] == 0
+    (tmp_path / "table.csv").write_bytes(account_file([early]))
+    with pytest.raises(MlopsError, match=r"no line has a readable 'date' from 2019-01-01 \(`start`\) on"):
+        import_table(case, tmp_path / "table.csv", tmp_path / "raw")
+
+
 @pytest.mark.parametrize("end", ["\r\n", "\n", "\r"], ids=["CRLF", "LF", "old Mac CR"])
 @pytest.mark.parametrize("last", [True, False], ids=["final line end", "no final line end"])
 def test_a_table_may_end_its_lines_in_any_way(cut: Cut, tmp_path: Path, end: str, last: bool) -> None:
@@ -123,7 +150,7 @@ def test_other_rows_of_an_imported_account_and_month_get_a_file_beside_it(cut: C
         (account_file()[:-40], "the last line stops after"),
         (account_file([changed(sexo='"F')]), "a double quote is not closed"),
         (account_file([changed(sexo='"F\nF"')]), "a quoted field runs over several lines"),
-        (account_file([changed(data="?")]), "no line has a readable 'date'; nothing was written"),
+        (account_file([changed(data="?")]), "no line has a readable 'date' from 2019-01-01 (`start`) on; nothing"),
     ],
 )
 def test_a_file_that_cannot_be_cut_is_refused_with_its_name_and_nothing_is_written(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mlops_assets.journey.read.moments import Moments
+from mlops_assets.journey.read.numbers import read_numbers
 from mlops_assets.use_case import Column, FileFormat, UseCase
 
 ARROW_TYPES: dict[str, pa.DataType] = {
@@ -45,6 +46,7 @@ RULES_OF_FILES = {
     "missing_column": "the header lacks a column of the contract",
     "truncated": "the last line stops in the middle: the file was cut off",
     "quote": "a double quote is not closed",
+    "number_format": "the file writes numbers in another way than the contract says",
     "constant": "a column that is constant in a file has more than one value",
     "too_many_rejects": "more lines are rejected than `checks.file_rejects` and `checks.file_reject_rate` allow",
     "accounting": "lines and parsed rows do not add up",
@@ -54,6 +56,9 @@ RULES_OF_FILES = {
 
 # 0 is no rule
 _CODES = ["", *RULES]
+NOT_OF_TYPE = _CODES.index("type")
+"""The code in `Checked.broken` of a value that is not of its column's type."""
+
 _TRUE, _FALSE = ("true", "1", "yes", "y", "t"), ("false", "0", "no", "n", "f")
 
 
@@ -101,7 +106,7 @@ def check_column(text: pa.DictionaryArray, column: Column, files: FileFormat) ->
     broken = np.zeros(len(distinct), np.int8)
     present = ~_mask(empty)
     # a value breaks one rule at most: what is not of its type has neither a range nor a place in a list
-    broken[present & ~_mask(typed)] = _CODES.index("type")
+    broken[present & ~_mask(typed)] = NOT_OF_TYPE
     broken[present & _mask(typed) & _outside(values, column)] = _CODES.index("range")
     if column.allowed:
         listed = _mask(pc.is_in(distinct, value_set=pa.array(list(column.allowed), pa.string())))
@@ -136,9 +141,10 @@ def rule_name(code: int) -> str:
 
 
 def _range(column: Column) -> str:
-    if column.max is None:
-        return f"values of at least {column.min}"
-    return f"values up to {column.max}" if column.min is None else f"values from {column.min} to {column.max}"
+    least, most = column.bounds
+    if most is None:
+        return f"values of at least {least}"
+    return f"values up to {most}" if least is None else f"values from {least} to {most}"
 
 
 def _typed(distinct: pa.Array, empty: pa.Array, column: Column, files: FileFormat) -> tuple[pa.Array, pa.Array]:
@@ -147,56 +153,28 @@ def _typed(distinct: pa.Array, empty: pa.Array, column: Column, files: FileForma
     if column.type == "string":
         return text, pc.is_valid(text)
     if column.type in ("number", "integer"):
-        values = _numbers(text, files, whole=column.type == "integer")
+        values = read_numbers(text, files, whole=column.type == "integer")
     elif column.type == "boolean":
         lower = pc.utf8_lower(text)
         true, listed = (pc.is_in(lower, value_set=pa.array(words)) for words in (_TRUE, _TRUE + _FALSE))
         values = pc.if_else(listed, true, pa.scalar(None, pa.bool_()))
     else:
-        values = pa.array([_moment(value, column.strptime) for value in text.to_pylist()], pa.timestamp("us"))
-        # unsafe: a format of a date may bring a time of day, which is dropped
-        values = values.cast(ARROW_TYPES[column.type], safe=False)
+        moments = Moments(column)
+        values = pa.array([moments(value) for value in text.to_pylist()], ARROW_TYPES[column.type])
     return values, pc.is_valid(values)
-
-
-def _moment(text: str | None, form: str) -> dt.datetime | None:
-    """A moment as `strptime` reads it, so that 31.02. is none; only distinct texts come here."""
-    try:
-        return None if text is None else dt.datetime.strptime(text, form)
-    except ValueError:
-        return None
-
-
-def _numbers(text: pa.Array, files: FileFormat, *, whole: bool) -> pa.Array:
-    """Numbers as the contract writes them; null for any other text, so that `1.5` never becomes 15."""
-    # the pattern comes before the cast: Arrow takes texts for numbers that no contract means, such as `nan` and `inf`
-    decimal, group = re.escape(files.decimal), re.escape(files.thousands)
-    grouped = rf"|\d{{1,3}}(?:{group}\d{{3}})+" if files.thousands else ""
-    fraction = rf"(?:{decimal}0*)?" if whole else rf"(?:{decimal}\d*)?(?:[eE][+-]?\d{{1,3}})?"
-    good = pc.match_substring_regex(text, rf"^[+-]?(?:\d{{1,300}}{grouped}){fraction}$")
-    plain = pc.if_else(good, text, pa.scalar(None, pa.string()))
-    if files.thousands:
-        plain = pc.replace_substring(plain, files.thousands, "")
-    if files.decimal != ".":
-        plain = pc.replace_substring(plain, files.decimal, ".")
-    plain = pc.replace_substring_regex(plain, r"^\+|\.$", "")
-    values = plain.cast(pa.float64())
-    # 1e999 is a number by the pattern, and infinite as a float
-    values = pc.if_else(pc.is_finite(values), values, pa.scalar(None, pa.float64()))
-    if not whole:
-        return values
-    # above, a float64 stands for several integers, and the wrong one could come back
-    exact = pc.if_else(pc.less(pc.abs(values), 2.0**53), values, pa.scalar(None, pa.float64()))
-    return exact.cast(pa.int64())
 
 
 def _outside(values: pa.Array, column: Column) -> np.ndarray:
     outside = np.zeros(len(values), bool)
-    for bound, compare in ((column.min, pc.less), (column.max, pc.greater)):
+    least, most = column.bounds
+    if least is None and most is None:
+        return outside
+    # a bound is a date or a float, whatever its column: the last day of timestamps counts to its end, and a bound of
+    # integers may lie beyond all of them
+    values = values.cast(pa.date32() if isinstance(least or most, dt.date) else pa.float64(), safe=False)
+    for bound, compare in ((least, pc.less), (most, pc.greater)):
         if bound is not None:
-            # what YAML made of a bound need not be of the column's type
-            limit = pa.scalar(bound).cast(values.type)
-            outside |= _mask(compare(values, limit))
+            outside |= _mask(compare(values, pa.scalar(bound, values.type)))
     return outside
 
 

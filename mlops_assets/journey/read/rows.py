@@ -14,12 +14,13 @@ import numpy as np
 import pyarrow as pa
 
 from mlops_assets.errors import ShardFailed
-from mlops_assets.journey.read.contract import Checked, check_column, rows_schema
+from mlops_assets.journey.read.contract import check_column, rows_schema
 from mlops_assets.journey.read.listing import ATTACHMENT, Attachments, Manifest, attachments_mark, shard_of
 from mlops_assets.journey.read.readers import open_reader
 from mlops_assets.journey.read.readers.pack import Pack, Refusal
 from mlops_assets.journey.read.refusals import refusals_of, refuse_overfull
 from mlops_assets.journey.read.sources import Entry, Source
+from mlops_assets.journey.read.whole_files import find_wrong_files, notice_one_account
 from mlops_assets.plugins import plugin_modules
 from mlops_assets.storage.accounting import NOTICED, ReadingAccounting
 from mlops_assets.storage.catalog import REJECTS, Lake
@@ -248,23 +249,24 @@ def check_rows(use_case: UseCase, paths: Sequence[str], pack: Pack) -> tuple[pa.
     overfull = refuse_overfull(use_case, pack, checked, bad, blank)
     spared = bad & ~np.isin(pack.file, list(overfull)) if overfull else bad
     refusals = refusals_of(use_case, pack, checked, spared, blank)
-    inconstant = _inconstant(use_case, pack, checked, ~bad)
-    good = ~bad & ~np.isin(pack.file, [*inconstant, *overfull])
-    if inconstant:
-        refusals = _refuse_whole(pack, refusals, {n: m for n, m in inconstant.items() if n not in overfull})
+    wrong = find_wrong_files(use_case, pack, checked, ~bad)
+    good = ~bad & ~np.isin(pack.file, [*wrong, *overfull])
+    if wrong:
+        refusals = _refuse_whole(pack, refusals, {file: why for file, why in wrong.items() if file not in overfull})
     refusals += overfull.values()
+    notice_one_account(use_case, pack, checked, good)
     file = pa.DictionaryArray.from_arrays(pa.array(pack.file), pa.array(paths, pa.string()))
     columns = [file, pa.array(pack.line), *(result.values for result in checked.values())]
     table = pa.table(columns, schema=rows_schema(use_case))
     return (table if good.all() else table.filter(pa.array(good))), refusals
 
 
-def _refuse_whole(pack: Pack, refusals: list[Refusal], inconstant: dict[int, str]) -> list[Refusal]:
+def _refuse_whole(pack: Pack, refusals: list[Refusal], whole: dict[int, tuple[str, str]]) -> list[Refusal]:
     """Refuse whole files: what was said of their lines goes, for a file is counted once, by its lines or as a whole."""
-    pack.refusals[:] = [refusal for refusal in pack.refusals if refusal.file not in inconstant]
-    pack.lines[list(inconstant)] = 0
-    others = [refusal for refusal in refusals if refusal.file not in inconstant]
-    return others + [Refusal(file, None, "constant", message) for file, message in sorted(inconstant.items())]
+    pack.refusals[:] = [refusal for refusal in pack.refusals if refusal.file not in whole]
+    pack.lines[list(whole)] = 0
+    others = [refusal for refusal in refusals if refusal.file not in whole]
+    return others + [Refusal(file, None, rule, message) for file, (rule, message) in sorted(whole.items())]
 
 
 def account(pack: Pack, rows: pa.Table, refusals: Sequence[Refusal], files: int) -> dict[str, int]:
@@ -319,20 +321,3 @@ def _blank(pack: Pack) -> np.ndarray:
         if not blank.any():
             break
     return blank
-
-
-def _inconstant(use_case: UseCase, pack: Pack, checked: dict[str, Checked], good: np.ndarray) -> dict[int, str]:
-    """Files in which a column that must be constant has several values, each with what is wrong."""
-    wrong: dict[int, str] = {}
-    file = pack.file[good]
-    for name, column in use_case.columns.items():
-        if not column.constant or not len(file):
-            continue
-        values = checked[name].values
-        encoded = values if isinstance(values, pa.DictionaryArray) else values.dictionary_encode()
-        codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)[good]
-        # the rows of a file follow each other: a second value shows where two neighbours differ
-        differs = (codes[1:] != codes[:-1]) & (file[1:] == file[:-1])
-        for number in np.unique(file[1:][differs]).tolist():
-            wrong.setdefault(number, f"{column.header(name)!r} has more than one value in the file")
-    return wrong

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 import re
 import unicodedata
@@ -17,6 +18,8 @@ import pyarrow.compute as pc
 
 from mlops_assets.journey.read.contract import Checked, check_column
 from mlops_assets.use_case import Column, FileFormat
+from mlops_assets.use_case.files import DATES as SENSIBLE
+from mlops_assets.use_case.files import Negative
 
 MISSING = frozenset(
     {"na", "n/a", "#n/a", "nan", "null", "none", "nil", "missing", "unknown", "-", "--", ".", "?", "inf", "-inf"}
@@ -49,12 +52,17 @@ MOMENTS = tuple(
 """Formats of dates and timestamps, the likelier first."""
 
 WORDS = ({"yes", "no"}, {"y", "n"}, {"true", "false"}, {"t", "f"})
-AMOUNT = re.compile(
-    r"[^\w\s.,+-]\s*[+-]?[\d.,]+|[+-]?[\d.,]+\s*[^\w\s.,+-]|[A-Z]{3}\s*[+-]?[\d.,]+|[+-]?[\d.,]+\s*[A-Z]{3}"
-)
+_SIGN = r"(?:[^\W\d_]{0,3}[^\w\s.,+()-]|[A-Z]{3})"
+AMOUNT = re.compile(rf"[+-]?{_SIGN}\s*[+-]?[\d.,]+|[+-]?[\d.,]+\s*{_SIGN}")
 """A number with a sign before or behind it: percent, a currency."""
 
 CODE = re.compile(r"[+-]?0\d+")
+DIGITS = re.compile(r"[+-]?\d{16,}")
+"""Digits that are no number: that begin with 0, and so many that a float64 may lose some."""
+
+NEGATIVE: dict[Negative, str] = {"minus behind": r"^\s*\d.*-\s*$", "parentheses": r"^\s*\(.*\d.*\)\s*$"}
+"""What shows that negative numbers may be written so."""
+
 WHO = frozenset({"account", "customer", "client", "user", "member", "patient", "person", "card", "konto", "kunde"})
 KEYS = frozenset({"id", "uuid", "guid", "key", "index", "idx", "no", "nr", "number", "code"})
 """Words in the name of a column that says whom a row is about, and at the end of the name of a key."""
@@ -62,10 +70,19 @@ KEYS = frozenset({"id", "uuid", "guid", "key", "index", "idx", "no", "nr", "numb
 MOST_CATEGORIES = 0.5
 """Most distinct values a row that a text column may have to be a category."""
 
+PROSE, MOST_PHRASES = 4, 0.2
+"""Words from which on average texts are read word by word, and most distinct ones a row that are categories still."""
+
+RUNNING = "Numbers the rows."
+LEAST_RUNNING = 10
+"""Rows from which on numbers without a gap are those of the rows, and no quantity."""
+
 RESERVED = frozenset({"day", "file", "line"})
 """Names of columns that the platform has itself."""
 
-Role = Literal["number", "amount", "category", "boolean", "date", "timestamp", "id", "text", "constant", "empty"]
+Role = Literal[
+    "number", "amount", "category", "boolean", "date", "timestamp", "id", "prose", "text", "constant", "empty"
+]
 
 
 def names_who(name: str) -> bool:
@@ -154,10 +171,19 @@ def _keywords() -> frozenset[str]:
 def guess_numbers(texts: Iterable[pa.DictionaryArray]) -> FileFormat:
     """How the table writes numbers: the way in which most of its columns are some."""
     some = list(texts)
-    forms = [FileFormat(decimal=decimal, thousands=thousands) for decimal, thousands in NUMBERS]
+    signs: list[tuple[Negative, ...]] = [(), *((way,) for way, shows in NEGATIVE.items() if _occurs(shows, some))]
+    forms = [
+        FileFormat(decimal=decimal, thousands=thousands, negative=negative)
+        for negative in signs
+        for decimal, thousands in NUMBERS
+    ]
     # with markers for `no value` taken as such: one `-` must not make a text of a column of numbers
     counts = [sum(_fits(text, {"type": "number", "missing": _markers(text)}, form) for text in some) for form in forms]
     return forms[int(np.argmax(counts))]
+
+
+def _occurs(pattern: str, texts: Sequence[pa.DictionaryArray]) -> bool:
+    return any(pc.any(pc.match_substring_regex(text.dictionary, pattern)).as_py() for text in texts)
 
 
 def guess_column(name: str, source: str | None, text: pa.DictionaryArray, form: FileFormat) -> Guess:
@@ -177,20 +203,41 @@ def guess_column(name: str, source: str | None, text: pa.DictionaryArray, form: 
     kind = _type(text, given, _markers(text), form)
     given = _without(given, kind.settings.get("missing", ()))
     distinct, rows = len(given.unique()), len(given)
-    role = _role(kind.role, distinct, rows, constant=distinct == 1 and 1 < len(text) == rows)
-    # by the contract's own check: what is guessed is what the daily run will read
-    about, bounds = _seen(check_column(text, Column(**kind.settings), form), role, distinct)
     empty = 1 - rows / max(1, len(text))
+    # by the contract's own check: what is guessed is what the daily run will read
+    checked = check_column(text, Column(**kind.settings), form)
+    if kind.role == "number" and rows == len(text) and _is_running(checked.values):
+        return Guess(name, source, "id", {"type": "string"}, distinct, rows, empty, RUNNING)
+    role = _role(kind.role, given, distinct, constant=distinct == 1 and 1 < len(text) == rows)
+    about, bounds = _seen(checked, role, distinct)
     return Guess(name, source, role, {**kind.settings, **bounds}, distinct, rows, empty, about, list(kind.check))
 
 
-def _role(role: Role, distinct: int, rows: int, *, constant: bool) -> Role:
+def _is_running(numbers: pa.Array) -> bool:
+    """Whether numbers are 1, 2, 3 and so on, from anywhere and in any order, each once."""
+    if len(numbers) < LEAST_RUNNING or numbers.null_count:
+        return False
+    ordered = np.sort(numbers.to_numpy())
+    return bool(np.all(np.diff(ordered) == 1))
+
+
+def _role(role: Role, given: pa.Array, distinct: int, *, constant: bool) -> Role:
     """The role of a column of some type, once its values were counted."""
+    rows = len(given)
     if not rows:
         return "empty"
     if constant:
         return "constant"
-    return "text" if role == "category" and not _is_category(distinct, rows) else role
+    if role != "category":
+        return role
+    if distinct > max(20, MOST_PHRASES * rows) and _is_prose(given):
+        return "prose"
+    return role if _is_category(distinct, rows) else "text"
+
+
+def _is_prose(given: pa.Array) -> bool:
+    words = pc.list_value_length(pc.utf8_split_whitespace(given.slice(0, 10_000)))
+    return bool(pc.mean(words).as_py() >= PROSE)
 
 
 def _is_category(distinct: int, rows: int) -> bool:
@@ -246,14 +293,18 @@ def _type(text: pa.DictionaryArray, given: pa.Array, markers: list[str], form: F
     if not len(rest):
         return _Kind({**plain, **missing}, "empty")
     some = rest.slice(0, 10_000).to_pylist()
-    if any(map(CODE.fullmatch, some)):
-        return _Kind(plain, "category", ["has numbers that begin with 0, so it is a text"])
+    if any(map(_is_code, some)):
+        return _Kind(plain, "category", ["has numbers that begin with 0 or have too many digits, so it is a text"])
     if kind := _number(text, rest, missing, form) or _moment(text, rest, missing, form):
         return kind
     if all(map(AMOUNT.fullmatch, some)):
         sign = "is a text in the contract, for it has a percent or currency sign; features.sql cuts it off"
         return _Kind(plain, "amount", [sign])
     return _Kind(plain, "category")
+
+
+def _is_code(text: str) -> bool:
+    return bool(CODE.fullmatch(text) or (DIGITS.fullmatch(text) and abs(float(text)) >= 2.0**53))
 
 
 def _small_letters(distinct: pa.Array) -> set[str]:
@@ -275,15 +326,37 @@ def _number(text: pa.DictionaryArray, rest: pa.Array, missing: dict[str, Any], f
 
 def _moment(text: pa.DictionaryArray, rest: pa.Array, missing: dict[str, Any], form: FileFormat) -> _Kind | None:
     some = rest.slice(0, 50).dictionary_encode()
+    wide = {"min": dt.date.min, "max": dt.date.max}
     kinds: tuple[tuple[Literal["date", "timestamp"], tuple[str, ...]], ...] = (("date", DATES), ("timestamp", MOMENTS))
     for kind, formats in kinds:
         # most formats fall away on fifty values, so that few are tried on all
-        likely = [strptime for strptime in formats if _fits(some, {"type": kind, "format": strptime}, form)]
-        fitting = [each for each in likely if _fits(text, {"type": kind, "format": each, **missing}, form)]
+        likely = [strptime for strptime in formats if _fits(some, {"type": kind, "format": strptime, **wide}, form)]
+        fitting = [each for each in likely if _fits(text, {"type": kind, "format": each, **wide, **missing}, form)]
         if fitting:
             check = [f"fits {fitting[0]} and {fitting[1]}; the first was taken"] if len(fitting) > 1 else []
-            return _Kind({"type": kind, "format": fitting[0], **missing}, kind, check)
+            settings = {"type": kind, "format": fitting[0], **missing}
+            range_of, remarks = _range(rest, settings, form)
+            return _Kind({**settings, **range_of}, kind, [*check, *remarks])
     return None
+
+
+def _range(rest: pa.Array, settings: dict[str, Any], form: FileFormat) -> tuple[dict[str, Any], list[str]]:
+    """What a contract says of dates beyond those that are taken for one: the first and last ones stand for no value."""
+    dates = check_column(rest.dictionary_encode(), Column(**settings), form).values.cast(pa.date32(), safe=False)
+    years = [date.year for date in dates.to_pylist()]
+    never = [text for text, year in zip(rest.to_pylist(), years, strict=True) if year in (dt.MINYEAR, dt.MAXYEAR)]
+    if len(never) < len(years):
+        years = [year for year in years if year not in (dt.MINYEAR, dt.MAXYEAR)]
+    else:
+        never = []
+    missing = sorted({*settings.get("missing", ()), *never})
+    first, last = min(years), max(years)
+    found = {
+        **({"missing": missing} if missing else {}),
+        **({"min": dt.date(max(1, first // 100 * 100), 1, 1)} if first < SENSIBLE[0].year else {}),
+        **({"max": dt.date(min(dt.MAXYEAR, last // 100 * 100 + 99), 12, 31)} if last > SENSIBLE[1].year else {}),
+    }
+    return found, [f"has {', '.join(never[:3])}, which are taken for no value"] if never else []
 
 
 def _seen(checked: Checked, role: Role, distinct: int) -> tuple[str, dict[str, Any]]:

@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 
 from mlops_assets.errors import UsageError
 from mlops_assets.journey.read.readers.csv import UTF8_BOM
+from mlops_assets.tools.drafting.columns import MISSING
 
 SAMPLE = 8 << 20
 """Bytes of a table that are looked at."""
@@ -27,6 +28,10 @@ ENCODINGS = ("cp1252", "mac_roman", "latin_1")
 WORD = re.compile(rb"[A-Za-z\x80-\xff]+")
 
 NUMBER = re.compile(r"[+-]?[\d.,]*\d[\d.,]*(?:[eE][+-]?\d+)?")
+
+
+Asked = Literal["auto", "yes", "no"]
+"""What a person says of the first line: that it is a header, that it is none, or nothing."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,7 @@ def _not_text(data: bytes, name: str) -> str:
     return "" if data.strip() else "the file is empty; a use case is made of a table with some rows."
 
 
-def guess_dialect(data: bytes, label: str, path: Path) -> Dialect:
+def guess_dialect(data: bytes, label: str, path: Path, header: Asked = "auto") -> Dialect:
     """How a table is written.
 
     Parameters
@@ -93,9 +98,11 @@ def guess_dialect(data: bytes, label: str, path: Path) -> Dialect:
     data
         What `read_sample` returned.
     label
-        Name of the label: a first line that has it is a header.
+        Name of the label: a first line that has it, in a column whose values differ from it, is a header.
     path
         The file, for messages.
+    header
+        Whether the first line names the columns, if that is known.
 
     Raises
     ------
@@ -112,11 +119,11 @@ def guess_dialect(data: bytes, label: str, path: Path) -> Dialect:
             f"{path}: neither comma, semicolon, tab nor bar parts its lines into columns; expected a table of at least "
             "two columns, the label among them."
         )
-    header, why = _header(best.records, label)
+    kind, why = _header(best.records, label, header)
     width, _ = _width(best.records)
     cells = tuple(cell.strip() for cell in best.records[0])
-    names = cells if header == "names" else tuple(f"column_{number}" for number in range(1, width + 1))
-    return Dialect(encoding, best.delimiter, best.quotes, header, names, why)
+    names = cells if kind == "names" else tuple(f"column_{number}" for number in range(1, width + 1))
+    return Dialect(encoding, best.delimiter, best.quotes, kind, names, why)
 
 
 class _Cut(NamedTuple):
@@ -177,28 +184,55 @@ def _width(records: list[list[str]]) -> tuple[int, float]:
     return width, count / len(body)
 
 
-def _header(records: list[list[str]], label: str) -> tuple[Literal["names", "ignored", "none"], str]:
+def _header(records: list[list[str]], label: str, asked: Asked) -> tuple[Literal["names", "ignored", "none"], str]:
     """What the first line is, and why it does not name the columns if it does not."""
     width, _ = _width(records)
-    first, *body = records
-    cells = [cell.strip() for cell in first]
+    cells, *body = [[cell.strip() for cell in record] for record in records]
+    if asked == "no":
+        return "none", "--header no says that it is a row"
     if len(cells) != width:
         return "ignored", f"the first line has {len(cells)} fields and the others have {width}"
-    # the user has named the label by this line: then it is a header, whatever it looks like
-    if label not in cells and _looks_like_a_row(cells, [row for row in body if len(row) == width]):
-        return "none", "the first line looks like a row"
+    # a header that is repeated, as where files were joined, is no sign that it is a row
+    rows = [row for row in body if len(row) == width and row != cells]
+    if asked == "auto" and not _names_label(cells, rows, label) and _looks_like_a_row(cells, rows):
+        return "none", "the first line looks like the rows below"
     twice = [cell for cell in cells if cells.count(cell) > 1]
     if twice:
-        return "ignored", f"the first line names {twice[0]!r} twice"
+        return "ignored", f"the first line names {twice[0]!r} twice" if twice[0] else "several columns have no name"
     return "names", ""
 
 
+def _names_label(cells: list[str], rows: list[list[str]], label: str) -> bool:
+    """Whether the label is named by the first line: not by the number of its place, nor by one of its values."""
+    if label not in cells or (label.isdecimal() and 0 < int(label) <= len(cells)):
+        return False
+    place = cells.index(label)
+    return all(row[place] != label for row in rows)
+
+
 def _looks_like_a_row(cells: list[str], rows: list[list[str]]) -> bool:
-    """Whether the first line has a number in every column of numbers, and there are such columns."""
-    above = [cell for cell, *values in zip(cells, *rows, strict=True) if _mostly_numbers(values)]
-    return bool(above) and all(map(NUMBER.fullmatch, above))
+    """Whether the first line has the form of the others: numbers over numbers, dates over dates, else known values."""
+    alike: list[bool] = []
+    known: list[bool] = []
+    for cell, *values in zip(cells, *rows, strict=True):
+        given = [value for value in values if value]
+        # what is empty in one row may be empty in the first
+        if not given or not cell or cell.lower() in MISSING:
+            continue
+        if _mostly_numbers(given):
+            alike.append(bool(NUMBER.fullmatch(cell)))
+        elif (form := _form(given[0])) and all(_form(value) == form for value in given):
+            alike.append(_form(cell) == form)
+        else:
+            known.append(cell in given)
+    return all(alike) if alike else bool(known) and all(known)
 
 
-def _mostly_numbers(values: list[str]) -> bool:
-    given = [value.strip() for value in values if value.strip()]
-    return bool(given) and sum(bool(NUMBER.fullmatch(value)) for value in given) > 0.9 * len(given)
+def _mostly_numbers(given: list[str]) -> bool:
+    return sum(bool(NUMBER.fullmatch(value)) for value in given) > 0.9 * len(given)
+
+
+def _form(value: str) -> str:
+    """The form of a date or code, 9 for every digit and a for every letter; empty for a text without digits."""
+    form = "".join("9" if sign.isdigit() else "a" if sign.isalpha() else sign for sign in value)
+    return form if "9" in form else ""

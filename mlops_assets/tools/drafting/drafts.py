@@ -16,8 +16,8 @@ from mlops_assets.journey.read.readers.pack import Pack
 from mlops_assets.journey.read.rows import check_rows
 from mlops_assets.journey.train.candidates import check_columns
 from mlops_assets.journey.train.training_set import LEAST_ROWS
-from mlops_assets.tools.drafting.columns import Guess, guess_column, guess_numbers, sql_names
-from mlops_assets.tools.drafting.dialect import Dialect, guess_dialect, read_sample
+from mlops_assets.tools.drafting.columns import RUNNING, Guess, guess_column, guess_numbers, sql_names
+from mlops_assets.tools.drafting.dialect import Asked, Dialect, guess_dialect, read_sample
 from mlops_assets.tools.drafting.planning import Table, guess_account, make_plan, settle_label
 from mlops_assets.tools.drafting.writing import Plan, write_sql, write_yaml
 from mlops_assets.use_case import Candidate, Column, FileFormat, Training, UseCase, load_use_case
@@ -33,6 +33,8 @@ class Draft:
         Where `defs.yaml` and `features.sql` lie.
     use_case
         The use case, as it was loaded again.
+    decided
+        What was decided of the first line, and which column is the label.
     columns
         The columns in their order.
     checks
@@ -47,6 +49,7 @@ class Draft:
 
     folder: Path
     use_case: UseCase
+    decided: str
     columns: list[Guess]
     checks: list[str]
     lines: int
@@ -55,7 +58,15 @@ class Draft:
     whole: bool
 
 
-def draft_use_case(name: str, table: Path, label: str, into: Path, account: str | None, today: dt.date) -> Draft:
+def draft_use_case(
+    name: str,
+    table: Path,
+    label: str,
+    into: Path,
+    account: str | None,
+    today: dt.date,
+    header: Asked = "auto",
+) -> Draft:
     """Look at a table and write the folder of a use case for it.
 
     Parameters
@@ -72,6 +83,8 @@ def draft_use_case(name: str, table: Path, label: str, into: Path, account: str 
         The column that says whom a row is about; guessed if it is None.
     today
         From this day's year on there are days to predict, unless the table has dates.
+    header
+        Whether the first line names the columns; looked at if it is not said.
 
     Raises
     ------
@@ -84,7 +97,7 @@ def draft_use_case(name: str, table: Path, label: str, into: Path, account: str 
     if folder.exists():
         raise UsageError(f"{folder}: it is there already and stays as it is; choose another name.")
     data, whole = read_sample(table)
-    dialect = guess_dialect(data, label, table)
+    dialect = guess_dialect(data, label, table, header)
     names = sql_names(dialect.names)
     target = names[_column_number(dialect, label, table, "label")]
     read = _read(dialect, names, target, data, table)
@@ -107,7 +120,21 @@ def draft_use_case(name: str, table: Path, label: str, into: Path, account: str 
         made.rename(folder)  # another one of that name, made meanwhile, is not replaced
     rejects = Counter(refusal.rule for refusal in (*pack.refusals, *refusals))
     lines = rows.num_rows + sum(rejects.values())
-    return Draft(folder, use_case, list(plan.columns.values()), checks, lines, rows.num_rows, dict(rejects), whole)
+    decided = _decided(dialect, names.index(target), header)
+    return Draft(
+        folder, use_case, decided, list(plan.columns.values()), checks, lines, rows.num_rows, dict(rejects), whole
+    )
+
+
+def _decided(dialect: Dialect, label: int, asked: Asked) -> str:
+    """What was decided of the first line, and which column is the label."""
+    place = f"column {label + 1} of {len(dialect.names)}"
+    otherwise = {"none": "yes", "names": "no"}.get(dialect.header)
+    hint = f" (--header {otherwise} says otherwise)" if otherwise and asked == "auto" else ""
+    if dialect.header == "names":
+        return f"The first line names the columns{hint}; the label {dialect.names[label]!r} is {place}."
+    what = {"none": "There is no header", "ignored": "The first line is passed over"}[dialect.header]
+    return f"{what}: {dialect.why}{hint}; the label is {place}."
 
 
 def _column_number(dialect: Dialect, column: str, table: Path, option: str) -> int:
@@ -129,7 +156,8 @@ def _column_number(dialect: Dialect, column: str, table: Path, option: str) -> i
 def _no_column(dialect: Dialect, column: str, table: Path, option: str) -> UsageError:
     why = f"{dialect.why}, so columns are named by their place: " if dialect.why else "it has "
     shown = ", ".join(dialect.names[:40]) + (", ..." if len(dialect.names) > 40 else "")
-    return UsageError(f"--{option} {column}: {table} has no such column; {why}{shown}.")
+    hint = " --header yes says that the first line names them." if dialect.header == "none" else ""
+    return UsageError(f"--{option} {column}: {table} has no such column; {why}{shown}.{hint}")
 
 
 def _read(dialect: Dialect, names: list[str], label: str, data: bytes, path: Path) -> Table:
@@ -147,7 +175,8 @@ def _read(dialect: Dialect, names: list[str], label: str, data: bytes, path: Pat
     largest = form.largest
     while largest < path.stat().st_size:  # as a whole it may become one raw file
         largest *= 2
-    form = form.model_copy(update={"decimal": numbers.decimal, "thousands": numbers.thousands, "largest": largest})
+    written = {key: getattr(numbers, key) for key in ("decimal", "thousands", "negative")}
+    form = form.model_copy(update={**written, "largest": largest})
     columns = {name: guess_column(name, source, pack.columns[name], form) for name, source in sources.items()}
     return Table(path, dialect, form, pack, columns, label)
 
@@ -201,4 +230,8 @@ def _remarks(guess: Guess) -> list[str]:
     remarks = [f"{guess.name} {check}" for check in guess.check]
     if guess.role == "text":
         remarks.append(f"{guess.name} has another text in almost every row and is left out of features.sql")
+    if guess.role == "prose":
+        remarks.append(f"{guess.name} is read word by word (training.texts)")
+    if guess.role == "id" and guess.about == RUNNING:
+        remarks.append(f"{guess.name} numbers the rows and is left out of features.sql")
     return remarks

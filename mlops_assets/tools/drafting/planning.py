@@ -132,7 +132,8 @@ def guess_account(table: Table) -> str:
     others = [guess for name, guess in table.columns.items() if name != table.label and guess.role != "empty"]
     if not others:
         raise UsageError("There is no column beside the label that has a value; a model needs some.")
-    return max(others, key=_likeness).name
+    # the same in all rows, it says of none whom it is about
+    return max([guess for guess in others if guess.role != "constant"] or others, key=_likeness).name
 
 
 def _likeness(guess: Guess) -> tuple[bool, ...]:
@@ -148,7 +149,7 @@ def _likeness(guess: Guess) -> tuple[bool, ...]:
         (who, once),
         (key, once),
         (guess.source == "",),  # pandas writes its index without a name
-        (once, guess.role == "text"),
+        (once, guess.role in ("text", "id")),
     )
     return tuple(map(all, signs))
 
@@ -201,7 +202,7 @@ def make_plan(name: str, table: Table, account: str, today: dt.date) -> Plan:
 
 def _is_key(guess: Guess) -> bool:
     named = names_who(guess.name) or names_key(guess.name) or guess.source == ""
-    return named or (guess.role == "text" and guess.distinct == guess.rows)
+    return named or (guess.role in ("text", "id") and guess.distinct == guess.rows)
 
 
 def _settle_account(table: Table, account: str, *, keyed: bool) -> Guess:
@@ -218,7 +219,8 @@ def _settle_account(table: Table, account: str, *, keyed: bool) -> Guess:
 def _settle_ids(table: Table, account: str) -> None:
     """Read other columns that are called ids as text: what counts is which one, not how large."""
     for name in table.columns:
-        if name not in (table.label, account) and IDS & set(name.split("_")):
+        empty = table.columns[name].role == "empty"
+        if name not in (table.label, account) and not empty and IDS & set(name.split("_")):
             guess = table.read_as_text(name)
             guess.role = "id" if guess.distinct > max(20, guess.rows / 5) else "category"
 

@@ -14,7 +14,7 @@ from mlops_assets.tools.drafting.columns import Guess, unique
 from mlops_assets.tools.drafting.dialect import Dialect
 from mlops_assets.use_case import FileFormat
 
-USED = ("number", "amount", "category", "boolean", "date", "timestamp")
+USED = ("number", "amount", "category", "boolean", "date", "timestamp", "prose")
 """Roles of the columns that a model gets."""
 
 PARTS: dict[str, dict[str, str]] = {
@@ -119,12 +119,14 @@ def _columns(plan: Plan) -> list[str]:
 def _training(plan: Plan) -> list[str]:
     metric, margin = _gate(plan)
     column = {"column": plan.date} if plan.split == "time" else {}
-    categories = {guess.role == "category" for guess in plan.used}
+    texts = [guess.name for guess in plan.used if guess.role == "prose"]
+    categories = {guess.role == "category" for guess in plan.used if guess.role != "prose"}
     numbers, words = False in categories, True in categories
     return [
         "  training:",
         f"    window_days: {max(366, plan.days + 62)}",
         f"    split: {_flow({'by': plan.split, **column, 'held_out': HELD_OUT})}",
+        *([f"    texts: {_flow(texts)}"] if texts else []),
         f"    metric: {metric}",
         "    baseline: majority",
         "    candidates:",
@@ -137,12 +139,36 @@ def _training(plan: Plan) -> list[str]:
         "        prepare:",
         *([*_IMPUTE, "            then: [{use: sklearn.preprocessing.StandardScaler}]"] if numbers else []),
         *(_ONE_HOT if words else []),
+        *_read_words(texts, sum(plan.classes)),
+        *(_forest(texts, numbers=numbers) if categories else []),
+        "    gate:",
+        f"      margin: {{{metric}: {margin}}}  # gain over the baseline; less could be an accident in so few rows",
+    ]
+
+
+def _forest(texts: list[str], *, numbers: bool) -> list[str]:
+    """The lines of a candidate that sees all but texts."""
+    dropped = [f"          - {{use: drop, columns: [{_flow(text)}]}}" for text in texts]
+    prepare = [*(_IMPUTE if numbers else []), *dropped]
+    return [
         "      forest:",
         "        use: sklearn.ensemble.ExtraTreesClassifier",
         "        parameters: {n_estimators: 100, min_samples_leaf: 2, random_state: 0}",
-        *(["        prepare:", *_IMPUTE] if numbers else []),
-        "    gate:",
-        f"      margin: {{{metric}: {margin}}}  # gain over the baseline; less could be an accident in so few rows",
+        *(["        prepare:", *prepare] if prepare else []),
+    ]
+
+
+def _read_words(texts: list[str], rows: int) -> list[str]:
+    """The lines that count the words of each text; those of few rows are all kept."""
+    parameters = {"min_df": 2 if rows >= 1_000 else 1, "max_features": 20_000, "sublinear_tf": True}
+    return [
+        line
+        for text in texts
+        for line in (
+            "          - use: sklearn.feature_extraction.text.TfidfVectorizer",
+            f"            parameters: {_flow({**parameters, 'strip_accents': 'unicode'})}",
+            f"            columns: {_flow([text])}",
+        )
     ]
 
 
@@ -180,17 +206,18 @@ def write_sql(plan: Plan) -> str:
     UsageError
         If no column is left for the model.
     """
+    left_out = [guess for guess in plan.columns.values() if guess not in plan.used and guess.name != plan.label]
     if not plan.used:
+        shown = ", ".join(f"{guess.name} ({guess.role})" for guess in left_out[:20])
         raise UsageError(
-            "No column is left to learn from: all but the label are keys, texts, constant or empty. Name the account "
-            "with --account if it was taken wrongly."
+            f"No column is left to learn from: all but the label are keys, texts, constant or empty: {shown}. Name the "
+            "account with --account if it was taken wrongly."
         )
     taken = {"file", "line", *plan.columns}
     view, aggregates = _aggregates(plan, taken) if plan.aggregates else ([], [])
     fields = [field for guess in plan.used for field in _fields(guess, plan, taken)]
-    left_out = [guess.name for guess in plan.columns.values() if guess not in plan.used and guess.name != plan.label]
     lines = [
-        f"-- What the model sees of each row. Left out: {', '.join(left_out) or 'nothing'}.",
+        f"-- What the model sees of each row. Left out: {', '.join(guess.name for guess in left_out) or 'nothing'}.",
         *view,
         "CREATE VIEW model_input AS",
         "SELECT",

@@ -71,6 +71,7 @@ def test_a_number_is_read_with_decimal_comma_and_thousands_dot(text: str, value:
 @pytest.mark.parametrize(
     "text",
     [
+        *("0.123", "-0.123", "00.123", "012.345", "1" + ".234" * 140),
         *("1.5", "1.23", "1.2345", "12.34,5", "1.234.5", ".5", ",5", "1,2,3", "1.234,5.6", "1,5e", "9e999", "1" * 301),
         *("-", "--1", "1-", "R$ 5", "5 BRL", "nan", "inf", "-Infinity", "NULL", "0x1F", "1_000", "1;5"),
         *("\u0663", "1\u00a0000"),  # an Arabic digit, a blank that does not break
@@ -107,6 +108,66 @@ def test_every_amount_is_read_back_as_it_was_written(cents: int, files: FileForm
     assert check_one(text, files, type="number") == (cents / 100, "")
 
 
+ANY_WAY = FileFormat(
+    decimal=",", thousands=".", negative=("minus behind", "parentheses"), currency=("R$", "kr.", "\u20ac", "EUR")
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1.234,56-", -1234.56),
+        ("5 -", -5.0),
+        ("(1.234,56)", -1234.56),
+        ("( 5 )", -5.0),
+        ("R$ 5,00", 5.0),
+        ("R$5", 5.0),
+        ("R$\u00a05", 5.0),
+        ("kr. 5", 5.0),
+        ("-R$ 5,00", -5.0),
+        ("R$ -5,00", -5.0),
+        ("(R$ 5,00)", -5.0),
+        ("R$ (5,00)", -5.0),
+        ("5,00 \u20ac", 5.0),
+        ("5,00 EUR", 5.0),
+        ("5,00- EUR", -5.0),
+        ("5,00 EUR-", -5.0),
+        ("4,53E+11", 4.53e11),
+        ("1E-3", 0.001),
+        ("5", 5.0),
+    ],
+)
+def test_a_format_may_have_signs_behind_around_and_of_currency(text: str, value: float) -> None:
+    assert check_one(text, ANY_WAY, type="number") == (value, "")
+    other = FileFormat(decimal=",", thousands=".")
+    assert check_one(text, other, type="number")[1] == ("" if text[0].isdigit() and text[-1].isdigit() else "type")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["-5-", "--5", "(-5)", "(5)-", "((5))", "(5", "5)", "()", "-", "EUR", "R$ 5 EUR", "R$ R$ 5", "US$ 5", "(5,00-)"],
+)
+def test_a_sign_stands_there_once(text: str) -> None:
+    assert check_one(text, ANY_WAY, type="number") == (None, "type")
+
+
+@pytest.mark.parametrize(
+    ("text", "files", "value"),
+    [
+        ("\u22125", PLAIN, -5.0),
+        ("1e\u22123", PLAIN, 0.001),
+        ("\u00a05\u202f", PLAIN, 5.0),
+        ("1\u00a0234,5", FRENCH, 1234.5),
+        ("1\u202f234\u202f567", FRENCH, 1234567.0),
+        ("1'234.5", FileFormat(thousands="'"), 1234.5),
+        ("1\u2019234.5", FileFormat(thousands="'"), 1234.5),
+    ],
+)
+def test_signs_that_can_mean_one_thing_alone_are_read(text: str, files: FileFormat, value: float) -> None:
+    assert check_one(text, files, type="number") == (value, "")
+    assert check([text, "x", "7"], files, type="number") == [(value, ""), (None, "type"), (7.0, "")]
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [
@@ -124,7 +185,7 @@ def test_an_integer_is_a_number_without_a_fraction(text: str, value: int) -> Non
     assert check_one(text, BRAZILIAN, type="integer") == (value, "")
 
 
-@pytest.mark.parametrize("text", ["37,5", "3.7", "1e3", "4,53E+11", "thirty", "9007199254740993", "9" * 30])
+@pytest.mark.parametrize("text", ["37,5", "3.7", "1e3", "4,53E+11", "thirty", "9007199254740993", "9" * 30, "9" * 400])
 def test_an_integer_that_would_lose_digits_is_refused(text: str) -> None:
     assert check_one(text, BRAZILIAN, type="integer") == (None, "type")
 
@@ -151,6 +212,58 @@ def test_a_date_may_lack_its_leading_zero(text: str, value: dt.date) -> None:
 )
 def test_a_day_that_no_calendar_has_is_refused(text: str) -> None:
     assert check_one(text, type="date", format="%d.%m.%Y") == (None, "type")
+
+
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [
+        ("%d.%m.%Y", "1.2.\u0662\u0660\u0662\u0663"),
+        ("%d.%m.%Y", "1.2.\uff12\uff10\uff12\uff13"),
+        ("%d.%m.%Y", "1.2.2023x"),
+        ("%d%m%Y", "1122023"),
+        ("%Y%m%d", "2023111"),
+        ("%d%m%y", "11223"),
+        ("%Y%m%dT%H%M", "20230111T101"),
+    ],
+)
+def test_a_text_that_strptime_would_take_by_chance_is_refused(form: str, text: str) -> None:
+    assert check_one(text, type="timestamp", format=form) == (None, "type")
+
+
+def test_fields_that_join_are_written_in_full() -> None:
+    assert check_one("01122023", type="date", format="%d%m%Y") == (dt.date(2023, 12, 1), "")
+    assert check_one("20230111T101", type="timestamp", format="%Y%m%dT%H%M%S%f")[1] == "type"
+    moment = dt.datetime(2023, 1, 11, 10, 11)
+    assert check_one("20230111T1011+0000", type="timestamp", format="%Y%m%dT%H%M%z") == (moment, "")
+
+
+@pytest.mark.parametrize(("text", "year"), [("69", 1969), ("99", 1999), ("00", 2000), ("68", 2068)])
+def test_a_year_of_two_digits_is_of_the_hundred_years_from_1969(text: str, year: int) -> None:
+    assert check_one(f"01/02/{text}", type="date", format="%d/%m/%y") == (dt.date(year, 2, 1), "")
+
+
+OFFSET = "%Y-%m-%dT%H:%M:%S%z"
+
+
+@pytest.mark.parametrize(
+    ("text", "date", "moment", "clock"),
+    [
+        ("2026-03-01T23:30:00-03:00", (2026, 3, 1), (2026, 3, 2, 2, 30), (2026, 3, 1, 23, 30)),
+        ("2026-03-01T00:30:00+02:00", (2026, 3, 1), (2026, 2, 28, 22, 30), (2026, 3, 1, 0, 30)),
+        ("2026-03-01T00:30:00Z", (2026, 3, 1), (2026, 3, 1, 0, 30), (2026, 3, 1, 0, 30)),
+    ],
+)
+def test_a_date_is_as_written_and_a_timestamp_in_utc_unless_its_clock_is_asked_for(
+    text: str, date: tuple[int, ...], moment: tuple[int, ...], clock: tuple[int, ...]
+) -> None:
+    assert check_one(text, type="date", format=OFFSET) == (dt.date(*date), "")
+    assert check_one(text, type="timestamp", format=OFFSET) == (dt.datetime(*moment), "")
+    assert check_one(text, type="timestamp", format=OFFSET, zone="as written") == (dt.datetime(*clock), "")
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+02:00", "9999-12-31T23:00:00-02:00"])
+def test_a_moment_beyond_the_calendar_is_none(text: str) -> None:
+    assert check_one(text, type="timestamp", format=OFFSET) == (None, "type")
 
 
 def test_dates_and_times_are_iso_8601_unless_the_contract_says_otherwise() -> None:
@@ -235,6 +348,24 @@ def test_a_date_must_lie_within_its_bounds(kind: str, time: str, text: str, rule
     assert check_one(text + time, type=kind, min=first, max=last)[1] == rule
 
 
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        *(("0001-01-01", "range"), ("1899-12-31", "range"), ("1900-01-01", ""), ("2200-12-31", "")),
+        *(("2201-01-01", "range"), ("9999-12-31", "range")),
+    ],
+)
+@pytest.mark.parametrize(("kind", "time"), [("date", ""), ("timestamp", " 23:59:59")])
+def test_a_date_that_stands_for_never_or_not_known_is_out_of_range(kind: str, time: str, text: str, rule: str) -> None:
+    assert check_one(text + time, type=kind)[1] == rule
+    assert check_one(text + time, type=kind, min=dt.date.min, max=dt.date.max)[1] == ""
+
+
+@pytest.mark.parametrize("bound", [1e30, 1e300])
+def test_a_bound_of_integers_may_lie_beyond_all_of_them(bound: float) -> None:
+    assert check_one("5", type="integer", min=-bound, max=bound) == (5, "")
+
+
 @pytest.mark.parametrize(("text", "rule"), [("0", ""), (" 1 ", ""), ("2", "allowed"), ("01", "allowed"), ("", "")])
 def test_a_value_must_be_among_the_allowed_ones(text: str, rule: str) -> None:
     assert check_one(text, type="string", allowed=("0", "1"))[1] == rule
@@ -275,6 +406,7 @@ def test_no_text_at_all_makes_a_column_fail(text: str, kind: str, files: FileFor
         ("type", Column(type="number"), "'valor' is 'x', expected a number"),
         ("type", Column(type="date", format="%d.%m.%Y"), "'valor' is 'x', expected a date of the form %d.%m.%Y"),
         ("range", Column(type="number", min=0), "'valor' is 'x', allowed are values of at least 0.0"),
+        ("range", Column(type="date"), "'valor' is 'x', allowed are values from 1900-01-01 to 2200-12-31"),
         ("range", Column(type="number", max=9), "'valor' is 'x', allowed are values up to 9.0"),
         ("range", Column(type="number", min=0, max=9), "'valor' is 'x', allowed are values from 0.0 to 9.0"),
         ("allowed", Column(type="string", allowed=("a", "b")), "'valor' is 'x', allowed are a, b"),

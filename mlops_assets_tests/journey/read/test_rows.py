@@ -403,6 +403,20 @@ def test_no_bytes_make_reading_fail_in_a_contract_of_utf_8(loan_approval: UseCas
     assert counts["lines"] == counts["rows"] + counts["rejected"]
 
 
+@pytest.mark.parametrize(
+    ("accounts", "noticed"), [(["7", "7"], 1), (["7"], 0), (["7", "8"], 0), (["7", "7", "8"], 0), (["", ""], 0)]
+)
+def test_a_file_of_one_account_is_noticed(loan_approval: UseCase, accounts: list[str], noticed: int) -> None:
+    good = "\n".join([LOAN_HEADER, *(f"{one},1,2,3,4,5,6,0,1" for one in accounts), ""]).encode()
+    other = f"{LOAN_HEADER}\n1,1,2,3,4,5,6,0,1\n2,1,2,3,4,5,6,0,1\n".encode()
+    counts = read(loan_approval, other, good, other)[2]
+    assert counts.get("noticed_one_account", 0) == noticed
+
+
+def test_a_file_that_is_to_be_one_account_is_not_noticed(transactions: UseCase) -> None:
+    assert "noticed_one_account" not in read(transactions, account_file([ROW, ROW]))[2]
+
+
 def test_a_file_whose_lines_are_neither_rows_nor_rejects_stops_the_day(transactions: UseCase) -> None:
     contents = [account_file([ROW, ROW])]
     pack = CsvReader(transactions).read(contents)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -40,6 +42,8 @@ class Headers:
         self._names = list(use_case.columns)
         self._by_source = {column.header(name): name for name, column in use_case.columns.items()}
         self._sources = {name: source for source, name in self._by_source.items()}
+        # an empty name is no name: the column is known by its place alone
+        self._unnamed = self._names.index(self._by_source[""]) if "" in self._by_source else None
         # files to be scored come without the label
         optional = {name for name, column in use_case.columns.items() if column.optional_column}
         self._required = [name for name in self._names if name not in optional | {use_case.label}]
@@ -71,18 +75,23 @@ class Headers:
         if self._format.header != "names":
             return Layout(tuple(self._names))
         # people's headers are padded, as ` valor ` is
-        names = [self._by_source.get(cell.strip(), "") for cell in self._cells(text)]
-        self._check(text, [name for name in names if name])
+        cells = [cell.strip() for cell in self._cells(text)]
+        names = [self._name_of(cell, place) for place, cell in enumerate(cells)]
+        self._check(text, cells, [name for name in names if name])
         return Layout(tuple(name or f"unused {number}" for number, name in enumerate(names)))
 
-    def _check(self, text: str, names: list[str]) -> None:
+    def _name_of(self, cell: str, place: int) -> str:
+        """The contract's name for a cell; empty if it has none."""
+        return self._by_source.get(cell, "") if cell or place == self._unnamed else ""
+
+    def _check(self, text: str, cells: Sequence[str], names: list[str]) -> None:
         """See that the columns of a header are each there once."""
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice:
             raise FileRefused("header", f"the header names the column {self._sources[twice]!r} twice")
         missing = [name for name in self._required if name not in names]
         if missing:
-            raise self._explain_unread(text) or self._explain_missing(text, missing)
+            raise self._explain_unread(text) or self._explain_missing(text, cells, missing)
 
     def _cells(self, text: str) -> list[str]:
         quote = '"' if self._format.quotes else None
@@ -102,11 +111,27 @@ class Headers:
         # told as what it is: with another sign between the fields, every column would be missing
         for other in ",;\t|" if expected not in text else "":
             cells = {cell.strip(' "') for cell in text.split(other)}
-            if len(cells & self._by_source.keys()) > 1:
+            if len(cells & (self._by_source.keys() - {""})) > 1:
                 return FileRefused("delimiter", f"fields are parted by {other!r}, expected {expected!r}")
         return None
 
-    def _explain_missing(self, text: str, missing: list[str]) -> FileRefused:
-        listed = ", ".join(repr(self._sources[name]) for name in missing[:5])
+    def _explain_missing(self, text: str, cells: Sequence[str], missing: list[str]) -> FileRefused:
+        listed = ", ".join(self._show_missing(self._sources[name], cells) for name in missing[:5])
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
         return FileRefused("missing_column", f"the header lacks {listed}{more}; it begins {text[:60]!r}")
+
+    def _show_missing(self, source: str, cells: Sequence[str]) -> str:
+        if not source and self._unnamed is not None:
+            return f"the column without a name, which is number {self._unnamed + 1} in the contract"
+        near = near_miss(source, cells)
+        return f"{source!r} (is {near!r} that column?)" if near else repr(source)
+
+
+def near_miss(name: str, cells: Sequence[str]) -> str:
+    """The cell of a header that differs from a name in case, accents, blanks or signs alone; empty if none does."""
+    return next((cell for cell in cells if cell != name and _letters(cell) == _letters(name)), "")
+
+
+def _letters(name: str) -> str:
+    apart = unicodedata.normalize("NFKD", name).casefold()
+    return "".join(sign for sign in apart if sign.isalnum()) or name
