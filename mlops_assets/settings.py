@@ -6,6 +6,7 @@ import getpass
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote
 
 from mlops_assets.errors import UsageError
 from mlops_assets.storage.database import MLFLOW_SCHEMA, with_driver
@@ -79,7 +80,7 @@ class Settings:
         workers = _workers()
         database = _database()
         home = Path(_variable("MLOPS_HOME", PACKAGE.parent / ".mlops")).expanduser().absolute()
-        own = _mlflow_in(database) if database else f"{SQLITE}{home / 'mlflow' / 'mlflow.db'}"
+        own = _mlflow_in(database) if database else sqlite_url(home / "mlflow" / "mlflow.db")
         tracking_uri = _variable("MLFLOW_TRACKING_URI", own)
         # a server of MLflow says itself where artifacts lie
         served = tracking_uri.startswith("http") and not _variable("MLOPS_ARTIFACTS")
@@ -102,7 +103,14 @@ class Settings:
     @property
     def has_registry(self) -> bool:
         """Whether MLflow's store may hold anything; asking an absent SQLite file would make one."""
-        return not self.tracking_uri.startswith(SQLITE) or Path(self.tracking_uri.removeprefix(SQLITE)).parent.exists()
+        return self.sqlite_file is None or self.sqlite_file.parent.exists()
+
+    @property
+    def sqlite_file(self) -> Path | None:
+        """The file of MLflow's store, if it is one of SQLite."""
+        if not self.tracking_uri.startswith(SQLITE):
+            return None
+        return Path(unquote(self.tracking_uri.removeprefix(SQLITE).partition("?")[0]))
 
     @property
     def tracks_in_database(self) -> bool:
@@ -113,6 +121,11 @@ class Settings:
     def dagster_home(self) -> Path:
         """Folder of Dagster's storage and of its `dagster.yaml` (`DAGSTER_HOME`)."""
         return _folder("DAGSTER_HOME", self.home / "dagster")
+
+
+def sqlite_url(file: Path) -> str:
+    """The URL of a file of SQLite; signs that mean something in one are written in another way."""
+    return SQLITE + str(file).replace("%", "%25").replace("?", "%3F").replace("#", "%23")
 
 
 def _variable(name: str, default: str | Path = "") -> str:

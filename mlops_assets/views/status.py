@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from mlops_assets.errors import MlopsError
 from mlops_assets.journey.deliver.delivery import Deliveries
 from mlops_assets.journey.train.records import Evaluation
 from mlops_assets.storage.accounting import ListingAccounting, PredictionsAccounting, ReadingAccounting
@@ -151,12 +152,16 @@ def _flagged(accounting: PredictionsAccounting) -> dict[str, dict[str, int]]:
 
 
 def _champion(stores: Stores, evaluation: Evaluation | None) -> dict[str, Any] | None:
-    champion = stores.champion()
+    try:
+        champion = stores.champion()
+    except MlopsError as error:  # the days can be told all the same
+        return {"version": stores.history.champion(), "trouble": str(error)}
     if champion is None:
         return None
+    trouble = stores.registry.trouble(stores.use_case.name)
     baseline = evaluation.score(stores.use_case.training.baseline) if evaluation else None
     metrics = baseline.metrics if baseline else {}
-    return {"version": champion.version, **asdict(champion.about), "baseline_metrics": metrics}
+    return {"version": champion.version, "trouble": trouble, **asdict(champion.about), "baseline_metrics": metrics}
 
 
 def _time(milliseconds: int) -> str:
@@ -213,6 +218,9 @@ def _champion_lines(state: dict[str, Any]) -> list[str]:
     if champion is None:
         reason = f"the gate {state['verdict']}" if state["verdict"] else "nothing was trained yet"
         return [f"no champion: {reason}"]
+    trouble = [champion["trouble"]] if champion["trouble"] else []
+    if "candidate" not in champion:
+        return [f"champion: version {champion['version']}", *trouble]
     headline = (
         f"champion: version {champion['version']}, {champion['candidate']}, learned from {champion['rows']:,} rows"
     )
@@ -220,7 +228,7 @@ def _champion_lines(state: dict[str, Any]) -> list[str]:
     table = [["on held-out rows", *names]]
     for who, metrics in (("champion", champion["metrics"]), ("baseline", champion["baseline_metrics"])):
         table.append([who, *(f"{metrics[name]:.3f}" if name in metrics else "" for name in names)])
-    return [headline, text_table(table).rstrip()]
+    return [headline, text_table(table).rstrip(), *trouble]
 
 
 def _number(value: int | None) -> str:
