@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import importlib
 import os
-import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import MlopsError, UsageError
@@ -118,7 +115,7 @@ def prepare_home(settings: Settings) -> None:
     """
     home = settings.dagster_home
     home.mkdir(parents=True, exist_ok=True)
-    os.environ["DAGSTER_HOME"] = str(_plain(home))
+    os.environ["DAGSTER_HOME"] = str(home)
     ours = PACKAGE.parent / "dagster.yaml"
     if settings.database:
         os.environ[DATABASE_VARIABLE] = settings.database  # with its driver, for the processes that Dagster starts
@@ -130,23 +127,6 @@ def prepare_home(settings: Settings) -> None:
         unfinished.replace(home / "dagster.yaml")  # another process may be reading it
 
 
-def _plain(home: Path) -> Path:
-    """The folder, by a path that Dagster can make a URL of SQLite of: it writes it in as it is.
-
-    A link stands for one with signs that mean something there.
-    """
-    if not set("%?#") & set(str(home)):
-        return home
-    link = Path(tempfile.gettempdir()) / f"dagster-{os.getuid()}-{hashlib.sha256(str(home).encode()).hexdigest()[:16]}"
-    with suppress(FileExistsError):
-        link.symlink_to(home)
-    if not link.is_symlink() or link.readlink() != home:
-        raise UsageError(
-            f"{link}: something else lies there; take it away, or give MLOPS_HOME a path without %, ? and #."
-        )
-    return link
-
-
 @contextmanager
 def dagster_instance(settings: Settings) -> Iterator[DagsterInstance]:
     """Dagster's instance under `MLOPS_HOME`."""
@@ -156,7 +136,7 @@ def dagster_instance(settings: Settings) -> Iterator[DagsterInstance]:
     from mlops_assets.components.private import NO_COMPUTE_LOGS, InstanceRef
 
     # output goes to the terminal here
-    reference = InstanceRef.from_dir(os.environ["DAGSTER_HOME"], overrides={"compute_logs": NO_COMPUTE_LOGS})
+    reference = InstanceRef.from_dir(str(settings.dagster_home), overrides={"compute_logs": NO_COMPUTE_LOGS})
     with DagsterInstance.from_ref(reference) as instance:
         yield instance
 
