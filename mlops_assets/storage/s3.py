@@ -144,7 +144,6 @@ def need_boto3() -> None:
 def tell_mlflow() -> None:
     """Let MLflow's own client find the same server, and keep silent; it is told by the environment alone."""
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # else a server that is gone is asked for minutes
     if (url := endpoint()) is not None:
         os.environ.setdefault("MLFLOW_S3_ENDPOINT_URL", url)
 

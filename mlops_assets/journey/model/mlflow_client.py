@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -41,6 +42,7 @@ def open_client(settings: Settings) -> MlflowClient:
     if isinstance(settings.artifacts, S3Path):
         need_boto3()
     tell_mlflow()
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # else a server that is gone is asked for minutes
     look(settings)
     if settings.sqlite_file is not None:
         # SQLite makes its file, but no folder
