@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import shutil
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlops_assets.errors import MlopsError, UsageError
+from mlops_assets.errors import MlopsError, ModelRefused, UsageError
 from mlops_assets.journey.explain.comparison import Comparison, compare_day
 from mlops_assets.journey.features.sql import describe
 from mlops_assets.journey.model.about import About, Summary
@@ -95,12 +96,15 @@ class Registered:
         Why it is not, if it passed the gate.
     changes
         What it would change on the newest published day, if there is a champion to compare with.
+    before
+        Whether it was registered before, and nothing was done.
     """
 
     version: Version
     champion: bool
     waits: str
     changes: Comparison | None
+    before: bool = False
 
 
 def register_elsewhere(stores: Stores, uri: str, engine: Engine) -> Registered:
@@ -134,6 +138,8 @@ def register_elsewhere(stores: Stores, uri: str, engine: Engine) -> Registered:
         try:
             fitted = _stored(model, folder / "model", uri)
             data = newest.training_set
+            if (known := _registered_before(stores, uri, fitted.sha256, data.fingerprint)) is not None:
+                return Registered(known, stores.history.champion() == known.version, "", None, before=True)
             about = make_version(stores.use_case, data, fitted, scored, verdict, folder / "version", origin)
             about, changes = compare_with_champion(stores, folder / "version", about, engine)
             version = _store(stores, uri, folder / "version", about)
@@ -143,6 +149,17 @@ def register_elsewhere(stores: Stores, uri: str, engine: Engine) -> Registered:
     made = MadeVersion(version.version, about.passed, about.reason, seen, verdict.waits)
     done = promote_if_passed(stores, made, stores.settings.user, f"registered: {about.reason}")
     return Registered(version, done.champion is not None, done.waits, changes)
+
+
+def _registered_before(stores: Stores, uri: str, sha256: str, training_set: str) -> Version | None:
+    """The version that is this very model, judged by the same rows and configuration."""
+    name, recipe = stores.use_case.name, stores.use_case.model_dump(mode="json", by_alias=True)
+    for number in stores.registry.same_as(name, uri, sha256, training_set):
+        with suppress(ModelRefused):  # one whose files are gone is registered anew
+            version = stores.registry.version(name, number)
+            if version.details().recipe == recipe:
+                return version
+    return None
 
 
 def _newest_evaluation(stores: Stores) -> Evaluation:
@@ -226,7 +243,11 @@ def compare_with_champion(
         What is known of the version, with the gate's word on the changes; and the comparison, if there is a champion
         to compare with.
     """
-    use_case, champion = stores.use_case, stores.champion()
+    use_case, champion = stores.use_case, None
+    try:
+        champion = stores.champion()
+    except MlopsError as error:  # one that is gone must not keep out another
+        log.warning("%s: the champion is not compared with: %s", use_case.name, error)
     days = list(stores.lake.predictions.days())
     if champion is None or not days:
         return about, None

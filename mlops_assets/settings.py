@@ -6,15 +6,19 @@ import getpass
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote
 
 from mlops_assets.errors import UsageError
 from mlops_assets.storage.database import MLFLOW_SCHEMA, with_driver
-from mlops_assets.storage.places import Place, parse_place
+from mlops_assets.storage.places import Place, S3Path, parse_place
 
 PACKAGE = Path(__file__).parent
 """The folder of the installed package."""
 
 SQLITE = "sqlite:///"
+
+STRANGE = frozenset('%?#[]{}|^`<>"')
+"""Signs that mean something in a URL."""
 
 OWN_USE_CASES = PACKAGE / "defs"
 """The use cases that come with the package."""
@@ -78,8 +82,8 @@ class Settings:
         """
         workers = _workers()
         database = _database()
-        home = Path(_variable("MLOPS_HOME", PACKAGE.parent / ".mlops")).expanduser().absolute()
-        own = _mlflow_in(database) if database else f"{SQLITE}{home / 'mlflow' / 'mlflow.db'}"
+        home = _plain("MLOPS_HOME", Path(_variable("MLOPS_HOME", PACKAGE.parent / ".mlops")).expanduser().absolute())
+        own = _mlflow_in(database) if database else sqlite_url(home / "mlflow" / "mlflow.db")
         tracking_uri = _variable("MLFLOW_TRACKING_URI", own)
         # a server of MLflow says itself where artifacts lie
         served = tracking_uri.startswith("http") and not _variable("MLOPS_ARTIFACTS")
@@ -87,7 +91,9 @@ class Settings:
         return cls(
             home=home,
             raw=_place("MLOPS_RAW", home / "raw"),
-            lake=_place("MLOPS_LAKE", home / "lake"),
+            lake=lake
+            if isinstance(lake := _place("MLOPS_LAKE", home / "lake"), S3Path)
+            else _plain("MLOPS_LAKE", lake),
             tracking_uri=tracking_uri,
             artifacts=None if served else _place("MLOPS_ARTIFACTS", home / "mlflow" / "artifacts"),
             use_cases=(OWN_USE_CASES, *further),
@@ -102,7 +108,14 @@ class Settings:
     @property
     def has_registry(self) -> bool:
         """Whether MLflow's store may hold anything; asking an absent SQLite file would make one."""
-        return not self.tracking_uri.startswith(SQLITE) or Path(self.tracking_uri.removeprefix(SQLITE)).parent.exists()
+        return self.sqlite_file is None or self.sqlite_file.parent.exists()
+
+    @property
+    def sqlite_file(self) -> Path | None:
+        """The file of MLflow's store, if it is one of SQLite."""
+        if not self.tracking_uri.startswith(SQLITE):
+            return None
+        return Path(unquote(self.tracking_uri.removeprefix(SQLITE).partition("?")[0]))
 
     @property
     def tracks_in_database(self) -> bool:
@@ -112,7 +125,25 @@ class Settings:
     @property
     def dagster_home(self) -> Path:
         """Folder of Dagster's storage and of its `dagster.yaml` (`DAGSTER_HOME`)."""
-        return _folder("DAGSTER_HOME", self.home / "dagster")
+        return _plain("DAGSTER_HOME", _folder("DAGSTER_HOME", self.home / "dagster"))
+
+
+def _plain(variable: str, folder: Path) -> Path:
+    """A folder of state, if its path reads the same as a URL: Delta, Dagster and MLflow make one of it.
+
+    A link would not help, for Delta follows it.
+    """
+    if strange := sorted(STRANGE & set(str(folder))):
+        raise UsageError(
+            f"{variable}={folder}: tables cannot lie under a path with {' '.join(strange)}, which means something in a "
+            "URL. Name another folder; raw files may lie anywhere."
+        )
+    return folder
+
+
+def sqlite_url(file: Path) -> str:
+    """The URL of a file of SQLite; signs that mean something in one are written in another way."""
+    return SQLITE + str(file).replace("%", "%25").replace("?", "%3F").replace("#", "%23")
 
 
 def _variable(name: str, default: str | Path = "") -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import gc
 import os
 import sys
@@ -13,6 +14,9 @@ from mlops_assets.cli.group import cli
 from mlops_assets.errors import MlopsError, UsageError
 
 __all__ = ["cli", "main", "process"]
+
+DISK = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.ENOSPC, errno.EDQUOT}
+"""What the system says of a place that cannot be written."""
 
 OBJECTS = 10_000
 """New objects after which Python looks for garbage: loading thousands of modules makes none, and by default Python
@@ -69,10 +73,19 @@ def main() -> None:
 
 def _failed(error: Exception) -> int:
     """Tell an error; the exit code."""
-    for_people = _meant_for_people(error)
+    for_people = _meant_for_people(error) or _of_the_disk(error)
     unexpected = f"{type(error).__name__}: {error}\nThis was not expected; --debug shows where."
     click.echo(f"Error: {for_people or unexpected}", err=True)
     return 2 if isinstance(for_people, UsageError) else 1
+
+
+def _of_the_disk(error: Exception) -> MlopsError | None:
+    """What a person can do where a place cannot be written, such as a home that is a file or read-only."""
+    if not isinstance(error, OSError) or error.errno not in DISK or error.filename is None:
+        return None
+    return UsageError(
+        f"{error.filename}: cannot be read or written: {error.strerror}. Give access, make room, or name another place."
+    )
 
 
 def _meant_for_people(error: BaseException | None) -> MlopsError | None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from mlops_assets.cli.common import Day, Moment, find, published_at, show_progress
 from mlops_assets.errors import MlopsError, UsageError
+
+if TYPE_CHECKING:
+    from mlops_assets.workspace import Stores
 
 _why = click.option("--why", required=True, help="Reason, for the history.")
 _format = click.option(
@@ -39,6 +43,11 @@ def register(use_case: str, model: str) -> None:
     with Engines(stores.settings) as engines:
         done = register_elsewhere(stores, model, engines.of(stores.use_case))
     number, name = done.version.version, stores.use_case.name
+    if done.before:
+        click.echo(f"{model} is version {number} of {name} already: {done.version.about.reason}")
+        promote_it = f"`mlops-assets promote {name} {number} --why ...` makes it champion."
+        click.echo("It is champion." if done.champion else f"It is not champion: {promote_it}")
+        return
     click.echo(f"{model} is version {number} of {name}: {done.version.about.reason}")
     if done.changes is not None:
         click.echo(f"\nAgainst the champion of before, version {done.changes.before}, on {done.changes.day}:\n")
@@ -64,6 +73,13 @@ def promote(use_case: str, version: int, why: str, override: bool) -> None:
       mlops-assets promote transactions 3 --why "better on small accounts, see diff"
     """
     stores = find(use_case)
+    now = stores.history.latest()
+    if now is not None and now.version == version:
+        _follow(stores)
+        click.echo(
+            f"Version {version} is champion of {use_case} already, since {now.when[:19]} by {now.who}: {now.why}"
+        )
+        return
     wanted = stores.registry.version(use_case, version)
     if not wanted.about.passed and not override:
         raise UsageError(
@@ -87,6 +103,13 @@ def rollback(use_case: str, why: str) -> None:
       mlops-assets rollback transactions --why "too many restaurants since Monday"
     """
     stores = find(use_case)
+    now = stores.history.latest()
+    # asked for again, as after a kill, it must not go back one champion more
+    if now is not None and (now.action, now.who, now.why) == ("rollback", stores.settings.user, why):
+        _follow(stores)
+        click.echo(f"Version {now.version} is champion of {use_case} again already, since {now.when[:19]}: {now.why}")
+        click.echo("To go back one champion more, give another reason.")
+        return
     change = stores.registry.roll_back(use_case, stores.settings.user, why, stores.use_case.training.trusted)
     click.echo(f"Version {change.version} is champion of {use_case} again, instead of {change.before}.")
     click.echo(f"Days that {change.before} scored stay as they are until you `mlops-assets run` them again.")
@@ -105,16 +128,30 @@ def history(use_case: str, form: str) -> None:
     from mlops_assets.views import histories
 
     stores = find(use_case)
-    # the alias lags where a promotion was killed before MLflow was told
-    if not stores.registry.mirrors(use_case):
-        stores.registry.mirror(use_case)
-    changes, versions = stores.history.changes(), stores.registry.known(use_case)
+    _follow(stores)
+    changes, versions, trouble = stores.history.changes(), {}, stores.registry.trouble(use_case)
+    try:
+        versions = stores.registry.known(use_case)
+    except MlopsError as error:  # the changes lie in the lake
+        trouble = trouble or str(error)
+    if trouble:
+        click.echo(trouble, err=True)
     if form == "json":
         click.echo(histories.as_json(changes, versions))
         return
-    if not versions:
+    if not versions and not changes:
         raise MlopsError(f"{use_case} has no versions yet: `mlops-assets run {use_case} --train`.")
     click.echo(histories.text(changes, versions, stores.use_case.training.metric))
+
+
+def _follow(stores: Stores) -> None:
+    """Put MLflow's alias right, which lags where a promotion was killed before MLflow was told."""
+    name = stores.use_case.name
+    try:
+        if not stores.registry.mirrors(name):
+            stores.registry.mirror(name)
+    except MlopsError as error:  # the history in the lake is what counts
+        click.echo(f"MLflow's alias does not follow yet: {error}", err=True)
 
 
 @click.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -88,12 +89,10 @@ def open_database(variable: str) -> Iterator[Engine]:
     from sqlalchemy.pool import NullPool
 
     url = database_url(variable)
-    postgres = url.get_backend_name() == "postgresql"
-    # keepalives: a server that went away without a word is noticed
-    patience: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS, "keepalives_idle": 30, "keepalives_interval": 10}
+    arguments = _arguments(url) if url.get_backend_name() == "postgresql" else {}
     # hide_parameters: an error must not quote the values of rows
     try:
-        engine = create_engine(url, connect_args=patience if postgres else {}, poolclass=NullPool, hide_parameters=True)
+        engine = create_engine(url, connect_args=arguments, poolclass=NullPool, hide_parameters=True)
     except NoSuchModuleError as error:
         raise UsageError(f"{variable}: {url.drivername} is not installed here: {error}.") from None
     except ModuleNotFoundError as error:
@@ -103,11 +102,20 @@ def open_database(variable: str) -> Iterator[Engine]:
         yield engine
 
 
+def _arguments(url: URL) -> dict[str, Any]:
+    """How PostgreSQL is spoken to."""
+    # keepalives: a server that went away without a word is noticed
+    patience: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS, "keepalives_idle": 30, "keepalives_interval": 10}
+    # else texts have the encoding of the database or of PGCLIENTENCODING, and where that is SQL_ASCII, none
+    return patience if "client_encoding" in url.query else {**patience, "client_encoding": "UTF8"}
+
+
 @contextmanager
 def tell(variable: str, url: URL) -> Iterator[None]:
     """Turn the errors of a database into ours: which database, what it said, and nothing of its password."""
     from sqlalchemy.exc import SQLAlchemyError
 
+    where = f"the database of {variable} ({_shown(url)})"
     try:
         yield
     except Exception as error:
@@ -120,12 +128,46 @@ def tell(variable: str, url: URL) -> Iterator[None]:
         if isinstance(cause, MlopsError):
             raise
         reason = _without_password(" ".join(str(cause).split()), url)
-        where = f"the database of {variable} ({_shown(url)})"
-        # what is refused for what was asked, so that asking again will not help
-        lasting = {"ProgrammingError", "DataError", "IntegrityError", "NotSupportedError", "ArgumentError"}
-        if names & lasting:
-            raise DatabaseError(f"{where} refused: {reason}") from None
+        if _lasts(cause, names):
+            advice = OF_NO_ENCODING if getattr(cause, "pgcode", None) == "22021" else ""
+            raise DatabaseError(f"{where} refused: {reason}{advice}") from None
         raise DatabaseDown(f"{where} cannot be reached, or broke off: {reason}") from None
+
+
+OF_NO_ENCODING = (
+    ". A database of SQL_ASCII does not know what its texts are written in: say it in the URL, such as "
+    "?client_encoding=LATIN1."
+)
+"""What to do about bytes of a database that are not UTF-8."""
+
+PASSING = ("08", "40", "53", "55", "57", "58", "XX")
+"""Classes of SQLSTATE that pass: connection, deadlock, no room, lock, shutdown, input and output, broken."""
+
+PASSING_SQLITE = {"BUSY", "LOCKED", "FULL", "IOERR", "NOMEM", "PROTOCOL"}
+"""Kinds of SQLite's errors that pass."""
+
+LASTING = {"ProgrammingError", "DataError", "IntegrityError", "NotSupportedError"}
+"""What drivers call errors of what was asked."""
+
+NOT_LET_IN = re.compile(
+    r"(database|role|user) \S+ does not exist|authentication failed|no password supplied|permission denied"
+    r"|not permitted to log in|is not currently accepting connections|pg_hba\.conf|configuration parameter"
+    r"|invalid \S+ value|invalid value for parameter|invalid connection option|does not support SSL"
+    r"|access denied|unknown database|login failed",
+    re.IGNORECASE,
+)
+"""Answers to a connection: there PostgreSQL's driver gives no SQLSTATE. The last ones are those of other servers."""
+
+
+def _lasts(cause: BaseException, names: set[str]) -> bool:
+    """Whether an error comes from what was asked, so that asking again will not help."""
+    if (state := getattr(cause, "pgcode", None)) is not None:
+        return not str(state).startswith(PASSING)
+    if (kind := getattr(cause, "sqlite_errorname", None)) is not None:
+        return str(kind).split("_")[1] not in PASSING_SQLITE
+    # SQLAlchemy's own, such as of a name that is too long, come before the database is asked
+    of_driver = "DatabaseError" in names or "InterfaceError" in names
+    return not of_driver or bool(names & LASTING) or NOT_LET_IN.search(str(cause)) is not None
 
 
 def _shown(url: URL) -> str:
@@ -169,6 +211,8 @@ def prepare_database(url: str, *, for_mlflow: bool) -> None:
         return
     from sqlalchemy import text
 
+    # what Dagster and MLflow write goes over connections of their own
+    os.environ["PGCLIENTENCODING"] = "UTF8"
     with open_database(DATABASE_VARIABLE) as engine, engine.connect() as connection:
         user, name = connection.execute(text("SELECT current_user, current_database()")).one()
         if not connection.scalar(text("SELECT has_schema_privilege(current_schema(), 'CREATE')")):

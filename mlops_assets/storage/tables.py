@@ -262,6 +262,8 @@ class Table(Generic[A]):
         """
         replaces = self.parts(day)
         parts = self.parts_at(day, published)
+        if {part.path for part in parts} == set(replaces):
+            return False
         accounting = replace(published.accounting, restored_from=published.version)
         return self.publish(day, parts, schema, accounting, replaces, run)
 

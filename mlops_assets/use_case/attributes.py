@@ -6,16 +6,16 @@ import datetime as dt
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, PositiveInt, ValidationInfo, field_validator
+from pydantic import Field, PositiveInt, ValidationInfo, field_validator, model_validator
 
 from mlops_assets.use_case.enrichments import Enrichment, check_enrichments
 from mlops_assets.use_case.files import Checks, Column, FileFormat, Import
 from mlops_assets.use_case.sensor import Sensor
 from mlops_assets.use_case.source import Origin
-from mlops_assets.use_case.strict import Strict
-from mlops_assets.use_case.targets import Delivering, TargetName
+from mlops_assets.use_case.strict import Strict, refuse
+from mlops_assets.use_case.targets import Delivering, TargetName, too_long
 from mlops_assets.use_case.training import Feedback, Retraining, Training
 
 
@@ -152,6 +152,11 @@ class UseCase(Attributes):
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="Name of the folder.")
     features_sql: str = Field(description="Text of features.sql.")
     folder: Path | None = Field(None, exclude=True, description="The folder; no part of a version's recipe.")
+
+    @model_validator(mode="after")
+    def _names_are_short(self) -> Self:
+        refuse([*too_long(self.name, self.targets)])
+        return self
 
     @property
     def contract_fingerprint(self) -> str:

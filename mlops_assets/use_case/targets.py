@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -9,7 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from mlops_assets.errors import UsageError
 from mlops_assets.plugins.targets import Target
 from mlops_assets.storage.places import parse_place
-from mlops_assets.use_case.strict import Strict, Variable, check_use
+from mlops_assets.use_case.strict import Problem, Strict, Variable, check_use
 
 
 class FilesTarget(Strict):
@@ -34,7 +35,16 @@ class FilesTarget(Strict):
         return place
 
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=63)]
+LONGEST = 63
+"""Signs that PostgreSQL keeps of a name; it cuts off the others in silence."""
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=LONGEST)]
+
+LEDGER = "mlops_assets_deliveries"
+"""The table beside that of the predictions that says which publication of each day it holds."""
+
+STAGE = "mlops_assets_stage"
+"""The table of a connection's own in which a day waits to be compared with what is there."""
 
 
 class SqlTarget(Strict):
@@ -50,6 +60,17 @@ class SqlTarget(Strict):
     mode: Literal["replace", "upsert"] = Field(
         "replace", description="A day is deleted and written anew; or only rows that differ are touched, by their key."
     )
+
+    @field_validator("table")
+    @classmethod
+    def _is_free(cls, table: str | None) -> str | None:
+        if table is not None and table.lower() in (LEDGER, STAGE):
+            raise ValueError(f"{table!r} belongs to the platform; choose another name")
+        return table
+
+    def table_of(self, use_case: str) -> str:
+        """Name of the table for the predictions of a use case."""
+        return self.table or f"{use_case}_predictions"
 
 
 class KafkaTarget(Strict):
@@ -97,6 +118,17 @@ class Delivering(Strict):
         if use not in TARGETS and "." not in use:
             raise ValueError(f"{use!r} is none of {', '.join(TARGETS)}, nor an import path")
         return check_use(use, info.data.get("parameters", {}), TARGETS, Target)
+
+
+def too_long(use_case: str, targets: Mapping[str, Delivering]) -> Iterator[Problem]:
+    """The targets whose table gets a name of the use case that no database would keep whole."""
+    for name, target in targets.items():
+        table = SqlTarget.model_validate(target.parameters).table_of(use_case) if target.use == "sql" else ""
+        if len(table) > LONGEST:
+            message = (
+                f"the table would be {table!r}, of {len(table)} signs, and a database takes {LONGEST}: name a `table`"
+            )
+            yield ("targets", name, "parameters"), message, target.parameters
 
 
 TargetName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from collections import Counter
 from collections.abc import Sequence
 
+from mlops_assets.errors import MlopsError
 from mlops_assets.journey.preview import Preview, preview_day
 from mlops_assets.journey.score.day import Scorers
 from mlops_assets.use_case import UseCase
 from mlops_assets.views.output import text_table
 from mlops_assets.work.forecast import STEPS, measured
 from mlops_assets.workspace import Stores
+
+log = logging.getLogger("mlops_assets.preview")
 
 
 def preview_days(stores: Stores, first: str, last: str) -> list[Preview]:
@@ -24,7 +28,11 @@ def preview_days(stores: Stores, first: str, last: str) -> list[Preview]:
     first, last
         The range, `YYYY-MM-DD`.
     """
-    use_case, source, lake, champion = stores.use_case, stores.source, stores.lake, stores.champion()
+    use_case, source, lake, champion = stores.use_case, stores.source, stores.lake, None
+    try:
+        champion = stores.champion()
+    except MlopsError as error:  # what is to be read can be told all the same
+        log.warning("%s: nothing would be predicted: %s", use_case.name, error)
     scorers = None
     if champion is not None:
         scorers = Scorers(champion, challenger=stores.registry.challenger(use_case, champion))

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from mlops_assets.errors import MlopsError
 from mlops_assets.journey.deliver.delivery import Deliveries
 from mlops_assets.journey.train.records import Evaluation
 from mlops_assets.storage.accounting import ListingAccounting, PredictionsAccounting, ReadingAccounting
@@ -164,10 +165,14 @@ def _flagged(accounting: PredictionsAccounting) -> dict[str, dict[str, int]]:
 
 
 def _champion(stores: Stores, evaluation: Evaluation | None) -> dict[str, Any] | None:
-    champion = stores.champion()
+    try:
+        champion = stores.champion()
+    except MlopsError as error:  # the days can be told all the same
+        return {"version": stores.history.champion(), "trouble": str(error)}
     if champion is None:
         return None
-    return {"version": champion.version, **asdict(champion.about), "contest": _contest(champion.version, evaluation)}
+    told = {**asdict(champion.about), "contest": _contest(champion.version, evaluation)}
+    return {"version": champion.version, "trouble": stores.registry.trouble(stores.use_case.name), **told}
 
 
 def _contest(version: int, evaluation: Evaluation | None) -> dict[str, Any] | None:
@@ -242,6 +247,9 @@ def _champion_lines(state: dict[str, Any]) -> list[str]:
         unseen = state["left_out"] if state["verdict"] else []
         shown = ", ".join(unseen[:20]) + (f" and {len(unseen) - 20} more" if len(unseen) > 20 else "")
         return [f"no champion: {reason}", *([f"left out of features.sql: {shown}"] if unseen else [])]
+    trouble = [champion["trouble"]] if champion["trouble"] else []
+    if "candidate" not in champion:
+        return [f"champion: version {champion['version']}", *trouble]
     headline = (
         f"champion: version {champion['version']}, {champion['candidate']}, learned from {champion['rows']:,} rows"
     )
@@ -249,7 +257,8 @@ def _champion_lines(state: dict[str, Any]) -> list[str]:
     sides = {"champion": champion["metrics"]}
     if champion["baseline_metrics"]:
         sides["baseline"] = champion["baseline_metrics"]
-    return [headline, _metrics_table(f"on {rows}held-out rows", sides), *_contest_lines(champion["contest"])]
+    figures = _metrics_table(f"on {rows}held-out rows", sides)
+    return [headline, figures, *_contest_lines(champion["contest"]), *trouble]
 
 
 def _contest_lines(contest: dict[str, Any] | None) -> list[str]:

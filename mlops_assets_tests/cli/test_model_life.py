@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import json
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +133,6 @@ def test_a_refused_version_is_promoted_only_against_the_gate_and_the_history_say
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ("promote visits 1 --why x", "Version 1 of visits is the champion already"),
         ("promote visits 9 --why x", "There is no version 9 of visits; there are: 1, 2, 3"),
         ("rollback visits --why x", "There is no champion before this one to go back to"),
         ("run visits --model best", "--model best: say current, as-of, or the number of a version"),
@@ -250,6 +251,77 @@ def test_the_gate_can_bound_what_a_version_changes(shop: Shop) -> None:
     else:
         assert f"fails {changed}: found" in found["versions"][-1]["reason"]
         assert found["champion"] == 1
+
+
+def test_what_was_done_already_is_said_and_done_no_second_time(shop: Shop) -> None:
+    """As after a kill: whoever asks again cannot know whether it was done."""
+    before = len(history(shop)["changes"])
+    done = shop("promote", "visits", "1", "--why", "x")
+    assert done.code == 0
+    assert "Version 1 is champion of visits already, since 20" in done.out
+    assert shop("promote", "visits", "2", "--why", "better").code == 0
+    for _ in range(2):
+        done = shop("rollback", "visits", "--why", "too calm")
+        assert done.code == 0
+    assert "Version 1 is champion of visits again already" in done.out
+    assert len(history(shop)["changes"]) == before + 2
+    done = shop("restore", "visits", "--day", DAYS[0], "--as-published-on", LATER)
+    assert done.out == "120 predictions of 2026-01-01 by version 1 are what is published now.\n"
+
+
+# -- without MLflow -----------------------------------------------------------------------------------------------------
+
+READING = (
+    "status visits",
+    "history visits",
+    f"predictions visits --day {DAYS[0]}",
+    "rejects visits",
+    "card visits",
+    "preview visits",
+    f"audit visits --day {DAYS[0]}",
+)
+
+
+def mlflow_says(shop: Shop, how: str) -> str:
+    """Lose the champion in MLflow, in some way; what is said of it."""
+    file = shop.home / "mlflow" / "mlflow.db"
+    if how == "a deleted version":
+        with closing(sqlite3.connect(file)) as store, store:
+            store.execute("UPDATE model_versions SET current_stage = 'Deleted_Internal' WHERE version = 1")
+        return "version 1 of visits, the champion, is gone from MLflow's store"
+    if how == "a lost file":
+        file.unlink()
+        return "is gone"
+    file.write_bytes(bytes(range(256)) * 100)
+    return "cannot be read: file is not a database"
+
+
+@pytest.mark.parametrize("how", ["a deleted version", "a lost file", "a file that is none"])
+def test_who_reads_goes_on_from_the_lake_and_is_told_what_mlflow_lost(shop: Shop, how: str) -> None:
+    said = mlflow_says(shop, how)
+    for command in READING:
+        done = shop(*command.split())
+        assert done.code == 0, (command, done.err)
+        assert "not expected" not in done.err
+    status = shop("status", "visits").out
+    assert DAYS[2] in status
+    assert said in status
+    assert said in shop("history", "visits").err
+    assert told(shop("status", "visits", "--format", "json"))["champion"]["version"] == 1
+
+
+@pytest.mark.parametrize("how", ["a deleted version", "a lost file"])
+def test_a_training_makes_it_well_again(shop: Shop, how: str) -> None:
+    said = mlflow_says(shop, how)
+    edit(shop, BY_HAND.replace("    promotion: manual\n", "").replace("C: 0.0005", "C: 2.0"))
+    span = ("--from", DAYS[2], "--to", DAYS[2])
+    done = shop("run", "visits", *span)
+    assert done.code in ((1,) if how == "a deleted version" else (0, 1)), "a store made anew has no version"
+    assert said in done.err
+    done = shop("run", "visits", "--train", *span)
+    assert done.code == 0, done.err
+    assert history(shop)["champion"] == 4
+    assert told(shop("status", "visits", "--format", "json"))["champion"]["trouble"] == ""
 
 
 # -- scoring again ------------------------------------------------------------------------------------------------------

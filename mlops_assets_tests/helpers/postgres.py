@@ -64,10 +64,11 @@ class Server:
             connection.close()
 
     @contextmanager
-    def database(self) -> Iterator[str]:
+    def database(self, encoding: str = "UTF8") -> Iterator[str]:
         """The URL of a new, empty database; it is dropped afterwards, whoever still uses it."""
         name = f"test_{uuid.uuid4().hex[:12]}"
-        self.execute(f"CREATE DATABASE {name}")
+        template = "TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'"  # which goes with every encoding
+        self.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' {template}")
         try:
             yield self.url(name)
         finally:
@@ -94,7 +95,7 @@ class Server:
 
 def query(url: str, sql: str) -> list[tuple[Any, ...]]:
     """Rows of a statement on a database of a test."""
-    connection = psycopg2.connect(url)
+    connection = psycopg2.connect(url, client_encoding="UTF8")
     try:
         with connection, connection.cursor() as cursor:
             cursor.execute(sql)

@@ -120,6 +120,13 @@ MISTAKES = {
         "sensor.marker",
         "String should match pattern '^[._][^/]*$'",
     ),
+    "a table that the platform needs": Mistake(
+        "  account: visitor",
+        "  targets: {db: {use: sql, parameters: {url_variable: U, table: mlops_assets_stage}}}\n  account: visitor",
+        "targets.db.use",
+        "parameters.table: 'mlops_assets_stage' belongs to the platform; choose another name",
+        at="targets:",
+    ),
     "a metric that the gate does not know": Mistake(
         "margin: {accuracy: 0.1}",
         "margin: {accuracies: 0.1}",
@@ -152,6 +159,19 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
     place_visits(tmp_path, VISITS.replace("folds: 2", "folds: 1").replace("label: returned", "lable: returned"))
     keys = [line.split(": ")[1] for line in config_error(tmp_path).splitlines()]
     assert sorted(keys) == ["label", "lable", "training.folds"]
+
+
+def test_a_use_case_whose_name_makes_a_table_of_more_signs_than_a_database_keeps_must_name_one(tmp_path: Path) -> None:
+    folder = place_visits(tmp_path, VISITS + "  targets: {db: {use: sql, parameters: {url_variable: U}}}\n")
+    named = (folder / "visits").rename(folder / ("v" * 52))
+    line = len(VISITS.splitlines()) + 1
+    with pytest.raises(ConfigError) as wrong:
+        load_use_case(named)
+    assert str(wrong.value) == (
+        f"{named / 'defs.yaml'}:{line}: targets.db.parameters: the table would be '{named.name}_predictions', of 64 "
+        "signs, and a database takes 63: name a `table`"
+    )
+    load_use_case(named.rename(folder / ("v" * 51)))
 
 
 def test_a_file_that_is_no_yaml_is_told_by_its_line(tmp_path: Path) -> None:

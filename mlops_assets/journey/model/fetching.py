@@ -44,6 +44,8 @@ def fetch(name: str, source: str, hashes: Sequence[str], settings: Settings) -> 
     # read where it lies: no copy of what this machine has
     if source.startswith(("/", "file:///")) and here.is_dir():
         return here
+    if source.startswith(("/", "file:")):
+        raise ModelRefused(f"{name} cannot be fetched: its files at {here} are gone.")
     # only a version that lies elsewhere needs MLflow, whose import takes seconds
     tell_mlflow()
     if source.startswith("s3:"):
@@ -59,8 +61,6 @@ def fetch(name: str, source: str, hashes: Sequence[str], settings: Settings) -> 
 def _download(name: str, source: str, hashes: Sequence[str], copy: Path, tracking_uri: str) -> Path:
     from mlflow.artifacts import download_artifacts
 
-    if source.startswith(("/", "file:")):
-        return Path(download_artifacts(source, tracking_uri=tracking_uri))
     copy.parent.mkdir(parents=True, exist_ok=True)
     # beside its place, so that a rename makes it whole at once
     with TemporaryDirectory(prefix=".", dir=copy.parent) as folder:

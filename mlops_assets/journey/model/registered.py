@@ -66,6 +66,11 @@ class RegisteredVersions:
         path = self._lake.version(number)
         return self._read(path) if path.exists() else None
 
+    def kept(self, number: int) -> Registered | None:
+        """The copy of a version from whatever store, or None; its number alone does not say which model it is."""
+        path = self._lake.version(number)
+        return self._read(path, any_store=True) if path.exists() else None
+
     def every(self, least: int = 1) -> list[Registered] | None:
         """All versions, the oldest first; None if only MLflow can tell.
 
@@ -83,17 +88,12 @@ class RegisteredVersions:
         return ours if complete and len(ours) >= least else None
 
     def newest(self) -> int:
-        """The highest number of which a copy was kept from this store; 0 if there is none."""
-        copies = map(self._read, self._folder.glob("[0-9]*.json"))
-        return max((copy.version for copy in copies if copy is not None), default=0)
+        """The highest number that a version has, in whatever store it was registered; 0 if there is none."""
+        return max((int(path.name.partition(".")[0]) for path in self._folder.glob("[0-9]*.json")), default=0)
 
     def begin(self, run_id: str) -> None:
         """Say that a version of a run is about to be registered."""
         write_whole(self._begun / run_id, b"")
-
-    def give_up(self, run_id: str) -> None:
-        """Say that the version of a run was not registered."""
-        remove(self._begun, [run_id])
 
     def complete(self, run_id: str, versions: Sequence[Registered]) -> None:
         """Keep all versions that MLflow has, now that the one of a run is among them."""
@@ -130,11 +130,12 @@ class RegisteredVersions:
     def _begun(self) -> Place:
         return self._folder / "begun"
 
-    def _read(self, path: Place) -> Registered | None:
+    def _read(self, path: Place, *, any_store: bool = False) -> Registered | None:
         """A copy, or None if it was made from another store."""
         try:
             content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             # numbers of another store mean other models
-            return Registered(**content) if content.pop("store") == self._store else None
+            ours = content.pop("store") == self._store
+            return Registered(**content) if ours or any_store else None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise MlopsError(f"{path}: cannot be read: {error!r}. Delete it: MLflow has the same.") from None

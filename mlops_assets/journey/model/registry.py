@@ -9,25 +9,24 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlops_assets.errors import MlopsError, ModelRefused, UsageError
+from mlops_assets.errors import ModelRefused, UsageError
 from mlops_assets.journey.model.about import About, Summary
 from mlops_assets.journey.model.archive import hash_folder
 from mlops_assets.journey.model.fetching import fetch
 from mlops_assets.journey.model.history import Change, History
+from mlops_assets.journey.model.mlflow_client import create_version, find_version, find_versions, open_client, told
 from mlops_assets.journey.model.registered import Registered, RegisteredVersions
+from mlops_assets.journey.model.store import StoreDown, VersionGone, has, shown
 from mlops_assets.journey.model.version import ABOUT_FILE, Version
-from mlops_assets.settings import SQLITE, Settings
+from mlops_assets.settings import Settings
 from mlops_assets.storage.catalog import Lake
-from mlops_assets.storage.database import DATABASE_VARIABLE, prepare_database
-from mlops_assets.storage.places import S3Path
-from mlops_assets.storage.s3 import need_boto3, tell_mlflow
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities.model_registry import ModelVersion
 
     from mlops_assets.use_case import UseCase
 
@@ -49,36 +48,25 @@ class Registry:
         self.settings = settings
 
     def client(self) -> MlflowClient:
-        """MLflow's client on the store of the settings."""
-        # making a store tells every migration of its tables, and nobody asked
-        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
-        logging.getLogger("alembic").setLevel(logging.WARNING)
-        from mlflow import MlflowClient
+        """MLflow's client on the store of the settings.
 
-        prepare_database(self.settings.database, for_mlflow=self.settings.tracks_in_database)
-        if isinstance(self.settings.artifacts, S3Path):
-            need_boto3()
-        tell_mlflow()
-        uri = self.settings.tracking_uri
-        if uri.startswith(SQLITE):
-            # SQLite makes its file, but no folder
-            Path(uri.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)
-        return MlflowClient(uri)
+        Raises
+        ------
+        StoreDown
+            If the store does not answer.
+        """
+        return open_client(self.settings)
 
     def experiment(self, use_case: str) -> str:
         """Id of the use case's experiment, made if it is missing, with its artifacts where the settings say."""
         client = self.client()
-        experiment = client.get_experiment_by_name(use_case)
-        if experiment is not None:
-            return str(experiment.experiment_id)
-        artifacts = self.settings.artifacts
-        location = (artifacts / use_case).as_uri() if artifacts is not None else None
-        return str(client.create_experiment(use_case, artifact_location=location))
-
-    @property
-    def _store(self) -> str:
-        """MLflow's store for people; the URL of a database may hold a password."""
-        return DATABASE_VARIABLE if self.settings.tracks_in_database else self.settings.tracking_uri
+        with told(self.settings):
+            experiment = client.get_experiment_by_name(use_case)
+            if experiment is not None:
+                return str(experiment.experiment_id)
+            artifacts = self.settings.artifacts
+            location = (artifacts / use_case).as_uri() if artifacts is not None else None
+            return str(client.create_experiment(use_case, artifact_location=location))
 
     def history(self, use_case: str) -> History:
         """The changes of the champion of a use case."""
@@ -89,18 +77,65 @@ class Registry:
         return RegisteredVersions(Lake(self.settings.lake, use_case), self.settings.tracking_uri)
 
     def champion(self, use_case: str, day: str | None = None) -> Version | None:
-        """The version that the history names: now, or at the end of a day; None if there was none."""
+        """The version that the history names: now, or at the end of a day; None if there was none.
+
+        Raises
+        ------
+        VersionGone
+            If it cannot be had any more; the message says what to do.
+        """
         change = self.history(use_case).latest(day)
         if change is None:
             return None
-        version = self.version(use_case, change.version)
+        try:
+            version = self.version(use_case, change.version)
+        except (UsageError, StoreDown) as error:
+            # of another store, such as that of a home that was moved; its hash says that it is the one
+            kept = self._copies(use_case).kept(change.version)
+            if kept is None or kept.tags.get("serving_sha256") != change.sha256:
+                lost = f"{error} {_ways(use_case)}" if isinstance(error, StoreDown) else ""
+                raise VersionGone(lost or self._gone(use_case, change.version)) from None
+            version = self._version(use_case, kept)
+        except ModelRefused as error:
+            raise VersionGone(f"{error} {_ways(use_case)}") from None
         # the number alone could mean another model, such as in a store that was made anew
         if change.sha256 not in ("", version.serving_sha256):
             raise ModelRefused(
-                f"version {version.version} of {use_case} in MLflow's store {self._store} is not the "
+                f"version {version.version} of {use_case} in MLflow's store {shown(self.settings)} is not the "
                 "model that became champion (another SHA-256). Is it the right store? Else promote another version."
             )
         return version
+
+    def see_in_store(self, use_case: str, number: int) -> None:
+        """See that MLflow still has a version that the lake has a copy of.
+
+        Raises
+        ------
+        VersionGone
+            If somebody deleted it there, or the store is an older one.
+        StoreDown
+            If the store does not answer; the copy can be used all the same.
+        """
+        if not has(self.settings, use_case, number):
+            raise VersionGone(self._gone(use_case, number))
+
+    def _gone(self, use_case: str, number: int) -> str:
+        role = ", the champion," if number == self.history(use_case).champion() else ""
+        store = f"MLflow's store {shown(self.settings)}"
+        return f"version {number} of {use_case}{role} is gone from {store}. {_ways(use_case)}"
+
+    def trouble(self, use_case: str) -> str:
+        """What is wrong with the champion in MLflow, and what to do; empty if nothing is."""
+        number = self.history(use_case).champion()
+        if number is None:
+            return ""
+        try:
+            self.see_in_store(use_case, number)
+        except VersionGone as error:
+            return str(error)
+        except StoreDown as error:
+            return f"{error} What is shown comes from the lake; trainings and promotions wait for the store."
+        return ""
 
     def version(self, use_case: str, number: int) -> Version:
         """A registered version.
@@ -116,7 +151,7 @@ class Registry:
         # the lake first: importing MLflow alone takes 4.5 CPU seconds
         registered = copies.get(number)
         if registered is None and self.settings.has_registry and self._may_be_without_copy(use_case, number):
-            registered = self._ask(use_case, number)
+            registered = find_version(self.client(), self.settings, use_case, number)
             if registered is not None:
                 copies.keep(self._ask_for_all(use_case))
         if registered is None:
@@ -135,17 +170,6 @@ class Registry:
         """The copies of all versions; None if they do not reach to each version that was champion."""
         champions = [change.version for change in self.history(use_case).changes()]
         return self._copies(use_case).every(max(champions, default=1))
-
-    def _ask(self, use_case: str, number: int) -> Registered | None:
-        """A version as MLflow has it, or None."""
-        from mlflow.exceptions import MlflowException
-
-        try:
-            return _registered(self.client().get_model_version(use_case, str(number)))
-        except MlflowException as error:
-            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                raise
-            return None
 
     def choose(self, use_case: str, choice: str, day: str) -> Version | None:
         """The version that shall score a day.
@@ -168,6 +192,8 @@ class Registry:
         ------
         UsageError
             If the choice is none of these, or nothing was champion on that day.
+        VersionGone
+            If it cannot be had, or somebody deleted it in MLflow.
         """
         if choice.isdigit():
             return self.version(use_case, int(choice))
@@ -180,6 +206,11 @@ class Registry:
                 f"{use_case} had no champion on that day, its first one dates from {first}. "
                 "Score the day with the current one, or with a version by its number."
             )
+        if version is not None:
+            try:
+                self.see_in_store(use_case, version.version)
+            except StoreDown as error:  # the model is here and has its hash: a day need not wait
+                log.warning("%s: version %d comes from the lake: %s", use_case, version.version, error)
         return version
 
     def challenger(self, use_case: UseCase, champion: Version) -> Version | None:
@@ -214,8 +245,7 @@ class Registry:
         return versions
 
     def _ask_for_all(self, use_case: str) -> list[Registered]:
-        versions = map(_registered, self.client().search_model_versions(f"name = '{use_case}'"))
-        return sorted(versions, key=lambda version: version.version)
+        return find_versions(self.client(), self.settings, use_case)
 
     def numbers(self, use_case: str) -> list[int]:
         """The numbers of all versions, the oldest first."""
@@ -243,7 +273,6 @@ class Registry:
         # the files first: no version points at a folder that is not whole
         client.log_artifacts(run_id, str(folder), "version")
         source = f"{client.get_run(run_id).info.artifact_uri}/version"
-        self._ensure_model(client, use_case)
         # the hashes lie in the registry: beside the files, whoever changes a file could change them too
         tags = {**hashes, "about": about.summary().to_json()}
         copies = self._copies(use_case)
@@ -251,17 +280,9 @@ class Registry:
         # killed
         newest = copies.newest()
         copies.begin(run_id)
-        made = client.create_model_version(use_case, source, run_id, tags=tags, description=about.reason)
-        if int(made.version) <= newest:
-            client.delete_model_version(use_case, made.version)
-            copies.give_up(run_id)
-            raise MlopsError(
-                f"MLflow's store {self._store} gave a new version of {use_case} the number {made.version}, which "
-                f"another model has: {newest} were registered before. Is it the right store? If it is lost, restore it "
-                f"or move {Lake(self.settings.lake, use_case).versions} and the history beside it away to begin anew."
-            )
+        number = create_version(client, use_case, source, run_id, tags, about.reason, newest)
         copies.complete(run_id, self._ask_for_all(use_case))
-        return self.version(use_case, int(made.version))
+        return self.version(use_case, number)
 
     def promote(
         self, version: Version, who: str, why: str, trusted: Sequence[str] = (), seen: int | None = None
@@ -303,6 +324,8 @@ class Registry:
         history = self.history(version.use_case)
         if history.champion() == version.version:
             raise UsageError(f"Version {version.version} of {version.use_case} is the champion already.")
+        with suppress(StoreDown):  # what the lake has of it is enough
+            self.see_in_store(version.use_case, version.version)
         # loaded first: one that cannot be would fail on every day
         version.serving(trusted)
         verdict, sha256 = version.about.reason, version.serving_sha256
@@ -318,23 +341,24 @@ class Registry:
         """Put MLflow's alias `champion` where the history says; it lags when a process was killed in between."""
         number = self.history(use_case).champion()
         if number is not None:
-            with self._copies(use_case).alias_set(number):
-                self.client().set_registered_model_alias(use_case, ALIAS, str(number))
+            client = self.client()
+            with self._copies(use_case).alias_set(number), told(self.settings):
+                client.set_registered_model_alias(use_case, ALIAS, str(number))
 
     def mirrors(self, use_case: str) -> bool:
         """Whether MLflow's alias was set to the champion; MLflow is not asked."""
         number = self.history(use_case).champion()
         return number is None or self._copies(use_case).has_alias(number)
 
-    def _ensure_model(self, client: MlflowClient, use_case: str) -> None:
-        from mlflow.exceptions import MlflowException
-
-        try:
-            client.create_registered_model(use_case)
-        except MlflowException as error:
-            # only the first version finds it missing
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
+    def same_as(self, use_case: str, candidate: str, sha256: str, training_set: str) -> list[int]:
+        """The versions of a candidate that are this very model and were judged by the same rows, the newest first."""
+        found = []
+        for registered in reversed(self._every(use_case)):
+            about = Summary.from_json(registered.tags.get("about", "{}"))
+            known = (about.candidate, registered.tags.get("judged_sha256"), about.training_set)
+            if known == (candidate, sha256, training_set):
+                found.append(registered.version)
+        return found
 
     def _version(self, use_case: str, registered: Registered) -> Version:
         try:
@@ -350,6 +374,9 @@ class Registry:
         )
 
 
-def _registered(version: ModelVersion) -> Registered:
-    """What is kept of a version as MLflow has it."""
-    return Registered(int(version.version), str(version.source), dict(version.tags))
+def _ways(use_case: str) -> str:
+    """How a champion that cannot be had is replaced."""
+    return (
+        f"`mlops-assets run {use_case} --train` makes a new one; `mlops-assets promote {use_case} N --why ...` or "
+        f"`mlops-assets rollback {use_case} --why ...` takes another."
+    )

@@ -16,9 +16,11 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from sqlalchemy import make_url
 
-from mlops_assets.journey.deliver.targets.sql import LEDGER, SqlTarget
+from mlops_assets.journey.deliver.targets.sql import SqlTarget
 from mlops_assets.plugins.targets import Delivery, TargetDown, TargetError
+from mlops_assets.use_case.targets import LEDGER
 from mlops_assets.use_case.targets import SqlTarget as Parameters
 from mlops_assets.work.engines.local import HEAVY, ONE_THREAD
 from mlops_assets_tests.helpers.deliveries import DAY, SOME, Rows, delivery
@@ -177,6 +179,57 @@ def test_a_table_with_further_columns_of_wider_types_is_taken(place: Place) -> N
     assert place.rows() == SOME
 
 
+# -- encodings ----------------------------------------------------------------------------------------------------------
+
+ACCENTS: Rows = {("São Paulo/ü.csv", 1): "SERVIÇO", ("b.csv", 2): "Café"}
+ENCODINGS = pytest.mark.parametrize("encoding", ["UTF8", "LATIN1", "WIN1252", "SQL_ASCII"])
+SPOKEN = pytest.mark.parametrize("spoken", ["", "LATIN1", "SQL_ASCII"])
+
+
+@pytest.fixture
+def written_in(postgres: Server, encoding: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    """A database of an encoding, read over a connection that speaks UTF-8."""
+    with postgres.database(encoding) as url:
+        monkeypatch.setenv("SHOP_URL", url)
+        yield Place(url, lambda sql: query(url, sql))
+
+
+@MODES
+@ENCODINGS
+@SPOKEN
+def test_texts_and_names_of_files_are_in_any_database_what_was_published(
+    written_in: Place, mode: str, spoken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGCLIENTENCODING", spoken)
+    written_in.deliver(delivery(ACCENTS), mode=mode)
+    assert written_in.rows() == ACCENTS
+    written_in.deliver(delivery({**ACCENTS, ("b.csv", 2): "ação"}, 2), mode=mode)
+    assert written_in.rows() == {**ACCENTS, ("b.csv", 2): "ação"}
+
+
+@MODES
+@pytest.mark.parametrize(
+    ("encoding", "rows", "said"),
+    [
+        ("LATIN1", {**ACCENTS, ("b.csv", 7): "10 €"}, "prediction '10 €' of 2026-01-01, file 'b.csv', line 7"),
+        ("LATIN1", {**ACCENTS, ("日.csv", 3): "food"}, "file '日.csv' of 2026-01-01, file '日.csv', line 3"),
+        ("WIN1252", {**ACCENTS, ("b.csv", 7): "ŝ"}, "prediction 'ŝ' of 2026-01-01, file 'b.csv', line 7"),
+        ("UTF8", {**ACCENTS, ("b.csv", 7): "a\0b"}, "prediction 'a\\x00b' of 2026-01-01, file 'b.csv', line 7"),
+        ("SQL_ASCII", {**ACCENTS, ("b.csv", 7): "a\0b"}, "prediction 'a\\x00b' of 2026-01-01, file 'b.csv', line 7"),
+    ],
+)
+def test_what_a_database_has_no_sign_for_is_named_and_nothing_of_the_day_is_there(
+    written_in: Place, mode: str, encoding: str, rows: Rows, said: str
+) -> None:
+    written_in.deliver(delivery(ACCENTS), mode=mode)
+    with pytest.raises(TargetError) as refused:
+        written_in.deliver(delivery(rows, 2), mode=mode)
+    assert str(refused.value) == f"the database is written in {encoding} and cannot hold {said}."
+    assert not isinstance(refused.value, TargetDown), "it is not tried again"
+    assert written_in.rows() == ACCENTS
+    assert written_in.delivered() == [("shop_predictions", DAY, "publication 1", 2)]
+
+
 # -- what goes wrong ----------------------------------------------------------------------------------------------------
 
 
@@ -185,6 +238,46 @@ def test_a_server_that_is_not_there_is_told_without_its_password(monkeypatch: py
     with pytest.raises(TargetDown, match=r"SHOP_URL \(postgresql 127.0.0.1:1/shop\) cannot be reached") as down:
         Place("", lambda _: []).deliver(delivery())
     assert "pa55" not in str(down.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "parameters", "said"),
+    [
+        ({"database": "nowhere"}, {}, 'database "nowhere" does not exist'),
+        ({"username": "stranger"}, {}, 'role "stranger" does not exist'),
+        ({"username": "locked_out"}, {}, 'role "locked_out" is not permitted to log in'),
+        ({"username": "guest"}, {}, "permission denied for schema public"),
+        ({"query": {"sslmode": "nonsense"}}, {}, 'invalid sslmode value: "nonsense"'),
+        ({}, {"schema": "nowhere"}, 'schema "nowhere" does not exist'),
+    ],
+)
+def test_what_waiting_does_not_mend_is_not_taken_for_a_server_that_is_down(
+    server: Place,
+    postgres: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    change: dict[str, Any],
+    parameters: dict[str, str],
+    said: str,
+) -> None:
+    for role in ("locked_out NOLOGIN", "guest LOGIN"):
+        postgres.execute(f"DROP ROLE IF EXISTS {role.split()[0]}")
+        postgres.execute(f"CREATE ROLE {role}")
+    url = make_url(server.url)
+    url = url.update_query_dict(change["query"]) if "query" in change else url.set(**change)
+    monkeypatch.setenv("SHOP_URL", url.render_as_string(hide_password=False))
+    with pytest.raises(TargetError, match="refused: ") as refused:
+        server.deliver(delivery(), **parameters)
+    assert said in str(refused.value)
+    assert not isinstance(refused.value, TargetDown)
+
+
+def test_a_file_of_sqlite_that_cannot_be_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "text.db").write_text("this is no database, but a text that is long enough to be looked at " * 20)
+    for path in (tmp_path / "nowhere" / "shop.db", tmp_path / "text.db"):
+        monkeypatch.setenv("SHOP_URL", f"sqlite:///{path}")
+        with pytest.raises(TargetError, match="refused: ") as refused:
+            Place("", lambda _: []).deliver(delivery())
+        assert not isinstance(refused.value, TargetDown)
 
 
 def test_a_kind_of_database_that_we_do_not_know_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

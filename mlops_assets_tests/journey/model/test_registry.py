@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -16,8 +17,9 @@ from mlops_assets.journey.model.history import HistoryConflict
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.registered import RegisteredVersions
 from mlops_assets.journey.model.registry import ALIAS, Registry
+from mlops_assets.journey.model.store import StoreDown, VersionGone
 from mlops_assets.journey.model.version import Version
-from mlops_assets.settings import Settings
+from mlops_assets.settings import Settings, sqlite_url
 from mlops_assets.storage.catalog import Lake
 from mlops_assets_tests.helpers.models import ABOUT, MATRIX, a_model, register
 
@@ -238,15 +240,79 @@ def test_a_version_without_a_copy_is_found_and_copied_when_somebody_names_it(
 
 
 def test_a_store_that_numbers_anew_is_told_and_no_model_takes_anothers_number(
-    registry: Registry, name: str, tmp_path: Path
+    registry: Registry, name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    first = register(registry, name, tmp_path / "one")
+    first, second = (register(registry, name, tmp_path / str(number), boundary=number) for number in (1, 2))
     client = registry.client()
     client.delete_registered_model(name)
-    with pytest.raises(MlopsError, match=r"the number 1, which another model has: 1 were registered before"):
-        register(registry, name, tmp_path / "two", boundary=4)
-    assert without_mlflow(registry).version(name, 1) == first
-    assert [one.version for one in client.search_model_versions(f"name = '{name}'")] == []
+    assert register(registry, name, tmp_path / "three", boundary=4).version == 3
+    assert "MLflow gave a new version the number 1, which another model has: 2 were registered before" in caplog.text
+    assert [without_mlflow(registry).version(name, number) for number in (1, 2)] == [first, second]
+    assert [one.version for one in client.search_model_versions(f"name = '{name}'")] == [3]
+    assert champion(registry, name).version == 3
+
+
+def test_a_store_that_is_another_one_gives_no_number_again(registry: Registry, name: str, tmp_path: Path) -> None:
+    register(registry, name, tmp_path / "one")
+    uri = f"sqlite:///{registry.settings.home / 'mlflow' / 'moved.db'}"
+    moved = Registry(replace(registry.settings, tracking_uri=uri))
+    moved.experiment(name)
+    assert champion(moved, name) == champion(registry, name), "the lake has it, and its hash"
+    said = rf"version 1 of {name}, the champion, is gone from .*moved\.db\. `mlops-assets"
+    with pytest.raises(VersionGone, match=said):
+        moved.choose(name, "current", "")
+    assert register(moved, name, tmp_path / "two", boundary=4).version == 2
+    assert champion(moved, name).version == 2
+
+
+# -- a store that is gone -----------------------------------------------------------------------------------------------
+
+
+def test_a_champion_that_somebody_deleted_in_mlflow_scores_no_day_and_can_be_read(
+    registry: Registry, name: str, tmp_path: Path
+) -> None:
+    made = register(registry, name, tmp_path / "one")
+    second = register(registry, name, tmp_path / "two", boundary=4)
+    registry.client().delete_model_version(name, "2")
+    assert champion(registry, name) == second
+    with pytest.raises(VersionGone) as gone:
+        registry.choose(name, "current", "")
+    for message in (registry.trouble(name), str(gone.value)):
+        assert message.startswith(f"version 2 of {name}, the champion, is gone from MLflow's store sqlite:///")
+        assert f"`mlops-assets run {name} --train` makes a new one" in message
+    registry.roll_back(name, "somebody", "the second is gone")
+    assert registry.choose(name, "current", "") == made
+    assert registry.trouble(name) == ""
+    with pytest.raises(VersionGone, match=f"^version 2 of {name} is gone"):
+        registry.promote(second, "somebody", "again")
+
+
+@pytest.mark.parametrize("how", ["removed", "garbage"])
+def test_a_store_that_is_lost_is_told_and_the_copy_in_the_lake_goes_on(
+    registry: Registry, name: str, tmp_path: Path, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "mlflow.db"
+    own = Registry(replace(registry.settings, tracking_uri=sqlite_url(file)))
+    shutil.copy(registry.settings.home / "mlflow" / "mlflow.db", file)
+    made = register(own, name, tmp_path / "one")
+    file.unlink() if how == "removed" else file.write_bytes(bytes(range(256)) * 100)
+    assert own.choose(name, "current", "") == made
+    said = {"removed": "is gone", "garbage": "cannot be read: file is not a database"}[how]
+    assert f"version 1 comes from the lake: MLflow's store {sqlite_url(file)} {said}." in caplog.text
+    assert f"{said}." in own.trouble(name)
+    if how == "garbage":
+        with pytest.raises(StoreDown, match="cannot be read: file is not a database"):
+            own.experiment(name)
+
+
+def test_a_server_that_is_down_is_told_at_once_with_its_address_and_without_its_password(
+    registry: Registry, name: str
+) -> None:
+    down = Registry(replace(registry.settings, tracking_uri="http://me:pa55@127.0.0.1:1/mlflow", artifacts=None))
+    with pytest.raises(StoreDown) as told:
+        down.experiment(name)
+    assert "MLflow's server http://127.0.0.1:1/mlflow cannot be reached: " in str(told.value)
+    assert "pa55" not in str(told.value)
 
 
 def test_a_registration_that_was_killed_before_its_copy_hides_no_version(

@@ -15,7 +15,7 @@ from mlops_assets.settings import Settings
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.places import S3Path
 from mlops_assets.use_case import Column, FileFormat, Origin, UseCase, load_use_case
-from mlops_assets_tests.helpers.postgres import query
+from mlops_assets_tests.helpers.postgres import Server, query
 from mlops_assets_tests.helpers.visits import VISITS, place_visits
 
 DAY = "2026-01-01"
@@ -60,6 +60,35 @@ def test_the_rows_of_a_day_are_files_in_the_format_of_the_contract(
         "Ann.csv": f'{header}Ann,1.5,web,01.01.2026\nAnn,3,"a ""b"", c",01.01.2026\n',
         "Bob.csv": f"{header}Bob,2,,01.01.2026\n",
     }
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "WIN1252", "SQL_ASCII"])
+def test_texts_of_a_database_of_another_encoding_are_what_they_are_there(
+    postgres: Server, visits: UseCase, settings: Settings, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+    with postgres.database(encoding) as url:
+        monkeypatch.setenv("SHOP_URL", url)
+        query(url, "CREATE TABLE visits (visitor text, minutes numeric, channel text, seen date)")
+        query(url, "INSERT INTO visits VALUES ('Ann', 1, 'SERVIÇO', '2026-01-01'), ('Bob', 1, 'web', '2026-01-01')")
+        source(visits, settings, query=f"{QUERY} AND channel = 'SERVIÇO'").land(DAY)
+    assert landed(settings) == {"Ann.csv": "visitor,minutes,Channel,seen\nAnn,1,SERVIÇO,01.01.2026\n"}
+
+
+def test_bytes_of_which_a_database_does_not_know_the_encoding_are_told_until_the_url_says_it(
+    postgres: Server, visits: UseCase, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with postgres.database("SQL_ASCII") as url:
+        query(url, "CREATE TABLE visits (visitor text, minutes numeric, channel text, seen date)")
+        query(url, "INSERT INTO visits VALUES ('Ann', 1, E'SERVI\\xC7O', '2026-01-01')")
+        monkeypatch.setenv("SHOP_URL", url)
+        with pytest.raises(SourceError, match=r'encoding "UTF8": 0xc7 .* such as \?client_encoding=LATIN1'):
+            source(visits, settings).land(DAY)
+        monkeypatch.setenv(
+            "SHOP_URL", f"{url}&client_encoding=LATIN1" if "?" in url else f"{url}?client_encoding=LATIN1"
+        )
+        source(visits, settings).land(DAY)
+    assert landed(settings)["Ann.csv"].endswith("Ann,1,SERVIÇO,01.01.2026\n")
 
 
 def test_the_journey_goes_on_as_with_delivered_files(shop: str, visits: UseCase, settings: Settings) -> None:

@@ -13,13 +13,11 @@ import pyarrow.csv as pacsv
 
 from mlops_assets.plugins.targets import Delivery, Guarantee, TargetDown, TargetError
 from mlops_assets.storage.database import DatabaseDown, DatabaseError, open_database
+from mlops_assets.use_case.targets import LEDGER, STAGE
 from mlops_assets.use_case.targets import SqlTarget as Parameters
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, Inspector, Table
-
-LEDGER = "mlops_assets_deliveries"
-"""The table beside that of the predictions that says which publication of each day it holds."""
 
 BATCH = 10_000
 KEY = ("day", "file", "line")
@@ -77,7 +75,7 @@ class SqlTarget:
         import sqlalchemy as sa
 
         metadata = sa.MetaData(schema=self.parameters.db_schema)
-        name = self.parameters.table or f"{delivery.use_case}_predictions"
+        name = self.parameters.table_of(delivery.use_case)
         columns = [
             sa.Column(f.name, _kind(f), primary_key=f.name in KEY, nullable=f.name not in KEY) for f in delivery.schema
         ]
@@ -256,7 +254,15 @@ def _insert_records(connection: Connection, table: Table, batch: pa.RecordBatch,
 
 
 def _copy(connection: Connection, table: Table, batch: pa.RecordBatch) -> None:
-    """PostgreSQL's own way in: as CSV, where a field without quotes is NULL and an empty text has quotes."""
+    """PostgreSQL's own way in: as CSV, where a field without quotes is NULL and an empty text has quotes.
+
+    Raises
+    ------
+    TargetError
+        If the database cannot hold a text; the message names it.
+    """
+    import psycopg2
+
     buffer = io.BytesIO()
     pacsv.write_csv(batch, buffer, pacsv.WriteOptions(include_header=False))
     buffer.seek(0)
@@ -264,7 +270,28 @@ def _copy(connection: Connection, table: Table, batch: pa.RecordBatch) -> None:
     columns = ", ".join(prepare.quote(name) for name in batch.schema.names)
     driver: Any = connection.connection.dbapi_connection
     with driver.cursor() as cursor:
-        cursor.copy_expert(f"COPY {prepare.format_table(table)} ({columns}) FROM STDIN (FORMAT csv)", buffer)
+        into = f"{prepare.format_table(table)} ({columns})"
+        try:
+            # Arrow writes UTF-8; unsaid, the bytes would be taken for what the connection speaks
+            cursor.copy_expert(f"COPY {into} FROM STDIN (FORMAT csv, ENCODING 'UTF8')", buffer)
+        except (psycopg2.errors.UntranslatableCharacter, psycopg2.errors.CharacterNotInRepertoire):
+            encoding = driver.info.parameter_status("server_encoding")
+            # SQL_ASCII takes any bytes but NUL
+            codec = "utf-8" if encoding == "SQL_ASCII" else psycopg2.extensions.encodings.get(encoding, "utf-8")
+            if (where := _unfit(batch, codec)) is None:
+                raise
+            raise TargetError(f"the database is written in {encoding} and cannot hold {where}.") from None
+
+
+def _unfit(batch: pa.RecordBatch, codec: str) -> str | None:
+    """The first value that an encoding has no bytes for, and where it stands; no PostgreSQL holds a NUL."""
+    texts = [name for name in batch.schema.names if pa.types.is_string(batch.schema.field(name).type)]
+    for row in batch.to_pylist():
+        for name in texts:
+            text = row[name] or ""
+            if "\0" in text or text.encode(codec, "ignore").decode(codec) != text:
+                return f"{name} {text!r} of {row['day']}, file {row['file']!r}, line {row['line']}"
+    return None
 
 
 def _merge(connection: Connection, table: Table, delivery: Delivery) -> int:
@@ -272,7 +299,7 @@ def _merge(connection: Connection, table: Table, delivery: Delivery) -> int:
     import sqlalchemy as sa
 
     stage = sa.Table(
-        "mlops_assets_stage",
+        STAGE,
         sa.MetaData(),
         *(sa.Column(column.name, column.type, primary_key=column.primary_key) for column in table.columns),
         # of this connection alone, and gone with it
