@@ -40,6 +40,8 @@ class Report:
         Refusals by rule.
     parts
         The files it wrote.
+    notes
+        What else it tells of its files, as JSON has it.
     seconds
         Time it took when it was really done.
     reused
@@ -51,6 +53,7 @@ class Report:
     counts: dict[str, int]
     parts: tuple[Part, ...]
     rules: dict[str, int] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
     reused: bool = False
 
@@ -136,13 +139,14 @@ class Made:
     ----------
     tables
         Rows to write, by table; the one that the shard is known by must be among them.
-    counts, rules
+    counts, rules, notes
         See `Report`.
     """
 
     tables: Mapping[Table[Any], pa.Table]
     counts: dict[str, int]
     rules: dict[str, int] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)
 
 
 def finish(table: Table[Any], day: str, shard: int, mark: str, make: Callable[[], Made], code: str = "") -> Report:
@@ -169,9 +173,8 @@ def finish(table: Table[Any], day: str, shard: int, mark: str, make: Callable[[]
     if report is not None and all((table.folder.parent / p["table"] / p["path"]).exists() for p in report["others"]):
         own = Part(table.name, f"day={day}/{path.name}", path.stat().st_size, report["own_rows"])
         others = (Part(**part) for part in report["others"])
-        return Report(
-            day, shard, report["counts"], (own, *others), report["rules"], float(report["seconds"]), reused=True
-        )
+        told = report["counts"], (own, *others), report["rules"], report.get("notes", {})
+        return Report(day, shard, *told, float(report["seconds"]), reused=True)
     began = time.perf_counter()
     made = make()
     others = (write_part(t, day, stem, rows) for t, rows in made.tables.items() if t is not table and rows.num_rows)
@@ -181,6 +184,7 @@ def finish(table: Table[Any], day: str, shard: int, mark: str, make: Callable[[]
     footer = {
         "counts": made.counts,
         "rules": made.rules,
+        **({"notes": made.notes} if made.notes else {}),
         # always as long: should two runs do the same shard, either may publish it and the other replace the file
         "seconds": f"{seconds:012.3f}",
         "own_rows": rows.num_rows,
@@ -189,7 +193,7 @@ def finish(table: Table[Any], day: str, shard: int, mark: str, make: Callable[[]
     }
     # last: where this file is, the others are
     own = write_part(table, day, stem, rows, footer)
-    return Report(day, shard, made.counts, (own, *parts), made.rules, seconds)
+    return Report(day, shard, made.counts, (own, *parts), made.rules, made.notes, seconds)
 
 
 def keep_code(lake: Lake, code: Code) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from mlops_assets.plugins import FileRefused
@@ -21,9 +23,16 @@ class Layout:
     ----------
     names
         A unique name for every field; contract columns have their contract name.
+    absent
+        The columns of the contract that are not there; they may be absent.
+    misnamed
+        What stands there that is nearly the name of one of these, in words; or an empty text.
     """
 
     names: tuple[str, ...]
+    # the names alone are hashed: a layout is looked up once for every file
+    absent: tuple[str, ...] = field(default=(), hash=False)
+    misnamed: str = field(default="", hash=False)
 
 
 class Headers:
@@ -40,9 +49,7 @@ class Headers:
         self._names = list(use_case.columns)
         self._by_source = {column.header(name): name for name, column in use_case.columns.items()}
         self._sources = {name: source for source, name in self._by_source.items()}
-        # files to be scored come without the label
-        optional = {name for name, column in use_case.columns.items() if column.optional_column}
-        self._required = [name for name in self._names if name not in optional | {use_case.label}]
+        self._required = [name for name in self._names if name not in use_case.optional_columns]
         self._layouts: dict[tuple[bytes, str], Layout] = {}
 
     def layout(self, header: bytes, encoding: str) -> Layout:
@@ -71,9 +78,18 @@ class Headers:
         if self._format.header != "names":
             return Layout(tuple(self._names))
         # people's headers are padded, as ` valor ` is
-        names = [self._by_source.get(cell.strip(), "") for cell in self._cells(text)]
+        cells = [cell.strip() for cell in self._cells(text)]
+        names = [self._by_source.get(cell, "") for cell in cells]
         self._check(text, [name for name in names if name])
-        return Layout(tuple(name or f"unused {number}" for number, name in enumerate(names)))
+        absent = tuple(name for name in self._names if name not in names)
+        layout = tuple(name or f"unused {number}" for number, name in enumerate(names))
+        return Layout(layout, absent, self._misnamed(absent, cells))
+
+    def _misnamed(self, absent: Sequence[str], cells: Sequence[str]) -> str:
+        """The fields that are nearly named like an absent column, each with the name that was expected."""
+        expected = {_bare(self._sources[name]): self._sources[name] for name in absent}
+        others = [cell for cell in cells if cell not in self._by_source]
+        return ", ".join(f"{c!r}, expected {expected[_bare(c)]!r}" for c in others if _bare(c) in expected)
 
     def _check(self, text: str, names: list[str]) -> None:
         """See that the columns of a header are each there once."""
@@ -110,3 +126,8 @@ class Headers:
         listed = ", ".join(repr(self._sources[name]) for name in missing[:5])
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
         return FileRefused("missing_column", f"the header lacks {listed}{more}; it begins {text[:60]!r}")
+
+
+def _bare(name: str) -> str:
+    """The letters and digits of a name, without case and accents."""
+    return "".join(char for char in unicodedata.normalize("NFKD", name).casefold() if char.isalnum())
