@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from mlops_assets.journey.deliver.delivery import Deliveries
+from mlops_assets.journey.read.replay import open_rejects
 from mlops_assets.journey.train.records import Evaluation
 from mlops_assets.storage.accounting import ListingAccounting, PredictionsAccounting, ReadingAccounting
 from mlops_assets.storage.tables import Published
@@ -33,10 +34,11 @@ def collect(stores: Stores) -> dict[str, Any]:
     rows, predictions = lake.rows.days(), lake.predictions.days()
     targets = {name: Deliveries(use_case, lake, name) for name in use_case.targets}
     evaluation = stores.runs.newest(Evaluation)
+    still_open = open_rejects(stores.source, lake)
     return {
         "use_case": use_case.name,
         "days": [
-            _day(day, rows.get(day), predictions.get(day), targets)
+            _day(day, rows.get(day), predictions.get(day), targets, still_open)
             # a day whose files are gone stays published, and one whose files came is not yet
             for day in sorted({*stores.source.days(), *rows, *predictions})
         ],
@@ -50,12 +52,14 @@ def _day(
     rows: Published[ReadingAccounting] | None,
     predictions: Published[PredictionsAccounting] | None,
     targets: dict[str, Deliveries],
+    still_open: Mapping[str, int],
 ) -> dict[str, Any]:
     """What was read of a day, what was published, and where it was brought."""
     read = rows.accounting.to_json() if rows else {}
     return {
         "day": day,
         **{name: read.get(name) for name in NUMBERS},
+        "open": still_open.get(day, read.get("rejected")),
         "rejected_by_rule": read.get("rules", {}),
         "noticed": noticed_records(rows.accounting) if rows else [],
         **_published(predictions),
@@ -202,6 +206,7 @@ def _days_table(days: Sequence[dict[str, Any]]) -> str:
         "lines": _numbers(days, "lines"),
         "rows": _numbers(days, "rows"),
         "rejected": _numbers(days, "rejected"),
+        "open": _numbers(days, "open"),
         "labelled": _numbers(days, "labelled"),
         "predictions": _numbers(days, "predictions"),
         "model": _numbers(days, "model_version"),
