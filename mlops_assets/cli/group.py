@@ -68,6 +68,10 @@ COMMANDS = {
         "mlops_assets.cli.days:rejects",
         "Read the refused lines and files: day, file, line (empty for a whole file), rule, message, raw.",
     ),
+    "replay": (
+        "mlops_assets.cli.replay:replay",
+        "Put rejected lines, mended by hand in a file that `rejects` wrote, into their days as files of their own.",
+    ),
     "restore": (
         "mlops_assets.cli.models:restore",
         "Publish a day's predictions again as they were at some time; `keep_days` says how far back that goes.",

@@ -17,6 +17,7 @@ from mlops_assets.journey.score.checks import DayCheck, check_rows_of_day
 from mlops_assets.storage.accounting import ReadingAccounting
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import UseCase
+from mlops_assets.views.status import noticed_records
 from mlops_assets.work.engines import Engines
 from mlops_assets.work.progress import Listing, Progress
 from mlops_assets.work.shards import DayDone
@@ -189,7 +190,12 @@ def _show_rows(
     log.info("%s rows %s: %s", use_case.name, day, summary)
     by_rule = [{"rule": rule, "number": number} for rule, number in accounting.rules.items()]
     shown: dict[str, dict[str, Any]] = {
-        "rows": {**reading.numbers(), **watch.numbers(), "dagster/row_count": good},
+        "rows": {
+            **reading.numbers(),
+            **watch.numbers(),
+            "noticed": showing.table(noticed_records(accounting)),
+            "dagster/row_count": good,
+        },
         "rejects": {"by_rule": showing.table(by_rule), "dagster/row_count": rejected + refused},
     }
     for name, metadata in shown.items():

@@ -6,7 +6,7 @@ yet, is kept under `further` and written again: restoring a day must not lose wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
@@ -117,8 +117,15 @@ class ReadingAccounting(Accounting):
         Bytes that were read.
     rules
         Number of refusals by rule.
+    labelled
+        The rows that have a label; None where it was not counted yet.
+    labels
+        The labels that they have, in order; none where there are too many to be kept.
     noticed
-        What was noticed and refused nothing, by name, see `use_case.notices`; written as `noticed_NAME`.
+        How often something was noticed that refuses nothing, by the names of `use_case.notices`; written as
+        `noticed_NAME`.
+    examples
+        Where, by the same names: a few texts for people.
     manifest
         Fingerprint of the listing that was read; empty if it is not known.
     """
@@ -131,7 +138,10 @@ class ReadingAccounting(Accounting):
     rejected: int = 0
     bytes: int = 0
     rules: Mapping[str, int] = field(default_factory=dict)
+    labelled: int | None = None
+    labels: Sequence[str] = ()
     noticed: Mapping[str, int] = field(default_factory=dict)
+    examples: Mapping[str, Sequence[str]] = field(default_factory=dict)
     manifest: str = ""
 
     @classmethod
@@ -139,13 +149,20 @@ class ReadingAccounting(Accounting):
         """Read what some version of the package wrote."""
         left = dict(written)
         noticed = {name.removeprefix(NOTICED): left.pop(name) for name in written if name.startswith(NOTICED)}
-        return super().from_json({**left, "noticed": noticed})
+        # tuples, for what was written is compared with what is to be
+        labels = tuple(left.pop("labels", ()))
+        examples = {name: tuple(texts) for name, texts in left.pop("examples", {}).items()}
+        return super().from_json({**left, "labels": labels, "noticed": noticed, "examples": examples})
 
     def to_json(self) -> dict[str, Any]:
         """What is written: flat, so that every number has a name of its own on a page."""
         written = super().to_json()
         for name, number in written.pop("noticed").items():
             written[NOTICED + name] = number
+        # a day without any writes what was written before there were some
+        for name in ("labels", "examples"):
+            if not written[name]:
+                del written[name]
         return written
 
     @property

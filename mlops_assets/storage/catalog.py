@@ -245,6 +245,15 @@ class Lake:
         """What a target was brought of a day."""
         return self.folder / "deliveries" / target / f"day={day}.json"
 
+    @property
+    def replays(self) -> Place:
+        """Folder of what is known of replayed lines."""
+        return self.folder / "replays"
+
+    def replay(self, day: str, mark: str) -> Place:
+        """Where the lines of a raw file of mended rejects came from."""
+        return self.replays / f"{day}-{mark}.json"
+
     def code(self, fingerprint: str) -> Place:
         """The modules and libraries that a fingerprint of code stands for."""
         return self.folder / "code" / f"{fingerprint}.json"

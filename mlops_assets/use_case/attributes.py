@@ -12,6 +12,7 @@ from pydantic import Field, PositiveInt, ValidationInfo, field_validator, model_
 
 from mlops_assets.use_case.enrichments import Enrichment, check_enrichments
 from mlops_assets.use_case.files import Checks, Column, FileFormat, Import
+from mlops_assets.use_case.notices import ABSENT
 from mlops_assets.use_case.sensor import Sensor
 from mlops_assets.use_case.source import Origin
 from mlops_assets.use_case.strict import Strict, refuse
@@ -76,6 +77,11 @@ class Attributes(Strict):
             raise ValueError(f"{twice!r} is the name of two columns in the file")
         return columns
 
+    @property
+    def optional_columns(self) -> tuple[str, ...]:
+        """The columns that a file may lack: those that say so, and the label, which files to be scored come without."""
+        return tuple(name for name, column in self.columns.items() if column.optional_column or name == self.label)
+
     @field_validator("account", "label")
     @classmethod
     def _is_a_column(cls, name: str, info: ValidationInfo) -> str:
@@ -92,6 +98,15 @@ class Attributes(Strict):
         if columns is None:
             return enrichments
         return check_enrichments(enrichments, {n: c.type for n, c in columns.items()}, info.data.get("label"))
+
+    @model_validator(mode="after")
+    def _can_be_absent(self) -> Self:
+        for name in self.checks.noticed:
+            column = name.removeprefix(ABSENT)
+            if name != column and column not in self.optional_columns:
+                allowed = ", ".join(ABSENT + each for each in self.optional_columns)
+                raise ValueError(f"checks.noticed: {column!r} is no column that a file may lack; known: {allowed}")
+        return self
 
     @field_validator("value")
     @classmethod

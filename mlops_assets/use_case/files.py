@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from mlops_assets.plugins import RecordReader, implements
-from mlops_assets.use_case.notices import NOTICES
+from mlops_assets.use_case.notices import NOTICES, find_notice
 from mlops_assets.use_case.strict import Share, Strict
 
 BOUNDS: dict[str, type] = {"integer": float, "number": float, "date": dt.date, "timestamp": dt.date}
@@ -195,8 +195,9 @@ class Checks(Strict):
     @field_validator("noticed")
     @classmethod
     def _can_be_noticed(cls, limits: dict[str, float]) -> dict[str, float]:
-        for name in limits.keys() - NOTICES:
-            raise ValueError(f"nothing named {name!r} is noticed; known: {', '.join(NOTICES)}")
+        for name in limits:
+            if find_notice(name) is None:
+                raise ValueError(f"nothing named {name!r} is noticed; known: {', '.join(NOTICES)}")
         return limits
 
 

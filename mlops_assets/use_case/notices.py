@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+ABSENT = "absent_"
+"""What the notice of a column that a file lacks begins with; its name follows."""
+
+MISNAMED, NEW_LABEL, SAME_CONTENT, SAME_AS_BEFORE = "misnamed_column", "new_label", "same_content", "same_as_day_before"
+
 
 @dataclass(frozen=True)
 class Notice:
@@ -25,5 +30,17 @@ class Notice:
 NOTICES: dict[str, Notice] = {
     "one_account": Notice("files", "several rows have one account, and its column is not `constant`: another column?"),
     "no_final_line_end": Notice("files", "the last line has no line end, and the others have one: cut off?"),
+    f"{ABSENT}COLUMN": Notice("files", "the file lacks COLUMN, which it may: the label, or an optional column"),
+    MISNAMED: Notice(
+        "files", "a column is named like an optional one that is absent, but for case, accents, blanks or signs"
+    ),
+    NEW_LABEL: Notice("rows", "the label stands in no row of an earlier day that is published"),
+    SAME_CONTENT: Notice("files", "another file of the day has the same bytes; the first of them is not counted"),
+    SAME_AS_BEFORE: Notice("files", "a file of the last published day before has the same bytes: delivered again?"),
 }
-"""All that may be noticed, by name."""
+"""All that may be noticed, by name; in one of them stands COLUMN for the name of a column."""
+
+
+def find_notice(name: str) -> Notice | None:
+    """What a count stands for, or None where nothing is counted under that name."""
+    return NOTICES.get(f"{ABSENT}COLUMN" if name.startswith(ABSENT) else name)

@@ -10,14 +10,16 @@ from typing import Any
 
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.deliver.delivery import Deliveries
+from mlops_assets.journey.read.replay import open_rejects
 from mlops_assets.journey.train.records import Evaluation
 from mlops_assets.storage.accounting import ListingAccounting, PredictionsAccounting, ReadingAccounting
 from mlops_assets.storage.tables import Published
 from mlops_assets.use_case import UseCase, list_use_cases
+from mlops_assets.use_case.notices import find_notice
 from mlops_assets.views.output import text_table
 from mlops_assets.workspace import Stores, Workspace
 
-NUMBERS = ("files", "files_read", "files_refused", "lines", "rows", "rejected")
+NUMBERS = ("files", "files_read", "files_refused", "lines", "rows", "rejected", "labelled")
 
 
 def collect(stores: Stores) -> dict[str, Any]:
@@ -35,10 +37,11 @@ def collect(stores: Stores) -> dict[str, Any]:
     rows, predictions = lake.rows.days(), lake.predictions.days()
     targets = {name: Deliveries(use_case, lake, name) for name in use_case.targets}
     evaluation = stores.runs.newest(Evaluation)
+    still_open = open_rejects(stores.source, lake)
     return {
         "use_case": use_case.name,
         "days": [
-            _day(day, rows.get(day), predictions.get(day), targets)
+            _day(day, rows.get(day), predictions.get(day), targets, still_open)
             # a day whose files are gone stays published, and one whose files came is not yet
             for day in sorted({*stores.source.days(), *rows, *predictions})
         ],
@@ -62,17 +65,30 @@ def _day(
     rows: Published[ReadingAccounting] | None,
     predictions: Published[PredictionsAccounting] | None,
     targets: dict[str, Deliveries],
+    still_open: Mapping[str, int],
 ) -> dict[str, Any]:
     """What was read of a day, what was published, and where it was brought."""
     read = rows.accounting.to_json() if rows else {}
     return {
         "day": day,
         **{name: read.get(name) for name in NUMBERS},
+        "open": still_open.get(day, read.get("rejected")),
         "rejected_by_rule": read.get("rules", {}),
-        "noticed": dict(rows.accounting.noticed) if rows else {},
+        "noticed": noticed_records(rows.accounting) if rows else [],
         **_published(predictions),
         "deliveries": {name: _delivery(records, day, predictions) for name, records in targets.items()},
     }
+
+
+def noticed_records(accounting: ReadingAccounting) -> list[dict[str, Any]]:
+    """What was noticed on reading a day: name, number, unit, what it means, and a few places."""
+    records = []
+    for name, number in accounting.noticed.items():
+        notice = find_notice(name)
+        unit, meaning = (notice.unit, notice.meaning) if notice else ("", "")
+        examples = [*accounting.examples.get(name, ())]
+        records.append({"name": name, "number": number, "unit": unit, "meaning": meaning, "examples": examples})
+    return records
 
 
 def _published(predictions: Published[PredictionsAccounting] | None) -> dict[str, Any]:
@@ -211,6 +227,8 @@ def _days_table(days: Sequence[dict[str, Any]]) -> str:
         "lines": _numbers(days, "lines"),
         "rows": _numbers(days, "rows"),
         "rejected": _numbers(days, "rejected"),
+        "open": _numbers(days, "open"),
+        "labelled": _numbers(days, "labelled"),
         "predictions": _numbers(days, "predictions"),
         "model": _numbers(days, "model_version"),
     }
@@ -222,13 +240,13 @@ def _days_table(days: Sequence[dict[str, Any]]) -> str:
 
 
 def _noticed_lines(days: Sequence[dict[str, Any]]) -> list[str]:
-    """What was noticed on reading, a line a day that has something."""
+    """What was noticed on reading, a line for each day and name."""
     lines = [
-        f"noticed on {day['day']}: " + ", ".join(f"{name} {number:,}" for name, number in day["noticed"].items())
+        [day["day"], told["name"], f"{told['number']:,} {told['unit']}", "; ".join(told["examples"][:2])]
         for day in days
-        if day["noticed"]
+        for told in day["noticed"]
     ]
-    return ["\n".join(lines)] if lines else []
+    return [text_table([["noticed on", "", "", "such as"], *lines]).rstrip()] if lines else []
 
 
 def _numbers(days: Sequence[dict[str, Any]], name: str) -> list[str]:

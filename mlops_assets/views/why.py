@@ -29,6 +29,7 @@ def to_text(explanation: Explanation) -> str:
     sections = (
         _answer(explanation),
         f"raw line\n  {explanation.raw_problem or explanation.raw}",
+        _origin(explanation),
         _columns(explanation),
         _enriched(explanation),
         _features(explanation),
@@ -42,6 +43,14 @@ def to_text(explanation: Explanation) -> str:
 def _answer(explanation: Explanation) -> str:
     row = f"{explanation.use_case}, {explanation.day}, {explanation.file}, line {explanation.line}"
     return f"{row}: {explanation.prediction} with {explanation.probability:.4f}"
+
+
+def _origin(explanation: Explanation) -> str:
+    origin = explanation.origin
+    if origin is None:
+        return ""
+    rejected = f"rejected by `{origin.rule}`: {origin.message}"
+    return f"replayed, mended by hand from line {origin.line} of {origin.file}, {rejected}\n  {origin.raw}"
 
 
 def _columns(explanation: Explanation) -> str:

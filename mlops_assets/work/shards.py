@@ -43,6 +43,8 @@ class Report:
         Refusals by rule.
     parts
         The files it wrote.
+    notes
+        What else it tells of its files, as JSON has it.
     reused
         Whether an earlier run had done it.
     repaired
@@ -54,6 +56,7 @@ class Report:
     counts: dict[str, int]
     parts: tuple[Part, ...]
     rules: dict[str, int] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)
     reused: bool = False
     repaired: bool = False
 
@@ -139,13 +142,14 @@ class Made:
     ----------
     tables
         Rows to write, by table; the one that the shard is known by must be among them.
-    counts, rules
+    counts, rules, notes
         See `Report`.
     """
 
     tables: Mapping[Table[Any], pa.Table]
     counts: dict[str, int]
     rules: dict[str, int] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)
 
 
 def finish(table: Table[Any], day: str, shard: int, mark: str, make: Callable[[], Made], code: str = "") -> Report:
@@ -184,6 +188,7 @@ def finish(table: Table[Any], day: str, shard: int, mark: str, make: Callable[[]
     footer = {
         "counts": made.counts,
         "rules": made.rules,
+        **({"notes": made.notes} if made.notes else {}),
         "own_rows": rows.num_rows,
         "others": [asdict(part) for part in parts],
         "code": code,
@@ -191,7 +196,7 @@ def finish(table: Table[Any], day: str, shard: int, mark: str, make: Callable[[]
     # last: where this file is, the others are
     own = write_part(table, day, stem, rows, footer)
     own = replace(own, seconds=round(time.perf_counter() - began, 3))
-    return Report(day, shard, made.counts, (own, *parts), made.rules, repaired=repaired)
+    return Report(day, shard, made.counts, (own, *parts), made.rules, made.notes, repaired=repaired)
 
 
 def _finished(table: Table[Any], day: str, shard: int, path: Place) -> Report:
@@ -208,7 +213,8 @@ def _finished(table: Table[Any], day: str, shard: int, path: Place) -> Report:
     for part in others:
         read_stored(table.folder.parent / part.table / part.path, sealed=True)
     own = Part(table.name, f"day={day}/{path.name}", written.size, report["own_rows"], written.sha256)
-    return Report(day, shard, report["counts"], (own, *others), report["rules"], reused=True)
+    told = report["counts"], (own, *others), report["rules"], report.get("notes", {})
+    return Report(day, shard, *told, reused=True)
 
 
 def files_of(part: Place) -> int:

@@ -82,9 +82,10 @@ def test_run_prints_days_that_add_up_and_the_champion_beside_the_baseline(traine
     assert done.code == 0, done.err
     lines = done.out.splitlines()
     assert lines[0] == "visits"
-    assert lines[2].split() == ["day", "files", "read", "refused", "lines", "rows", "rejected", "predictions", "model"]
-    assert lines[4].split() == [FIRST, "3", "3", "0", "120", "120", "0", "120", "1"]
-    assert lines[5].split() == [DIRTY, "5", "4", "1", "122", "121", "1", "121", "1"]
+    counts = ["files", "read", "refused", "lines", "rows", "rejected", "open", "labelled", "predictions"]
+    assert lines[2].split() == ["day", *counts, "model"]
+    assert lines[4].split() == [FIRST, "3", "3", "0", "120", "120", "0", "0", "120", "120", "1"]
+    assert lines[5].split() == [DIRTY, "5", "4", "1", "122", "121", "1", "1", "121", "121", "1"]
     assert "champion: version 1, linear, learned from 24" in done.out
     assert lines[-2].startswith("champion")
     assert lines[-1].startswith("baseline")
@@ -517,3 +518,40 @@ def test_ctrl_c_stops_a_run_with_130_and_the_same_command_completes_it(place: Pa
     again = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
     assert [line.split()[7] for line in again.stdout.splitlines()[4:6]] == ["40,000", "40,000"]
+
+
+# -- mended rejects ----------------------------------------------------------------------------------------------------
+
+
+def test_rejects_that_are_mended_and_replayed_are_predicted(trained: tuple[Shop, Done], tmp_path: Path) -> None:
+    place_visits(tmp_path / "use_cases")
+    own = Shop(tmp_path / "home")
+    shutil.copytree(trained[0].home, own.home)
+    table = tmp_path / "rejects.csv"
+    own("rejects", "visits", "--day", DIRTY, "--format", "csv", "-o", str(table))
+    untouched = own("replay", "visits", str(table))
+    assert (untouched.code, untouched.err) == (2, f"Error: {table}: nothing to replay: no line in it was mended.\n")
+    assert f"1 lines are as they were, and were left alone: {DIRTY}, broken.csv, line 2" in untouched.out
+    assert (
+        f"1 files were refused as a whole: mend them where they lie, and run their day again: {DIRTY}, empty.csv"
+        in untouched.out
+    )
+    # as a replacement in a whole sheet does, also in the messages
+    table.write_text(table.read_text().replace("many", "700"))
+    outside = own("replay", "visits", str(table))
+    assert outside.code == 1
+    assert f"{DIRTY}, broken.csv, line 2: 'minutes' is '700', allowed are values from 0 to 600" in outside.err
+    table.write_text(table.read_text().replace("700", "7"))
+    done = own("replay", "visits", str(table))
+    (file,) = [path.name for path in own.day(DIRTY).glob("*.replayed-*.csv")]
+    assert f"{DIRTY}: 1 lines of broken.csv lie in {file}\n" in done.out
+    assert done.out.endswith(f"Now: mlops-assets run visits --from {DIRTY} --to {DIRTY}\n")
+    assert (own.day(DIRTY) / file).read_text() == "visitor,minutes,channel,returned\nbob,7,web,no\n"
+    assert own("run", "visits", "--from", DIRTY, "--to", DIRTY).code == 0
+    again = own("replay", "visits", str(table))
+    assert (again.code, again.out.splitlines()[0]) == (0, "1 lines were replayed before.")
+    day = json.loads(own("status", "visits", "--format", "json").out)["days"][1]
+    assert (day["rejected"], day["open"], day["rows"], day["predictions"]) == (1, 0, 122, 122)
+    why = own("why", "visits", "--day", DIRTY, "--file", file, "--line", "1").out
+    assert "replayed, mended by hand from line 2 of broken.csv, rejected by `type`: 'minutes' is 'many'" in why
+    assert "bob,many,web,no" in why

@@ -22,6 +22,7 @@ from mlops_assets.journey.feedback.rules import RULES as FEEDBACK_RULES
 from mlops_assets.journey.read.contract import RULES, RULES_OF_FILES
 from mlops_assets.journey.train.metrics import HIGHER_IS_BETTER
 from mlops_assets.storage import s3
+from mlops_assets.use_case.notices import NOTICES
 from mlops_assets.use_case.source import PARAMETERS
 from mlops_assets.use_case.targets import TARGETS
 from mlops_assets_tests.helpers.paths import ROOT
@@ -106,6 +107,9 @@ def test_conditions_rules_and_metrics_are_documented() -> None:
         *ENRICHMENT_CHECKS,
     }
     assert first_cells(section(CONFIGURATION, "Rules of rejects")) == {*RULES, *RULES_OF_FILES}
+    noticed = section(CONFIGURATION, "What is noticed")
+    assert all(f"| `{name}` | {notice.unit} | {notice.meaning} |" in noticed for name, notice in NOTICES.items())
+    assert first_cells(noticed) == {*NOTICES}
     assert all(f"`{metric}`" in CONFIGURATION for metric in HIGHER_IS_BETTER)
 
 

@@ -124,6 +124,7 @@ def test_rows_without_an_answer_are_those_that_are_missing_and_those_without_a_k
 
 
 def test_what_was_noticed_is_written_flat_and_read_again() -> None:
-    read = ReadingAccounting(files=3, noticed={"no_final_line_end": 2})
+    examples = {"no_final_line_end": ("a.csv", "b.csv")}
+    read = ReadingAccounting(files=3, labelled=1, labels=("x",), noticed={"no_final_line_end": 2}, examples=examples)
     assert read.to_json()["noticed_no_final_line_end"] == 2
     assert ReadingAccounting.from_json(read.to_json()) == read

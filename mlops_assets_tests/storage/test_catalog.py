@@ -33,6 +33,8 @@ WHERE = {
     "audit": "audit/day=<day>.parquet",
     "challenge": "challenges/day=<day>.json",
     "delivery": "deliveries/<target>/day=<day>.json",
+    "replays": "replays",
+    "replay": "replays/<day>-<mark>.json",
     "code": "code/<fingerprint>.json",
     "versions": "versions",
     "version": "versions/000001.json",
@@ -47,6 +49,7 @@ NOT_TABLES = {
     "predictions_asset": "the asset before it",
     "watch_step": "a step of the daily job",
     "_numbers": "a column of what `status` shows",
+    "Notice": "a unit in which is counted what is noticed",
     "Column": "a column in the database of a target",
 }
 """Calls whose arguments may have the name of a table and mean something else."""

@@ -20,6 +20,7 @@ from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.read.listing import Attachments
 from mlops_assets.journey.read.readers import open_reader
+from mlops_assets.journey.read.replay import Origin, origin_of
 from mlops_assets.journey.read.rows import rows_code
 from mlops_assets.journey.read.sources import Entry, Source, SourceError
 from mlops_assets.journey.score.day import load_cached, scores_code
@@ -134,6 +135,8 @@ class Explanation:
         What was published; the probability is that of the predicted class, a float32.
     recomputed, recomputed_probability
         The same, computed anew from the stored rows.
+    origin
+        Where a replayed line came from; None of any other.
     changed
         By table, how the code that made the row differs from that of today; empty if it does not. See `changed_code`.
     """
@@ -161,6 +164,7 @@ class Explanation:
     probability: float
     recomputed: str
     recomputed_probability: float
+    origin: Origin | None
     changed: Mapping[str, tuple[str, ...]]
 
     @property
@@ -243,6 +247,7 @@ def explain(
         probability=row.prediction["probability"],
         recomputed=model.classes[again.predicted],
         recomputed_probability=again.probability,
+        origin=origin_of(lake, day, file, line),
         changed=_changed(use_case, lake, row),
     )
 

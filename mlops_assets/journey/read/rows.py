@@ -16,6 +16,7 @@ import pyarrow as pa
 from mlops_assets.errors import ShardFailed
 from mlops_assets.journey.read.contract import check_column, rows_schema
 from mlops_assets.journey.read.listing import ATTACHMENT, Attachments, Manifest, attachments_mark, shard_of
+from mlops_assets.journey.read.noticing import note_shard, notice_day
 from mlops_assets.journey.read.readers import open_reader
 from mlops_assets.journey.read.readers.pack import Pack, Refusal
 from mlops_assets.journey.read.refusals import refusals_of, refuse_overfull
@@ -107,7 +108,8 @@ def read_day(
     ]
     reports = run_shards(engine, read_shard, tasks, watch)
     counts, rules = add_up(reports)
-    accounting = ReadingAccounting.from_json({**counts, "rules": rules, "manifest": manifest.fingerprint})
+    noticed = notice_day(counts, reports, manifest, rows)
+    accounting = ReadingAccounting.from_json({**counts, **noticed, "rules": rules, "manifest": manifest.fingerprint})
     _check(accounting, manifest)
     keep_code(lake, rows_code(use_case))
     # rows come last: they are what later steps look at, so a run that is killed in between leaves no rows unexplained
@@ -142,7 +144,10 @@ def read_shard(task: ReadTask) -> Report:
         # bytes as well, of refused files too: of a day that was not read yet, a forecast knows no more than its sizes
         counts["bytes"] = sum(entries["size"].to_pylist())
         rules = Counter(refusal.rule for refusal in refusals)
-        return Made({rows: table, rejects: rejects_table(paths, refusals)}, counts, dict(rules))
+        label = table[task.use_case.label].combine_chunks()
+        counts["labelled"] = len(label) - label.null_count
+        notes = note_shard(contents, label, pack.examples)
+        return Made({rows: table, rejects: rejects_table(paths, refusals)}, counts, dict(rules), notes)
 
     return finish(rows, task.day, task.shard, mark, make, rows_code(task.use_case).fingerprint)
 

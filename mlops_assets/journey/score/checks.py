@@ -10,7 +10,7 @@ from mlops_assets.storage.accounting import SQL_REJECTED, UNSEEN, ListingAccount
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.tables import Published
 from mlops_assets.use_case import Checks, UseCase
-from mlops_assets.use_case.notices import NOTICES
+from mlops_assets.use_case.notices import find_notice
 
 
 @dataclass(frozen=True)
@@ -71,11 +71,14 @@ def _check_noticed(checks: Checks, accounting: ReadingAccounting) -> DayCheck:
     """Whether what was noticed keeps within the limits that are set; all of it is told."""
     found, passed = [], True
     for name, number in accounting.noticed.items():
-        unit = NOTICES[name].unit if name in NOTICES else "files"
+        notice = find_notice(name)
+        unit = notice.unit if notice else "files"  # a later version of the package may know of more
         of = {"files": accounting.files, "rows": accounting.rows, "lines": accounting.lines}[unit]
         limit = checks.noticed.get(name)
         share = number / max(1, of)
-        found.append(f"{name} {number} of {of} {unit}" + ("" if limit is None else f" ({share:.2%} of {limit:.2%})"))
+        told = f"{name} {number} of {of} {unit}" + ("" if limit is None else f" ({share:.2%} of {limit:.2%})")
+        examples = accounting.examples.get(name, ())
+        found.append(told + (f", such as {examples[0]}" if examples else ""))
         passed &= limit is None or share <= limit
     advice = "look at the files of the day; mend them and run the day again, or raise the limit in checks.noticed"
     return DayCheck("noticed", passed, "; ".join(found) or "nothing", advice)

@@ -213,7 +213,8 @@ def _account(
 ) -> PredictionsAccounting:
     """The accounting of the rows, and what there is to tell of the predictions made from them."""
     return PredictionsAccounting(
-        **vars(rows.accounting),
+        # what the rows of later days are compared with belongs to the rows
+        **vars(replace(rows.accounting, labels=())),
         predictions=counts.get(Lake.predictions.name, 0),
         model_version=scorers.version.version,
         model_choice=scorers.choice,

@@ -24,6 +24,7 @@ from mlops_assets.journey.read.readers.header import Headers, Layout
 from mlops_assets.journey.read.readers.pack import RAW_LIMIT, TEXT, Pack, Refusal, show_start
 from mlops_assets.plugins import FileRefused
 from mlops_assets.use_case import FileFormat, UseCase
+from mlops_assets.use_case.notices import ABSENT, MISNAMED
 
 BLOCK = 1 << 20
 """Bytes that are parsed at a time: a shard in one block takes 1.4 times as long, for dictionaries leave the cache."""
@@ -65,7 +66,7 @@ class CsvReader:
         # quotes around whole fields, with neither a line end nor another quote between them
         self._plain = re.compile(rb'(?:(?:"[^"\n]*+"|[^"\n%b]*+)[%b\n])*+' % (cut, cut))
 
-    def read(self, contents: Sequence[bytes | None], paths: Sequence[str] = ()) -> Pack:  # noqa: ARG002 - see Reader
+    def read(self, contents: Sequence[bytes | None], paths: Sequence[str] = ()) -> Pack:
         """Turn the bytes of files into columns of text.
 
         Parameters
@@ -73,10 +74,11 @@ class CsvReader:
         contents
             One item a file; None for a file that is refused already.
         paths
-            Not needed here.
+            What the files are called where something is noticed; by default they have their number.
         """
         # what has one layout, and quotes or none, can be parsed in one go
         groups: dict[tuple[Layout, bool], _Group] = defaultdict(_Group)
+        layouts: dict[int, Layout] = {}
         refusals: list[Refusal] = []
         pieces: list[Pack] = []
         for number, data in enumerate(contents):
@@ -88,6 +90,8 @@ class CsvReader:
                 start = show_start(data, self._format.encoding)
                 refusals.append(Refusal(number, None, error.rule, error.message, start))
                 continue
+            if ready.layout.absent:
+                layouts[number] = ready.layout
             if self._can_be_joined(ready):
                 groups[ready.layout, ready.quoted].add(number, ready.body)
             else:
@@ -96,6 +100,8 @@ class CsvReader:
             pieces.extend(self._parse_group(layout, quoted, group, len(contents)))
         pack = self._join(pieces, refusals, len(contents))
         pack.raw = _RawLines(contents, self._format)
+        for number, layout in layouts.items():
+            _notice_absent(pack, layout, paths[number] if paths else str(number))
         return pack
 
     def _can_be_joined(self, ready: _Ready) -> bool:
@@ -268,6 +274,13 @@ class CsvReader:
             file, line = file[order], line[order]
         noticed = sum((piece.noticed for piece in pieces), Counter[str]())
         return Pack(columns, file, line, lines, refusals, noticed=noticed)
+
+
+def _notice_absent(pack: Pack, layout: Layout, path: str) -> None:
+    for name in layout.absent:
+        pack.notice(ABSENT + name, path)
+    if layout.misnamed:
+        pack.notice(MISNAMED, f"{path} has {layout.misnamed}")
 
 
 def _join_column(name: str, pieces: list[Pack]) -> pa.DictionaryArray:

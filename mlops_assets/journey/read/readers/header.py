@@ -23,9 +23,16 @@ class Layout:
     ----------
     names
         A unique name for every field; contract columns have their contract name.
+    absent
+        The columns of the contract that are not there; they may be absent.
+    misnamed
+        What stands there that is nearly the name of one of these, in words; or an empty text.
     """
 
     names: tuple[str, ...]
+    # the names alone are hashed: a layout is looked up once for every file
+    absent: tuple[str, ...] = field(default=(), hash=False)
+    misnamed: str = field(default="", hash=False)
 
 
 class Headers:
@@ -44,9 +51,7 @@ class Headers:
         self._sources = {name: source for source, name in self._by_source.items()}
         # an empty name is no name: the column is known by its place alone
         self._unnamed = self._names.index(self._by_source[""]) if "" in self._by_source else None
-        # files to be scored come without the label
-        optional = {name for name, column in use_case.columns.items() if column.optional_column}
-        self._required = [name for name in self._names if name not in optional | {use_case.label}]
+        self._required = [name for name in self._names if name not in use_case.optional_columns]
         self._layouts: dict[tuple[bytes, str], Layout] = {}
 
     def layout(self, header: bytes, encoding: str) -> Layout:
@@ -78,7 +83,15 @@ class Headers:
         cells = [cell.strip() for cell in self._cells(text)]
         names = [self._name_of(cell, place) for place, cell in enumerate(cells)]
         self._check(text, cells, [name for name in names if name])
-        return Layout(tuple(name or f"unused {number}" for number, name in enumerate(names)))
+        absent = tuple(name for name in self._names if name not in names)
+        layout = tuple(name or f"unused {number}" for number, name in enumerate(names))
+        return Layout(layout, absent, self._misnamed(absent, cells))
+
+    def _misnamed(self, absent: Sequence[str], cells: Sequence[str]) -> str:
+        """The cells that are nearly named like an absent column, each with the name that was expected."""
+        others = [cell for cell in cells if cell not in self._by_source]
+        expected = {near_miss(self._sources[name], others): self._sources[name] for name in absent}
+        return ", ".join(f"{cell!r}, expected {name!r}" for cell, name in expected.items() if cell)
 
     def _name_of(self, cell: str, place: int) -> str:
         """The contract's name for a cell; empty if it has none."""

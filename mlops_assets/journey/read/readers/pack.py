@@ -14,6 +14,9 @@ TEXT = pa.dictionary(pa.int32(), pa.string())
 RAW_LIMIT = 2_000
 """Longest raw line kept with a reject, in characters."""
 
+EXAMPLES = 5
+"""Places that are told of what was noticed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -61,7 +64,9 @@ class Pack:
     raw
         The line of a file as it stood there; cheap when asked in the order of the files.
     noticed
-        What was noticed and refused nothing, by the names of `use_case.notices`.
+        How often something was noticed that refuses nothing, by the names of `use_case.notices`.
+    examples
+        Where, for people: a few texts by the same names.
     """
 
     columns: dict[str, pa.DictionaryArray]
@@ -71,6 +76,22 @@ class Pack:
     refusals: list[Refusal] = field(default_factory=list)
     raw: Callable[[int, int], str] = _not_kept
     noticed: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, list[str]] = field(default_factory=dict)
+
+    def notice(self, name: str, file: str) -> None:
+        """Count something that was noticed in a file, and keep where it was, while a few places are enough.
+
+        Parameters
+        ----------
+        name
+            One of `use_case.notices`.
+        file
+            Path of the file, and what else there is to say of it.
+        """
+        self.noticed[name] += 1
+        places = self.examples.setdefault(name, [])
+        if len(places) < EXAMPLES:
+            places.append(file)
 
 
 class Reader(Protocol):

@@ -14,6 +14,7 @@ import pyarrow as pa
 from mlops_assets.journey.read.readers.pack import RAW_LIMIT, Pack, Refusal, show_start
 from mlops_assets.plugins import BadRecord, FileRefused, NotAttached, RawFile, Record, RecordReader, load_plugin
 from mlops_assets.use_case import UseCase
+from mlops_assets.use_case.notices import ABSENT
 
 
 class _Row(NamedTuple):
@@ -45,6 +46,7 @@ class RecordsReader:
         self._reader = load_plugin(use_case.files.reader or "", RecordReader)
         self._names = frozenset(use_case.columns)
         self._order = list(use_case.columns)
+        self._optional = use_case.optional_columns
         self._attached = attached
         # why an attachment could not be had: kept, for the reader may catch it and go on
         self._stop: Exception | None = None
@@ -76,7 +78,15 @@ class RecordsReader:
                     refusals.append(Refusal(number, line, record.rule, _text(record.message), _text(record.raw)))
                 else:
                     rows.append(_Row(number, line, record.values, _text(record.raw)))
-        return self._pack(rows, lines, refusals)
+        pack = self._pack(rows, lines, refusals)
+        present: dict[int, set[str]] = {}
+        for row in rows:
+            present.setdefault(row.file, set()).update(name for name, value in row.values.items() if value is not None)
+        for number, names in present.items():
+            for name in self._optional:
+                if name not in names:
+                    pack.notice(ABSENT + name, paths[number])
+        return pack
 
     def _pack(self, rows: list[_Row], lines: np.ndarray, refusals: list[Refusal]) -> Pack:
         columns = {
