@@ -272,7 +272,7 @@ def _refusals(
 def _refuse_whole(pack: Pack, refusals: list[Refusal], inconstant: dict[int, str]) -> list[Refusal]:
     """Refuse whole files: what was said of their lines goes, for a file is counted once, by its lines or as a whole."""
     pack.refusals[:] = [refusal for refusal in pack.refusals if refusal.file not in inconstant]
-    pack.lines[list(inconstant)] = 0
+    pack.lines[list(inconstant)] = pack.swallowed[list(inconstant)] = 0
     others = [refusal for refusal in refusals if refusal.file not in inconstant]
     return others + [Refusal(file, None, "constant", message) for file, message in sorted(inconstant.items())]
 
@@ -290,12 +290,13 @@ def account(pack: Pack, rows: pa.Table, refusals: Sequence[Refusal], files: int)
     rejected = np.bincount([r.file for r in refusals if r.line is not None], minlength=files)
     refused = len({refusal.file for refusal in refusals if refusal.line is None})
     # a file at a time: two errors in a shard could cancel each other out
-    wrong = np.flatnonzero(good + rejected != pack.lines)
+    wrong = np.flatnonzero(good + rejected + pack.swallowed != pack.lines)
     if len(wrong):
         file = int(wrong[0])
         raise ShardFailed(
             f"file {file} of the shard: {pack.lines[file]} lines, but {good[file]} rows and {rejected[file]} rejects"
         )
+    noticed = pack.noticed + Counter(swallowed_lines=int(pack.swallowed.sum()))
     return {
         "files": files,
         "files_read": files - refused,
@@ -303,7 +304,7 @@ def account(pack: Pack, rows: pa.Table, refusals: Sequence[Refusal], files: int)
         "lines": int(pack.lines.sum()),
         "rows": rows.num_rows,
         "rejected": int(rejected.sum()),
-        **{NOTICED + name: number for name, number in pack.noticed.items()},
+        **{NOTICED + name: number for name, number in noticed.items()},
     }
 
 

@@ -24,7 +24,8 @@ class Refusal:
     file
         Number of the file within its pack.
     line
-        Data line, 1 for the first one after the header; or the number of the record.
+        Data line, 1 for the first one after the header; of a record that spans lines, its first; where the use case
+        has a reader of its own, the number of the record.
     rule
         Name of the rule that was broken.
     message
@@ -55,13 +56,15 @@ class Pack:
     file, line
         int32 arrays, one number a row.
     lines
-        int64 array, data lines a file; 0 for a refused file.
+        int64 array, data lines a file, counted in its bytes; 0 for a refused file.
     refusals
         The lines and files that are not among the rows.
     raw
         The line of a file as it stood there; cheap when asked in the order of the files.
     noticed
         What was noticed and refused nothing, by the names of `use_case.notices`.
+    swallowed
+        int64 array, lines a file that lie within the fields of rows and rejects, after their first; 0 by default.
     """
 
     columns: dict[str, pa.DictionaryArray]
@@ -71,6 +74,11 @@ class Pack:
     refusals: list[Refusal] = field(default_factory=list)
     raw: Callable[[int, int], str] = _not_kept
     noticed: Counter[str] = field(default_factory=Counter)
+    swallowed: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def __post_init__(self) -> None:
+        if not len(self.swallowed):
+            self.swallowed = np.zeros_like(self.lines)
 
 
 class Reader(Protocol):
