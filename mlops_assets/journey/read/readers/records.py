@@ -5,6 +5,7 @@ Whatever that class does, a file is either read, every record of it a row or a r
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -12,8 +13,18 @@ import numpy as np
 import pyarrow as pa
 
 from mlops_assets.journey.read.readers.pack import RAW_LIMIT, Pack, Refusal, show_start
-from mlops_assets.plugins import BadRecord, FileRefused, NotAttached, RawFile, Record, RecordReader, load_plugin
+from mlops_assets.plugins import (
+    BadRecord,
+    FileRefused,
+    NotAttached,
+    Noticed,
+    RawFile,
+    Record,
+    RecordReader,
+    load_plugin,
+)
 from mlops_assets.use_case import UseCase
+from mlops_assets.use_case.notices import NOTICES
 
 
 class _Row(NamedTuple):
@@ -43,6 +54,7 @@ class RecordsReader:
 
     def __init__(self, use_case: UseCase, attached: Callable[[str], bytes]) -> None:
         self._reader = load_plugin(use_case.files.reader or "", RecordReader)
+        self._count = getattr(self._reader, "count", None)
         self._names = frozenset(use_case.columns)
         self._order = list(use_case.columns)
         self._attached = attached
@@ -62,23 +74,25 @@ class RecordsReader:
         rows: list[_Row] = []
         lines = np.zeros(len(contents), np.int64)
         refusals: list[Refusal] = []
+        noticed = Counter[str]()
         for number, (data, path) in enumerate(zip(contents, paths, strict=True)):
             if data is None:
                 continue
             try:
-                records = self._records(RawFile(path, data, self._fetch))
+                records, told = self._records(RawFile(path, data, self._fetch))
             except FileRefused as error:
                 refusals.append(Refusal(number, None, error.rule, error.message, show_start(data, "utf-8")))
                 continue
             lines[number] = len(records)
+            noticed += told
             for line, record in enumerate(records, 1):
                 if isinstance(record, BadRecord):
                     refusals.append(Refusal(number, line, record.rule, _text(record.message), _text(record.raw)))
                 else:
                     rows.append(_Row(number, line, record.values, _text(record.raw)))
-        return self._pack(rows, lines, refusals)
+        return self._pack(rows, lines, refusals, noticed)
 
-    def _pack(self, rows: list[_Row], lines: np.ndarray, refusals: list[Refusal]) -> Pack:
+    def _pack(self, rows: list[_Row], lines: np.ndarray, refusals: list[Refusal], noticed: Counter[str]) -> Pack:
         columns = {
             name: pa.array([_clean(row.values.get(name)) for row in rows], pa.string()).dictionary_encode()
             for name in self._order
@@ -86,10 +100,10 @@ class RecordsReader:
         file = np.array([row.file for row in rows], np.int32)
         line = np.array([row.line for row in rows], np.int32)
         raw = {(row.file, row.line): row.raw for row in rows if row.raw}
-        return Pack(columns, file, line, lines, refusals, lambda file, line: raw.get((file, line), ""))
+        return Pack(columns, file, line, lines, refusals, lambda file, line: raw.get((file, line), ""), noticed)
 
-    def _records(self, file: RawFile) -> list[Record | BadRecord]:
-        """The records of one file.
+    def _records(self, file: RawFile) -> tuple[list[Record | BadRecord], Counter[str]]:
+        """The records of one file, and what is noticed of it.
 
         Raises
         ------
@@ -99,7 +113,8 @@ class RecordsReader:
         if not file.data:
             raise FileRefused("empty_file", "the file is empty")
         try:
-            records = list(self._reader.read(file))
+            given = list(self._reader.read(file))
+            counted = self._count(file) if self._count else None
         except FileRefused as error:
             self._go_on()
             _check_rule(error.rule, error.message)
@@ -110,11 +125,21 @@ class RecordsReader:
             self._go_on()
             raise FileRefused("reader", f"the reader failed: {type(error).__name__}: {_text(str(error))}") from error
         self._go_on()
-        for number, record in enumerate(records, 1):
-            self._check(number, record)
+        records: list[Record | BadRecord] = []
+        noticed = Counter(counted_by_reader=int(counted is None))
+        for one in given:
+            if isinstance(one, Noticed):
+                _check_noticed(one)
+                noticed[one.name] += one.times
+            else:
+                records.append(one)
+                self._check(len(records), one)
+        if counted not in (None, len(records)):
+            by = getattr(self._reader, "records_by", "records")
+            raise FileRefused("accounting", f"the file has {counted} {by}, the reader gave {len(records)} records")
         if not records:
             raise FileRefused("no_rows", "the file has no records")
-        return records
+        return records, noticed
 
     def _fetch(self, path: str) -> bytes:
         """An attachment; what else goes wrong than that there is none stops the shard, whatever the reader catches."""
@@ -150,6 +175,12 @@ class RecordsReader:
             kind = type(values[wrong[0]]).__name__
             message = f"the reader gave {wrong[0]!r} as {kind} in record {number}, expected text or None"
             raise FileRefused("reader", message)
+
+
+def _check_noticed(noticed: Noticed) -> None:
+    if noticed.name not in NOTICES or not isinstance(noticed.times, int):
+        known = ", ".join(NOTICES)
+        raise FileRefused("reader", f"the reader noticed {noticed.name!r} {noticed.times!r} times; known: {known}")
 
 
 def _check_rule(rule: object, message: object) -> None:
