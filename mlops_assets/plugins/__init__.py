@@ -8,12 +8,13 @@ from mlops_assets.plugins.loading import (
     load_plugin,
     plugin_modules,
 )
-from mlops_assets.plugins.records import BadRecord, FileRefused, NotAttached, RawFile, Record, RecordReader
+from mlops_assets.plugins.records import BadRecord, FileRefused, NotAttached, Noticed, RawFile, Record, RecordReader
 
 __all__ = [
     "BadRecord",
     "FileRefused",
     "NotAttached",
+    "Noticed",
     "PluginError",
     "RawFile",
     "Record",

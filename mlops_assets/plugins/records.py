@@ -102,10 +102,31 @@ class RawFile:
         return self._attached(posixpath.normpath(posixpath.join(posixpath.dirname(self.path), path)))
 
 
-class RecordReader(Protocol):
-    """Finds the records in files of a use case. One object reads many files, each on its own."""
+@dataclass(frozen=True, slots=True)
+class Noticed:
+    """Something of a file that is counted and told, and refuses nothing.
 
-    def read(self, file: RawFile) -> Iterable[Record | BadRecord]:
+    Attributes
+    ----------
+    name
+        One of those of `mlops_assets.use_case.notices`.
+    times
+        How often.
+    """
+
+    name: str
+    times: int = 1
+
+
+class RecordReader(Protocol):
+    """Finds the records in files of a use case. One object reads many files, each on its own.
+
+    It may have a method `count(file) -> int` that says how many records the bytes hold, in another way than `read`
+    finds them, and an attribute `records_by`, text, that says what it counts: `lines`, `elements of the JSON list`. A
+    file in which the two differ is refused; without the method, the accounting says that the reader counts itself.
+    """
+
+    def read(self, file: RawFile) -> Iterable[Record | BadRecord | Noticed]:
         """Every record of a file, good or bad, in their order: their number is the `line` of rows and rejects.
 
         Raises

@@ -172,8 +172,8 @@ class ReadingAccounting(Accounting):
 
     @property
     def lines_add_up(self) -> bool:
-        """Whether every line became a row or a reject."""
-        return self.lines == self.rows + self.rejected
+        """Whether every line became a row or a reject, or belongs to a field of one."""
+        return self.lines == self.rows + self.rejected + self.noticed.get("swallowed_lines", 0)
 
 
 @dataclass(frozen=True, kw_only=True)

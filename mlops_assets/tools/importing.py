@@ -75,7 +75,7 @@ def import_table(use_case: UseCase, table: Path, raw: Place) -> Imported:
     lines = _lines(data)
     header = [] if use_case.files.header == "none" else [lines.pop(0)]
     # lines are cut out of the bytes, so a record must be one
-    if len(lines) != pack.lines[0]:
+    if pack.swallowed.any():
         raise MlopsError(f"{table}: a quoted field runs over several lines; such a table cannot be cut by lines.")
     cut, outside = _cut(use_case, use_case.imports, pack, lines)
     if not cut:

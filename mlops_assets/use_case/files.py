@@ -43,6 +43,15 @@ class FileFormat(Strict):
         "skips the first line, with `none` it is a row.",
     )
     quotes: bool = Field(True, description="Whether a field may stand between double quotes.")
+    line_breaks_in_fields: bool = Field(False, description="Whether a field between double quotes may span lines.")
+    utf8: Literal["refuse", "read", "as_written"] = Field(
+        "refuse",
+        description="What is done with a file that is UTF-8 where `encoding` is another: `refuse`, `read` as UTF-8, or "
+        "read `as_written` in the contract.",
+    )
+    complete: Literal["fields", "line_end"] = Field(
+        "fields", description="What the last line must have: all its `fields`, or a `line_end`, too."
+    )
     largest: int = Field(64 << 20, gt=0, description="Largest file in bytes; a larger one is refused.")
     reader: Annotated[str, implements(RecordReader)] | None = Field(
         None, description="Import path of a class that finds the records of a file; by default files are CSV."
@@ -96,7 +105,7 @@ class FileFormat(Strict):
         # what would be passed over in silence is refused
         idle = [
             name
-            for name in ("delimiter", "encoding", "header", "quotes")
+            for name in ("delimiter", "encoding", "header", "quotes", "line_breaks_in_fields", "utf8", "complete")
             if getattr(self, name) != fields[name].default
         ]
         if self.reader and idle:

@@ -37,6 +37,14 @@ NOTICES: dict[str, Notice] = {
     NEW_LABEL: Notice("rows", "the label stands in no row of an earlier day that is published"),
     SAME_CONTENT: Notice("files", "another file of the day has the same bytes; the first of them is not counted"),
     SAME_AS_BEFORE: Notice("files", "a file of the last published day before has the same bytes: delivered again?"),
+    "swallowed_lines": Notice("lines", "lines within quoted fields; they belong to the row that begins before them"),
+    "stray_carriage_returns": Notice("lines", "carriage returns that end no line, read as blanks"),
+    "read_as_utf_8": Notice("files", "read as UTF-8 where the contract says otherwise, or the reader decides"),
+    "read_as_utf_16": Notice("files", "read as UTF-16, by its mark"),
+    "read_as_utf_32": Notice("files", "read as UTF-32, by its mark"),
+    "read_as_windows_1252": Notice("files", "read as Windows-1252, for it is not UTF-8; may be any other encoding"),
+    "replaced_bytes": Notice("files", "read as UTF-8, with signs in the place of bytes that are none"),
+    "counted_by_reader": Notice("files", "the reader of the use case counts no records apart from reading them"),
 }
 """All that may be noticed, by name; in one of them stands COLUMN for the name of a column."""
 

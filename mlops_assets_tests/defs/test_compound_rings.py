@@ -173,6 +173,20 @@ def test_a_picture_that_is_no_line_drawing_is_refused(colour: str, said: str) ->
         measure(open_picture(png(Image.new("RGB", (300, 300), colour))))
 
 
+@given(st.integers(8, len(GOOD_PNG) - 1), st.integers(0, 7))
+def test_a_single_bit_that_is_another_is_refused_wherever_it_is(place: int, bit: int) -> None:
+    data = bytearray(GOOD_PNG)
+    data[place] ^= 1 << bit
+    with pytest.raises(PictureRefused):
+        open_picture(bytes(data))
+
+
+@pytest.mark.parametrize("at", [12, 8])
+def test_a_picture_without_its_end_is_refused(at: int) -> None:
+    with pytest.raises(PictureRefused, match="it has no end, cut off"):
+        open_picture(GOOD_PNG[:-at])
+
+
 @given(st.integers(0, len(GOOD_PNG) - 1), st.binary(min_size=1, max_size=8))
 def test_damage_anywhere_in_a_picture_is_refused_or_harmless(place: int, noise: bytes) -> None:
     with contextlib.suppress(PictureRefused):
@@ -209,7 +223,7 @@ def test_an_answer_may_be_absent_or_written_otherwise(value: Any, told: str | No
 
 
 BAD = {
-    "no object": (5, "wrong_type", "the record is a int"),
+    "no object": (5, "wrong_type", "the record is a number"),
     "no id": ({**COMPOUND, "compound_id": None}, "missing_id", "the record has no 'compound_id'"),
     "an id of another type": ({**COMPOUND, "compound_id": [1]}, "wrong_type", "'compound_id' is [1]"),
     "an answer that is no number": ({**COMPOUND, "num_rings": "many"}, "wrong_type", "'num_rings' is 'many'"),
@@ -234,6 +248,46 @@ def test_a_bad_record_has_its_rule_and_the_next_one_is_read(name: str) -> None:
     assert isinstance(good, Record)
 
 
+@pytest.mark.parametrize(
+    ("text", "rule", "said"),
+    [
+        ('{"compound_id": 7, "num_rings": 2, "num_rings": 5, "image": "images/7.png"}', "duplicate_key", "'num_rings'"),
+        ('{"compound_id": 7, "compound_id": 7, "image": "images/7.png"}', "duplicate_key", "'compound_id'"),
+        ('{"compound_id": 7, "more": [{"a": 1, "a": 2}], "image": "images/7.png"}', "duplicate_key", "'a'"),
+        ('{"compound_id": 7, "Num_Rings": 2, "image": "images/7.png"}', "other_key", "'Num_Rings', expected 'num_rings'"),
+        ('{"compound_id": 7, "numRings": 2, "image": "images/7.png"}', "other_key", "'numRings', expected 'num_rings'"),
+        ('{"compound_id": 1.0000000000000000001, "image": "images/7.png"}', "wrong_type", "is 1.0000000000000000001"),
+        ('{"compound_id": 1e999999999999999999999, "image": "images/7.png"}', "wrong_type", "expected a whole number"),
+        ('{"compound_id": 7, "image": 5}', "wrong_type", "'image' is 5, expected a path"),
+    ],
+)  # fmt: skip
+def test_what_the_text_says_is_not_passed_over_and_is_kept_as_it_stood(text: str, rule: str, said: str) -> None:
+    bad, good = read(data=f"[ {text} ,\n{json.dumps(COMPOUND)}\t]\n".encode())
+    assert isinstance(bad, BadRecord)
+    assert (bad.rule, bad.raw, said in bad.message) == (rule, text, True), bad.message
+    assert good.raw == json.dumps(COMPOUND)
+
+
+@pytest.mark.parametrize("written", ["9007199254740993.0", "9007199254740993", '"9007199254740993"'])
+def test_a_long_number_is_read_to_its_last_digit(written: str) -> None:
+    (record,) = read(data=f'[{{"compound_id": {written}, "image": "images/7.png"}}]'.encode())
+    assert isinstance(record, Record)
+    assert record.values["compound_id"] == "9007199254740993"
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(st.lists(json_values, max_size=5), st.sampled_from([None, 1]), st.booleans())
+def test_records_are_counted_apart_from_the_parser(values: list[Any], indent: int | None, plain: bool) -> None:
+    data = json.dumps(values, indent=indent, ensure_ascii=plain).encode(errors="replace")
+    file = RawFile("a.json", data, lambda _: b"")
+    assert CompoundReader().count(file) == len(values) == len(list(CompoundReader().read(file)))
+
+
 def test_of_records_with_one_id_the_first_good_one_counts() -> None:
     kinds = [getattr(one, "rule", "good") for one in read({**COMPOUND, "image": None}, COMPOUND, COMPOUND)]
     assert kinds == ["no_picture", "good", "duplicate_id"]
@@ -247,6 +301,9 @@ def test_of_records_with_one_id_the_first_good_one_counts() -> None:
         (b"[{", "not_json"),
         (b"[" * 100_000, "not_json"),
         (b"{}", "not_a_list"),
+        (b"[1,]", "not_json"),
+        (b"[1] 2", "not_json"),
+        (b"[1 2]", "not_json"),
     ],
 )
 def test_a_file_that_is_no_list_is_refused(data: bytes, rule: str) -> None:

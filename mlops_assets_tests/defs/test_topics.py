@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from collections import Counter
 from collections.abc import Iterator
@@ -38,15 +39,15 @@ def topics() -> UseCase:
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "cp1252"])
 def test_a_text_is_the_same_in_every_encoding_that_is_read(encoding: str) -> None:
-    assert decode(TEXT.encode(encoding)) == TEXT
+    assert decode(TEXT.encode(encoding)).text == TEXT
 
 
 def test_a_big_endian_text_with_its_mark_is_read() -> None:
-    assert decode(("\ufeff" + TEXT).encode("utf-16-be")) == TEXT
+    assert decode(("\ufeff" + TEXT).encode("utf-16-be")) == (TEXT, "utf_16", True)
 
 
 def test_latin_1_is_read_as_windows_1252_of_which_it_is_a_part() -> None:
-    assert decode("déjà vu ½".encode("latin-1")) == "déjà vu ½"
+    assert decode("déjà vu ½".encode("latin-1")) == ("déjà vu ½", "windows_1252", True)
 
 
 @pytest.mark.parametrize(
@@ -57,13 +58,39 @@ def test_latin_1_is_read_as_windows_1252_of_which_it_is_a_part() -> None:
         (b"\xef\xbb\xbfcut \xc3", "encoding"),
         (b"\x89PNG\r\n\x1a\n" + bytes(20), "nul_bytes"),
         (bytes(range(1, 32)) * 9, "binary"),
+        ("caf\u00e9".encode()[:-1], "encoding"),
+        ("caf\u00e9 \u00e9".encode() + b" \xe9 \xe9 \xe9", "encoding"),
+        ("\u306e\u30cb\u30e5\u30fc\u30b9".encode("shift-jis") + b"\x81", "encoding"),
     ],
-    ids=["UTF-16 without its mark", "cut off", "UTF-8 that is none", "a picture", "controls"],
+    ids=[
+        "UTF-16 without its mark",
+        "cut off",
+        "UTF-8 that is none",
+        "a picture",
+        "controls",
+        "cut in its only letter",
+        "half UTF-8",
+        "no Windows-1252 either",
+    ],
 )
 def test_what_is_no_text_is_refused_with_the_reason(data: bytes, rule: str) -> None:
     with pytest.raises(FileRefused) as error:
         decode(data)
     assert error.value.rule == rule
+
+
+@pytest.mark.parametrize("at", range(1, len((TEXT * 2).encode())))
+def test_utf_8_that_is_cut_anywhere_is_never_taken_for_another_encoding(at: int) -> None:
+    data = (TEXT * 2).encode()[:at]
+    with contextlib.suppress(FileRefused):
+        found = decode(data)
+        assert found.encoding == "utf_8"
+        assert found.whole or found.text.endswith("\N{REPLACEMENT CHARACTER}")
+
+
+def test_utf_8_with_a_bad_byte_stays_utf_8_and_that_is_told() -> None:
+    data = (TEXT + TEXT).encode().replace("ï".encode(), b"\xff", 1)
+    assert decode(data) == ((TEXT + TEXT).replace("ï", "\N{REPLACEMENT CHARACTER}", 1), "utf_8", False)
 
 
 # -- the drawn texts ----------------------------------------------------------------------------------------------------
@@ -73,7 +100,7 @@ def test_each_drawn_file_lies_in_the_folder_of_its_topic_and_can_be_read() -> No
     files = list(draw(np.random.default_rng(0), dt.date(2026, 1, 1), 300, 1, 0.0, labelled=True))
     assert Counter(path.partition("/")[0] for path, _ in files).keys() == TOPICS.keys()
     own = [
-        sum(word in TOPICS[path.partition("/")[0]].split() for word in decode(data).lower().split())
+        sum(word in TOPICS[path.partition("/")[0]].split() for word in decode(data).text.lower().split())
         for path, data in files
     ]
     assert np.mean(own) > 4, "words of its topic"
@@ -103,6 +130,8 @@ def stage(topics: UseCase, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             "notes.md": b"no data",
             "empty.txt": b"",
             "blank.txt": b" \n\n ",
+            "no_width.txt": "\u200b\ufeff\u200d \u2060".encode(),
+            "damaged.txt": (TEXT + " A laptop.").encode().replace("ñ".encode(), b"\xff"),
             "picture.txt": b"\x89PNG\r\n\x1a\n" + bytes(20),
             "half.txt": TEXT.encode("utf-16")[:-1],
             "long.txt": b"goal " * 20_000,
@@ -146,6 +175,7 @@ def test_odd_files_are_read_or_refused_each_with_its_reason(stage: Stage) -> Non
         "notes.md": ("unreadable", None),
         "empty.txt": ("empty_file", None),
         "blank.txt": ("empty_file", None),
+        "no_width.txt": ("empty_file", None),
         "picture.txt": ("nul_bytes", None),
         "half.txt": ("encoding", None),
         "huge.txt": ("too_large", None),
@@ -156,9 +186,13 @@ def test_odd_files_are_read_or_refused_each_with_its_reason(stage: Stage) -> Non
         "deep.txt": "TECH",
         "plain.txt": None,
         "long.txt": None,
+        "damaged.txt": None,
     }
+    read = stage.table("rows").days()[ODD].accounting
+    assert read.noticed == {"read_as_utf_8": 6, "replaced_bytes": 1}
     assert (len(rows["long.txt"]["text"]), rows["long.txt"]["characters"]) == (MOST - 1, 99_999)
     said = {one["account_id"]: one["prediction"] for one in stage.published("predictions", ODD)}
+    assert said.pop("damaged.txt")
     assert said == {"labelled.txt": "TECH", "deep.txt": "TECH", "plain.txt": "FOOD & DRINK", "long.txt": "SPORTS"}
 
 

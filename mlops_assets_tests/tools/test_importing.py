@@ -149,7 +149,7 @@ def test_other_rows_of_an_imported_account_and_month_get_a_file_beside_it(cut: C
         (account_file().replace(b";", b","), "fields are parted by ',', expected ';'"),
         (account_file()[:-40], "the last line stops after"),
         (account_file([changed(sexo='"F')]), "a double quote is not closed"),
-        (account_file([changed(sexo='"F\nF"')]), "a quoted field runs over several lines"),
+        (account_file([changed(sexo='"F\nF"')]), "a double quote is not closed"),
         (account_file([changed(data="?")]), "no line has a readable 'date' from 2019-01-01 (`start`) on; nothing"),
     ],
 )

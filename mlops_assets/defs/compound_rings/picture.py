@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from collections.abc import Iterator
 from itertools import compress
 from typing import NamedTuple
@@ -83,6 +84,7 @@ def open_picture(data: bytes) -> np.ndarray:
         If it is no PNG, damaged, or too small or large.
     """
     size = _size(data)
+    _check_chunks(data)
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as picture:
             if picture.size != size:
@@ -102,6 +104,20 @@ def _size(data: bytes) -> tuple[int, int]:
     if min(width, height) < SMALLEST or max(width, height) > LARGEST:
         raise PictureRefused("picture_size", f"{width} x {height} pixels, sides must have {SMALLEST} to {LARGEST}")
     return width, height
+
+
+def _check_chunks(data: bytes) -> None:
+    """See that every chunk is as its checksum says, to the last one; Pillow does not look at those of pixels."""
+    kind, at = b"", len(PNG)
+    while kind != b"IEND":
+        length = int.from_bytes(data[at : at + 4])
+        kind, end = data[at + 4 : at + 8], at + 8 + length
+        if len(data) < end + 4:
+            raise PictureRefused("broken_picture", "the PNG is damaged: it has no end, cut off?")
+        if zlib.crc32(data[at + 4 : end]) != int.from_bytes(data[end : end + 4]):
+            name = kind.decode("latin-1")
+            raise PictureRefused("broken_picture", f"the PNG is damaged: its part {name!r} has another checksum")
+        at = end + 4
 
 
 def _shaped(picture: Image.Image) -> np.ndarray:

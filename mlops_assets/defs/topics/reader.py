@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterator
+from typing import NamedTuple
 
-from mlops_assets.plugins import FileRefused, RawFile, Record
+from mlops_assets.plugins import FileRefused, Noticed, RawFile, Record
 
 MOST = 20_000
 """Characters of a text that are kept: the beginning of a news text tells its topic."""
@@ -20,22 +21,35 @@ SPACES = "\t\n\r\f\v"
 CONTROLS = 0.01
 """Share of control characters above which something is no text."""
 SHOWN = 500
+CHANCE = 10
+"""Bytes that are not UTF-8 for each letter that is, from which on that letter is taken for chance."""
 
 
 class TextReader:
     """One record a file: its text, and the first folder that it lies in as its topic."""
 
-    def read(self, file: RawFile) -> Iterator[Record]:
-        """The record of a file.
+    records_by = "text"
+
+    def count(self, file: RawFile) -> int:  # noqa: ARG002 - see RecordReader
+        """A file is one record, whatever it holds."""
+        return 1
+
+    def read(self, file: RawFile) -> Iterator[Record | Noticed]:
+        """The record of a file, and in which encoding it was read.
 
         Raises
         ------
         FileRefused
             If it is empty, binary, or not in the encoding that its first bytes name.
         """
-        text = decode(file.data).strip()
-        if not text:
+        text, encoding, whole = decode(file.data)
+        text = text.strip()
+        # what has no width is blank as well
+        if not any(sign.isprintable() and not sign.isspace() for sign in text):
             raise FileRefused("empty_file", "the file holds blanks alone")
+        yield Noticed(f"read_as_{encoding}")
+        if not whole:
+            yield Noticed("replaced_bytes")
         folder, _, _ = file.path.partition("/")
         yield Record(
             {
@@ -48,34 +62,61 @@ class TextReader:
         )
 
 
-def decode(data: bytes) -> str:
+class Decoded(NamedTuple):
+    """A text, the encoding that it was read by, and whether every byte of it was."""
+
+    text: str
+    encoding: str
+    whole: bool = True
+
+
+def decode(data: bytes) -> Decoded:
     """The text of a file: by its mark, else UTF-8, else Windows-1252, of which Latin-1 is a part.
 
     Raises
     ------
     FileRefused
-        If it is binary, or not in the encoding that its mark names.
+        If it is binary, not in the encoding that its mark names, or nobody can tell which one it is in.
     """
     mark, encoding = next(((mark, name) for mark, name in MARKS if data.startswith(mark)), (b"", ""))
-    text = _decode_marked(data, mark, encoding) if encoding else _decode_unmarked(data)
-    odd = sum(ord(sign) < 32 and sign not in SPACES for sign in text[:MOST])
-    if odd > CONTROLS * len(text[:MOST]):
-        raise FileRefused("binary", f"{odd} of the first {len(text[:MOST])} characters are controls: this is no text")
-    return text.replace("\0", " ")
+    found = _decode_marked(data, mark, encoding) if encoding else _decode_unmarked(data)
+    start = found.text[:MOST]
+    odd = sum(ord(sign) < 32 and sign not in SPACES for sign in start)
+    if odd > CONTROLS * len(start):
+        raise FileRefused("binary", f"{odd} of the first {len(start)} characters are controls: this is no text")
+    return found._replace(text=found.text.replace("\0", " "))
 
 
-def _decode_marked(data: bytes, mark: bytes, encoding: str) -> str:
+def _decode_marked(data: bytes, mark: bytes, encoding: str) -> Decoded:
     try:
-        return data[len(mark) :].decode(encoding)
+        text = data[len(mark) :].decode(encoding)
     except UnicodeDecodeError as error:
         message = f"it begins like {encoding}, but byte {len(mark) + error.start} is not: cut off?"
         raise FileRefused("encoding", message) from None
+    return Decoded(text, encoding.removesuffix("-le").removesuffix("-be").replace("-", "_"))
 
 
-def _decode_unmarked(data: bytes) -> str:
+def _decode_unmarked(data: bytes) -> Decoded:
     if b"\0" in data:
         raise FileRefused("nul_bytes", "the file holds NUL bytes: it is binary, or UTF-16 without its mark")
     try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return data.decode("cp1252", errors="replace")
+        return Decoded(data.decode(), "utf_8")
+    except UnicodeDecodeError as error:
+        return _decode_damaged(data, error)
+
+
+def _decode_damaged(data: bytes, first: UnicodeDecodeError) -> Decoded:
+    """What is not UTF-8 throughout: damaged UTF-8 if most of its letters are whole, Windows-1252 if next to none is."""
+    kept = data.decode(errors="ignore")
+    letters, bad = sum(sign > "\x7f" for sign in kept), len(data) - len(kept.encode())
+    if letters > bad:
+        return Decoded(data.decode(errors="replace"), "utf_8", whole=False)
+    # the only bad bytes are the last ones: the beginning of a letter, or a letter of Windows-1252
+    if first.reason == "unexpected end of data" or letters * CHANCE > bad:
+        message = f"byte {first.start} is not UTF-8, which the text may be or not: cut off, or Windows-1252?"
+        raise FileRefused("encoding", message)
+    try:
+        return Decoded(data.decode("cp1252"), "windows_1252")
+    except UnicodeDecodeError as error:
+        message = f"byte {first.start} is not UTF-8, and byte {error.start} not Windows-1252: another encoding"
+        raise FileRefused("encoding", message) from None

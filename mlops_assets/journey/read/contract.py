@@ -44,6 +44,7 @@ RULES_OF_FILES = {
     "delimiter": "the fields are parted by another sign",
     "header": "the header cannot be read or names a column twice",
     "missing_column": "the header lacks a column of the contract",
+    "line_ends": "in a file of one column, CR ends some lines, and some not",
     "truncated": "the last line stops in the middle: the file was cut off",
     "quote": "a double quote is not closed",
     "number_format": "the file writes numbers in another way than the contract says",

@@ -47,8 +47,7 @@ def refuse_overfull(
         message = f"{rejected[file]:,} of {pack.lines[file]:,} lines are rejected ({counted}), such as "
         message += "; ".join(f"line {refusal.line}: {refusal.message[:200]}" for refusal in first)
         overfull[file] = Refusal(file, None, "too_many_rejects", message, first[0].raw)
-    pack.refusals[:] = [refusal for refusal in pack.refusals if refusal.file not in overfull]
-    pack.lines[list(overfull)] = 0
+    pack.refuse(overfull)
     return overfull
 
 

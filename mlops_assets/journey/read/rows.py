@@ -268,8 +268,7 @@ def check_rows(use_case: UseCase, paths: Sequence[str], pack: Pack) -> tuple[pa.
 
 def _refuse_whole(pack: Pack, refusals: list[Refusal], whole: dict[int, tuple[str, str]]) -> list[Refusal]:
     """Refuse whole files: what was said of their lines goes, for a file is counted once, by its lines or as a whole."""
-    pack.refusals[:] = [refusal for refusal in pack.refusals if refusal.file not in whole]
-    pack.lines[list(whole)] = 0
+    pack.refuse(whole)
     others = [refusal for refusal in refusals if refusal.file not in whole]
     return others + [Refusal(file, None, rule, message) for file, (rule, message) in sorted(whole.items())]
 
@@ -287,12 +286,13 @@ def account(pack: Pack, rows: pa.Table, refusals: Sequence[Refusal], files: int)
     rejected = np.bincount([r.file for r in refusals if r.line is not None], minlength=files)
     refused = len({refusal.file for refusal in refusals if refusal.line is None})
     # a file at a time: two errors in a shard could cancel each other out
-    wrong = np.flatnonzero(good + rejected != pack.lines)
+    wrong = np.flatnonzero(good + rejected + pack.swallowed != pack.lines)
     if len(wrong):
         file = int(wrong[0])
         raise ShardFailed(
             f"file {file} of the shard: {pack.lines[file]} lines, but {good[file]} rows and {rejected[file]} rejects"
         )
+    noticed = pack.noticed + Counter(swallowed_lines=int(pack.swallowed.sum()))
     return {
         "files": files,
         "files_read": files - refused,
@@ -300,7 +300,7 @@ def account(pack: Pack, rows: pa.Table, refusals: Sequence[Refusal], files: int)
         "lines": int(pack.lines.sum()),
         "rows": rows.num_rows,
         "rejected": int(rejected.sum()),
-        **{NOTICED + name: number for name, number in pack.noticed.items()},
+        **{NOTICED + name: number for name, number in noticed.items()},
     }
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from mlops_assets.errors import UsageError
-from mlops_assets.journey.read.readers.csv import UTF8_BOM
+from mlops_assets.journey.read.readers.text import UTF8_BOM
 from mlops_assets.tools.drafting.columns import MISSING
 
 SAMPLE = 8 << 20

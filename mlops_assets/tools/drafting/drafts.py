@@ -12,7 +12,7 @@ from pathlib import Path
 from mlops_assets.errors import UsageError
 from mlops_assets.journey.features.sql import describe
 from mlops_assets.journey.read.readers.csv import CsvReader
-from mlops_assets.journey.read.readers.pack import Pack
+from mlops_assets.journey.read.readers.pack import Pack, Refusal
 from mlops_assets.journey.read.rows import check_rows
 from mlops_assets.journey.train.candidates import check_columns
 from mlops_assets.journey.train.training_set import LEAST_ROWS
@@ -167,8 +167,10 @@ def _read(dialect: Dialect, names: list[str], label: str, data: bytes, path: Pat
         suffix=path.suffix or ".csv",
     )  # fmt: skip
     sources = dict(zip(names, dialect.names, strict=True))
-    pack = CsvReader(_reading(form, sources, label)).read([data])
-    whole = next((refusal for refusal in pack.refusals if refusal.line is None), None)
+    pack, whole = _try(form, sources, label, data)
+    if whole and whole.rule == "quote":
+        form = form.model_copy(update={"line_breaks_in_fields": True})
+        pack, whole = _try(form, sources, label, data)
     if whole:
         raise UsageError(f"{path}: {whole.message}.")
     numbers = guess_numbers(pack.columns.values())
@@ -179,6 +181,12 @@ def _read(dialect: Dialect, names: list[str], label: str, data: bytes, path: Pat
     form = form.model_copy(update={**written, "largest": largest})
     columns = {name: guess_column(name, source, pack.columns[name], form) for name, source in sources.items()}
     return Table(path, dialect, form, pack, columns, label)
+
+
+def _try(form: FileFormat, sources: dict[str, str], label: str, data: bytes) -> tuple[Pack, Refusal | None]:
+    """The text of a table, and why it is refused as a whole."""
+    pack = CsvReader(_reading(form, sources, label)).read([data])
+    return pack, next((refusal for refusal in pack.refusals if refusal.line is None), None)
 
 
 def _reading(form: FileFormat, sources: dict[str, str], label: str) -> UseCase:

@@ -186,13 +186,18 @@ def test_a_pack_may_come_to_nothing(contents: tuple[bytes | None, ...]) -> None:
     ],
 )
 def test_a_quoted_field_may_hold_delimiter_quote_and_line_end(field: bytes, value: str) -> None:
-    pack = read(GOOD, HEADER + b"1;10;" + field + b"\n2;20;b\n", GOOD)
-    assert rows(pack, 1) == [(1, ["1", "10", value]), (2, ["2", "20", "b"])]
+    data = HEADER + b"1;10;" + field + b"\n2;20;b\n"
+    pack = read(GOOD, data, GOOD, line_breaks_in_fields=True)
+    lines = 1 + field.count(b"\n")
+    assert rows(pack, 1) == [(1, ["1", "10", value]), (1 + lines, ["2", "20", "b"])]
+    assert (pack.lines[1], pack.swallowed.tolist()) == (lines + 1, [0, lines - 1, 0])
+    assert pack.raw(1, 1) == "1;10;" + field.decode().replace("\r", "")
     assert rows(pack, 0) == rows(pack, 2) == GOOD_ROWS
 
 
 def test_a_quoted_field_may_stand_at_the_end_of_a_file_without_line_end() -> None:
-    assert rows(read(HEADER + b'1;10;"a\nb"')) == [(1, ["1", "10", "a\nb"])]
+    assert rows(read(HEADER + b'1;10;"a;b"')) == [(1, ["1", "10", "a;b"])]
+    assert rows(read(HEADER + b'1;10;"a\nb"', line_breaks_in_fields=True)) == [(1, ["1", "10", "a\nb"])]
 
 
 def test_quotes_are_plain_signs_where_the_contract_knows_none() -> None:
@@ -217,26 +222,188 @@ def test_an_open_quote_is_not_closed_by_the_quote_of_the_next_file() -> None:
     assert rows(pack, 2) == GOOD_ROWS
 
 
+STRAY = HEADER + b'1;10;a\n2;20;"b\n3;30;c\n4;40;d"\n5;50;e\n'
+
+
+def test_a_stray_quote_costs_its_own_line_and_swallows_no_other() -> None:
+    pack = read(GOOD, STRAY, GOOD)
+    assert [line for line, _ in rows(pack, 1)] == [1, 3, 4, 5]
+    assert rows(pack, 1)[2] == (4, ["4", "40", 'd"'])
+    assert pack.refusals == [Refusal(1, 2, "quote", "a double quote is not closed in the line", '2;20;"b')]
+    assert pack.lines.tolist() == [2, 5, 2]
+
+
+def test_a_stray_quote_may_be_closed_by_the_opening_one_of_a_good_field() -> None:
+    pack = read(HEADER + b'1;10;"a\n2;20;b\n3;30;"c"\n')
+    assert [line for line, _ in rows(pack)] == [2, 3]
+    assert [(one.line, one.rule) for one in pack.refusals] == [(1, "quote")]
+
+
+@pytest.mark.parametrize(
+    "body", [b'1;10;"two\nlines"\n', b'1;10;"a\n\nb;c;d"\n', b'1;10;"a\n2;20\n3;30;b"\n', b'1;10;"a\n2;20;b";x\n']
+)
+def test_where_nobody_can_tell_what_a_quote_holds_the_file_is_refused_with_its_line(body: bytes) -> None:
+    only = refusal(HEADER + b"0;0;0\n" + body)
+    assert only.rule == "quote"
+    assert "(data line 2)" in only.message
+
+
+def test_only_a_contract_lets_a_field_span_lines_and_then_says_how_many_it_swallowed() -> None:
+    pack = read(GOOD, STRAY, line_breaks_in_fields=True)
+    assert rows(pack, 1) == [(1, ["1", "10", "a"]), (2, ["2", "20", "b\n3;30;c\n4;40;d"]), (5, ["5", "50", "e"])]
+    assert (pack.lines.tolist(), pack.swallowed.tolist()) == ([2, 5], [0, 2])
+
+
+def test_a_first_line_that_is_skipped_may_not_span_lines() -> None:
+    assert read(b'"a\nb";c;d\n1;10;a\n', header="ignored").refusals[0].rule == "header"
+    assert rows(read(b'5" pipe;"c;c";d\n1;10;a\n', header="ignored")) == [(1, ["1", "10", "a"])]
+
+
+def test_in_one_column_a_carriage_return_inside_a_line_refuses_the_file() -> None:
+    case = use_case().model_copy(update={"columns": {"label": use_case().columns["label"]}})
+    (only,) = CsvReader(case).read([b"label\na\rb\nc\n"]).refusals
+    assert (only.line, only.rule) == (None, "line_ends")
+
+
+# -- what the bytes say ------------------------------------------------------------------------------------------------
+
 FIELDS = st.sampled_from(["", "a", '"a"', '""', '"a;b"', '"a""b"', 'a"', '"', '";', ' "a"', '"a" ', '"a\nb"'])
 BODIES = st.lists(st.lists(FIELDS, min_size=1, max_size=4).map(";".join), min_size=1, max_size=4).map("\n".join)
 
 
 @hypothesis.settings(max_examples=1_500)
-@hypothesis.given(bodies=st.lists(BODIES, min_size=1, max_size=4))
-def test_quoted_files_that_are_parsed_together_mean_what_pythons_csv_says_of_each(bodies: list[str]) -> None:
+@hypothesis.given(bodies=st.lists(BODIES, min_size=1, max_size=4), spanning=st.booleans())
+def test_quoted_files_that_are_parsed_together_mean_what_pythons_csv_says_of_each(
+    bodies: list[str], spanning: bool
+) -> None:
     quoted = [f'1;"10";a\n{body}\n' for body in bodies]
-    pack = read(*(HEADER + body.encode() for body in quoted))
+    pack = read(*(HEADER + body.encode() for body in quoted), line_breaks_in_fields=spanning)
     for number, body in enumerate(quoted):
+        reader = csv.reader(io.StringIO(body, newline=""), delimiter=";", strict=True)
+        refused = [(r.line, r.rule) for r in pack.refusals if r.file == number]
+        records, begins = [], [1]
         try:
-            records = list(csv.reader(io.StringIO(body, newline=""), delimiter=";", strict=True))
+            for record in reader:
+                records.append((begins[-1], record))
+                begins.append(reader.line_num + 1)
         except csv.Error:
-            assert [(r.line, r.rule) for r in pack.refusals if r.file == number] == [(None, "quote")]
-            assert rows(pack, number) == []
+            if spanning:
+                assert refused == [(None, "quote")]
+            assert "quote" in [rule for _, rule in refused]
             continue
-        expected = [(line, record or [""] * 3) for line, record in enumerate(records, 1) if len(record) in (0, 3)]
+        if not spanning and len(records) < body.count("\n"):
+            assert "quote" in [rule for _, rule in refused]
+            continue
+        expected = [(line, record or [""] * 3) for line, record in records if len(record) in (0, 3)]
         assert rows(pack, number) == expected
-        refused = [r.line for r in pack.refusals if r.file == number]
-        assert refused == [line for line, record in enumerate(records, 1) if len(record) not in (0, 3)]
+        assert refused == [(line, "field_count") for line, record in records if len(record) not in (0, 3)]
+
+
+PIECES = st.sampled_from(
+    [b"1;10;a", b";", b'"', b'""', b'"a"', b"\n", b"\r\n", b"\r", b"\n\n", b"x", b"\xc3\xa9", b"\xe9", b"\x00",
+     b"\xef\xbb\xbf", "\u2028".encode(), b"\x85", b"\xc2\x85", b"\x0b", b"\x0c", b"\x1c", b" ", b'"a\nb"', b"1;10;a\n"]
+)  # fmt: skip
+ANY_BYTES = st.one_of(st.binary(max_size=40), st.lists(PIECES, max_size=16).map(b"".join))
+FORMS = st.fixed_dictionaries(
+    {
+        "encoding": st.sampled_from(["utf-8", "mac_roman", "latin-1", "cp1252"]),
+        "line_breaks_in_fields": st.booleans(),
+        "quotes": st.booleans(),
+        "header": st.sampled_from(["names", "ignored", "none"]),
+        "utf8": st.sampled_from(["refuse", "read", "as_written"]),
+    }
+)
+
+
+def count_lines(data: bytes, header: bool) -> int:
+    """The data lines of a file, by the ends that stand in its bytes: LF, or where there is none CR."""
+    end = b"\n" if b"\n" in data else b"\r"
+    return data.count(end) + (not data.endswith(end)) - header
+
+
+@hypothesis.settings(max_examples=2_000)
+@hypothesis.given(bodies=st.lists(ANY_BYTES, max_size=4), form=FORMS)
+def test_whatever_the_bytes_every_line_is_a_row_or_a_reject_or_told_to_be_swallowed(
+    bodies: list[bytes], form: dict[str, Any]
+) -> None:
+    contents = [(b"" if form["header"] == "none" else HEADER) + body for body in bodies]
+    pack = read(*contents, **form)
+    whole = {refusal.file for refusal in pack.refusals if refusal.line is None}
+    for number, data in enumerate(contents):
+        lines = [line for line, _ in rows(pack, number)]
+        rejected = [refusal.line for refusal in pack.refusals if refusal.file == number and refusal.line]
+        swallowed = int(pack.swallowed[number])
+        if number in whole:
+            assert (lines, rejected, swallowed, pack.lines[number]) == ([], [], 0, 0)
+            continue
+        found = len(lines) + len(rejected) + swallowed
+        assert found == pack.lines[number] == count_lines(data, form["header"] != "none")
+        assert form["line_breaks_in_fields"] or sorted([*lines, *rejected]) == list(range(1, found + 1))
+
+
+def test_letters_and_signs_that_only_look_like_line_ends_end_no_line() -> None:
+    odd = "\u2028 \x85 \u2029 \x0b \x0c \x1c \x1d \x1e"
+    pack = read(HEADER + f'1;10;{odd}\n2;"20";"{odd}x"\n3;30;a"\n'.encode())
+    assert [row[2] for _, row in rows(pack)] == [odd, f"{odd}x", 'a"']
+
+
+SINGLE_BYTE = ["latin-1", "cp1252", "mac_roman", "cp850", "koi8-r", "cp1251", "iso8859-15", "cp437"]
+
+
+@pytest.mark.parametrize("encoding", SINGLE_BYTE)
+@pytest.mark.parametrize("letters", [b"1;10;\xc3\x87\n", b"1;10;\xc3\x87\xe2\x82\xac\n" * 9, b'1;10;"\xc3\x87"\n'])
+def test_utf_8_is_refused_where_the_contract_says_another_encoding_unless_it_says_more(
+    encoding: str, letters: bytes
+) -> None:
+    only = refusal(HEADER + letters, encoding=encoding)
+    assert only.rule == "encoding"
+    assert "the file is UTF-8" in only.message
+    pack = read(HEADER + letters, encoding=encoding, utf8="read")
+    assert [row[2][0] for _, row in rows(pack)] == ["Ç"] * len(rows(pack))
+    assert pack.noticed == {"read_as_utf_8": 1}
+    pack = read(HEADER + letters, encoding=encoding, utf8="as_written")
+    assert rows(pack)[0][1][2] == letters.split(b"\n")[0].decode(encoding).split(";")[2].strip('"')
+
+
+def test_letters_in_the_header_alone_tell_utf_8_too() -> None:
+    assert refusal("id;valor;label;Ç\n1;10;a;\n".encode(), encoding="latin-1").rule == "encoding"
+
+
+def test_a_mark_of_utf_8_where_the_contract_says_otherwise_is_told() -> None:
+    assert read(b"\xef\xbb\xbf" + GOOD, GOOD, encoding="mac_roman").noticed == {"read_as_utf_8": 1}
+    assert read(b"\xef\xbb\xbf" + GOOD).noticed == {}
+
+
+def test_utf_16_is_refused_with_or_without_its_mark_and_nul_bytes() -> None:
+    contents = [text.encode("utf-16") for text in ("Ωα", GOOD.decode())] + [GOOD.decode().encode("utf-16-be")]
+    pack = read(*contents, encoding="mac_roman", header="none")
+    assert [one.rule for one in pack.refusals] == ["encoding", "nul_bytes", "nul_bytes"]
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("last", [b"2;20;b", b'2;20;"b"'])
+def test_a_last_line_without_an_end_is_told_or_refused_where_the_contract_asks_for_one(end: bytes, last: bytes) -> None:
+    data = (HEADER + b"1;10;a\n").replace(b"\n", end) + last
+    pack = read(data, GOOD)
+    assert (rows(pack), pack.noticed) == (GOOD_ROWS, {"no_final_line_end": 1})
+    only = refusal(data, complete="line_end")
+    assert (only.rule, "no line end" in only.message) == ("truncated", True)
+
+
+def test_a_single_line_has_no_others_to_compare_its_end_with() -> None:
+    assert read(b"1;10;a", header="none").noticed == {}
+    assert read(b"1;10;a\n2;20;b", header="none").noticed == {"no_final_line_end": 1}
+
+
+def test_carriage_returns_that_end_no_line_are_told() -> None:
+    assert read(HEADER + b"1;10;a\rb\n2;\r20;b\n").noticed == {"stray_carriage_returns": 2}
+
+
+def test_what_is_noticed_of_a_refused_file_does_not_count() -> None:
+    assert read(HEADER + b'1;10;"a').noticed == {}
+
+
+# -- bad files beside good ones ----------------------------------------------------------------------------------------
 
 
 def test_a_header_alone_beside_a_bad_quote_does_not_cost_an_innocent_file_its_rows() -> None:
@@ -334,10 +501,11 @@ def test_every_bad_line_at_every_place_keeps_its_number() -> None:
     assert pack.lines.tolist() == [6, 6, 6]
 
 
-def test_a_record_over_several_lines_counts_as_one_line() -> None:
-    pack = read(HEADER + b'1;10;"a\na\na"\n2\n3;30;c\n')
-    assert [line for line, _ in rows(pack)] == [1, 3]
-    assert [(refusal.line, refusal.raw) for refusal in pack.refusals] == [(2, "2")]
+def test_a_record_over_several_lines_has_the_number_of_its_first_one() -> None:
+    pack = read(HEADER + b'1;10;"a\na\na"\n2\n3;30;c\n', line_breaks_in_fields=True)
+    assert [line for line, _ in rows(pack)] == [1, 5]
+    assert [(refusal.line, refusal.raw) for refusal in pack.refusals] == [(4, "2")]
+    assert (pack.lines.tolist(), pack.swallowed.tolist()) == ([5], [2])
 
 
 def test_a_refused_line_is_kept_with_its_quotes() -> None:

@@ -24,7 +24,7 @@ from mlops_assets.journey.read.readers import open_reader
 from mlops_assets.journey.read.readers.pack import RAW_LIMIT
 from mlops_assets.journey.read.rows import account, check_rows, read_day, rejects_table
 from mlops_assets.journey.read.sources import SourceError, open_source
-from mlops_assets.plugins import BadRecord, FileRefused, NotAttached, RawFile, Record
+from mlops_assets.plugins import BadRecord, FileRefused, NotAttached, Noticed, RawFile, Record
 from mlops_assets.settings import Settings
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import UseCase, find_use_case, load_use_case
@@ -153,6 +153,36 @@ def test_a_file_is_refused_as_a_whole_and_the_others_go_on(case: UseCase, name: 
     assert (reject["file"], reject["line"], reject["rule"]) == ("1.json", None, rule)
     assert reject["message"].startswith(message)
     assert (counts["files"], counts["files_read"], counts["files_refused"], counts["lines"]) == (3, 2, 1, 2)
+
+
+class Counting:
+    """A reader that loses a record, and says how many there are."""
+
+    records_by = "lines"
+
+    def count(self, file: RawFile) -> int:
+        return file.data.count(b"\n")
+
+    def read(self, file: RawFile) -> Iterator[Record | Noticed]:
+        yield Noticed("read_as_utf_8" if file.data != b"unknown\n" else "nothing of ours")
+        for line in file.data.decode().split():
+            yield Record({"visitor": line})
+
+
+def test_a_reader_that_loses_a_record_is_found_out_by_what_it_counts(tmp_path: Path) -> None:
+    counting = scripted(tmp_path, f"{__name__}.Counting")
+    rows, rejects, counts = read(counting, b"a\nb\n", b"a\n\nb\n", b"unknown\n")
+    assert [row["visitor"] for row in rows] == ["a", "b"]
+    assert [(one["rule"], one["message"].partition(";")[0]) for one in rejects] == [
+        ("accounting", "the file has 3 lines, the reader gave 2 records"),
+        ("reader", "the reader noticed 'nothing of ours' 1 times"),
+    ]
+    assert (counts["lines"], counts["noticed_read_as_utf_8"]) == (2, 1)
+    assert "noticed_counted_by_reader" not in counts
+
+
+def test_a_reader_that_counts_nothing_apart_is_told(case: UseCase) -> None:
+    assert read(case, [GOOD], [GOOD, GOOD])[2]["noticed_counted_by_reader"] == 2
 
 
 values = st.one_of(st.text(), st.sampled_from(["", " ", "web", "yes", "12", "-1", "1e3"]), st.none())

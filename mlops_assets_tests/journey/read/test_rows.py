@@ -235,9 +235,13 @@ def test_all_faults_of_a_line_are_told_and_the_first_one_names_the_rule(transact
 
 
 def test_a_rejected_line_after_a_record_of_several_lines_is_kept_as_it_stood(transactions: UseCase) -> None:
+    files = transactions.files.model_copy(update={"line_breaks_in_fields": True})
+    case = transactions.model_copy(update={"files": files})
     spread, bad = changed(cidade_estabelecimento='"SAO\nPAULO"'), changed(idade="x")
-    _, (only,), _ = read(transactions, account_file([spread, bad]))
-    assert (only.line, only.raw) == (2, bad)
+    rows, (only,), counts = read(case, account_file([spread, bad]))
+    assert [row["line"] for row in rows] == [1]
+    assert (only.line, only.raw) == (3, bad)
+    assert (counts["lines"], counts["rows"], counts["rejected"], counts["noticed_swallowed_lines"]) == (3, 1, 1, 1)
 
 
 @pytest.mark.parametrize("end", ["\r\n", "\n", "\r"], ids=["CRLF", "LF", "old Mac CR"])

@@ -2,18 +2,16 @@
 
 Files without double quotes are joined and parsed in one go: there, a line end is a row, so that the file and line of
 every row are known by counting. So are files in which quotes stand only around whole fields. Others with quotes are
-parsed one by one, because an open quote must never reach into the next file.
+parsed one by one (`quoted`), because an open quote must never reach into the next file. Lines are counted in the bytes.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, pairwise
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -22,15 +20,15 @@ import pyarrow.csv as pacsv
 
 from mlops_assets.journey.read.readers.header import Headers, Layout
 from mlops_assets.journey.read.readers.pack import RAW_LIMIT, TEXT, Pack, Refusal, show_start
+from mlops_assets.journey.read.readers.quoted import Cut, cut_lines, cut_records, is_closed
+from mlops_assets.journey.read.readers.text import UTF8_BOM, Noticed, as_utf8, decide_encoding, line_feeds
 from mlops_assets.plugins import FileRefused
 from mlops_assets.use_case import FileFormat, UseCase
 from mlops_assets.use_case.notices import ABSENT, MISNAMED
 
 BLOCK = 1 << 20
 """Bytes that are parsed at a time: a shard in one block takes 1.4 times as long, for dictionaries leave the cache."""
-UTF8_BOM = b"\xef\xbb\xbf"
-
-csv.field_size_limit(1 << 30)  # a long field is no error of ours: the size of the file is already bounded
+STRAY = ("quote", "a double quote is not closed in the line")
 
 
 @dataclass
@@ -62,6 +60,7 @@ class CsvReader:
         self._headers = Headers(use_case)
         self._names = list(use_case.columns)
         self._delimiter = use_case.files.delimiter.encode()
+        self._skips_quotes = use_case.files.quotes and use_case.files.header == "ignored"
         cut = re.escape(self._delimiter)
         # quotes around whole fields, with neither a line end nor another quote between them
         self._plain = re.compile(rb'(?:(?:"[^"\n]*+"|[^"\n%b]*+)[%b\n])*+' % (cut, cut))
@@ -78,7 +77,7 @@ class CsvReader:
         """
         # what has one layout, and quotes or none, can be parsed in one go
         groups: dict[tuple[Layout, bool], _Group] = defaultdict(_Group)
-        layouts: dict[int, Layout] = {}
+        told: dict[int, _Ready] = {}
         refusals: list[Refusal] = []
         pieces: list[Pack] = []
         for number, data in enumerate(contents):
@@ -90,8 +89,8 @@ class CsvReader:
                 start = show_start(data, self._format.encoding)
                 refusals.append(Refusal(number, None, error.rule, error.message, start))
                 continue
-            if ready.layout.absent:
-                layouts[number] = ready.layout
+            if ready.noticed or ready.layout.absent:
+                told[number] = ready
             if self._can_be_joined(ready):
                 groups[ready.layout, ready.quoted].add(number, ready.body)
             else:
@@ -100,8 +99,7 @@ class CsvReader:
             pieces.extend(self._parse_group(layout, quoted, group, len(contents)))
         pack = self._join(pieces, refusals, len(contents))
         pack.raw = _RawLines(contents, self._format)
-        for number, layout in layouts.items():
-            _notice_absent(pack, layout, paths[number] if paths else str(number))
+        _notice(pack, told, paths or [str(number) for number in range(len(contents))])
         return pack
 
     def _can_be_joined(self, ready: _Ready) -> bool:
@@ -116,24 +114,37 @@ class CsvReader:
         FileRefused
             If the file is bad.
         """
-        marked = data.startswith(UTF8_BOM)
-        data = _line_feeds(data[len(UTF8_BOM) :] if marked else data)
-        encoding = "utf-8" if marked else self._format.encoding
-        header, _, body = (b"", b"", data) if self._format.header == "none" else data.partition(b"\n")
+        form = self._format
+        data, encoding, noticed = decide_encoding(data, form)
+        data, strays = line_feeds(data)
+        if strays:
+            noticed += (("stray_carriage_returns", strays),)
+        header, _, body = (b"", b"", data) if form.header == "none" else data.partition(b"\n")
+        if self._skips_quotes and b'"' in header and not is_closed(header.decode("latin-1"), form.delimiter):
+            raise FileRefused("header", "the first line leaves a double quote open: is it one line?")
         layout = self._headers.layout(header, encoding)
         if not body:
             raise FileRefused("no_rows", "the file has a header and no rows")
-        quoted = self._format.quotes and b'"' in body
+        if strays and len(layout.names) == 1:
+            raise FileRefused("line_ends", "CR ends some of the lines, and some not: in one column, nobody can tell")
+        quoted = form.quotes and b'"' in body
         whole = body.endswith(b"\n")
         if not whole:
             self._check_last_line(layout, body, quoted)
+            if b"\n" in data:
+                noticed += (("no_final_line_end", 1),)
             body += b"\n"  # joined with others, its last line must not run into the next file
         if not body.isascii():
-            body = _as_utf8(body, encoding)
-        return _Ready(layout, body, quoted, whole)
+            body = as_utf8(body, encoding)
+        return _Ready(layout, body, quoted, whole, noticed)
 
     def _check_last_line(self, layout: Layout, body: bytes, quoted: bool) -> None:
-        """See that a line without an end has all fields; with quotes or in one column, this is no place to tell."""
+        """See that a line without an end has all fields; with quotes or in one column, this is no place to tell.
+
+        It may still be cut within its last field, which only a contract can refuse.
+        """
+        if self._format.complete == "line_end":
+            raise FileRefused("truncated", "the last line has no line end, which the contract asks for: cut off?")
         if quoted or len(layout.names) == 1:
             return
         fields = body.count(self._delimiter, body.rfind(b"\n") + 1) + 1
@@ -209,48 +220,38 @@ class CsvReader:
                 yield from self._parse_group(layout, quoted, _Group([number], [body], [count]), files)
 
     def _parse_quoted(self, number: int, ready: _Ready, files: int) -> Pack:
-        """Parse one file with quotes; a record may span lines, and `line` counts records."""
+        """Parse one file with quotes; `line` is the first one of a record that spans several."""
         width = len(ready.layout.names)
         rows: list[list[str]] = []
         line: list[int] = []
         refusals: list[Refusal] = []
-        count, record = 0, [""] * width
+        texts = ready.body.decode().split("\n")[:-1]
+        last, within = [""] * width, 0
         try:
-            for count, (record, raw_lines) in enumerate(self._records(ready.body.decode()), 1):
+            for cut in self._cut(texts, width):
+                last, within = cut.fields, within + cut.end - cut.begin - 1
                 # a blank line is a record without fields
-                if len(record) in (0, width):
-                    rows.append(record or [""] * width)
-                    line.append(count)
+                if len(last) in (0, width) and not cut.stray:
+                    rows.append(last or [""] * width)
+                    line.append(cut.begin + 1)
                 else:
-                    raw = "\n".join(raw_lines)[:RAW_LIMIT]
-                    refusals.append(Refusal(number, count, "field_count", _count_message(len(record), width), raw))
+                    raw = "\n".join(texts[cut.begin : cut.end])[:RAW_LIMIT]
+                    broken = STRAY if cut.stray else ("field_count", _count_message(len(last), width))
+                    refusals.append(Refusal(number, cut.begin + 1, *broken, raw))
         except FileRefused as error:
             return _refused(number, files, error.rule, error.message)
-        if not ready.whole and 0 < len(record) < width:
-            return _refused(number, files, "truncated", _cut_message(len(record), width))
-        lines = np.zeros(files, np.int64)
-        lines[number] = count
+        if not ready.whole and 0 < len(last) < width:
+            return _refused(number, files, "truncated", _cut_message(len(last), width))
+        lines, swallowed = np.zeros((2, files), np.int64)
+        lines[number], swallowed[number] = ready.body.count(b"\n"), within
         file = np.full(len(rows), number, np.int32)
-        return Pack(self._columns(ready.layout, rows), file, np.array(line, np.int32), lines, refusals)
+        columns = self._columns(ready.layout, rows)
+        return Pack(columns, file, np.array(line, np.int32), lines, refusals, swallowed=swallowed)
 
-    def _records(self, text: str) -> Iterator[tuple[list[str], list[str]]]:
-        """Every record of a text, with the lines that it stands in.
-
-        Raises
-        ------
-        FileRefused
-            If a quote is not closed, or stands where none may.
-        """
-        lines = text.split("\n")
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=self._format.delimiter, strict=True)
-        begin, number = 0, 1
-        try:
-            for record in reader:
-                yield record, lines[begin : reader.line_num]
-                begin, number = reader.line_num, number + 1
-        except csv.Error as error:
-            message = f"a double quote is not closed, or text follows a closing one (record {number}): {error}"
-            raise FileRefused("quote", message) from None
+    def _cut(self, lines: list[str], width: int) -> Iterator[Cut]:
+        if self._format.line_breaks_in_fields:
+            return cut_records(lines, self._format.delimiter)
+        return cut_lines(lines, self._format.delimiter, width)
 
     def _columns(self, layout: Layout, rows: list[list[str]]) -> dict[str, pa.DictionaryArray]:
         """The columns of the contract in some rows."""
@@ -272,48 +273,27 @@ class CsvReader:
             order = np.lexsort((line, file))
             columns = {name: column.take(pa.array(order)) for name, column in columns.items()}
             file, line = file[order], line[order]
-        noticed = sum((piece.noticed for piece in pieces), Counter[str]())
-        return Pack(columns, file, line, lines, refusals, noticed=noticed)
+        swallowed = np.sum([np.zeros(files, np.int64), *(piece.swallowed for piece in pieces)], axis=0)
+        return Pack(columns, file, line, lines, refusals, swallowed=swallowed)
 
 
-def _notice_absent(pack: Pack, layout: Layout, path: str) -> None:
-    for name in layout.absent:
-        pack.notice(ABSENT + name, path)
-    if layout.misnamed:
-        pack.notice(MISNAMED, f"{path} has {layout.misnamed}")
+def _notice(pack: Pack, told: Mapping[int, _Ready], paths: Sequence[str]) -> None:
+    """Count what was noticed of the files that were read."""
+    refused = {refusal.file for refusal in pack.refusals if refusal.line is None} if told else ()
+    for number, ready in told.items():
+        if number in refused:
+            continue
+        for name, times in ready.noticed:
+            pack.notice(name, paths[number], times)
+        for name in ready.layout.absent:
+            pack.notice(ABSENT + name, paths[number])
+        if ready.layout.misnamed:
+            pack.notice(MISNAMED, f"{paths[number]} has {ready.layout.misnamed}")
 
 
 def _join_column(name: str, pieces: list[Pack]) -> pa.DictionaryArray:
     chunks = [piece.columns.get(name, _absent(len(piece.file))) for piece in pieces]
     return _one_chunk(pa.chunked_array(chunks, TEXT))
-
-
-def _line_feeds(data: bytes) -> bytes:
-    """Text whose lines end with a line feed.
-
-    Raises
-    ------
-    FileRefused
-        If there is none.
-    """
-    if not data or data.isspace():
-        raise FileRefused("empty_file", "the file is empty")
-    if b"\0" in data:
-        raise FileRefused("nul_bytes", "the file holds NUL bytes: it is binary, damaged or UTF-16")
-    if b"\r" in data:
-        data = data.replace(b"\r\n", b"\n")
-        if b"\r" in data:  # the old Mac line end, or a stray one inside a line
-            data = data.replace(b"\r", b" " if b"\n" in data else b"\n")
-    return data
-
-
-def _as_utf8(body: bytes, encoding: str) -> bytes:
-    try:
-        text = body.decode(encoding)
-    except UnicodeDecodeError as error:
-        message = f"byte {error.start} after the header is not {encoding}: another encoding?"
-        raise FileRefused("encoding", message) from None
-    return body if encoding == "utf-8" else text.encode()
 
 
 # a tuple, not a dataclass: a microsecond less a file
@@ -324,22 +304,21 @@ class _Ready(NamedTuple):
     body: bytes
     quoted: bool
     whole: bool
+    noticed: Noticed = ()
 
 
-def _raw_records(data: bytes, form: FileFormat) -> list[str]:
-    """The header (empty if there is none) and the records of a file as they stood, without their line ends."""
-    encoding = "utf-8" if data.startswith(UTF8_BOM) else form.encoding
-    text = data.removeprefix(UTF8_BOM).decode(encoding, errors="replace").replace("\r\n", "\n")
+def _raw_records(data: bytes, form: FileFormat) -> dict[int, str]:
+    """The records of a file as they stood, by their first line, without their line ends."""
+    body, encoding, _ = decide_encoding(data, form)
+    text = body.decode(encoding, errors="replace").replace("\r\n", "\n")
     lines = text.split("\n" if "\n" in text else "\r")
-    if form.header == "none":
-        lines.insert(0, "")
-    header, *body = lines
-    if not form.quotes or not any('"' in line for line in body):
-        return lines
-    # a stray \r was read as a blank, see `_line_feeds`
-    reader = csv.reader((line.replace("\r", " ") + "\n" for line in body), delimiter=form.delimiter, strict=True)
-    ends = [0, *(reader.line_num for _ in reader)]
-    return [header, *("\n".join(body[begin:end]) for begin, end in pairwise(ends))]
+    if form.header != "none":
+        del lines[0]
+    if not (form.quotes and form.line_breaks_in_fields and '"' in text):
+        return dict(enumerate(lines, 1))
+    # a stray \r was read as a blank, see `line_feeds`
+    cuts = cut_records([line.replace("\r", " ") for line in lines], form.delimiter)
+    return {cut.begin + 1: "\n".join(lines[cut.begin : cut.end]) for cut in cuts}
 
 
 class _RawLines:
@@ -349,7 +328,7 @@ class _RawLines:
         self._contents = contents
         self._form = form
         self._file = -1
-        self._lines: list[str] = []
+        self._lines: dict[int, str] = {}
 
     def __call__(self, file: int, line: int) -> str:
         if file != self._file:

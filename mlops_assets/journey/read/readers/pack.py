@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -27,7 +27,8 @@ class Refusal:
     file
         Number of the file within its pack.
     line
-        Data line, 1 for the first one after the header; or the number of the record.
+        Data line, 1 for the first one after the header; of a record that spans lines, its first; where the use case
+        has a reader of its own, the number of the record.
     rule
         Name of the rule that was broken.
     message
@@ -58,7 +59,7 @@ class Pack:
     file, line
         int32 arrays, one number a row.
     lines
-        int64 array, data lines a file; 0 for a refused file.
+        int64 array, data lines a file, counted in its bytes; 0 for a refused file.
     refusals
         The lines and files that are not among the rows.
     raw
@@ -67,6 +68,8 @@ class Pack:
         How often something was noticed that refuses nothing, by the names of `use_case.notices`.
     examples
         Where, for people: a few texts by the same names.
+    swallowed
+        int64 array, lines a file that lie within the fields of rows and rejects, after their first; 0 by default.
     """
 
     columns: dict[str, pa.DictionaryArray]
@@ -77,8 +80,13 @@ class Pack:
     raw: Callable[[int, int], str] = _not_kept
     noticed: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
+    swallowed: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
-    def notice(self, name: str, file: str) -> None:
+    def __post_init__(self) -> None:
+        if not len(self.swallowed):
+            self.swallowed = np.zeros_like(self.lines)
+
+    def notice(self, name: str, file: str, times: int = 1) -> None:
         """Count something that was noticed in a file, and keep where it was, while a few places are enough.
 
         Parameters
@@ -87,11 +95,18 @@ class Pack:
             One of `use_case.notices`.
         file
             Path of the file, and what else there is to say of it.
+        times
+            How often it was noticed there.
         """
-        self.noticed[name] += 1
+        self.noticed[name] += times
         places = self.examples.setdefault(name, [])
         if len(places) < EXAMPLES:
             places.append(file)
+
+    def refuse(self, files: Collection[int]) -> None:
+        """Forget the lines of files that are refused as a whole: a file is counted once, by its lines or as a whole."""
+        self.refusals[:] = [refusal for refusal in self.refusals if refusal.file not in files]
+        self.lines[list(files)] = self.swallowed[list(files)] = 0
 
 
 class Reader(Protocol):

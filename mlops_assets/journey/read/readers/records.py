@@ -5,6 +5,7 @@ Whatever that class does, a file is either read, every record of it a row or a r
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -12,9 +13,18 @@ import numpy as np
 import pyarrow as pa
 
 from mlops_assets.journey.read.readers.pack import RAW_LIMIT, Pack, Refusal, show_start
-from mlops_assets.plugins import BadRecord, FileRefused, NotAttached, RawFile, Record, RecordReader, load_plugin
+from mlops_assets.plugins import (
+    BadRecord,
+    FileRefused,
+    NotAttached,
+    Noticed,
+    RawFile,
+    Record,
+    RecordReader,
+    load_plugin,
+)
 from mlops_assets.use_case import UseCase
-from mlops_assets.use_case.notices import ABSENT
+from mlops_assets.use_case.notices import ABSENT, NOTICES
 
 
 class _Row(NamedTuple):
@@ -44,6 +54,7 @@ class RecordsReader:
 
     def __init__(self, use_case: UseCase, attached: Callable[[str], bytes]) -> None:
         self._reader = load_plugin(use_case.files.reader or "", RecordReader)
+        self._count = getattr(self._reader, "count", None)
         self._names = frozenset(use_case.columns)
         self._order = list(use_case.columns)
         self._optional = use_case.optional_columns
@@ -64,11 +75,12 @@ class RecordsReader:
         rows: list[_Row] = []
         lines = np.zeros(len(contents), np.int64)
         refusals: list[Refusal] = []
+        told: dict[int, Counter[str]] = {}
         for number, (data, path) in enumerate(zip(contents, paths, strict=True)):
             if data is None:
                 continue
             try:
-                records = self._records(RawFile(path, data, self._fetch))
+                records, told[number] = self._records(RawFile(path, data, self._fetch))
             except FileRefused as error:
                 refusals.append(Refusal(number, None, error.rule, error.message, show_start(data, "utf-8")))
                 continue
@@ -79,6 +91,14 @@ class RecordsReader:
                 else:
                     rows.append(_Row(number, line, record.values, _text(record.raw)))
         pack = self._pack(rows, lines, refusals)
+        for number, noticed in told.items():
+            for name, times in noticed.items():
+                pack.notice(name, paths[number], times)
+        self._notice_absent(pack, rows, paths)
+        return pack
+
+    def _notice_absent(self, pack: Pack, rows: Sequence[_Row], paths: Sequence[str]) -> None:
+        """Count the files in which no record has a column that may be absent."""
         present: dict[int, set[str]] = {}
         for row in rows:
             present.setdefault(row.file, set()).update(name for name, value in row.values.items() if value is not None)
@@ -86,7 +106,6 @@ class RecordsReader:
             for name in self._optional:
                 if name not in names:
                     pack.notice(ABSENT + name, paths[number])
-        return pack
 
     def _pack(self, rows: list[_Row], lines: np.ndarray, refusals: list[Refusal]) -> Pack:
         columns = {
@@ -98,8 +117,8 @@ class RecordsReader:
         raw = {(row.file, row.line): row.raw for row in rows if row.raw}
         return Pack(columns, file, line, lines, refusals, lambda file, line: raw.get((file, line), ""))
 
-    def _records(self, file: RawFile) -> list[Record | BadRecord]:
-        """The records of one file.
+    def _records(self, file: RawFile) -> tuple[list[Record | BadRecord], Counter[str]]:
+        """The records of one file, and what is noticed of it.
 
         Raises
         ------
@@ -109,7 +128,8 @@ class RecordsReader:
         if not file.data:
             raise FileRefused("empty_file", "the file is empty")
         try:
-            records = list(self._reader.read(file))
+            given = list(self._reader.read(file))
+            counted = self._count(file) if self._count else None
         except FileRefused as error:
             self._go_on()
             _check_rule(error.rule, error.message)
@@ -120,11 +140,21 @@ class RecordsReader:
             self._go_on()
             raise FileRefused("reader", f"the reader failed: {type(error).__name__}: {_text(str(error))}") from error
         self._go_on()
-        for number, record in enumerate(records, 1):
-            self._check(number, record)
+        records: list[Record | BadRecord] = []
+        noticed = Counter[str]() if counted is not None else Counter(counted_by_reader=1)
+        for one in given:
+            if isinstance(one, Noticed):
+                _check_noticed(one)
+                noticed[one.name] += one.times
+            else:
+                records.append(one)
+                self._check(len(records), one)
+        if counted not in (None, len(records)):
+            by = getattr(self._reader, "records_by", "records")
+            raise FileRefused("accounting", f"the file has {counted} {by}, the reader gave {len(records)} records")
         if not records:
             raise FileRefused("no_rows", "the file has no records")
-        return records
+        return records, noticed
 
     def _fetch(self, path: str) -> bytes:
         """An attachment; what else goes wrong than that there is none stops the shard, whatever the reader catches."""
@@ -160,6 +190,12 @@ class RecordsReader:
             kind = type(values[wrong[0]]).__name__
             message = f"the reader gave {wrong[0]!r} as {kind} in record {number}, expected text or None"
             raise FileRefused("reader", message)
+
+
+def _check_noticed(noticed: Noticed) -> None:
+    if noticed.name not in NOTICES or not isinstance(noticed.times, int):
+        known = ", ".join(NOTICES)
+        raise FileRefused("reader", f"the reader noticed {noticed.name!r} {noticed.times!r} times; known: {known}")
 
 
 def _check_rule(rule: object, message: object) -> None:
