@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import MlopsError, UsageError
 from mlops_assets.journey.deliver.delivery import AGAIN_TAG
+from mlops_assets.journey.read.strays import find_strays
 from mlops_assets.journey.score.day import MODEL_TAG
 from mlops_assets.settings import PACKAGE, Settings
 from mlops_assets.storage.catalog import enrichment_table
@@ -67,21 +68,37 @@ def days_to_run(stores: Stores, first: dt.date | None, last: dt.date | None) -> 
         If there is no day, or one lies outside the partitions of the use case.
     """
     use_case, today = stores.use_case, dt.datetime.now(dt.UTC).date()
-    start, end = first, last
-    if start is None or end is None:
-        days = stores.source.days()
+    if first is not None and last is not None and first > last:
+        raise UsageError(f"--from {first} lies after --to {last}.")
+    for option, asked in (("--from", first), ("--to", last)):
+        if asked is not None and not use_case.start <= asked <= today:
+            bounds = f"from {use_case.start} to {today}, which is today by UTC, as all days are"
+            raise UsageError(f"Days of {use_case.name} run {bounds}; asked for {option} {asked}.")
+    if first is None or last is None:
+        start, end = (first or use_case.start).isoformat(), (last or today).isoformat()
+        days = [day for day in stores.source.days() if start <= day <= end]
         if not days:
-            raise UsageError(
-                f"No raw files in {stores.source.place('YYYY-MM-DD')}. Put some there, or make some: "
-                f"mlops-assets sample {use_case.name} --day {today - dt.timedelta(days=1)}"
-            )
-        start = start or max(use_case.start, dt.date.fromisoformat(days[0]))
-        end = end or min(today, dt.date.fromisoformat(days[-1]))
-    if start > end:
-        raise UsageError(f"--from {start} lies after --to {end}.")
-    if start < use_case.start or end > today:
-        raise UsageError(f"Days of {use_case.name} run from {use_case.start} to {today}; asked for {start} to {end}.")
-    return start.isoformat(), end.isoformat()
+            raise UsageError(_no_days(stores, start, end, today))
+        first, last = first or dt.date.fromisoformat(days[0]), last or dt.date.fromisoformat(days[-1])
+    return first.isoformat(), last.isoformat()
+
+
+def _no_days(stores: Stores, first: str, last: str, today: dt.date) -> str:
+    """That there is no day to run, what lies there instead, and what to do."""
+    source, sample = stores.source, f"mlops-assets sample {stores.use_case.name} --day {today - dt.timedelta(days=1)}"
+    said = f"No raw files in {source.place('YYYY-MM-DD')} from {first} to {last} (UTC)."
+    if strays := str(find_strays(stores.use_case, source, today)):
+        return f"{said} {strays[0].upper()}{strays[1:]}."
+    return f"{said} Put some there, or make some: {sample}"
+
+
+def say_days(stores: Stores, days: tuple[str, str]) -> str:
+    """How many days a run is about to do, and what it passes over."""
+    ends = [dt.date.fromisoformat(day).toordinal() for day in days]
+    delivered = sum(days[0] <= day <= days[1] for day in stores.source.days())
+    span = f"{days[0]} to {days[1]}" if days[0] < days[1] else days[0]
+    number = ends[1] - ends[0] + 1
+    return f"{span}: {number:,} {'day' if number == 1 else 'days'}, {delivered:,} with raw files"
 
 
 def start_early(stores: Stores, days: tuple[str, str], *, train: bool) -> None:

@@ -137,6 +137,7 @@ def run(use_case: str, first: dt.date | None, last: dt.date | None, model: str, 
       mlops-assets run transactions --from 2026-01-01 --to 2026-01-07 --model as-of
     """
     from mlops_assets import running
+    from mlops_assets.journey.read.strays import find_strays
 
     if model not in ("current", "as-of") and not model.isdigit():
         raise UsageError(f"--model {model}: say current, as-of, or the number of a version.")
@@ -145,7 +146,9 @@ def run(use_case: str, first: dt.date | None, last: dt.date | None, model: str, 
     running.start_early(stores, days, train=train)  # before Dagster is imported
     show_progress()
     log = logging.getLogger("mlops_assets.run")
-    log.info("%s: %s to %s", use_case, *days)
+    log.info("%s: %s", use_case, running.say_days(stores, days))
+    if strays := str(find_strays(stores.use_case, stores.source)):
+        log.warning("%s: %s", use_case, strays)
     with running.dagster_instance(stores.settings) as instance:
         definitions = running.load_definitions(stores.use_case, workspace=stores.workspace)
         running.run_use_case(definitions, instance, stores.use_case, days, train=train, model=model)
@@ -167,15 +170,18 @@ def preview(use_case: str, first: dt.date | None, last: dt.date | None, raw: Pla
     Example:
       mlops-assets preview transactions --from 2026-01-01 --to 2026-01-07
     """
+    from mlops_assets.journey.read.strays import find_strays
     from mlops_assets.running import days_to_run
     from mlops_assets.views.previewing import preview_days, render
 
     stores = find(use_case, raw)
     previews = preview_days(stores, *days_to_run(stores, first, last))
+    strays = str(find_strays(stores.use_case, stores.source))
     if form == "json":
         click.echo(json.dumps([vars(preview) for preview in previews], indent=2))
+        click.echo(strays, err=True, nl=bool(strays))
     else:
-        click.echo(render(previews, stores.use_case))
+        click.echo(render(previews, stores.use_case, strays))
 
 
 @click.command()

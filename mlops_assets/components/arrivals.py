@@ -16,6 +16,7 @@ from mlops_assets.components.private import (
 )
 from mlops_assets.components.retraining import REASON_TAG, UNDER_WAY
 from mlops_assets.journey.read.arrivals import Finding, Lookout, State, Verdict, known_days, summary
+from mlops_assets.journey.read.strays import find_strays
 from mlops_assets.settings import Settings
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import UseCase
@@ -61,7 +62,9 @@ def arrival_sensors(use_case: UseCase, job: Any) -> list[dg.SensorDefinition]:
         changed = [finding for finding in findings if finding.verdict is Verdict.CHANGED]
         requests = [_request(use_case, finding) for finding in changed[:MOST_REQUESTS]]
         # the cursor moves even when nothing is asked for: it has what was seen, and since when it is quiet
+        strays = str(find_strays(use_case, source))
         message, cursor = summary(findings), lookout.state.model_dump_json()
+        message = f"{message}; {strays}" if strays else message
         if not requests:
             return dg.SensorResult(skip_reason=message, cursor=cursor)
         context.log.info(message)

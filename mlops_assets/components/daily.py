@@ -6,7 +6,7 @@ import logging
 import dagster as dg
 
 from mlops_assets.components import showing
-from mlops_assets.components.days import daily, days_in, each_day, key
+from mlops_assets.components.days import daily, days_in, days_told, each_day, key, tell_day
 from mlops_assets.components.enriching import enrichment_assets, enrichment_keys
 from mlops_assets.components.reading import raw_files_asset, rows_asset
 from mlops_assets.components.scoring import predictions_asset, why_no_champion
@@ -50,7 +50,7 @@ def _features(use_case: UseCase) -> dg.AssetsDefinition:
         broken = _aggregate_days(context, workspace.of(use_case), engines)
         if broken:
             raise showing.failure(f"not aggregated: {', '.join(sorted(broken))}", broken)
-        return dg.MaterializeResult()
+        return days_told(key(use_case, "features"))
 
     return features
 
@@ -79,7 +79,7 @@ def _aggregate_days(context: dg.AssetExecutionContext, stores: Stores, engines: 
             "first_rows": showing.first_rows(lake.features, day),
             "dagster/row_count": done.accounting.files,
         }
-        context.add_asset_metadata(metadata, partition_key=day)
+        tell_day(context, key(use_case, "features"), day, metadata)
 
     each_day(days, aggregate, tell, failed)
     return broken

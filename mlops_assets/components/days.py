@@ -1,10 +1,13 @@
 """What all daily assets share: their partitions, the loop over the days of a run, and how they tell what was done."""
 
-from collections.abc import Callable, Collection, Sequence
+import datetime as dt
+from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import groupby
 from typing import Any, TypeVar
 
 import dagster as dg
 
+from mlops_assets.components.private import DATA_VERSION_TAG, SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 from mlops_assets.errors import MlopsError
 from mlops_assets.storage.tables import Table
 from mlops_assets.use_case import UseCase
@@ -27,6 +30,38 @@ def daily(use_case: UseCase) -> dict[str, Any]:
 def key(use_case: UseCase, name: str) -> dg.AssetKey:
     """The key of an asset of a use case."""
     return dg.AssetKey([use_case.name, name])
+
+
+def tell_day(
+    context: dg.AssetExecutionContext, asset: dg.AssetKey, day: str, metadata: Mapping[str, Any], version: str = ""
+) -> None:
+    """Tell a day that was made, by an event of its own and at once: what a step returns would speak of all its days.
+
+    Parameters
+    ----------
+    context
+        Of the step.
+    asset, day, metadata
+        What was made, and what the UI shows of it.
+    version
+        Fingerprint of the day's data, if it has one.
+    """
+    tags = {DATA_VERSION_TAG: version} if version else {}
+    context.log_event(dg.AssetMaterialization(asset, partition=day, metadata=metadata, tags=tags))
+
+
+def days_told(asset: dg.AssetKey) -> dg.MaterializeResult[None]:
+    """What a step returns that told its days one by one: what is downstream may begin, and no other day is made."""
+    return dg.MaterializeResult(asset_key=asset, metadata={SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True})
+
+
+def spans(days: Sequence[str]) -> list[str]:
+    """Days in words, in order: those that follow each other as one span."""
+    numbers = sorted(dt.date.fromisoformat(day).toordinal() for day in days)
+    # the number less its position stays the same while no day is left out
+    runs = [[number for _, number in run] for _, run in groupby(enumerate(numbers), lambda pair: pair[1] - pair[0])]
+    ends = [(dt.date.fromordinal(run[0]), dt.date.fromordinal(run[-1])) for run in runs]
+    return [f"{first} to {last}" if first < last else str(first) for first, last in ends]
 
 
 def each_day(

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.components import showing
-from mlops_assets.components.days import daily, days_in, each_day, key
+from mlops_assets.components.days import daily, days_in, each_day, key, tell_day
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.deliver.delivery import AGAIN_TAG, Deliveries, deliver_day
 from mlops_assets.journey.deliver.targets import open_target
@@ -74,7 +74,7 @@ def _deliver_days(context: dg.AssetExecutionContext, stores: Stores, name: str) 
             assert record is not None, "the target has the day"  # noqa: S101 - it was seen a moment ago
         else:
             log.info("%s %s %s: %s rows", use_case.name, asset, day, f"{record.rows:,}")
-        context.log_event(dg.AssetMaterialization(key(use_case, asset), partition=day, metadata=_shown(record)))
+        tell_day(context, key(use_case, asset), day, _shown(record))
 
     each_day(days, deliver, tell, failed)
     if broken:

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.components import showing
-from mlops_assets.components.days import daily, days_in, each_day, key
+from mlops_assets.components.days import daily, days_in, days_told, each_day, key, tell_day
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.enrich.day import enrich_day
 from mlops_assets.journey.score.checks import DayCheck
@@ -71,7 +71,7 @@ def _enrich_days(context: dg.AssetExecutionContext, stores: Stores, name: str) -
     def failed(day: str, error: MlopsError) -> None:  # `predictions` names the day, too
         broken[day] = str(error)
         log.error("%s %s %s: %s", use_case.name, enrichment_table(name), day, error)
-        context.add_asset_metadata({"failed": str(error)}, partition_key=day)
+        context.log_event(dg.AssetObservation(answers, partition=day, metadata={"failed": str(error)}))
 
     def tell(day: str, accounting: EnrichmentAccounting) -> None:
         log.info("%s %s %s: %s", use_case.name, enrichment_table(name), day, _check(accounting).found)
@@ -82,7 +82,7 @@ def _enrich_days(context: dg.AssetExecutionContext, stores: Stores, name: str) -
             "first_rows": showing.first_rows(table, day),
             "dagster/row_count": accounting.keys,
         }
-        context.add_asset_metadata(shown, partition_key=day)
+        tell_day(context, answers, day, shown)
 
     done = each_day(days_in(lake.rows, context.partition_keys), enrich, tell, failed)
     # where some days are done the run goes on, and `predictions` names the others
@@ -90,8 +90,7 @@ def _enrich_days(context: dg.AssetExecutionContext, stores: Stores, name: str) -
         raise showing.failure(f"not enriched: {', '.join(sorted(broken))}", broken)
     checks = {day: [_check(accounting)] for day, accounting in done.items()}
     yield from showing.check_results(answers, ["every_key_answered"], checks, broken)
-    # without numbers: those of the days were told one by one
-    yield dg.MaterializeResult()
+    yield days_told(answers)
 
 
 def _check(accounting: EnrichmentAccounting) -> DayCheck:

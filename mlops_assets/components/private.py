@@ -3,7 +3,10 @@
 A new version of Dagster that breaks us breaks here. Ruff's TID251 keeps other modules from such imports.
 """
 
-# A step of many days tells each day by an event of its own. This key marks what the step returns at its end as no
+# A step of many days tells each day by an event of its own, with the fingerprint of its data under this tag.
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
+
+# The other half of that: this key marks what the step returns at its end as no
 # further materialisation: without it, the last day would be shown as made twice.
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 
@@ -19,6 +22,7 @@ from dagster._core.launcher.default_run_launcher import DefaultRunLauncher
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
+    BACKFILL_ID_TAG,
     PARTITION_NAME_TAG,
     RUN_KEY_TAG,
     WILL_RETRY_TAG,
@@ -32,6 +36,8 @@ NO_COMPUTE_LOGS = {"module": "dagster._core.storage.noop_compute_log_manager", "
 __all__ = [
     "ASSET_PARTITION_RANGE_END_TAG",
     "ASSET_PARTITION_RANGE_START_TAG",
+    "BACKFILL_ID_TAG",
+    "DATA_VERSION_TAG",
     "NO_COMPUTE_LOGS",
     "PARTITION_NAME_TAG",
     "RUN_KEY_TAG",

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.components import showing
-from mlops_assets.components.days import daily, each_day, key
+from mlops_assets.components.days import daily, days_told, each_day, key, spans, tell_day
 from mlops_assets.components.watching import watch_step
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.read.listing import Manifest, find_manifest, list_day
@@ -25,7 +25,14 @@ from mlops_assets.workspace import Stores, Workspace
 
 log = logging.getLogger("mlops_assets.daily")
 
-ROW_CHECKS = ("accounting_adds_up", "day_is_not_empty", "reject_rate", "quarantine_rate", "noticed")
+EMPTY = "day_is_not_empty"
+ROW_CHECKS = ("accounting_adds_up", EMPTY, "reject_rate", "quarantine_rate", "noticed")
+EVERY_DAY_DELIVERED = "every_day_delivered"
+"""The check of `raw_files`: whether each day of a run has a folder."""
+
+DELIVER = "nothing to do if none was due; else have the files delivered, and run the day again"
+MOST_TOLD = 20
+"""Spans of days that a line of the log tells one by one."""
 
 
 def raw_files_asset(use_case: UseCase) -> dg.AssetsDefinition:
@@ -37,34 +44,38 @@ def raw_files_asset(use_case: UseCase) -> dg.AssetsDefinition:
         group_name=use_case.name,
         kinds={"file", "deltalake"},
         description=f"The manifest of a day: every file with size and time.\n\n{use_case.description}",
+        check_specs=[dg.AssetCheckSpec(EVERY_DAY_DELIVERED, asset=key(use_case, "raw_files"))],
         **daily(use_case),
     )
     def raw_files(
         context: dg.AssetExecutionContext,
         workspace: dg.ResourceParam[Workspace],
         engines: dg.ResourceParam[Engines],
-    ) -> dg.MaterializeResult[None]:
-        return _list_days(context, workspace.of(use_case), engines)
+    ) -> Iterator[Any]:
+        yield from _list_days(context, workspace.of(use_case), engines)
 
     return raw_files
 
 
-def _list_days(context: dg.AssetExecutionContext, stores: Stores, engines: Engines) -> dg.MaterializeResult[None]:
-    source, table = stores.source, stores.lake.raw_files
+def _list_days(context: dg.AssetExecutionContext, stores: Stores, engines: Engines) -> Iterator[Any]:
+    use_case, source, table = stores.use_case, stores.source, stores.lake.raw_files
     listed_before = table.days()
     # a day that was delivered once and has no folder now is listed as empty; one that never came is passed over
     days = [day for day in context.partition_keys if day in listed_before or source.delivered(day)]
+    missing = spans([day for day in context.partition_keys if day not in days])
+    checks = {day: [DayCheck(EVERY_DAY_DELIVERED, True, "delivered", "")] for day in days}
+    checks |= {span: [DayCheck(EVERY_DAY_DELIVERED, False, "no folder", DELIVER)] for span in missing}
+    yield from showing.check_results(key(use_case, "raw_files"), [EVERY_DAY_DELIVERED], checks, {})
     if not days:
         raise dg.Failure(not_delivered(source, context.partition_keys), allow_retries=False)
     for day in days:
         _list_one(context, stores, engines, day)
-    # files may come once a month: a backfill over a year must not be red for all other days
-    for day in set(context.partition_keys) - set(days):
-        log.warning("%s raw_files %s: passed over, it was never delivered", stores.use_case.name, day)
-        context.add_asset_metadata({"passed_over": "never delivered: no folder"}, partition_key=day)
-    # Dagster takes one data version for a step, which would be wrong for a step of several days
-    version = dg.DataVersion(table.days()[days[0]].accounting.fingerprint) if len(days) == 1 else None
-    return dg.MaterializeResult(data_version=version)
+    # files may come once a month: a backfill over a year does not fail for all other days, it leaves them missing
+    if missing:
+        number = len(context.partition_keys) - len(days)
+        told = [*missing[:MOST_TOLD], *([f"and {len(missing) - MOST_TOLD} more spans"] if missing[MOST_TOLD:] else [])]
+        log.warning("%s raw_files: %d days never delivered, and left out: %s", use_case.name, number, ", ".join(told))
+    yield days_told(key(use_case, "raw_files"))
 
 
 def _list_one(context: dg.AssetExecutionContext, stores: Stores, engines: Engines, day: str) -> None:
@@ -89,7 +100,7 @@ def _list_one(context: dg.AssetExecutionContext, stores: Stores, engines: Engine
         "first_files": showing.first_rows(table, day, ["path", "size", "problem"]),
         "dagster/row_count": manifest.files,
     }
-    context.add_asset_metadata(metadata, partition_key=day)
+    tell_day(context, key(use_case, "raw_files"), day, metadata, manifest.fingerprint)
 
 
 def not_delivered(source: Source, days: Sequence[str]) -> str:
@@ -166,10 +177,13 @@ def _read_days(context: dg.AssetExecutionContext, stores: Stores, engines: Engin
     checks: dict[str, list[DayCheck]] = {
         day: check_rows_of_day(use_case.checks, reading.accounting, source.place(day)) for day, reading in done.items()
     }
-    yield from showing.check_results(key(use_case, "rows"), ROW_CHECKS, checks, broken)
-    # the numbers of the days were told one by one, for a result has those of one partition alone
-    yield dg.MaterializeResult(asset_key=key(use_case, "rows"))
-    yield dg.MaterializeResult(asset_key=key(use_case, "rejects"))
+    others = [name for name in ROW_CHECKS if name != EMPTY]
+    yield from showing.check_results(key(use_case, "rows"), others, checks, broken)
+    missing = spans([day for day in context.partition_keys if day not in manifests])
+    never = {span: [DayCheck(EMPTY, False, "no folder, or never listed", DELIVER)] for span in missing}
+    yield from showing.check_results(key(use_case, "rows"), [EMPTY], checks | never, broken)
+    yield days_told(key(use_case, "rows"))
+    yield days_told(key(use_case, "rejects"))
 
 
 def _listed(lake: Lake, days: Sequence[str]) -> Iterator[Manifest]:
@@ -200,4 +214,4 @@ def _show_rows(
     }
     for name, metadata in shown.items():
         metadata["first_rows"] = showing.first_rows(stores.lake.table(name), day)
-        context.add_asset_metadata(metadata, asset_key=key(use_case, name), partition_key=day)
+        tell_day(context, key(use_case, name), day, metadata)

@@ -7,9 +7,8 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.components import showing
-from mlops_assets.components.days import daily, daily_partitions, days_in, each_day, key
+from mlops_assets.components.days import daily, daily_partitions, days_in, days_told, each_day, key, tell_day
 from mlops_assets.components.enriching import ENRICHMENT_CHECKS, enrichment_keys
-from mlops_assets.components.private import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 from mlops_assets.components.reading import not_delivered
 from mlops_assets.components.watching import watch_step
 from mlops_assets.errors import MlopsError
@@ -110,8 +109,7 @@ def _score_days(context: dg.AssetExecutionContext, stores: Stores, engines: Engi
     lake.clean(use_case.keep_days)
     if broken:
         raise showing.failure(f"not published: {', '.join(sorted(broken))}", broken)
-    # the days were told one by one above; this lets the deliveries begin, and tells nothing more
-    yield dg.MaterializeResult(asset_key=predictions_key, metadata={SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True})
+    yield days_told(predictions_key)  # lets the deliveries begin
 
 
 def _scorers(stores: Stores, choice: str, day: str, run: str) -> Scorers:
@@ -143,8 +141,7 @@ def _show_published(
         "dagster/row_count": rows,
         **watch.numbers(),
     }
-    # by an event of its own, for what a step returns can speak of one day only
-    context.log_event(dg.AssetMaterialization(key(use_case, "predictions"), partition=day, metadata=metadata))
+    tell_day(context, key(use_case, "predictions"), day, metadata)
     if scorers.challenger is not None:
         _show_challenger(context, stores, day, done)
     _draw_audit(context, stores, day)
@@ -164,7 +161,7 @@ def _show_challenger(context: dg.AssetExecutionContext, stores: Stores, day: str
         "first_rows": showing.first_rows(table, day),
         "dagster/row_count": done.accounting.predictions,
     }
-    context.log_event(dg.AssetMaterialization(challenger_key, partition=day, metadata=shown))
+    tell_day(context, challenger_key, day, shown)
 
 
 def _draw_audit(context: dg.AssetExecutionContext, stores: Stores, day: str) -> None:
@@ -180,7 +177,7 @@ def _draw_audit(context: dg.AssetExecutionContext, stores: Stores, day: str) -> 
         "label them": f"`mlops-assets audit {use_case.name} --day {day} -o FILE`",
         "dagster/row_count": len(drawn),
     }
-    context.log_event(dg.AssetMaterialization(key(use_case, "audit_sample"), partition=day, metadata=metadata))
+    tell_day(context, key(use_case, "audit_sample"), day, metadata)
 
 
 def made_besides(use_case: UseCase) -> list[dg.AssetSpec]:

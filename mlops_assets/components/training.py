@@ -11,6 +11,12 @@ import dagster as dg
 
 from mlops_assets.components import showing
 from mlops_assets.components.days import key
+from mlops_assets.components.private import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    BACKFILL_ID_TAG,
+    PARTITION_NAME_TAG,
+)
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.model.about import About
 from mlops_assets.journey.model.version import Version
@@ -30,6 +36,14 @@ from mlops_assets.workspace import Stores, Workspace
 
 log = logging.getLogger("mlops_assets.training")
 
+DAYS_TAGS = (
+    BACKFILL_ID_TAG,
+    PARTITION_NAME_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    ASSET_PARTITION_RANGE_END_TAG,
+)
+"""Tags of the runs that Dagster's UI makes of a selection of days."""
+
 T = TypeVar("T")
 
 
@@ -39,12 +53,30 @@ def training_assets(use_case: UseCase) -> list[dg.AssetsDefinition]:
     return [step(use_case) for step in steps]
 
 
+def training_group(use_case: UseCase) -> str:
+    """The group of the training assets: *Materialize all* of a group that has days must reach none of them."""
+    return f"{use_case.name}_training"
+
+
+def _run_of(context: dg.AssetExecutionContext, use_case: UseCase) -> str:
+    """The run that trains; it is of no day, for what is said of days must not change the champion besides."""
+    if any(tag in context.run.tags for tag in DAYS_TAGS):
+        name = use_case.name
+        raise dg.Failure(
+            f"{name}: a run over days or a backfill trains nothing, for it would change the champion. To run days, "
+            f"choose the assets of the group {name} alone, or `mlops-assets run {name} --from DAY --to DAY`; to train, "
+            f"launch the job {name}_training.",
+            allow_retries=False,
+        )
+    return context.run.run_id
+
+
 def _common(use_case: UseCase, name: str, after: str, kinds: set[str], *others: str) -> dict[str, Any]:
     return {
         "key": [use_case.name, name],
         "deps": [_upstream(use_case, upstream) for upstream in (after, *others)],
         "owners": [use_case.owner],
-        "group_name": use_case.name,
+        "group_name": training_group(use_case),
         "kinds": kinds,
         "pool": "training",  # a training takes the machine: `dagster.yaml` says how many may run at a time
     }
@@ -78,9 +110,10 @@ def _training_set(use_case: UseCase) -> dg.AssetsDefinition:
     def training_set(
         context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]
     ) -> dg.MaterializeResult[None]:
-        stores, made = workspace.of(use_case), dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+        run, stores = _run_of(context, use_case), workspace.of(use_case)
+        made = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
         data = _told(lambda: build_training_set(use_case, stores.lake))
-        stores.runs.write(context.run.run_id, GatheredRows(data, made))
+        stores.runs.write(run, GatheredRows(data, made))
         counts = "%s: %d labelled rows, %d held out, %d corrected by people"
         log.info(counts, use_case.name, data.rows, data.held_out, data.corrected)
         if data.left_out:
@@ -119,7 +152,7 @@ def _candidates(use_case: UseCase) -> dg.AssetsDefinition:
     def candidates(
         context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace], mlflow: dg.ResourceParam[Any]
     ) -> dg.MaterializeResult[None]:
-        run, runs = context.run.run_id, workspace.of(use_case).runs
+        run, runs = _run_of(context, use_case), workspace.of(use_case).runs
         data = runs.read(run, GatheredRows).training_set
         fitted = _told(lambda: fit_candidates(use_case, data, runs.folder(run) / "candidates", log.info))
         runs.write(run, FittedCandidates(data, tuple(fitted)))
@@ -151,11 +184,11 @@ def _evaluation(use_case: UseCase) -> dg.AssetsDefinition:
     def evaluation(
         context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace], mlflow: dg.ResourceParam[Any]
     ) -> dg.MaterializeResult[None]:
-        stores = workspace.of(use_case)
-        fitted = stores.runs.read(context.run.run_id, FittedCandidates)
+        run, stores = _run_of(context, use_case), workspace.of(use_case)
+        fitted = stores.runs.read(run, FittedCandidates)
         log.info("%s: scoring %d candidates", use_case.name, len(fitted.candidates))
         evaluation = _judge(stores, fitted)
-        stores.runs.write(context.run.run_id, evaluation)
+        stores.runs.write(run, evaluation)
         _track(mlflow, evaluation)
         return dg.MaterializeResult(metadata=_shown_evaluation(use_case, evaluation))
 
@@ -218,7 +251,7 @@ def _model_version(use_case: UseCase) -> dg.AssetsDefinition:
         mlflow: dg.ResourceParam[Any],
         engines: dg.ResourceParam[Engines],
     ) -> Iterator[Any]:
-        stores, run = workspace.of(use_case), context.run.run_id
+        stores, run = workspace.of(use_case), _run_of(context, use_case)
         # by way of the lake, not of memory: each step can be run alone, and goes on where an earlier run has ended
         evaluation = stores.runs.read(run, Evaluation)
         if evaluation.best is None:  # there is a baseline and nothing else
@@ -275,8 +308,8 @@ def _champion(use_case: UseCase) -> dg.AssetsDefinition:
         output_required=False,
     )
     def champion(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> Iterator[Any]:
-        stores, who = workspace.of(use_case), f"gate, Dagster run {context.run.run_id}"
-        made = stores.runs.read(context.run.run_id, MadeVersion)
+        run, stores = _run_of(context, use_case), workspace.of(use_case)
+        who, made = f"gate, Dagster run {run}", stores.runs.read(run, MadeVersion)
         done = _told(lambda: promote_if_passed(stores, made, who, made.reason))
         if done.champion is None:
             reason = _why_it_stays(use_case, made, done)

@@ -134,7 +134,8 @@ class S3Path:
 
     def iterdir(self) -> Iterator[S3Path]:
         """The objects and folders below, one level deep."""
-        for key in s3.names(self.bucket, self.key):
+        prefixes, objects = s3.level(self.bucket, self.key)
+        for key in sorted({*prefixes, *objects}):
             yield S3Path(self.bucket, key)
 
     def glob(self, pattern: str) -> Iterator[S3Path]:

@@ -369,8 +369,8 @@ def listed(bucket: str, prefix: str, after: str = "") -> Iterator[pa.RecordBatch
                     raise
 
 
-def names(bucket: str, prefix: str) -> list[str]:
-    """Keys of the objects and prefixes one level below a prefix, in order; errors as `telling`."""
+def level(bucket: str, prefix: str) -> tuple[list[str], dict[str, int]]:
+    """The prefixes one level below a prefix, and the keys of the objects there with their sizes."""
     import obstore
     from obstore.exceptions import BaseError
 
@@ -383,7 +383,7 @@ def names(bucket: str, prefix: str) -> list[str]:
             except BaseError as error:
                 if broken == BREAKS or not CUT_OFF.search(str(error)):
                     raise
-    return sorted({*listing["common_prefixes"], *(entry["path"] for entry in listing["objects"])})
+    return [*listing["common_prefixes"]], {entry["path"]: entry["size"] for entry in listing["objects"]}
 
 
 def remove(bucket: str, keys: Iterable[str]) -> None:

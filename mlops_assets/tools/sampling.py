@@ -102,10 +102,12 @@ def write_sample(
     Raises
     ------
     UsageError
-        If the use case has a reader of its own and no `sample` function.
+        If the use case has a reader of its own and no `sample` function, or the day lies before its first one.
     PluginError
         If that function cannot be called as it must be.
     """
+    if day < use_case.start:
+        raise UsageError(f"Days of {use_case.name} begin on {use_case.start}: a sample of {day} would never be run.")
     folder = raw / use_case.name / f"day={day.isoformat()}"
     # by the day as well: the same arguments are the same bytes, and no two days are alike
     generator = np.random.default_rng([seed, day.toordinal()])

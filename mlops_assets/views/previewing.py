@@ -48,10 +48,10 @@ def _span(first: str, last: str) -> list[str]:
     return [dt.date.fromordinal(number).isoformat() for number in numbers]
 
 
-def render(previews: Sequence[Preview], use_case: UseCase) -> str:
-    """The previews as a table, with the reasons and the sum below."""
+def render(previews: Sequence[Preview], use_case: UseCase, strays: str = "") -> str:
+    """The previews as a table, with the reasons, the sum and what is passed over below."""
     if not previews:
-        return "No day of this range has files."
+        return "\n\n".join(["No day of this range has files.", *([strays] if strays else [])])
     heads = ["day", "files", "MB", "shards", "to read", "to aggregate", "to score", "rows", "minutes", "disk MB"]
     reasons: Counter[str] = Counter()
     for preview in previews:
@@ -60,6 +60,7 @@ def render(previews: Sequence[Preview], use_case: UseCase) -> str:
         text_table([heads, *map(_line, previews)]).rstrip(),
         "\n".join(f"{number} shards: {why}" for why, number in reasons.most_common()) or "Nothing to do.",
         _time(previews, use_case),
+        *([strays] if strays else []),
     ]
     return "\n\n".join(parts)
 

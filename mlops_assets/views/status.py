@@ -11,6 +11,7 @@ from typing import Any
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.deliver.delivery import Deliveries
 from mlops_assets.journey.read.replay import open_rejects
+from mlops_assets.journey.read.strays import find_strays
 from mlops_assets.journey.train.records import Evaluation
 from mlops_assets.storage.accounting import ListingAccounting, PredictionsAccounting, ReadingAccounting
 from mlops_assets.storage.tables import Published
@@ -31,7 +32,8 @@ def collect(stores: Stores) -> dict[str, Any]:
         `use_case`; `days`, a list with one entry a day that has raw files or was published, with the rows that lack a
         fresh answer of an enrichment under `flagged`; `champion`, with its metrics and those of the baseline on the
         same rows, and the `contest` of the last training with it, or None; `verdict`, the last word of the gate, or
-        None; `left_out`, the columns of the contract that no model sees.
+        None; `left_out`, the columns of the contract that no model sees; `passed_over`, what lies beside the days and
+        no run reads, or an empty text.
     """
     use_case, lake = stores.use_case, stores.lake
     rows, predictions = lake.rows.days(), lake.predictions.days()
@@ -48,6 +50,7 @@ def collect(stores: Stores) -> dict[str, Any]:
         "champion": _champion(stores, evaluation),
         "verdict": evaluation.verdict.reason if evaluation else None,
         "left_out": left_out(use_case),
+        "passed_over": str(find_strays(use_case, stores.source)),
     }
 
 
@@ -212,7 +215,8 @@ def render(state: dict[str, Any], days: tuple[str, str] | None = None) -> str:
         First and last day to show, all by default.
     """
     shown = [day for day in state["days"] if days is None or days[0] <= day["day"] <= days[1]]
-    parts = [_days_table(shown), *_noticed_lines(shown), *_champion_lines(state)]
+    passed_over = [state["passed_over"]] if state["passed_over"] else []
+    parts = [_days_table(shown), *passed_over, *_noticed_lines(shown), *_champion_lines(state)]
     return f"{state['use_case']}\n\n" + "\n\n".join(parts)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import shutil
@@ -19,6 +20,7 @@ import pytest
 
 from mlops_assets import cli
 from mlops_assets.cli import group
+from mlops_assets_tests.helpers.homes import copy_home
 from mlops_assets_tests.helpers.shop import Done, Shop
 from mlops_assets_tests.helpers.visits import place_visits
 
@@ -66,6 +68,21 @@ def trained(sampled: tuple[Shop, Done]) -> tuple[Shop, Done]:
 def shop(trained: tuple[Shop, Done]) -> Shop:
     """Two days with predictions and rejects."""
     return trained[0]
+
+
+def test_run_preview_and_status_name_what_lies_beside_the_days(shop: Shop, tmp_path: Path) -> None:
+    copy_home(shop.home, tmp_path / "home")
+    for name in ("day=2026-02-30", "2026-03-06"):
+        (tmp_path / "home" / "raw" / "visits" / name).mkdir()
+        (tmp_path / "home" / "raw" / "visits" / name / "a.csv").touch()
+    commands = ("run visits --from 2026-01-01 --to 2026-01-01", "preview visits", "status visits")
+    for command in commands:
+        done = Shop(tmp_path / "home")(*command.split(), MLOPS_USE_CASES=shop.environment["MLOPS_USE_CASES"])
+        assert done.code == 0, done.err
+        said = (
+            "2 entries that no run reads: '2026-03-06' (1 file, not named day=YYYY-MM-DD), 'day=2026-02-30' (1 file, "
+        )
+        assert said in done.out, command
 
 
 # -- from sample to predictions -----------------------------------------------------------------------------------------
@@ -364,6 +381,16 @@ def test_options_that_do_not_go_together_are_wrong_usage(shop: Shop, arguments: 
 def test_a_day_before_the_start_of_the_use_case_is_wrong_usage(shop: Shop) -> None:
     said = first_line(shop("run", "visits", "--from", "2025-12-31"), 2)
     assert said.startswith("Error: Days of visits run from 2026-01-01 to ")
+    assert said.endswith("asked for --from 2025-12-31.")
+    said = first_line(shop("sample", "visits", "--day", "2025-12-31"), 2)
+    assert said == "Error: Days of visits begin on 2026-01-01: a sample of 2025-12-31 would never be run."
+
+
+def test_a_day_of_the_future_is_wrong_usage_that_says_by_which_clock(shop: Shop) -> None:
+    tomorrow = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=1)
+    said = first_line(shop("run", "visits", "--from", str(tomorrow)), 2)
+    assert "which is today by UTC, as all days are" in said
+    assert said.endswith(f"asked for --from {tomorrow}.")
 
 
 def test_an_empty_raw_folder_is_told_with_the_folder_and_how_to_make_sample_files(empty: Shop) -> None:

@@ -18,6 +18,7 @@ from mlops_assets.journey.model.history import History
 from mlops_assets.journey.model.registry import Registry
 from mlops_assets.settings import Settings
 from mlops_assets.storage.catalog import Lake
+from mlops_assets_tests.helpers.homes import copy_home
 from mlops_assets_tests.helpers.shop import Done, Shop
 from mlops_assets_tests.helpers.visits import VISITS, place_visits
 
@@ -65,7 +66,8 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Shop:
 @pytest.fixture
 def shop(story: Shop, tmp_path: Path) -> Shop:
     """A copy of the story that a test may go on with."""
-    shutil.copytree(story.home.parent, tmp_path / "life")
+    shutil.copytree(story.home.parent, tmp_path / "life", ignore=shutil.ignore_patterns(story.home.name))
+    copy_home(story.home, tmp_path / "life" / story.home.name)
     return Shop(tmp_path / "life" / "home")
 
 

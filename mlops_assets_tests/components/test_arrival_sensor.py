@@ -117,6 +117,15 @@ def test_a_new_day_becomes_a_run_that_publishes_it(watched: Watched, day: str) -
     assert watched.said[-1] == "2 days as listed before"
 
 
+def test_a_tick_names_what_lies_beside_the_days(watched: Watched) -> None:
+    beside = watched.stage.folder("2026-3-4")
+    beside.mkdir()
+    (beside / "a.csv").touch()
+    assert watched.tick() == []
+    said = f"passed over in {beside.parent}: 1 entry that no run reads: 'day=2026-3-4' (1 file, not named day="
+    assert said in watched.said[-1]
+
+
 def test_a_late_file_is_a_rerun_that_does_its_shard_alone(watched: Watched, day: str) -> None:
     watched.tick()
     before = {name: watched.stage.table(name).parts(day) for name in ("rows", "features", "predictions")}
@@ -139,7 +148,9 @@ def test_a_file_that_is_overwritten_or_deleted_is_a_rerun_of_its_day(watched: Wa
     if change == "deleted":
         path.unlink()
     else:
-        path.write_bytes(path.read_bytes().replace(b"\r\n", b"\n"))
+        data = path.read_bytes().replace(b"\r\n", b"\n")
+        path.unlink()
+        path.write_bytes(data)
     (request,) = watched.tick()
     assert request.partition_key == day
     assert watched.carry_out(request).success

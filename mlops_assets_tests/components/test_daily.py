@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -332,12 +333,46 @@ def test_predictions_refuse_rows_that_are_older_than_the_files(stage: Stage) -> 
 # -- days that were never delivered -------------------------------------------------------------------------------------
 
 
-def test_a_day_that_was_never_delivered_is_passed_over_inside_a_range(stage: Stage) -> None:
+def test_a_day_that_was_never_delivered_stays_missing_in_a_range_that_goes_well(stage: Stage) -> None:
     stage.sample("2026-01-05")
     stage.run(LAST, "2026-01-05")
-    assert stage.materialised("predictions") == {LAST, "2026-01-05"}
     for name in ("raw_files", "rows", "rejects", "features", "predictions"):
+        assert stage.materialised(name) == {LAST, "2026-01-05"}, name
         assert "2026-01-04" not in stage.table(name).days()
+
+
+def test_a_day_that_was_never_delivered_makes_its_check_red_and_no_other(stage: Stage) -> None:
+    stage.sample("2026-01-07")
+    stage.run(LAST, "2026-01-07")
+    for asset, name in (("raw_files", "every_day_delivered"), ("rows", "day_is_not_empty")):
+        found = stage.check(asset, name)
+        assert (found.passed, found.description) == (False, "failed on 2026-01-04 to 2026-01-06"), name
+    for name in ("accounting_adds_up", "reject_rate", "quarantine_rate"):
+        assert stage.check("rows", name).passed, name
+
+
+def test_days_that_were_never_delivered_are_one_line_of_the_log_in_order(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage.sample("2026-03-01")
+    caplog.clear()
+    stage.run(LAST, "2026-03-01")
+    told = [record.getMessage() for record in caplog.records if "never delivered" in record.getMessage()]
+    assert told == [
+        "transactions raw_files: 56 days never delivered, and left out: 2026-01-04 to 2026-02-28",
+    ]
+
+
+def test_a_file_that_is_replaced_by_one_of_the_same_size_and_time_is_read_again(stage: Stage) -> None:
+    stage.deliver(LAST, "kept.csv", [changed(valor="1,11")])
+    stage.run(LAST)
+    path = stage.folder(LAST) / "kept.csv"
+    before = path.stat()
+    path.write_bytes(path.read_bytes().replace(b"1,11", b"2,22"))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    stage.run(LAST)
+    assert [row["amount"] for row in stage.published("rows", LAST) if row["file"] == "kept.csv"] == [2.22]
 
 
 def test_a_day_that_was_never_delivered_fails_alone_and_names_the_folder(stage: Stage) -> None:
@@ -346,6 +381,7 @@ def test_a_day_that_was_never_delivered_fails_alone_and_names_the_folder(stage: 
     ):
         stage.run("2026-01-04")
     assert "2026-01-04" not in stage.table("rows").days()
+    assert stage.check("raw_files", "every_day_delivered").description == "failed on 2026-01-04"
 
 
 # -- without a champion -------------------------------------------------------------------------------------------------

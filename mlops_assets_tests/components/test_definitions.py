@@ -64,6 +64,7 @@ JOURNEYS = {
 }
 
 CHECKS = {
+    "raw_files": ["every_day_delivered"],
     "rows": ["accounting_adds_up", "day_is_not_empty", "noticed", "quarantine_rate", "reject_rate"],
     "predictions": [
         "every_row_predicted",
@@ -182,7 +183,8 @@ def test_every_asset_has_a_description_an_owner_a_group_and_kinds(graph: dg.Asse
         asset = graph.get(key)
         assert asset.description, key
         assert asset.owners == owners[key.path[0]], key
-        assert asset.group_name == key.path[0], key
+        trains = key.path[1] in TRAINING
+        assert asset.group_name == (f"{key.path[0]}_training" if trains else key.path[0]), key
         assert asset.kinds, key
 
 

@@ -67,6 +67,41 @@ def evaluation(stage: Stage) -> Evaluation:
     return record
 
 
+# -- what may train -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"dagster/partition": DAYS[0]},
+        {"dagster/asset_partition_range_start": DAYS[0], "dagster/asset_partition_range_end": DAYS[1]},
+        {"dagster/backfill": "abcdefgh"},
+    ],
+)
+def test_a_run_over_days_trains_nothing_and_says_what_to_choose(
+    trained: Stage, tmp_path: Path, tags: dict[str, str]
+) -> None:
+    with trained.copy(tmp_path / "home") as stage:
+        with stage.settings():
+            job = stage.definitions.resolve_job_def("transactions_training")
+            done = job.execute_in_process(instance=stage.instance, tags=tags, raise_on_error=False)
+        assert [event.step_key for event in done.all_events if event.is_step_failure] == ["transactions__training_set"]
+        (failed,) = (event for event in done.all_events if event.is_step_failure)
+        said = failed.step_failure_data.user_failure_data.description
+        assert "choose the assets of the group transactions alone" in said
+        assert "to train, launch the job transactions_training" in said
+        with stage.stores() as stores:
+            assert [change.version for change in stores.history.changes()] == [1]
+
+
+def test_the_training_assets_are_a_group_of_their_own_without_days(trained: Stage) -> None:
+    graph = trained.definitions.resolve_asset_graph()
+    groups = {key.path[-1]: graph.get(key).group_name for key in graph.get_all_asset_keys()}
+    training = {name for name, group in groups.items() if group == "transactions_training"}
+    assert training == {"training_set", "candidates", "evaluation", "model_version", "champion"}
+    assert {group for name, group in groups.items() if name not in training} == {"transactions"}
+
+
 # -- from rows to a champion --------------------------------------------------------------------------------------------
 
 

@@ -49,3 +49,12 @@ def give_stores(home: Path, *names: str) -> None:
     for name in names:
         if not (home / name).exists():
             shutil.copytree(_first_home() / name, home / name)
+
+
+def copy_home(home: Path, to: Path) -> None:
+    """A copy of a home whose raw files are links to the first ones: a copied file is another one to a listing."""
+
+    def copy(source: str, target: str) -> None:
+        (os.symlink if Path(source).is_relative_to(home / "raw") else shutil.copy2)(source, target)
+
+    shutil.copytree(home, to, copy_function=copy, symlinks=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from mlops_assets.tools.sampling import write_sample
 from mlops_assets.use_case import Candidate, Checks, Gate, Preparation, Scale, Split, Training, UseCase, load_use_case
 from mlops_assets.workspace import Stores, Workspace
 from mlops_assets_tests.helpers.account_files import account_file
-from mlops_assets_tests.helpers.homes import give_stores, state_in
+from mlops_assets_tests.helpers.homes import copy_home, give_stores, state_in
 
 FILES, ROWS = 6, 30
 SMALL_SQL = """
@@ -79,7 +78,7 @@ class Stage:
     @contextmanager
     def copy(self, home: Path) -> Iterator[Stage]:
         """The same days and champion in another home, for a test that changes them."""
-        shutil.copytree(self.home, home)
+        copy_home(self.home, home)
         with Stage.of(self.use_case, home) as stage:
             yield stage
 
@@ -111,6 +110,8 @@ class Stage:
 
     def sample(self, day: str, *, files: int = FILES, rows: int = ROWS, seed: int = 7, labelled: bool = True) -> None:
         date = dt.date.fromisoformat(day)
+        for path in self.folder(day).glob("*"):  # in a copy, they are links to files of the original
+            path.unlink()
         list(write_sample(self.use_case, self.home / "raw", date, files, rows, 0.0, seed, labelled=labelled))
 
     def folder(self, day: str) -> Path:
@@ -119,6 +120,7 @@ class Stage:
 
     def deliver(self, day: str, name: str, lines: Sequence[str]) -> None:
         self.folder(day).mkdir(parents=True, exist_ok=True)
+        (self.folder(day) / name).unlink(missing_ok=True)
         (self.folder(day) / name).write_bytes(account_file(lines) if lines else b"")
 
     def table(self, name: str) -> Table:

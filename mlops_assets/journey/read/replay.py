@@ -22,8 +22,9 @@ import pyarrow.compute as pc
 
 from mlops_assets.errors import MlopsError, UsageError
 from mlops_assets.journey.read.listing import find_manifest, shard_of, shard_of_path
+from mlops_assets.journey.read.readers.csv import CsvReader
 from mlops_assets.journey.read.readers.pack import RAW_LIMIT
-from mlops_assets.journey.read.readers.text import UTF8_BOM, CsvReader
+from mlops_assets.journey.read.readers.text import UTF8_BOM
 from mlops_assets.journey.read.rows import check_rows
 from mlops_assets.journey.read.sources import Entry, FolderSource, S3Source, Source, SourceError
 from mlops_assets.storage import places

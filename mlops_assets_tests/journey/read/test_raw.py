@@ -54,8 +54,10 @@ def test_a_manifest_counts_files_bytes_and_shards(listing: Listing, write_day: W
 def test_an_entry_has_path_size_time_and_problem(listing: Listing, write_day: WriteDay) -> None:
     folder = write_day("transactions", DAY, {"deep/a.csv": b"123"})
     os.utime(folder / "deep" / "a.csv", ns=(7, 7))
+    now = (folder / "deep" / "a.csv").stat()
+    etag = f"{now.st_ctime_ns:x}-{now.st_ino:x}"
     assert shard_of(listing().path, 0).to_pylist() == [
-        {"path": "deep/a.csv", "size": 3, "modified": 7, "problem": "", "etag": "", "shard": 0}
+        {"path": "deep/a.csv", "size": 3, "modified": 7, "problem": "", "etag": etag, "shard": 0}
     ]
 
 
@@ -180,4 +182,4 @@ def test_a_manifest_from_before_etags_is_read_as_one_without_any(
     write_day("transactions", DAY, numbered(2))
     whole = shard_of(listing().path, 0)
     pq.write_table(whole.drop_columns(["etag"]), tmp_path / "old.parquet")
-    assert shard_of(tmp_path / "old.parquet", 0).equals(whole)
+    assert shard_of(tmp_path / "old.parquet", 0).to_pylist() == [{**row, "etag": ""} for row in whole.to_pylist()]

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
+from mlops_assets.journey.read.sources.entries import Lying, days_of, is_hidden
 from mlops_assets.plugins.sources import Entry, SourceError
 
 CHUNK = 64 << 10
@@ -29,9 +30,30 @@ class FolderSource:
         self.root = root
         self.suffix = suffix
 
+    def entries(self) -> list[Lying]:
+        """What lies beside each other in the folder, in order; names that begin with `.` or `_` are not data.
+
+        Raises
+        ------
+        SourceError
+            If the folder cannot be listed.
+        """
+        try:
+            with os.scandir(self.root) as found:
+                return sorted(Lying(one.name, _is_folder(one)) for one in found if not is_hidden(one.name))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise SourceError(f"{self.root}: a folder that cannot be listed: {error.strerror}. Give access.") from None
+
+    def count(self, name: str, most: int) -> int:
+        """How many data files an entry holds, up to a number."""
+        path = self.root / name
+        return sum(1 for _ in islice(_files(path), most)) if path.is_dir() else 1
+
     def days(self) -> list[str]:
         """The days that have a folder, in order."""
-        return sorted(path.name.removeprefix("day=") for path in self.root.glob("day=????-??-??"))
+        return days_of(self.entries())
 
     def place(self, day: str) -> str:
         """The folder of a day, whether it exists or not."""
@@ -39,7 +61,7 @@ class FolderSource:
 
     def delivered(self, day: str) -> bool:
         """Whether the day has a folder."""
-        return Path(self.place(day)).exists()
+        return Path(self.place(day)).is_dir()
 
     def has(self, day: str, name: str) -> bool:
         """Whether a file of that name lies in the day's folder."""
@@ -57,7 +79,7 @@ class FolderSource:
         after
             Path of an entry: only what comes behind it. Names are in order within each folder.
         """
-        if self.delivered(day):
+        if Path(self.place(day)).exists():
             yield from self._folder(self.place(day), "", after.split("/") if after else [])
 
     def _folder(self, folder: str, path: str, after: Sequence[str]) -> Iterator[Entry]:
@@ -73,7 +95,7 @@ class FolderSource:
         for name in islice(names, bisect_left(names, first, key=_shown), None):
             # a folder that was begun is gone on with, a file of that name was listed then
             begun = _shown(name) == first
-            if not _is_hidden(name) and not (begun and len(after) == 1):
+            if not is_hidden(name) and not (begun and len(after) == 1):
                 yield from self._below(f"{folder}/{name}", prefix + name, after[1:] if begun else ())
 
     def _below(self, name: str, path: str, after: Sequence[str]) -> Iterator[Entry]:
@@ -99,7 +121,7 @@ class FolderSource:
         if _shown(path) != path:
             return Entry(_shown(path), 0, 0, "a name that is not valid UTF-8")
         problem = "" if stat.S_ISREG(status.st_mode) else "not a regular file"
-        return Entry(path, status.st_size, status.st_mtime_ns, problem)
+        return Entry(path, status.st_size, status.st_mtime_ns, problem, _content(status))
 
     def read(self, day: str, entry: Entry) -> bytes:
         """The bytes of a file as it was listed.
@@ -124,14 +146,32 @@ class FolderSource:
             status = os.fstat(handle)
         finally:
             os.close(handle)
-        if (len(data), status.st_mtime_ns) != (entry.size, entry.modified):
+        same = entry.etag in ("", _content(status))  # none: it was listed before there was one
+        if not same or (len(data), status.st_mtime_ns) != (entry.size, entry.modified):
             raise SourceError(f"{name}: changed after the day was listed. Run {day} again.")
         return data
 
 
-def _is_hidden(name: str) -> bool:
-    """Uploads that are under way, and marks of a whole delivery, are named like that."""
-    return name.startswith((".", "_"))
+def _content(status: os.stat_result) -> str:
+    """What a disk tells of a content beside its size and time, which a copy may keep (`cp -p`, `unzip`, `rsync -t`).
+
+    Nobody can set the time of the last change of a file's entry, and a file that is moved to its place is another one.
+    """
+    return f"{status.st_ctime_ns:x}-{status.st_ino:x}"
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads nowhere
+        return False
+
+
+def _files(folder: Path) -> Iterator[str]:
+    """The data files below a folder; one that cannot be listed has none that are known."""
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not is_hidden(name)]
+        yield from (f"{parent}/{name}" for name in names if not is_hidden(name))
 
 
 def _shown(path: str) -> str:

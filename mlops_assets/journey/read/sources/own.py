@@ -45,7 +45,8 @@ class OwnSource:
             days = list(self.source.days())
             for day in days:
                 self._see("days()", day, str, "texts like 2026-01-31")
-                dt.date.fromisoformat(day)
+                if dt.date.fromisoformat(day).isoformat() != day:  # `20260131` is a day to Python
+                    raise ValueError(f"{day!r} is not written like 2026-01-31")
         return sorted(days)
 
     def place(self, day: str) -> str:

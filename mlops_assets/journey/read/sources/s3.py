@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 import pyarrow as pa
 
+from mlops_assets.journey.read.sources.entries import Lying, days_of, is_hidden
 from mlops_assets.plugins.sources import Entry, SourceError
 from mlops_assets.storage import s3
 from mlops_assets.storage.places import S3Path
@@ -26,9 +28,23 @@ class S3Source:
     def __init__(self, root: S3Path) -> None:
         self.root = root
 
+    def entries(self) -> list[Lying]:
+        """What lies beside each other below the prefix, in order; names that begin with `.` or `_` are no data."""
+        prefixes, objects = s3.level(self.root.bucket, self.root.key)
+        first = len(self.root.key) + 1
+        folders = {Lying(key[first:], folder=True) for key in prefixes}
+        files = {Lying(key[first:], folder=False) for key, size in objects.items() if _is_data(key[first:], size)}
+        return sorted(entry for entry in folders | files if not is_hidden(entry.name))
+
+    def count(self, name: str, most: int) -> int:
+        """How many data files an entry holds, up to a number."""
+        top = self.root / name
+        found = (status for path, status in top.files() if _is_data(path.key[len(top.key) + 1 :], status.st_size))
+        return sum(1 for _ in islice(found, most)) or 1
+
     def days(self) -> list[str]:
         """The days that have objects, in order."""
-        return sorted(path.name.removeprefix("day=") for path in self.root.glob("day=????-??-??"))
+        return days_of(self.entries())
 
     def place(self, day: str) -> str:
         """The prefix of a day, whether there is anything below it or not."""
@@ -36,7 +52,7 @@ class S3Source:
 
     def delivered(self, day: str) -> bool:
         """Whether there is anything of the day."""
-        return self._day(day).exists()
+        return any(True for _ in self._day(day).files())
 
     def has(self, day: str, name: str) -> bool:
         """Whether an object of that name lies beside those of a day."""

@@ -1,0 +1,36 @@
+"""What lies at the place of a use case, one level deep: the folders of its days, and whatever else is there."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+DAY = re.compile(r"day=([0-9]{4}-[0-9]{2}-[0-9]{2})")
+
+
+class Lying(NamedTuple):
+    """An entry at the place of a use case: its name, and whether it is a folder."""
+
+    name: str
+    folder: bool
+
+
+def day_of(name: str) -> str | None:
+    """The day that a folder is of, by its name; None if it is no day of the calendar."""
+    found = DAY.fullmatch(name)
+    try:
+        return dt.date.fromisoformat(found[1]).isoformat() if found else None
+    except ValueError:
+        return None
+
+
+def days_of(entries: Iterable[Lying]) -> list[str]:
+    """The days among some entries, in order."""
+    return sorted(day for entry in entries if entry.folder and (day := day_of(entry.name)) is not None)
+
+
+def is_hidden(name: str) -> bool:
+    """Uploads that are under way, and marks of a whole delivery, are named like that: they are no data."""
+    return name.startswith((".", "_"))

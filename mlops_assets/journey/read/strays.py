@@ -1,0 +1,117 @@
+"""In: what lies beside the days of a use case. Out: what of it no run reads, in words."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from dataclasses import dataclass, replace
+
+from mlops_assets.journey.read.sources import FolderSource, S3Source, Source, SqlSource
+from mlops_assets.journey.read.sources.entries import Lying, day_of
+from mlops_assets.use_case import UseCase
+
+MOST_TOLD = 12
+"""Entries that are told one by one."""
+
+MOST_COUNTED = 1_000
+"""Files of an entry that are counted: a sensor looks at every tick."""
+
+FEEDBACK = "feedback"
+"""The folder beside the days that corrections are handed in by."""
+
+
+@dataclass(frozen=True)
+class Stray:
+    """An entry beside the days, or a day outside of the use case's days.
+
+    Attributes
+    ----------
+    name
+        Its name.
+    why
+        Why no run reads it.
+    files
+        Data files below it, up to `MOST_COUNTED`; None where that is not known.
+    """
+
+    name: str
+    why: str
+    files: int | None = None
+
+    def __str__(self) -> str:
+        number = "" if self.files is None else f"{self.files:,} {'file' if self.files == 1 else 'files'}, "
+        if self.files == MOST_COUNTED:
+            number = f"{self.files:,} files or more, "
+        # as Python writes it: a blank at its end is seen, a line end does no harm
+        return f"{self.name!r} ({number}{self.why})"
+
+
+@dataclass(frozen=True)
+class Strays:
+    """What of a use case's place no run reads.
+
+    Attributes
+    ----------
+    where
+        The place.
+    entries
+        Their number.
+    first
+        The first of them.
+    """
+
+    where: str
+    entries: int
+    first: tuple[Stray, ...]
+
+    def __str__(self) -> str:
+        """A sentence, empty if there is nothing to be said."""
+        if not self.entries:
+            return ""
+        told = [*map(str, self.first)]
+        if more := self.entries - len(self.first):
+            told.append(f"and {more:,} more")
+        number = f"{self.entries:,} {'entry' if self.entries == 1 else 'entries'}"
+        return f"passed over in {self.where}: {number} that no run reads: {', '.join(told)}"
+
+
+def find_strays(use_case: UseCase, source: Source, today: dt.date | None = None) -> Strays:
+    """What lies beside the days that a run may read.
+
+    Parameters
+    ----------
+    use_case
+        Says when its days begin.
+    source
+        Where its raw files lie; a class of a user's own knows by itself what is a day.
+    today
+        The last day that may be run, by default that of now (UTC).
+    """
+    today = today or dt.datetime.now(dt.UTC).date()
+    lying = source.landed if isinstance(source, SqlSource) else source
+    if not isinstance(lying, (FolderSource, S3Source)):
+        outside = [Stray(day, why) for day in source.days() if (why := _why_outside(use_case, day, today))]
+        return Strays(source.place("YYYY-MM-DD"), len(outside), tuple(outside[:MOST_TOLD]))
+    strays = [Stray(one.name, why) for one in lying.entries() if (why := _why_stray(use_case, one, today))]
+    first = (replace(stray, files=lying.count(stray.name, MOST_COUNTED)) for stray in strays[:MOST_TOLD])
+    return Strays(str(lying.root), len(strays), tuple(first))
+
+
+def _why_stray(use_case: UseCase, entry: Lying, today: dt.date) -> str:
+    """Why an entry is not read; empty if it is."""
+    if entry.name == FEEDBACK and entry.folder:
+        return ""
+    day = day_of(entry.name)
+    if not entry.folder:
+        return "a file where a folder should be" if day or entry.name == FEEDBACK else "a file beside the days"
+    if day is not None:
+        return _why_outside(use_case, day, today)
+    if re.fullmatch(r"day=[0-9]{4}-[0-9]{2}-[0-9]{2}", entry.name):
+        return "there is no such date"
+    return "not named day=YYYY-MM-DD"
+
+
+def _why_outside(use_case: UseCase, day: str, today: dt.date) -> str:
+    if day < use_case.start.isoformat():
+        return f"before the first day, {use_case.start}"
+    return f"in the future: today is {today} (UTC)" if day > today.isoformat() else ""
