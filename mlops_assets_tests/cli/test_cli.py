@@ -553,7 +553,7 @@ def test_ctrl_c_stops_a_run_with_130_and_the_same_command_completes_it(place: Pa
 def test_rejects_that_are_mended_and_replayed_are_predicted(trained: tuple[Shop, Done], tmp_path: Path) -> None:
     place_visits(tmp_path / "use_cases")
     own = Shop(tmp_path / "home")
-    shutil.copytree(trained[0].home, own.home)
+    copy_home(trained[0].home, own.home)
     table = tmp_path / "rejects.csv"
     own("rejects", "visits", "--day", DIRTY, "--format", "csv", "-o", str(table))
     untouched = own("replay", "visits", str(table))

@@ -189,7 +189,7 @@ def test_odd_files_are_read_or_refused_each_with_its_reason(stage: Stage) -> Non
         "damaged.txt": None,
     }
     read = stage.table("rows").days()[ODD].accounting
-    assert read.noticed == {"read_as_utf_8": 6, "replaced_bytes": 1}
+    assert read.noticed == {"read_as_utf_8": 6, "replaced_bytes": 1, "absent_topic": 3}
     assert (len(rows["long.txt"]["text"]), rows["long.txt"]["characters"]) == (MOST - 1, 99_999)
     said = {one["account_id"]: one["prediction"] for one in stage.published("predictions", ODD)}
     assert said.pop("damaged.txt")

@@ -96,7 +96,7 @@ def test_a_column_that_no_record_of_a_file_has_is_absent(tmp_path: Path) -> None
     (label,) = case.optional_columns
     files = [b'[{"visitor": "a"}]', f'[{{"visitor": "a"}}, {{"visitor": "b", "{label}": "x"}}]'.encode()]
     pack = open_reader(case, lambda _: b"").read(files, ["a.json", "b.json"])
-    assert (pack.noticed, pack.examples) == ({f"absent_{label}": 1}, {f"absent_{label}": ["a.json"]})
+    assert (pack.noticed[f"absent_{label}"], pack.examples[f"absent_{label}"]) == (1, ["a.json"])
 
 
 def test_a_limit_for_an_absent_column_names_one_that_may_be_absent(transactions: UseCase) -> None:

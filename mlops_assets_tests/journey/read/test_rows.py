@@ -500,6 +500,8 @@ def test_a_day_is_published_with_its_accounting_rows_and_rejects(day: Day, write
         "lines": 4,
         "rows": 3,
         "rejected": 1,
+        "labelled": 3,
+        "labels": ("SERVIÇO",),
         "bytes": sum(map(len, files.values())),
         "rules": {"type": 1, "empty_file": 1},
         "manifest": day.manifest().fingerprint,
