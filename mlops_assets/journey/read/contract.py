@@ -142,7 +142,8 @@ def rule_name(code: int) -> str:
 
 
 def _range(column: Column) -> str:
-    least, most = column.bounds
+    # bounds are written as people write them: 600, not 600.0
+    least, most = (f"{bound:.15g}" if isinstance(bound, float) else bound for bound in column.bounds)
     if most is None:
         return f"values of at least {least}"
     return f"values up to {most}" if least is None else f"values from {least} to {most}"

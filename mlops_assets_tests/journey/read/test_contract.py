@@ -405,10 +405,10 @@ def test_no_text_at_all_makes_a_column_fail(text: str, kind: str, files: FileFor
         ("required", Column(type="string"), "'valor' is empty, but required"),
         ("type", Column(type="number"), "'valor' is 'x', expected a number"),
         ("type", Column(type="date", format="%d.%m.%Y"), "'valor' is 'x', expected a date of the form %d.%m.%Y"),
-        ("range", Column(type="number", min=0), "'valor' is 'x', allowed are values of at least 0.0"),
+        ("range", Column(type="number", min=0), "'valor' is 'x', allowed are values of at least 0"),
         ("range", Column(type="date"), "'valor' is 'x', allowed are values from 1900-01-01 to 2200-12-31"),
-        ("range", Column(type="number", max=9), "'valor' is 'x', allowed are values up to 9.0"),
-        ("range", Column(type="number", min=0, max=9), "'valor' is 'x', allowed are values from 0.0 to 9.0"),
+        ("range", Column(type="number", max=9), "'valor' is 'x', allowed are values up to 9"),
+        ("range", Column(type="number", min=0, max=9), "'valor' is 'x', allowed are values from 0 to 9"),
         ("allowed", Column(type="string", allowed=("a", "b")), "'valor' is 'x', allowed are a, b"),
     ],
 )

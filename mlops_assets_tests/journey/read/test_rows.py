@@ -196,7 +196,7 @@ BAD_LINES = {
     "another currency": (changed(valor="US$ 5"), "type", "'valor' is 'US$ 5'"),
     "31 February": (changed(data="31.02.2020"), "type", "'data' is '31.02.2020', expected a date of the form %d.%m.%Y"),
     "an American date": (changed(data="12/04/2019"), "type", "'data' is '12/04/2019'"),
-    "too old": (changed(idade="131"), "range", "'idade' is '131', allowed are values from 0.0 to 130.0"),
+    "too old": (changed(idade="131"), "range", "'idade' is '131', allowed are values from 0 to 130"),
     "no such month": (changed(safra_abertura="2014"), "range", "'safra_abertura' is '2014'"),
     "a field too few": (ROW.rpartition(";")[0], "field_count", "the line has 12 fields, expected 13"),
     "a field too many": (ROW + ";", "field_count", "the line has 14 fields, expected 13"),
