@@ -27,7 +27,7 @@ from mlops_assets.cli.common import (
 from mlops_assets.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from mlops_assets.storage.catalog import Lake
     from mlops_assets.storage.places import Place
@@ -205,7 +205,7 @@ def predictions(
       mlops-assets predictions transactions --from 2026-01-01 --to 2026-01-07 --format parquet -o week.parquet
     """
     columns = ["day", "file", "line", "account_id", "prediction", "probability", "model_version"]
-    _read(use_case, lambda lake: lake.predictions, columns, (day, first, last), form, output, moment)
+    _read(use_case, lambda lake: (lake.predictions,), columns, (day, first, last), form, output, moment)
 
 
 @click.command()
@@ -216,12 +216,14 @@ def rejects(
 ) -> None:
     """Read the refused lines and files: day, file, line (empty for a whole file), rule, message, raw.
 
+    Rows without a prediction are among them, by the rule `sql` or `model`; their `raw` is empty: mend the raw file.
+
     \b
     Example:
       mlops-assets rejects transactions --day 2026-01-03 --format csv -o rejects.csv
     """
     columns = ["day", "file", "line", "rule", "message", "raw"]
-    _read(use_case, lambda lake: lake.rejects, columns, (day, first, last), form, output)
+    _read(use_case, lambda lake: (lake.rejects, lake.unpredicted), columns, (day, first, last), form, output)
 
 
 @click.command()
@@ -287,7 +289,7 @@ Days = tuple[dt.date | None, dt.date | None, dt.date | None]
 
 def _read(
     use_case: str,
-    table_of: Callable[[Lake], Table[Any]],
+    tables_of: Callable[[Lake], Sequence[Table[Any]]],
     columns: list[str],
     days: Days,
     form: str,
@@ -297,13 +299,13 @@ def _read(
     from mlops_assets.views import output as writing
 
     _check_options(days, form, output)
-    table = table_of(find(use_case).lake)
+    table, *further = tables_of(find(use_case).lake)
     chosen = published_days(table, use_case, days)
     if moment is not None and len(chosen) > 1:
         raise UsageError("--as-published-on reads one day: name it with --day.")
     limit = TABLE_ROWS if form == "table" else None
     if moment is None:
-        reader = table.read(chosen, columns)
+        reader = writing.joined(table, further, chosen, columns)
     else:
         reader = table.read_publication(chosen[0], published_at(table, chosen[0], moment), columns)
     written, total = writing.write(reader, form, output, limit)

@@ -43,7 +43,9 @@ def replay(use_case: str, file: Path, raw: Place | None) -> None:
     if done.before:
         click.echo(f"{done.before} lines were replayed before.")
     _name("lines are as they were, and were left alone", [str(line) for line in done.untouched])
-    _name("files were refused as a whole: mend them where they lie, and run their day again", done.whole)
+    _name(
+        "were refused as a whole, or have no prediction: mend them where they lie, and run their day again", done.whole
+    )
     if not done.written and not done.before:
         raise UsageError(f"{file}: nothing to replay: no line in it was mended.")
     for day in sorted({one.day for one in done.written}):

@@ -16,6 +16,7 @@ from mlops_assets.journey.feedback.audit import draw_audit
 from mlops_assets.journey.score.day import CHALLENGER, MODEL_TAG, ScoredDay, Scorers, score_day
 from mlops_assets.journey.train.records import Evaluation
 from mlops_assets.use_case import UseCase
+from mlops_assets.views.status import too_large_records
 from mlops_assets.work.engines import Engines
 from mlops_assets.work.progress import Progress
 from mlops_assets.workspace import Stores, Workspace
@@ -141,6 +142,12 @@ def _show_published(
         "dagster/row_count": rows,
         **watch.numbers(),
     }
+    if done.accounting.sql_rejected:
+        metadata["without_prediction"] = showing.first_rows(
+            stores.lake.unpredicted, day, ["file", "line", "rule", "message"]
+        )
+    if done.accounting.too_large:
+        metadata["too_large"] = showing.table(too_large_records(done.accounting))
     tell_day(context, key(use_case, "predictions"), day, metadata)
     if scorers.challenger is not None:
         _show_challenger(context, stores, day, done)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 SQL_REJECTED = "sql_rejected"
 """Name of the count of rows on which SQL or model fail."""
@@ -22,12 +22,9 @@ UNSEEN = "unseen_"
 NOTICED = "noticed_"
 """What the count of something noticed begins with, in reports and in the accounting."""
 
-BY_COLUMN = {"unseen": UNSEEN, "too_large": TOO_LARGE}
-"""Counts by column, and what their names begin with where they are written."""
 
-
-def by_column(counts: Mapping[str, int], prefix: str) -> dict[str, int]:
-    """The counts whose names begin with a prefix, by column."""
+def named(counts: Mapping[str, Any], prefix: str) -> dict[str, int]:
+    """The counts whose names begin with a prefix, by what follows it."""
     return {name.removeprefix(prefix): number for name, number in counts.items() if name.startswith(prefix)}
 
 
@@ -37,25 +34,33 @@ class Stored:
 
     Attributes
     ----------
+    PREFIXES
+        Attributes that are counts by name, and what the name of each count begins with where it is written: flat, so
+        that every number has a name of its own on a page.
     further
         What the document says beyond the attributes of its class, as it was read.
     """
 
+    PREFIXES: ClassVar[Mapping[str, str]] = {}
     further: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> Self:
         """Read what some version of the package wrote."""
+        counts = {name: named(written, prefix) for name, prefix in cls.PREFIXES.items()}
+        left = {name: value for name, value in written.items() if not name.startswith(tuple(cls.PREFIXES.values()))}
         names = {attribute.name for attribute in fields(cls)} - {"further"}
-        own = {name: value for name, value in written.items() if name in names}
-        further = {name: value for name, value in written.items() if name not in names}
-        return cls(**own, further=further)
+        own = {name: value for name, value in left.items() if name in names}
+        further = {name: value for name, value in left.items() if name not in names}
+        return cls(**own, **counts, further=further)
 
     def to_json(self) -> dict[str, Any]:
         """What is written; an attribute that is None is left out."""
         own = {
             attribute.name: getattr(self, attribute.name) for attribute in fields(self) if attribute.name != "further"
         }
+        for name, prefix in self.PREFIXES.items():
+            own |= {prefix + counted: number for counted, number in own.pop(name).items()}
         return {**self.further, **{name: value for name, value in own.items() if value is not None}}
 
 
@@ -130,6 +135,7 @@ class ReadingAccounting(Accounting):
         Fingerprint of the listing that was read; empty if it is not known.
     """
 
+    PREFIXES: ClassVar[Mapping[str, str]] = {"noticed": NOTICED}
     files: int = 0
     files_read: int = 0
     files_refused: int = 0
@@ -148,17 +154,14 @@ class ReadingAccounting(Accounting):
     def from_json(cls, written: Mapping[str, Any]) -> Self:
         """Read what some version of the package wrote."""
         left = dict(written)
-        noticed = {name.removeprefix(NOTICED): left.pop(name) for name in written if name.startswith(NOTICED)}
         # tuples, for what was written is compared with what is to be
         labels = tuple(left.pop("labels", ()))
         examples = {name: tuple(texts) for name, texts in left.pop("examples", {}).items()}
-        return super().from_json({**left, "labels": labels, "noticed": noticed, "examples": examples})
+        return super().from_json({**left, "labels": labels, "examples": examples})
 
     def to_json(self) -> dict[str, Any]:
-        """What is written: flat, so that every number has a name of its own on a page."""
+        """What is written."""
         written = super().to_json()
-        for name, number in written.pop("noticed").items():
-            written[NOTICED + name] = number
         # a day without any writes what was written before there were some
         for name in ("labels", "examples"):
             if not written[name]:
@@ -273,6 +276,7 @@ class PredictionsAccounting(ReadingAccounting):
         By enrichment, the rows without a fresh answer; written as `NAME_last_known` and `NAME_missing`.
     """
 
+    PREFIXES: ClassVar[Mapping[str, str]] = {**ReadingAccounting.PREFIXES, "unseen": UNSEEN, "too_large": TOO_LARGE}
     predictions: int = 0
     sql_rejected: int | None = None
     model_version: int = 0
@@ -291,15 +295,11 @@ class PredictionsAccounting(ReadingAccounting):
             name: Unanswered(left.pop(f"{name}_last_known", 0), left.pop(f"{name}_missing", 0))
             for name in written.get("enrichments", {})
         }
-        columns = {name: by_column(written, prefix) for name, prefix in BY_COLUMN.items()}
-        left = {name: value for name, value in left.items() if not name.startswith(tuple(BY_COLUMN.values()))}
-        return super().from_json({**left, **columns, "unanswered": unanswered})
+        return super().from_json({**left, "unanswered": unanswered})
 
     def to_json(self) -> dict[str, Any]:
-        """What is written: flat, so that every number has a name of its own on a page."""
+        """What is written."""
         written = super().to_json()
-        for name, prefix in BY_COLUMN.items():
-            written |= {prefix + column: number for column, number in written.pop(name).items()}
         for name, rows in written.pop("unanswered").items():
             written |= {f"{name}_last_known": rows.last_known, f"{name}_missing": rows.missing}
         # a use case without any writes what was written before there were some

@@ -51,6 +51,9 @@ REJECTS = pa.schema(
 )
 """The dead-letter queue: file, data line (null for a whole file), broken rule, what is wrong, the line as it stood."""
 
+UNPREDICTED = ("sql", "model")
+"""Rules of rows without a prediction: the SQL or the model fails on them. Their raw text is not kept."""
+
 PREDICTIONS = pa.schema(
     {
         "file": pa.dictionary(pa.int32(), pa.string()),

@@ -9,13 +9,16 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from mlops_assets.errors import UsageError
+
+if TYPE_CHECKING:
+    from mlops_assets.storage.tables import Table
 
 MARKDOWN = re.compile(r"([\\`\[\]<|])")
 """Signs that mean something in Markdown; a value from somebody's file must not become a link or a picture."""
@@ -48,6 +51,18 @@ def write(reader: pa.RecordBatchReader, form: str, path: Path | None, limit: int
         if form == "json":
             return _write_json(reader, sink)
         return _write_table(reader, sink, limit)
+
+
+def joined(
+    table: Table[Any], further: Sequence[Table[Any]], days: Sequence[str], columns: Sequence[str]
+) -> pa.RecordBatchReader:
+    """Read days of a table, and behind each day what further tables of the same columns have of it."""
+    others = [other for other in further if other.open() is not None]
+    if not others:
+        return table.read(days, columns)
+    schema = table.read(days[:1], columns).schema
+    batches = (batch for day in days for each in (table, *others) for batch in each.read([day], columns))
+    return pa.RecordBatchReader.from_batches(schema, batches)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from mlops_assets.journey.deliver.delivery import Deliveries
 from mlops_assets.journey.read.replay import open_rejects
 from mlops_assets.journey.read.strays import find_strays
 from mlops_assets.journey.train.records import Evaluation
-from mlops_assets.storage.accounting import ListingAccounting, PredictionsAccounting, ReadingAccounting
+from mlops_assets.storage.accounting import TOO_LARGE, ListingAccounting, PredictionsAccounting, ReadingAccounting
 from mlops_assets.storage.tables import Published
 from mlops_assets.use_case import UseCase, list_use_cases
 from mlops_assets.use_case.notices import find_notice
@@ -77,7 +77,10 @@ def _day(
         **{name: read.get(name) for name in NUMBERS},
         "open": still_open.get(day, read.get("rejected")),
         "rejected_by_rule": read.get("rules", {}),
-        "noticed": noticed_records(rows.accounting) if rows else [],
+        "noticed": [
+            *(noticed_records(rows.accounting) if rows else []),
+            *(too_large_records(predictions.accounting) if predictions else []),
+        ],
         **_published(predictions),
         "deliveries": {name: _delivery(records, day, predictions) for name, records in targets.items()},
     }
@@ -94,12 +97,22 @@ def noticed_records(accounting: ReadingAccounting) -> list[dict[str, Any]]:
     return records
 
 
+def too_large_records(accounting: PredictionsAccounting) -> list[dict[str, Any]]:
+    """Numbers of the model's input that were missing for it, because they are too large: as `noticed_records`."""
+    meaning = "infinite or beyond float32: missing for the model"
+    return [
+        {"name": TOO_LARGE + name, "number": number, "unit": "numbers", "meaning": meaning, "examples": []}
+        for name, number in accounting.too_large.items()
+    ]
+
+
 def _published(predictions: Published[PredictionsAccounting] | None) -> dict[str, Any]:
     if predictions is None:
-        return {"flagged": {}, "predictions": None, "model_version": None, "published": None}
+        return {"flagged": {}, "predictions": None, "sql_rejected": None, "model_version": None, "published": None}
     return {
         "flagged": _flagged(predictions.accounting),
         "predictions": predictions.accounting.predictions,
+        "sql_rejected": predictions.accounting.sql_rejected or 0,
         "model_version": predictions.accounting.model_version,
         "published": _time(predictions.time),
     }
@@ -236,6 +249,8 @@ def _days_table(days: Sequence[dict[str, Any]]) -> str:
         "predictions": _numbers(days, "predictions"),
         "model": _numbers(days, "model_version"),
     }
+    if any(day["sql_rejected"] for day in days):
+        columns["without one"] = _numbers(days, "sql_rejected")
     for target in days[0]["deliveries"]:
         columns[f"to {target}"] = [day["deliveries"][target]["delivered"] for day in days]
     if any(day["flagged"] for day in days):

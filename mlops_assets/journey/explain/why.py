@@ -203,7 +203,7 @@ def explain(
     Raises
     ------
     NotPredicted
-        If the day is not published, or the line or the whole file was rejected.
+        If the day is not published, the line or the whole file was rejected, or SQL or the model fails on the row.
     UsageError
         If the day has no such file or line.
     LakeError
@@ -288,7 +288,8 @@ def _answer_again(model: Model, row: Row, lake: Lake, day: str, use_case: UseCas
     answers = Answers(model, row.rows.num_rows)
     others: list[np.ndarray] = []
     here: tuple[pa.Table, int] | None = None
-    stored, enriched = stored_features(lake, day, row.part.name, model.sql, marks), read_answers(lake, marks)
+    stored = stored_features(lake, day, row.part.name, model.sql, marks) if row.whole else None
+    enriched = read_answers(lake, marks)
     for batch, positions in compute(row.rows, day, use_case, model.sql, stored, enriched):
         if len(at := np.flatnonzero(positions == row.position)):
             here = batch, int(at[0])

@@ -20,6 +20,9 @@ from mlops_assets.use_case import UseCase
 RUNS = 1_000
 """Most runs over parts of a shard; where they do not do, the rows are not what is wrong."""
 
+FAILING = {"sql": "features.sql", "model": "the model"}
+"""What fails on a row, by rule."""
+
 WAYS_OUT = {
     "sql": "let the SQL take it (`try_cast`, `nullif`)",
     "model": "give the model what it needs (`prepare`, `then`, such as an imputer)",
@@ -50,7 +53,17 @@ class RowsFailed(ConfigError):
 
 @dataclass(frozen=True)
 class Blamed:
-    """A row that has no prediction: SQL (`sql`) or the model (`model`) fails on it, for this reason."""
+    """A row that has no prediction: SQL (`sql`) or the model (`model`) fails on it, for this reason.
+
+    Attributes
+    ----------
+    file, line
+        The row.
+    rule
+        One of `FAILING`.
+    reason
+        What was said of it.
+    """
 
     file: str
     line: int
@@ -120,9 +133,8 @@ def tell_left_out(use_case: UseCase, blamed: Sequence[Blamed], rows: int) -> str
 
 
 def _message(use_case: UseCase, day: str, row: Blamed) -> str:
-    what = "features.sql" if row.rule == "sql" else "the model"
     return (
-        f"{use_case.name}/{what} fails on the rows of {day}: {row.file}, line {row.line}: {row.reason}\n"
+        f"{use_case.name}/{FAILING[row.rule]} fails on the rows of {day}: {row.file}, line {row.line}: {row.reason}\n"
         f"Mend or remove that line, or {WAYS_OUT[row.rule]}; or set `checks.sql_rejects` to the share of a day's rows "
         "that may be left out for it."
     )
@@ -158,9 +170,8 @@ class _Search:
         while error is not None:
             bad: list[int] = []
             for group, why in self._smallest(lines, error, lambda some: some):
-                if (
-                    len(group) > 1
-                ):  # nobody can say which of them is wrong: the file is, and the line that tips the scale
+                # nobody can say which of them is wrong: the file is, and the line that tips the scale
+                if len(group) > 1:
                     tips = self._last_straw(group)
                     yield from ((int(line), why) for line in (tips, *lines[(lines != tips) & ~np.isin(lines, bad)]))
                     return

@@ -7,12 +7,10 @@ from collections import Counter
 import numpy as np
 
 from mlops_assets.journey.read.contract import Checked, explain, rule_name
-from mlops_assets.journey.read.readers.pack import RAW_LIMIT, Pack, Refusal
+from mlops_assets.journey.read.readers.pack import FIRST_REJECTS, RAW_LIMIT, Pack, Refusal, has_too_many, too_many
 from mlops_assets.use_case import UseCase
 
 BLANK = ("blank_line", "the line is blank")
-FIRST_REJECTS = 3
-"""Lines that are told of a file that has too many rejected ones."""
 
 
 def refusals_of(
@@ -31,22 +29,18 @@ def refuse_overfull(
     use_case: UseCase, pack: Pack, checked: dict[str, Checked], bad: np.ndarray, blank: np.ndarray
 ) -> dict[int, Refusal]:
     """Refuse files as a whole that have too many rejected lines, before a record is made of each of these."""
-    checks, files = use_case.checks, len(pack.lines)
+    files = len(pack.lines)
     cut = np.array([refusal.file for refusal in pack.refusals if refusal.line is not None], np.int64)
     rejected = np.bincount(pack.file[bad], minlength=files) + np.bincount(cut, minlength=files)
-    too_many = (rejected > checks.file_rejects) & (rejected > checks.file_reject_rate * pack.lines)
     overfull = {}
-    for file in np.flatnonzero(too_many).tolist():
+    for file in np.flatnonzero(has_too_many(use_case.checks, rejected, pack.lines)).tolist():
         mine = bad & (pack.file == file)
         shown = np.zeros(len(bad), bool)
         shown[np.flatnonzero(mine)[:FIRST_REJECTS]] = True
         of_lines = [refusal for refusal in pack.refusals if refusal.file == file]
-        first = [*refusals_of(use_case, pack, checked, shown, blank), *of_lines[:FIRST_REJECTS]][:FIRST_REJECTS]
+        first = [*refusals_of(use_case, pack, checked, shown, blank), *of_lines[:FIRST_REJECTS]]
         rules = Counter(refusal.rule for refusal in of_lines) + _rules(checked, mine, blank)
-        counted = ", ".join(f"{number:,} {rule}" for rule, number in rules.most_common())
-        message = f"{rejected[file]:,} of {pack.lines[file]:,} lines are rejected ({counted}), such as "
-        message += "; ".join(f"line {refusal.line}: {refusal.message[:200]}" for refusal in first)
-        overfull[file] = Refusal(file, None, "too_many_rejects", message, first[0].raw)
+        overfull[file] = too_many(file, int(pack.lines[file]), rules, first)
     pack.refuse(overfull)
     return overfull
 

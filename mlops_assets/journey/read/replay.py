@@ -28,7 +28,7 @@ from mlops_assets.journey.read.readers.text import UTF8_BOM
 from mlops_assets.journey.read.rows import check_rows
 from mlops_assets.journey.read.sources import Entry, FolderSource, S3Source, Source, SourceError
 from mlops_assets.storage import places
-from mlops_assets.storage.catalog import REJECTS, Lake
+from mlops_assets.storage.catalog import REJECTS, UNPREDICTED, Lake
 from mlops_assets.storage.files import write_json
 from mlops_assets.storage.places import Place
 from mlops_assets.use_case import UseCase
@@ -158,8 +158,11 @@ def read_mended(path: Path) -> tuple[list[Mended], list[str]]:
     for number, record in enumerate(records, 1):
         where = f"{path}, reject {number}"
         values = _texts(record, where)
-        if not values["line"]:
-            whole.append(f"{values['day']}, {values['file']}")
+        # of a row without a prediction no text is kept: it is mended in its raw file, as a whole file is
+        if not values["line"] or (values["rule"] in UNPREDICTED and not values["raw"]):
+            whole.append(
+                ", ".join([values["day"], values["file"], *([f"line {values['line']}"] * bool(values["line"]))])
+            )
             continue
         one = Mended(_line(values, where), values["rule"], values["raw"].rstrip("\r\n"))
         if mended.setdefault(one.at, one) != one:

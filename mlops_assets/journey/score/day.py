@@ -34,7 +34,7 @@ from mlops_assets.journey.score.checks import (
     check_rows_of_day,
     check_scores_of_day,
 )
-from mlops_assets.journey.score.predict import Answers, Predicted, predict
+from mlops_assets.journey.score.predict import Answers, Predicted, answer, predict
 from mlops_assets.storage.accounting import (
     SQL_REJECTED,
     TOO_LARGE,
@@ -42,7 +42,7 @@ from mlops_assets.storage.accounting import (
     ChallengerAccounting,
     PredictionsAccounting,
     ReadingAccounting,
-    by_column,
+    named,
 )
 from mlops_assets.storage.catalog import PREDICTIONS, REJECTS, Lake
 from mlops_assets.storage.places import Place
@@ -220,8 +220,8 @@ def _account(
         model_choice=scorers.choice,
         rows_version=rows.version,
         sql_rejected=counts.get(SQL_REJECTED) or None,
-        unseen=by_column(counts, UNSEEN),
-        too_large=by_column(counts, TOO_LARGE),
+        unseen=named(counts, UNSEEN),
+        too_large=named(counts, TOO_LARGE),
         enrichments=dict(answers.versions),
         unanswered={name: accounting.unanswered for name, accounting in answers.accounting.items()},
     )
@@ -323,17 +323,23 @@ def _unpredicted(rows: Sequence[Blamed]) -> pa.Table:
 
 
 def _ask(task: ScoreTask, lake: Lake, rows: pa.Table) -> Predicted:
-    """What the champion says of the rows of a shard, and the challenger, if there is one and it can."""
+    """What the champion says of the rows of a shard, and the challenger of the same, if there is one and it can."""
     stored = partial(stored_features, lake, task.day, Path(task.rows).name, marks=task.marks)
     enriched = read_answers(lake, task.marks)
-    champion = load_cached(task.version, task.use_case)
-    if task.challenger is not None:
-        with suppress(Exception):  # whatever is wrong with the challenger must not keep the day from its champion
-            models = [champion, load_cached(task.challenger, task.use_case)]
-            predicted = predict(models, rows, task.day, task.use_case, stored, enriched)
-            if not predicted.left_out:  # else it is for the champion to say which rows are left out
-                return predicted
-    return predict([champion], rows, task.day, task.use_case, stored, enriched)
+    champion, of_day = load_cached(task.version, task.use_case), (task.day, task.use_case)
+    if task.challenger is None:
+        return predict([champion], rows, *of_day, stored, enriched)
+    with suppress(Exception):  # whatever is wrong with the challenger must not keep the day from its champion
+        models = [champion, load_cached(task.challenger, task.use_case)]
+        return Predicted(rows, answer(models, rows, *of_day, stored, enriched))
+    # it is for the champion to say which rows are left out
+    predicted = predict([champion], rows, *of_day, stored, enriched)
+    if predicted.left_out:
+        with suppress(Exception):
+            challenger = load_cached(task.challenger, task.use_case)
+            beside = answer([challenger], predicted.rows, *of_day, enriched=enriched)
+            return replace(predicted, answers=[*predicted.answers, *beside])
+    return predicted
 
 
 def scores_mark(

@@ -119,28 +119,29 @@ def predict(
 
     def run(some: pa.Table) -> list[Answers]:
         # by the views alone: stored aggregates are those of files with all their rows
-        return _answer(models, some, day, use_case, lambda _: None, enriched)
+        return answer(models, some, day, use_case, enriched=enriched)
 
     try:
-        return Predicted(rows, _answer(models, rows, day, use_case, stored, enriched))
+        return Predicted(rows, answer(models, rows, day, use_case, stored, enriched))
     except RowsFailed:
         kept, left_out = leave_out(rows, day, use_case, run)
         return Predicted(kept, run(kept), left_out)
 
 
-def _answer(
+def answer(
     models: Sequence[Model],
     rows: pa.Table,
     day: str,
     use_case: UseCase,
-    stored: Callable[[str], pa.Table | None],
-    enriched: Mapping[str, pa.Table],
+    stored: Callable[[str], pa.Table | None] = lambda _: None,
+    enriched: Mapping[str, pa.Table] = NOTHING,
 ) -> list[Answers]:
+    """What each model says of every row; parameters and errors as of `predict`, but that no row is left out."""
     answers = [Answers(model, rows.num_rows) for model in models]
     for sql in dict.fromkeys(model.sql for model in models):
         # SQL is half of the work: a challenger with the champion's SQL costs its own model alone
-        sharing = [answer for answer in answers if answer.model.sql == sql]
+        sharing = [each for each in answers if each.model.sql == sql]
         for batch, positions in compute(rows, day, use_case, sql, stored(sql), enriched):
-            for answer in sharing:
-                answer.add(batch, positions)
+            for each in sharing:
+                each.add(batch, positions)
     return answers

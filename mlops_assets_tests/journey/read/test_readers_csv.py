@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mlops_assets.journey.read.readers.csv import CsvReader
 from mlops_assets.journey.read.readers.pack import Pack, Refusal
-from mlops_assets.use_case import Column, UseCase
+from mlops_assets.use_case import Checks, Column, UseCase
 
 
 def use_case(**files: Any) -> UseCase:
@@ -483,6 +483,40 @@ def test_a_line_with_a_wrong_number_of_fields_is_refused_alone(line: bytes, mess
     assert pack.refusals == [Refusal(1, 2, "field_count", message, line.decode())]
     assert [at for at, _ in rows(pack, 1)] == [1, 3, *([4] if quoted else [])]
     assert rows(pack, 0) == rows(pack, 2) == GOOD_ROWS
+
+
+def read_strictly(*contents: bytes, most: int, rate: float) -> Pack:
+    """Read with a limit for the rejected lines of a file."""
+    checks = Checks(file_rejects=most, file_reject_rate=rate)
+    return CsvReader(use_case().model_copy(update={"checks": checks})).read(contents)
+
+
+@pytest.mark.parametrize("good", [b"1;10;a\n", b'1;"1;0";a\n'], ids=["without quotes", "with quotes"])
+def test_a_file_of_which_too_many_lines_have_other_fields_is_refused_before_they_are_kept(good: bytes) -> None:
+    data = HEADER + good + b"2\n\n3;30\n4;4;4;4\n"
+    pack = read_strictly(HEADER + good, data, HEADER + good + b"2\n", most=2, rate=0.5)
+    whole, line = pack.refusals
+    assert (whole.file, whole.line, whole.rule, whole.raw) == (1, None, "too_many_rejects", "2")
+    assert whole.message == (
+        "3 of 5 lines are rejected (3 field_count), such as line 2: the line has 1 fields, expected 3; "
+        "line 4: the line has 2 fields, expected 3; line 5: the line has 4 fields, expected 3"
+    )
+    assert (line.file, line.line, line.rule) == (2, 2, "field_count")
+    assert [len(rows(pack, number)) for number in range(3)] == [1, 0, 1]
+    assert pack.lines.tolist() == [1, 0, 2]
+
+
+@hypothesis.given(st.lists(st.lists(st.sampled_from(["", "1", "1;2", "1;2;3", '"1;2"', '"1";2;"3;"', ";;", ";;;"]))))
+def test_files_below_the_limit_are_read_as_without_one(files: list[list[str]]) -> None:
+    contents = [HEADER + "".join(f"{line}\n" for line in ["1;2;3", *lines]).encode() for lines in files]
+    limited, free = read_strictly(*contents, most=2, rate=0.5), read(*contents)
+    for number, data in enumerate(contents):
+        told = [[one for one in pack.refusals if one.file == number] for pack in (limited, free)]
+        if len(told[1]) > 2 and len(told[1]) > 0.5 * (data.count(b"\n") - 1) and told[0][0].line is None:
+            assert told[0][0].rule == "too_many_rejects"
+        else:  # the limit of a file is for whoever checks its rows
+            assert told[0] == told[1]
+            assert rows(limited, number) == rows(free, number)
 
 
 @pytest.mark.parametrize("label", [b"c", b'"c"'], ids=["without quotes", "with quotes"])

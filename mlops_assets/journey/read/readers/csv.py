@@ -21,6 +21,7 @@ import pyarrow.csv as pacsv
 from mlops_assets.journey.read.readers.header import Headers, Layout
 from mlops_assets.journey.read.readers.pack import RAW_LIMIT, TEXT, Pack, Refusal, show_start
 from mlops_assets.journey.read.readers.quoted import Cut, cut_lines, cut_records, is_closed
+from mlops_assets.journey.read.readers.ragged import RULE, count_message, refuse_ragged
 from mlops_assets.journey.read.readers.text import UTF8_BOM, Noticed, as_utf8, decide_encoding, line_feeds
 from mlops_assets.plugins import FileRefused
 from mlops_assets.use_case import FileFormat, UseCase
@@ -29,6 +30,10 @@ from mlops_assets.use_case.notices import ABSENT, MISNAMED
 BLOCK = 1 << 20
 """Bytes that are parsed at a time: a shard in one block takes 1.4 times as long, for dictionaries leave the cache."""
 STRAY = ("quote", "a double quote is not closed in the line")
+
+
+class _ManyRagged(Exception):
+    """So many lines of joined files have another number of fields that some file may be refused for them."""
 
 
 @dataclass
@@ -57,6 +62,7 @@ class CsvReader:
 
     def __init__(self, use_case: UseCase) -> None:
         self._format = use_case.files
+        self._checks = use_case.checks
         self._headers = Headers(use_case)
         self._names = list(use_case.columns)
         self._delimiter = use_case.files.delimiter.encode()
@@ -96,7 +102,7 @@ class CsvReader:
             else:
                 pieces.append(self._parse_quoted(number, ready, len(contents)))
         for (layout, quoted), group in groups.items():
-            pieces.extend(self._parse_group(layout, quoted, group, len(contents)))
+            pieces.extend(self._parse_group(layout, quoted, group, len(contents), self._checks.file_rejects))
         pack = self._join(pieces, refusals, len(contents))
         pack.raw = _RawLines(contents, self._format)
         _notice(pack, told, paths or [str(number) for number in range(len(contents))])
@@ -152,14 +158,23 @@ class CsvReader:
         if fields < len(layout.names):
             raise FileRefused("truncated", _cut_message(fields, len(layout.names)))
 
-    def _parse_group(self, layout: Layout, quoted: bool, group: _Group, files: int) -> Iterator[Pack]:
+    def _parse_group(
+        self, layout: Layout, quoted: bool, group: _Group, files: int, most: int | None = None
+    ) -> Iterator[Pack]:
         """Parse joined bodies; each line is a row, so that counting tells file and line."""
+        try:
+            table, ragged = self._parse_joined(layout, quoted, group, most)
+        except _ManyRagged:
+            others, refusals = self._refuse_ragged(layout, quoted, group)
+            yield _refused(files, *refusals)
+            if others.files:
+                yield from self._parse_group(layout, quoted, others, files)
+            return
         counts = np.array(group.counts, np.int64)
         numbers = np.array(group.files, np.int32)
         file = np.repeat(numbers, counts)
         first = np.repeat(np.cumsum(counts) - counts, counts)
         line = (np.arange(len(file)) - first + 1).astype(np.int32)
-        table, ragged = self._parse_joined(layout, quoted, group)
         keep = np.ones(len(file), bool)
         keep[[row for row, _, _ in ragged]] = False
         # parser and count disagree: file and line of every row behind that place would be wrong
@@ -168,7 +183,7 @@ class CsvReader:
             return
         width = len(layout.names)
         refusals = [
-            Refusal(int(file[row]), int(line[row]), "field_count", _count_message(fields, width), text[:RAW_LIMIT])
+            Refusal(int(file[row]), int(line[row]), RULE, count_message(fields, width), text[:RAW_LIMIT])
             for row, fields, text in ragged
         ]
         lines = np.zeros(files, np.int64)
@@ -176,8 +191,27 @@ class CsvReader:
         columns = {name: _one_chunk(table.column(name)) for name in table.column_names}
         yield Pack(columns, file[keep], line[keep], lines, refusals)
 
-    def _parse_joined(self, layout: Layout, quoted: bool, group: _Group) -> tuple[pa.Table, list[tuple[int, int, str]]]:
-        """The rows of all bodies, and those that have another number of fields: row, number of fields, and text."""
+    def _refuse_ragged(self, layout: Layout, quoted: bool, group: _Group) -> tuple[_Group, list[Refusal]]:
+        """The files of a group without those that are refused for lines with another number of fields, and these."""
+        others, refusals = _Group(), []
+        for number, body in zip(group.files, group.bodies, strict=True):
+            refusal = refuse_ragged(number, body, len(layout.names), self._delimiter, quoted, self._checks)
+            if refusal is None:
+                others.add(number, body)
+            else:
+                refusals.append(refusal)
+        return others, refusals
+
+    def _parse_joined(
+        self, layout: Layout, quoted: bool, group: _Group, most: int | None
+    ) -> tuple[pa.Table, list[tuple[int, int, str]]]:
+        """The rows of all bodies, and those that have another number of fields: row, number of fields, and text.
+
+        Raises
+        ------
+        _ManyRagged
+            If these are more than `most`.
+        """
         blob = b"".join(group.bodies)
         if blob.startswith(UTF8_BOM):
             blob = UTF8_BOM + blob  # the parser takes one away
@@ -185,29 +219,31 @@ class CsvReader:
 
         def skip(row: pacsv.InvalidRow) -> str:
             ragged.append((row.number - 1, row.actual_columns, row.text))
-            return "skip"
+            return "error" if most is not None and len(ragged) > most else "skip"
 
-        # one thread: there is a process for each core already
-        table = pacsv.read_csv(
-            pa.BufferReader(blob),
-            pacsv.ReadOptions(column_names=list(layout.names), use_threads=False, block_size=_block_size(group)),
-            pacsv.ParseOptions(
-                delimiter=self._format.delimiter,
-                quote_char='"' if quoted else False,
-                # quotes within a field are not plain: such files never come here
-                double_quote=False,
-                # blank lines are lines: rejected by a rule of their own, so that line numbers are those of an editor
-                ignore_empty_lines=False,
-                invalid_row_handler=skip,
-            ),
-            pacsv.ConvertOptions(
-                column_types=dict.fromkeys(layout.names, TEXT),
-                include_columns=[name for name in self._names if name in layout.names],
-                strings_can_be_null=False,
-                check_utf8=False,  # it was decoded, or is ASCII
-            ),
+        parsing = pacsv.ParseOptions(
+            delimiter=self._format.delimiter,
+            quote_char='"' if quoted else False,
+            # quotes within a field are not plain: such files never come here
+            double_quote=False,
+            # blank lines are lines: rejected by a rule of their own, so that line numbers are those of an editor
+            ignore_empty_lines=False,
+            invalid_row_handler=skip,
         )
-        return table, ragged
+        converting = pacsv.ConvertOptions(
+            column_types=dict.fromkeys(layout.names, TEXT),
+            include_columns=[name for name in self._names if name in layout.names],
+            strings_can_be_null=False,
+            check_utf8=False,  # it was decoded, or is ASCII
+        )
+        # one thread: there is a process for each core already
+        reading = pacsv.ReadOptions(column_names=[*layout.names], use_threads=False, block_size=_block_size(group))
+        try:
+            return pacsv.read_csv(pa.BufferReader(blob), reading, parsing, converting), ragged
+        except pa.ArrowInvalid:
+            if most is not None and len(ragged) > most:
+                raise _ManyRagged from None
+            raise
 
     def _parse_apart(self, layout: Layout, quoted: bool, group: _Group, files: int) -> Iterator[Pack]:
         """The joined count did not add up: find the file that is to blame, and leave the others alone."""
@@ -215,7 +251,8 @@ class CsvReader:
             if quoted:
                 yield self._parse_quoted(number, _Ready(layout, body, quoted=True, whole=True), files)
             elif len(group.files) == 1:
-                yield _refused(number, files, "accounting", "the lines of the file and its parsed rows do not add up")
+                problem = "the lines of the file and its parsed rows do not add up"
+                yield _refused(files, Refusal(number, None, "accounting", problem))
             else:
                 yield from self._parse_group(layout, quoted, _Group([number], [body], [count]), files)
 
@@ -236,12 +273,12 @@ class CsvReader:
                     line.append(cut.begin + 1)
                 else:
                     raw = "\n".join(texts[cut.begin : cut.end])[:RAW_LIMIT]
-                    broken = STRAY if cut.stray else ("field_count", _count_message(len(last), width))
+                    broken = STRAY if cut.stray else (RULE, count_message(len(last), width))
                     refusals.append(Refusal(number, cut.begin + 1, *broken, raw))
         except FileRefused as error:
-            return _refused(number, files, error.rule, error.message)
+            return _refused(files, Refusal(number, None, error.rule, error.message))
         if not ready.whole and 0 < len(last) < width:
-            return _refused(number, files, "truncated", _cut_message(len(last), width))
+            return _refused(files, Refusal(number, None, "truncated", _cut_message(len(last), width)))
         lines, swallowed = np.zeros((2, files), np.int64)
         lines[number], swallowed[number] = ready.body.count(b"\n"), within
         file = np.full(len(rows), number, np.int32)
@@ -354,13 +391,9 @@ def _absent(rows: int) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), pa.array([""]))
 
 
-def _refused(number: int, files: int, rule: str, message: str) -> Pack:
+def _refused(files: int, *refusals: Refusal) -> Pack:
     nothing = np.zeros(0, np.int32)
-    return Pack({}, nothing, nothing, np.zeros(files, np.int64), [Refusal(number, None, rule, message)])
-
-
-def _count_message(fields: int, expected: int) -> str:
-    return f"the line has {fields} fields, expected {expected}"
+    return Pack({}, nothing, nothing, np.zeros(files, np.int64), [*refusals])
 
 
 def _cut_message(fields: int, expected: int) -> str:

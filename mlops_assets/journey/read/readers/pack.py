@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+
+from mlops_assets.use_case import Checks
 
 TEXT = pa.dictionary(pa.int32(), pa.string())
 RAW_LIMIT = 2_000
@@ -16,6 +18,13 @@ RAW_LIMIT = 2_000
 
 EXAMPLES = 5
 """Places that are told of what was noticed."""
+
+
+FIRST_REJECTS = 3
+"""Lines that are told of a file that has too many rejected ones."""
+
+
+Count = int | np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +51,32 @@ class Refusal:
     rule: str
     message: str
     raw: str = ""
+
+
+def too_many(file: int, lines: int, rules: Counter[str], first: Sequence[Refusal]) -> Refusal:
+    """Refuse a file as a whole that has too many rejected lines; see `has_too_many`.
+
+    Parameters
+    ----------
+    file
+        Its number within its pack.
+    lines
+        How many lines it has.
+    rules
+        How many of them break which rule.
+    first
+        The first that do.
+    """
+    shown = first[:FIRST_REJECTS]
+    counted = ", ".join(f"{number:,} {rule}" for rule, number in rules.most_common())
+    message = f"{rules.total():,} of {lines:,} lines are rejected ({counted}), such as "
+    message += "; ".join(f"line {refusal.line}: {refusal.message[:200]}" for refusal in shown)
+    return Refusal(file, None, "too_many_rejects", message, shown[0].raw)
+
+
+def has_too_many(checks: Checks, rejected: Count, lines: Count) -> Any:
+    """Whether a file, or each of several, has more rejected lines than is allowed."""
+    return (rejected > checks.file_rejects) & (rejected > checks.file_reject_rate * lines)
 
 
 def _not_kept(_file: int, _line: int) -> str:
