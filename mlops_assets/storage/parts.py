@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -15,6 +16,9 @@ from mlops_assets.errors import LakeError
 from mlops_assets.storage import places
 from mlops_assets.storage.files import FOOTER, Written, open_part, write_parquet
 from mlops_assets.storage.places import Place
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
 
 
 @dataclass(frozen=True)
@@ -136,6 +140,12 @@ def delta_actions(day: str, added: Iterable[Part], removed: Iterable[str]) -> li
     now, partition = int(time.time() * 1000), {"day": day}
     adding = [AddAction(p.path, p.size, partition, now, True, json.dumps({"numRecords": p.rows})) for p in added]
     return [*adding, *(RemoveAction(path, True, now, None, dict(partition)) for path in removed)]
+
+
+def published_paths(table: DeltaTable, day: str) -> set[str]:
+    """Paths of the parts that a table has of a day."""
+    uris = table.file_uris(file_pruning_predicate=[("day", "=", day)])
+    return {match.group() for uri in uris if (match := re.search(r"day=[^/]*/[^/]*$", uri))}
 
 
 def part_path(folder: Place, day: str, stem: str) -> Place:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -24,6 +23,7 @@ from mlops_assets.storage.parts import (
     first_rows,
     part_path,
     parts_told,
+    published_paths,
     read_parts,
     told_of_parts,
     write_part_file,
@@ -115,7 +115,7 @@ class Table(Generic[A]):
     def parts(self, day: str) -> set[str]:
         """Paths of the published parts of a day."""
         table = self.open()
-        return _parts(table, day) if table else set()
+        return published_paths(table, day) if table else set()
 
     def days(self) -> dict[str, Published[A]]:
         """Every published day as it is now, in order."""
@@ -189,7 +189,7 @@ class Table(Generic[A]):
             known, before = self.written(day), self.days().get(day)
             # from here to the commit the table must not be refreshed: the commit is tied to the version looked at
             table = self._open_or_create(full)
-            present = _parts(table, day)
+            present = published_paths(table, day)
             # as it was when the work began, or as this run wants it; anything else is another run's
             if present not in (replaces, wanted.keys()):
                 raise PublishConflict(
@@ -321,7 +321,7 @@ class Table(Generic[A]):
         if table is None:
             raise LakeError(f"{self.folder}: nothing was published there yet.")
         # by Delta's log, never by a glob: beside the published files lie older ones, and those of runs under way
-        return sorted(path for day in (self.days() if days is None else days) for path in _parts(table, day))
+        return sorted(path for day in (self.days() if days is None else days) for path in published_paths(table, day))
 
     def _reader(
         self, paths: Sequence[str], columns: Sequence[str] | None, batch_rows: int = 65_536
@@ -395,8 +395,3 @@ def write_part(
     path = table.place(day, stem)
     written = write_part_file(path, data, report, rows_a_group)
     return Part(table.name, f"day={day}/{path.name}", written.size, data.num_rows, written.sha256)
-
-
-def _parts(table: DeltaTable, day: str) -> set[str]:
-    uris = table.file_uris(file_pruning_predicate=[("day", "=", day)])
-    return {match.group() for uri in uris if (match := re.search(r"day=[^/]*/[^/]*$", uri))}

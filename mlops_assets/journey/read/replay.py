@@ -1,4 +1,4 @@
-"""In: rejects that a person has mended. Out: raw files of their days with the mended lines, and where each came from.
+"""In: lines that a person has mended. Out: raw files of their days with the mended lines, and where each came from.
 
 The lines of a raw file are put into a file of their own beside it, `NAME.replayed-MARK.csv`, under its header and in
 its encoding. The mark is a hash of what it holds, so that the same lines are never there twice.
@@ -6,15 +6,10 @@ its encoding. The mark is a hash of what it holds, so that the same lines are ne
 
 from __future__ import annotations
 
-import csv
-import datetime as dt
-import io
-import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -22,19 +17,19 @@ import pyarrow.compute as pc
 
 from mlops_assets.errors import MlopsError, UsageError
 from mlops_assets.journey.read.listing import find_manifest, shard_of, shard_of_path
+from mlops_assets.journey.read.mended import Line, Mended
 from mlops_assets.journey.read.readers.csv import CsvReader
 from mlops_assets.journey.read.readers.pack import RAW_LIMIT
 from mlops_assets.journey.read.readers.text import UTF8_BOM
 from mlops_assets.journey.read.rows import check_rows
 from mlops_assets.journey.read.sources import Entry, FolderSource, S3Source, Source, SourceError
 from mlops_assets.storage import places
-from mlops_assets.storage.catalog import REJECTS, UNPREDICTED, Lake
-from mlops_assets.storage.files import write_json
+from mlops_assets.storage.catalog import REJECTS, Lake
+from mlops_assets.storage.files import read_json, write_json
 from mlops_assets.storage.places import Place
 from mlops_assets.use_case import UseCase
 from mlops_assets.work.shards import fingerprint
 
-COLUMNS = ("day", *REJECTS.names)
 REPLAYED = re.compile(r"\.replayed-([0-9a-f]{16})")
 
 SHOWN = 10
@@ -43,33 +38,6 @@ SHOWN = 10
 
 class ReplayRefused(MlopsError):
     """Mended lines that cannot become rows of their day; nothing was written."""
-
-
-@dataclass(frozen=True, order=True)
-class Line:
-    """Where a rejected line stands.
-
-    Attributes
-    ----------
-    day, file, line
-        As `rejects` names it.
-    """
-
-    day: str
-    file: str
-    line: int
-
-    def __str__(self) -> str:
-        return f"{self.day}, {self.file}, line {self.line}"
-
-
-@dataclass(frozen=True)
-class Mended:
-    """A reject as it came back: the line, the rule that it was rejected by, and its text now."""
-
-    at: Line
-    rule: str
-    raw: str
 
 
 @dataclass(frozen=True)
@@ -134,66 +102,6 @@ class Replay:
     before: int
     untouched: tuple[Line, ...]
     whole: tuple[str, ...]
-
-
-def read_mended(path: Path) -> tuple[list[Mended], list[str]]:
-    """The lines of a file as `rejects` writes it, CSV or JSON; and the files that stand there as refused as a whole.
-
-    Raises
-    ------
-    UsageError
-        If the file cannot be read, or lacks a column.
-    """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-        records = json.loads(text) if path.suffix == ".json" else [*_csv_records(text)]
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}.") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"{path}: is not UTF-8; save it as CSV in UTF-8.") from None
-    except (csv.Error, ValueError) as error:
-        raise UsageError(f"{path}: cannot be read as rejects: {error}.") from None
-    mended: dict[Line, Mended] = {}
-    whole = []
-    for number, record in enumerate(records, 1):
-        where = f"{path}, reject {number}"
-        values = _texts(record, where)
-        # of a row without a prediction no text is kept: it is mended in its raw file, as a whole file is
-        if not values["line"] or (values["rule"] in UNPREDICTED and not values["raw"]):
-            whole.append(
-                ", ".join([values["day"], values["file"], *([f"line {values['line']}"] * bool(values["line"]))])
-            )
-            continue
-        one = Mended(_line(values, where), values["rule"], values["raw"].rstrip("\r\n"))
-        if mended.setdefault(one.at, one) != one:
-            raise UsageError(f"{where}: {one.at} stands twice, and not the same; keep one of them.")
-    return list(mended.values()), whole
-
-
-def _csv_records(text: str) -> Iterator[dict[str, str | None]]:
-    """The records of a CSV file; a spreadsheet may have changed the sign between the fields."""
-    header = text.partition("\n")[0]
-    delimiter = max(",;\t", key=header.count)
-    yield from csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-
-
-def _texts(record: Any, where: str) -> dict[str, str]:
-    lacks = next((name for name in COLUMNS if not isinstance(record, Mapping) or name not in record), None)
-    if lacks:
-        raise UsageError(
-            f"{where}: there is no {lacks!r}; `mlops-assets rejects --format csv` writes {', '.join(COLUMNS)}."
-        )
-    return {name: "" if record[name] is None else str(record[name]) for name in COLUMNS}
-
-
-def _line(values: Mapping[str, str], where: str) -> Line:
-    try:
-        day = dt.date.fromisoformat(values["day"]).isoformat()
-        return Line(day, values["file"], int(values["line"]))
-    except ValueError as error:
-        raise UsageError(
-            f"{where}: {error}; day, file and line say what was mended: leave them as they were."
-        ) from None
 
 
 def replay(
@@ -381,7 +289,7 @@ def replayed(source: Source, lake: Lake, day: str) -> dict[Line, str]:
     found: dict[Line, str] = {}
     documents: Iterable[Place] = lake.replays.glob(f"{day}-*.json")
     for place in sorted(documents, key=str):
-        document = json.loads(place.read_text(encoding="utf-8"))
+        document = read_json(place)
         # a replay that was killed has no file, nor has one that was taken back
         if source.has(day, document["file"]):
             found |= {Line(day, one["file"], one["line"]): document["file"] for one in document["lines"]}
@@ -420,5 +328,5 @@ def origin_of(lake: Lake, day: str, file: str, line: int) -> Origin | None:
     place = lake.replay(day, found[-1]) if found else None
     if place is None or not place.exists():
         return None
-    document = json.loads(place.read_text(encoding="utf-8"))
+    document = read_json(place)
     return Origin(**document["lines"][line - 1]) if document["file"] == file else None

@@ -13,15 +13,13 @@ import pytest
 
 from mlops_assets.errors import UsageError
 from mlops_assets.journey.read.listing import list_day
+from mlops_assets.journey.read.mended import Line, Mended, read_mended
 from mlops_assets.journey.read.replay import (
-    Line,
-    Mended,
     Origin,
     Replay,
     ReplayRefused,
     open_rejects,
     origin_of,
-    read_mended,
     replay,
 )
 from mlops_assets.journey.read.rows import read_day
