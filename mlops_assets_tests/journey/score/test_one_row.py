@@ -13,6 +13,7 @@ from mlops_assets.journey.explain.row import NotPredicted
 from mlops_assets.settings import Settings
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import Checks, Delivering
+from mlops_assets.views.output import joined
 from mlops_assets_tests.helpers.days import DAY
 from mlops_assets_tests.helpers.one_row import BAD, BAD_LINE, EMPTY_SEVEN, TOO_MUCH, Place, a_version, open_place
 from mlops_assets_tests.helpers.toy import built, purchases, toy
@@ -146,3 +147,11 @@ def test_a_training_names_the_row_or_leaves_it_out_and_says_so(tmp_path: Path, s
     found = built(lake, use_case, purchases(60))
     assert found.rows == 59
     assert "Left out: 1 of 60 rows, on which features.sql fails, such as 002.csv, line 5" in found.left_out
+
+
+def test_it_is_read_behind_the_rejects_of_its_day(lenient: Place, tmp_path: Path) -> None:
+    lenient.score(a_version(tmp_path / "version"))
+    lake, columns = lenient.lake, ["day", "file", "line", "rule", "raw"]
+    told = joined(lake.rejects, [lake.unpredicted], [DAY], columns).read_all().to_pylist()
+    assert [(one["file"], one["line"], one["rule"]) for one in told] == [("i.csv", 13, "type"), (BAD, BAD_LINE, "sql")]
+    assert told[1]["raw"] == ""
