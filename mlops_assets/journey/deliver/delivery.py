@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from mlops_assets.errors import LakeError, MlopsError
+from mlops_assets.journey.score.unpredicted import left_out, without
 from mlops_assets.plugins.targets import Delivery, Target, TargetDown, TargetError
 from mlops_assets.storage.accounting import DeliveryRecord, PredictionsAccounting
 from mlops_assets.storage.catalog import Lake
@@ -197,7 +198,8 @@ def _shards(
 def _side_by_side(use_case: UseCase, lake: Lake, rows: Part, predictions: Part) -> pa.Table:
     """The columns of a shard's files and what was said of each of their rows."""
     answers = lake.predictions.read_parts([predictions], COLUMNS[1:]).read_all()
-    given = lake.rows.read_parts([rows], ["file", "line", *use_case.columns]).read_all()
+    every = lake.rows.read_parts([rows], ["file", "line", *use_case.columns]).read_all()
+    given = without(every, left_out(lake, predictions.path))
     # both keep the order of the files; where they do not, a prediction would be sent with somebody else's row
     if not (answers["file"].equals(given["file"]) and answers["line"].equals(given["line"])):
         raise LakeError(f"{predictions.path}: its rows are not those of the shard; run the day again.")

@@ -15,8 +15,9 @@ from mlops_assets.errors import LakeError, MlopsError, UsageError
 from mlops_assets.journey.features.blame import FAILING, WAYS_OUT
 from mlops_assets.journey.features.sql import read_rows
 from mlops_assets.journey.read.listing import ATTACHMENT, manifest_path
+from mlops_assets.journey.score.unpredicted import left_out, without
 from mlops_assets.storage.accounting import PredictionsAccounting
-from mlops_assets.storage.catalog import REJECTS, Lake
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import read_part
 from mlops_assets.storage.places import Place
 from mlops_assets.storage.tables import Published
@@ -101,10 +102,10 @@ def find_row(lake: Lake, day: str, published: Scored, file: str, line: int) -> R
             f"{file} of {day} has no line {line}: lines count from 1 after the header, the last is {last}."
         )
     prediction, scored = _prediction(lake, day, entry["shard"], file, line)
-    rows, whole = _scored_rows(rows, lake.unpredicted.folder / scored)
-    position = _position(rows, file, line)
+    kept = without(rows, left_out(lake, scored))
+    position = _position(kept, file, line)
     assert position is not None, "what has a prediction was not left out"  # noqa: S101
-    return Row(entry, Path(part), rows, position, prediction, scored, whole)
+    return Row(entry, Path(part), kept, position, prediction, scored, whole=len(kept) == len(rows))
 
 
 def _see_that_it_was_read(rejects: Place, file: str, line: int) -> None:
@@ -129,35 +130,19 @@ def _prediction(lake: Lake, day: str, shard: int, file: str, line: int) -> tuple
             position = _position(predictions, file, line)
             if position is not None:
                 return _record(predictions, position), path
-            _see_that_it_was_scored(lake.unpredicted.folder / path, file, line)
+            _see_that_it_was_scored(left_out(lake, path), file, line)
     raise LakeError(f"{file}, line {line} of {day} has no prediction, though the day is published. Run the day again.")
 
 
-def _see_that_it_was_scored(unpredicted: Place, file: str, line: int) -> None:
+def _see_that_it_was_scored(unpredicted: pa.Table, file: str, line: int) -> None:
     """Tell why a row was left out when its shard was scored, if it was."""
-    left_out = _left_out(unpredicted)
-    position = _position(left_out, file, line)
+    position = _position(unpredicted, file, line)
     if position is not None:
-        rule, reason = (left_out[name][position].as_py() for name in ("rule", "message"))
+        rule, reason = (unpredicted[name][position].as_py() for name in ("rule", "message"))
         raise NotPredicted(
             f"Line {line} of {file} has no prediction, for {FAILING[rule]} fails on it: {reason}\n"
             f"Mend or remove that line, or {WAYS_OUT[rule]}; then run the day again."
         )
-
-
-def _left_out(unpredicted: Place) -> pa.Table:
-    """The rows that were left out when a shard was scored; where there were none, there is no file."""
-    return read_part(unpredicted) if unpredicted.exists() else REJECTS.empty_table()
-
-
-def _scored_rows(rows: pa.Table, unpredicted: Place) -> tuple[pa.Table, bool]:
-    """The rows of a shard without those that were left out when it was scored, and whether that is all of them."""
-    left_out = _left_out(unpredicted)
-    if not len(left_out):
-        return rows, True
-    gone = set(zip(left_out["file"].to_pylist(), left_out["line"].to_pylist(), strict=True))
-    every = zip(rows["file"].to_pylist(), rows["line"].to_pylist(), strict=True)
-    return rows.filter(pa.array([one not in gone for one in every])).combine_chunks(), False
 
 
 def _position(table: pa.Table, file: str, line: int) -> int | None:

@@ -16,6 +16,7 @@ from mlops_assets.journey.features.sql import read_rows
 from mlops_assets.journey.feedback.audit import drawn_rows
 from mlops_assets.journey.feedback.corrections import corrections, read_accepted
 from mlops_assets.journey.feedback.published import Row, look_up
+from mlops_assets.journey.score.unpredicted import left_out, without
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import read_json, write_json
 from mlops_assets.use_case import UseCase
@@ -199,7 +200,7 @@ def _compare(use_case: UseCase, lake: Lake, day: str) -> dict[str, Any]:
         )
         own = parts_of_rows.get(shard_number(part))
         labels = read_rows(own, ["file", "line", use_case.label]) if own else first.slice(0, 0)
-        count.update(_compare_part(first, second, labels, use_case.label))
+        count.update(_compare_part(first, second, without(labels, left_out(lake, part)), use_case.label))
     return {
         "rows": count["rows"],
         "differ": count["differ"] / max(1, count["rows"]),
