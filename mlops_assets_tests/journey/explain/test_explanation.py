@@ -211,7 +211,7 @@ def test_a_restored_day_names_the_run_that_made_it_and_the_one_that_restored_it(
 def test_a_published_answer_that_the_model_does_not_give_is_noticed(own_bank: Bank) -> None:
     table = own_bank.lake.table("predictions")
     for path in table.parts(DAY):
-        part = pq.read_table(table.folder / path, partitioning=None)
+        part = pq.read_table(table.folder / path, partitioning=None).replace_schema_metadata(None)
         nearly = np.nextafter(part["probability"].to_numpy(), np.float32(0))
         place = part.column_names.index("probability")
         pq.write_table(part.set_column(place, "probability", pa.array(nearly)), table.folder / path)
