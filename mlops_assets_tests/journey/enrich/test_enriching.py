@@ -275,7 +275,8 @@ def test_the_answers_of_a_damaged_part_are_asked_for_again_and_stored_as_they_we
     again = enrich_day(shops, lake, "weather", FIRST)
     assert (again.keys, again.fetched) == (first.keys, first.fetched)
     assert answers(lake, FIRST) == known
-    assert f"the file {place} is damaged: its seal is broken; its keys are asked for again" in caplog.text
+    assert f"the file {place} is damaged: " in caplog.text
+    assert "its keys are asked for again" in caplog.text
 
 
 @pytest.mark.parametrize(("within", "degrees_then"), [(None, 2.0), (100_000, 1.0)])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -219,12 +218,7 @@ def test_a_published_answer_that_the_model_does_not_give_is_noticed(own_bank: Ba
     assert not told.agrees
     assert told.prediction == told.recomputed
     assert told.changed == {}
-    own_bank.score(1)  # takes the files as they are
-    assert not own_bank.why("dirty.csv", 1).agrees
-    for name in ("rows", "rejects", "features", "predictions"):
-        shutil.rmtree(own_bank.lake.table(name).folder / f"day={DAY}")
-    own_bank.read()
-    own_bank.score(1)
+    own_bank.score(1)  # makes the files again, which have no seal
     assert own_bank.why("dirty.csv", 1).agrees
 
 
