@@ -16,6 +16,7 @@ from mlops_assets.journey.read.sources import Source
 from mlops_assets.journey.score.checks import DayCheck, check_rows_of_day
 from mlops_assets.storage.accounting import ReadingAccounting
 from mlops_assets.storage.catalog import Lake
+from mlops_assets.storage.verification import check_intact
 from mlops_assets.use_case import UseCase
 from mlops_assets.views.status import noticed_records
 from mlops_assets.work.engines import Engines
@@ -88,7 +89,10 @@ def _list_one(context: dg.AssetExecutionContext, stores: Stores, engines: Engine
         if files > use_case.scale.files_a_shard:  # several shards: their processes can start meanwhile
             engines.of(use_case).start()
 
-    manifest = list_day(use_case, stores.source, table, day, tell)
+    def losing(files: int) -> None:
+        check_intact(stores.lake, day, f"{files} of its raw files are gone from {stores.source.place(day)}")
+
+    manifest = list_day(use_case, stores.source, table, day, tell, losing)
     log.info("%s raw_files %s: %d files", use_case.name, day, manifest.files)
     metadata = {
         "files": manifest.files,

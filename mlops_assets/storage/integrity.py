@@ -30,12 +30,14 @@ _TRACES = [KEY[at : at + 8].encode() for at in range(0, len(KEY) - 7, 8)]
 _TAIL = 16 << 10
 
 _DAY = re.compile(r"day=([^/]+?)(?:\.[a-z]+)?$")
+_DAY_AND_MARK = re.compile(r"(\d{4}-\d\d-\d\d)-[0-9a-f]+\.json")
 
 DOCUMENTS = {
     "training_sets": "train again, which stores it anew: `mlops-assets run {use_case} --train`",
     "training": "delete it, or train again: `mlops-assets run {use_case} --train`",
     "challenges": "delete it, and it is computed again when it is asked for",
     "deliveries": "delete it and deliver that day again: `mlops-assets deliver {use_case}`",
+    "replays": "delete it and replay the same mended lines again: `mlops-assets replay {use_case} FILE`",
     "code": "delete it, and it is written again by the next run of that code",
     "versions": "delete it, MLflow has the same",
     "audit": "bring it back from a backup, or delete it and run the day again, which draws the same rows",
@@ -168,7 +170,8 @@ def table_and_day(place: Place) -> tuple[str, str]:
         return parts[-3], day[1]
     if parts[-2] == "_delta_log":
         return parts[-3], ""
-    return parts[-2], day[1] if (day := _DAY.fullmatch(parts[-1])) else ""
+    day = _DAY.fullmatch(parts[-1]) or _DAY_AND_MARK.fullmatch(parts[-1])
+    return parts[-2], day[1] if day else ""
 
 
 def remedy_of(place: Place) -> str:

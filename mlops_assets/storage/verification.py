@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from mlops_assets.storage.tables import Table
 
 SEALED = ".parquet"
 DOCUMENT = ".json"
+
+_OF_A_MODEL = re.compile(r"/candidates/|/version/(serving/|judged/|about\.json$)")
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,8 @@ class Verified:
     files, bytes
         What was read.
     unknown
-        Files of which nobody knows how they were written: those of versions of the package that kept no hashes.
+        Files of which nobody knows how they were written: those of versions of the package that kept no hashes,
+        and those for people, such as cards of models.
     seconds
         How long it took.
     findings
@@ -113,6 +117,36 @@ def verify(
         findings += [finding] if finding is not None else []
         tell(read, whole, len(files))
     return Verified(len(files), read, unknown, time.monotonic() - began, findings)
+
+
+def check_intact(lake: Lake, day: str, why: str) -> None:
+    """See that no published part of a day is damaged; for those who publish less than what it was made from.
+
+    Parameters
+    ----------
+    lake
+        The tables of a use case.
+    day
+        The day.
+    why
+        Why a damaged part could not be made again.
+
+    Raises
+    ------
+    LakeError
+        If one is, or the log of a table.
+    """
+    damaged: list[Finding] = []
+    files = [*_parts(lake, day, day, damaged)]
+    damaged += [finding for _, finding in side_by_side(lake.folder, _look_at, files) if finding is not None]
+    if damaged:
+        first = damaged[0]
+        more = f" (and {len(damaged) - 1} more, see `mlops-assets verify {lake.use_case} --day {day}`)"
+        raise LakeError(
+            f"{first.table} of {day}: the file {first.file} {first.problem}{more if len(damaged) > 1 else ''}, and it "
+            f"cannot be made again: {why}. Bring either back from a backup, then run the day again. Nothing was "
+            "published."
+        )
 
 
 def _parts(lake: Lake, first: str, last: str, findings: list[Finding]) -> Iterator[File]:
@@ -156,15 +190,16 @@ def _documents(lake: Lake, first: str, last: str) -> Iterator[File]:
                 place = place / step
             _, day = table_and_day(place)
             wanted = first <= day <= last if day else everything
-            # the models of a training: those that were registered are looked at where they lie
-            wanted = wanted and not (folder.name == "training" and path.count("/") > 1)
-            if wanted and path.endswith((SEALED, DOCUMENT)):
+            # models have hashes elsewhere; who knows those looks at them
+            if wanted and not (folder.name == "training" and _OF_A_MODEL.search(path)):
                 yield File(place, place.stat().st_size)
 
 
 def _look_at(file: File) -> tuple[bool, Finding | None]:
     """Whether it is known how a file was written, and what is wrong with it."""
     try:
+        if not file.place.name.endswith((SEALED, DOCUMENT)):
+            return False, None
         if file.place.name.endswith(DOCUMENT):
             return _look_at_document(file.place), None
         data = read_stored(file.place, sealed=bool(file.sha256))

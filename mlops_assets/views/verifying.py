@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.model.archive import hash_folder
+from mlops_assets.journey.model.version import Version
+from mlops_assets.journey.train.candidates import Fitted
+from mlops_assets.journey.train.records import FittedCandidates, MadeVersion
+from mlops_assets.storage.integrity import BACKUP, remedy_of, sha256
+from mlops_assets.storage.places import Place, parse_place
 from mlops_assets.storage.verification import Finding, Verified, verify
 from mlops_assets.work.progress import Verifying
 from mlops_assets.workspace import Stores
 
 MEGABYTE = 1e6
+
+Looked = tuple[int, Finding | None]
+"""The bytes of what was looked at, and what is wrong with it."""
 
 
 def verify_use_case(stores: Stores, first: str, last: str) -> Verified:
@@ -32,40 +39,74 @@ def verify_use_case(stores: Stores, first: str, last: str) -> Verified:
     if not everything:
         return found
     began = time.monotonic()
-    looked = list(_models(stores))
-    damaged = [finding for _, finding in looked if finding is not None]
+    looked = [*_versions(stores), *_trainings(stores)]
     return replace(
         found,
         files=found.files + len(looked),
         bytes=found.bytes + sum(size for size, _ in looked),
         seconds=found.seconds + time.monotonic() - began,
-        findings=[*found.findings, *damaged],
+        findings=[*found.findings, *(finding for _, finding in looked if finding is not None)],
     )
 
 
-def _models(stores: Stores) -> Iterator[tuple[int, Finding | None]]:
-    """Each file, or model of three files, of every registered version: its bytes, and what is wrong with it."""
+def _versions(stores: Stores) -> Iterator[Looked]:
+    """The models of every registered version, and what it tells of itself."""
     name = stores.use_case.name
-    for number in stores.registry.numbers(name):
-        what = f"version {number} of {name}"
-        try:
+    what = f"the registry of {name}"
+    try:
+        for number in stores.registry.numbers(name):
+            what = f"version {number} of {name}"
             version = stores.registry.version(name, number)
-            about = (version.folder / "about.json").read_bytes()
-            hashes = {
-                "serving": (hash_folder(version.folder / "serving"), version.serving_sha256),
-                "judged": (hash_folder(version.folder / "judged"), version.judged_sha256),
-                "about.json": (hashlib.sha256(about).hexdigest(), version.about_sha256),
-            }
+            yield from _parts_of(version, version.folder, f"of {what} is not as it was registered")
+        for change in stores.history.changes():
+            what = f"version {change.version} of {name}"
+            if change.sha256 not in ("", stores.registry.version(name, change.version).serving_sha256):
+                yield 0, Finding(what, "models", "", f"is not the model that became champion on {change.when}", BACKUP)
+    except (MlopsError, OSError) as error:
+        yield 0, Finding(what, "models", "", f"cannot be read: {error}", BACKUP)
+
+
+def _trainings(stores: Stores) -> Iterator[Looked]:
+    """The models of every training run: its candidates, and the version that was made of one."""
+    runs: list[Place] = [*stores.lake.training.glob("*")]
+    for run in sorted(runs, key=str):
+        try:
+            for fitted in _candidates(stores, run.name):
+                yield _look_at(parse_place(fitted.folder), fitted.sha256, "is not as it was fitted", hash_folder)
+            version = _made(stores, run.name)
+            if version is not None:
+                yield from _parts_of(version, run / "version", "is not as it was registered")
         except (MlopsError, OSError) as error:
-            yield 0, Finding(what, "models", "", f"cannot be read: {error}", "bring it back from a backup")
-            continue
-        for part, (now, then) in hashes.items():
-            files = [path for path in (version.folder / part, *(version.folder / part).glob("*")) if path.is_file()]
-            problem = "is not as it was registered"
-            finding = Finding(
-                f"{version.folder / part}", "models", "", f"of {what} {problem}", "bring it back, or train again"
-            )
-            yield sum(path.stat().st_size for path in files), None if now == then else finding
+            yield 0, Finding(str(run), "training", "", f"cannot be read: {error}", remedy_of(run / "-"))
+
+
+def _candidates(stores: Stores, run: str) -> tuple[Fitted, ...]:
+    """The candidates of a run, if it came so far."""
+    record = stores.lake.training_record(run, FittedCandidates.step)
+    return stores.runs.read(run, FittedCandidates).candidates if record.exists() else ()
+
+
+def _made(stores: Stores, run: str) -> Version | None:
+    """The version that a run registered, if it did."""
+    record = stores.lake.training_record(run, MadeVersion.step)
+    number = stores.runs.read(run, MadeVersion).version if record.exists() else None
+    return None if number is None else stores.registry.version(stores.use_case.name, number)
+
+
+def _parts_of(version: Version, folder: Place, problem: str) -> Iterator[Looked]:
+    """The two models of a version as they lie in a folder, and what it tells of itself."""
+    yield _look_at(folder / "serving", version.serving_sha256, problem, hash_folder)
+    yield _look_at(folder / "judged", version.judged_sha256, problem, hash_folder)
+    yield _look_at(folder / "about.json", version.about_sha256, problem, lambda place: sha256(place.read_bytes()))
+
+
+def _look_at(place: Place, then: str, problem: str, hashed: Callable[[Place], str]) -> Looked:
+    try:
+        problem = "" if hashed(place) == then else problem
+        size = sum(path.stat().st_size for path in (place, *place.glob("*")) if path.is_file())
+    except (MlopsError, OSError) as error:
+        problem, size = f"cannot be read: {error}", 0
+    return size, Finding(str(place), "models", "", problem, "bring it back, or train again") if problem else None
 
 
 def plain(found: Verified) -> dict[str, Any]:

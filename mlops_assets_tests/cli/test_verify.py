@@ -72,6 +72,52 @@ def test_damaged_parts_are_shown_by_no_command_named_by_verify_and_made_again_by
     assert shop("predictions", "visits", "--format", "csv").out == before
 
 
+def test_a_damaged_part_whose_raw_files_are_gone_is_an_error_and_nothing_is_published(shop: Shop) -> None:
+    part, raw = parts(shop, "rows", DAY)[0], shop.home / "raw" / "visits" / f"day={DAY}"
+    whole = part.read_bytes()
+    flip(part)
+    raw.rename(raw.with_name("elsewhere"))
+    run = shop("run", "visits", "--from", DAY, "--to", DAY)
+    raw.with_name("elsewhere").rename(raw)
+    assert run.code == 1
+    assert f"rows of {DAY}: the file {part} is damaged" in run.err
+    assert f"3 of its raw files are gone from {raw}" in run.err
+    assert parts(shop, "rows", DAY) == [part]
+    part.write_bytes(whole)
+    assert shop("verify", "visits").code == 0, "the day is published as it was"
+
+
+def test_diff_shows_nothing_of_damaged_parts(shop: Shop) -> None:
+    part = parts(shop, "rows", DAY)[0]
+    whole = part.read_bytes()
+    flip(part)
+    done = shop("diff", "visits", "--day", DAY, "--candidate", "1")
+    part.write_bytes(whole)
+    assert (done.code, done.out) == (1, "")
+    assert f"rows of {DAY}: the file {part} is damaged" in done.err
+    assert len(done.err.splitlines()) == 1
+
+
+def test_a_damaged_candidate_of_a_training_is_found(shop: Shop) -> None:
+    path = next((lake(shop) / "training").rglob("candidates/*/model.skops"))
+    whole = path.read_bytes()
+    flip(path)
+    done = shop("verify", "visits")
+    path.write_bytes(whole)
+    assert done.code == 1
+    assert f"models: {path.parent} is not as it was fitted." in done.out
+
+
+def test_a_damaged_history_is_found_and_all_else_is_looked_at(shop: Shop) -> None:
+    path = lake(shop) / "history" / "000001.json"
+    whole = path.read_bytes()
+    flip(path)
+    done = shop("verify", "visits")
+    path.write_bytes(whole)
+    assert (done.code, done.err) == (1, "")
+    assert f"history: {path} is damaged" in done.out
+
+
 def test_a_damaged_model_is_found(shop: Shop) -> None:
     (path,) = (shop.home / "mlflow").rglob("serving/model.skops")
     whole = path.read_bytes()

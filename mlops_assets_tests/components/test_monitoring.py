@@ -22,7 +22,6 @@ from mlops_assets.journey.feedback.live import compare_challenger, live_metrics,
 from mlops_assets.journey.score.day import CHALLENGER
 from mlops_assets.storage.accounting import ChallengerAccounting
 from mlops_assets.storage.catalog import PREDICTIONS, Lake
-from mlops_assets.storage.parts import Part
 from mlops_assets.storage.tables import write_part
 from mlops_assets.use_case import Feedback, UseCase
 from mlops_assets_tests.helpers.feedback import LABELS, NOW, about, predicted
@@ -155,8 +154,7 @@ def test_the_challenger_is_compared_on_days_that_both_scored_in_one_run(use_case
     table = lake.table("predictions")
     empty = write_part(table, DAY, "00001-v1", PREDICTIONS.empty_table())  # a shard without rows: of the champion alone
     whole = table.days()[DAY].accounting
-    first = Part("predictions", min(table.parts(DAY)), 0, 60)
-    table.publish(DAY, [first, empty], PREDICTIONS, whole, table.parts(DAY))
+    table.publish(DAY, [*table.written(DAY).values(), empty], PREDICTIONS, whole, table.parts(DAY))
     challenged(lake)
     (one,) = compare_challenger(use_case, lake)
     known = [(number, row["kind"]) for number, row in enumerate(unlabelled) if row["kind"]]

@@ -16,7 +16,7 @@ from deltalake import DeltaTable
 from mlops_assets.errors import LakeError, PublishConflict
 from mlops_assets.storage.accounting import ReadingAccounting
 from mlops_assets.storage.catalog import Lake
-from mlops_assets.storage.files import read_report, write_json
+from mlops_assets.storage.files import read_json, read_report, write_json
 from mlops_assets.storage.parts import Part
 from mlops_assets.storage.tables import Table, delta_schema, write_part
 
@@ -363,5 +363,5 @@ def test_a_document_is_replaced_whole_and_leaves_nothing_beside_it(tmp_path: Pat
     path = tmp_path / "folder" / "state.json"
     write_json(path, {"a": 1})
     write_json(path, {"b": 2})
-    assert path.read_text() == '{\n "b": 2\n}\n'
+    assert read_json(path) == {"b": 2}
     assert [one.name for one in path.parent.iterdir()] == ["state.json"]

@@ -9,12 +9,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mlops_assets.storage.accounting import ReadingAccounting
+from mlops_assets.errors import LakeError
+from mlops_assets.storage.accounting import PredictionsAccounting, ReadingAccounting
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import write_json, write_table
 from mlops_assets.storage.places import Place
 from mlops_assets.storage.tables import write_part
-from mlops_assets.storage.verification import Verified, verify
+from mlops_assets.storage.verification import Verified, check_intact, verify
 
 DAY, OTHER = "2026-01-01", "2026-01-02"
 DATA = pa.table({"number": list(range(100))})
@@ -72,6 +73,47 @@ def test_a_file_that_is_gone_and_one_that_another_took_the_place_of_are_found(la
     lake.rows.place(DAY, f"00000-{DAY}").write_bytes(lake.rows.place(OTHER, f"00000-{OTHER}").read_bytes())
     write_part(lake.predictions, DAY, f"00000-{DAY}", DATA.slice(1))  # whole, but not what was published
     assert found(verify(lake)) == [("predictions", DAY), ("rows", DAY)]
+
+
+def test_unpredicted_rows_replays_and_versions_are_looked_at(lake: Lake) -> None:
+    part = write_part(lake.unpredicted, DAY, "00000-mark", DATA)
+    lake.unpredicted.publish(DAY, [part], DATA.schema, PredictionsAccounting(), set())
+    places = [lake.unpredicted.place(DAY, "00000-mark"), lake.replay(DAY, "0123456789abcdef"), lake.version(1)]
+    for place in places[1:]:
+        write_json(place, {"file": "a.csv"})
+    assert found(verify(lake)) == []
+    for place in places:
+        damage(place)
+    assert sorted(found(verify(lake))) == [("replays", DAY), ("unpredicted", DAY), ("versions", "")]
+    assert sorted(found(verify(lake, DAY, DAY))) == [("replays", DAY), ("unpredicted", DAY)]
+
+
+def test_what_has_no_hash_is_said_to_be_unknown(lake: Lake) -> None:
+    card = lake.training_run("run") / "version" / "card.md"
+    card.parent.mkdir(parents=True, exist_ok=True)
+    card.write_bytes(b"# A model")
+    assert verify(lake).unknown == 1
+
+
+@pytest.mark.parametrize("hint", [b"", b"{", b"[]", b'{"version": 7}'])
+def test_a_garbled_hint_at_the_last_checkpoint_is_found(lake: Lake, hint: bytes) -> None:
+    path = lake.rows.folder / "_delta_log" / "_last_checkpoint"
+    path.write_bytes(hint)
+    (finding,) = verify(lake).findings
+    assert (finding.file, finding.table) == (str(path), "rows")
+    assert finding.remedy == "delete it, the commits there say the same"
+
+
+def test_a_day_is_not_published_with_less_while_a_damaged_part_of_it_could_not_be_made_again(lake: Lake) -> None:
+    check_intact(lake, DAY, "2 raw files are gone")
+    damaged = lake.predictions.place(DAY, f"00000-{DAY}")
+    damage(damaged)
+    check_intact(lake, OTHER, "2 raw files are gone")
+    with pytest.raises(LakeError) as told:
+        check_intact(lake, DAY, "2 raw files are gone")
+    assert str(told.value).startswith(f"predictions of {DAY}: the file {damaged} is damaged")
+    assert "it cannot be made again: 2 raw files are gone. Bring either back from a backup" in str(told.value)
+    assert str(told.value).endswith("Nothing was published.")
 
 
 def test_a_damaged_log_is_found_and_the_other_tables_are_looked_at(lake: Lake) -> None:

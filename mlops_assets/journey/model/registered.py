@@ -8,15 +8,14 @@ way or was killed; else MLflow is asked, as for versions of older releases, unti
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from mlops_assets.errors import MlopsError
 from mlops_assets.storage.catalog import Lake
+from mlops_assets.storage.files import document, read_json
 from mlops_assets.storage.places import Place, remove, write_whole
 
 ALIAS_FILE = "alias.json"
@@ -106,7 +105,7 @@ class RegisteredVersions:
     def keep(self, versions: Sequence[Registered]) -> None:
         """Keep copies of versions as MLflow has them."""
         for version in versions:
-            content = json.dumps({"store": self._store, **asdict(version)}, indent=1, ensure_ascii=False).encode()
+            content = document({"store": self._store, **asdict(version)})
             path = self._lake.version(version.version)
             if not path.exists() or path.read_bytes() != content:
                 write_whole(path, content)
@@ -124,7 +123,7 @@ class RegisteredVersions:
         return path.exists() and path.read_bytes() == self._alias(number)
 
     def _alias(self, number: int) -> bytes:
-        return json.dumps({"store": self._store, "version": number}).encode()
+        return document({"store": self._store, "version": number})
 
     @property
     def _begun(self) -> Place:
@@ -133,9 +132,9 @@ class RegisteredVersions:
     def _read(self, path: Place, *, any_store: bool = False) -> Registered | None:
         """A copy, or None if it was made from another store."""
         try:
-            content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            content = read_json(path)
             # numbers of another store mean other models
             ours = content.pop("store") == self._store
             return Registered(**content) if ours or any_store else None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError) as error:
             raise MlopsError(f"{path}: cannot be read: {error!r}. Delete it: MLflow has the same.") from None

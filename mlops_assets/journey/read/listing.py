@@ -76,6 +76,7 @@ def list_day(
     table: Table[ListingAccounting],
     day: str,
     tell: Callable[[int], None] = lambda _: None,
+    losing: Callable[[int], None] = lambda _: None,
 ) -> Manifest:
     """List the files of a day and publish the manifest.
 
@@ -91,6 +92,8 @@ def list_day(
         The day, `YYYY-MM-DD`; it may have no files at all.
     tell
         Is told now and then how many files were listed.
+    losing
+        Is told before a day is published of which files are gone how many; it raises where that must not be.
     """
     # looked at before the work begins: if another run publishes the day meanwhile, this one must not win
     replaces = table.parts(day)
@@ -103,6 +106,10 @@ def list_day(
     # the name is the content: a day that was listed before and did not change is not published again
     part = write_part(table, day, _stem(mark), manifest, {"shards": shards}, rows_a_group=ROWS_A_GROUP)
     attachments = len(attachments_of(manifest))
+    before = table.days().get(day)
+    gone = before.accounting.files + before.accounting.attachments - len(manifest) if before else 0
+    if gone > 0:
+        losing(gone)
     accounting = ListingAccounting(
         files=len(manifest) - attachments,
         attachments=attachments,

@@ -264,6 +264,21 @@ def test_what_was_answered_before_a_kill_is_not_asked_for_again(shops: UseCase, 
     assert (told.cached, told.asked, told.fetched) == (2, 2, 4)
 
 
+def test_the_answers_of_a_damaged_part_are_asked_for_again_and_stored_as_they_were(
+    shops: UseCase, lake: Lake, read: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    read(FIRST)
+    first, known = enrich_day(shops, lake, "weather", FIRST), answers(lake, FIRST)
+    table = lake.table("enrichment_weather")
+    place = table.folder / min(table.parts(FIRST))
+    place.write_bytes(place.read_bytes()[:-1])
+    again = enrich_day(shops, lake, "weather", FIRST)
+    assert (again.keys, again.fetched) == (first.keys, first.fetched)
+    assert answers(lake, FIRST) == known
+    assert f"the file {place} is damaged: " in caplog.text
+    assert "its keys are asked for again" in caplog.text
+
+
 @pytest.mark.parametrize(("within", "degrees_then"), [(None, 2.0), (100_000, 1.0)])
 def test_a_class_that_changed_is_asked_again_if_it_knows_the_past(
     shops: UseCase,

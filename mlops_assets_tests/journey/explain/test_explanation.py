@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -211,7 +210,7 @@ def test_a_restored_day_names_the_run_that_made_it_and_the_one_that_restored_it(
 def test_a_published_answer_that_the_model_does_not_give_is_noticed(own_bank: Bank) -> None:
     table = own_bank.lake.table("predictions")
     for path in table.parts(DAY):
-        part = pq.read_table(table.folder / path, partitioning=None)
+        part = pq.read_table(table.folder / path, partitioning=None).replace_schema_metadata(None)
         nearly = np.nextafter(part["probability"].to_numpy(), np.float32(0))
         place = part.column_names.index("probability")
         pq.write_table(part.set_column(place, "probability", pa.array(nearly)), table.folder / path)
@@ -219,12 +218,7 @@ def test_a_published_answer_that_the_model_does_not_give_is_noticed(own_bank: Ba
     assert not told.agrees
     assert told.prediction == told.recomputed
     assert told.changed == {}
-    own_bank.score(1)  # takes the files as they are
-    assert not own_bank.why("dirty.csv", 1).agrees
-    for name in ("rows", "rejects", "features", "predictions"):
-        shutil.rmtree(own_bank.lake.table(name).folder / f"day={DAY}")
-    own_bank.read()
-    own_bank.score(1)
+    own_bank.score(1)  # makes the files again, which have no seal
     assert own_bank.why("dirty.csv", 1).agrees
 
 

@@ -330,7 +330,7 @@ def test_a_damaged_copy_is_told_with_what_to_do(registry: Registry, name: str, t
     register(registry, name, tmp_path)
     assert isinstance(registry.settings.lake, Path)
     (registry.settings.lake / name / "versions" / "000001.json").write_text("{")
-    with pytest.raises(MlopsError, match=r"000001\.json: cannot be read: .* Delete it: MLflow has the same"):
+    with pytest.raises(MlopsError, match=r"000001\.json is damaged: .*; delete it, MLflow has the same"):
         registry.champion(name)
 
 
