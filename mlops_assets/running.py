@@ -6,7 +6,7 @@ import datetime as dt
 import importlib
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import MlopsError, UsageError
 from mlops_assets.journey.deliver.delivery import AGAIN_TAG
+from mlops_assets.journey.read.sources import SqlSource
 from mlops_assets.journey.read.strays import find_strays
 from mlops_assets.journey.score.day import MODEL_TAG
 from mlops_assets.settings import PACKAGE, Settings
@@ -31,6 +32,14 @@ TRAINING = ("training_set", "candidates", "evaluation", "model_version", "champi
 IN_DATABASE = f"\nstorage:\n  postgres:\n    postgres_url:\n      env: {DATABASE_VARIABLE}\n"
 """What `dagster.yaml` says of the storage where `MLOPS_DATABASE_URL` is set; a file keeps no secret."""
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+LONGEST_GAP = 31
+"""Days without files that a run may have in between: files once a month are one run.
+
+Dagster notes each day of each asset before a run begins, some 50 ms a day: minutes where an old folder lies years back.
+"""
+
+MOST_TOLD = 12
+"""Runs that a line of the log tells one by one."""
 
 
 class RunFailed(MlopsError):
@@ -92,13 +101,74 @@ def _no_days(stores: Stores, first: str, last: str, today: dt.date) -> str:
     return f"{said} Put some there, or make some: {sample}"
 
 
-def say_days(stores: Stores, days: tuple[str, str]) -> str:
-    """How many days a run is about to do, and what it passes over."""
-    ends = [dt.date.fromisoformat(day).toordinal() for day in days]
-    delivered = sum(days[0] <= day <= days[1] for day in stores.source.days())
+def days_with_files(stores: Stores, days: tuple[str, str]) -> list[str]:
+    """The days of a range that are to be done, in order: those that have raw files, and those that had some.
+
+    Raises
+    ------
+    RunFailed
+        If the range has none; a day alone is one, so that its run tells what is missing.
+    """
+    numbers = range(dt.date.fromisoformat(days[0]).toordinal(), dt.date.fromisoformat(days[1]).toordinal() + 1)
+    every = [dt.date.fromordinal(number).isoformat() for number in numbers]
+    if len(every) == 1 or isinstance(stores.source, SqlSource):  # of which any day can be asked for
+        return every
+    known = {*stores.source.days(), *stores.lake.raw_files.days()}
+    if not (found := [day for day in every if day in known]):
+        raise RunFailed(_no_days(stores, *days, dt.datetime.now(dt.UTC).date()))
+    return found
+
+
+def stretches(days: tuple[str, str], known: Iterable[str]) -> list[tuple[str, str]]:
+    """A range of days without its long gaps: first and last day of each run.
+
+    Parameters
+    ----------
+    days
+        First and last day of the range; they belong to a run if it begins or ends not far from them.
+    known
+        The days of the range that have files.
+
+    Examples
+    --------
+    >>> stretches(("2019-01-02", "2026-03-05"), ["2019-01-02", "2026-02-01", "2026-03-01"])
+    [('2019-01-02', '2019-01-02'), ('2026-02-01', '2026-03-05')]
+    """
+    numbers = {dt.date.fromisoformat(day).toordinal() for day in known}
+    found: list[list[int]] = []
+    for number in sorted(numbers.union(dt.date.fromisoformat(day).toordinal() for day in days)):
+        if not found or number - found[-1][-1] > LONGEST_GAP + 1:
+            found.append([])
+        found[-1].append(number)
+    runs = [stretch for stretch in found if not numbers.isdisjoint(stretch)]
+    return [(dt.date.fromordinal(run[0]).isoformat(), dt.date.fromordinal(run[-1]).isoformat()) for run in runs]
+
+
+def say_days(stores: Stores, days: tuple[str, str], known: Collection[str]) -> str:
+    """How many days a run is about to do, and what it leaves out, in one line.
+
+    Parameters
+    ----------
+    stores
+        Of the use case.
+    days, known
+        See `stretches`.
+    """
+    runs, delivered = stretches(days, known), len({*known}.intersection(stores.source.days()))
+    number = sum(map(_length, runs))
     span = f"{days[0]} to {days[1]}" if days[0] < days[1] else days[0]
-    number = ends[1] - ends[0] + 1
-    return f"{span}: {number:,} {'day' if number == 1 else 'days'}, {delivered:,} with raw files"
+    said = f"{span}: {number:,} {'day' if number == 1 else 'days'}, {delivered:,} with raw files"
+    if left := _length(days) - number:
+        ends = [first if first == last else f"{first} to {last}" for first, last in runs]
+        more = f" and {len(ends) - MOST_TOLD:,} more" if ends[MOST_TOLD:] else ""
+        said += f"; in {len(runs):,} {'run' if len(runs) == 1 else 'runs'}: {', '.join(ends[:MOST_TOLD])}{more}, for "
+        said += f"{left:,} days far from any files are left out"
+    return said
+
+
+def _length(days: tuple[str, str]) -> int:
+    first, last = map(dt.date.fromisoformat, days)
+    return (last - first).days + 1
 
 
 def start_early(stores: Stores, days: tuple[str, str], *, train: bool) -> None:
@@ -175,6 +245,7 @@ def run_use_case(
     *,
     train: bool,
     model: str = "current",
+    known: Collection[str] = (),
 ) -> None:
     """Run a range of days from raw files to delivered predictions, with a training in between if it is asked for.
 
@@ -190,39 +261,53 @@ def run_use_case(
         Whether to train before predicting.
     model
         What scores: `current`, `as-of` or the number of a version.
+    known
+        The days of the range that have files: it is a run for each of their `stretches`. One run if none are named.
 
     Raises
     ------
     RunFailed
         If a run failed; the message has what its steps said.
     """
-    tags = {RANGE_START: days[0], RANGE_END: days[1], MODEL_TAG: model}
+    ranges = [{**tags, MODEL_TAG: model} for tags in _ranges(days, known)]
     daily, training = f"{use_case.name}_daily", f"{use_case.name}_training"
     # a training learns from rows and enrichments, and what it makes shall score these same days: hence in the middle
     before = (*BEFORE_SCORING, *map(enrichment_table, use_case.enrichments))
     scoring = ("predictions", *(f"delivery_{name}" for name in use_case.targets))
-    plan: list[tuple[str, Sequence[str], dict[str, str]]] = [(daily, (*before, *scoring), tags)]
+    plan: list[tuple[str, Sequence[str], list[dict[str, str]]]] = [(daily, (*before, *scoring), ranges)]
     if train:
-        plan = [(daily, before, tags), (training, TRAINING, {}), (daily, scoring, tags)]
-    for job, assets, run_tags in plan:
-        _succeed(_execute(definitions, instance, job, use_case, assets, run_tags))
+        plan = [(daily, before, ranges), (training, TRAINING, [{}]), (daily, scoring, ranges)]
+    outcomes: list[Outcome] = []
+    for job, assets, runs in plan:
+        done = [_execute(definitions, instance, job, use_case, assets, tags) for tags in runs]
+        outcomes += done
+        if not any(outcome.success for outcome in done):
+            break
+    _succeed(outcomes)
+
+
+def _ranges(days: tuple[str, str], known: Collection[str]) -> list[dict[str, str]]:
+    """The tags of a run for each stretch of a range; those of the one run of it where no days are named."""
+    return [{RANGE_START: first, RANGE_END: last} for first, last in (stretches(days, known) if known else [days])]
 
 
 def deliver_days(
     definitions: Definitions,
     instance: DagsterInstance,
     use_case: UseCase,
-    days: tuple[str, str],
+    days: Sequence[str],
     targets: Sequence[str],
     *,
     again: bool,
 ) -> None:
-    """Deliver a range of published days to some targets.
+    """Deliver published days to some targets, with a run for each of their `stretches`.
 
     Parameters
     ----------
-    definitions, instance, use_case, days
+    definitions, instance, use_case
         See `run_use_case`.
+    days
+        The days, in order.
     targets
         Names of the targets.
     again
@@ -233,15 +318,20 @@ def deliver_days(
     RunFailed
         If a delivery failed; the message has the reason and what to do.
     """
-    tags = {RANGE_START: days[0], RANGE_END: days[1], **({AGAIN_TAG: "true"} if again else {})}
-    names = [f"delivery_{name}" for name in targets]
-    _succeed(_execute(definitions, instance, f"{use_case.name}_daily", use_case, names, tags))
+    names, again_tag = [f"delivery_{name}" for name in targets], {AGAIN_TAG: "true"} if again else {}
+    ranges = [{**tags, **again_tag} for tags in _ranges((days[0], days[-1]), days)]
+    _succeed([_execute(definitions, instance, f"{use_case.name}_daily", use_case, names, tags) for tags in ranges])
 
 
-def _succeed(outcome: Outcome) -> None:
-    if not outcome.success:
-        errors = "\n".join(outcome.errors)
-        raise RunFailed(f"{outcome.job} failed: {errors}\nDagster run {outcome.run_id}; `make dev` shows it.")
+def _succeed(outcomes: Sequence[Outcome]) -> None:
+    """Fail for those that failed; the others were done all the same."""
+    said = [
+        f"{one.job} failed: {chr(10).join(one.errors)}\nDagster run {one.run_id}; `make dev` shows it."
+        for one in outcomes
+        if not one.success
+    ]
+    if said:
+        raise RunFailed("\n".join(said))
 
 
 def _execute(

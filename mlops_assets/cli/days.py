@@ -143,15 +143,16 @@ def run(use_case: str, first: dt.date | None, last: dt.date | None, model: str, 
         raise UsageError(f"--model {model}: say current, as-of, or the number of a version.")
     stores = find(use_case, raw)
     days = running.days_to_run(stores, first, last)
+    known = running.days_with_files(stores, days)
     running.start_early(stores, days, train=train)  # before Dagster is imported
     show_progress()
     log = logging.getLogger("mlops_assets.run")
-    log.info("%s: %s", use_case, running.say_days(stores, days))
+    log.info("%s: %s", use_case, running.say_days(stores, days, known))
     if strays := str(find_strays(stores.use_case, stores.source)):
         log.warning("%s: %s", use_case, strays)
     with running.dagster_instance(stores.settings) as instance:
         definitions = running.load_definitions(stores.use_case, workspace=stores.workspace)
-        running.run_use_case(definitions, instance, stores.use_case, days, train=train, model=model)
+        running.run_use_case(definitions, instance, stores.use_case, days, train=train, model=model, known=known)
     _print_status(stores, days)
 
 

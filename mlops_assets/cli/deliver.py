@@ -47,5 +47,5 @@ def deliver(
     span, targets = (days[0], days[-1]), names or tuple(configured)
     with running.dagster_instance(stores.settings) as instance:
         definitions = running.load_definitions(stores.use_case, workspace=stores.workspace)
-        running.deliver_days(definitions, instance, stores.use_case, span, targets, again=again)
+        running.deliver_days(definitions, instance, stores.use_case, days, targets, again=again)
     click.echo(render(collect(stores), span))

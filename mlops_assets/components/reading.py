@@ -65,7 +65,9 @@ def _list_days(context: dg.AssetExecutionContext, stores: Stores, engines: Engin
     days = [day for day in context.partition_keys if day in listed_before or source.delivered(day)]
     missing = spans([day for day in context.partition_keys if day not in days])
     checks = {day: [DayCheck(EVERY_DAY_DELIVERED, True, "delivered", "")] for day in days}
-    checks |= {span: [DayCheck(EVERY_DAY_DELIVERED, False, "no folder", DELIVER)] for span in missing}
+    # beside days that came, one that did not may not have been due
+    absent = DayCheck(EVERY_DAY_DELIVERED, False, "no folder", DELIVER, warns=bool(days))
+    checks |= {span: [absent] for span in missing}
     yield from showing.check_results(key(use_case, "raw_files"), [EVERY_DAY_DELIVERED], checks, {})
     if not days:
         raise dg.Failure(not_delivered(source, context.partition_keys), allow_retries=False)
@@ -184,8 +186,9 @@ def _read_days(context: dg.AssetExecutionContext, stores: Stores, engines: Engin
     others = [name for name in ROW_CHECKS if name != EMPTY]
     yield from showing.check_results(key(use_case, "rows"), others, checks, broken)
     missing = spans([day for day in context.partition_keys if day not in manifests])
-    never = {span: [DayCheck(EMPTY, False, "no folder, or never listed", DELIVER)] for span in missing}
-    yield from showing.check_results(key(use_case, "rows"), [EMPTY], checks | never, broken)
+    absent = DayCheck(EMPTY, False, "no folder, or never listed", DELIVER, warns=True)
+    by_day = checks | {span: [absent] for span in missing}
+    yield from showing.check_results(key(use_case, "rows"), [EMPTY], by_day, broken)
     yield days_told(key(use_case, "rows"))
     yield days_told(key(use_case, "rejects"))
 

@@ -173,8 +173,19 @@ def check_results(
         metadata = {"days": table(lines)} if lines else {"note": summary}
         # Dagster's checks have no partitions: the days are a table in the one result
         yield dg.AssetCheckResult(
-            asset_key=key, check_name=name, passed=not failed, description=summary, metadata=metadata
+            asset_key=key,
+            check_name=name,
+            passed=not failed,
+            severity=_severity(name, by_day, failed),
+            description=summary,
+            metadata=metadata,
         )
+
+
+def _severity(name: str, by_day: Mapping[str, Sequence[DayCheck]], failed: Sequence[str]) -> dg.AssetCheckSeverity:
+    """A warning, which no alert is sent for, where each day that failed does no more than warn."""
+    warning = {day for day, checks in by_day.items() for check in checks if check.name == name and check.warns}
+    return dg.AssetCheckSeverity.WARN if failed and warning.issuperset(failed) else dg.AssetCheckSeverity.ERROR
 
 
 def _check_lines(

@@ -70,19 +70,44 @@ def shop(trained: tuple[Shop, Done]) -> Shop:
     return trained[0]
 
 
-def test_run_preview_and_status_name_what_lies_beside_the_days(shop: Shop, tmp_path: Path) -> None:
+@pytest.mark.parametrize("where", ["folder", "s3"])
+def test_run_preview_and_status_name_what_lies_beside_the_days(
+    where: str, shop: Shop, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     copy_home(shop.home, tmp_path / "home")
-    for name in ("day=2026-02-30", "2026-03-06"):
-        (tmp_path / "home" / "raw" / "visits" / name).mkdir()
-        (tmp_path / "home" / "raw" / "visits" / name / "a.csv").touch()
-    commands = ("run visits --from 2026-01-01 --to 2026-01-01", "preview visits", "status visits")
-    for command in commands:
-        done = Shop(tmp_path / "home")(*command.split(), MLOPS_USE_CASES=shop.environment["MLOPS_USE_CASES"])
+    raw = tmp_path / "home" / "raw" if where == "folder" else request.getfixturevalue("bucket") / "raw"
+    files = {path: path.read_bytes() for path in shop.day(FIRST).iterdir()} if where == "s3" else {}
+    laid = {raw / "visits" / f"day={FIRST}" / path.name: content for path, content in files.items()}
+    for path, content in (
+        laid | {raw / "visits" / name / "a.csv": b"x" for name in ("day=2026-02-30", "2026-3-06")}
+    ).items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    told = {"MLOPS_USE_CASES": shop.environment["MLOPS_USE_CASES"], "MLOPS_RAW": str(raw)}
+    for command in ("run visits --from 2026-01-01 --to 2026-01-01", "preview visits", "status visits"):
+        done = Shop(tmp_path / "home")(*command.split(), **told)
         assert done.code == 0, done.err
-        said = (
-            "2 entries that no run reads: '2026-03-06' (1 file, not named day=YYYY-MM-DD), 'day=2026-02-30' (1 file, "
-        )
-        assert said in done.out, command
+        assert f"passed over in {raw / 'visits'}: 2 entries that no run reads: '2026-3-06' (1 file, " in done.out
+        assert "write it day=2026-03-06), 'day=2026-02-30' (1 file, there is no such date)" in done.out
+
+
+def test_days_far_from_each_other_are_a_run_each_with_no_day_between(shop: Shop, tmp_path: Path) -> None:
+    copy_home(shop.home, tmp_path / "home")
+    other, told = Shop(tmp_path / "home"), {"MLOPS_USE_CASES": shop.environment["MLOPS_USE_CASES"]}
+    assert other("sample", "visits", "--day", "2026-03-01", "--files", "1", **told).code == 0
+    done = other("run", "visits", **told)
+    assert done.code == 0, done.err
+    assert (
+        "2026-01-01 to 2026-03-01: 3 days, 3 with raw files; in 2 runs: 2026-01-01 to 2026-01-02, 2026-03-01, "
+        "for 57 days far from any files are left out"
+    ) in done.err
+    assert "never delivered" not in done.err
+
+
+def test_a_range_without_any_files_is_told_before_dagster_begins(shop: Shop) -> None:
+    done = shop("run", "visits", "--from", "2026-01-10", "--to", "2026-02-28")
+    assert done.code == 1
+    assert f"No raw files in {shop.day('YYYY-MM-DD')} from 2026-01-10 to 2026-02-28" in done.err
 
 
 # -- from sample to predictions -----------------------------------------------------------------------------------------

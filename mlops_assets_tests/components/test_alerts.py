@@ -172,6 +172,19 @@ def test_a_missing_day_is_told_although_the_run_that_found_it_went_well(
     assert "Run `mlops-assets run transactions --from" in told["errors"][0]
 
 
+def test_days_that_did_not_come_beside_others_are_shown_and_nobody_is_told(
+    tmp_path: Path, receiver: Receiver, look: Look
+) -> None:
+    with Stage.of(small(), tmp_path / "home") as stage:
+        for day in ("2026-01-01", "2026-01-03"):
+            stage.sample(day)
+        result = stage.execute("daily", days=("2026-01-01", "2026-01-03"))
+        assert result.success
+        assert not stage.check("raw_files", "every_day_delivered").passed
+        assert "no check of the run" in (look(stage, result, receiver.url).skip_message or "")
+    assert receiver.got == []
+
+
 def test_a_run_without_red_checks_is_not_told(idle: Stage, receiver: Receiver, look: Look) -> None:
     look(idle, idle.execute("watch"), receiver.url)
     assert receiver.got == []

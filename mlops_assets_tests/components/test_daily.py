@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mlops_assets import running
 from mlops_assets_tests.helpers.account_files import ROW, changed
@@ -341,12 +345,13 @@ def test_a_day_that_was_never_delivered_stays_missing_in_a_range_that_goes_well(
         assert "2026-01-04" not in stage.table(name).days()
 
 
-def test_a_day_that_was_never_delivered_makes_its_check_red_and_no_other(stage: Stage) -> None:
+def test_a_day_that_was_never_delivered_makes_its_check_warn_and_no_other(stage: Stage) -> None:
     stage.sample("2026-01-07")
     stage.run(LAST, "2026-01-07")
     for asset, name in (("raw_files", "every_day_delivered"), ("rows", "day_is_not_empty")):
         found = stage.check(asset, name)
         assert (found.passed, found.description) == (False, "failed on 2026-01-04 to 2026-01-06"), name
+        assert found.severity is dg.AssetCheckSeverity.WARN, name
     for name in ("accounting_adds_up", "reject_rate", "quarantine_rate"):
         assert stage.check("rows", name).passed, name
 
@@ -354,13 +359,45 @@ def test_a_day_that_was_never_delivered_makes_its_check_red_and_no_other(stage: 
 def test_days_that_were_never_delivered_are_one_line_of_the_log_in_order(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
-    stage.sample("2026-03-01")
+    stage.sample("2026-02-01")
     caplog.clear()
-    stage.run(LAST, "2026-03-01")
+    stage.run(LAST, "2026-02-01")
     told = [record.getMessage() for record in caplog.records if "never delivered" in record.getMessage()]
     assert told == [
-        "transactions raw_files: 56 days never delivered, and left out: 2026-01-04 to 2026-02-28",
+        "transactions raw_files: 28 days never delivered, and left out: 2026-01-04 to 2026-01-31",
     ]
+
+
+def test_a_day_years_before_the_others_is_a_run_of_its_own_and_none_between_is_of_any(stage: Stage) -> None:
+    stage.sample("2019-01-02")
+    stage.run("2019-01-01", LAST, train=True)
+    ranges = [(run.tags.get(running.RANGE_START), run.tags.get(running.RANGE_END)) for run in stage.instance.get_runs()]
+    old, new = ("2019-01-01", "2019-01-02"), (FIRST, LAST)
+    assert ranges == [new, old, (None, None), new, old], "newest first: scoring, a training in between, reading"
+    assert stage.materialised("predictions") == {"2019-01-02", *DAYS}
+
+
+def test_of_days_far_from_each_other_the_good_ones_are_done_and_the_bad_ones_told(stage: Stage) -> None:
+    stage.deliver("2025-01-01", "bad.csv", [BROKEN_LINE])
+    stage.deliver(LAST, "late.csv", [ROW])
+    with pytest.raises(running.RunFailed, match="2025-01-01: day_is_not_empty"):
+        stage.run("2025-01-01", LAST)
+    assert "late.csv" in {one["file"] for one in stage.published("predictions", LAST)}
+
+
+@given(st.sets(st.dates(dt.date(2020, 1, 1), dt.date(2021, 12, 31)), min_size=1))
+def test_stretches_have_every_day_with_files_and_no_long_gap(known: set[dt.date]) -> None:
+    days = "2020-01-01", "2021-12-31"
+    found = running.stretches(days, map(str, known))
+    for first, last in found:
+        within = sorted({dt.date.fromisoformat(first), dt.date.fromisoformat(last), *_between(first, last, known)})
+        assert all((b - a).days <= running.LONGEST_GAP + 1 for a, b in pairwise(within))
+        assert _between(first, last, known)
+    assert sorted(day for first, last in found for day in _between(first, last, known)) == sorted(known)
+
+
+def _between(first: str, last: str, known: set[dt.date]) -> list[dt.date]:
+    return [day for day in known if first <= str(day) <= last]
 
 
 def test_a_file_that_is_replaced_by_one_of_the_same_size_and_time_is_read_again(stage: Stage) -> None:
@@ -381,7 +418,8 @@ def test_a_day_that_was_never_delivered_fails_alone_and_names_the_folder(stage: 
     ):
         stage.run("2026-01-04")
     assert "2026-01-04" not in stage.table("rows").days()
-    assert stage.check("raw_files", "every_day_delivered").description == "failed on 2026-01-04"
+    found = stage.check("raw_files", "every_day_delivered")
+    assert (found.description, found.severity) == ("failed on 2026-01-04", dg.AssetCheckSeverity.ERROR)
 
 
 # -- without a champion -------------------------------------------------------------------------------------------------

@@ -97,15 +97,24 @@ class Stage:
     def run(self, first: str, last: str | None = None, *, train: bool = False) -> None:
         if train:
             give_stores(self.home, "mlflow")
-        with self.settings():
-            running.run_use_case(self.definitions, self.instance, self.use_case, (first, last or first), train=train)
+        days = first, last or first
+        with self.stores() as stores:
+            known = running.days_with_files(stores, days)
+            running.run_use_case(self.definitions, self.instance, self.use_case, days, train=train, known=known)
 
-    def execute(self, job: str, *assets: str, day: str | None = None) -> dg.ExecuteInProcessResult:
+    def execute(
+        self, job: str, *assets: str, day: str | None = None, days: tuple[str, str] | None = None
+    ) -> dg.ExecuteInProcessResult:
         """Run some assets of a job, all by default, as a click in the UI would."""
+        tags = dict(zip((running.RANGE_START, running.RANGE_END), days or (), strict=False))
         keys = [dg.AssetKey([self.use_case.name, asset]) for asset in assets]
         with self.settings():
             return self.definitions.resolve_job_def(f"{self.use_case.name}_{job}").execute_in_process(
-                instance=self.instance, asset_selection=keys or None, partition_key=day, raise_on_error=False
+                instance=self.instance,
+                asset_selection=keys or None,
+                partition_key=day,
+                tags=tags,
+                raise_on_error=False,
             )
 
     def sample(self, day: str, *, files: int = FILES, rows: int = ROWS, seed: int = 7, labelled: bool = True) -> None:

@@ -16,6 +16,9 @@ MOST_TOLD = 12
 MOST_COUNTED = 1_000
 """Files of an entry that are counted: a sensor looks at every tick."""
 
+DATE = re.compile(r"(?i:day)?[= ]*([0-9]{4})(?P<between>[-_. ]?)([0-9]{1,2})(?P=between)([0-9]{1,2}) *")
+"""Names that are meant as a date, however they are written."""
+
 FEEDBACK = "feedback"
 """The folder beside the days that corrections are handed in by."""
 
@@ -106,9 +109,10 @@ def _why_stray(use_case: UseCase, entry: Lying, today: dt.date) -> str:
         return "a file where a folder should be" if day or entry.name == FEEDBACK else "a file beside the days"
     if day is not None:
         return _why_outside(use_case, day, today)
-    if re.fullmatch(r"day=[0-9]{4}-[0-9]{2}-[0-9]{2}", entry.name):
-        return "there is no such date"
-    return "not named day=YYYY-MM-DD"
+    if meant := DATE.fullmatch(entry.name):
+        name = f"day={meant[1]}-{meant[3]:0>2}-{meant[4]:0>2}"
+        return f"not named day=YYYY-MM-DD; write it {name}" if day_of(name) else "there is no such date"
+    return "not named day=YYYY-MM-DD, and no date"
 
 
 def _why_outside(use_case: UseCase, day: str, today: dt.date) -> str:

@@ -15,12 +15,13 @@ from mlops_assets.use_case.notices import find_notice
 
 @dataclass(frozen=True)
 class DayCheck:
-    """One condition of a day: what was found, whether it holds, and what to do if not."""
+    """One condition of a day: what was found, whether it holds, and what to do if not; one that warns wakes nobody."""
 
     name: str
     passed: bool
     found: str
     advice: str
+    warns: bool = False
 
 
 def check_rows_of_day(checks: Checks, accounting: ReadingAccounting | None, where: str) -> list[DayCheck]:

@@ -6,29 +6,34 @@ import datetime as dt
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from mlops_assets.journey.read.sources import FolderSource, S3Source, open_source
-from mlops_assets.journey.read.sources.entries import day_of
-from mlops_assets.journey.read.strays import MOST_COUNTED, MOST_TOLD, find_strays
+from mlops_assets.journey.read.sources.entries import Lying, day_of
+from mlops_assets.journey.read.strays import MOST_COUNTED, MOST_TOLD, _why_stray, find_strays
 from mlops_assets.storage.places import S3Path
 from mlops_assets.use_case import UseCase
 from mlops_assets_tests.helpers.s3_server import Server
 
 TODAY = dt.date(2026, 3, 31)
 DAYS = ["2026-03-01", "2026-03-31"]
-MISNAMED = (
-    *("day=2026-3-4", "day=20260305", "2026-03-06", "Day=2026-03-07", "day=2026-03-08.tmp", "day=zzzz-zz-zz"),
-    *("day=2026-03-09 ", "Feedback"),
-)
-FILES = {f"{name}/a.csv" for name in MISNAMED} | {
+MISWRITTEN = {
+    "day=2026-3-4": "day=2026-03-04",
+    "day=20260305": "day=2026-03-05",
+    "2026-03-06": "day=2026-03-06",
+    "Day=2026-03-07": "day=2026-03-07",
+    "day=2026-03-09 ": "day=2026-03-09",
+}
+NO_DATES = ("day=2026-03-08.tmp", "day=zzzz-zz-zz", "Feedback")
+FILES = {f"{name}/a.csv" for name in (*MISWRITTEN, *NO_DATES)} | {
     *(f"day={day}/a.csv" for day in DAYS),
     *("day=2026-02-30/a.csv", "day=2026-02-30/deep/b.csv", "day=2018-01-01/a.csv", "day=2026-04-01/a.csv"),
     *("day=2026-03-02", "notes.txt", "feedback/people.csv", ".DS_Store", ".upload/a.csv", "_SUCCESS"),
 }
 WHY = {
-    **dict.fromkeys(MISNAMED, "(1 file, not named day=YYYY-MM-DD)"),
+    **{name: f"(1 file, not named day=YYYY-MM-DD; write it {right})" for name, right in MISWRITTEN.items()},
+    **dict.fromkeys(NO_DATES, "(1 file, not named day=YYYY-MM-DD, and no date)"),
     "day=2026-02-30": "(2 files, there is no such date)",
     "day=2018-01-01": "(1 file, before the first day, 2024-01-01)",
     "day=2026-04-01": "(1 file, in the future: today is 2026-03-31 (UTC))",
@@ -85,6 +90,19 @@ def test_files_of_an_entry_are_counted_up_to_a_number(tmp_path: Path, shop: UseC
     for number in range(MOST_COUNTED + 1):
         (tmp_path / "old" / f"{number}.csv").touch()
     assert "'old' (1,000 files or more, " in str(find_strays(shop, FolderSource(tmp_path, ".csv"), TODAY))
+
+
+@given(
+    st.dates(),
+    st.sampled_from(["day={0.year:04}-{0.month}-{0.day}", "{0.year:04}{0:%m%d}", "DAY={0.year:04}_{0:%m_%d}"]),
+)
+def test_a_date_that_is_written_in_another_way_is_told_as_it_must_be(
+    transactions: UseCase, day: dt.date, written: str
+) -> None:
+    name = written.format(day)
+    assume(day_of(name) is None)
+    told = _why_stray(transactions, Lying(name, folder=True), TODAY)
+    assert told == f"not named day=YYYY-MM-DD; write it day={day.isoformat()}"
 
 
 @given(st.dates())
