@@ -69,14 +69,16 @@ def _link_each(folder: Path, spell: Callable[[str], str]) -> Path:
     path = Path(folder.anchor)
     for name in folder.parts[1:]:
         other = path / spell(name)
-        if other.name != name and not other.is_symlink():
+        if other.name != name:
             try:
                 other.symlink_to(name)
+            except FileExistsError:  # made before, or by another process just now, or something else
+                pass
             except OSError as error:
-                reason = "something else lies there" if isinstance(error, FileExistsError) else error.strerror
-                raise _unreachable(folder, other, reason) from None
-        if os.path.realpath(other) != os.path.realpath(path / name):
-            raise _unreachable(folder, other, "something else lies there")
+                if not other.is_symlink():  # such as of a file system that can only be read
+                    raise _unreachable(folder, other, error.strerror) from None
+            if os.path.realpath(other) != os.path.realpath(path / name):
+                raise _unreachable(folder, other, "something else lies there")
         path = other
     return path
 
