@@ -33,3 +33,8 @@ class ModelRefused(MlopsError):
 
 class ShardFailed(MlopsError):
     """A shard could not be finished; the shards that were finished are kept for the next run."""
+
+
+def cannot_be_used(path: object, reason: object) -> str:
+    """What people are told of a place of the disk, such as a home that is a file or read-only."""
+    return f"{path}: cannot be read or written: {reason}. Give access, make room, or name another place."

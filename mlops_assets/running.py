@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import importlib
 import os
+import re
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.errors import MlopsError, UsageError
+from mlops_assets.errors import MlopsError, UsageError, cannot_be_used
 from mlops_assets.journey.deliver.delivery import AGAIN_TAG
 from mlops_assets.journey.read.sources import SqlSource
 from mlops_assets.journey.read.strays import find_strays
@@ -20,6 +21,7 @@ from mlops_assets.journey.score.day import MODEL_TAG
 from mlops_assets.settings import PACKAGE, Settings
 from mlops_assets.storage.catalog import enrichment_table
 from mlops_assets.storage.database import DATABASE_VARIABLE, prepare_database
+from mlops_assets.storage.spellings import sqlite_address
 from mlops_assets.use_case import UseCase
 from mlops_assets.work.engines.local import LocalEngine
 from mlops_assets.workspace import Stores, Workspace
@@ -31,6 +33,8 @@ BEFORE_SCORING = ("raw_files", "rows", "rejects", "features")
 TRAINING = ("training_set", "candidates", "evaluation", "model_version", "champion")
 IN_DATABASE = f"\nstorage:\n  postgres:\n    postgres_url:\n      env: {DATABASE_VARIABLE}\n"
 """What `dagster.yaml` says of the storage where `MLOPS_DATABASE_URL` is set; a file keeps no secret."""
+OF_THE_DISK = re.compile(r"\w+Error: \[Errno \d+\] (?P<reason>[^:]+): '(?P<path>[^']+)'")
+"""How Python tells what the system says of a place."""
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 LONGEST_GAP = 31
 """Days without files that a run may have in between: files once a month are one run.
@@ -202,12 +206,12 @@ def prepare_home(settings: Settings) -> None:
     """
     home = settings.dagster_home
     home.mkdir(parents=True, exist_ok=True)
-    os.environ["DAGSTER_HOME"] = str(home)
+    os.environ["DAGSTER_HOME"] = str(sqlite_address(home))
     ours = PACKAGE.parent / "dagster.yaml"
     if settings.database:
         os.environ[DATABASE_VARIABLE] = settings.database  # with its driver, for the processes that Dagster starts
         prepare_database(settings.database, for_mlflow=settings.tracks_in_database)
-    if ours.exists() and home == settings.home / "dagster":
+    if ours.exists() and os.path.realpath(home) == os.path.realpath(settings.home / "dagster"):
         unfinished = home / f".dagster.yaml.{os.getpid()}"
         storage = IN_DATABASE if settings.database else ""
         unfinished.write_text(ours.read_text(encoding="utf-8") + storage, encoding="utf-8")
@@ -223,7 +227,7 @@ def dagster_instance(settings: Settings) -> Iterator[DagsterInstance]:
     from mlops_assets.components.private import NO_COMPUTE_LOGS, InstanceRef
 
     # output goes to the terminal here
-    reference = InstanceRef.from_dir(str(settings.dagster_home), overrides={"compute_logs": NO_COMPUTE_LOGS})
+    reference = InstanceRef.from_dir(os.environ["DAGSTER_HOME"], overrides={"compute_logs": NO_COMPUTE_LOGS})
     with DagsterInstance.from_ref(reference) as instance:
         yield instance
 
@@ -377,4 +381,7 @@ def _message(event: Any) -> str:
     error = _error(event)
     while error.cause is not None:
         error = error.cause
-    return f"{event.step_key or event.job_name}: {error.message.strip()}"
+    said = error.message.strip()
+    if disk := OF_THE_DISK.fullmatch(said):  # Dagster hands on the text of an error, and no more
+        said = cannot_be_used(disk["path"], disk["reason"])
+    return f"{event.step_key or event.job_name}: {said}"

@@ -10,15 +10,13 @@ from urllib.parse import unquote
 
 from mlops_assets.errors import UsageError
 from mlops_assets.storage.database import MLFLOW_SCHEMA, with_driver
-from mlops_assets.storage.places import Place, S3Path, parse_place
+from mlops_assets.storage.places import Place, parse_place
+from mlops_assets.storage.spellings import check_spelling, quoted
 
 PACKAGE = Path(__file__).parent
 """The folder of the installed package."""
 
 SQLITE = "sqlite:///"
-
-STRANGE = frozenset('%?#[]{}|^`<>"')
-"""Signs that mean something in a URL."""
 
 OWN_USE_CASES = PACKAGE / "defs"
 """The use cases that come with the package."""
@@ -82,7 +80,10 @@ class Settings:
         """
         workers = _workers()
         database = _database()
-        home = _plain("MLOPS_HOME", Path(_variable("MLOPS_HOME", PACKAGE.parent / ".mlops")).expanduser().absolute())
+        home = Path(_variable("MLOPS_HOME", PACKAGE.parent / ".mlops")).expanduser().absolute()
+        lake = _place("MLOPS_LAKE", home / "lake")
+        for variable, place in (("MLOPS_HOME", home), ("MLOPS_LAKE", lake)):
+            check_spelling(variable, place)
         own = _mlflow_in(database) if database else sqlite_url(home / "mlflow" / "mlflow.db")
         tracking_uri = _variable("MLFLOW_TRACKING_URI", own)
         # a server of MLflow says itself where artifacts lie
@@ -91,9 +92,7 @@ class Settings:
         return cls(
             home=home,
             raw=_place("MLOPS_RAW", home / "raw"),
-            lake=lake
-            if isinstance(lake := _place("MLOPS_LAKE", home / "lake"), S3Path)
-            else _plain("MLOPS_LAKE", lake),
+            lake=lake,
             tracking_uri=tracking_uri,
             artifacts=None if served else _place("MLOPS_ARTIFACTS", home / "mlflow" / "artifacts"),
             use_cases=(OWN_USE_CASES, *further),
@@ -108,7 +107,7 @@ class Settings:
     @property
     def has_registry(self) -> bool:
         """Whether MLflow's store may hold anything; asking an absent SQLite file would make one."""
-        return self.sqlite_file is None or self.sqlite_file.parent.exists()
+        return self.sqlite_file is None or self.sqlite_file.exists()
 
     @property
     def sqlite_file(self) -> Path | None:
@@ -125,25 +124,12 @@ class Settings:
     @property
     def dagster_home(self) -> Path:
         """Folder of Dagster's storage and of its `dagster.yaml` (`DAGSTER_HOME`)."""
-        return _plain("DAGSTER_HOME", _folder("DAGSTER_HOME", self.home / "dagster"))
-
-
-def _plain(variable: str, folder: Path) -> Path:
-    """A folder of state, if its path reads the same as a URL: Delta, Dagster and MLflow make one of it.
-
-    A link would not help, for Delta follows it.
-    """
-    if strange := sorted(STRANGE & set(str(folder))):
-        raise UsageError(
-            f"{variable}={folder}: tables cannot lie under a path with {' '.join(strange)}, which means something in a "
-            "URL. Name another folder; raw files may lie anywhere."
-        )
-    return folder
+        return _folder("DAGSTER_HOME", self.home / "dagster")
 
 
 def sqlite_url(file: Path) -> str:
-    """The URL of a file of SQLite; signs that mean something in one are written in another way."""
-    return SQLITE + str(file).replace("%", "%25").replace("?", "%3F").replace("#", "%23")
+    """The URL of a file of SQLite."""
+    return SQLITE + quoted(str(file))
 
 
 def _variable(name: str, default: str | Path = "") -> str:

@@ -11,7 +11,7 @@ import sys
 import click
 
 from mlops_assets.cli.group import cli
-from mlops_assets.errors import MlopsError, UsageError
+from mlops_assets.errors import MlopsError, UsageError, cannot_be_used
 
 __all__ = ["cli", "main", "process"]
 
@@ -80,12 +80,10 @@ def _failed(error: Exception) -> int:
 
 
 def _of_the_disk(error: Exception) -> MlopsError | None:
-    """What a person can do where a place cannot be written, such as a home that is a file or read-only."""
+    """What a person can do where a place cannot be written."""
     if not isinstance(error, OSError) or error.errno not in DISK or error.filename is None:
         return None
-    return UsageError(
-        f"{error.filename}: cannot be read or written: {error.strerror}. Give access, make room, or name another place."
-    )
+    return UsageError(cannot_be_used(error.filename, error.strerror))
 
 
 def _meant_for_people(error: BaseException | None) -> MlopsError | None:

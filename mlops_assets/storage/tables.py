@@ -29,6 +29,7 @@ from mlops_assets.storage.parts import (
     write_part_file,
 )
 from mlops_assets.storage.places import Place, S3Path
+from mlops_assets.storage.spellings import delta_address
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -97,14 +98,14 @@ class Table(Generic[A]):
             # a long-lived process asks often: what was committed since is a few files, the whole log is thousands
             if self._table is not None:
                 self._table.update_incremental()
-            elif DeltaTable.is_deltatable(str(self.folder), self._options):
+            elif DeltaTable.is_deltatable(self.folder.as_uri(), self._options):
                 self._table = self._load()
         return self._table
 
     def _load(self, version: int | None = None) -> DeltaTable:
         from deltalake import DeltaTable
 
-        return DeltaTable(str(self.folder), version=version, storage_options=self._options)
+        return DeltaTable(delta_address(self.folder), version, self._options)
 
     @contextmanager
     def _telling(self) -> Iterator[None]:
@@ -352,17 +353,12 @@ class Table(Generic[A]):
             return table
         self.folder.mkdir(parents=True, exist_ok=True)
         configuration = {"delta.logRetentionDuration": "interval 3650 days"}  # the commits carry the accounting
-        # somebody else may make it at the same moment
-        with self._telling(), suppress(CommitFailedError):
-            DeltaTable.create(
-                str(self.folder),
-                schema,
-                mode="ignore",
-                partition_by=["day"],
-                configuration=configuration,
-                storage_options=self._options,
-            )
+        address = delta_address(self.folder)
         with self._telling():
+            with suppress(CommitFailedError):  # somebody else may make it at the same moment
+                DeltaTable.create(
+                    address, schema, "ignore", ["day"], configuration=configuration, storage_options=self._options
+                )
             self._table = self._load()
         return self._table
 

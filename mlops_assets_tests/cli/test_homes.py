@@ -1,41 +1,142 @@
-"""A home that cannot be used is told in one sentence."""
+"""A home works under any name, and one that cannot be used is told in one sentence by every command."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from mlops_assets.cli.group import COMMANDS
 from mlops_assets.errors import UsageError
 from mlops_assets.settings import Settings, sqlite_url
+from mlops_assets_tests.helpers.homes import state_in
 from mlops_assets_tests.helpers.shop import Shop
+from mlops_assets_tests.helpers.visits import VISITS, place_visits
+
+DAY = "2026-01-02"
+SIGNS = "a%20b 50% what?x=1 c#d [x] {y} o'k ação * & ;"
+
+TARGET = "  label: returned\n  targets:\n    out: {{use: files, parameters: {{place: {place}}}}}\n"
+
+MAKES_FILES = ("demo", "import", "replay", "sample")
+ONLY_READ = ("new", "preview", "status", "verify")
+WRITES = ("demo", "dev", "feedback", "import", "run", "sample")
+
+JOURNEY = (
+    "sample visits --day 2026-01-01 --days 2 --files 2 --rows 60",
+    "run visits --train",
+    "status visits",
+    "history visits",
+    "card visits",
+    "deliver visits",
+    f"predictions visits --day {DAY}",
+    f"rejects visits --day {DAY}",
+    "preview visits",
+    "verify visits",
+    f"run visits --from {DAY} --to {DAY}",
+)
+
+ARGUMENTS = {
+    "audit": f"visits --day {DAY}",
+    "card": "visits",
+    "deliver": "visits",
+    "demo": "",
+    "dev": "",
+    "diff": f"visits --day {DAY} --candidate 1",
+    "feedback": "visits",
+    "history": "visits",
+    "import": f"visits table.csv --day {DAY}",
+    "new": "fresh --from table.csv --label returned",
+    "predictions": "visits",
+    "preview": "visits",
+    "promote": "visits 1 --why x",
+    "rebuild": "visits 1",
+    "register": "visits models:/other/1",
+    "rejects": "visits",
+    "replay": "visits rejects.csv",
+    "restore": f"visits --day {DAY} --as-published-on {DAY}",
+    "rollback": "visits --why x",
+    "run": "visits",
+    "sample": f"visits --day {DAY}",
+    "status": "",
+    "verify": "visits",
+    "why": f"visits --day {DAY} --file a.csv --line 2",
+}
 
 
-@pytest.mark.parametrize("name", ["x%20y", "home?x", "a#b", "br[a]c"])
-def test_a_home_whose_path_would_be_another_one_as_a_url_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    monkeypatch.setenv("MLOPS_HOME", str(tmp_path / name))
-    with pytest.raises(UsageError, match="tables cannot lie under a path with"):
-        Settings.from_environment()
+def test_the_whole_journey_goes_well_under_a_name_with_every_sign(tmp_path: Path) -> None:
+    shop = Shop(tmp_path / SIGNS / "home")
+    place = tmp_path / SIGNS / "out"
+    yaml = VISITS.replace("  label: returned\n", TARGET.format(place=f'"{place}"'))
+    place_visits(tmp_path / SIGNS / "use_cases", yaml)
+    for command in JOURNEY:
+        done = shop(*command.split())
+        assert done.code == 0, (command, done.err)
+    file = next(path for path in shop.day(DAY).rglob("*") if path.is_file())
+    done = shop("why", "visits", "--day", DAY, "--file", str(file.relative_to(shop.day(DAY))), "--line", "2")
+    assert done.code == 0, done.err
+    assert any(path.is_file() for path in place.rglob("*"))
+    for state in ("mlflow/mlflow.db", "dagster/history/runs.db", "lake/visits/rows/_delta_log"):
+        assert (shop.home / state).exists()
+    # what lies beside it are the links by which libraries find it
+    assert [path.name for path in tmp_path.iterdir() if not path.is_symlink()] == [SIGNS]
 
 
-@pytest.mark.parametrize("name", ["a b", "o'k", "sta*r", "ação"])
-def test_other_homes_are_taken_and_mlflow_finds_its_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    monkeypatch.setenv("MLOPS_HOME", str(tmp_path / name))
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    settings = Settings.from_environment()
+@pytest.mark.parametrize("name", ["a b", "50%", "a%20b", "what?", "c#d", "[x]", "o'k", "ação"])
+def test_mlflow_and_the_settings_name_the_same_file(tmp_path: Path, name: str) -> None:
+    with state_in(tmp_path / name):
+        settings = Settings.from_environment()
     assert settings.sqlite_file == tmp_path / name / "mlflow" / "mlflow.db"
     assert settings.tracking_uri == sqlite_url(settings.sqlite_file)
 
 
-@pytest.mark.parametrize("command", ["sample visits --day 2026-01-01", "status", "history topics", "run topics"])
-def test_a_home_that_is_a_file_is_told_and_nothing_else(tmp_path: Path, command: str) -> None:
-    (tmp_path / "use_cases").mkdir()
-    (tmp_path / "home").write_text("a file")
-    done = Shop(tmp_path / "home")(*command.split())
-    assert done.code in (0, 1, 2)
+@pytest.mark.parametrize("name", ["a%2Fb", "a\\b", "%E7"])
+def test_a_home_that_cannot_work_is_refused_by_the_settings(tmp_path: Path, name: str) -> None:
+    with state_in(tmp_path / name), pytest.raises(UsageError, match="^MLOPS_HOME=.*: tables cannot lie under"):
+        Settings.from_environment()
+
+
+def test_every_command_is_tried_in_a_home_that_cannot_be_used() -> None:
+    assert ARGUMENTS.keys() == COMMANDS.keys()
+
+
+@pytest.mark.parametrize("kind", ["a file", "below a file", "/proc", "read-only"])
+@pytest.mark.parametrize("command", ARGUMENTS)
+def test_a_home_that_cannot_be_used_is_one_sentence_from_every_command(tmp_path: Path, command: str, kind: str) -> None:
+    if kind == "read-only" and os.geteuid() == 0:
+        pytest.skip("root may write everywhere")
+    shop = Shop(tmp_path / "home")
+    target = TARGET.format(place=tmp_path / "out")
+    place_visits(tmp_path / "use_cases", VISITS.replace("  label: returned\n", target))
+    assert shop("sample", "visits", "--day", DAY, "--files", "1", "--rows", "3").code == 0
+    (tmp_path / "table.csv").write_text("visitor,minutes,channel,returned\nana,3,web,yes\nbo,4,shop,no\n")
+    (tmp_path / "rejects.csv").write_text(f"day,file,line,rule,message,raw\n{DAY},a.csv,1,bounds,x,y\n")
+    (tmp_path / "file").write_text("a file")
+    (tmp_path / "read-only").mkdir(mode=0o555)
+    home = {"a file": tmp_path / "file", "below a file": tmp_path / "file" / "home", "/proc": Path("/proc/x")}
+    environment = {"MLOPS_HOME": str(home.get(kind, tmp_path / "read-only"))}
+    if command not in MAKES_FILES:
+        environment["MLOPS_RAW"] = str(shop.home / "raw")
+    done = shop(command, *ARGUMENTS[command].split(), **environment)
+    # but for progress, and for what is told of each line
+    said = [line for line in done.err.splitlines() if not line[:1].isdigit() and not line.startswith("  ")]
+    assert done.code in ((0,) if command in ONLY_READ else (1, 2)), said
     assert "not expected" not in done.err
-    assert "Traceback" not in done.err
+    assert [line.startswith("Error: ") for line in said] == [True] * bool(done.code), said
+    assert all(line.endswith((".", ":")) for line in said)
+    if command in WRITES:
+        assert "cannot be read or written" in done.err or "cannot be written" in done.err
+
+
+@pytest.mark.parametrize("variable", ["MLOPS_LAKE", "MLOPS_ARTIFACTS"])
+def test_a_place_that_a_step_cannot_write_is_one_sentence(tmp_path: Path, variable: str) -> None:
+    place_visits(tmp_path / "use_cases")
+    shop = Shop(tmp_path / "home")
+    shop("sample", "visits", "--day", DAY, "--files", "2", "--rows", "60")
+    (tmp_path / "file").write_text("a file")
+    done = shop("run", "visits", "--train", **{variable: str(tmp_path / "file" / "below")})
+    assert done.code == 1
+    assert f"{tmp_path / 'file'}" in done.err
+    assert "cannot be read or written: Not a directory. Give access, make room, or name another place." in done.err
+    assert "Errno" not in done.err

@@ -8,6 +8,7 @@ from sqlalchemy import make_url
 from mlops_assets import running
 from mlops_assets.errors import UsageError
 from mlops_assets.journey.model.registry import Registry
+from mlops_assets.journey.model.store import has
 from mlops_assets.settings import Settings
 from mlops_assets.storage.database import DatabaseDown, DatabaseError, database_url, open_database, prepare_database
 from mlops_assets_tests.helpers.postgres import FORMS, PASSWORD, Server, as_user, leaks, query
@@ -31,6 +32,16 @@ def test_dagster_and_mlflow_keep_their_tables_apart_in_one_database(in_database:
     ]
     assert not list(in_database.home.rglob("*.db")), "nothing is left to SQLite"
     assert leaks(in_database.home) == []
+
+
+def test_mlflows_tables_say_whether_they_have_a_version(in_database: Settings) -> None:
+    client = Registry(in_database).client()
+    client.create_registered_model("shop")
+    for number in (1, 2):
+        assert client.create_model_version("shop", "somewhere").version in (number, str(number))
+    client.delete_model_version("shop", "1")
+    assert [has(in_database, "shop", number) for number in (1, 2, 3)] == [False, True, False]
+    assert not has(in_database, "other", 2)
 
 
 def test_mlflow_stays_where_its_own_setting_says(

@@ -14,6 +14,7 @@ from mlops_assets.settings import Settings
 from mlops_assets.storage.database import prepare_database
 from mlops_assets.storage.places import S3Path
 from mlops_assets.storage.s3 import need_boto3, tell_mlflow
+from mlops_assets.storage.spellings import sqlite_address
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -43,10 +44,12 @@ def open_client(settings: Settings) -> MlflowClient:
         need_boto3()
     tell_mlflow()
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # else a server that is gone is asked for minutes
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")  # and one that hangs, for two minutes each time
     look(settings)
     if settings.sqlite_file is not None:
         # SQLite makes its file, but no folder
         settings.sqlite_file.parent.mkdir(parents=True, exist_ok=True)
+        sqlite_address(settings.sqlite_file.parent)
     with told(settings):
         return MlflowClient(settings.tracking_uri)
 

@@ -11,7 +11,8 @@ import sqlite3
 import ssl
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from urllib.error import HTTPError, URLError
+from http.client import HTTPException
+from urllib.error import HTTPError
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 from urllib.request import Request, urlopen
 
@@ -120,7 +121,16 @@ def _ask_sqlite(settings: Settings, query: str, values: dict[str, object]) -> li
 
 def _get(settings: Settings, path: str) -> str:
     """The code of the error that a server answers with; empty where it answers without one that it knows."""
-    url = shown(settings).rstrip("/") + path
+    try:
+        return _error_code(shown(settings).rstrip("/") + path)
+    except (OSError, HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        if isinstance(reason, ssl.SSLError):  # MLflow may know another certificate
+            return ""
+        raise StoreDown(f"MLflow's server {shown(settings)} cannot be reached: {reason}.") from None
+
+
+def _error_code(url: str) -> str:
     try:
         with urlopen(Request(url), timeout=SECONDS):  # noqa: S310 - http or https, the caller saw to it
             return ""
@@ -129,8 +139,3 @@ def _get(settings: Settings, path: str) -> str:
             return str(json.loads(error.read()).get("error_code", ""))
         except (ValueError, AttributeError):
             return ""
-    except (URLError, OSError) as error:
-        reason = getattr(error, "reason", error)
-        if isinstance(reason, ssl.SSLError):  # MLflow may know another certificate
-            return ""
-        raise StoreDown(f"MLflow's server {shown(settings)} cannot be reached: {reason}.") from None

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import suppress
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +21,7 @@ from mlops_assets.journey.model.history import HistoryConflict
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.registered import RegisteredVersions
 from mlops_assets.journey.model.registry import ALIAS, Registry
-from mlops_assets.journey.model.store import StoreDown, VersionGone
+from mlops_assets.journey.model.store import StoreDown, VersionGone, has
 from mlops_assets.journey.model.version import Version
 from mlops_assets.settings import Settings, sqlite_url
 from mlops_assets.storage.catalog import Lake
@@ -60,6 +64,32 @@ def forget(registry: Registry, name: str, number: int) -> None:
     """Take the copy of a version out of the lake."""
     assert isinstance(registry.settings.lake, Path)
     (registry.settings.lake / name / "versions" / f"{number:06d}.json").unlink()
+
+
+@contextmanager
+def answering(status: int, body: bytes) -> Iterator[tuple[str, list[str]]]:
+    """The address of a server with one answer, and what it was asked; status 0 sends nothing but the bytes."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            if status:
+                self.send_response(status)
+                self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            """Nothing goes to the terminal."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", asked
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def says(model: Model) -> list[int]:
@@ -313,6 +343,39 @@ def test_a_server_that_is_down_is_told_at_once_with_its_address_and_without_its_
         down.experiment(name)
     assert "MLflow's server http://127.0.0.1:1/mlflow cannot be reached: " in str(told.value)
     assert "pa55" not in str(told.value)
+
+
+@pytest.mark.parametrize("scheme", ["http", pytest.param("postgresql", marks=pytest.mark.long)])
+def test_a_server_that_takes_a_connection_and_says_nothing_is_not_waited_for(
+    registry: Registry, name: str, scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        uri = f"{scheme}://me:pa55@127.0.0.1:{server.getsockname()[1]}/mlflow"
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        silent = Registry(replace(registry.settings, tracking_uri=uri, artifacts=None))
+        with pytest.raises(StoreDown, match=r"^MLflow's (server|store).* cannot be reached.*time") as told:
+            silent.experiment(name)
+    assert "pa55" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "there"),
+    [
+        (200, b"{}", True),
+        (404, b'{"error_code": "RESOURCE_DOES_NOT_EXIST"}', False),
+        (404, b"<html>no such page</html>", True),
+        (500, b'["a list"]', True),
+    ],
+)
+def test_a_server_says_whether_it_has_a_version(registry: Registry, status: int, body: bytes, there: bool) -> None:
+    with answering(status, body) as (url, asked):
+        assert has(replace(registry.settings, tracking_uri=url), "shop", 3) is there
+    assert asked == ["/api/2.0/mlflow/model-versions/get?name=shop&version=3"]
+
+
+def test_a_server_that_does_not_speak_http_is_told(registry: Registry) -> None:
+    with answering(0, b"220 mail\r\n") as (url, _), pytest.raises(StoreDown, match="cannot be reached: 220 mail"):
+        has(replace(registry.settings, tracking_uri=url), "shop", 3)
 
 
 def test_a_registration_that_was_killed_before_its_copy_hides_no_version(

@@ -144,6 +144,16 @@ def test_a_logged_model_becomes_a_version_that_scores_as_it_did_in_the_notebook(
     assert why.exit_code == 0, why.output
 
 
+def test_a_model_that_is_registered_twice_stays_the_version_that_it_is(
+    settings: Settings, own: tuple[Any, str]
+) -> None:
+    before = Registry(settings).known("visits")
+    done = run("register", "visits", own[1])
+    assert done.exit_code == 0, done.output
+    assert f"{own[1]} is version 2 of visits already: {own[1]} passes: accuracy" in done.output
+    assert Registry(settings).known("visits") == before
+
+
 def test_its_card_says_where_it_came_from_and_it_cannot_be_made_again(settings: Settings, own: tuple[Any, str]) -> None:
     registry = Registry(settings)
     number = next(n for n, one in registry.known("visits").items() if one.candidate == own[1])
