@@ -34,9 +34,10 @@ def replay(use_case: str, file: Path, raw: Place | None) -> None:
       mlops-assets run transactions --from 2026-01-03 --to 2026-01-03
     """
     from mlops_assets.journey.read import replay as replaying
+    from mlops_assets.journey.read.mended import read_mended
 
     stores = find(use_case, raw)
-    mended, whole = replaying.read_mended(file)
+    mended, whole = read_mended(file)
     done = replaying.replay(stores.use_case, stores.source, stores.lake, mended, whole)
     for one in done.written:
         click.echo(f"{one.day}: {len(one.origins)} lines of {one.origins[0].file} lie in {one.file}")

@@ -1,20 +1,17 @@
 """In: rejects that a person has mended. Out: raw files of their days with the mended lines, and where each came from.
 
 The lines of a raw file are put into a file of their own beside it, `NAME.replayed-MARK.csv`, under its header and in
-its encoding. The mark is a hash of what it holds, so that the same lines are never there twice.
+its encoding. The mark is a hash of what it holds and of which lines those
+were, so that the same lines are never there twice.
 """
 
 from __future__ import annotations
 
-import csv
-import datetime as dt
-import io
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -22,6 +19,7 @@ import pyarrow.compute as pc
 
 from mlops_assets.errors import MlopsError, UsageError
 from mlops_assets.journey.read.listing import find_manifest, shard_of, shard_of_path
+from mlops_assets.journey.read.mended import Line, Mended
 from mlops_assets.journey.read.readers.csv import CsvReader
 from mlops_assets.journey.read.readers.pack import RAW_LIMIT
 from mlops_assets.journey.read.readers.text import UTF8_BOM
@@ -34,7 +32,6 @@ from mlops_assets.storage.places import Place
 from mlops_assets.use_case import UseCase
 from mlops_assets.work.shards import fingerprint
 
-COLUMNS = ("day", *REJECTS.names)
 REPLAYED = re.compile(r"\.replayed-([0-9a-f]{16})")
 
 SHOWN = 10
@@ -43,33 +40,6 @@ SHOWN = 10
 
 class ReplayRefused(MlopsError):
     """Mended lines that cannot become rows of their day; nothing was written."""
-
-
-@dataclass(frozen=True, order=True)
-class Line:
-    """Where a rejected line stands.
-
-    Attributes
-    ----------
-    day, file, line
-        As `rejects` names it.
-    """
-
-    day: str
-    file: str
-    line: int
-
-    def __str__(self) -> str:
-        return f"{self.day}, {self.file}, line {self.line}"
-
-
-@dataclass(frozen=True)
-class Mended:
-    """A reject as it came back: the line, the rule that it was rejected by, and its text now."""
-
-    at: Line
-    rule: str
-    raw: str
 
 
 @dataclass(frozen=True)
@@ -136,63 +106,6 @@ class Replay:
     whole: tuple[str, ...]
 
 
-def read_mended(path: Path) -> tuple[list[Mended], list[str]]:
-    """The lines of a file as `rejects` writes it, CSV or JSON; and the files that stand there as refused as a whole.
-
-    Raises
-    ------
-    UsageError
-        If the file cannot be read, or lacks a column.
-    """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-        records = json.loads(text) if path.suffix == ".json" else [*_csv_records(text)]
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}.") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"{path}: is not UTF-8; save it as CSV in UTF-8.") from None
-    except (csv.Error, ValueError) as error:
-        raise UsageError(f"{path}: cannot be read as rejects: {error}.") from None
-    mended: dict[Line, Mended] = {}
-    whole = []
-    for number, record in enumerate(records, 1):
-        where = f"{path}, reject {number}"
-        values = _texts(record, where)
-        if not values["line"]:
-            whole.append(f"{values['day']}, {values['file']}")
-            continue
-        one = Mended(_line(values, where), values["rule"], values["raw"].rstrip("\r\n"))
-        if mended.setdefault(one.at, one) != one:
-            raise UsageError(f"{where}: {one.at} stands twice, and not the same; keep one of them.")
-    return list(mended.values()), whole
-
-
-def _csv_records(text: str) -> Iterator[dict[str, str | None]]:
-    """The records of a CSV file; a spreadsheet may have changed the sign between the fields."""
-    header = text.partition("\n")[0]
-    delimiter = max(",;\t", key=header.count)
-    yield from csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-
-
-def _texts(record: Any, where: str) -> dict[str, str]:
-    lacks = next((name for name in COLUMNS if not isinstance(record, Mapping) or name not in record), None)
-    if lacks:
-        raise UsageError(
-            f"{where}: there is no {lacks!r}; `mlops-assets rejects --format csv` writes {', '.join(COLUMNS)}."
-        )
-    return {name: "" if record[name] is None else str(record[name]) for name in COLUMNS}
-
-
-def _line(values: Mapping[str, str], where: str) -> Line:
-    try:
-        day = dt.date.fromisoformat(values["day"]).isoformat()
-        return Line(day, values["file"], int(values["line"]))
-    except ValueError as error:
-        raise UsageError(
-            f"{where}: {error}; day, file and line say what was mended: leave them as they were."
-        ) from None
-
-
 def replay(
     use_case: UseCase, source: Source, lake: Lake, mended: Sequence[Mended], whole: Sequence[str] = ()
 ) -> Replay:
@@ -247,6 +160,7 @@ def replay(
         raise ReplayRefused(f"Nothing was replayed, for of the mended lines some cannot become rows:\n  {listed}{more}")
     for made in files:
         _write(writable, lake, made)
+    _withdraw_doubles(writable, lake, files)
     return Replay(tuple(files), before, tuple(untouched), tuple(whole))
 
 
@@ -323,7 +237,8 @@ def _replayed_file(
         raise ReplayRefused(f"{day}, {file}: {text!r} cannot be written in {encoding}, which the file is in") from None
     _check_lines(use_case, mended, [header + line for line in lines])
     data = header + b"".join(lines)
-    mark = fingerprint(day, file, data)
+    # the lines, too: two that are the same text may come one after the other
+    mark = fingerprint(day, file, [one.at.line for one in mended], data)
     suffix = use_case.files.suffix
     origins = (Origin(**rejects[one.at]) for one in mended)
     return ReplayedFile(day, f"{file.removesuffix(suffix)}.replayed-{mark}{suffix}", mark, data, tuple(origins))
@@ -373,15 +288,45 @@ def _write(source: FolderSource | S3Source, lake: Lake, made: ReplayedFile) -> N
         ) from None
 
 
+def _withdraw_doubles(source: FolderSource | S3Source, lake: Lake, files: Sequence[ReplayedFile]) -> None:
+    """Take back what another replay put there at the same time, too.
+
+    Each looks after it has written, so that of two that share a line at least the later one sees the other.
+
+    Raises
+    ------
+    ReplayRefused
+        If there was another.
+    """
+    doubles = []
+    for day in {made.day for made in files}:
+        ours = {made.file: {Line(day, one.file, one.line) for one in made.origins} for made in files if made.day == day}
+        theirs = {at for at, others in _replayed(source, lake, day).items() if others - ours.keys()}
+        doubles += [(day, file) for file, lines in ours.items() if lines & theirs]
+    for day, file in doubles:
+        places.remove(source.root / f"day={day}", [file])
+    if doubles:
+        named = "\n  ".join(f"{day}, {file}" for day, file in sorted(doubles)[:SHOWN])
+        raise ReplayRefused(
+            f"Another replay put some of these lines into their days at the same time. {len(doubles)} files were taken "
+            f"back; replay again what is missing:\n  {named}"
+        )
+
+
 def replayed(source: Source, lake: Lake, day: str) -> dict[Line, str]:
     """The rejected lines of a day that were mended and put beside it, with the file that they stand in now."""
-    found: dict[Line, str] = {}
+    return {at: max(files) for at, files in _replayed(source, lake, day).items()}
+
+
+def _replayed(source: Source, lake: Lake, day: str) -> dict[Line, set[str]]:
+    found: dict[Line, set[str]] = defaultdict(set)
     documents: Iterable[Place] = lake.replays.glob(f"{day}-*.json")
-    for place in sorted(documents, key=str):
+    for place in documents:
         document = json.loads(place.read_text(encoding="utf-8"))
         # a replay that was killed has no file, nor has one that was taken back
         if source.has(day, document["file"]):
-            found |= {Line(day, one["file"], one["line"]): document["file"] for one in document["lines"]}
+            for one in document["lines"]:
+                found[Line(day, one["file"], one["line"])].add(document["file"])
     return found
 
 
