@@ -33,11 +33,11 @@ def replay(use_case: str, file: Path, raw: Place | None) -> None:
       mlops-assets replay transactions rejects.csv
       mlops-assets run transactions --from 2026-01-03 --to 2026-01-03
     """
-    from mlops_assets.journey.read import mended as mending
     from mlops_assets.journey.read import replay as replaying
+    from mlops_assets.journey.read.mended import read_mended
 
     stores = find(use_case, raw)
-    mended, whole = mending.read_mended(file)
+    mended, whole = read_mended(file)
     done = replaying.replay(stores.use_case, stores.source, stores.lake, mended, whole)
     for one in done.written:
         click.echo(f"{one.day}: {len(one.origins)} lines of {one.origins[0].file} lie in {one.file}")

@@ -1,4 +1,4 @@
-"""In: a file of rejects as `rejects` writes it, mended by a person. Out: its lines, each with where it stands."""
+"""In: a file of rejects in which a person mended lines, or a spreadsheet. Out: those lines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops_assets.errors import UsageError
-from mlops_assets.storage.catalog import REJECTS
+from mlops_assets.storage.catalog import REJECTS, UNPREDICTED
 
 COLUMNS = ("day", *REJECTS.names)
 
@@ -59,8 +59,10 @@ def read_mended(path: Path) -> tuple[list[Mended], list[str]]:
         raise UsageError(f"{path}: cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:
         raise UsageError(f"{path}: is not UTF-8; save it as CSV in UTF-8.") from None
-    except (csv.Error, ValueError) as error:
+    except (csv.Error, ValueError, RecursionError) as error:
         raise UsageError(f"{path}: cannot be read as rejects: {error}.") from None
+    if not isinstance(records, list):
+        raise UsageError(f"{path}: is no list of rejects, as `mlops-assets rejects --format json` writes it.")
     mended: dict[Line, Mended] = {}
     whole = []
     for number, record in enumerate(records, 1):
@@ -68,9 +70,8 @@ def read_mended(path: Path) -> tuple[list[Mended], list[str]]:
         values = _texts(record, where)
         # of a row without a prediction no text is kept: it is mended in its raw file, as a whole file is
         if not values["line"] or (values["rule"] in UNPREDICTED and not values["raw"]):
-            whole.append(
-                ", ".join([values["day"], values["file"], *([f"line {values['line']}"] * bool(values["line"]))])
-            )
+            where = f", line {values['line']}" if values["line"] else ""
+            whole.append(f"{values['day']}, {values['file']}{where}")
             continue
         one = Mended(_line(values, where), values["rule"], values["raw"].rstrip("\r\n"))
         if mended.setdefault(one.at, one) != one:
@@ -80,7 +81,7 @@ def read_mended(path: Path) -> tuple[list[Mended], list[str]]:
 
 def _csv_records(text: str) -> Iterator[dict[str, str | None]]:
     """The records of a CSV file; a spreadsheet may have changed the sign between the fields."""
-    header = text.partition("\n")[0]
+    header = text.splitlines()[0] if text else ""
     delimiter = max(",;\t", key=header.count)
     yield from csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
 
@@ -90,6 +91,10 @@ def _texts(record: Any, where: str) -> dict[str, str]:
     if lacks:
         raise UsageError(
             f"{where}: there is no {lacks!r}; `mlops-assets rejects --format csv` writes {', '.join(COLUMNS)}."
+        )
+    if None in record or None in [record[name] for name in COLUMNS if name not in ("line", "raw")]:
+        raise UsageError(
+            f"{where}: has not as many fields as the header; is a text with the sign between fields not in quotes?"
         )
     return {name: "" if record[name] is None else str(record[name]) for name in COLUMNS}
 

@@ -1,7 +1,8 @@
 """In: lines that a person has mended. Out: raw files of their days with the mended lines, and where each came from.
 
 The lines of a raw file are put into a file of their own beside it, `NAME.replayed-MARK.csv`, under its header and in
-its encoding. The mark is a hash of what it holds, so that the same lines are never there twice.
+its encoding. The mark is a hash of what it holds and of which lines those
+were, so that the same lines are never there twice.
 """
 
 from __future__ import annotations
@@ -158,6 +159,7 @@ def replay(
         raise ReplayRefused(f"Nothing was replayed, for of the mended lines some cannot become rows:\n  {listed}{more}")
     for made in files:
         _write(writable, lake, made)
+    _withdraw_doubles(writable, lake, files)
     return Replay(tuple(files), before, tuple(untouched), tuple(whole))
 
 
@@ -234,7 +236,8 @@ def _replayed_file(
         raise ReplayRefused(f"{day}, {file}: {text!r} cannot be written in {encoding}, which the file is in") from None
     _check_lines(use_case, mended, [header + line for line in lines])
     data = header + b"".join(lines)
-    mark = fingerprint(day, file, data)
+    # the lines, too: two that are the same text may come one after the other
+    mark = fingerprint(day, file, [one.at.line for one in mended], data)
     suffix = use_case.files.suffix
     origins = (Origin(**rejects[one.at]) for one in mended)
     return ReplayedFile(day, f"{file.removesuffix(suffix)}.replayed-{mark}{suffix}", mark, data, tuple(origins))
@@ -284,15 +287,45 @@ def _write(source: FolderSource | S3Source, lake: Lake, made: ReplayedFile) -> N
         ) from None
 
 
+def _withdraw_doubles(source: FolderSource | S3Source, lake: Lake, files: Sequence[ReplayedFile]) -> None:
+    """Take back what another replay put there at the same time, too.
+
+    Each looks after it has written, so that of two that share a line at least the later one sees the other.
+
+    Raises
+    ------
+    ReplayRefused
+        If there was another.
+    """
+    doubles = []
+    for day in {made.day for made in files}:
+        ours = {made.file: {Line(day, one.file, one.line) for one in made.origins} for made in files if made.day == day}
+        theirs = {at for at, others in _replayed(source, lake, day).items() if others - ours.keys()}
+        doubles += [(day, file) for file, lines in ours.items() if lines & theirs]
+    for day, file in doubles:
+        places.remove(source.root / f"day={day}", [file])
+    if doubles:
+        named = "\n  ".join(f"{day}, {file}" for day, file in sorted(doubles)[:SHOWN])
+        raise ReplayRefused(
+            f"Another replay put some of these lines into their days at the same time. {len(doubles)} files were taken "
+            f"back; replay again what is missing:\n  {named}"
+        )
+
+
 def replayed(source: Source, lake: Lake, day: str) -> dict[Line, str]:
     """The rejected lines of a day that were mended and put beside it, with the file that they stand in now."""
-    found: dict[Line, str] = {}
+    return {at: max(files) for at, files in _replayed(source, lake, day).items()}
+
+
+def _replayed(source: Source, lake: Lake, day: str) -> dict[Line, set[str]]:
+    found: dict[Line, set[str]] = defaultdict(set)
     documents: Iterable[Place] = lake.replays.glob(f"{day}-*.json")
-    for place in sorted(documents, key=str):
+    for place in documents:
         document = read_json(place)
         # a replay that was killed has no file, nor has one that was taken back
         if source.has(day, document["file"]):
-            found |= {Line(day, one["file"], one["line"]): document["file"] for one in document["lines"]}
+            for one in document["lines"]:
+                found[Line(day, one["file"], one["line"])].add(document["file"])
     return found
 
 

@@ -8,20 +8,15 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mlops_assets.errors import UsageError
+from mlops_assets.journey.read import replay as replaying
 from mlops_assets.journey.read.listing import list_day
 from mlops_assets.journey.read.mended import Line, Mended, read_mended
-from mlops_assets.journey.read.replay import (
-    Origin,
-    Replay,
-    ReplayRefused,
-    open_rejects,
-    origin_of,
-    replay,
-)
+from mlops_assets.journey.read.replay import Origin, Replay, ReplayRefused, open_rejects, origin_of, replay
 from mlops_assets.journey.read.rows import read_day
 from mlops_assets.journey.read.sources import FolderSource, Source, SqlSource, open_source
 from mlops_assets.storage import places
@@ -138,6 +133,15 @@ def test_the_same_lines_are_never_there_twice(bench: Bench) -> None:
     assert bench.open() == 0
 
 
+def test_lines_of_the_same_text_may_come_one_after_the_other(disk: Bench) -> None:
+    _, *same = disk.mended()
+    assert same[0].raw == same[1].raw
+    for one in same:
+        assert len(disk.replay([one]).written) == 1
+    disk.run()
+    assert (disk.open(), len(disk.rows())) == (1, 3 + 2)
+
+
 def test_a_replay_that_was_killed_is_finished_by_the_next_one(bench: Bench) -> None:
     done = bench.replay(bench.mended())
     whole = bench.raw()
@@ -149,6 +153,26 @@ def test_a_replay_that_was_killed_is_finished_by_the_next_one(bench: Bench) -> N
         again = bench.replay(bench.mended())
         assert ([one.file for one in again.written], again.before) == ([done.written[1].file], 1)
         assert bench.raw() == whole
+
+
+def test_of_two_replays_at_once_that_share_lines_one_is_taken_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mended, write = bench.mended(), replaying._write
+    other: list[Replay] = []
+
+    def write_late(*what: Any) -> None:
+        monkeypatch.setattr(replaying, "_write", write)
+        other.append(bench.replay(mended[:2]))  # begins and ends after this one has looked what is there
+        write(*what)
+
+    monkeypatch.setattr(replaying, "_write", write_late)
+    with pytest.raises(ReplayRefused, match="Another replay put some of these lines into their days at the same time"):
+        bench.replay(mended)
+    assert len(other[0].written) == 2
+    assert (bench.replay(mended).before, len(bench.raw())) == (2, 3 + 3)
+    bench.run()
+    assert (bench.open(), len(bench.rows())) == (0, 3 + 3)
 
 
 def test_a_replay_is_taken_back_by_removing_its_file(disk: Bench) -> None:
@@ -276,7 +300,10 @@ def test_a_file_is_read_as_rejects_writes_it_or_as_a_spreadsheet_saves_that(tmp_
     as_json.write_text(json.dumps([RECORD, whole]))
     assert read_mended(as_json) == expected
     assert read_mended(written(tmp_path / "plain.csv", [RECORD, whole])) == expected
-    assert read_mended(written(tmp_path / "sheet.csv", [RECORD, whole], ";", "utf-8-sig")) == expected
+    sheet = written(tmp_path / "sheet.csv", [RECORD, whole], ";", "utf-8-sig")
+    assert read_mended(sheet) == expected
+    sheet.write_bytes(sheet.read_bytes().replace(b"\r\n", b"\r"))  # as one of the Macintosh does
+    assert read_mended(sheet) == expected
 
 
 @pytest.mark.parametrize(
@@ -298,11 +325,27 @@ def test_what_says_no_line_for_certain_is_refused(tmp_path: Path, change: dict[s
         (b"day,file,line\n2026-01-01,a,1\n", "reject 1: there is no 'rule'"),
         (b'"day","fi', "cannot be read as rejects: unexpected end of data"),
         (b"\xff\xfe", "is not UTF-8"),
+        (
+            b"day,file,line,rule,message,raw\n2026-01-01,a,1,type,m,x,y\n",
+            "reject 1: has not as many fields as the header",
+        ),
+        (b"day,file,line,rule,message,raw\n2026-01-01,a,1\n", "reject 1: has not as many fields as the header"),
     ],
 )
 def test_a_file_that_is_none_of_rejects_is_refused(tmp_path: Path, data: bytes, why: str) -> None:
     path = tmp_path / "rejects.csv"
     path.write_bytes(data)
+    with pytest.raises(UsageError, match=why):
+        read_mended(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [("5", "is no list"), ("null", "is no list"), ("{}", "is no list"), ("[" * 100_000, "cannot be read")],
+)
+def test_json_that_is_none_of_rejects_is_refused(tmp_path: Path, text: str, why: str) -> None:
+    path = tmp_path / "rejects.json"
+    path.write_text(text)
     with pytest.raises(UsageError, match=why):
         read_mended(path)
 
