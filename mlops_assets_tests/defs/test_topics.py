@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlops_assets.defs.topics.reader import MOST, decode
+from mlops_assets.defs.topics.reader import MOST, TextReader, decode
 from mlops_assets.defs.topics.sample import LONGEST, TOPICS, draw
 from mlops_assets.journey.model.registry import Registry
 from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.train.versions import rebuild
-from mlops_assets.plugins import FileRefused
+from mlops_assets.plugins import FileRefused, NotAttached, RawFile, Record
 from mlops_assets.settings import OWN_USE_CASES
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.tools.sampling import write_sample
@@ -86,6 +86,26 @@ def test_utf_8_that_is_cut_anywhere_is_never_taken_for_another_encoding(at: int)
         found = decode(data)
         assert found.encoding == "utf_8"
         assert found.whole or found.text.endswith("\N{REPLACEMENT CHARACTER}")
+
+
+def nothing(path: str) -> bytes:
+    raise NotAttached(path)
+
+
+@pytest.mark.parametrize(
+    "sign", ["\u200b", "\u2060", "\ufeff", "\xad", "\u3000", "\u2800", "\u3164", "\u034f", "\ufe0f"]
+)
+def test_a_text_at_which_nothing_is_seen_is_empty(sign: str) -> None:
+    with pytest.raises(FileRefused) as error:
+        list(TextReader().read(RawFile("SPORTS/a.txt", f" {sign}\n{sign} ".encode(), nothing)))
+    assert error.value.rule == "empty_file"
+
+
+@pytest.mark.parametrize("text", ["a", "7", "!?", "☺", "日", "\u0301e"])
+def test_a_single_sign_that_is_seen_is_a_text(text: str) -> None:
+    *_, record = TextReader().read(RawFile("a.txt", text.encode(), nothing))
+    assert isinstance(record, Record)
+    assert record.values["text"] == text
 
 
 def test_utf_8_with_a_bad_byte_stays_utf_8_and_that_is_told() -> None:

@@ -202,12 +202,31 @@ ROWS = [("red", "no"), ("blue", "yes"), ("green", "no"), ("red", "yes"), ("green
         ("2024-01-05,red,no", [f"2024-02-{n:02d},red,no\n2024-03-01,blue,yes" for n in range(10, 25)], "3", "none", 31),
         ("red,no", [",".join(row) for row in ROWS], "2", "none", 31),
         ("A1,,no", [f"B{n % 9},{n},no\nC{n % 9},7,yes" for n in range(15)], "3", "none", 31),
+        ("good film 1,red,no", [f"a film {n},red,no\nsome film {n},blue,yes" for n in range(15)], "3", "none", 31),
+        (
+            "review,colour,label",
+            [f"a film {n},red,no\nsome film {n},blue,yes" for n in range(15)],
+            "label",
+            "names",
+            30,
+        ),
         ("2019,2020,label", [f"{n % 7},{n},no\n{n},3,yes" for n in range(15)], "label", "names", 30),
         ("colour,label", [",".join(row) for row in ROWS], "label", "names", 30),
         ("colour,label", [*(",".join(row) for row in ROWS), "colour,label"], "label", "names", 31),
         ("since,no", [f"2024-02-{n:02d},no\n2024-03-01,yes" for n in range(10, 25)], "no", "names", 30),
     ],
-    ids=["numbers", "dates", "texts", "codes", "years", "names", "names twice", "a value"],
+    ids=[
+        "numbers",
+        "dates",
+        "texts",
+        "codes",
+        "free texts",
+        "a name over free texts",
+        "years",
+        "names",
+        "names twice",
+        "a value",
+    ],
 )
 def test_a_first_line_of_the_form_of_the_others_is_a_row(
     draft: Draws, first: str, rows: list[str], label: str, kind: str, lines: int

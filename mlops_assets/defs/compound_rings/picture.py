@@ -28,6 +28,10 @@ SMALLEST, LARGEST = 64, 2_000
 PNG = b"\x89PNG\r\n\x1a\n"
 INK = 200
 """A pixel is ink if its darkest channel is below this. Lines one pixel wide are softened at their edges."""
+SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+"""Numbers that a pixel is, by the colour type of a PNG."""
+ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+"""The passes of an interlaced PNG: first column and row, and the steps between them."""
 MOST_INK = 0.4
 """Share of ink above which a picture is no line drawing."""
 ROUND = 0.55
@@ -98,7 +102,7 @@ def open_picture(data: bytes) -> np.ndarray:
 
 def _size(data: bytes) -> tuple[int, int]:
     """Width and height as the first bytes have them; a small file can unpack to gigabytes."""
-    if not data.startswith(PNG) or len(data) < 24:
+    if not data.startswith(PNG) or len(data) < 33 or data[12:16] != b"IHDR":
         raise PictureRefused("broken_picture", "the file is no PNG")
     width, height = struct.unpack(">II", data[16:24])
     if min(width, height) < SMALLEST or max(width, height) > LARGEST:
@@ -108,7 +112,7 @@ def _size(data: bytes) -> tuple[int, int]:
 
 def _check_chunks(data: bytes) -> None:
     """See that every chunk is as its checksum says, to the last one; Pillow does not look at those of pixels."""
-    kind, at = b"", len(PNG)
+    kind, at, packed = b"", len(PNG), []
     while kind != b"IEND":
         length = int.from_bytes(data[at : at + 4])
         kind, end = data[at + 4 : at + 8], at + 8 + length
@@ -117,7 +121,29 @@ def _check_chunks(data: bytes) -> None:
         if zlib.crc32(data[at + 4 : end]) != int.from_bytes(data[end : end + 4]):
             name = kind.decode("latin-1")
             raise PictureRefused("broken_picture", f"the PNG is damaged: its part {name!r} has another checksum")
+        if kind == b"IDAT":
+            packed.append(data[at + 8 : end])
         at = end + 4
+    _check_pixels(data[16:29], b"".join(packed))
+
+
+def _check_pixels(header: bytes, packed: bytes) -> None:
+    """See that there are as many pixels as the header says: Pillow leaves those black that are missing."""
+    width, height, depth, colour, _, _, interlaced = struct.unpack(">IIBBBBB", header)
+    expected = 0
+    for left, top, across, down in ADAM7 if interlaced else ((0, 0, 1, 1),):
+        columns, rows = len(range(left, width, across)), len(range(top, height, down))
+        # before each row stands how it was packed
+        expected += rows * (1 + (columns * depth * SAMPLES.get(colour, 0) + 7) // 8) if columns else 0
+    inflater = zlib.decompressobj()
+    try:
+        # never more than that: a small file can unpack to gigabytes
+        found = len(inflater.decompress(packed, expected + 1))
+    except zlib.error as error:
+        raise PictureRefused("broken_picture", f"the PNG is damaged: {error}") from error
+    if found != expected or not inflater.eof:
+        said = "more" if found > expected else "fewer"
+        raise PictureRefused("broken_picture", f"the PNG is damaged: it has {said} pixels than its header says")
 
 
 def _shaped(picture: Image.Image) -> np.ndarray:

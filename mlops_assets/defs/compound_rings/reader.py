@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -67,9 +68,11 @@ def _load(data: bytes) -> list[_Compound]:
     try:
         return list(_elements(data.decode("utf-8-sig")))
     except UnicodeDecodeError as error:
-        raise FileRefused("encoding", f"byte {error.start} is not UTF-8") from None
-    except (ValueError, RecursionError) as error:
+        raise FileRefused("encoding", f"byte {error.start} is not UTF-8, which JSON must be: save it as that") from None
+    except ValueError as error:
         raise FileRefused("not_json", f"the file is no JSON: {error}") from None
+    except RecursionError:
+        raise FileRefused("not_json", "the file has brackets within brackets, deeper than can be read") from None
 
 
 def _elements(text: str) -> Iterator[_Compound]:
@@ -91,7 +94,7 @@ def _elements(text: str) -> Iterator[_Compound]:
             twice.append(next(name for name in names if names.count(name) > 1))
         return made
 
-    decoder = json.JSONDecoder(object_pairs_hook=make, parse_int=_Number, parse_float=_Number)
+    decoder = json.JSONDecoder(object_pairs_hook=make, parse_int=_Number, parse_float=_Number, parse_constant=_Number)
     at = _skip(text, 0)
     if text[at : at + 1] != "[":
         raise FileRefused("not_a_list", f"the file holds a {_kind(decoder.decode(text))}, expected a list of compounds")
@@ -161,7 +164,7 @@ def _values(compound: Any, ids: set[str]) -> dict[str, Any]:
 def _check_keys(compound: dict[str, Any]) -> None:
     """See that no key is one of ours in other letters: it would be passed over."""
     for key in compound.keys() - KEYS:
-        meant = "".join(filter(str.isalnum, key.casefold()))
+        meant = "".join(filter(str.isalnum, unicodedata.normalize("NFKD", key).casefold()))
         for known in KEYS:
             if meant == known.replace("_", ""):
                 raise _Unusable("other_key", f"the record has {key!r}, expected {known!r}")

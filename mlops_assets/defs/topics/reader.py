@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import unicodedata
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -18,6 +19,8 @@ MARKS = (
 )
 """What a file begins with that names its encoding."""
 SPACES = "\t\n\r\f\v"
+FILLERS = "\u115f\u1160\u2800\u3164\uffa0"
+"""Letters and signs, by Unicode, at which nothing is seen."""
 CONTROLS = 0.01
 """Share of control characters above which something is no text."""
 SHOWN = 500
@@ -44,8 +47,7 @@ class TextReader:
         """
         text, encoding, whole = decode(file.data)
         text = text.strip()
-        # what has no width is blank as well
-        if not any(sign.isprintable() and not sign.isspace() for sign in text):
+        if not any(map(_is_seen, text)):
             raise FileRefused("empty_file", "the file holds blanks alone")
         yield Noticed(f"read_as_{encoding}")
         if not whole:
@@ -60,6 +62,11 @@ class TextReader:
             },
             raw=text[:SHOWN],
         )
+
+
+def _is_seen(sign: str) -> bool:
+    """Whether a sign can be seen by itself: no blank, no mark on another sign, and nothing that has no width."""
+    return unicodedata.category(sign)[0] in "LNPS" and sign not in FILLERS
 
 
 class Decoded(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
+import re
 from typing import Any
 
 import hypothesis
@@ -363,6 +364,40 @@ def test_utf_8_is_refused_where_the_contract_says_another_encoding_unless_it_say
     assert pack.noticed == {"read_as_utf_8": 1}
     pack = read(HEADER + letters, encoding=encoding, utf8="as_written")
     assert rows(pack)[0][1][2] == letters.split(b"\n")[0].decode(encoding).split(";")[2].strip('"')
+
+
+@pytest.mark.parametrize("encoding", SINGLE_BYTE)
+@pytest.mark.parametrize(
+    ("damaged", "line"),
+    [
+        ("1;10;Ção\n2;20;é".encode()[:-1], 2),
+        (b"1;10;\xff\xc3\x87\xc3\xa3o\n", 1),
+        ("1;10;Ção\n2;20;São\n3;30;".encode() + b"S\xe3o\n", 3),
+    ],
+)
+def test_utf_8_with_a_bad_byte_is_still_utf_8_and_refused(encoding: str, damaged: bytes, line: int) -> None:
+    only = refusal(HEADER + damaged, encoding=encoding)
+    assert only.rule == "encoding"
+    assert "the file is UTF-8" in only.message
+    only = refusal(HEADER + damaged, encoding=encoding, utf8="read")
+    assert only.rule == "encoding"
+    assert re.search(f"^data line {line} has the byte 0x(c3|ff|e3), which is not utf-8", only.message)
+
+
+@pytest.mark.parametrize("encoding", SINGLE_BYTE)
+def test_a_letter_of_utf_8_by_chance_is_none_among_others(encoding: str) -> None:
+    chance = b"\xc3\xa3"
+    body = HEADER + b"1;10;" + chance + b"\n" + b"2;20;\xe1b\n" * 2
+    assert [row[2] for _, row in rows(read(body, encoding=encoding))] == [
+        part.decode(encoding).strip() for part in (chance, b"\xe1b", b"\xe1b")
+    ]
+
+
+def test_a_header_in_another_encoding_is_told_for_a_column_may_be_absent_by_it() -> None:
+    only = refusal("id;valor;étiquette\n1;10;a\n".encode("latin-1"))
+    assert only.rule == "encoding"
+    assert "the header has the byte 0xe9, which is not utf-8" in only.message
+    assert rows(read("id;valor;é\n1;10;a\n".encode("latin-1"), header="ignored")) == [(1, ["1", "10", "a"])]
 
 
 def test_letters_in_the_header_alone_tell_utf_8_too() -> None:

@@ -71,10 +71,22 @@ class Headers:
         """
         layout = self._layouts.get((header, encoding))
         if layout is None:
-            layout = self._read(header.decode(encoding, errors="replace"))
+            layout = self._read(self._decode(header, encoding))
             if len(self._layouts) < MOST_LAYOUTS:
                 self._layouts[header, encoding] = layout
         return layout
+
+    def _decode(self, header: bytes, encoding: str) -> str:
+        try:
+            return header.decode(encoding)
+        except UnicodeDecodeError as error:
+            text = header.decode(encoding, errors="replace")
+            # a name that cannot be read may be one that the contract has
+            if self._format.header == "names":
+                said = f"the header has the byte 0x{header[error.start]:02x}, which is not {encoding}"
+                unread = FileRefused("encoding", f"{said}; it begins {text[:60]!r}")
+                raise self._explain_unread(text) or unread from None
+            return text
 
     def _read(self, text: str) -> Layout:
         if self._format.header != "names":

@@ -19,7 +19,8 @@ def decide_encoding(data: bytes, form: FileFormat) -> tuple[bytes, str, Noticed]
     Raises
     ------
     FileRefused
-        If it is UTF-8, and the contract says otherwise: most encodings have a meaning for every byte, and never fail.
+        If it is UTF-8, whole or damaged, and the contract says otherwise: most encodings have a meaning for every byte,
+        and never fail.
     """
     if data.startswith(UTF8_BOM):
         return data[len(UTF8_BOM) :], "utf-8", () if form.encoding in UTF8 else (("read_as_utf_8", 1),)
@@ -32,11 +33,13 @@ def decide_encoding(data: bytes, form: FileFormat) -> tuple[bytes, str, Noticed]
 
 
 def _is_utf8(data: bytes) -> bool:
-    try:
-        data.decode()
-    except UnicodeDecodeError:
+    """Whether what is not ASCII is UTF-8, or is but for a few bytes, as in a file that was cut within a letter."""
+    kept = data.decode(errors="ignore")
+    # each file of a contract in another encoding comes here, and next to none has one letter of UTF-8 by chance
+    if kept.isascii():
         return False
-    return True
+    letters = len(kept) - len(kept.encode("ascii", "ignore"))
+    return letters > len(data) - len(kept.encode())
 
 
 def line_feeds(data: bytes) -> tuple[bytes, int]:
@@ -73,6 +76,7 @@ def as_utf8(body: bytes, encoding: str) -> bytes:
     try:
         text = body.decode(encoding)
     except UnicodeDecodeError as error:
-        message = f"byte {error.start} after the header is not {encoding}: another encoding?"
+        line, byte = body.count(b"\n", 0, error.start) + 1, body[error.start]
+        message = f"data line {line} has the byte 0x{byte:02x}, which is not {encoding}: another encoding, or damaged?"
         raise FileRefused("encoding", message) from None
     return body if encoding == "utf-8" else text.encode()
