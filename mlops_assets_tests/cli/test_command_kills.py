@@ -315,7 +315,7 @@ def kill_and_give_again(trial: Trial, kills: int) -> tuple[int, int]:
     """Kill a command at random moments of its work until so many have hit; how many did, and how many were too late."""
     process, began = trial.start(), time.monotonic()
     assert process.stdout is not None
-    told = [*takewhile(lambda line: line != DONE, process.stdout)]
+    told = "".join(takewhile(lambda line: line != DONE, process.stdout))
     seconds = time.monotonic() - began  # of its work, without the end of the process
     process.communicate()
     assert process.returncode == 0, told
