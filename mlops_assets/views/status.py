@@ -82,6 +82,7 @@ def _day(
             *(too_large_records(predictions.accounting) if predictions else []),
         ],
         **_published(predictions),
+        "current": _are_current(rows, predictions),
         "deliveries": {name: _delivery(records, day, predictions) for name, records in targets.items()},
     }
 
@@ -104,6 +105,15 @@ def too_large_records(accounting: PredictionsAccounting) -> list[dict[str, Any]]
         {"name": TOO_LARGE + name, "number": number, "unit": "numbers", "meaning": meaning, "examples": []}
         for name, number in accounting.too_large.items()
     ]
+
+
+def _are_current(
+    rows: Published[ReadingAccounting] | None, predictions: Published[PredictionsAccounting] | None
+) -> bool | None:
+    """Whether the predictions are of the rows as they are now; None where there are none, or nobody knows."""
+    if predictions is None or predictions.accounting.rows_version is None:
+        return None
+    return rows is not None and rows.version == predictions.accounting.rows_version
 
 
 def _published(predictions: Published[PredictionsAccounting] | None) -> dict[str, Any]:
@@ -251,6 +261,8 @@ def _days_table(days: Sequence[dict[str, Any]]) -> str:
     }
     if any(day["sql_rejected"] for day in days):
         columns["without one"] = _numbers(days, "sql_rejected")
+    if any(day["current"] is False for day in days):  # rows were read again since, and a condition kept them back
+        columns["of these rows"] = [{True: "yes", False: "no", None: "-"}[day["current"]] for day in days]
     for target in days[0]["deliveries"]:
         columns[f"to {target}"] = [day["deliveries"][target]["delivered"] for day in days]
     if any(day["flagged"] for day in days):

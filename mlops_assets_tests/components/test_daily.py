@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlops_assets import running
+from mlops_assets.views import status
 from mlops_assets_tests.helpers.account_files import ROW, changed
 from mlops_assets_tests.helpers.stage import (
     FILES,
@@ -273,6 +274,18 @@ def test_a_bad_day_is_not_published(bad_days: Failed) -> None:
 def test_an_earlier_publication_of_a_bad_day_stands(bad_days: Failed, three_days: Stage) -> None:
     assert bad_days.stage.state(DIRTY, "predictions") == three_days.state(DIRTY, "predictions")
     assert bad_days.stage.published("predictions", DIRTY) == three_days.published("predictions", DIRTY)
+
+
+def test_status_says_which_predictions_are_of_earlier_rows(bad_days: Failed) -> None:
+    with bad_days.stage.stores() as stores:
+        state = status.collect(stores)
+    assert {day["day"]: day["current"] for day in state["days"]} == {
+        FIRST: True,
+        DIRTY: False,
+        LAST: True,
+        NEW_BAD: None,
+    }
+    assert "of these rows" in status.render(state)
 
 
 def test_the_rejects_of_a_bad_day_can_be_read(bad_days: Failed) -> None:
