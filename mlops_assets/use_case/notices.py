@@ -21,10 +21,13 @@ class Notice:
         What is counted, and of what a limit is a share.
     meaning
         What it means, for people.
+    usual
+        Whether it happens every day where it happens at all: `status` has it as JSON alone.
     """
 
     unit: Literal["files", "rows", "lines"]
     meaning: str
+    usual: bool = False
 
 
 NOTICES: dict[str, Notice] = {
@@ -39,12 +42,16 @@ NOTICES: dict[str, Notice] = {
     SAME_AS_BEFORE: Notice("files", "a file of the last published day before has the same bytes: delivered again?"),
     "swallowed_lines": Notice("lines", "lines within quoted fields; they belong to the row that begins before them"),
     "stray_carriage_returns": Notice("lines", "carriage returns that end no line, read as blanks"),
-    "read_as_utf_8": Notice("files", "read as UTF-8 where the contract says otherwise, or the reader decides"),
-    "read_as_utf_16": Notice("files", "read as UTF-16, by its mark"),
-    "read_as_utf_32": Notice("files", "read as UTF-32, by its mark"),
+    "read_as_utf_8": Notice(
+        "files", "read as UTF-8 where the contract says otherwise, or the reader decides", usual=True
+    ),
+    "read_as_utf_16": Notice("files", "read as UTF-16, by its mark", usual=True),
+    "read_as_utf_32": Notice("files", "read as UTF-32, by its mark", usual=True),
     "read_as_windows_1252": Notice("files", "read as Windows-1252, for it is not UTF-8; may be any other encoding"),
     "replaced_bytes": Notice("files", "read as UTF-8, with signs in the place of bytes that are none"),
-    "counted_by_reader": Notice("files", "the reader of the use case counts no records apart from reading them"),
+    "counted_by_reader": Notice(
+        "files", "the reader of the use case counts no records apart from reading them", usual=True
+    ),
 }
 """All that may be noticed, by name; in one of them stands COLUMN for the name of a column."""
 

@@ -92,9 +92,9 @@ def noticed_records(accounting: ReadingAccounting) -> list[dict[str, Any]]:
     records = []
     for name, number in accounting.noticed.items():
         notice = find_notice(name)
-        unit, meaning = (notice.unit, notice.meaning) if notice else ("", "")
-        examples = [*accounting.examples.get(name, ())]
-        records.append({"name": name, "number": number, "unit": unit, "meaning": meaning, "examples": examples})
+        unit, meaning, usual = (notice.unit, notice.meaning, notice.usual) if notice else ("", "", False)
+        told = {"name": name, "number": number, "unit": unit, "meaning": meaning, "usual": usual}
+        records.append({**told, "examples": [*accounting.examples.get(name, ())]})
     return records
 
 
@@ -102,7 +102,14 @@ def too_large_records(accounting: PredictionsAccounting) -> list[dict[str, Any]]
     """Numbers of the model's input that were missing for it, because they are too large: as `noticed_records`."""
     meaning = "infinite or beyond float32: missing for the model"
     return [
-        {"name": TOO_LARGE + name, "number": number, "unit": "numbers", "meaning": meaning, "examples": []}
+        {
+            "name": TOO_LARGE + name,
+            "number": number,
+            "unit": "numbers",
+            "meaning": meaning,
+            "usual": False,
+            "examples": [],
+        }
         for name, number in accounting.too_large.items()
     ]
 
@@ -271,11 +278,12 @@ def _days_table(days: Sequence[dict[str, Any]]) -> str:
 
 
 def _noticed_lines(days: Sequence[dict[str, Any]]) -> list[str]:
-    """What was noticed on reading, a line for each day and name."""
+    """What was noticed on reading, a line for each day and name; what is usual is no news."""
     lines = [
         [day["day"], told["name"], f"{told['number']:,} {told['unit']}", "; ".join(told["examples"][:2])]
         for day in days
         for told in day["noticed"]
+        if not told["usual"]
     ]
     return [text_table([["noticed on", "", "", "such as"], *lines]).rstrip()] if lines else []
 

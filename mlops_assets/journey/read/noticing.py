@@ -30,7 +30,7 @@ MOST_LABELS = 500
 """Distinct labels of a day that are kept to be compared with; where there are more, none is ever called new."""
 
 NO_CONTENT = 0
-"""Stands for a file that was not read, or is empty: it is the same as no other."""
+"""Stands for a file that was refused as a whole: it is the same as no other."""
 
 
 def note_shard(contents: Iterable[bytes | None], labels: pa.Array, examples: Mapping[str, list[str]]) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def note_shard(contents: Iterable[bytes | None], labels: pa.Array, examples: Map
     Parameters
     ----------
     contents
-        The bytes of its files, in the order of its entries.
+        The bytes of its files, in the order of its entries; None for one that was refused as a whole.
     labels
         The labels of its rows.
     examples

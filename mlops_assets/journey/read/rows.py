@@ -146,7 +146,9 @@ def read_shard(task: ReadTask) -> Report:
         rules = Counter(refusal.rule for refusal in refusals)
         label = table[task.use_case.label].combine_chunks()
         counts["labelled"] = len(label) - label.null_count
-        notes = note_shard(contents, label, pack.examples)
+        whole = {refusal.file for refusal in refusals if refusal.line is None}
+        read = (None if number in whole else data for number, data in enumerate(contents))
+        notes = note_shard(read, label, pack.examples)
         return Made({rows: table, rejects: rejects_table(paths, refusals)}, counts, dict(rules), notes)
 
     return finish(rows, task.day, task.shard, mark, make, rows_code(task.use_case).fingerprint)

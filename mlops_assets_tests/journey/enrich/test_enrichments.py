@@ -464,6 +464,16 @@ def test_a_file_that_is_wrong_is_told_by_its_name(tmp_path: Path, kind: str) -> 
     assert said in str(error.value)
 
 
+def test_a_record_with_a_value_of_another_type_costs_that_key(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    content = "city,degrees,rain\nRecife,3,false\nRio,warm,true\nRoma,,\n"
+    answers = table(tmp_path, content, at="date")(keys_of("Recife", "Rio", "Roma"), DAY)
+    assert [(one["city"], one["degrees"]) for one in answers] == [("Recife", 3.0), ("Roma", None)]
+    assert (
+        "weather.csv: 1 records are left out, such as record 2: the column 'degrees' is no double: 'warm'"
+        in caplog.text
+    )
+
+
 def test_two_records_of_one_key_cost_that_key(tmp_path: Path) -> None:
     content = "city,degrees,rain\nRio,1,true\nRio,2,true\nRecife,3,false\nRoma,4,false\n"
     answers = table(tmp_path, content, at="date")(keys_of("Recife", "Rio", "Roma"), DAY)
@@ -503,6 +513,12 @@ ALL = "SELECT place AS city, begins, degrees, rain FROM weather WHERE begins <= 
 def test_a_query_is_looked_up_like_a_file(weather_database: Path, query: str) -> None:
     answers = asking(sql(query)).ask(keys_of("Rio", "Recife", "Roma"))
     assert {one["city"]: one["degrees"] for one in answers.to_pylist()} == {"Rio": 30.0, "Roma": 5.0}
+
+
+def test_a_value_that_a_query_finds_and_that_cannot_be_cast_costs_that_key(weather_database: Path) -> None:
+    warm = ALL.replace("degrees,", "CASE place WHEN 'Rio' THEN 'warm' ELSE degrees END AS degrees,")
+    answers = asking(sql(warm)).ask(keys_of("Rio", "Roma"))
+    assert {one["city"]: one["degrees"] for one in answers.to_pylist()} == {"Roma": 5.0}
 
 
 BAD_QUERIES = {

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
 from mlops_assets.journey.enrich.lookups import EnrichmentError
 from mlops_assets.use_case import Validity
+
+log = logging.getLogger("mlops_assets.enrichment")
 
 
 @contextmanager
@@ -37,6 +42,63 @@ def record_schema(schema: pa.Schema, validity: Validity) -> pa.Schema:
     dates = (validity.valid_from, validity.valid_to, validity.known_from)
     fields = [field for field in schema if field.name != validity.at]
     return pa.schema([*fields, *(pa.field(name, pa.date32()) for name in dates if name)])
+
+
+def typed_records(columns: Sequence[Sequence[Any]], schema: pa.Schema, source: str) -> pa.Table:
+    """Records in the types of a schema; one with a value of no such type is left out, and costs its own key alone.
+
+    Parameters
+    ----------
+    columns
+        The values of each column of the schema: dates may come as texts, numbers as decimals.
+    schema
+        What `record_schema` asks for.
+    source
+        What the log calls the place that they come from.
+
+    Raises
+    ------
+    EnrichmentError
+        If that is so of every record.
+    """
+    typed = [_typed(values, field.type) for values, field in zip(columns, schema, strict=True)]
+    table = pa.table([array for array, _ in typed], schema=schema)
+    wrong = {
+        at: f"the column {field.name!r} is no {field.type}: {values[at]!r}"
+        for values, field, (_, bad) in zip(columns, schema, typed, strict=True)
+        for at in bad
+    }
+    if not wrong:
+        return table
+    first = min(wrong)
+    if len(wrong) == len(table):
+        raise EnrichmentError(wrong[first])
+    log.warning("%s: %d records are left out, such as record %d: %s", source, len(wrong), first + 1, wrong[first])
+    good = np.ones(len(table), bool)
+    good[list(wrong)] = False
+    return table.filter(pa.array(good))
+
+
+def _typed(values: Sequence[Any], kind: pa.DataType) -> tuple[pa.Array, list[int]]:
+    """Values in a type, null where they are of none, and which these are."""
+    try:
+        return _cast(values, kind), []
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        pass
+    one_by_one: list[Any] = []
+    bad = []
+    for at, value in enumerate(values):
+        try:
+            one_by_one.append(_cast([value], kind)[0].as_py())
+        except (pa.ArrowException, TypeError, ValueError, OverflowError):
+            one_by_one.append(None)
+            bad.append(at)
+    return pa.array(one_by_one, kind), bad
+
+
+def _cast(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    array = pa.array(values)
+    return pa.nulls(len(values), kind) if pa.types.is_null(array.type) else array.cast(kind)
 
 
 def look_up(

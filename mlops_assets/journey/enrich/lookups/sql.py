@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from mlops_assets.errors import UsageError
 from mlops_assets.journey.enrich.lookups import EnrichmentError, NoAnswer
-from mlops_assets.journey.enrich.lookups.records import look_up, record_schema
+from mlops_assets.journey.enrich.lookups.records import look_up, record_schema, typed_records
 from mlops_assets.storage.database import DatabaseDown, DatabaseError, open_database
 from mlops_assets.use_case import SqlParameters
 
@@ -79,14 +79,5 @@ class SqlLookup:
         if missing:
             raise EnrichmentError(f"the query finds no column {missing[0]!r}; it finds: {', '.join(columns)}")
         positions = [columns.index(name) for name in schema.names]
-        arrays = [_array([row[at] for row in rows], field) for at, field in zip(positions, schema, strict=True)]
-        return pa.table(arrays, schema=schema)
-
-
-def _array(values: list[Any], field: pa.Field) -> pa.Array:
-    """Values of a database as a column; dates may come as texts, numbers as decimals."""
-    try:
-        array = pa.array(values)
-        return pa.nulls(len(values), field.type) if pa.types.is_null(array.type) else array.cast(field.type)
-    except (pa.ArrowException, TypeError, ValueError) as error:
-        raise EnrichmentError(f"the column {field.name!r} is no {field.type}: {error}") from None
+        found = [[row[at] for row in rows] for at in positions]
+        return typed_records(found, schema, f"the query of {self._parameters.url_variable}")

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.enrich.lookups import EnrichmentError
-from mlops_assets.journey.enrich.lookups.records import look_up, record_schema
+from mlops_assets.journey.enrich.lookups.records import look_up, record_schema, typed_records
 from mlops_assets.storage.places import parse_place
 from mlops_assets.use_case import TableParameters
 
@@ -56,15 +56,13 @@ class TableLookup:
         content = pa.BufferReader(self._bytes())
         if self._parameters.file.endswith(".parquet"):
             return _read_parquet(content, schema)
-        types = {field.name: field.type for field in schema}
-        options = pa.csv.ConvertOptions(
-            # an empty field is no value, an empty text in quotes is one
-            column_types=types,
-            include_columns=schema.names,
-            strings_can_be_null=True,
-            quoted_strings_can_be_null=False,
-        )
-        return pa.csv.read_csv(content, convert_options=options)
+        try:
+            return _read_csv(content, schema)
+        except pa.ArrowInvalid:
+            # as texts: a record with a value of another type costs its own key alone
+            content.seek(0)
+            texts = _read_csv(content, pa.schema([(name, pa.string()) for name in schema.names]))
+            return typed_records([column.to_pylist() for column in texts.columns], schema, self._parameters.file)
 
     def _bytes(self) -> bytes:
         file = self._parameters.file
@@ -72,6 +70,17 @@ class TableLookup:
         if path.stat().st_size > LARGEST:
             raise EnrichmentError(f"it is larger than {LARGEST:,} bytes; put it into a database and use `sql`")
         return path.read_bytes()
+
+
+def _read_csv(content: pa.BufferReader, schema: pa.Schema) -> pa.Table:
+    options = pa.csv.ConvertOptions(
+        # an empty field is no value, an empty text in quotes is one
+        column_types={field.name: field.type for field in schema},
+        include_columns=schema.names,
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+    )
+    return pa.csv.read_csv(content, convert_options=options)
 
 
 def _read_parquet(content: pa.BufferReader, schema: pa.Schema) -> pa.Table:
