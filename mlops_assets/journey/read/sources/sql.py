@@ -60,7 +60,7 @@ class SqlSource:
         self.files = use_case.files
         self.columns = use_case.columns
         self.key = parameters.key or use_case.account
-        self.label = use_case.label
+        self.optional = use_case.optional_columns
 
     def days(self) -> list[str]:
         """The days that were landed, in order."""
@@ -140,8 +140,7 @@ class SqlSource:
 
     def _positions(self, names: Sequence[str]) -> dict[str, int]:
         """Where each column of the contract stands in a row."""
-        optional = {name for name, column in self.columns.items() if column.optional_column} | {self.label}
-        missing = [name for name in (*self.columns, self.key) if name not in names and name not in optional]
+        missing = [name for name in (*self.columns, self.key) if name not in names and name not in self.optional]
         if missing:
             raise SourceError(
                 f"the query {self._query()} has no column {missing[0]!r}; it has: {', '.join(names)}. "
