@@ -64,6 +64,16 @@ SHOWN = {
         "uthorization|AUTHORIZATION",
         r"(?i:authorization\\?[\"']?\s*[:=,]\s*\\?[\"'bf]*(?:basic|bearer|token)\s+)(?P<secret>[\w+/=.~-]{8,})",
     ),
+    "password in a connection": (";", r"(?i:;\s*(?:password|pwd)\s*=\s*)(?P<secret>[^\s;\"'`]{4,})"),
+    "password of a request": (
+        "auth",
+        r"\bauth\s*=\s*\(\s*[\"'][^\"'\n]*[\"']\s*,\s*[\"'](?P<secret>[^\"'\n]{4,})[\"']",
+    ),
+    "password of a login": ("password ", r"\blogin\s+\S+\s+password\s+(?P<secret>[^\s\"',]{4,})"),
+    "option of a command": (
+        "--",
+        r"--(?:password|passwd|token|secret|api-key)[ =](?P<secret>[^\s\"'`<>\[\]()-][^\s\"'`<>\[\]()]{5,})",
+    ),
     "password of a command": ("curl ", r"\bcurl\b[^\n|;]*\s(?:-u|--user)[ =]?[\"']?[^\s:\"']+:(?P<secret>[^\s\"']+)"),
 }
 """Secrets that are known by what stands around them: what that has in it, and the form; the group is the secret."""
@@ -74,10 +84,10 @@ FORMS = [
 ]
 
 KEYS = r"(?:api|access|account|auth|private|secret|signing|encryption)[_-]?key"
-NAME = rf"(?:pass(?:word|wd|phrase)?|pwd|secret|token|credentials?|{KEYS})"
+NAME = rf"(?:pass(?:word|wd|phrase)?|pwd|secret|token|credentials?|(?<=[\"'])auth(?=[\"'])|{KEYS})"
 GIVEN = re.compile(
     rf"(?P<name>{NAME}(?:[_-]?(?:key|id|value|base64|b64|access[_-]?key))?)\\?[\"']?\]?"
-    r"(?:[ \t]*:[ \t]*[\w.\[\] |]+?)?[ \t]*(?:=|:|=>|,)[ \t]*[rbf]{0,2}"
+    r"(?:[ \t]*:[ \t]*[\w.\[\] |]+?)?[ \t]*(?:=[ \t]*\(\s*|(?:=|:|=>|,|>)[ \t]*(?:[|>][+-]?[ \t]*\n[ \t]*)?)[rbf]{0,2}"
     r"(?:\\?(?P<sign>[\"'`])(?P<quoted>[^\"'`\\\n]{6,})\\?(?P=sign)|(?P<bare>[^\s\"'`,;(){}\[\]<>$|\\#]{8,}))",
     re.IGNORECASE,
 )
@@ -90,9 +100,13 @@ RANDOM = re.compile(r"(?<=[\"'`=:\s])[A-Za-z0-9+/_-]{32,}={0,2}(?=[\"'`\s,;]|$)"
 """What may be the bytes of a key, in base64; the letters tell (`is_random`)."""
 
 REFERENCE = re.compile(
-    r"\$|\{\{|\}\}|%\(|%s|\{[\w.!:\[\]']*\}|<[^>]*>|\*{3}|\.{3}|x{4,}|^[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+$", re.I
+    r"^\$\w+$|\$[{(]|\{\{|\}\}|%\(|%s|\{[\w.!:\[\]']*\}|<[^>]*>|\*{3}|\.{3}|x{4,}|^[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+$", re.I
 )
 """A value that stands for another one: a variable, a template, a row of stars."""
+
+CODE = (".py", ".md", ".sql", ".ipynb")
+SETTINGS = (".yaml", ".yml", ".env", ".ini", ".cfg", ".conf", ".toml", ".properties")
+"""Files in which a value needs no quotes."""
 
 PLACEHOLDERS = frozenset(("password", "passwd", "secret", "token", "changeme", "example", "user:password"))
 
@@ -150,11 +164,14 @@ def _known(text: str) -> Iterator[tuple[int, str, str]]:
 
 
 def _given(path: str, text: str) -> Iterator[tuple[int, str, str]]:
-    in_code = path.endswith((".py", ".md", ".sql", ".ipynb"))
+    as_text = path.endswith(SETTINGS)
     for match in GIVEN.finditer(text):
         value = match["quoted"] or match["bare"]
-        # in code a word without quotes is a name; prose has blanks
-        if (match["bare"] and (in_code or not _is_mixed(value))) or " " in value or _stands_for_another(value):
+        # in code a word without quotes is a name, and in prose the next word
+        if match["bare"] and not as_text and (path.endswith(CODE) or not _is_mixed(value)):
+            continue
+        is_prose = " " in value and "phrase" not in match["name"].lower()
+        if is_prose or _stands_for_another(value):
             continue
         if len(set(value)) > 3 and value.lower() not in match["name"].lower():
             yield match.start(), "value of a name that says secret", value
