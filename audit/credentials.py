@@ -47,6 +47,11 @@ ISSUED = {
         r"(?:AccountKey|SharedAccessKey)=[A-Za-z0-9+/=]{40,}|sig=[A-Za-z0-9%+/]{40,}",
     ),
     "JSON web token": ("eyJ", r"eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}"),
+    "service token": (
+        "ATATT3|lin_api_|ntn_|NRAK-|gls|glc_|sbp_|gsk_|pplx-|sntrys_|dp.pt.|sq0|:AA",
+        r"(?:ATATT3|lin_api_|ntn_|NRAK-|glsa_|glc_|sbp_|gsk_|pplx-|sntrys_|dp\.pt\.|sq0[a-z]{3}-)[\w=-]{20,}|\d{8,10}:AA[\w-]{33}",
+    ),
+    "hash of a password": ("$", r"\$(?:apr1|2[aby]|[156]|argon2id?|y)\$[\w./$=,+-]{20,}"),
     "age key": ("AGE-SECRET-KEY-1", r"AGE-SECRET-KEY-1[A-Z0-9]{50,}"),
 }
 """Secrets that are known by their form, wherever they stand: what one has in it, and the form."""
@@ -63,6 +68,19 @@ SHOWN = {
     "authorization header": (
         "uthorization|AUTHORIZATION",
         r"(?i:authorization\\?[\"']?\s*[:=,]\s*\\?[\"'bf]*(?:basic|bearer|token)\s+)(?P<secret>[\w+/=.~-]{8,})",
+    ),
+    "bearer of a token": ("earer ", r"\b[Bb]earer\s+(?P<secret>(?=[\w.~+/-]*\d)[\w.~+/-]{20,}=*)"),
+    "key in an address": (
+        "=",
+        r"(?i:[?&](?:[\w-]*(?:token|secret|password|passwd)|(?:api|access|auth|private)?[_-]?key)=)(?P<secret>[^\s&\"'`<>{}$\\]{8,})",
+    ),
+    "key in digits": (
+        "key|KEY|Key",
+        r"(?i:key\\?[\"']?\]?\s*(?::\s*\w+\s*)?[=:]\s*b?\\?[\"'])(?P<secret>[0-9a-fA-F]{32,})\\?[\"']",
+    ),
+    "variable of an image": (
+        "ENV |ARG ",
+        r"(?m:^[ \t]*(?:ENV|ARG)[ \t]+\w*(?i:password|passwd|secret|token|_key)\w*[ \t]+)(?P<secret>\S{6,})",
     ),
     "password in a connection": (";", r"(?i:;\s*(?:password|pwd)\s*=\s*)(?P<secret>[^\s;\"'`]{4,})"),
     "password of a request": (
@@ -87,20 +105,26 @@ KEYS = r"(?:api|access|account|auth|private|secret|signing|encryption)[_-]?key"
 NAME = rf"(?:pass(?:word|wd|phrase)?|pwd|secret|token|credentials?|(?<=[\"'])auth(?=[\"'])|{KEYS})"
 GIVEN = re.compile(
     rf"(?P<name>{NAME}(?:[_-]?(?:key|id|value|base64|b64|access[_-]?key))?)\\?[\"']?\]?"
-    r"(?:[ \t]*:[ \t]*[\w.\[\] |]+?)?[ \t]*(?:=[ \t]*\(\s*|(?:=|:|=>|,|>)[ \t]*(?:[|>][+-]?[ \t]*\n[ \t]*)?)[rbf]{0,2}"
+    # a type between name and value; a bracket, or a block of YAML, before the value
+    r"(?:[ \t]*:[ \t]*[\w.\[\] |]+?)?[ \t]*"
+    r"(?:=[ \t]*\(\s*|(?:[:?+]?=|:|=>|,|>)[ \t]*(?:[|>][+-]?[ \t]*\n[ \t]*)?)[rbf]{0,2}"
     r"(?:\\?(?P<sign>[\"'`])(?P<quoted>[^\"'`\\\n]{6,})\\?(?P=sign)|(?P<bare>[^\s\"'`,;(){}\[\]<>$|\\#]{8,}))",
     re.IGNORECASE,
 )
 """A value that is given to a name which says that it is a secret: in code, YAML, JSON, `.env` files and shells."""
 
+OF_A_NAME = re.compile(rf"(?:[a-z]+_)*{NAME}(?:_[a-z]+)*", re.IGNORECASE)
+"""Such as `aws_secret_access_key`: what a key is called, no key."""
+
 LOCKED = re.compile(r"--hash=sha256:[0-9a-f]{64}")
 """Half of all that there is to read, and no secret."""
 
-RANDOM = re.compile(r"(?<=[\"'`=:\s])[A-Za-z0-9+/_-]{32,}={0,2}(?=[\"'`\s,;]|$)", re.MULTILINE)
+RANDOM = re.compile(r"(?<=[\"'`=:,\s])[A-Za-z0-9+/_-]{24,}={0,2}(?=[\"'`\s,;]|$)", re.MULTILINE)
 """What may be the bytes of a key, in base64; the letters tell (`is_random`)."""
 
 REFERENCE = re.compile(
-    r"^\$\w+$|\$[{(]|\{\{|\}\}|%\(|%s|\{[\w.!:\[\]']*\}|<[^>]*>|\*{3}|\.{3}|x{4,}|^[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+$", re.I
+    r"^\$\w+$|\$[{(]|\{\{|\}\}|%\(|%s|\{[\w.!:\[\]']*\}|<[^>]*>|\*{3}|\.{3}|x{4,}|^(?-i:[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)$",
+    re.I,
 )
 """A value that stands for another one: a variable, a template, a row of stars."""
 
@@ -171,7 +195,7 @@ def _given(path: str, text: str) -> Iterator[tuple[int, str, str]]:
         if match["bare"] and not as_text and (path.endswith(CODE) or not _is_mixed(value)):
             continue
         is_prose = " " in value and "phrase" not in match["name"].lower()
-        if is_prose or _stands_for_another(value):
+        if is_prose or OF_A_NAME.fullmatch(value) or _stands_for_another(value):
             continue
         if len(set(value)) > 3 and value.lower() not in match["name"].lower():
             yield match.start(), "value of a name that says secret", value

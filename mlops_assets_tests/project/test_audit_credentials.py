@@ -55,6 +55,14 @@ PLANTED = {
     "annotated name": ('api_key: str = "', DIGITS + '"'),
     "key of a dict": ('os.environ["SERVICE_TOKEN"] = "', 'correcthorse"'),
     "random letters": ('fernet = "', base64.b64encode(RANDOM[:32]).decode() + '"'),
+    "key in an address of code": ("requests.get('https://internal.example/v1?api_key=", f"{DIGITS}')"),
+    "variable of an image": ("ENV SERVICE_TOKEN ", "correcthorse"),
+    "assignment of make": ("SERVICE_TOKEN := ", "abcd1234efgh5678"),
+    "bearer elsewhere in code": ("{'X-Auth': 'Bearer ", LETTERS[:30] + "'}"),
+    "key of digits in code": ('KEY = "', RANDOM.hex()[:64] + '"'),
+    "password of a web server": ("bob:$apr1", "$x7Yabcde$1234567890abcdefghijkl"),
+    "words joined in code": ('password = "', 'very_long_words_1"'),
+    "list of keys": (f"nobody,{LETTERS[:40]}",),
     "Azure connection": ("AccountName=a;Account", "Key=" + LETTERS[:84] + "=="),
 }
 
@@ -63,6 +71,8 @@ HARMLESS = {
     "a reference of YAML": "token: '{{ env.SERVICE_TOKEN }}'",
     "a variable of a shell": 'PASSWORD="${STACK_PASSWORD:?set it}"',
     "a name of code": "secret = settings.secret_of_the_day",
+    "a name of a name in code": '{"password": "aws_secret_access_key"}',
+    "a token of words": "tokens: [a, b]",
     "an empty value": "STACK_S3_ACCESS_KEY=\nSTACK_S3_SECRET_KEY=\n",
     "a placeholder in an address": "postgresql://user:password@host/database",
     "an address with a port": "http://127.0.0.1:3000/runs?at=12:00@noon",
