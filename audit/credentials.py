@@ -113,8 +113,8 @@ GIVEN = re.compile(
 )
 """A value that is given to a name which says that it is a secret: in code, YAML, JSON, `.env` files and shells."""
 
-OF_A_NAME = re.compile(rf"(?:[a-z]+_)*{NAME}(?:_[a-z]+)*", re.IGNORECASE)
-"""Such as `aws_secret_access_key`: what a key is called, no key."""
+OF_A_NAME = re.compile(rf"(?:[a-z]+_)*{NAME}(?:_[a-z]+)*|[a-z_]+(?:\.[a-z_]+)+", re.IGNORECASE)
+"""Such as `aws_secret_access_key` or `ssl.key.pem`: what a key is called, no key."""
 
 LOCKED = re.compile(r"--hash=sha256:[0-9a-f]{64}")
 """Half of all that there is to read, and no secret."""
@@ -132,7 +132,9 @@ CODE = (".py", ".md", ".sql", ".ipynb")
 SETTINGS = (".yaml", ".yml", ".env", ".ini", ".cfg", ".conf", ".toml", ".properties")
 """Files in which a value needs no quotes."""
 
-PLACEHOLDERS = frozenset(("password", "passwd", "secret", "token", "changeme", "example", "user:password"))
+PLACEHOLDERS = frozenset(
+    ("password", "passwd", "secret", "token", "changeme", "example", "bearer", "basic", "user:password")
+)
 
 
 @dataclass(frozen=True)

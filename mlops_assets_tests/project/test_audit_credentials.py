@@ -72,6 +72,7 @@ HARMLESS = {
     "a variable of a shell": 'PASSWORD="${STACK_PASSWORD:?set it}"',
     "a name of code": "secret = settings.secret_of_the_day",
     "a name of a name in code": '{"password": "aws_secret_access_key"}',
+    "a path of keys in code": 'wrong = {"token": "enrichments.score.parameters.url"}',
     "a token of words": "tokens: [a, b]",
     "an empty value": "STACK_S3_ACCESS_KEY=\nSTACK_S3_SECRET_KEY=\n",
     "a placeholder in an address": "postgresql://user:password@host/database",
