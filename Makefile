@@ -63,11 +63,14 @@ bench: .venv/.all  ## The daily job beside other ways of doing the same, about a
 bench-starts: .venv/.all  ## What starting each command costs, some minutes; writes a section of docs/benchmarks.md
 	@$(BIN)/python -m benchmarks.starts
 
-lint: .venv/.all  ## ruff, types, layers
+lint: .venv/.all  ## ruff, types, layers, known weaknesses, secrets, workflows; all of it offline
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m audit.dependencies
+	@$(BIN)/python -m audit.credentials
+	@$(BIN)/zizmor --offline --quiet .github
 
 check: lint test  ## Everything that must be green before a commit
 
@@ -82,7 +85,10 @@ lock: .venv/.all  ## Resolve the versions anew
 	@$(COMPILE) --constraint requirements-dev.lock --output-file requirements.lock
 	@$(COMPILE) --constraint requirements-dev.lock --extra kafka --extra services --output-file deploy/requirements.lock
 
+advisories: .venv/.all  ## Make the list of known weaknesses of locked packages anew; SOURCE=FILE.zip takes a copy of a database
+	@$(BIN)/python -m audit.osv $(SOURCE)
+
 clean:  ## Remove .venv and all state under .mlops
 	rm -rf .venv .mlops
 
-.PHONY: help setup setup-dev demo dev services test test-long coverage bench bench-starts lint check format lock clean
+.PHONY: help setup setup-dev demo dev services test test-long coverage bench bench-starts lint check format lock advisories clean

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from mlops_assets.errors import ConfigError, UsageError
 from mlops_assets.use_case.attributes import Attributes, UseCase
+from mlops_assets.use_case.plain import compose, read_plain
 
 VARIABLE = re.compile(r"\{\{\s*env\.([A-Za-z_]\w*)\s*\}\}")
 """How a text refers to an environment variable."""
@@ -65,9 +66,9 @@ def load_use_case(folder: Path) -> UseCase:
 def _read_yaml(path: Path) -> tuple[yaml.Node | None, Any]:
     """The nodes, which know their lines, and the value of `attributes`."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_plain(path)
         # twice, for the nodes know their lines and not their values, and the values not their lines
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        root = compose(path, text)
         return root, yaml.load(text, _Loader).get("attributes")  # noqa: S506 - a SafeLoader
     except FileNotFoundError:
         raise ConfigError(f"{path}: there is no such file; a use case needs one.") from None
@@ -132,10 +133,10 @@ def build_use_case(attributes: dict[str, Any], folder: Path) -> UseCase:
 
 
 def _read_sql(path: Path) -> str:
-    if not path.is_file():
+    if not path.exists():
         raise ConfigError(f"{path}: there is no such file; it must create the view `model_input`.")
     try:
-        return path.read_text(encoding="utf-8")
+        return read_plain(path)
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: this is not UTF-8: {error}") from None
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 import pytest
+import yaml
 from pydantic import BaseModel
 
 from mlops_assets import settings as settings_module
@@ -29,6 +30,7 @@ from mlops_assets_tests.helpers.paths import ROOT
 from mlops_assets_tests.helpers.readme import README, shown
 
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
+SECURITY = (ROOT / "docs" / "security.md").read_text()
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
 SECTIONS = {
     "attributes": use_case.Attributes,
@@ -122,6 +124,19 @@ def test_targets_that_the_documents_name_exist() -> None:
     documents = [README, (ROOT / "CONTRIBUTING.md").read_text(), *(p.read_text() for p in (ROOT / "docs").glob("*.md"))]
     named = {target for text in documents for target in re.findall(r"(?:^ {4}|`)make ([a-z-]+)", text, re.M)}
     assert named <= known
+
+
+def test_files_that_the_threat_model_names_exist() -> None:
+    named = set(re.findall(r"`([\w./-]+\.(?:py|json|toml|yaml))`", SECURITY)) - {"defs.yaml"}
+    assert {name for name in named if not (ROOT / name).exists()} == set()
+
+
+def test_the_threat_model_has_a_row_for_each_port_of_the_stack() -> None:
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"].values()
+    told = [str(port) for one in services for port in (*one.get("ports", ()), *one.get("expose", ()))]
+    ports = {found[-1] for text in told if (found := re.findall(r"\d{4,5}", text))}
+    assert len(ports) == 5
+    assert set(re.findall(r"^\| [^|]*, (\d{4,5}) \|", SECURITY, re.M)) == ports
 
 
 @pytest.mark.parametrize(

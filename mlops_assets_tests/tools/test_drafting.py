@@ -169,6 +169,18 @@ def test_any_header_has_a_name_that_sql_takes(draft: Draws, header: str, names: 
     assert names in describe(found.use_case).model
 
 
+@pytest.mark.parametrize("reference", ["{{ env.SERVICE_TOKEN }}", "{{env.HOME}}", "{{ 7 * 7 }}", "{% raw %}"])
+@pytest.mark.parametrize("place", ["label", "header"])
+def test_a_table_cannot_name_a_variable_and_so_learn_its_value(draft: Draws, reference: str, place: str) -> None:
+    """A value of the label stands in the configuration, where references are replaced by what the variable says."""
+    if place == "label":
+        text = table({"age": [*range(20, 60)]}).replace("yes", reference)
+    else:
+        text = table({"age": [*range(20, 60)], reference: ["red", "blue", "green"]})
+    with pytest.raises(UsageError, match=re.escape(f"it has '{reference}'")):
+        draft(text)
+
+
 def test_names_that_would_be_one_get_numbers(draft: Draws) -> None:
     found = draft(table({"a b": ["1", "2"], "a-b": ["3", "4"], "A.B": ["5", "6"], "who": ["x", "y"]}))
     assert [one.name for one in found.columns[:3]] == ["a_b", "a_b_2", "a_b_3"]

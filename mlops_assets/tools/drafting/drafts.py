@@ -22,6 +22,9 @@ from mlops_assets.tools.drafting.planning import Table, guess_account, make_plan
 from mlops_assets.tools.drafting.writing import Plan, write_sql, write_yaml
 from mlops_assets.use_case import Candidate, Column, FileFormat, Training, UseCase, load_use_case
 
+REFERENCE = re.compile(r"\{[{%](?:.{0,80}?[%}]\})?")
+"""What is a reference in a configuration, or begins like one: a table must not name a variable, and get its value."""
+
 
 @dataclass(frozen=True)
 class Draft:
@@ -110,7 +113,7 @@ def draft_use_case(
     with tempfile.TemporaryDirectory(dir=into, prefix=".new-") as temporary:
         made = Path(temporary) / name
         made.mkdir()
-        (made / "defs.yaml").write_text(write_yaml(plan, checks), encoding="utf-8")
+        (made / "defs.yaml").write_text(_without_references(write_yaml(plan, checks), table), encoding="utf-8")
         (made / "features.sql").write_text(write_sql(plan), encoding="utf-8")
         use_case = load_use_case(made)
         check_columns(use_case, describe(use_case).model)
@@ -158,6 +161,17 @@ def _no_column(dialect: Dialect, column: str, table: Path, option: str) -> Usage
     shown = ", ".join(dialect.names[:40]) + (", ..." if len(dialect.names) > 40 else "")
     hint = " --header yes says that the first line names them." if dialect.header == "none" else ""
     return UsageError(f"--{option} {column}: {table} has no such column; {why}{shown}.{hint}")
+
+
+def _without_references(text: str, table: Path) -> str:
+    """The text of a `defs.yaml`, unless it has something of the table that would be replaced when it is loaded."""
+    found = REFERENCE.search(text)
+    if found is None:
+        return text
+    raise UsageError(
+        f"{table}: it has {found[0]!r}, which a configuration takes for a reference to a variable. Write it in another "
+        "way in the table, or take that column out."
+    )
 
 
 def _read(dialect: Dialect, names: list[str], label: str, data: bytes, path: Path) -> Table:
