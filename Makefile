@@ -68,8 +68,8 @@ lint: .venv/.all  ## ruff, types, layers, known weaknesses, secrets, workflows; 
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m audit.dependencies
-	@$(BIN)/python -m audit.credentials
+	@$(BIN)/python -m scans.dependencies
+	@$(BIN)/python -m scans.credentials
 	@$(BIN)/zizmor --offline --quiet .github
 
 check: lint test  ## Everything that must be green before a commit
@@ -86,7 +86,7 @@ lock: .venv/.all  ## Resolve the versions anew
 	@$(COMPILE) --constraint requirements-dev.lock --extra kafka --extra services --output-file deploy/requirements.lock
 
 advisories: .venv/.all  ## Make the list of known weaknesses of locked packages anew; SOURCE=FILE.zip takes a copy of a database
-	@$(BIN)/python -m audit.osv $(SOURCE)
+	@$(BIN)/python -m scans.osv $(SOURCE)
 
 clean:  ## Remove .venv and all state under .mlops
 	rm -rf .venv .mlops

@@ -1,4 +1,4 @@
-"""Whether a tracked file has a secret in it: `python -m audit.credentials`.
+"""Whether a tracked file has a secret in it: `python -m scans.credentials`.
 
 Looked for are the forms in which services issue their keys, passwords in addresses and headers, private keys, and what
 is given to a name such as `password`. What is told does not show the secret. What only looks like one is named with its
@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from audit.accepted import ROOT, Harmless, Unusable, read_harmless
+from scans.accepted import ROOT, Harmless, Unusable, read_harmless
 
 ISSUED = {
     "AWS access key": ("AKIA|ASIA|ABIA|ACCA", r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}"),
@@ -309,7 +309,7 @@ def main() -> int:
     for line in told:
         print(f"credentials: {line}", file=sys.stderr)
     if told:
-        print("credentials: withdraw what is real; audit/accepted.toml is for what is none.", file=sys.stderr)
+        print("credentials: withdraw what is real; scans/accepted.toml is for what is none.", file=sys.stderr)
     else:
         print(f"{len(files)} files without a secret")
     return int(bool(told))

@@ -1,6 +1,6 @@
 """How the list of known weaknesses is made anew of a public database of records in the form of OSV.
 
-`python -m audit.osv` fetches the database of OSV itself; `python -m audit.osv FILE.zip` takes a ZIP file of records at
+`python -m scans.osv` fetches the database of OSV itself; `python -m scans.osv FILE.zip` takes a ZIP file of records at
 hand, such as one of a clone of pypa/advisory-database: `git archive --format=zip HEAD`. If either fails, the list stays
 as it is.
 """
@@ -24,8 +24,8 @@ import yaml
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from audit.accepted import ROOT, Unusable
-from audit.advisories import LIST, Advisories, Advisory, lies_in, locked, read, write
+from scans.accepted import ROOT, Unusable
+from scans.advisories import LIST, Advisories, Advisory, lies_in, locked, read, write
 
 SOURCE = "https://osv-vulnerabilities.storage.googleapis.com/PyPI/all.zip"
 """All records of packages on PyPI: those of the Python Packaging Authority, of GitHub and of malicious packages."""
@@ -259,7 +259,7 @@ def main(arguments: list[str]) -> int:
         0 if it is new, 1 if it was left as it is, 2 for wrong usage.
     """
     if len(arguments) > 1:
-        print("usage: python -m audit.osv [https://... | FILE.zip]", file=sys.stderr)
+        print("usage: python -m scans.osv [https://... | FILE.zip]", file=sys.stderr)
         return 2
     source = arguments[0] if arguments else SOURCE
     try:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from audit import credentials
-from audit.accepted import Harmless, Unusable, read_harmless
+from scans import credentials
+from scans.accepted import Harmless, Unusable, read_harmless
 
 RANDOM = hashlib.sha512(b"a seed").digest()
 LETTERS = base64.b64encode(RANDOM).decode().replace("+", "a").replace("/", "b").strip("=")

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from audit import dependencies, osv
-from audit.accepted import Exemption, Unusable, read_exemptions
-from audit.advisories import LIST, LOCKS, Advisories, Advisory, lies_in, locked, read
 from mlops_assets_tests.helpers.paths import ROOT
+from scans import dependencies, osv
+from scans.accepted import Exemption, Unusable, read_exemptions
+from scans.advisories import LIST, LOCKS, Advisories, Advisory, lies_in, locked, read
 
 TODAY = dt.date(2026, 11, 1)
 

@@ -1,4 +1,4 @@
-"""Whether a locked package has a known weakness, by the list in the repository: `python -m audit.dependencies`."""
+"""Whether a locked package has a known weakness, by the list in the repository: `python -m scans.dependencies`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from packaging.version import Version
 
-from audit.accepted import Exemption, Unusable, read_exemptions
-from audit.advisories import Advisories, Advisory, lies_in, locked, parts, read
+from scans.accepted import Exemption, Unusable, read_exemptions
+from scans.advisories import Advisories, Advisory, lies_in, locked, parts, read
 
 OLD = 90
 """Days after which the list is called old."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from audit.accepted import ROOT, Unusable
+from scans.accepted import ROOT, Unusable
 
 LIST = Path(__file__).with_name("advisories.json")
 LOCKS = ("requirements.lock", "requirements-dev.lock", "deploy/requirements.lock")
