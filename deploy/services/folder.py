@@ -36,7 +36,7 @@ def taken(folder: Path) -> Iterator[int]:
     FolderTaken
         If a stack runs in it, or it has files but was never a stack's.
     """
-    if folder.exists() and not (folder.is_dir() and (any_of(folder, LOCK) or not any(folder.iterdir()))):
+    if folder.exists() and not _may_be_emptied(folder):
         raise FolderTaken(
             f"{folder} is to be emptied, and holds what no stack of this version made. "
             "Name a new folder (for `make services`: MLOPS_HOME), or remove it"
@@ -53,10 +53,12 @@ def taken(folder: Path) -> Iterator[int]:
         os.close(lock)
 
 
-def any_of(folder: Path, name: str) -> bool:
-    """Whether a folder has an entry that is no link."""
-    path = folder / name
-    return path.is_file() and not path.is_symlink()
+def _may_be_emptied(folder: Path) -> bool:
+    """Whether a folder has the mark of a stack, or nothing at all."""
+    if not folder.is_dir():
+        return False
+    mark = folder / LOCK
+    return (mark.is_file() and not mark.is_symlink()) or not any(folder.iterdir())
 
 
 def _lock(lock: int, folder: Path) -> None:

@@ -110,6 +110,7 @@ class Process:
         if self.port is not None and (holder := holds(self.port)):
             raise NotHealthy(f"its port {self.port} is taken by {holder}")
         self._turn_log()
+        self.log.touch(mode=0o600)
         with self.log.open("ab") as log:
             started = subprocess.Popen(
                 [sys.executable, "-IS", init.__file__, self.name],

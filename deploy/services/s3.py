@@ -174,6 +174,7 @@ class _Folder:
     def write(self, fsid: str, monitor: int, port: int) -> list[str]:
         """Make it anew; what every program is told of it."""
         shutil.rmtree(self.path, ignore_errors=True)
+        self.path.mkdir(mode=0o700, parents=True)  # the file of the objects has the keys of the user
         for name in ("mon", "osd", "rgw"):
             (self.path / name).mkdir(parents=True)
         configuration = self.path / "ceph.conf"

@@ -61,6 +61,7 @@ def page(tmp_path: Path) -> Iterator[Process]:
 
 def test_a_service_is_waited_for_until_its_health_check_is_content(page: Process) -> None:
     page.wait()
+    assert page.log.stat().st_mode & 0o777 == 0o600
     assert page.code is None
     assert page.memory() > 1_000_000
 
@@ -109,6 +110,7 @@ def test_the_code_location_comes_up_by_the_command_of_the_compose_file(tmp_path:
 @pytest.mark.skipif(not is_installed(), reason="the S3 server is not installed: ceph-mon, ceph-osd, radosgw")
 def test_what_the_stand_in_of_the_s3_store_has_acknowledged_outlives_each_of_its_processes(tmp_path: Path) -> None:
     with s3_server(tmp_path / "s3", objects=FILE) as server:
+        assert (tmp_path / "s3").stat().st_mode & 0o777 == 0o700
         keys = {"aws_access_key_id": server.access_key, "aws_secret_access_key": server.secret_key}
         client = boto3.client("s3", endpoint_url=server.url, region_name="us-east-1", **keys)
         client.create_bucket(Bucket="mlops")

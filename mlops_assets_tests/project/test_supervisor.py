@@ -15,9 +15,11 @@ from queue import Queue
 import psutil
 import pytest
 
+from deploy.services.__main__ import main
 from deploy.services.folder import FolderTaken, taken
 from deploy.services.process import Health, NotHealthy, Process, holds
 from deploy.services.s3 import free_port
+from deploy.services.stack import PORTS, PortTaken, stack
 from deploy.services.supervisor import GaveUp, Limits, Supervisor
 from mlops_assets.settings import PACKAGE
 
@@ -260,6 +262,7 @@ KEEPER = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
+from deploy.services.__main__ import main
 from deploy.services.folder import taken
 from deploy.services.process import Health, Process
 from deploy.services.supervisor import Supervisor
@@ -332,10 +335,20 @@ def test_a_folder_that_holds_something_else_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "thesis.txt").read_text() == "dear"
 
 
+# -- the command ----------------------------------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["a", "b"]])
-def test_the_command_says_how_it_is_used(arguments: list[str]) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "deploy.services", *arguments], cwd=PACKAGE.parent, capture_output=True, check=False
-    )
-    assert done.returncode == 2
-    assert "Usage: python -m deploy.services FOLDER" in done.stderr.decode()
+def test_the_command_says_how_it_is_used(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    assert "Usage: python -m deploy.services FOLDER" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", PORTS)
+def test_a_port_that_is_taken_is_told_before_anything_starts(name: str, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        told = f"port {port} is taken by process {os.getpid()} .*, or name another port by {name}"
+        with pytest.raises(PortTaken, match=told), stack(tmp_path / "stack", print, **{name: port}):
+            pass
+    assert not (tmp_path / "stack").exists()
