@@ -23,8 +23,8 @@ from deploy.services.compose import ROOT
 PATIENCE = 240.0
 """Seconds that a service may take to be healthy; on a busy machine an import alone takes ten."""
 
-GRACE = 20.0
-"""Seconds that a service has to end by itself when it is asked to."""
+GRACE = 10.0
+"""Seconds that a service has to end by itself when it is asked to; as many as a container has."""
 
 LOG = 10_000_000
 """Bytes of a log with which the next start begins a new one; the one before is kept beside it."""
@@ -224,7 +224,7 @@ class Process:
         self._bury(GRACE)
 
     def stop(self) -> None:
-        """Ask it to end, and kill what is still there after twenty seconds."""
+        """Ask it to end, and kill what is still there after ten seconds."""
         self.ask_to_end()
         self._bury(2 * GRACE)
 
