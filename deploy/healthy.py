@@ -1,4 +1,8 @@
-"""Whether a page answers: `python -m deploy.healthy URL` ends with 0 if it does. For images without curl."""
+"""Whether a service answers: `python -m deploy.healthy URL` ends with 0 if it does. For images without curl.
+
+A page by `http://HOST:PORT/PATH`, a code server of Dagster by `grpc://HOST:PORT`. Neither needs more than the protocol:
+a check that imports half a platform is itself what does not answer on a busy machine.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +10,41 @@ import sys
 import urllib.error
 import urllib.request
 
+PATIENCE = 5.0
+"""Seconds that an answer may take."""
 
-def is_healthy(url: str) -> bool:
-    """Whether the page answers with 200 within five seconds."""
+
+def is_healthy(url: str, patience: float = PATIENCE) -> bool:
+    """Whether the page answers with 200, or the code server that it serves.
+
+    Parameters
+    ----------
+    url
+        Where it is.
+    patience
+        Seconds that the answer may take.
+    """
+    if url.startswith("grpc://"):
+        return _serves(url.removeprefix("grpc://"), patience)
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - the address comes from our own files
+        with urllib.request.urlopen(url, timeout=patience) as answer:  # noqa: S310 - the address comes from our own files
             return bool(answer.status == 200)
     except (OSError, urllib.error.HTTPError):
         return False
+
+
+def _serves(address: str, patience: float) -> bool:
+    """Ask as `dagster api grpc-health-check` does."""
+    import grpc  # noqa: PLC0415 - pages need none
+    from grpc_health.v1 import health_pb2, health_pb2_grpc  # noqa: PLC0415
+
+    with grpc.insecure_channel(address) as channel:
+        try:
+            asked = health_pb2.HealthCheckRequest(service="DagsterApi")
+            answer = health_pb2_grpc.HealthStub(channel).Check(asked, timeout=patience)
+        except grpc.RpcError:
+            return False
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 
 if __name__ == "__main__":

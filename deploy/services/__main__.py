@@ -2,44 +2,66 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
-import time
 from pathlib import Path
 
+from deploy.services.folder import FolderTaken
+from deploy.services.process import NotHealthy
 from deploy.services.s3 import PROGRAMS, is_installed
-from deploy.services.stack import NotHealthy, stack
+from deploy.services.stack import PORTS, PortTaken, Stack, stack
+from deploy.services.supervisor import GaveUp
 
 
-def main() -> int:
-    """Start them, print where they are, and tell of each that dies."""
+def main(arguments: list[str]) -> int:
+    """Start them, print where they are, and tell of each that dies.
+
+    Parameters
+    ----------
+    arguments
+        The folder.
+    """
+    if len(arguments) != 1 or arguments[0].startswith("-"):
+        print("Usage: python -m deploy.services FOLDER", file=sys.stderr)
+        return 2
     if not is_installed():
-        print(f"Error: the S3 server needs {', '.join(PROGRAMS)}. On Debian: apt-get install ceph-mon ceph-osd radosgw")
+        needed = ", ".join(PROGRAMS)
+        print(
+            f"Error: the S3 server needs {needed}. On Debian: apt-get install ceph-mon ceph-osd radosgw",
+            file=sys.stderr,
+        )
         return 2
     signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
-    folder = Path(sys.argv[1]).absolute()
+    folder = Path(arguments[0]).absolute()
+    ports = {name: os.environ[name] for name in PORTS if os.environ.get(name)}
     try:
-        with stack(folder, lambda line: print(line, flush=True)) as running:
-            for name, address in running.addresses.items():
-                print(f"{name:10} {address}")
-            shell = folder / "environment"
-            shell.write_text("".join(f"export {name}='{value}'\n" for name, value in running.environment.items()))
-            shell.chmod(0o600)
-            print(
-                f"For mlops-assets in another terminal: . {shell}\nLogs: {folder}/*.log\nCtrl-C ends all of them.",
-                flush=True,
-            )
-            while True:
-                if any(process.code is not None for process in running.processes.values()):
-                    running.revive(lambda line: print(line, flush=True))
-                time.sleep(1)
+        with stack(folder, lambda line: print(line, flush=True), **ports) as running:
+            _tell_addresses(running)
+            running.supervisor.watch()
     except KeyboardInterrupt:
         print("Stopped.")
-        return 0
-    except NotHealthy as error:
+    except (FolderTaken, PortTaken) as error:
+        print(f"Error: {error}.", file=sys.stderr)
+        return 2
+    except (NotHealthy, GaveUp) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
+    return 0
+
+
+def _tell_addresses(running: Stack) -> None:
+    for name, address in running.addresses.items():
+        print(f"{name:10} {address}")
+    shell = running.folder / "environment"
+    shell.touch(mode=0o600)
+    shell.write_text("".join(f"export {name}='{value}'\n" for name, value in running.environment.items()))
+    print(
+        f"For mlops-assets in another terminal: . {shell}\n"
+        f"Logs: {running.folder}/*.log. What dies is started again and told here. Ctrl-C ends all of them.",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

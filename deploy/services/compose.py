@@ -41,6 +41,8 @@ class Service:
         The command that tells whether it is healthy.
     needs
         The services that must be healthy before it starts.
+    interval, timeout, retries
+        How often the health check is made, how many seconds it may take, and how many bad answers make it unhealthy.
     """
 
     name: str
@@ -49,6 +51,9 @@ class Service:
     environment: Mapping[str, str]
     health: tuple[str, ...]
     needs: tuple[str, ...]
+    interval: float = 10.0
+    timeout: float = 10.0
+    retries: int = 6
 
 
 def interpolate(text: str, variables: Mapping[str, str]) -> str:
@@ -134,4 +139,7 @@ def _service(name: str, said: Mapping[str, Any]) -> Service:
         environment={key: str(value) for key, value in said.get("environment", {}).items()},
         health=tuple(said["healthcheck"]["test"][1:]),
         needs=tuple(said.get("depends_on", ())),
+        interval=float(said["healthcheck"]["interval"].removesuffix("s")),
+        timeout=float(said["healthcheck"]["timeout"].removesuffix("s")),
+        retries=int(said["healthcheck"]["retries"]),
     )

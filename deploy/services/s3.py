@@ -1,11 +1,13 @@
-"""A real S3 server on loopback: Ceph's radosgw in front of a monitor and one OSD that keeps its objects in memory.
+"""A real S3 server on loopback: Ceph's radosgw in front of a monitor and one OSD.
 
-It holds what it is given until it is stopped; a gateway that is killed and started again has lost nothing.
+The OSD keeps its objects in memory, which is there in a second and is what tests want, or in a file: then each of the
+three processes may be killed and started again, and what was stored is still there.
 Debian's packages: ceph-mon ceph-osd ceph-common radosgw.
 """
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import signal
@@ -17,14 +19,22 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 
+import psutil
+
+from deploy.services.process import Health, NotHealthy, Process
+
 PROGRAMS = ("ceph-mon", "ceph-osd", "ceph", "monmaptool", "radosgw", "radosgw-admin")
-MEMORY = 2 << 30
-"""Most bytes that the server holds."""
+MEMORY = "osd objectstore = memstore\nmemstore device bytes = 2147483648"
+"""Objects in memory, at most 2 GB; they are gone with the OSD."""
+
+FILE = "osd objectstore = bluestore\nbluestore block size = 10737418240"
+"""Objects in a file, at most 10 GB, which takes no more of the disk than is written to it; they outlive the OSD."""
 
 ATTEMPTS = 3
 
@@ -56,8 +66,7 @@ mon data avail warn = 0
 paxos propose interval = 0.05
 paxos min wait = 0.01
 osd data = {folder}/osd
-osd objectstore = memstore
-memstore device bytes = {memory}
+{objects}
 osd pool default size = 1
 osd pool default min size = 1
 osd pool default pg num = 1
@@ -81,7 +90,7 @@ rgw md log max shards = 1
 """
 
 
-class NotStarted(RuntimeError):
+class NotStarted(NotHealthy):
     """A process of the server ended, or was not there in time."""
 
 
@@ -95,14 +104,14 @@ class S3Server:
         Its endpoint.
     access_key, secret_key
         The keys of its one user.
+    processes
+        Its processes, each after those that it needs.
     """
 
     url: str
     access_key: str
     secret_key: str = field(repr=False)
-    _command: Sequence[str] = field(default=(), repr=False)
-    _log: Path | None = field(default=None, repr=False)
-    _gateway: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    processes: tuple[Process, ...] = field(default=(), repr=False)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -114,22 +123,6 @@ class S3Server:
             "AWS_DEFAULT_REGION": "us-east-1",
         }
 
-    def start(self) -> None:
-        """Start the gateway, and wait until it answers."""
-        assert self._log is not None, "a server of this module"  # noqa: S101 - `s3_server` made it
-        self._gateway = _process(self._command, self._log)
-        deadline = time.monotonic() + PATIENCE
-        while not answers(self.url):
-            _still_there(self._gateway, self._command, self._log, deadline)
-            time.sleep(0.05)
-
-    def kill(self) -> None:
-        """Kill the gateway where it stands; `start` brings it back with all that was stored."""
-        if self._gateway is not None:
-            self._gateway.kill()
-            self._gateway.wait()
-            self._gateway = None
-
 
 def is_installed() -> bool:
     """Whether the server's programs are on this machine."""
@@ -137,7 +130,9 @@ def is_installed() -> bool:
 
 
 @contextmanager
-def s3_server(folder: Path, port: int | None = None) -> Iterator[S3Server]:
+def s3_server(
+    folder: Path, port: int | None = None, objects: str = MEMORY, held: tuple[int, ...] = ()
+) -> Iterator[S3Server]:
     """Start a server, and end it with the context.
 
     Parameters
@@ -146,68 +141,116 @@ def s3_server(folder: Path, port: int | None = None) -> Iterator[S3Server]:
         Where its processes keep what they need; emptied first.
     port
         Where it listens; a free one by default.
+    objects
+        Where it keeps its objects: `MEMORY` or `FILE`.
+    held
+        See `Process.held`.
 
     Raises
     ------
     NotStarted
         If one of its processes does not come up; the message has the end of its log.
     """
-    with ExitStack() as stack:
-        server = _started(folder, port, stack)
-        yield server
-
-
-def _started(folder: Path, port: int | None, outer: ExitStack) -> S3Server:
-    """Start it; again if need be, for a port that was free may be taken by another meanwhile."""
-    for attempt in range(ATTEMPTS):
+    for attempt in range(ATTEMPTS):  # a port that was free may be taken by another meanwhile
         with ExitStack() as stack:
             try:
-                server = _start(folder, port or free_port(), stack)
-            except NotStarted:
+                server = _start(_Folder(folder, objects, held), port or free_port(), stack)
+            except NotHealthy as error:
                 if attempt == ATTEMPTS - 1:
-                    raise
+                    raise NotStarted(f"the S3 server: {error}") from error
                 continue
-            outer.push(stack.pop_all())
-            return server
-    raise AssertionError  # the last attempt returns or raises
+            yield server
+            return
 
 
-def _start(folder: Path, port: int, stack: ExitStack) -> S3Server:
+@dataclass(frozen=True)
+class _Folder:
+    """Where the processes of a server keep what they need, and how they are started there."""
+
+    path: Path
+    objects: str
+    held: tuple[int, ...]
+
+    def write(self, fsid: str, monitor: int, port: int) -> list[str]:
+        """Make it anew; what every program is told of it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        self.path.mkdir(mode=0o700, parents=True)  # the file of the objects has the keys of the user
+        for name in ("mon", "osd", "rgw"):
+            (self.path / name).mkdir(parents=True)
+        configuration = self.path / "ceph.conf"
+        values = {"fsid": fsid, "folder": self.path, "monitor": monitor, "port": port, "objects": self.objects}
+        configuration.write_text(CONFIGURATION.format(**values), encoding="utf-8")
+        return ["--conf", str(configuration)]
+
+    def process(self, command: Sequence[str], health: Health, needs: tuple[str, ...], port: int | None) -> Process:
+        """One of its processes."""
+        name, log = command[0], self.path / f"{command[0]}.log"
+        words = [*command, "--foreground", "--log-file", str(log)]
+        return Process(
+            name, words, dict(os.environ), log, health, needs, port, stop_signal=signal.SIGKILL, held=self.held
+        )
+
+
+def _start(folder: _Folder, port: int, stack: ExitStack) -> S3Server:
     """Start its processes one after the other; `stack` ends them."""
-    shutil.rmtree(folder, ignore_errors=True)
-    for name in ("mon", "osd", "rgw"):
-        (folder / name).mkdir(parents=True)
     fsid, osd, monitor = str(uuid.uuid4()), str(uuid.uuid4()), free_port()
-    configuration = folder / "ceph.conf"
-    values = {"fsid": fsid, "folder": folder, "monitor": monitor, "port": port, "memory": MEMORY}
-    configuration.write_text(CONFIGURATION.format(**values), encoding="utf-8")
-    known = ["--conf", str(configuration)]
-    running: list[subprocess.Popen[bytes]] = []
+    known = folder.write(fsid, monitor, port)
+    running: list[Process] = []
 
     def run(*command: str) -> None:
         _run(command, running)
 
-    def start(name: str, *arguments: str) -> None:
-        process = _process([name, *known, *arguments, "--foreground"], folder / f"{name}.out")
-        stack.callback(_end, process)
+    def start(command: Sequence[str], health: Health, needs: tuple[str, ...] = (), at: int | None = None) -> Process:
+        process = folder.process(command, health, needs, at)
+        stack.callback(process.kill)
+        process.start()
         running.append(process)
+        return process
 
-    monitors = str(folder / "monmap")
+    monitors = str(folder.path / "monmap")
     run("monmaptool", "--create", "--fsid", fsid, "--addv", "a", f"[v1:127.0.0.1:{monitor}]", monitors)
     run("ceph-mon", *known, "--mkfs", "--id", "a", "--monmap", monitors)
-    start("ceph-mon", "--id", "a")
+    start(["ceph-mon", *known, "--id", "a"], Health(partial(greets, monitor)), at=monitor)
     run("ceph", *known, "osd", "new", osd)
     run("ceph", *known, "osd", "crush", "add", "osd.0", "1", "root=default", "host=here")
     run("ceph-osd", *known, "--mkfs", "--id", "0", "--osd-uuid", osd)
-    start("ceph-osd", "--id", "0")
+    health = Health(lambda: greets(_listening(storage)))
+    storage = start(["ceph-osd", *known, "--id", "0"], health, ("ceph-mon",))
     keys = secrets.token_hex(10).upper(), secrets.token_urlsafe(30)
     user = ["--uid", "mlops", "--display-name", "mlops", "--access-key", keys[0], "--secret-key", keys[1]]
     run("radosgw-admin", *known, "user", "create", *user)
-    command = ["radosgw", *known, "--name", "client.admin", "--foreground"]
-    server = S3Server(f"http://127.0.0.1:{port}", *keys, command, folder / "radosgw.out")
-    stack.callback(server.kill)
-    server.start()
-    return server
+    url = f"http://127.0.0.1:{port}"
+    needs = ("ceph-mon", "ceph-osd")
+    gateway = start(["radosgw", *known, "--name", "client.admin"], Health(partial(answers, url)), needs, port)
+    gateway.wait(PATIENCE)
+    return S3Server(url, *keys, tuple(running))
+
+
+def _listening(process: Process) -> int | None:
+    """One of the ports on which a process of Ceph listens, if it does; all of them greet."""
+    with suppress(psutil.NoSuchProcess):
+        found = psutil.Process(process.pid).net_connections("tcp")
+        return next((one.laddr.port for one in found if one.status == psutil.CONN_LISTEN), None)
+    return None
+
+
+def greets(port: int | None, patience: float = 5) -> bool:
+    """Whether a process of Ceph greets on a port, as it does at once; one that hangs takes the call and is silent.
+
+    Parameters
+    ----------
+    port
+        The port; nobody greets on none.
+    patience
+        Seconds that it may take.
+    """
+    if port is None:
+        return False
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=patience) as line:
+            return line.recv(4) == b"ceph"
+    except OSError:
+        return False
 
 
 def free_port() -> int:
@@ -218,36 +261,20 @@ def free_port() -> int:
     return port
 
 
-def _run(command: Sequence[str], needed: Sequence[subprocess.Popen[bytes]]) -> None:
+def _run(command: Sequence[str], needed: Sequence[Process]) -> None:
     """Run a program to its end, while the processes that it needs are there."""
     with TemporaryFile() as said:
         process = subprocess.Popen(command, stdout=said, stderr=said, stdin=subprocess.DEVNULL)
         deadline = time.monotonic() + PATIENCE
-        while process.poll() is None and time.monotonic() < deadline and all(one.poll() is None for one in needed):
+        while process.poll() is None and time.monotonic() < deadline and all(one.is_running for one in needed):
             time.sleep(0.02)
         if process.poll() is None:
-            _end(process)
+            process.kill()
+            process.wait()
         if process.returncode:
             said.seek(0)
-            gone = next((f"{one.args[0]} ended" for one in needed if one.poll() is not None), "")
+            gone = next((f"{one.name} {one.how_it_ended}" for one in needed if not one.is_running), "")
             raise NotStarted(f"{command[0]} failed: {gone} {said.read().decode(errors='replace').strip()[-500:]}")
-
-
-def _process(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
-    """A process in a group of its own, so that Ctrl-C is ours to answer."""
-    with log.open("ab") as out:
-        return subprocess.Popen(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, start_new_session=True)
-
-
-def _still_there(process: subprocess.Popen[bytes], command: Sequence[str], log: Path, deadline: float) -> None:
-    if process.poll() is not None or time.monotonic() > deadline:
-        raise NotStarted(f"{command[0]} does not come up: {log.read_text(errors='replace').strip()[-500:]}")
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a process; what it holds in memory is of no use to anybody."""
-    process.kill()
-    process.wait()
 
 
 def answers(url: str) -> bool:

@@ -9,147 +9,37 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import boto3
-import psutil
 
+from deploy.healthy import is_healthy
 from deploy.services import compose
+from deploy.services.folder import taken
 from deploy.services.postgres import Postgres
-from deploy.services.s3 import S3Server, free_port, s3_server
-
-PATIENCE = 240.0
-"""Seconds that a service may take to be healthy; on a busy machine an import alone takes ten."""
+from deploy.services.process import Health, Process, holds
+from deploy.services.s3 import FILE, S3Server, free_port, s3_server
+from deploy.services.supervisor import Supervisor
 
 KEPT = ("PATH", "PYTHONPATH", "LANG", "LD_LIBRARY_PATH", "COVERAGE_PROCESS_START")
 """What a process has of our own environment; a container would have less."""
 
+SLOWEST = 60.0
+"""Seconds that a health check may take that is a program; that many, for its own start counts, too."""
+
 BUCKET = "mlops"
+PORTS = tuple(f"STACK_{name}_PORT" for name in ("MLFLOW", "CODE", "WEBSERVER"))
 
 
-class NotHealthy(RuntimeError):
-    """A service ended, or did not become healthy in time."""
-
-
-@dataclass
-class Process:
-    """One service that is a process of this project.
-
-    Attributes
-    ----------
-    service
-        What docker-compose.yml says of it.
-    log
-        Where its output goes.
-    environment
-        Its whole environment.
-    """
-
-    service: compose.Service
-    log: Path
-    environment: Mapping[str, str]
-    _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
-
-    def start(self) -> None:
-        """Start it, in a group of its own, so that Ctrl-C is ours to answer; `wait` tells when it is healthy."""
-        with self.log.open("ab") as out:
-            self._process = subprocess.Popen(
-                self.service.command,
-                env=self.environment,
-                cwd=compose.ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                start_new_session=True,
-            )
-
-    def wait(self) -> None:
-        """Wait until its health check is content.
-
-        Raises
-        ------
-        NotHealthy
-            If it ends, or takes too long; the message has the end of its log.
-        """
-        deadline = time.monotonic() + PATIENCE
-        while not self.is_healthy():
-            if self.code is not None or time.monotonic() > deadline:
-                raise NotHealthy(f"{self.service.name} does not come up: {self.tail()}")
-            time.sleep(0.2)
-
-    def is_healthy(self) -> bool:
-        """What its health check says now."""
-        done = subprocess.run(
-            self.service.health, env=self.environment, cwd=compose.ROOT, capture_output=True, timeout=60, check=False
-        )
-        return done.returncode == 0
-
-    @property
-    def code(self) -> int | None:
-        """Its exit code; none while it runs."""
-        return self._process.poll() if self._process else None
-
-    @property
-    def pid(self) -> int:
-        """Its first process."""
-        assert self._process is not None, "started before"  # noqa: S101 - a mistake of the caller
-        return self._process.pid
-
-    def memory(self) -> int:
-        """Bytes that it and all that it started hold in memory, shared pages counted once."""
-        try:
-            family = [psutil.Process(self.pid), *psutil.Process(self.pid).children(recursive=True)]
-        except psutil.NoSuchProcess:
-            return 0
-        return sum(_private(process) for process in family)
-
-    def kill(self) -> None:
-        """Kill it and all that it started, as the end of its container does."""
-        self._signal(signal.SIGKILL)
-
-    def stop(self) -> None:
-        """Ask it to end, and kill what is still there after twenty seconds."""
-        self._signal(signal.SIGTERM)
-        self._signal(signal.SIGKILL)
-
-    def _signal(self, number: signal.Signals) -> None:
-        if self._process is None:
-            return
-        try:
-            family = psutil.Process(self._process.pid).children(recursive=True)
-        except psutil.NoSuchProcess:
-            family = []
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, number)
-        for one in family:  # such as workers in a group of their own
-            try:
-                one.send_signal(number)
-            except psutil.NoSuchProcess:
-                continue
-        psutil.wait_procs(family, timeout=20)
-        try:
-            self._process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            return
-
-    def tail(self) -> str:
-        """The end of its log."""
-        return self.log.read_text(encoding="utf-8", errors="replace").strip()[-1500:]
-
-
-def _private(process: psutil.Process) -> int:
-    try:
-        return int(process.memory_full_info().pss)
-    except (psutil.NoSuchProcess, psutil.AccessDenied):
-        return 0
+class PortTaken(RuntimeError):
+    """A port that was asked for is somebody else's."""
 
 
 @dataclass
@@ -163,7 +53,9 @@ class Stack:
     s3, postgres
         The stand-ins.
     processes
-        The services of this project, by name.
+        All processes by name: those of the stand-ins, and the services of this project.
+    supervisor
+        Watches them.
     variables
         The STACK_ variables that they were started with.
     """
@@ -172,6 +64,7 @@ class Stack:
     s3: S3Server
     postgres: Postgres
     processes: dict[str, Process]
+    supervisor: Supervisor
     variables: Mapping[str, str]
 
     @property
@@ -186,89 +79,129 @@ class Stack:
     @property
     def environment(self) -> dict[str, str]:
         """What `mlops-assets` and tests are told to work beside the services."""
-        return dict(self.processes["code"].service.environment)
-
-    def revive(self, tell: Callable[[str], Any]) -> None:
-        """Start services again that ended, as `restart: unless-stopped` does, and wait until all are healthy.
-
-        Parameters
-        ----------
-        tell
-            Is told of each service that ended, with the end of its log.
-        """
-        for name, process in self.processes.items():
-            if process.code is not None:
-                tell(
-                    f"{name} ended with code {process.code} and is started again. The end of its log:\n{process.tail()}"
-                )
-                process.start()
-        for process in self.processes.values():
-            process.wait()
+        return dict(compose.services(self.variables)["code"].environment)
 
 
 @contextmanager
 def stack(folder: Path, tell: Callable[[str], Any], **more: str) -> Iterator[Stack]:
-    """Start all services, and end them with the context.
+    """Start all services, watch them, and end them with the context.
 
     Parameters
     ----------
     folder
-        Where logs and data go; emptied first, for the S3 server keeps its objects in memory.
+        Where logs and data go; emptied first, for every stack begins anew.
     tell
         Is told of each service.
     **more
         Further STACK_ variables.
+
+    Raises
+    ------
+    FolderTaken
+        If a stack runs in the folder, or it holds what is not a stack's.
+    PortTaken
+        If one of `more` names a port that somebody else listens on.
+    NotHealthy, GaveUp
+        If a service does not come up.
     """
-    shutil.rmtree(folder, ignore_errors=True)
-    dagster_home, home = folder / "dagster", folder / "home"
-    for one in (dagster_home, home, folder / "tmp"):
-        one.mkdir(parents=True)
-    shutil.copy(compose.ROOT / "deploy" / "dagster.yaml", dagster_home)
+    for name in PORTS:
+        if name in more and (holder := holds(int(more[name]))):
+            raise PortTaken(f"port {more[name]} is taken by {holder}. End it, or name another port by {name}")
     with ExitStack() as cleaning:
-        password = secrets.token_hex(16)
-        postgres = Postgres(folder / "postgres", more.get("STACK_POSTGRES_PASSWORD", password))
+        held = (cleaning.enter_context(taken(folder)),)
+        for one in ("dagster", "home", "tmp"):
+            (folder / one).mkdir(mode=0o700)
+        shutil.copy(compose.ROOT / "deploy" / "dagster.yaml", folder / "dagster")
+        password = more.get("STACK_POSTGRES_PASSWORD", secrets.token_hex(16))
+        postgres = Postgres(folder / "postgres", password, folder / "postgres.log", held)
         cleaning.callback(postgres.stop)
         tell("postgres is there")
-        s3 = cleaning.enter_context(s3_server(folder / "s3"))
+        s3 = cleaning.enter_context(s3_server(folder / "s3", objects=FILE, held=held))
         _make_bucket(s3)
         tell(f"s3 is there: {s3.url}")
-        ports = {f"STACK_{name}_PORT": str(free_port()) for name in ("MLFLOW", "CODE", "WEBSERVER")}
-        variables = {
-            "STACK_POSTGRES_PASSWORD": password,
-            "STACK_S3_ACCESS_KEY": s3.access_key,
-            "STACK_S3_SECRET_KEY": s3.secret_key,
-            "STACK_S3_URL": s3.url,
-            "STACK_BUCKET": BUCKET,
-            "STACK_DATABASE_URL": postgres.url(),
-            "STACK_MLFLOW_DATABASE_URL": postgres.url(options="-csearch_path=mlflow"),
-            "STACK_MLFLOW_URL": f"http://127.0.0.1:{ports['STACK_MLFLOW_PORT']}",
-            "STACK_CODE_HOST": "127.0.0.1",
-            "STACK_LISTEN": "127.0.0.1",
-            "STACK_HOME": str(home),
-            "STACK_DAGSTER_HOME": str(dagster_home),
-            **ports,
-            **more,
-        }
-        processes: dict[str, Process] = {}
-        base = {name: os.environ[name] for name in KEPT if name in os.environ} | {"HOME": str(folder / "tmp")}
-        base |= {"TMPDIR": str(folder / "tmp"), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-        for service in compose.services(variables).values():
-            if not service.ours:
-                continue
-            for name in service.needs:
-                if name in processes:
-                    processes[name].wait()
-            process = Process(service, folder / f"{service.name}.log", {**base, **service.environment})
-            processes[service.name] = process
-            cleaning.callback(process.stop)
-            process.start()
-            tell(f"{service.name} starts")
-        for process in processes.values():
-            process.wait()
-        yield Stack(folder, s3, postgres, processes, variables)
+        variables = _variables(folder, postgres, s3, password, more)
+        services = [service for service in compose.services(variables).values() if service.ours]
+        ours = [_process(service, folder, held, variables) for service in services]
+        processes = [postgres.process, *s3.processes, *ours]
+        supervisor = Supervisor(processes, tell)
+        cleaning.callback(supervisor.stop)
+        tell(f"{', '.join(process.name for process in ours)} start")
+        supervisor.start()
+        supervisor.until_well()
+        yield Stack(folder, s3, postgres, {one.name: one for one in processes}, supervisor, variables)
+
+
+def _variables(
+    folder: Path, postgres: Postgres, s3: S3Server, password: str, more: Mapping[str, str]
+) -> dict[str, str]:
+    """What docker-compose.yml is told of this machine, and further variables."""
+    ports = {name: more.get(name) or str(free_port()) for name in PORTS}
+    return {
+        "STACK_POSTGRES_PASSWORD": password,
+        "STACK_S3_ACCESS_KEY": s3.access_key,
+        "STACK_S3_SECRET_KEY": s3.secret_key,
+        "STACK_S3_URL": s3.url,
+        "STACK_BUCKET": BUCKET,
+        "STACK_DATABASE_URL": postgres.url(),
+        "STACK_MLFLOW_DATABASE_URL": postgres.url(options="-csearch_path=mlflow"),
+        "STACK_MLFLOW_URL": f"http://127.0.0.1:{ports['STACK_MLFLOW_PORT']}",
+        "STACK_CODE_HOST": "127.0.0.1",
+        "STACK_LISTEN": "127.0.0.1",
+        "STACK_HOME": str(folder / "home"),
+        "STACK_DAGSTER_HOME": str(folder / "dagster"),
+        **ports,
+        **more,
+    }
+
+
+STAND_INS = {"postgres": ("postgres",), "s3": ("ceph-mon", "ceph-osd", "radosgw")}
+"""The processes that are here what a service of docker-compose.yml is there."""
+
+
+def _process(service: compose.Service, folder: Path, held: tuple[int, ...], variables: Mapping[str, str]) -> Process:
+    """A service of this project as a process."""
+    environment = {name: os.environ[name] for name in KEPT if name in os.environ}
+    environment |= {"HOME": str(folder / "tmp"), "TMPDIR": str(folder / "tmp")}
+    environment |= {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", **service.environment}
+    port = variables.get(f"STACK_{service.name.upper()}_PORT")
+    return Process(
+        service.name,
+        service.command,
+        environment,
+        folder / f"{service.name}.log",
+        Health(partial(asked, service, environment), service.interval, service.retries),
+        tuple(name for need in service.needs for name in STAND_INS.get(need, (need,))),
+        int(port) if port else None,
+        held=held,
+    )
+
+
+def asked(service: compose.Service, environment: Mapping[str, str]) -> bool:
+    """What the health check of a service says now.
+
+    `deploy.healthy` is asked in this process: on a busy machine the start of another one takes longer than its answer.
+
+    Parameters
+    ----------
+    service
+        The service.
+    environment
+        Its environment.
+    """
+    if service.health[:3] == ("python", "-m", "deploy.healthy"):
+        return is_healthy(service.health[3], service.timeout)
+    try:
+        done = subprocess.run(
+            service.health, env=environment, cwd=compose.ROOT, capture_output=True, timeout=SLOWEST, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
 
 
 def _make_bucket(s3: S3Server) -> None:
     """The bucket that the store of docker-compose.yml makes by itself."""
     keys = {"aws_access_key_id": s3.access_key, "aws_secret_access_key": s3.secret_key}
-    boto3.client("s3", endpoint_url=s3.url, region_name="us-east-1", **keys).create_bucket(Bucket=BUCKET)
+    client = boto3.client("s3", endpoint_url=s3.url, region_name="us-east-1", **keys)
+    client.create_bucket(Bucket=BUCKET)
+    client.close()

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from mlops_assets.components.arrivals import arrival_sensors
 from mlops_assets.components.daily import daily_assets, yesterday_check
 from mlops_assets.components.delivery import delivery_assets
+from mlops_assets.components.lost_database import retry_after_lost_database
 from mlops_assets.components.monitoring import monitoring_assets, monitoring_schedule
 from mlops_assets.components.resources import end_mlflow_run
 from mlops_assets.components.retraining import retraining_schedules, retraining_sensors
@@ -64,13 +65,14 @@ class MlUseCase(dg.Component):
             f"{name}_daily",
             selection=dg.AssetSelection.assets(*daily, *deliveries) - dg.AssetSelection.checks(check),
             description="From the raw files of a day, or of a range of days, to published predictions.",
+            hooks={retry_after_lost_database},
         )
         training_job = dg.define_asset_job(
             f"{name}_training",
             selection=dg.AssetSelection.assets(*training),
             description="From labelled rows to candidates, their evaluation, and a champion if the gate agrees.",
             # without it, the next training of this process would join the same MLflow run
-            hooks={end_mlflow_run},
+            hooks={end_mlflow_run, retry_after_lost_database},
         )
         # a freshness policy would not do, for it knows nothing of partitions
         watch_job = dg.define_asset_job(
@@ -82,6 +84,7 @@ class MlUseCase(dg.Component):
             f"{name}_monitoring",
             selection=dg.AssetSelection.assets(*monitoring),
             description="From people's corrections and audits to live metrics, and which version scored which day.",
+            hooks={retry_after_lost_database},
         )
         return dg.Definitions(
             assets=[*daily, *deliveries, *training, *monitoring, *made_besides(self.use_case)],

@@ -24,11 +24,15 @@ from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_START_TAG,
     BACKFILL_ID_TAG,
     PARTITION_NAME_TAG,
+    RETRY_ON_ASSET_OR_OP_FAILURE_TAG,
     RUN_KEY_TAG,
     WILL_RETRY_TAG,
 )
 from dagster._grpc.types import CanCancelExecutionRequest, CanCancelExecutionResult
 from dagster._serdes import deserialize_value
+
+# What a step failed with, as the events of its run have it.
+from dagster_shared.error import SerializableErrorInfo
 
 NO_COMPUTE_LOGS = {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
 """The manager of compute logs that keeps none: a process a step would copy the output, and be torn down at Ctrl-C."""
@@ -40,6 +44,7 @@ __all__ = [
     "DATA_VERSION_TAG",
     "NO_COMPUTE_LOGS",
     "PARTITION_NAME_TAG",
+    "RETRY_ON_ASSET_OR_OP_FAILURE_TAG",
     "RUN_KEY_TAG",
     "SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION",
     "WILL_RETRY_TAG",
@@ -49,6 +54,7 @@ __all__ = [
     "DagsterUserCodeUnreachableError",
     "DefaultRunLauncher",
     "InstanceRef",
+    "SerializableErrorInfo",
     "WorkerStatus",
     "deserialize_value",
 ]

@@ -13,6 +13,7 @@ from typing import Any
 
 import boto3
 import dagster as dg
+import psutil
 import pytest
 from dagster._core.instance.ref import InstanceRef
 from dagster_graphql import DagsterGraphQLClient, DagsterGraphQLClientError
@@ -59,6 +60,7 @@ class Platform:
     stack: services.Stack
     instance: dg.DagsterInstance
     lake: Lake
+    told: list[str]
 
     def upload(self, day: str, *numbers: int) -> int:
         """Put files of a day on S3; says how many rows they have."""
@@ -133,6 +135,14 @@ class Platform:
             said.append(str((told and told.description) or getattr(data, "error", None) or one.message))
         return said
 
+    def victim(self, name: str) -> psutil.Process:
+        """A process to kill: the program of a service, `NAME worker` for one that it started, or `run` for one of a run."""
+        service, _, worker = name.partition(" ")
+        program = psutil.Process(self.stack.processes["code" if name == "run" else service].pid)
+        if name == "run":
+            return next(one for one in program.children() if "spawn_main" in " ".join(one.cmdline()))
+        return program.children()[0] if worker else program
+
     def run_day(self, day: str) -> dg.DagsterRun:
         """A day from raw files to predictions; the last run of the chain."""
         return self.ended(self.launch("daily", day))[-1]
@@ -154,13 +164,17 @@ def platform(folder: Path, alert_url: str) -> Iterator[Platform]:
     (use_case / "defs.yaml").write_text(shown("defs.yaml") + SENSOR)
     (use_case / "features.sql").write_text(shown("features.sql"))
     more = {"STACK_USE_CASES": str(use_case.parent), "STACK_POSTGRES_PASSWORD": SECRET, "STACK_ALERT_URL": alert_url}
-    with services.stack(folder / "services", print, **more) as running, pytest.MonkeyPatch.context() as environment:
+    told: list[str] = []
+    with (
+        services.stack(folder / "services", told.append, **more) as running,
+        pytest.MonkeyPatch.context() as environment,
+    ):
         for name, value in running.environment.items():
             environment.setenv(name, value)
         reference = InstanceRef.from_dir(running.environment["DAGSTER_HOME"])
         settings = Settings.from_environment()
         with dg.DagsterInstance.from_ref(reference) as instance:
-            found = Platform(running, instance, Lake(settings.lake, USE_CASE))
+            found = Platform(running, instance, Lake(settings.lake, USE_CASE), told)
             found.upload("2026-02-01", *range(10))
             for job, day in (("daily", "2026-02-01"), ("training", None), ("daily", "2026-02-01")):
                 run = found.ended(found.launch(job, day))[-1]

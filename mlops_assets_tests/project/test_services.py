@@ -1,21 +1,27 @@
-"""Services as processes: started by the commands of docker-compose.yml, waited for, killed with all they started."""
+"""Services as processes: started by the commands of docker-compose.yml, waited for, killed with all they started.
+
+What watches them is in test_supervisor.py."""
 
 from __future__ import annotations
 
 import os
+import signal
+import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
-import psutil
+import boto3
 import pyarrow as pa
 import pytest
 
 from deploy.healthy import is_healthy
 from deploy.services import compose
-from deploy.services.s3 import free_port
-from deploy.services.stack import NotHealthy, Process
+from deploy.services.process import Health, NotHealthy, Process
+from deploy.services.s3 import FILE, free_port, greets, is_installed, s3_server
+from deploy.services.stack import asked
 from mlops_assets.errors import PublishConflict, S3Error
 from mlops_assets.storage import s3
 from mlops_assets.storage.accounting import ReadingAccounting
@@ -34,11 +40,14 @@ def process(
 ) -> Iterator[Process]:
     path = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": str(folder)}
     path["PYTHONPATH"] = str(compose.ROOT)
+    path |= environment or {}
     one = compose.Service("page", ours=True, command=tuple(command), environment={}, health=tuple(health), needs=())
-    found = Process(one, folder / "page.log", path | (environment or {}))
-    found.start()
-    yield found
-    found.kill()
+    found = Process("page", command, path, folder / "page.log", Health(partial(asked, one, path)))
+    try:
+        found.start()
+        yield found
+    finally:
+        found.kill()
 
 
 @pytest.fixture
@@ -52,13 +61,14 @@ def page(tmp_path: Path) -> Iterator[Process]:
 
 def test_a_service_is_waited_for_until_its_health_check_is_content(page: Process) -> None:
     page.wait()
+    assert page.log.stat().st_mode & 0o777 == 0o600
     assert page.code is None
     assert page.memory() > 1_000_000
 
 
 def test_a_killed_service_leaves_no_process_and_comes_back(page: Process) -> None:
     page.wait()
-    family = [psutil.Process(page.pid), *psutil.Process(page.pid).children(recursive=True)]
+    family = page.family()
     assert len(family) == 2
     page.kill()
     assert not any(one.is_running() for one in family)
@@ -70,7 +80,7 @@ def test_a_killed_service_leaves_no_process_and_comes_back(page: Process) -> Non
 def test_a_service_that_ends_at_once_is_told_with_the_end_of_its_log(tmp_path: Path) -> None:
     with (
         process(tmp_path, ["python", "-c", "raise SystemExit('no room for me')"], ["false"]) as found,
-        pytest.raises(NotHealthy, match="page does not come up: no room for me"),
+        pytest.raises(NotHealthy, match="ended with code 1 before it was well: no room for me"),
     ):
         found.wait()
 
@@ -95,6 +105,29 @@ def test_the_code_location_comes_up_by_the_command_of_the_compose_file(tmp_path:
     code = compose.services(variables)["code"]
     with process(tmp_path, code.command, code.health, dict(code.environment)) as found:
         found.wait()
+
+
+@pytest.mark.skipif(not is_installed(), reason="the S3 server is not installed: ceph-mon, ceph-osd, radosgw")
+def test_what_the_stand_in_of_the_s3_store_has_acknowledged_outlives_each_of_its_processes(tmp_path: Path) -> None:
+    with s3_server(tmp_path / "s3", objects=FILE) as server:
+        assert (tmp_path / "s3").stat().st_mode & 0o777 == 0o700
+        keys = {"aws_access_key_id": server.access_key, "aws_secret_access_key": server.secret_key}
+        client = boto3.client("s3", endpoint_url=server.url, region_name="us-east-1", **keys)
+        client.create_bucket(Bucket="mlops")
+        client.put_object(Bucket="mlops", Key="one", Body=b"dear")
+        for process in server.processes:
+            os.kill(process.pid, signal.SIGKILL)
+            assert process.ended_within(60)
+            process.kill()
+            process.start()
+            process.wait()
+        assert client.get_object(Bucket="mlops", Key="one")["Body"].read() == b"dear"
+        client.close()
+
+
+def test_a_hanging_process_of_ceph_is_not_healthy(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        assert not greets(silent.getsockname()[1], patience=0.1)
 
 
 # -- the S3 store of the compose file -----------------------------------------------------------------------------------
