@@ -16,6 +16,7 @@ import pytest
 from mlops_assets import running
 from mlops_assets.journey.model.registry import Registry
 from mlops_assets.settings import Settings
+from mlops_assets.storage.modes import private
 from mlops_assets.use_case import Origin, UseCase
 
 
@@ -35,7 +36,7 @@ def _first_home() -> Path:
     """A home of which nothing is known but that MLflow and Dagster have made their tables."""
     home = Path(tempfile.mkdtemp(prefix="home-"))
     atexit.register(shutil.rmtree, home, ignore_errors=True)
-    with state_in(home), pytest.MonkeyPatch.context() as environment:
+    with private(), state_in(home), pytest.MonkeyPatch.context() as environment:
         environment.setenv("DAGSTER_HOME", "")  # the instance sets it: so it is forgotten afterwards
         settings = Settings.from_environment()
         Registry(settings).client()
