@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import dagster as dg
@@ -10,15 +11,22 @@ from mlops_assets.components import MlUseCase
 from mlops_assets.components.alerting import alert_sensors
 from mlops_assets.components.resources import WorkspaceResource, engines, mlflow
 from mlops_assets.settings import OWN_USE_CASES, Settings
+from mlops_assets.storage.modes import close_home, keep_private
 from mlops_assets.use_case import UseCase, list_use_cases, load_use_case
 from mlops_assets.workspace import Workspace
+
+log = logging.getLogger("mlops_assets.home")
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
     """The use cases of the package and those of `MLOPS_USE_CASES`, side by side."""
+    settings = Settings.from_environment()
+    keep_private()  # what runs are made of this code writes state
+    if told := close_home(settings.home):
+        log.warning(told)
     own = dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
-    folders = list_use_cases(Settings.from_environment().use_cases).values()
+    folders = list_use_cases(settings.use_cases).values()
     others = [load_use_case(folder) for folder in folders if folder.parent != OWN_USE_CASES]
     return dg.Definitions.merge(own, definitions_of(*others))
 

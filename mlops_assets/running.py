@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import importlib
+import logging
 import os
 import re
 import warnings
@@ -21,6 +22,7 @@ from mlops_assets.journey.score.day import MODEL_TAG
 from mlops_assets.settings import PACKAGE, Settings
 from mlops_assets.storage.catalog import enrichment_table
 from mlops_assets.storage.database import DATABASE_VARIABLE, prepare_database
+from mlops_assets.storage.modes import close_home
 from mlops_assets.storage.spellings import sqlite_address
 from mlops_assets.use_case import UseCase
 from mlops_assets.work.engines.local import LocalEngine
@@ -28,6 +30,8 @@ from mlops_assets.workspace import Stores, Workspace
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, Definitions
+
+log = logging.getLogger("mlops_assets.home")
 
 BEFORE_SCORING = ("raw_files", "rows", "rejects", "features")
 TRAINING = ("training_set", "candidates", "evaluation", "model_version", "champion")
@@ -204,6 +208,8 @@ def prepare_home(settings: Settings) -> None:
 
     A home that `DAGSTER_HOME` names elsewhere has a `dagster.yaml` of its own, which is left alone.
     """
+    if told := close_home(settings.home):
+        log.warning(told)
     home = settings.dagster_home
     home.mkdir(parents=True, exist_ok=True)
     os.environ["DAGSTER_HOME"] = str(sqlite_address(home))

@@ -12,6 +12,7 @@ import click
 
 from mlops_assets.cli.group import cli
 from mlops_assets.errors import MlopsError, UsageError, cannot_be_used
+from mlops_assets.storage.modes import private
 
 __all__ = ["cli", "main", "process"]
 
@@ -53,7 +54,8 @@ def main() -> None:
     debug = len(arguments) < len(sys.argv) - 1
     try:
         # not standalone: click would end the process itself, and know nothing of our errors
-        code = cli.main(arguments, prog_name="mlops-assets", standalone_mode=False) or 0
+        with private():
+            code = cli.main(arguments, prog_name="mlops-assets", standalone_mode=False) or 0
     except (click.exceptions.Abort, KeyboardInterrupt):
         code = _stopped()
     except click.ClickException as error:

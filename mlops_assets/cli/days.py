@@ -25,6 +25,7 @@ from mlops_assets.cli.common import (
     show_progress,
 )
 from mlops_assets.errors import UsageError
+from mlops_assets.storage.modes import for_others
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -71,12 +72,16 @@ def sample(
     began = shown = time.monotonic()
     for offset in range(days):
         date = day + dt.timedelta(days=offset)
-        for written in write_sample(stores.use_case, folder, date, files, rows, dirty, seed, labelled=not unlabelled):
-            if time.monotonic() - shown > 2:
-                shown = time.monotonic()
-                done = offset * files + written
-                left = (shown - began) / done * (days * files - done)
-                click.echo(f"{done:,} of {days * files:,} files, done in {left:.0f} s", err=True)
+        with for_others(folder, stores.settings.home):
+            files_written = write_sample(
+                stores.use_case, folder, date, files, rows, dirty, seed, labelled=not unlabelled
+            )
+            for written in files_written:
+                if time.monotonic() - shown > 2:
+                    shown = time.monotonic()
+                    done = offset * files + written
+                    left = (shown - began) / done * (days * files - done)
+                    click.echo(f"{done:,} of {days * files:,} files, done in {left:.0f} s", err=True)
     click.echo(f"Wrote {files * days:,} files of {days} day(s) to {folder / use_case}")
 
 
@@ -99,7 +104,8 @@ def import_(use_case: str, file: Path, day: dt.date | None, raw: Place | None) -
 
     stores = find(use_case, raw)
     folder = stores.settings.raw
-    done = place_table(stores.use_case, file, folder, day) if day else import_table(stores.use_case, file, folder)
+    with for_others(folder, stores.settings.home):
+        done = place_table(stores.use_case, file, folder, day) if day else import_table(stores.use_case, file, folder)
     files = done.files + done.present
     click.echo(f"{done.rows:,} rows in {files:,} files of {len(done.days)} days lie in {folder / use_case}")
     if done.present:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from mlops_assets.errors import UsageError
+from mlops_assets.storage.modes import for_others
 
 if TYPE_CHECKING:
     from mlops_assets.tools.drafting import Draft
@@ -56,7 +57,8 @@ def new(
     if name in use_cases:
         raise UsageError(f"There is a use case {name!r} already, in {use_cases[name]}; choose another name.")
     yesterday = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
-    draft = draft_use_case(name, table, label, root, account, yesterday, header)
+    with for_others():
+        draft = draft_use_case(name, table, label, root, account, yesterday, header)
     click.echo(_shown(draft, table))
     cut = "" if draft.use_case.imports else f" --day {yesterday}"
     click.echo("\nNext:")

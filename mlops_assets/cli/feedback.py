@@ -11,6 +11,7 @@ import click
 
 from mlops_assets.cli.common import TABLE_ROWS, Day, find
 from mlops_assets.errors import UsageError
+from mlops_assets.storage.modes import for_others
 
 if TYPE_CHECKING:
     from mlops_assets.journey.feedback.corrections import Taken
@@ -48,7 +49,8 @@ def feedback(use_case: str, files: tuple[Path, ...], rejects: bool, form: str, o
     folder = stores.settings.raw / use_case / "feedback"
     contents = [_read(path) for path in files]  # all can be read, or none is handed in
     for path, content in zip(files, contents, strict=True):
-        _hand_in(folder, path, content)
+        with for_others(folder, stores.settings.home):
+            _hand_in(folder, path, content)
     labels = known_labels(stores.use_case, stores.registry, stores.runs)
     taken = take_in(stores.use_case, stores.lake, folder, labels)
     _tell(taken, err=rejects)  # standard output is for the rejects, where they are asked for

@@ -36,7 +36,7 @@ class Attributes(Strict):
     description: str = Field(description="What is predicted, for whom.")
     owner: str = Field("team:ml", pattern=r"^(team:\w+|\S+@\S+)$", description="`team:name` or an e-mail address.")
     start: dt.date = Field(description="First day that may be predicted.")
-    source: Origin | None = Field(None, description="Where the raw files come from, if not from a folder.")
+    source: Origin | None = Field(None, description="Where the raw files come from, and whether links are followed.")
     files: FileFormat = Field(default_factory=FileFormat, description="How the raw files are written.")
     # before the keys that name columns: a validator sees the fields before its own alone
     columns: dict[str, Column] = Field(min_length=1, description="The contract: the columns of a raw file, by name.")
@@ -174,6 +174,11 @@ class UseCase(Attributes):
         return self
 
     @property
+    def follow_links(self) -> bool:
+        """Whether links that lead out of the folder of the raw files are followed."""
+        return self.source is not None and self.source.follow_links
+
+    @property
     def contract_fingerprint(self) -> str:
         """Hash of everything that decides how a raw file is read."""
         contract: dict[str, Any] = {
@@ -186,6 +191,7 @@ class UseCase(Attributes):
             "refused": [self.checks.file_rejects, self.checks.file_reject_rate],
         }
         # not where there is none: contracts from before there were sources keep their fingerprint
-        if self.source is not None:
-            contract["source"] = self.source.model_dump(mode="json")
+        if self.source is not None and self.source.use is not None:
+            # a link that is followed or not is another entry of the listing
+            contract["source"] = self.source.model_dump(mode="json", exclude={"follow_links"})
         return hashlib.sha256(json.dumps(contract).encode()).hexdigest()[:16]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from mlops_assets.plugins.sources import Source
 from mlops_assets.use_case.strict import Strict, Variable, check_use
@@ -38,7 +38,10 @@ class Origin(Strict):
 
     # before `use`, whose validator looks at them
     parameters: dict[str, Any] = Field(default_factory=dict, description="Its arguments.")
-    use: str = Field(description="`sql`, or the import path of a class of your own.")
+    use: str | None = Field(None, description="`sql`, or the import path of a class of your own; a folder without it.")
+    follow_links: bool = Field(
+        False, description="Whether links in the folder that lead out of it are followed; they are refused otherwise."
+    )
 
     @property
     def own(self) -> str | None:
@@ -47,5 +50,15 @@ class Origin(Strict):
 
     @field_validator("use")
     @classmethod
-    def _can_be_listed(cls, use: str, info: ValidationInfo) -> str:
-        return check_use(use, info.data.get("parameters", {}), PARAMETERS, Source)
+    def _can_be_listed(cls, use: str | None, info: ValidationInfo) -> str | None:
+        return use and check_use(use, info.data.get("parameters", {}), PARAMETERS, Source)
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> Self:
+        if self.use is None and "follow_links" not in self.model_fields_set:
+            raise ValueError("say `use`, or `follow_links` for files in a folder")
+        if self.use is None and self.parameters:
+            raise ValueError("parameters: they are those of `use`, which is missing")
+        if self.use is not None and self.follow_links:
+            raise ValueError(f"follow_links: the files of {self.use!r} do not lie in a folder of yours")
+        return self

@@ -16,6 +16,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from mlops_assets.errors import UsageError
+from mlops_assets.storage.modes import for_others
 
 if TYPE_CHECKING:
     from mlops_assets.storage.tables import Table
@@ -75,7 +76,9 @@ def _sink(path: Path | None) -> Iterator[BinaryIO]:
     # in the same folder, for a file cannot be moved from one disk to another at once
     unfinished = path.with_name(f".{path.name}.unfinished")
     try:
-        with unfinished.open("wb") as file:
+        with for_others():
+            file = unfinished.open("wb")
+        with file:
             yield file
         unfinished.replace(path)
     except OSError as error:

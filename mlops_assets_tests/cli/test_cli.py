@@ -22,7 +22,7 @@ from mlops_assets import cli
 from mlops_assets.cli import group
 from mlops_assets_tests.helpers.homes import copy_home
 from mlops_assets_tests.helpers.shop import Done, Shop
-from mlops_assets_tests.helpers.visits import place_visits
+from mlops_assets_tests.helpers.visits import LINKED, place_visits
 
 FIRST, DIRTY = "2026-01-01", "2026-01-02"
 UNDELIVERED = "2026-01-07"
@@ -37,7 +37,7 @@ COMMANDS = ("sample", "import", "run", "preview", "predictions", "rejects", "sta
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the use case `visits` beside the home."""
     folder = tmp_path_factory.mktemp("cli")
-    place_visits(folder / "use_cases")
+    place_visits(folder / "use_cases", LINKED)
     return folder
 
 
@@ -576,7 +576,7 @@ def test_ctrl_c_stops_a_run_with_130_and_the_same_command_completes_it(place: Pa
 
 
 def test_rejects_that_are_mended_and_replayed_are_predicted(trained: tuple[Shop, Done], tmp_path: Path) -> None:
-    place_visits(tmp_path / "use_cases")
+    place_visits(tmp_path / "use_cases", LINKED)
     own = Shop(tmp_path / "home")
     copy_home(trained[0].home, own.home)
     table = tmp_path / "rejects.csv"

@@ -29,7 +29,7 @@ from mlops_assets_tests.helpers.command_driver import BEGUN, DONE
 from mlops_assets_tests.helpers.homes import copy_home
 from mlops_assets_tests.helpers.postgres import Server, query
 from mlops_assets_tests.helpers.shop import Shop
-from mlops_assets_tests.helpers.visits import VISITS, place_visits
+from mlops_assets_tests.helpers.visits import LINKED, place_visits
 
 DAY, FILES, BAD = "2026-01-01", 60, 3
 """A day of many small files, the first line of every third of which is rejected, and mended by a person."""
@@ -45,7 +45,7 @@ class Before:
 
     def copy(self, folder: Path, targets: str = "") -> Shop:
         copy_home(self.shop.home, folder / "home")
-        place_visits(folder / "use_cases", VISITS + targets)
+        place_visits(folder / "use_cases", LINKED + targets)
         return Shop(folder / "home")
 
     def restore(self) -> list[str]:
@@ -65,7 +65,7 @@ def raw_file(shop: Shop, number: int, lines: int) -> None:
 @pytest.fixture(scope="module")
 def before(tmp_path_factory: pytest.TempPathFactory) -> Before:
     folder = tmp_path_factory.mktemp("before")
-    place_visits(folder / "use_cases")
+    place_visits(folder / "use_cases", LINKED)
     shop = Shop(folder / "home")
     for number in range(FILES):
         raw_file(shop, number, 20)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -65,14 +66,26 @@ ARGUMENTS = {
 }
 
 
-def test_the_whole_journey_goes_well_under_a_name_with_every_sign(tmp_path: Path) -> None:
-    shop = Shop(tmp_path / SIGNS / "home")
-    place = tmp_path / SIGNS / "out"
-    yaml = VISITS.replace("  label: returned\n", TARGET.format(place=f'"{place}"'))
-    place_visits(tmp_path / SIGNS / "use_cases", yaml)
-    for command in JOURNEY:
-        done = shop(*command.split())
-        assert done.code == 0, (command, done.err)
+@pytest.fixture(scope="module")
+def travelled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """The home of a whole journey, under a name with every sign, of a person whose files are for everybody."""
+    folder = tmp_path_factory.mktemp("travelled")
+    shop = Shop(folder / SIGNS / "home")
+    yaml = VISITS.replace("  label: returned\n", TARGET.format(place=f'"{folder / SIGNS / "out"}"'))
+    before = os.umask(0)
+    try:
+        place_visits(folder / SIGNS / "use_cases", yaml)
+        shop.home.mkdir()
+        for command in JOURNEY:
+            done = shop(*command.split())
+            assert done.code == 0, (command, done.err)
+        yield shop
+    finally:
+        os.umask(before)
+
+
+def test_the_whole_journey_goes_well_under_a_name_with_every_sign(travelled: Shop) -> None:
+    shop, place = travelled, travelled.home.parent / "out"
     file = next(path for path in shop.day(DAY).rglob("*") if path.is_file())
     done = shop("why", "visits", "--day", DAY, "--file", str(file.relative_to(shop.day(DAY))), "--line", "2")
     assert done.code == 0, done.err
@@ -80,7 +93,28 @@ def test_the_whole_journey_goes_well_under_a_name_with_every_sign(tmp_path: Path
     for state in ("mlflow/mlflow.db", "dagster/history/runs.db", "lake/visits/rows/_delta_log"):
         assert (shop.home / state).exists()
     # what lies beside it are the links by which libraries find it
-    assert [path.name for path in tmp_path.iterdir() if not path.is_symlink()] == [SIGNS]
+    assert [path.name for path in place.parent.parent.iterdir() if not path.is_symlink()] == [SIGNS]
+
+
+def test_a_whole_journey_leaves_nothing_in_the_home_that_others_can_read(travelled: Shop) -> None:
+    every = [travelled.home, *travelled.home.rglob("*")]
+    assert [path for path in every if path.lstat().st_mode & 0o077 and not path.is_symlink()] == []
+    delivered = travelled.home.parent / "out"
+    assert all(path.stat().st_mode & 0o066 == 0o066 for path in delivered.rglob("*"))
+
+
+def test_what_a_person_asks_for_is_written_with_their_umask(travelled: Shop, tmp_path: Path) -> None:
+    asked = {
+        "table.csv": f"predictions visits --day {DAY} --format csv -o {tmp_path / 'table.csv'}",
+        "card.html": f"card visits -o {tmp_path / 'card.html'}",
+        "raw": f"sample visits --day {DAY} --files 1 --raw {tmp_path / 'raw'}",
+        "made": f"new fresh --from {tmp_path / 'table.csv'} --label prediction --into {tmp_path / 'made'}",
+    }
+    for name, command in asked.items():
+        done = travelled(*command.split())
+        assert done.code == 0, (command, done.err)
+        written = [tmp_path / name, *(tmp_path / name).rglob("*")]
+        assert [path for path in written if path.stat().st_mode & 0o066 != 0o066] == [], command
 
 
 @pytest.mark.parametrize("name", ["a b", "50%", "a%20b", "what?", "c#d", "[x]", "o'k", "ação"])

@@ -20,12 +20,12 @@ from mlops_assets.settings import Settings
 from mlops_assets.storage.catalog import Lake
 from mlops_assets_tests.helpers.homes import copy_home
 from mlops_assets_tests.helpers.shop import Done, Shop
-from mlops_assets_tests.helpers.visits import VISITS, place_visits
+from mlops_assets_tests.helpers.visits import LINKED, place_visits
 
 DAYS = ("2026-01-01", "2026-01-02", "2026-01-03")
 LATER = "2099-01-01"
 
-VALUED = VISITS.replace("  label: returned\n", "  label: returned\n  value: minutes\n")
+VALUED = LINKED.replace("  label: returned\n", "  label: returned\n  value: minutes\n")
 TIMID = "        parameters: {max_iter: 500, C: 0.0005}\n"
 BY_HAND = VALUED.replace("        parameters: {max_iter: 500}\n", TIMID).replace(
     "    folds: 2\n", "    folds: 2\n    promotion: manual\n"

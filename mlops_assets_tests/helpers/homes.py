@@ -16,6 +16,8 @@ import pytest
 from mlops_assets import running
 from mlops_assets.journey.model.registry import Registry
 from mlops_assets.settings import Settings
+from mlops_assets.storage.modes import private
+from mlops_assets.use_case import Origin, UseCase
 
 
 @contextmanager
@@ -34,7 +36,7 @@ def _first_home() -> Path:
     """A home of which nothing is known but that MLflow and Dagster have made their tables."""
     home = Path(tempfile.mkdtemp(prefix="home-"))
     atexit.register(shutil.rmtree, home, ignore_errors=True)
-    with state_in(home), pytest.MonkeyPatch.context() as environment:
+    with private(), state_in(home), pytest.MonkeyPatch.context() as environment:
         environment.setenv("DAGSTER_HOME", "")  # the instance sets it: so it is forgotten afterwards
         settings = Settings.from_environment()
         Registry(settings).client()
@@ -52,9 +54,17 @@ def give_stores(home: Path, *names: str) -> None:
 
 
 def copy_home(home: Path, to: Path) -> None:
-    """A copy of a home whose raw files are links to the first ones: a copied file is another one to a listing."""
+    """A copy of a home whose raw files are links to the first ones: a copied file is another one to a listing.
+
+    Its use cases must follow links; see `following_links`.
+    """
 
     def copy(source: str, target: str) -> None:
         (os.symlink if Path(source).is_relative_to(home / "raw") else shutil.copy2)(source, target)
 
     shutil.copytree(home, to, copy_function=copy, symlinks=True)
+
+
+def following_links(use_case: UseCase) -> UseCase:
+    """The use case for homes that are copies."""
+    return use_case if use_case.source else use_case.model_copy(update={"source": Origin(follow_links=True)})

@@ -27,6 +27,12 @@ def count_threads(task: int) -> Report:
     return Report(DAY, task, {**{name: int(os.environ[name]) for name in ONE_THREAD}, "arrow": pa.cpu_count()}, ())
 
 
+def tell_umask(task: int) -> Report:
+    umask = os.umask(0)
+    os.umask(umask)
+    return Report(DAY, task, {"umask": umask}, ())
+
+
 def hold_then(task: tuple[int, Path, Callable[[Any], Report], Any]) -> Report:
     """As `hold`, and then do a shard of a real step."""
     shard, folder, function, its_task = task

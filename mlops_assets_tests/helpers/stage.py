@@ -21,7 +21,7 @@ from mlops_assets.tools.sampling import write_sample
 from mlops_assets.use_case import Candidate, Checks, Gate, Preparation, Scale, Split, Training, UseCase, load_use_case
 from mlops_assets.workspace import Stores, Workspace
 from mlops_assets_tests.helpers.account_files import account_file
-from mlops_assets_tests.helpers.homes import copy_home, give_stores, state_in
+from mlops_assets_tests.helpers.homes import copy_home, following_links, give_stores, state_in
 
 FILES, ROWS = 6, 30
 SMALL_SQL = """
@@ -68,6 +68,7 @@ class Stage:
     @classmethod
     @contextmanager
     def of(cls, use_case: UseCase, home: Path) -> Iterator[Stage]:
+        use_case = following_links(use_case)
         with state_in(home):
             workspace = Workspace.from_environment()
         resources = {"workspace": workspace, "engines": engines, "mlflow": mlflow}

@@ -33,6 +33,9 @@ attributes:
     gate:
       margin: {accuracy: 0.1}
 """
+LINKED = VISITS + "  source: {follow_links: true}\n"
+"""For homes that are copied; see `copy_home`."""
+
 VISITS_SQL = "CREATE VIEW model_input AS SELECT file, line, minutes, channel FROM rows;\n"
 
 

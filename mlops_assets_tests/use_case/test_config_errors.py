@@ -17,7 +17,7 @@ from mlops_assets.components import MlUseCase
 from mlops_assets.definitions import definitions_of, defs
 from mlops_assets.errors import ConfigError
 from mlops_assets.settings import Settings
-from mlops_assets.use_case import load_use_case
+from mlops_assets.use_case import Origin, UseCase, load_use_case
 from mlops_assets_tests.helpers.visits import VISITS, VISITS_SQL, place_visits
 
 
@@ -153,6 +153,27 @@ def test_a_key_that_is_missing_is_told_by_the_line_of_its_parent(tmp_path: Path)
     place_visits(tmp_path, VISITS.replace("    baseline: majority\n", ""))
     line = line_of(VISITS, "training:")
     assert f"defs.yaml:{line}: training.baseline: Field required" in config_error(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        ("{}", "say `use`, or `follow_links` for files in a folder"),
+        ("{parameters: {a: 1}, follow_links: true}", "parameters: they are those of `use`, which is missing"),
+        (
+            "{use: sql, follow_links: true, parameters: {url_variable: U, query: 'SELECT :day'}}",
+            "follow_links: the files of 'sql' do not lie in a folder of yours",
+        ),
+    ],
+)
+def test_a_source_says_one_thing(tmp_path: Path, source: str, problem: str) -> None:
+    place_visits(tmp_path, f"{VISITS}  source: {source}\n")
+    assert config_error(tmp_path).split(" (given")[0].endswith(f"source: {problem}")
+
+
+def test_links_change_nothing_that_is_stored_of_a_file_that_was_read(transactions: UseCase) -> None:
+    linked = transactions.model_copy(update={"source": Origin(follow_links=True)})
+    assert linked.contract_fingerprint == transactions.contract_fingerprint
 
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:

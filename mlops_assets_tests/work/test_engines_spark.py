@@ -53,6 +53,7 @@ from mlops_assets_tests.helpers.spark_shards import (
     hold_then,
     lose_the_disk,
     square,
+    tell_umask,
 )
 
 TABLES = ("rows", "rejects", "features", "predictions")
@@ -212,6 +213,10 @@ def test_reports_come_in_the_order_in_which_shards_finish(engine: SparkEngine, t
 def test_libraries_have_one_thread_in_each_process(engine: SparkEngine) -> None:
     found = [report.counts for report in engine.map(count_threads, range(4))]
     assert found == [{**dict.fromkeys(ONE_THREAD, 1), "arrow": 1}] * 4
+
+
+def test_shards_write_for_their_owner_alone(engine: SparkEngine) -> None:
+    assert [report.counts for report in engine.map(tell_umask, range(2))] == [{"umask": 0o077}] * 2
 
 
 def test_ctrl_c_is_left_as_it_was(engine: SparkEngine) -> None:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from mlops_assets.errors import ConfigError
 from mlops_assets.journey.enrich.answers import NOTHING, stored_schema
+from mlops_assets.journey.features.allowed import SqlRefused
 from mlops_assets.journey.features.blame import Blamed, RowsFailed, leave_out
 from mlops_assets.journey.features.sql import ROWS, kept_sql, without_label
 from mlops_assets.use_case import UseCase
@@ -182,6 +183,8 @@ def sql_errors(use_case: UseCase, day: str) -> Iterator[None]:
     where = f"{use_case.name}/features.sql fails on the rows of {day}"
     try:
         yield
+    except SqlRefused as error:
+        raise ConfigError(f"{use_case.name}/{error}") from None
     except OF_ALL_ROWS as error:
         hint = ""
         if isinstance(error, (duckdb.CatalogException, duckdb.BinderException)):  # it runs by the contract of its time

@@ -11,7 +11,6 @@ The label is not in `rows`: no SQL can look at the answer.
 
 from __future__ import annotations
 
-import re
 import threading
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,12 +23,13 @@ import pyarrow as pa
 
 from mlops_assets.errors import ConfigError
 from mlops_assets.journey.enrich.answers import stored_schema
+from mlops_assets.journey.features.allowed import SqlRefused, views_of
 from mlops_assets.journey.read.contract import rows_schema
 from mlops_assets.storage.files import read_part
+from mlops_assets.storage.locked import open_locked
 from mlops_assets.storage.places import Place
 from mlops_assets.use_case import UseCase
 
-VIEW = re.compile(r"^\s*(?:--[^\n]*\n\s*)*create\s+(?:or\s+replace\s+)?(?:temp(?:orary)?\s+)?view\s+(\w+)", re.I)
 BATCH = 20_000
 """Rows of the model's input that are in memory at a time."""
 
@@ -39,15 +39,11 @@ ROWS = "arrow_rows"
 IDLE = 16
 """Connections that wait in a process for rows like those before; each holds about 4 MiB."""
 
-SETTINGS: dict[str, str | bool | int | float | list[str]] = {
-    "threads": 1,  # shards run side by side, a process each
-    # SQL is code, that of a stored model too: it gets the rows, and no way to files, the network or our variables
-    "enable_external_access": False,
+SETTINGS = {
     # it lets the smaller table of a join decide in which order rows are added up, so that a mean's last bit hung on
     # how many files are in the shard
     "disabled_optimizers": "build_side_probe_side",
 }
-"""Every connection that runs a user's SQL has these, and is locked afterwards."""
 
 
 @dataclass(frozen=True)
@@ -66,28 +62,6 @@ class FeatureColumns:
     file: Mapping[str, pa.DataType]
 
 
-def statements(sql: str) -> dict[str, str]:
-    """The statements of a `features.sql` by the view they create.
-
-    Raises
-    ------
-    ConfigError
-        If a statement creates no view, or `model_input` is missing.
-    """
-    views: dict[str, str] = {}
-    for statement in duckdb.extract_statements(sql):
-        match = VIEW.match(statement.query)
-        if match is None:
-            raise ConfigError(f"features.sql: only `CREATE VIEW` is allowed, this is: {statement.query.strip()[:80]}")
-        view = match.group(1).lower()  # SQL takes names in any case for the same
-        if view in ("rows", ROWS):
-            raise ConfigError(f"features.sql: `{view}` is what views are made of; give this view another name.")
-        views[view] = statement.query
-    if "model_input" not in views:
-        raise ConfigError("features.sql: no statement creates the view `model_input`.")
-    return views
-
-
 class FeatureSql:
     """A `features.sql` on a connection that is kept: shard after shard, or file after file, runs through its views.
 
@@ -104,8 +78,8 @@ class FeatureSql:
 
     Raises
     ------
-    ConfigError
-        If the SQL is not made of views alone.
+    SqlRefused
+        If the SQL is not made of views alone, or uses what it may not.
     duckdb.Error
         If it is wrong.
     """
@@ -114,17 +88,17 @@ class FeatureSql:
         self.sql = sql
         self.schemas = dict(schemas)
         self.is_idle = True
-        self._database = duckdb.connect(":memory:", config=SETTINGS)
+        self._database = open_locked(**SETTINGS)
+        columns = frozenset(name.lower() for schema in schemas.values() for name in schema.names)
+        views = views_of(self._database, sql, columns, frozenset(map(str.lower, schemas)))
         empty = {name: schema.empty_table() for name, schema in schemas.items()}
         with self._holding("2000-01-01", empty):  # views are bound once, to the types of tables without a row
             self._database.execute(f"CREATE VIEW rows AS SELECT getvariable('day') AS day, * FROM {ROWS}")
-            for view, statement in statements(sql).items():
+            for view, statement in views.items():
                 if view not in schemas:
                     self._database.execute(statement)
             # asked once: to plan a view costs more than to run it over a file
-            self._types = {view: self._columns(view) for view in statements(sql)}
-        # from here on nothing that a view may call can loosen a setting
-        self._database.execute("SET lock_configuration = true")
+            self._types = {view: self._columns(view) for view in views}
 
     def columns(self, view: str) -> dict[str, pa.DataType]:
         """The columns of one of its views with their types; of none, where there is no such view."""
@@ -235,6 +209,8 @@ def _describe(name: str, rows: pa.Schema, sql: str, enrichments: tuple[tuple[str
     try:
         with kept_sql(sql, tables) as features:
             model, file = features.columns("model_input"), features.columns("file_features")
+    except SqlRefused as error:
+        raise ConfigError(f"{name}/{error}") from None
     except duckdb.Error as error:
         raise ConfigError(f"{where}: {error}") from None
     inputs = _without_keys(where, "model_input", model, ("file", "line"))

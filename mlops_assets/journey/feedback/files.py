@@ -7,8 +7,10 @@ import datetime as dt
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from mlops_assets.errors import MlopsError
+from mlops_assets.storage.inside import LeadsOut, read_regular
 from mlops_assets.storage.places import Place
 
 HEADER = ("day", "file", "line", "label", "who", "when")
@@ -46,8 +48,15 @@ class Reject:
     raw: str
 
 
-def read_file(path: Place) -> Iterator[Entry | Reject | None]:
+def read_file(path: Place, within: str | None = None) -> Iterator[Entry | Reject | None]:
     """What each line of a file says; None for a line of an audit that nobody filled in.
+
+    Parameters
+    ----------
+    path
+        The file.
+    within
+        The folder of this machine out of which no link is followed, its own links followed; None if any is.
 
     Raises
     ------
@@ -55,8 +64,12 @@ def read_file(path: Place) -> Iterator[Entry | Reject | None]:
         If it cannot be read.
     """
     try:
+        content = read_regular(path, within) if isinstance(path, Path) else path.read_bytes()
         # by bytes, not by a CSV reader: an open quote must not swallow what others wrote
-        first, *lines = path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
+        first, *lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    except LeadsOut as error:
+        yield Reject(path.name, 1, "link", f"{error.strerror}; lay the file itself there", "")
+        return
     except OSError as error:
         raise MlopsError(f"{path}: cannot be read: {error.strerror}. Give access, or move it away.") from None
     given = [(number, line) for number, line in enumerate(lines, 2) if line.strip()]

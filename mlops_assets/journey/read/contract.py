@@ -35,6 +35,7 @@ RULES = {
 
 RULES_OF_FILES = {
     "unreadable": "the file cannot be opened, or is a folder, or has another ending",
+    "link": "the file, or the folder of the day, is a link that leads out of the folder of the raw files",
     "too_large": "the file is larger than `files.largest`",
     "empty_file": "the file has no content",
     "no_rows": "the file has a header and nothing else, or no records",

@@ -8,9 +8,11 @@ were, so that the same lines are never there twice.
 from __future__ import annotations
 
 import re
+import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -281,6 +283,8 @@ def _write(source: FolderSource | S3Source, lake: Lake, made: ReplayedFile) -> N
     place = source.root / f"day={made.day}" / made.file
     try:
         places.write_whole(place, made.data)
+        if isinstance(place, Path):  # whoever may read the file may read its lines
+            shutil.copymode(f"{source.root}/day={made.day}/{made.origins[0].file}", place)
     except OSError as error:
         raise MlopsError(
             f"{place}: cannot be written: {error.strerror}. Make room or give access, then replay again."

@@ -21,6 +21,7 @@ from mlops_assets.journey.read.readers import open_reader
 from mlops_assets.journey.read.readers.pack import Pack, Refusal
 from mlops_assets.journey.read.refusals import refusals_of, refuse_overfull
 from mlops_assets.journey.read.sources import Entry, Source
+from mlops_assets.journey.read.sources.entries import LEADS_OUT
 from mlops_assets.journey.read.whole_files import find_wrong_files, notice_one_account
 from mlops_assets.plugins import plugin_modules
 from mlops_assets.storage.accounting import NOTICED, ReadingAccounting
@@ -219,7 +220,8 @@ def _fetch_one(task: ReadTask, number: int, entry: Entry) -> bytes | Refusal:
     # refused by what the listing said, so that a file which would fill the memory is not opened
     largest = task.use_case.files.largest
     if entry.problem:
-        return Refusal(number, None, "unreadable", entry.problem)
+        rule = "link" if entry.problem == LEADS_OUT else "unreadable"
+        return Refusal(number, None, rule, entry.problem)
     if entry.size > largest:
         return Refusal(number, None, "too_large", f"{entry.size} bytes, allowed {largest}")
     try:

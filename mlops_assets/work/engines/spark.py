@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mlops_assets.errors import ConfigError, MlopsError, ShardFailed
+from mlops_assets.storage.modes import keep_private
 from mlops_assets.work.engines.local import ONE_THREAD, _environment
 from mlops_assets.work.shards import Report
 
@@ -205,6 +206,7 @@ class _Step:
     def __call__(self, task: Any) -> None:
         import pyarrow as pa
 
+        keep_private()  # the umask of a cluster's machines is their own
         # Spark gives a task one core
         pa.set_cpu_count(1)
         outcome: Report | MlopsError

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import datetime as dt
 import json
+import os
 import sqlite3
 import threading
 import time
@@ -446,6 +447,14 @@ def test_a_parquet_file_and_a_whole_path_do_as_well(tmp_path: Path) -> None:
     place = {"file": str(tmp_path / "weather.parquet")}
     enrichment = Enrichment(use="table", parameters=place, keys=("city", "date"), columns=COLUMNS)
     assert len(asking(enrichment).ask(ONE)) == 1
+
+
+def test_a_pipe_keeps_nobody_waiting(tmp_path: Path) -> None:
+    look_up = table(tmp_path, RECORDS, **DATED)
+    (tmp_path / "weather.csv").unlink()
+    os.mkfifo(tmp_path / "weather.csv")
+    with pytest.raises(EnrichmentError, match=r"weather\.csv: .*not a regular file"):
+        look_up(keys_of("Rio"), DAY)
 
 
 BAD_FILES = {

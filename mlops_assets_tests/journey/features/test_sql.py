@@ -17,7 +17,7 @@ import pytest
 from mlops_assets.errors import ConfigError
 from mlops_assets.journey.enrich.answers import find_answers, needed, read_answers
 from mlops_assets.journey.features.shard import aggregate, compute
-from mlops_assets.journey.features.sql import BATCH, IDLE, ROWS, FeatureSql, kept_sql, read_rows, statements
+from mlops_assets.journey.features.sql import BATCH, IDLE, ROWS, FeatureSql, kept_sql, read_rows
 from mlops_assets.journey.read.contract import rows_schema
 from mlops_assets.settings import OWN_USE_CASES
 from mlops_assets.use_case import UseCase, load_use_case
@@ -139,6 +139,9 @@ WAYS_OUT = {
     "opens itself a way": "SET enable_external_access = true",
     "unlocks itself": "SET lock_configuration = false",
     "looks at variables of the program": "SELECT * FROM features",
+    "looks at tables of the program": "SELECT * FROM table_of_the_program",
+    "fetches an extension": "SELECT * FROM st_read('FILE')",
+    "reads the environment": "SELECT getenv('HOME')",
 }
 
 
@@ -148,9 +151,27 @@ def test_a_kept_connection_has_no_way_out(tmp_path: Path, way: str) -> None:
     secret.write_text("a\n1\n")
     features = FeatureSql(NUMBERS, SCHEMAS)
     column(features, texts("1"))
+    table_of_the_program = texts("1")[ROWS]
     with pytest.raises(duckdb.Error):
         features._database.execute(WAYS_OUT[way].replace("FILE", str(secret)))
     assert [path.name for path in tmp_path.iterdir()] == ["secret.csv"]
+    assert len(table_of_the_program) == 1
+
+
+def test_a_kept_connection_cannot_read_the_folder_that_the_program_works_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".tmp").mkdir()  # where DuckDB spills by default, and may read
+    (tmp_path / ".tmp" / "spilled.txt").write_text("a secret")
+    features = FeatureSql(NUMBERS, SCHEMAS)
+    with pytest.raises(duckdb.PermissionException):
+        features._database.execute("SELECT content FROM read_text('.tmp/spilled.txt')")
+
+
+def test_a_text_with_a_time_means_the_same_on_every_machine() -> None:
+    sql = "CREATE VIEW model_input AS SELECT file, line, epoch(x::VARCHAR::TIMESTAMPTZ) AS x FROM rows"
+    assert column(FeatureSql(sql, SCHEMAS), texts("1970-01-01 01:00:00")) == [3600.0]
 
 
 # -- kept by the process ----------------------------------------------------------------------------------------------
@@ -289,9 +310,3 @@ def test_an_error_behind_the_first_batch_is_a_configuration_error_too(transactio
     next(batches)
     with pytest.raises(ConfigError, match=r"transactions/features\.sql fails on the rows of .*a bad line"):
         list(batches)
-
-
-@pytest.mark.parametrize("view", ["rows", "arrow_rows"])
-def test_a_view_cannot_take_the_place_of_the_rows(view: str) -> None:
-    with pytest.raises(ConfigError, match=f"`{view}` is what views are made of"):
-        statements(f"CREATE OR REPLACE VIEW {view} AS SELECT 1; CREATE VIEW model_input AS SELECT * FROM rows")

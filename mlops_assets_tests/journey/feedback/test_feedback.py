@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -25,7 +26,7 @@ from mlops_assets.journey.feedback.rules import RULES
 from mlops_assets.journey.train.candidates import choose, fit
 from mlops_assets.journey.train.training_set import TrainingSet, build_training_set, repeats
 from mlops_assets.storage.catalog import Lake
-from mlops_assets.use_case import Candidate, Feedback, UseCase
+from mlops_assets.use_case import Candidate, Feedback, Origin, UseCase
 from mlops_assets_tests.helpers.days import draw_day, in_shards_of
 from mlops_assets_tests.helpers.feedback import EARLY, LABELS, LATE, NOW, about, entry, predicted
 from mlops_assets_tests.helpers.shop import Shop
@@ -209,6 +210,28 @@ def test_the_same_files_give_the_same_tables_and_a_file_that_is_gone_counts_no_m
     assert [path.read_bytes() for path in (lake.accepted, lake.rejected)] == before
     (tmp_path / "feedback" / "0.csv").unlink()
     assert len(take_in(toy(), lake, tmp_path / "feedback", LABELS, NOW).accepted) == 0
+
+
+@pytest.mark.parametrize("pipe", [False, True])
+def test_a_link_out_of_the_folder_of_the_raw_files_is_a_reject_unless_links_are_followed(
+    send: Send, lake: Lake, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, pipe: bool
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "other.csv"
+    (tmp_path / "feedback").mkdir()
+    (tmp_path / "feedback" / "z.csv").symlink_to(elsewhere)
+    if pipe:
+        os.mkfifo(elsewhere)
+    else:
+        elsewhere.write_text("\n".join([",".join(HEADER), entry(2, "FOOD"), ""]))
+    taken = send(entry())
+    assert (len(taken.accepted), taken.rules) == (1, {"link": 1})
+    assert [(one["source_file"], one["raw"]) for one in taken.rejected.to_pylist()] == [("z.csv", "")]
+    linked = toy().model_copy(update={"source": Origin(follow_links=True)})
+    if pipe:
+        with pytest.raises(MlopsError, match=r"z\.csv: cannot be read: not a regular file"):
+            take_in(linked, lake, tmp_path / "feedback", LABELS, NOW)
+    else:
+        assert len(take_in(linked, lake, tmp_path / "feedback", LABELS, NOW).accepted) == 2
 
 
 @pytest.fixture(scope="module")

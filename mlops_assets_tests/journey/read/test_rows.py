@@ -561,15 +561,17 @@ def test_a_day_of_bad_files_is_read_around_them(day: Day, write_day: WriteDay) -
     )
     (folder / "folder.csv").mkdir()
     (folder / "dangling.csv").symlink_to("nowhere")
+    (folder / "elsewhere.csv").symlink_to("/etc/hostname")
     os.mkfifo(folder / "pipe.csv")
     accounting = day.read()
-    assert (accounting["files"], accounting["files_read"], accounting["files_refused"]) == (15, 2, 13)
+    assert (accounting["files"], accounting["files_read"], accounting["files_refused"]) == (16, 2, 14)
     assert [(row["file"], row["line"]) for row in day.table("rows")] == [("a.csv", 1), ("z.csv", 1)]
     assert {row["file"].partition(".")[0]: row["rule"] for row in day.table("rejects")} == {
         "binary": "binary",
         "comma": "delimiter",
         "constant": "constant",
         "dangling": "unreadable",
+        "elsewhere": "link",
         "folder": "unreadable",
         "header": "no_rows",
         "lacks": "missing_column",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from mlops_assets.journey.read.sources.entries import LEADS_OUT
 from mlops_assets.journey.read.sources.folder import Entry, FolderSource, SourceError
 
 DAY = "2026-01-01"
@@ -128,10 +130,139 @@ def test_what_is_no_data_file_is_listed_with_its_problem(
     assert listed["good.csv"].problem == ""
 
 
-def test_a_link_to_a_file_is_a_file(folder: Path, source: FolderSource, tmp_path: Path) -> None:
-    (tmp_path / "elsewhere").write_bytes(b"123")
-    (folder / "a.csv").symlink_to(tmp_path / "elsewhere")
+# -- links -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def secret(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder elsewhere, with a file that whoever delivers files may not read."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    (folder / "secret.csv").write_bytes(b"123")
+    return folder
+
+
+def _link_to_file(folder: Path, secret: Path) -> None:
+    (folder / "a.csv").symlink_to(secret / "secret.csv")
+
+
+def _relative_link(folder: Path, secret: Path) -> None:
+    (folder / "a.csv").symlink_to(os.path.relpath(secret / "secret.csv", folder))
+
+
+def _link_to_link(folder: Path, secret: Path) -> None:
+    (folder / ".first").symlink_to(secret / "secret.csv")
+    (folder / "a.csv").symlink_to(".first")
+
+
+def _through_a_linked_folder(folder: Path, secret: Path) -> None:
+    (folder / ".out").symlink_to(secret)
+    (folder / "a.csv").symlink_to(".out/secret.csv")
+
+
+def _link_to_folder(folder: Path, secret: Path) -> None:
+    (folder / "a.csv").symlink_to(secret)
+
+
+def _link_to_device(folder: Path, secret: Path) -> None:
+    (folder / "a.csv").symlink_to("/dev/zero")
+
+
+def _link_to_pipe(folder: Path, secret: Path) -> None:
+    os.mkfifo(secret / "pipe")
+    (folder / "a.csv").symlink_to(secret / "pipe")
+
+
+LINKS = [
+    _link_to_file,
+    _relative_link,
+    _link_to_link,
+    _through_a_linked_folder,
+    _link_to_folder,
+    _link_to_device,
+    _link_to_pipe,
+]
+
+
+@pytest.mark.parametrize("link", LINKS)
+def test_a_link_out_of_the_folder_is_listed_with_its_problem(
+    folder: Path, source: FolderSource, secret: Path, link: Callable[[Path, Path], None]
+) -> None:
+    link(folder, secret)
+    assert entries(source) == {"a.csv": Entry("a.csv", 0, 0, LEADS_OUT)}
+
+
+@pytest.mark.parametrize(("link", "good"), [(link, link in LINKS[:4]) for link in LINKS])
+def test_links_are_followed_where_the_use_case_says_so(
+    folder: Path, secret: Path, link: Callable[[Path, Path], None], good: bool
+) -> None:
+    link(folder, secret)
+    source = FolderSource(folder.parent, ".csv", follow_links=True)
+    listed = entries(source)["a.csv"]
+    assert listed.problem == ("" if good else "not a regular file")
+    if good:
+        assert read(source, listed) == b"123"
+
+
+def test_a_day_that_is_a_link_out_of_the_folder_is_an_entry_with_a_problem(source: FolderSource, secret: Path) -> None:
+    Path(source.place(DAY)).symlink_to(secret)
+    assert source.days() == [DAY], "it is refused where it can be seen"
+    assert entries(source) == {".": Entry(".", 0, 0, LEADS_OUT)}
+    assert entries(FolderSource(source.root, ".csv", follow_links=True)).keys() == {"secret.csv"}
+
+
+def test_what_lies_behind_a_link_beside_the_days_is_not_counted(source: FolderSource, secret: Path) -> None:
+    (secret / "more.csv").touch()
+    (source.root / "other").symlink_to(secret)
+    assert source.count("other", 10) == 1
+    assert FolderSource(source.root, ".csv", follow_links=True).count("other", 10) == 2
+
+
+def test_a_link_within_the_folder_is_a_file(folder: Path, source: FolderSource) -> None:
+    (source.root / "kept.csv").write_bytes(b"123")
+    (folder / "a.csv").symlink_to("../kept.csv")
     assert read(source, entries(source)["a.csv"]) == b"123"
+
+
+def test_the_folder_of_all_raw_files_may_be_a_link(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    (folder / "a.csv").write_bytes(b"123")
+    link = tmp_path_factory.mktemp("links") / "raw"
+    link.symlink_to(folder.parent)
+    source = pickle.loads(pickle.dumps(FolderSource(link, ".csv")))
+    assert read(source, entries(source)["a.csv"]) == b"123"
+
+
+def test_a_file_that_became_a_link_after_it_was_listed_is_not_read(
+    folder: Path, source: FolderSource, secret: Path
+) -> None:
+    (folder / "a.csv").write_bytes(b"123")
+    entry = entries(source)["a.csv"]._replace(etag="", modified=(secret / "secret.csv").stat().st_mtime_ns)
+    (folder / "a.csv").unlink()
+    (folder / "a.csv").symlink_to(secret / "secret.csv")
+    with pytest.raises(SourceError, match=r"a\.csv: changed after the day was listed"):
+        read(source, entry)
+
+
+def test_a_folder_that_became_a_link_while_it_was_listed_is_not_read(
+    folder: Path, source: FolderSource, secret: Path
+) -> None:
+    # the entry says all of the file elsewhere, as if the folder had been changed between the look at it and the listing
+    (folder / "sub").symlink_to(secret)
+    (entry,) = FolderSource(source.root, ".csv", follow_links=True).list(DAY)
+    (listed,) = FolderSource(secret.parent, ".csv")._folder(str(secret), "sub", ())
+    assert entry.problem == "not a regular file"
+    with pytest.raises(SourceError, match=r"sub/secret\.csv: changed after the day was listed"):
+        read(source, listed)
+
+
+@pytest.mark.parametrize("follow_links", [False, True])
+def test_a_file_that_became_a_pipe_keeps_nobody_waiting(folder: Path, follow_links: bool) -> None:
+    source = FolderSource(folder.parent, ".csv", follow_links)
+    (folder / "a.csv").write_bytes(b"123")
+    entry = entries(source)["a.csv"]
+    (folder / "a.csv").unlink()
+    os.mkfifo(folder / "a.csv")
+    with pytest.raises(SourceError, match=r"a\.csv: changed after the day was listed"):
+        read(source, entry)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may list everything")

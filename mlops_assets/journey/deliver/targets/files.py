@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from mlops_assets.errors import S3Error
 from mlops_assets.plugins.targets import Delivery, Guarantee, TargetDown, TargetError
+from mlops_assets.storage.modes import for_others
 from mlops_assets.storage.places import Place, S3Path, below, parse_place, remove, side_by_side, write_whole
 from mlops_assets.use_case.targets import FilesTarget as Parameters
 
@@ -53,7 +54,8 @@ class FilesTarget:
             raise TargetError(f"{self.place}: the raw files lie there; name another place.")
         folder = self.place / delivery.use_case / f"day={delivery.day}"
         try:
-            report = self._replace(folder, delivery)
+            with for_others():
+                report = self._replace(folder, delivery)
         except OSError as error:
             why = f"{error.filename or folder}: {error.strerror or error}"
             raise TargetDown(f"files cannot be written to {folder}: {why}. Make room or give access.") from None

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from mlops_assets.journey.enrich.lookups import EnrichmentError
+from mlops_assets.storage.locked import open_locked
 from mlops_assets.use_case import Validity
 
 log = logging.getLogger("mlops_assets.enrichment")
@@ -21,8 +22,7 @@ log = logging.getLogger("mlops_assets.enrichment")
 @contextmanager
 def database(**tables: pa.Table) -> Iterator[duckdb.DuckDBPyConnection]:
     """A database of its own that has some tables; to open one takes as long as a query over a million rows."""
-    # names of the configuration are part of the SQL: it gets no way to files or the network
-    opened = duckdb.connect(":memory:", config={"threads": 1, "enable_external_access": False})
+    opened = open_locked()  # names of the configuration are part of the SQL
     try:
         for name, table in tables.items():
             opened.register(name, table)

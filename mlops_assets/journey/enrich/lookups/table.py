@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.enrich.lookups import EnrichmentError
 from mlops_assets.journey.enrich.lookups.records import look_up, record_schema, typed_records
+from mlops_assets.storage.inside import read_regular
 from mlops_assets.storage.places import parse_place
 from mlops_assets.use_case import TableParameters
 
@@ -69,7 +70,8 @@ class TableLookup:
         path = parse_place(file if self._folder is None or "://" in file else str(self._folder / file))
         if path.stat().st_size > LARGEST:
             raise EnrichmentError(f"it is larger than {LARGEST:,} bytes; put it into a database and use `sql`")
-        return path.read_bytes()
+        # whoever writes the configuration may name any file; a pipe would keep all waiting
+        return read_regular(path, None) if isinstance(path, Path) else path.read_bytes()
 
 
 def _read_csv(content: pa.BufferReader, schema: pa.Schema) -> pa.Table:

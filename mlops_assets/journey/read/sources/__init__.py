@@ -34,9 +34,13 @@ def open_source(use_case: UseCase, raw: Place) -> Source:
         If the use case names a class of its own, which cannot be made.
     """
     origin, folder = use_case.source, raw / use_case.name
-    if origin is not None and origin.use not in source.PARAMETERS:
-        return OwnSource(origin.use, origin.parameters)
-    lying = S3Source(folder) if isinstance(folder, S3Path) else FolderSource(folder, use_case.files.suffix)
-    if origin is None:
+    if origin is not None and origin.own is not None:
+        return OwnSource(origin.own, origin.parameters)
+    lying: S3Source | FolderSource
+    if isinstance(folder, S3Path):
+        lying = S3Source(folder)
+    else:
+        lying = FolderSource(folder, use_case.files.suffix, use_case.follow_links)
+    if origin is None or origin.use is None:
         return lying
     return SqlSource(source.SqlSource.model_validate(origin.parameters), use_case, lying)

@@ -9,6 +9,12 @@ from typing import NamedTuple
 
 DAY = re.compile(r"day=([0-9]{4}-[0-9]{2}-[0-9]{2})")
 
+LEADS_OUT = (
+    "a link out of the folder of the use case's raw files, which is not followed; lay the file itself there, or set "
+    "`source.follow_links: true`"
+)
+"""The problem of an entry that leads elsewhere."""
+
 
 class Lying(NamedTuple):
     """An entry at the place of a use case: its name, and whether it is a folder."""

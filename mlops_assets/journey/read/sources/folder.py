@@ -6,11 +6,13 @@ import os
 import stat
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
-from mlops_assets.journey.read.sources.entries import Lying, days_of, is_hidden
+from mlops_assets.journey.read.sources.entries import LEADS_OUT, Lying, days_of, is_hidden
 from mlops_assets.plugins.sources import Entry, SourceError
+from mlops_assets.storage.inside import QUIETLY, lies_inside, was_inside
 
 CHUNK = 64 << 10
 
@@ -24,11 +26,26 @@ class FolderSource:
         The folder `<raw>/<use case>`.
     suffix
         End of the name of a data file; a folder that is named so is no place for files, but a mistake.
+    follow_links
+        Whether links to files and days outside of the folder are followed. Whoever may write into it could else have
+        this process read what only it may.
     """
 
-    def __init__(self, root: Path, suffix: str) -> None:
+    def __init__(self, root: Path, suffix: str, follow_links: bool = False) -> None:
         self.root = root
         self.suffix = suffix
+        self.follow_links = follow_links
+
+    def __reduce__(self) -> tuple[type[FolderSource], tuple[Path, str, bool]]:
+        return FolderSource, (self.root, self.suffix, self.follow_links)  # another machine follows its own links to it
+
+    @cached_property
+    def _real(self) -> str:
+        """Where the folder really is: it may be a link itself."""
+        return os.path.realpath(self.root)
+
+    def _leads_out(self, path: str) -> bool:
+        return not self.follow_links and not lies_inside(path, self._real)
 
     def entries(self) -> list[Lying]:
         """What lies beside each other in the folder, in order; names that begin with `.` or `_` are not data.
@@ -49,7 +66,8 @@ class FolderSource:
     def count(self, name: str, most: int) -> int:
         """How many data files an entry holds, up to a number."""
         path = self.root / name
-        return sum(1 for _ in islice(_files(path), most)) if path.is_dir() else 1
+        is_ours = path.is_dir() and not self._leads_out(str(path))
+        return sum(1 for _ in islice(_files(path), most)) if is_ours else 1
 
     def days(self) -> list[str]:
         """The days that have a folder, in order."""
@@ -79,7 +97,9 @@ class FolderSource:
         after
             Path of an entry: only what comes behind it. Names are in order within each folder.
         """
-        if Path(self.place(day)).exists():
+        if self._leads_out(self.place(day)):
+            yield Entry(".", 0, 0, LEADS_OUT)
+        elif Path(self.place(day)).exists():
             yield from self._folder(self.place(day), "", after.split("/") if after else [])
 
     def _folder(self, folder: str, path: str, after: Sequence[str]) -> Iterator[Entry]:
@@ -111,6 +131,8 @@ class FolderSource:
         try:
             status = os.lstat(name)
             if stat.S_ISLNK(status.st_mode):
+                if self._leads_out(name):
+                    return Entry(_shown(path), 0, 0, LEADS_OUT)
                 status = Path(name).stat()
             elif stat.S_ISDIR(status.st_mode):
                 wrong = path.endswith(self.suffix)
@@ -135,10 +157,12 @@ class FolderSource:
         """
         name = f"{self.root}/day={day}/{entry.path}"
         try:
-            handle = os.open(name, os.O_RDONLY)
+            handle = os.open(name, QUIETLY)  # what was listed as a file may be anything by now
         except FileNotFoundError:
             raise SourceError(f"{name}: vanished after the day was listed. Run {day} again.") from None
         try:
+            if not self.follow_links and not was_inside(handle, name, self._real):
+                raise _changed(name, day)
             # one byte more than was listed: a file that has grown is seen without a second read
             data = os.read(handle, max(CHUNK, entry.size + 1))
             while len(data) < entry.size and (more := os.read(handle, CHUNK)):
@@ -148,8 +172,12 @@ class FolderSource:
             os.close(handle)
         same = entry.etag in ("", _content(status))  # none: it was listed before there was one
         if not same or (len(data), status.st_mtime_ns) != (entry.size, entry.modified):
-            raise SourceError(f"{name}: changed after the day was listed. Run {day} again.")
+            raise _changed(name, day)
         return data
+
+
+def _changed(name: str, day: str) -> SourceError:
+    return SourceError(f"{name}: changed after the day was listed. Run {day} again.")
 
 
 def _content(status: os.stat_result) -> str:

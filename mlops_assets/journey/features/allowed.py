@@ -1,0 +1,286 @@
+"""In: the text of a `features.sql`. Out: its views; what does not repeat, or looks beyond the rows, is refused by line.
+
+What a function may do is DuckDB's own knowledge: it parses the text, and says of each function how stable its answers
+are. Where it is mistaken, or says nothing, the few names below decide.
+
+The order of rows may be relied on: they come by file and line, and one thread works on them. So `first(x)` or
+`row_number()` without an order is no matter of chance, and allowed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, NamedTuple
+
+import duckdb
+
+from mlops_assets.errors import ConfigError
+from mlops_assets.storage.locked import open_locked
+
+VIEW = re.compile(r"^\s*(?:--[^\n]*\n\s*)*create\s+(?:or\s+replace\s+)?(?:temp(?:orary)?\s+)?view\s+(\w+)", re.I)
+
+WORD = re.compile(r"\w+")
+
+MADE_OF = frozenset({"rows", "arrow_rows"})
+"""What views are made of: no view may have such a name."""
+
+HARMLESS = frozenset({"error"})
+"""Functions that are volatile to DuckDB only so that it does not call them early."""
+
+MISTAKEN = frozenset({"current_localtime", "current_localtimestamp", "version"})
+"""Functions that DuckDB takes for stable, and that are not: they say what time it is, and who computes."""
+
+SINCE_TODAY = "age"
+"""A function that counts up to the current day where it has one argument."""
+
+OF_ARGUMENTS = frozenset({"generate_series", "json_each", "json_tree", "range", "repeat", "repeat_row", "unnest"})
+"""Functions in the place of a table that look at their arguments alone."""
+
+NOWHERE = (1 << 64) - 1
+"""Where DuckDB puts what it has added itself."""
+
+REPEATS = (
+    "an answer must repeat. The day of the rows is the column `day` of `rows`; what looks like chance and repeats is "
+    "`hash(...)` of the row's own columns."
+)
+BEYOND = "SQL sees the tables `rows` and those of its enrichments, and nothing beyond them."
+
+
+class SqlRefused(ConfigError):
+    """A `features.sql` has what none may have; the message begins with the file's name and the line."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """One statement of a `features.sql`.
+
+    Attributes
+    ----------
+    sql
+        Its text.
+    view
+        The view that it creates.
+    line
+        The line of the file on which the text begins.
+    """
+
+    sql: str
+    view: str
+    line: int
+
+    def refuse(self, at: int, what: str) -> SqlRefused:
+        """The error that names what stands at a byte of the text."""
+        return _refuse(self.line + self.sql.encode()[:at].count(b"\n"), what)
+
+    @property
+    def query(self) -> int:
+        """The byte at which the view's own query begins: behind `AS`."""
+        data = self.sql.encode()
+        for at, _ in duckdb.tokenize(self.sql):
+            if re.match(rb"as\b", data[at:], re.I):
+                return at + len("as")
+        return 0  # DuckDB will say what is wrong with it
+
+
+_checked: set[tuple[str, frozenset[str], frozenset[str]]] = set()
+
+
+def views_of(
+    database: duckdb.DuckDBPyConnection, sql: str, columns: frozenset[str], tables: frozenset[str]
+) -> dict[str, str]:
+    """The statements of a `features.sql` by the view that they create, in lower case.
+
+    Parameters
+    ----------
+    database
+        Parses the text; nothing of it is run.
+    sql
+        The text.
+    columns
+        The columns of the tables that it sees: their names mean them, not a function that is called without brackets.
+    tables
+        The tables that it sees.
+
+    Raises
+    ------
+    SqlRefused
+        If a statement creates no view, `model_input` is missing, or something is used that does not repeat or looks
+        beyond the tables.
+    """
+    texts = _texts(sql)
+    views = {text.view: text.sql for text in texts}
+    # once a process: each connection of the same SQL comes here
+    if (sql, columns, tables) not in _checked:
+        check = _Check(database, columns, MADE_OF | tables | views.keys())
+        for text in texts:
+            check.run(text)
+        _checked.add((sql, columns, tables))
+    return views
+
+
+def _texts(sql: str) -> list[Text]:
+    texts: list[Text] = []
+    end = 0
+    for statement in duckdb.extract_statements(sql):
+        start = sql.index(statement.query, end)
+        end = start + len(statement.query)
+        match = VIEW.match(statement.query)
+        # the text of a statement may begin with blank lines
+        first = start + len(statement.query) - len(statement.query.lstrip())
+        if match is None:
+            raise _refuse(
+                sql.count("\n", 0, first) + 1, f"only `CREATE VIEW` is allowed, this is: {statement.query.strip()[:80]}"
+            )
+        view = match.group(1).lower()  # SQL takes names in any case for the same
+        line = sql.count("\n", 0, start) + 1
+        if view in MADE_OF:
+            raise _refuse(line, f"`{view}` is what views are made of; give this view another name.")
+        texts.append(Text(statement.query, view, line))
+    if "model_input" not in {text.view for text in texts}:
+        raise SqlRefused("features.sql: no statement creates the view `model_input`.")
+    return texts
+
+
+def _refuse(line: int, what: str) -> SqlRefused:
+    return SqlRefused(f"features.sql:{line}: {what}")
+
+
+class _Check:
+    """Looks at each part of the queries of views.
+
+    Parameters
+    ----------
+    database
+        Parses, and says which words are functions.
+    columns
+        Names that mean a column.
+    tables
+        Names that mean a table.
+    """
+
+    def __init__(self, database: duckdb.DuckDBPyConnection, columns: frozenset[str], tables: frozenset[str]) -> None:
+        self._database = database
+        self._columns = columns
+        self._tables = tables
+        self._macros: dict[str, str | None] = {}
+
+    def run(self, text: Text) -> None:
+        """Raise SqlRefused at the first part that may not be used."""
+        start = text.query
+        tree = self._parse(text.sql.encode()[start:].decode())
+        named = {name.lower() for part in _parts(tree) for name in _named(part)}
+        for part in _parts(tree):
+            why = self._why(part, self._columns, self._tables | named)
+            if why:
+                at = part.get("query_location", NOWHERE)
+                raise text.refuse(start + at if at < NOWHERE else start, why)
+
+    def _parse(self, query: str) -> Any:
+        """The query as DuckDB reads it; None if it cannot, and will tell."""
+        tree = json.loads(self._database.execute("SELECT json_serialize_sql(?)", [query]).fetchall()[0][0])
+        return None if tree["error"] else tree["statements"]
+
+    def _why(self, part: Mapping[str, Any], columns: frozenset[str], tables: frozenset[str]) -> str | None:
+        """What is wrong with a part, if anything."""
+        if part.get("sample"):
+            return f"a sample of rows is another one each time; {REPEATS}"
+        match part.get("type"):
+            case "BASE_TABLE":
+                return _why_table(part, tables)
+            case "TABLE_FUNCTION":
+                name = part["function"]["function_name"]
+                return None if name.lower() in OF_ARGUMENTS else f"`{name}()` looks beyond the rows; {BEYOND}"
+            case "COLUMN_REF":
+                *table, name = part["column_names"]
+                is_column = table or name.lower() in columns or not self._is_function(name)
+                return None if is_column else f"`{name}` says something else each time; {REPEATS}"
+        return self._why_function(part) if part.get("function_name") else None
+
+    def _why_function(self, part: Mapping[str, Any]) -> str | None:
+        name = part["function_name"].lower()
+        if name in HARMLESS:
+            return None
+        is_unstable = name in _known().unstable or name in MISTAKEN
+        if is_unstable or (name == SINCE_TODAY and len(part["arguments"]) == 1):
+            return f"`{name}()` says something else each time; {REPEATS}"
+        return f"`{name}()`: {why}" if (why := self._why_macro(name)) else None
+
+    def _why_macro(self, name: str) -> str | None:
+        """What is wrong with the definitions of a macro of DuckDB's."""
+        if name not in self._macros:
+            self._macros[name] = None  # one overload may call another
+            for macro in _known().macros.get(name, ()):
+                parts = _parts(self._parse(f"SELECT {macro.definition}"))
+                reasons = (self._why(part, macro.parameters, frozenset()) for part in parts)
+                self._macros[name] = self._macros[name] or next(filter(None, reasons), None)
+        return self._macros[name]
+
+    def _is_function(self, name: str) -> bool:
+        """Whether a word stands for a function where no column has that name, such as `current_date`."""
+        try:
+            self._database.execute('SELECT "' + name.replace('"', '""') + '"').fetchall()
+        except duckdb.Error:
+            return False
+        return True
+
+
+def _why_table(part: Mapping[str, Any], tables: frozenset[str]) -> str | None:
+    *schema, name = (word.lower() for word in part["qualified_name"]["path"])
+    # of a name that is merely misspelt, DuckDB tells more
+    is_plain = name not in _known().views and WORD.fullmatch(name)
+    if (name in tables or is_plain) and {*schema} <= {"main", "memory"}:
+        return None
+    return f"`{'.'.join((*schema, name))}` looks beyond the rows; {BEYOND}"
+
+
+class _Macro(NamedTuple):
+    definition: str
+    parameters: frozenset[str]
+
+
+class _Known(NamedTuple):
+    """What DuckDB brings: functions whose answers are not always the same, macros, and views of its own."""
+
+    unstable: frozenset[str]
+    macros: dict[str, list[_Macro]]
+    views: frozenset[str]
+
+
+@cache
+def _known() -> _Known:
+    unstable = set()
+    macros: dict[str, list[_Macro]] = {}
+    with open_locked() as database:
+        functions = database.execute(
+            "SELECT function_name, stability, macro_definition, parameters FROM duckdb_functions() "
+            "WHERE stability <> 'CONSISTENT' OR function_type = 'macro'"
+        ).fetchall()
+        views = database.execute("SELECT view_name FROM duckdb_views() WHERE internal").fetchall()
+    for name, stability, definition, parameters in functions:
+        if stability:
+            unstable.add(name)
+        else:
+            macros.setdefault(name, []).append(_Macro(definition, frozenset(parameters)))
+    return _Known(frozenset(unstable), macros, frozenset(name for (name,) in views))
+
+
+def _parts(tree: Any) -> Iterator[dict[str, Any]]:
+    """Every part of a parsed query, in the order of the text."""
+    if isinstance(tree, dict):
+        yield tree
+        tree = list(tree.values())
+    if isinstance(tree, list):
+        for part in tree:
+            yield from _parts(part)
+
+
+def _named(part: Mapping[str, Any]) -> Iterator[str]:
+    """What a part of a query gives a name by `WITH`."""
+    if "cte_map" in part:
+        yield from (entry["key"] for entry in part["cte_map"]["map"])
+    if "cte_name" in part:
+        yield part["cte_name"]
