@@ -69,10 +69,11 @@ def new(
 def _shown(draft: Draft, table: Path) -> str:
     """What was guessed, and what to check."""
     from mlops_assets.views.output import text_table
+    from mlops_assets.work.printable import LONGEST, printable
 
     files = draft.use_case.files
     first = {"names": "the first line names the columns", "none": "no header", "ignored": "first line passed over"}
-    sign = {"\t": "tab"}.get(files.delimiter, files.delimiter)
+    sign = {"\t": "tab"}.get(files.delimiter, printable(files.delimiter))
     form = [
         f"encoding {files.encoding}",
         f"fields parted by {sign}",
@@ -92,9 +93,9 @@ def _shown(draft: Draft, table: Path) -> str:
         lines.append([guess.name, guess.source or "", kind, use, str(guess.distinct), f"{guess.empty:.0%}", bounds])
     rejects = "".join(f"\n  {count:,} lines rejected by the rule {rule!r}" for rule, count in draft.rejects.items())
     looked = "the file" if draft.whole else "the beginning of the file"
-    checks = "\n".join(f"  - {check}" for check in draft.checks)
+    checks = "\n".join(f"  - {printable(check)}" for check in draft.checks)
     return (
-        f"{draft.decided}\nWrote {draft.folder}: defs.yaml and features.sql, guessed from {table}\n\n"
-        f"{', '.join(form)}\n\n{text_table(lines).rstrip()}\n\n"
+        f"{printable(draft.decided)}\nWrote {draft.folder}: defs.yaml and features.sql, guessed from {table}\n\n"
+        f"{', '.join(form)}\n\n{text_table(lines, LONGEST).rstrip()}\n\n"
         f"This contract takes {draft.rows:,} of {draft.lines:,} lines of {looked}.{rejects}\n\nCheck by hand:\n{checks}"
     )
