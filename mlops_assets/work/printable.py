@@ -17,6 +17,11 @@ LONGEST = 60
 
 SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
+BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0") | frozenset(
+    map(chr, [*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)])
+)
+"""Letters and marks that are drawn as nothing, though Unicode has them among those that are seen."""
+
 AMBIGUOUS = re.compile(r"\\+(?=[nrt]|u[0-9a-f]{4}|[^ -~])")
 """Backslashes of a text that could be taken for one of ours."""
 
@@ -79,7 +84,8 @@ def _visible(text: str) -> str:
     marks = 0
     for sign in text:
         marks = marks + 1 if _is_mark(sign) else 0
-        shown.append(sign if sign.isprintable() and marks <= MARKS else _escaped(sign))
+        seen = sign.isprintable() and sign not in BLANK and marks <= MARKS
+        shown.append(sign if seen else _escaped(sign))
     return "".join(shown)
 
 

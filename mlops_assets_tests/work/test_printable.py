@@ -26,6 +26,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("\\nr
         ("\x7f\x9b", r"\u007f\u009b"),
         ("\u202etxt.exe", r"\u202etxt.exe"),
         ("\u2066\u200e\u061c\u200b\ufeff\u2028", r"\u2066\u200e\u061c\u200b\ufeff\u2028"),
+        ("a\u3164b\u2800c\ufe0f", r"a\u3164b\u2800c\ufe0f"),
         (os.fsdecode(b"no utf-8 \xff"), r"no utf-8 \udcff"),
         (r"C:\temp", r"C:\\temp"),
         (r"C:\data", r"C:\data"),
