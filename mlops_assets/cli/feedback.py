@@ -12,6 +12,7 @@ import click
 from mlops_assets.cli.common import TABLE_ROWS, Day, find
 from mlops_assets.cli.outputs import output_options
 from mlops_assets.errors import UsageError
+from mlops_assets.work.printable import printable
 
 if TYPE_CHECKING:
     from mlops_assets.journey.feedback.corrections import Taken
@@ -105,7 +106,7 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}.") from None
+        raise UsageError(f"{printable(str(path))}: cannot be read: {error.strerror}.") from None
 
 
 def _hand_in(folder: Place, path: Path, content: bytes) -> None:
@@ -116,7 +117,7 @@ def _hand_in(folder: Place, path: Path, content: bytes) -> None:
     copy = folder / f"{path.stem.lstrip('._')[:40] or 'feedback'}-{hashlib.sha256(content).hexdigest()[:16]}.csv"
     # by the hash alone: the same content may have another name now
     if any(folder.glob(f"*-{copy.stem[-16:]}.csv")):
-        click.echo(f"{path}: was handed in before", err=True)
+        click.echo(f"{printable(str(path))}: was handed in before", err=True)
         return
     try:
         write_whole(copy, content)
