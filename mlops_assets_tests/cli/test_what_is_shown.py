@@ -149,6 +149,19 @@ def test_a_name_is_shown_so_that_its_file_can_be_found(shop: Shop) -> None:
     )
 
 
+def test_what_is_written_is_what_the_ending_says(shop: Shop, tmp_path: Path) -> None:
+    diff = ("diff", "visits", "--day", LATER, "--candidate", "2", "--against", "1")
+    for command in (diff, ("card", "visits", "1")):
+        assert shop(*command, "-o", str(tmp_path / "page.html")).code == 0
+        text = (tmp_path / "page.html").read_text(encoding="utf-8")
+        assert text.startswith("<!doctype html>")
+        assert unseen(text) == []
+    assert shop(*diff, "-o", str(tmp_path / "diff.json")).code == 0
+    assert json.loads((tmp_path / "diff.json").read_text(encoding="utf-8"))["rows"] > 0
+    assert shop("card", "visits", "1", "-o", str(tmp_path / "card.md")).code == 0
+    assert (tmp_path / "card.md").read_text(encoding="utf-8").startswith("# visits")
+
+
 def test_a_name_that_is_not_utf8_is_told_by_its_bytes(shop: Shop) -> None:
     assert r"'no utf-8 \udcff\x1b.csv'" in shop("status", "visits").out
 
