@@ -11,8 +11,10 @@ import sys
 import click
 
 from mlops_assets.cli.group import cli
+from mlops_assets.cli.printing import guard_streams
 from mlops_assets.errors import MlopsError, UsageError, cannot_be_used
 from mlops_assets.storage.modes import private
+from mlops_assets.work.printable import printable_lines
 
 __all__ = ["cli", "main", "process"]
 
@@ -32,6 +34,7 @@ def process() -> None:
     """
     codes: list[int] = []
     atexit.register(_leave, codes)  # what is registered first is called last
+    guard_streams()
     try:
         main()
     except SystemExit as end:
@@ -77,7 +80,9 @@ def _failed(error: Exception) -> int:
     """Tell an error; the exit code."""
     for_people = _meant_for_people(error) or _of_the_disk(error)
     unexpected = f"{type(error).__name__}: {error}\nThis was not expected; --debug shows where."
-    click.echo(f"Error: {for_people or unexpected}", err=True)
+    # what is from elsewhere cannot begin a line of its own
+    message = str(for_people or unexpected).replace("\n", "\n  ")
+    click.echo(f"Error: {printable_lines(message)}", err=True)
     return 2 if isinstance(for_people, UsageError) else 1
 
 

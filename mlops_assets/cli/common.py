@@ -6,11 +6,11 @@ import datetime as dt
 import logging
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from mlops_assets.cli.printing import LogFormatter
 from mlops_assets.errors import MlopsError, UsageError
 
 if TYPE_CHECKING:
@@ -81,13 +81,8 @@ def raw_option(command: F) -> F:
     return option(command)
 
 
-def output_options(command: F) -> F:
+def day_options(command: F) -> F:
     """Add the options of a command that reads published days."""
-    formats = click.Choice(["table", "csv", "json", "parquet"])
-    command = click.option("-o", "--output", type=click.Path(path_type=Path), help="Write into this file.")(command)
-    command = click.option("--format", "form", type=formats, default="table", show_default=True, help="Format.")(
-        command
-    )
     command = click.option("--to", "last", type=Day(), help="Last day.")(command)
     command = click.option("--from", "first", type=Day(), help="First day.")(command)
     return click.option("--day", type=Day(), help="One day only.")(command)
@@ -106,7 +101,7 @@ def show_progress() -> None:
     logger.setLevel(logging.INFO)
     if not logger.handlers:
         handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+        handler.setFormatter(LogFormatter())
         logger.addHandler(handler)
         logger.propagate = False  # else a handler of the root logger would say each line again
 

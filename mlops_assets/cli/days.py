@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import logging
 import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -17,13 +16,14 @@ from mlops_assets.cli.common import (
     TABLE_ROWS,
     Day,
     Moment,
+    day_options,
     find,
-    output_options,
     published_at,
     published_days,
     raw_option,
     show_progress,
 )
+from mlops_assets.cli.outputs import output_options
 from mlops_assets.errors import UsageError
 from mlops_assets.storage.modes import for_others
 
@@ -179,13 +179,14 @@ def preview(use_case: str, first: dt.date | None, last: dt.date | None, raw: Pla
     """
     from mlops_assets.journey.read.strays import find_strays
     from mlops_assets.running import days_to_run
+    from mlops_assets.views.output import to_json
     from mlops_assets.views.previewing import preview_days, render
 
     stores = find(use_case, raw)
     previews = preview_days(stores, *days_to_run(stores, first, last))
     strays = str(find_strays(stores.use_case, stores.source))
     if form == "json":
-        click.echo(json.dumps([vars(preview) for preview in previews], indent=2))
+        click.echo(to_json([vars(preview) for preview in previews], indent=2))
         click.echo(strays, err=True, nl=bool(strays))
     else:
         click.echo(render(previews, stores.use_case, strays))
@@ -193,7 +194,8 @@ def preview(use_case: str, first: dt.date | None, last: dt.date | None, raw: Pla
 
 @click.command()
 @click.argument("use_case")
-@output_options
+@output_options("table", "csv", "json", "parquet")
+@day_options
 @click.option("--as-published-on", "moment", type=Moment(), help="As they were then: UTC time, or a day for its end.")
 def predictions(
     use_case: str,
@@ -202,6 +204,7 @@ def predictions(
     last: dt.date | None,
     form: str,
     output: Path | None,
+    spreadsheet: bool,
     moment: dt.datetime | None,
 ) -> None:
     """Read published predictions: day, file, line, account_id, prediction, probability, model_version.
@@ -209,17 +212,25 @@ def predictions(
     \b
     Examples:
       mlops-assets predictions transactions --day 2026-01-03
-      mlops-assets predictions transactions --from 2026-01-01 --to 2026-01-07 --format parquet -o week.parquet
+      mlops-assets predictions transactions --from 2026-01-01 --to 2026-01-07 -o week.parquet
     """
     columns = ["day", "file", "line", "account_id", "prediction", "probability", "model_version"]
-    _read(use_case, lambda lake: (lake.predictions,), columns, (day, first, last), form, output, moment)
+    writing = Writing(form, output, spreadsheet)
+    _read(use_case, lambda lake: (lake.predictions,), columns, (day, first, last), writing, moment)
 
 
 @click.command()
 @click.argument("use_case")
-@output_options
+@output_options("table", "csv", "json", "parquet")
+@day_options
 def rejects(
-    use_case: str, day: dt.date | None, first: dt.date | None, last: dt.date | None, form: str, output: Path | None
+    use_case: str,
+    day: dt.date | None,
+    first: dt.date | None,
+    last: dt.date | None,
+    form: str,
+    output: Path | None,
+    spreadsheet: bool,
 ) -> None:
     """Read the refused lines and files: day, file, line (empty for a whole file), rule, message, raw.
 
@@ -227,10 +238,11 @@ def rejects(
 
     \b
     Example:
-      mlops-assets rejects transactions --day 2026-01-03 --format csv -o rejects.csv
+      mlops-assets rejects transactions --day 2026-01-03 -o rejects.csv
     """
     columns = ["day", "file", "line", "rule", "message", "raw"]
-    _read(use_case, lambda lake: (lake.rejects, lake.unpredicted), columns, (day, first, last), form, output)
+    writing = Writing(form, output, spreadsheet)
+    _read(use_case, lambda lake: (lake.rejects, lake.unpredicted), columns, (day, first, last), writing)
 
 
 @click.command()
@@ -246,17 +258,19 @@ def status(use_case: str | None, form: str) -> None:
       mlops-assets status transactions --format json
     """
     if use_case is None:
+        from mlops_assets.views.output import to_json
         from mlops_assets.views.status import render_survey, survey
         from mlops_assets.workspace import Workspace
 
         every = survey(Workspace.from_environment())
-        click.echo(json.dumps(every, indent=2) if form == "json" else render_survey(every))
+        click.echo(to_json(every, indent=2) if form == "json" else render_survey(every))
         return
     stores = find(use_case)  # before the imports: a mistyped name need not wait for them
+    from mlops_assets.views.output import to_json
     from mlops_assets.views.status import collect
 
     if form == "json":
-        click.echo(json.dumps(collect(stores), indent=2))
+        click.echo(to_json(collect(stores), indent=2))
     else:
         _print_status(stores, None)
 
@@ -294,39 +308,40 @@ Days = tuple[dt.date | None, dt.date | None, dt.date | None]
 """What `--day`, `--from` and `--to` say."""
 
 
+class Writing(NamedTuple):
+    """What `--format`, `-o` and `--spreadsheet` say."""
+
+    form: str
+    output: Path | None
+    spreadsheet: bool
+
+
 def _read(
     use_case: str,
     tables_of: Callable[[Lake], Sequence[Table[Any]]],
     columns: list[str],
     days: Days,
-    form: str,
-    output: Path | None,
+    writing: Writing,
     moment: dt.datetime | None = None,
 ) -> None:
-    from mlops_assets.views import output as writing
+    from mlops_assets.views.output import joined, write
 
-    _check_options(days, form, output)
+    if days[0] and (days[1] or days[2]):
+        raise UsageError("Give --day, or --from and --to, not both.")
     table, *further = tables_of(find(use_case).lake)
     chosen = published_days(table, use_case, days)
     if moment is not None and len(chosen) > 1:
         raise UsageError("--as-published-on reads one day: name it with --day.")
-    limit = TABLE_ROWS if form == "table" else None
+    limit = TABLE_ROWS if writing.form == "table" else None
     if moment is None:
-        reader = writing.joined(table, further, chosen, columns)
+        reader = joined(table, further, chosen, columns)
     else:
         reader = table.read_publication(chosen[0], published_at(table, chosen[0], moment), columns)
-    written, total = writing.write(reader, form, output, limit)
-    if output is not None:
-        click.echo(f"Wrote {written:,} rows of {len(chosen)} day(s) to {output}", err=True)
+    written, total = write(reader, writing.form, writing.output, limit, spreadsheet=writing.spreadsheet)
+    if writing.output is not None:
+        click.echo(f"Wrote {written:,} rows of {len(chosen)} day(s) to {writing.output}", err=True)
     elif written < total:
         click.echo(f"{written} of {total:,} rows; --format csv -o FILE writes them all.", err=True)
-
-
-def _check_options(days: Days, form: str, output: Path | None) -> None:
-    if form == "parquet" and output is None:
-        raise UsageError("Parquet is not for a terminal: name a file with -o FILE.")
-    if days[0] and (days[1] or days[2]):
-        raise UsageError("Give --day, or --from and --to, not both.")
 
 
 def _print_status(stores: Stores, days: tuple[str, str] | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -50,6 +51,7 @@ def new(
     from mlops_assets.settings import Settings
     from mlops_assets.tools.drafting import draft_use_case
     from mlops_assets.use_case import list_use_cases
+    from mlops_assets.work.printable import printable
 
     settings = Settings.from_environment()
     root = (into or Path(os.environ.get("MLOPS_USE_CASES") or "use_cases")).expanduser().absolute()
@@ -64,17 +66,18 @@ def new(
     click.echo("\nNext:")
     if root not in settings.use_cases:
         click.echo(f"  export MLOPS_USE_CASES={root}")
-    click.echo(f"  mlops-assets import {name} {table}{cut}")
+    click.echo(f"  mlops-assets import {name} {printable(shlex.quote(str(table)))}{cut}")
     click.echo(f"  mlops-assets run {name} --train")
 
 
 def _shown(draft: Draft, table: Path) -> str:
     """What was guessed, and what to check."""
     from mlops_assets.views.output import text_table
+    from mlops_assets.work.printable import LONGEST, printable
 
     files = draft.use_case.files
     first = {"names": "the first line names the columns", "none": "no header", "ignored": "first line passed over"}
-    sign = {"\t": "tab"}.get(files.delimiter, files.delimiter)
+    sign = {"\t": "tab"}.get(files.delimiter, printable(files.delimiter))
     form = [
         f"encoding {files.encoding}",
         f"fields parted by {sign}",
@@ -93,10 +96,11 @@ def _shown(draft: Draft, table: Path) -> str:
         kind = f"{column.type} {column.format}".strip()
         lines.append([guess.name, guess.source or "", kind, use, str(guess.distinct), f"{guess.empty:.0%}", bounds])
     rejects = "".join(f"\n  {count:,} lines rejected by the rule {rule!r}" for rule, count in draft.rejects.items())
+    source = printable(str(table))
     looked = "the file" if draft.whole else "the beginning of the file"
-    checks = "\n".join(f"  - {check}" for check in draft.checks)
+    checks = "\n".join(f"  - {printable(check)}" for check in draft.checks)
     return (
-        f"{draft.decided}\nWrote {draft.folder}: defs.yaml and features.sql, guessed from {table}\n\n"
-        f"{', '.join(form)}\n\n{text_table(lines).rstrip()}\n\n"
+        f"{printable(draft.decided)}\nWrote {draft.folder}: defs.yaml and features.sql, guessed from {source}\n\n"
+        f"{', '.join(form)}\n\n{text_table(lines, LONGEST).rstrip()}\n\n"
         f"This contract takes {draft.rows:,} of {draft.lines:,} lines of {looked}.{rejects}\n\nCheck by hand:\n{checks}"
     )

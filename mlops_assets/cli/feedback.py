@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from mlops_assets.cli.common import TABLE_ROWS, Day, find
+from mlops_assets.cli.outputs import output_options
 from mlops_assets.errors import UsageError
 from mlops_assets.storage.modes import for_others
+from mlops_assets.work.printable import printable
 
 if TYPE_CHECKING:
     from mlops_assets.journey.feedback.corrections import Taken
@@ -22,22 +24,16 @@ if TYPE_CHECKING:
 @click.argument("use_case")
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--rejects", is_flag=True, help="Write the entries that do not count, with their reasons.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "csv", "json"]),
-    default="table",
-    show_default=True,
-    help="Format of the rejects.",
-)
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the rejects into this file.")
-def feedback(use_case: str, files: tuple[Path, ...], rejects: bool, form: str, output: Path | None) -> None:
+@output_options("table", "csv", "json", what=" the rejects")
+def feedback(
+    use_case: str, files: tuple[Path, ...], rejects: bool, form: str, output: Path | None, spreadsheet: bool
+) -> None:
     """Hand in corrections, CSV files with day, file, line, label, who, when; take in all, and tell which count.
 
     \b
     Examples:
       mlops-assets feedback transactions corrections.csv
-      mlops-assets feedback transactions --rejects --format csv -o rejected.csv
+      mlops-assets feedback transactions --rejects -o rejected.csv
     """
     from mlops_assets.journey.feedback.corrections import take_in
     from mlops_assets.journey.train.versions import known_labels
@@ -56,7 +52,8 @@ def feedback(use_case: str, files: tuple[Path, ...], rejects: bool, form: str, o
     _tell(taken, err=rejects)  # standard output is for the rejects, where they are asked for
     if rejects:
         limit = TABLE_ROWS if form == "table" else None
-        written, total = writing.write(taken.rejected.to_reader(), form, output, limit)
+        reader = taken.rejected.to_reader()
+        written, total = writing.write(reader, form, output, limit, spreadsheet=spreadsheet)
         if written < total:
             click.echo(f"{written} of {total:,} rejects; --format csv -o FILE writes them all.", err=True)
     elif len(taken.rejected):
@@ -79,9 +76,11 @@ def _tell(taken: Taken, *, err: bool) -> None:
 @click.command()
 @click.argument("use_case")
 @click.option("--day", type=Day(), required=True, help="The day.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write into this file.")
-def audit(use_case: str, day: dt.date, output: Path | None) -> None:
+@output_options("csv", spreadsheet=True)
+def audit(use_case: str, day: dt.date, output: Path | None, spreadsheet: bool) -> None:
     """Write the rows of a day that were drawn for people to label, as CSV; fill in label, who, when, and hand it in.
+
+    What a spreadsheet would take for a formula has an apostrophe before it; `feedback` takes it away again.
 
     \b
     Example:
@@ -99,7 +98,7 @@ def audit(use_case: str, day: dt.date, output: Path | None) -> None:
     rows = draw_audit(stores.use_case, stores.lake, day.isoformat())
     for name in ("label", "who", "when"):
         rows = rows.append_column(name, pa.nulls(len(rows), pa.string()))
-    written, _ = writing.write(rows.to_reader(), "csv", output)
+    written, _ = writing.write(rows.to_reader(), "csv", output, spreadsheet=spreadsheet)
     if output is not None:
         click.echo(f"Wrote {written:,} rows to {output}; fill in label, who and when, then hand it in:", err=True)
         click.echo(f"  mlops-assets feedback {use_case} {output}", err=True)
@@ -109,7 +108,7 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}.") from None
+        raise UsageError(f"{printable(str(path))}: cannot be read: {error.strerror}.") from None
 
 
 def _hand_in(folder: Place, path: Path, content: bytes) -> None:
@@ -120,7 +119,7 @@ def _hand_in(folder: Place, path: Path, content: bytes) -> None:
     copy = folder / f"{path.stem.lstrip('._')[:40] or 'feedback'}-{hashlib.sha256(content).hexdigest()[:16]}.csv"
     # by the hash alone: the same content may have another name now
     if any(folder.glob(f"*-{copy.stem[-16:]}.csv")):
-        click.echo(f"{path}: was handed in before", err=True)
+        click.echo(f"{printable(str(path))}: was handed in before", err=True)
         return
     try:
         write_whole(copy, content)

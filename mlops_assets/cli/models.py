@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mlops_assets.cli.common import Day, Moment, find, published_at, show_progress
+from mlops_assets.cli.outputs import output_options
 from mlops_assets.errors import MlopsError, UsageError
 
 if TYPE_CHECKING:
@@ -157,8 +158,8 @@ def _follow(stores: Stores) -> None:
 @click.command()
 @click.argument("use_case")
 @click.argument("version", type=int, required=False)
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write an HTML page into this file.")
-def card(use_case: str, version: int | None, output: Path | None) -> None:
+@output_options("markdown", "html")
+def card(use_case: str, version: int | None, form: str, output: Path | None) -> None:
     """Show the model card of a version, by default of the champion.
 
     \b
@@ -174,10 +175,12 @@ def card(use_case: str, version: int | None, output: Path | None) -> None:
     if chosen is None:
         raise MlopsError(f"{use_case} has no champion; name a version: `mlops-assets history {use_case}` has all.")
     text = cards.render(chosen.details(), chosen.version)
+    if form == "html":
+        text = pages.page(f"{use_case}, version {chosen.version}", text)
     if output is None:
         click.echo(text)
     else:
-        writing.write_text(output, pages.page(f"{use_case}, version {chosen.version}", text))
+        writing.write_text(output, text)
         click.echo(f"Wrote {output}", err=True)
 
 
@@ -186,17 +189,14 @@ def card(use_case: str, version: int | None, output: Path | None) -> None:
 @click.option("--day", type=Day(), required=True, help="A day whose rows are published.")
 @click.option("--candidate", type=int, required=True, help="The version that might come.")
 @click.option("--against", type=int, help="The version to compare with. [default: the champion]")
-@click.option(
-    "--format", "form", type=click.Choice(["table", "json", "html"]), default="table", show_default=True, help="Format."
-)
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write into this file.")
+@output_options("table", "json", "html")
 def diff(use_case: str, day: dt.date, candidate: int, against: int | None, form: str, output: Path | None) -> None:
     """Show what a version would change on a day's real files: rows, categories, money, accounts, and who is right.
 
     \b
     Examples:
       mlops-assets diff transactions --day 2026-01-03 --candidate 3
-      mlops-assets diff transactions --day 2026-01-03 --candidate 3 --format html -o diff.html
+      mlops-assets diff transactions --day 2026-01-03 --candidate 3 -o diff.html
     """
     from mlops_assets.journey.explain.comparison import compare_day
     from mlops_assets.views import diffs
@@ -204,8 +204,6 @@ def diff(use_case: str, day: dt.date, candidate: int, against: int | None, form:
     from mlops_assets.work.engines import Engines
     from mlops_assets.work.progress import Progress
 
-    if form == "html" and output is None:
-        raise UsageError("A page is not for a terminal: name a file with -o FILE.")
     stores = find(use_case)
     before = stores.registry.version(use_case, against) if against else stores.champion()
     if before is None:

@@ -9,6 +9,7 @@ import click
 
 from mlops_assets.cli.common import find, raw_option
 from mlops_assets.errors import UsageError
+from mlops_assets.work.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +41,8 @@ def replay(use_case: str, file: Path, raw: Place | None) -> None:
     mended, whole = read_mended(file)
     done = replaying.replay(stores.use_case, stores.source, stores.lake, mended, whole)
     for one in done.written:
-        click.echo(f"{one.day}: {len(one.origins)} lines of {one.origins[0].file} lie in {one.file}")
+        lines = f"{len(one.origins)} lines of {printable(one.origins[0].file)}"
+        click.echo(f"{one.day}: {lines} lie in {printable(one.file)}")
     if done.before:
         click.echo(f"{done.before} lines were replayed before.")
     _name("lines are as they were, and were left alone", [str(line) for line in done.untouched])
@@ -57,4 +59,4 @@ def _name(what: str, names: Sequence[str]) -> None:
     """Say how many there are, and name the first of them."""
     if names:
         more = "; ..." if len(names) > SHOWN else ""
-        click.echo(f"{len(names)} {what}: {'; '.join(names[:SHOWN])}{more}")
+        click.echo(f"{len(names)} {what}: {'; '.join(map(printable, names[:SHOWN]))}{more}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import sys
 
 import click
@@ -33,10 +32,11 @@ def verify(use_case: str, day: dt.date | None, first: dt.date | None, last: dt.d
     if day and (first or last):
         raise UsageError("Give --day, or --from and --to, not both.")
     stores = find(use_case)
+    from mlops_assets.views.output import to_json
     from mlops_assets.views.verifying import plain, render, verify_use_case
 
     show_progress()
     found = verify_use_case(stores, str(day or first or ""), str(day or last or ""))
-    click.echo(json.dumps(plain(found), indent=2) if form == "json" else render(found))
+    click.echo(to_json(plain(found), indent=2) if form == "json" else render(found))
     if found.findings:
         sys.exit(1)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from mlops_assets.errors import MlopsError
+from mlops_assets.work.printable import printable_lines
 
 LINES, LENGTH = 10, 400
 """Lines of an error that an alert has, and the characters of a line."""
@@ -72,7 +73,8 @@ def first_lines(texts: Sequence[str], environment: Mapping[str, str] | None = No
     >>> first_lines(["the key is rosebud42"], {"AWS_SECRET_ACCESS_KEY": "rosebud42"})
     ('the key is ***',)
     """
-    lines = [line.strip() for text in texts for line in text.splitlines() if line.strip()]
+    # what chat programs show may come from a file: a sign that turns the line round, an escape
+    lines = [printable_lines(line.strip()) for text in texts for line in text.splitlines() if line.strip()]
     secrets = _secrets(os.environ if environment is None else environment)
     return tuple(_without(secrets, line)[:LENGTH] for line in lines[:LINES])
 

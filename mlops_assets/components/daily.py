@@ -16,6 +16,7 @@ from mlops_assets.journey.enrich.answers import NotEnriched
 from mlops_assets.journey.features.day import aggregate_day
 from mlops_assets.storage.accounting import FeaturesAccounting
 from mlops_assets.use_case import UseCase
+from mlops_assets.views import markdown
 from mlops_assets.work.engines import Engines
 from mlops_assets.work.shards import DayDone
 from mlops_assets.workspace import Stores, Workspace
@@ -38,7 +39,8 @@ def _features(use_case: UseCase) -> dg.AssetsDefinition:
         owners=[use_case.owner],
         group_name=use_case.name,
         kinds={"duckdb", "sql", "deltalake"},
-        description=f"File-level aggregates, one row a file, by DuckDB.\n\n```sql\n{use_case.features_sql}\n```",
+        description="File-level aggregates, one row a file, by DuckDB.\n\n"
+        + markdown.code(use_case.features_sql, "sql"),
         **daily(use_case),
     )
     # annotated so: else a ranged run would hand the result to the default IO manager, and fail

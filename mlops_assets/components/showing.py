@@ -16,9 +16,8 @@ from mlops_assets.journey.train.contest import Contest
 from mlops_assets.journey.train.evaluation import Score, Verdict
 from mlops_assets.storage.tables import Table
 from mlops_assets.use_case import UseCase
-from mlops_assets.views import pictures
+from mlops_assets.views import markdown, pictures
 from mlops_assets.views.card import class_lines
-from mlops_assets.views.output import markdown_table
 
 FIRST = 10
 """Rows of a table that are shown."""
@@ -26,7 +25,7 @@ FIRST = 10
 
 def table(records: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:
     """Records with the same keys as a table."""
-    return dg.MetadataValue.md(markdown_table(records))
+    return dg.MetadataValue.md(markdown.table(records))
 
 
 def first_rows(source: Table[Any], day: str, columns: Sequence[str] | None = None) -> dg.MarkdownMetadataValue:
@@ -94,11 +93,11 @@ def leaderboard(scores: Iterable[Score]) -> dg.MarkdownMetadataValue:
 def contest(found: Contest) -> dg.MarkdownMetadataValue:
     """The candidates beside the champion on the rows that none of them has learned."""
     if found.problem:
-        return dg.MetadataValue.md(f"not compared with version {found.version}: {found.problem}")
+        return dg.MetadataValue.md(f"not compared with version {found.version}: {markdown.value(found.problem)}")
     sides = {f"champion, version {found.version}": found.champion, **found.candidates}
     metrics = dict.fromkeys(name for values in sides.values() for name in values)
     lines = [{"": side, **{name: values.get(name, "") for name in metrics}} for side, values in sides.items()]
-    return dg.MetadataValue.md(f"on {found.rows:,} rows that none has learned\n\n{markdown_table(lines)}")
+    return dg.MetadataValue.md(f"on {found.rows:,} rows that none has learned\n\n{markdown.table(lines)}")
 
 
 def _spread(values: Sequence[float]) -> str:
@@ -110,7 +109,7 @@ def verdict(decision: Verdict) -> dg.MarkdownMetadataValue:
     """What the gate asked of each candidate, and what it found."""
     lines = [
         {
-            "passed": "yes" if condition.passed else "**NO**",
+            "passed": "yes" if condition.passed else "NO",
             "candidate": name,
             "condition": condition.name,
             "asked": condition.asked,
@@ -119,7 +118,7 @@ def verdict(decision: Verdict) -> dg.MarkdownMetadataValue:
         for name, conditions in decision.conditions.items()
         for condition in conditions
     ]
-    return dg.MetadataValue.md(f"**{decision.reason}**\n\n{markdown_table(lines)}")
+    return dg.MetadataValue.md(f"**{markdown.value(decision.reason)}**\n\n{markdown.table(lines)}")
 
 
 def history(changes: Sequence[Change]) -> dg.MarkdownMetadataValue:

@@ -20,6 +20,9 @@ class FilesTarget(Strict):
         min_length=1, description="Folder, or `s3://bucket/prefix`; a day lies at `<place>/<use case>/day=YYYY-MM-DD/`."
     )
     format: Literal["csv", "parquet"] = Field("csv", description="How they are written; CSV is UTF-8 with commas.")
+    spreadsheet: bool = Field(
+        False, description="In CSV, an apostrophe before texts that a spreadsheet would take for formulas."
+    )
     one_file_a: Literal["file", "shard"] = Field(
         "file",
         description="One output for each input file, under its path; or one a shard, with a column `file`.",

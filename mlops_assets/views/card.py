@@ -11,7 +11,7 @@ import yaml
 from mlops_assets.journey.model.about import About, Condition
 from mlops_assets.journey.train.training_set import TrainingSet
 from mlops_assets.journey.train.versions import REPEATS
-from mlops_assets.views.output import markdown_table
+from mlops_assets.views import markdown
 
 
 def render(about: About, version: int | None = None) -> str:
@@ -30,16 +30,16 @@ def render(about: About, version: int | None = None) -> str:
 
 
 def _verdict(about: About, version: int | None) -> Iterator[str]:
-    title = f"# {about.use_case}: {about.candidate}"
+    title = f"# {markdown.value(about.use_case)}: {markdown.value(about.candidate)}"
     yield f"{title}, version {version}" if version else title
     yield about.recipe["description"]
-    yield f"**{'Passed the gate' if about.passed else 'Refused by the gate'}.** {about.reason}"
-    yield markdown_table([_condition(condition) for condition in about.conditions])
+    yield f"**{'Passed the gate' if about.passed else 'Refused by the gate'}.** {markdown.value(about.reason)}"
+    yield markdown.table([_condition(condition) for condition in about.conditions])
 
 
 def _condition(condition: Condition) -> dict[str, str]:
     return {
-        "passed": "yes" if condition.passed else "**NO**",
+        "passed": "yes" if condition.passed else "NO",
         "name": condition.name,
         "asked": condition.asked,
         "found": condition.found,
@@ -50,19 +50,19 @@ def _quality(about: About) -> Iterator[str]:
     """How it did on rows that it never saw."""
     metric = about.recipe["training"]["metric"]
     yield "## On held-out rows"
-    yield markdown_table([{"": "this version", **about.metrics}])
+    yield markdown.table([{"": "this version", **about.metrics}])
     yield _folds(about, metric)
     yield "### Classes"
-    yield markdown_table(class_lines(about.classes))
+    yield markdown.table(class_lines(about.classes))
     yield "### Confusion matrix"
     yield "True classes down, predicted ones across."
     yield confusion_table(list(about.classes), about.confusion)
     yield "### Calibration"
     yield "Of the rows whose answer was about this probable: how many were right. A good model has the same in both."
-    yield markdown_table(about.calibration)
+    yield markdown.table(about.calibration)
     yield "### Importance"
     yield f"What {metric} loses when the column is shuffled (mean of {REPEATS})."
-    yield markdown_table([{"column": name, "loss": loss} for name, loss in about.importance.items()])
+    yield markdown.table([{"column": name, "loss": loss} for name, loss in about.importance.items()])
 
 
 def class_lines(classes: Mapping[str, Mapping[str, float]]) -> list[dict[str, object]]:
@@ -78,14 +78,14 @@ def _folds(about: About, metric: str) -> str:
 
 def _cost(about: About) -> Iterator[str]:
     yield "## Cost"
-    yield markdown_table([about.cost])
+    yield markdown.table([about.cost])
 
 
 def _making(about: About, version: int | None) -> Iterator[str]:
     """What it was made of, and how it can be made again."""
     training = about.recipe["training"]
     yield "## What it was judged by" if about.origin else "## What it learned from"
-    yield markdown_table([_learned(TrainingSet.from_json(about.set), training["split"]["by"])])
+    yield markdown.table([_learned(TrainingSet.from_json(about.set), training["split"]["by"])])
     yield "## Made of"
     fingerprints = {
         "training set": about.training_set,
@@ -93,12 +93,12 @@ def _making(about: About, version: int | None) -> Iterator[str]:
         "contract": about.contract,
         "code": about.code,
     }
-    yield markdown_table([{"what": what, "fingerprint": value} for what, value in fingerprints.items()])
-    yield markdown_table([{"library": name, "version": number} for name, number in about.libraries.items()])
+    yield markdown.table([{"what": what, "fingerprint": value} for what, value in fingerprints.items()])
+    yield markdown.table([{"library": name, "version": number} for name, number in about.libraries.items()])
     yield _origin(about.origin) if about.origin else _recipe(about.candidate, training["candidates"])
-    yield f"```sql\n{about.recipe['features_sql'].rstrip()}\n```"
+    yield markdown.code(about.recipe["features_sql"], "sql")
     again = f" To make it again: `mlops-assets rebuild {about.use_case} {version or 'VERSION'}`."
-    yield f"Made {about.made}." + ("" if about.origin else again)
+    yield f"Made {markdown.value(about.made)}." + ("" if about.origin else again)
 
 
 def _learned(data: TrainingSet, split: str) -> dict[str, object]:
@@ -114,12 +114,12 @@ def _learned(data: TrainingSet, split: str) -> dict[str, object]:
 def _recipe(name: str, candidates: Mapping[str, Any]) -> str:
     members = {member: candidates[member] for member in candidates[name].get("members", ())}
     recipe = json.loads(json.dumps({name: candidates[name], **members}))
-    return f"```yaml\n{yaml.safe_dump(recipe, sort_keys=False)}```"
+    return markdown.code(yaml.safe_dump(recipe, sort_keys=False), "yaml")
 
 
 def _origin(origin: Mapping[str, str]) -> str:
     shown = {name: value or "not told" for name, value in origin.items()}
-    return markdown_table([shown]) + (
+    return markdown.table([shown]) + (
         "\n\nIt was made elsewhere, and how cannot be seen from here. **If it learned from the held-out rows, all "
         "numbers above are too good.**"
     )
@@ -127,6 +127,6 @@ def _origin(origin: Mapping[str, str]) -> str:
 
 def confusion_table(names: Sequence[str], cells: Sequence[Sequence[int]]) -> str:
     """A confusion matrix as a Markdown table."""
-    return markdown_table(
+    return markdown.table(
         [{"": name, **dict(zip(names, row, strict=True))} for name, row in zip(names, cells, strict=True)]
     )

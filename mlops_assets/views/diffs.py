@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
 from mlops_assets.journey.explain.comparison import Comparison
-from mlops_assets.views import pages, pictures
-from mlops_assets.views.output import markdown_table, text_table
+from mlops_assets.views import markdown, pages, pictures
+from mlops_assets.views.output import text_table, to_json
+from mlops_assets.work.printable import LONGEST
 
 
 def as_json(comparison: Comparison) -> str:
     """All of it, with the share of rows that change."""
-    return json.dumps({**asdict(comparison), "share": comparison.share}, indent=2, ensure_ascii=False)
+    return to_json({**asdict(comparison), "share": comparison.share}, indent=2)
 
 
 def text(comparison: Comparison) -> str:
@@ -28,7 +28,7 @@ def html(comparison: Comparison) -> str:
     parts = [f"# {_title(comparison)}", _summary(comparison)]
     if comparison.transitions:
         parts.append(_picture(comparison))
-    parts += [f"## {title}\n\n{markdown_table(_cells(lines))}" for title, lines in _tables(comparison).items() if lines]
+    parts += [f"## {title}\n\n{markdown.table(_cells(lines))}" for title, lines in _tables(comparison).items() if lines]
     return pages.page(_title(comparison), "\n\n".join(parts))
 
 
@@ -97,7 +97,7 @@ def _tables(comparison: Comparison) -> dict[str, list[dict[str, Any]]]:
 def _text(lines: list[dict[str, Any]]) -> str:
     shown = [list(line.values()) for line in _cells(lines[:20])]
     more = f"\n... and {len(lines) - 20} more; --format json has all." if len(lines) > 20 else ""
-    return text_table([list(lines[0]), *shown]).rstrip() + more
+    return text_table([list(lines[0]), *shown], LONGEST).rstrip() + more
 
 
 def _cells(lines: list[dict[str, Any]]) -> list[dict[str, str]]:

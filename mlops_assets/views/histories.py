@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from mlops_assets.journey.model.about import Summary
 from mlops_assets.journey.model.history import Change
-from mlops_assets.views.output import text_table
+from mlops_assets.views.output import text_table, to_json
 
 GATE = {True: "passed", False: "refused", None: ""}
 """The word of the gate on a version; an early release did not keep it."""
@@ -18,7 +17,7 @@ def as_json(changes: Sequence[Change], versions: Mapping[int, Summary]) -> str:
     """All of it: the champion, every change, and what is short of every version."""
     listed = [{"version": number, **asdict(summary)} for number, summary in versions.items()]
     content = {"champion": _champion(changes), "changes": [asdict(change) for change in changes], "versions": listed}
-    return json.dumps(content, indent=2, ensure_ascii=False)
+    return to_json(content, indent=2)
 
 
 def text(changes: Sequence[Change], versions: Mapping[int, Summary], metric: str) -> str:

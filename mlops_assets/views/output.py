@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -17,15 +16,16 @@ import pyarrow.parquet as pq
 
 from mlops_assets.errors import UsageError
 from mlops_assets.storage.modes import for_others
+from mlops_assets.work.printable import LONGEST, cut, printable, printable_lines, width
+from mlops_assets.work.spreadsheets import marked_reader
 
 if TYPE_CHECKING:
     from mlops_assets.storage.tables import Table
 
-MARKDOWN = re.compile(r"([\\`\[\]<|])")
-"""Signs that mean something in Markdown; a value from somebody's file must not become a link or a picture."""
 
-
-def write(reader: pa.RecordBatchReader, form: str, path: Path | None, limit: int | None = None) -> tuple[int, int]:
+def write(
+    reader: pa.RecordBatchReader, form: str, path: Path | None, limit: int | None = None, *, spreadsheet: bool = False
+) -> tuple[int, int]:
     """Write rows.
 
     Parameters
@@ -37,7 +37,9 @@ def write(reader: pa.RecordBatchReader, form: str, path: Path | None, limit: int
     path
         The file, or None for standard output.
     limit
-        Most rows to write.
+        Most rows that a table shows.
+    spreadsheet
+        Whether texts in CSV get an apostrophe where a spreadsheet would take them for a formula.
 
     Returns
     -------
@@ -46,7 +48,8 @@ def write(reader: pa.RecordBatchReader, form: str, path: Path | None, limit: int
     """
     with _sink(path) as sink:
         if form == "csv":
-            return _write_arrow(reader, pacsv.CSVWriter(sink, reader.schema))
+            rows = marked_reader(reader) if spreadsheet else reader
+            return _write_arrow(rows, pacsv.CSVWriter(sink, rows.schema))
         if form == "parquet":
             return _write_arrow(reader, pq.ParquetWriter(sink, reader.schema, compression="zstd"))
         if form == "json":
@@ -93,6 +96,19 @@ def write_text(path: Path, text: str) -> None:
         sink.write(text.encode())
 
 
+def to_json(content: object, indent: int | None = None) -> str:
+    """JSON in which letters can be read, and what cannot be seen is escaped: it says the same.
+
+    Parameters
+    ----------
+    content
+        Plain values.
+    indent
+        Blanks by which a level is moved in; one line by default.
+    """
+    return printable_lines(json.dumps(content, ensure_ascii=False, indent=indent, default=str))
+
+
 def _write_arrow(reader: pa.RecordBatchReader, writer: pacsv.CSVWriter | pq.ParquetWriter) -> tuple[int, int]:
     rows = 0
     with writer:
@@ -108,7 +124,7 @@ def _write_json(reader: pa.RecordBatchReader, sink: BinaryIO) -> tuple[int, int]
     for record in _records(reader):
         # a record at a time: a list of millions is not held in memory
         sink.write(b",\n " if rows else b"\n ")
-        sink.write(json.dumps(record, ensure_ascii=False, default=str).encode())
+        sink.write(to_json(record).encode())
         rows += 1
     sink.write(b"\n]\n" if rows else b"]\n")
     return rows, rows
@@ -122,8 +138,15 @@ def _write_table(reader: pa.RecordBatchReader, sink: BinaryIO, limit: int | None
         # all are counted, and no more are kept than are shown
         if limit is None or len(shown) < limit:
             shown += batch.slice(0, None if limit is None else limit - len(shown)).to_pylist()
-    sink.write(text_table([reader.schema.names, *([_cell(v) for v in row.values()] for row in shown)]).encode())
+    lines = [reader.schema.names, *([_cell(value) for value in row.values()] for row in shown)]
+    sink.write(text_table(lines, LONGEST).encode(_encoding(sink), "backslashreplace"))
     return len(shown), total
+
+
+def _encoding(sink: BinaryIO) -> str:
+    """What a table is written in: a terminal has a say, a file has not."""
+    to_terminal = sink is getattr(sys.stdout, "buffer", None)
+    return sys.stdout.encoding if to_terminal else "utf-8"
 
 
 def _records(batches: Iterable[pa.RecordBatch]) -> Iterator[dict[str, object]]:
@@ -133,42 +156,38 @@ def _records(batches: Iterable[pa.RecordBatch]) -> Iterator[dict[str, object]]:
 
 
 def _cell(value: object) -> str:
-    text = "" if value is None else str(value)
     if isinstance(value, float):
-        text = f"{value:.3f}"
-    # a raw line of a refused file may be of any length, and would push all columns off the screen
-    return text if len(text) <= 60 else f"{text[:57]}..."
+        return f"{value:.3f}"
+    return "" if value is None else str(value)
 
 
-def text_table(lines: list[list[str]]) -> str:
-    """Lines of cells in aligned columns, the first line over a rule."""
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+def text_table(lines: Sequence[Sequence[str]], longest: int | None = None) -> str:
+    """Lines of cells in aligned columns, the first line over a rule; a cell may hold anything.
+
+    Parameters
+    ----------
+    lines
+        The cells.
+    longest
+        Most signs of a cell that are shown: a value of somebody's file may be of any length, and would push all columns
+        off the screen. All of them by default.
+    """
+    shown = [[printable(cell) if longest is None else cut(printable(cell), longest) for cell in line] for line in lines]
+    widths = [max(map(width, column)) for column in zip(*shown, strict=True)]
     text = io.StringIO()
-    for number, line in enumerate(lines):
-        cells = (
-            cell.rjust(width) if number and _is_number(cell) else cell.ljust(width)
-            for cell, width in zip(line, widths, strict=True)
-        )
+    for number, line in enumerate(shown):
+        cells = (_padded(*cell, right=number > 0) for cell in zip(line, widths, strict=True))
         text.write("  ".join(cells).rstrip() + "\n")
         if number == 0:
-            text.write("  ".join("-" * width for width in widths) + "\n")
+            text.write("  ".join("-" * wide for wide in widths) + "\n")
     return text.getvalue()
+
+
+def _padded(cell: str, wide: int, *, right: bool) -> str:
+    """A cell as wide as its column; numbers stand to the right."""
+    blanks = " " * (wide - width(cell))
+    return blanks + cell if right and _is_number(cell) else cell + blanks
 
 
 def _is_number(cell: str) -> bool:
     return cell.replace(",", "").replace(".", "").replace("-", "").isdigit()
-
-
-def markdown_table(records: Sequence[Mapping[str, object]]) -> str:
-    """Records with the same keys as a Markdown table."""
-    if not records:
-        return "none"
-    names = list(records[0])
-    lines = [names, ["---"] * len(names), *([_markdown_cell(record[name]) for name in names] for record in records)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _markdown_cell(value: object) -> str:
-    text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    # a line end would end the row of the table
-    return MARKDOWN.sub(r"\\\1", re.sub(r"[\r\n]+", " ", text[:200]))

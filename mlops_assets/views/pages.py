@@ -5,12 +5,18 @@ from __future__ import annotations
 import base64
 import html
 import io
+import warnings
 from typing import TYPE_CHECKING
 
 from markdown_it import MarkdownIt
 
+from mlops_assets.work.printable import cut, printable
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+"""What a browser may do with a page besides showing it, were there a hole: nothing is run, sent or fetched."""
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #1c2733; }
@@ -19,7 +25,11 @@ table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: a
 th, td { padding: .25rem .6rem; border-bottom: 1px solid #e4e9ee; text-align: left; white-space: nowrap }
 th { background: #f3f6f9 } tbody tr:hover { background: #f8fafc }
 pre { background: #f3f6f9; padding: .8rem; overflow-x: auto; font-size: 12px } img { max-width: 100% }
+h1, th, td, code { unicode-bidi: isolate }
 """
+
+LONGEST = 30
+"""Signs of a label of an axis; a longer one would leave no room for the picture."""
 
 
 def page(title: str, markdown: str) -> str:
@@ -35,7 +45,8 @@ def page(title: str, markdown: str) -> str:
     render = MarkdownIt("commonmark", {"html": False}).enable("table")
     render.validateLink = _is_safe  # type: ignore[method-assign,assignment] # the library's way to say which links are safe
     return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}"><title>{html.escape(printable(title))}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<style>{STYLE}</style></head>\n<body>\n{render.render(markdown)}</body></html>\n"
     )
@@ -44,13 +55,16 @@ def page(title: str, markdown: str) -> str:
 def picture(figure: Figure, what: str) -> str:
     """A figure as Markdown that holds it, so that a page needs no other file."""
     file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=90)
+    with warnings.catch_warnings():
+        # a letter that the font has not is a box in the picture; the tables have it
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure.savefig(file, format="png", dpi=90)
     return f"![{what}](data:image/png;base64,{base64.b64encode(file.getvalue()).decode()})"
 
 
 def tick(name: str) -> str:
     """A label of an axis; Matplotlib would read what stands between two dollars as a formula."""
-    return name.replace("$", r"\$")
+    return cut(printable(name), LONGEST).replace("$", r"\$")
 
 
 def _is_safe(address: str) -> bool:

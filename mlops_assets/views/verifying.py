@@ -15,6 +15,7 @@ from mlops_assets.journey.train.records import FittedCandidates, MadeVersion
 from mlops_assets.storage.integrity import BACKUP, remedy_of, sha256
 from mlops_assets.storage.places import Place, parse_place
 from mlops_assets.storage.verification import Finding, Verified, verify
+from mlops_assets.work.printable import printable
 from mlops_assets.work.progress import Verifying
 from mlops_assets.workspace import Stores
 
@@ -117,7 +118,7 @@ def plain(found: Verified) -> dict[str, Any]:
 def render(found: Verified) -> str:
     """What was found as text for a terminal: the damaged files, each with what to do, then the numbers."""
     lines = [
-        f"{finding.table}{f' of {finding.day}' if finding.day else ''}: {finding.file} {finding.problem}.\n"
+        f"{finding.table}{f' of {finding.day}' if finding.day else ''}: {printable(finding.file)} {finding.problem}.\n"
         f"  {finding.remedy[:1].upper()}{finding.remedy[1:]}."
         for finding in found.findings
     ]

@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
 from mlops_assets.journey.explain.why import Explanation
 from mlops_assets.views.output import text_table
+from mlops_assets.views.output import to_json as as_json
+from mlops_assets.work.printable import LONGEST, printable
 
 LEAST = 0.0005
 """Strengths and probabilities below it are not shown as text; JSON has them all."""
-
-LONGEST = 60
-"""Characters of a value that are shown as text."""
 
 
 def to_json(explanation: Explanation) -> str:
     """An explanation as JSON; `agrees` says whether the recomputed answer is the published one."""
     cleaned = [{**asdict(column), "differs": column.differs} for column in explanation.cleaned]
     content = {**asdict(explanation), "cleaned": cleaned, "agrees": explanation.agrees}
-    return json.dumps(content, indent=2, ensure_ascii=False, default=str)
+    return as_json(content, indent=2)
 
 
 def to_text(explanation: Explanation) -> str:
     """An explanation for a terminal, from the raw line to the answer."""
     sections = (
         _answer(explanation),
-        f"raw line\n  {explanation.raw_problem or explanation.raw}",
+        f"raw line\n  {printable(explanation.raw_problem or explanation.raw or '')}",
         _origin(explanation),
         _columns(explanation),
         _enriched(explanation),
@@ -41,16 +39,17 @@ def to_text(explanation: Explanation) -> str:
 
 
 def _answer(explanation: Explanation) -> str:
-    row = f"{explanation.use_case}, {explanation.day}, {explanation.file}, line {explanation.line}"
-    return f"{row}: {explanation.prediction} with {explanation.probability:.4f}"
+    row = f"{explanation.use_case}, {explanation.day}, {printable(explanation.file)}, line {explanation.line}"
+    return f"{row}: {printable(explanation.prediction)} with {explanation.probability:.4f}"
 
 
 def _origin(explanation: Explanation) -> str:
     origin = explanation.origin
     if origin is None:
         return ""
-    rejected = f"rejected by `{origin.rule}`: {origin.message}"
-    return f"replayed, mended by hand from line {origin.line} of {origin.file}, {rejected}\n  {origin.raw}"
+    rejected = f"rejected by `{origin.rule}`: {printable(origin.message)}"
+    where = f"line {origin.line} of {printable(origin.file)}"
+    return f"replayed, mended by hand from {where}, {rejected}\n  {printable(origin.raw)}"
 
 
 def _columns(explanation: Explanation) -> str:
@@ -132,19 +131,18 @@ def changed_code(explanation: Explanation) -> str:
 
 
 def _titled(title: str, header: list[str], rows: Sequence[list[str]]) -> str:
-    return f"{title}\n{text_table([header, *rows])}"
+    return f"{title}\n{text_table([header, *rows], LONGEST)}"
 
 
 def _raw(text: str) -> str:
     """Raw text in which one sees blanks at its ends."""
-    return _shown(text if text == text.strip() else repr(text))
+    return text if text == text.strip() else f"'{text}'"
 
 
 def _shown(value: object) -> str:
     if value is None:
         return ""
-    text = f"{value:.6g}" if isinstance(value, float) else str(value)
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _strength(value: float) -> str:

@@ -1,1 +1,1 @@
-"""Work cut into shards: mapped over processes or machines, watched while it runs, foretold before."""
+"""Work cut into shards: mapped over processes or machines, watched while it runs, foretold before; texts for people."""

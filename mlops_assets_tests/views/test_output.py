@@ -14,8 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mlops_assets.errors import UsageError
-from mlops_assets.views.output import markdown_table, text_table, write
-from mlops_assets.views.pages import page
+from mlops_assets.views.output import text_table, write
 
 ROWS = pa.table(
     {
@@ -144,27 +143,3 @@ def test_a_folder_in_the_place_of_the_file_is_told_and_nothing_is_left_beside_it
     with pytest.raises(UsageError, match="out: cannot be written: Is a directory"):
         write(reader(), "csv", tmp_path / "out")
     assert [one.name for one in tmp_path.iterdir()] == ["out"]
-
-
-@pytest.mark.parametrize(
-    ("value", "cell"),
-    [
-        ("plain_name", "plain_name"),
-        ("a|b", r"a\|b"),
-        ("two\r\nlines", "two lines"),
-        ("![x](http://elsewhere/p.png)", r"!\[x\](http://elsewhere/p.png)"),
-        ("<script>", r"\<script>"),
-    ],
-)
-def test_a_value_from_a_file_is_no_markdown(value: str, cell: str) -> None:
-    assert markdown_table([{"value": value}]).splitlines()[-1] == f"| {cell} |"
-
-
-def test_a_page_loads_nothing_from_elsewhere() -> None:
-    text = page(
-        "t", "![x](http://elsewhere/p.png) [pay](https://elsewhere/) <img src=x> ![ok](data:image/png;base64,AA==)"
-    )
-    assert "<img" in text
-    assert 'src="http' not in text
-    assert "href=" not in text
-    assert "<img src=x>" not in text

@@ -12,6 +12,7 @@ from pathlib import Path
 from mlops_assets.errors import MlopsError
 from mlops_assets.storage.inside import LeadsOut, read_regular
 from mlops_assets.storage.places import Place
+from mlops_assets.work.spreadsheets import unmark
 
 HEADER = ("day", "file", "line", "label", "who", "when")
 """Columns that a file of corrections must have, in any order; further ones are passed over."""
@@ -137,7 +138,9 @@ def _entry(source: str, number: int, raw: str, values: Mapping[str, str]) -> Ent
     if missing:
         raise ValueError(f"no {', '.join(missing)}")
     day, line, when = _day(values["day"]), _line(values["line"]), _time(values["when"])
-    return Entry(source, number, raw, day, values["file"], line, values["label"], values["who"], when)
+    # as an audit has them, which is written for spreadsheets
+    file, label = unmark(values["file"]), unmark(values["label"])
+    return Entry(source, number, raw, day, file, line, label, values["who"], when)
 
 
 def _day(text: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from mlops_assets.errors import UsageError
 from mlops_assets.storage.catalog import REJECTS, UNPREDICTED
+from mlops_assets.work.spreadsheets import RAW, RAW_MARKED, unmark
 
 COLUMNS = ("day", *REJECTS.names)
 
@@ -87,6 +88,8 @@ def _csv_records(text: str) -> Iterator[dict[str, str | None]]:
 
 
 def _texts(record: Any, where: str) -> dict[str, str]:
+    if isinstance(record, Mapping) and RAW_MARKED in record:
+        record = _unmarked(record)
     lacks = next((name for name in COLUMNS if not isinstance(record, Mapping) or name not in record), None)
     if lacks:
         raise UsageError(
@@ -97,6 +100,12 @@ def _texts(record: Any, where: str) -> dict[str, str]:
             f"{where}: has not as many fields as the header; is a text with the sign between fields not in quotes?"
         )
     return {name: "" if record[name] is None else str(record[name]) for name in COLUMNS}
+
+
+def _unmarked(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record of `rejects --spreadsheet` without its apostrophes."""
+    texts = {name: unmark(value) if isinstance(value, str) else value for name, value in record.items()}
+    return {RAW if name == RAW_MARKED else name: value for name, value in texts.items()}
 
 
 def _line(values: Mapping[str, str], where: str) -> Line:

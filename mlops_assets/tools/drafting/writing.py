@@ -13,6 +13,7 @@ from mlops_assets.errors import UsageError
 from mlops_assets.tools.drafting.columns import Guess, unique
 from mlops_assets.tools.drafting.dialect import Dialect
 from mlops_assets.use_case import FileFormat
+from mlops_assets.work.printable import printable
 
 USED = ("number", "amount", "category", "boolean", "date", "timestamp", "prose")
 """Roles of the columns that a model gets."""
@@ -88,8 +89,8 @@ def write_yaml(plan: Plan, checks: list[str]) -> str:
     """The text of `defs.yaml`."""
     changed = {name: value for name, value in plan.files if value != FileFormat.model_fields[name].default}
     lines = [
-        f"# Guessed from {_line(plan.table)} by `mlops-assets new`. Check by hand:",
-        *(f"# - {_line(check)}" for check in checks),
+        f"# Guessed from {printable(plan.table)} by `mlops-assets new`. Check by hand:",
+        *(f"# - {printable(check)}" for check in checks),
         "type: mlops_assets.components.ml_use_case.MlUseCase",
         "",
         "attributes:",
@@ -278,8 +279,3 @@ def _flow(value: Any) -> str:
     text: str = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=float("inf"))
     # PyYAML ends a bare word with the mark of a document's end
     return text.removesuffix("\n").removesuffix("\n...")
-
-
-def _line(text: str) -> str:
-    """A text that stays within a comment."""
-    return "".join(sign if sign.isprintable() else " " for sign in text)

@@ -20,13 +20,14 @@ from mlops_assets.cli import cli
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.feedback.audit import draw_audit
 from mlops_assets.journey.feedback.corrections import Taken, read_accepted, read_kept, take_in
-from mlops_assets.journey.feedback.files import HEADER
+from mlops_assets.journey.feedback.files import HEADER, Entry, read_file
 from mlops_assets.journey.feedback.published import look_up
 from mlops_assets.journey.feedback.rules import RULES
 from mlops_assets.journey.train.candidates import choose, fit
 from mlops_assets.journey.train.training_set import TrainingSet, build_training_set, repeats
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import Candidate, Feedback, Origin, UseCase
+from mlops_assets.views.output import write
 from mlops_assets_tests.helpers.days import draw_day, in_shards_of
 from mlops_assets_tests.helpers.feedback import EARLY, LABELS, LATE, NOW, about, entry, predicted
 from mlops_assets_tests.helpers.shop import Shop
@@ -491,6 +492,23 @@ def test_a_search_tests_each_row_once_however_much_it_weighs(send: Send, lake: L
         use="sklearn.dummy.DummyClassifier", parameters={"strategy": "constant"}, search={"constant": [0, 1]}
     )
     assert choose(use_case, constant, found, learned).parameters["constant"] == 0  # FOOD is three in four rows
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("=+-@'\";, \t1\uff1d"), min_size=1).filter(
+    # one entry is one line, and blanks around a field are dropped
+    lambda text: text == text.strip() and not set(text) & set("\r\n\0")
+)
+
+
+@given(TEXTS, TEXTS)
+def test_files_and_labels_come_back_from_a_spreadsheet_as_they_were(file: str, label: str) -> None:
+    record = {"day": DAY, "file": file, "line": 1, "label": label, "who": "ann", "when": EARLY}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "audit.csv"
+        write(pa.Table.from_pylist([record]).to_reader(), "csv", path, spreadsheet=True)
+        (found,) = read_file(path)
+    assert isinstance(found, Entry)
+    assert (found.file, found.label) == (file, label)
 
 
 # -- the command --------------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from mlops_assets.plugins.targets import Delivery, Guarantee, TargetDown, Target
 from mlops_assets.storage.modes import for_others
 from mlops_assets.storage.places import Place, S3Path, below, parse_place, remove, side_by_side, write_whole
 from mlops_assets.use_case.targets import FilesTarget as Parameters
+from mlops_assets.work.spreadsheets import marked_reader
 
 DONE = "_SUCCESS"
 """The file beside those of a day that says which publication they are; it is there only while they are complete."""
@@ -95,7 +96,8 @@ class FilesTarget:
     def _write(self, folder: Place, name: str, table: pa.Table) -> tuple[str, int]:
         buffer = io.BytesIO()
         if self.parameters.format == "csv":
-            pacsv.write_csv(table, buffer)
+            exact = not self.parameters.spreadsheet
+            pacsv.write_csv(table if exact else marked_reader(table.to_reader()).read_all(), buffer)
         else:
             pq.write_table(table, buffer, compression="zstd")
         write_whole(folder / name, buffer.getbuffer())

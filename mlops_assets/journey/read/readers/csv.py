@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from mlops_assets.journey.read.readers.header import Headers, Layout
-from mlops_assets.journey.read.readers.pack import RAW_LIMIT, TEXT, Pack, Refusal, show_start
+from mlops_assets.journey.read.readers.pack import RAW_LIMIT, TEXT, Pack, Refusal, first_line
 from mlops_assets.journey.read.readers.quoted import Cut, cut_lines, cut_records, is_closed
 from mlops_assets.journey.read.readers.ragged import RULE, count_message, refuse_ragged
 from mlops_assets.journey.read.readers.text import UTF8_BOM, Noticed, as_utf8, decide_encoding, line_feeds
@@ -92,7 +92,7 @@ class CsvReader:
             try:
                 ready = self._prepare(data)
             except FileRefused as error:
-                start = show_start(data, self._format.encoding)
+                start = first_line(data, self._format.encoding)
                 refusals.append(Refusal(number, None, error.rule, error.message, start))
                 continue
             if ready.noticed or ready.layout.absent:

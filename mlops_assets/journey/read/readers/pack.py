@@ -160,7 +160,6 @@ class Reader(Protocol):
         ...
 
 
-def show_start(data: bytes, encoding: str) -> str:
-    """The first line of a refused file, safe to print."""
-    text = data[:200].split(b"\n")[0].decode(encoding, errors="replace")
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+def first_line(data: bytes, encoding: str) -> str:
+    """The beginning of a refused file as text; whoever shows it sees to it that it can be shown."""
+    return data[:200].split(b"\n")[0].decode(encoding, errors="replace")

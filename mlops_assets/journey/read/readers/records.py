@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from mlops_assets.journey.read.readers.pack import RAW_LIMIT, Pack, Refusal, show_start
+from mlops_assets.journey.read.readers.pack import RAW_LIMIT, Pack, Refusal, first_line
 from mlops_assets.plugins import (
     BadRecord,
     FileRefused,
@@ -82,7 +82,7 @@ class RecordsReader:
             try:
                 records, told[number] = self._records(RawFile(path, data, self._fetch))
             except FileRefused as error:
-                refusals.append(Refusal(number, None, error.rule, error.message, show_start(data, "utf-8")))
+                refusals.append(Refusal(number, None, error.rule, error.message, first_line(data, "utf-8")))
                 continue
             lines[number] = len(records)
             for line, record in enumerate(records, 1):
