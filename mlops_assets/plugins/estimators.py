@@ -264,7 +264,9 @@ def _imports(module: str) -> dict[str, tuple[str, str]]:
     for node in chain.from_iterable(map(_parsed, IMPORT.findall(_text(module)))):
         if isinstance(node, ast.ImportFrom):
             where = _absolute(module, node)
-            names |= {alias.asname or alias.name: (where, alias.name) for alias in node.names}
+            came = {alias.asname or alias.name: (where, alias.name) for alias in node.names}
+            # a module imports nothing from itself but in the examples of its docstrings
+            names |= {name: one for name, one in came.items() if one != (module, name)}
     return names
 
 

@@ -111,7 +111,9 @@ def _walk(value: Any) -> Iterator[tuple[Keys, Any]]:
     while waiting:  # no recursion: what is nested too deep shall be told, not end the process
         keys, value = waiting.pop()
         yield keys, value
+        inside: list[tuple[Any, Any]] = []
         if isinstance(value, Mapping):
-            waiting += [((*keys, name), item) for name, item in value.items()]
+            inside = [*value.items()]
         elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
-            waiting += [((*keys, number), item) for number, item in enumerate(value)]
+            inside = [*enumerate(value)]
+        waiting += [((*keys, name), item) for name, item in reversed(inside)]

@@ -247,7 +247,7 @@ class Registry:
 
     def numbers(self, use_case: str) -> list[int]:
         """The numbers of all versions, the oldest first."""
-        return list(self.known(use_case))
+        return [one.version for one in self._every(use_case)]
 
     def register(self, use_case: str, run_id: str, folder: Path, about: About) -> Version:
         """Store a new version; it is not champion by that.
