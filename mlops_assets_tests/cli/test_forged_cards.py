@@ -191,7 +191,7 @@ def test_a_card_has_no_files_opened(shop: Shop, step: Payload, said: str) -> Non
         (lambda card: card["recipe"]["training"]["candidates"].pop("linear"), "has no 'linear'"),
         (
             lambda card: card["parameters"].update(C=2),
-            "linear was fitted with C = '2', which training.candidates.linear",
+            "linear was fitted with 'C' = '2', which training.candidates.linear",
         ),
         (lambda card: card.update(training_set="../../../secret"), "is no fingerprint of a training set"),
         (lambda card: _linear(card).update(use="sklearn.dummy.DummyRegressor"), "no method predict_proba(X)"),
@@ -265,7 +265,7 @@ def test_what_a_training_wrote_brings_no_argument_of_its_own(shop: Shop, mark: P
     stored = runs.newest(FittedCandidates)
     assert stored is not None
     use_case = load_use_case(shop.home.parent / "use_cases" / "visits")
-    with pytest.raises(MlopsError, match=r"the stored training: \w+ was fitted with C = .* does not offer"):
+    with pytest.raises(MlopsError, match=r"the stored training: \w+ was fitted with 'C' = .* does not offer"):
         evaluate(use_case, stored.training_set, stored.candidates)
     assert not mark.exists()
 

@@ -174,6 +174,7 @@ def _read(text: str | bytes) -> dict[str, Any]:
     """
     try:
         written = json.loads(text)
+        json.dumps(written, ensure_ascii=False).encode()  # half a sign is no text, and could not be shown
     except RecursionError:
         raise ValueError("its values are nested too deep") from None
     if not isinstance(written, dict):
@@ -189,7 +190,7 @@ def _known(kind: type[Any], written: Mapping[str, Any]) -> dict[str, Any]:
         _FORMS[kind].validate_python(known)  # looked at alone: what was written shall be written again as it was
     except ValidationError as error:
         problem = error.errors()[0]
-        raise ValueError(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
+        raise ValueError(f"{'.'.join(map(str, problem['loc']))!a}: {problem['msg']}") from None
     return known
 
 

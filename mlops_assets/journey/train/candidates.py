@@ -219,7 +219,7 @@ def as_fitted(training: Training, name: str, parameters: Mapping[str, Any], what
     """
     candidate = training.candidates.get(name)
     if candidate is None:
-        raise MlopsError(f"{what}: training.candidates has no {name!r}; it has {', '.join(training.candidates)}.")
+        raise MlopsError(f"{what}: training.candidates has no {name!a}; it has {', '.join(training.candidates)}.")
     chosen = dict(candidate.parameters)
     for argument, offered in candidate.search.items():
         said = _as_stored(parameters.get(argument))
@@ -230,7 +230,7 @@ def as_fitted(training: Training, name: str, parameters: Mapping[str, Any], what
         given = parameters.get(argument)
         if argument not in chosen or _as_stored(chosen[argument]) != _as_stored(given):
             raise MlopsError(
-                f"{what}: {name} was fitted with {argument} = {str(given)[:100]!a}, which training.candidates.{name} "
+                f"{what}: {name} was fitted with {argument!a} = {str(given)[:100]!a}, which training.candidates.{name} "
                 "does not offer. If the configuration was changed since, train again; else somebody changed what was "
                 "stored."
             )

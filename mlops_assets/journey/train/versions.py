@@ -311,7 +311,7 @@ def _configured(recipe: Mapping[str, Any], what: str) -> UseCase:
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(map(str, problem["loc"]))
-        raise MlopsError(f"{what} no longer holds: {where}: {problem['msg']}") from None
+        raise MlopsError(f"{what} no longer holds: {where!a}: {problem['msg']}") from None
 
 
 def _learned(about: About, lake: Lake, version: int) -> TrainingSet:
