@@ -195,6 +195,8 @@ def test_a_card_has_no_files_opened(shop: Shop, step: Payload, said: str) -> Non
         ),
         (lambda card: card.update(training_set="../../../secret"), "is no fingerprint of a training set"),
         (lambda card: _linear(card).update(use="sklearn.dummy.DummyRegressor"), "no method predict_proba(X)"),
+        (lambda card: card["set"].update(colour="red"), "The card of version 1 tells of no training set"),
+        (lambda card: card["set"].update(classes=["a"]), "cannot be fitted"),
         (lambda card: _argument(card, {"use": 5}), "no longer holds"),
         (lambda card: _argument(card, 10**4000), "cannot be fitted"),
     ],
@@ -212,10 +214,11 @@ def test_a_card_that_does_not_hold_together_is_told(shop: Shop, forge: Callable[
         ('{"recipe": ' + '{"a": ' * 400 + "1" + "}" * 401, "nested more than 50 deep"),
         ('{"rows": ' + "9" * 5_000 + "}", "about.json: "),
         ("[]", "it is no JSON object"),
+        ('{"use_case": "\\ud800"}', "surrogates not allowed"),
         ('{"use_case": 1}', "it does not say"),
         ("\x00", "about.json: "),
     ],
-    ids=["deep", "rather deep", "a huge number", "a list", "little", "nothing"],
+    ids=["deep", "rather deep", "a huge number", "a list", "half a sign", "little", "nothing"],
 )
 def test_a_card_that_is_none_is_told(shop: Shop, text: str, said: str) -> None:
     forget_pins(shop.home)

@@ -35,9 +35,10 @@ from mlops_assets.journey.train.metrics import higher_is_better, load_metrics, m
 from mlops_assets.journey.train.records import GatheredRows
 from mlops_assets.journey.train.training_set import TrainingSet, find_training_set
 from mlops_assets.plugins.stored import see_named
+from mlops_assets.settings import OWN_USE_CASES
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.places import parse_place
-from mlops_assets.use_case import Scale, Training, UseCase
+from mlops_assets.use_case import Scale, Training, UseCase, load_use_case
 from mlops_assets.work.code import code_of
 
 LIBRARIES = ("scikit-learn", "numpy", "scipy", "duckdb", "pyarrow", "skops")
@@ -258,7 +259,8 @@ def rebuild(version: Version, lake: Lake, folder: Path, today: UseCase | None = 
     folder
         Where the two models are written.
     today
-        The use case as it is configured now, what it names may be imported; without it, nothing but scikit-learn.
+        The use case as it is configured now, which says what may be imported beyond parts of models; by default the one
+        of that name that comes with this package, if there is one.
 
     Raises
     ------
@@ -274,6 +276,8 @@ def rebuild(version: Version, lake: Lake, folder: Path, today: UseCase | None = 
             "here, so it cannot be made again."
         )
     what = f"The recipe of version {version.version}"
+    if today is None and (OWN_USE_CASES / version.use_case).is_dir():
+        today = load_use_case(OWN_USE_CASES / version.use_case)
     ours = today.model_dump(mode="json", by_alias=True) if today is not None else {}
     see_named(about.recipe, ours, what)
     # as if they stood in the configuration: so they are refused by the same rules
@@ -281,8 +285,8 @@ def rebuild(version: Version, lake: Lake, folder: Path, today: UseCase | None = 
     use_case = _configured(about.recipe, what)
     data = _learned(about, lake, version.version)
     candidate = as_fitted(use_case.training, about.candidate, about.parameters, what)
-    rows = data.load()
     try:
+        rows = data.load()
         judged = fit(use_case, candidate, data, rows.filter(pc.invert(rows["_held_out"])))
         serving = fit(use_case, candidate, data, rows) if use_case.training.refit else judged
     except MlopsError:
@@ -319,4 +323,7 @@ def _learned(about: About, lake: Lake, version: int) -> TrainingSet:
     place = find_training_set(lake, about.training_set)
     if not place.exists():
         raise MlopsError(f"{place}: the training set of version {version} is gone; restore it.")
-    return TrainingSet.from_json({**about.set, "path": str(place)})
+    try:
+        return TrainingSet.from_json({**about.set, "path": str(place)})
+    except (KeyError, TypeError) as error:
+        raise MlopsError(f"The card of version {version} tells of no training set: {error!r}.") from None
