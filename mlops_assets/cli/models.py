@@ -82,12 +82,13 @@ def promote(use_case: str, version: int, why: str, override: bool) -> None:
         )
         return
     wanted = stores.registry.version(use_case, version)
-    if not wanted.about.passed and not override:
+    told = wanted.details()  # the card, whose hash is pinned, and not what MLflow's store says of it
+    if not told.passed and not override:
         raise UsageError(
-            f"Version {version} of {use_case} did not pass the gate ({wanted.about.reason}). "
+            f"Version {version} of {use_case} did not pass the gate ({told.reason}). "
             "Look at its `card` and a `diff`; --override promotes it all the same."
         )
-    reason = why if wanted.about.passed else f"{why} (against the gate)"
+    reason = why if told.passed else f"{why} (against the gate)"
     change = stores.registry.promote(wanted, stores.settings.user, reason, stores.use_case.training.trusted)
     before = f", before it was {change.before}" if change.before else ""
     click.echo(f"Version {change.version} is champion of {use_case} now{before}. Days are scored by it from now on.")
@@ -240,7 +241,7 @@ def rebuild(use_case: str, version: int) -> None:
     stores = find(use_case)
     chosen = stores.registry.version(use_case, version)
     with TemporaryDirectory() as folder:
-        done = make_again(chosen, stores.lake, Path(folder))
+        done = make_again(chosen, stores.lake, Path(folder), stores.use_case)
     changed = f" Changed since: {'; '.join(done.differences)}." if done.differences else ""
     if not done.equal:
         raise MlopsError(f"Version {version} of {use_case} came out different.{changed or ' Nothing known changed.'}")

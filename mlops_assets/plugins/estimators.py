@@ -1,7 +1,8 @@
 """In: the import path of a model or transformer, and its arguments. Out: what is wrong with it, before it is trained.
 
 A class of scikit-learn, or of this package, is looked up in the source text: importing it would make every load of the
-definitions some seconds slower. Any other class is imported.
+definitions some seconds slower, and a path that a stranger wrote is judged before anything of it runs. There it must
+name a class of the package itself, no function and nothing that a module merely imports. Any other class is imported.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ _VAR_POSITIONAL, _VAR_KEYWORD = inspect.Parameter.VAR_POSITIONAL, inspect.Parame
 
 CLASSIFIER = {"fit": "fit(X, y)", "predict_proba": "predict_proba(X)"}
 TRANSFORMER = {"fit": "fit(X, y)", "transform": "transform(X)"}
+PART = {"fit": "fit(X, y)", "get_n_splits": "get_n_splits()", "get_params": "get_params()"}
+"""What an argument of a model can be: an estimator, a way to split rows, a kernel; each has one of these methods."""
 
 
 class WrongArgument(PluginError):
@@ -69,7 +72,7 @@ def check_estimator(path: str, methods: Mapping[str, str], given: Collection[str
     path
         Its import path.
     methods
-        What it must be able to do: `CLASSIFIER`, `TRANSFORMER`, or nothing.
+        What it must be able to do: all of `CLASSIFIER` or `TRANSFORMER`, or one of `PART`.
     given
         Names of the arguments that it gets.
     named
@@ -83,8 +86,7 @@ def check_estimator(path: str, methods: Mapping[str, str], given: Collection[str
         If it does not take one of the arguments.
     """
     # importing scikit-learn for a look costs 4 s, reading the source of the classes that are named 0.5 s
-    read = path.partition(".")[0] in READ_ONLY
-    arguments = _read(path, methods) if read else _imported(path, methods)
+    arguments = _read(path, methods) if _is_read(path) else _imported(path, methods)
     if arguments is None:
         return
     unknown = [name for name in (*given, *named) if name not in arguments.names]
@@ -93,6 +95,24 @@ def check_estimator(path: str, methods: Mapping[str, str], given: Collection[str
     missing = [name for name in arguments.required if name not in given]
     if missing:
         raise PluginError(f"{path} cannot be made without the argument {missing[0]!r}")
+
+
+def see_estimator(path: str) -> None:
+    """See that a path names an estimator, or a part of one, of scikit-learn or this package; nothing is imported.
+
+    Raises
+    ------
+    PluginError
+        If it does not.
+    """
+    if not _is_read(path):
+        raise PluginError(f"{path} is no class of {' or '.join(READ_ONLY)}")
+    _read(path, PART)
+
+
+def _is_read(path: str) -> bool:
+    """Whether what a path names is read rather than imported."""
+    return path.partition(".")[0] in READ_ONLY
 
 
 def _imported(path: str, methods: Mapping[str, str]) -> _Arguments | None:
@@ -115,29 +135,37 @@ def _from_signature(signature: inspect.Signature) -> _Arguments:
 
 
 def _with(methods: Mapping[str, str]) -> str:
-    return f" with {', '.join(methods.values())}" if methods else ""
+    return f" with {(' or ' if methods is PART else ', ').join(methods.values())}" if methods else ""
 
 
 def _see_methods(path: str, methods: Mapping[str, str], present: Collection[str]) -> None:
+    if methods is PART:
+        if not any(name in present for name in PART):
+            raise PluginError(f"{path} is no part of a model: it has no method {' or '.join(PART.values())}")
+        return
     missing = [call for name, call in methods.items() if name not in present]
     if missing:
         raise PluginError(f"{path} has no method {missing[0]}")
 
 
-def _read(path: str, methods: Mapping[str, str]) -> _Arguments | None:
-    """The arguments of a class by its source; None where that does not tell."""
+def _read(path: str, methods: Mapping[str, str]) -> _Arguments:
+    """The arguments of a class by its source.
+
+    Raises
+    ------
+    PluginError
+        Also where the source does not say that it is a class: whatever else it names must not be called.
+    """
     _check_path(path, methods)
     module, _, name = path.rpartition(".")
     definition = _find(module, name)
     if definition is None:
-        # a module that makes its names when they are asked for does not tell by its source
-        if re.search(r"^def __getattr__", _text(module), re.M):
-            return None
         raise PluginError(f"{path!r} cannot be imported: module {module!r} has no attribute {name!r}")
     where, node = definition
-    bases = _bases(where, node) if isinstance(node, ast.ClassDef) else None
+    # what a module imports from elsewhere is no class of the package: `sklearn.dummy.Real`
+    bases = _bases(where, node) if isinstance(node, ast.ClassDef) and _is_read(where) else None
     if bases is None:
-        return None
+        raise PluginError(f"{path} is no class of {path.partition('.')[0]}, expected a class{_with(methods)}")
     _see_methods(path, methods, {method.name for base in bases for method in _functions(base)})
     return _arguments(bases)
 
@@ -201,6 +229,18 @@ def _base(module: str, base: ast.expr) -> tuple[str, ast.stmt] | None:
 @cache
 def _find(module: str, name: str) -> tuple[str, ast.stmt] | None:
     """Where a name is defined, and the definition; imports of it are followed."""
+    seen: list[tuple[str, str]] = []
+    came: tuple[str, str] | None = (module, name)
+    while came is not None and came not in seen:  # a package may import a name from itself
+        seen.append(came)
+        if (found := _defined(*came)) is not None:
+            return found
+        came = _imports(came[0]).get(came[1])
+    return None
+
+
+def _defined(module: str, name: str) -> tuple[str, ast.stmt] | None:
+    """The definition of a name in the module itself."""
     text = _text(module)
     start = re.search(rf"^class {name}\b", text, re.M)
     if start:
@@ -208,8 +248,7 @@ def _find(module: str, name: str) -> tuple[str, ast.stmt] | None:
         return module, ast.parse(text[start.start() : end.start() if end else None]).body[0]
     if re.search(rf"^(?:def {name}\b|{name}\b.*=)", text, re.M):
         return module, ast.Pass()  # it is there, and no class
-    came = _imports(module).get(name)
-    return _find(*came) if came else None
+    return None
 
 
 def _origin(module: str, name: str) -> str | None:
@@ -222,12 +261,20 @@ def _origin(module: str, name: str) -> str | None:
 def _imports(module: str) -> dict[str, tuple[str, str]]:
     """The names that a module imports from others: the other module, and the name there."""
     names: dict[str, tuple[str, str]] = {}
-    statements = chain.from_iterable(ast.parse(text).body for text in IMPORT.findall(_text(module)))
-    for node in statements:
+    for node in chain.from_iterable(map(_parsed, IMPORT.findall(_text(module)))):
         if isinstance(node, ast.ImportFrom):
             where = _absolute(module, node)
-            names |= {alias.asname or alias.name: (where, alias.name) for alias in node.names}
+            came = {alias.asname or alias.name: (where, alias.name) for alias in node.names}
+            # a module imports nothing from itself but in the examples of its docstrings
+            names |= {name: one for name, one in came.items() if one != (module, name)}
     return names
+
+
+def _parsed(text: str) -> Sequence[ast.stmt]:
+    try:
+        return ast.parse(text).body
+    except SyntaxError:  # a line of a docstring that begins like an import
+        return ()
 
 
 def _absolute(module: str, node: ast.ImportFrom) -> str:
@@ -248,11 +295,12 @@ def _file(module: str) -> Path | None:
     top, *parts = module.split(".")
     # of the package at the top alone: to find a module in it, Python would import what it lies in
     spec = importlib.util.find_spec(top)
-    if spec is None or not spec.origin or not spec.has_location:
+    source = Path(spec.origin) if spec is not None and spec.origin else Path()
+    if source.suffix != ".py":  # compiled, or part of Python itself
         return None
     if not parts:
-        return Path(spec.origin)
-    path = Path(spec.origin).parent.joinpath(*parts)
+        return source
+    path = source.parent.joinpath(*parts)
     candidates = (path / "__init__.py", path.with_suffix(".py"))
     return next(filter(Path.is_file, candidates), None)
 

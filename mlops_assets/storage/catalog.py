@@ -196,6 +196,10 @@ class Lake:
         """One change of the champion: who is champion now, since when, and why."""
         return self.history / f"{number:06d}.json"
 
+    def pin(self, number: int) -> Place:
+        """The hashes with which a version was registered."""
+        return self.history / "versions" / f"{number:06d}.json"
+
     @property
     def versions(self) -> Place:
         """Folder of what MLflow knows of the versions."""

@@ -130,6 +130,13 @@ def read_json(path: Place) -> dict[str, Any]:
     Damaged
         If it is not as it was written, or gone.
     """
+    try:
+        return _read_json(path)
+    except RecursionError:
+        raise Damaged(path, "is damaged: its values are nested too deep") from None
+
+
+def _read_json(path: Place) -> dict[str, Any]:
     with telling(path):
         written = path.read_bytes()
         content: dict[str, Any] = json.loads(written)

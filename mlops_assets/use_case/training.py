@@ -6,10 +6,10 @@ import datetime as dt
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from mlops_assets.plugins import PluginError, check_plugin
-from mlops_assets.plugins.estimators import CLASSIFIER, TRANSFORMER, WrongArgument, check_estimator
+from mlops_assets.plugins.estimators import CLASSIFIER, PART, TRANSFORMER, WrongArgument, check_estimator
 from mlops_assets.plugins.metrics import MetricFunction
 from mlops_assets.use_case.strict import METRICS, Problem, Share, Strict, refuse
 
@@ -159,6 +159,8 @@ def _wrong(candidate: Candidate) -> Iterator[Problem]:
             yield from _wrong_step(("prepare", number), step, TRANSFORMER)
         yield from _wrong_steps(("prepare", number, "then"), step.then)
     yield from _wrong_steps(("then",), candidate.then)
+    for name, values in candidate.search.items():
+        yield from _wrong_argument(("search", name), values)
 
 
 def _wrong_steps(keys: tuple[str | int, ...], steps: Sequence[Step]) -> Iterator[Problem]:
@@ -183,8 +185,25 @@ def _wrong_step(
     except PluginError as error:
         yield (*keys, "use"), str(error), step.use
     for name, value in step.parameters.items():
-        if isinstance(value, Mapping) and "use" in value:
-            yield from _wrong_step((*keys, "parameters", name), Step.model_validate(value), {})
+        yield from _wrong_argument((*keys, "parameters", name), value)
+
+
+def _wrong_argument(keys: tuple[str | int, ...], value: Any) -> Iterator[Problem]:
+    """What is wrong with the classes within an argument, at any depth."""
+    if isinstance(value, Mapping) and "use" in value:
+        try:
+            step = Step.model_validate(value)
+        except ValidationError as error:
+            for problem in error.errors():
+                yield (*keys, *problem["loc"]), problem["msg"], problem["input"]
+        else:
+            yield from _wrong_step(keys, step, PART)
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _wrong_argument((*keys, name if isinstance(name, int) else str(name)), item)
+    elif isinstance(value, list | tuple):
+        for number, item in enumerate(value):
+            yield from _wrong_argument((*keys, number), item)
 
 
 def _where(argument: str, step: Step, members: Collection[str]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from mlops_assets.errors import ModelRefused
 from mlops_assets.journey.model.about import About, Condition
 from mlops_assets.journey.train.training_set import TrainingSet
 from mlops_assets.journey.train.versions import REPEATS
@@ -23,8 +24,19 @@ def render(about: About, version: int | None = None) -> str:
         What is known of the version.
     version
         Its number, once it is registered.
+
+    Raises
+    ------
+    ModelRefused
+        If its card was not written here.
     """
-    sections = [*_verdict(about, version), *_quality(about), *_cost(about), *_making(about, version)]
+    try:
+        sections = [*_verdict(about, version), *_quality(about), *_cost(about), *_making(about, version)]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        which = f"version {version}" if version else about.candidate
+        raise ModelRefused(
+            f"The card of {which} is not as a training wrote it: {error!r}. Bring it back from a backup."
+        ) from None
     # what has nothing to say is left out
     return "\n\n".join(filter(None, sections)) + "\n"
 

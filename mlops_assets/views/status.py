@@ -216,6 +216,8 @@ def _flagged(accounting: PredictionsAccounting) -> dict[str, dict[str, int]]:
 def _champion(stores: Stores, evaluation: Evaluation | None) -> dict[str, Any] | None:
     try:
         champion = stores.champion()
+        if champion is not None:
+            champion.details()  # that what the registry tells is what its card says
     except MlopsError as error:  # the days can be told all the same
         return {"version": stores.history.champion(), "trouble": str(error)}
     if champion is None:

@@ -11,7 +11,7 @@ import pytest
 from sklearn.utils import all_estimators
 
 from mlops_assets.plugins import PluginError
-from mlops_assets.plugins.estimators import CLASSIFIER, TRANSFORMER, _read, check_estimator
+from mlops_assets.plugins.estimators import CLASSIFIER, TRANSFORMER, _read, check_estimator, see_estimator
 
 KINDS = {"classifier": CLASSIFIER, "transformer": TRANSFORMER}
 EVERY = [(kind, estimator) for kind in KINDS for _, estimator in all_estimators(kind)]
@@ -60,6 +60,14 @@ def test_every_estimator_of_scikit_learn_is_read_with_its_methods() -> None:
         ),
         ("sklearn.ensemble.VotingClassifier", (), "VotingClassifier cannot be made without the argument 'estimators'"),
         ("mlops_assets.encoders.OneHotEncoder", (), "OneHotEncoder has no method predict_proba(X)"),
+        ("sklearn.dummy.Real", (), "sklearn.dummy.Real is no class of sklearn, expected a class with fit(X, y)"),
+        ("sklearn.dummy.np", (), "module 'sklearn.dummy' has no attribute 'np'"),
+        ("sklearn.os", (), "module 'sklearn' has no attribute 'os'"),
+        ("sklearn.utils.os.system", (), "No module named 'sklearn.utils.os'"),
+        ("sklearn.datasets.fetch_openml", (), "sklearn.datasets.fetch_openml is no class of sklearn"),
+        ("sklearn.tree._tree.Tree", (), "No module named 'sklearn.tree._tree'"),
+        ("mlops_assets.cli.common.find", (), "mlops_assets.cli.common.find is no class of mlops_assets"),
+        ("mlops_assets.workspace.Workspace", (), "mlops_assets.workspace.Workspace has no method fit(X, y)"),
         ("Dummy", (), "'Dummy' cannot be imported: it is no path like package.module.Name"),
         ("collections.Counter", (), "collections.Counter has no method fit(X, y)"),
     ],
@@ -68,6 +76,27 @@ def test_what_is_wrong_with_a_model_is_told(path: str, given: tuple[str, ...], s
     with pytest.raises(PluginError) as error:
         check_estimator(path, CLASSIFIER, given)
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "sklearn.linear_model.LogisticRegression",
+        "sklearn.model_selection.StratifiedKFold",
+        "sklearn.gaussian_process.kernels.RBF",
+        "mlops_assets.encoders.TargetEncoder",
+    ],
+)
+def test_a_part_of_a_model_may_be_named_by_anybody(path: str) -> None:
+    see_estimator(path)
+
+
+@pytest.mark.parametrize(
+    "path", ["subprocess.Popen", "builtins.str", "Sklearn.dummy.DummyClassifier", "sklearn.utils.Bunch", "sklearn..x"]
+)
+def test_nothing_else_may_be_and_nothing_of_it_is_imported(path: str) -> None:
+    with pytest.raises(PluginError):
+        see_estimator(path)
 
 
 def test_loading_the_use_cases_of_the_package_imports_no_scikit_learn() -> None:

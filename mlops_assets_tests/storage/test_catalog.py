@@ -23,6 +23,7 @@ TABLES: dict[str, TableOf[Any]] = {name: one for name, one in vars(Lake).items()
 WHERE = {
     "change": "history/000001.json",
     "history": "history",
+    "pin": "history/versions/000001.json",
     "training": "training",
     "training_run": "training/<run>",
     "training_record": "training/<run>/<step>.json",

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from typing import Any, Self
+
+from pydantic import TypeAdapter, ValidationError
+
+from mlops_assets.plugins.stored import see_depth
 
 
 @dataclass(frozen=True)
@@ -40,8 +44,20 @@ class Summary:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read what a release of today or of before wrote."""
-        return cls(**_known(cls, json.loads(text)))
+        """Read what a release of today or of before wrote.
+
+        Raises
+        ------
+        ValueError
+            If it is not as any wrote it.
+        """
+        return cls(**_known(cls, _read(text)))
+
+    def odd(self, other: Summary) -> list[str]:
+        """The names of what is told here, and told otherwise there."""
+        told = [attribute.name for attribute in fields(self) if getattr(self, attribute.name) != _default(attribute)]
+        # as texts: a metric without a value, NaN, is not equal to itself
+        return [name for name in told if json.dumps(getattr(self, name)) != json.dumps(getattr(other, name))]
 
     def to_json(self) -> str:
         """The text that the registry keeps."""
@@ -115,13 +131,14 @@ class About:
         ValueError
             If it is no JSON, or lacks what every release has written.
         """
-        values = _known(cls, json.loads(text))
-        values.setdefault("origin", None)  # models from elsewhere came later than the file
+        written = _read(text)
+        written.setdefault("origin", None)  # models from elsewhere came later than the file
         # an older file may lack a fact; better told here than as a TypeError
         asked = [attribute for attribute in fields(cls) if attribute.default_factory is MISSING is attribute.default]
-        absent = [attribute.name for attribute in asked if attribute.name not in values]
+        absent = [attribute.name for attribute in asked if attribute.name not in written]
         if absent:
             raise ValueError(f"it does not say {', '.join(absent)}")
+        values = _known(cls, written)
         values["conditions"] = [Condition(**condition) for condition in values["conditions"]]
         return cls(**values)
 
@@ -147,6 +164,38 @@ def _told(known: Summary | About) -> dict[str, Any]:
     return {name: value for name, value in asdict(known).items() if value or name not in LATER}
 
 
+def _read(text: str | bytes) -> dict[str, Any]:
+    """What a text of JSON says.
+
+    Raises
+    ------
+    ValueError
+        If it is no JSON object, or nested deeper than any that was written here.
+    """
+    try:
+        written = json.loads(text)
+        json.dumps(written, ensure_ascii=False).encode()  # half a sign is no text, and could not be shown
+    except RecursionError:
+        raise ValueError("its values are nested too deep") from None
+    if not isinstance(written, dict):
+        raise ValueError("it is no JSON object")
+    see_depth({name: written.get(name) for name in ("parameters", "set", "recipe")})
+    return written
+
+
 def _known(kind: type[Any], written: Mapping[str, Any]) -> dict[str, Any]:
-    """What a dataclass has a field for; a later release may have told more."""
-    return {attribute.name: written[attribute.name] for attribute in fields(kind) if attribute.name in written}
+    """What a dataclass has a field for, in the form that it must have; a later release may have told more."""
+    known = {attribute.name: written[attribute.name] for attribute in fields(kind) if attribute.name in written}
+    try:
+        _FORMS[kind].validate_python(known)  # looked at alone: what was written shall be written again as it was
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise ValueError(f"{'.'.join(map(str, problem['loc']))!a}: {problem['msg']}") from None
+    return known
+
+
+_FORMS: Mapping[type[Any], TypeAdapter[Any]] = {Summary: TypeAdapter(Summary), About: TypeAdapter(About)}
+
+
+def _default(attribute: Field[Any]) -> Any:
+    return attribute.default if attribute.default_factory is MISSING else attribute.default_factory()

@@ -2,6 +2,9 @@
 
 Each change is a file with the next number. It appears whole or not at all, and only if nobody took that number: so a
 process that is killed leaves either the old champion or the new one, and of two that change at once one is told.
+
+The hashes of every version are pinned here, as it is registered and as it becomes champion. MLflow's store has them,
+too, but whoever may write that can change a file and its hash together.
 """
 
 from __future__ import annotations
@@ -17,6 +20,23 @@ from mlops_assets.storage.places import Place, create
 
 class HistoryConflict(MlopsError):
     """Somebody else changed the champion in the meantime."""
+
+
+@dataclass(frozen=True)
+class Hashes:
+    """What a version is known by; empty where nobody knows it.
+
+    Attributes
+    ----------
+    serving_sha256, judged_sha256
+        Hashes of the model that predicts and of the one that was judged.
+    about_sha256
+        Hash of its card, `about.json`.
+    """
+
+    serving_sha256: str = ""
+    judged_sha256: str = ""
+    about_sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,6 +61,8 @@ class Change:
         What the gate said of the new champion when it was trained.
     sha256
         Hash of the model that predicts: the number alone could mean another model in another store.
+    judged_sha256, about_sha256
+        Hashes of the model that was judged and of the card; an earlier release did not tell them.
     """
 
     number: int
@@ -52,6 +74,13 @@ class Change:
     why: str
     verdict: str
     sha256: str = ""
+    judged_sha256: str = ""
+    about_sha256: str = ""
+
+    @property
+    def hashes(self) -> Hashes:
+        """What the new champion is known by."""
+        return Hashes(self.sha256, self.judged_sha256, self.about_sha256)
 
 
 class History:
@@ -131,7 +160,7 @@ class History:
         verdict: str,
         when: dt.datetime | None = None,
         *,
-        sha256: str = "",
+        hashes: Hashes = Hashes(),
         seen: int | None = None,
     ) -> Change:
         """Add a change; from then on it holds.
@@ -142,8 +171,8 @@ class History:
             See `Change`.
         when
             Now, by default.
-        sha256
-            See `Change`.
+        hashes
+            Of the new champion; see `Change`.
         seen
             How many changes there were when this one was decided on; by default those that there are now.
 
@@ -169,7 +198,9 @@ class History:
             before=before,
             why=why,
             verdict=verdict,
-            sha256=sha256,
+            sha256=hashes.serving_sha256,
+            judged_sha256=hashes.judged_sha256,
+            about_sha256=hashes.about_sha256,
         )
         try:
             # the file is both the record and the change: where its number is taken, somebody was faster
@@ -180,3 +211,48 @@ class History:
                 "not done. Look at `history`, then decide again."
             ) from None
         return change
+
+    def pin(self, version: int, hashes: Hashes) -> None:
+        """Keep the hashes with which a version is registered; they never change.
+
+        Raises
+        ------
+        HistoryConflict
+            If a version of that number was registered with others.
+        """
+        path = self._lake.pin(version)
+        try:
+            create(path, document(asdict(hashes)))
+        except FileExistsError:
+            if self._pinned(path) != hashes:
+                raise HistoryConflict(
+                    f"{path}: a version {version} was registered before, and is another model. Register it once more."
+                ) from None
+
+    def newest(self) -> int:
+        """The highest number of a version that was registered or champion; 0 if there is none."""
+        pins = [int(path.name.partition(".")[0]) for path in self._lake.pin(1).parent.glob("[0-9]*.json")]
+        return max([*pins, *(change.version for change in self.changes())], default=0)
+
+    def differs(self, version: int, hashes: Hashes) -> str:
+        """What of a version is not as it was registered, or as it became champion; empty if all is, or nobody knows."""
+        champions = [change.hashes for change in self.changes() if change.version == version]
+        path = self._lake.pin(version)
+        pins = [*champions, *([self._pinned(path)] if path.exists() else [])]
+        whole = f"the model that {'became champion' if champions else 'was registered'}"
+        parts = {
+            "serving_sha256": whole,
+            "judged_sha256": f"{whole}, for it has another judged model",
+            "about_sha256": f"{whole}, for it has another card (about.json)",
+        }
+        for name, problem in parts.items():
+            known = {getattr(pin, name) for pin in pins} - {""}
+            if known and getattr(hashes, name) not in known:
+                return problem
+        return ""
+
+    def _pinned(self, path: Place) -> Hashes:
+        try:
+            return Hashes(**read_json(path))
+        except (OSError, ValueError, TypeError) as error:
+            raise MlopsError(f"{path}: cannot be read: {error}. Restore it from a backup.") from None

@@ -8,10 +8,13 @@ way or was killed; else MLflow is asked, as for versions of older releases, unti
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+
+from pydantic import TypeAdapter
 
 from mlops_assets.errors import MlopsError
 from mlops_assets.storage.catalog import Lake
@@ -20,6 +23,8 @@ from mlops_assets.storage.places import Place, remove, write_whole
 
 ALIAS_FILE = "alias.json"
 """Which version MLflow's alias was set to last."""
+
+log = logging.getLogger("mlops_assets.registry")
 
 LONG_AGO = 3600.0
 """Seconds after which a registration that is not done was killed."""
@@ -42,6 +47,14 @@ class Registered:
     version: int
     source: str
     tags: dict[str, str]
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """Those of its tags that are hashes."""
+        return {name: value for name, value in self.tags.items() if name.endswith("_sha256")}
+
+
+_FORM = TypeAdapter(Registered)
 
 
 class RegisteredVersions:
@@ -103,11 +116,18 @@ class RegisteredVersions:
         remove(self._begun, [run_id])
 
     def keep(self, versions: Sequence[Registered]) -> None:
-        """Keep copies of versions as MLflow has them."""
+        """Keep copies of versions as MLflow has them; a hash that changed there since is not believed."""
         for version in versions:
             content = document({"store": self._store, **asdict(version)})
             path = self._lake.version(version.version)
-            if not path.exists() or path.read_bytes() != content:
+            before = self.get(version.version)
+            if before is not None and before.hashes != version.hashes:
+                log.warning(
+                    "%s: MLflow's store has other hashes for version %d than when it was copied; the first ones hold.",
+                    self._lake.use_case,
+                    version.version,
+                )
+            elif not path.exists() or path.read_bytes() != content:
                 write_whole(path, content)
 
     @contextmanager
@@ -135,6 +155,6 @@ class RegisteredVersions:
             content = read_json(path)
             # numbers of another store mean other models
             ours = content.pop("store") == self._store
-            return Registered(**content) if ours or any_store else None
-        except (KeyError, TypeError) as error:
+            return _FORM.validate_python(content) if ours or any_store else None
+        except (KeyError, TypeError, ValueError) as error:
             raise MlopsError(f"{path}: cannot be read: {error!r}. Delete it: MLflow has the same.") from None

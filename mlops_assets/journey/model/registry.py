@@ -10,6 +10,7 @@ import hashlib
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from mlops_assets.errors import ModelRefused, UsageError
 from mlops_assets.journey.model.about import About, Summary
 from mlops_assets.journey.model.archive import hash_folder
 from mlops_assets.journey.model.fetching import fetch
-from mlops_assets.journey.model.history import Change, History
+from mlops_assets.journey.model.history import Change, Hashes, History
 from mlops_assets.journey.model.mlflow_client import create_version, find_version, find_versions, open_client, told
 from mlops_assets.journey.model.registered import Registered, RegisteredVersions
 from mlops_assets.journey.model.store import StoreDown, VersionGone, has, shown
@@ -232,10 +233,7 @@ class Registry:
 
     def known(self, use_case: str) -> dict[int, Summary]:
         """What the registry itself knows of every version, by its number; no file of them is looked at."""
-        return {
-            registered.version: Summary.from_json(registered.tags.get("about", "{}"))
-            for registered in self._every(use_case)
-        }
+        return {one.version: _summary(use_case, one) for one in self._every(use_case)}
 
     def _every(self, use_case: str) -> list[Registered]:
         """Every version, the oldest first, from the lake or else from MLflow."""
@@ -249,7 +247,7 @@ class Registry:
 
     def numbers(self, use_case: str) -> list[int]:
         """The numbers of all versions, the oldest first."""
-        return list(self.known(use_case))
+        return [one.version for one in self._every(use_case)]
 
     def register(self, use_case: str, run_id: str, folder: Path, about: About) -> Version:
         """Store a new version; it is not champion by that.
@@ -266,21 +264,23 @@ class Registry:
             What to remember of it: all of it in `about.json`, the short of it in the registry itself.
         """
         client = self.client()
-        hashes = {f"{name}_sha256": hash_folder(folder / name) for name in ("serving", "judged")}
         text = about.to_json()
         (folder / ABOUT_FILE).write_text(text, encoding="utf-8")
-        hashes["about_sha256"] = hashlib.sha256(text.encode()).hexdigest()
+        serving, judged = hash_folder(folder / "serving"), hash_folder(folder / "judged")
+        hashes = Hashes(serving, judged, hashlib.sha256(text.encode()).hexdigest())
         # the files first: no version points at a folder that is not whole
         client.log_artifacts(run_id, str(folder), "version")
         source = f"{client.get_run(run_id).info.artifact_uri}/version"
         # the hashes lie in the registry: beside the files, whoever changes a file could change them too
-        tags = {**hashes, "about": about.summary().to_json()}
-        copies = self._copies(use_case)
+        tags = {**asdict(hashes), "about": about.summary().to_json()}
+        copies, history = self._copies(use_case), self.history(use_case)
         # a mark that is left before MLflow is asked, and taken away behind the document, says where a registration was
         # killed
-        newest = copies.newest()
+        newest = max(copies.newest(), history.newest())
         copies.begin(run_id)
         number = create_version(client, use_case, source, run_id, tags, about.reason, newest)
+        # and in the history too: whoever may write MLflow's store could change a file and the hash there
+        history.pin(number, hashes)
         copies.complete(run_id, self._ask_for_all(use_case))
         return self.version(use_case, number)
 
@@ -328,9 +328,10 @@ class Registry:
             self.see_in_store(version.use_case, version.version)
         # loaded first: one that cannot be would fail on every day
         version.serving(trusted)
-        verdict, sha256 = version.about.reason, version.serving_sha256
         # the history is the truth, the alias its mirror: that cannot be moved together with who moved it and why
-        change = history.append(action, version.version, who, why, verdict, sha256=sha256, seen=seen)
+        change = history.append(
+            action, version.version, who, why, version.about.reason, hashes=version.hashes, seen=seen
+        )
         try:
             self.mirror(version.use_case)
         except Exception as error:  # the change is made; the next one, or `history`, puts the alias right
@@ -354,24 +355,37 @@ class Registry:
         """The versions of a candidate that are this very model and were judged by the same rows, the newest first."""
         found = []
         for registered in reversed(self._every(use_case)):
-            about = Summary.from_json(registered.tags.get("about", "{}"))
+            about = _summary(use_case, registered)
             known = (about.candidate, registered.tags.get("judged_sha256"), about.training_set)
             if known == (candidate, sha256, training_set):
                 found.append(registered.version)
         return found
 
     def _version(self, use_case: str, registered: Registered) -> Version:
+        name, number = f"version {registered.version} of {use_case}", registered.version
         try:
-            serving, judged, about = (registered.tags[f"{name}_sha256"] for name in ("serving", "judged", "about"))
+            hashes = Hashes(**{each.name: registered.tags[each.name] for each in fields(Hashes)})
         except KeyError:
+            raise ModelRefused(f"{name} has no registered hash; train it again.") from None
+        if problem := self.history(use_case).differs(number, hashes):
             raise ModelRefused(
-                f"version {registered.version} of {use_case} has no registered hash; train it again."
-            ) from None
-        name = f"version {registered.version} of {use_case}"
-        folder = fetch(name, registered.source, (serving, judged, about), self.settings)
-        return Version(
-            use_case, registered.version, folder, serving, judged, about, Summary.from_json(registered.tags["about"])
-        )
+                f"{name} in MLflow's store {shown(self.settings)} is not {problem} (another SHA-256). Is it the right "
+                "store? Else somebody changed it: bring it back from a backup, or promote another version."
+            )
+        summary = _summary(use_case, registered)
+        folder = fetch(name, registered.source, [*asdict(hashes).values()], self.settings)
+        return Version(use_case, number, folder, **asdict(hashes), about=summary)
+
+
+def _summary(use_case: str, registered: Registered) -> Summary:
+    """What MLflow's store tells of a version."""
+    try:
+        return Summary.from_json(registered.tags.get("about", "{}"))
+    except ValueError as error:
+        raise ModelRefused(
+            f"version {registered.version} of {use_case}: what MLflow's store tells of it was not written here: "
+            f"{error}. Bring its tag `about` back from a backup, or train again."
+        ) from None
 
 
 def _ways(use_case: str) -> str:

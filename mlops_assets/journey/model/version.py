@@ -10,9 +10,13 @@ from pathlib import Path
 from mlops_assets.errors import ModelRefused
 from mlops_assets.journey.model.about import About, Summary
 from mlops_assets.journey.model.archive import SQL_FILE
+from mlops_assets.journey.model.history import Hashes
 from mlops_assets.journey.model.model import Model
 
 ABOUT_FILE = "about.json"
+
+LARGEST_CARD = 64 << 20
+"""Bytes that a card may have."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,11 @@ class Version:
     judged_sha256: str
     about_sha256: str
     about: Summary
+
+    @property
+    def hashes(self) -> Hashes:
+        """What it is known by."""
+        return Hashes(self.serving_sha256, self.judged_sha256, self.about_sha256)
 
     def serving(self, trusted: Sequence[str] = ()) -> Model:
         """The model that makes predictions, after its hash and allow-list were checked."""
@@ -69,16 +78,24 @@ class Version:
         Raises
         ------
         ModelRefused
-            If the file is missing, changed or not complete.
+            If the file is missing, too large, changed or not complete, or tells other than the registry does.
         """
         path = self.folder / ABOUT_FILE
         try:
+            if path.stat().st_size > LARGEST_CARD:
+                raise ModelRefused(f"{path}: it has more than {LARGEST_CARD:,} bytes.")
             text = path.read_bytes()
         except OSError as error:
             raise ModelRefused(f"{path}: cannot be read: {error.strerror}.") from None
         if hashlib.sha256(text).hexdigest() != self.about_sha256:
             raise ModelRefused(f"{path}: it is not the one that was registered (another SHA-256).")
         try:
-            return About.from_json(text)
+            about = About.from_json(text)
         except ValueError as error:
             raise ModelRefused(f"{path}: {error}.") from None
+        if odd := self.about.odd(about.summary()):
+            raise ModelRefused(
+                f"{path}: MLflow's store says other of version {self.version} than its card: {', '.join(odd)}. "
+                "Somebody changed what the store says; bring it back from a backup."
+            )
+        return about

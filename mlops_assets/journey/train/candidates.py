@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
 import warnings
@@ -23,7 +24,7 @@ from mlops_assets.journey.train.metrics import scorer
 from mlops_assets.journey.train.pipeline import build_pipeline
 from mlops_assets.journey.train.training_set import TrainingSet, fold_indices, repeats
 from mlops_assets.storage.places import Place
-from mlops_assets.use_case import Candidate, UseCase
+from mlops_assets.use_case import Candidate, Training, UseCase
 
 LONGEST = 300
 """Characters that are told of an error of somebody's class."""
@@ -194,6 +195,51 @@ def _fit_one(
         return Fitted(name, "", "", candidate.parameters, 0.0, 0, in_short(error))
     size = sum(path.stat().st_size for path in folder.iterdir())
     return Fitted(name, str(folder), sha256, chosen.parameters, round(seconds, 3), size)
+
+
+def as_fitted(training: Training, name: str, parameters: Mapping[str, Any], what: str) -> Candidate:
+    """A candidate of a configuration, with what a search chose for it.
+
+    Parameters
+    ----------
+    training
+        The configuration.
+    name
+        Of the candidate.
+    parameters
+        What a document of the lake, or a card, says that it was fitted with. That only chooses among what the
+        configuration offers: no argument is taken from what was stored.
+    what
+        What says so, for the message.
+
+    Raises
+    ------
+    MlopsError
+        If there is no such candidate, or it is said to have an argument that the configuration does not offer.
+    """
+    candidate = training.candidates.get(name)
+    if candidate is None:
+        raise MlopsError(f"{what}: training.candidates has no {name!a}; it has {', '.join(training.candidates)}.")
+    chosen = dict(candidate.parameters)
+    for argument, offered in candidate.search.items():
+        said = _as_stored(parameters.get(argument))
+        for value in offered:
+            if _as_stored(value) == said:
+                chosen[argument] = value
+    for argument in {**chosen, **parameters}:
+        given = parameters.get(argument)
+        if argument not in chosen or _as_stored(chosen[argument]) != _as_stored(given):
+            raise MlopsError(
+                f"{what}: {name} was fitted with {argument!a} = {str(given)[:100]!a}, which training.candidates.{name} "
+                "does not offer. If the configuration was changed since, train again; else somebody changed what was "
+                "stored."
+            )
+    return candidate.model_copy(update={"parameters": chosen})
+
+
+def _as_stored(value: Any) -> str:
+    """A value as JSON gives it back, keys in their order: equal texts are equal values, NaN too."""
+    return json.dumps(json.loads(json.dumps(value, default=str)), sort_keys=True)
 
 
 def in_short(error: Exception) -> str:

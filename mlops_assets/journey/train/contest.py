@@ -23,7 +23,7 @@ from mlops_assets.journey.model.registry import Registry
 from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.train.candidates import calm_fitting, class_numbers
 from mlops_assets.journey.train.metrics import load_metrics, measure
-from mlops_assets.journey.train.training_set import CONTENT, ROW, TrainingSet
+from mlops_assets.journey.train.training_set import CONTENT, ROW, TrainingSet, find_training_set
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import read_part
 from mlops_assets.use_case import UseCase
@@ -165,7 +165,10 @@ def _learned(lake: Lake, who: str, mark: str | None) -> pa.Table:
     """What a side has learned: rows of the lake by day, file and line, and their content."""
     if mark is None:
         raise Incomparable(f"nobody knows what {who} has learned: it was made elsewhere and does not say")
-    path = lake.training_set(mark)
+    try:
+        path = find_training_set(lake, mark)
+    except MlopsError as error:
+        raise Incomparable(f"nobody knows what {who} has learned: {error}") from None
     if not path.exists():
         raise Incomparable(f"what {who} has learned is not known any more: {path} is gone")
     rows = read_part(path)

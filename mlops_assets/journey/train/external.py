@@ -22,6 +22,7 @@ from mlops_assets.journey.features.sql import describe
 from mlops_assets.journey.model.archive import ESTIMATOR_FILE, LARGEST, Known, load_estimator
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.registry import Registry
+from mlops_assets.plugins.stored import see_depth
 from mlops_assets.use_case import UseCase
 
 if TYPE_CHECKING:
@@ -36,6 +37,15 @@ WAY_OUT = 'log it with mlflow.sklearn.log_model(..., serialization_format="skops
 
 LARGEST_DESCRIPTION = 1 << 20
 """Bytes that MLflow's description of a model may have."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Takes no references, which MLflow does not write: a few lines of them unfold to any size."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("it refers from one part to another, as no file of MLflow's does")
+        return super().compose_node(parent, index)
 
 
 @dataclass(frozen=True)
@@ -59,7 +69,7 @@ class Logged:
     @property
     def run(self) -> str:
         """Id of the run that logged it; empty if it is not told."""
-        return str(self.description.get("run_id") or "")
+        return _text(self.description.get("run_id"))
 
 
 def fetch(registry: Registry, uri: str) -> Logged:
@@ -101,8 +111,9 @@ def read_logged(uri: str, folder: Path) -> Logged:
     """
     try:
         # nothing of the file runs, as YAML with types of Python would
-        description = yaml.safe_load(_read(folder / "MLmodel", LARGEST_DESCRIPTION))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        description = yaml.load(_read(folder / "MLmodel", LARGEST_DESCRIPTION), _Loader)  # noqa: S506 - a SafeLoader
+        see_depth(description)
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:  # dates, numbers and keys that are none
         raise ModelRefused(f"{uri}: its file MLmodel cannot be read: {error}") from None
     if not isinstance(description, dict) or not isinstance(description.get("flavors"), dict):
         raise ModelRefused(f"{uri}: its file MLmodel names no flavours; log the model with mlflow.sklearn.log_model.")
@@ -202,8 +213,11 @@ def _signature(logged: Logged) -> dict[str, str]:
     """The inputs that a model was logged with: name and MLflow's type."""
     signature = logged.description.get("signature")
     inputs = signature.get("inputs") if isinstance(signature, dict) else None
-    columns = json.loads(inputs) if inputs else []
-    if not columns or not all(map(_is_named, columns)):
+    try:
+        columns = json.loads(_text(inputs)) if inputs else []
+    except (ValueError, RecursionError):
+        columns = []
+    if not isinstance(columns, list) or not columns or not all(map(_is_named, columns)):
         raise ModelRefused(
             f"{logged.uri}: it has no signature that names its columns. Fit it on a DataFrame and log it with "
             "signature=mlflow.models.infer_signature(X, y)."
@@ -235,15 +249,16 @@ def _skops_file(logged: Logged) -> str:
     sklearn = flavours.get("sklearn")
     if not isinstance(sklearn, dict):
         raise ModelRefused(
-            f"{logged.uri}: its flavours, {', '.join(flavours)}, run code of their own when they are loaded. "
-            f"Only scikit-learn's is taken: {WAY_OUT}."
+            f"{logged.uri}: its flavours, {', '.join(map(_text, flavours))}, run code of their own when they are "
+            f"loaded. Only scikit-learn's is taken: {WAY_OUT}."
         )
-    if sklearn.get("serialization_format") != "skops":
+    stored_as = _text(sklearn.get("serialization_format")) or None
+    if stored_as != "skops":
         raise ModelRefused(
-            f"{logged.uri}: it is stored as {sklearn.get('serialization_format')}, which runs code when it is loaded. "
+            f"{logged.uri}: it is stored as {stored_as}, which runs code when it is loaded. "
             f"Here only skops is taken: {WAY_OUT}."
         )
-    name = str(sklearn.get("pickled_model"))
+    name = _text(sklearn.get("pickled_model"))
     if Path(name).name != name:
         raise ModelRefused(f"{logged.uri}: its file MLmodel names {name!r}, which is not beside it.")
     return name
@@ -258,6 +273,11 @@ def _read(path: Path, largest: int) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ModelRefused(f"{path}: this is no model of MLflow's: {error.strerror}.") from None
+
+
+def _text(value: object) -> str:
+    """A text of a file that anybody may have written; empty where there is another thing."""
+    return value if isinstance(value, str) else ""
 
 
 def _class_text(value: object) -> str:

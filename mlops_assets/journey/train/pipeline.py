@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from mlops_assets.errors import ConfigError
 from mlops_assets.journey.features.matrix import TEXT
 from mlops_assets.journey.model.archive import Known
-from mlops_assets.plugins import import_object
+from mlops_assets.plugins import PluginError, import_object
+from mlops_assets.plugins.estimators import PART, check_estimator
 from mlops_assets.use_case import Candidate, Preparation, Step
 
 if TYPE_CHECKING:
@@ -111,11 +112,12 @@ def _positions(item: Preparation, positions: Mapping[str, int], columns: Mapping
 
 def _make(step: Step, **further: Any) -> Any:
     """The object that a step describes; an argument may be a step itself."""
-    kind = import_object(step.use)
-    given = {name: _argument(value) for name, value in step.parameters.items()}
     try:
-        return kind(**given, **further)
-    except TypeError as error:
+        # looked at when the configuration was loaded, and here once more: nothing else is ever called
+        check_estimator(step.use, PART, {*step.parameters, *further})
+        given = {name: _argument(value) for name, value in step.parameters.items()}
+        return import_object(step.use)(**given, **further)
+    except (TypeError, PluginError) as error:
         raise ConfigError(f"{step.use}: {error}") from None
 
 

@@ -6,6 +6,7 @@ People's corrections change what is learned from, never what is held out: the sp
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -25,7 +26,7 @@ from mlops_assets.journey.feedback.published import Row
 from mlops_assets.journey.train.window import choose_days
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import read_part, write_table
-from mlops_assets.storage.places import parse_place
+from mlops_assets.storage.places import Place, parse_place
 from mlops_assets.use_case import Split, UseCase
 from mlops_assets.work.shards import fingerprint_table
 
@@ -97,6 +98,19 @@ class TrainingSet:
     def load(self) -> pa.Table:
         """The rows: `KEYS` and the columns of the model."""
         return read_part(parse_place(self.path))
+
+
+def find_training_set(lake: Lake, mark: str) -> Place:
+    """Where a training set lies, or would, by the fingerprint that a card, or a run of MLflow, names.
+
+    Raises
+    ------
+    MlopsError
+        If that is no fingerprint: a path in its place would lead anywhere.
+    """
+    if not re.fullmatch(r"[0-9a-f]{8,64}", mark):
+        raise MlopsError(f"{mark[:100]!a} is no fingerprint of a training set; somebody changed what was stored.")
+    return lake.training_set(mark)
 
 
 def build_training_set(use_case: UseCase, lake: Lake) -> TrainingSet:

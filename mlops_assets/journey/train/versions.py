@@ -29,14 +29,16 @@ from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.registry import Registry
 from mlops_assets.journey.model.training_runs import TrainingRuns
 from mlops_assets.journey.model.version import Version
-from mlops_assets.journey.train.candidates import Fitted, calm_fitting, class_numbers, fit, in_short
+from mlops_assets.journey.train.candidates import Fitted, as_fitted, calm_fitting, class_numbers, fit, in_short
 from mlops_assets.journey.train.evaluation import Score, Verdict
 from mlops_assets.journey.train.metrics import higher_is_better, load_metrics, measure
 from mlops_assets.journey.train.records import GatheredRows
-from mlops_assets.journey.train.training_set import TrainingSet
+from mlops_assets.journey.train.training_set import TrainingSet, find_training_set
+from mlops_assets.plugins.stored import see_named
+from mlops_assets.settings import OWN_USE_CASES
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.places import parse_place
-from mlops_assets.use_case import Candidate, Scale, Training, UseCase
+from mlops_assets.use_case import Scale, Training, UseCase, load_use_case
 from mlops_assets.work.code import code_of
 
 LIBRARIES = ("scikit-learn", "numpy", "scipy", "duckdb", "pyarrow", "skops")
@@ -120,7 +122,8 @@ def make_version(
 
 def _fit_on_all(use_case: UseCase, fitted: Fitted, data: TrainingSet) -> Model:
     try:
-        return fit(use_case, _candidate(use_case, fitted.name, fitted.parameters), data, data.load())
+        what = f"{use_case.name}: the stored training"
+        return fit(use_case, as_fitted(use_case.training, fitted.name, fitted.parameters, what), data, data.load())
     except MlopsError:
         raise
     except Exception as error:  # a class of anybody's may fail in any way
@@ -244,7 +247,7 @@ class Rebuilt:
     differences: tuple[str, ...]
 
 
-def rebuild(version: Version, lake: Lake, folder: Path) -> Rebuilt:
+def rebuild(version: Version, lake: Lake, folder: Path, today: UseCase | None = None) -> Rebuilt:
     """Make a version again from its recipe.
 
     Parameters
@@ -255,9 +258,14 @@ def rebuild(version: Version, lake: Lake, folder: Path) -> Rebuilt:
         Has the training sets.
     folder
         Where the two models are written.
+    today
+        The use case as it is configured now, which says what may be imported beyond parts of models; by default the one
+        of that name that comes with this package, if there is one.
 
     Raises
     ------
+    ModelRefused
+        If the recipe names something that a recipe may not; see `plugins.stored`.
     MlopsError
         If the training set is no longer there, or a class that the recipe names, or the version was made elsewhere.
     """
@@ -267,15 +275,24 @@ def rebuild(version: Version, lake: Lake, folder: Path) -> Rebuilt:
             f"Version {version.version} was made elsewhere, from {about.origin['model']}: how is not known "
             "here, so it cannot be made again."
         )
-    use_case = _configured(about.recipe, version.version)
-    # where the lake is now, which may have moved since
-    data = TrainingSet.from_json({**about.set, "path": str(lake.training_set(about.training_set))})
-    if not parse_place(data.path).exists():
-        raise MlopsError(f"{data.path}: the training set of version {version.version} is gone; restore it.")
-    candidate = _candidate(use_case, about.candidate, about.parameters)
-    rows = data.load()
-    judged = fit(use_case, candidate, data, rows.filter(pc.invert(rows["_held_out"])))
-    serving = fit(use_case, candidate, data, rows) if use_case.training.refit else judged
+    what = f"The recipe of version {version.version}"
+    if today is None and (OWN_USE_CASES / version.use_case).is_dir():
+        today = load_use_case(OWN_USE_CASES / version.use_case)
+    ours = today.model_dump(mode="json", by_alias=True) if today is not None else {}
+    see_named(about.recipe, ours, what)
+    # as if they stood in the configuration: so they are refused by the same rules
+    see_named({"training": {"parameters": about.parameters}}, ours, what)
+    use_case = _configured(about.recipe, what)
+    data = _learned(about, lake, version.version)
+    candidate = as_fitted(use_case.training, about.candidate, about.parameters, what)
+    try:
+        rows = data.load()
+        judged = fit(use_case, candidate, data, rows.filter(pc.invert(rows["_held_out"])))
+        serving = fit(use_case, candidate, data, rows) if use_case.training.refit else judged
+    except MlopsError:
+        raise
+    except Exception as error:  # a class of anybody's may fail in any way
+        raise MlopsError(f"{what}: {about.candidate} cannot be fitted: {in_short(error)}.") from None
     hashes = judged.save(folder / "judged"), serving.save(folder / "serving")
     return Rebuilt(
         hashes == (version.judged_sha256, version.serving_sha256), tuple(_differences(about, use_case.training))
@@ -291,16 +308,22 @@ def _differences(about: About, training: Training) -> Iterator[str]:
         yield "the code that trains"
 
 
-def _configured(recipe: Mapping[str, Any], version: int) -> UseCase:
+def _configured(recipe: Mapping[str, Any], what: str) -> UseCase:
     """The use case as it was; a key that was not there is no empty one."""
     try:
         return UseCase.model_validate({key: value for key, value in recipe.items() if value is not None})
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(map(str, problem["loc"]))
-        raise MlopsError(f"The recipe of version {version} no longer holds: {where}: {problem['msg']}") from None
+        raise MlopsError(f"{what} no longer holds: {where!a}: {problem['msg']}") from None
 
 
-def _candidate(use_case: UseCase, name: str, parameters: Mapping[str, Any]) -> Candidate:
-    """A candidate of the configuration with the parameters that a search found."""
-    return use_case.training.candidates[name].model_copy(update={"parameters": dict(parameters)})
+def _learned(about: About, lake: Lake, version: int) -> TrainingSet:
+    """What a version learned from, where the lake is now, which may have moved since."""
+    place = find_training_set(lake, about.training_set)
+    if not place.exists():
+        raise MlopsError(f"{place}: the training set of version {version} is gone; restore it.")
+    try:
+        return TrainingSet.from_json({**about.set, "path": str(place)})
+    except (KeyError, TypeError) as error:
+        raise MlopsError(f"The card of version {version} tells of no training set: {error!r}.") from None

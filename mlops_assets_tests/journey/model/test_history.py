@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mlops_assets.errors import MlopsError, UsageError
-from mlops_assets.journey.model.history import Change, History, HistoryConflict
+from mlops_assets.journey.model.history import Change, Hashes, History, HistoryConflict
 
 
 @pytest.fixture
@@ -83,6 +83,53 @@ def test_a_decision_that_was_taken_before_another_change_is_not_carried_out(hist
     with pytest.raises(HistoryConflict, match=r"changed by ana in the meantime; rollback of version 1 was not done"):
         history.append("rollback", 1, "bob", "worse", "", seen=seen)
     assert history.champion() == 2
+
+
+REGISTERED = Hashes("s", "j", "a")
+
+
+def test_a_version_is_pinned_once(history: History) -> None:
+    history.pin(1, REGISTERED)
+    history.pin(1, REGISTERED)
+    with pytest.raises(HistoryConflict, match="a version 1 was registered before, and is another model"):
+        history.pin(1, Hashes("s", "j", "other"))
+    assert (history.newest(), history.changes()) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("hashes", "said"),
+    [
+        (REGISTERED, ""),
+        (Hashes("other", "j", "a"), "the model that was registered"),
+        (Hashes("s", "other", "a"), "the model that was registered, for it has another judged model"),
+        (Hashes("s", "j", "other"), "the model that was registered, for it has another card (about.json)"),
+    ],
+)
+def test_what_is_not_as_it_was_registered_is_said(history: History, hashes: Hashes, said: str) -> None:
+    history.pin(1, REGISTERED)
+    assert (history.differs(1, hashes), history.differs(2, hashes)) == (said, "")
+
+
+def test_a_champion_of_an_earlier_release_is_known_by_its_model_and_from_the_next_promotion_on_by_all(
+    history: History,
+) -> None:
+    promote(history, 1)
+    assert history.differs(1, REGISTERED) == ""
+    history.append("promote", 1, "ana", "better", "", hashes=Hashes("s"))
+    assert history.differs(1, Hashes("s", "any", "any")) == ""
+    assert history.differs(1, Hashes("other")) == "the model that became champion"
+    history.append("promote", 1, "ana", "again", "", hashes=REGISTERED)
+    assert history.differs(1, Hashes("s", "j", "any")).endswith("another card (about.json)")
+    assert history.newest() == 1
+
+
+def test_a_damaged_pin_is_told(history: History, tmp_path: Path) -> None:
+    history.pin(1, REGISTERED)
+    (tmp_path / "cards" / "history" / "versions" / "000001.json").write_text("{}")
+    assert history.differs(1, REGISTERED) == ""  # it says nothing
+    (tmp_path / "cards" / "history" / "versions" / "000001.json").write_text('{"x": 1}')
+    with pytest.raises(MlopsError, match=r"000001\.json: cannot be read: .* Restore it from a backup"):
+        history.differs(1, REGISTERED)
 
 
 def test_many_at_once_leave_a_history_without_gaps(tmp_path: Path) -> None:

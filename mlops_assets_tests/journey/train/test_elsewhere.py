@@ -9,6 +9,7 @@ import os
 import pickle
 import warnings
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,14 @@ from mlops_assets.cli import cli
 from mlops_assets.encoders import OnFrame
 from mlops_assets.errors import MlopsError, ModelRefused, UsageError
 from mlops_assets.journey.model.registry import Registry
+from mlops_assets.journey.train.contest import hold_contest
 from mlops_assets.journey.train.external import as_model, read_logged
+from mlops_assets.journey.train.records import Evaluation
 from mlops_assets.settings import Settings
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.tools.sampling import write_sample
 from mlops_assets.use_case import UseCase, find_use_case
+from mlops_assets.workspace import Workspace
 from mlops_assets_tests.helpers.homes import give_stores
 from mlops_assets_tests.helpers.visits import place_visits
 
@@ -319,6 +323,62 @@ def test_what_lies_elsewhere_is_not_read(visits: UseCase, tmp_path: Path) -> Non
     (folder / "MLmodel").unlink()
     with pytest.raises(ModelRefused, match="this is no model of MLflow's"):
         take(visits, folder)
+
+
+LAUGHS = "a: &a [x, x]\n" + "".join(f"{b}: &{b} [*{a}, *{a}]\n" for a, b in pairwise("abcdefghijklmnopqrstuvwxyz"))
+MERGES = "a: &a {k: v}\n" + "".join(
+    f"{b}: &{b} {{<<: [*{a}, *{a}]}}\n" for a, b in pairwise("abcdefghijklmnopqrstuvwxyz")
+)
+
+
+@pytest.mark.parametrize(
+    ("description", "said"),
+    [
+        (f"{LAUGHS}flavors: {{sklearn: {{serialization_format: *z}}}}", "refers from one part to another"),
+        (f"{MERGES}flavors: {{sklearn: {{}}}}", "refers from one part to another"),
+        ("flavors: " + "[" * 10_000, "cannot be read"),
+        ("flavors: {sklearn: {x: " + "[" * 100 + "]" * 100 + "}}", "nested more than 50 deep"),
+        ("flavors: {x: 2026-99-99}", "cannot be read"),
+        ("flavors: {x: " + "9" * 5_000 + "}", "cannot be read"),
+        ("flavors: {[1]: 2}", "cannot be read"),
+        ("flavors: {x: !!python/object/apply:os.system [exit]}", "cannot be read"),
+        ("flavors: {1: 2}", "run code of their own"),
+        ("flavors: {sklearn: {serialization_format: [skops]}}", "it is stored as None"),
+        ("flavors: {sklearn: {serialization_format: skops, pickled_model: [m]}}", "no plain file"),
+    ],
+    ids=[
+        *("references", "merged references", "deep", "rather deep", "a day that is none", "a huge number"),
+        *("a list as a key", "a call", "a number as a flavour", "a list as a format", "a list as a file"),
+    ],
+)
+def test_a_description_that_mlflow_did_not_write_is_refused(
+    visits: UseCase, tmp_path: Path, description: str, said: str
+) -> None:
+    folder = saved(tmp_path / "m")
+    signature = yaml.safe_dump({"signature": yaml.safe_load((folder / "MLmodel").read_text())["signature"]})
+    (folder / "MLmodel").write_text(f"{signature}\n{description}")
+    with pytest.raises(ModelRefused, match=said):
+        take(visits, folder)
+
+
+@pytest.mark.parametrize("inputs", [5, "[", "[" * 100_000, "{}", ["minutes"], '[{"name": 1}]', '["minutes"]'])
+def test_a_signature_that_is_none_is_refused(visits: UseCase, tmp_path: Path, inputs: Any) -> None:
+    folder = saved(tmp_path / "m")
+    known = yaml.safe_load((folder / "MLmodel").read_text())
+    (folder / "MLmodel").write_text(yaml.safe_dump({**known, "signature": {"inputs": inputs}}))
+    with pytest.raises(ModelRefused, match="no signature that names its columns"):
+        take(visits, folder)
+
+
+def test_a_training_set_that_a_run_says_it_learned_from_leads_nowhere_else(
+    settings: Settings, visits: UseCase, own: tuple[Any, str]
+) -> None:
+    stores = Workspace(settings).of(visits)
+    newest = stores.runs.newest(Evaluation)
+    assert newest is not None
+    contest = hold_contest(visits, stores.registry, stores.lake, newest.training_set, {}, "../../../secret")
+    assert contest is not None
+    assert "'../../../secret' is no fingerprint of a training set" in contest.problem
 
 
 def test_the_notebook_runs_from_the_rows_to_the_diff(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
