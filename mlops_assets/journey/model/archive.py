@@ -240,6 +240,8 @@ def _check_archive(content: bytes) -> None:
             raise ValueError("it holds a member twice")  # of which one could be checked and the other be loaded
         if packed := [one.filename for one in members if one.compress_type != ZIP_STORED or one.flag_bits & 1]:
             raise ValueError(f"{packed[0]!r} is compressed or encrypted")  # and could unfold to any size
+        if wrong := [one.filename for one in members if one.file_size != one.compress_size]:
+            raise ValueError(f"{wrong[0]!r} says another size than it has")
         schema = json.loads(archive.read("schema.json"))
     if schema.get("protocol") not in PROTOCOLS:
         raise ValueError(f"it is written in protocol {schema.get('protocol')!r} of skops, known is {PROTOCOLS[-1]}")
@@ -252,7 +254,7 @@ def _check_schema(content: bytes, trusted: Sequence[str]) -> None:
     from mlops_assets.journey.model.structure.schema import check_schema
 
     with ZipFile(io.BytesIO(content)) as archive:
-        check_schema(json.loads(archive.read("schema.json")), archive.read, trusted)
+        check_schema(json.loads(archive.read("schema.json")), archive, trusted)
 
 
 def _files_named(schema: Any) -> Iterator[str]:

@@ -10,6 +10,7 @@ import hashlib
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from mlops_assets.journey.model.history import Change, History
 from mlops_assets.journey.model.mlflow_client import create_version, find_version, find_versions, open_client, told
 from mlops_assets.journey.model.registered import Registered, RegisteredVersions
 from mlops_assets.journey.model.store import StoreDown, VersionGone, has, shown
+from mlops_assets.journey.model.trial import try_model
 from mlops_assets.journey.model.version import ABOUT_FILE, Version
 from mlops_assets.settings import Settings
 from mlops_assets.storage.catalog import Lake
@@ -219,16 +221,26 @@ class Registry:
         Raises
         ------
         MlopsError
-            If there is none of that number, or it cannot be loaded.
+            If there is none of that number, or it fails its trial.
         """
         number = use_case.challenger
         if number == "newest":
             number = self.numbers(use_case.name)[-1]
         if number is None or number == champion.version:
             return None
-        version = self.version(use_case.name, number)
-        version.serving(use_case.training.trusted)
-        return version
+        return self.prove(self.version(use_case.name, number), use_case.training.trusted)
+
+    def prove(self, version: Version, trusted: Sequence[str] = ()) -> Version:
+        """The same version, which may score, for its model has answered a trial on this machine; see `trial`.
+
+        Raises
+        ------
+        ModelRefused
+            If it fails.
+        """
+        name = f"version {version.version} of {version.use_case}" if version.version else "the new version"
+        try_model(version.folder / "serving", version.serving_sha256, trusted, self.settings.home, name)
+        return replace(version, proven=True)
 
     def known(self, use_case: str) -> dict[int, Summary]:
         """What the registry itself knows of every version, by its number; no file of them is looked at."""
@@ -307,7 +319,7 @@ class Registry:
         UsageError
             If it is the champion already.
         ModelRefused
-            If it is not the model that was registered.
+            If it is not the model that was registered, or fails its trial.
         """
         return self._set(version, "promote", who, why, trusted, seen)
 
@@ -326,8 +338,8 @@ class Registry:
             raise UsageError(f"Version {version.version} of {version.use_case} is the champion already.")
         with suppress(StoreDown):  # what the lake has of it is enough
             self.see_in_store(version.use_case, version.version)
-        # loaded first: one that cannot be would fail on every day
-        version.serving(trusted)
+        # first: one that cannot answer would fail on every day
+        self.prove(version, trusted)
         verdict, sha256 = version.about.reason, version.serving_sha256
         # the history is the truth, the alias its mirror: that cannot be moved together with who moved it and why
         change = history.append(action, version.version, who, why, verdict, sha256=sha256, seen=seen)

@@ -31,6 +31,9 @@ class Version:
         Hashes of the two models and of `about.json`, as the registry knows them.
     about
         Name of the candidate, metrics, training set, verdict: the short of `details`.
+    proven
+        Whether the model that makes predictions has answered a trial, without which it does not score; see
+        `Registry.prove`.
     """
 
     use_case: str
@@ -40,6 +43,7 @@ class Version:
     judged_sha256: str
     about_sha256: str
     about: Summary
+    proven: bool = False
 
     def serving(self, trusted: Sequence[str] = ()) -> Model:
         """The model that makes predictions, after its hash and allow-list were checked."""

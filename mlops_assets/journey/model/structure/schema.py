@@ -10,15 +10,13 @@ import io
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import IO, Any
 from zipfile import ZipFile
 
 import numpy as np
 
 from mlops_assets.journey.model.structure.parts import LARGEST_WIDTH, Malformed
-
-Read = Callable[[str], bytes]
 
 NUMBER_TYPES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16")
 FURTHER_TYPES = ("float32", "float64", "longdouble", "str_")
@@ -46,15 +44,15 @@ MOST_DIMENSIONS = 8
 LARGEST_UNPACKED = 1 << 31
 
 
-def check_schema(schema: Mapping[str, Any], read: Read, trusted: Collection[str]) -> None:
+def check_schema(schema: Mapping[str, Any], archive: ZipFile, trusted: Collection[str]) -> None:
     """See that what an archive describes can be constructed.
 
     Parameters
     ----------
     schema
         What stands in `schema.json`.
-    read
-        Reads a member.
+    archive
+        Has the members.
     trusted
         Import paths of types of one's own, for which any loader may be used.
 
@@ -63,17 +61,17 @@ def check_schema(schema: Mapping[str, Any], read: Read, trusted: Collection[str]
     Malformed
         If it cannot.
     """
-    walk = _Walk(read, trusted)
+    walk = _Walk(archive, trusted)
     walk.count(schema)
     for node in walk.arguments:
-        _see_tree_arguments(node, walk.times, read)
+        _see_tree_arguments(node, walk.times, archive)
 
 
 class _Walk:
     """The way through all objects of a schema; remembers what their numbers mean."""
 
-    def __init__(self, read: Read, trusted: Collection[str]) -> None:
-        self._read, self._trusted = read, trusted
+    def __init__(self, archive: ZipFile, trusted: Collection[str]) -> None:
+        self._archive, self._trusted = archive, trusted
         self._meaning: dict[Any, Any] = {}
         self._members: set[str] = set()
         self.times: Counter[Any] = Counter()
@@ -98,7 +96,7 @@ class _Walk:
             self.arguments.append(node["__reduce__"]["args"])
         if (name := node.get("file")) is not None and name not in self._members:
             self._members.add(name)
-            see_member(name, self._read(name))
+            _see_member(name, self._archive)
 
     def _see_that_it_is_the_same(self, node: Mapping[str, Any], inside: int) -> None:
         """See that a number means one object: the first of a number is taken for all, whatever the others say.
@@ -128,14 +126,14 @@ def _see_loader(node: Mapping[str, Any], trusted: Collection[str]) -> None:
     raise Malformed(f"it makes a {path} by {loader}, expected {', '.join(CLASSES[loader])}")
 
 
-def _see_tree_arguments(node: Any, times: Mapping[Any, int], read: Read) -> None:
+def _see_tree_arguments(node: Any, times: Mapping[Any, int], archive: ZipFile) -> None:
     """What the constructor of a tree is given: written in C, it believes every word."""
     try:
         columns, classes, outputs = node["content"]
         facts = [json.loads(each["content"]) for each in (columns, outputs)]
         # the numbers are the same wherever they stand; the array and the whole stand here alone
         alone = all(times[each["__id__"]] == 1 for each in (node, classes))
-        counts = np.load(io.BytesIO(read(classes["file"])), allow_pickle=False)
+        counts = np.load(io.BytesIO(archive.read(classes["file"])), allow_pickle=False)
     except (KeyError, TypeError, ValueError):
         raise Malformed("a tree is given what is no tree's") from None
     whole = all(type(fact) is int and 1 <= fact <= LARGEST_WIDTH for fact in facts)
@@ -145,18 +143,14 @@ def _see_tree_arguments(node: Any, times: Mapping[Any, int], read: Read) -> None
         raise Malformed(f"a tree is given {counts[0]} classes")
 
 
-def see_member(name: str, content: bytes) -> None:
-    """See that an array is as long as it says, before memory is asked for.
-
-    Raises
-    ------
-    Malformed
-        If it is not, or holds objects.
-    """
+def _see_member(name: str, archive: ZipFile) -> None:
+    """See that an array is as long as it says, before memory is asked for."""
     if name.endswith(".npz"):
-        _see_packed(name, content)
+        _see_packed(name, archive.read(name))
     else:
-        _see_array(name, content)
+        # what it says stands at its head: the rest is read once, when it is made
+        with archive.open(name) as file:
+            _see_array(name, file, archive.getinfo(name).file_size)
 
 
 def _see_packed(name: str, content: bytes) -> None:
@@ -167,11 +161,10 @@ def _see_packed(name: str, content: bytes) -> None:
             raise Malformed(f"{name} unfolds to more than {LARGEST_UNPACKED:,} bytes")
         for member in members:
             with archive.open(member) as file:
-                _see_array(f"{name}/{member.filename}", file.read(member.file_size + 1))
+                _see_array(f"{name}/{member.filename}", file, member.file_size)
 
 
-def _see_array(name: str, content: bytes) -> None:
-    file = io.BytesIO(content)
+def _see_array(name: str, file: IO[bytes], size: int) -> None:
     try:
         version = np.lib.format.read_magic(file)
         reader = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
@@ -182,7 +175,7 @@ def _see_array(name: str, content: bytes) -> None:
         raise Malformed(f"{name} is an array of {dtype}, which no estimator has")
     if len(shape) > MOST_DIMENSIONS or any(length > LARGEST_WIDTH * 64 for length in shape):
         raise Malformed(f"{name} has the shape {shape}")
-    stored = len(content) - file.tell()
+    stored = size - file.tell()
     count = math.prod(shape)
     # an empty text has no byte, so that any number of them would fit
     fits = count * dtype.itemsize == stored and (dtype.itemsize > 0 or count <= LARGEST_WIDTH)
