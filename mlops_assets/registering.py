@@ -16,6 +16,7 @@ from mlops_assets.journey.model.about import About, Summary
 from mlops_assets.journey.model.archive import hash_folder
 from mlops_assets.journey.model.history import HistoryConflict
 from mlops_assets.journey.model.model import Model
+from mlops_assets.journey.model.trial import try_model
 from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.train.candidates import Fitted
 from mlops_assets.journey.train.contest import SAYS, hold_contest
@@ -133,10 +134,12 @@ def register_elsewhere(stores: Stores, uri: str, engine: Engine) -> Registered:
     # counted before the champion is read: one that comes in between is noticed when this one shall replace it
     seen = len(stores.history.changes())
     model, origin = as_model(stores.use_case, logged, newest.training_set.classes), _origin(stores, logged)
-    scored, verdict = _judge(stores, newest, model, uri, origin[SAYS] or None)
     with work_folder(stores.runs.folder(f"elsewhere-{uuid.uuid4().hex}"), stores.settings.home) as folder:
         try:
             fitted = _stored(model, folder / "model", uri)
+            # before it is asked anything here
+            try_model(folder / "model", fitted.sha256, stores.use_case.training.trusted, stores.settings.home, uri)
+            scored, verdict = _judge(stores, newest, model, uri, origin[SAYS] or None)
             data = newest.training_set
             if (known := _registered_before(stores, uri, fitted.sha256, data.fingerprint)) is not None:
                 return Registered(known, stores.history.champion() == known.version, "", None, before=True)
@@ -246,13 +249,15 @@ def compare_with_champion(
     use_case, champion = stores.use_case, None
     try:
         champion = stores.champion()
-    except MlopsError as error:  # one that is gone must not keep out another
+        champion = stores.registry.prove(champion, use_case.training.trusted) if champion else None
+    except MlopsError as error:  # one that is gone or fails must not keep out another
         log.warning("%s: the champion is not compared with: %s", use_case.name, error)
     days = list(stores.lake.predictions.days())
     if champion is None or not days:
         return about, None
     hashes = hash_folder(folder / "serving"), hash_folder(folder / "judged")
     new = Version(use_case.name, 0, folder, *hashes, "", Summary())  # it has no number before it is registered
+    new = stores.registry.prove(new, use_case.training.trusted)
     comparison = compare_day(use_case, stores.lake, days[-1], champion, new, engine, lambda _: None)
     (folder / "diff.json").write_text(diffs.as_json(comparison), encoding="utf-8")
     (folder / "diff.html").write_text(diffs.html(comparison), encoding="utf-8")

@@ -210,6 +210,7 @@ def diff(use_case: str, day: dt.date, candidate: int, against: int | None, form:
     if before is None:
         raise MlopsError(f"{use_case} has no champion to compare with; name a version with --against.")
     after = stores.registry.version(use_case, candidate)
+    before, after = (stores.registry.prove(one, stores.use_case.training.trusted) for one in (before, after))
     show_progress()
     rows = stores.lake.rows.days().get(str(day))
     watch = Progress(f"{use_case} diff {day}", rows.accounting.files if rows else 0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +11,7 @@ from mlops_assets.cli.common import Day, find, raw_option
 from mlops_assets.errors import MlopsError
 
 if TYPE_CHECKING:
+    from mlops_assets.journey.model.version import Version
     from mlops_assets.storage.places import Place
 
 
@@ -35,7 +35,11 @@ def why(use_case: str, day: dt.date, file: str, line: int, form: str, raw: Place
     from mlops_assets.views.why import advice, to_json, to_text
 
     stores = find(use_case, raw)
-    version = partial(stores.registry.version, use_case)
+
+    def version(number: int) -> Version:
+        # it is asked again, here
+        return stores.registry.prove(stores.registry.version(use_case, number), stores.use_case.training.trusted)
+
     explanation = explain(stores.use_case, stores.source, stores.lake, version, day.isoformat(), file, line)
     click.echo(to_json(explanation) if form == "json" else to_text(explanation))
     if not explanation.agrees:

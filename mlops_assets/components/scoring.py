@@ -118,6 +118,7 @@ def _scorers(stores: Stores, choice: str, day: str, run: str) -> Scorers:
     use_case, registry = stores.use_case, stores.registry
     version = registry.choose(use_case.name, choice, day)
     assert version is not None, "asked for when there is a champion"  # noqa: S101 - the caller saw to it
+    version = registry.prove(version, use_case.training.trusted)
     challenger = None
     try:
         challenger = registry.challenger(use_case, version)

@@ -18,7 +18,7 @@ from mlops_assets.journey.train.evaluation import evaluate
 from mlops_assets.journey.train.records import FittedCandidates
 from mlops_assets.storage.files import read_json, write_json
 from mlops_assets.use_case import load_use_case
-from mlops_assets_tests.helpers.forging import card_of, forge_card, forge_tags, forget_pins, settle
+from mlops_assets_tests.helpers.forged_cards import card_of, forge_card, forge_tags, forget_pins, settle
 from mlops_assets_tests.helpers.homes import copy_home
 from mlops_assets_tests.helpers.shop import Done, Shop
 from mlops_assets_tests.helpers.visits import VISITS, place_visits

@@ -33,7 +33,7 @@ ABOUT = replace(
 
 def as_version(model: Model, folder: Path, number: int = 1) -> Version:
     sha256 = model.save(folder / "serving")
-    return Version("transactions", number, folder, sha256, sha256, "", Summary())
+    return Version("transactions", number, folder, sha256, sha256, "", Summary(), proven=True)
 
 
 def fitted(estimator: Any, classes: tuple[str, ...] = ("FOOD", "FUEL")) -> Model:

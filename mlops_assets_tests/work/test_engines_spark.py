@@ -297,7 +297,7 @@ class Day:
         source = FolderSource(self.home / "raw" / use_case.name, use_case.files.suffix)
         sha256 = (self.home / "sha256").read_text()
         about = Summary(sql=sql_fingerprint(use_case.features_sql))
-        version = Version(use_case.name, 1, self.home / "model", sha256, sha256, "", about)
+        version = Version(use_case.name, 1, self.home / "model", sha256, sha256, "", about, proven=True)
         manifest = list_day(use_case, source, lake.table("raw_files"), DAY)
         read = read_day(use_case, source, lake, manifest, engine, watch)
         enrich_day(use_case, lake, "calendar", DAY)

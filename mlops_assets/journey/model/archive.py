@@ -133,7 +133,8 @@ def read_model(folder: Place, sha256: str, trusted: Sequence[str] = ()) -> Store
         meaning = Meaning.model_validate_json(files[MEANING_FILE])
         sql = files[SQL_FILE].decode()
         path = folder / ESTIMATOR_FILE
-        estimator = load_estimator(files[ESTIMATOR_FILE], trusted)
+        estimator = load_estimator(files[ESTIMATOR_FILE], trusted, len(meaning.columns))
+        _see_classes(estimator, meaning)
     except UntrustedTypesFoundException as error:
         raise ModelRefused(f"{path}: {error} Add a type of your own to `training.trusted`.") from None
     except Exception as error:  # whatever a damaged or forged file makes skops, zip, JSON or NumPy say
@@ -141,23 +142,57 @@ def read_model(folder: Place, sha256: str, trusted: Sequence[str] = ()) -> Store
     return Stored(estimator, meaning, sql)
 
 
-def load_estimator(content: bytes, trusted: Sequence[str] = ()) -> Any:
+def load_estimator(content: bytes, trusted: Sequence[str] = (), columns: int | None = None) -> Any:
     """The classifier in a skops archive, after its structure and its types were checked; see `read_model`.
+
+    Parameters
+    ----------
+    content
+        The archive.
+    trusted
+        As in `read_model`.
+    columns
+        How many columns it will be handed; None if that is not known yet.
 
     Raises
     ------
     UntrustedTypesFoundException
         If it holds a type that is neither allowed nor trusted.
     ValueError
-        If the archive is built otherwise than skops builds it, or holds no classifier.
+        If the archive is built otherwise than skops builds it, or what it holds is no classifier, or is built otherwise
+        than scikit-learn builds it; see `structure`.
     """
     import skops.io
+    from skops.io.exceptions import UntrustedTypesFoundException
+
+    from mlops_assets.journey.model.structure import check_structure
 
     _check_archive(content)
-    estimator = skops.io.loads(content, trusted=_allowed(skops.io.get_untrusted_types(data=content), trusted))
+    _check_schema(content, trusted)
+    asked = skops.io.get_untrusted_types(data=content)
+    allowed = _allowed(asked, trusted)
+    if unknown := set(asked) - set(allowed):
+        raise UntrustedTypesFoundException(unknown)
+    estimator = skops.io.loads(content, trusted=allowed)
+    no_classifier = ValueError(f"a {type(estimator).__name__} is no classifier that gives probabilities")
+    if not hasattr(type(estimator), "predict_proba"):
+        raise no_classifier
+    check_structure(estimator, trusted, columns)
+    # a pipeline asks its last step, which had to be looked at first
     if not hasattr(estimator, "predict_proba"):
-        raise ValueError(f"a {type(estimator).__name__} is no classifier that gives probabilities")
+        raise no_classifier
     return estimator
+
+
+def _see_classes(estimator: Any, meaning: Meaning) -> None:
+    """See that the classes of an estimator are numbers of classes of the model."""
+    import numpy as np
+
+    known, count = np.asarray(estimator.classes_), len(meaning.classes)
+    if known.ndim != 1 or known.dtype.kind not in "iufb" or not np.isin(known, np.arange(count)).all():
+        raise ValueError(f"it knows the classes {known!r:.100}, its model has {count}")
+    if len(np.unique(known)) != len(known):
+        raise ValueError("it knows a class twice")
 
 
 def _reproducible(content: bytes) -> bytes:
@@ -189,7 +224,7 @@ def _allowed(asked: Sequence[str], trusted: Sequence[str]) -> list[str]:
 
 
 def _check_archive(content: bytes) -> None:
-    """See that an estimator's archive has the form in which `write_model` writes it, without unpacking anything.
+    """See that an estimator's archive has the form in which `write_model` writes it, before anything is made of it.
 
     Raises
     ------
@@ -205,11 +240,21 @@ def _check_archive(content: bytes) -> None:
             raise ValueError("it holds a member twice")  # of which one could be checked and the other be loaded
         if packed := [one.filename for one in members if one.compress_type != ZIP_STORED or one.flag_bits & 1]:
             raise ValueError(f"{packed[0]!r} is compressed or encrypted")  # and could unfold to any size
+        if wrong := [one.filename for one in members if one.file_size != one.compress_size]:
+            raise ValueError(f"{wrong[0]!r} says another size than it has")
         schema = json.loads(archive.read("schema.json"))
     if schema.get("protocol") not in PROTOCOLS:
         raise ValueError(f"it is written in protocol {schema.get('protocol')!r} of skops, known is {PROTOCOLS[-1]}")
     if odd := {"schema.json", *_files_named(schema)} ^ set(names):
         raise ValueError(f"{min(odd)!r} is a part that nothing refers to, or that is missing")
+
+
+def _check_schema(content: bytes, trusted: Sequence[str]) -> None:
+    """See that what is made of an archive whose types are allowed can be made; see `structure.schema`."""
+    from mlops_assets.journey.model.structure.schema import check_schema
+
+    with ZipFile(io.BytesIO(content)) as archive:
+        check_schema(json.loads(archive.read("schema.json")), archive, trusted)
 
 
 def _files_named(schema: Any) -> Iterator[str]:

@@ -16,7 +16,8 @@ from dataclasses import asdict, dataclass
 
 from pydantic import TypeAdapter
 
-from mlops_assets.errors import MlopsError
+from mlops_assets.errors import MlopsError, ModelRefused
+from mlops_assets.journey.model.about import Summary
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import document, read_json
 from mlops_assets.storage.places import Place, remove, write_whole
@@ -47,6 +48,22 @@ class Registered:
     version: int
     source: str
     tags: dict[str, str]
+
+    def summary(self, use_case: str) -> Summary:
+        """What MLflow's store tells of it.
+
+        Raises
+        ------
+        ModelRefused
+            If that was not written here.
+        """
+        try:
+            return Summary.from_json(self.tags.get("about", "{}"))
+        except ValueError as error:
+            raise ModelRefused(
+                f"version {self.version} of {use_case}: what MLflow's store tells of it was not written here: "
+                f"{error}. Bring its tag `about` back from a backup, or train again."
+            ) from None
 
     @property
     def hashes(self) -> dict[str, str]:

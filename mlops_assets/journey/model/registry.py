@@ -10,7 +10,7 @@ import hashlib
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from mlops_assets.journey.model.history import Change, Hashes, History
 from mlops_assets.journey.model.mlflow_client import create_version, find_version, find_versions, open_client, told
 from mlops_assets.journey.model.registered import Registered, RegisteredVersions
 from mlops_assets.journey.model.store import StoreDown, VersionGone, has, shown
+from mlops_assets.journey.model.trial import try_model
 from mlops_assets.journey.model.version import ABOUT_FILE, Version
 from mlops_assets.settings import Settings
 from mlops_assets.storage.catalog import Lake
@@ -220,20 +221,30 @@ class Registry:
         Raises
         ------
         MlopsError
-            If there is none of that number, or it cannot be loaded.
+            If there is none of that number, or it fails its trial.
         """
         number = use_case.challenger
         if number == "newest":
             number = self.numbers(use_case.name)[-1]
         if number is None or number == champion.version:
             return None
-        version = self.version(use_case.name, number)
-        version.serving(use_case.training.trusted)
-        return version
+        return self.prove(self.version(use_case.name, number), use_case.training.trusted)
+
+    def prove(self, version: Version, trusted: Sequence[str] = ()) -> Version:
+        """The same version, which may score, for its model has answered a trial on this machine; see `trial`.
+
+        Raises
+        ------
+        ModelRefused
+            If it fails.
+        """
+        name = f"version {version.version} of {version.use_case}" if version.version else "the new version"
+        try_model(version.folder / "serving", version.serving_sha256, trusted, self.settings.home, name)
+        return replace(version, proven=True)
 
     def known(self, use_case: str) -> dict[int, Summary]:
         """What the registry itself knows of every version, by its number; no file of them is looked at."""
-        return {one.version: _summary(use_case, one) for one in self._every(use_case)}
+        return {one.version: one.summary(use_case) for one in self._every(use_case)}
 
     def _every(self, use_case: str) -> list[Registered]:
         """Every version, the oldest first, from the lake or else from MLflow."""
@@ -307,7 +318,7 @@ class Registry:
         UsageError
             If it is the champion already.
         ModelRefused
-            If it is not the model that was registered.
+            If it is not the model that was registered, or fails its trial.
         """
         return self._set(version, "promote", who, why, trusted, seen)
 
@@ -326,8 +337,8 @@ class Registry:
             raise UsageError(f"Version {version.version} of {version.use_case} is the champion already.")
         with suppress(StoreDown):  # what the lake has of it is enough
             self.see_in_store(version.use_case, version.version)
-        # loaded first: one that cannot be would fail on every day
-        version.serving(trusted)
+        # first: one that cannot answer would fail on every day
+        self.prove(version, trusted)
         # the history is the truth, the alias its mirror: that cannot be moved together with who moved it and why
         change = history.append(
             action, version.version, who, why, version.about.reason, hashes=version.hashes, seen=seen
@@ -355,7 +366,7 @@ class Registry:
         """The versions of a candidate that are this very model and were judged by the same rows, the newest first."""
         found = []
         for registered in reversed(self._every(use_case)):
-            about = _summary(use_case, registered)
+            about = registered.summary(use_case)
             known = (about.candidate, registered.tags.get("judged_sha256"), about.training_set)
             if known == (candidate, sha256, training_set):
                 found.append(registered.version)
@@ -372,25 +383,6 @@ class Registry:
                 f"{name} in MLflow's store {shown(self.settings)} is not {problem} (another SHA-256). Is it the right "
                 "store? Else somebody changed it: bring it back from a backup, or promote another version."
             )
-        summary = _summary(use_case, registered)
+        summary = registered.summary(use_case)
         folder = fetch(name, registered.source, [*asdict(hashes).values()], self.settings)
         return Version(use_case, number, folder, **asdict(hashes), about=summary)
-
-
-def _summary(use_case: str, registered: Registered) -> Summary:
-    """What MLflow's store tells of a version."""
-    try:
-        return Summary.from_json(registered.tags.get("about", "{}"))
-    except ValueError as error:
-        raise ModelRefused(
-            f"version {registered.version} of {use_case}: what MLflow's store tells of it was not written here: "
-            f"{error}. Bring its tag `about` back from a backup, or train again."
-        ) from None
-
-
-def _ways(use_case: str) -> str:
-    """How a champion that cannot be had is replaced."""
-    return (
-        f"`mlops-assets run {use_case} --train` makes a new one; `mlops-assets promote {use_case} N --why ...` or "
-        f"`mlops-assets rollback {use_case} --why ...` takes another."
-    )

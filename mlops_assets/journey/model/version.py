@@ -35,6 +35,9 @@ class Version:
         Hashes of the two models and of `about.json`, as the registry knows them.
     about
         Name of the candidate, metrics, training set, verdict: the short of `details`.
+    proven
+        Whether the model that makes predictions has answered a trial, without which it does not score; see
+        `Registry.prove`.
     """
 
     use_case: str
@@ -44,6 +47,7 @@ class Version:
     judged_sha256: str
     about_sha256: str
     about: Summary
+    proven: bool = False
 
     @property
     def hashes(self) -> Hashes:

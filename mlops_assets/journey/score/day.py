@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from mlops_assets.errors import MlopsError
+from mlops_assets.errors import MlopsError, ModelRefused
 from mlops_assets.journey.enrich.answers import (
     NOTHING,
     DayAnswers,
@@ -353,7 +353,15 @@ def scores_mark(
 
 
 def load_cached(version: Version, use_case: UseCase) -> Model:
-    """The model of a version, loaded once a process."""
+    """The model of a version, loaded once a process.
+
+    Raises
+    ------
+    ModelRefused
+        If it is not the one that was registered, or nobody has seen it answer a trial.
+    """
+    if not version.proven:
+        raise ModelRefused(f"version {version.version} of {version.use_case} was not tried before it shall score.")
     return _load(version.folder / "serving", version.serving_sha256, use_case.training.trusted)
 
 

@@ -20,6 +20,7 @@ from mlops_assets.errors import MlopsError
 from mlops_assets.journey.features.day import sql_fingerprint
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.registry import Registry
+from mlops_assets.journey.model.trial import try_model
 from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.train.candidates import calm_fitting, class_numbers
 from mlops_assets.journey.train.metrics import load_metrics, measure
@@ -108,7 +109,10 @@ def hold_contest(
         return None
     try:
         champion = registry.version(use_case.name, number)
-        judged = champion.judged(use_case.training.trusted)
+        trusted, home = use_case.training.trusted, registry.settings.home
+        name = f"the judged model of version {number} of {use_case.name}"
+        try_model(champion.folder / "judged", champion.judged_sha256, trusted, home, name)
+        judged = champion.judged(trusted)
         taught = _taught_by(champion)
     except MlopsError as error:  # one that cannot be loaded must not keep out a better one
         log.warning("%s: the champion is not compared with: %s", use_case.name, error)

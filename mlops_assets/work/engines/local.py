@@ -32,6 +32,15 @@ HEAVY = ["skops.io", "mlops_assets.journey.read.rows", "mlops_assets.journey.sco
 """What the server imports as it starts, with luck while files are still being listed; skops first, see `running`."""
 
 
+def start_server() -> None:
+    """Start the server whose forks the workers are, unless it runs."""
+    # 5.5 s of a core, once for all workers
+    multiprocessing.set_forkserver_preload(HEAVY)
+    # forked without threads: its libraries are at one thread each, and Ctrl-C is left to the driver
+    with _environment(ONE_THREAD), _interrupts_held():
+        forkserver.ensure_running()
+
+
 class LocalEngine:
     """Runs shards in `workers` processes; a single shard runs in this one.
 
@@ -59,11 +68,7 @@ class LocalEngine:
     def start(self) -> None:
         """Let the imports begin, without waiting for them; `map` does so too, but then there is work to wait."""
         if self._workers > 1:
-            # 5.5 s of a core, once for all workers
-            multiprocessing.set_forkserver_preload(HEAVY)
-            # forked without threads: its libraries are at one thread each, and Ctrl-C is left to the driver
-            with _environment(ONE_THREAD), _interrupts_held():
-                forkserver.ensure_running()
+            start_server()
 
     def map(self, function: Callable[[Task], Report], tasks: Sequence[Task]) -> Iterator[Report]:
         """Reports in the order in which the shards finish.

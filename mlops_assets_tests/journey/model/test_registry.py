@@ -25,6 +25,9 @@ from mlops_assets.journey.model.store import StoreDown, VersionGone, has
 from mlops_assets.journey.model.version import Version
 from mlops_assets.settings import Settings, sqlite_url
 from mlops_assets.storage.catalog import Lake
+from mlops_assets_tests.helpers import misbehaving
+from mlops_assets_tests.helpers.estimators import LABELS, NUMBERS, TARGET
+from mlops_assets_tests.helpers.estimators import MATRIX as ROWS
 from mlops_assets_tests.helpers.models import ABOUT, MATRIX, a_model, register
 
 # MLflow's own tables use what SQLAlchemy 2.1 calls deprecated
@@ -405,3 +408,14 @@ def test_an_alias_that_was_not_set_to_the_end_is_known(registry: Registry, name:
     assert not registry.mirrors(name)
     registry.mirror(name)
     assert registry.mirrors(name)
+
+
+def test_a_model_that_fails_its_trial_does_not_become_champion(registry: Registry, tmp_path: Path) -> None:
+    trap = Model(misbehaving.Lying().fit(ROWS, TARGET), NUMBERS, LABELS, "-- SQL")
+    for name in ("serving", "judged"):
+        trap.save(tmp_path / name)
+    run = registry.client().create_run(registry.experiment("trap")).info.run_id
+    version = registry.register("trap", run, tmp_path, ABOUT)
+    with pytest.raises(ModelRefused, match="version 1 of trap failed its trial"):
+        registry.promote(version, "somebody", "a test", [f"{misbehaving.PATH}Lying"])
+    assert registry.history("trap").changes() == []

@@ -1,0 +1,156 @@
+"""In: a stored model. Out: no change, or why it may not score: it answers a few odd rows in a process of its own first.
+
+The structure of a model is checked whenever it is loaded. This is the second door: what the check does not know of a
+type ends a process that nobody needs. The verdict is kept on this machine, so that the same model is tried once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from mlops_assets.errors import ModelRefused
+from mlops_assets.journey.features.matrix import LARGEST, TEXT
+from mlops_assets.journey.model.archive import LARGEST as LARGEST_FILES
+from mlops_assets.journey.model.archive import Known
+from mlops_assets.journey.model.model import Model
+from mlops_assets.storage.files import write_json
+from mlops_assets.storage.places import Place, parse_place
+from mlops_assets.work.apart import Ended, Limits, run_apart
+from mlops_assets.work.code import code_of
+
+LIMITS = Limits(seconds=60, memory=4 << 30)
+"""What a trial may use up."""
+
+SMOKE_TEXTS = ("", "a", "two plain words", "Ünïcödé — 東京 🚀", "x" * 5000, "word " * 2000, "0", "\t \r\n")
+SMOKE_NUMBERS = (0.0, 1.0, -1.0, None, 1e30, -1e30, LARGEST, 2.0**53)
+NO_VALUE_OF_ANY = "no value of any category"
+
+
+def try_model(
+    folder: Place, sha256: str, trusted: Sequence[str], home: Path, name: str, limits: Limits = LIMITS
+) -> None:
+    """See that a model answers, unless that was seen on this machine before.
+
+    Parameters
+    ----------
+    folder
+        Where it lies.
+    sha256
+        Its hash; the model is looked at under no other.
+    trusted
+        Further types that it may hold.
+    home
+        Where verdicts are kept.
+    name
+        The model, for messages.
+    limits
+        What it may use up.
+
+    Raises
+    ------
+    ModelRefused
+        If it cannot be loaded, crashes, does not end, or answers what are no probabilities.
+    """
+    verdict = home / "trials" / f"{_mark(sha256, trusted)}.json"
+    if verdict.exists():
+        return
+    # loaded, a model takes a few times the bytes that it is stored in
+    stored = sum((folder / file).stat().st_size for file in LARGEST_FILES if (folder / file).exists())
+    limits = replace(limits, memory=limits.memory + 4 * stored)
+    try:
+        answer = run_apart(answer_smoke, (str(folder), sha256, list(trusted)), limits)
+    except Ended as error:
+        raise ModelRefused(
+            f"{name} failed its trial, so it may not score: {error}. If it was made here, train it again; else ask who "
+            "changed it, for a forged model looks like this."
+        ) from None
+    if "refused" in answer:
+        raise ModelRefused(answer["refused"])
+    write_json(verdict, {"model": sha256, **answer})
+
+
+def _mark(sha256: str, trusted: Sequence[str]) -> str:
+    """What a verdict holds for: this model, by this code and these libraries."""
+    modules = (path.rpartition(".")[0] for path in sorted(trusted))
+    code = code_of(__name__, "mlops_assets.encoders", *modules).fingerprint
+    facts = [sha256, sorted(trusted), code, version("skops")]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def answer_smoke(folder: str, sha256: str, trusted: Sequence[str]) -> dict[str, Any]:
+    """Load a model and ask it; what a trial does in its process.
+
+    Returns
+    -------
+    dict
+        `refused` with a reason, or how many of the rows it `answered`: like a day's, a row may be one that it does not
+        take, such as one with a missing number.
+    """
+    try:
+        model = Model.load(parse_place(folder), sha256, trusted)
+    except ModelRefused as error:
+        return {"refused": str(error)}
+    matrix = model.matrix(smoke_rows(model.columns))
+    try:
+        _see_probabilities(model, matrix)
+        return {"rows": len(matrix), "answered": len(matrix)}
+    except (ValueError, ArithmeticError):
+        alone = [_answers(model, matrix[number : number + 1]) for number in range(len(matrix))]
+        return {"rows": len(matrix), "answered": sum(alone)}
+
+
+def _answers(model: Model, row: np.ndarray) -> bool:
+    try:
+        _see_probabilities(model, row)
+    except (ValueError, ArithmeticError):
+        return False
+    return True
+
+
+def _see_probabilities(model: Model, matrix: np.ndarray) -> None:
+    with np.errstate(all="ignore"):
+        probabilities = model.probabilities(matrix)
+    fine = np.isfinite(probabilities).all() and (probabilities >= 0).all()
+    if not fine or not np.allclose(probabilities.sum(axis=1), 1, atol=1e-6):
+        raise NoProbabilities("it answers what are no probabilities: they must be from 0 to 1, and their sum 1")
+
+
+class NoProbabilities(Exception):
+    """A model answers something else than probabilities."""
+
+
+def smoke_rows(columns: Mapping[str, Known]) -> pa.Table:
+    """A few rows of the model's input, always the same: known and unknown categories, none, odd numbers and texts.
+
+    Parameters
+    ----------
+    columns
+        The columns of a model.
+    """
+    return pa.table({name: _smoke_column(known, place) for place, (name, known) in enumerate(columns.items())})
+
+
+def _smoke_column(known: Known, place: int) -> pa.Array:
+    """The values of one column; each column begins elsewhere, so that not all of them are odd in the same row."""
+    if known == TEXT:
+        return pa.array(_turned(SMOKE_TEXTS, place), pa.string())
+    if isinstance(known, tuple):
+        some = [*known[:2], *known[-1:], NO_VALUE_OF_ANY, None]
+        return pa.array(
+            [known[0] if known else None, *_turned(tuple(some * 2), place)[: len(SMOKE_NUMBERS) - 1]], pa.string()
+        )
+    return pa.array([0.5, *_turned(SMOKE_NUMBERS, place)[1:]], pa.float64())
+
+
+def _turned(values: Sequence[Any], by: int) -> list[Any]:
+    start = by % len(values)
+    return [*values[start:], *values[:start]]
