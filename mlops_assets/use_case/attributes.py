@@ -5,14 +5,17 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, PositiveInt, ValidationInfo, field_validator, model_validator
 
+from mlops_assets.errors.redaction import remember
 from mlops_assets.use_case.enrichments import Enrichment, check_enrichments
 from mlops_assets.use_case.files import Checks, Column, FileFormat, Import
 from mlops_assets.use_case.notices import ABSENT
+from mlops_assets.use_case.references import VARIABLE, as_written, references
 from mlops_assets.use_case.sensor import Sensor
 from mlops_assets.use_case.source import Origin
 from mlops_assets.use_case.strict import Strict, refuse
@@ -167,15 +170,36 @@ class UseCase(Attributes):
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="Name of the folder.")
     features_sql: str = Field(description="Text of features.sql.")
     folder: Path | None = Field(None, exclude=True, description="The folder; no part of a version's recipe.")
+    written: Mapping[str, Any] = Field(
+        default_factory=dict, exclude=True, repr=False, description="The attributes before the environment filled them."
+    )
 
     @model_validator(mode="after")
     def _names_are_short(self) -> Self:
         refuse([*too_long(self.name, self.targets)])
         return self
 
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        """Come to a worker process, where the same values are secrets."""
+        super().__setstate__(state)
+        for reference in references(self.written):
+            for variable in VARIABLE.findall(reference):
+                remember(variable)
+
+    def recipe(self) -> dict[str, Any]:
+        """The whole configuration as it is stored: by the keys of a `defs.yaml`, references as they stand there."""
+        return dict(as_written(self.model_dump(mode="json", by_alias=True), self.written))
+
+    def at(self, *keys: str) -> Any:
+        """What is written at some keys, such as the parameters of a target; an empty mapping where it is nothing."""
+        said: Any = self.written
+        for key in keys:
+            said = said.get(key) if isinstance(said, Mapping) else None
+        return said or {}
+
     @property
     def contract_fingerprint(self) -> str:
-        """Hash of everything that decides how a raw file is read."""
+        """Hash of everything that decides how a raw file is read; of the environment, the names of variables alone."""
         contract: dict[str, Any] = {
             "files": self.files.model_dump(mode="json"),
             # without `about`: what a column means to people changes no row
@@ -187,5 +211,5 @@ class UseCase(Attributes):
         }
         # not where there is none: contracts from before there were sources keep their fingerprint
         if self.source is not None:
-            contract["source"] = self.source.model_dump(mode="json")
+            contract["source"] = as_written(self.source.model_dump(mode="json"), self.at("source"))
         return hashlib.sha256(json.dumps(contract).encode()).hexdigest()[:16]

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlops_assets.errors import ConfigError, MlopsError
+from mlops_assets.errors.redaction import redacted
 from mlops_assets.journey.features.matrix import TEXT
 from mlops_assets.journey.model.archive import Known
 from mlops_assets.journey.model.model import Model
@@ -23,7 +24,7 @@ from mlops_assets.journey.train.metrics import scorer
 from mlops_assets.journey.train.pipeline import build_pipeline
 from mlops_assets.journey.train.training_set import TrainingSet, fold_indices, repeats
 from mlops_assets.storage.places import Place
-from mlops_assets.use_case import Candidate, UseCase
+from mlops_assets.use_case import Candidate, UseCase, as_written, fill_environment, references
 
 LONGEST = 300
 """Characters that are told of an error of somebody's class."""
@@ -191,14 +192,37 @@ def _fit_one(
     except MlopsError:  # the configuration is wrong, which no other candidate makes up for
         raise
     except Exception as error:  # a class of anybody's may fail in any way on these rows
-        return Fitted(name, "", "", candidate.parameters, 0.0, 0, in_short(error))
+        return Fitted(name, "", "", _as_written(use_case, name, candidate), 0.0, 0, in_short(error))
     size = sum(path.stat().st_size for path in folder.iterdir())
-    return Fitted(name, str(folder), sha256, chosen.parameters, round(seconds, 3), size)
+    return Fitted(name, str(folder), sha256, _as_written(use_case, name, chosen), round(seconds, 3), size)
+
+
+def _as_written(use_case: UseCase, name: str, chosen: Candidate) -> dict[str, Any]:
+    """The parameters of a candidate as they are stored, those that a search chose among them."""
+    written = use_case.at("training", "candidates", name)
+    parameters = dict(as_written(chosen.parameters, written.get("parameters")))
+    for argument, values in chosen.search.items():
+        if argument in parameters and chosen.parameters[argument] in values:
+            position = values.index(chosen.parameters[argument])
+            parameters[argument] = as_written(values, written.get("search", {}).get(argument))[position]
+    return parameters
+
+
+def with_parameters(use_case: UseCase, name: str, parameters: Mapping[str, Any]) -> Candidate:
+    """A candidate of the configuration with parameters as they were stored; the environment fills in its part.
+
+    Raises
+    ------
+    ConfigError
+        If an environment variable is not set.
+    """
+    given = fill_environment(parameters, ("training", "candidates", name, "parameters"))
+    return use_case.training.candidates[name].model_copy(update={"parameters": given})
 
 
 def in_short(error: Exception) -> str:
-    """An error of somebody's class, in one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:LONGEST]
+    """An error of somebody's class, in one line; it may quote an argument, and an argument may be a secret."""
+    return redacted(f"{type(error).__name__}: {' '.join(str(error).split())}")[:LONGEST]
 
 
 def see_that_some_work(use_case: UseCase, failed: Mapping[str, str]) -> None:
@@ -233,7 +257,8 @@ def fit(use_case: UseCase, candidate: Candidate, training_set: TrainingSet, rows
     columns = vocabularies(rows, training_set.features, use_case.training.texts)
     pipeline = build_pipeline(candidate, columns, use_case.training.candidates)
     sql, threshold = use_case.features_sql, use_case.training.threshold
-    model = Model(pipeline, columns, training_set.classes, sql, threshold)
+    told = tuple(references(use_case.at("training")))
+    model = Model(pipeline, columns, training_set.classes, sql, threshold, told)
     with calm_fitting():
         pipeline.fit(model.matrix(rows), class_numbers(rows, training_set.classes))
     return model

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.model.about import Condition
 from mlops_assets.journey.model.model import Model
-from mlops_assets.journey.train.candidates import Fitted, fit, in_short, see_that_some_work
+from mlops_assets.journey.train.candidates import Fitted, fit, in_short, see_that_some_work, with_parameters
 from mlops_assets.journey.train.contest import Contest, ask
 from mlops_assets.journey.train.metrics import NO_METRICS, higher_is_better, load_metrics, measure
 from mlops_assets.journey.train.speed import speed
@@ -191,7 +191,7 @@ def calibrate(truth: np.ndarray, probabilities: np.ndarray, predicted: np.ndarra
 
 
 def _score_folds(use_case: UseCase, training_set: TrainingSet, fitted: Fitted, train: pa.Table) -> tuple[float, ...]:
-    candidate = use_case.training.candidates[fitted.name].model_copy(update={"parameters": fitted.parameters})
+    candidate = with_parameters(use_case, fitted.name, fitted.parameters)
     values = []
     split, own = use_case.training.split.by, load_metrics(use_case.training)
     for before, after in fold_indices(train["_fold"].to_numpy(), use_case.training.folds, split):

@@ -29,14 +29,14 @@ from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.registry import Registry
 from mlops_assets.journey.model.training_runs import TrainingRuns
 from mlops_assets.journey.model.version import Version
-from mlops_assets.journey.train.candidates import Fitted, calm_fitting, class_numbers, fit, in_short
+from mlops_assets.journey.train.candidates import Fitted, calm_fitting, class_numbers, fit, in_short, with_parameters
 from mlops_assets.journey.train.evaluation import Score, Verdict
 from mlops_assets.journey.train.metrics import higher_is_better, load_metrics, measure
 from mlops_assets.journey.train.records import GatheredRows
 from mlops_assets.journey.train.training_set import TrainingSet
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.places import parse_place
-from mlops_assets.use_case import Candidate, Scale, Training, UseCase
+from mlops_assets.use_case import Scale, Training, UnsetVariable, UseCase, fill_environment
 from mlops_assets.work.code import code_of
 
 LIBRARIES = ("scikit-learn", "numpy", "scipy", "duckdb", "pyarrow", "skops")
@@ -114,13 +114,13 @@ def make_version(
         contract=use_case.contract_fingerprint,
         code=training_code(use_case.training),
         libraries=_libraries(),
-        recipe=use_case.model_dump(mode="json", by_alias=True),
+        recipe=use_case.recipe(),
     )
 
 
 def _fit_on_all(use_case: UseCase, fitted: Fitted, data: TrainingSet) -> Model:
     try:
-        return fit(use_case, _candidate(use_case, fitted.name, fitted.parameters), data, data.load())
+        return fit(use_case, with_parameters(use_case, fitted.name, fitted.parameters), data, data.load())
     except MlopsError:
         raise
     except Exception as error:  # a class of anybody's may fail in any way
@@ -272,7 +272,7 @@ def rebuild(version: Version, lake: Lake, folder: Path) -> Rebuilt:
     data = TrainingSet.from_json({**about.set, "path": str(lake.training_set(about.training_set))})
     if not parse_place(data.path).exists():
         raise MlopsError(f"{data.path}: the training set of version {version.version} is gone; restore it.")
-    candidate = _candidate(use_case, about.candidate, about.parameters)
+    candidate = with_parameters(use_case, about.candidate, about.parameters)
     rows = data.load()
     judged = fit(use_case, candidate, data, rows.filter(pc.invert(rows["_held_out"])))
     serving = fit(use_case, candidate, data, rows) if use_case.training.refit else judged
@@ -292,15 +292,13 @@ def _differences(about: About, training: Training) -> Iterator[str]:
 
 
 def _configured(recipe: Mapping[str, Any], version: int) -> UseCase:
-    """The use case as it was; a key that was not there is no empty one."""
+    """The use case as it was, filled in from the environment of today; a key that was not there is no empty one."""
     try:
-        return UseCase.model_validate({key: value for key, value in recipe.items() if value is not None})
+        filled = fill_environment({key: value for key, value in recipe.items() if value is not None})
+        return UseCase.model_validate({**filled, "written": recipe})
+    except UnsetVariable as error:
+        raise MlopsError(f"The recipe of version {version} needs the environment: {error}. Set it.") from None
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(map(str, problem["loc"]))
         raise MlopsError(f"The recipe of version {version} no longer holds: {where}: {problem['msg']}") from None
-
-
-def _candidate(use_case: UseCase, name: str, parameters: Mapping[str, Any]) -> Candidate:
-    """A candidate of the configuration with the parameters that a search found."""
-    return use_case.training.candidates[name].model_copy(update={"parameters": dict(parameters)})
