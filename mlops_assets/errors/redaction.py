@@ -34,8 +34,10 @@ The last `@` counts: a password may hold one that nobody has encoded.
 IN_QUERY = re.compile(r"(?<=[?&])([\w.-]*(?:password|passwd|secret|token|signature|key)=)([^&\s'\"]+)", re.IGNORECASE)
 """What an address says behind its path by a name that says it is secret: the name, and the secret."""
 
-USER_AND_PASSWORD = re.compile(r"://(?P<both>[^:/@\s]*(?::(?P<password>\S*))?)@")
+USER_AND_PASSWORD = re.compile(r"://(?P<both>[^:/@\s]*:(?P<password>\S*))@")
 """The same where the address is a whole text: there the password may hold a `/`, too."""
+
+DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 _referred: set[str] = set()
 
@@ -115,20 +117,22 @@ def _forms(secret: str) -> Iterator[str]:
 def _secrets(environment: Mapping[str, str]) -> Iterator[str]:
     for name, value in environment.items():
         parts = _of_address(value) if "://" in value else []
-        if NAMED.search(name) or (name in _referred and not _is_place(value)):
+        if (NAMED.search(name) or name in _referred) and not _has_to_be_named(value):
             # a library may tell what of an address it asks for, and not of whom
             parts += [value, *_behind_host(value)]
         yield from (part for part in parts if len(part) >= SHORTEST)
 
 
-def _is_place(value: str) -> bool:
-    """Whether a value names a place of this machine, which messages have to name."""
-    return value.startswith(os.sep) and os.path.exists(value)  # noqa: PTH110 - a text that need not be a path
+def _has_to_be_named(value: str) -> bool:
+    """Whether a value is a day, or a place of this machine, such as the file of a token: messages are about these."""
+    is_place = value.startswith(os.sep) and os.path.exists(value)  # noqa: PTH110 - a text that need not be a path
+    return is_place or DAY.fullmatch(value) is not None
 
 
 def _of_address(value: str) -> list[str]:
     found = USER_AND_PASSWORD.search(value)
-    parts = [part for part in found.group("both", "password") if part] if found else []
+    # a user alone, such as `postgres`, is taken out of addresses and left in words
+    parts = [found["both"], found["password"]] if found else []
     return parts + [secret for _, secret in IN_QUERY.findall(value)]
 
 

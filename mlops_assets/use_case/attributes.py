@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import Field, PositiveInt, ValidationInfo, field_validator, model_validator
 
@@ -20,7 +20,10 @@ from mlops_assets.use_case.sensor import Sensor
 from mlops_assets.use_case.source import Origin
 from mlops_assets.use_case.strict import Strict, refuse
 from mlops_assets.use_case.targets import Delivering, TargetName, too_long
-from mlops_assets.use_case.training import Feedback, Retraining, Training
+from mlops_assets.use_case.training import Candidate, Feedback, Retraining, Training
+
+P = TypeVar("P", Candidate, Delivering, Enrichment, Origin)
+"""What has parameters."""
 
 
 class Scale(Strict):
@@ -178,6 +181,24 @@ class UseCase(Attributes):
     def _names_are_short(self) -> Self:
         refuse([*too_long(self.name, self.targets)])
         return self
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """Go to a worker process, by way of files under Spark, without the values that the driver alone needs."""
+
+        def unfilled(part: P, *keys: str) -> P:
+            parameters = as_written(part.parameters, self.at(*keys, "parameters"))
+            return part.model_copy(update={"parameters": parameters})
+
+        candidates = self.training.candidates.items()
+        tried = {name: unfilled(candidate, "training", "candidates", name) for name, candidate in candidates}
+        parts = {
+            "source": self.source and unfilled(self.source, "source"),
+            "enrichments": {name: unfilled(part, "enrichments", name) for name, part in self.enrichments.items()},
+            "targets": {name: unfilled(part, "targets", name) for name, part in self.targets.items()},
+            "training": self.training.model_copy(update={"candidates": tried}),
+        }
+        state = super().__getstate__()
+        return {**state, "__dict__": {**state["__dict__"], **parts}}
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
         """Come to a worker process, where the same values are secrets."""

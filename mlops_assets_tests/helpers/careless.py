@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 
+from mlops_assets.plugins.sources import Entry
 from mlops_assets.plugins.targets import Delivery, Guarantee
 
 
@@ -35,6 +36,37 @@ class KeyedClassifier(ClassifierMixin, BaseEstimator):
     def predict(self, matrix: np.ndarray) -> np.ndarray:
         """The likelier class."""
         return np.asarray(self.inner_.predict(matrix))
+
+
+class Deliveries:
+    """A source without any files."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+
+    def days(self) -> list[str]:
+        """None."""
+        return []
+
+    def place(self, day: str) -> str:
+        """Nowhere."""
+        return day
+
+    def delivered(self, day: str) -> bool:
+        """Never."""
+        return day == ""
+
+    def has(self, day: str, name: str) -> bool:
+        """Nothing."""
+        return day == name == ""
+
+    def list(self, day: str, after: str = "") -> Iterator[Entry]:
+        """Nothing."""
+        yield from ([Entry(day, 0, 0)] if day == after else [])
+
+    def read(self, day: str, entry: Entry) -> bytes:
+        """Nothing."""
+        raise FileNotFoundError(day, entry)
 
 
 class Warehouse:
