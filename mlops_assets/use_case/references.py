@@ -28,7 +28,8 @@ class UnsetVariable(ConfigError):
     """
 
     def __init__(self, name: str, keys: tuple[str | int, ...]) -> None:
-        super().__init__(f"{'.'.join(map(str, keys))}: the environment variable {name} is not set")
+        where = f"{'.'.join(map(str, keys))}: " if keys else ""
+        super().__init__(f"{where}the environment variable {name} is not set")
         self.keys = keys
 
 
