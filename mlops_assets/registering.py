@@ -156,7 +156,7 @@ def register_elsewhere(stores: Stores, uri: str, engine: Engine) -> Registered:
 
 def _registered_before(stores: Stores, uri: str, sha256: str, training_set: str) -> Version | None:
     """The version that is this very model, judged by the same rows and configuration."""
-    name, recipe = stores.use_case.name, stores.use_case.model_dump(mode="json", by_alias=True)
+    name, recipe = stores.use_case.name, stores.use_case.recipe()
     for number in stores.registry.same_as(name, uri, sha256, training_set):
         with suppress(ModelRefused):  # one whose files are gone is registered anew
             version = stores.registry.version(name, number)

@@ -80,7 +80,7 @@ class Settings:
         """
         workers = _workers()
         database = _database()
-        home = Path(_variable("MLOPS_HOME", PACKAGE.parent / ".mlops")).expanduser().absolute()
+        home = _folder("MLOPS_HOME", PACKAGE.parent / ".mlops")
         lake = _place("MLOPS_LAKE", home / "lake")
         for variable, place in (("MLOPS_HOME", home), ("MLOPS_LAKE", lake)):
             check_spelling(variable, place)

@@ -13,6 +13,7 @@ import click
 from mlops_assets.cli.group import cli
 from mlops_assets.cli.printing import guard_streams
 from mlops_assets.errors import MlopsError, UsageError, cannot_be_used
+from mlops_assets.errors.redaction import redact_logs, redacted
 from mlops_assets.storage.modes import private
 from mlops_assets.work.printable import printable_lines
 
@@ -52,6 +53,7 @@ def _leave(codes: list[int]) -> None:
 def main() -> None:
     """Run the command; errors that are meant for people end it with one clear message."""
     gc.set_threshold(OBJECTS)
+    redact_logs()
     # wherever it stands, also behind the command
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
@@ -72,7 +74,8 @@ def main() -> None:
         if debug:
             import traceback
 
-            traceback.print_exc()
+            # with what libraries said first, such as the whole address of a server
+            click.echo(redacted(traceback.format_exc()), err=True, nl=False)
     sys.exit(code)
 
 
@@ -81,7 +84,7 @@ def _failed(error: Exception) -> int:
     for_people = _meant_for_people(error) or _of_the_disk(error)
     unexpected = f"{type(error).__name__}: {error}\nThis was not expected; --debug shows where."
     # what is from elsewhere cannot begin a line of its own
-    message = str(for_people or unexpected).replace("\n", "\n  ")
+    message = redacted(str(for_people or unexpected)).replace("\n", "\n  ")
     click.echo(f"Error: {printable_lines(message)}", err=True)
     return 2 if isinstance(for_people, UsageError) else 1
 

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from mlops_assets.errors import MlopsError
+from mlops_assets.errors.redaction import redacted
 from mlops_assets.work.printable import printable_lines
 
 LINES, LENGTH = 10, 400
 """Lines of an error that an alert has, and the characters of a line."""
-
-SECRET = re.compile(r"SECRET|PASSWORD|TOKEN|CREDENTIAL|_KEY(_ID)?$|^MLOPS_ALERT_URL$")
-"""Environment variables whose values are not told; passwords inside of addresses are taken out by themselves."""
-
-PASSWORD_IN_URL = re.compile(r"(?<=://)[^/\s@]+@")
 
 
 class AlertNotDelivered(MlopsError):
@@ -75,21 +69,7 @@ def first_lines(texts: Sequence[str], environment: Mapping[str, str] | None = No
     """
     # what chat programs show may come from a file: a sign that turns the line round, an escape
     lines = [printable_lines(line.strip()) for text in texts for line in text.splitlines() if line.strip()]
-    secrets = _secrets(os.environ if environment is None else environment)
-    return tuple(_without(secrets, line)[:LENGTH] for line in lines[:LINES])
-
-
-def _secrets(environment: Mapping[str, str]) -> list[str]:
-    """The longest first, for one may be a part of another."""
-    named = [value for name, value in environment.items() if SECRET.search(name) and len(value) >= 6]
-    return sorted(named, key=len, reverse=True)
-
-
-def _without(secrets: Sequence[str], line: str) -> str:
-    line = PASSWORD_IN_URL.sub("***@", line)
-    for secret in secrets:
-        line = line.replace(secret, "***")
-    return line
+    return tuple(redacted(line, environment)[:LENGTH] for line in lines[:LINES])
 
 
 def send(alert: Alert, url: str) -> None:

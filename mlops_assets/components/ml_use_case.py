@@ -4,7 +4,7 @@ import datetime as dt
 from typing import Any, Self
 
 import dagster as dg
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from mlops_assets.components.arrivals import arrival_sensors
 from mlops_assets.components.daily import daily_assets, yesterday_check
@@ -17,7 +17,7 @@ from mlops_assets.components.scoring import made_besides
 from mlops_assets.components.training import training_assets
 from mlops_assets.journey.features.sql import describe
 from mlops_assets.journey.train.candidates import check_columns
-from mlops_assets.use_case import Attributes, UseCase, build_use_case, fill_environment
+from mlops_assets.use_case import Attributes, UseCase, build_use_case, explained
 
 
 class MlUseCase(dg.Component):
@@ -41,7 +41,10 @@ class MlUseCase(dg.Component):
     def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
         """Make the component of its YAML; `{{ env.NAME }}` is replaced in texts."""
         given: dict[str, Any] = attributes.model_dump(by_alias=True, exclude_unset=True) if attributes else {}
-        return cls(build_use_case(fill_environment(given), context.path))
+        try:
+            return cls(build_use_case(given, context.path))
+        except ValidationError as error:  # whose own text quotes what it was given, filled in
+            raise explained(error, given, context.path) from None
 
     def build_defs(self, context: dg.ComponentLoadContext | None = None) -> dg.Definitions:  # noqa: ARG002 - Dagster's signature
         """Assets, checks, jobs and schedule of the use case; the context is not needed.

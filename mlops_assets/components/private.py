@@ -3,6 +3,8 @@
 A new version of Dagster that breaks us breaks here. Ruff's TID251 keeps other modules from such imports.
 """
 
+from traceback import TracebackException
+
 # A step of many days tells each day by an event of its own, with the fingerprint of its data under this tag.
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
@@ -31,8 +33,11 @@ from dagster._core.storage.tags import (
 from dagster._grpc.types import CanCancelExecutionRequest, CanCancelExecutionResult
 from dagster._serdes import deserialize_value
 
-# What a step failed with, as the events of its run have it.
+# What a step failed with, as the events of its run have it. What Dagster stores and shows of an error, in whatever
+# process it came up, is made by one method of this class.
 from dagster_shared.error import SerializableErrorInfo
+
+from mlops_assets.errors.redaction import redact_logs, redacted
 
 NO_COMPUTE_LOGS = {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
 """The manager of compute logs that keeps none: a process a step would copy the output, and be torn down at Ctrl-C."""
@@ -58,3 +63,25 @@ __all__ = [
     "WorkerStatus",
     "deserialize_value",
 ]
+
+
+def _hide_secrets() -> None:
+    """Let Dagster store and show no secret of the environment with an error; see `redaction`.
+
+    It takes the texts of an exception and of all that led to it. Most are ours and hold none; but a library may put the
+    address that it asked into its own, and nobody would see it before it lies in the event log.
+    """
+    make = SerializableErrorInfo.from_traceback.__func__  # type: ignore[attr-defined]
+    if getattr(make, "redacts", False):
+        return
+
+    def from_traceback(cls: type[SerializableErrorInfo], trace: TracebackException) -> SerializableErrorInfo:
+        made: SerializableErrorInfo = make(cls, trace)  # which asks this method again for what led to the error
+        return made._replace(message=redacted(made.message), stack=[redacted(frame) for frame in made.stack])
+
+    from_traceback.redacts = True  # type: ignore[attr-defined]
+    SerializableErrorInfo.from_traceback = classmethod(from_traceback)  # type: ignore[method-assign, assignment]
+
+
+_hide_secrets()
+redact_logs()

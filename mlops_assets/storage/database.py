@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, quote_plus
 
 from mlops_assets.errors import MlopsError, UsageError
+from mlops_assets.errors.redaction import without
 from mlops_assets.plugins.loading import what_brings
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def tell(variable: str, url: URL) -> Iterator[None]:
         # told by us already
         if isinstance(cause, MlopsError):
             raise
-        reason = _without_password(" ".join(str(cause).split()), url)
+        reason = without(" ".join(str(cause).split()), [str(url.password or "")])
         if _lasts(cause, names):
             advice = OF_NO_ENCODING if getattr(cause, "pgcode", None) == "22021" else ""
             raise DatabaseError(f"{where} refused: {reason}{advice}") from None
@@ -177,14 +177,6 @@ def _shown(url: URL) -> str:
     if not address:  # a file, or a socket
         return f"{url.get_backend_name()} {url.database}"
     return f"{url.get_backend_name()} {address}/{url.database or ''}"
-
-
-def _without_password(text: str, url: URL) -> str:
-    password = str(url.password or "")
-    # drivers quote the URL as they like
-    for form in {password, quote(password), quote_plus(password)} - {""}:
-        text = text.replace(form, "***")
-    return text
 
 
 @cache

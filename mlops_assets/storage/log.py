@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mlops_assets.errors import LakeError
+from mlops_assets.errors.redaction import redacted
 from mlops_assets.storage.integrity import Damaged
 from mlops_assets.storage.places import Place, side_by_side
 
@@ -114,7 +115,7 @@ def _cause(folder: Place, error: BaseException) -> LakeError:
         check(folder)
     except Damaged as cause:
         return cause
-    said = str(error).split("\n")[0][:300]
+    said = redacted(str(error)).split("\n")[0][:300]
     return LakeError(f"{log}: this log cannot be read ({said}); bring it back from a backup.")
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import S3Error, UsageError
+from mlops_assets.errors.redaction import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Buffer  # type: ignore[attr-defined]
@@ -211,9 +212,8 @@ def telling(location: str) -> Iterator[None]:
 
 def _why(text: str) -> str:
     """What an answer means, in words; the library's own account of it is long, and names addresses."""
-    text = re.sub(r"\x1b\[\d+m", "", text.partition("\n\nDebug")[0])
-    answer = _answer(text)
-    if answer:
+    text = redacted(re.sub(r"\x1b\[\d+m", "", text.partition("\n\nDebug")[0]))  # before it is cut: half a secret is one
+    if answer := _answer(text):
         return answer
     if "invalid path" in text:
         key = " ".join(text.rpartition("invalid path: ")[2].split())

@@ -3,7 +3,8 @@
 from mlops_assets.use_case.attributes import Attributes, Scale, UseCase
 from mlops_assets.use_case.enrichments import Enrichment, HttpParameters, SqlParameters, TableParameters, Validity
 from mlops_assets.use_case.files import Checks, Column, FileFormat, Import
-from mlops_assets.use_case.loading import build_use_case, fill_environment, find_use_case, list_use_cases, load_use_case
+from mlops_assets.use_case.loading import build_use_case, explained, find_use_case, list_use_cases, load_use_case
+from mlops_assets.use_case.references import UnsetVariable, as_written, fill_environment, references, variables
 from mlops_assets.use_case.sensor import Sensor
 from mlops_assets.use_case.source import Origin
 from mlops_assets.use_case.strict import METRICS, Share, Strict
@@ -35,11 +36,16 @@ __all__ = [
     "Strict",
     "TableParameters",
     "Training",
+    "UnsetVariable",
     "UseCase",
     "Validity",
+    "as_written",
     "build_use_case",
+    "explained",
     "fill_environment",
     "find_use_case",
     "list_use_cases",
     "load_use_case",
+    "references",
+    "variables",
 ]

@@ -5,19 +5,25 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import Field, PositiveInt, ValidationInfo, field_validator, model_validator
 
+from mlops_assets.errors.redaction import remember
 from mlops_assets.use_case.enrichments import Enrichment, check_enrichments
 from mlops_assets.use_case.files import Checks, Column, FileFormat, Import
 from mlops_assets.use_case.notices import ABSENT
+from mlops_assets.use_case.references import as_written, variables
 from mlops_assets.use_case.sensor import Sensor
 from mlops_assets.use_case.source import Origin
 from mlops_assets.use_case.strict import Strict, refuse
 from mlops_assets.use_case.targets import Delivering, TargetName, too_long
-from mlops_assets.use_case.training import Feedback, Retraining, Training
+from mlops_assets.use_case.training import Candidate, Feedback, Retraining, Training
+
+P = TypeVar("P", Candidate, Delivering, Enrichment, Origin)
+"""What has parameters."""
 
 
 class Scale(Strict):
@@ -167,11 +173,49 @@ class UseCase(Attributes):
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="Name of the folder.")
     features_sql: str = Field(description="Text of features.sql.")
     folder: Path | None = Field(None, exclude=True, description="The folder; no part of a version's recipe.")
+    written: Mapping[str, Any] = Field(
+        default_factory=dict, exclude=True, repr=False, description="The attributes before the environment filled them."
+    )
 
     @model_validator(mode="after")
     def _names_are_short(self) -> Self:
         refuse([*too_long(self.name, self.targets)])
         return self
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """Go to a worker process, by way of files under Spark, without the values that the driver alone needs."""
+
+        def unfilled(part: P, *keys: str) -> P:
+            parameters = as_written(part.parameters, self.at(*keys, "parameters"))
+            return part.model_copy(update={"parameters": parameters})
+
+        candidates = self.training.candidates.items()
+        tried = {name: unfilled(candidate, "training", "candidates", name) for name, candidate in candidates}
+        parts = {
+            "source": self.source and unfilled(self.source, "source"),
+            "enrichments": {name: unfilled(part, "enrichments", name) for name, part in self.enrichments.items()},
+            "targets": {name: unfilled(part, "targets", name) for name, part in self.targets.items()},
+            "training": self.training.model_copy(update={"candidates": tried}),
+        }
+        state = super().__getstate__()
+        return {**state, "__dict__": {**state["__dict__"], **parts}}
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        """Come to a worker process, where the same values are secrets."""
+        super().__setstate__(state)
+        for variable in variables(self.written):
+            remember(variable)
+
+    def recipe(self) -> dict[str, Any]:
+        """The whole configuration as it is stored: by the keys of a `defs.yaml`, references as they stand there."""
+        return dict(as_written(self.model_dump(mode="json", by_alias=True), self.written))
+
+    def at(self, *keys: str) -> Any:
+        """What is written at some keys, such as the parameters of a target; an empty mapping where it is nothing."""
+        said: Any = self.written
+        for key in keys:
+            said = said.get(key) if isinstance(said, Mapping) else None
+        return said or {}
 
     @property
     def follow_links(self) -> bool:
@@ -180,7 +224,7 @@ class UseCase(Attributes):
 
     @property
     def contract_fingerprint(self) -> str:
-        """Hash of everything that decides how a raw file is read."""
+        """Hash of everything that decides how a raw file is read; of the environment, the names of variables alone."""
         contract: dict[str, Any] = {
             "files": self.files.model_dump(mode="json"),
             # without `about`: what a column means to people changes no row
@@ -193,5 +237,6 @@ class UseCase(Attributes):
         # not where there is none: contracts from before there were sources keep their fingerprint
         if self.source is not None and self.source.use is not None:
             # a link that is followed or not is another entry of the listing
-            contract["source"] = self.source.model_dump(mode="json", exclude={"follow_links"})
+            source = self.source.model_dump(mode="json", exclude={"follow_links"})
+            contract["source"] = as_written(source, self.at("source"))
         return hashlib.sha256(json.dumps(contract).encode()).hexdigest()[:16]

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from mlops_assets.plugins.enrichments import Fetcher
-from mlops_assets.use_case.strict import Share, Strict, Variable, check_use
+from mlops_assets.use_case.strict import SecretVariable, Share, Strict, Variable, check_use
 
 ColumnType = Literal["string", "integer", "number", "date", "timestamp", "boolean"]
 TAKEN = frozenset({"rows", "arrow_rows", "file_features", "model_input"})
@@ -47,7 +47,7 @@ class HttpParameters(Strict):
     timeout: float = Field(10, gt=0, description="Seconds for one answer to be whole.")
     largest: int = Field(8 << 20, gt=0, description="Largest answer in bytes; a larger one is refused.")
     headers: dict[str, str] = Field(default_factory=dict, description="Header: its value.")
-    secret_headers: dict[str, Variable] = Field(
+    secret_headers: dict[str, SecretVariable] = Field(
         default_factory=dict, description="Header: the environment variable that holds its value."
     )
 

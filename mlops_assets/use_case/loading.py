@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +12,9 @@ from pydantic import ValidationError
 from mlops_assets.errors import ConfigError, UsageError
 from mlops_assets.use_case.attributes import Attributes, UseCase
 from mlops_assets.use_case.plain import compose, read_plain
+from mlops_assets.use_case.references import UnsetVariable, as_written, fill_environment
 
-VARIABLE = re.compile(r"\{\{\s*env\.([A-Za-z_]\w*)\s*\}\}")
-"""How a text refers to an environment variable."""
-
-OURS = ("name", "features_sql", "folder")
+OURS = ("name", "features_sql", "folder", "written")
 """What a use case has of its folder: no attribute may say it."""
 
 PYDANTICS = ("function-", "[key]")
@@ -56,11 +52,26 @@ def load_use_case(folder: Path) -> UseCase:
     if not isinstance(attributes, dict):
         raise ConfigError(f"{path}: expected the key `attributes` with the settings of the use case.")
     try:
-        return build_use_case(fill_environment(attributes), folder)
+        return build_use_case(attributes, folder)
     except UnsetVariable as error:
         raise ConfigError(f"{path}:{_line_of(root, ('attributes', *error.keys))}: {error}") from None
     except ValidationError as error:
-        raise ConfigError("\n".join(_explain(path, root, problem) for problem in error.errors())) from None
+        raise explained(error, attributes, folder) from None
+
+
+def explained(error: ValidationError, attributes: Any, folder: Path) -> ConfigError:
+    """What is wrong with a use case, each with file, line and key.
+
+    Parameters
+    ----------
+    error
+        What `build_use_case` raised.
+    attributes, folder
+        What it was given.
+    """
+    path = folder / "defs.yaml"
+    root, _ = _read_yaml(path)
+    return ConfigError("\n".join(_explain(path, root, attributes, problem) for problem in error.errors()))
 
 
 def _read_yaml(path: Path) -> tuple[yaml.Node | None, Any]:
@@ -76,50 +87,20 @@ def _read_yaml(path: Path) -> tuple[yaml.Node | None, Any]:
         raise ConfigError(f"{path}: this is not a YAML mapping with `type` and `attributes`: {error}") from None
 
 
-class UnsetVariable(ConfigError):
-    """A text refers to an environment variable that is not set.
-
-    Attributes
-    ----------
-    keys
-        Where the text stands.
-    """
-
-    def __init__(self, name: str, keys: tuple[str | int, ...]) -> None:
-        super().__init__(f"{'.'.join(map(str, keys))}: the environment variable {name} is not set")
-        self.keys = keys
-
-
-def fill_environment(value: Any, keys: tuple[str | int, ...] = ()) -> Any:
-    """The same attributes, with `{{ env.NAME }}` in texts replaced by what the environment says.
-
-    Raises
-    ------
-    UnsetVariable
-        If it says nothing.
-    """
-    if isinstance(value, Mapping):
-        return {key: fill_environment(item, (*keys, key)) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [fill_environment(item, (*keys, number)) for number, item in enumerate(value)]
-    if not isinstance(value, str):
-        return value
-    return VARIABLE.sub(lambda reference: _variable(reference[1], keys), value)
-
-
-def _variable(name: str, keys: tuple[str | int, ...]) -> str:
-    if name not in os.environ:
-        raise UnsetVariable(name, keys)
-    return os.environ[name]
-
-
 def build_use_case(attributes: dict[str, Any], folder: Path) -> UseCase:
     """Make a use case of its attributes and of the folder it lies in.
+
+    Parameters
+    ----------
+    attributes
+        As they are written: `{{ env.NAME }}` is filled in here.
+    folder
+        The folder.
 
     Raises
     ------
     ConfigError
-        If the folder has no `features.sql`.
+        If the folder has no `features.sql`, or an environment variable is not set.
     pydantic.ValidationError
         If an attribute is wrong.
     """
@@ -129,7 +110,8 @@ def build_use_case(attributes: dict[str, Any], folder: Path) -> UseCase:
         # told as keys that are not known: the use case itself would take the first, and fail on the others as arguments
         named = {key: value for key, value in attributes.items() if isinstance(key, str)}
         Attributes.model_validate({**named, **dict.fromkeys(map(str, strange), "")})
-    return UseCase(**{**attributes, "name": folder.name, "features_sql": text, "folder": folder})
+    ours = {"name": folder.name, "features_sql": text, "folder": folder, "written": attributes}
+    return UseCase(**{**fill_environment(attributes), **ours})
 
 
 def _read_sql(path: Path) -> str:
@@ -179,15 +161,27 @@ def find_use_case(folders: Sequence[Path], name: str) -> UseCase:
     return load_use_case(use_cases[name])
 
 
-def _explain(path: Path, root: yaml.Node | None, problem: Any) -> str:
+def _explain(path: Path, root: yaml.Node | None, attributes: Any, problem: Any) -> str:
     keys = tuple(key for key in problem["loc"] if not str(key).startswith(PYDANTICS))
     line = _line_of(root, ("attributes", *keys))
     where = ".".join(map(str, keys)) or "attributes"
-    given = "" if problem["type"] in ("missing", "value_error") else f" (given: {problem['input']!r})"
+    # as it is written: what it was filled in with may be a secret
+    said = as_written(problem["input"], _at(attributes, keys))
+    given = "" if problem["type"] in ("missing", "value_error") else f" (given: {said!r})"
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
         message = "this key is not known here; is it misspelt?"
     return f"{path}:{line}: {where}: {message}{given}"
+
+
+def _at(attributes: Any, keys: Sequence[Any]) -> Any:
+    """What is written at some keys; None where it is nothing."""
+    for key in keys:
+        try:
+            attributes = attributes[key]
+        except (LookupError, TypeError):
+            return None
+    return attributes
 
 
 def _line_of(node: yaml.Node | None, keys: tuple[Any, ...]) -> int:

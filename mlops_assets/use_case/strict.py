@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import InitErrorDetails
 
+from mlops_assets.errors.redaction import remember
 from mlops_assets.plugins import check_plugin
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-"""Name of an environment variable, where a secret lies."""
+"""Name of an environment variable that holds an address; its password is known by its place there."""
+
+SecretVariable = Annotated[Variable, AfterValidator(remember)]
+"""Name of an environment variable whose whole value is a secret."""
 METRICS = ("accuracy", "macro_f1", "weighted_f1", "log_loss", "roc_auc")
 """The metrics that every evaluation has; `training.metrics` adds to them."""
 

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from mlops_assets.errors import UsageError
 from mlops_assets.plugins.targets import Target
 from mlops_assets.storage.places import parse_place
-from mlops_assets.use_case.strict import Problem, Strict, Variable, check_use
+from mlops_assets.use_case.strict import Problem, SecretVariable, Strict, Variable, check_use
 
 
 class FilesTarget(Strict):
@@ -85,7 +85,7 @@ class KafkaTarget(Strict):
     options: dict[str, str | int | float | bool] = Field(
         default_factory=dict, description="Further settings of librdkafka, such as `security.protocol`."
     )
-    secrets: dict[str, Variable] = Field(
+    secrets: dict[str, SecretVariable] = Field(
         default_factory=dict, description="Setting of librdkafka: the environment variable that holds its value."
     )
 

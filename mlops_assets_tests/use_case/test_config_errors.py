@@ -326,6 +326,38 @@ def test_a_text_may_refer_to_an_environment_variable(tmp_path: Path, monkeypatch
         load_use_case(tmp_path / "visits")
 
 
+MISUSED = {
+    "training.folds": VISITS.replace("folds: 2", 'folds: "{{ env.ROSE }}"'),
+    "targets.shop.use": VISITS
+    + '  targets: {shop: {use: files, parameters: {place: "{{ env.ROSE }}", format: "{{ env.ROSE }}"}}}\n',
+    "account": VISITS.replace("account: visitor", 'account: "{{ env.ROSE }}"'),
+}
+"""A variable where its value cannot be, by the key."""
+
+
+@pytest.mark.parametrize("key", MISUSED)
+def test_a_mistake_quotes_a_reference_and_not_its_value(
+    key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place_visits(tmp_path, MISUSED[key])
+    monkeypatch.setenv("ROSE", "sftp://rosebud-7c41-of-the-shop-that-is-a-secret")
+    with pytest.raises(ConfigError, match=rf"defs\.yaml:\d+: {key}: ") as error:
+        load_use_case(tmp_path / "visits")
+    assert "rosebud" not in str(error.value)
+
+
+@pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")
+def test_a_mistake_that_dagster_tells_quotes_no_value_either(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = project / "my_project" / "defs" / "visits" / "defs.yaml"
+    path.write_text(MISUSED["targets.shop.use"].replace(', format: "{{ env.ROSE }}"', ""), encoding="utf-8")
+    monkeypatch.setenv("ROSE", "sftp://rosebud-7c41-of-the-shop-that-is-a-secret")
+    with pytest.raises(Exception) as error:  # noqa: PT011 - Dagster's own, of many classes
+        dg.load_from_defs_folder(path_within_project=project)
+    told = "".join(traceback.format_exception(error.value))
+    assert f"defs.yaml:{line_of(MISUSED['targets.shop.use'], 'targets')}: targets.shop.use: " in told
+    assert "rosebud" not in told
+
+
 @pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")
 def test_dagster_fills_in_environment_variables_too(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = project / "my_project" / "defs" / "visits" / "defs.yaml"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -11,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from mlops_assets.errors import LakeError, MlopsError
+from mlops_assets.errors.redaction import redacted
 from mlops_assets.journey.score.unpredicted import left_out, without
 from mlops_assets.plugins.targets import Delivery, Target, TargetDown, TargetError
 from mlops_assets.storage.accounting import DeliveryRecord, PredictionsAccounting
@@ -18,7 +20,7 @@ from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import read_json, write_json
 from mlops_assets.storage.parts import Part
 from mlops_assets.storage.tables import Published
-from mlops_assets.use_case import UseCase
+from mlops_assets.use_case import UseCase, as_written
 from mlops_assets.work.shards import fingerprint, shard_number
 
 COLUMNS = ("day", "file", "line", "account_id", "prediction", "probability", "model_version")
@@ -44,7 +46,9 @@ class Deliveries:
 
     def __init__(self, use_case: UseCase, lake: Lake, target: str) -> None:
         self.target = target
-        self.configuration = fingerprint(use_case.targets[target].use, use_case.targets[target].parameters)
+        given = use_case.targets[target]
+        written = as_written(given.parameters, use_case.at("targets", target, "parameters"))
+        self.configuration = fingerprint(given.use, written)
         self._lake = lake
 
     def read(self, day: str) -> DeliveryRecord | None:
@@ -147,7 +151,7 @@ def deliver_day(
         # another run delivers another publication of the day: nobody knows whose rows lie there now
         records.write(begun)
         raise TargetDown(f"another run delivered {day} at the same time; the newest publication is delivered next")
-    done = replace(begun, done=True, when=_now(), told=report)
+    done = replace(begun, done=True, when=_now(), told=json.loads(redacted(json.dumps(report, default=str))))
     records.write(done)
     return done
 

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import pyarrow as pa
 
+from mlops_assets.errors.redaction import redacted
 from mlops_assets.journey.enrich.lookups import EnrichmentError, Fetcher, NoAnswer
 from mlops_assets.journey.enrich.replies import believe
 from mlops_assets.use_case import Enrichment
@@ -153,7 +154,7 @@ class Asking:
         except Exception:
             raise
         except BaseException as error:  # a class that ends the process, or a library that panics, costs one request
-            raise NoAnswer(f"{type(error).__name__}: {str(error)[:200]}") from error
+            raise NoAnswer(f"{type(error).__name__}: {redacted(str(error))[:200]}") from error
         self._answered(refused)
         return answers
 
@@ -316,7 +317,7 @@ def _taken(waiting: deque[Item]) -> Iterator[Item]:
 
 
 def _reason(error: Exception) -> str:
-    return error.reason if isinstance(error, NoAnswer) else f"{type(error).__name__}: {str(error)[:200]}"
+    return redacted(error.reason) if isinstance(error, NoAnswer) else f"{type(error).__name__}: {str(error)[:200]}"
 
 
 def _show(value: object) -> str:

@@ -22,7 +22,7 @@ from mlops_assets.storage.integrity import Damaged, read_stored
 from mlops_assets.storage.parts import Part
 from mlops_assets.storage.places import side_by_side
 from mlops_assets.storage.tables import Published, Table, write_part
-from mlops_assets.use_case import Enrichment, UseCase
+from mlops_assets.use_case import Enrichment, UseCase, as_written
 from mlops_assets.work.code import code_of
 from mlops_assets.work.shards import fingerprint, fingerprint_table, shard_number
 
@@ -116,13 +116,14 @@ def _check_complete(what: str, counted: Mapping[str, int], problems: Mapping[str
     )
 
 
-def _shape(enrichment: Enrichment) -> str:
-    """Hash of what decides what an answer is.
+def _shape(enrichment: Enrichment, written: Mapping[str, Any]) -> str:
+    """Hash of what decides what an answer is, its parameters as they are written: a new password asks nobody again.
 
     The code of a class of one's own belongs to it where the past may be asked: else a changed line would take away
     answers that nobody can ask for again. The kinds that we bring answer with what others know, not with code.
     """
     shape = enrichment.model_dump(include={"use", "parameters", "keys", "columns"})
+    shape["parameters"] = as_written(enrichment.parameters, written)
     if enrichment.own is None or enrichment.ask_within_days is not None:
         return fingerprint(shape)
     return fingerprint(shape, code_of(*plugin_modules(enrichment.own)).fingerprint)
@@ -150,7 +151,7 @@ class _Day:
         self._using = ", ".join(f'"{key}"' for key in self._enrichment.keys)
         keys = [self._schema.field(key) for key in self._enrichment.keys]
         self.no_keys = pa.schema([*keys, pa.field("rows_", pa.int64())]).empty_table()
-        self.shape = _shape(self._enrichment)
+        self.shape = _shape(self._enrichment, use_case.at("enrichments", name, "parameters"))
 
     def keys(self, rows: Table[Any]) -> dict[int, pa.Table]:
         """The keys of each shard of the day, with the number of rows that have them."""

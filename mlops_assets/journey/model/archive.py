@@ -15,7 +15,9 @@ from zipfile import ZIP_STORED, ZipFile, ZipInfo
 from pydantic import BaseModel, ConfigDict
 
 from mlops_assets.errors import ModelRefused
+from mlops_assets.journey.model.references import emptied, filled
 from mlops_assets.storage.places import Place
+from mlops_assets.use_case import UnsetVariable
 
 Known = tuple[str, ...] | Literal["text"] | None
 """What is known of a column of the model: the values of a category, `TEXT` for a text, None for a number."""
@@ -67,6 +69,7 @@ class Meaning(BaseModel):
     columns: dict[str, Known]
     classes: tuple[str, ...]
     threshold: float | None
+    references: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,8 @@ def write_model(folder: Place, estimator: Any, meaning: Mapping[str, Any], sql: 
     import skops.io
 
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / ESTIMATOR_FILE).write_bytes(_reproducible(skops.io.dumps(estimator)))
+    content = emptied(_reproducible(skops.io.dumps(estimator)), meaning.get("references", ()))
+    (folder / ESTIMATOR_FILE).write_bytes(content)
     # JSON and text beside the archive: what can be read by eye need not be loaded
     (folder / MEANING_FILE).write_bytes(json.dumps(meaning, ensure_ascii=False).encode())
     (folder / SQL_FILE).write_bytes(sql.encode())
@@ -133,8 +137,11 @@ def read_model(folder: Place, sha256: str, trusted: Sequence[str] = ()) -> Store
         meaning = Meaning.model_validate_json(files[MEANING_FILE])
         sql = files[SQL_FILE].decode()
         path = folder / ESTIMATOR_FILE
-        estimator = load_estimator(files[ESTIMATOR_FILE], trusted, len(meaning.columns))
+        _check_archive(files[ESTIMATOR_FILE])
+        estimator = load_estimator(filled(files[ESTIMATOR_FILE], meaning.references), trusted, len(meaning.columns))
         _see_classes(estimator, meaning)
+    except UnsetVariable as error:
+        raise ModelRefused(f"{path}: {error}, which it was made with. Set it.") from None
     except UntrustedTypesFoundException as error:
         raise ModelRefused(f"{path}: {error} Add a type of your own to `training.trusted`.") from None
     except Exception as error:  # whatever a damaged or forged file makes skops, zip, JSON or NumPy say

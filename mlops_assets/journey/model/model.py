@@ -35,6 +35,8 @@ class Model:
         The `features.sql` that makes the input.
     threshold
         Binary only: probability from which the second class is said; None for the likelier class.
+    references
+        Texts with `{{ env.NAME }}` of the configuration that it was made by: what they stand for is not stored.
     """
 
     estimator: Pipeline
@@ -42,6 +44,7 @@ class Model:
     classes: tuple[str, ...]
     sql: str
     threshold: float | None = None
+    references: tuple[str, ...] = ()
 
     @cached_property
     def _vocabularies(self) -> dict[str, pa.Array | Literal["text"] | None]:
@@ -86,6 +89,8 @@ class Model:
             Its hash; `load` asks for it.
         """
         meaning = {"columns": dict(self.columns), "classes": self.classes, "threshold": self.threshold}
+        if self.references:  # not where there are none: the same model is always the same bytes
+            meaning["references"] = self.references
         return write_model(folder, self.estimator, meaning, self.sql)
 
     @classmethod
@@ -93,4 +98,5 @@ class Model:
         """Read a model that `save` wrote; parameters and errors are those of `read_model`."""
         stored = read_model(folder, sha256, trusted)
         meaning = stored.meaning
-        return cls(stored.estimator, meaning.columns, meaning.classes, stored.sql, meaning.threshold)
+        known = meaning.columns, meaning.classes, stored.sql, meaning.threshold, meaning.references
+        return cls(stored.estimator, *known)

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pydantic import TypeAdapter
 
 from mlops_assets.errors import MlopsError, ModelRefused
+from mlops_assets.errors.redaction import anonymous
 from mlops_assets.journey.model.about import Summary
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import document, read_json
@@ -82,13 +83,14 @@ class RegisteredVersions:
     lake
         The documents of the use case.
     tracking_uri
-        MLflow's store; it may hold a password, so that its hash is stored.
+        MLflow's store. A hash of it is stored, without user and password: that of a short one could be guessed, and a
+        new one makes no other store.
     """
 
     def __init__(self, lake: Lake, tracking_uri: str) -> None:
         self._lake = lake
         self._folder = lake.versions
-        self._store = hashlib.sha256(tracking_uri.encode()).hexdigest()[:16]
+        self._store = hashlib.sha256(anonymous(tracking_uri).encode()).hexdigest()[:16]
 
     def get(self, number: int) -> Registered | None:
         """The copy of a version, or None."""

@@ -386,3 +386,11 @@ class Registry:
         summary = registered.summary(use_case)
         folder = fetch(name, registered.source, [*asdict(hashes).values()], self.settings)
         return Version(use_case, number, folder, **asdict(hashes), about=summary)
+
+
+def _ways(use_case: str) -> str:
+    """How a champion that cannot be had is replaced."""
+    return (
+        f"`mlops-assets run {use_case} --train` makes a new one; `mlops-assets promote {use_case} N --why ...` or "
+        f"`mlops-assets rollback {use_case} --why ...` takes another."
+    )

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.client import HTTPException
 from urllib.error import HTTPError
-from urllib.parse import quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import quote, urlencode
 from urllib.request import Request, urlopen
 
-from mlops_assets.errors import MlopsError, ModelRefused
+from mlops_assets.errors import MlopsError, ModelRefused, redaction
 from mlops_assets.settings import Settings
 from mlops_assets.storage.database import DATABASE_VARIABLE, MLFLOW_SCHEMA, DatabaseError, open_database
 
@@ -41,9 +41,7 @@ def shown(settings: Settings) -> str:
     """MLflow's store for people; the URL of a database or server may hold a password."""
     if settings.tracks_in_database:
         return DATABASE_VARIABLE
-    scheme, network, path, _, _ = urlsplit(settings.tracking_uri)
-    # what stands behind is no part of a path of this machine
-    return settings.tracking_uri if "@" not in network else urlunsplit((scheme, network.split("@")[-1], path, "", ""))
+    return redaction.shown(settings.tracking_uri)
 
 
 def look(settings: Settings) -> None:

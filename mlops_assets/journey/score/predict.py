@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
+from mlops_assets.errors.redaction import redacted
 from mlops_assets.journey.enrich.answers import NOTHING
 from mlops_assets.journey.features.blame import Blamed, RowsFailed, leave_out
 from mlops_assets.journey.features.shard import compute
@@ -53,7 +54,7 @@ class Answers:
         try:
             probabilities = self.model.probabilities(matrix)
         except (ValueError, ArithmeticError) as error:  # scikit-learn's words for a value that it does not take
-            reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+            reason = f"{type(error).__name__}: {redacted(str(error)).partition(chr(10))[0]}"
             raise RowsFailed(f"the model fails: {reason}", "model", reason) from None
         numbers = self.model.decide(probabilities)
         self.numbers[positions] = numbers

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlops_assets.errors import ConfigError, MlopsError
+from mlops_assets.errors.redaction import redacted
 from mlops_assets.journey.features.matrix import TEXT
 from mlops_assets.journey.model.archive import Known
 from mlops_assets.journey.model.model import Model
@@ -24,7 +25,7 @@ from mlops_assets.journey.train.metrics import scorer
 from mlops_assets.journey.train.pipeline import build_pipeline
 from mlops_assets.journey.train.training_set import TrainingSet, fold_indices, repeats
 from mlops_assets.storage.places import Place
-from mlops_assets.use_case import Candidate, Training, UseCase
+from mlops_assets.use_case import Candidate, UseCase, as_written, references
 
 LONGEST = 300
 """Characters that are told of an error of somebody's class."""
@@ -192,23 +193,40 @@ def _fit_one(
     except MlopsError:  # the configuration is wrong, which no other candidate makes up for
         raise
     except Exception as error:  # a class of anybody's may fail in any way on these rows
-        return Fitted(name, "", "", candidate.parameters, 0.0, 0, in_short(error))
+        return Fitted(name, "", "", _as_written(use_case, name, candidate), 0.0, 0, in_short(error))
     size = sum(path.stat().st_size for path in folder.iterdir())
-    return Fitted(name, str(folder), sha256, chosen.parameters, round(seconds, 3), size)
+    return Fitted(name, str(folder), sha256, _as_written(use_case, name, chosen), round(seconds, 3), size)
 
 
-def as_fitted(training: Training, name: str, parameters: Mapping[str, Any], what: str) -> Candidate:
+def _as_written(use_case: UseCase, name: str, chosen: Candidate) -> dict[str, Any]:
+    """The parameters of a candidate as they are stored, those that a search chose among them."""
+    written = use_case.at("training", "candidates", name, "parameters")
+    parameters = dict(as_written(chosen.parameters, written))
+    for argument, values in chosen.search.items():
+        if argument in parameters and chosen.parameters[argument] in values:
+            position = values.index(chosen.parameters[argument])
+            parameters[argument] = _offered(use_case, name, chosen, argument)[position]
+    return parameters
+
+
+def _offered(use_case: UseCase, name: str, candidate: Candidate, argument: str) -> list[Any]:
+    """The values among which a search chooses, as they are written."""
+    written = use_case.at("training", "candidates", name, "search", argument)
+    return list(as_written(candidate.search[argument], written))
+
+
+def as_fitted(use_case: UseCase, name: str, parameters: Mapping[str, Any], what: str) -> Candidate:
     """A candidate of a configuration, with what a search chose for it.
 
     Parameters
     ----------
-    training
-        The configuration.
+    use_case
+        Has the configuration.
     name
         Of the candidate.
     parameters
-        What a document of the lake, or a card, says that it was fitted with. That only chooses among what the
-        configuration offers: no argument is taken from what was stored.
+        What a document of the lake, or a card, says that it was fitted with, as it was written. That only chooses among
+        what the configuration offers: no argument is taken from what was stored.
     what
         What says so, for the message.
 
@@ -217,24 +235,27 @@ def as_fitted(training: Training, name: str, parameters: Mapping[str, Any], what
     MlopsError
         If there is no such candidate, or it is said to have an argument that the configuration does not offer.
     """
-    candidate = training.candidates.get(name)
+    candidates = use_case.training.candidates
+    candidate = candidates.get(name)
     if candidate is None:
-        raise MlopsError(f"{what}: training.candidates has no {name!a}; it has {', '.join(training.candidates)}.")
+        raise MlopsError(f"{what}: training.candidates has no {name!a}; it has {', '.join(candidates)}.")
     chosen = dict(candidate.parameters)
     for argument, offered in candidate.search.items():
         said = _as_stored(parameters.get(argument))
-        for value in offered:
-            if _as_stored(value) == said:
+        for value, written in zip(offered, _offered(use_case, name, candidate, argument), strict=True):
+            if _as_stored(written) == said:
                 chosen[argument] = value
-    for argument in {**chosen, **parameters}:
+    found = candidate.model_copy(update={"parameters": chosen})
+    ours = _as_written(use_case, name, found)
+    for argument in {**ours, **parameters}:
         given = parameters.get(argument)
-        if argument not in chosen or _as_stored(chosen[argument]) != _as_stored(given):
+        if argument not in ours or _as_stored(ours[argument]) != _as_stored(given):
             raise MlopsError(
                 f"{what}: {name} was fitted with {argument!a} = {str(given)[:100]!a}, which training.candidates.{name} "
                 "does not offer. If the configuration was changed since, train again; else somebody changed what was "
                 "stored."
             )
-    return candidate.model_copy(update={"parameters": chosen})
+    return found
 
 
 def _as_stored(value: Any) -> str:
@@ -243,8 +264,8 @@ def _as_stored(value: Any) -> str:
 
 
 def in_short(error: Exception) -> str:
-    """An error of somebody's class, in one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:LONGEST]
+    """An error of somebody's class, in one line; it may quote an argument, and an argument may be a secret."""
+    return redacted(f"{type(error).__name__}: {' '.join(str(error).split())}")[:LONGEST]
 
 
 def see_that_some_work(use_case: UseCase, failed: Mapping[str, str]) -> None:
@@ -279,7 +300,8 @@ def fit(use_case: UseCase, candidate: Candidate, training_set: TrainingSet, rows
     columns = vocabularies(rows, training_set.features, use_case.training.texts)
     pipeline = build_pipeline(candidate, columns, use_case.training.candidates)
     sql, threshold = use_case.features_sql, use_case.training.threshold
-    model = Model(pipeline, columns, training_set.classes, sql, threshold)
+    told = tuple(references(use_case.at("training")))
+    model = Model(pipeline, columns, training_set.classes, sql, threshold, told)
     with calm_fitting():
         pipeline.fit(model.matrix(rows), class_numbers(rows, training_set.classes))
     return model

@@ -191,7 +191,7 @@ def calibrate(truth: np.ndarray, probabilities: np.ndarray, predicted: np.ndarra
 
 
 def _score_folds(use_case: UseCase, training_set: TrainingSet, fitted: Fitted, train: pa.Table) -> tuple[float, ...]:
-    candidate = as_fitted(use_case.training, fitted.name, fitted.parameters, f"{use_case.name}: the stored training")
+    candidate = as_fitted(use_case, fitted.name, fitted.parameters, f"{use_case.name}: the stored training")
     values = []
     split, own = use_case.training.split.by, load_metrics(use_case.training)
     for before, after in fold_indices(train["_fold"].to_numpy(), use_case.training.folds, split):

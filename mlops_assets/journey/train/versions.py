@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import ValidationError
 
-from mlops_assets.errors import MlopsError
+from mlops_assets.errors import MlopsError, ModelRefused
 from mlops_assets.journey.features.day import sql_fingerprint
 from mlops_assets.journey.model.about import About, Condition
 from mlops_assets.journey.model.archive import copy_model
@@ -38,7 +38,15 @@ from mlops_assets.plugins.stored import see_named
 from mlops_assets.settings import OWN_USE_CASES
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.places import parse_place
-from mlops_assets.use_case import Scale, Training, UseCase, load_use_case
+from mlops_assets.use_case import (
+    Scale,
+    Training,
+    UnsetVariable,
+    UseCase,
+    fill_environment,
+    load_use_case,
+    variables,
+)
 from mlops_assets.work.code import code_of
 
 LIBRARIES = ("scikit-learn", "numpy", "scipy", "duckdb", "pyarrow", "skops")
@@ -116,14 +124,14 @@ def make_version(
         contract=use_case.contract_fingerprint,
         code=training_code(use_case.training),
         libraries=_libraries(),
-        recipe=use_case.model_dump(mode="json", by_alias=True),
+        recipe=use_case.recipe(),
     )
 
 
 def _fit_on_all(use_case: UseCase, fitted: Fitted, data: TrainingSet) -> Model:
     try:
         what = f"{use_case.name}: the stored training"
-        return fit(use_case, as_fitted(use_case.training, fitted.name, fitted.parameters, what), data, data.load())
+        return fit(use_case, as_fitted(use_case, fitted.name, fitted.parameters, what), data, data.load())
     except MlopsError:
         raise
     except Exception as error:  # a class of anybody's may fail in any way
@@ -278,13 +286,14 @@ def rebuild(version: Version, lake: Lake, folder: Path, today: UseCase | None = 
     what = f"The recipe of version {version.version}"
     if today is None and (OWN_USE_CASES / version.use_case).is_dir():
         today = load_use_case(OWN_USE_CASES / version.use_case)
-    ours = today.model_dump(mode="json", by_alias=True) if today is not None else {}
+    ours = today.recipe() if today is not None else {}
     see_named(about.recipe, ours, what)
     # as if they stood in the configuration: so they are refused by the same rules
     see_named({"training": {"parameters": about.parameters}}, ours, what)
+    _see_variables([about.recipe, about.parameters], ours, what)
     use_case = _configured(about.recipe, what)
     data = _learned(about, lake, version.version)
-    candidate = as_fitted(use_case.training, about.candidate, about.parameters, what)
+    candidate = as_fitted(use_case, about.candidate, about.parameters, what)
     try:
         rows = data.load()
         judged = fit(use_case, candidate, data, rows.filter(pc.invert(rows["_held_out"])))
@@ -308,10 +317,22 @@ def _differences(about: About, training: Training) -> Iterator[str]:
         yield "the code that trains"
 
 
+def _see_variables(stored: Any, today: Any, what: str) -> None:
+    """See that a stored configuration asks for nothing of the environment that the one of this machine does not."""
+    if foreign := sorted(variables(stored) - variables(today)):
+        raise ModelRefused(
+            f"{what} refers to the environment variable {foreign[0]}, and the configuration of the use case does not. "
+            "Nothing was filled in. Somebody changed what was stored, or the configuration was changed since."
+        )
+
+
 def _configured(recipe: Mapping[str, Any], what: str) -> UseCase:
-    """The use case as it was; a key that was not there is no empty one."""
+    """The use case as it was, filled in from the environment of today; a key that was not there is no empty one."""
     try:
-        return UseCase.model_validate({key: value for key, value in recipe.items() if value is not None})
+        filled = fill_environment({key: value for key, value in recipe.items() if value is not None})
+        return UseCase.model_validate({**filled, "written": recipe})
+    except UnsetVariable as error:
+        raise MlopsError(f"{what} needs the environment: {error}. Set it.") from None
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(map(str, problem["loc"]))

@@ -17,7 +17,7 @@ FOREST = {
     "parameters": {"class_weight": {0: 1, 1: 5}, "max_depth": 4, "min_impurity_decrease": math.nan},
     "search": {"max_depth": [4, 8], "max_features": ["sqrt", None]},
 }
-TRAINING = toy(candidates={**CANDIDATES, "forest": FOREST}).training
+USE_CASE = toy(candidates={**CANDIDATES, "forest": FOREST})
 
 
 def stored(**changes: Any) -> dict[str, Any]:
@@ -27,14 +27,14 @@ def stored(**changes: Any) -> dict[str, Any]:
 
 
 def test_what_a_search_chose_is_taken_and_all_else_is_as_configured() -> None:
-    found = as_fitted(TRAINING, "forest", stored(), "the card").parameters
+    found = as_fitted(USE_CASE, "forest", stored(), "the card").parameters
     assert (found["max_depth"], found["max_features"]) == (8, "sqrt")
     assert found["class_weight"] == {0: 1, 1: 5}  # JSON would have made texts of the keys
-    assert as_fitted(TRAINING, "forest", stored(max_features=None), "the card").parameters["max_features"] is None
+    assert as_fitted(USE_CASE, "forest", stored(max_features=None), "the card").parameters["max_features"] is None
 
 
 def test_a_candidate_without_a_search_is_the_configured_one() -> None:
-    assert as_fitted(TRAINING, "majority", {}, "the card") == TRAINING.candidates["majority"]
+    assert as_fitted(USE_CASE, "majority", {}, "the card") == USE_CASE.training.candidates["majority"]
 
 
 @pytest.mark.parametrize(
@@ -50,10 +50,10 @@ def test_a_candidate_without_a_search_is_the_configured_one() -> None:
 )
 def test_what_is_not_offered_is_refused_with_the_argument(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(MlopsError, match=r"^the card: forest was fitted with .*does not offer") as error:
-        as_fitted(TRAINING, "forest", stored(**changes), "the card")
+        as_fitted(USE_CASE, "forest", stored(**changes), "the card")
     assert said in str(error.value)
 
 
 def test_a_candidate_that_is_not_configured_is_refused() -> None:
     with pytest.raises(MlopsError, match="training.candidates has no 'nobody'; it has majority, linear, forest"):
-        as_fitted(TRAINING, "nobody", {}, "the card")
+        as_fitted(USE_CASE, "nobody", {}, "the card")

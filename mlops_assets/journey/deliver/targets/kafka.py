@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from mlops_assets.errors.redaction import without
 from mlops_assets.plugins.targets import Delivery, Guarantee, TargetDown, TargetError
 from mlops_assets.use_case.targets import KafkaTarget as Parameters
 
@@ -86,7 +87,7 @@ class KafkaTarget:
             # ours last: the guarantee hangs on them
             return Producer({**self.parameters.options, **secrets, **ours}, logger=log)
         except (KafkaException, ValueError, TypeError) as error:
-            raise TargetError(f"Kafka refuses its settings: {_without(str(error), secrets.values())}") from None
+            raise TargetError(f"Kafka refuses its settings: {without(str(error), secrets.values())}") from None
 
     def _secrets(self) -> dict[str, str]:
         missing = [variable for variable in self.parameters.secrets.values() if variable not in os.environ]
@@ -139,9 +140,3 @@ class _Outcome:
         self.failed += 1
         self.code = self.code or error.name()
         self.why = self.why or error.str()
-
-
-def _without(text: str, secrets: Any) -> str:
-    for secret in secrets:
-        text = text.replace(secret, "***") if secret else text
-    return text

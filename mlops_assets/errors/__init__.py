@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from mlops_assets.errors.redaction import redacted
+
 
 class MlopsError(Exception):
-    """The work failed for a reason that a person can act on; its message is shown without a traceback."""
+    """The work failed for a reason that a person can act on; its message is shown without a traceback.
+
+    Wherever it is shown or stored it holds no secret of the environment, also where it quotes what a library says.
+    """
+
+    def __str__(self) -> str:
+        return redacted(super().__str__())
 
 
 class ConfigError(MlopsError):
