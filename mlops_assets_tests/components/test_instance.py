@@ -19,8 +19,8 @@ from dagster._core.storage.tags import GRPC_INFO_TAG
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._grpc.server import GrpcServerProcess
 
-from mlops_assets import launcher
-from mlops_assets.launcher import WatchfulRunLauncher
+from mlops_assets.components import launcher
+from mlops_assets.components.launcher import WatchfulRunLauncher
 from mlops_assets.settings import PACKAGE
 
 LAPTOP, STACK = PACKAGE.parent / "dagster.yaml", PACKAGE.parent / "deploy" / "dagster.yaml"

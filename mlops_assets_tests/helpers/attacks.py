@@ -56,8 +56,8 @@ def send(port: int, request: Request) -> tuple[int, bytes]:
     connection = HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.putrequest(request.method, request.target, skip_host=True, skip_accept_encoding=True)
-        own = () if any(name == "Host" for name, _ in request.headers) else (("Host", f"127.0.0.1:{port}"),)
-        for name, value in (*own, *request.headers, ("Content-Length", str(len(request.body)))):
+        usual = {"Host": f"127.0.0.1:{port}", "Content-Length": str(len(request.body))}
+        for name, value in (usual | dict(request.headers)).items():
             connection.putheader(name, value)
         connection.endheaders(request.body)
         answer = connection.getresponse()
