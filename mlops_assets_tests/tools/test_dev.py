@@ -77,6 +77,10 @@ class Dev:
         found = post(self.port, "{ runsOrError { ... on Runs { results { tags { key value } } } } }")
         return [tag["value"] for run in found["runsOrError"]["results"] for tag in run["tags"] if tag["key"] == "by"]
 
+    def last_run(self) -> str:
+        found = post(self.port, "{ runsOrError { ... on Runs { results { runId } } } }")
+        return str(found["runsOrError"]["results"][0]["runId"])
+
 
 def start(shop: Shop, port: int, *arguments: str, log: Path | None = None) -> subprocess.Popen[bytes]:
     state = ("MLOPS_", "MLFLOW_", "DAGSTER_")
@@ -249,9 +253,10 @@ def test_in_a_browser_a_person_materialises_an_asset_while_another_page_gets_now
         page.get_by_role("button", name="Latest").click(timeout=60_000)
         page.screenshot(path=str(tmp_path / "dialog.png"))
         page.get_by_role("button", name="Launch").last.click(timeout=60_000)
-        view = page.get_by_role("link", name="View").or_(page.get_by_role("button", name="View"))
-        view.first.click(timeout=60_000)
-        page.get_by_text("RUN_SUCCESS").first.wait_for(timeout=240_000)
+        page.get_by_text("Launched run").first.wait_for(timeout=60_000)
+        page.goto(f"{address}/runs/{dev.last_run()}")
+        page.get_by_text("Success", exact=True).first.wait_for(timeout=240_000)
+        page.get_by_text("RUN_SUCCESS").first.wait_for(timeout=60_000)
         page.screenshot(path=str(tmp_path / "run.png"))
         assert any("RunSuccessEvent" in frame for frame in sockets), "the log came by the websocket"
         browser.close()
