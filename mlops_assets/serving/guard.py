@@ -202,13 +202,15 @@ class Guard:
 
     def _asked_by_others(self, scope: Scope, headers: Headers) -> Refusal | None:
         """Whether a page of another site asks. A program says nothing of pages; every browser does, where it counts."""
+        origins = headers.all(b"origin")
         own = {"same-origin"}
-        if scope["type"] == "http" and scope["method"] in READS:
+        if scope["type"] == "websocket" and origins:  # browsers differ in how they see ws://, and all send an Origin
+            own |= {"same-site", "cross-site"}
+        elif scope["type"] == "http" and scope["method"] in READS:
             own.add("none")  # somebody typed the address
             if (headers.all(b"sec-fetch-mode"), headers.all(b"sec-fetch-dest")) == (["navigate"], ["document"]):
                 # a link from elsewhere may lead here; an image, a script or a frame of another page may not
                 own |= {"same-site", "cross-site"}
-        origins = headers.all(b"origin")
         if set(headers.all(b"sec-fetch-site")) <= own and (not origins or _is_own(origins, headers.all(b"host")[0])):
             return None
         who = f"a page of {origins[0]!r}" if origins else "a page of another site"

@@ -277,7 +277,11 @@ def test_a_refusal_is_plain_text_without_the_signs_of_whoever_asked(guard: Guard
 
 
 def test_a_websocket_is_opened_by_its_own_pages_and_programs(guard: Guard) -> None:
-    for headers in ([HOST, OWN], [HOST], [HOST, OWN, ("Sec-Fetch-Site", "same-origin")]):
+    for headers in (
+        [HOST, OWN],
+        [HOST],
+        *([HOST, OWN, ("Sec-Fetch-Site", one)] for one in ("same-origin", "same-site")),
+    ):
         assert talk(guard, "/graphql", headers)[0]["type"] == "websocket.accept"
 
 
