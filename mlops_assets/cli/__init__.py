@@ -64,7 +64,7 @@ def main() -> None:
     except (click.exceptions.Abort, KeyboardInterrupt):
         code = _stopped()
     except click.ClickException as error:
-        error.show()
+        _complete(error).show()
         code = error.exit_code
     except BrokenPipeError:  # whoever reads the output has seen enough, such as `head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -77,6 +77,20 @@ def main() -> None:
             # with what libraries said first, such as the whole address of a server
             click.echo(redacted(traceback.format_exc()), err=True, nl=False)
     sys.exit(code)
+
+
+def _complete(error: click.ClickException) -> click.ClickException:
+    """An error that names all arguments and options that are missing; click stops at the first."""
+    if not isinstance(error, click.MissingParameter) or error.ctx is None:
+        return error
+    context = error.ctx
+    # what was given is looked at first, so all that is not there yet was not given
+    missing = [
+        click.MissingParameter(ctx=context, param=parameter).format_message()
+        for parameter in context.command.get_params(context)
+        if parameter.required and context.params.get(parameter.name or "") is None
+    ]
+    return click.UsageError(" ".join(missing), context)
 
 
 def _failed(error: Exception) -> int:

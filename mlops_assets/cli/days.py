@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import os
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -289,19 +288,21 @@ def demo() -> None:
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; Dagster asks no password.")
-@click.option("--port", type=int, default=3000, show_default=True, help="Port of the UI.")
+@click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True, help="Port of the UI.")
 def dev(host: str, port: int) -> None:
     """Start Dagster's UI and daemon on the use cases."""
-    from mlops_assets import running
-    from mlops_assets.settings import PACKAGE, Settings
+    from mlops_assets.settings import Settings
+    from mlops_assets.tools.dev import make_storage, reserved, run
 
     settings = Settings.from_environment()
-    # else Dagster makes a temporary home in the checkout, and passes over our `dagster.yaml`
-    running.prepare_home(settings)
-    # Dagster's processes start elsewhere, where a home that is named from here would be another one
-    os.environ["MLOPS_HOME"] = str(settings.home)
-    command = [sys.executable, "-m", "dagster", "dev", "-w", str(PACKAGE.parent / "workspace.yaml")]
-    os.execv(sys.executable, [*command, "-h", host, "-p", str(port)])  # noqa: S606 - no shell is what we want
+    with reserved(settings, host, port):
+        from mlops_assets.running import prepare_home
+
+        prepare_home(settings)
+        make_storage(settings)
+        # Dagster's processes start elsewhere, where a home that is named from here would be another one
+        os.environ["MLOPS_HOME"] = str(settings.home)
+        run(host, port, "info", lambda line: click.echo(line, err=True))
 
 
 Days = tuple[dt.date | None, dt.date | None, dt.date | None]

@@ -15,6 +15,9 @@ import pytest
 import yaml
 
 from deploy.services import compose
+from mlops_assets.components import webserver as guarded
+from mlops_assets.serving.guard import hosts_from_environment
+from mlops_assets.serving.listening import check_address
 from mlops_assets.settings import PACKAGE
 
 ROOT = PACKAGE.parent
@@ -184,10 +187,10 @@ def test_every_command_and_health_check_is_a_program_with_options_that_it_knows(
     for words in (said.command, said.health):
         program, *rest = words
         assert shutil.which(program, path=f"{Path(sys.executable).parent}:{os.environ['PATH']}"), program
-        if program == "python":
-            assert rest[:2] == ["-m", "deploy.healthy"]
+        if rest[:2] == ["-m", "deploy.healthy"]:
             continue
-        command = entry(program)
+        command = guarded.command if rest[:2] == ["-m", guarded.__name__] else entry(program)
+        rest = [word for word in rest if word not in ("-m", guarded.__name__)]
         while isinstance(command, click.Group) and rest:
             command = command.commands[rest.pop(0)]
         known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
@@ -253,6 +256,19 @@ def test_mlflow_lets_in_the_host_name_that_others_call_it_by(file: dict[str, Any
     assert is_allowed_host_header(allowed, "mlflow:5000")
     assert is_allowed_host_header(allowed, "127.0.0.1:5000")
     assert not is_allowed_host_header(allowed, "elsewhere.example:5000")
+    # neither is a foreign page answered, nor what it sends obeyed: MLflow's own check, which nothing may switch off
+    said = {*service(file, "mlflow")["environment"], *service(file, "mlflow")["command"]}
+    assert not {word for word in said if "DISABLE_SECURITY" in word or "disable-security" in word or "CORS" in word}
+
+
+def test_dagster_lets_in_the_host_names_that_people_call_it_by_and_others_only_if_they_are_listed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for said, listed in ({}, ["localhost", "127.0.0.1"]), ({"STACK_ALLOWED_HOSTS": "d.example"}, ["d.example"]):
+        environment = compose.services(REQUIRED | said)["webserver"].environment
+        monkeypatch.setenv("MLOPS_ALLOWED_HOSTS", environment["MLOPS_ALLOWED_HOSTS"])
+        assert [site.name for site in hosts_from_environment()] == listed
+        assert "can be reached from other machines" in str(check_address("0.0.0.0", hosts_from_environment()))
 
 
 # -- the image ------------------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from mlops_assets.components.scoring import SCORE_CHECKS
 from mlops_assets.journey.feedback.rules import RULES as FEEDBACK_RULES
 from mlops_assets.journey.read.contract import RULES, RULES_OF_FILES
 from mlops_assets.journey.train.metrics import HIGHER_IS_BETTER
+from mlops_assets.serving import guard
 from mlops_assets.storage import s3
 from mlops_assets.use_case.notices import NOTICES
 from mlops_assets.use_case.source import PARAMETERS
@@ -80,7 +81,7 @@ def test_every_command_has_help_for_itself_and_for_each_option(name: str) -> Non
 
 
 def test_the_readme_names_every_setting() -> None:
-    sources = [Path(module.__file__ or "").read_text() for module in (settings_module, s3)]
+    sources = [Path(module.__file__ or "").read_text() for module in (settings_module, s3, guard)]
     read = set(re.findall(r'"((?:MLOPS|DAGSTER)_[A-Z0-9_]+|MLFLOW_TRACKING_URI|S3_ENDPOINT_URL)"', "".join(sources)))
     assert first_cells(section(README, "Settings")) == read
 

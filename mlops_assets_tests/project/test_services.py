@@ -28,6 +28,7 @@ from mlops_assets.storage.accounting import ReadingAccounting
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.places import S3Path, create
 from mlops_assets.storage.tables import Table, write_part
+from mlops_assets_tests.helpers.attacks import REFUSED, Request, attacks, post, send
 from mlops_assets_tests.helpers.s3_server import VARIABLES
 
 CHILD = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
@@ -128,6 +129,31 @@ def test_what_the_stand_in_of_the_s3_store_has_acknowledged_outlives_each_of_its
 def test_a_hanging_process_of_ceph_is_not_healthy(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         assert not greets(silent.getsockname()[1], patience=0.1)
+
+
+def test_dagsters_pages_come_up_by_the_command_of_the_compose_file_and_obey_no_other_page(tmp_path: Path) -> None:
+    port = free_port()
+    variables = {
+        "STACK_POSTGRES_PASSWORD": "tulip",
+        "STACK_S3_ACCESS_KEY": "rose",
+        "STACK_S3_SECRET_KEY": "poppy",
+        "STACK_CODE_PORT": str(free_port()),  # nobody is there; the pages say so, and come up
+        "STACK_CODE_HOST": "127.0.0.1",
+        "STACK_WEBSERVER_PORT": str(port),
+        "STACK_HOME": str(tmp_path / "home"),
+        "STACK_DAGSTER_HOME": str(tmp_path / "dagster"),
+    }
+    (tmp_path / "dagster").mkdir()
+    web = compose.services(variables)["webserver"]
+    assert "--host=0.0.0.0" in web.command  # inside of its container; here it would be this machine's network
+    command = [word.replace("0.0.0.0", "127.0.0.1") for word in web.command]
+    with process(tmp_path, command, web.health, dict(web.environment)) as found:
+        found.wait()
+        for how, request in attacks("mutation { reloadWorkspace { __typename } }").items():
+            assert send(port, request)[0] in REFUSED, how
+        for name in (f"localhost:{port}", f"127.0.0.1:{port}"):
+            assert send(port, Request("GET", "/server_info", (("Host", name),)))[0] == 200
+        assert "version" in post(port, "{ version }")
 
 
 # -- the S3 store of the compose file -----------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ import psycopg2
 import pytest
 
 from deploy.services.s3 import is_installed
+from mlops_assets_tests.helpers.attacks import REFUSED, attacks, send
 from mlops_assets_tests.helpers.receiver import SECRET_PATH, Receiver, webhook
 from mlops_assets_tests.helpers.stack import ROWS, SECRET, USE_CASE, Platform, platform, until
 
@@ -102,6 +103,16 @@ def test_a_person_sees_the_days_in_a_browser(running: Platform, tmp_path: Path) 
         page.get_by_text(USE_CASE, exact=False).first.wait_for(timeout=60_000)
         page.screenshot(path=str(tmp_path / "mlflow.png"))
         browser.close()
+
+
+def test_no_page_of_another_site_starts_a_run(running: Platform) -> None:
+    port = int(running.stack.variables["STACK_WEBSERVER_PORT"])
+    before = len(running.instance.get_run_records())
+    query = """mutation { launchRun(executionParams: {mode: "default", selector: {
+        repositoryName: "__repository__", repositoryLocationName: "mlops_assets", jobName: "JOB"}}) { __typename } }"""
+    for how, request in attacks(query.replace("JOB", f"{USE_CASE}_training")).items():
+        assert send(port, request)[0] in REFUSED, how
+    assert len(running.instance.get_run_records()) == before
 
 
 def test_a_failed_day_is_told_to_the_webhook(running: Platform, receiver: Receiver) -> None:

@@ -1,0 +1,137 @@
+"""Dagster's webserver behind our guard: `python -m mlops_assets.components.webserver`, with its options.
+
+Dagster's own runs mutations by GET, and looks neither at the name by which it is called nor at the page that asks.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from typing import Any
+
+import click
+import uvicorn
+
+from mlops_assets.components.private_webserver import (
+    WorkspaceOpts,
+    WorkspaceProcessContext,
+    configure_loggers,
+    create_app_from_workspace_process_context,
+    dagster_webserver,
+    get_possibly_temporary_instance_for_cli,
+    webserver_version,
+    workspace_opts_to_load_target,
+)
+from mlops_assets.errors import UsageError
+from mlops_assets.serving.guard import MOST_BYTES, Guard, Site, hosts_from_environment
+from mlops_assets.serving.listening import check_address, listen
+
+PORT = 3000
+PATIENCE = 3
+"""Seconds that open pages are given when the server ends; they keep a websocket open for ever."""
+UNUSED = {"instance_ref", "shutdown_pipe"}
+"""Options by which `dagster dev` starts the webserver; we do not."""
+
+
+def guarded(
+    context: WorkspaceProcessContext, hosts: tuple[Site, ...], path_prefix: str = "", poll_rate: int = 2000
+) -> Guard:
+    """Dagster's pages and their interface, with our guard before them.
+
+    Parameters
+    ----------
+    context
+        Dagster's instance and its code locations.
+    hosts
+        Names by which people may call it, beside those of loopback.
+    path_prefix
+        What all paths begin with.
+    poll_rate
+        Milliseconds after which a page asks for news.
+    """
+    app: Any = create_app_from_workspace_process_context(context, path_prefix, poll_rate)
+    return Guard(app, hosts, posted=("/graphql",))
+
+
+def serve(
+    host: str,
+    port: int | None,
+    path_prefix: str,
+    db_statement_timeout: int,
+    db_pool_recycle: int,
+    db_pool_max_overflow: int,
+    read_only: bool,
+    suppress_warnings: bool,
+    uvicorn_log_level: str,
+    dagster_log_level: str,
+    log_format: str,
+    code_server_log_level: str,
+    live_data_poll_rate: int,
+    **workspace: object,
+) -> None:
+    """Serve Dagster's pages until the process is told to end; `dagster-webserver --help` has the parameters.
+
+    Raises
+    ------
+    UsageError
+        If the port is taken, or other machines would reach the pages and no name is listed for them.
+    """
+    if suppress_warnings:
+        warnings.simplefilter("ignore")
+        os.environ["PYTHONWARNINGS"] = "ignore"
+    hosts = hosts_from_environment()
+    configure_loggers(formatter=log_format, log_level=dagster_log_level.upper())
+    logger = logging.getLogger("dagster-webserver")
+    if told := check_address(host, hosts):
+        logger.warning(told)
+    with (
+        listen(host, port or PORT) as taken,
+        get_possibly_temporary_instance_for_cli("mlops_assets.components.webserver", logger=logger) as instance,
+    ):
+        instance.optimize_for_webserver(db_statement_timeout, db_pool_recycle, db_pool_max_overflow)
+        with WorkspaceProcessContext(
+            instance,
+            version=webserver_version,
+            read_only=read_only,
+            workspace_load_target=workspace_opts_to_load_target(WorkspaceOpts.extract_from_cli_options(workspace)),
+            code_server_log_level=code_server_log_level,
+        ) as context:
+            logger.info(f"Serving Dagster on http://{host}:{port or PORT}{path_prefix} in process {os.getpid()}")
+            config = uvicorn.Config(
+                guarded(context, hosts, path_prefix, live_data_poll_rate),
+                log_level=uvicorn_log_level,
+                proxy_headers=False,  # the guard believes what it is sent, and no header that says otherwise
+                server_header=False,
+                ws_max_size=MOST_BYTES,
+                timeout_graceful_shutdown=PATIENCE,
+            )
+            uvicorn.Server(config).run(sockets=[taken])
+
+
+command = click.Command(
+    "python -m mlops_assets.components.webserver",
+    callback=serve,
+    params=[parameter for parameter in dagster_webserver.params if parameter.name not in UNUSED],
+    help="Serve Dagster's pages behind a guard; the options are those of `dagster-webserver`.",
+)
+
+
+def main() -> int:
+    """Run the command; the exit code."""
+    try:
+        command.main(standalone_mode=False, auto_envvar_prefix="DAGSTER_WEBSERVER")
+    except UsageError as error:
+        click.echo(f"Error: {error}", err=True)
+        return 2
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

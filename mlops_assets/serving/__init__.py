@@ -1,0 +1,1 @@
+"""What stands between pages and the network: who may ask, and how."""
