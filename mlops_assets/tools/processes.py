@@ -184,10 +184,11 @@ def _end_family(child: int, within: float, ended: dict[int, int]) -> None:
     told: set[int] = set()
     while family := _family(child, ended):
         late = time.monotonic() >= deadline
-        for process in family if late else family - told:
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(process, signal.SIGKILL if late else signal.SIGTERM)
-        told |= family
+        for process in family:
+            if late or process not in told:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(process, signal.SIGKILL if late else signal.SIGTERM)
+        told |= {*family}
         time.sleep(SLICE)
         if select.select([0], [], [], 0)[0] and os.read(0, 1) == KILL:
             deadline = 0
@@ -201,17 +202,20 @@ def _collect(ended: dict[int, int]) -> None:
             ended[found[0]] = found[1]
 
 
-def _family(child: int, ended: Mapping[int, int]) -> set[int]:
-    """All that descends from us and was not waited for; where the system has no `/proc`, the command alone."""
+def _family(child: int, ended: Mapping[int, int]) -> list[int]:
+    """All that descends from us and was not waited for; where the system has no `/proc`, the command alone.
+
+    Parents come first: a shell that is told after its child would go on with its next line.
+    """
     parents = {child: os.getpid()} if child not in ended else {}
     for entry in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):  # it ended just now
             parents[int(entry.parent.name)] = int(entry.read_text(errors="replace").rpartition(")")[2].split()[1])
-    found: set[int] = set()
+    found: list[int] = []
     generation = {os.getpid()}
     while generation:
-        generation = {process for process, parent in parents.items() if parent in generation} - found
-        found |= generation
+        generation = {process for process, parent in parents.items() if parent in generation} - {*found}
+        found += sorted(generation)
     return found
 
 
