@@ -143,7 +143,7 @@ def run(host: str, port: int, log_level: str, tell: Callable[[str], None]) -> No
     try:
         with tempfile.TemporaryDirectory(prefix="mlops-dev-") as folder, ExitStack() as ending:
             tell(f"Dagster comes up on {address(host, port)}; Ctrl-C ends it.")
-            code = Path(folder) / "code"
+            code = Path(folder, "code")
             waiting = _services(code, host, port, log_level)
             running = [waiting.pop(0)]
             ending.callback(_end, running)
