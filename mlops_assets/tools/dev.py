@@ -194,7 +194,6 @@ def _services(code: Path, host: str, port: int, log_level: str) -> list[Service]
     workspace = code.with_name("workspace.yaml")
     location = {"location_name": "mlops_assets", "socket": str(code)}
     workspace.write_text(json.dumps({"load_from": [{"grpc_server": location}]}), encoding="utf-8")  # JSON is YAML
-    python = (sys.executable, "-W", "ignore")  # Dagster's beta notices are for us
     commands: Mapping[str, tuple[str, ...]] = {
         "The code server": (
             *("dagster", "code-server", "start", "--module-name", "mlops_assets.definitions"),
@@ -206,9 +205,11 @@ def _services(code: Path, host: str, port: int, log_level: str) -> list[Service]
         ),
         "The daemon": ("dagster._daemon", "run", "--workspace", str(workspace), "--log-level", log_level),
     }
+    # Dagster's beta notices are for us, also in the processes that these start
+    environment = {"PYTHONWARNINGS": "ignore", **os.environ}
     # as `dagster dev` says it to its processes: it is not a deployment
-    environment = {**os.environ, "DAGSTER_IS_DEV_CLI": "1"}
+    environment["DAGSTER_IS_DEV_CLI"] = "1"
     return [
-        Service(name, Process([*python, "-m", *command], environment=environment, within=WITHIN))
+        Service(name, Process([sys.executable, "-m", *command], environment=environment, within=WITHIN))
         for name, command in commands.items()
     ]

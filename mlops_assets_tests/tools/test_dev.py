@@ -6,7 +6,6 @@ import datetime as dt
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from urllib.parse import quote
 import psutil
 import pytest
 
+from deploy.services.s3 import free_port
 from mlops_assets_tests.helpers.attacks import REFUSED, Request, attacks, post, send
 from mlops_assets_tests.helpers.homes import give_stores
 from mlops_assets_tests.helpers.shop import Shop
@@ -34,12 +34,6 @@ LAUNCH = """mutation($job: String!, $day: String!, $by: String!) { launchRun(exe
   mode: "default", runConfigData: "{}",
   executionMetadata: {tags: [{key: "dagster/partition", value: $day}, {key: "by", value: $by}]}}) { __typename } }"""
 BY = {"job": "visits_daily", "day": DAY}
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 @dataclass
@@ -131,6 +125,10 @@ def test_a_second_one_on_the_home_is_refused_with_the_way_to_the_first(dev: Dev)
     assert f"(process {dev.process.pid}): http://127.0.0.1:{dev.port}" in said
     assert f"end it (kill {dev.process.pid})" in said
     assert "MLOPS_HOME=FOLDER" in said
+
+
+def test_notices_of_dagster_that_are_not_for_people_are_not_shown(dev: Dev) -> None:
+    assert "Warning" not in dev.said
 
 
 def test_a_taken_port_is_refused_with_the_process_that_has_it(dev: Dev, tmp_path: Path) -> None:
