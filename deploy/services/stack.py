@@ -113,7 +113,7 @@ def stack(folder: Path, tell: Callable[[str], Any], **more: str) -> Iterator[Sta
         held = (cleaning.enter_context(taken(folder)),)
         for one in ("dagster", "home", "tmp"):
             (folder / one).mkdir(mode=0o700)
-        shutil.copy(compose.ROOT / "deploy" / "dagster.yaml", folder / "dagster")
+        shutil.copyfile(compose.ROOT / "deploy" / "dagster.yaml", folder / "dagster" / "dagster.yaml")  # not its mode
         password = more.get("STACK_POSTGRES_PASSWORD", secrets.token_hex(16))
         postgres = Postgres(folder / "postgres", password, folder / "postgres.log", held)
         cleaning.callback(postgres.stop)

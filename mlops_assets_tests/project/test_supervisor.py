@@ -384,3 +384,4 @@ def test_what_services_write_is_for_their_user_alone_and_what_people_asked_for_i
     finally:
         assert os.umask(before) == umask
     assert [file.stat().st_mode & 0o777 for file in files] == [0o600, 0o666 & ~umask]
+    assert [path for path in (tmp_path / "stack").rglob("*") if path.stat().st_mode & 0o077] == []
