@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import errno
-import json
 import signal
 import socket
-import subprocess
-import sys
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,8 +13,8 @@ from pathlib import Path
 
 import psutil
 
-from deploy.services import init
 from deploy.services.compose import ROOT
+from mlops_assets.tools import processes
 
 PATIENCE = 240.0
 """Seconds that a service may take to be healthy; on a busy machine an import alone takes ten."""
@@ -28,10 +24,6 @@ GRACE = 10.0
 
 LOG = 10_000_000
 """Bytes of a log with which the next start begins a new one; the one before is kept beside it."""
-
-
-MARK = "DEPLOY_SERVICES_MARK"
-"""A variable that all processes of a service have, with a value of that start alone."""
 
 
 class NotHealthy(RuntimeError):
@@ -95,9 +87,7 @@ class Process:
     user: str | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     held: tuple[int, ...] = ()
-    _init: subprocess.Popen[bytes] | None = field(default=None, repr=False)
-    _pid: int = field(default=0, repr=False)
-    _mark: str = field(default="", repr=False)
+    _process: processes.Process | None = field(default=None, repr=False)
 
     def start(self) -> None:
         """Start it; `wait` tells when it is healthy.
@@ -112,30 +102,20 @@ class Process:
         self._turn_log()
         self.log.touch(mode=0o600)
         with self.log.open("ab") as log:
-            started = subprocess.Popen(
-                [sys.executable, "-IS", init.__file__, self.name],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                start_new_session=True,  # so that Ctrl-C is ours to answer
-                pass_fds=self.held,
+            self._process = processes.Process(
+                self.command,
+                name=self.name,
+                environment=self.environment,
+                folder=ROOT,
+                output=log,
+                within=GRACE,
+                stop=self.stop_signal,
+                user=self.user,
+                held=self.held,
             )
-        self._mark = uuid.uuid4().hex
-        told = {
-            "command": list(map(str, self.command)),
-            "environment": {**self.environment, MARK: self._mark},
-            "folder": str(ROOT),
-            "log": str(self.log),
-            "user": self.user,
-            "stop": int(self.stop_signal),
-            "grace": GRACE,
-        }
-        assert started.stdin, started.stdout  # noqa: S101 - pipes, as asked for
-        started.stdin.write(json.dumps(told).encode() + b"\n")
-        started.stdin.flush()
-        self._init, self._pid = started, int(started.stdout.readline() or 0)
-        if not self._pid:
-            raise NotHealthy(f"cannot be started{self._last_line()}")
+            self._process.start()
+        if not self._process.pid:
+            raise NotHealthy(f"was not started{self._last_line()}")
 
     def _turn_log(self) -> None:
         with suppress(FileNotFoundError):
@@ -169,22 +149,16 @@ class Process:
     @property
     def is_running(self) -> bool:
         """Whether it was started and has not ended."""
-        return self._init is not None and self._init.poll() is None
+        return self._process is not None and self._process.code is None
 
     def ended_within(self, seconds: float) -> bool:
         """Whether it has ended, or does so in some seconds."""
-        if self._init is None:
-            return True
-        try:
-            self._init.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
+        return self._process is None or self._process.ended_within(seconds)
 
     @property
     def code(self) -> int | None:
         """Its exit code, that of a signal below zero; none while it runs."""
-        return self._init.poll() if self._init else None
+        return self._process.code if self._process else None
 
     @property
     def how_it_ended(self) -> str:
@@ -199,15 +173,15 @@ class Process:
     @property
     def pid(self) -> int:
         """The number of its program."""
-        return self._pid
+        return self._process.pid if self._process else 0
 
     def family(self) -> list[psutil.Process]:
         """Its program, all that it started, and what stays behind them."""
-        found: list[psutil.Process] = []
-        with suppress(psutil.NoSuchProcess):
-            if self._init is not None and self.is_running:
-                found = psutil.Process(self._init.pid).children(recursive=True)
-        return found or _marked(self._mark)
+        found = []
+        for pid in self._process.family() if self._process else ():
+            with suppress(psutil.NoSuchProcess):
+                found.append(psutil.Process(pid))
+        return found
 
     def memory(self) -> int:
         """Bytes that it and all that it started hold in memory, shared pages counted once."""
@@ -215,41 +189,18 @@ class Process:
 
     def kill(self) -> None:
         """Kill it and all that it started, as the end of its container does."""
-        if self._init is None:
-            return
-        with suppress(OSError, ValueError):  # it has ended already
-            assert self._init.stdin  # noqa: S101 - a pipe, as asked for
-            self._init.stdin.write(b"kill\n")
-            self._init.stdin.flush()
-        self._bury(GRACE)
+        if self._process is not None:
+            self._process.kill()
 
     def stop(self) -> None:
         """Ask it to end, and kill what is still there after ten seconds."""
-        self.ask_to_end()
-        self._bury(2 * GRACE)
+        if self._process is not None:
+            self._process.stop()
 
     def ask_to_end(self) -> None:
         """Ask it to end; `stop` waits for that."""
-        if self._init is not None and self._init.stdin:
-            with suppress(OSError):
-                self._init.stdin.close()
-
-    def _bury(self, seconds: float) -> None:
-        """Wait until nothing of it is left; what outlives its first process was left because that was killed."""
-        if self._init is None:
-            return
-        if not self.ended_within(seconds):
-            self._init.kill()
-            self._init.wait()
-        for pipe in (self._init.stdin, self._init.stdout):
-            with suppress(OSError):
-                assert pipe  # noqa: S101 - asked for
-                pipe.close()
-        while left := _marked(self._mark):
-            for one in left:
-                with suppress(psutil.NoSuchProcess):
-                    one.kill()
-            psutil.wait_procs(left, timeout=GRACE)
+        if self._process is not None:
+            self._process.tell()
 
     def tail(self) -> str:
         """The end of its log."""
@@ -261,16 +212,6 @@ class Process:
     def _last_line(self) -> str:
         last = self.tail().rpartition("\n")[2].strip()
         return f": {last[:200]}" if last else ""
-
-
-def _marked(mark: str) -> list[psutil.Process]:
-    """Processes that have a mark in the environment that they were started with, wherever they went since."""
-    found = []
-    for one in psutil.process_iter():
-        with suppress(psutil.Error, OSError):
-            if mark and one.environ().get(MARK) == mark:
-                found.append(one)
-    return found
 
 
 def _private(process: psutil.Process) -> int:

@@ -7,8 +7,8 @@ Debian's packages: ceph-mon ceph-osd ceph-common radosgw.
 
 from __future__ import annotations
 
+import json
 import os
-import secrets
 import shutil
 import signal
 import socket
@@ -197,8 +197,8 @@ def _start(folder: _Folder, port: int, stack: ExitStack) -> S3Server:
     known = folder.write(fsid, monitor, port)
     running: list[Process] = []
 
-    def run(*command: str) -> None:
-        _run(command, running)
+    def run(*command: str) -> bytes:
+        return _run(command, running)
 
     def start(command: Sequence[str], health: Health, needs: tuple[str, ...] = (), at: int | None = None) -> Process:
         process = folder.process(command, health, needs, at)
@@ -216,14 +216,14 @@ def _start(folder: _Folder, port: int, stack: ExitStack) -> S3Server:
     run("ceph-osd", *known, "--mkfs", "--id", "0", "--osd-uuid", osd)
     health = Health(lambda: greets(_listening(storage)))
     storage = start(["ceph-osd", *known, "--id", "0"], health, ("ceph-mon",))
-    keys = secrets.token_hex(10).upper(), secrets.token_urlsafe(30)
-    user = ["--uid", "mlops", "--display-name", "mlops", "--access-key", keys[0], "--secret-key", keys[1]]
-    run("radosgw-admin", *known, "user", "create", *user)
+    # the keys are its own choice: everybody on this machine can read the arguments of a program
+    made = json.loads(run("radosgw-admin", *known, "user", "create", "--uid", "mlops", "--display-name", "mlops"))
+    access_key, secret_key = made["keys"][0]["access_key"], made["keys"][0]["secret_key"]
     url = f"http://127.0.0.1:{port}"
     needs = ("ceph-mon", "ceph-osd")
     gateway = start(["radosgw", *known, "--name", "client.admin"], Health(partial(answers, url)), needs, port)
     gateway.wait(PATIENCE)
-    return S3Server(url, *keys, tuple(running))
+    return S3Server(url, access_key, secret_key, tuple(running))
 
 
 def _listening(process: Process) -> int | None:
@@ -261,10 +261,10 @@ def free_port() -> int:
     return port
 
 
-def _run(command: Sequence[str], needed: Sequence[Process]) -> None:
-    """Run a program to its end, while the processes that it needs are there."""
-    with TemporaryFile() as said:
-        process = subprocess.Popen(command, stdout=said, stderr=said, stdin=subprocess.DEVNULL)
+def _run(command: Sequence[str], needed: Sequence[Process]) -> bytes:
+    """Run a program to its end, while the processes that it needs are there; what it answers."""
+    with TemporaryFile() as answer, TemporaryFile() as said:
+        process = subprocess.Popen(command, stdout=answer, stderr=said, stdin=subprocess.DEVNULL)
         deadline = time.monotonic() + PATIENCE
         while process.poll() is None and time.monotonic() < deadline and all(one.is_running for one in needed):
             time.sleep(0.02)
@@ -275,6 +275,8 @@ def _run(command: Sequence[str], needed: Sequence[Process]) -> None:
             said.seek(0)
             gone = next((f"{one.name} {one.how_it_ended}" for one in needed if not one.is_running), "")
             raise NotStarted(f"{command[0]} failed: {gone} {said.read().decode(errors='replace').strip()[-500:]}")
+        answer.seek(0)
+        return answer.read()
 
 
 def answers(url: str) -> bool:

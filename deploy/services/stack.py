@@ -27,8 +27,9 @@ from deploy.services.postgres import Postgres
 from deploy.services.process import Health, Process, holds
 from deploy.services.s3 import FILE, S3Server, free_port, s3_server
 from deploy.services.supervisor import Supervisor
+from mlops_assets.storage import modes
 
-KEPT = ("PATH", "PYTHONPATH", "LANG", "LD_LIBRARY_PATH", "COVERAGE_PROCESS_START")
+KEPT = ("PATH", "PYTHONPATH", "LANG", "LD_LIBRARY_PATH", "COVERAGE_PROCESS_START", modes.VARIABLE)
 """What a process has of our own environment; a container would have less."""
 
 SLOWEST = 60.0
@@ -108,10 +109,11 @@ def stack(folder: Path, tell: Callable[[str], Any], **more: str) -> Iterator[Sta
         if name in more and (holder := holds(int(more[name]))):
             raise PortTaken(f"port {more[name]} is taken by {holder}. End it, or name another port by {name}")
     with ExitStack() as cleaning:
+        cleaning.enter_context(modes.private())  # what they write is for us alone; they inherit the umask
         held = (cleaning.enter_context(taken(folder)),)
         for one in ("dagster", "home", "tmp"):
             (folder / one).mkdir(mode=0o700)
-        shutil.copy(compose.ROOT / "deploy" / "dagster.yaml", folder / "dagster")
+        shutil.copyfile(compose.ROOT / "deploy" / "dagster.yaml", folder / "dagster" / "dagster.yaml")  # not its mode
         password = more.get("STACK_POSTGRES_PASSWORD", secrets.token_hex(16))
         postgres = Postgres(folder / "postgres", password, folder / "postgres.log", held)
         cleaning.callback(postgres.stop)

