@@ -41,6 +41,8 @@ class Process:
         Where its output goes, both kinds; where ours goes by default.
     within
         Seconds that it has to end by itself once it is told to; what is left then is killed.
+    scratch
+        A folder of ours that is removed if we are killed, and cannot do it.
     """
 
     def __init__(
@@ -51,19 +53,21 @@ class Process:
         folder: Path | None = None,
         output: IO[bytes] | None = None,
         within: float = 10,
+        scratch: Path | None = None,
     ) -> None:
         self._command = tuple(command)
         self._environment = environment
         self._folder = folder
         self._output = output
         self._within = within
+        self._scratch = scratch
         self._watcher: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it, in a session of its own: Ctrl-C in a terminal reaches us, and not it."""
         # -I and -S: the watcher needs nothing but Python itself, and is there in a moment
         self._watcher = subprocess.Popen(
-            [sys.executable, "-I", "-S", __file__, str(self._within), *self._command],
+            [sys.executable, "-I", "-S", __file__, str(self._within), str(self._scratch or ""), *self._command],
             env=self._environment,
             cwd=self._folder,
             stdin=subprocess.PIPE,
@@ -132,13 +136,15 @@ class Process:
 # -- the watcher -------------------------------------------------------------------------------------------------------
 
 
-def watch(within: float, command: Sequence[str]) -> int:
+def watch(within: float, scratch: str, command: Sequence[str]) -> int:
     """Run a command until it ends or whoever started us says so or ends; then end all that is left of it.
 
     Parameters
     ----------
     within
         Seconds that processes have to end by themselves.
+    scratch
+        A folder to remove if whoever started us is gone; empty if there is none.
     command
         Program and arguments.
 
@@ -175,6 +181,10 @@ def watch(within: float, command: Sequence[str]) -> int:
             said = os.read(0, 1)
         _collect(ended)
     _end_family(child, 0 if said == KILL else within, ended)
+    if scratch and said == b"":
+        import shutil
+
+        shutil.rmtree(scratch, ignore_errors=True)
     return os.waitstatus_to_exitcode(ended[child])
 
 
@@ -228,7 +238,7 @@ def _inherit_orphans() -> None:
 
 
 if __name__ == "__main__":
-    code = watch(float(sys.argv[1]), sys.argv[2:])
+    code = watch(float(sys.argv[1]), sys.argv[2], sys.argv[3:])
     if code < 0:  # as the command ended, so that who asks hears the same
         signal.set_wakeup_fd(-1)
         signal.signal(-code, signal.SIG_DFL) if -code not in (signal.SIGKILL, signal.SIGSTOP) else None
