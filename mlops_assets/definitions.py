@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from pathlib import Path
 
 import dagster as dg
@@ -16,6 +17,8 @@ from mlops_assets.use_case import UseCase, list_use_cases, load_use_case
 from mlops_assets.workspace import Workspace
 
 log = logging.getLogger("mlops_assets.home")
+
+warnings.simplefilter("ignore", dg.BetaWarning)  # such notices are for us, and not for whoever starts the platform
 
 
 @dg.definitions

@@ -35,6 +35,7 @@ def process() -> None:
     """
     codes: list[int] = []
     atexit.register(_leave, codes)  # what is registered first is called last
+    os.environ["PYTHONSAFEPATH"] = "1"  # a worker must not import what lies in the folder where a person happens to be
     guard_streams()
     try:
         main()

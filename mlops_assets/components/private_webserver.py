@@ -3,9 +3,6 @@
 The same holds here: all of it is imported here, and each says what for.
 """
 
-# The instance that DAGSTER_HOME names, with the variables of a file `.env`, as all of Dagster's commands open it.
-from dagster._cli.utils import get_possibly_temporary_instance_for_cli
-
 # What the options of a command say of the code locations.
 from dagster._cli.workspace.cli_target import WorkspaceOpts, workspace_opts_to_load_target  # type: ignore[attr-defined]
 
@@ -26,7 +23,6 @@ __all__ = [
     "configure_loggers",
     "create_app_from_workspace_process_context",
     "dagster_webserver",
-    "get_possibly_temporary_instance_for_cli",
     "webserver_version",
     "workspace_opts_to_load_target",
 ]

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 import uvicorn
+from dagster import DagsterInstance
 
 from mlops_assets.components.private_webserver import (
     WorkspaceOpts,
@@ -20,13 +21,13 @@ from mlops_assets.components.private_webserver import (
     configure_loggers,
     create_app_from_workspace_process_context,
     dagster_webserver,
-    get_possibly_temporary_instance_for_cli,
     webserver_version,
     workspace_opts_to_load_target,
 )
 from mlops_assets.errors import UsageError
 from mlops_assets.serving.guard import MOST_BYTES, Guard, Site, hosts_from_environment
 from mlops_assets.serving.listening import check_address, listen
+from mlops_assets.storage.modes import private
 
 PORT = 3000
 PATIENCE = 3
@@ -76,7 +77,7 @@ def serve(
     Raises
     ------
     UsageError
-        If the port is taken, or other machines would reach the pages and no name is listed for them.
+        If the port is taken, other machines would reach the pages and no name is listed for them, or there is no home.
     """
     if suppress_warnings:
         warnings.simplefilter("ignore")
@@ -87,8 +88,9 @@ def serve(
     if told := check_address(host, hosts):
         logger.warning(told)
     with (
+        private(),  # tables and logs that it makes are state
         listen(host, port or PORT) as taken,
-        get_possibly_temporary_instance_for_cli("mlops_assets.components.webserver", logger=logger) as instance,
+        _instance() as instance,
     ):
         instance.optimize_for_webserver(db_statement_timeout, db_pool_recycle, db_pool_max_overflow)
         with WorkspaceProcessContext(
@@ -108,6 +110,13 @@ def serve(
                 timeout_graceful_shutdown=PATIENCE,
             )
             uvicorn.Server(config).run(sockets=[taken])
+
+
+def _instance() -> DagsterInstance:
+    """Dagster, of its home alone: its own command would make one of the current folder, and reads a `.env` there."""
+    if not os.environ.get("DAGSTER_HOME"):
+        raise UsageError("DAGSTER_HOME is not set: name Dagster's home, the absolute path of a folder.")
+    return DagsterInstance.get()
 
 
 command = click.Command(

@@ -35,6 +35,8 @@ MOST_BYTES = 10 << 20
 SITE = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_-])?)\.?(?::(?P<port>\d{1,5}))?")
 """A name or address, with or without a port, in lower case; one dot at the end of a name means the same name."""
 ORIGIN = re.compile(r"(?P<scheme>https?)://(?P<site>[^/]+)")
+PATH = re.compile(r"/[^\x00-\x1f\x7f]*")
+"""A router's `$` stands before a line's end, too: with one behind it, `/graphql` would be `/graphql` to it alone."""
 PORTS = {"http": 80, "https": 443}
 
 HEADERS = {
@@ -190,8 +192,9 @@ class Guard:
         """DNS rebinding: a foreign name that leads to this address, so that its pages count as ours."""
         hosts = headers.all(b"host")
         site = Site.parse(hosts[0]) if len(hosts) == 1 else None
-        if site is None or not scope["path"].startswith("/"):
-            return Refusal(400, "A request names the server once, in one Host header, and a path that begins with /.")
+        if site is None or not PATH.fullmatch(scope["path"]):
+            reason = "A request names the server once, in one Host header, and a path that begins with / and is text."
+            return Refusal(400, reason)
         if site.is_loopback or {site, Site(site.name, None)} & self._hosts:
             return None
         return Refusal(

@@ -191,13 +191,15 @@ def _end(services: list[Service]) -> None:
 
 def _services(code: Path, host: str, port: int, log_level: str) -> list[Service]:
     """What runs, the code server first: it listens on a socket in a folder where nobody else can reach it."""
-    workspace = code.with_name("workspace.yaml")
+    folder = code.parent
+    workspace = folder / "workspace.yaml"
     location = {"location_name": "mlops_assets", "socket": str(code)}
     workspace.write_text(json.dumps({"load_from": [{"grpc_server": location}]}), encoding="utf-8")  # JSON is YAML
     commands: Mapping[str, tuple[str, ...]] = {
         "The code server": (
             *("dagster", "code-server", "start", "--module-name", "mlops_assets.definitions"),
             *("--location-name", "mlops_assets", "--socket", str(code), "--log-level", "warning"),
+            *("--working-directory", str(folder)),
         ),
         "The webserver": (
             *("mlops_assets.components.webserver", "--workspace", str(workspace)),
@@ -210,6 +212,16 @@ def _services(code: Path, host: str, port: int, log_level: str) -> list[Service]
     # as `dagster dev` says it to its processes: it is not a deployment
     environment["DAGSTER_IS_DEV_CLI"] = "1"
     return [
-        Service(name, Process([sys.executable, "-m", *command], environment=environment, within=WITHIN))
+        Service(
+            name,
+            Process(
+                [sys.executable, "-m", *command],
+                environment=environment,
+                # relative paths of use cases count from here, where the others would read a `.env`
+                folder=None if name == "The code server" else folder,
+                within=WITHIN,
+                scratch=folder,
+            ),
+        )
         for name, command in commands.items()
     ]

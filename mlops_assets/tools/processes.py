@@ -51,6 +51,8 @@ class Process:
         The user that it runs as; our own by default.
     held
         Files that stay open while anything of it is left, such as that of a lock.
+    scratch
+        A folder of ours that is removed if we are killed, and cannot do it.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Process:
         stop: int = signal.SIGTERM,
         user: str | None = None,
         held: Sequence[int] = (),
+        scratch: Path | None = None,
     ) -> None:
         self._name, self._output, self._held, self._within = name, output, held, within
         self._mark = uuid.uuid4().hex
@@ -75,6 +78,7 @@ class Process:
             "user": user,
             "stop": int(stop),
             "within": within,
+            "scratch": scratch and str(scratch),
         }
         self._watcher: subprocess.Popen[bytes] | None = None
         self._line: socket.socket | None = None

@@ -44,14 +44,18 @@ def main() -> None:
         said += more
     told = json.loads(said)
     try:
-        program = _start(
-            told
-        )  # kept to the end: a `Popen` that is dropped takes leave of its child, and we wait for ever
+        # kept to the end: a `Popen` that is dropped takes leave of its child, and we wait for ever
+        program = _start(told)
     except OSError as error:
         sys.stderr.write(f"{told['command'][0]} cannot be started: {error.strerror}\n")
         sys.exit(127)
     os.write(LINE, b"%d\n" % program.pid)
-    _end_as(_watch(program.pid, woken, told["stop"], told["within"]))
+    status, is_alone = _watch(program.pid, woken, told["stop"], told["within"])
+    if is_alone and told["scratch"]:
+        import shutil
+
+        shutil.rmtree(told["scratch"], ignore_errors=True)
+    _end_as(status)
 
 
 def _start(told: dict[str, Any]) -> subprocess.Popen[bytes]:
@@ -77,8 +81,8 @@ def _control(what: int, value: int) -> None:
         ctypes.CDLL(None).prctl(what, value, 0, 0, 0)
 
 
-def _watch(program: int, woken: int, stop: int, within: float) -> int:
-    """Wait until the program and all that it started have ended; the status of the program.
+def _watch(program: int, woken: int, stop: int, within: float) -> tuple[int, bool]:
+    """Wait until the program and all that it started have ended; its status, and whether who started us is gone.
 
     Once it is asked to, all have `within` seconds to end by themselves. What is left of one that ended unasked is
     killed at once: whoever starts it again must find nobody in its place.
@@ -103,7 +107,7 @@ def _watch(program: int, woken: int, stop: int, within: float) -> int:
         if status is not None and deadline is None:
             deadline = 0.0
     assert status is not None  # noqa: S101 - the program is family as long as it has none
-    return status
+    return status, LINE not in watched
 
 
 def _word(watched: list[int], seconds: float | None) -> bytes | None:

@@ -156,6 +156,19 @@ def test_a_taken_port_is_told_with_the_process_that_has_it(
     assert f"--port {port + 1}" in said
 
 
+def test_a_home_is_named_and_never_made_of_the_current_folder(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with listen("127.0.0.1", 0) as free:
+        port = free.getsockname()[1]
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["webserver", "--port", str(port), "--empty-workspace"])
+    assert webserver.main() == 2
+    assert "DAGSTER_HOME is not set" in capsys.readouterr().err
+    assert [*tmp_path.iterdir()] == []
+
+
 @pytest.mark.parametrize(
     ("host", "port"), [("127.0.0.1", 70000), ("127.0.0.1", -1), ("203.0.113.7", 0), ("no.such", 0)]
 )

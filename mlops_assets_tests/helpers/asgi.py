@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 HOST = ("Host", "127.0.0.1:3000")
 OWN = ("Origin", "http://127.0.0.1:3000")
@@ -44,7 +45,7 @@ def ask(
 ) -> Answer:
     """Send a request whose body comes in some pieces."""
     path, _, query = target.partition("?")
-    scope = _scope("http", path, headers) | {"method": method, "query_string": query.encode()}
+    scope = _scope("http", unquote(path), headers) | {"method": method, "query_string": query.encode()}
     pieces = [{"type": "http.request", "body": piece, "more_body": True} for piece in body]
     pieces[-1]["more_body"] = False
     sent: list[dict[str, Any]] = []

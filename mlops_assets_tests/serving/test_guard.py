@@ -111,6 +111,13 @@ def test_a_path_begins_with_a_slash(guard: Guard, target: str) -> None:
     assert ask(guard, "GET", target).status == 400
 
 
+@pytest.mark.parametrize("sign", ["\n", "\r", "\0", "\x1f", "\x7f", "\n/", "/\n"])
+def test_a_path_has_no_sign_that_a_router_may_overlook(guard: Guard, app: Recorder, sign: str) -> None:
+    for path in (f"/graphql{sign}", f"/prefix/graphql{sign}", f"/{sign}graphql"):
+        assert ask(guard, "GET", f"{path}?query=mutation%7Bwipe%7D").status == 400
+    assert app.bodies == []
+
+
 def test_names_are_listed_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLOPS_ALLOWED_HOSTS", " Dagster.Example , [::1]:3000,a:80,, ")
     assert hosts_from_environment() == (Site("dagster.example", None), Site("[::1]", 3000), Site("a", 80))

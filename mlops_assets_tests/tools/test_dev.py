@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from pathlib import Path
 from threading import Thread
 from urllib.parse import quote
@@ -21,6 +22,8 @@ import psutil
 import pytest
 
 from deploy.services.s3 import free_port
+from mlops_assets.tools.dev import ENDS, Ended, Service, _look_after
+from mlops_assets.tools.processes import Process
 from mlops_assets_tests.helpers.attacks import REFUSED, Request, attacks, post, send
 from mlops_assets_tests.helpers.homes import give_stores
 from mlops_assets_tests.helpers.shop import Shop
@@ -76,13 +79,25 @@ class Dev:
         return str(found["runsOrError"]["results"][0]["runId"])
 
 
+def folder_of_a_stranger(folder: Path) -> Path:
+    """A folder in which Python or Dagster would find something of somebody else."""
+    folder.mkdir(exist_ok=True)
+    for module in ("yaml", "multiprocessing", "mlops_assets", "dagster_webserver"):
+        (folder / f"{module}.py").write_text(
+            f"open({str(folder / 'loaded')!r}, 'a').write({module!r}); raise ImportError"
+        )
+    (folder / ".env").write_text("MLOPS_ALLOWED_HOSTS=evil.example\n")
+    return folder
+
+
 def start(shop: Shop, port: int, *arguments: str, log: Path | None = None) -> subprocess.Popen[bytes]:
     state = ("MLOPS_", "MLFLOW_", "DAGSTER_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(state)}
     program = str(Path(sys.executable).with_name("mlops-assets"))
     command = [program, "dev", "--port", str(port), *arguments]
     with (log or Path(os.devnull)).open("ab") as out:
-        return subprocess.Popen(command, env=kept | shop.environment, stdout=out, stderr=out, cwd=shop.home.parent)
+        where = folder_of_a_stranger(shop.home.parent / "stranger")
+        return subprocess.Popen(command, env=kept | shop.environment, stdout=out, stderr=out, cwd=where)
 
 
 @contextmanager
@@ -260,6 +275,30 @@ def test_in_a_browser_a_person_materialises_an_asset_while_another_page_gets_now
         browser.close()
 
 
+def test_nothing_of_the_folder_where_it_is_started_is_loaded(dev: Dev) -> None:
+    """All tests here start it in a folder of a stranger; below, its processes are there or start workers."""
+    assert not (dev.shop.home.parent / "stranger" / "loaded").exists()
+    assert "Loaded environment variables" not in dev.said
+    assert "BetaWarning" not in dev.said
+    assert not any("MLOPS_ALLOWED_HOSTS" in one.environ() for one in dev.family())
+
+
+def test_workers_of_a_command_load_nothing_of_the_current_folder(tmp_path: Path) -> None:
+    """Python starts them with `-c`, which means to look in the current folder first."""
+    driver = tmp_path / "driver.py"
+    driver.write_text(
+        "import sys; from mlops_assets.cli import process; from multiprocessing import get_context\n"
+        "if __name__ == '__main__':\n"
+        "    try: process()\n"
+        "    except SystemExit: print(get_context('forkserver').Pool(1).map(len, ['two', 'worker']))\n"
+    )
+    command = [sys.executable, str(driver), "--version"]
+    where = folder_of_a_stranger(tmp_path / "stranger")
+    done = subprocess.run(command, cwd=where, capture_output=True, text=True, check=False)
+    assert done.stdout.endswith("[3, 6]\n"), done.stderr
+    assert not (where / "loaded").exists()
+
+
 # -- watched and ended --------------------------------------------------------------------------------------------------
 
 
@@ -269,6 +308,14 @@ def test_a_process_that_is_killed_is_started_again(dev: Dev) -> None:
     until(lambda: "The webserver was ended by SIGKILL, and is started again." in dev.said, "a word of it")
     until(dev.is_there, "the pages again")
     assert dev.named("components.webserver").pid != killed.pid
+
+
+def test_what_ends_three_times_is_not_started_again() -> None:
+    service, told = Service("It", Process(["sh", "-c", "exit 7"])), []
+    service.process.start()
+    with pytest.raises(Ended, match="It ended with code 7; what it said stands above"):
+        any(_look_after(service, told.append) for _ in count())
+    assert told == ["It ended with code 7, and is started again."] * (ENDS - 1)
 
 
 def test_it_ends_on_term_with_all_that_it_started_and_frees_port_and_home(tmp_path: Path) -> None:
@@ -281,11 +328,15 @@ def test_it_ends_on_term_with_all_that_it_started_and_frees_port_and_home(tmp_pa
         assert not any(one.is_running() for one in family)
         again = Dev(start(dev.shop, dev.port, log=dev.log), dev.port, dev.shop, dev.log)
         until(partial(said_again, dev.log), "its start on the same port")
+        until(lambda: len(again.family()) > 1, "its code server")
         family = again.family()
+        line = again.named("code-server").cmdline()
+        folder = Path(line[line.index("--socket") + 1]).parent
         again.process.kill()
         again.process.wait()
         _, alive = psutil.wait_procs(family, timeout=60)
         assert alive == []
+        assert not folder.exists()
 
 
 def said_again(log: Path) -> bool:
