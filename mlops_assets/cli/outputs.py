@@ -22,8 +22,11 @@ ENDINGS = {
 }
 """By format, how the names of its files end; what reads a file goes by that."""
 
-OTHERS = (".xhtml", ".xht", ".svg", ".xml", ".mht", ".mhtml", ".pdf", ".xls", ".xlsx", ".ods", ".gz", ".zip")
-"""Endings of what no command writes, but a browser or a spreadsheet would open as such."""
+OTHERS = (
+    *(".xhtml", ".xht", ".shtml", ".svg", ".svgz", ".xml", ".xsl", ".mht", ".mhtml", ".hta", ".js", ".mjs", ".pdf"),
+    *(".xls", ".xlsx", ".xlsm", ".xlsb", ".slk", ".iqy", ".ods", ".gz", ".zip"),
+)
+"""Endings of what no command writes, but a browser, a spreadsheet or a system would open as such."""
 
 FILES_ONLY = {"parquet": "Parquet is", "html": "A page is"}
 """What is not for a terminal."""
@@ -106,8 +109,11 @@ def choose_format(formats: Sequence[str], asked: str | None, output: Path | None
 
 
 def _ending(output: Path) -> str:
-    """How a name ends, in small letters; a browser goes by `.html` even if that is the whole name."""
-    _, point, ending = output.name.rpartition(".")
+    """How a name ends, in small letters; a browser goes by `.html` even if that is the whole name.
+
+    Points and blanks behind it fall away where a name is taken to a system that has no such names.
+    """
+    _, point, ending = output.name.rstrip(". \t\r\n").rpartition(".")
     return point + ending.lower()
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from mlops_assets.work.printable import cut, printable
 
-SIGNS = re.compile(r"[\\`*\[\]<>|~&!#$]|(?<!\w)_|_(?!\w)")
+SIGNS = re.compile(r"[\\`*\[\]<>|~&!#$]|(?<![^\W_])_|_(?![^\W_])")
 """Signs that mean something in Markdown; of a value nothing must become a link, a picture, or a cell of its own."""
 
 ADDRESS = re.compile(r"((?:://|www\.|@)+)", re.IGNORECASE)

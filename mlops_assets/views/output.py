@@ -6,7 +6,7 @@ import io
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -79,15 +79,17 @@ def _sink(path: Path | None) -> Iterator[BinaryIO]:
     # in the same folder, for a file cannot be moved from one disk to another at once
     unfinished = path.with_name(f".{path.name}.unfinished")
     try:
+        unfinished.unlink(missing_ok=True)  # a killed process left it; or somebody laid a link there, in /tmp
         with for_others():
-            file = unfinished.open("wb")
+            file = unfinished.open("xb")
         with file:
             yield file
         unfinished.replace(path)
     except OSError as error:
         raise UsageError(f"{path}: cannot be written: {error.strerror}.") from None
     finally:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -11,8 +11,11 @@ import re
 import pyarrow as pa
 import pyarrow.compute as pc
 
-# named one by one, for Arrow's expressions mean fewer blanks by `\s` than Python's
-_BLANK = r"\t\n\v\f\r \x{85}\x{a0}\x{1680}\x{2000}-\x{200f}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}\x{feff}"
+# named one by one, for Arrow's expressions mean fewer blanks by `\s` than Python's; and what is not seen at all
+_BLANK = (
+    r"\x{0}-\x{20}\x{7f}-\x{a0}\x{ad}\x{61c}\x{115f}\x{1160}\x{1680}\x{180e}"
+    r"\x{2000}-\x{200f}\x{2028}-\x{202f}\x{205f}-\x{206f}\x{2800}\x{3000}\x{3164}\x{feff}"
+)
 _SIGN = rf"[{_BLANK}\"']*[=+\-@\x{{ff1d}}\x{{ff0b}}\x{{ff0d}}\x{{ff20}}]"
 _PYTHON = re.sub(r"\\x\{(\w+)\}", lambda sign: rf"\u{sign[1]:0>4}", _SIGN)
 _BEGINS = re.compile(rf"'*[\t\r\n]|{_PYTHON}")

@@ -71,6 +71,7 @@ def test_an_ending_and_a_format_that_contradict_each_other_are_refused(name: str
         (("table", "json", "html"), None, "x.html", "html"),
         (("table", "json", "html"), None, "X.HTML", "html"),
         (("table", "json", "html"), None, ".html", "html"),
+        (("table", "json", "html"), None, "x.html. ", "html"),
         (("table", "json", "html"), None, "x.txt", "table"),
         (("table", "json", "html"), "html", "x.htm", "html"),
         (("table", "csv"), "csv", "rows.2026", "csv"),

@@ -28,6 +28,7 @@ MARKDOWN = (
     '"><a href=javascript:alert(1)>x</a>',
     "*b*",
     "_i_",
+    "__init__",
     "~~s~~",
     "&lt;",
     "$x$",

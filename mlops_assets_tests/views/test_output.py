@@ -143,3 +143,14 @@ def test_a_folder_in_the_place_of_the_file_is_told_and_nothing_is_left_beside_it
     with pytest.raises(UsageError, match="out: cannot be written: Is a directory"):
         write(reader(), "csv", tmp_path / "out")
     assert [one.name for one in tmp_path.iterdir()] == ["out"]
+
+
+def test_no_link_that_lies_beside_the_file_is_written_through(tmp_path: Path) -> None:
+    """In /tmp anybody may lay one there, under the name that the file has until it is whole."""
+    other = tmp_path / "other"
+    other.write_text("as it was")
+    (tmp_path / ".out.csv.unfinished").symlink_to(other)
+    write(reader(), "csv", tmp_path / "out.csv")
+    assert other.read_text() == "as it was"
+    assert (tmp_path / "out.csv").read_text().startswith('"file"')
+    assert not (tmp_path / ".out.csv.unfinished").exists()

@@ -27,6 +27,11 @@ def test_another_text_is_left_alone(text: str) -> None:
     assert mark(text) == text
 
 
+@pytest.mark.parametrize("unseen", ["\x00", "\x1f", "\xad", "\u2060", "\u202e", "\u3164"])
+def test_what_is_not_seen_hides_no_formula(unseen: str) -> None:
+    assert mark(f"{unseen}=1") == f"'{unseen}=1"
+
+
 @given(TEXTS)
 def test_what_was_marked_comes_back_as_it_was(text: str) -> None:
     assert unmark(mark(text)) == text
