@@ -183,6 +183,13 @@ class Part:
         self.need(in_order, f"{name} is not in order, or has a class twice")
         return len(values)
 
+    def one_process(self) -> None:
+        """Refuse `n_jobs` of what works in processes, and not in threads."""
+        jobs = self.get("n_jobs")
+        self.need(
+            jobs in (None, 1), f"n_jobs is {jobs!r:.50}: it would start processes for every batch. Set it to None"
+        )
+
     def child(self, thing: Any, name: str, columns: int | None) -> int | None:
         """Check an object inside.
 
