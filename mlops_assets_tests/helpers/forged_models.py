@@ -788,7 +788,7 @@ FURTHER = {
     ),
     "categories of long texts": Forgery("one hot", "dtype is", gives("dtype", LONG_TEXT, 0)),
     "an output for another library": Forgery(
-        "standard", HARMLESS, gives("_sklearn_output_config", {"transform": "polars"}, 0)
+        "standard", "_sklearn_output_config is", gives("_sklearn_output_config", {"transform": "polars"}, 0)
     ),
     "a version that is none": Forgery(
         "logistic",

@@ -28,6 +28,9 @@ MOST_CALLS = 100_000
 MOST_DEPTH = 12
 """Most objects in each other: of pipelines, each asks the next one thrice, and twelve take seconds for a row."""
 
+OUTPUTS = ("default", "pandas")
+"""What `set_output` may have asked for: another library would be imported when it is asked."""
+
 MOST_THREADS = 256
 MOST_WORDS = 100
 """Largest `n_jobs`, and largest `verbose`: that speaks while it predicts."""
@@ -197,6 +200,8 @@ def _see_parameter(name: str, value: Any, where: str) -> None:
         raise Malformed(f"{where} is {value!r:.50}: expected None, or -1 to {MOST_THREADS} threads")
     if name == "memory" and value is not None:
         raise Malformed(f"{where} is {value!r:.200}: it would write files; a stored model keeps nothing on disk")
+    if name == "_sklearn_output_config" and value not in ({}, *({"transform": one} for one in OUTPUTS)):
+        raise Malformed(f"{where} is {value!r:.80}: expected one of {', '.join(OUTPUTS)}")
     if name == "dtype" and value is not None and not _is_number_type(value):
         raise Malformed(f"{where} is {value!r:.80}: expected a type of numbers")
     if name == "verbose" and not (isinstance(value, (bool, int, np.integer)) and 0 <= value <= MOST_WORDS):

@@ -17,6 +17,10 @@ INTEGERS, FLOATS, NUMBERS, VALUES = "iu", "f", "iufb", "iufbUSO"
 class Malformed(ValueError):
     """Something in an estimator is not as scikit-learn writes it."""
 
+    def __init__(self, text: str) -> None:
+        # names in a forged model are of somebody else: a terminal would obey some signs
+        super().__init__("".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text))
+
 
 class Visitor(Protocol):
     """What goes through the objects of an estimator; see `check`."""
