@@ -54,6 +54,11 @@ def remember(variable: str) -> str:
     return variable
 
 
+def referred() -> frozenset[str]:
+    """The environment variables that the configuration refers to, as far as this process has read it."""
+    return frozenset(_referred)
+
+
 def anonymous(address: str) -> str:
     """An address without user, password and what else is secret by its name: the same for whoever asks there.
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import re
 import resource
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -24,6 +25,12 @@ START_UP = 180
 """Seconds that a server takes at most to import its libraries on a busy machine."""
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+INHERITED = re.compile(r"PATH|HOME|USER|LOGNAME|SHELL|TZ|TMPDIR|LANG|LANGUAGE|LC_\w+|PYTHON\w+|LD_\w+|\w+_THREADS")
+"""Environment variables that a confined process keeps; all others may hold a secret."""
+
+OF_PROCESSES = "/proc/"
+"""Where the kernel shows the environment of others, such as of who started it."""
+
 REFUSED = (
     *("socket.connect", "socket.bind", "socket.sendto", "socket.getaddrinfo", "subprocess.Popen", "ctypes.dlopen"),
     *("os.system", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.kill", "os.putenv"),
@@ -52,11 +59,14 @@ class Ended(Exception):
     """The process gave no answer; the message says how it ended."""
 
 
-def run_apart(function: Callable[..., Any], arguments: Sequence[Any], limits: Limits) -> Any:
+def run_apart(
+    function: Callable[..., Any], arguments: Sequence[Any], limits: Limits, environment: Mapping[str, str] | None = None
+) -> Any:
     """Call a function in a process of its own.
 
     The process may use so much time and memory, and writes no file. That Python opens no connection and starts no
-    process there is seen to by an audit hook: code that was compiled for it could do both.
+    process there is seen to by an audit hook: code that was compiled for it could do both. Of the
+    environment it has what `INHERITED` names, and no secret.
 
     Parameters
     ----------
@@ -66,6 +76,8 @@ def run_apart(function: Callable[..., Any], arguments: Sequence[Any], limits: Li
         What it is called with.
     limits
         What it may use up.
+    environment
+        Further environment variables that it needs.
 
     Raises
     ------
@@ -76,7 +88,8 @@ def run_apart(function: Callable[..., Any], arguments: Sequence[Any], limits: Li
     start_server()
     context = multiprocessing.get_context("forkserver")
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_confined, args=(function, arguments, limits, sender), daemon=True)
+    given = function, arguments, limits, dict(environment or {}), sender
+    process = context.Process(target=_confined, args=given, daemon=True)
     process.start()
     sender.close()
     try:
@@ -108,9 +121,18 @@ def _how(code: int | None, limits: Limits) -> str:
     )
 
 
-def _confined(function: Callable[..., Any], arguments: Sequence[Any], limits: Limits, sender: Connection) -> None:
+def _confined(
+    function: Callable[..., Any],
+    arguments: Sequence[Any],
+    limits: Limits,
+    environment: Mapping[str, str],
+    sender: Connection,
+) -> None:
     """What the process does."""
     _limit(limits)
+    for name in [name for name in os.environ if not INHERITED.fullmatch(name)]:
+        del os.environ[name]
+    os.environ.update(environment)
     sys.addaudithook(_refuse)
     sender.send_bytes(b"begun")
     try:
@@ -145,5 +167,13 @@ def _size() -> int:
 
 
 def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
-    if event in REFUSED or (event == "open" and isinstance(arguments[2], int) and arguments[2] & WRITING):
+    if event in REFUSED or (event == "open" and _is_closed(*arguments)):
         raise PermissionError(f"{event} is refused to a model on trial")
+
+
+def _is_closed(path: Any, mode: Any, flags: Any) -> bool:
+    """Whether a file may not be opened like this."""
+    del mode
+    writes = isinstance(flags, int) and flags & WRITING != 0
+    # by a number, a file is opened that is open
+    return writes or (not isinstance(path, int) and os.fsdecode(path).startswith(OF_PROCESSES))

@@ -13,17 +13,20 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 from scipy import sparse
+from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from mlops_assets.journey.model.archive import ESTIMATOR_FILE, hash_folder
 from mlops_assets.journey.model.model import Model
-from mlops_assets_tests.helpers.estimators import MATRIX, NUMBERS, TARGET, fitted, to_trust
+from mlops_assets_tests.helpers.estimators import MATRIX, NUMBERS, TARGET, TREE, fitted, to_trust
 
 CSR = ("scipy.sparse._csr.csr_matrix",)
 FAR = 2**40
 """An index that no array has."""
+
+HARMLESS = ""
 
 Members = dict[str, bytes]
 
@@ -37,7 +40,8 @@ class Forgery:
     of
         The estimator that is fitted first; a name of `estimators`.
     said
-        What the refusal says, as a regular expression.
+        What the refusal says, as a regular expression; `HARMLESS` if it is loaded and does no harm: it answers, or
+        Python says why not.
     change
         Changes the estimator before it is stored.
     rewrite
@@ -593,5 +597,232 @@ ARCHIVES = {
     "a sparse matrix that unfolds": Forgery("sparse neighbours", "unfolds to more than", rewrite=bomb),
 }
 
-FORGED: dict[str, Forgery] = {**TREES, **NUMBERS_OF, **ENCODERS, **WORDS_OF, **PARAMETERS, **ARCHIVES}
+
+# -- a second round, by somebody who had read the rules ---------------------------------------------------------------
+
+
+def tree_by_a_loss(schema: Any, members: Members) -> None:
+    """A loader that calls a constructor makes a tree, past what is asked of a tree's arguments."""
+    node = made_by(schema, "TreeNode")
+    node["__loader__"] = "LossNode"
+    node["__reduce__"]["args"]["content"][2] = number_of(2**26)
+    del members
+
+
+def output_by_an_array(schema: Any, members: Members) -> None:
+    """The number of outputs is said twice: by a text that is looked at, and by an array that is taken."""
+    said = {**number_of(1), "__class__": "int64", "__module__": "numpy", "__loader__": "NdArrayNode"}
+    members["987654.npy"] = npy(np.int64(2**26))
+    made_by(schema, "TreeNode")["__reduce__"]["args"]["content"][2] = {**said, "type": "numpy", "file": "987654.npy"}
+
+
+def matrix_as_array(schema: Any, members: Members) -> None:
+    del members
+    node = made_by(schema, "SparseMatrixNode")
+    node.update(__loader__="NdArrayNode", __module__="numpy", __class__="ndarray", type="numpy")
+
+
+def attribute(name: str, made: dict[str, Any]) -> Callable[[Any, Members], object]:
+    """Give the outermost estimator an attribute that no estimator would be stored with."""
+
+    def change(schema: Any, members: Members) -> None:
+        del members
+        content = schema["content"]
+        types = content["key_types"]["content"]
+        types.append({**types[0], "__id__": 10**7})
+        content["content"][name] = made
+
+    return change
+
+
+def endless_pool() -> dict[str, Any]:
+    """A generator whose seed is to be mixed from a billion numbers."""
+    pair = {"bit_generator": number_of("PCG64", 10**8)}
+    seed = {"entropy": number_of(1, 10**8 + 1), "pool_size": number_of(10**9, 10**8 + 2)}
+
+    def table(content: dict[str, Any], number: int) -> dict[str, Any]:
+        kinds = [
+            {"__class__": "str", "__module__": "builtins", "__loader__": "TypeNode", "__id__": number + one}
+            for one in range(len(content))
+        ]
+        key_types = {"__class__": "list", "__module__": "builtins", "__loader__": "ListNode", "content": kinds}
+        return {
+            "__class__": "dict", "__module__": "builtins", "__loader__": "DictNode", "content": content,
+            "key_types": {**key_types, "__id__": number + 10}, "__id__": number + 11,
+        }  # fmt: skip
+
+    return {
+        "__class__": "Generator", "__module__": "numpy.random._generator", "__loader__": "RandomGeneratorNode",
+        "content": {"bit_generator": table(pair, 2 * 10**8), "seed_seq": table(seed, 3 * 10**8)}, "__id__": 4 * 10**8,
+    }  # fmt: skip
+
+
+def nested(depth: int) -> Callable[[Any, Members], object]:
+    """A text that is so many lists in each other."""
+    return attribute("C", {**number_of(0), "content": "[" * depth + "]" * depth})
+
+
+def deep(estimator: Any) -> Model:
+    for _ in range(60):
+        estimator = Pipeline([("model", estimator)])
+    return Model(estimator, NUMBERS, ("low", "middle", "high"), "-- SQL")
+
+
+def named_step(name: str) -> Callable[[Any], Model]:
+    def change(estimator: Any) -> Model:
+        estimator.coef_ = np.ones(1)
+        return Model(Pipeline([(name, estimator)]), NUMBERS, ("low", "middle", "high"), "-- SQL")
+
+    return change
+
+
+def narrow_preprocessor(estimator: Any) -> None:
+    """What comes before the trees hands on one column, and the trees ask for three."""
+    before = estimator._preprocessor
+    before.transformers_ = [(name, "drop" if number else step, columns)
+                            for number, (name, step, columns) in enumerate(before.transformers_)]  # fmt: skip
+
+
+def other_init(estimator: Any) -> None:
+    """The first guess knows two classes, so that there is one score where the trees write three."""
+    estimator.init_ = DummyClassifier().fit(MATRIX, np.minimum(TARGET, 1))
+
+
+def doubled_csr(array: np.ndarray) -> sparse.csr_matrix:
+    """A sparse matrix whose columns are out of order, and of which one is there twice."""
+    matrix = sparse.csr_matrix(array)
+    matrix.indices[:2] = matrix.indices[1], matrix.indices[1]
+    return matrix
+
+
+def below_csr(array: np.ndarray) -> sparse.csr_matrix:
+    matrix = sparse.csr_matrix(array)
+    matrix.indices[0] = -(2**20)
+    return matrix
+
+
+def as_type(kind: Any) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda array: array.astype(kind)
+
+
+SVC = ("calibrated_classifiers_", 0, "estimator")
+LONG_TEXT = np.dtype("S100000000")
+
+FURTHER = {
+    "a tree by a loss": Forgery("tree", "makes a sklearn.tree._tree.Tree by LossNode", rewrite=tree_by_a_loss),
+    "outputs said twice": Forgery("tree", "a tree is given", rewrite=output_by_an_array),
+    "outputs without end": Forgery("tree", "n_outputs_ is", gives("n_outputs_", FAR)),
+    "a first guess of other classes": Forgery("gradient boosting", "init_ knows other classes", other_init),
+    "bins: fewer columns than the trees ask for": Forgery(
+        "hist gradient boosting of categories", "_preprocessor makes", narrow_preprocessor
+    ),
+    "bins: narrow sets": Forgery(
+        "hist gradient boosting of categories",
+        r"raw_left_cat_bitsets has the shape",
+        lambda estimator: setattr(estimator._predictors[0][0], "raw_left_cat_bitsets", np.zeros((9, 1), np.uint32)),
+    ),
+    "bins: a leaf that is neither": Forgery("hist gradient boosting", "neither yes nor no", predictor("is_leaf", 7)),
+    "bins: a category beyond the set": Forgery(
+        "hist gradient boosting of categories",
+        r"bin_thresholds_\[0\] holds|allowed are 0 to 255",
+        gives("bin_thresholds_", lambda all_: [to(1e6)(all_[0]), *all_[1:]], "_bin_mapper"),
+    ),
+    "processes for every batch of a bag": Forgery("bagging", "would start processes", gives("n_jobs", 8)),
+    "a k-d tree of other rows": Forgery(
+        "neighbours by k-d tree",
+        r"_tree.data has the shape|no stored",
+        lambda estimator: estimator._tree.__setstate__((np.ones((2, 3)), *estimator._tree.__getstate__()[1:])),
+    ),
+    "a k-d tree of more levels": Forgery(
+        "neighbours by k-d tree",
+        "nodes on 40 levels",
+        lambda estimator: estimator._tree.__setstate__(
+            (*estimator._tree.__getstate__()[:5], 40, *estimator._tree.__getstate__()[6:])
+        ),
+    ),
+    "a ball tree with bounds that are no numbers": Forgery(
+        "neighbours by ball tree", HARMLESS, search_state(3, setting(slice(None), np.nan))
+    ),
+    "a ball tree with a row twice": Forgery("neighbours by ball tree", "a row twice", search_state(1, setting(0, 1))),
+    "a distance of no power": Forgery("neighbours by ball tree", "p is nan", gives("p", float("nan"))),
+    "support vectors of a regression": Forgery("support vectors", HARMLESS, gives("_impl", "epsilon_svr", *SVC)),
+    "support vectors counted in long numbers": Forgery(
+        "support vectors", "expected int32", gives("_n_support", as_type(np.int64), *SVC)
+    ),
+    "support vectors by columns": Forgery(
+        "support vectors", HARMLESS, gives("support_vectors_", np.asfortranarray, *SVC)
+    ),
+    "support vectors the wrong way round": Forgery(
+        "support vectors", HARMLESS, gives("support_vectors_", as_type(">f8"), *SVC)
+    ),
+    "sparse support vectors out of order": Forgery(
+        "sparse support vectors",
+        HARMLESS,
+        gives("support_vectors_", lambda matrix: doubled_csr(matrix.toarray()), *SVC, 1),
+    ),
+    "sparse neighbours before the array": Forgery(
+        "sparse neighbours", "indices are wrong", gives("_fit_X", lambda matrix: below_csr(matrix.toarray()), 1)
+    ),
+    "sparse neighbours twice": Forgery(
+        "sparse neighbours", HARMLESS, gives("_fit_X", lambda matrix: doubled_csr(matrix.toarray()), 1)
+    ),
+    "sparse neighbours by diagonals": Forgery(
+        "sparse neighbours",
+        "which no estimator has",
+        gives("_fit_X", sparse.dia_matrix, 1),
+        trusts=("scipy.sparse._dia.dia_matrix",),
+    ),
+    "an archive for an array": Forgery("sparse neighbours", "no matrix of the shape", rewrite=matrix_as_array),
+    "a class that is no number": Forgery("logistic", "no finite number", gives("classes_", np.array([0, 1, np.nan]))),
+    "classes that are one": Forgery("logistic", r"classes_ has the shape \(\)", gives("classes_", np.array(3.0))),
+    "classes that are texts": Forgery("logistic", "knows the classes", gives("classes_", np.array(["a", "b", "c"]))),
+    "short coefficients": Forgery("logistic", HARMLESS, gives("coef_", as_type(np.float16))),
+    "long coefficients": Forgery("logistic", HARMLESS, gives("coef_", as_type(np.longdouble))),
+    "coefficients the wrong way round": Forgery("logistic", HARMLESS, gives("coef_", as_type(">f8"))),
+    "coefficients of two parts": Forgery("logistic", "array of complex", gives("coef_", as_type(complex))),
+    "coefficients with fields": Forgery("logistic", "coef_ is", gives("coef_", np.zeros((3, 3), [("a", "f8")]))),
+    "categories that hold tables": Forgery(
+        "one hot",
+        "holds what is no value",
+        gives("categories_", lambda all_: [np.array([{}, {}], object), *all_[1:]], 0),
+    ),
+    "categories of long texts": Forgery("one hot", "dtype is", gives("dtype", LONG_TEXT, 0)),
+    "an output for another library": Forgery(
+        "standard", "_sklearn_output_config is", gives("_sklearn_output_config", {"transform": "polars"}, 0)
+    ),
+    "a version that is none": Forgery(
+        "logistic",
+        HARMLESS,
+        rewrite=lambda schema, _: schema["content"]["content"].update(_sklearn_version=number_of(["9"])),
+    ),
+    "requests for metadata": Forgery(
+        "logistic", HARMLESS, gives("_metadata_request", {"fit": {"sample_weight": True}})
+    ),
+    "votes of nobody": Forgery("voting", HARMLESS, gives("weights", [1, 2, 3])),
+    "a stack that hands on the columns": Forgery("stacking", HARMLESS, gives("passthrough", True)),
+    "a calibration by a tree": Forgery(
+        "calibrated",
+        HARMLESS,
+        gives("calibrators", lambda all_: [TREE.fit(MATRIX, TARGET), *all_[1:]], "calibrated_classifiers_", 0),
+    ),
+    "the same column thrice": Forgery("on a frame", HARMLESS, gives("columns", ("a", "a", "a"))),
+    "a generator without end": Forgery("logistic", "has a pool of", rewrite=attribute("pool", endless_pool())),
+    "a text of a thousand lists": Forgery("logistic", "no stored model", rewrite=nested(10**5)),
+    "sixty pipelines in each other": Forgery("logistic", "in each other", deep),
+    "a name that clears the screen": Forgery("logistic", r"steps\['?\\x1b", named_step("\x1b[2J")),
+    "a name that is no text": Forgery("logistic", r"steps\['?\\udc80", named_step("\udc80")),
+    "an array of less than nothing": Forgery(
+        "logistic", "has the shape|says the shape|cannot reshape", rewrite=header("(-1, 0)")
+    ),
+    "an array of arrays": Forgery("logistic", "which no estimator has", rewrite=header("(0,)", "(9,)f8")),
+    "an array of pairs of numbers": Forgery("logistic", "array of complex", rewrite=header("(0,)", "<c16")),
+    "a number that is a list": Forgery(
+        "logistic", "no stored model", rewrite=lambda schema, _: schema["content"].update(__id__=[1])
+    ),
+    "columns by a cut without end": Forgery(
+        "columns", HARMLESS, gives("transformers_", lambda all_: [(*all_[0][:2], slice(0, FAR)), *all_[1:]], 0)
+    ),
+}
+
+FORGED: dict[str, Forgery] = {**TREES, **NUMBERS_OF, **ENCODERS, **WORDS_OF, **PARAMETERS, **ARCHIVES, **FURTHER}
 """Every forged model, by what is wrong with it."""

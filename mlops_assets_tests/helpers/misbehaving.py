@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import socket
 from pathlib import Path
 
@@ -65,3 +66,20 @@ class Lying(Behaved):
 class Mute(Behaved):
     def predict_proba(self, matrix: np.ndarray) -> np.ndarray:
         return np.full((len(matrix), len(self.classes_)), np.nan)
+
+
+class Refusing(Behaved):
+    def behave(self) -> None:
+        raise ValueError("not today")
+
+
+class Curious(Behaved):
+    """Tells what it finds of the environment."""
+
+    def behave(self) -> None:
+        raise LookupError(" ".join(f"{name}={value}" for name, value in os.environ.items()))
+
+
+class Nosy(Behaved):
+    def behave(self) -> None:
+        Path(f"/proc/{os.getppid()}/environ").read_bytes()

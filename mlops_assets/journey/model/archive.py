@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -137,8 +137,11 @@ def read_model(folder: Place, sha256: str, trusted: Sequence[str] = ()) -> Store
         meaning = Meaning.model_validate_json(files[MEANING_FILE])
         sql = files[SQL_FILE].decode()
         path = folder / ESTIMATOR_FILE
-        _check_archive(files[ESTIMATOR_FILE])
-        estimator = load_estimator(filled(files[ESTIMATOR_FILE], meaning.references), trusted, len(meaning.columns))
+        content = files[ESTIMATOR_FILE]
+        if meaning.references:
+            _check_archive(content, trusted)  # before it is unpacked to be filled in
+            content = filled(content, meaning.references)
+        estimator = load_estimator(content, trusted, len(meaning.columns))
         _see_classes(estimator, meaning)
     except UnsetVariable as error:
         raise ModelRefused(f"{path}: {error}, which it was made with. Set it.") from None
@@ -170,17 +173,12 @@ def load_estimator(content: bytes, trusted: Sequence[str] = (), columns: int | N
         than scikit-learn builds it; see `structure`.
     """
     import skops.io
-    from skops.io.exceptions import UntrustedTypesFoundException
 
     from mlops_assets.journey.model.structure import check_structure
 
-    _check_archive(content)
-    _check_schema(content, trusted)
-    asked = skops.io.get_untrusted_types(data=content)
-    allowed = _allowed(asked, trusted)
-    if unknown := set(asked) - set(allowed):
-        raise UntrustedTypesFoundException(unknown)
-    estimator = skops.io.loads(content, trusted=allowed)
+    types = _check_archive(content, trusted)
+    # skops asks for the types itself: of our list it is handed what is there, for it copies that for every object
+    estimator = skops.io.loads(content, trusted=sorted(types & ALLOWED_TYPES | set(trusted)))
     no_classifier = ValueError(f"a {type(estimator).__name__} is no classifier that gives probabilities")
     if not hasattr(type(estimator), "predict_proba"):
         raise no_classifier
@@ -225,56 +223,44 @@ def _reproducible(content: bytes) -> bytes:
     return rewritten.getvalue()
 
 
-def _allowed(asked: Sequence[str], trusted: Sequence[str]) -> list[str]:
-    """Those of the types that a file asks for that we allow: the file's own word is never enough."""
-    return [name for name in asked if name in ALLOWED_TYPES or name in trusted]
-
-
-def _check_archive(content: bytes) -> None:
+def _check_archive(content: bytes, trusted: Sequence[str]) -> set[str]:
     """See that an estimator's archive has the form in which `write_model` writes it, before anything is made of it.
+
+    Returns
+    -------
+    set
+        The import paths of the types that it names.
 
     Raises
     ------
     ValueError
         If it has not, with what is strange about it.
     """
-    with ZipFile(io.BytesIO(content)) as archive:
-        members = archive.infolist()
-        names = [member.orig_filename for member in members]
-        if strange := [name for name in names if not MEMBER.fullmatch(name)]:
-            raise ValueError(f"it holds {strange[0]!r}, which is no part of a model")
-        if len(set(names)) < len(names):
-            raise ValueError("it holds a member twice")  # of which one could be checked and the other be loaded
-        if packed := [one.filename for one in members if one.compress_type != ZIP_STORED or one.flag_bits & 1]:
-            raise ValueError(f"{packed[0]!r} is compressed or encrypted")  # and could unfold to any size
-        if wrong := [one.filename for one in members if one.file_size != one.compress_size]:
-            raise ValueError(f"{wrong[0]!r} says another size than it has")
-        schema = json.loads(archive.read("schema.json"))
-    if schema.get("protocol") not in PROTOCOLS:
-        raise ValueError(f"it is written in protocol {schema.get('protocol')!r} of skops, known is {PROTOCOLS[-1]}")
-    if odd := {"schema.json", *_files_named(schema)} ^ set(names):
-        raise ValueError(f"{min(odd)!r} is a part that nothing refers to, or that is missing")
-
-
-def _check_schema(content: bytes, trusted: Sequence[str]) -> None:
-    """See that what is made of an archive whose types are allowed can be made; see `structure.schema`."""
     from mlops_assets.journey.model.structure.schema import check_schema
 
     with ZipFile(io.BytesIO(content)) as archive:
-        check_schema(json.loads(archive.read("schema.json")), archive, trusted)
+        names = _see_members(archive.infolist())
+        schema = json.loads(archive.read("schema.json"))
+        if schema.get("protocol") not in PROTOCOLS:
+            raise ValueError(f"it is written in protocol {schema.get('protocol')!r} of skops, known is {PROTOCOLS[-1]}")
+        named = check_schema(schema, archive, trusted)
+    if odd := names - {"schema.json", *named.members}:
+        raise ValueError(f"{min(odd)!r} is a part that nothing refers to")
+    return named.types
 
 
-def _files_named(schema: Any) -> Iterator[str]:
-    """The members that the objects of a schema say their content is in."""
-    waiting = [schema]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, dict):
-            if "__loader__" in node and isinstance(node.get("file"), str):
-                yield node["file"]
-            waiting += node.values()
-        elif isinstance(node, list):
-            waiting += node
+def _see_members(members: Sequence[ZipInfo]) -> set[str]:
+    """See to the members of an archive, before one of them is read; returns their names."""
+    names = [member.orig_filename for member in members]
+    if strange := [name for name in names if not MEMBER.fullmatch(name)]:
+        raise ValueError(f"it holds {strange[0]!r}, which is no part of a model")
+    if len(set(names)) < len(names):
+        raise ValueError("it holds a member twice")  # of which one could be checked and the other be loaded
+    if packed := [one.filename for one in members if one.compress_type != ZIP_STORED or one.flag_bits & 1]:
+        raise ValueError(f"{packed[0]!r} is compressed or encrypted")  # and could unfold to any size
+    if wrong := [one.filename for one in members if one.file_size != one.compress_size]:
+        raise ValueError(f"{wrong[0]!r} says another size than it has")
+    return set(names)
 
 
 def copy_model(source: Place, folder: Path) -> None:

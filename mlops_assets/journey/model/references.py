@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from zipfile import ZipFile, ZipInfo
 
-from mlops_assets.errors.redaction import SHORTEST
-from mlops_assets.use_case import fill_environment
+from mlops_assets.errors.redaction import SHORTEST, referred
+from mlops_assets.use_case import fill_environment, variables
 
 SCHEMA = "schema.json"
 """The member of an archive that says how the estimator is built, and holds its texts."""
@@ -40,7 +40,13 @@ def filled(content: bytes, references: Sequence[str]) -> bytes:
     ------
     UnsetVariable
         If it says nothing.
+    ValueError
+        If the configuration of today refers to no such variable: a forged model would ask for any secret.
     """
+    if foreign := sorted(variables(references) - referred()):
+        raise ValueError(
+            f"it refers to the environment variable {foreign[0]}, and the configuration does not. Nothing was filled in"
+        )
     return _replaced(content, {text: str(fill_environment(text)) for text in references})
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from mlops_assets.errors import ModelRefused
+from mlops_assets.errors.redaction import referred, remember
 from mlops_assets.journey.features.matrix import LARGEST, TEXT
 from mlops_assets.journey.model.archive import LARGEST as LARGEST_FILES
 from mlops_assets.journey.model.archive import Known
@@ -29,6 +31,9 @@ from mlops_assets.work.code import code_of
 
 LIMITS = Limits(seconds=60, memory=4 << 30)
 """What a trial may use up."""
+
+PLAIN = 2
+"""Rows at the head of a trial without anything odd: of each category its first value, a word, all numbers 0 or 1."""
 
 SMOKE_TEXTS = ("", "a", "two plain words", "Ünïcödé — 東京 🚀", "x" * 5000, "word " * 2000, "0", "\t \r\n")
 SMOKE_NUMBERS = (0.0, 1.0, -1.0, None, 1e30, -1e30, LARGEST, 2.0**53)
@@ -58,7 +63,7 @@ def try_model(
     Raises
     ------
     ModelRefused
-        If it cannot be loaded, crashes, does not end, or answers what are no probabilities.
+        If it cannot be loaded, crashes, does not end, answers nothing or what are no probabilities.
     """
     verdict = home / "trials" / f"{_mark(sha256, trusted)}.json"
     if verdict.exists():
@@ -67,7 +72,9 @@ def try_model(
     stored = sum((folder / file).stat().st_size for file in LARGEST_FILES if (folder / file).exists())
     limits = replace(limits, memory=limits.memory + 4 * stored)
     try:
-        answer = run_apart(answer_smoke, (str(folder), sha256, list(trusted)), limits)
+        # a model may name what the configuration refers to, and nothing else of the environment
+        environment = {name: os.environ[name] for name in referred() if name in os.environ}
+        answer = run_apart(answer_smoke, (str(folder), sha256, list(trusted), [*environment]), limits, environment)
     except Ended as error:
         raise ModelRefused(
             f"{name} failed its trial, so it may not score: {error}. If it was made here, train it again; else ask who "
@@ -86,34 +93,52 @@ def _mark(sha256: str, trusted: Sequence[str]) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
-def answer_smoke(folder: str, sha256: str, trusted: Sequence[str]) -> dict[str, Any]:
+def answer_smoke(folder: str, sha256: str, trusted: Sequence[str], variables: Sequence[str] = ()) -> dict[str, Any]:
     """Load a model and ask it; what a trial does in its process.
+
+    Parameters
+    ----------
+    folder, sha256, trusted
+        As in `try_model`.
+    variables
+        Environment variables that the configuration refers to.
 
     Returns
     -------
     dict
         `refused` with a reason, or how many of the rows it `answered`: like a day's, a row may be one that it does not
         take, such as one with a missing number.
+
+    Raises
+    ------
+    NoProbabilities
+        If it answers none of them, or something else.
     """
+    for variable in variables:
+        remember(variable)
     try:
         model = Model.load(parse_place(folder), sha256, trusted)
     except ModelRefused as error:
         return {"refused": str(error)}
     matrix = model.matrix(smoke_rows(model.columns))
+    matrix = np.concatenate([with_known(matrix[:PLAIN], model.estimator), matrix])
     try:
         _see_probabilities(model, matrix)
         return {"rows": len(matrix), "answered": len(matrix)}
     except (ValueError, ArithmeticError):
-        alone = [_answers(model, matrix[number : number + 1]) for number in range(len(matrix))]
-        return {"rows": len(matrix), "answered": sum(alone)}
+        alone = [_fault(model, matrix[number : number + 1]) for number in range(len(matrix))]
+    if None not in alone:
+        raise NoProbabilities(f"it answers none of {len(alone)} rows, though some are as plain as can be: {alone[0]}")
+    return {"rows": len(matrix), "answered": alone.count(None)}
 
 
-def _answers(model: Model, row: np.ndarray) -> bool:
+def _fault(model: Model, row: np.ndarray) -> str | None:
+    """Why a model does not answer a row; None if it does."""
     try:
         _see_probabilities(model, row)
-    except (ValueError, ArithmeticError):
-        return False
-    return True
+    except (ValueError, ArithmeticError) as error:
+        return f"{type(error).__name__}: {error}"[:500]
+    return None
 
 
 def _see_probabilities(model: Model, matrix: np.ndarray) -> None:
@@ -131,6 +156,8 @@ class NoProbabilities(Exception):
 def smoke_rows(columns: Mapping[str, Known]) -> pa.Table:
     """A few rows of the model's input, always the same: known and unknown categories, none, odd numbers and texts.
 
+    The first `PLAIN` of them every honest model takes, unless it asks for values that only its encoders know.
+
     Parameters
     ----------
     columns
@@ -142,13 +169,44 @@ def smoke_rows(columns: Mapping[str, Known]) -> pa.Table:
 def _smoke_column(known: Known, place: int) -> pa.Array:
     """The values of one column; each column begins elsewhere, so that not all of them are odd in the same row."""
     if known == TEXT:
-        return pa.array(_turned(SMOKE_TEXTS, place), pa.string())
+        return pa.array(["word"] * PLAIN + _turned(SMOKE_TEXTS, place), pa.string())
     if isinstance(known, tuple):
         some = [*known[:2], *known[-1:], NO_VALUE_OF_ANY, None]
-        return pa.array(
-            [known[0] if known else None, *_turned(tuple(some * 2), place)[: len(SMOKE_NUMBERS) - 1]], pa.string()
-        )
-    return pa.array([0.5, *_turned(SMOKE_NUMBERS, place)[1:]], pa.float64())
+        first = [known[0] if known else None] * PLAIN
+        return pa.array(first + _turned(some * 2, place)[: len(SMOKE_NUMBERS)], pa.string())
+    return pa.array([0.0, 1.0, *_turned(SMOKE_NUMBERS, place)], pa.float64())
+
+
+def with_known(rows: np.ndarray, estimator: Any) -> np.ndarray:
+    """Rows with a value of each column that an encoder of the estimator knows: one may refuse all others.
+
+    Parameters
+    ----------
+    rows
+        As an estimator sees them.
+    estimator
+        Whose encoders are looked for, as far as columns reach them as they are.
+    """
+    known = rows.copy()
+    for column, value in _known_values(estimator, range(rows.shape[1])):
+        known[:, column] = value
+    return known
+
+
+def _known_values(thing: Any, columns: Sequence[int]) -> Iterator[tuple[int, Any]]:
+    categories = getattr(thing, "categories_", None)
+    if isinstance(categories, list) and len(categories) == len(columns):
+        yield from ((column, values[0]) for column, values in zip(columns, categories, strict=True))
+    elif hasattr(thing, "transformers_"):
+        places = thing._transformer_to_input_indices
+        for name, step, _ in thing.transformers_:
+            yield from _known_values(step, [columns[place] for place in places.get(name, ())])
+    elif isinstance(thing, (list, tuple)):
+        for one in thing:
+            yield from _known_values(one, columns)
+    elif hasattr(thing, "get_params") or hasattr(thing, "calibrators"):
+        for value in vars(thing).values():
+            yield from _known_values(value, columns)
 
 
 def _turned(values: Sequence[Any], by: int) -> list[Any]:

@@ -10,7 +10,7 @@ from sklearn.ensemble import VotingClassifier
 from sklearn.pipeline import Pipeline
 
 from mlops_assets.errors import ModelRefused
-from mlops_assets.journey.model.archive import load_estimator
+from mlops_assets.journey.model.archive import hash_folder, load_estimator
 from mlops_assets.journey.model.model import Model
 from mlops_assets_tests.helpers.careless import KeyedClassifier
 from mlops_assets_tests.helpers.planted import leaks
@@ -55,6 +55,22 @@ def test_without_its_variable_a_model_is_not_loaded(tmp_path: Path, monkeypatch:
     monkeypatch.delenv("ROSE")
     with pytest.raises(ModelRefused, match=r"model\.skops: the environment variable ROSE is not set"):
         Model.load(tmp_path, sha256, TRUSTED)
+
+
+def test_a_model_may_ask_for_nothing_that_the_configuration_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A forged one would name the variables of our own secrets."""
+    monkeypatch.setenv("ROSE", SECRET)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "tulip-51a9")
+    made(SECRET).save(tmp_path)
+    meaning = tmp_path / "meaning.json"
+    meaning.write_text(meaning.read_text().replace("env.ROSE", "env.AWS_SECRET_ACCESS_KEY"))
+    with pytest.raises(
+        ModelRefused, match=r"variable AWS_SECRET_ACCESS_KEY, and the configuration does not"
+    ) as refused:
+        Model.load(tmp_path, hash_folder(tmp_path), TRUSTED)
+    assert "tulip" not in str(refused.value)
 
 
 def test_a_model_without_references_is_stored_as_ever(tmp_path: Path) -> None:

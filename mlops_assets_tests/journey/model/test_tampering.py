@@ -182,7 +182,7 @@ ATTACKS = {
     "a member comes twice": Attack(two_schemas, "a member twice"),
     "an array is a pickle": Attack(with_arrays(pickled), "no stored model"),
     # the schema
-    "the schema reads a file outside": Attack(with_schema(file_of_another), "nothing refers to, or that is missing"),
+    "the schema reads a file outside": Attack(with_schema(file_of_another), "is a part that is missing"),
     "the schema is of an unknown protocol": Attack(
         with_schema(lambda s: s.update(protocol=9)), "written in protocol 9"
     ),

@@ -9,15 +9,32 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 
-from mlops_assets.errors import ModelRefused
+from mlops_assets import encoders
+from mlops_assets.errors import ModelRefused, redaction
 from mlops_assets.journey.model.model import Model
-from mlops_assets.journey.model.trial import answer_smoke, smoke_rows, try_model
+from mlops_assets.journey.model.trial import PLAIN, answer_smoke, smoke_rows, try_model
 from mlops_assets.journey.score.day import load_cached
 from mlops_assets.use_case import UseCase
 from mlops_assets.work.apart import Limits
 from mlops_assets_tests.helpers import misbehaving
-from mlops_assets_tests.helpers.estimators import LABELS, MATRIX, NUMBERS, TARGET, fitted
+from mlops_assets_tests.helpers.estimators import (
+    LABELS,
+    MANY,
+    MATRIX,
+    NUMBERS,
+    OF_TEXTS,
+    TARGET,
+    TEXTS,
+    WORDS,
+    fitted,
+    to_trust,
+)
 from mlops_assets_tests.helpers.models import as_version
 
 SHORT = Limits(seconds=2, memory=1 << 30)
@@ -38,7 +55,7 @@ def verdicts(tmp_path: Path) -> list[Path]:
 def test_a_model_is_tried_once_and_the_verdict_kept(tmp_path: Path) -> None:
     tried(tmp_path, misbehaving.Behaved())
     (kept,) = verdicts(tmp_path)
-    assert json.loads(kept.read_text())["answered"] == len(smoke_rows(NUMBERS))
+    assert json.loads(kept.read_text())["answered"] == PLAIN + len(smoke_rows(NUMBERS))
     # known by what it is, not by where it lies: nothing is loaded again
     sha256 = json.loads(kept.read_text())["model"]
     shutil.rmtree(tmp_path / "model")
@@ -54,6 +71,8 @@ def test_a_model_is_tried_once_and_the_verdict_kept(tmp_path: Path) -> None:
         (misbehaving.Calling(), r"socket\.\w+ is refused to a model on trial"),
         (misbehaving.Lying(), "no probabilities"),
         (misbehaving.Mute(), "no probabilities"),
+        (misbehaving.Refusing(), "answers none of 12 rows, though some are as plain as can be: ValueError: not today"),
+        (misbehaving.Nosy(), "open is refused to a model on trial"),
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, str) else "",
 )
@@ -68,6 +87,36 @@ def test_a_model_on_trial_writes_no_file(tmp_path: Path) -> None:
     with pytest.raises(ModelRefused, match="open is refused"):
         tried(tmp_path, misbehaving.Writing(str(tmp_path / "sprung")))
     assert not (tmp_path / "sprung").exists()
+
+
+def test_a_model_on_trial_has_no_secret_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redaction, "_referred", {"ROSE_OF_THE_MODEL"})
+    monkeypatch.setenv("ROSE_OF_THE_MODEL", "rosebud-7c41")  # which the configuration refers to
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "tulip-51a9")
+    monkeypatch.setenv("MLOPS_DATABASE_URL", "postgresql://me:tulip-51a9@host/all")
+    with pytest.raises(ModelRefused, match="LookupError") as refused:
+        tried(tmp_path, misbehaving.Curious())
+    told = str(refused.value)
+    assert "ROSE_OF_THE_MODEL=***" in told
+    assert not [name for name in ("AWS_", "MLOPS_", "tulip") if name in told]
+
+
+@pytest.mark.parametrize("name", [*MANY, *OF_TEXTS])
+def test_every_honest_model_answers_a_plain_row(tmp_path: Path, name: str) -> None:
+    model = fitted(name)
+    answer = answer_smoke(str(tmp_path), model.save(tmp_path), to_trust(model.estimator))
+    assert answer.get("answered", 0) > 0, answer
+
+
+def test_a_text_that_only_an_encoder_knows_is_taken_from_it(tmp_path: Path) -> None:
+    """A model from elsewhere may refuse every text but those that it has learned."""
+    encoder = make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="error"))
+    columns = ColumnTransformer([("texts", encoder, ["text"]), ("rest", "passthrough", ["amount"])])
+    frame = encoders.as_frame(TEXTS, tuple(WORDS), ("text",))
+    estimator = make_pipeline(columns, LogisticRegression()).fit(frame, TARGET)
+    model = Model(encoders.OnFrame(estimator, tuple(WORDS), ("text",), (0, 1, 2)), WORDS, LABELS, "-- SQL")
+    answer = answer_smoke(str(tmp_path), model.save(tmp_path), to_trust(model.estimator))
+    assert answer["answered"] == PLAIN
 
 
 def test_a_changed_model_is_refused_in_the_words_of_its_load(tmp_path: Path) -> None:

@@ -25,6 +25,12 @@ RULES: Rules = {
 MOST_CALLS = 100_000
 """Most objects that one prediction may call. An object may be there often: forty pairs of pairs are 2**40 calls."""
 
+MOST_DEPTH = 12
+"""Most objects in each other: of pipelines, each asks the next one thrice, and twelve take seconds for a row."""
+
+OUTPUTS = ("default", "pandas")
+"""What `set_output` may have asked for: another library would be imported when it is asked."""
+
 MOST_THREADS = 256
 MOST_WORDS = 100
 """Largest `n_jobs`, and largest `verbose`: that speaks while it predicts."""
@@ -64,7 +70,7 @@ class _Walk:
         self._called: dict[tuple[int, int | None], tuple[int | None, int]] = {}
         self._seen: set[int] = set()
         self._calls = 0
-        self._inside = 0
+        self._inside = self._depth = 0
 
     def may_call(self, function: Any) -> bool:
         if isinstance(function, functools.partial):
@@ -76,9 +82,11 @@ class _Walk:
         key = (id(thing), columns)
         if key not in self._called:
             # what an object calls counts as often as it is called itself
-            before, self._calls = self._calls, 1
+            before, self._calls, self._depth = self._calls, 1, self._depth + 1
+            if self._depth > MOST_DEPTH:
+                raise Malformed(f"{where}: more than {MOST_DEPTH} objects in each other")
             self._called[key] = self._look(thing, where, columns), self._calls
-            self._calls = before
+            self._calls, self._depth = before, self._depth - 1
         width, calls = self._called[key]
         self._calls += calls
         if self._calls > MOST_CALLS:
@@ -192,8 +200,17 @@ def _see_parameter(name: str, value: Any, where: str) -> None:
         raise Malformed(f"{where} is {value!r:.50}: expected None, or -1 to {MOST_THREADS} threads")
     if name == "memory" and value is not None:
         raise Malformed(f"{where} is {value!r:.200}: it would write files; a stored model keeps nothing on disk")
+    if name == "_sklearn_output_config" and value not in ({}, *({"transform": one} for one in OUTPUTS)):
+        raise Malformed(f"{where} is {value!r:.80}: expected one of {', '.join(OUTPUTS)}")
+    if name == "dtype" and value is not None and not _is_number_type(value):
+        raise Malformed(f"{where} is {value!r:.80}: expected a type of numbers")
     if name == "verbose" and not (isinstance(value, (bool, int, np.integer)) and 0 <= value <= MOST_WORDS):
         raise Malformed(f"{where} is {value!r:.50}: expected 0 to {MOST_WORDS}")
+
+
+def _is_number_type(value: Any) -> bool:
+    # of texts, each of which may be as long as a type says, an array of any length can be asked for
+    return isinstance(value, (type, np.dtype)) and np.dtype(value).kind in "fiubO"
 
 
 def _is_whole(value: Any) -> bool:

@@ -27,13 +27,8 @@ def _pipeline(part: Part) -> int | None:
     return columns
 
 
-def _one_process(part: Part) -> None:
-    jobs = part.get("n_jobs")
-    part.need(jobs in (None, 1), f"n_jobs is {jobs}: it would start processes for every batch. Set it to None")
-
-
 def _union(part: Part) -> int | None:
-    _one_process(part)
+    part.one_process()
     widths: list[int | None] = []
     for name, step in _pairs(part, "transformer_list"):
         if isinstance(step, str):
@@ -45,7 +40,7 @@ def _union(part: Part) -> int | None:
 
 
 def _by_column(part: Part) -> int | None:
-    _one_process(part)
+    part.one_process()
     features = part.features()
     places = part.get("_transformer_to_input_indices")
     part.need(isinstance(places, dict), "_transformer_to_input_indices is no table")

@@ -17,6 +17,10 @@ INTEGERS, FLOATS, NUMBERS, VALUES = "iu", "f", "iufb", "iufbUSO"
 class Malformed(ValueError):
     """Something in an estimator is not as scikit-learn writes it."""
 
+    def __init__(self, text: str) -> None:
+        # names in a forged model are of somebody else: a terminal would obey some signs
+        super().__init__("".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text))
+
 
 class Visitor(Protocol):
     """What goes through the objects of an estimator; see `check`."""
@@ -182,6 +186,13 @@ class Part:
             in_order = False
         self.need(in_order, f"{name} is not in order, or has a class twice")
         return len(values)
+
+    def one_process(self) -> None:
+        """Refuse `n_jobs` of what works in processes, and not in threads."""
+        jobs = self.get("n_jobs")
+        self.need(
+            jobs in (None, 1), f"n_jobs is {jobs!r:.50}: it would start processes for every batch. Set it to None"
+        )
 
     def child(self, thing: Any, name: str, columns: int | None) -> int | None:
         """Check an object inside.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from sklearn.utils.validation import check_array
 
 from mlops_assets.journey.model.structure.parts import LARGEST_WIDTH, Part, Rule, rules
 
@@ -120,7 +121,10 @@ def _function(part: Part) -> int | None:
                 f"{name} is {function!r:.80}: any function may do anything. Name it in `training.trusted`, or make the "
                 "column in features.sql"
             )
-    return part.columns if part.get("func") is None else None
+    function = part.get("func")
+    # what boosted trees put before their numbers makes as many columns as it takes
+    same = function is None or getattr(function, "func", function) is check_array
+    return part.columns if same else None
 
 
 RULES: dict[str, Rule] = {

@@ -106,7 +106,8 @@ def _gradient_boosting(part: Part) -> int:
     _trees_inside(part, stages.ravel().tolist(), REGRESSORS, features, 1)
     _loss(part, classes)
     if part.get("init_") != "zero":
-        part.child(part.get("init_"), "init_", features)
+        # it makes the rows that compiled code writes scores into
+        part.need(part.child(part.get("init_"), "init_", features) == classes, "init_ knows other classes")
     return classes
 
 
@@ -124,8 +125,9 @@ def _hist_gradient_boosting(part: Part) -> int:
     part.array("_baseline_prediction", 1, each)
     _loss(part, classes)
     if part.has("_preprocessor"):
-        # its categories come first then, as whole numbers
-        part.child(part.get("_preprocessor"), "_preprocessor", features)
+        # its categories come first then, as whole numbers; the trees read as many columns as there were before
+        made = part.child(part.get("_preprocessor"), "_preprocessor", features)
+        part.need(made == features, f"_preprocessor makes {made} columns of {features}")
     mapper = part.get("_bin_mapper")
     part.need(type(mapper).__name__ == "_BinMapper", "_bin_mapper is none")
     part.child(mapper, "_bin_mapper", features)
@@ -186,6 +188,7 @@ def _ada_boost(part: Part) -> int:
 
 
 def _bagging(part: Part) -> int:
+    part.one_process()
     features, classes = part.features(), part.classes()
     part.whole("n_classes_", classes, classes)
     members = part.list_of("estimators_")
