@@ -130,10 +130,10 @@ def register_elsewhere(stores: Stores, uri: str, engine: Engine) -> Registered:
         If the model cannot be taken; see `journey.train.external`.
     """
     newest = _newest_evaluation(stores)
-    logged = fetch(stores.registry, uri)
+    with fetch(stores.registry, uri) as logged:
+        model, origin = as_model(stores.use_case, logged, newest.training_set.classes), _origin(stores, logged)
     # counted before the champion is read: one that comes in between is noticed when this one shall replace it
     seen = len(stores.history.changes())
-    model, origin = as_model(stores.use_case, logged, newest.training_set.classes), _origin(stores, logged)
     with work_folder(stores.runs.folder(f"elsewhere-{uuid.uuid4().hex}"), stores.settings.home) as folder:
         try:
             fitted = _stored(model, folder / "model", uri)

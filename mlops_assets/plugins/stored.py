@@ -7,7 +7,7 @@ refused for anything else before something is imported.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mlops_assets.errors import ModelRefused
@@ -64,9 +64,9 @@ def see_named(stored: Any, today: Any, what: str) -> None:
     for keys, path in named_paths(stored):
         if path not in ours:
             _see_path(keys, path, what)
-    opened = {(keys[-1], str(value)) for keys, value in _openings(today)}
-    for keys, value in _openings(stored):
-        if (keys[-1], str(value)) not in opened:
+    opened = {(argument, str(value)) for _, argument, value in _openings(today)}
+    for keys, argument, value in _openings(stored):
+        if (argument, str(value)) not in opened:
             raise ModelRefused(
                 f"{what}: {_shown(keys)}: {str(value)[:100]!a} would have files opened, and the configuration of the "
                 "use case does not say so. Nothing was opened. Somebody changed what was stored: bring it back from a "
@@ -74,11 +74,13 @@ def see_named(stored: Any, today: Any, what: str) -> None:
             )
 
 
-def _openings(configured: Any) -> Iterator[tuple[Keys, Any]]:
+def _openings(configured: Any) -> Iterator[tuple[Keys, str, Any]]:
     """The arguments of models that make them open files."""
     for keys, value in _walk(configured):
-        if keys[:1] == ("training",) and keys[-1] in OPENING and value not in (None, OPENING[str(keys[-1])]):
-            yield keys, value
+        # `a__b` is the argument b of what the argument a holds
+        argument = str(keys[-1]).rpartition("__")[2] if keys[:1] == ("training",) else ""
+        if argument in OPENING and value not in (None, OPENING[argument]):
+            yield keys, argument, value
 
 
 def _see_path(keys: Keys, path: str, what: str) -> None:
@@ -107,13 +109,21 @@ _LISTS = (("training", "metrics"), ("training", "trusted"))
 
 def _walk(value: Any) -> Iterator[tuple[Keys, Any]]:
     """Every value within a value, with the keys that lead to it."""
-    waiting: list[tuple[Keys, Any]] = [((), value)]
-    while waiting:  # no recursion: what is nested too deep shall be told, not end the process
-        keys, value = waiting.pop()
-        yield keys, value
-        inside: list[tuple[Any, Any]] = []
-        if isinstance(value, Mapping):
-            inside = [*value.items()]
-        elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
-            inside = [*enumerate(value)]
-        waiting += [((*keys, name), item) for name, item in reversed(inside)]
+    yield (), value
+    # no recursion: what is nested too deep shall be told, not end the process; nor is all that is wide kept at once
+    within = [_inside((), value)]
+    while within:
+        if (found := next(within[-1], None)) is None:
+            within.pop()
+            continue
+        yield found
+        within.append(_inside(*found))
+
+
+def _inside(keys: Keys, value: Any) -> Iterator[tuple[Keys, Any]]:
+    items: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, Mapping):
+        items = value.items()
+    elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        items = enumerate(value)
+    return (((*keys, name), item) for name, item in items)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
@@ -77,8 +78,8 @@ class Attributes(Strict):
         bad = next((name for name in columns if not name.isidentifier()), None)
         if bad is not None:
             raise ValueError(f"{bad!r} is not a name SQL can use unquoted; rename it and say `from: {bad!r}`")
-        headers = [column.header(name) for name, column in columns.items()]
-        twice = next((header for header in headers if headers.count(header) > 1), None)
+        headers = Counter(column.header(name) for name, column in columns.items())
+        twice = next((header for header, times in headers.items() if times > 1), None)
         if twice is not None:
             raise ValueError(f"{twice!r} is the name of two columns in the file")
         return columns

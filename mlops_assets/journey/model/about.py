@@ -139,7 +139,13 @@ class About:
         if absent:
             raise ValueError(f"it does not say {', '.join(absent)}")
         values = _known(cls, written)
-        values["conditions"] = [Condition(**condition) for condition in values["conditions"]]
+        labels, origin = values["set"].get("classes"), values["origin"]
+        if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+            raise ValueError("'set.classes': it tells no labels")
+        if origin and "model" not in origin:
+            raise ValueError("'origin.model': it does not tell which model of elsewhere it is")
+        names = [attribute.name for attribute in fields(Condition)]
+        values["conditions"] = [Condition(**{name: one[name] for name in names}) for one in values["conditions"]]
         return cls(**values)
 
     def to_json(self) -> str:
@@ -160,6 +166,10 @@ LATER = ("baseline_metrics", "held_out")
 """What earlier releases did not tell: left out where it is not known, so that what they wrote stays the same bytes."""
 
 
+MOST_DIGITS = 300
+"""Digits of a whole number: one of some more is no `float`, and could not be shown as a metric."""
+
+
 def _told(known: Summary | About) -> dict[str, Any]:
     return {name: value for name, value in asdict(known).items() if value or name not in LATER}
 
@@ -173,7 +183,7 @@ def _read(text: str | bytes) -> dict[str, Any]:
         If it is no JSON object, or nested deeper than any that was written here.
     """
     try:
-        written = json.loads(text)
+        written = json.loads(text, parse_int=_whole)
         json.dumps(written, ensure_ascii=False).encode()  # half a sign is no text, and could not be shown
     except RecursionError:
         raise ValueError("its values are nested too deep") from None
@@ -183,11 +193,19 @@ def _read(text: str | bytes) -> dict[str, Any]:
     return written
 
 
+def _whole(digits: str) -> int:
+    if len(digits) > MOST_DIGITS:
+        raise ValueError(f"it has a number of {len(digits):,} digits")
+    return int(digits)
+
+
 def _known(kind: type[Any], written: Mapping[str, Any]) -> dict[str, Any]:
     """What a dataclass has a field for, in the form that it must have; a later release may have told more."""
     known = {attribute.name: written[attribute.name] for attribute in fields(kind) if attribute.name in written}
     try:
-        _FORMS[kind].validate_python(known)  # looked at alone: what was written shall be written again as it was
+        # looked at alone: what was written shall be written again as it was. As JSON, and strictly: else a text would
+        # do for a number, which cannot be shown as one
+        _FORMS[kind].validate_json(json.dumps(known), strict=True)
     except ValidationError as error:
         problem = error.errors()[0]
         raise ValueError(f"{'.'.join(map(str, problem['loc']))!a}: {problem['msg']}") from None

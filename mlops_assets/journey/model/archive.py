@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import re
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +55,9 @@ ESTIMATOR_FILE, MEANING_FILE, SQL_FILE = "model.skops", "meaning.json", "feature
 
 LARGEST = {ESTIMATOR_FILE: 2 << 30, MEANING_FILE: 64 << 20, SQL_FILE: 1 << 20}
 """The files of a model and the bytes that each may have; every worker holds them in memory."""
+
+NOT_WAITING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
+"""Flags with which a file is opened that may be a pipe or a link; Windows has neither flag."""
 
 MEMBER = re.compile(r"schema\.json|\d+\.np[yz]")
 """The members of an archive by `write_model`: no other name, and so no path and no pickle, is ever asked for."""
@@ -292,24 +297,38 @@ def _hash(files: Mapping[str, bytes]) -> str:
 
 def _read_files(folder: Place) -> dict[str, bytes]:
     """The content of the files of a model, in the order in which they are hashed."""
-    files: dict[str, bytes] = {}
-    for name, largest in LARGEST.items():
-        path = folder / name
-        if isinstance(path, Path):
-            _see_that_it_is_plain(path)
-        try:
-            size = path.stat().st_size
-            if size > largest:
-                raise ModelRefused(f"{path}: it has {size:,} bytes, allowed are {largest:,}.")
-            files[name] = path.read_bytes()
-        except OSError as error:
-            raise ModelRefused(f"{path}: cannot be read: {error.strerror}.") from None
-    return files
+    if isinstance(folder, Path) and folder.is_symlink():  # what it leads to can change without it being touched
+        raise ModelRefused(f"{folder}: it is a link; a model is stored as plain files. Store it again.")
+    return {name: read_plain(folder / name, largest) for name, largest in LARGEST.items()}
 
 
-def _see_that_it_is_plain(path: Path) -> None:
-    for each in (path.parent, path):
-        if each.is_symlink():  # what it leads to can change without the folder being touched
-            raise ModelRefused(f"{each}: it is a link; a model is stored as plain files. Store it again.")
-    if path.exists() and not path.is_file():
-        raise ModelRefused(f"{path}: it is no plain file.")
+def read_plain(path: Place, largest: int) -> bytes:
+    """A file that somebody else may have put there, of at most so many bytes.
+
+    Raises
+    ------
+    ModelRefused
+        If there is none, it is larger, or a link, a pipe or a device.
+    """
+    try:
+        if not isinstance(path, Path):
+            _see_size(path, path.stat().st_size, largest)
+            return path.read_bytes()
+        if path.is_symlink():
+            raise ModelRefused(f"{path}: it is a link; a model is stored as plain files. Store it again.")
+        # what was opened is looked at, though its name may lead elsewhere by now; a pipe is not waited for
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | NOT_WAITING)) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise ModelRefused(f"{path}: it is no plain file.")
+            _see_size(path, status.st_size, largest)
+            return file.read(status.st_size)
+    except IsADirectoryError:
+        raise ModelRefused(f"{path}: it is no plain file.") from None
+    except OSError as error:
+        raise ModelRefused(f"{path}: cannot be read: {error.strerror}.") from None
+
+
+def _see_size(path: Place, size: int, largest: int) -> None:
+    if size > largest:
+        raise ModelRefused(f"{path}: it has {size:,} bytes, allowed are {largest:,}.")

@@ -1,18 +1,28 @@
-"""In: where MLflow says that a version lies. Out: its folder on this machine, fetched once where it lies elsewhere."""
+"""In: where MLflow says that a version lies. Out: its folder on this machine, fetched once where it lies elsewhere.
+
+Whoever may write MLflow's store says where that is. So it is asked for where MLflow keeps files by the settings and
+nowhere else; only the files that are needed are fetched, and none that is larger than it may be.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import posixpath
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import unquote, urlsplit
 
 from mlops_assets.errors import ModelRefused
-from mlops_assets.journey.model.archive import hash_folder
+from mlops_assets.journey.model.archive import LARGEST, hash_folder
+from mlops_assets.journey.model.version import ABOUT_FILE, LARGEST_CARD
 from mlops_assets.settings import Settings
+from mlops_assets.storage.places import S3Path
 from mlops_assets.storage.s3 import need_boto3, tell_mlflow
+
+FILES = {f"{model}/{name}": most for model in ("serving", "judged") for name, most in LARGEST.items()}
+"""The files of the two models of a version, and the bytes that each may have."""
 
 
 def fetch(name: str, source: str, hashes: Sequence[str], settings: Settings) -> Path:
@@ -40,37 +50,104 @@ def fetch(name: str, source: str, hashes: Sequence[str], settings: Settings) -> 
     copy = settings.home / "models" / hashlib.sha256(" ".join(hashes).encode()).hexdigest()[:32]
     if copy.exists():
         return copy
-    here = Path(unquote(urlsplit(source).path))
     # read where it lies: no copy of what this machine has
-    if source.startswith(("/", "file:///")) and here.is_dir():
+    if (here := folder_here(name, source)) is not None:
         return here
-    if source.startswith(("/", "file:")):
-        raise ModelRefused(f"{name} cannot be fetched: its files at {here} are gone.")
-    # only a version that lies elsewhere needs MLflow, whose import takes seconds
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    # beside its place, so that a rename makes it whole at once
+    with TemporaryDirectory(prefix=".", dir=copy.parent) as folder:
+        fetched = Path(folder) / "version"
+        download(name, source, {**FILES, ABOUT_FILE: LARGEST_CARD}, fetched, settings)
+        if [hash_folder(fetched / model) for model in ("serving", "judged")] != list(hashes[:2]):
+            raise ModelRefused(f"{name} at {source} is not the one that was registered (another SHA-256).")
+        with suppress(OSError):  # another process was faster
+            fetched.rename(copy)
+    return copy
+
+
+def folder_here(name: str, source: str) -> Path | None:
+    """The folder of this machine that an address of MLflow's names; None if it names another place.
+
+    Raises
+    ------
+    ModelRefused
+        If there is no such folder.
+    """
+    if not source.startswith(("/", "file:")):
+        return None
+    with suppress(ValueError, OSError):  # what is no path
+        here = Path(unquote(urlsplit(source).path))
+        if source.startswith(("/", "file:///")) and here.is_dir():
+            return here
+    raise ModelRefused(f"{name} cannot be fetched: its files at {unquote(source.removeprefix('file://'))} are gone.")
+
+
+def download(name: str, source: str, files: Mapping[str, int], folder: Path, settings: Settings) -> None:
+    """Fetch some files of a place where MLflow keeps files.
+
+    Parameters
+    ----------
+    name
+        What is fetched, for messages.
+    source
+        The place.
+    files
+        Their paths in it, each with the most bytes that it may have; what is not there is passed over.
+    folder
+        Where to.
+    settings
+        Say where MLflow keeps files.
+
+    Raises
+    ------
+    ModelRefused
+        If it is another place, does not answer, or a file is too large.
+    """
+    if not _keeps_files(source, settings):
+        raise ModelRefused(
+            f"{name} cannot be fetched: MLflow's store says that it lies at {source[:200]!a}, and by the settings its "
+            "files lie elsewhere. Nothing was asked there. Set MLOPS_ARTIFACTS or MLFLOW_TRACKING_URI if they did; "
+            "else somebody changed the store: bring it back from a backup."
+        )
+    # only what lies elsewhere needs MLflow, whose import takes seconds
     tell_mlflow()
     if source.startswith("s3:"):
         need_boto3()
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    folder.mkdir()
     try:
-        return _download(name, source, hashes, copy, settings.tracking_uri)
+        repository = get_artifact_repository(source, settings.tracking_uri)
+        listed = [one for part in {*map(posixpath.dirname, files)} for one in repository.list_artifacts(part or None)]
+        for file in listed:
+            if file.path not in files:
+                continue
+            if file.is_dir or (file.file_size or 0) > files[file.path]:
+                raise ModelRefused(
+                    f"{name} cannot be fetched: {file.path} is no file of at most {files[file.path]:,} bytes."
+                )
+        for path in sorted({file.path for file in listed} & {*files}):
+            repository.download_artifacts(path, str(folder))
     except Exception as error:  # MLflow hands on what boto3, requests and others raise
         if not _is_of_a_store(error):
             raise
         raise ModelRefused(f"{name} cannot be fetched: {error}.") from None
 
 
-def _download(name: str, source: str, hashes: Sequence[str], copy: Path, tracking_uri: str) -> Path:
-    from mlflow.artifacts import download_artifacts
-
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    # beside its place, so that a rename makes it whole at once
-    with TemporaryDirectory(prefix=".", dir=copy.parent) as folder:
-        download_artifacts(source, dst_path=folder, tracking_uri=tracking_uri)
-        (fetched,) = Path(folder).iterdir()
-        if [hash_folder(fetched / model) for model in ("serving", "judged")] != list(hashes[:2]):
-            raise ModelRefused(f"{name} at {source} is not the one that was registered (another SHA-256).")
-        with suppress(OSError):  # another process was faster
-            fetched.rename(copy)
-    return copy
+def _keeps_files(source: str, settings: Settings) -> bool:
+    """Whether MLflow may keep files at an address, by the settings; a server of MLflow decides on the bucket itself."""
+    try:
+        scheme, server, *_ = urlsplit(source)
+        ours = urlsplit(settings.tracking_uri)
+    except ValueError:  # it is no address
+        return False
+    if scheme == "s3":
+        return settings.artifacts is None or isinstance(settings.artifacts, S3Path)
+    if ours.scheme not in ("http", "https"):
+        return False
+    if scheme == "mlflow-artifacts":
+        return server in ("", ours.netloc)  # where none is named, MLflow asks its own
+    return (scheme, server) == (ours.scheme, ours.netloc)
 
 
 def _is_of_a_store(error: Exception) -> bool:

@@ -231,14 +231,15 @@ class History:
 
     def newest(self) -> int:
         """The highest number of a version that was registered or champion; 0 if there is none."""
-        pins = [int(path.name.partition(".")[0]) for path in self._lake.pin(1).parent.glob("[0-9]*.json")]
-        return max([*pins, *(change.version for change in self.changes())], default=0)
+        return max([*self._pin_numbers(), *(change.version for change in self.changes())], default=0)
 
     def differs(self, version: int, hashes: Hashes) -> str:
         """What of a version is not as it was registered, or as it became champion; empty if all is, or nobody knows."""
         champions = [change.hashes for change in self.changes() if change.version == version]
         path = self._lake.pin(version)
         pins = [*champions, *([self._pinned(path)] if path.exists() else [])]
+        if not pins and any(number < version for number in self._pin_numbers()):
+            return "registered here: the history does not know it"  # all that came after the first pin have one
         whole = f"the model that {'became champion' if champions else 'was registered'}"
         parts = {
             "serving_sha256": whole,
@@ -248,8 +249,12 @@ class History:
         for name, problem in parts.items():
             known = {getattr(pin, name) for pin in pins} - {""}
             if known and getattr(hashes, name) not in known:
-                return problem
+                return f"{problem} (another SHA-256)"
         return ""
+
+    def _pin_numbers(self) -> list[int]:
+        """The numbers of all versions that were registered since hashes are pinned."""
+        return [int(path.name.partition(".")[0]) for path in self._lake.pin(1).parent.glob("[0-9]*.json")]
 
     def _pinned(self, path: Place) -> Hashes:
         try:

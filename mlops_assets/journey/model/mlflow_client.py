@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from mlops_assets.errors import MlopsError
 from mlops_assets.journey.model.registered import Registered
 from mlops_assets.journey.model.store import StoreDown, look, shown
 from mlops_assets.settings import Settings
@@ -24,6 +25,9 @@ log = logging.getLogger("mlops_assets.registry")
 
 PLACEHOLDER = "mlops_assets.placeholder"
 """Tag of a version that only takes a number in MLflow which another model has."""
+
+MOST_PASSED_OVER = 10_000
+"""Numbers that are passed over in a store that was made anew; each is asked for."""
 
 
 def open_client(settings: Settings) -> MlflowClient:
@@ -103,6 +107,11 @@ def create_version(
     newest
         The highest number that a model has. A store that was lost and made anew, or is an older copy, would give
         numbers again.
+
+    Raises
+    ------
+    MlopsError
+        If more numbers had to be passed over than anybody registers.
     """
     from mlflow.exceptions import MlflowException
 
@@ -115,6 +124,13 @@ def create_version(
     made = client.create_model_version(use_case, source, run_id, tags=dict(tags), description=reason)
     if int(made.version) > newest:
         return int(made.version)
+    if newest - int(made.version) > MOST_PASSED_OVER:
+        client.delete_model_version(use_case, made.version)
+        raise MlopsError(
+            f"{use_case}: MLflow gave a new version the number {made.version}, and the lake knows of a version "
+            f"{newest}. So many were never registered: delete what tells of it in the lake's folder `versions`, or use "
+            "the store of before."
+        )
     log.warning(
         "%s: MLflow gave a new version the number %s, which another model has: %d were registered before. The store "
         "was made anew, or is an older copy; their numbers are passed over.",

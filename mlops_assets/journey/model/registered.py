@@ -112,15 +112,20 @@ class RegisteredVersions:
         """
         if any(self._begun.glob("*")):
             return None
-        names = sorted(path.name for path in self._folder.glob("[0-9]*.json"))
-        copies = [self._read(self._folder / name) for name in names]
+        copies = [self._read(self._lake.version(number)) for number in self._numbers()]
         ours = [copy for copy in copies if copy is not None]
         complete = [copy.version for copy in ours] == list(range(1, len(ours) + 1))
         return ours if complete and len(ours) >= least else None
 
     def newest(self) -> int:
         """The highest number that a version has, in whatever store it was registered; 0 if there is none."""
-        return max((int(path.name.partition(".")[0]) for path in self._folder.glob("[0-9]*.json")), default=0)
+        return max(self._numbers(), default=0)
+
+    def _numbers(self) -> list[int]:
+        """The numbers of the copies; what is named otherwise is none of ours."""
+        names = {path.name for path in self._folder.glob("[0-9]*.json")}
+        found = [int(name.removesuffix(".json")) for name in names if name.removesuffix(".json").isdecimal()]
+        return sorted(number for number in found if self._lake.version(number).name in names)
 
     def begin(self, run_id: str) -> None:
         """Say that a version of a run is about to be registered."""
@@ -174,6 +179,9 @@ class RegisteredVersions:
             content = read_json(path)
             # numbers of another store mean other models
             ours = content.pop("store") == self._store
-            return _FORM.validate_python(content) if ours or any_store else None
+            copy = _FORM.validate_python(content)
+            if self._lake.version(copy.version) != path:
+                raise ValueError(f"it tells of version {copy.version}")
+            return copy if ours or any_store else None
         except (KeyError, TypeError, ValueError) as error:
             raise MlopsError(f"{path}: cannot be read: {error!r}. Delete it: MLflow has the same.") from None

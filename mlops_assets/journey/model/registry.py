@@ -380,8 +380,8 @@ class Registry:
             raise ModelRefused(f"{name} has no registered hash; train it again.") from None
         if problem := self.history(use_case).differs(number, hashes):
             raise ModelRefused(
-                f"{name} in MLflow's store {shown(self.settings)} is not {problem} (another SHA-256). Is it the right "
-                "store? Else somebody changed it: bring it back from a backup, or promote another version."
+                f"{name} in MLflow's store {shown(self.settings)} is not {problem}. Is it the right store? Else "
+                "somebody changed it: bring it back from a backup, or promote another version."
             )
         summary = registered.summary(use_case)
         folder = fetch(name, registered.source, [*asdict(hashes).values()], self.settings)

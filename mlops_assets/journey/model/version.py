@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mlops_assets.errors import ModelRefused
 from mlops_assets.journey.model.about import About, Summary
-from mlops_assets.journey.model.archive import SQL_FILE
+from mlops_assets.journey.model.archive import LARGEST, SQL_FILE, read_plain
 from mlops_assets.journey.model.history import Hashes
 from mlops_assets.journey.model.model import Model
 
@@ -72,8 +72,8 @@ class Version:
         """
         path = self.folder / "serving" / SQL_FILE
         try:
-            return path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+            return read_plain(path, LARGEST[SQL_FILE]).decode()
+        except UnicodeDecodeError as error:
             raise ModelRefused(f"{path}: cannot be read: {error}.") from None
 
     def details(self) -> About:
@@ -85,12 +85,7 @@ class Version:
             If the file is missing, too large, changed or not complete, or tells other than the registry does.
         """
         path = self.folder / ABOUT_FILE
-        try:
-            if path.stat().st_size > LARGEST_CARD:
-                raise ModelRefused(f"{path}: it has more than {LARGEST_CARD:,} bytes.")
-            text = path.read_bytes()
-        except OSError as error:
-            raise ModelRefused(f"{path}: cannot be read: {error.strerror}.") from None
+        text = read_plain(path, LARGEST_CARD)
         if hashlib.sha256(text).hexdigest() != self.about_sha256:
             raise ModelRefused(f"{path}: it is not the one that was registered (another SHA-256).")
         try:

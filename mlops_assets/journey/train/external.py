@@ -7,10 +7,11 @@ A pickle runs whatever its author wrote as soon as it is loaded, in every proces
 from __future__ import annotations
 
 import json
-import stat
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +20,8 @@ import yaml
 from mlops_assets.errors import ModelRefused, UsageError
 from mlops_assets.journey.features.matrix import TEXT
 from mlops_assets.journey.features.sql import describe
-from mlops_assets.journey.model.archive import ESTIMATOR_FILE, LARGEST, Known, load_estimator
+from mlops_assets.journey.model.archive import ESTIMATOR_FILE, LARGEST, Known, load_estimator, read_plain
+from mlops_assets.journey.model.fetching import download, folder_here
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.registry import Registry
 from mlops_assets.plugins.stored import see_depth
@@ -35,8 +37,8 @@ TEXTS = ("string",)
 WAY_OUT = 'log it with mlflow.sklearn.log_model(..., serialization_format="skops", skops_trusted_types=...)'
 """What to do where a model is stored in a form that is not taken."""
 
-LARGEST_DESCRIPTION = 1 << 20
-"""Bytes that MLflow's description of a model may have."""
+DESCRIPTION_FILE, LARGEST_DESCRIPTION = "MLmodel", 1 << 20
+"""MLflow's description of a model, and the bytes that it may have."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -72,8 +74,9 @@ class Logged:
         return _text(self.description.get("run_id"))
 
 
-def fetch(registry: Registry, uri: str) -> Logged:
-    """Bring a logged model to this machine; nothing of it is loaded.
+@contextmanager
+def fetch(registry: Registry, uri: str) -> Iterator[Logged]:
+    """Bring a logged model to this machine, for as long as it is looked at; nothing of it is loaded.
 
     Parameters
     ----------
@@ -87,18 +90,25 @@ def fetch(registry: Registry, uri: str) -> Logged:
     UsageError
         If it is no such address, or there is no such model.
     ModelRefused
-        If what is there is no model of MLflow's.
+        If what is there is no model of MLflow's, or it lies where MLflow keeps no files by the settings.
     """
-    from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 
+    settings = registry.settings
     try:
         location = _location(registry.client(), uri)
-        folder = Path(download_artifacts(location, tracking_uri=registry.settings.tracking_uri))
     except (MlflowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise UsageError(f"{uri}: MLflow's store has no such model: {reason}") from None
-    return read_logged(uri, folder)
+    if (here := folder_here(uri, location)) is not None:
+        yield read_logged(uri, here)
+        return
+    with TemporaryDirectory() as folder:
+        described, whole = Path(folder) / "described", Path(folder) / "whole"
+        download(uri, location, {DESCRIPTION_FILE: LARGEST_DESCRIPTION}, described, settings)
+        logged = read_logged(uri, described)
+        download(uri, location, {_skops_file(logged): LARGEST[ESTIMATOR_FILE]}, whole, settings)
+        yield replace(logged, folder=whole)
 
 
 def read_logged(uri: str, folder: Path) -> Logged:
@@ -111,7 +121,7 @@ def read_logged(uri: str, folder: Path) -> Logged:
     """
     try:
         # nothing of the file runs, as YAML with types of Python would
-        description = yaml.load(_read(folder / "MLmodel", LARGEST_DESCRIPTION), _Loader)  # noqa: S506 - a SafeLoader
+        description = yaml.load(read_plain(folder / DESCRIPTION_FILE, LARGEST_DESCRIPTION), _Loader)  # noqa: S506 - a SafeLoader
         see_depth(description)
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:  # dates, numbers and keys that are none
         raise ModelRefused(f"{uri}: its file MLmodel cannot be read: {error}") from None
@@ -134,6 +144,9 @@ def _location(client: MlflowClient, uri: str) -> str:
     # MLflow 3 gives every logged model an id of its own
     if source.startswith("models:/m-"):
         return str(client.get_logged_model(source.removeprefix("models:/")).artifact_location)
+    if source.startswith("models:/"):  # copied from another version
+        name, _, last = source.removeprefix("models:/").partition("/")
+        return str(client.get_model_version_download_uri(name, last))
     return source
 
 
@@ -232,7 +245,7 @@ def _is_named(column: Any) -> bool:
 def _load(use_case: UseCase, logged: Logged) -> Any:
     from skops.io.exceptions import UntrustedTypesFoundException
 
-    content = _read(logged.folder / _skops_file(logged), LARGEST[ESTIMATOR_FILE])
+    content = read_plain(logged.folder / _skops_file(logged), LARGEST[ESTIMATOR_FILE])
     try:
         return load_estimator(content, use_case.training.trusted)
     except UntrustedTypesFoundException as error:
@@ -259,20 +272,9 @@ def _skops_file(logged: Logged) -> str:
             f"Here only skops is taken: {WAY_OUT}."
         )
     name = _text(sklearn.get("pickled_model"))
-    if Path(name).name != name:
+    if not name or Path(name).name != name:
         raise ModelRefused(f"{logged.uri}: its file MLmodel names {name!r}, which is not beside it.")
     return name
-
-
-def _read(path: Path, largest: int) -> bytes:
-    """A plain file of at most so many bytes."""
-    try:
-        status = path.lstat()  # not `stat`: a link could lead to any file of this machine
-        if not stat.S_ISREG(status.st_mode) or status.st_size > largest:
-            raise ModelRefused(f"{path}: it is no plain file of at most {largest:,} bytes.")
-        return path.read_bytes()
-    except OSError as error:
-        raise ModelRefused(f"{path}: this is no model of MLflow's: {error.strerror}.") from None
 
 
 def _text(value: object) -> str:

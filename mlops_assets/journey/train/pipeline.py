@@ -112,11 +112,14 @@ def _positions(item: Preparation, positions: Mapping[str, int], columns: Mapping
 
 def _make(step: Step, **further: Any) -> Any:
     """The object that a step describes; an argument may be a step itself."""
+    # `a__b`, which a search may choose, is the argument b of what the argument a holds
+    nested = {name for name in step.parameters if "__" in name}
     try:
         # looked at when the configuration was loaded, and here once more: nothing else is ever called
-        check_estimator(step.use, PART, {*step.parameters, *further})
+        check_estimator(step.use, PART, {*step.parameters, *further} - nested)
         given = {name: _argument(value) for name, value in step.parameters.items()}
-        return import_object(step.use)(**given, **further)
+        made = import_object(step.use)(**{name: given[name] for name in given if name not in nested}, **further)
+        return made.set_params(**{name: given[name] for name in nested}) if nested else made
     except (TypeError, PluginError) as error:
         raise ConfigError(f"{step.use}: {error}") from None
 

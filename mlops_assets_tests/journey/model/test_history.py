@@ -100,14 +100,24 @@ def test_a_version_is_pinned_once(history: History) -> None:
     ("hashes", "said"),
     [
         (REGISTERED, ""),
-        (Hashes("other", "j", "a"), "the model that was registered"),
-        (Hashes("s", "other", "a"), "the model that was registered, for it has another judged model"),
-        (Hashes("s", "j", "other"), "the model that was registered, for it has another card (about.json)"),
+        (Hashes("other", "j", "a"), "the model that was registered (another SHA-256)"),
+        (Hashes("s", "other", "a"), "the model that was registered, for it has another judged model (another SHA-256)"),
+        (
+            Hashes("s", "j", "other"),
+            "the model that was registered, for it has another card (about.json) (another SHA-256)",
+        ),
     ],
 )
 def test_what_is_not_as_it_was_registered_is_said(history: History, hashes: Hashes, said: str) -> None:
-    history.pin(1, REGISTERED)
-    assert (history.differs(1, hashes), history.differs(2, hashes)) == (said, "")
+    history.pin(2, REGISTERED)
+    assert history.differs(2, hashes) == said
+    assert history.differs(1, hashes) == ""  # of an earlier release, which pinned none
+
+
+def test_a_version_that_nobody_registered_is_told(history: History) -> None:
+    assert history.differs(3, REGISTERED) == ""
+    history.pin(2, REGISTERED)
+    assert history.differs(3, REGISTERED) == "registered here: the history does not know it"
 
 
 def test_a_champion_of_an_earlier_release_is_known_by_its_model_and_from_the_next_promotion_on_by_all(
@@ -117,9 +127,9 @@ def test_a_champion_of_an_earlier_release_is_known_by_its_model_and_from_the_nex
     assert history.differs(1, REGISTERED) == ""
     history.append("promote", 1, "ana", "better", "", hashes=Hashes("s"))
     assert history.differs(1, Hashes("s", "any", "any")) == ""
-    assert history.differs(1, Hashes("other")) == "the model that became champion"
+    assert history.differs(1, Hashes("other")) == "the model that became champion (another SHA-256)"
     history.append("promote", 1, "ana", "again", "", hashes=REGISTERED)
-    assert history.differs(1, Hashes("s", "j", "any")).endswith("another card (about.json)")
+    assert history.differs(1, Hashes("s", "j", "any")).endswith("another card (about.json) (another SHA-256)")
     assert history.newest() == 1
 
 

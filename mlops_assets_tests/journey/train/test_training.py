@@ -18,6 +18,7 @@ from sklearn.dummy import DummyClassifier
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.train.candidates import (
     CandidatesFailed,
+    as_fitted,
     choose,
     class_numbers,
     fit,
@@ -395,6 +396,24 @@ def test_a_search_takes_the_argument_that_did_best_over_the_folds(lake: Lake) ->
     training_set = built(lake, use_case, rows)
     found = choose(use_case, use_case.training.candidates["tree"], training_set, training_set.load())
     assert found.parameters == {"max_depth": 6}
+
+
+def test_a_search_takes_an_argument_of_an_argument(lake: Lake) -> None:
+    tree = {"use": "sklearn.tree.DecisionTreeClassifier", "parameters": {"random_state": 0}}
+    bagging = {
+        "use": "sklearn.ensemble.BaggingClassifier",
+        "parameters": {"estimator": tree, "n_estimators": 2, "random_state": 0},
+        "search": {"estimator__max_depth": [1, 6]},
+    }
+    use_case = toy(candidates={**CANDIDATES, "bagging": bagging}, split={"by": "random"})
+    rows = [{**row, "kind": ("FOOD", "FUEL")[row["city"] in ("C1", "C2")]} for row in purchases(200)]
+    training_set = built(lake, use_case, rows)
+    found = choose(use_case, use_case.training.candidates["bagging"], training_set, training_set.load())
+    assert found.parameters["estimator__max_depth"] == 6
+    # as the second fit, on all rows, gets it
+    again = as_fitted(use_case, "bagging", found.parameters, "the card")
+    model = fit(use_case, again, training_set, training_set.load())
+    assert model.estimator[-1].get_params()["estimator__max_depth"] == 6
 
 
 def test_a_candidate_without_a_search_stays_as_it_is(lake: Lake) -> None:
