@@ -55,14 +55,10 @@ class _Watch(HTTPAdapter):
 
     def get_connection_with_tls_context(self, *arguments: Any, **named: Any) -> Any:
         """A pool of urllib3, whose connections are told here; see `HTTPAdapter`."""
-        pool = super().get_connection_with_tls_context(*arguments, **named)
-        add = self._add
-
-        class Watched(pool.ConnectionCls):  # type: ignore[misc]
-            def _new_conn(self) -> socket.socket:
-                return add(super()._new_conn())
-
-        pool.ConnectionCls = Watched
+        pool: Any = super().get_connection_with_tls_context(*arguments, **named)
+        plain = pool.ConnectionCls
+        watched = {"_new_conn": lambda connection: self._add(plain._new_conn(connection))}
+        pool.ConnectionCls = type(plain.__name__, (plain,), watched)
         return pool
 
     def _add(self, opened: socket.socket) -> socket.socket:
