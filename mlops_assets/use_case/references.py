@@ -14,12 +14,14 @@ from typing import Any
 from mlops_assets.errors import ConfigError
 from mlops_assets.errors.redaction import remember
 
+Keys = tuple[str | int, ...]
+
 VARIABLE = re.compile(r"\{\{\s*env\.([A-Za-z_]\w*)\s*\}\}")
 """How a text refers to an environment variable."""
 
 
-class UnsetVariable(ConfigError):
-    """A text refers to an environment variable that is not set.
+class WrongReference(ConfigError):
+    """A text refers to the environment, and cannot.
 
     Attributes
     ----------
@@ -27,19 +29,27 @@ class UnsetVariable(ConfigError):
         Where the text stands.
     """
 
-    def __init__(self, name: str, keys: tuple[str | int, ...]) -> None:
-        where = f"{'.'.join(map(str, keys))}: " if keys else ""
-        super().__init__(f"{where}the environment variable {name} is not set")
+    def __init__(self, problem: str, keys: Keys) -> None:
+        super().__init__(f"{'.'.join(map(str, keys))}: {problem}" if keys else problem)
         self.keys = keys
 
 
-def fill_environment(value: Any, keys: tuple[str | int, ...] = ()) -> Any:
+class UnsetVariable(WrongReference):
+    """A text refers to an environment variable that is not set."""
+
+    def __init__(self, name: str, keys: Keys) -> None:
+        super().__init__(f"the environment variable {name} is not set", keys)
+
+
+def fill_environment(value: Any, keys: Keys = ()) -> Any:
     """The same attributes, with `{{ env.NAME }}` in texts replaced by what the environment says.
 
     Raises
     ------
     UnsetVariable
         If it says nothing.
+    WrongReference
+        If a text refers to it outside of `parameters`: a bound, a name or a description is stored and shown.
     """
     if isinstance(value, Mapping):
         return {key: fill_environment(item, (*keys, key)) for key, item in value.items()}
@@ -47,10 +57,26 @@ def fill_environment(value: Any, keys: tuple[str | int, ...] = ()) -> Any:
         return [fill_environment(item, (*keys, number)) for number, item in enumerate(value)]
     if not isinstance(value, str):
         return value
+    found = VARIABLE.search(value)
+    if found and keys and not _in_parameters(keys):
+        problem = f"{found[0]} stands where its value would be stored and shown; it is for `parameters` alone"
+        raise WrongReference(problem, keys)
     return VARIABLE.sub(lambda reference: _variable(reference[1], keys), value)
 
 
-def _variable(name: str, keys: tuple[str | int, ...]) -> str:
+def _in_parameters(keys: Keys) -> bool:
+    """Whether keys lead into the parameters of a source, an enrichment, a target, a model or a step before it."""
+    match keys:
+        case ("source", "parameters", *_) | ("enrichments" | "targets", _, "parameters", *_):
+            return True
+        case ("training", "candidates", _, *rest):
+            while rest[:1] in (["prepare"], ["then"]):
+                rest = rest[2:]
+            return rest[:1] == ["parameters"]
+    return False
+
+
+def _variable(name: str, keys: Keys) -> str:
     if name not in os.environ:
         raise UnsetVariable(name, keys)
     return os.environ[remember(name)]
