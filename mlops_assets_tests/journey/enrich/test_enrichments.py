@@ -524,6 +524,16 @@ def test_a_record_with_a_value_of_another_type_costs_that_key(tmp_path: Path, ca
     )
 
 
+def test_a_record_whose_text_is_no_utf8_costs_that_key(tmp_path: Path) -> None:
+    said = pa.Array.from_buffers(pa.string(), 2, pa.array([b"warm", b"\xff\xfe"], pa.binary()).buffers())
+    pq.write_table(pa.table({"city": ["Rio", "Recife"], "said": said}), tmp_path / "weather.parquet")
+    columns: dict[str, Any] = {"keys": ("city",), "columns": {"said": "string"}}
+    enrichment = Enrichment(use="table", parameters={"file": "weather.parquet"}, **columns)
+    schema = pa.schema({"city": pa.string(), "said": pa.string()})
+    answers = asking(enrichment, schema, tmp_path).ask(pa.table({"city": ["Rio", "Recife"]}))
+    assert answers.to_pylist() == [{"city": "Rio", "said": "warm"}]
+
+
 def test_two_records_of_one_key_cost_that_key(tmp_path: Path) -> None:
     content = "city,degrees,rain\nRio,1,true\nRio,2,true\nRecife,3,false\nRoma,4,false\n"
     answers = table(tmp_path, content, at="date")(keys_of("Recife", "Rio", "Roma"), DAY)
