@@ -6,22 +6,58 @@ import codecs
 import io
 import logging
 import sys
-from typing import TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from mlops_assets.work.printable import printable_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Buffer  # type: ignore[attr-defined]
 
 
 class Printed(io.TextIOWrapper):
     """A stream that shows what cannot be seen, whoever writes into it, and takes what its encoding has not.
 
     It is the last line of defence: tables and messages name things by `printable` already, but errors of libraries and
-    of the system carry names of files, too. Bytes, such as CSV, go beside it as they are.
+    of the system carry names of files, too. Bytes, such as CSV, go beside it as they are, but for a terminal.
     """
+
+    _shown: _Shown | None = None
+
+    @property
+    def buffer(self) -> Any:
+        """Takes bytes: a file and a pipe get them exactly."""
+        if not self.isatty():
+            return super().buffer
+        self._shown = self._shown or _Shown(self)
+        return self._shown
 
     def write(self, text: str) -> int:
         """Write a text."""
         super().write(printable_lines(text))
         return len(text)
+
+
+class _Shown(io.BufferedIOBase):
+    """Bytes for a terminal, as the text that they are."""
+
+    def __init__(self, text: Printed) -> None:
+        self._text = text
+        # a sign may be cut by the end of a piece
+        self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+
+    def writable(self) -> bool:
+        """Whether it can be written to."""
+        return True
+
+    def write(self, data: Buffer) -> int:
+        """Write bytes of UTF-8."""
+        content = bytes(data)
+        self._text.write(self._decoder.decode(content))
+        return len(content)
+
+    def flush(self) -> None:
+        """Send what was written."""
+        self._text.flush()
 
 
 class LogFormatter(logging.Formatter):

@@ -18,6 +18,7 @@ from mlops_assets.storage.accounting import ReadingAccounting
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.verification import check_intact
 from mlops_assets.use_case import UseCase
+from mlops_assets.views import markdown
 from mlops_assets.views.status import noticed_records
 from mlops_assets.work.engines import Engines
 from mlops_assets.work.progress import Listing, Progress
@@ -44,7 +45,7 @@ def raw_files_asset(use_case: UseCase) -> dg.AssetsDefinition:
         owners=[use_case.owner],
         group_name=use_case.name,
         kinds={"file", "deltalake"},
-        description=f"The manifest of a day: every file with size and time.\n\n{use_case.description}",
+        description=f"The manifest of a day: every file with size and time.\n\n{markdown.text(use_case.description)}",
         check_specs=[dg.AssetCheckSpec(EVERY_DAY_DELIVERED, asset=key(use_case, "raw_files"))],
         **daily(use_case),
     )

@@ -22,11 +22,11 @@ SHORTEST = 6
 HIDDEN = "***"
 """What stands in the place of a secret."""
 
-NAMED = re.compile(r"SECRET|PASSWORD|TOKEN|CREDENTIAL|_KEY(_ID)?$|^MLOPS_ALERT_URL$")
+NAMED = re.compile(r"SECRET|PASSWORD|TOKEN(?!IZ)|CREDENTIAL|_KEY(_ID)?$|^MLOPS_ALERT_URL$")
 """Environment variables whose names say that they hold a secret."""
 
-WITHIN_ADDRESS = re.compile(r"(?<=://)(?!user:password@)[^/\s'\"]*@")
-"""User and password of an address, but for those of an example.
+WITHIN_ADDRESS = re.compile(r"(?<=://)(?!user:password@|\[\^)[^/\s'\"]*@")
+"""User and password of an address, but for those of an example; in `://[^@]+`, the pattern of an address, is none.
 
 The last `@` counts: a password may hold one that nobody has encoded.
 """

@@ -9,11 +9,12 @@ from typing import Any
 
 import yaml
 from pydantic import ValidationError
+from yaml.constructor import ConstructorError
 
 from mlops_assets.errors import ConfigError, UsageError
 from mlops_assets.use_case.attributes import Attributes, UseCase
 from mlops_assets.use_case.plain import compose, read_plain
-from mlops_assets.use_case.references import UnsetVariable, as_written, fill_environment
+from mlops_assets.use_case.references import WrongReference, as_written, fill_environment
 
 OURS = ("name", "features_sql", "folder", "written")
 """What a use case has of its folder: no attribute may say it."""
@@ -33,6 +34,13 @@ class _Loader(yaml.SafeLoader):
             return super().construct_yaml_timestamp(node)
         except ValueError:
             return node.value
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            # a tag such as `!!int` before what is none
+            raise ConstructorError(None, None, f"this is no {node.tag}: {error}", node.start_mark) from None
 
 
 _Loader.add_constructor("tag:yaml.org,2002:timestamp", _Loader.construct_yaml_timestamp)
@@ -57,7 +65,7 @@ def load_use_case(folder: Path) -> UseCase:
         raise ConfigError(f"{path}: expected the key `attributes` with the settings of the use case.")
     try:
         return build_use_case(attributes, folder)
-    except UnsetVariable as error:
+    except WrongReference as error:
         raise ConfigError(f"{path}:{_line_of(root, ('attributes', *error.keys))}: {error}") from None
     except ValidationError as error:
         raise explained(error, attributes, folder) from None
@@ -104,7 +112,7 @@ def build_use_case(attributes: dict[str, Any], folder: Path) -> UseCase:
     Raises
     ------
     ConfigError
-        If the folder has no `features.sql`, or an environment variable is not set.
+        If the folder has no `features.sql`, an environment variable is not set, or its value would be shown.
     pydantic.ValidationError
         If an attribute is wrong.
     """

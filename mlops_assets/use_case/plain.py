@@ -16,6 +16,15 @@ MOST = 100_000
 """Values that a YAML file may stand for. Nine lines of aliases to aliases stand for a thousand million."""
 
 
+DEEPEST = 50
+"""Values within values; what walks through a configuration takes several steps into each."""
+
+LONGEST_NUMBER = 100
+"""Signs of a number. Of thousands of digits, or of a long `1:1:1`, Python makes none, or takes minutes for it."""
+
+NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+
+
 def read_plain(path: Path) -> str:
     """The text of a file.
 
@@ -62,13 +71,13 @@ def compose(path: Path, text: str) -> yaml.Node | None:
     Raises
     ------
     ConfigError
-        If its aliases contain themselves or stand for too much, or it is nested too deeply.
+        If its aliases contain themselves or stand for too much, it is nested too deeply, or a number is too long.
     yaml.YAMLError
         If it is no YAML.
     """
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = _values(path, root, {}) if root else 0
+        values, _ = _measure(path, root, {}) if root else (0, 0)
     except RecursionError:
         raise ConfigError(f"{path}: it is nested too deeply.") from None
     if values > MOST:
@@ -76,16 +85,21 @@ def compose(path: Path, text: str) -> yaml.Node | None:
     return root
 
 
-def _values(path: Path, node: yaml.Node, known: dict[int, int | None]) -> int:
-    """How many values a node stands for; `known` has None for those that are being counted."""
+def _measure(path: Path, node: yaml.Node, known: dict[int, tuple[int, int] | None]) -> tuple[int, int]:
+    """How many values a node stands for, and how deep they lie; `known` has None for those that are being counted."""
+    where = f"{path}:{node.start_mark.line + 1}"
     if isinstance(node, yaml.ScalarNode):
-        return 1
+        if node.tag in NUMBERS and len(node.value) > LONGEST_NUMBER:
+            raise ConfigError(f"{where}: a number of {len(node.value):,} signs; allowed are {LONGEST_NUMBER}.")
+        return 1, 1
     if id(node) not in known:
         known[id(node)] = None
         pairs = node.value if isinstance(node, yaml.SequenceNode) else [one for pair in node.value for one in pair]
-        known[id(node)] = 1 + sum(_values(path, one, known) for one in pairs)
+        measured = [_measure(path, one, known) for one in pairs]
+        known[id(node)] = 1 + sum(values for values, _ in measured), 1 + max((deep for _, deep in measured), default=0)
     found = known[id(node)]
     if found is None:
-        line = node.start_mark.line + 1
-        raise ConfigError(f"{path}:{line}: an alias stands within what it stands for.")
+        raise ConfigError(f"{where}: an alias stands within what it stands for.")
+    if found[1] > DEEPEST:
+        raise ConfigError(f"{where}: it is nested too deeply.")
     return found

@@ -14,12 +14,17 @@ from typing import Any
 from mlops_assets.errors import ConfigError
 from mlops_assets.errors.redaction import remember
 
+Keys = tuple[str | int, ...]
+
 VARIABLE = re.compile(r"\{\{\s*env\.([A-Za-z_]\w*)\s*\}\}")
 """How a text refers to an environment variable."""
 
+SHOWN = ("description", "files", "columns", "account", "label", "value")
+"""Keys under which a value comes into rejects, messages and pages as a bad row comes, whatever is stored of the recipe."""
 
-class UnsetVariable(ConfigError):
-    """A text refers to an environment variable that is not set.
+
+class WrongReference(ConfigError):
+    """A text refers to the environment, and cannot.
 
     Attributes
     ----------
@@ -27,19 +32,27 @@ class UnsetVariable(ConfigError):
         Where the text stands.
     """
 
-    def __init__(self, name: str, keys: tuple[str | int, ...]) -> None:
-        where = f"{'.'.join(map(str, keys))}: " if keys else ""
-        super().__init__(f"{where}the environment variable {name} is not set")
+    def __init__(self, problem: str, keys: Keys) -> None:
+        super().__init__(f"{'.'.join(map(str, keys))}: {problem}" if keys else problem)
         self.keys = keys
 
 
-def fill_environment(value: Any, keys: tuple[str | int, ...] = ()) -> Any:
+class UnsetVariable(WrongReference):
+    """A text refers to an environment variable that is not set."""
+
+    def __init__(self, name: str, keys: Keys) -> None:
+        super().__init__(f"the environment variable {name} is not set", keys)
+
+
+def fill_environment(value: Any, keys: Keys = ()) -> Any:
     """The same attributes, with `{{ env.NAME }}` in texts replaced by what the environment says.
 
     Raises
     ------
     UnsetVariable
         If it says nothing.
+    WrongReference
+        If a text refers to it where the value would be stored and shown, as in a bound of a column or a description.
     """
     if isinstance(value, Mapping):
         return {key: fill_environment(item, (*keys, key)) for key, item in value.items()}
@@ -47,10 +60,24 @@ def fill_environment(value: Any, keys: tuple[str | int, ...] = ()) -> Any:
         return [fill_environment(item, (*keys, number)) for number, item in enumerate(value)]
     if not isinstance(value, str):
         return value
+    found = VARIABLE.search(value)
+    if found and _is_shown(keys):
+        problem = f"{found[0]} stands where its value would be stored and shown; write the value itself"
+        raise WrongReference(problem, keys)
     return VARIABLE.sub(lambda reference: _variable(reference[1], keys), value)
 
 
-def _variable(name: str, keys: tuple[str | int, ...]) -> str:
+def _is_shown(keys: Keys) -> bool:
+    """Whether what stands there is said of rows: what columns are called and may hold, and what people read."""
+    match keys:
+        case ("enrichments", _, part, *_):
+            return part != "parameters"
+        case (first, *_):
+            return first in SHOWN
+    return False
+
+
+def _variable(name: str, keys: Keys) -> str:
     if name not in os.environ:
         raise UnsetVariable(name, keys)
     return os.environ[remember(name)]

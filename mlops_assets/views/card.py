@@ -44,7 +44,7 @@ def render(about: About, version: int | None = None) -> str:
 def _verdict(about: About, version: int | None) -> Iterator[str]:
     title = f"# {markdown.value(about.use_case)}: {markdown.value(about.candidate)}"
     yield f"{title}, version {version}" if version else title
-    yield about.recipe["description"]
+    yield markdown.text(about.recipe["description"])
     yield f"**{'Passed the gate' if about.passed else 'Refused by the gate'}.** {markdown.value(about.reason)}"
     yield markdown.table([_condition(condition) for condition in about.conditions])
 
@@ -73,7 +73,7 @@ def _quality(about: About) -> Iterator[str]:
     yield "Of the rows whose answer was about this probable: how many were right. A good model has the same in both."
     yield markdown.table(about.calibration)
     yield "### Importance"
-    yield f"What {metric} loses when the column is shuffled (mean of {REPEATS})."
+    yield f"What {markdown.value(metric)} loses when the column is shuffled (mean of {REPEATS})."
     yield markdown.table([{"column": name, "loss": loss} for name, loss in about.importance.items()])
 
 
@@ -85,7 +85,7 @@ def class_lines(classes: Mapping[str, Mapping[str, float]]) -> list[dict[str, ob
 
 def _folds(about: About, metric: str) -> str:
     values = ", ".join(f"{value:.3f}" for value in about.folds)
-    return f"Over {len(about.folds)} folds of the training part, {metric}: {values}" if values else ""
+    return f"Over {len(about.folds)} folds of the training part, {markdown.value(metric)}: {values}" if values else ""
 
 
 def _cost(about: About) -> Iterator[str]:

@@ -42,9 +42,19 @@ def value(content: object) -> str:
         The value.
     """
     shown = f"{content:.4g}" if isinstance(content, float) else printable(str(content))
-    # inside of code nothing is an address; every second part is one
-    parts = ADDRESS.split(cut(shown, LONGEST))
-    return "".join(f"`{part}`" if number % 2 else SIGNS.sub(r"\\\g<0>", part) for number, part in enumerate(parts))
+    return _as_text(cut(shown, LONGEST))
+
+
+def text(content: str) -> str:
+    """A text of somebody's as one paragraph: all that it says, in one line.
+
+    Parameters
+    ----------
+    content
+        The text, such as a description.
+    """
+    # an end of a line could begin a heading or a list
+    return _as_text(printable(" ".join(content.split())))
 
 
 def code(content: str, language: str = "") -> str:
@@ -60,3 +70,9 @@ def code(content: str, language: str = "") -> str:
     longest = max((len(run) for run in re.findall(r"`+", content)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{language}\n{content.rstrip()}\n{fence}"
+
+
+def _as_text(shown: str) -> str:
+    # inside of code nothing is an address; every second part is one
+    parts = ADDRESS.split(shown)
+    return "".join(f"`{part}`" if number % 2 else SIGNS.sub(r"\\\g<0>", part) for number, part in enumerate(parts))

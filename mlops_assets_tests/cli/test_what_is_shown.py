@@ -16,7 +16,7 @@ import pytest
 
 from mlops_assets.cli import group
 from mlops_assets.cli.common import shell_word
-from mlops_assets.cli.printing import LogFormatter
+from mlops_assets.cli.printing import LogFormatter, Printed
 from mlops_assets.journey.feedback.files import HEADER
 from mlops_assets.journey.read.mended import read_mended
 from mlops_assets.work.printable import printable
@@ -227,6 +227,18 @@ def test_rejects_for_a_spreadsheet_come_back_as_they_were(shop: Shop, tmp_path: 
     assert shop("rejects", "visits", "--spreadsheet", "-o", str(marked)).code == 0
     assert exact.read_bytes() != marked.read_bytes()
     assert read_mended(marked) == read_mended(exact)
+
+
+def test_bytes_for_a_terminal_are_shown_and_a_pipe_gets_them_as_they_are() -> None:
+    data = "a\x1b[31m\u202e\u65e5,b\n".encode()
+    for open_ends, expected in ((os.openpty, b"a\\u001b[31m\\u202e\xe6\x97\xa5,b\r\n"), (os.pipe, data)):
+        first, second = open_ends()
+        # of a terminal either end may be written to; of a pipe the second
+        with Printed(os.fdopen(second, "wb"), encoding="utf-8") as stream, os.fdopen(first, "rb", 0) as other:
+            for place in range(len(data)):  # a sign in pieces
+                stream.buffer.write(data[place : place + 1])
+            stream.buffer.flush()
+            assert other.read(len(expected)) == expected
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])

@@ -87,6 +87,17 @@ def test_the_example_of_an_address_stays_readable() -> None:
     assert redacted("such as postgresql://user:password@host/database", {}).endswith("user:password@host/database")
 
 
+def test_a_pattern_of_an_address_is_none() -> None:
+    said = "url: String should match pattern '^(https?://[^@]+|x)$', and not http://me:rosebud@host"
+    assert redacted(said, {}) == said.replace("me:rosebud", "***")
+
+
+@pytest.mark.parametrize("name", ["MLOPS_USER", "USER", "DATABASE_NAME", "TOKENIZERS_PARALLELISM"])
+def test_a_setting_that_is_no_secret_is_a_word_like_any_other(name: str) -> None:
+    environment = {name: "Somebody", "ANY_URL": "postgresql://Somebody@host/all"}
+    assert redacted("Somebody changed what was stored", environment) == "Somebody changed what was stored"
+
+
 def test_an_error_for_people_has_none_wherever_it_becomes_a_text(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEST_PASSWORD", SECRET)
     error = MlopsError(f"the server says {SECRET}")

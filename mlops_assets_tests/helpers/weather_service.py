@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -110,3 +111,50 @@ class WeatherService:
             server.shutdown()
             server.server_close()
             thread.join()
+
+
+class DrippingService:
+    """Takes one request, sends a beginning and then, for five seconds, a little every 50 ms, until it is left.
+
+    Parameters
+    ----------
+    beginning
+        What is sent at once.
+    drop
+        What is sent again and again.
+
+    Attributes
+    ----------
+    port
+        Where it is, on loopback.
+    left
+        Whether the other side went before all was sent.
+    """
+
+    def __init__(self, beginning: bytes, drop: bytes) -> None:
+        self.left = False
+        self._beginning, self._drop = beginning, drop
+        self._closing = threading.Event()
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listening.getsockname()[1]
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    def __enter__(self) -> DrippingService:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.join(30)
+        self._listening.close()
+
+    def _serve(self) -> None:
+        connection, _ = self._listening.accept()
+        with connection:
+            connection.recv(1 << 16)
+            try:
+                connection.sendall(self._beginning)
+                for _ in range(100):
+                    self._closing.wait(0.05)
+                    connection.sendall(self._drop)
+            except OSError:
+                self.left = True

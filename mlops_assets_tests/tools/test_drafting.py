@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 import pytest
 import sklearn
+import yaml
 from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -28,8 +29,10 @@ from mlops_assets.settings import Settings
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.tools.drafting import Draft, draft_use_case
 from mlops_assets.tools.drafting.columns import DATES
+from mlops_assets.tools.drafting.writing import _flow
 from mlops_assets.use_case import load_use_case
 from mlops_assets.views.status import collect
+from mlops_assets.work.printable import printable_lines
 from mlops_assets.workspace import Workspace
 from mlops_assets_tests.helpers.homes import give_stores
 from mlops_assets_tests.helpers.paths import REAL_DATA
@@ -179,6 +182,14 @@ def test_a_table_cannot_name_a_variable_and_so_learn_its_value(draft: Draws, ref
         text = table({"age": [*range(20, 60)], reference: ["red", "blue", "green"]})
     with pytest.raises(UsageError, match=re.escape(f"it has '{reference}'")):
         draft(text)
+
+
+@pytest.mark.parametrize("sign", ["\u202e", "\u200b", "\u2066", "\x9b", "\U000e0041", "\ufe0f"])
+def test_what_cannot_be_seen_is_escaped_in_the_draft_and_reads_back_the_same(sign: str) -> None:
+    value = {f"caf\xe9{sign}": ["\u65e5", sign]}
+    assert printable_lines(_flow(value)) == _flow(value)
+    assert yaml.safe_load(_flow(value)) == value
+    assert _flow("caf\xe9") == "caf\xe9"
 
 
 def test_names_that_would_be_one_get_numbers(draft: Draws) -> None:

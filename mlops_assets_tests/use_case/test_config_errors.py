@@ -313,16 +313,17 @@ def test_a_mistake_in_a_folder_of_use_cases_is_told_when_the_code_location_loads
         defs()
 
 
-BY_VARIABLE = re.sub("  description: .*", '  description: "Visits of {{ env.TEAM }}"', VISITS)
+BY_VARIABLE = VISITS + '  targets: {shop: {use: files, parameters: {place: "/data/{{ env.TEAM }}"}}}\n'
 
 
 def test_a_text_may_refer_to_an_environment_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place_visits(tmp_path, BY_VARIABLE)
     monkeypatch.setenv("TEAM", "blue")
-    assert load_use_case(tmp_path / "visits").description == "Visits of blue"
+    assert load_use_case(tmp_path / "visits").targets["shop"].parameters == {"place": "/data/blue"}
     monkeypatch.delenv("TEAM")
     line = line_of(BY_VARIABLE, "TEAM")
-    with pytest.raises(ConfigError, match=rf"defs\.yaml:{line}: description: the environment variable TEAM is not set"):
+    said = rf"defs\.yaml:{line}: targets\.shop\.parameters\.place: the environment variable TEAM is not set"
+    with pytest.raises(ConfigError, match=said):
         load_use_case(tmp_path / "visits")
 
 
@@ -346,6 +347,31 @@ def test_a_mistake_quotes_a_reference_and_not_its_value(
     assert "rosebud" not in str(error.value)
 
 
+SHOWN = {
+    "description": re.sub("  description: .*", '  description: "For {{ env.ROSE }}"', VISITS),
+    "columns.parameters.from": VISITS.replace(
+        "  columns:\n", '  columns:\n    parameters: {type: string, from: "{{ env.ROSE }}"}\n'
+    ),
+    "columns.more.allowed.1": VISITS.replace(
+        "  columns:\n", '  columns:\n    more: {type: string, allowed: [web, "{{ env.ROSE }}"]}\n'
+    ),
+    "enrichments.parameters.keys.0": VISITS
+    + '  enrichments: {parameters: {use: table, keys: ["{{ env.ROSE }}"], columns: {a: string}}}\n',
+}
+"""A variable where its value would come into tables, messages and pages, by the key."""
+
+
+@pytest.mark.parametrize("key", SHOWN)
+def test_no_variable_is_filled_in_where_it_would_be_shown(
+    key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place_visits(tmp_path, SHOWN[key])
+    monkeypatch.setenv("ROSE", "rosebud-7c41")
+    line = line_of(SHOWN[key], "env.ROSE")
+    with pytest.raises(ConfigError, match=rf"defs\.yaml:{line}: {key}: \{{\{{ env\.ROSE }}}} stands where .* shown"):
+        load_use_case(tmp_path / "visits")
+
+
 @pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")
 def test_a_mistake_that_dagster_tells_quotes_no_value_either(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = project / "my_project" / "defs" / "visits" / "defs.yaml"
@@ -365,9 +391,9 @@ def test_dagster_fills_in_environment_variables_too(project: Path, monkeypatch: 
     monkeypatch.setenv("TEAM", "blue")
     found = dg.Definitions.merge(dg.load_from_defs_folder(path_within_project=project), definitions_of())
     graph = found.resolve_asset_graph()
-    assert graph.get(dg.AssetKey(["visits", "raw_files"])).description.endswith("Visits of blue")
+    assert graph.has(dg.AssetKey(["visits", "predictions"]))
     monkeypatch.delenv("TEAM")
     with pytest.raises(Exception) as error:  # noqa: PT011 - Dagster's own, of many classes
         dg.load_from_defs_folder(path_within_project=project)
     told = "".join(traceback.format_exception(error.value))
-    assert "description: the environment variable TEAM is not set" in told
+    assert "targets.shop.parameters.place: the environment variable TEAM is not set" in told

@@ -29,15 +29,28 @@ def laughs(lines: int) -> str:
     return "\n".join(["x0: &x0 [ha, ha]", *more, f"attributes: {{description: *x{lines - 1}}}"])
 
 
+def chain(lines: int) -> str:
+    """Each line is a list of the line before."""
+    return "\n".join(["x0: &x0 [ha]", *(f"x{n}: &x{n} [*x{n - 1}]" for n in range(1, lines)), "attributes: {}"])
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         (laughs(9), "with its aliases it stands for"),
         ("attributes: &a {description: *a}", "defs.yaml:1: an alias stands within what it stands for."),
         (f"attributes: {'[' * 5_000}{']' * 5_000}", "it is nested too deeply."),
+        (f"attributes:\n  x: {'[' * 60}{']' * 60}", "defs.yaml:2: it is nested too deeply."),
+        (chain(60), "it is nested too deeply."),
         (f"attributes: {{description: {'a' * LARGEST}}}", f"allowed are {LARGEST:,}."),
+        (f"attributes:\n  keep_days: {'1' * 5_000}", "defs.yaml:2: a number of 5,000 signs; allowed are 100."),
+        (f"attributes:\n  keep_days: 0x{'f' * 9_998}", "defs.yaml:2: a number of 10,000 signs; allowed are 100."),
+        (f"attributes:\n  keep_days: 1{':1' * 100_000}", "defs.yaml:2: a number of 200,001 signs; allowed are 100."),
+        (f"attributes:\n  keep_days: 1{':1' * 1_000}.5", "defs.yaml:2: a number of 2,003 signs; allowed are 100."),
+        ("attributes:\n  keep_days: !!int soon", "line 2, column 14"),
+        ("attributes:\n  keep_days: !!bool soon", "line 2, column 14"),
     ],
-    ids=["laughs", "itself", "deep", "long"],
+    ids=["laughs", "itself", "deep", "less deep", "deep by aliases", "long", *"dhst", "no number", "no boolean"],
 )
 def test_yaml_that_is_more_than_it_looks_is_refused(folder: Path, text: str, said: str) -> None:
     (folder / DEFS).write_text(text)

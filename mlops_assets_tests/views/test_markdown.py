@@ -39,6 +39,13 @@ def test_a_value_in_a_line_is_text(text: str) -> None:
     assert html.unescape(re.sub(r"</?(p|strong|code)>", "", rendered)).startswith(cut(printable(text), 200))
 
 
+@pytest.mark.parametrize("content", [*MARKDOWN, "one\n\n# two\n- three\n\n    four\n---\n", "word " * 100])
+def test_a_description_is_one_paragraph_and_whole(content: str) -> None:
+    rendered = RENDER.render(f"# Title\n\n{markdown.text(content)}\n\nmore").partition("</h1>")[2]
+    assert set(re.findall(r"<(\w+)", rendered)) <= {"p", "code"}
+    assert html.unescape(re.sub(r"</?(p|code)>", "", rendered)).startswith(f"\n{printable(' '.join(content.split()))}")
+
+
 @pytest.mark.parametrize("address", ["http://evil.example", "WWW.evil.example", "a@evil.example", "ftp://x@www.y"])
 def test_no_address_stands_in_one_piece_for_what_makes_links_unasked(address: str) -> None:
     """Such as Dagster's UI, which looks for addresses in what is left when escapes are undone."""

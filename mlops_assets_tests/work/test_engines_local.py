@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import select
@@ -56,6 +57,11 @@ def count_threads(task: int) -> Report:
     return Report(DAY, task, {**{name: int(os.environ[name]) for name in ONE_THREAD}, "arrow": pa.cpu_count()}, ())
 
 
+def log_a_secret(task: int) -> Report:
+    record = logging.getLogRecordFactory()("any", logging.INFO, "", 1, "to http://me:rosebud@host", (), None)
+    return Report(DAY, task, {"shown": int("rosebud" in record.getMessage())}, ())
+
+
 @pytest.fixture(scope="module")
 def two() -> Iterator[LocalEngine]:
     """Two processes for those tests that leave them alive."""
@@ -105,6 +111,10 @@ def test_libraries_have_one_thread_in_each_process_and_as_many_as_before_in_this
     found = [report.counts for report in two.map(count_threads, range(4))]
     assert found == [{**dict.fromkeys(ONE_THREAD, 1), "arrow": 1}] * 4
     assert dict(os.environ) == before
+
+
+def test_no_process_logs_a_secret(two: LocalEngine) -> None:
+    assert [report.counts for report in two.map(log_a_secret, range(2))] == [{"shown": 0}] * 2
 
 
 @pytest.fixture(scope="module")

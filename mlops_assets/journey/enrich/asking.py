@@ -317,7 +317,10 @@ def _taken(waiting: deque[Item]) -> Iterator[Item]:
 
 
 def _reason(error: Exception) -> str:
-    return redacted(error.reason) if isinstance(error, NoAnswer) else f"{type(error).__name__}: {str(error)[:200]}"
+    if isinstance(error, NoAnswer):
+        return redacted(error.reason)
+    # this is stored, and whoever raised it may have put into it what it asked with
+    return f"{type(error).__name__}: {redacted(str(error))[:200]}"
 
 
 def _show(value: object) -> str:

@@ -122,7 +122,8 @@ def _checked(value: Any, fits: bool) -> Any:
 
 
 def _text(value: Any) -> Any:
-    return _checked(value, isinstance(value, str) and len(value) <= LONGEST_TEXT)
+    # half a pair of JSON's, such as "\ud800", is a text for Python and for nobody else: to encode it is a `ValueError`
+    return _checked(value, isinstance(value, str) and len(value) <= LONGEST_TEXT and value.encode() is not None)
 
 
 def _boolean(value: Any) -> Any:

@@ -13,7 +13,7 @@ from mlops_assets.errors import UsageError
 from mlops_assets.tools.drafting.columns import Guess, unique
 from mlops_assets.tools.drafting.dialect import Dialect
 from mlops_assets.use_case import FileFormat
-from mlops_assets.work.printable import printable
+from mlops_assets.work.printable import printable, printable_lines
 
 USED = ("number", "amount", "category", "boolean", "date", "timestamp", "prose")
 """Roles of the columns that a model gets."""
@@ -276,6 +276,13 @@ def _column(guess: Guess) -> dict[str, Any]:
 
 def _flow(value: Any) -> str:
     """YAML on one line."""
-    text: str = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=float("inf"))
+    text = _dumped(value, letters=True)
+    if printable_lines(text) != text:  # there is a sign that cannot be seen: all are escaped, and read back the same
+        text = _dumped(value, letters=False)
     # PyYAML ends a bare word with the mark of a document's end
     return text.removesuffix("\n").removesuffix("\n...")
+
+
+def _dumped(value: Any, *, letters: bool) -> str:
+    form: dict[str, Any] = {"default_flow_style": True, "sort_keys": False, "width": float("inf")}
+    return str(yaml.safe_dump(value, allow_unicode=letters, **form))

@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from mlops_assets.errors import MlopsError, ShardFailed
+from mlops_assets.errors.redaction import redact_logs
 from mlops_assets.work.shards import Report
 
 Task = TypeVar("Task")
@@ -145,10 +146,11 @@ def _interrupts_held() -> Iterator[None]:
 
 
 def _settle() -> None:
-    """Prepare a worker: one thread in Arrow, and no life without a driver."""
+    """Prepare a worker: one thread in Arrow, no secret in its log, and no life without a driver."""
     import pyarrow as pa
 
     pa.set_cpu_count(1)
+    redact_logs()
     threading.Thread(target=_end_with_the_driver, name="driver-watch", daemon=True).start()
 
 

@@ -24,7 +24,14 @@ from mlops_assets.journey.enrich.lookups import EnrichmentError, NoAnswer, open_
 from mlops_assets.journey.enrich.replies import LONGEST_TEXT, believe
 from mlops_assets.use_case import Enrichment
 from mlops_assets_tests.helpers.postgres import Server, query
-from mlops_assets_tests.helpers.weather_service import Request, Response, WeatherService, degrees, right
+from mlops_assets_tests.helpers.weather_service import (
+    DrippingService,
+    Request,
+    Response,
+    WeatherService,
+    degrees,
+    right,
+)
 
 DAY = "2026-01-10"
 SCHEMA = pa.schema({"city": pa.string(), "date": pa.date32(), "degrees": pa.float64(), "rain": pa.bool_()})
@@ -146,6 +153,29 @@ def test_a_service_that_does_not_answer_in_time_is_left(service: WeatherService)
     assert time.monotonic() - began < 5
 
 
+HEAD = b"HTTP/1.1 200 OK\r\n"
+DRIPS = {
+    "an answer of a length": (HEAD + b"Content-Length: 1000\r\n\r\n[", b" "),
+    "an answer without a length": (HEAD + b"\r\n[]", b" "),
+    "the digits of a chunk": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"0"),
+    "a line of the head": (HEAD + b"X-Long: ", b"x"),
+    "the first line": (b"HTTP/1.1 200 ", b"O"),
+    "asking for patience": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "a handshake": (b"\x16\x03\x03\x40\x00", b"x"),
+}
+"""What comes at once, and what comes again and again."""
+
+
+@pytest.mark.parametrize("kind", DRIPS)
+def test_a_service_that_sends_a_little_now_and_then_is_left_when_its_time_is_over(kind: str) -> None:
+    with DrippingService(*DRIPS[kind]) as dripping:
+        url = f"{'https' if kind == 'a handshake' else 'http'}://127.0.0.1:{dripping.port}/"
+        one = asking(http(url, {"timeout": 0.3}, retries=0))
+        assert len(one.ask(many(1))) == 0
+        assert dict(one.problems) == {"no answer in time": 1}
+    assert dripping.left
+
+
 def test_a_service_that_is_not_there_is_told_without_the_keys() -> None:
     one = asking(http("http://127.0.0.1:9/weather", {"method": "GET"}, retries=0))
     assert len(one.ask(keys_of("secret city"))) == 0
@@ -208,6 +238,7 @@ WRONG: dict[str, tuple[list[Any], str]] = {
     "a number beyond all": ([{**GOOD, "degrees": 10**400}], "degrees is no double"),
     "a number for a boolean": ([{**GOOD, "rain": 1}], "rain is no bool"),
     "a list for a text": ([{**GOOD, "city": ["Rio"]}], "city is no string"),
+    "half a sign": ([{**GOOD, "city": "\ud800"}], "city is no string"),
     "a text without end": ([{**GOOD, "city": "x" * (LONGEST_TEXT + 1)}], "city is no string"),
     "a day that no calendar has": ([{**GOOD, "date": "2026-02-31"}], "date is no date32[day]"),
     "a column that is missing": ([{"city": "Rio", "date": DAY, "rain": True}], "degrees missing"),
@@ -254,8 +285,10 @@ def test_what_is_neither_table_nor_list_is_a_failure() -> None:
         believe("31 degrees", ONE, SCHEMA)  # type: ignore[arg-type]
 
 
+# signs of any kind: half ones, too
+texts = st.text(st.characters())
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    st.none() | st.booleans() | st.integers() | st.floats() | texts,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=5,
 )
@@ -274,6 +307,14 @@ def test_every_object_is_an_answer_or_is_counted(said: list[Any]) -> None:
     cities = answers["city"].to_pylist()
     assert len(set(cities)) == len(cities)
     assert set(cities) <= {"Rio", "Recife"}
+
+
+@pytest.mark.parametrize("wrong", ['{"city": "\\\\ud800"', '{"degrees": 1' + "0" * 5_000, '{"\\\\udfff": 1'])
+def test_one_object_that_python_cannot_hold_costs_none_of_the_others(service: WeatherService, wrong: str) -> None:
+    service.behave = lambda request: Response(b"[" + wrong.encode() + b"}," + right(request.keys)[1:])
+    one = asking(http(service.url, retries=0))
+    assert len(one.ask(many(10))) == 10
+    assert (one.counts["refused"], one.counts["failed"]) == (1, 0)
 
 
 # -- a class of the user's ---------------------------------------------------------------------------------------------
@@ -481,6 +522,16 @@ def test_a_record_with_a_value_of_another_type_costs_that_key(tmp_path: Path, ca
         "weather.csv: 1 records are left out, such as record 2: the column 'degrees' is no double: 'warm'"
         in caplog.text
     )
+
+
+def test_a_record_whose_text_is_no_utf8_costs_that_key(tmp_path: Path) -> None:
+    said = pa.Array.from_buffers(pa.string(), 2, pa.array([b"warm", b"\xff\xfe"], pa.binary()).buffers())
+    pq.write_table(pa.table({"city": ["Rio", "Recife"], "said": said}), tmp_path / "weather.parquet")
+    columns: dict[str, Any] = {"keys": ("city",), "columns": {"said": "string"}}
+    enrichment = Enrichment(use="table", parameters={"file": "weather.parquet"}, **columns)
+    schema = pa.schema({"city": pa.string(), "said": pa.string()})
+    answers = asking(enrichment, schema, tmp_path).ask(pa.table({"city": ["Rio", "Recife"]}))
+    assert answers.to_pylist() == [{"city": "Rio", "said": "warm"}]
 
 
 def test_two_records_of_one_key_cost_that_key(tmp_path: Path) -> None:

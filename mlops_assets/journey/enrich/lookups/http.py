@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from typing import Any
 
 import pyarrow as pa
 import requests
 
 from mlops_assets.journey.enrich.lookups import EnrichmentError, NoAnswer
+from mlops_assets.journey.enrich.lookups.deadline import ending_after
 from mlops_assets.use_case import HttpParameters
 
 PIECE = 1 << 16
 AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Status codes that another try may better."""
+
+MOST_DIGITS = 20
+"""Digits, with a sign, of a whole number of 64 bits; what has more is none of a column."""
 
 LONGEST_WAIT = 60.0
 """Most seconds of a `Retry-After` that are waited."""
@@ -40,29 +43,26 @@ class HttpService:
     def fetch(self, keys: pa.Table, day: str) -> list[dict[str, Any]]:
         """The objects that the service answers with; see `Fetcher.fetch`."""
         parameters = self._parameters
-        ends = time.monotonic() + parameters.timeout
+        asked = {"headers": self._headers(), **self._question(keys, day)}
+        # piece by piece, so that an answer without end is given up
+        how: dict[str, Any] = {"timeout": parameters.timeout, "stream": True, "allow_redirects": False}
         try:
-            with requests.request(
-                parameters.method,
-                parameters.url,
-                headers=self._headers(),
-                timeout=parameters.timeout,
-                # piece by piece, so that an answer without end is given up
-                stream=True,
-                allow_redirects=False,
-                **self._question(keys, day),
-            ) as response:
+            with (
+                ending_after(parameters.timeout) as session,
+                session.request(parameters.method, parameters.url, **how, **asked) as response,
+            ):
                 if response.status_code != requests.codes.ok:
                     after = _seconds(response.headers.get("Retry-After", ""))
                     again = response.status_code in AGAIN
                     raise NoAnswer(f"status {response.status_code}", again=again, after=after)
-                return _objects(self._body(response, ends))
+                body = self._body(response)
         except requests.Timeout:
             raise NoAnswer("no answer in time") from None
         except requests.ConnectionError:
             raise NoAnswer("no connection, or it broke") from None
         except requests.RequestException as error:  # its text holds the address with the keys
             raise NoAnswer(f"no request: {type(error).__name__}") from None
+        return _objects(body)
 
     def _question(self, keys: pa.Table, day: str) -> dict[str, Any]:
         asked = [{name: _plain(value) for name, value in key.items()} for key in keys.to_pylist()]
@@ -80,20 +80,18 @@ class HttpService:
             secret[header] = value
         return {"Accept": "application/json", **self._parameters.headers, **secret}
 
-    def _body(self, response: requests.Response, ends: float) -> bytes:
+    def _body(self, response: requests.Response) -> bytes:
         body = bytearray()
         for piece in response.iter_content(PIECE):
             body += piece
             if len(body) > self._parameters.largest:
                 raise NoAnswer("answer too large")
-            if time.monotonic() > ends:  # the timeout of requests is one of each piece
-                raise NoAnswer("no answer in time")
         return bytes(body)
 
 
 def _objects(body: bytes) -> list[dict[str, Any]]:
     try:
-        content = json.loads(body)
+        content = json.loads(body, parse_int=_whole)
     except (ValueError, RecursionError):
         raise NoAnswer("answer is no JSON") from None
     if isinstance(content, dict):
@@ -101,6 +99,11 @@ def _objects(body: bytes) -> list[dict[str, Any]]:
     if not isinstance(content, list):
         raise NoAnswer("answer is no list of objects")
     return content
+
+
+def _whole(digits: str) -> int | float:
+    """A number without a point; Python refuses one of thousands of digits, which would cost all the others, too."""
+    return int(digits) if len(digits) <= MOST_DIGITS else float(digits)
 
 
 def _seconds(text: str) -> float:

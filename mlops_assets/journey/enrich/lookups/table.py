@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
@@ -56,7 +57,7 @@ class TableLookup:
         schema = record_schema(self._schema, self._parameters)
         content = pa.BufferReader(self._bytes())
         if self._parameters.file.endswith(".parquet"):
-            return _read_parquet(content, schema)
+            return _read_parquet(content, schema, self._parameters.file)
         try:
             return _read_csv(content, schema)
         except pa.ArrowInvalid:
@@ -85,9 +86,20 @@ def _read_csv(content: pa.BufferReader, schema: pa.Schema) -> pa.Table:
     return pa.csv.read_csv(content, convert_options=options)
 
 
-def _read_parquet(content: pa.BufferReader, schema: pa.Schema) -> pa.Table:
+def _read_parquet(content: pa.BufferReader, schema: pa.Schema, source: str) -> pa.Table:
     table = pq.read_table(content)
     missing = [name for name in schema.names if name not in table.column_names]
     if missing:
         raise EnrichmentError(f"it has no column {missing[0]!r}; there are: {', '.join(table.column_names)}")
-    return table.select(schema.names).cast(schema)
+    columns = table.select(schema.names)
+    try:
+        typed = columns.cast(schema)
+        typed.validate(full=True)  # whoever wrote the file may have called any bytes a text
+    except pa.ArrowInvalid:
+        return typed_records([_values(column) for column in columns.columns], schema, source)
+    return typed
+
+
+def _values(column: pa.ChunkedArray) -> list[Any]:
+    """The values of a column, texts as bytes."""
+    return list((column.cast(pa.binary()) if pa.types.is_string(column.type) else column).to_pylist())
