@@ -20,7 +20,7 @@ VARIABLE = re.compile(r"\{\{\s*env\.([A-Za-z_]\w*)\s*\}\}")
 """How a text refers to an environment variable."""
 
 SHOWN = ("description", "files", "columns", "account", "label", "value")
-"""Keys under which a value comes into rejects, messages and pages as a bad row comes, whatever is stored of the recipe."""
+"""Keys under which a value comes into rejects, messages and pages, whatever is stored of the recipe."""
 
 
 class WrongReference(ConfigError):
