@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
@@ -93,6 +96,30 @@ def find(name: str, raw: Place | None = None) -> Stores:
     from mlops_assets.workspace import Workspace
 
     return Workspace.from_environment(raw).find(name)
+
+
+def shell_word(path: Path) -> str:
+    r"""A path as a word of a command that people copy; what cannot be seen as bash's `$'...'` writes it.
+
+    Parameters
+    ----------
+    path
+        The path.
+
+    Examples
+    --------
+    >>> print(shell_word(Path("a.csv")), shell_word(Path("it's; rm")), shell_word(Path("a\nb")))
+    a.csv 'it'"'"'s; rm' $'a\x0ab'
+    """
+    text = str(path)
+    if text.isprintable():
+        return shlex.quote(text)
+    signs = (s if s.isprintable() and s not in "\\'" else _as_bytes(s) for s in text)
+    return f"$'{''.join(signs)}'"
+
+
+def _as_bytes(sign: str) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in os.fsencode(sign))
 
 
 def show_progress() -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
 
+from mlops_assets.cli.common import shell_word
 from mlops_assets.errors import UsageError
 from mlops_assets.storage.modes import for_others
 
@@ -51,7 +51,6 @@ def new(
     from mlops_assets.settings import Settings
     from mlops_assets.tools.drafting import draft_use_case
     from mlops_assets.use_case import list_use_cases
-    from mlops_assets.work.printable import printable
 
     settings = Settings.from_environment()
     root = (into or Path(os.environ.get("MLOPS_USE_CASES") or "use_cases")).expanduser().absolute()
@@ -65,8 +64,8 @@ def new(
     cut = "" if draft.use_case.imports else f" --day {yesterday}"
     click.echo("\nNext:")
     if root not in settings.use_cases:
-        click.echo(f"  export MLOPS_USE_CASES={root}")
-    click.echo(f"  mlops-assets import {name} {printable(shlex.quote(str(table)))}{cut}")
+        click.echo(f"  export MLOPS_USE_CASES={shell_word(root)}")
+    click.echo(f"  mlops-assets import {name} {shell_word(table)}{cut}")
     click.echo(f"  mlops-assets run {name} --train")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mlops_assets.cli.common import TABLE_ROWS, Day, find
+from mlops_assets.cli.common import TABLE_ROWS, Day, find, shell_word
 from mlops_assets.cli.outputs import output_options
 from mlops_assets.errors import UsageError
 from mlops_assets.storage.modes import for_others
@@ -100,8 +100,11 @@ def audit(use_case: str, day: dt.date, output: Path | None, spreadsheet: bool) -
         rows = rows.append_column(name, pa.nulls(len(rows), pa.string()))
     written, _ = writing.write(rows.to_reader(), "csv", output, spreadsheet=spreadsheet)
     if output is not None:
-        click.echo(f"Wrote {written:,} rows to {output}; fill in label, who and when, then hand it in:", err=True)
-        click.echo(f"  mlops-assets feedback {use_case} {output}", err=True)
+        click.echo(
+            f"Wrote {written:,} rows to {printable(str(output))}; fill in label, who and when, then hand it in:",
+            err=True,
+        )
+        click.echo(f"  mlops-assets feedback {use_case} {shell_word(output)}", err=True)
 
 
 def _read(path: Path) -> bytes:

@@ -13,6 +13,10 @@ LINES, LENGTH = 10, 400
 """Lines of an error that an alert has, and the characters of a line."""
 
 
+MARKUP = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "@\u200b", "](": "]\u200b("}
+"""What chat programs would call people by, or hide an address behind, and how it is only shown (Slack, Teams)."""
+
+
 class AlertNotDelivered(MlopsError):
     """The webhook did not take an alert."""
 
@@ -45,9 +49,11 @@ class Alert:
     what_to_do: str
 
     def to_json(self) -> dict[str, object]:
-        """The fields, and all of them as `text`, which chat programs show."""
-        lines = [self.problem, *self.errors, self.what_to_do]
-        return {"text": "\n".join(lines), **asdict(self)}
+        """The fields as they are, and all of them as `text`, which chat programs show; no mention or link is in it."""
+        text = "\n".join([self.problem, *self.errors, self.what_to_do])
+        for sign, shown in MARKUP.items():
+            text = text.replace(sign, shown)
+        return {"text": text, **asdict(self)}
 
 
 def first_lines(texts: Sequence[str], environment: Mapping[str, str] | None = None) -> tuple[str, ...]:

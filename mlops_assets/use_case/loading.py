@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from mlops_assets.use_case.references import UnsetVariable, as_written, fill_env
 
 OURS = ("name", "features_sql", "folder", "written")
 """What a use case has of its folder: no attribute may say it."""
+
+NAME = re.compile(r"[A-Za-z0-9_]+")
+"""Names of use cases, which are names of folders, jobs and experiments, too."""
 
 PYDANTICS = ("function-", "[key]")
 """How steps begin that pydantic puts between the keys that lead to a problem."""
@@ -131,7 +135,7 @@ def list_use_cases(folders: Sequence[Path]) -> dict[str, Path]:
     UsageError
         If a folder does not exist.
     ConfigError
-        If two use cases have the same name.
+        If two use cases have the same name, or one has no plain one.
     """
     use_cases: dict[str, Path] = {}
     for folder in folders:
@@ -139,6 +143,10 @@ def list_use_cases(folders: Sequence[Path]) -> dict[str, Path]:
             raise UsageError(f"There is no folder {folder}; MLOPS_USE_CASES must name one that holds use cases.")
         for path in sorted(folder.glob("*/defs.yaml")):
             name = path.parent.name
+            if not NAME.fullmatch(name):
+                raise ConfigError(
+                    f"{folder}: {name!r} is no name of a use case: letters, digits and _ alone; rename that folder."
+                )
             if name in use_cases:
                 raise ConfigError(
                     f"{path}: there is another use case {name!r} in {use_cases[name]}; rename this folder."

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mlops_assets.cli import group
+from mlops_assets.cli.common import shell_word
 from mlops_assets.cli.printing import LogFormatter
 from mlops_assets.journey.feedback.files import HEADER
 from mlops_assets.journey.read.mended import read_mended
@@ -142,11 +143,19 @@ def test_nothing_that_a_stranger_wrote_reaches_the_terminal_as_it_is(command: st
 
 def test_a_name_is_shown_so_that_its_file_can_be_found(shop: Shop) -> None:
     assert printable(NAME)[:57] in shop("rejects", "visits").out
-    assert (
-        shop("why", "visits", "--day", LATER, "--file", NAME, "--line", "1")
-        .out.splitlines()[0]
-        .startswith(f"visits, {LATER}, {printable(NAME)}, line 1: ")
-    )
+    for name in (NAME, printable(NAME)):
+        shown = shop("why", "visits", "--day", LATER, "--file", name, "--line", "1").out
+        assert shown.startswith(f"visits, {LATER}, {printable(NAME)}, line 1: ")
+
+
+@pytest.mark.parametrize(
+    "name", ["a.csv", "a b; $(id).csv", "it's.csv", "a\nb\x1b'\\n.csv", "é\udcffa.csv", "c:\\new.csv"]
+)
+def test_a_command_to_be_copied_names_the_file_for_a_shell(name: str) -> None:
+    word = shell_word(Path(name))
+    assert word.isprintable()
+    done = subprocess.run(["bash", "-c", f"printf %s {word}"], capture_output=True, check=True)
+    assert os.fsdecode(done.stdout) == name
 
 
 def test_what_is_written_is_what_the_ending_says(shop: Shop, tmp_path: Path) -> None:
@@ -192,14 +201,13 @@ def test_an_audit_computes_nothing_in_a_spreadsheet_and_comes_back(shop: Shop, t
         rows = list(csv.DictReader(file))
     assert not [row for row in rows if row["file"].strip(' "\t\r')[:1] in set("=+-@\uff1d")]
     assert any(row["file"].startswith("'=") for row in rows)
-    # one entry is one line: nothing with a line end in it can be handed in
-    filled = [row for row in rows if not set(row["file"]) & set("\r\n")]
+    assert any("\n" in row["file"] for row in rows)
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, HEADER, lineterminator="\n", extrasaction="ignore")
+        writer = csv.DictWriter(file, HEADER, extrasaction="ignore")
         writer.writeheader()
-        writer.writerows([{**row, "label": "'=1+1", "who": "ann", "when": "2026-02-01T00:00:00Z"} for row in filled])
+        writer.writerows([{**row, "label": "'=1+1", "who": "ann", "when": "2026-02-01T00:00:00Z"} for row in rows])
     done = shop("feedback", "visits", str(path), "--rejects", "--format", "json")
-    assert f"{len(filled)} accepted" in done.err, done.out
+    assert f"{len(rows)} accepted" in done.err, done.out
 
 
 def test_a_target_of_files_writes_for_machines_or_for_people(shop: Shop) -> None:

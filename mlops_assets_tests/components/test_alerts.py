@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -44,6 +45,15 @@ def test_an_alert_is_json_with_a_text_for_chat_programs(receiver: Receiver) -> N
             "what_to_do": "Make room.",
         }
     ]
+
+
+def test_a_text_calls_nobody_and_hides_no_address(receiver: Receiver) -> None:
+    said = "<!channel> @here <http://bad.example|your bank> [look](http://bad.example) a & b"
+    send(replace(ALERT, errors=(said,)), receiver.url)
+    (told,) = receiver.got
+    assert told["errors"] == [said]
+    assert not {"<", "@here", "]("} & {sign for sign in ("<", "@here", "](") if sign in told["text"]}
+    assert html.unescape(told["text"]).replace("\u200b", "").splitlines()[1] == said
 
 
 def test_a_webhook_that_is_busy_is_asked_again(receiver: Receiver) -> None:

@@ -279,6 +279,15 @@ def test_use_cases_are_the_folders_with_a_defs_yaml(tmp_path: Path) -> None:
     assert list(list_use_cases([tmp_path])) == ["garden", "zoo"]
 
 
+@pytest.mark.parametrize("name", ["a\nb", "\x1b[2J", "a b", "über", ".old"])
+def test_the_name_of_a_use_case_is_plain(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "defs.yaml").touch()
+    with pytest.raises(ConfigError) as told:
+        list_use_cases([tmp_path])
+    assert f"{name!r} is no name of a use case: letters, digits and _ alone" in str(told.value)
+
+
 def test_a_use_case_is_found_by_its_name_in_any_of_the_folders(tmp_path: Path) -> None:
     write(tmp_path)
     assert find_use_case([OWN_USE_CASES, tmp_path], "garden").name == "garden"

@@ -21,6 +21,7 @@ from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import read_part
 from mlops_assets.storage.places import Place
 from mlops_assets.storage.tables import Published
+from mlops_assets.work.printable import printable
 from mlops_assets.work.shards import shard_number
 
 NEIGHBOURS = 2_000
@@ -93,6 +94,7 @@ def find_row(lake: Lake, day: str, published: Scored, file: str, line: int) -> R
         If what the day was made of was cleaned up since.
     """
     entry = _entry(lake, day, published, file)
+    file = entry["path"]
     part = next(path for path in _parts(lake, day, published) if shard_number(path) == entry["shard"])
     _see_that_it_was_read(lake.rejects.folder / part, file, line)
     rows = read_rows(lake.rows.folder / part)
@@ -175,9 +177,12 @@ def _entry(lake: Lake, day: str, published: Scored, file: str) -> dict[str, Any]
         return entries_of_file[0]
     # among millions of names, difflib alone would take minutes: similar ones begin alike, so they lie near
     names = sorted(entries["path"].to_pylist())
+    shown = [name for name in names if printable(name) == file]
+    if shown:  # it was copied from a terminal
+        return _entry(lake, day, published, shown[0])
     near = bisect.bisect(names, file)
     close = difflib.get_close_matches(file, names[max(0, near - NEIGHBOURS) : near + NEIGHBOURS])
-    hint = f" Did you mean {', '.join(close)}?" if close else f" It has {len(names):,} others."
+    hint = f" Did you mean {', '.join(map(printable, close))}?" if close else f" It has {len(names):,} others."
     raise UsageError(f"{day} has no file {file}.{hint}")
 
 

@@ -213,6 +213,7 @@ def explain(
     """
     published = _published(lake, day)
     row = find_row(lake, day, published, file, line)
+    file = row.entry["path"]
     # the one that made the prediction, not the champion of today
     used = version(row.prediction["model_version"])
     model = load_cached(used, use_case)

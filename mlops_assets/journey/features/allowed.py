@@ -22,7 +22,14 @@ import duckdb
 from mlops_assets.errors import ConfigError
 from mlops_assets.storage.locked import open_locked
 
-VIEW = re.compile(r"^\s*(?:--[^\n]*\n\s*)*create\s+(?:or\s+replace\s+)?(?:temp(?:orary)?\s+)?view\s+(\w+)", re.I)
+VIEW = re.compile(
+    r"\s*(?:(?:--[^\n]*\n|/\*.*?\*/)\s*)*create\s+(?:or\s+replace\s+)?(?:temp(?:orary)?\s+)?view\s+"
+    r'(?:if\s+not\s+exists\s+)?("?)(\w+)\1(?=[\s(])',
+    re.I | re.S,
+)
+"""How a statement begins; the name is a plain one, without a schema."""
+
+LINE = re.compile(r"^LINE (\d+):", re.M)
 
 WORD = re.compile(r"\w+")
 
@@ -32,8 +39,8 @@ MADE_OF = frozenset({"rows", "arrow_rows"})
 HARMLESS = frozenset({"error"})
 """Functions that are volatile to DuckDB only so that it does not call them early."""
 
-MISTAKEN = frozenset({"current_localtime", "current_localtimestamp", "version"})
-"""Functions that DuckDB takes for stable, and that are not: they say what time it is, and who computes."""
+MISTAKEN = frozenset({"current_localtime", "current_localtimestamp", "json_serialize_plan", "version"})
+"""Functions that DuckDB takes for stable, and that are not: they say what time it is, who computes, and how."""
 
 SINCE_TODAY = "age"
 """A function that counts up to the current day where it has one argument; in `born.age()` that stands before it."""
@@ -73,6 +80,14 @@ class Text:
     view: str
     line: int
 
+    def create(self, database: duckdb.DuckDBPyConnection) -> None:
+        """Run it; DuckDB's errors name the line of the statement, and these the line of the file."""
+        try:
+            database.execute(self.sql)
+        except duckdb.Error as error:
+            message = LINE.sub(lambda found: f"LINE {int(found[1]) + self.line - 1}:", str(error))
+            raise type(error)(message) from None
+
     def refuse(self, at: int, what: str) -> SqlRefused:
         """The error that names what stands at a byte of the text."""
         return _refuse(self.line + self.sql.encode()[:at].count(b"\n"), what)
@@ -90,7 +105,7 @@ class Text:
 _checked: set[tuple[str, frozenset[str]]] = set()
 
 
-def views_of(database: duckdb.DuckDBPyConnection, sql: str, tables: frozenset[str]) -> dict[str, str]:
+def views_of(database: duckdb.DuckDBPyConnection, sql: str, tables: frozenset[str]) -> dict[str, Text]:
     """The statements of a `features.sql` by the view that they create, in lower case.
 
     Parameters
@@ -109,7 +124,7 @@ def views_of(database: duckdb.DuckDBPyConnection, sql: str, tables: frozenset[st
         beyond the tables.
     """
     texts = _texts(sql)
-    views = {text.view: text.sql for text in texts}
+    views = {text.view: text for text in texts}
     # once a process: each connection of the same SQL comes here
     if (sql, tables) not in _checked:
         check = _Check(database, MADE_OF | tables | views.keys())
@@ -134,7 +149,7 @@ def _texts(sql: str) -> list[Text]:
             raise _refuse(
                 sql.count("\n", 0, first) + 1, f"only `CREATE VIEW` is allowed, this is: {statement.query.strip()[:80]}"
             )
-        view = match.group(1).lower()  # SQL takes names in any case for the same
+        view = match.group(2).lower()  # SQL takes names in any case for the same
         line = sql.count("\n", 0, start) + 1
         if view in MADE_OF:
             raise _refuse(line, f"`{view}` is what views are made of; give this view another name.")

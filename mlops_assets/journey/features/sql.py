@@ -93,9 +93,9 @@ class FeatureSql:
         empty = {name: schema.empty_table() for name, schema in schemas.items()}
         with self._holding("2000-01-01", empty):  # views are bound once, to the types of tables without a row
             self._database.execute(f"CREATE VIEW rows AS SELECT getvariable('day') AS day, * FROM {ROWS}")
-            for view, statement in views.items():
+            for view, text in views.items():
                 if view not in schemas:
-                    self._database.execute(statement)
+                    text.create(self._database)
             # asked once: to plan a view costs more than to run it over a file
             self._types = {view: self._columns(view) for view in views}
 

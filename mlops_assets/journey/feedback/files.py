@@ -73,18 +73,46 @@ def read_file(path: Place, within: str | None = None) -> Iterator[Entry | Reject
         return
     except OSError as error:
         raise MlopsError(f"{path}: cannot be read: {error.strerror}. Give access, or move it away.") from None
-    given = [(number, line) for number, line in enumerate(lines, 2) if line.strip()]
     try:
         header = _header(first)
     except ValueError as error:
+        given = [(number, line) for number, line in enumerate(lines, 2) if line.strip()]
         # nobody knows what stands where: the whole file is malformed, line by line, so that none is lost
         yield from (_malformed(path, number, line, error) for number, line in [(1, first), *given])
         return
-    for number, line in given:
+    for number, line in _records(lines, header):
         try:
             yield _read_line(path, number, line, header)
         except ValueError as error:
             yield _malformed(path, number, line, error)
+
+
+def _records(lines: list[bytes], header: list[str]) -> Iterator[tuple[int, bytes]]:
+    """The lines with their numbers; those between two quotes are one, where they are an entry of one row."""
+    at = 0
+    while at < len(lines):
+        end = at + 1
+        if lines[at].count(b'"') % 2:
+            closing = next((n for n in range(end, len(lines)) if lines[n].count(b'"') % 2), at)
+            end = closing + 1 if _is_about_a_row(b"\n".join(lines[at : closing + 1]), header) else end
+        record = b"\n".join(lines[at:end])
+        if record.strip():
+            yield at + 2, record
+        at = end
+
+
+def _is_about_a_row(record: bytes, header: list[str]) -> bool:
+    r"""Whether a text with line ends in it has the form of a line of an audit.
+
+    A name of a file may have a line end. Read line by line, what stands behind it could be a correction that nobody
+    made; and read as CSV alone, a quote that somebody forgot to close would swallow what others wrote.
+    """
+    try:
+        values = _values(record, header)
+        _day(values["day"]), _line(values["line"])
+    except ValueError:
+        return False
+    return not any("\n" in values[name] for name in HEADER if name != "file")
 
 
 def _malformed(path: Place, number: int, line: bytes, error: ValueError) -> Reject:
@@ -97,7 +125,7 @@ def _raw(line: bytes) -> str:
 
 def _header(line: bytes) -> list[str]:
     try:
-        header = _fields(line)
+        header = [name.strip() for name in _fields(line)]
     except ValueError as error:
         raise ValueError(f"the header is {error}") from None
     missing = [name for name in HEADER if name not in header]
@@ -107,19 +135,23 @@ def _header(line: bytes) -> list[str]:
 
 
 def _read_line(path: Place, number: int, line: bytes, header: list[str]) -> Entry | None:
-    fields = _fields(line)
-    if len(fields) != len(header):
-        raise ValueError(f"{len(fields)} fields, the header has {len(header)}")
-    values = dict(zip(header, fields, strict=True))
+    values = _values(line, header)
     if not any(map(values.get, ("label", "who", "when"))):
         return None
     return _entry(path.name, number, _raw(line), values)
 
 
+def _values(line: bytes, header: list[str]) -> dict[str, str]:
+    fields = _fields(line)
+    if len(fields) != len(header):
+        raise ValueError(f"{len(fields)} fields, the header has {len(header)}")
+    # a line end may be the end of a file's name, a blank is none that anybody saw
+    return {name: field.strip(" \t" if name == "file" else None) for name, field in zip(header, fields, strict=True)}
+
+
 def _fields(line: bytes) -> list[str]:
-    """The fields of one line; a quoted field cannot hold a line end, so that no quote can swallow other entries."""
     try:
-        return [field.strip() for field in next(csv.reader([line.decode().strip()], strict=True), [])]
+        return next(csv.reader([line.decode().strip()], strict=True), [])
     except UnicodeDecodeError:
         raise ValueError("not UTF-8") from None
     except csv.Error as error:

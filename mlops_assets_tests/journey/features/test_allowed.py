@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from mlops_assets.errors import ConfigError
-from mlops_assets.journey.features.allowed import SqlRefused, views_of
+from mlops_assets.journey.features.allowed import SqlRefused, Text, views_of
 from mlops_assets.journey.features.shard import compute
 from mlops_assets.journey.features.sql import describe
 from mlops_assets.journey.read.contract import rows_schema
@@ -26,7 +26,7 @@ def database() -> Iterator[duckdb.DuckDBPyConnection]:
         yield opened
 
 
-def views(database: duckdb.DuckDBPyConnection, sql: str) -> dict[str, str]:
+def views(database: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Text]:
     return views_of(database, sql, frozenset({"arrow_rows", "prices"}))
 
 
@@ -65,6 +65,7 @@ THE_TIME = [
     "system.main.age(born)",
     "(SELECT d FROM (SELECT current_date AS d))",
     "(WITH w AS (SELECT current_date AS d) SELECT d FROM w)",
+    "json_serialize_plan('SELECT now()', optimize := true)",
     "date_diff('day', born, current_timestamp::DATE)",
 ]
 THE_MACHINE = [
@@ -225,6 +226,31 @@ def test_what_is_nested_too_deeply_is_told(database: duckdb.DuckDBPyConnection, 
         views(database, VIEW.format(expression))  # which Pythons can read it differs
     except SqlRefused as error:
         assert str(error).startswith("features.sql:1: nested too deeply")  # noqa: PT017 - it may not come at all
+
+
+def test_duckdbs_own_errors_count_the_lines_of_the_file(database: duckdb.DuckDBPyConnection) -> None:
+    sql = "CREATE VIEW file_features AS\nSELECT 1 AS file;\n\nCREATE VIEW model_input AS SELECT\n  missing(1)"
+    with pytest.raises(duckdb.CatalogException, match="LINE 5"):
+        views(database, sql)["model_input"].create(database)
+
+
+BEGINNINGS = [
+    'CREATE VIEW "model_input"',
+    "CREATE VIEW IF NOT EXISTS model_input",
+    "create or replace temp view model_input(file, line, x)",
+    "/* of each;\nrow */ -- as\nCREATE\nVIEW model_input",
+]
+
+
+@pytest.mark.parametrize("beginning", BEGINNINGS)
+def test_a_view_may_be_created_in_several_ways(database: duckdb.DuckDBPyConnection, beginning: str) -> None:
+    assert list(views(database, f"{beginning} AS SELECT file, line, 1 AS x FROM rows")) == ["model_input"]
+
+
+@pytest.mark.parametrize("name", ["rows", '"rows"', "IF NOT EXISTS rows", "main.rows"])
+def test_no_spelling_gives_a_view_the_name_of_the_rows(database: duckdb.DuckDBPyConnection, name: str) -> None:
+    with pytest.raises(SqlRefused, match=r"features\.sql:1: "):
+        views(database, f"CREATE VIEW {name} AS SELECT 1; {VIEW.format(1)}")
 
 
 def test_comments_before_a_view_are_no_statements(database: duckdb.DuckDBPyConnection) -> None:

@@ -20,7 +20,7 @@ from mlops_assets.cli import cli
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.feedback.audit import draw_audit
 from mlops_assets.journey.feedback.corrections import Taken, read_accepted, read_kept, take_in
-from mlops_assets.journey.feedback.files import HEADER, Entry, read_file
+from mlops_assets.journey.feedback.files import HEADER, Reject, read_file
 from mlops_assets.journey.feedback.published import look_up
 from mlops_assets.journey.feedback.rules import RULES
 from mlops_assets.journey.train.candidates import choose, fit
@@ -494,21 +494,38 @@ def test_a_search_tests_each_row_once_however_much_it_weighs(send: Send, lake: L
     assert choose(use_case, constant, found, learned).parameters["constant"] == 0  # FOOD is three in four rows
 
 
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("=+-@'\";, \t1\uff1d"), min_size=1).filter(
-    # one entry is one line, and blanks around a field are dropped
-    lambda text: text == text.strip() and not set(text) & set("\r\n\0")
-)
+# blanks around a field are dropped
+TEXTS = st.text(
+    st.characters(exclude_categories=["Cs"]) | st.sampled_from("=+-@'\";, \t\r\n1\uff1d"), min_size=1
+).filter(lambda text: text == text.strip(" \t") and "\0" not in text)
+LABELLED = TEXTS.filter(lambda text: text == text.strip() and "\n" not in text)
+A_CORRECTION = f"a\n{DAY},001.csv,1,,FUEL,eve,{EARLY}\nb"
 
 
-@given(TEXTS, TEXTS)
-def test_files_and_labels_come_back_from_a_spreadsheet_as_they_were(file: str, label: str) -> None:
-    record = {"day": DAY, "file": file, "line": 1, "label": label, "who": "ann", "when": EARLY}
+@given(st.lists(st.tuples(TEXTS, TEXTS, LABELLED | st.none()), min_size=1, max_size=4))
+@example([("a.csv", A_CORRECTION, None), (A_CORRECTION, "b", "FOOD")])
+def test_files_and_labels_come_back_from_a_spreadsheet_as_they_were(
+    rows: list[tuple[str, str, str | None]],
+) -> None:
+    records = [
+        {"day": DAY, "file": file, "line": 1, "account_id": account, "label": label}
+        | ({"who": "ann", "when": EARLY} if label else {"who": None, "when": None})
+        for file, account, label in rows
+    ]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "audit.csv"
-        write(pa.Table.from_pylist([record]).to_reader(), "csv", path, spreadsheet=True)
-        (found,) = read_file(path)
-    assert isinstance(found, Entry)
-    assert (found.file, found.label) == (file, label)
+        write(pa.Table.from_pylist(records).to_reader(), "csv", path, spreadsheet=True)
+        found = list(read_file(path))
+    assert [one and (one.file, one.label) for one in found if not isinstance(one, Reject)] == [
+        label and (file, label) for file, _, label in rows
+    ]
+    assert len(found) == len(rows)
+
+
+def test_a_quote_that_is_not_closed_swallows_no_entry(send: Send) -> None:
+    taken = send(entry(file='"000.csv'), entry(2), entry(who='"ann'), entry(3))
+    assert rejected(taken) == [(2, "malformed"), (4, "malformed")]
+    assert len(taken.accepted) == 2
 
 
 # -- the command --------------------------------------------------------------------------------------------------------

@@ -345,8 +345,7 @@ def test_a_tick_begins_no_further_day_when_its_time_is_over(tmp_path: Path) -> N
         assert len(world.source.listed) == ticks
 
 
-def test_names_that_look_alike_are_not_torn_apart(tmp_path: Path) -> None:
-    """What is not UTF-8 is shown with a question mark, and a listing goes on behind a name."""
+def test_a_listing_goes_on_behind_names_that_are_not_utf_8(tmp_path: Path) -> None:
     world = World(tmp_path, Sensor(budget_seconds=1, settle_minutes=0))
     folder = Path(world.source.place(DAY))
     folder.mkdir(parents=True)

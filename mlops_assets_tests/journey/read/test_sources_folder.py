@@ -282,8 +282,19 @@ def test_a_name_that_is_not_utf_8_is_listed_with_its_problem(folder: Path, sourc
     path.parent.mkdir(exist_ok=True)
     path.touch()
     (entry,) = source.list(DAY)
-    assert entry.path.encode().startswith(b"?")
+    assert entry.path.encode().startswith(b"\\udcff")
     assert entry.problem
+
+
+def test_names_that_are_not_utf_8_are_told_apart_from_each_other_and_from_any_other(
+    folder: Path, source: FolderSource
+) -> None:
+    names = {b"\xff.csv", b"\xfe.csv", rb"\udcff.csv", rb"\\udcff.csv", b"\\\xff.csv", b"?.csv", rb"\n.csv"}
+    for name in names:
+        (folder / os.fsdecode(name)).touch()
+    listed = list(source.list(DAY))
+    assert len({entry.path for entry in listed}) == len(names)
+    assert sorted(entry.path for entry in listed if not entry.problem) == ["?.csv", r"\n.csv"]
 
 
 @pytest.mark.parametrize("name", ["São Paulo.csv", "a b;c.csv", "day=1.csv", "~.csv", "'\".csv", "a\nb.csv"])

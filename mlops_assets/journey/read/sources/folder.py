@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,9 @@ from mlops_assets.plugins.sources import Entry, SourceError
 from mlops_assets.storage.inside import QUIETLY, lies_inside, was_inside
 
 CHUNK = 64 << 10
+
+AMBIGUOUS = re.compile(r"\\+(?=[\udc80-\udcff]|udc[89a-f][0-9a-f])")
+"""Backslashes of a name that could be taken for one of ours."""
 
 
 class FolderSource:
@@ -141,7 +145,7 @@ class FolderSource:
             return Entry(_shown(path), 0, 0, f"cannot be looked at: {error.strerror}")
         # listed, and refused with a reason, rather than missed
         if _shown(path) != path:
-            return Entry(_shown(path), 0, 0, "a name that is not valid UTF-8")
+            return Entry(_shown(path), 0, 0, "a name that is not valid UTF-8, or looks like one as it is told here")
         problem = "" if stat.S_ISREG(status.st_mode) else "not a regular file"
         return Entry(path, status.st_size, status.st_mtime_ns, problem, _content(status))
 
@@ -203,5 +207,7 @@ def _files(folder: Path) -> Iterator[str]:
 
 
 def _shown(path: str) -> str:
-    """A path that can be stored; bytes that are not UTF-8 become question marks."""
-    return path if path.isascii() else path.encode(errors="replace").decode()
+    r"""A path that can be stored; a byte that is not UTF-8 becomes `\udcff`, and two paths never become one."""
+    if path.isascii() and "\\" not in path:
+        return path
+    return AMBIGUOUS.sub(r"\g<0>\g<0>", path).encode(errors="backslashreplace").decode()
