@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,7 +44,9 @@ def feedback(
         raise UsageError("--format and -o say how rejects are written: add --rejects.")
     stores = find(use_case)
     folder = stores.settings.raw / use_case / "feedback"
-    contents = [_read(path) for path in files]  # all can be read, or none is handed in
+    contents = [
+        _read(path, follow_links=stores.use_case.follow_links) for path in files
+    ]  # all can be read, or none is handed in
     for path, content in zip(files, contents, strict=True):
         with for_others(folder, stores.settings.home):
             _hand_in(folder, path, content)
@@ -80,7 +83,8 @@ def _tell(taken: Taken, *, err: bool) -> None:
 def audit(use_case: str, day: dt.date, output: Path | None, spreadsheet: bool) -> None:
     """Write the rows of a day that were drawn for people to label, as CSV; fill in label, who, when, and hand it in.
 
-    What a spreadsheet would take for a formula has an apostrophe before it; `feedback` takes it away again.
+    What a spreadsheet would take for a formula has an apostrophe before it; `feedback` takes it away again, where the
+    column `texts_marked` says so.
 
     \b
     Example:
@@ -91,6 +95,7 @@ def audit(use_case: str, day: dt.date, output: Path | None, spreadsheet: bool) -
 
     from mlops_assets.journey.feedback.audit import draw_audit
     from mlops_assets.views import output as writing
+    from mlops_assets.work.spreadsheets import say_marked
 
     stores = find(use_case)
     if not stores.use_case.feedback.audit_rows:
@@ -98,6 +103,8 @@ def audit(use_case: str, day: dt.date, output: Path | None, spreadsheet: bool) -
     rows = draw_audit(stores.use_case, stores.lake, day.isoformat())
     for name in ("label", "who", "when"):
         rows = rows.append_column(name, pa.nulls(len(rows), pa.string()))
+    if spreadsheet:
+        rows = say_marked(rows, "prediction")
     written, _ = writing.write(rows.to_reader(), "csv", output, spreadsheet=spreadsheet)
     if output is not None:
         click.echo(
@@ -107,9 +114,14 @@ def audit(use_case: str, day: dt.date, output: Path | None, spreadsheet: bool) -
         click.echo(f"  mlops-assets feedback {use_case} {shell_word(output)}", err=True)
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, *, follow_links: bool) -> bytes:
+    from mlops_assets.journey.feedback.files import LARGEST
+    from mlops_assets.storage.inside import read_regular
+
+    # in a folder that others write into, a link may lead to what only this person may read
+    within = None if follow_links else os.path.realpath(path.parent)
     try:
-        return path.read_bytes()
+        return read_regular(path, within, LARGEST)
     except OSError as error:
         raise UsageError(f"{printable(str(path))}: cannot be read: {error.strerror}.") from None
 

@@ -16,6 +16,9 @@ OPENED = "/proc/self/fd"
 QUIETLY = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
 """How files of others are opened: a pipe that nobody writes into does not keep one waiting."""
 
+NOTHING = frozenset({errno.ELOOP, errno.ENOENT, errno.ENXIO})
+"""What opening says of links that lead nowhere, and of sockets."""
+
 
 def lies_inside(path: str, folder: str) -> bool:
     """Whether a path lies in a folder, or is it, once every link in it is followed.
@@ -50,7 +53,7 @@ def was_inside(handle: int, path: str, folder: str) -> bool:
         return lies_inside(path, folder)
 
 
-def read_regular(path: Path, folder: str | None) -> bytes:
+def read_regular(path: Path, folder: str | None, largest: int) -> bytes:
     """The bytes of a file, which may be anything that others have made of it.
 
     Parameters
@@ -59,22 +62,39 @@ def read_regular(path: Path, folder: str | None) -> bytes:
         The file.
     folder
         The folder in which it must lie, as for `lies_inside`; None if it may be anywhere.
+    largest
+        The bytes that it may have.
 
     Raises
     ------
     LeadsOut
         If it lies elsewhere.
+    NoFile
+        If it is no regular file, or larger.
     OSError
-        If it is no regular file, or cannot be read.
+        If it cannot be read.
     """
-    handle = os.open(path, QUIETLY)
-    with os.fdopen(handle, "rb") as file:
+    try:
+        handle = os.open(path, QUIETLY)
+    except OSError as error:
+        raise NoFile(error.errno, error.strerror) if error.errno in NOTHING else error from None
+    try:
         if folder is not None and not was_inside(handle, str(path), folder):
             raise LeadsOut(errno.EPERM, "a link that leads out of its folder")
         if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file")
-        return file.read()
+            raise NoFile(errno.EINVAL, "not a regular file")
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            content = file.read(largest + 1)  # not by its size: some files of a system say that they are empty
+    finally:
+        os.close(handle)
+    if len(content) > largest:
+        raise NoFile(errno.EFBIG, f"larger than {largest >> 20} MiB")
+    return content
 
 
 class LeadsOut(PermissionError):
     """A file is a link to somewhere else."""
+
+
+class NoFile(OSError):
+    """What lies there is no file that anybody should read."""

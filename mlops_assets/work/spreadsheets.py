@@ -28,6 +28,9 @@ _ANY = rf"(?:^|[;\t\r\n]){_SIGN}|^'*[\t\r\n]"
 RAW, RAW_MARKED = "raw", "raw_marked"
 """What a column of raw lines is called, and what it is called with apostrophes: a raw line may have one of its own."""
 
+MARKED = "texts_marked"
+"""The column in which a line of an audit says that apostrophes were put before its texts."""
+
 
 def mark(text: str) -> str:
     """A text with an apostrophe before whatever a spreadsheet would take for a formula.
@@ -83,6 +86,26 @@ def marked_reader(reader: pa.RecordBatchReader) -> pa.RecordBatchReader:
         The rows.
     """
     return pa.RecordBatchReader.from_batches(_schema(reader.schema), map(mark_texts, reader))
+
+
+def say_marked(rows: pa.Table, before: str) -> pa.Table:
+    """Rows with the column `MARKED`, if marking will change any of their texts; else as they are.
+
+    Parameters
+    ----------
+    rows
+        The rows, not marked yet.
+    before
+        The column before which it stands.
+    """
+    marks = (mark_texts(batch).columns != batch.columns for batch in _as_plain(rows).to_batches())
+    if not any(marks):
+        return rows
+    return rows.add_column(rows.schema.get_field_index(before), MARKED, pa.array(["yes"] * len(rows)))
+
+
+def _as_plain(rows: pa.Table) -> pa.Table:
+    return rows.cast(pa.schema([pa.field(field.name, _plain(field.type)) for field in rows.schema]))
 
 
 def _schema(schema: pa.Schema) -> pa.Schema:

@@ -20,6 +20,7 @@ from mlops_assets.cli.printing import LogFormatter, Printed
 from mlops_assets.journey.feedback.files import HEADER
 from mlops_assets.journey.read.mended import read_mended
 from mlops_assets.work.printable import printable
+from mlops_assets.work.spreadsheets import MARKED
 from mlops_assets_tests.helpers.evil import FORMULAS, TERMINAL, lines_of_their_own, unseen
 from mlops_assets_tests.helpers.shop import Done, Shop
 from mlops_assets_tests.helpers.visits import VISITS, place_visits
@@ -203,7 +204,7 @@ def test_an_audit_computes_nothing_in_a_spreadsheet_and_comes_back(shop: Shop, t
     assert any(row["file"].startswith("'=") for row in rows)
     assert any("\n" in row["file"] for row in rows)
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, HEADER, extrasaction="ignore")
+        writer = csv.DictWriter(file, [*HEADER, MARKED], extrasaction="ignore")
         writer.writeheader()
         writer.writerows([{**row, "label": "'=1+1", "who": "ann", "when": "2026-02-01T00:00:00Z"} for row in rows])
     done = shop("feedback", "visits", str(path), "--rejects", "--format", "json")

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from typing import Any, NamedTuple
 
 import duckdb
@@ -42,7 +43,7 @@ MISTAKEN = frozenset({"current_localtime", "current_localtimestamp", "json_seria
 """Functions that DuckDB takes for stable, and that are not: they say what time it is, who computes, and how."""
 
 SINCE_TODAY = "age"
-"""A function that counts up to the current day where it has one argument, which may stand before it: `born.age()`."""
+"""A function that counts up to the current day where it has one argument; in `born.age()` that stands before it."""
 
 OF_ARGUMENTS = frozenset({"generate_series", "json_each", "json_tree", "range", "repeat", "repeat_row", "unnest"})
 """Functions in the place of a table that look at their arguments alone."""
@@ -101,12 +102,10 @@ class Text:
         return 0  # DuckDB will say what is wrong with it
 
 
-_checked: set[tuple[str, frozenset[str], frozenset[str]]] = set()
+_checked: set[tuple[str, frozenset[str]]] = set()
 
 
-def views_of(
-    database: duckdb.DuckDBPyConnection, sql: str, columns: frozenset[str], tables: frozenset[str]
-) -> dict[str, Text]:
+def views_of(database: duckdb.DuckDBPyConnection, sql: str, tables: frozenset[str]) -> dict[str, Text]:
     """The statements of a `features.sql` by the view that they create, in lower case.
 
     Parameters
@@ -115,8 +114,6 @@ def views_of(
         Parses the text; nothing of it is run.
     sql
         The text.
-    columns
-        The columns of the tables that it sees: their names mean them, not a function that is called without brackets.
     tables
         The tables that it sees.
 
@@ -129,11 +126,11 @@ def views_of(
     texts = _texts(sql)
     views = {text.view: text for text in texts}
     # once a process: each connection of the same SQL comes here
-    if (sql, columns, tables) not in _checked:
-        check = _Check(database, columns, MADE_OF | tables | views.keys())
+    if (sql, tables) not in _checked:
+        check = _Check(database, MADE_OF | tables | views.keys())
         for text in texts:
             check.run(text)
-        _checked.add((sql, columns, tables))
+        _checked.add((sql, tables))
     return views
 
 
@@ -141,7 +138,9 @@ def _texts(sql: str) -> list[Text]:
     texts: list[Text] = []
     end = 0
     for statement in duckdb.extract_statements(sql):
-        start = sql.index(statement.query, end)
+        start = sql.find(statement.query, end)
+        if start < 0:
+            raise _blank(sql, end, statement.query)
         end = start + len(statement.query)
         match = VIEW.match(statement.query)
         # the text of a statement may begin with blank lines
@@ -154,6 +153,8 @@ def _texts(sql: str) -> list[Text]:
         line = sql.count("\n", 0, start) + 1
         if view in MADE_OF:
             raise _refuse(line, f"`{view}` is what views are made of; give this view another name.")
+        if why := _why_name(view):
+            raise _refuse(line, why)
         texts.append(Text(statement.query, view, line))
     if "model_input" not in {text.view for text in texts}:
         raise SqlRefused("features.sql: no statement creates the view `model_input`.")
@@ -164,6 +165,13 @@ def _refuse(line: int, what: str) -> SqlRefused:
     return SqlRefused(f"features.sql:{line}: {what}")
 
 
+def _blank(sql: str, end: int, read: str) -> SqlRefused:
+    """The error for a statement in which DuckDB has put plain blanks in the place of others, such as Word sets."""
+    at = next(at for at, sign in enumerate(read, end) if sql[at] != sign)
+    line = sql.count("\n", 0, at) + 1
+    return _refuse(line, f"U+{ord(sql[at]):04X} looks like a blank and is none of SQL's; write a plain one.")
+
+
 class _Check:
     """Looks at each part of the queries of views.
 
@@ -171,56 +179,60 @@ class _Check:
     ----------
     database
         Parses, and says which words are functions.
-    columns
-        Names that mean a column.
     tables
         Names that mean a table.
     """
 
-    def __init__(self, database: duckdb.DuckDBPyConnection, columns: frozenset[str], tables: frozenset[str]) -> None:
+    def __init__(self, database: duckdb.DuckDBPyConnection, tables: frozenset[str]) -> None:
         self._database = database
-        self._columns = columns
         self._tables = tables
         self._macros: dict[str, str | None] = {}
 
     def run(self, text: Text) -> None:
         """Raise SqlRefused at the first part that may not be used."""
-        start = text.query
-        tree = self._parse(text.sql.encode()[start:].decode())
-        named = {name.lower() for part in _parts(tree) for name in _named(part)}
+        start = at = text.query
+        try:
+            tree = self._parse(text.sql.encode()[start:].decode())
+        except RecursionError:
+            raise _refuse(text.line, "nested too deeply; compute it in steps, in a `WITH` or a view each.") from None
         for part in _parts(tree):
-            why = self._why(part, self._columns, self._tables | named)
-            if why:
-                at = part.get("query_location", NOWHERE)
-                raise text.refuse(start + at if at < NOWHERE else start, why)
+            where = part.get("query_location", NOWHERE)
+            at = start + where if where < NOWHERE else at
+            if why := self._why(part):
+                raise text.refuse(at, why)
 
     def _parse(self, query: str) -> Any:
         """The query as DuckDB reads it; None if it cannot, and will tell."""
         tree = json.loads(self._database.execute("SELECT json_serialize_sql(?)", [query]).fetchall()[0][0])
         return None if tree["error"] else tree["statements"]
 
-    def _why(self, part: Mapping[str, Any], columns: frozenset[str], tables: frozenset[str]) -> str | None:
+    def _why(self, part: Mapping[str, Any]) -> str | None:
         """What is wrong with a part, if anything."""
         if part.get("sample"):
             return f"a sample of rows is another one each time; {REPEATS}"
         match part.get("type"):
-            case "BASE_TABLE":
-                return _why_table(part, tables)
-            case "TABLE_FUNCTION":
-                name = part["function"]["function_name"]
-                return None if name.lower() in OF_ARGUMENTS else f"`{name}()` looks beyond the rows; {BEYOND}"
+            case "BASE_TABLE" | "SHOW_REF" | "TABLE_FUNCTION":
+                return _why_table(part, self._tables)
             case "COLUMN_REF":
-                *table, name = part["column_names"]
-                is_column = table or name.lower() in columns or not self._is_function(name)
-                return None if is_column else f"`{name}` says something else each time; {REPEATS}"
-        return self._why_function(part) if part.get("function_name") else None
+                return self._why_word(*part["column_names"])
+        return (
+            self._why_function(part)
+            if part.get("function_name")
+            else next(filter(None, map(_why_name, _named(part))), None)
+        )
+
+    def _why_word(self, *names: str) -> str | None:
+        # even where a column has that name: in a query that does not see it, the same word means the function
+        if len(names) > 1 or not self._is_function(names[0]):
+            return None
+        return f"`{names[0]}` says something else each time, if it is no column (`rows.{names[0]}`); {REPEATS}"
 
     def _why_function(self, part: Mapping[str, Any]) -> str | None:
         name = part["function_name"].lower()
         if name in HARMLESS:
             return None
         is_unstable = name in _known().unstable or name in MISTAKEN
-        if is_unstable or (name == SINCE_TODAY and len(part["arguments"]) < 2):
+        if is_unstable or (name == SINCE_TODAY and _count_arguments(part) < 2):
             return f"`{name}()` says something else each time; {REPEATS}"
         return f"`{name}()`: {why}" if (why := self._why_macro(name)) else None
 
@@ -229,8 +241,7 @@ class _Check:
         if name not in self._macros:
             self._macros[name] = None  # one overload may call another
             for macro in _known().macros.get(name, ()):
-                parts = _parts(self._parse(f"SELECT {macro.definition}"))
-                reasons = (self._why(part, macro.parameters, frozenset()) for part in parts)
+                reasons = map(self._why, _parts(self._parse(f"SELECT {macro}")))
                 self._macros[name] = self._macros[name] or next(filter(None, reasons), None)
         return self._macros[name]
 
@@ -244,53 +255,86 @@ class _Check:
 
 
 def _why_table(part: Mapping[str, Any], tables: frozenset[str]) -> str | None:
+    if part["type"] == "SHOW_REF":
+        return f"`DESCRIBE`, `SHOW` or `SUMMARIZE` looks beyond the rows; {BEYOND}"
+    if part["type"] == "TABLE_FUNCTION":
+        name = part["function"]["function_name"]
+        return None if name.lower() in OF_ARGUMENTS else f"`{name}()` looks beyond the rows; {BEYOND}"
     *schema, name = (word.lower() for word in part["qualified_name"]["path"])
     # of a name that is merely misspelt, DuckDB tells more
-    is_plain = name not in _known().views and WORD.fullmatch(name)
-    if (name in tables or is_plain) and {*schema} <= {"main", "memory"}:
+    is_ours = name in tables or WORD.fullmatch(name)
+    if is_ours and name not in _known().views and {*schema} <= {"main", "memory"}:
         return None
     return f"`{'.'.join((*schema, name))}` looks beyond the rows; {BEYOND}"
 
 
-class _Macro(NamedTuple):
-    definition: str
-    parameters: frozenset[str]
+def _why_name(name: str) -> str | None:
+    """What is wrong with a name that a query gives: it must not make one that looks beyond the rows look harmless."""
+    if name.lower() in _known().views:
+        return f"`{name}` is a name of DuckDB's own; give another."
+    return None if WORD.fullmatch(name) else f"`{name}` is no plain name; give one of letters, digits and _."
+
+
+def _count_arguments(part: Mapping[str, Any]) -> int:
+    """The arguments of a function; what stands before it is one, as in `born.age()`, if it is no schema."""
+    is_method = part["schema"] and part["schema"].lower() not in _known().schemas
+    return len(part["arguments"]) + bool(is_method)
 
 
 class _Known(NamedTuple):
-    """What DuckDB brings: functions whose answers are not always the same, macros, and views of its own."""
+    """What DuckDB brings.
+
+    Attributes
+    ----------
+    unstable
+        Functions whose answers are not always the same.
+    macros
+        The definitions of macros.
+    views
+        Names of views that can be had without their schema.
+    schemas
+        Names that may stand before one of a function.
+    """
 
     unstable: frozenset[str]
-    macros: dict[str, list[_Macro]]
+    macros: dict[str, list[str]]
     views: frozenset[str]
+    schemas: frozenset[str]
 
 
 @cache
 def _known() -> _Known:
     unstable = set()
-    macros: dict[str, list[_Macro]] = {}
+    macros: dict[str, list[str]] = {}
     with open_locked() as database:
         functions = database.execute(
-            "SELECT function_name, stability, macro_definition, parameters FROM duckdb_functions() "
+            "SELECT function_name, stability, macro_definition FROM duckdb_functions() "
             "WHERE stability <> 'CONSISTENT' OR function_type = 'macro'"
         ).fetchall()
-        views = database.execute("SELECT view_name FROM duckdb_views() WHERE internal").fetchall()
-    for name, stability, definition, parameters in functions:
+        views = database.execute(
+            "SELECT view_name FROM duckdb_views() WHERE internal AND schema_name <> 'information_schema'"
+        ).fetchall()
+        schemas = database.execute("SELECT database_name, schema_name FROM duckdb_schemas()").fetchall()
+    for name, stability, definition in functions:
         if stability:
             unstable.add(name)
         else:
-            macros.setdefault(name, []).append(_Macro(definition, frozenset(parameters)))
-    return _Known(frozenset(unstable), macros, frozenset(name for (name,) in views))
+            macros.setdefault(name, []).append(definition)
+    return _Known(
+        frozenset(unstable), macros, frozenset(name for (name,) in views), frozenset(chain.from_iterable(schemas))
+    )
 
 
 def _parts(tree: Any) -> Iterator[dict[str, Any]]:
     """Every part of a parsed query, in the order of the text."""
-    if isinstance(tree, dict):
-        yield tree
-        tree = list(tree.values())
-    if isinstance(tree, list):
-        for part in tree:
-            yield from _parts(part)
+    waiting = [tree]  # no recursion: a query may be nested more deeply than Python's calls
+    while waiting:
+        tree = waiting.pop()
+        if isinstance(tree, dict):
+            yield tree
+            tree = list(tree.values())
+        if isinstance(tree, list):
+            waiting += reversed(tree)
 
 
 def _named(part: Mapping[str, Any]) -> Iterator[str]:

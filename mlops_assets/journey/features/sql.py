@@ -89,8 +89,7 @@ class FeatureSql:
         self.schemas = dict(schemas)
         self.is_idle = True
         self._database = open_locked(**SETTINGS)
-        columns = frozenset(name.lower() for schema in schemas.values() for name in schema.names)
-        views = views_of(self._database, sql, columns, frozenset(map(str.lower, schemas)))
+        views = views_of(self._database, sql, frozenset(map(str.lower, schemas)))
         empty = {name: schema.empty_table() for name, schema in schemas.items()}
         with self._holding("2000-01-01", empty):  # views are bound once, to the types of tables without a row
             self._database.execute(f"CREATE VIEW rows AS SELECT getvariable('day') AS day, * FROM {ROWS}")

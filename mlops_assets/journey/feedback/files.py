@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+import errno
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlops_assets.errors import MlopsError
-from mlops_assets.storage.inside import LeadsOut, read_regular
+from mlops_assets.storage.inside import LeadsOut, NoFile, read_regular
 from mlops_assets.storage.places import Place
-from mlops_assets.work.spreadsheets import unmark
+from mlops_assets.work.spreadsheets import MARKED, unmark
 
 HEADER = ("day", "file", "line", "label", "who", "when")
 """Columns that a file of corrections must have, in any order; further ones are passed over."""
+
+LARGEST, MOST_LINES = 16 << 20, 250_000
+"""Bytes and lines that a file of corrections may have: each line is an entry or a reject, and lies in memory."""
+
+LONGEST = 2_000
+"""Characters of a line that a reject keeps."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +72,14 @@ def read_file(path: Place, within: str | None = None) -> Iterator[Entry | Reject
         If it cannot be read.
     """
     try:
-        content = read_regular(path, within) if isinstance(path, Path) else path.read_bytes()
+        content = _content(path, within)
         # by bytes, not by a CSV reader: an open quote must not swallow what others wrote
         first, *lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     except LeadsOut as error:
         yield Reject(path.name, 1, "link", f"{error.strerror}; lay the file itself there", "")
+        return
+    except NoFile as error:
+        yield Reject(path.name, 1, "not_a_file", str(error.strerror), "")
         return
     except OSError as error:
         raise MlopsError(f"{path}: cannot be read: {error.strerror}. Give access, or move it away.") from None
@@ -85,6 +95,13 @@ def read_file(path: Place, within: str | None = None) -> Iterator[Entry | Reject
             yield _read_line(path, number, line, header)
         except ValueError as error:
             yield _malformed(path, number, line, error)
+
+
+def _content(path: Place, within: str | None) -> bytes:
+    content = read_regular(path, within, LARGEST) if isinstance(path, Path) else path.read_bytes()
+    if len(content) > LARGEST or content.count(b"\n") > MOST_LINES:
+        raise NoFile(errno.EFBIG, f"more than {LARGEST >> 20} MiB or {MOST_LINES:,} lines; hand it in in pieces")
+    return content
 
 
 def _records(lines: list[bytes], header: list[str]) -> Iterator[tuple[int, bytes]]:
@@ -120,7 +137,7 @@ def _malformed(path: Place, number: int, line: bytes, error: ValueError) -> Reje
 
 
 def _raw(line: bytes) -> str:
-    return line.decode(errors="replace").rstrip("\r")
+    return line[: 4 * LONGEST].decode(errors="replace").rstrip("\r")[:LONGEST]
 
 
 def _header(line: bytes) -> list[str]:
@@ -131,6 +148,9 @@ def _header(line: bytes) -> list[str]:
     missing = [name for name in HEADER if name not in header]
     if missing:
         raise ValueError(f"the header lacks {', '.join(missing)}; it must have {','.join(HEADER)}")
+    twice = [name for name in (*HEADER, MARKED) if header.count(name) > 1]
+    if twice:
+        raise ValueError(f"the header has {', '.join(twice)} more than once; nobody knows which one counts")
     return header
 
 
@@ -170,8 +190,9 @@ def _entry(source: str, number: int, raw: str, values: Mapping[str, str]) -> Ent
     if missing:
         raise ValueError(f"no {', '.join(missing)}")
     day, line, when = _day(values["day"]), _line(values["line"]), _time(values["when"])
-    # as an audit has them, which is written for spreadsheets
-    file, label = unmark(values["file"]), unmark(values["label"])
+    file, label = values["file"], values["label"]
+    if values.get(MARKED):  # a line of an audit that was written for a spreadsheet
+        file, label = unmark(file), unmark(label)
     return Entry(source, number, raw, day, file, line, label, values["who"], when)
 
 

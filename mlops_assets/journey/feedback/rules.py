@@ -16,7 +16,8 @@ from mlops_assets.use_case import Feedback
 
 RULES = {
     "link": "the file is a link that leads out of the folder of the raw files; none of its entries was looked at",
-    "malformed": "a field is missing or cannot be read, the header lacks a column, or the text is not UTF-8",
+    "not_a_file": "what has that name is no regular file, or is too large; none of its entries was looked at",
+    "malformed": "a field is missing or cannot be read, the header lacks or repeats a column, or the text is not UTF-8",
     "duplicate": "exactly this entry was sent before",
     "in_the_future": "its `when` is later than now",
     "flood": "its source sent more than `feedback.most_a_day` entries on that date; none of them counts",

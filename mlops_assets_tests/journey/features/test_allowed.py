@@ -17,7 +17,6 @@ from mlops_assets.storage.locked import open_locked
 from mlops_assets.use_case import UseCase
 
 VIEW = "CREATE VIEW model_input AS SELECT file, line, {} AS x FROM rows"
-COLUMNS = frozenset({"file", "line", "text", "born", "now", "random", "current_date"})
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +27,7 @@ def database() -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def views(database: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Text]:
-    return views_of(database, sql, COLUMNS, frozenset({"arrow_rows", "prices"}))
+    return views_of(database, sql, frozenset({"arrow_rows", "prices"}))
 
 
 CHANCE = [
@@ -61,6 +60,11 @@ THE_TIME = [
     "ago(INTERVAL 1 DAY)",
     "age(born)",
     "born.age()",
+    "rows.born.age()",
+    "main.age(born)",
+    "system.main.age(born)",
+    "(SELECT d FROM (SELECT current_date AS d))",
+    "(WITH w AS (SELECT current_date AS d) SELECT d FROM w)",
     "json_serialize_plan('SELECT now()', optimize := true)",
     "date_diff('day', born, current_timestamp::DATE)",
 ]
@@ -108,6 +112,12 @@ BEYOND = [
     "information_schema.tables",
     "pg_catalog.pg_settings",
     "duckdb_logs",
+    "(SHOW ALL TABLES)",
+    "(SHOW DATABASES)",
+    "(DESCRIBE rows)",
+    "(SUMMARIZE rows)",
+    "(WITH x AS (SHOW ALL TABLES) SELECT * FROM x)",
+    '(SELECT 1), pg_settings, (WITH "other" AS (SELECT 1) SELECT 1) AS t',
 ]
 
 
@@ -143,15 +153,27 @@ def test_a_view_cannot_take_the_place_of_the_rows(database: duckdb.DuckDBPyConne
         views(database, f"CREATE OR REPLACE VIEW {view} AS SELECT 1; {VIEW.format(1)}")
 
 
+@pytest.mark.parametrize("name", ["pg_settings", "SQLITE_MASTER", '"/etc/passwd"'])
+def test_a_name_that_the_sql_gives_opens_no_way_beyond_the_rows(database: duckdb.DuckDBPyConnection, name: str) -> None:
+    inner = f"(SELECT count(*) FROM (WITH {name} AS (SELECT 1) SELECT 1))"
+    for query in (inner, f"(SELECT max(1) FROM {name}) + {inner}", f"(WITH RECURSIVE {name} AS (SELECT 1) SELECT 1)"):
+        with pytest.raises(SqlRefused, match=r"features\.sql:1: `.*` (is a name of|is no plain name|looks beyond)"):
+            views(database, VIEW.format(query))
+    if name != '"/etc/passwd"':
+        with pytest.raises(SqlRefused, match=r"features\.sql:2: `.*` is a name of DuckDB's own"):
+            views(database, f"{VIEW.format(1)};\nCREATE VIEW {name} AS SELECT 1")
+
+
 REPEATING = [
     "'now() and random()'",
     "1 /* random() */",
     "now",
     "random",
     "rows.random",
-    "current_date",  # a column of that name comes first
+    "rows.current_date",
     "day",
     "age(day, born)",
+    "day.age(born)",
     "hash(text, line) % 100",
     "split_part(text, ',', 1)",
     "nullif(line, 0)",
@@ -161,7 +183,7 @@ REPEATING = [
     "first(text) OVER (PARTITION BY file)",
     "(SELECT max(n) FROM generate_series(1, 3) AS t(n))",
     "(SELECT max(n) FROM unnest([1, 2]) AS t(n))",
-    "(WITH sqlite_master AS (SELECT 1 AS n) SELECT n FROM sqlite_master)",
+    "(WITH tables AS (SELECT 1 AS n) SELECT n FROM tables)",
     "(WITH RECURSIVE t AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM t WHERE n < 3) SELECT max(n) FROM t)",
     "(SELECT max(price) FROM prices)",
     "(SELECT count(*) FROM main.rows)",
@@ -186,6 +208,24 @@ FROM rows;
 """
     with pytest.raises(SqlRefused, match=r"features\.sql:8: `now\(\)`"):
         views(database, sql.replace("/* of each row */", "-- of each row"))
+
+
+def test_a_blank_that_is_none_is_told_with_its_line(database: duckdb.DuckDBPyConnection) -> None:
+    sql = "-- \u00a0\nCREATE VIEW file_features AS SELECT file, '\u00a0' AS x FROM rows;\n\n"
+    assert len(views(database, sql + VIEW.format(1))) == 2
+    with pytest.raises(SqlRefused, match=r"features\.sql:5: U\+00A0 looks like a blank"):
+        views(database, sql + VIEW.format(1).replace("AS SELECT", "AS\n\u00a0SELECT"))
+
+
+DEEP = {"a sum": "+".join(["line"] * 800), "calls": "abs(" * 700 + "line" + ")" * 700}
+
+
+@pytest.mark.parametrize("expression", DEEP.values(), ids=DEEP)
+def test_what_is_nested_too_deeply_is_told(database: duckdb.DuckDBPyConnection, expression: str) -> None:
+    try:
+        views(database, VIEW.format(expression))  # which Pythons can read it differs
+    except SqlRefused as error:
+        assert str(error).startswith("features.sql:1: nested too deeply")  # noqa: PT017 - it may not come at all
 
 
 def test_duckdbs_own_errors_count_the_lines_of_the_file(database: duckdb.DuckDBPyConnection) -> None:

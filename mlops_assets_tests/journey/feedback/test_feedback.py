@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -20,7 +21,7 @@ from mlops_assets.cli import cli
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.feedback.audit import draw_audit
 from mlops_assets.journey.feedback.corrections import Taken, read_accepted, read_kept, take_in
-from mlops_assets.journey.feedback.files import HEADER, Reject, read_file
+from mlops_assets.journey.feedback.files import HEADER, LARGEST, MOST_LINES, Reject, read_file
 from mlops_assets.journey.feedback.published import look_up
 from mlops_assets.journey.feedback.rules import RULES
 from mlops_assets.journey.train.candidates import choose, fit
@@ -28,6 +29,7 @@ from mlops_assets.journey.train.training_set import TrainingSet, build_training_
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import Candidate, Feedback, Origin, UseCase
 from mlops_assets.views.output import write
+from mlops_assets.work.spreadsheets import say_marked
 from mlops_assets_tests.helpers.days import draw_day, in_shards_of
 from mlops_assets_tests.helpers.feedback import EARLY, LABELS, LATE, NOW, about, entry, predicted
 from mlops_assets_tests.helpers.shop import Shop
@@ -228,11 +230,57 @@ def test_a_link_out_of_the_folder_of_the_raw_files_is_a_reject_unless_links_are_
     assert (len(taken.accepted), taken.rules) == (1, {"link": 1})
     assert [(one["source_file"], one["raw"]) for one in taken.rejected.to_pylist()] == [("z.csv", "")]
     linked = toy().model_copy(update={"source": Origin(follow_links=True)})
-    if pipe:
-        with pytest.raises(MlopsError, match=r"z\.csv: cannot be read: not a regular file"):
-            take_in(linked, lake, tmp_path / "feedback", LABELS, NOW)
-    else:
-        assert len(take_in(linked, lake, tmp_path / "feedback", LABELS, NOW).accepted) == 2
+    taken = take_in(linked, lake, tmp_path / "feedback", LABELS, NOW)
+    assert (len(taken.accepted), taken.rules) == ((1, {"not_a_file": 1}) if pipe else (2, {}))
+
+
+def a_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(str(path))
+
+
+def too_large(path: Path) -> None:
+    path.touch()
+    os.truncate(path, LARGEST + 1)
+
+
+NO_FILES: dict[str, Callable[[Path], object]] = {
+    "a folder": Path.mkdir,
+    "a pipe": os.mkfifo,
+    "a socket": a_socket,
+    "a link to nothing": lambda path: path.symlink_to("gone"),
+    "a link to itself": lambda path: path.symlink_to(path.name),
+    "a file that is too large": too_large,
+    "too many lines": lambda path: path.write_bytes(b"\n" * (MOST_LINES + 1)),
+}
+
+
+@pytest.mark.parametrize("make", NO_FILES.values(), ids=NO_FILES)
+def test_what_is_no_file_is_one_reject_and_the_others_count(
+    send: Send, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], object]
+) -> None:
+    (tmp_path / "feedback").mkdir()
+    monkeypatch.chdir(tmp_path / "feedback")  # the path of a socket must be short
+    make(Path("z.csv"))
+    taken = send(entry())
+    assert (len(taken.accepted), taken.rules) == (1, {"not_a_file": 1})
+    assert [one["source_file"] for one in taken.rejected.to_pylist()] == ["z.csv"]
+
+
+def test_a_reject_keeps_the_beginning_of_a_long_line(send: Send) -> None:
+    (reject,) = send("x" * 1_000_000).rejected.to_pylist()
+    assert reject["raw"] == "x" * 2_000
+
+
+def test_a_header_that_has_a_column_twice_refuses_the_file(send: Send) -> None:
+    taken = send(f"{entry()},FUEL", header=",".join([*HEADER, "label"]))
+    assert rejected(taken) == [(1, "malformed"), (2, "malformed")]
+    assert "the header has label more than once" in taken.rejected["message"][0].as_py()
+
+
+def test_an_apostrophe_that_nobody_marked_stays(send: Send) -> None:
+    taken = send(entry(file="'=1.csv"))
+    assert 'no row 1 of "\'=1.csv"' in taken.rejected["message"][0].as_py()
 
 
 @pytest.fixture(scope="module")
@@ -514,7 +562,7 @@ def test_files_and_labels_come_back_from_a_spreadsheet_as_they_were(
     ]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "audit.csv"
-        write(pa.Table.from_pylist(records).to_reader(), "csv", path, spreadsheet=True)
+        write(say_marked(pa.Table.from_pylist(records), "label").to_reader(), "csv", path, spreadsheet=True)
         found = list(read_file(path))
     assert [one and (one.file, one.label) for one in found if not isinstance(one, Reject)] == [
         label and (file, label) for file, _, label in rows
@@ -566,6 +614,20 @@ def test_an_audit_is_written_filled_in_and_handed_in(shop: Shop, tmp_path: Path)
     assert "maybe" in (tmp_path / "r.csv").read_text()
     accepted = read_accepted(Lake(shop.home / "lake", "visits")).to_pylist()
     assert [one["audited"] for one in accepted] == [True]
+
+
+def test_what_is_handed_in_is_a_file_of_the_folder_that_was_named(shop: Shop, tmp_path: Path) -> None:
+    (tmp_path / "inbox").mkdir()
+    path = tmp_path / "inbox" / "a.csv"
+    for target, message in (("/dev/zero", "a link that leads out of its folder"), (__file__, "a link that leads out")):
+        path.symlink_to(target)
+        done = shop("feedback", "visits", str(path))
+        assert (done.code, message in done.err) == (2, True), done.err
+        path.unlink()
+    os.mkfifo(path)
+    done = shop("feedback", "visits", str(path))
+    assert (done.code, "a.csv: cannot be read: not a regular file" in done.err) == (2, True)
+    assert not list((shop.home / "raw" / "visits" / "feedback").glob("a-*"))
 
 
 def test_mistakes_of_the_commands_are_told(shop: Shop, tmp_path: Path) -> None:

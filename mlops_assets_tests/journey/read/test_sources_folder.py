@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mlops_assets.journey.read.sources.entries import LEADS_OUT
-from mlops_assets.journey.read.sources.folder import Entry, FolderSource, SourceError
+from mlops_assets.journey.read.sources.folder import Below, Entry, FolderSource, SourceError
 
 DAY = "2026-01-01"
 
@@ -64,6 +64,17 @@ def test_every_file_below_the_folder_is_listed_with_size_and_time(folder: Path, 
         os.utime(folder / name, ns=(7, 7))
     found = {path: entry._replace(etag="") for path, entry in entries(source).items()}
     assert found == {"a.csv": Entry("a.csv", 5, 7), "deep/er/b.csv": Entry("deep/er/b.csv", 0, 7)}
+
+
+def test_folders_may_be_nested_as_deeply_as_paths_are_long(folder: Path, source: FolderSource) -> None:
+    deep = folder / Path(*["d"] * 600)
+    deep.mkdir(parents=True)
+    (deep / "a.csv").write_bytes(b"1")
+    (folder / "z.csv").write_bytes(b"2")
+    below = f"{'d/' * 600}a.csv"
+    assert list(entries(source)) == [below, "z.csv"]
+    assert [entry.path for entry in source.list(DAY, after=below)] == ["z.csv"]
+    assert source.count(folder.name, 9) == 2
 
 
 @pytest.mark.parametrize("how", ["overwritten", "moved there"])
@@ -248,7 +259,7 @@ def test_a_folder_that_became_a_link_while_it_was_listed_is_not_read(
     # the entry says all of the file elsewhere, as if the folder had been changed between the look at it and the listing
     (folder / "sub").symlink_to(secret)
     (entry,) = FolderSource(source.root, ".csv", follow_links=True).list(DAY)
-    (listed,) = FolderSource(secret.parent, ".csv")._folder(str(secret), "sub", ())
+    (listed,) = FolderSource(secret.parent, ".csv")._walk(Below(str(secret), "sub", ()))
     assert entry.problem == "not a regular file"
     with pytest.raises(SourceError, match=r"sub/secret\.csv: changed after the day was listed"):
         read(source, listed)

@@ -72,7 +72,7 @@ class TableLookup:
         if path.stat().st_size > LARGEST:
             raise EnrichmentError(f"it is larger than {LARGEST:,} bytes; put it into a database and use `sql`")
         # whoever writes the configuration may name any file; a pipe would keep all waiting
-        return read_regular(path, None) if isinstance(path, Path) else path.read_bytes()
+        return read_regular(path, None, LARGEST) if isinstance(path, Path) else path.read_bytes()
 
 
 def _read_csv(content: pa.BufferReader, schema: pa.Schema) -> pa.Table:

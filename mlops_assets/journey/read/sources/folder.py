@@ -7,9 +7,11 @@ import re
 import stat
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from mlops_assets.journey.read.sources.entries import LEADS_OUT, Lying, days_of, is_hidden
 from mlops_assets.plugins.sources import Entry, SourceError
@@ -19,6 +21,14 @@ CHUNK = 64 << 10
 
 AMBIGUOUS = re.compile(r"\\+(?=[\udc80-\udcff]|udc[89a-f][0-9a-f])")
 """Backslashes of a name that could be taken for one of ours."""
+
+
+class Below(NamedTuple):
+    """A folder of a day: where it is, its path within the day, and behind which path in it a listing goes on."""
+
+    folder: str
+    path: str
+    after: Sequence[str]
 
 
 class FolderSource:
@@ -104,31 +114,37 @@ class FolderSource:
         if self._leads_out(self.place(day)):
             yield Entry(".", 0, 0, LEADS_OUT)
         elif Path(self.place(day)).exists():
-            yield from self._folder(self.place(day), "", after.split("/") if after else [])
+            yield from self._walk(Below(self.place(day), "", after.split("/") if after else ()))
 
-    def _folder(self, folder: str, path: str, after: Sequence[str]) -> Iterator[Entry]:
+    def _walk(self, below: Below) -> Iterator[Entry]:
+        """The entries of a folder and below; without recursion: folders may be nested as deeply as paths are long."""
+        begun = [self._beside(below)]
+        while begun:
+            found = next(begun[-1], None)
+            if found is None:
+                begun.pop()
+            elif isinstance(found, Below):
+                begun.append(self._beside(found))
+            else:
+                yield found
+
+    def _beside(self, below: Below) -> Iterator[Entry | Below]:
+        """The entries of one folder, and the folders in it."""
         try:
-            names = os.listdir(folder)  # names alone: the objects of `scandir` would take several times the memory
+            names = os.listdir(below.folder)  # names alone: objects of `scandir` would take several times the memory
         except OSError as error:
-            yield Entry(_shown(path) or ".", 0, 0, f"a folder that cannot be listed: {error.strerror}")
+            yield Entry(_shown(below.path) or ".", 0, 0, f"a folder that cannot be listed: {error.strerror}")
             return
         # by what is stored of a name, so that a listing can go on behind any entry
         names.sort(key=_shown)
-        first = after[0] if after else ""
-        prefix = path and f"{path}/"
+        first, *rest = below.after or [""]
+        prefix = below.path and f"{below.path}/"
         for name in islice(names, bisect_left(names, first, key=_shown), None):
             # a folder that was begun is gone on with, a file of that name was listed then
             begun = _shown(name) == first
-            if not is_hidden(name) and not (begun and len(after) == 1):
-                yield from self._below(f"{folder}/{name}", prefix + name, after[1:] if begun else ())
-
-    def _below(self, name: str, path: str, after: Sequence[str]) -> Iterator[Entry]:
-        """A file, or the files of a folder."""
-        entry = self._entry(name, path)
-        if entry is None:
-            yield from self._folder(name, path, after)
-        else:
-            yield entry
+            if not is_hidden(name) and (rest or not begun):
+                place, path = f"{below.folder}/{name}", prefix + name
+                yield self._entry(place, path) or Below(place, path, rest if begun else ())
 
     def _entry(self, name: str, path: str) -> Entry | None:
         """A file, or None for a folder to look into."""
@@ -201,9 +217,16 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 def _files(folder: Path) -> Iterator[str]:
     """The data files below a folder; one that cannot be listed has none that are known."""
-    for parent, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not is_hidden(name)]
-        yield from (f"{parent}/{name}" for name in names if not is_hidden(name))
+    waiting = [str(folder)]  # `os.walk` is recursive before Python 3.12
+    while waiting:
+        with suppress(OSError), os.scandir(waiting.pop()) as found:
+            for one in found:
+                if is_hidden(one.name):
+                    continue
+                if one.is_dir(follow_symlinks=False):
+                    waiting.append(one.path)
+                else:
+                    yield one.path
 
 
 def _shown(path: str) -> str:
