@@ -24,13 +24,13 @@ from mlops_assets.use_case import load_use_case
 from mlops_assets_tests.helpers.forged_cards import card_of, forge_card, forge_tags, forget_pins, settle
 from mlops_assets_tests.helpers.homes import copy_home
 from mlops_assets_tests.helpers.shop import Done, Shop
-from mlops_assets_tests.helpers.visits import VISITS, place_visits
+from mlops_assets_tests.helpers.visits import LINKED, VISITS, place_visits
 
 DAY = "2026-01-01"
 SPRUNG = "sprung"
 """The file that a payload leaves behind where it runs."""
 
-BY_HAND = VISITS.replace("    folds: 2\n", "    folds: 2\n    promotion: manual\n").replace("500}", "501}")
+BY_HAND = LINKED.replace("    folds: 2\n", "    folds: 2\n    promotion: manual\n").replace("500}", "501}")
 TRAP = f"from pathlib import Path\nPath(__file__).with_name({SPRUNG!r}).touch()\nclass Trap:\n    pass\n"
 
 
@@ -38,7 +38,7 @@ TRAP = f"from pathlib import Path\nPath(__file__).with_name({SPRUNG!r}).touch()\
 def story(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     """A champion, and a version that waits."""
     folder = tmp_path_factory.mktemp("forged")
-    place_visits(folder / "use_cases")
+    place_visits(folder / "use_cases", LINKED)
     shop = Shop(folder / "home")
     shop("sample", "visits", "--day", DAY, "--files", "2", "--rows", "60")
     assert shop("run", "visits", "--train").code == 0

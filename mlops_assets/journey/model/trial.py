@@ -22,7 +22,7 @@ from mlops_assets.errors import ModelRefused
 from mlops_assets.errors.redaction import referred, remember
 from mlops_assets.journey.features.matrix import LARGEST, TEXT
 from mlops_assets.journey.model.archive import LARGEST as LARGEST_FILES
-from mlops_assets.journey.model.archive import Known
+from mlops_assets.journey.model.archive import Known, hash_folder
 from mlops_assets.journey.model.model import Model
 from mlops_assets.storage.files import write_json
 from mlops_assets.storage.places import Place, parse_place
@@ -63,8 +63,11 @@ def try_model(
     Raises
     ------
     ModelRefused
-        If it cannot be loaded, crashes, does not end, answers nothing or what are no probabilities.
+        If it is another one, cannot be loaded, crashes, does not end, answers nothing or what are no probabilities.
     """
+    # a verdict that was kept is one on these files: who reads them later should not be the first to find others
+    if hash_folder(folder) != sha256:
+        raise ModelRefused(f"{folder}: the model is not the one that was registered (another SHA-256).")
     verdict = home / "trials" / f"{_mark(sha256, trusted)}.json"
     if verdict.exists():
         return

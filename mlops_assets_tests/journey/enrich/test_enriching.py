@@ -8,7 +8,6 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from mlops_assets.journey.enrich.day import enrich_day
 from mlops_assets.journey.explain.why import explain
 from mlops_assets.journey.features.day import aggregate_day
 from mlops_assets.journey.model.registry import Registry
+from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.read.listing import list_day
 from mlops_assets.journey.read.rows import read_day
 from mlops_assets.journey.read.sources.folder import FolderSource
@@ -603,8 +603,12 @@ def test_a_run_again_asks_nothing_and_redoes_nothing(done: Stage, service: Weath
 def test_why_shows_what_was_known_elsewhere_and_recomputes_to_the_bit(done: Stage) -> None:
     with done.settings() as settings:
         source = FolderSource(settings.raw / "shops", ".csv")
-        version = partial(Registry(settings).version, "shops")
-        told = explain(done.use_case, source, Lake(settings.lake, "shops"), version, FIRST, "shop0.csv", 1)
+        registry, lake = Registry(settings), Lake(settings.lake, "shops")
+
+        def version(number: int) -> Version:
+            return registry.prove(registry.version("shops", number))
+
+        told = explain(done.use_case, source, lake, version, FIRST, "shop0.csv", 1)
     assert told.agrees
     (one,) = told.enriched
     assert (one.name, one.status, one.of_day) == ("weather", "fetched", FIRST)

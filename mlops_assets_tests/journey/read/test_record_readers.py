@@ -502,9 +502,11 @@ def test_a_reader_of_ones_own_goes_the_whole_way_through_dagster(
     }
     assert rejects["a.jsonl", 33]["raw"] == bad[2]
 
-    version = Registry(settings).version
+    registry = Registry(settings)
     source = open_source(case, settings.raw)
-    told = explain(case, source, lake, lambda number: version("receipts", number), DAY, "a.jsonl", 4)
+    told = explain(
+        case, source, lake, lambda number: registry.prove(registry.version("receipts", number)), DAY, "a.jsonl", 4
+    )
     assert told.agrees
     assert told.raw == good[3]
     assert {one.column: one.raw for one in told.cleaned}["scan_bytes"] == "100"
