@@ -480,7 +480,7 @@ def test_a_day_of_other_code_is_told_and_done_again_and_one_of_other_comments_is
     told = other.why(use_case)
     assert (told.agrees, told.changed) == (True, {})
 
-    other.change("journey/features/sql.py", "VIEW = re", "# what a statement creates\nVIEW = re")
+    other.change("journey/features/sql.py", "BATCH = 20_000", "# rows at a time\nBATCH = 20_000")
     assert other.run() == (0, 3 * shards)
 
 
