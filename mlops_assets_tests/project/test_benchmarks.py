@@ -26,7 +26,9 @@ def test_a_way_is_measured_at_most_at_what_it_can() -> None:
 
 
 def test_the_whole_process_tree_is_measured(tmp_path: Path) -> None:
-    script = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'x = bytearray(80 << 20); sum(range(10**8))'])"
+    script = (
+        "import subprocess, sys; subprocess.run([sys.executable, '-c', 'x = bytearray(80 << 20); sum(range(10**8))'])"
+    )
     found = measure.run([sys.executable, "-c", script], {}, [0], tmp_path / "log")
     assert found.code == 0
     assert found.cpu > 0.05
