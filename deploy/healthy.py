@@ -13,6 +13,9 @@ import urllib.request
 PATIENCE = 5.0
 """Seconds that an answer may take."""
 
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Asks what runs here, whatever proxy the environment names."""
+
 
 def is_healthy(url: str, patience: float = PATIENCE) -> bool:
     """Whether the page answers with 200, or the code server that it serves.
@@ -27,7 +30,7 @@ def is_healthy(url: str, patience: float = PATIENCE) -> bool:
     if url.startswith("grpc://"):
         return _serves(url.removeprefix("grpc://"), patience)
     try:
-        with urllib.request.urlopen(url, timeout=patience) as answer:  # noqa: S310 - the address comes from our own files
+        with DIRECT.open(url, timeout=patience) as answer:
             return bool(answer.status == 200)
     except (OSError, urllib.error.HTTPError):
         return False

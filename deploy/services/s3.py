@@ -16,7 +16,6 @@ import subprocess
 import sys
 import time
 import urllib.error
-import urllib.request
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -27,6 +26,7 @@ from tempfile import TemporaryFile
 
 import psutil
 
+from deploy.healthy import DIRECT
 from deploy.services.process import Health, NotHealthy, Process
 
 PROGRAMS = ("ceph-mon", "ceph-osd", "ceph", "monmaptool", "radosgw", "radosgw-admin")
@@ -282,7 +282,7 @@ def _run(command: Sequence[str], needed: Sequence[Process]) -> bytes:
 def answers(url: str) -> bool:
     """Whether a server listens there."""
     try:
-        with urllib.request.urlopen(url, timeout=5):  # noqa: S310 - our own address
+        with DIRECT.open(url, timeout=5):
             return True
     except urllib.error.HTTPError:
         return True

@@ -11,13 +11,14 @@ import socket
 import subprocess
 import sys
 import threading
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
+
+from deploy.healthy import DIRECT
 
 Fault = str | tuple[int, str]
 """`drop`: no answer, and the request does not arrive. `lose`: it arrives, and the answer is lost. `cut`: half of the
@@ -37,7 +38,7 @@ class FaultyServer:
     def fail(self, fault: Fault, times: int = -1, method: str = "", part: str = "") -> None:
         """Fail so many requests of a method whose path has a part, or all of them; the others go through."""
         rule = json.dumps([fault, times, method, part]).encode()
-        with urllib.request.urlopen(self.url + CONTROL, rule, timeout=30):
+        with DIRECT.open(self.url + CONTROL, rule, timeout=30):
             pass
 
     def heal(self) -> None:

@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager
 from http.client import HTTPException
 from urllib.error import HTTPError
 from urllib.parse import quote, urlencode
-from urllib.request import Request, urlopen
+from urllib.request import Request, build_opener
 
 from mlops_assets.errors import MlopsError, ModelRefused, redaction
 from mlops_assets.settings import Settings
@@ -130,7 +130,8 @@ def _get(settings: Settings, path: str) -> str:
 
 def _error_code(url: str) -> str:
     try:
-        with urlopen(Request(url), timeout=SECONDS):  # noqa: S310 - http or https, the caller saw to it
+        # the proxies are those of now: Python keeps those of its first request
+        with build_opener().open(Request(url), timeout=SECONDS):  # noqa: S310 - http or https, the caller saw to it
             return ""
     except HTTPError as error:  # it answers; whether it lets us in, its client finds out
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 from mlops_assets import encoders
 from mlops_assets.errors import ModelRefused, redaction
+from mlops_assets.journey.model import trial
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.trial import PLAIN, answer_smoke, smoke_rows, try_model
 from mlops_assets.journey.score.day import load_cached
@@ -52,14 +52,19 @@ def verdicts(tmp_path: Path) -> list[Path]:
     return list(tmp_path.glob("home/trials/*.json"))
 
 
-def test_a_model_is_tried_once_and_the_verdict_kept(tmp_path: Path) -> None:
+def test_a_model_is_tried_once_and_the_verdict_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tried(tmp_path, misbehaving.Behaved())
     (kept,) = verdicts(tmp_path)
     assert json.loads(kept.read_text())["answered"] == PLAIN + len(smoke_rows(NUMBERS))
-    # known by what it is, not by where it lies: nothing is loaded again
+    # known by what it is, not by where it lies: nothing is loaded again, and other files have no verdict
     sha256 = json.loads(kept.read_text())["model"]
-    shutil.rmtree(tmp_path / "model")
-    try_model(tmp_path / "model", sha256, [f"{misbehaving.PATH}Behaved"], tmp_path / "home", "version 7 of shop")
+    monkeypatch.setattr(trial, "run_apart", None)
+    moved = (tmp_path / "model").rename(tmp_path / "moved")
+    given = sha256, [f"{misbehaving.PATH}Behaved"], tmp_path / "home", "version 7 of shop"
+    try_model(moved, *given)
+    (moved / "features.sql").write_text("-- another one")
+    with pytest.raises(ModelRefused, match="not the one that was registered"):
+        try_model(moved, *given)
 
 
 @pytest.mark.parametrize(
