@@ -8,7 +8,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 OPENED = "/proc/self/fd"
 """Where Linux says which file was opened."""
@@ -16,8 +19,8 @@ OPENED = "/proc/self/fd"
 QUIETLY = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
 """How files of others are opened: a pipe that nobody writes into does not keep one waiting."""
 
-NOTHING = frozenset({errno.ELOOP, errno.ENOENT, errno.ENXIO})
-"""What opening says of links that lead nowhere, and of sockets."""
+NOTHING = frozenset({errno.ELOOP, errno.ENOENT})
+"""What opening says of links that lead nowhere."""
 
 
 def lies_inside(path: str, folder: str) -> bool:
@@ -53,6 +56,48 @@ def was_inside(handle: int, path: str, folder: str) -> bool:
         return lies_inside(path, folder)
 
 
+@contextmanager
+def open_regular(path: Path, folder: str | None = None, flags: int = 0) -> Iterator[BinaryIO]:
+    """Open a file, which may be anything that others have made of it; what was opened is looked at, not its name.
+
+    Parameters
+    ----------
+    path
+        The file.
+    folder
+        The folder in which it must lie, as for `lies_inside`; None if it may be anywhere.
+    flags
+        Further flags of `os.open`.
+
+    Raises
+    ------
+    LeadsOut
+        If it lies elsewhere.
+    NoFile
+        If it is no regular file.
+    OSError
+        If it cannot be opened.
+    """
+
+    def opener(name: str, mode: int) -> int:
+        try:
+            handle = os.open(name, mode | QUIETLY | flags)
+        except OSError as error:  # a socket has no such device
+            raise NoFile(error.errno, error.strerror) if error.errno == errno.ENXIO else error from None
+        try:
+            if folder is not None and not was_inside(handle, name, folder):
+                raise LeadsOut(errno.EPERM, "a link that leads out of its folder")
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise NoFile(errno.EINVAL, "not a regular file")
+        except OSError:
+            os.close(handle)
+            raise
+        return handle
+
+    with open(str(path), "rb", opener=opener) as file:
+        yield file
+
+
 def read_regular(path: Path, folder: str | None, largest: int) -> bytes:
     """The bytes of a file, which may be anything that others have made of it.
 
@@ -75,18 +120,10 @@ def read_regular(path: Path, folder: str | None, largest: int) -> bytes:
         If it cannot be read.
     """
     try:
-        handle = os.open(path, QUIETLY)
+        with open_regular(path, folder) as file:
+            content = file.read(largest + 1)  # not by its size: some files of a system say that they are empty
     except OSError as error:
         raise NoFile(error.errno, error.strerror) if error.errno in NOTHING else error from None
-    try:
-        if folder is not None and not was_inside(handle, str(path), folder):
-            raise LeadsOut(errno.EPERM, "a link that leads out of its folder")
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise NoFile(errno.EINVAL, "not a regular file")
-        with os.fdopen(handle, "rb", closefd=False) as file:
-            content = file.read(largest + 1)  # not by its size: some files of a system say that they are empty
-    finally:
-        os.close(handle)
     if len(content) > largest:
         raise NoFile(errno.EFBIG, f"larger than {largest >> 20} MiB")
     return content

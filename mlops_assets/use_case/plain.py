@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import stat
+import io
+import os
 from pathlib import Path
 
 import yaml
 
 from mlops_assets.errors import ConfigError
+from mlops_assets.storage.inside import NoFile, open_regular
 
 LARGEST = 1 << 20
 """Bytes that `defs.yaml` and `features.sql` may each have; a stored model's SQL may have as many."""
 
 MOST = 100_000
 """Values that a YAML file may stand for. Nine lines of aliases to aliases stand for a thousand million."""
-
 
 DEEPEST = 50
 """Values within values; what walks through a configuration takes several steps into each."""
@@ -45,12 +46,14 @@ def read_plain(path: Path) -> str:
     FileNotFoundError, UnicodeDecodeError
         If it is not there, or no UTF-8.
     """
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode):
-        raise ConfigError(f"{path}: it is no plain file; a use case needs one.")
-    if status.st_size > LARGEST:
-        raise ConfigError(f"{path}: it has {status.st_size:,} bytes, allowed are {LARGEST:,}.")
-    return path.read_text(encoding="utf-8")
+    try:
+        with open_regular(path) as file, io.TextIOWrapper(file, encoding="utf-8") as text:
+            size = os.fstat(file.fileno()).st_size
+            if size > LARGEST:
+                raise ConfigError(f"{path}: it has {size:,} bytes, allowed are {LARGEST:,}.")
+            return text.read()
+    except NoFile:
+        raise ConfigError(f"{path}: it is no plain file; a use case needs one.") from None
 
 
 def compose(path: Path, text: str) -> yaml.Node | None:

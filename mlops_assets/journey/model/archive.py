@@ -7,7 +7,6 @@ import io
 import json
 import os
 import re
-import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from mlops_assets.errors import ModelRefused
 from mlops_assets.journey.model.references import emptied, filled
+from mlops_assets.storage.inside import NoFile, open_regular
 from mlops_assets.storage.places import Place
 from mlops_assets.use_case import UnsetVariable
 
@@ -55,9 +55,6 @@ ESTIMATOR_FILE, MEANING_FILE, SQL_FILE = "model.skops", "meaning.json", "feature
 
 LARGEST = {ESTIMATOR_FILE: 2 << 30, MEANING_FILE: 64 << 20, SQL_FILE: 1 << 20}
 """The files of a model and the bytes that each may have; every worker holds them in memory."""
-
-NOT_WAITING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
-"""Flags with which a file is opened that may be a pipe or a link; Windows has neither flag."""
 
 MEMBER = re.compile(r"schema\.json|\d+\.np[yz]")
 """The members of an archive by `write_model`: no other name, and so no path and no pickle, is ever asked for."""
@@ -316,14 +313,11 @@ def read_plain(path: Place, largest: int) -> bytes:
             return path.read_bytes()
         if path.is_symlink():
             raise ModelRefused(f"{path}: it is a link; a model is stored as plain files. Store it again.")
-        # what was opened is looked at, though its name may lead elsewhere by now; a pipe is not waited for
-        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | NOT_WAITING)) as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise ModelRefused(f"{path}: it is no plain file.")
-            _see_size(path, status.st_size, largest)
-            return file.read(status.st_size)
-    except IsADirectoryError:
+        with open_regular(path, flags=os.O_NOFOLLOW) as file:  # its name may be that of a link by now
+            size = os.fstat(file.fileno()).st_size
+            _see_size(path, size, largest)
+            return file.read(size)
+    except NoFile:
         raise ModelRefused(f"{path}: it is no plain file.") from None
     except OSError as error:
         raise ModelRefused(f"{path}: cannot be read: {error.strerror}.") from None
