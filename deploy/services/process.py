@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 
 from deploy.services.compose import ROOT
+from mlops_assets.serving.listening import listener
 from mlops_assets.tools import processes
 
 PATIENCE = 240.0
@@ -232,8 +233,7 @@ def holds(port: int) -> str:
                 return str(error)
         else:
             return ""
-    with suppress(psutil.AccessDenied, psutil.NoSuchProcess):
-        for one in psutil.net_connections("tcp"):
-            if one.status == psutil.CONN_LISTEN and one.laddr.port == port and one.pid:
-                return f"process {one.pid} ({psutil.Process(one.pid).name()})"
+    with suppress(psutil.NoSuchProcess):  # it ended just now
+        if (process := listener(port)) is not None:
+            return f"process {process} ({psutil.Process(process).name()})"
     return "another process"
