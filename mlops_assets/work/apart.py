@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import re
 import resource
@@ -12,10 +11,10 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mlops_assets.work.engines.local import start_server
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 LONGEST_ANSWER = 1 << 20
 PATIENCE = 5
@@ -84,6 +83,11 @@ def run_apart(
     Ended
         If it crashed, ran into a limit, or raised.
     """
+    # not above: most commands know of trials and hold none, and these start processes
+    import multiprocessing
+
+    from mlops_assets.work.engines.local import start_server
+
     # its libraries are in memory already, where a day has workers
     start_server()
     context = multiprocessing.get_context("forkserver")

@@ -76,7 +76,7 @@ def try_model(
     limits = replace(limits, memory=limits.memory + 4 * stored)
     try:
         # a model may name what the configuration refers to, and nothing else of the environment
-        environment = {name: os.environ[name] for name in referred() if name in os.environ}
+        environment = {variable: os.environ[variable] for variable in referred() if variable in os.environ}
         answer = run_apart(answer_smoke, (str(folder), sha256, list(trusted), [*environment]), limits, environment)
     except Ended as error:
         raise ModelRefused(
