@@ -235,9 +235,12 @@ class History:
 
     def differs(self, version: int, hashes: Hashes) -> str:
         """What of a version is not as it was registered, or as it became champion; empty if all is, or nobody knows."""
-        champions = [change.hashes for change in self.changes() if change.version == version]
         path = self._lake.pin(version)
-        pins = [*champions, *([self._pinned(path)] if path.exists() else [])]
+        pinned = [self._pinned(path)] if path.exists() else []
+        if pinned == [hashes]:  # whoever asks for a version asks this: the changes are read for what is not so
+            return ""
+        champions = [change.hashes for change in self.changes() if change.version == version]
+        pins = [*champions, *pinned]
         if not pins and any(number < version for number in self._pin_numbers()):
             return "registered here: the history does not know it"  # all that came after the first pin have one
         whole = f"the model that {'became champion' if champions else 'was registered'}"
