@@ -143,10 +143,7 @@ class Part:
         if type(value) is not np.ndarray or value.dtype.kind not in kinds or value.dtype.names:
             kind = value.dtype if isinstance(value, np.ndarray) else type(value).__name__
             self.refuse(f"{name} is {kind}, expected an array of the kind {kinds}")
-        fits = len(shape) == value.ndim and all(
-            asked is None or asked == length for asked, length in zip(shape, value.shape, strict=True)
-        )
-        if not fits:
+        if not _fits(value, shape):
             expected = ", ".join("any" if length is None else str(length) for length in shape)
             self.refuse(f"{name} has the shape {value.shape}, expected ({expected})")
         if finite and value.dtype.kind == "f" and not np.isfinite(value).all():
@@ -160,10 +157,7 @@ class Part:
         value = self.get(name)
         if isinstance(value, np.ndarray):
             return self.see_array(value, name, *shape)
-        fits = hasattr(value, "tocsr") and all(
-            asked is None or asked == length for asked, length in zip(shape, value.shape, strict=True)
-        )
-        self.need(fits, f"{name} is no matrix of the shape {shape}")
+        self.need(hasattr(value, "tocsr") and _fits(value, shape), f"{name} is no matrix of the shape {shape}")
         return value
 
     def features(self) -> int:
@@ -240,3 +234,10 @@ def total(widths: Sequence[int | None]) -> int | None:
     """The sum; None if one is not known."""
     known = [width for width in widths if width is not None]
     return sum(known) if len(known) == len(widths) else None
+
+
+def _fits(value: Any, shape: tuple[int | None, ...]) -> bool:
+    """Whether an array has a shape; None stands for any length."""
+    return len(shape) == len(value.shape) and all(
+        asked is None or asked == length for asked, length in zip(shape, value.shape, strict=True)
+    )
