@@ -66,6 +66,19 @@ PREDICTIONS = pa.schema(
 )
 """One prediction a row; `probability` is that of the predicted class."""
 
+PROFILES = pa.schema(
+    {
+        "source": pa.string(),
+        "column": pa.string(),
+        "what": pa.string(),
+        "key": pa.string(),
+        "number": pa.int64(),
+        "value": pa.float64(),
+    }
+)
+"""A number of a profile: whose (`rows`, `model_input`, `predictions`, `files`); the column; what is counted; the bin,
+the value or the cell; how many, or for smallest and largest values which."""
+
 AUDIT = pa.schema(
     {
         "day": pa.string(),
@@ -159,6 +172,9 @@ class Lake:
     features = TableOf(FeaturesAccounting, "a file, with the aggregates of `features.sql`")
     predictions = TableOf(PredictionsAccounting, "what the champion says of a row", PREDICTIONS)
     unpredicted = TableOf(PredictionsAccounting, "a row on which SQL or model fail, and why", REJECTS)
+    profiles = TableOf(
+        PredictionsAccounting, "a number that tells how the rows and answers of a shard are spread", PROFILES
+    )
     challenger_predictions = TableOf(ChallengerAccounting, "what the challenger says of a row", PREDICTIONS)
 
     def __init__(self, root: Place, use_case: str) -> None:

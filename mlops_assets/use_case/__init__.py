@@ -1,6 +1,7 @@
 """The typed configuration of a use case: what `defs.yaml` may say, checked key by key."""
 
 from mlops_assets.use_case.attributes import Attributes, Scale, UseCase
+from mlops_assets.use_case.drift import Drift
 from mlops_assets.use_case.enrichments import Enrichment, HttpParameters, SqlParameters, TableParameters, Validity
 from mlops_assets.use_case.files import Checks, Column, FileFormat, Import
 from mlops_assets.use_case.loading import build_use_case, explained, find_use_case, list_use_cases, load_use_case
@@ -18,6 +19,7 @@ __all__ = [
     "Checks",
     "Column",
     "Delivering",
+    "Drift",
     "Enrichment",
     "Feedback",
     "FileFormat",

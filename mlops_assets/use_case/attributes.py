@@ -13,6 +13,7 @@ from typing import Any, Literal, Self, TypeVar
 from pydantic import Field, PositiveInt, ValidationInfo, field_validator, model_validator
 
 from mlops_assets.errors.redaction import remember
+from mlops_assets.use_case.drift import Drift
 from mlops_assets.use_case.enrichments import Enrichment, check_enrichments
 from mlops_assets.use_case.files import Checks, Column, FileFormat, Import
 from mlops_assets.use_case.notices import ABSENT
@@ -62,6 +63,7 @@ class Attributes(Strict):
     keep_days: int = Field(30, gt=0, description="Days for which replaced versions of a published day stay readable.")
     feedback: Feedback = Field(default_factory=Feedback, description="Corrections and audits.")
     retraining: Retraining = Field(default_factory=Retraining, description="What starts a training.")
+    drift: Drift = Field(default_factory=Drift, description="How days are watched.")
     sensor: Sensor | None = Field(None, description="Watches for new files; `sensor: {}` takes every default.")
     targets: dict[TargetName, Delivering] = Field(
         default_factory=dict, description="What takes the predictions of a day once they are published, by name."

@@ -51,6 +51,7 @@ SECTIONS = {
     "scale": use_case.Scale,
     "feedback": use_case.Feedback,
     "retraining": use_case.Retraining,
+    "drift": use_case.Drift,
     "sensor": use_case.Sensor,
     **{f"source.parameters: {name}": parameters for name, parameters in PARAMETERS.items()},
     "targets.NAME": use_case.Delivering,

@@ -34,7 +34,7 @@ def test_every_room_of_the_package_is_in_the_table_once_and_there_are_at_most_tw
     beside = {"defs", "sources"}  # named in the sentence below the table
     assert len(listed) == len(set(listed))
     assert names(PACKAGE) == set(listed) | beside
-    assert len(names(PACKAGE)) <= 23  # the rooms of monitoring and events are to come
+    assert len(names(PACKAGE)) <= 23
 
 
 def test_every_room_of_the_journey_is_in_its_table_once_and_there_are_at_most_ten() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,39 @@ from mlops_assets.journey.features.blame import Blamed, RowsFailed, leave_out
 from mlops_assets.journey.features.shard import compute
 from mlops_assets.journey.model.model import Model
 from mlops_assets.use_case import UseCase
+
+
+class Witness(Protocol):
+    """Is shown what a model sees and says, beside the answers; a batch at a time, and in no order."""
+
+    def see(
+        self, batch: pa.Table, matrix: np.ndarray, probabilities: np.ndarray, numbers: np.ndarray, positions: np.ndarray
+    ) -> None:
+        """Take note of a batch.
+
+        Parameters
+        ----------
+        batch
+            The model's input.
+        matrix
+            The same, as the estimator sees it.
+        probabilities
+            Probability of every class, one row a row.
+        numbers
+            Numbers of the classes that are said.
+        positions
+            Which rows of the shard they are.
+        """
+        ...
+
+
+Witnesses = Callable[[Model, int], Sequence[Witness]]
+"""Who watches a model answer that many rows; asked again where it answers anew, so that no row is seen twice."""
+
+
+def nobody(_model: Model, _rows: int) -> Sequence[Witness]:
+    """No witnesses."""
+    return ()
 
 
 class Answers:
@@ -32,10 +66,13 @@ class Answers:
         How many values of each category were unseen in training.
     too_large
         How many numbers of each column were beyond what an estimator takes.
+    witnesses
+        Who watched.
     """
 
-    def __init__(self, model: Model, rows: int) -> None:
+    def __init__(self, model: Model, rows: int, witnesses: Witnesses = nobody) -> None:
         self.model = model
+        self.witnesses = witnesses(model, rows)
         # whole arrays, filled by positions: the batches of the SQL come in no order
         self.numbers = np.zeros(rows, np.int32)
         self.probabilities = np.zeros(rows, np.float32)
@@ -60,6 +97,8 @@ class Answers:
         self.numbers[positions] = numbers
         self.probabilities[positions] = probabilities[np.arange(len(numbers)), numbers]
         self.unseen.update(self.model.unseen(batch, matrix))
+        for witness in self.witnesses:
+            witness.see(batch, matrix, probabilities, numbers, positions)
 
     def labels(self) -> pa.DictionaryArray:
         """The predicted labels."""
@@ -92,6 +131,7 @@ def predict(
     use_case: UseCase,
     stored: Callable[[str], pa.Table | None] = lambda _: None,
     enriched: Mapping[str, pa.Table] = NOTHING,
+    witnesses: Witnesses = nobody,
 ) -> Predicted:
     """What each model says of every row; models with the same SQL share their features.
 
@@ -111,6 +151,8 @@ def predict(
         The stored aggregates of these files by an SQL, if there are any.
     enriched
         The answers of enrichments for the keys of these rows, by name.
+    witnesses
+        Who watches each model.
 
     Raises
     ------
@@ -120,10 +162,10 @@ def predict(
 
     def run(some: pa.Table) -> list[Answers]:
         # by the views alone: stored aggregates are those of files with all their rows
-        return answer(models, some, day, use_case, enriched=enriched)
+        return answer(models, some, day, use_case, enriched=enriched, witnesses=witnesses)
 
     try:
-        return Predicted(rows, answer(models, rows, day, use_case, stored, enriched))
+        return Predicted(rows, answer(models, rows, day, use_case, stored, enriched, witnesses))
     except RowsFailed:
         kept, left_out = leave_out(rows, day, use_case, run)
         return Predicted(kept, run(kept), left_out)
@@ -136,9 +178,10 @@ def answer(
     use_case: UseCase,
     stored: Callable[[str], pa.Table | None] = lambda _: None,
     enriched: Mapping[str, pa.Table] = NOTHING,
+    witnesses: Witnesses = nobody,
 ) -> list[Answers]:
     """What each model says of every row; parameters and errors as of `predict`, but that no row is left out."""
-    answers = [Answers(model, rows.num_rows) for model in models]
+    answers = [Answers(model, rows.num_rows, witnesses) for model in models]
     for sql in dict.fromkeys(model.sql for model in models):
         # SQL is half of the work: a challenger with the champion's SQL costs its own model alone
         sharing = [each for each in answers if each.model.sql == sql]

@@ -1,0 +1,1 @@
+"""What happened that somebody wants to hear of, and the channels by which it is told."""
