@@ -35,6 +35,7 @@ from mlops_assets.journey.score.checks import (
     check_scores_of_day,
 )
 from mlops_assets.journey.score.predict import Answers, Predicted, answer, predict
+from mlops_assets.journey.score.vectors import classes_told, keepers, notes_of, schema_of, vectors_of
 from mlops_assets.storage.accounting import (
     SQL_REJECTED,
     TOO_LARGE,
@@ -44,7 +45,7 @@ from mlops_assets.storage.accounting import (
     ReadingAccounting,
     named,
 )
-from mlops_assets.storage.catalog import PREDICTIONS, REJECTS, Lake
+from mlops_assets.storage.catalog import PREDICTIONS, PROBABILITIES, REJECTS, Lake
 from mlops_assets.storage.places import Place
 from mlops_assets.storage.tables import Published, Table
 from mlops_assets.use_case import UseCase
@@ -184,7 +185,7 @@ def score_day(
     reports = run_shards(engine, score_shard, tasks, watch)
     counts, _ = add_up(reports)
     checks += check_scores_of_day(use_case.checks, counts, state.accounting.rows)
-    accounting = _account(counts, scorers, state, answers)
+    accounting = replace(_account(counts, scorers, state, answers), classes=classes_told(reports, lake.predictions))
     done = DayDone.of(accounting, reports)
     scored = ScoredDay(accounting, len(reports), done.reused, checks, repaired=done.repaired)
     # the shards stay: once the condition holds, the next run finds them done
@@ -192,7 +193,7 @@ def score_day(
         return scored
     # before the day is published: of what readers see, `why` knows the code
     keep_code(lake, scores_code(use_case))
-    return _publish(lake, day, scorers, reports, scored, before)
+    return _publish(lake, day, scorers, reports, scored, before, schema_of(use_case.scoring))
 
 
 def _all_hold(checks: Sequence[DayCheck]) -> bool:
@@ -228,7 +229,13 @@ def _account(
 
 
 def _publish(
-    lake: Lake, day: str, scorers: Scorers, reports: Sequence[Report], scored: ScoredDay, before: _PartsBefore
+    lake: Lake,
+    day: str,
+    scorers: Scorers,
+    reports: Sequence[Report],
+    scored: ScoredDay,
+    before: _PartsBefore,
+    schema: pa.Schema,
 ) -> ScoredDay:
     """Publish what the champion said of the day, and what the challenger did if it has a word for every row."""
     table, beside, challenger = lake.predictions, lake.challenger_predictions, scorers.challenger
@@ -237,12 +244,13 @@ def _publish(
     unpredicted = parts_of(reports, lake.unpredicted)
     if unpredicted or before.unpredicted:
         lake.unpredicted.publish(day, unpredicted, REJECTS, scored.accounting, before.unpredicted, scorers.run)
-    table.publish(day, parts, PREDICTIONS, scored.accounting, before.predictions, scorers.run)
+    table.publish(day, parts, schema, scored.accounting, before.predictions, scorers.run)
     answered = add_up(reports)[0].get(beside.name, 0)
     if challenger is None or answered != scored.accounting.predictions:
         return scored
-    numbers = ChallengerAccounting(predictions=answered, model_version=challenger.version)
-    beside.publish(day, parts_of(reports, beside), PREDICTIONS, numbers, before.challenger, scorers.run)
+    classes = classes_told(reports, beside)
+    numbers = ChallengerAccounting(predictions=answered, model_version=challenger.version, classes=classes)
+    beside.publish(day, parts_of(reports, beside), schema, numbers, before.challenger, scorers.run)
     return replace(scored, challenger_version=challenger.version)
 
 
@@ -290,7 +298,7 @@ def score_shard(task: ScoreTask) -> Report:
             **{UNSEEN + name: number for name, number in answers[0].unseen.items()},
             **{TOO_LARGE + name: number for name, number in answers[0].too_large.items()},
         }
-        return Made(tables, counts)
+        return Made(tables, counts, notes=notes_of(answers, table, beside))
 
     code = scores_code(task.use_case).fingerprint
     return finish(table, task.day, shard_number(task.rows), mark, make, code)
@@ -308,7 +316,8 @@ def predictions_of(answers: Answers, rows: pa.Table, use_case: UseCase, version:
         pa.array(answers.probabilities),
         pa.array(np.full(rows.num_rows, version, np.int32)),
     ]
-    return pa.table(columns, schema=PREDICTIONS)
+    table, vectors = pa.table(columns, schema=PREDICTIONS), vectors_of(answers)
+    return table if vectors is None else table.append_column(PROBABILITIES, vectors.column())
 
 
 def scores_code(use_case: UseCase) -> Code:
@@ -327,17 +336,18 @@ def _ask(task: ScoreTask, lake: Lake, rows: pa.Table) -> Predicted:
     stored = partial(stored_features, lake, task.day, Path(task.rows).name, marks=task.marks)
     enriched = read_answers(lake, task.marks)
     champion, of_day = load_cached(task.version, task.use_case), (task.day, task.use_case)
+    witnesses = keepers(task.use_case.scoring)
     if task.challenger is None:
-        return predict([champion], rows, *of_day, stored, enriched)
+        return predict([champion], rows, *of_day, stored, enriched, witnesses)
     with suppress(Exception):  # whatever is wrong with the challenger must not keep the day from its champion
         models = [champion, load_cached(task.challenger, task.use_case)]
-        return Predicted(rows, answer(models, rows, *of_day, stored, enriched))
+        return Predicted(rows, answer(models, rows, *of_day, stored, enriched, witnesses))
     # it is for the champion to say which rows are left out
-    predicted = predict([champion], rows, *of_day, stored, enriched)
+    predicted = predict([champion], rows, *of_day, stored, enriched, witnesses)
     if predicted.left_out:
         with suppress(Exception):
             challenger = load_cached(task.challenger, task.use_case)
-            beside = answer([challenger], predicted.rows, *of_day, enriched=enriched)
+            beside = answer([challenger], predicted.rows, *of_day, enriched=enriched, witnesses=witnesses)
             return replace(predicted, answers=[*predicted.answers, *beside])
     return predicted
 
@@ -349,7 +359,9 @@ def scores_mark(
     beside = (challenger.serving_sha256, challenger.version) if challenger else ()
     code = scores_code(use_case).fingerprint
     # the number as well as the hash, for it stands in every row
-    return fingerprint(rows, version.serving_sha256, version.version, code, *beside, *sorted(marks.items()))
+    return fingerprint(
+        rows, version.serving_sha256, version.version, code, *beside, *sorted(marks.items()), *use_case.scoring.mark
+    )
 
 
 def load_cached(version: Version, use_case: UseCase) -> Model:
