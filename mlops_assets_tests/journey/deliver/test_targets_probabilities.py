@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,6 +12,7 @@ from typing import Any, ClassVar
 import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
+from sqlalchemy import create_engine, text
 
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.deliver.delivery import Deliveries, deliver_day
@@ -87,18 +87,27 @@ def test_files_have_a_column_for_each_class(lake: Lake, settings: Settings, tmp_
     ]
 
 
+@pytest.mark.parametrize("mode", ["replace", "upsert"])
+@pytest.mark.parametrize("kind", ["postgresql", "sqlite"])
 def test_a_database_has_them_as_json(
-    lake: Lake, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lake: Lake,
+    settings: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+    kind: str,
+    mode: str,
 ) -> None:
-    monkeypatch.setenv("SHOP_URL", f"sqlite:///{tmp_path / 'shop.db'}")
-    deliver(wanting("sql", {"url_variable": "SHOP_URL"}), lake, settings)
-    connection = sqlite3.connect(tmp_path / "shop.db")
-    found = connection.execute("SELECT probabilities FROM toy_predictions ORDER BY file, line").fetchall()
-    connection.close()
-    key = {
-        (row["file"], row["line"]): number for number, row in enumerate(lake.predictions.read_all([DAY]).to_pylist())
-    }
-    assert [json.loads(text) for (text,) in found] == [stored(lake)[key[where]] for where in sorted(key)]
+    url = request.getfixturevalue("database") if kind == "postgresql" else f"sqlite:///{tmp_path / 'shop.db'}"
+    monkeypatch.setenv("SHOP_URL", url)
+    deliver(wanting("sql", {"url_variable": "SHOP_URL", "mode": mode}), lake, settings)
+    published = lake.predictions.read_all([DAY]).select(["file", "line"]).to_pylist()
+    expected = {(row["file"], row["line"]): said for row, said in zip(published, stored(lake), strict=True)}
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        found = connection.execute(text("SELECT file, line, probabilities FROM toy_predictions")).all()
+    engine.dispose()
+    assert {(file, line): json.loads(said) for file, line, said in found} == expected
 
 
 def test_a_table_that_was_made_without_them_is_left_alone_and_told_what_it_lacks(
