@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -27,11 +27,9 @@ from mlops_assets.errors import UsageError
 from mlops_assets.storage.modes import for_others
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    import pyarrow as pa
 
-    from mlops_assets.storage.catalog import Lake
     from mlops_assets.storage.places import Place
-    from mlops_assets.storage.tables import Table
     from mlops_assets.workspace import Stores
 
 
@@ -196,6 +194,14 @@ def preview(use_case: str, first: dt.date | None, last: dt.date | None, raw: Pla
 @output_options("table", "csv", "json", "parquet")
 @day_options
 @click.option("--as-published-on", "moment", type=Moment(), help="As they were then: UTC time, or a day for its end.")
+@click.option("--probabilities", is_flag=True, help="With those of every class, where the use case keeps them.")
+@click.option(
+    "--column",
+    "chosen",
+    multiple=True,
+    metavar="[NAME=]COLUMN",
+    help="This column, under such a name; repeat it for more. `probability_CLASS` is the probability of a class.",
+)
 def predictions(
     use_case: str,
     day: dt.date | None,
@@ -205,17 +211,31 @@ def predictions(
     output: Path | None,
     spreadsheet: bool,
     moment: dt.datetime | None,
+    probabilities: bool,
+    chosen: tuple[str, ...],
 ) -> None:
     """Read published predictions: day, file, line, account_id, prediction, probability, model_version.
+
+    With `--probabilities`, JSON has a map of class and probability, everything else a column `probability_CLASS` for
+    each class. `scoring.probabilities` in the defs.yaml says whether they are kept.
 
     \b
     Examples:
       mlops-assets predictions transactions --day 2026-01-03
       mlops-assets predictions transactions --from 2026-01-01 --to 2026-01-07 -o week.parquet
+      mlops-assets predictions santander --day 2026-01-03 --column ID_code=account_id --column target=probability_1
     """
-    columns = ["day", "file", "line", "account_id", "prediction", "probability", "model_version"]
-    writing = Writing(form, output, spreadsheet)
-    _read(use_case, lambda lake: (lake.predictions,), columns, (day, first, last), writing, moment)
+    table, days = find(use_case).lake.predictions, _days(day, first, last)
+    published = published_days(table, use_case, days)
+    if moment is not None and len(published) > 1:
+        raise UsageError("--as-published-on reads one day: name it with --day.")
+    from mlops_assets.views.predictions import Wanted, read_predictions
+
+    now = table.days()
+    then = {one: now[one] if moment is None else published_at(table, one, moment) for one in published}
+    wanted = Wanted(probabilities, chosen, apart=form != "json")
+    reader = read_predictions(use_case, table, then, wanted, earlier=moment is not None)
+    _write(reader, Writing(form, output, spreadsheet), len(published))
 
 
 @click.command()
@@ -239,9 +259,13 @@ def rejects(
     Example:
       mlops-assets rejects transactions --day 2026-01-03 -o rejects.csv
     """
+    from mlops_assets.views.output import joined
+
     columns = ["day", "file", "line", "rule", "message", "raw"]
-    writing = Writing(form, output, spreadsheet)
-    _read(use_case, lambda lake: (lake.rejects, lake.unpredicted), columns, (day, first, last), writing)
+    lake, days = find(use_case).lake, _days(day, first, last)
+    published = published_days(lake.rejects, use_case, days)
+    reader = joined(lake.rejects, (lake.unpredicted,), published, columns)
+    _write(reader, Writing(form, output, spreadsheet), len(published))
 
 
 @click.command()
@@ -317,30 +341,20 @@ class Writing(NamedTuple):
     spreadsheet: bool
 
 
-def _read(
-    use_case: str,
-    tables_of: Callable[[Lake], Sequence[Table[Any]]],
-    columns: list[str],
-    days: Days,
-    writing: Writing,
-    moment: dt.datetime | None = None,
-) -> None:
-    from mlops_assets.views.output import joined, write
-
-    if days[0] and (days[1] or days[2]):
+def _days(day: dt.date | None, first: dt.date | None, last: dt.date | None) -> Days:
+    if day and (first or last):
         raise UsageError("Give --day, or --from and --to, not both.")
-    table, *further = tables_of(find(use_case).lake)
-    chosen = published_days(table, use_case, days)
-    if moment is not None and len(chosen) > 1:
-        raise UsageError("--as-published-on reads one day: name it with --day.")
+    return day, first, last
+
+
+def _write(reader: pa.RecordBatchReader, writing: Writing, days: int) -> None:
+    """Write the rows of some days, and tell what was written where they are not all seen."""
+    from mlops_assets.views.output import write
+
     limit = TABLE_ROWS if writing.form == "table" else None
-    if moment is None:
-        reader = joined(table, further, chosen, columns)
-    else:
-        reader = table.read_publication(chosen[0], published_at(table, chosen[0], moment), columns)
     written, total = write(reader, writing.form, writing.output, limit, spreadsheet=writing.spreadsheet)
     if writing.output is not None:
-        click.echo(f"Wrote {written:,} rows of {len(chosen)} day(s) to {writing.output}", err=True)
+        click.echo(f"Wrote {written:,} rows of {days} day(s) to {writing.output}", err=True)
     elif written < total:
         click.echo(f"{written} of {total:,} rows; --format csv -o FILE writes them all.", err=True)
 

@@ -239,7 +239,8 @@ class _Look:
             return f"model version {self._scored_by} became {champion.version}"
         if changed := self._changed(self._lake.predictions, shard, scores_code(self._use_case)):
             return changed
-        return "the challenger, an enrichment or the code that scores changed, or the predictions were not finished"
+        changes = "the challenger, an enrichment, `scoring` or the code that scores changed"
+        return f"{changes}, or the predictions were not finished"
 
 
 def _by_shard(table: Table[Any], day: str) -> dict[int, Place]:

@@ -39,15 +39,19 @@ class Delivery:
     rows
         How many there are.
     schema
-        Columns of the batches: `day`, `file`, `line`, `account_id`, `prediction`, `probability`, `model_version`.
+        Columns of the batches: `day`, `file`, `line`, `account_id`, `prediction`, `probability`, `model_version`; and
+        `probabilities`, a map of class and probability, where the target is configured to get it.
     batches
         Reads them, a batch at a time; may be called more than once.
     shards
-        Reads the rows of the input files with their predictions, a shard at a time: name of the shard, and its table.
+        Reads the rows of the input files with their predictions, a shard at a time: name of the shard, and its table;
+        with a column `probability_CLASS` for each class, where the target is configured to get them.
     tell
         Is told now and then how many rows are there so far.
     again
         Whether it was asked for though the target may have it.
+    classes
+        The classes whose probabilities come; none where the target is not configured to get them.
     """
 
     use_case: str
@@ -62,6 +66,7 @@ class Delivery:
     shards: Callable[[], Iterator[tuple[str, pa.Table]]]
     tell: Callable[[int], None]
     again: bool = False
+    classes: tuple[str, ...] = ()
 
 
 class Target(Protocol):

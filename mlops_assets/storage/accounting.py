@@ -274,6 +274,8 @@ class PredictionsAccounting(ReadingAccounting):
         By enrichment, the version of its table; not written where there is none.
     unanswered
         By enrichment, the rows without a fresh answer; written as `NAME_last_known` and `NAME_missing`.
+    classes
+        The classes in the order of `probabilities`; not written where these are not kept.
     """
 
     PREFIXES: ClassVar[Mapping[str, str]] = {**ReadingAccounting.PREFIXES, "unseen": UNSEEN, "too_large": TOO_LARGE}
@@ -286,6 +288,7 @@ class PredictionsAccounting(ReadingAccounting):
     too_large: Mapping[str, int] = field(default_factory=dict)
     enrichments: Mapping[str, int] = field(default_factory=dict)
     unanswered: Mapping[str, Unanswered] = field(default_factory=dict)
+    classes: Sequence[str] = ()
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> Self:
@@ -295,7 +298,8 @@ class PredictionsAccounting(ReadingAccounting):
             name: Unanswered(left.pop(f"{name}_last_known", 0), left.pop(f"{name}_missing", 0))
             for name in written.get("enrichments", {})
         }
-        return super().from_json({**left, "unanswered": unanswered})
+        classes = tuple(left.pop("classes", ()))
+        return super().from_json({**left, "unanswered": unanswered, "classes": classes})
 
     def to_json(self) -> dict[str, Any]:
         """What is written."""
@@ -303,17 +307,31 @@ class PredictionsAccounting(ReadingAccounting):
         for name, rows in written.pop("unanswered").items():
             written |= {f"{name}_last_known": rows.last_known, f"{name}_missing": rows.missing}
         # a use case without any writes what was written before there were some
-        if not self.enrichments:
-            del written["enrichments"]
+        for name in ("enrichments", "classes"):
+            if not written[name]:
+                del written[name]
         return written
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChallengerAccounting(Accounting):
-    """Of `challenger_predictions`: their number, and the version that made them."""
+    """Of `challenger_predictions`: their number, the version that made them, and `classes` as of `predictions`."""
 
     predictions: int = 0
     model_version: int = 0
+    classes: Sequence[str] = ()
+
+    @classmethod
+    def from_json(cls, written: Mapping[str, Any]) -> Self:
+        """Read what some version of the package wrote."""
+        return super().from_json({**written, "classes": tuple(written.get("classes", ()))})
+
+    def to_json(self) -> dict[str, Any]:
+        """What is written."""
+        written = super().to_json()
+        if not self.classes:
+            del written["classes"]
+        return written
 
 
 @dataclass(frozen=True, kw_only=True)

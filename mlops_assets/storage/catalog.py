@@ -66,6 +66,10 @@ PREDICTIONS = pa.schema(
 )
 """One prediction a row; `probability` is that of the predicted class."""
 
+PROBABILITIES = pa.field("probabilities", pa.list_(pa.float32()))
+"""A further column of predictions, where the use case keeps the probabilities of every class: in the order of `classes`
+in the accounting."""
+
 PROFILES = pa.schema(
     {
         "source": pa.string(),

@@ -142,6 +142,28 @@ def delta_actions(day: str, added: Iterable[Part], removed: Iterable[str]) -> li
     return [*adding, *(RemoveAction(path, True, now, None, dict(partition)) for path in removed)]
 
 
+def widen(table: DeltaTable, schema: pa.Schema) -> bool:
+    """Give a table the columns that it lacks, without values in its older days; False if others committed meanwhile.
+
+    Delta takes a file with further columns, and no reader would see them. One that differs from another in its capital
+    letters alone is left out: Delta knows but one of them.
+    """
+    from deltalake.exceptions import CommitFailedError
+    from deltalake.schema import Schema
+    from deltalake.transaction import CommitProperties
+
+    present = {field.name.lower() for field in table.schema().fields}
+    lacking = [field for field in Schema.from_arrow(schema).fields if field.name.lower() not in present]
+    if not lacking:
+        return True
+    try:
+        # a commit of its own; should the run be killed behind it, an empty column does nobody harm
+        table.alter.add_columns(lacking, commit_properties=CommitProperties(max_commit_retries=0))
+    except CommitFailedError:
+        return False
+    return True
+
+
 def published_paths(table: DeltaTable, day: str) -> set[str]:
     """Paths of the parts that a table has of a day."""
     uris = table.file_uris(file_pruning_predicate=[("day", "=", day)])

@@ -26,6 +26,7 @@ from mlops_assets.storage.parts import (
     published_paths,
     read_parts,
     told_of_parts,
+    widen,
     write_part_file,
 )
 from mlops_assets.storage.places import Place, S3Path
@@ -190,6 +191,9 @@ class Table(Generic[A]):
             known, before = self.written(day), self.days().get(day)
             # from here to the commit the table must not be refreshed: the commit is tied to the version looked at
             table = self._open_or_create(full)
+            with self._telling():
+                if not widen(table, full):
+                    continue
             present = published_paths(table, day)
             # as it was when the work began, or as this run wants it; anything else is another run's
             if present not in (replaces, wanted.keys()):

@@ -18,10 +18,11 @@ from mlops_assets.use_case.enrichments import Enrichment, check_enrichments
 from mlops_assets.use_case.files import Checks, Column, FileFormat, Import
 from mlops_assets.use_case.notices import ABSENT
 from mlops_assets.use_case.references import as_written, variables
+from mlops_assets.use_case.scoring import Scoring
 from mlops_assets.use_case.sensor import Sensor
 from mlops_assets.use_case.source import Origin
 from mlops_assets.use_case.strict import Strict, refuse
-from mlops_assets.use_case.targets import Delivering, TargetName, too_long
+from mlops_assets.use_case.targets import Delivering, TargetName, too_long, unkept
 from mlops_assets.use_case.training import Candidate, Feedback, Retraining, Training
 
 P = TypeVar("P", Candidate, Delivering, Enrichment, Origin)
@@ -55,6 +56,7 @@ class Attributes(Strict):
     )
     checks: Checks = Field(default_factory=Checks, description="Conditions of a day.")
     training: Training = Field(description="Rows, candidates and gate.")
+    scoring: Scoring = Field(default_factory=Scoring, description="What is stored of the answers.")
     scale: Scale = Field(default_factory=Scale, description="Volume and deadline.")
     value: str | None = Field(None, description="Number column that says what a row is worth, such as its amount.")
     challenger: PositiveInt | Literal["newest"] | None = Field(
@@ -181,8 +183,9 @@ class UseCase(Attributes):
     )
 
     @model_validator(mode="after")
-    def _names_are_short(self) -> Self:
-        refuse([*too_long(self.name, self.targets)])
+    def _targets_can_have_it(self) -> Self:
+        kept = self.scoring.most != 0
+        refuse([*too_long(self.name, self.targets), *([] if kept else unkept(self.targets))])
         return self
 
     def __getstate__(self) -> dict[Any, Any]:

@@ -112,6 +112,9 @@ class Delivering(Strict):
     # before `use`, whose validator looks at them
     parameters: dict[str, Any] = Field(default_factory=dict, description="What it needs; see below.")
     use: str = Field(description="`files`, `sql`, `kafka`, or the import path of a class of your own.")
+    probabilities: bool = Field(
+        False, description="Whether it gets the probabilities of every class, too, which `scoring` must keep."
+    )
     retries: int = Field(3, ge=0, le=20, description="How often a delivery to a target that is down is tried again.")
     pause: float = Field(30, ge=0, description="Seconds before the first retry; they double from one to the next.")
 
@@ -132,6 +135,14 @@ def too_long(use_case: str, targets: Mapping[str, Delivering]) -> Iterator[Probl
                 f"the table would be {table!r}, of {len(table)} signs, and a database takes {LONGEST}: name a `table`"
             )
             yield ("targets", name, "parameters"), message, target.parameters
+
+
+def unkept(targets: Mapping[str, Delivering]) -> Iterator[Problem]:
+    """The targets that want probabilities, of a use case that keeps none."""
+    for name, target in targets.items():
+        if target.probabilities:
+            message = "there are none to deliver: say `scoring: {probabilities: all}` or `{top: N}`, too"
+            yield ("targets", name, "probabilities"), message, True
 
 
 TargetName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]

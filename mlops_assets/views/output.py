@@ -153,8 +153,15 @@ def _encoding(sink: BinaryIO) -> str:
 
 def _records(batches: Iterable[pa.RecordBatch]) -> Iterator[dict[str, object]]:
     for batch in batches:
-        for record in batch.to_pylist():
-            yield {name: round(v, 6) if isinstance(v, float) else v for name, v in record.items()}
+        for record in batch.to_pylist(maps_as_pydicts="strict"):
+            yield {name: _rounded(value) for name, value in record.items()}
+
+
+def _rounded(value: object) -> object:
+    """A value whose numbers have six decimals."""
+    if isinstance(value, dict):
+        return {name: _rounded(each) for name, each in value.items()}
+    return round(value, 6) if isinstance(value, float) else value
 
 
 def _cell(value: object) -> str:

@@ -110,7 +110,7 @@ def _as_plain(rows: pa.Table) -> pa.Table:
 
 def _schema(schema: pa.Schema) -> pa.Schema:
     return pa.schema(
-        [pa.field(RAW_MARKED if field.name == RAW else field.name, _plain(field.type)) for field in schema]
+        [pa.field(RAW_MARKED if field.name == RAW else mark(field.name), _plain(field.type)) for field in schema]
     )
 
 

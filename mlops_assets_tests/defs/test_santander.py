@@ -23,6 +23,7 @@ from mlops_assets.journey.train.pipeline import build_pipeline
 from mlops_assets.settings import OWN_USE_CASES
 from mlops_assets.tools.sampling import write_sample
 from mlops_assets.use_case import UseCase, load_use_case
+from mlops_assets.views.predictions import Wanted, read_predictions
 from mlops_assets_tests.helpers.paths import REAL_DATA
 from mlops_assets_tests.helpers.reading import read
 from mlops_assets_tests.helpers.stage import Stage
@@ -249,3 +250,8 @@ def test_every_real_row_is_read_and_predicted(stage: Stage, tmp_path: Path) -> N
         copy.run(REAL)
         assert copy.published("rejects", REAL) == []
         assert len(copy.published("predictions", REAL)) == 250
+        table, competition = copy.table("predictions"), Wanted(chosen=("ID_code=account_id", "target=probability_1"))
+        found = read_predictions("santander", table, {REAL: table.days()[REAL]}, competition).read_all()
+        assert found.schema.names == ["ID_code", "target"]
+        assert sorted(found["ID_code"].to_pylist()) == sorted(f"test_{number}" for number in range(250))
+        assert found["target"].null_count == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -14,9 +14,10 @@ import pyarrow as pa
 from mlops_assets.errors import LakeError, MlopsError
 from mlops_assets.errors.redaction import redacted
 from mlops_assets.journey.score.unpredicted import left_out, without
+from mlops_assets.journey.score.vectors import as_columns, as_maps, classes_of
 from mlops_assets.plugins.targets import Delivery, Target, TargetDown, TargetError
 from mlops_assets.storage.accounting import DeliveryRecord, PredictionsAccounting
-from mlops_assets.storage.catalog import Lake
+from mlops_assets.storage.catalog import PROBABILITIES, Lake
 from mlops_assets.storage.files import read_json, write_json
 from mlops_assets.storage.parts import Part
 from mlops_assets.storage.tables import Published
@@ -48,7 +49,9 @@ class Deliveries:
         self.target = target
         given = use_case.targets[target]
         written = as_written(given.parameters, use_case.at("targets", target, "parameters"))
-        self.configuration = fingerprint(given.use, written)
+        # only where it is asked for: what was delivered before there was a choice is not delivered again
+        further = [PROBABILITIES.name] if given.probabilities else []
+        self.configuration = fingerprint(given.use, written, *further)
         self._lake = lake
 
     def read(self, day: str) -> DeliveryRecord | None:
@@ -167,7 +170,18 @@ def read_delivery(
     """The predictions of a day as they were published once, for a target."""
     predictions = lake.predictions
     parts = sorted(predictions.parts_at(day, published), key=lambda part: part.path)
+    classes: tuple[str, ...] = ()
+    if use_case.targets[name].probabilities:
+        classes = classes_of(use_case.name, day, published.accounting)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        columns = [*COLUMNS, PROBABILITIES.name] if classes else COLUMNS
+        reader = predictions.read_parts(parts, columns)
+        return (_named(batch, classes) for batch in reader) if classes else iter(reader)
+
     schema = predictions.read_parts([], COLUMNS).schema
+    if classes:
+        schema = schema.append(pa.field(PROBABILITIES.name, pa.map_(pa.string(), pa.float32())))
     return Delivery(
         use_case=use_case.name,
         target=name,
@@ -177,14 +191,26 @@ def read_delivery(
         model_version=published.accounting.model_version,
         rows=published.accounting.predictions,
         schema=schema,
-        batches=lambda: iter(predictions.read_parts(parts, COLUMNS)),
-        shards=partial(_shards, use_case, lake, day, published, parts),
+        batches=batches,
+        shards=partial(_shards, use_case, lake, day, published, parts, classes),
         tell=tell,
+        classes=classes,
     )
 
 
+def _named(batch: pa.RecordBatch, classes: Sequence[str]) -> pa.RecordBatch:
+    """Predictions whose probabilities have the names of their classes."""
+    position = batch.schema.get_field_index(PROBABILITIES.name)
+    return batch.set_column(position, PROBABILITIES.name, as_maps(batch.column(position), classes))
+
+
 def _shards(
-    use_case: UseCase, lake: Lake, day: str, published: Published[PredictionsAccounting], parts: list[Part]
+    use_case: UseCase,
+    lake: Lake,
+    day: str,
+    published: Published[PredictionsAccounting],
+    parts: list[Part],
+    classes: Sequence[str],
 ) -> Iterator[tuple[str, pa.Table]]:
     """The rows that were scored, with their predictions, a shard at a time."""
     version = published.accounting.rows_version
@@ -196,21 +222,25 @@ def _shards(
     read = {shard_number(part.path): part for part in lake.rows.parts_at(day, scored)}
     for part in parts:
         stem = part.path.rpartition("/")[2].removesuffix(".parquet")
-        yield stem, _side_by_side(use_case, lake, read[shard_number(part.path)], part)
+        yield stem, _side_by_side(use_case, lake, read[shard_number(part.path)], part, classes)
 
 
-def _side_by_side(use_case: UseCase, lake: Lake, rows: Part, predictions: Part) -> pa.Table:
+def _side_by_side(use_case: UseCase, lake: Lake, rows: Part, predictions: Part, classes: Sequence[str]) -> pa.Table:
     """The columns of a shard's files and what was said of each of their rows."""
-    answers = lake.predictions.read_parts([predictions], COLUMNS[1:]).read_all()
+    further = [PROBABILITIES.name] if classes else []
+    answers = lake.predictions.read_parts([predictions], [*COLUMNS[1:], *further]).read_all()
     every = lake.rows.read_parts([rows], ["file", "line", *use_case.columns]).read_all()
     given = without(every, left_out(lake, predictions.path))
     # both keep the order of the files; where they do not, a prediction would be sent with somebody else's row
     if not (answers["file"].equals(given["file"]) and answers["line"].equals(given["line"])):
         raise LakeError(f"{predictions.path}: its rows are not those of the shard; run the day again.")
+    said = {name: answers[name] for name in ("prediction", "probability", "model_version")}
+    if classes:
+        said |= as_columns(answers[PROBABILITIES.name].combine_chunks(), classes)
     columns = {"file": given["file"], "line": given["line"]}
-    columns |= {(INPUT + name if name in COLUMNS else name): given[name] for name in use_case.columns}
-    columns |= {name: answers[name] for name in ("prediction", "probability", "model_version")}
-    return pa.table(columns)
+    taken = {*COLUMNS, *said}
+    columns |= {(INPUT + name if name in taken else name): given[name] for name in use_case.columns}
+    return pa.table({**columns, **said})
 
 
 def _now() -> str:

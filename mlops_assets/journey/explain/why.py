@@ -23,7 +23,8 @@ from mlops_assets.journey.read.readers import open_reader
 from mlops_assets.journey.read.replay import Origin, origin_of
 from mlops_assets.journey.read.rows import rows_code
 from mlops_assets.journey.read.sources import Entry, Source, SourceError
-from mlops_assets.journey.score.day import load_cached, scores_code
+from mlops_assets.journey.score.day import scores_code
+from mlops_assets.journey.score.loaded import load_cached
 from mlops_assets.journey.score.predict import Answers
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.places import Place

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from mlops_assets.errors import MlopsError, ModelRefused
+from mlops_assets.errors import MlopsError
 from mlops_assets.journey.enrich.answers import (
     NOTHING,
     DayAnswers,
@@ -24,7 +24,6 @@ from mlops_assets.journey.enrich.answers import (
 )
 from mlops_assets.journey.features.day import stored_features
 from mlops_assets.journey.features.sql import read_rows
-from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.score.checks import (
     DayCheck,
@@ -33,11 +32,13 @@ from mlops_assets.journey.score.checks import (
     check_rows_of_day,
     check_scores_of_day,
 )
-from mlops_assets.journey.score.predict import Answers, Predicted, Witnesses, answer, nobody, predict
+from mlops_assets.journey.score.loaded import load_cached
+from mlops_assets.journey.score.predict import Answers, Predicted, Witnesses, answer, predict, together
 from mlops_assets.journey.score.profile.counts import Profile
 from mlops_assets.journey.score.profile.sums import read_profile
 from mlops_assets.journey.score.profile.watching import Watched, is_watched
 from mlops_assets.journey.score.unpredicted import as_rejects
+from mlops_assets.journey.score.vectors import classes_told, keepers, notes_of, schema_of, vectors_of
 from mlops_assets.storage.accounting import (
     SQL_REJECTED,
     TOO_LARGE,
@@ -47,7 +48,7 @@ from mlops_assets.storage.accounting import (
     ReadingAccounting,
     named,
 )
-from mlops_assets.storage.catalog import PREDICTIONS, PROFILES, REJECTS, Lake
+from mlops_assets.storage.catalog import PREDICTIONS, PROBABILITIES, PROFILES, REJECTS, Lake
 from mlops_assets.storage.places import Place
 from mlops_assets.storage.tables import Published, Table
 from mlops_assets.use_case import UseCase
@@ -201,7 +202,7 @@ def score_day(
     reports = run_shards(engine, score_shard, tasks, watch)
     counts, _ = add_up(reports)
     checks += check_scores_of_day(use_case.checks, counts, state.accounting.rows)
-    accounting = _account(counts, scorers, state, answers)
+    accounting = replace(_account(counts, scorers, state, answers), classes=classes_told(reports, lake.predictions))
     if judge is not None and _all_hold(checks) and is_watched(use_case, scorers.version):
         checks += judge(read_profile(lake, [part.path for part in parts_of(reports, lake.profiles)]), accounting)
     done = DayDone.of(accounting, reports)
@@ -211,7 +212,7 @@ def score_day(
         return scored
     # before the day is published: of what readers see, `why` knows the code
     keep_code(lake, scores_code(use_case))
-    return _publish(lake, day, scorers, reports, scored, before)
+    return _publish(lake, day, scorers, reports, scored, before, schema_of(use_case.scoring))
 
 
 def _all_hold(checks: Sequence[DayCheck]) -> bool:
@@ -248,7 +249,13 @@ def _account(
 
 
 def _publish(
-    lake: Lake, day: str, scorers: Scorers, reports: Sequence[Report], scored: ScoredDay, before: _PartsBefore
+    lake: Lake,
+    day: str,
+    scorers: Scorers,
+    reports: Sequence[Report],
+    scored: ScoredDay,
+    before: _PartsBefore,
+    schema: pa.Schema,
 ) -> ScoredDay:
     """Publish what the champion said of the day, and what the challenger did if it has a word for every row."""
     table, beside, challenger = lake.predictions, lake.challenger_predictions, scorers.challenger
@@ -260,12 +267,13 @@ def _publish(
     profiles = parts_of(reports, lake.profiles)
     if profiles or before.profiles:
         lake.profiles.publish(day, profiles, PROFILES, scored.accounting, before.profiles, scorers.run)
-    table.publish(day, parts, PREDICTIONS, scored.accounting, before.predictions, scorers.run)
+    table.publish(day, parts, schema, scored.accounting, before.predictions, scorers.run)
     answered = add_up(reports)[0].get(beside.name, 0)
     if challenger is None or answered != scored.accounting.predictions:
         return scored
-    numbers = ChallengerAccounting(predictions=answered, model_version=challenger.version)
-    beside.publish(day, parts_of(reports, beside), PREDICTIONS, numbers, before.challenger, scorers.run)
+    classes = classes_told(reports, beside)
+    numbers = ChallengerAccounting(predictions=answered, model_version=challenger.version, classes=classes)
+    beside.publish(day, parts_of(reports, beside), schema, numbers, before.challenger, scorers.run)
     return replace(scored, challenger_version=challenger.version)
 
 
@@ -298,7 +306,8 @@ def score_shard(task: ScoreTask) -> Report:
         watched = None
         if is_watched(task.use_case, version):
             watched = Watched(version, load_cached(version, task.use_case))
-        predicted = _ask(task, lake, rows, watched.witnesses if watched else nobody)
+        keeping = keepers(task.use_case.scoring)
+        predicted = _ask(task, lake, rows, together(watched.witnesses, keeping) if watched else keeping)
         answers, number = predicted.answers, version.version
         tables: dict[Table[Any], pa.Table] = {
             table: predictions_of(answers[0], predicted.rows, task.use_case, number),
@@ -318,7 +327,7 @@ def score_shard(task: ScoreTask) -> Report:
             **{UNSEEN + name: number for name, number in answers[0].unseen.items()},
             **{TOO_LARGE + name: number for name, number in answers[0].too_large.items()},
         }
-        return Made(tables, counts)
+        return Made(tables, counts, notes=notes_of(answers, table, beside))
 
     code = scores_code(task.use_case).fingerprint
     return finish(table, task.day, shard_number(task.rows), mark, make, code)
@@ -336,7 +345,8 @@ def predictions_of(answers: Answers, rows: pa.Table, use_case: UseCase, version:
         pa.array(answers.probabilities),
         pa.array(np.full(rows.num_rows, version, np.int32)),
     ]
-    return pa.table(columns, schema=PREDICTIONS)
+    table, vectors = pa.table(columns, schema=PREDICTIONS), vectors_of(answers)
+    return table if vectors is None else table.append_column(PROBABILITIES, vectors.column())
 
 
 def scores_code(use_case: UseCase) -> Code:
@@ -359,7 +369,7 @@ def _ask(task: ScoreTask, lake: Lake, rows: pa.Table, witnesses: Witnesses) -> P
     if predicted.left_out:
         with suppress(Exception):
             challenger = load_cached(task.challenger, task.use_case)
-            beside = answer([challenger], predicted.rows, *of_day, enriched=enriched)
+            beside = answer([challenger], predicted.rows, *of_day, enriched=enriched, witnesses=witnesses)
             return replace(predicted, answers=[*predicted.answers, *beside])
     return predicted
 
@@ -376,22 +386,6 @@ def scores_mark(
         beside = *beside, version.about.reference
     code = scores_code(use_case).fingerprint
     # the number as well as the hash, for it stands in every row
-    return fingerprint(rows, version.serving_sha256, version.version, code, *beside, *sorted(marks.items()))
-
-
-def load_cached(version: Version, use_case: UseCase) -> Model:
-    """The model of a version, loaded once a process.
-
-    Raises
-    ------
-    ModelRefused
-        If it is not the one that was registered, or nobody has seen it answer a trial.
-    """
-    if not version.proven:
-        raise ModelRefused(f"version {version.version} of {version.use_case} was not tried before it shall score.")
-    return _load(version.folder / "serving", version.serving_sha256, use_case.training.trusted)
-
-
-@lru_cache(maxsize=3)
-def _load(folder: Path, sha256: str, trusted: tuple[str, ...]) -> Model:
-    return Model.load(folder, sha256, trusted)
+    return fingerprint(
+        rows, version.serving_sha256, version.version, code, *beside, *sorted(marks.items()), *use_case.scoring.mark
+    )

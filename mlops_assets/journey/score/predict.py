@@ -51,6 +51,15 @@ def nobody(_model: Model, _rows: int) -> Sequence[Witness]:
     return ()
 
 
+def together(*some: Witnesses) -> Witnesses:
+    """All of them."""
+
+    def witnesses(model: Model, rows: int) -> Sequence[Witness]:
+        return [witness for each in some for witness in each(model, rows)]
+
+    return witnesses
+
+
 class Answers:
     """What one model says of the rows of a shard, in their order.
 

@@ -19,7 +19,7 @@ from mlops_assets.errors import ModelRefused, redaction
 from mlops_assets.journey.model import trial
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.trial import PLAIN, answer_smoke, smoke_rows, try_model
-from mlops_assets.journey.score.day import load_cached
+from mlops_assets.journey.score.loaded import load_cached
 from mlops_assets.use_case import UseCase
 from mlops_assets.work.apart import Limits
 from mlops_assets_tests.helpers import misbehaving

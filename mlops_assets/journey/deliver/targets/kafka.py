@@ -50,7 +50,7 @@ class KafkaTarget:
         marks = {"use_case": delivery.use_case, "publication": delivery.publication, "published": delivery.published}
         sent = 0
         for batch in delivery.batches():
-            for record in batch.to_pylist():
+            for record in batch.to_pylist(maps_as_pydicts="strict"):
                 value = json.dumps({**marks, **record}, ensure_ascii=False, default=str).encode()
                 key = str(record["account_id"] or "").encode()
                 self._produce(producer, key, value, outcome)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -237,7 +238,7 @@ def _day(delivery: Delivery) -> dt.date:
 def _insert(connection: Connection, table: Table, delivery: Delivery) -> int:
     """Write all rows of a day into a table, a batch at a time; their number."""
     rows = 0
-    for batch in delivery.batches():
+    for batch in map(_maps_as_texts, delivery.batches()):
         if connection.dialect.name == "postgresql":
             _copy(connection, table, batch)
         else:
@@ -245,6 +246,15 @@ def _insert(connection: Connection, table: Table, delivery: Delivery) -> int:
         rows += len(batch)
         delivery.tell(rows)
     return rows
+
+
+def _maps_as_texts(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Predictions whose probabilities are JSON in ASCII: classes may be others tomorrow, and of any alphabet."""
+    for position, field in enumerate(batch.schema):
+        if pa.types.is_map(field.type):
+            texts = [json.dumps({name: round(value, 6) for name, value in row}) for row in batch[position].to_pylist()]
+            batch = batch.set_column(position, field.name, pa.array(texts, pa.string()))
+    return batch
 
 
 def _insert_records(connection: Connection, table: Table, batch: pa.RecordBatch, day: dt.date) -> None:
