@@ -80,6 +80,9 @@ class About:
         How it did on the held-out rows; see `evaluation.Score`.
     baseline_metrics, held_out
         How the baseline did on the same held-out rows, and how many these are; empty and 0 before it was kept.
+    calibrated
+        How its probabilities were made true: kind, out-of-fold rows, error on the held-out rows before and after it,
+        why; empty before it was kept, and of a model from elsewhere. See `calibration.Calibration`.
     importance
         What the metric loses when a column is shuffled, the greatest loss first.
     cost
@@ -121,6 +124,7 @@ class About:
     recipe: Mapping[str, Any]
     baseline_metrics: Mapping[str, float] = field(default_factory=dict)
     held_out: int = 0
+    calibrated: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
@@ -162,7 +166,7 @@ class About:
         return Summary(**{attribute.name: getattr(self, attribute.name) for attribute in fields(Summary)})
 
 
-LATER = ("baseline_metrics", "held_out")
+LATER = ("baseline_metrics", "held_out", "calibrated")
 """What earlier releases did not tell: left out where it is not known, so that what they wrote stays the same bytes."""
 
 
