@@ -3,7 +3,8 @@
 `python -m benchmarks.calibration USE_CASE [DATE DATE ...]`, after `mlops-assets run USE_CASE` has read the days of
 `MLOPS_RAW`. Before the first date lies what is learned; up to the second one, what is held out, and both are what the
 serving model has learned and is calibrated by. `judged` is asked of all rows from the first date on, `serving` of those
-from the second one on. Then the same from the second date on. Without dates, rows are held out as the use case says.
+from the second one on. Then the same from the second date on. Without dates, rows are held out as the use case says;
+`random` in the place of a date holds out half of them at random.
 
 Columns: rows asked; kind of the calibration; expected calibration error of the answers before and after it, and as it
 would be by chance if the probabilities were true; log loss before and after.
@@ -35,8 +36,10 @@ LINE = "{:11} {:11} {:8} {:>6} {:12} {:>7} {:>7} {:>7} {:>8} {:>8}"
 
 
 def held_out_from(use_case: UseCase, date: str) -> UseCase:
-    """The use case with the rows from a date on held out."""
-    split = Split.model_validate({"by": "time", "column": use_case.training.split.column, "from": date})
+    """The use case with the rows from a date on held out, or half of them at random."""
+    column = use_case.training.split.column
+    random, time = {"by": "random", "held_out": 0.5}, {"by": "time", "column": column, "from": date}
+    split = Split.model_validate(random if date == "random" else time)
     return use_case.model_copy(update={"training": use_case.training.model_copy(update={"split": split})})
 
 
@@ -54,7 +57,12 @@ def measured(stores: Stores, first: str | None, second: str | None) -> Iterator[
         fitted = fit_candidates(use_case, data, folder)
         scores = {score.name: score for score in evaluate(use_case, data, fitted)}
         for one in fitted:
-            yield [first or "held out", one.name, "judged", *errors(load_candidate(use_case, one, scores[one.name]), held_out)]
+            yield [
+                first or "held out",
+                one.name,
+                "judged",
+                *errors(load_candidate(use_case, one, scores[one.name]), held_out),
+            ]
             calibrated = scores[one.name].calibrated
             if second and calibrated:
                 chosen = as_fitted(use_case, one.name, one.parameters, "this training")

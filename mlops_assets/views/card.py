@@ -97,8 +97,8 @@ def calibrated(told: Mapping[str, Any]) -> str:
         "why": told["why"],
     }
     meaning = (
-        "Expected calibration error on the held-out rows: how far probability and share that was right are from each "
-        "other in the table above, in the mean of all rows. By chance alone, with true probabilities, it is not 0 either."
+        "Expected calibration error on the held-out rows: how far probability and share that was right lie apart in "
+        "the table above, in the mean of all rows. True probabilities would have the one by chance."
     )
     return f"{meaning}\n\n{markdown.table([line])}"
 

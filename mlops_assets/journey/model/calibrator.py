@@ -1,6 +1,6 @@
 """In: what an estimator says. Out: the same answers, with probabilities that are right about as often as they say.
 
-Numbers alone, learned from rows that were in no fit (`journey.train.calibration`). The class that is said stays the same.
+Numbers alone, learned from rows that were in no fit (`journey.train.calibration`). The likeliest class stays the same.
 """
 
 from __future__ import annotations
@@ -88,12 +88,12 @@ class Isotonic:
         before, others = probabilities[rows, top], probabilities.copy()
         others[rows, top] = 0
         second, rest = others.max(axis=1), others.sum(axis=1)
-        # at `tied`, the second one would be as likely
-        tied = second / (rest + second + (rest == 0))
+        # where one class had all, nothing tells the others apart: each gets the same
+        others[rest == 0] = 1 / (width - 1)
+        second[rest == 0], rest[rest == 0] = 1 / (width - 1), 1
+        tied = second / (rest + second)  # the second one would be as likely
         after = np.maximum(np.interp(before, self.x, self.y), tied + SLOPE * (before - tied))
-        # where all was sure of one class, nothing tells the others apart
-        scaled = np.where((rest == 0)[:, None], 1 / (width - 1), others / (rest + (rest == 0))[:, None])
-        scaled *= (1 - after)[:, None]
+        scaled = others * ((1 - after) / rest)[:, None]
         scaled[rows, top] = after
         return _with_answers_of(probabilities, scaled)
 
@@ -115,7 +115,7 @@ def read_calibrator(written: Any) -> Calibrator:
 
 
 def _with_answers_of(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """The calibrated probabilities; where rounding made two classes equally likely, the one that was said stays first."""
+    """The calibrated probabilities; where rounding made two classes alike, the one that was said stays first."""
     said = before.argmax(axis=1)
     rows = np.flatnonzero(after.argmax(axis=1) != said)
     after[rows, said[rows]] = np.nextafter(after[rows].max(axis=1), 1.0)

@@ -36,7 +36,9 @@ class Said:
     probabilities: np.ndarray
 
 
-def ask_folds(use_case: UseCase, data: TrainingSet, name: str, candidate: Candidate, rows: pa.Table) -> list[Said | None]:
+def ask_folds(
+    use_case: UseCase, data: TrainingSet, name: str, candidate: Candidate, rows: pa.Table
+) -> list[Said | None]:
     """What a candidate says of each fold, in their order; None of a fold for which it cannot be fitted.
 
     Parameters

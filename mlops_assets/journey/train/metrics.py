@@ -115,8 +115,9 @@ def expected_error(right: np.ndarray, sure: np.ndarray) -> float:
     """How far the probability of an answer is from the share of such answers that are right, in the mean of all rows.
 
     Expected calibration error (ECE), Naeini, Cooper, Hauskrecht (2015), 'Obtaining well calibrated probabilities using
-    Bayesian binning', of the answer alone and with steps of equal width, as Guo et al. (2017) have it: over ten steps of
-    probability, the distance between mean probability and share that is right, weighted by rows.
+    Bayesian binning', of the answer alone and with steps of equal width, as Guo et al. (2017), 'On calibration of
+    modern neural networks', have it: over ten steps of probability, the distance between mean probability and share
+    that is right, weighted by rows.
 
     Parameters
     ----------
