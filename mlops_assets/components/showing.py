@@ -16,8 +16,7 @@ from mlops_assets.journey.train.contest import Contest
 from mlops_assets.journey.train.evaluation import Score, Verdict
 from mlops_assets.storage.tables import Table
 from mlops_assets.use_case import UseCase
-from mlops_assets.views import markdown, pictures
-from mlops_assets.views.card import class_lines
+from mlops_assets.views import card, markdown, pictures
 
 FIRST = 10
 """Rows of a table that are shown."""
@@ -90,6 +89,12 @@ def leaderboard(scores: Iterable[Score]) -> dg.MarkdownMetadataValue:
     )
 
 
+def calibration(score: Score) -> dg.MarkdownMetadataValue:
+    """How the probabilities of a candidate were made true, and how true they are."""
+    told = score.calibrated.told() if score.calibrated else {}
+    return dg.MetadataValue.md("\n\n".join(filter(None, (markdown.table(score.calibration), card.calibrated(told)))))
+
+
 def contest(found: Contest) -> dg.MarkdownMetadataValue:
     """The candidates beside the champion on the rows that none of them has learned."""
     if found.problem:
@@ -128,7 +133,7 @@ def history(changes: Sequence[Change]) -> dg.MarkdownMetadataValue:
 
 def classes(score: Score) -> dg.MarkdownMetadataValue:
     """Precision, recall and F1 of every class, the most frequent first."""
-    return table(class_lines(score.classes))
+    return table(card.class_lines(score.classes))
 
 
 def confusion(score: Score) -> dg.MarkdownMetadataValue:

@@ -201,8 +201,12 @@ def _judge(stores: Stores, fitted: FittedCandidates) -> Evaluation:
     scores = _told(lambda: judging.evaluate(use_case, data, fitted.candidates))
     # counted before the champion is read: one that comes in between is noticed when the new one shall replace it
     seen = len(stores.history.changes())
-    usable = {score.name for score in scores if not score.failed}
-    models = {one.name: judging.load_candidate(use_case, one) for one in fitted.candidates if one.name in usable}
+    usable = {score.name: score for score in scores if not score.failed}
+    models = {
+        one.name: judging.load_candidate(use_case, one, usable[one.name])
+        for one in fitted.candidates
+        if one.name in usable
+    }
     contest = _told(lambda: hold_contest(use_case, stores.registry, stores.lake, data, models, data.fingerprint))
     verdict = judging.decide(use_case.training, use_case.scale, scores, contest)
     return Evaluation(data, fitted.candidates, tuple(scores), verdict, contest, seen)
@@ -219,6 +223,7 @@ def _shown_evaluation(use_case: UseCase, evaluation: Evaluation) -> dict[str, An
         **beside,
         "classes": showing.classes(best),
         "confusion": showing.confusion(best),
+        "calibration": showing.calibration(best),
         "baseline": baseline.metrics[metric],
         metric: best.metrics[metric],
     }
@@ -234,6 +239,8 @@ def _track(mlflow: Any, evaluation: Evaluation) -> None:
             mlflow.log_params({name: str(value)[:500] for name, value in candidate.parameters.items()})
             speed = {"rows_per_second": score.rows_per_second, "fit_seconds": candidate.fit_seconds}
             mlflow.log_metrics({**score.metrics, **speed, "bytes": candidate.size})
+            if (calibrated := score.calibrated) is not None:
+                mlflow.log_metrics({"ece_before": calibrated.before, "ece_after": calibrated.after})
             for step, value in enumerate(score.folds):
                 mlflow.log_metric("fold", value, step=step)
     mlflow.set_tags({"verdict": evaluation.verdict.reason, "winner": evaluation.verdict.winner or ""})

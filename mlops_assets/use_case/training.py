@@ -92,6 +92,9 @@ class Training(Strict):
         "automatic", description="Whether a version that passes the gate becomes champion at once, or by `promote`."
     )
     refit: bool = Field(True, description="Whether the winner is fitted again on all labelled rows before it serves.")
+    calibration: Literal["auto", "off"] = Field(
+        "auto", description="Whether probabilities are made to be right as often as they say, where that helps."
+    )
     threshold: Share | None = Field(None, description="Binary only: probability from which the second class is said.")
     trusted: tuple[str, ...] = Field((), description="Further types that a stored model may hold (import paths).")
 

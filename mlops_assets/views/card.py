@@ -72,9 +72,35 @@ def _quality(about: About) -> Iterator[str]:
     yield "### Calibration"
     yield "Of the rows whose answer was about this probable: how many were right. A good model has the same in both."
     yield markdown.table(about.calibration)
+    yield calibrated(about.calibrated)
     yield "### Importance"
     yield f"What {markdown.value(metric)} loses when the column is shuffled (mean of {REPEATS})."
     yield markdown.table([{"column": name, "loss": loss} for name, loss in about.importance.items()])
+
+
+def calibrated(told: Mapping[str, Any]) -> str:
+    """How probabilities were made true; empty where nothing is told of it.
+
+    Parameters
+    ----------
+    told
+        `About.calibrated`.
+    """
+    if not told:
+        return ""
+    line = {
+        "calibrated by": told["kind"],
+        "out-of-fold rows": told["rows"],
+        "error without it": told["before"],
+        "error with it": told["after"],
+        "by chance": told["chance"],
+        "why": told["why"],
+    }
+    meaning = (
+        "Expected calibration error on the held-out rows: how far probability and share that was right lie apart in "
+        "the table above, in the mean of all rows. True probabilities would have the one by chance."
+    )
+    return f"{meaning}\n\n{markdown.table([line])}"
 
 
 def class_lines(classes: Mapping[str, Mapping[str, float]]) -> list[dict[str, object]]:

@@ -20,7 +20,7 @@ from mlops_assets.journey.features.day import stored_features
 from mlops_assets.journey.features.matrix import as_text
 from mlops_assets.journey.features.sql import read_rows
 from mlops_assets.journey.model.version import Version
-from mlops_assets.journey.score.day import load_cached
+from mlops_assets.journey.score.loaded import load_cached
 from mlops_assets.journey.score.predict import predict
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.integrity import read_stored

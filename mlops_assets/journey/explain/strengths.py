@@ -26,8 +26,9 @@ class Word:
 def occlusion(model: Model, row: np.ndarray, others: np.ndarray, predicted: int) -> np.ndarray:
     """Strength of every feature by occlusion: what the answer loses when that feature alone is not known.
 
-    It is the mean fall of the probability of the class when the feature is replaced by its values in other rows. It is
-    below 0 where the feature speaks against the answer. What two features tell both is found in neither.
+    It is the mean fall of the probability of the class when the feature is replaced by its values in other rows: the
+    probability that the estimator says, before it is calibrated, for what calibrates knows no features. It is below 0
+    where the feature speaks against the answer. What two features tell both is found in neither.
 
     Parameters
     ----------
@@ -52,13 +53,15 @@ def occlusion(model: Model, row: np.ndarray, others: np.ndarray, predicted: int)
     changed = np.repeat(row[None], width * count + 1, axis=0)  # the row itself comes last
     for position in range(width):
         changed[position * count : (position + 1) * count, position] = others[:, position]
-    probabilities = model.probabilities(changed)[:, predicted]
+    probabilities = model.uncalibrated(changed)[:, predicted]
     strengths: np.ndarray = probabilities[-1] - probabilities[:-1].reshape(width, count).mean(axis=1)
     return strengths
 
 
 def word_strengths(model: Model, row: np.ndarray, predicted: int) -> list[Word]:
     """What the answer loses when one word is taken out of a text, wherever it stands in it; the strongest first.
+
+    It loses probability as the estimator says it, before that is calibrated.
 
     Parameters
     ----------
@@ -82,7 +85,7 @@ def word_strengths(model: Model, row: np.ndarray, predicted: int) -> list[Word]:
     if not taken:
         return []
     # one call for all of them: a vectorizer's work is mostly the same for one row as for hundreds
-    probabilities = model.probabilities(np.stack(changed))[:, predicted]
+    probabilities = model.uncalibrated(np.stack(changed))[:, predicted]
     losses = (probabilities[0] - probabilities[1:]).tolist()
     strengths = [Word(column, word, loss) for (column, word), loss in zip(taken, losses, strict=True)]
     return sorted(strengths, key=lambda word: -word.strength)

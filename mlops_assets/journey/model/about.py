@@ -81,6 +81,9 @@ class About:
         How it did on the held-out rows; see `evaluation.Score`.
     baseline_metrics, held_out
         How the baseline did on the same held-out rows, and how many these are; empty and 0 before it was kept.
+    calibrated
+        How its probabilities were made true: kind, out-of-fold rows, error on the held-out rows before and after it,
+        why; empty before it was kept, and of a model from elsewhere. See `calibration.Calibration`.
     importance
         What the metric loses when a column is shuffled, the greatest loss first.
     cost
@@ -125,6 +128,7 @@ class About:
     baseline_metrics: Mapping[str, float] = field(default_factory=dict)
     held_out: int = 0
     reference: str = ""
+    calibrated: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
@@ -166,7 +170,7 @@ class About:
         return Summary(**{attribute.name: getattr(self, attribute.name) for attribute in fields(Summary)})
 
 
-LATER = ("baseline_metrics", "held_out", "reference")
+LATER = ("baseline_metrics", "held_out", "reference", "calibrated")
 """What earlier releases did not tell: left out where it is not known, so that what they wrote stays the same bytes."""
 
 

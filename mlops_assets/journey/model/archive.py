@@ -10,12 +10,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from mlops_assets.errors import ModelRefused
+from mlops_assets.journey.model.calibrator import Calibrator
 from mlops_assets.journey.model.references import emptied, filled
 from mlops_assets.storage.inside import NoFile, open_regular
 from mlops_assets.storage.places import Place
@@ -72,6 +73,7 @@ class Meaning(BaseModel):
     classes: tuple[str, ...]
     threshold: float | None
     references: tuple[str, ...] = ()
+    calibrator: Annotated[Calibrator, Field(discriminator="kind")] | None = None
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ def write_model(folder: Place, estimator: Any, meaning: Mapping[str, Any], sql: 
     content = emptied(_reproducible(skops.io.dumps(estimator)), meaning.get("references", ()))
     (folder / ESTIMATOR_FILE).write_bytes(content)
     # JSON and text beside the archive: what can be read by eye need not be loaded
-    (folder / MEANING_FILE).write_bytes(json.dumps(meaning, ensure_ascii=False).encode())
+    (folder / MEANING_FILE).write_bytes(_as_bytes(meaning))
     (folder / SQL_FILE).write_bytes(sql.encode())
     return hash_folder(folder)
 
@@ -132,8 +134,7 @@ def read_model(folder: Place, sha256: str, trusted: Sequence[str] = ()) -> Store
     from skops.io.exceptions import UntrustedTypesFoundException
 
     files = _read_files(folder)  # once: what is loaded is what was checked, though a file be replaced meanwhile
-    if _hash(files) != sha256:
-        raise ModelRefused(f"{folder}: the model is not the one that was registered (another SHA-256).")
+    _see_hash(folder, files, sha256)
     path = folder / MEANING_FILE
     try:
         meaning = Meaning.model_validate_json(files[MEANING_FILE])
@@ -265,12 +266,39 @@ def _see_members(members: Sequence[ZipInfo]) -> set[str]:
     return set(names)
 
 
-def copy_model(source: Place, folder: Path) -> None:
-    """Copy a model to a folder of this machine that is not there yet; errors as `hash_folder`."""
+def _as_bytes(meaning: Mapping[str, Any]) -> bytes:
+    return json.dumps(meaning, ensure_ascii=False).encode()
+
+
+def copy_model(source: Place, sha256: str, folder: Path, meaning: Mapping[str, Any]) -> str:
+    """Copy a model to a folder of this machine that is not there yet.
+
+    Parameters
+    ----------
+    source, sha256
+        Where it lies, and its hash.
+    folder
+        Where to.
+    meaning
+        As in `write_model`: what the copy means, which may be more than what was stored.
+
+    Returns
+    -------
+    str
+        The hash of the copy.
+
+    Raises
+    ------
+    ModelRefused
+        If it is another one, or as of `hash_folder`.
+    """
     files = _read_files(source)
+    _see_hash(source, files, sha256)
+    files[MEANING_FILE] = _as_bytes(meaning)
     folder.mkdir(parents=True)
     for name, content in files.items():
         (folder / name).write_bytes(content)
+    return _hash(files)
 
 
 def hash_folder(folder: Place) -> str:
@@ -282,6 +310,11 @@ def hash_folder(folder: Place) -> str:
         If one is missing, too large or a link.
     """
     return _hash(_read_files(folder))
+
+
+def _see_hash(folder: Place, files: Mapping[str, bytes], sha256: str) -> None:
+    if _hash(files) != sha256:
+        raise ModelRefused(f"{folder}: the model is not the one that was registered (another SHA-256).")
 
 
 def _hash(files: Mapping[str, bytes]) -> str:

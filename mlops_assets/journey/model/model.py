@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
 
 from mlops_assets.journey.features.matrix import to_matrix
-from mlops_assets.journey.model.archive import Known, read_model, write_model
+from mlops_assets.journey.model.archive import Known, copy_model, read_model, write_model
+from mlops_assets.journey.model.calibrator import Calibrator
 from mlops_assets.storage.places import Place
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ class Model:
         Binary only: probability from which the second class is said; None for the likelier class.
     references
         Texts with `{{ env.NAME }}` of the configuration that it was made by: what they stand for is not stored.
+    calibrator
+        What makes probabilities of what the estimator says; None if they are taken as they are.
     """
 
     estimator: Pipeline
@@ -45,6 +49,7 @@ class Model:
     sql: str
     threshold: float | None = None
     references: tuple[str, ...] = ()
+    calibrator: Calibrator | None = None
 
     @cached_property
     def _vocabularies(self) -> dict[str, pa.Array | Literal["text"] | None]:
@@ -59,10 +64,18 @@ class Model:
 
     def probabilities(self, matrix: np.ndarray) -> np.ndarray:
         """Probability of every class, one row per row; classes that the estimator never saw get 0."""
+        return self.calibrated(self.uncalibrated(matrix))
+
+    def uncalibrated(self, matrix: np.ndarray) -> np.ndarray:
+        """What the estimator says, in the form of `probabilities`."""
         probabilities = self.estimator.predict_proba(matrix)
         full = np.zeros((len(matrix), len(self.classes)))
         full[:, self.estimator.classes_.astype(int)] = probabilities
         return full
+
+    def calibrated(self, uncalibrated: np.ndarray) -> np.ndarray:
+        """The probabilities that follow from what the estimator says; see `Calibrator`."""
+        return uncalibrated if self.calibrator is None else self.calibrator.apply(uncalibrated)
 
     def decide(self, probabilities: np.ndarray) -> np.ndarray:
         """The class number said for each row."""
@@ -88,15 +101,39 @@ class Model:
         str
             Its hash; `load` asks for it.
         """
+        return write_model(folder, self.estimator, self._meaning, self.sql)
+
+    def save_copy(self, source: Place, sha256: str, folder: Path) -> str:
+        """Write the model into a folder that is not there yet, with the bytes of an estimator that was stored.
+
+        Parameters
+        ----------
+        source, sha256
+            Where the model lies that this one was made of by another calibrator, and its hash.
+        folder
+            Where to.
+
+        Returns
+        -------
+        str
+            As `save`.
+        """
+        return copy_model(source, sha256, folder, self._meaning)
+
+    @property
+    def _meaning(self) -> dict[str, Any]:
         meaning = {"columns": dict(self.columns), "classes": self.classes, "threshold": self.threshold}
-        if self.references:  # not where there are none: the same model is always the same bytes
+        # not where there are none: the same model is always the same bytes
+        if self.references:
             meaning["references"] = self.references
-        return write_model(folder, self.estimator, meaning, self.sql)
+        if self.calibrator:
+            meaning["calibrator"] = asdict(self.calibrator)
+        return meaning
 
     @classmethod
     def load(cls, folder: Place, sha256: str, trusted: Sequence[str] = ()) -> Model:
         """Read a model that `save` wrote; parameters and errors are those of `read_model`."""
         stored = read_model(folder, sha256, trusted)
         meaning = stored.meaning
-        known = meaning.columns, meaning.classes, stored.sql, meaning.threshold, meaning.references
+        known = meaning.columns, meaning.classes, stored.sql, meaning.threshold, meaning.references, meaning.calibrator
         return cls(stored.estimator, *known)

@@ -146,10 +146,15 @@ def _fault(model: Model, row: np.ndarray) -> str | None:
 
 def _see_probabilities(model: Model, matrix: np.ndarray) -> None:
     with np.errstate(all="ignore"):
-        probabilities = model.probabilities(matrix)
-    fine = np.isfinite(probabilities).all() and (probabilities >= 0).all()
-    if not fine or not np.allclose(probabilities.sum(axis=1), 1, atol=1e-6):
+        said = model.uncalibrated(matrix)
+        both = said, model.calibrated(said)  # what calibrates brings anything to the sum 1
+    if not all(map(_are_probabilities, both)):
         raise NoProbabilities("it answers what are no probabilities: they must be from 0 to 1, and their sum 1")
+
+
+def _are_probabilities(said: np.ndarray) -> bool:
+    positive = np.isfinite(said).all() and (said >= 0).all()
+    return bool(positive and np.allclose(said.sum(axis=1), 1, atol=1e-6))
 
 
 class NoProbabilities(Exception):

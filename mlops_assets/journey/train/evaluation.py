@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -14,16 +13,16 @@ import pyarrow.compute as pc
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.model.about import Condition
 from mlops_assets.journey.model.model import Model
-from mlops_assets.journey.train.candidates import Fitted, as_fitted, fit, in_short, see_that_some_work
+from mlops_assets.journey.train.calibration import Calibration, find_calibration
+from mlops_assets.journey.train.candidates import Fitted, as_fitted, in_short, see_that_some_work
 from mlops_assets.journey.train.contest import Contest, ask
-from mlops_assets.journey.train.metrics import NO_METRICS, higher_is_better, load_metrics, measure
+from mlops_assets.journey.train.folds import Said, ask_folds, ask_for
+from mlops_assets.journey.train.metrics import NO_METRICS, higher_is_better, load_metrics, measure, steps
 from mlops_assets.journey.train.speed import speed
-from mlops_assets.journey.train.training_set import TrainingSet, fold_indices
+from mlops_assets.journey.train.training_set import TrainingSet
 from mlops_assets.plugins.metrics import MetricFunction
 from mlops_assets.storage.places import parse_place
 from mlops_assets.use_case import Gate, Scale, Training, UseCase
-
-log = logging.getLogger("mlops_assets.training")
 
 
 @dataclass(frozen=True)
@@ -49,6 +48,8 @@ class Score:
         Rows by the probability of the answer, in ten equal steps: mean probability, share that was right, rows.
     failed
         The error with which it could not be fitted or asked, and so has no metrics; empty if it could.
+    calibrated
+        How its probabilities were made true; None of a model from elsewhere, and where an earlier release scored.
     """
 
     name: str
@@ -59,13 +60,14 @@ class Score:
     confusion: tuple[tuple[int, ...], ...] = ()
     calibration: tuple[dict[str, float], ...] = ()
     failed: str = ""
+    calibrated: Calibration | None = None
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> Self:
         """Read what a training wrote of it."""
-        confusion = tuple(map(tuple, written["confusion"]))
+        confusion, calibrated = tuple(map(tuple, written["confusion"])), written.get("calibrated")
         lists = {"folds": tuple(written["folds"]), "confusion": confusion, "calibration": tuple(written["calibration"])}
-        return cls(**{**written, **lists})
+        return cls(**{**written, **lists, "calibrated": calibrated and Calibration.from_json(calibrated)})
 
 
 @dataclass(frozen=True)
@@ -124,19 +126,34 @@ def _score_candidate(
 ) -> Score:
     if candidate.failed:
         return Score(candidate.name, {}, (), 0.0, failed=candidate.failed)
-    model = load_candidate(use_case, candidate)
+    model, training = load_candidate(use_case, candidate), use_case.training
     try:
-        folds = _score_folds(use_case, training_set, candidate, train)
-        return score(model, held_out, candidate.name, folds, load_metrics(use_case.training))
+        chosen = as_fitted(use_case, candidate.name, candidate.parameters, f"{use_case.name}: the stored training")
+        folds = ask_folds(use_case, training_set, candidate.name, chosen, train)
+        calibration = find_calibration(training, model, folds, ask_for(model, held_out))
+        model = replace(model, calibrator=calibration.judged)
+        values = tuple(_score_fold(training, model, fold) for fold in folds)
+        scored = score(model, held_out, candidate.name, values, load_metrics(training))
+        return replace(scored, calibrated=calibration)
     except MlopsError:  # a metric of the use case's own is wrong, whatever the candidate
         raise
     except Exception as error:  # a class of anybody's may fail in any way on these rows
         return Score(candidate.name, {}, (), 0.0, failed=in_short(error))
 
 
-def load_candidate(use_case: UseCase, candidate: Fitted) -> Model:
-    """The model of a candidate that was fitted."""
-    return Model.load(parse_place(candidate.folder), candidate.sha256, use_case.training.trusted)
+def _score_fold(training: Training, model: Model, fold: Said | None) -> float:
+    """The ranking metric of what a candidate says of a fold, as it is: what calibrates has learned from these rows."""
+    if fold is None:
+        return float("nan")
+    own, predicted = load_metrics(training), model.decide(fold.probabilities)
+    metrics = measure(fold.truth, fold.probabilities, predicted, model.classes, own, {training.metric})
+    return metrics.get(training.metric, float("nan"))
+
+
+def load_candidate(use_case: UseCase, candidate: Fitted, score: Score | None = None) -> Model:
+    """The model of a candidate that was fitted; with its score, as it was scored, which is calibrated."""
+    model = Model.load(parse_place(candidate.folder), candidate.sha256, use_case.training.trusted)
+    return replace(model, calibrator=score.calibrated.judged) if score and score.calibrated else model
 
 
 def score(
@@ -178,8 +195,7 @@ def score(
 def calibrate(truth: np.ndarray, probabilities: np.ndarray, predicted: np.ndarray) -> tuple[dict[str, float], ...]:
     """How often answers of about the same probability are right; see `Score.calibration` and `measure`."""
     sure = probabilities[np.arange(len(predicted)), predicted]
-    # a probability of exactly 1 belongs to the last tenth
-    step = np.minimum((sure * 10).astype(int), 9)
+    step = steps(sure)
     return tuple(
         {
             "probability": round(float(sure[step == number].mean()), 4),
@@ -188,30 +204,6 @@ def calibrate(truth: np.ndarray, probabilities: np.ndarray, predicted: np.ndarra
         }
         for number in np.unique(step)
     )
-
-
-def _score_folds(use_case: UseCase, training_set: TrainingSet, fitted: Fitted, train: pa.Table) -> tuple[float, ...]:
-    candidate = as_fitted(use_case, fitted.name, fitted.parameters, f"{use_case.name}: the stored training")
-    values = []
-    split, own = use_case.training.split.by, load_metrics(use_case.training)
-    for before, after in fold_indices(train["_fold"].to_numpy(), use_case.training.folds, split):
-        learned, tested = train.take(pa.array(before)), train.take(pa.array(after))
-        if len(pc.unique(learned["_label"])) < 2:
-            # there is nothing to tell apart
-            values.append(float("nan"))
-            continue
-        try:
-            model = fit(use_case, candidate, training_set, learned)
-        except MlopsError:
-            raise
-        except Exception as error:  # so few rows may lack what a class needs, such as two rows of every label
-            log.warning("%s: a fold of %s has no score: %s", use_case.name, fitted.name, in_short(error))
-            values.append(float("nan"))
-            continue
-        labels, truth, probabilities, predicted = ask(model, tested)
-        metrics = measure(truth, probabilities, predicted, labels, own)
-        values.append(metrics.get(use_case.training.metric, float("nan")))
-    return tuple(values)
 
 
 def _rank(score: Score, metric: str) -> float:

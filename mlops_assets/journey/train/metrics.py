@@ -32,6 +32,9 @@ SCORERS = {
 }
 """What scikit-learn calls them, for a search over folds."""
 
+STEPS = 10
+"""Steps of probability in which answers are compared with the truth."""
+
 NO_METRICS: Mapping[str, MetricFunction] = MappingProxyType({})
 
 
@@ -100,6 +103,49 @@ def measure(
     asked: dict[str, Callable[[], float]] = {**of_every_evaluation, **of_the_use_case}
     values = {name: float(ask()) for name, ask in asked.items() if names is None or name in names}
     return {name: round(value, 4) for name, value in values.items() if not math.isnan(value)}
+
+
+def steps(sure: np.ndarray) -> np.ndarray:
+    """To which of ten equal steps the probability of an answer belongs; exactly 1 belongs to the last."""
+    number: np.ndarray = np.minimum((sure * STEPS).astype(int), STEPS - 1)
+    return number
+
+
+def expected_error(right: np.ndarray, sure: np.ndarray) -> float:
+    """How far the probability of an answer is from the share of such answers that are right, in the mean of all rows.
+
+    Expected calibration error (ECE), Naeini, Cooper, Hauskrecht (2015), 'Obtaining well calibrated probabilities using
+    Bayesian binning', of the answer alone and with steps of equal width, as Guo et al. (2017), 'On calibration of
+    modern neural networks', have it: over ten steps of probability, the distance between mean probability and share
+    that is right, weighted by rows.
+
+    Parameters
+    ----------
+    right
+        Whether each answer is right.
+    sure
+        Probability of that answer.
+
+    Returns
+    -------
+    float
+        From 0 to 1; above 0 by chance alone, see `chance_error`.
+    """
+    return float(np.abs(np.bincount(steps(sure), sure - right)).sum() / len(sure))
+
+
+def chance_error(sure: np.ndarray) -> float:
+    """The error that is expected of so many answers if their probabilities are true: 0.03 of 1,000, 0.09 of 100.
+
+    The distance in a step is then about normal around 0, whose mean size is sqrt(2 / pi) of its deviation.
+
+    Parameters
+    ----------
+    sure
+        As for `expected_error`.
+    """
+    deviations = np.sqrt(np.bincount(steps(sure), sure * (1 - sure)))
+    return float(math.sqrt(2 / math.pi) * deviations.sum() / len(sure))
 
 
 def _clipped(probabilities: np.ndarray) -> np.ndarray:

@@ -24,13 +24,14 @@ from pydantic import ValidationError
 from mlops_assets.errors import MlopsError, ModelRefused
 from mlops_assets.journey.features.day import sql_fingerprint
 from mlops_assets.journey.model.about import About, Condition
-from mlops_assets.journey.model.archive import copy_model
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.registry import Registry
 from mlops_assets.journey.model.training_runs import TrainingRuns
 from mlops_assets.journey.model.version import Version
+from mlops_assets.journey.train.calibration import find_calibration
 from mlops_assets.journey.train.candidates import Fitted, as_fitted, calm_fitting, class_numbers, fit, in_short
 from mlops_assets.journey.train.evaluation import Score, Verdict
+from mlops_assets.journey.train.folds import ask_folds, ask_for
 from mlops_assets.journey.train.metrics import higher_is_better, load_metrics, measure
 from mlops_assets.journey.train.profiling import store_reference
 from mlops_assets.journey.train.records import GatheredRows
@@ -40,6 +41,7 @@ from mlops_assets.settings import OWN_USE_CASES
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.places import parse_place
 from mlops_assets.use_case import (
+    Candidate,
     Scale,
     Training,
     UnsetVariable,
@@ -90,13 +92,17 @@ def make_version(
     """
     # a step that is tried again begins anew
     shutil.rmtree(folder, ignore_errors=True)
-    copy_model(parse_place(fitted.folder), folder / "judged")
+    place, calibration = parse_place(fitted.folder), score.calibrated
+    model = Model.load(place, fitted.sha256, use_case.training.trusted)
+    model = replace(model, calibrator=calibration.judged if calibration else None)
+    sha256 = model.save_copy(place, fitted.sha256, folder / "judged")
     # loaded from what was stored, never taken from memory: what is judged is what will be served
-    judged = Model.load(folder / "judged", fitted.sha256, use_case.training.trusted)
+    judged = Model.load(folder / "judged", sha256, use_case.training.trusted)
     serving = judged
     if use_case.training.refit and origin is None:
         # on all rows, for the most recent are worth most; the judged one never sees those that are held out
         serving = _fit_on_all(use_case, fitted, data)
+        serving = replace(serving, calibrator=calibration.serving if calibration else None)
     serving.save(folder / "serving")
     with calm_fitting():
         reference = store_reference(data.profile, data.load(), judged, serving, folder)
@@ -129,6 +135,7 @@ def make_version(
         libraries=_libraries(),
         recipe=use_case.recipe(),
         reference=reference,
+        calibrated=calibration.told() if calibration else {},
     )
 
 
@@ -299,9 +306,7 @@ def rebuild(version: Version, lake: Lake, folder: Path, today: UseCase | None = 
     data = _learned(about, lake, version.version)
     candidate = as_fitted(use_case, about.candidate, about.parameters, what)
     try:
-        rows = data.load()
-        judged = fit(use_case, candidate, data, rows.filter(pc.invert(rows["_held_out"])))
-        serving = fit(use_case, candidate, data, rows) if use_case.training.refit else judged
+        judged, serving = _fit_both(use_case, about.candidate, candidate, data)
     except MlopsError:
         raise
     except Exception as error:  # a class of anybody's may fail in any way
@@ -310,6 +315,19 @@ def rebuild(version: Version, lake: Lake, folder: Path, today: UseCase | None = 
     return Rebuilt(
         hashes == (version.judged_sha256, version.serving_sha256), tuple(_differences(about, use_case.training))
     )
+
+
+def _fit_both(use_case: UseCase, name: str, candidate: Candidate, data: TrainingSet) -> tuple[Model, Model]:
+    """The two models of a version, calibrated as they were."""
+    rows = data.load()
+    train, held_out = rows.filter(pc.invert(rows["_held_out"])), rows.filter(rows["_held_out"])
+    judged = fit(use_case, candidate, data, train)
+    folds = ask_folds(use_case, data, name, candidate, train) if use_case.training.calibration == "auto" else []
+    calibration = find_calibration(use_case.training, judged, folds, ask_for(judged, held_out))
+    judged = replace(judged, calibrator=calibration.judged)
+    if not use_case.training.refit:
+        return judged, judged
+    return judged, replace(fit(use_case, candidate, data, rows), calibrator=calibration.serving)
 
 
 def _differences(about: About, training: Training) -> Iterator[str]:
@@ -332,6 +350,9 @@ def _see_variables(stored: Any, today: Any, what: str) -> None:
 
 def _configured(recipe: Mapping[str, Any], what: str) -> UseCase:
     """The use case as it was, filled in from the environment of today; a key that was not there is no empty one."""
+    training = recipe.get("training")
+    if isinstance(training, Mapping):  # before there was a calibration, there was none
+        recipe = {**recipe, "training": {"calibration": "off", **training}}
     try:
         filled = fill_environment({key: value for key, value in recipe.items() if value is not None})
         return UseCase.model_validate({**filled, "written": recipe})

@@ -102,6 +102,10 @@ def with_meaning(**changes: object) -> Tamper:
     return tamper
 
 
+def with_calibrator(**fields: object) -> Tamper:
+    return with_meaning(calibrator={"kind": "isotonic" if "y" in fields else "temperature", **fields})
+
+
 def pickled(folder: Path) -> bytes:
     return pickle.dumps(Trap(folder / SPRUNG))
 
@@ -203,6 +207,23 @@ ATTACKS = {
     "the meaning says more": Attack(with_meaning(run="rm"), "no stored model"),
     "the classes are numbers": Attack(with_meaning(classes=[1, 2]), "no stored model"),
     "the threshold is a text": Attack(with_meaning(threshold="0.5"), "no stored model"),
+    # what calibrates
+    "a calibration of no kind": Attack(with_meaning(calibrator={"temperature": 1.0}), "kind"),
+    "a calibration of another kind": Attack(with_meaning(calibrator={"kind": "os.system"}), "kind"),
+    "a temperature of 0": Attack(with_calibrator(temperature=0.0), "greater than or equal to 0.01"),
+    "a temperature without end": Attack(with_calibrator(temperature=1e9), "less than or equal to 100"),
+    "a temperature that is no number": Attack(with_calibrator(temperature=float("nan")), "no stored model"),
+    "a temperature as a text": Attack(with_calibrator(temperature="1"), "valid number"),
+    "a temperature with more": Attack(with_calibrator(temperature=1.0, x=[0.0]), "Unexpected keyword"),
+    "a curve without knots": Attack(with_calibrator(x=[], y=[]), "at least 1 item"),
+    "a curve of too many knots": Attack(
+        with_calibrator(x=[one / 2000 for one in range(1001)], y=[0.5] * 1001), "at most 1000 items"
+    ),
+    "a curve above 1": Attack(with_calibrator(x=[0.0, 1.0], y=[0.0, 2.0]), "less than or equal to 1"),
+    "a curve that is no number": Attack(with_calibrator(x=[0.0, 1.0], y=[0.0, float("inf")]), "no stored model"),
+    "a curve that falls": Attack(with_calibrator(x=[0.0, 1.0], y=[0.5, 0.4]), "no rising curve"),
+    "a curve that goes back": Attack(with_calibrator(x=[0.5, 0.5], y=[0.4, 0.5]), "no rising curve"),
+    "a curve with a knot of one number": Attack(with_calibrator(x=[0.5, 0.6], y=[0.4]), "no rising curve"),
 }
 
 

@@ -1,0 +1,195 @@
+"""In: what a candidate says of rows that it has not learned. Out: what makes its probabilities true, where that helps.
+
+It is chosen on the last fold, learned from the folds before it. The probability of the answer is what counts, for that
+is what people see; isotonic regression of one class against the rest, class by class, was found to worsen the log loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+
+from mlops_assets.journey.model.calibrator import (
+    LEAST_TEMPERATURE,
+    MOST_TEMPERATURE,
+    Calibrator,
+    Isotonic,
+    Temperature,
+    read_calibrator,
+)
+from mlops_assets.journey.model.model import Model
+from mlops_assets.journey.train.folds import Said
+from mlops_assets.journey.train.metrics import chance_error, expected_error
+from mlops_assets.use_case import Training
+
+LEAST = 100
+"""Rows to learn from, and rows of the last fold; what fewer say is luck."""
+
+MOST = 50_000
+"""Rows that are learned from, of as many as there are; more change nothing that can be seen."""
+
+GROUP, GROUPS = 25, 100
+"""Least rows that make a point of the curve, and most points."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How the probabilities of a candidate are made true, and how true they are.
+
+    Attributes
+    ----------
+    judged, serving
+        For the model that learned the training rows alone, from its out-of-fold rows; and for the one that learned all
+        rows, from these and the held-out ones. None where they are taken as they are.
+    rows
+        Number of out-of-fold rows.
+    before, after
+        Expected calibration error on the held-out rows, without and with `judged`; see `expected_error`.
+    chance
+        What it would be if the probabilities were true.
+    why
+        Why it is so, in a sentence.
+    """
+
+    judged: Calibrator | None
+    serving: Calibrator | None
+    rows: int
+    before: float
+    after: float
+    chance: float
+    why: str
+
+    @classmethod
+    def from_json(cls, written: Mapping[str, Any]) -> Self:
+        """Read what a training wrote of it."""
+        both = {name: written[name] and read_calibrator(written[name]) for name in ("judged", "serving")}
+        return cls(**{**written, **both})
+
+    def told(self) -> dict[str, str | int | float]:
+        """What a card tells of it."""
+        numbers = {"rows": self.rows, "before": self.before, "after": self.after, "chance": self.chance}
+        return {"kind": self.judged.kind if self.judged else "off", **numbers, "why": self.why}
+
+
+def find_calibration(training: Training, model: Model, folds: Sequence[Said | None], held_out: Said) -> Calibration:
+    """Find what makes the probabilities of a model true.
+
+    Parameters
+    ----------
+    training
+        Whether it is asked for.
+    model
+        The model that learned the training rows, not calibrated.
+    folds
+        What the same candidate says of each fold of the training rows; see `ask_folds`.
+    held_out
+        What the model says of the held-out rows.
+    """
+    known = [fold for fold in folds if fold is not None]
+    rows = sum(len(fold.truth) for fold in known)
+    kind, why = _choose(training, model, known)
+    judged = _learn(kind, _joined(known)) if kind else None
+    serving = _learn(kind, _joined([*known, held_out])) if kind else None
+    calibrated = replace(model, calibrator=judged)
+    chance = round(chance_error(_answers(calibrated, held_out)[1]), 4)
+    return Calibration(judged, serving, rows, _error(model, held_out), _error(calibrated, held_out), chance, why)
+
+
+def _choose(training: Training, model: Model, folds: Sequence[Said]) -> tuple[str | None, str]:
+    """The kind that does best on the last fold, learned from those before it, and why; None for no calibration."""
+    if training.calibration == "off":
+        return None, "training.calibration is off"
+    if len(folds) < 2 or min(len(folds[-1].truth), sum(len(fold.truth) for fold in folds[:-1])) < LEAST:
+        return None, f"there are fewer than {LEAST} out-of-fold rows to learn it from, or to try it on"
+    learned, tried = _joined(folds[:-1]), _most(folds[-1])
+    # with a threshold, rows are said by one side alone: a curve of the likelier one would bend where nothing is decided
+    kinds = ("temperature",) if training.threshold is not None else ("isotonic", "temperature")
+    models = {kind: replace(model, calibrator=_learn(kind, learned)) for kind in kinds}
+    errors = {kind: _error(calibrated, tried) for kind, calibrated in models.items()}
+    best = min(kinds, key=lambda kind: errors[kind])
+    found = ", ".join(f"{kind} {error:.3f}" for kind, error in errors.items())
+    said = f"error on the last fold: as it is {_error(model, tried):.3f}, {found}"
+    if errors[best] >= _error(model, tried) or not _gains(model, models[best], tried):
+        return None, f"{said}; no gain beyond chance"
+    return best, said
+
+
+def _gains(model: Model, calibrated: Model, said: Said) -> bool:
+    """Whether the squared error of probabilities falls, row by row, by more than the standard error of that.
+
+    Of the calibration error alone chance makes a gain of a few hundredths; this is a proper score (Brier, 1950), of the
+    same rows before and after.
+    """
+    before, after = ((sure - right) ** 2 for right, sure in (_answers(model, said), _answers(calibrated, said)))
+    gains = before - after
+    return bool(gains.mean() > gains.std() / np.sqrt(len(gains)))
+
+
+def _error(model: Model, said: Said) -> float:
+    return round(expected_error(*_answers(model, said)), 4)
+
+
+def _answers(model: Model, said: Said) -> tuple[np.ndarray, np.ndarray]:
+    """Of each row, whether its answer is right, and the probability of it."""
+    probabilities = model.calibrated(said.probabilities)
+    answers = model.decide(probabilities)
+    return said.truth == answers, probabilities[np.arange(len(answers)), answers]
+
+
+def _joined(parts: Sequence[Said]) -> Said:
+    """All rows as one, of at most `MOST` of them."""
+    truth, probabilities = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("truth", "probabilities")
+    )
+    return _most(Said(truth, probabilities))
+
+
+def _most(said: Said) -> Said:
+    """Rows at equal distances, where there are more than `MOST`."""
+    step = -(-len(said.truth) // MOST)
+    return Said(said.truth[::step], said.probabilities[::step])
+
+
+def _learn(kind: str, said: Said) -> Calibrator:
+    return _isotonic(said) if kind == "isotonic" else _temperature(said)
+
+
+def _temperature(said: Said) -> Temperature:
+    """The temperature at which the log loss is least."""
+    from scipy.optimize import minimize_scalar
+
+    rows = np.arange(len(said.truth))
+
+    def loss(logarithm: float) -> float:
+        right = Temperature(float(np.exp(logarithm))).apply(said.probabilities)[rows, said.truth]
+        return -float(np.log(np.clip(right, 1e-6, None)).mean())
+
+    bounds = np.log([10 * LEAST_TEMPERATURE, MOST_TEMPERATURE / 10])
+    found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-4})
+    return Temperature(round(float(np.exp(found.x)), 4))
+
+
+def _isotonic(said: Said) -> Isotonic:
+    """The rising curve that fits best what share of the answers of about a probability is right."""
+    from sklearn.isotonic import IsotonicRegression
+
+    sure = said.probabilities.max(axis=1)
+    right = said.truth == said.probabilities.argmax(axis=1)
+    order = np.argsort(sure, kind="stable")
+    number = int(np.clip(len(order) // GROUP, 1, GROUPS))
+    groups = np.array_split(order, number)
+    rows = np.array([len(group) for group in groups])
+    x = np.array([sure[group].mean() for group in groups])
+    # as by one further row that is right and one that is not: a few rows make nothing sure or impossible (Laplace)
+    y = np.array([(right[group].sum() + 1) / (len(group) + 2) for group in groups])
+    risen = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(x, y, sample_weight=rows).predict(x)
+    _, step = np.unique(risen, return_inverse=True)  # its steps, of which each has a middle
+    weight = np.bincount(step, rows)
+    middle, level = np.bincount(step, rows * x) / weight, np.bincount(step, rows * risen) / weight
+    last = level[-1] + (1 - level[-1]) * 0.01
+    x, y = np.array([0, *middle, 1]), np.array([0, *level, last])
+    x, first = np.unique(x.round(6), return_index=True)
+    return Isotonic(tuple(x.tolist()), tuple(y[first].round(6).tolist()))
