@@ -71,13 +71,14 @@ class AnswersJudge:
             return []
         counts = self.answers.counts([*(watched.profile for watched in before), today.profile])
         base = self.answers.counts([comparison.profile])[0]
-        if len(self.groups) < LEAST_GROUPS or not self.answers.rows(base):
+        rows, learned = self.answers.rows(counts[-1]), self.answers.rows(base)
+        if len(self.groups) < LEAST_GROUPS or not learned or not rows:
             why = f"No answers are known {comparison.there}: what this model says cannot be judged."
             return [Lamp(what, "grey", what, sentence=why) for what in self.answers.measures()]
         lamps = []
         for what, measure in self.answers.measures().items():
             effects = measure(counts, base)
-            band = self.noise[what].band(self.answers.rows(counts[-1]), self.answers.rows(base), self.drift.band)
+            band = self.noise[what].band(float(rows), float(learned), self.drift.band)
             band = np.maximum(band, of_days(effects[:-1], self.drift.spread))
             floor = np.array([getattr(self.drift.floors, what)])
             figures = Figures(what, effects[-1], floor, band, effects[:-1], [watched.day for watched in before])

@@ -15,11 +15,17 @@ HALF = 0.5
 Trofimov (1981), which is Jeffreys'."""
 
 
+def ratio(part: np.ndarray, whole: np.ndarray, otherwise: float = 0.0) -> np.ndarray:
+    """One divided by the other; something else where that one is nothing."""
+    shape = np.broadcast_shapes(np.shape(part), np.shape(whole))
+    found: np.ndarray = np.divide(part, whole, out=np.full(shape, otherwise), where=np.asarray(whole) > 0)
+    return found
+
+
 def shares(counts: np.ndarray) -> np.ndarray:
     """The share of each bin; zeros where nothing was counted."""
     counts = np.asarray(counts, float)
-    total = counts.sum(-1, keepdims=True)
-    return np.divide(counts, total, out=np.zeros_like(counts), where=total > 0)
+    return ratio(counts, counts.sum(-1, keepdims=True))
 
 
 def smoothed(counts: np.ndarray, used: np.ndarray) -> np.ndarray:
@@ -59,9 +65,8 @@ def psi(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     14(4), 2020. That 0.1 is worth a look and 0.25 a shift is custom: Siddiqi, Credit Risk Scorecards, 2006.
     A bin in which either has nothing counts as nothing: smooth both before.
     """
-    both = (one > 0) & (other > 0)
-    ratio = np.divide(other, one, out=np.ones(np.broadcast_shapes(one.shape, other.shape)), where=both)
-    found: np.ndarray = ((other - one) * np.log(ratio)).sum(-1)
+    times = ratio(other, one, 1.0)
+    found: np.ndarray = ((other - one) * np.log(times, out=np.zeros_like(times), where=times > 0)).sum(-1)
     return found
 
 
@@ -73,7 +78,8 @@ def jensen_shannon(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """
     middle = (one + other) / 2
     divergence = (_relative(one, middle) + _relative(other, middle)) / 2
-    return np.sqrt(divergence.clip(0, 1))
+    found: np.ndarray = np.sqrt(divergence.clip(0, 1))
+    return found
 
 
 def total_variation(one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -122,11 +128,12 @@ def positions(edges: tuple[float, ...]) -> np.ndarray:
 def deviation(spread: np.ndarray, where: np.ndarray) -> np.ndarray:
     """Standard deviation of values that lie at these positions with these shares."""
     mean = (spread * where).sum(-1, keepdims=True)
-    return np.sqrt((spread * (where - mean) ** 2).sum(-1))
+    found: np.ndarray = np.sqrt((spread * (where - mean) ** 2).sum(-1))
+    return found
 
 
 def _relative(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Kullback and Leibler's divergence in bits; what has no share adds nothing."""
-    ratio = np.divide(one, other, out=np.ones(np.broadcast_shapes(one.shape, other.shape)), where=one > 0)
-    found: np.ndarray = (one * np.log2(ratio)).sum(-1)
+    times = ratio(one, other, 1.0)
+    found: np.ndarray = (one * np.log2(times, out=np.zeros_like(times), where=times > 0)).sum(-1)
     return found

@@ -38,7 +38,8 @@ class Figures:
     @property
     def threshold(self) -> np.ndarray:
         """What the effect has to be beyond."""
-        return np.maximum(self.floor, self.band)
+        found: np.ndarray = np.maximum(self.floor, self.band)
+        return found
 
     @property
     def excess(self) -> np.ndarray:

@@ -13,6 +13,7 @@ from mlops_assets.monitoring.distances import (
     deviation,
     positions,
     psi,
+    ratio,
     shares,
     smoothed,
     total_variation,
@@ -88,8 +89,7 @@ class Columns:
         unit = deviation(usual, self.places)
         # where one of both has no value at all nothing has moved: that lamp is the one of `nulls`
         there = (counts[..., :-2].sum(-1) > 0) & (usual.sum(-1) > 0) & (unit > 0)
-        moved = wasserstein(usual, day, self.places)
-        return np.divide(moved, unit, out=np.zeros_like(moved), where=there)
+        return ratio(wasserstein(usual, day, self.places), np.where(there, unit, 0.0))
 
     def _psi(self, counts: np.ndarray, base: np.ndarray) -> np.ndarray:
         usual = smoothed(base, self.used)
@@ -97,11 +97,13 @@ class Columns:
 
 
 def _nulls(counts: np.ndarray, base: np.ndarray) -> np.ndarray:
-    return np.abs(shares(counts)[..., -1] - shares(base)[..., -1])
+    found: np.ndarray = np.abs(shares(counts)[..., -1] - shares(base)[..., -1])
+    return found
 
 
 def _unseen(counts: np.ndarray, base: np.ndarray) -> np.ndarray:
-    return (shares(counts)[..., -2] - shares(base)[..., -2]).clip(0)
+    found: np.ndarray = (shares(counts)[..., -2] - shares(base)[..., -2]).clip(0)
+    return found
 
 
 @dataclass(frozen=True)
@@ -138,12 +140,12 @@ class Answers:
         return total_variation(shares(counts[..., expected]), shares(base[..., expected]))[..., None]
 
     def _confidence(self, counts: np.ndarray, base: np.ndarray) -> np.ndarray:
-        return np.abs(self.sure(counts) - self.sure(base))[..., None]
+        found: np.ndarray = np.abs(self.sure(counts) - self.sure(base))[..., None]
+        return found
 
     def sure(self, counts: np.ndarray) -> np.ndarray:
         """Mean probability of the class that was said."""
-        rows = self.rows(counts)
-        return np.divide(counts[..., -1], rows, out=np.zeros_like(rows), where=rows > 0)
+        return ratio(counts[..., -1], self.rows(counts))
 
     def rows(self, counts: np.ndarray) -> np.ndarray:
         """Rows that were answered."""
