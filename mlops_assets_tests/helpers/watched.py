@@ -1,89 +1,138 @@
-"""Days and references of a toy use case, counted by the code that counts real ones."""
+"""Versions whose days are watched, and what is watched, counted again by others."""
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Mapping
-from typing import Any
+import hashlib
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 
-from mlops_assets.journey.score.profile.bins import count_columns, make_bins
-from mlops_assets.journey.score.profile.counts import Bins, Column, Profile
+from mlops_assets.journey.model.model import Model
+from mlops_assets.journey.model.version import ABOUT_FILE, Version
+from mlops_assets.journey.score.profile.bins import BEYOND_ASCII, LARGEST_TOTAL
+from mlops_assets.journey.score.profile.counts import STEPS, TOP, Bins, Counts, Profile, Said
 from mlops_assets.journey.score.profile.reference import Reference
-from mlops_assets.journey.score.profile.shard import count_answers, count_sizes
-from mlops_assets.monitoring.days import WatchedDay
-from mlops_assets.storage.accounting import PredictionsAccounting
-
-DAY = "2026-03-30"
-CLASSES = ("no", "yes")
-ROWS_A_FILE = 5
-CITIES = np.array(["Roma", "Oslo", "Bern", "Kyiv"], object)
+from mlops_assets.journey.train.profiling import store_reference
+from mlops_assets.journey.train.training_set import TrainingSet
+from mlops_assets_tests.helpers.models import ABOUT
 
 
-def draw(generator: np.random.Generator, files: int) -> dict[str, np.ndarray]:
-    """Columns of a quiet day: all rows of a file have its city."""
-    rows = files * ROWS_A_FILE
-    amounts = generator.normal(100, 20, rows)
-    amounts[generator.random(rows) < 0.01] = np.nan
-    return {"city": np.repeat(generator.choice(CITIES, files), ROWS_A_FILE), "amount": amounts}
+def watched_version(model: Model, data: TrainingSet, folder: Path, number: int = 1) -> Version:
+    """A version of one model, with a reference of what it has learned from."""
+    sha256 = model.save(folder / "serving")
+    reference = store_reference(data.profile, data.load(), model, model, folder)
+    about = replace(ABOUT, use_case="transactions", reference=reference)
+    text = about.to_json()
+    (folder / ABOUT_FILE).write_text(text, encoding="utf-8")
+    hashes = sha256, sha256, hashlib.sha256(text.encode()).hexdigest()
+    return Version("transactions", number, folder, *hashes, about.summary(), proven=True)
 
 
-def table(columns: Mapping[str, np.ndarray]) -> pa.Table:
-    """Columns as Arrow has them."""
-    return pa.table({name: pa.array(values, from_pandas=True) for name, values in columns.items()})
+def told(profile: Profile) -> list[tuple[object, ...]]:
+    """All that a profile says, in an order of its own."""
+    return sorted(map(tuple, (row.values() for row in profile.to_table().to_pylist())), key=repr)
 
 
-def profile(
-    columns: Mapping[str, np.ndarray], bins: Mapping[Column, Bins], yes: float, generator: np.random.Generator
+def recounted(
+    rows: pa.Table, inputs: pa.Table, predictions: pa.Table, model: Model, day: str, reference: Reference
 ) -> Profile:
-    """What is counted of some rows, which a model answers with `yes` at this probability, give or take."""
-    rows = len(columns["city"])
-    probability = np.clip(generator.normal(yes, 0.1, rows), 0.01, 0.99)
-    said = count_answers(np.column_stack([1 - probability, probability]), (probability >= 0.5).astype(np.int64))
-    sizes = np.full(rows // ROWS_A_FILE, ROWS_A_FILE)
-    return Profile(count_columns(table(columns), bins, DAY), said, count_sizes(sizes))
+    """The profile of published rows, counted by SQL alone.
+
+    Parameters
+    ----------
+    rows, inputs, predictions
+        Rows that have a prediction, the model's input of them, and the predictions.
+    model
+        The model.
+    day
+        The day.
+    reference
+        Says how they are counted.
+    """
+    database = duckdb.connect()
+    tables = {"rows": rows, "model_input": inputs, "predictions": predictions}
+    for name, table in tables.items():
+        database.register(name, table)
+    database.register("classes", pa.table({"label": model.classes, "k": range(len(model.classes))}))
+    columns = {column: _recount(database, *column, bins, day) for column, bins in reference.bins.items()}
+    sizes = database.execute(
+        "SELECT floor(log2(n))::INT, count(*) FROM (SELECT count(*) n FROM predictions GROUP BY file) GROUP BY 1"
+    ).fetchall()
+    return Profile(columns, _answers(database, len(model.classes)), _filled(sizes, 32))
 
 
-def learned(seed: int = 1, groups: int = 40, files: int = 20) -> Reference:
-    """What a version learned from: quiet rows."""
-    generator = np.random.default_rng(seed)
-    drawn = [draw(generator, files) for _ in range(groups)]
-    bins = make_bins(pa.concat_tables(map(table, drawn)), DAY)
-    profiles = tuple(profile(columns, bins, 0.4, generator) for columns in drawn)
-    return Reference(bins, CLASSES, profiles, (files,) * groups, "file", ("2026-01-01", "2026-01-31"))
-
-
-def watched(
-    reference: Reference,
-    seed: int = 2,
-    day: str = DAY,
-    files: int = 200,
-    yes: float = 0.4,
-    rules: Mapping[str, int] | None = None,
-    **changes: Any,
-) -> WatchedDay:
-    """A day; each change is a function of a column's values."""
-    generator = np.random.default_rng(seed)
-    columns = draw(generator, files)
-    columns |= {name: change(columns[name]) for name, change in changes.items()}
-    rows, refused = files * ROWS_A_FILE, sum((rules or {}).values())
-    told = PredictionsAccounting(
-        files=files,
-        files_read=files,
-        lines=rows + refused,
-        rows=rows,
-        rejected=refused,
-        rules=rules or {},
-        predictions=rows,
-        model_version=1,
+def _recount(database: duckdb.DuckDBPyConnection, source: str, name: str, bins: Bins, day: str) -> Counts:
+    column = name.removesuffix(BEYOND_ASCII)
+    kind = database.execute(f"SELECT typeof({column}) FROM {source} LIMIT 1").fetchall()[0][0]
+    value = _value(column, kind, day, beyond=column != name)
+    if bins.kind == "category":
+        database.register("known", pa.table({"v": pa.array(bins.values, pa.string()), "p": range(len(bins.values))}))
+        found = database.execute(
+            f"SELECT least(p, {TOP}), count(*) FROM {source} JOIN known ON {column} = v GROUP BY 1"
+        ).fetchall()
+        new = database.execute(
+            f"SELECT {column}, count(*) FROM {source} WHERE {column} NOT IN (SELECT v FROM known) GROUP BY 1"
+        ).fetchall()
+        nulls = database.execute(f"SELECT count(*) FROM {source} WHERE {column} IS NULL").fetchall()[0][0]
+        return Counts(_filled(found, bins.number), nulls, sum(number for _, number in new), new=dict(new))
+    edges = [-np.inf, *bins.edges, np.inf]
+    counted = ", ".join(
+        f"count(*) FILTER (x >= {one!r}::DOUBLE AND x < {other!r}::DOUBLE)".replace("inf", "'inf'").replace(
+            "-'inf'", "'-inf'"
+        )
+        for one, other in pairwise(edges)
     )
-    return WatchedDay(day, profile(columns, reference.bins, yes, generator), told, files, files, version=1)
+    most = LARGEST_TOTAL * bins.unit
+    total = f"sum(round_even(least(greatest(x, {-most!r}), {most!r}) / {bins.unit!r}::DOUBLE, 0)::BIGINT)"
+    *found, nulls, total, lowest, highest = database.execute(
+        f"SELECT {counted}, count(*) FILTER (x IS NULL), coalesce({total}, 0), min(x), max(x) FROM (SELECT {value} AS x FROM {source})"
+    ).fetchall()[0]
+    return Counts(np.array(found), nulls, 0, int(total), lowest, highest)
 
 
-def quiet_before(reference: Reference, days: int = 28, **changes: Any) -> list[WatchedDay]:
-    """The days before `DAY`, the oldest first."""
-    last = dt.date.fromisoformat(DAY)
-    names = [(last - dt.timedelta(days=ago)).isoformat() for ago in range(days, 0, -1)]
-    return [watched(reference, 100 + number, name, **changes) for number, name in enumerate(names)]
+def _value(column: str, kind: str, day: str, beyond: bool) -> str:
+    """What of a column is counted as a number."""
+    if beyond:
+        return f"100 * (strlen({column}) - length({column})) / greatest(strlen({column}), 1)::DOUBLE"
+    if kind == "VARCHAR":
+        return f"length({column})::DOUBLE"
+    if kind == "DATE":
+        return f"date_diff('day', {column}, DATE '{day}')::DOUBLE"
+    if kind == "TIMESTAMP":
+        return f"(epoch_us(TIMESTAMP '{day}') - epoch_us({column})) / 86400000000::DOUBLE"
+    return f"{column}::DOUBLE"
+
+
+def _answers(database: duckdb.DuckDBPyConnection, classes: int) -> Said:
+    """Counts of answers, of whose probabilities that of the said class alone is stored."""
+    found = database.execute(
+        """SELECT k, count(*), sum(round_even(probability::DOUBLE * 1e6, 0))::BIGINT,
+                   sum(round_even(probability::DOUBLE * probability::DOUBLE * 1e6, 0))::BIGINT
+            FROM predictions JOIN classes ON prediction = label GROUP BY 1"""
+    ).fetchall()
+    steps = database.execute(
+        f"""SELECT k, least(floor(probability::DOUBLE * {STEPS}), {STEPS - 1})::INT, count(*)
+            FROM predictions JOIN classes ON prediction = label GROUP BY 1, 2"""
+    ).fetchall()
+    confidence = np.zeros((classes, STEPS), np.int64)
+    for k, step, number in steps:
+        confidence[k, step] = number
+    rows, sums, squares = (_filled([(row[0], row[place]) for row in found], classes) for place in (1, 2, 3))
+    return Said(rows, np.diag(sums), squares, confidence)
+
+
+def _filled(found: list[tuple[int, int]], size: int) -> np.ndarray:
+    numbers = np.zeros(size, np.int64)
+    for place, number in found:
+        numbers[place] = number
+    return numbers
+
+
+def of_said_alone(profile: Profile) -> Profile:
+    """A profile with the sums of those probabilities alone that are stored."""
+    assert profile.said is not None
+    return replace(profile, said=replace(profile.said, probabilities=np.diag(np.diag(profile.said.probabilities))))

@@ -12,7 +12,7 @@ from mlops_assets.journey.score.profile.reference import Reference
 from mlops_assets.monitoring.lamps import DayVerdict, Lamp, judge_day
 from mlops_assets.use_case import UseCase
 from mlops_assets.use_case.drift import Drift
-from mlops_assets_tests.helpers.watched import DAY, learned, quiet_before, watched
+from mlops_assets_tests.helpers.counted import DAY, learned, quiet_before, watched
 
 
 @pytest.fixture(scope="module")
