@@ -71,6 +71,9 @@ class Drift(Strict):
         8.0,
         description="How far beyond the mean noise of a day of its size, in standard deviations of that noise.",
     )
+    answers_band: Distance = Field(
+        4.0, description="The same for class mix and confidence: these are two lamps, and not one for each column."
+    )
     spread: Distance = Field(
         6.0, description="How far beyond the days before it, where there are 7, in robust standard deviations of them."
     )
