@@ -64,6 +64,7 @@ JOURNEYS = {
 }
 
 CHECKS = {
+    "live_metrics": ["degradation"],
     "raw_files": ["every_day_delivered"],
     "rows": ["accounting_adds_up", "day_is_not_empty", "noticed", "quarantine_rate", "reject_rate"],
     "predictions": [

@@ -7,14 +7,14 @@ what started it: it takes new corrections, or as many newly audited rows that st
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import pyarrow as pa
 
+from mlops_assets.journey.feedback.audited import EVERYTHING, count_rows, together
 from mlops_assets.journey.feedback.corrections import read_accepted, read_kept
-from mlops_assets.journey.feedback.live import EVERYTHING, live_metrics
 from mlops_assets.journey.model.training_runs import TrainingRuns
 from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.train.records import GatheredRows
@@ -76,12 +76,12 @@ def gather(use_case: UseCase, lake: Lake, runs: TrainingRuns, champion: Version 
     learned = read_kept(lake, last.training_set.feedback if last else "")
     new = _unseen(accepted, learned)
     # of the champion alone: what an earlier version got wrong is no reason to replace this one
-    live = _live(use_case, lake, new, champion.version) if champion else []
+    live = _audited(use_case, lake, new, champion.version) if champion else Counter[str]()
     made = last.made if last else None
     return Evidence(
         corrections=len(new),
-        audited=sum(record["audited"] for record in live),
-        right=sum(record["right_audited"] for record in live),
+        audited=live["audited"],
+        right=live["right audited"],
         evaluated=champion.about.metrics.get("accuracy") if champion else None,
         trained=dt.datetime.fromisoformat(made) if made else None,
         mark=f"{made}-{fingerprint_table(accepted)}",
@@ -96,10 +96,10 @@ def _unseen(accepted: pa.Table, learned: pa.Table) -> pa.Table:
     return accepted.filter(pa.array(unseen, pa.bool_()))
 
 
-def _live(use_case: UseCase, lake: Lake, accepted: pa.Table, version: int) -> list[dict[str, Any]]:
-    """How a version does on all rows of each day with feedback."""
-    records = live_metrics(use_case, lake, accepted)
-    return [record for record in records if record["slice"] == EVERYTHING and record["model_version"] == version]
+def _audited(use_case: UseCase, lake: Lake, accepted: pa.Table, version: int) -> Counter[str]:
+    """What people say of the audited rows of a version, over all days with feedback."""
+    counted = count_rows(use_case, lake, accepted)
+    return together(one for one in counted if (one.version, one.part) == (version, EVERYTHING))
 
 
 def decide(retraining: Retraining, evidence: Evidence, last: dt.datetime | None, now: dt.datetime) -> Decision:
