@@ -34,6 +34,7 @@ WHERE = {
     "learned": "feedback/learned/<mark>.parquet",
     "audit": "audit/day=<day>.parquet",
     "challenge": "challenges/day=<day>.json",
+    "verdict": "verdicts/day=<day>.json",
     "profile": "profiles_of_days/day=<day>.parquet",
     "delivery": "deliveries/<target>/day=<day>.json",
     "replays": "replays",
