@@ -30,7 +30,7 @@ from mlops_assets.monitoring.association import Told, cramers_v, tell_label, too
 from mlops_assets.monitoring.suspicions import Suspicion, identifier, leaks, names_rows
 from mlops_assets.use_case import UseCase
 
-MOST_ROWS, MOST_BYTES = 250_000, 64 << 20
+MOST_ROWS, MOST_BYTES = 200_000, 32 << 20
 """Rows that are looked at, and bytes of them in memory; of a larger day every so manieth row is taken."""
 
 CLASSES = 50
