@@ -12,6 +12,8 @@ from typing import Any
 import pyarrow as pa
 
 from mlops_assets.errors import MlopsError
+from mlops_assets.journey.score.profile.counts import Bins, Counts
+from mlops_assets.journey.score.profile.reference import read_reference
 from mlops_assets.monitoring.overview import Overview, Seen, look, thin
 from mlops_assets.monitoring.suspicions import suspected
 from mlops_assets.storage.parts import Part
@@ -107,9 +109,25 @@ def profile_day(stores: Stores, day: str | None) -> Profiled:
         f"{told.files:,} files: {told.files_read:,} read, {told.files_refused:,} refused",
         f"{told.lines:,} lines: {told.rows:,} rows, {told.rejected:,} rejected",
     )
-    overview = look(use_case, table, chosen, use_case.label) if table is not None and len(table) else None
+    overview = None
+    if table is not None and len(table):
+        overview = look(use_case, table, chosen, use_case.label, _training(stores))
     title = f"{use_case.name}, {chosen}"
     return Profiled(title, use_case, use_case.label, overview, told.rows, how, facts, told.rules, uses)
+
+
+def _training(stores: Stores) -> dict[str, tuple[Bins, Counts]]:
+    """How the rows that the champion learned from were counted; nothing where none is known."""
+    try:
+        champion = stores.champion()
+        reference = read_reference(champion) if champion else None
+    except MlopsError as error:  # the rows themselves can be looked at all the same
+        log.warning("%s: shown without what the champion learned from: %s", stores.use_case.name, error)
+        return {}
+    if reference is None:
+        return {}
+    counts = reference.profile.columns
+    return {name: (how, counts[source, name]) for (source, name), how in reference.bins.items() if source == "rows"}
 
 
 def _read(stores: Stores, parts: Sequence[Part], what: str) -> Iterator[pa.RecordBatch]:
