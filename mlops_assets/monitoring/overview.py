@@ -30,7 +30,7 @@ from mlops_assets.monitoring.association import Told, cramers_v, tell_label, too
 from mlops_assets.monitoring.suspicions import Suspicion, identifier, leaks, names_rows
 from mlops_assets.use_case import UseCase
 
-MOST_ROWS, MOST_BYTES = 200_000, 32 << 20
+MOST_ROWS, MOST_BYTES = 100_000, 32 << 20
 """Rows that are looked at, and bytes of them in memory; of a larger day every so manieth row is taken."""
 
 CLASSES = 50
@@ -218,8 +218,9 @@ def look(
 
 
 def _as_counted(column: pa.Array) -> pa.Array:
-    """A column with truth values as texts: two words say more than two numbers."""
-    return column.cast(pa.string()).dictionary_encode() if pa.types.is_boolean(column.type) else column
+    """A column with truth values as texts, for two words say more than two numbers, and texts as dictionaries."""
+    texts = column.cast(pa.string()) if pa.types.is_boolean(column.type) else column
+    return texts.dictionary_encode() if is_text(texts.type) and not pa.types.is_dictionary(texts.type) else texts
 
 
 def _against_label(
