@@ -71,21 +71,10 @@ def new(
 
 def _shown(draft: Draft, table: Path) -> str:
     """What was guessed, and what to check."""
+    from mlops_assets.tools.drafting.looking import describe
     from mlops_assets.views.output import text_table
     from mlops_assets.work.printable import LONGEST, printable
 
-    files = draft.use_case.files
-    first = {"names": "the first line names the columns", "none": "no header", "ignored": "first line passed over"}
-    sign = {"\t": "tab"}.get(files.delimiter, printable(files.delimiter))
-    form = [
-        f"encoding {files.encoding}",
-        f"fields parted by {sign}",
-        first[files.header],
-        f"decimal sign {files.decimal}",
-        *([f"thousands parted by {files.thousands!r}"] if files.thousands else []),
-        *([f"negative numbers also with {' and '.join(files.negative)}"] if files.negative else []),
-        *([] if files.quotes else ["quotes are letters as others"]),
-    ]
     lines = [["column", "in the file", "type", "used as", "values", "empty", "range"]]
     for guess in draft.columns:
         column = draft.use_case.columns[guess.name]
@@ -100,6 +89,6 @@ def _shown(draft: Draft, table: Path) -> str:
     checks = "\n".join(f"  - {printable(check)}" for check in draft.checks)
     return (
         f"{printable(draft.decided)}\nWrote {draft.folder}: defs.yaml and features.sql, guessed from {source}\n\n"
-        f"{', '.join(form)}\n\n{text_table(lines, LONGEST).rstrip()}\n\n"
+        f"{describe(draft.use_case.files)}\n\n{text_table(lines, LONGEST).rstrip()}\n\n"
         f"This contract takes {draft.rows:,} of {draft.lines:,} lines of {looked}.{rejects}\n\nCheck by hand:\n{checks}"
     )

@@ -59,6 +59,11 @@ COMMANDS = {
         "Show what `run` would do and why: "
         "shards, rows, minutes and disk, at the cost of earlier days; nothing is done.",
     ),
+    "profile": (
+        "mlops_assets.cli.profile:profile",
+        "Show what the columns of a day's rows look like, what they tell of the label, what is odd; "
+        "and what they mean.",
+    ),
     "promote": ("mlops_assets.cli.models:promote", "Make a version the champion."),
     "rebuild": (
         "mlops_assets.cli.models:rebuild",

@@ -294,9 +294,11 @@ class Table(Generic[A]):
         """Read a day as it was published once, a batch at a time; errors as `restore`."""
         return self._reader([part.path for part in self.parts_at(day, published)], columns)
 
-    def read_parts(self, parts: Sequence[Part], columns: Sequence[str] | None = None) -> pa.RecordBatchReader:
+    def read_parts(
+        self, parts: Sequence[Part], columns: Sequence[str] | None = None, batch_rows: int = 65_536
+    ) -> pa.RecordBatchReader:
         """Read some parts of the table, one after the other, a batch at a time."""
-        return self._reader([part.path for part in parts], columns)
+        return self._reader([part.path for part in parts], columns, batch_rows)
 
     def read(self, days: Sequence[str] | None = None, columns: Sequence[str] | None = None) -> pa.RecordBatchReader:
         """Read published days, a batch at a time.

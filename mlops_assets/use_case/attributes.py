@@ -233,10 +233,7 @@ class UseCase(Attributes):
         """Hash of everything that decides how a raw file is read; of the environment, the names of variables alone."""
         contract: dict[str, Any] = {
             "files": self.files.model_dump(mode="json"),
-            # without `about`: what a column means to people changes no row
-            "columns": {
-                name: column.model_dump(mode="json", exclude={"about"}) for name, column in self.columns.items()
-            },
+            "columns": {name: column.reading() for name, column in self.columns.items()},
             "label": self.label,
             "refused": [self.checks.file_rejects, self.checks.file_reject_rate],
         }

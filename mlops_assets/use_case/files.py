@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import datetime as dt
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -140,6 +140,7 @@ class Column(Strict):
     )
     max: float | dt.date | None = Field(None, description="Largest value allowed; 2200-12-31 for dates and timestamps.")
     allowed: tuple[str, ...] = Field((), description="The only values allowed, if given.")
+    unit: str = Field("", description="What its numbers are counted in, such as `BRL` or `years`; for people.")
     about: str = Field("", description="What the column means.")
 
     @field_validator("min", "max")
@@ -167,6 +168,10 @@ class Column(Strict):
         """Name in the header of a file; `name` is the column's own."""
         # headers are compared without the blanks around them
         return name if self.source is None else self.source.strip()
+
+    def reading(self) -> dict[str, Any]:
+        """What decides how it is read, as plain values: what it means to people changes no row."""
+        return self.model_dump(mode="json", exclude={"about", "unit"})
 
     @property
     def bounds(self) -> tuple[float | dt.date | None, float | dt.date | None]:

@@ -44,11 +44,26 @@ def page(title: str, markdown: str) -> str:
     """
     render = MarkdownIt("commonmark", {"html": False}).enable("table")
     render.validateLink = _is_safe  # type: ignore[method-assign,assignment] # the library's way to say which links are safe
+    return document(title, render.render(markdown))
+
+
+def document(title: str, body: str, style: str = "") -> str:
+    """A whole HTML document.
+
+    Parameters
+    ----------
+    title
+        Title of the window.
+    body
+        HTML in which every text of others is escaped.
+    style
+        Further rules of style.
+    """
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}"><title>{html.escape(printable(title))}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>{STYLE}</style></head>\n<body>\n{render.render(markdown)}</body></html>\n"
+        f"<style>{STYLE}{style}</style></head>\n<body>\n{body}</body></html>\n"
     )
 
 

@@ -91,6 +91,7 @@ GIVEN = {
     "new": "fresh --from FRESH --label returned --account who --into NEW",
     "predictions": f"visits --day {LATER}",
     "preview": "visits",
+    "profile": "visits",
     "promote": "visits 1 --why TERMINAL --override",
     "rebuild": "visits 1",
     "register": "visits TERMINAL",

@@ -19,6 +19,7 @@ VIEW = "CREATE VIEW model_input AS SELECT file, line, "
         (f"{VIEW} month(date) AS m, count(*) OVER (PARTITION BY account, city) AS n, amount FROM rows", []),
         ("CREATE VIEW model_input AS SELECT * FROM rows", []),
         ("CREATE VIEW model_input AS SELECT r.* FROM rows AS r", []),
+        (f"{VIEW} COLUMNS('^a.*') FROM rows", []),
     ],
 )
 def test_columns_that_the_sql_does_not_name_are_left_out(sql: str, columns: list[str]) -> None:

@@ -70,6 +70,9 @@ KEYS = frozenset({"id", "uuid", "guid", "key", "index", "idx", "no", "nr", "numb
 MOST_CATEGORIES = 0.5
 """Most distinct values a row that a text column may have to be a category."""
 
+MOST_READ = 300
+"""Columns by which it is guessed how a table writes numbers."""
+
 PROSE, MOST_PHRASES = 4, 0.2
 """Words from which on average texts are read word by word, and most distinct ones a row that are categories still."""
 
@@ -170,7 +173,9 @@ def _keywords() -> frozenset[str]:
 
 def guess_numbers(texts: Iterable[pa.DictionaryArray]) -> FileFormat:
     """How the table writes numbers: the way in which most of its columns are some."""
-    some = list(texts)
+    every = list(texts)
+    # of thousands of columns some hundred say it: each is read in many ways here
+    some = every[:: -(-len(every) // MOST_READ) or 1]
     signs: list[tuple[Negative, ...]] = [(), *((way,) for way, shows in NEGATIVE.items() if _occurs(shows, some))]
     forms = [
         FileFormat(decimal=decimal, thousands=thousands, negative=negative)

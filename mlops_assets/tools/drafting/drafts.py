@@ -5,22 +5,20 @@ from __future__ import annotations
 import datetime as dt
 import re
 import tempfile
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlops_assets.errors import UsageError
 from mlops_assets.journey.features.sql import describe
-from mlops_assets.journey.read.readers.csv import CsvReader
-from mlops_assets.journey.read.readers.pack import Pack, Refusal
-from mlops_assets.journey.read.rows import check_rows
+from mlops_assets.journey.read.readers.pack import Pack
 from mlops_assets.journey.train.candidates import check_columns
 from mlops_assets.journey.train.training_set import LEAST_ROWS
-from mlops_assets.tools.drafting.columns import RUNNING, Guess, guess_column, guess_numbers, sql_names
-from mlops_assets.tools.drafting.dialect import Asked, Dialect, guess_dialect, read_sample
-from mlops_assets.tools.drafting.planning import Table, guess_account, make_plan, settle_label
+from mlops_assets.tools.drafting.columns import RUNNING, Guess
+from mlops_assets.tools.drafting.dialect import Asked
+from mlops_assets.tools.drafting.planning import make_plan
+from mlops_assets.tools.drafting.reading import read_table, take_rows
 from mlops_assets.tools.drafting.writing import Plan, write_sql, write_yaml
-from mlops_assets.use_case import Candidate, Column, FileFormat, Training, UseCase, load_use_case
+from mlops_assets.use_case import UseCase, load_use_case
 
 REFERENCE = re.compile(r"\{[{%](?:.{0,80}?[%}]\})?")
 """What is a reference in a configuration, or begins like one: a table must not name a variable, and get its value."""
@@ -99,15 +97,9 @@ def draft_use_case(
     folder = into / name
     if folder.exists():
         raise UsageError(f"{folder}: it is there already and stays as it is; choose another name.")
-    data, whole = read_sample(table)
-    dialect = guess_dialect(data, label, table, header)
-    names = sql_names(dialect.names)
-    target = names[_column_number(dialect, label, table, "label")]
-    read = _read(dialect, names, target, data, table)
-    settle_label(read, whole=whole)
-    chosen = names[_column_number(dialect, account, table, "account")] if account else guess_account(read)
-    plan = make_plan(name, read, chosen, today)
-    checks = _checks(plan, read.pack, whole=whole, given=account is not None)
+    read = read_table(table, label, account, header)
+    plan = make_plan(name, read.table, read.account, today)
+    checks = _checks(plan, read.table.pack, whole=read.whole, given=account is not None)
     into.mkdir(parents=True, exist_ok=True)
     # written beside its place and moved there once it loads: nobody meets half a use case
     with tempfile.TemporaryDirectory(dir=into, prefix=".new-") as temporary:
@@ -118,49 +110,11 @@ def draft_use_case(
         use_case = load_use_case(made)
         check_columns(use_case, describe(use_case).model)
         # read back by the contract that was written, for what that refuses is told
-        pack = CsvReader(use_case).read([data])
-        rows, refusals = check_rows(use_case, [table.name], pack)
+        rows, rejects = take_rows(use_case, read)
         made.rename(folder)  # another one of that name, made meanwhile, is not replaced
-    rejects = Counter(refusal.rule for refusal in (*pack.refusals, *refusals))
     lines = rows.num_rows + sum(rejects.values())
-    decided = _decided(dialect, names.index(target), header)
-    return Draft(
-        folder, use_case, decided, list(plan.columns.values()), checks, lines, rows.num_rows, dict(rejects), whole
-    )
-
-
-def _decided(dialect: Dialect, label: int, asked: Asked) -> str:
-    """What was decided of the first line, and which column is the label."""
-    place = f"column {label + 1} of {len(dialect.names)}"
-    otherwise = {"none": "yes", "names": "no"}.get(dialect.header)
-    hint = f" (--header {otherwise} says otherwise)" if otherwise and asked == "auto" else ""
-    if dialect.header == "names":
-        return f"The first line names the columns{hint}; the label {dialect.names[label]!r} is {place}."
-    what = {"none": "There is no header", "ignored": "The first line is passed over"}[dialect.header]
-    return f"{what}: {dialect.why}{hint}; the label is {place}."
-
-
-def _column_number(dialect: Dialect, column: str, table: Path, option: str) -> int:
-    """Which column was named or numbered, 0 for the first.
-
-    Raises
-    ------
-    UsageError
-        If there is none.
-    """
-    if column.strip() in dialect.names:
-        return dialect.names.index(column.strip())
-    number = int(column) if column.isascii() and column.isdigit() else 0
-    if dialect.header != "names" and 0 < number <= len(dialect.names):
-        return number - 1
-    raise _no_column(dialect, column, table, option)
-
-
-def _no_column(dialect: Dialect, column: str, table: Path, option: str) -> UsageError:
-    why = f"{dialect.why}, so columns are named by their place: " if dialect.why else "it has "
-    shown = ", ".join(dialect.names[:40]) + (", ..." if len(dialect.names) > 40 else "")
-    hint = " --header yes says that the first line names them." if dialect.header == "none" else ""
-    return UsageError(f"--{option} {column}: {table} has no such column; {why}{shown}.{hint}")
+    columns = list(plan.columns.values())
+    return Draft(folder, use_case, read.decided, columns, checks, lines, rows.num_rows, rejects, read.whole)
 
 
 def _without_references(text: str, table: Path) -> str:
@@ -171,52 +125,6 @@ def _without_references(text: str, table: Path) -> str:
     raise UsageError(
         f"{table}: it has {found[0]!r}, which a configuration takes for a reference to a variable. Write it in another "
         "way in the table, or take that column out."
-    )
-
-
-def _read(dialect: Dialect, names: list[str], label: str, data: bytes, path: Path) -> Table:
-    """The table with the text of every column, as the daily run will read it, and a first guess of each."""
-    form = FileFormat(
-        delimiter=dialect.delimiter, encoding=dialect.encoding, quotes=dialect.quotes, header=dialect.header,
-        suffix=path.suffix or ".csv",
-    )  # fmt: skip
-    sources = dict(zip(names, dialect.names, strict=True))
-    pack, whole = _try(form, sources, label, data)
-    if whole and whole.rule == "quote":
-        form = form.model_copy(update={"line_breaks_in_fields": True})
-        pack, whole = _try(form, sources, label, data)
-    if whole:
-        raise UsageError(f"{path}: {whole.message}.")
-    numbers = guess_numbers(pack.columns.values())
-    largest = form.largest
-    while largest < path.stat().st_size:  # as a whole it may become one raw file
-        largest *= 2
-    written = {key: getattr(numbers, key) for key in ("decimal", "thousands", "negative")}
-    form = form.model_copy(update={**written, "largest": largest})
-    columns = {name: guess_column(name, source, pack.columns[name], form) for name, source in sources.items()}
-    return Table(path, dialect, form, pack, columns, label)
-
-
-def _try(form: FileFormat, sources: dict[str, str], label: str, data: bytes) -> tuple[Pack, Refusal | None]:
-    """The text of a table, and why it is refused as a whole."""
-    pack = CsvReader(_reading(form, sources, label)).read([data])
-    return pack, next((refusal for refusal in pack.refusals if refusal.line is None), None)
-
-
-def _reading(form: FileFormat, sources: dict[str, str], label: str) -> UseCase:
-    """A use case that reads every column as text; a reader wants one, and the rest of it is not looked at."""
-    text = {name: Column.model_validate({"type": "string", "from": source}) for name, source in sources.items()}
-    nothing = Training(baseline="none", candidates={"none": Candidate(use="sklearn.dummy.DummyClassifier")})
-    return UseCase(
-        name="draft",
-        description="",
-        start=dt.date.min,
-        files=form,
-        columns=text,
-        account=next(iter(text)),
-        label=label,
-        training=nothing,
-        features_sql="",
     )
 
 

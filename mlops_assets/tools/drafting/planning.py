@@ -173,11 +173,8 @@ def make_plan(name: str, table: Table, account: str, today: dt.date) -> Plan:
     UsageError
         If the account is the label.
     """
-    if account == table.label:
-        raise UsageError("The label cannot be the account, too; name another column with --account.")
-    keyed = _is_key(table.columns[account])
-    who = _settle_account(table, account, keyed=keyed)
-    _settle_ids(table, account)
+    keyed = settle_columns(table, account)
+    who = table.columns[account]
     date = _find_date(table)
     span = pc.min_max(table.values(date)).as_py() if date else None
     # a file of each account and month is made only where accounts come back often enough to have habits
@@ -200,12 +197,28 @@ def make_plan(name: str, table: Table, account: str, today: dt.date) -> Plan:
     )
 
 
+def settle_columns(table: Table, account: str) -> bool:
+    """Read the account and further ids as text, where they are keys; whether the account is one.
+
+    Raises
+    ------
+    UsageError
+        If the account is the label.
+    """
+    if account == table.label:
+        raise UsageError("The label cannot be the account, too; name another column with --account.")
+    keyed = _is_key(table.columns[account])
+    _settle_account(table, account, keyed=keyed)
+    _settle_ids(table, account)
+    return keyed
+
+
 def _is_key(guess: Guess) -> bool:
     named = names_who(guess.name) or names_key(guess.name) or guess.source == ""
     return named or (guess.role in ("text", "id") and guess.distinct == guess.rows)
 
 
-def _settle_account(table: Table, account: str, *, keyed: bool) -> Guess:
+def _settle_account(table: Table, account: str, *, keyed: bool) -> None:
     """Make an id of the account where it looks like one, and require it where no row lacks it."""
     who = table.columns[account]
     if keyed or who.role == "text":
@@ -213,7 +226,6 @@ def _settle_account(table: Table, account: str, *, keyed: bool) -> Guess:
         who.role = "id"
     if who.empty == 0:
         who.settings["required"] = True
-    return who
 
 
 def _settle_ids(table: Table, account: str) -> None:
