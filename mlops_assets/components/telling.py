@@ -1,4 +1,4 @@
-"""The sensors by which people hear of what happens, and the heartbeat by which they hear that nothing tells any more."""
+"""The sensors by which people hear of what happens, and the heartbeat that stops when nobody tells any more."""
 
 import datetime as dt
 from collections.abc import Sequence

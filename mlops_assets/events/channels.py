@@ -1,4 +1,4 @@
-"""The channels: a webhook that takes JSON, or whatever apprise knows by an address; each gives up when its time is over.
+"""The channels: a webhook that takes JSON, or whatever apprise knows by an address; each gives up after a time.
 
 No address is in any text: it is a secret by itself.
 """

@@ -209,7 +209,7 @@ def _expected(
     began: dt.datetime | None,
     now: dt.datetime,
 ) -> dt.datetime | None:
-    """When a day may be published: by what all steps cost since its run began, and no sooner than those to come take."""
+    """When a day may be published: by what all steps cost since its run began, and not before those to come."""
     # a use case without features of files has no pace of them
     steps = [step for step in forecast.STEPS if step in paces or step != Lake.features.name]
     whole = forecast.expect(paces, steps, rows, workers)

@@ -137,7 +137,7 @@ class Message:
         return cls(**{**written, "details": tuple(written["details"]), "days": tuple(written["days"])})
 
     def to_post(self) -> dict[str, Any]:
-        """What a webhook gets: the names of an alert, and what is told besides; all of it as `text` for chat programs."""
+        """What a webhook gets: the names of an alert, and more; all of it as `text`, which chat programs show."""
         return {
             "text": shown_by_chats(f"{self.title}\n{self.body}"),
             "job": f"{self.use_case}_daily",

@@ -56,9 +56,9 @@ class Told(Strict):
             raise ValueError("this address needs apprise: pip install 'mlops-assets[apprise]' brings it")
         return url
 
-    def wants(self, kind: str, severity: str) -> bool:
+    def wants(self, kind: Kind, severity: Severity) -> bool:
         """Whether the channel is told of an event."""
-        return bool(self.url) and kind in self.events and SEVERITIES.index(severity) >= SEVERITIES.index(self.severity)  # type: ignore[arg-type]
+        return bool(self.url) and kind in self.events and SEVERITIES.index(severity) >= SEVERITIES.index(self.severity)
 
 
 ChannelName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]

@@ -1,4 +1,4 @@
-"""That a day is done, for other pipelines: a row of a database, an object, or a message of Kafka, with the accounting."""
+"""That a day is done, for other pipelines: a row, an object or a message of Kafka, with the accounting."""
 
 from __future__ import annotations
 
