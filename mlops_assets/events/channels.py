@@ -103,6 +103,10 @@ class Apprise:
 
     def tell(self, message: Message) -> str:
         """Tell it in a thread of its own, which is left behind where it hangs."""
+        try:
+            import apprise  # noqa: F401 - takes seconds, which are not the channel's
+        except ModuleNotFoundError:
+            raise NotTold("apprise is not installed: pip install 'mlops-assets[apprise]' brings it") from None
         outcome: list[str] = []
         thread = threading.Thread(target=lambda: outcome.append(self._notify(message)), daemon=True)
         thread.start()
@@ -115,10 +119,8 @@ class Apprise:
 
     def _notify(self, message: Message) -> str:
         """Why it was not taken; empty where it was."""
-        try:
-            import apprise
-        except ModuleNotFoundError:
-            return "apprise is not installed: pip install 'mlops-assets[apprise]' brings it"
+        import apprise
+
         heard = _Heard()
         logger = logging.getLogger("apprise")
         logger.addHandler(heard)
