@@ -195,8 +195,9 @@ def _how_far(
         rows = float(read.accounting.rows)
     elif listed and Lake.rows.name in paces:
         rows = listed.accounting.bytes * paces[Lake.rows.name].rows_a_byte
-    else:
-        rows = float(stores.use_case.scale.rows_a_day)
+    else:  # as many as the newest day has, of which the pace is known
+        newest_day = next(reversed(lake.rows.days().values()), None)
+        rows = float(newest_day.accounting.rows) if newest_day else 0.0
     return Due(day, moment, state, _expected(lake, day, rows, paces, stores.settings.workers, began, now))
 
 
