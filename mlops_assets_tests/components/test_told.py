@@ -122,9 +122,7 @@ def test_a_webhook_that_is_down_holds_nobody_up_and_is_shown_in_dagster_once_it_
     assert list(ticks.tick().asset_events) == []
 
 
-def test_a_day_under_way_is_told_before_its_deadline_breaks_and_when_it_broke(
-    stage: Stage, receiver: Receiver
-) -> None:
+def test_a_day_under_way_is_told_before_its_deadline_breaks_and_when_it_broke(stage: Stage, receiver: Receiver) -> None:
     """The forecast is of what earlier days cost: a millisecond before the deadline a day is too late."""
     day = back(1)
     moment = dt.datetime.combine(dt.date.fromisoformat(day) + dt.timedelta(days=1), dt.time(6, 30), dt.UTC)
