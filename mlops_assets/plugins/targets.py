@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from mlops_assets.errors import MlopsError
@@ -52,6 +52,8 @@ class Delivery:
         Whether it was asked for though the target may have it.
     classes
         The classes whose probabilities come; none where the target is not configured to get them.
+    numbers
+        The accounting of the day: whole numbers by their names.
     """
 
     use_case: str
@@ -67,6 +69,7 @@ class Delivery:
     tell: Callable[[int], None]
     again: bool = False
     classes: tuple[str, ...] = ()
+    numbers: Mapping[str, int] = field(default_factory=dict)
 
 
 class Target(Protocol):

@@ -11,6 +11,7 @@ from mlops_assets.use_case.sensor import Sensor
 from mlops_assets.use_case.source import Origin
 from mlops_assets.use_case.strict import METRICS, Share, Strict
 from mlops_assets.use_case.targets import Delivering
+from mlops_assets.use_case.told import Deadline, Told
 from mlops_assets.use_case.training import Candidate, Feedback, Gate, Preparation, Retraining, Split, Step, Training
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Checks",
     "Column",
     "ColumnFloors",
+    "Deadline",
     "Delivering",
     "Drift",
     "DriftDays",
@@ -42,6 +44,7 @@ __all__ = [
     "Step",
     "Strict",
     "TableParameters",
+    "Told",
     "Training",
     "UnsetVariable",
     "UseCase",

@@ -195,6 +195,7 @@ def read_delivery(
         shards=partial(_shards, use_case, lake, day, published, parts, classes),
         tell=tell,
         classes=classes,
+        numbers=published.accounting.numbers(),
     )
 
 
