@@ -1,0 +1,155 @@
+"""The lamps of columns: of the rows as they were read, and of what the model saw of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from mlops_assets.journey.score.profile.counts import Profile
+from mlops_assets.journey.score.profile.reference import Reference
+from mlops_assets.monitoring.comparing import Comparison
+from mlops_assets.monitoring.days import WatchedDay
+from mlops_assets.monitoring.distances import jensen_shannon, shares, total_variation
+from mlops_assets.monitoring.figures import Figures
+from mlops_assets.monitoring.lamp import Lamp
+from mlops_assets.monitoring.noise import Noise, of_days, of_groups, rare
+from mlops_assets.monitoring.spreads import Columns
+from mlops_assets.monitoring.words import Beside, advice_on, of_column
+from mlops_assets.use_case.drift import Drift
+
+MOST_BINS = 5
+"""Bins that a lamp names."""
+
+
+@dataclass(frozen=True)
+class ColumnsJudge:
+    """Judges the columns of days by one reference.
+
+    Attributes
+    ----------
+    drift
+        Floors and bands.
+    reference
+        What the version learned from.
+    """
+
+    drift: Drift
+    reference: Reference
+
+    @cached_property
+    def columns(self) -> Columns:
+        """Those that are watched."""
+        ignored = set(self.drift.ignore)
+        return Columns({name: bins for name, bins in self.reference.bins.items() if name[1] not in ignored})
+
+    @cached_property
+    def noise(self) -> dict[str, Noise]:
+        """What chance does to each figure, of one unit."""
+        groups, units = self.columns.counts(self.reference.groups), np.array(self.reference.units, float)
+        return {
+            what: of_groups(measure, groups, units, squared=what == "psi")
+            for what, measure in self.columns.measures().items()
+        }
+
+    def lamps(
+        self, today: WatchedDay, units: float, comparison: Comparison, before: Sequence[WatchedDay]
+    ) -> list[Lamp]:
+        """A lamp for each column.
+
+        Parameters
+        ----------
+        today
+            The day.
+        units
+            How many units it has.
+        comparison
+            What it is compared with.
+        before
+            The days before it that have the same bins.
+        """
+        if not self.columns.names:
+            return []
+        days = [watched.profile for watched in before]
+        # against the days before it: each of them is compared with the same, of which it is a part
+        counts, base = self.columns.counts([*days, today.profile]), self.columns.counts([comparison.profile])[0]
+        names = [watched.day for watched in before]
+        found = [
+            self._figures(what, measure(counts, base), units, comparison, base, names)
+            for what, measure in self.columns.measures().items()
+        ]
+        return self._lamps(found, counts[-1], base, today, comparison)
+
+    def _figures(
+        self, what: str, effects: np.ndarray, units: float, comparison: Comparison, base: np.ndarray, days: list[str]
+    ) -> Figures:
+        band = self.noise[what].band(units, comparison.units, self.drift.band)
+        if what in {"nulls", "unseen"}:
+            share = shares(base)[:, -1 if what == "nulls" else -2]
+            band = np.maximum(band, rare(share, units, comparison.units, self.drift.band))
+        band = np.maximum(band, of_days(effects[:-1], self.drift.spread))
+        floor = np.array([self.drift.floor(name, what) for _, name in self.columns.names])
+        return Figures(what, effects[-1], floor, band, effects[:-1], days)
+
+    def _lamps(
+        self,
+        found: Sequence[Figures],
+        counts: np.ndarray,
+        base: np.ndarray,
+        today: WatchedDay,
+        comparison: Comparison,
+    ) -> list[Lamp]:
+        excess = np.stack([figures.excess for figures in found])
+        red = np.stack([figures.red(self.drift.days) for figures in found])
+        # a column has one lamp, lit by the figure that is farthest out; of red ones, if any is
+        worst = np.where(red.any(0), np.where(red, excess, -1).argmax(0), excess.argmax(0))
+        now, then = shares(counts), shares(base)
+        further = {"jensen_shannon": jensen_shannon(now, then), "total_variation": total_variation(now, then)}
+        lamps = []
+        for thing, column in enumerate(self.columns.names):
+            figures = found[worst[thing]]
+            lit = bool(red[:, thing].any())
+            numbers = {each.what: float(each.effect[thing]) for each in found}
+            numbers |= {name: float(values[thing]) for name, values in further.items()}
+            beside = self._beside(column, today.profile, comparison)
+            bins = self._most(thing, figures.what, now[thing] - then[thing])
+            lamps.append(
+                Lamp(
+                    name=".".join(column),
+                    state="red" if lit else "green",
+                    what=figures.what,
+                    effect=float(figures.effect[thing]),
+                    floor=float(figures.floor[thing]),
+                    band=float(figures.band[thing]),
+                    source=column[0],
+                    column=column[1],
+                    sentence=of_column(figures.what, float(figures.effect[thing]), beside, bins),
+                    advice=advice_on(figures.what, column[0]) if lit else "",
+                    since=figures.since(thing, today.day) if lit else None,
+                    figures=numbers,
+                    bins=bins,
+                )
+            )
+        return lamps
+
+    def _beside(self, column: tuple[str, str], profile: Profile, comparison: Comparison) -> Beside:
+        return Beside(
+            column,
+            self.columns.bins[column],
+            profile.columns[column],
+            comparison.profile.columns[column],
+            comparison.there,
+        )
+
+    def _most(self, thing: int, what: str, more: np.ndarray) -> tuple[int, ...]:
+        """Positions in `Counts.spread` where the day has more, those first that carry the most of it."""
+        number = self.columns.bins[self.columns.names[thing]].number
+        spread = np.append(more[:number], more[-2:])
+        if what == "nulls" and spread[-1] > 0:
+            return (number + 1,)
+        if what == "unseen":
+            return (number,)
+        order = np.argsort(-spread, kind="stable")[:MOST_BINS]
+        return tuple(int(position) for position in order if spread[position] > 0)

@@ -1,0 +1,153 @@
+"""The columns of profiles as arrays, in which all of them are compared at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from mlops_assets.journey.score.profile.counts import Bins, Column, Profile
+from mlops_assets.monitoring.distances import (
+    deviation,
+    positions,
+    psi,
+    ratio,
+    shares,
+    smoothed,
+    total_variation,
+    towards,
+    wasserstein,
+)
+
+Measure = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Counts of days or groups, `(n, ...)`, and those of what they are compared with: how far apart, `(n, columns)`."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """How the counts of columns lie in one array: bins from the left, the last two for unseen values and for none.
+
+    Attributes
+    ----------
+    bins
+        The bins of each column, in the order of the array.
+    """
+
+    bins: Mapping[Column, Bins]
+
+    @cached_property
+    def names(self) -> tuple[Column, ...]:
+        """The columns, in order."""
+        return tuple(self.bins)
+
+    @cached_property
+    def width(self) -> int:
+        """Bins of the widest column, with the two at the end."""
+        return max((each.number for each in self.bins.values()), default=0) + 2
+
+    @cached_property
+    def used(self) -> np.ndarray:
+        """Which bins a column has, `(columns, width)`."""
+        used = np.zeros((len(self.bins), self.width), bool)
+        for row, bins in zip(used, self.bins.values(), strict=True):
+            row[: bins.number] = True
+            row[-1] = True
+            # a number is never unseen
+            row[-2] = bins.kind == "category"
+        return used
+
+    @cached_property
+    def places(self) -> np.ndarray:
+        """Where the values of a bin lie; of a category all at one place, `(columns, width - 2)`."""
+        places = np.zeros((len(self.bins), self.width - 2))
+        for row, bins in zip(places, self.bins.values(), strict=True):
+            if bins.kind != "category":
+                found = positions(bins.edges)
+                row[: len(found)] = found
+                row[len(found) :] = found[-1]
+        return places
+
+    def counts(self, profiles: Sequence[Profile]) -> np.ndarray:
+        """The counts of several profiles, `(profiles, columns, width)`."""
+        counts = np.zeros((len(profiles), len(self.bins), self.width), np.int64)
+        for page, profile in zip(counts, profiles, strict=True):
+            for row, (name, bins) in zip(page, self.bins.items(), strict=True):
+                of_column = profile.columns[name]
+                row[: bins.number] = of_column.bins
+                row[-2:] = of_column.unseen, of_column.nulls
+        return counts
+
+    def measures(self) -> dict[str, Measure]:
+        """How a column is looked at, by the name of its floor."""
+        return {"nulls": _nulls, "unseen": _unseen, "shift": self._shift, "psi": self._psi}
+
+    def _shift(self, counts: np.ndarray, base: np.ndarray) -> np.ndarray:
+        """Wasserstein-1 of the values that there are, in standard deviations of the base."""
+        day, usual = shares(counts[..., :-2]), shares(base[..., :-2])
+        unit = deviation(usual, self.places)
+        # where one of both has no value at all nothing has moved: that lamp is the one of `nulls`
+        there = (counts[..., :-2].sum(-1) > 0) & (usual.sum(-1) > 0) & (unit > 0)
+        return ratio(wasserstein(usual, day, self.places), np.where(there, unit, 0.0))
+
+    def _psi(self, counts: np.ndarray, base: np.ndarray) -> np.ndarray:
+        usual = smoothed(base, self.used)
+        return psi(usual, towards(counts, usual))
+
+
+def _nulls(counts: np.ndarray, base: np.ndarray) -> np.ndarray:
+    found: np.ndarray = np.abs(shares(counts)[..., -1] - shares(base)[..., -1])
+    return found
+
+
+def _unseen(counts: np.ndarray, base: np.ndarray) -> np.ndarray:
+    found: np.ndarray = (shares(counts)[..., -2] - shares(base)[..., -2]).clip(0)
+    return found
+
+
+@dataclass(frozen=True)
+class Answers:
+    """How the counts of answers lie in one array.
+
+    For each class the rows that it was said of, then the sums of its probabilities over all rows, and last the sum of
+    the probabilities of the classes that were said.
+
+    Attributes
+    ----------
+    classes
+        The classes of the model.
+    """
+
+    classes: tuple[str, ...]
+
+    def counts(self, profiles: Sequence[Profile]) -> np.ndarray:
+        """Of several profiles, `(profiles, 2 K + 1)`; zeros where no answers were counted."""
+        counts = np.zeros((len(profiles), 2 * len(self.classes) + 1))
+        for row, profile in zip(counts, profiles, strict=True):
+            if profile.said is not None:
+                sure = np.trace(profile.said.probabilities) / 1e6
+                row[:] = [*profile.said.rows, *profile.said.probabilities.sum(0) / 1e6, sure]
+        return counts
+
+    def measures(self) -> dict[str, Measure]:
+        """How answers are looked at, by the name of their floor; each gives one column."""
+        return {"class_mix": self._class_mix, "confidence": self._confidence}
+
+    def _class_mix(self, counts: np.ndarray, base: np.ndarray) -> np.ndarray:
+        """Between the sums of the probabilities: the classes that are said follow them, with more noise."""
+        expected = slice(len(self.classes), 2 * len(self.classes))
+        return total_variation(shares(counts[..., expected]), shares(base[..., expected]))[..., None]
+
+    def _confidence(self, counts: np.ndarray, base: np.ndarray) -> np.ndarray:
+        found: np.ndarray = np.abs(self.sure(counts) - self.sure(base))[..., None]
+        return found
+
+    def sure(self, counts: np.ndarray) -> np.ndarray:
+        """Mean probability of the class that was said."""
+        return ratio(counts[..., -1], self.rows(counts))
+
+    def rows(self, counts: np.ndarray) -> np.ndarray:
+        """Rows that were answered."""
+        found: np.ndarray = counts[..., : len(self.classes)].sum(-1)
+        return found

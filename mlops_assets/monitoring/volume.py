@@ -1,0 +1,139 @@
+"""The lamps of what came: files, rows, whether one account carries the day, and what was refused.
+
+They ask what is usual for the weekday, whatever a day is compared with else: the training rows say nothing of how many
+files come on a Monday.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from mlops_assets.monitoring.days import WatchedDay
+from mlops_assets.monitoring.figures import Figures
+from mlops_assets.monitoring.lamp import Lamp
+from mlops_assets.monitoring.noise import LEAST_DAYS, of_days
+from mlops_assets.monitoring.words import ADVICE, number, percent
+from mlops_assets.use_case.drift import Drift
+from mlops_assets.work.printable import printable
+
+LEAST_WEEKS = 3
+"""Same weekdays from which on a day is measured by them, and not by all days."""
+
+VOLUMES: Mapping[str, tuple[str, Callable[[WatchedDay], float]]] = {
+    "files": ("files", lambda day: day.files),
+    "rows": ("rows", lambda day: day.accounting.rows),
+    "rows_a_file": ("rows a file", lambda day: day.accounting.rows / max(1, day.files)),
+    "rows_an_account": ("rows an account", lambda day: day.accounting.rows / max(1, day.accounts)),
+}
+"""What is counted, in words, and how; where one file or account is repeated there are more rows an account."""
+
+REFUSED_FILES = "refused_files"
+"""Name of the lamp of files that were refused as a whole."""
+
+
+def volume_lamps(drift: Drift, today: WatchedDay, before: Sequence[WatchedDay]) -> list[Lamp]:
+    """Files, rows, rows a file, rows an account.
+
+    Parameters
+    ----------
+    drift
+        Floors and bands.
+    today
+        The day.
+    before
+        The days of the four weeks before it, of whatever version, the oldest first.
+    """
+    lamps = []
+    for name, (words, count) in VOLUMES.items():
+        if len(before) < LEAST_DAYS:
+            lamps.append(Lamp(name, "grey", "volume", sentence=_too_few(words.capitalize(), before)))
+            continue
+        effects = np.array([_times(count(day), _usual(count, before, day)) for day in [*before, today]])
+        sentence = f"{number(count(today))} {words} came ({number(_usual(count, before, today))} are usual)."
+        lamps.append(_lamp(name, "volume", effects, drift, today, before, sentence))
+    return lamps
+
+
+def refusal_lamps(drift: Drift, today: WatchedDay, before: Sequence[WatchedDay]) -> list[Lamp]:
+    """Lines by the rule that refused them, and files that were refused as a whole.
+
+    Parameters
+    ----------
+    drift, today, before
+        As in `volume_lamps`.
+    """
+    rules = sorted({rule for day in [*before, today] for rule in day.accounting.rules})
+    asked: dict[str, tuple[str, Callable[[WatchedDay], float]]] = {
+        f"rejects.{rule}": (f"of lines were refused by `{printable(rule)}`", _rate_of(rule)) for rule in rules
+    }
+    asked[REFUSED_FILES] = (
+        "of files were refused as a whole",
+        lambda day: day.accounting.files_refused / max(1, day.accounting.files),
+    )
+    lamps = []
+    for name, (words, rate) in asked.items():
+        if len(before) < LEAST_DAYS:
+            lamps.append(Lamp(name, "grey", "rejects", sentence=_too_few(f"What share {words}", before)))
+            continue
+        usual = float(np.median([rate(day) for day in before]))
+        effects = np.array([max(0.0, rate(day) - usual) for day in [*before, today]])
+        sentence = f"{percent(rate(today))} {words} ({percent(usual)} are usual)."
+        lamps.append(_lamp(name, "rejects", effects, drift, today, before, sentence))
+    return lamps
+
+
+def _rate_of(rule: str) -> Callable[[WatchedDay], float]:
+    return lambda day: day.accounting.rules.get(rule, 0) / max(1, day.accounting.lines)
+
+
+def _usual(count: Callable[[WatchedDay], float], before: Sequence[WatchedDay], of: WatchedDay) -> float:
+    """What the days before have, those of the same weekday where there are enough of them."""
+    weekday = dt.date.fromisoformat(of.day).weekday()
+    same = [day for day in before if dt.date.fromisoformat(day.day).weekday() == weekday]
+    return float(np.median([count(day) for day in (same if len(same) >= LEAST_WEEKS else before)]))
+
+
+def _times(now: float, usual: float) -> float:
+    """By what part the larger of both is larger than the other: half as much is as far as twice as much."""
+    low, high = sorted((now, usual))
+    if low == high:
+        return 0.0
+    return high / low - 1 if low else float("inf")
+
+
+def _too_few(what: str, before: Sequence[WatchedDay]) -> str:
+    return f"{what} cannot be judged: {len(before)} of the 28 days before it are known, and {LEAST_DAYS} are needed."
+
+
+def _lamp(
+    name: str,
+    what: str,
+    effects: np.ndarray,
+    drift: Drift,
+    today: WatchedDay,
+    before: Sequence[WatchedDay],
+    sentence: str,
+) -> Lamp:
+    earlier = effects[:-1, None]
+    # a day on which nothing came is infinitely far from others, and says nothing of how they are spread
+    known = earlier[np.isfinite(earlier[:, 0])]
+    floor = np.array([getattr(drift.floors, what)])
+    figures = Figures(
+        what, effects[-1:], floor, of_days(known, drift.spread), earlier, [watched.day for watched in before]
+    )
+    lit = bool(figures.red(drift.days)[0])
+    return Lamp(
+        name=name,
+        state="red" if lit else "green",
+        what=what,
+        effect=float(figures.effect[0]),
+        floor=float(floor[0]),
+        band=float(figures.band[0]),
+        source="rejects" if what == "rejects" else "files",
+        sentence=sentence,
+        advice=ADVICE[what] if lit else "",
+        since=figures.since(0, today.day) if lit else None,
+    )
