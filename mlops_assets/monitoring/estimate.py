@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mlops_assets.monitoring.days import WatchedDay
 
 FALL = 0.05
-"""How far the confidence may lie below the reference's before the lamp is red."""
+"""How far the confidence may lie below the reference's before the lamp is red; it must also be beyond its error."""
 
 LEAST_ROWS = 100
 """Of fewer rows nothing is said by a lamp."""
@@ -35,7 +35,7 @@ LEAST_ROWS = 100
 WIDTH = 1.959964
 """Standard errors to each side of an interval that holds 95 of 100."""
 
-CHANGE = 0.03
+CHANGE = 0.05
 """Standard deviation of what calibration itself changes from month to month, measured; see `docs/monitoring.md`."""
 
 
@@ -69,7 +69,7 @@ class Estimate:
     confidence, reference_confidence
         Mean probability of the class that was said: of the day, and of the rows that the version was judged by.
     error
-        Standard error of the difference of the two.
+        Standard error of the difference of the two, by how much whole files or accounts differ.
     accuracy
         The estimate: expected share of right answers.
     low, high
@@ -143,16 +143,15 @@ def estimate_said(
         As of `estimate`.
     """
     day, judged = _Spread.of(said), _Spread.of(_sum(groups))
-    correlated = _design_effect(groups, judged)
     corrected = day.mean + (0.0 if accuracy is None else accuracy - judged.mean)
     # whether an answer is right is a coin of its probability; the difference was found with the coins of the reference
-    coins = correlated * (day.coin / day.rows + (0.0 if accuracy is None else judged.coin / judged.rows))
+    coins = day.coin / day.rows + (0.0 if accuracy is None else judged.coin / judged.rows)
     half = WIDTH * math.sqrt(coins + CHANGE**2)
     low, middle, high = (min(1.0, max(0.0, value)) for value in (corrected - half, corrected, corrected + half))
     mix = _class_mix(said, _sum(groups), classes)
-    error = math.sqrt(correlated * (day.variance / day.rows + judged.variance / judged.rows))
+    error = math.sqrt(_design_effect(groups, judged) * (day.variance / day.rows + judged.variance / judged.rows))
     fell = judged.mean - day.mean
-    red = day.rows >= LEAST_ROWS and fell > fall and fell > WIDTH * error
+    red = day.rows >= LEAST_ROWS and fell > max(fall, error)
     constant = max(mix.values(), key=lambda share: share.reference).expected
     numbers = (day.rows, day.mean, judged.mean, error, middle, low, high, constant)
     return Estimate(*numbers, mix, red, _sentence(*numbers, red=red))

@@ -1,0 +1,37 @@
+"""How well a day's answers are estimated to be right, for people: lines, and records for a table or JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from mlops_assets.monitoring.estimate import Estimate
+from mlops_assets.monitoring.estimate_checks import Checked
+from mlops_assets.views.output import text_table
+
+MOST_CLASSES = 10
+"""Classes that are shown, those whose shares moved most."""
+
+
+def estimate_record(estimate: Estimate) -> dict[str, Any]:
+    """An estimate as plain values, for JSON."""
+    return asdict(estimate)
+
+
+def estimate_text(estimate: Estimate, checked: Checked | None = None) -> str:
+    """An estimate, its class mix, and what audits say of such estimates.
+
+    Parameters
+    ----------
+    estimate
+        Of a day.
+    checked
+        How the estimates of the use case did; None where no audit has come.
+    """
+    moved = sorted(estimate.class_mix.items(), key=lambda item: -abs(item[1].expected - item[1].reference))
+    rows = [
+        [name, f"{share.said:.1%}", f"{share.expected:.1%}", f"{share.reference:.1%}"]
+        for name, share in moved[:MOST_CLASSES]
+    ]
+    audits = checked.sentence if checked else "No audit of such a day has come that could tell how far that is off."
+    return "\n".join([estimate.sentence, audits, "", text_table([["class", "said", "expected", "when judged"], *rows], longest=40)])
