@@ -1,8 +1,9 @@
-"""How near estimates without labels come: each month of a training set, by models that learned from months before.
+"""How near estimates without labels come: months that a model never saw, by labels.
 
-`python -m benchmarks.estimates TRAINING_SET.parquet [CANDIDATE]`, where the training set is one of `transactions` that a
-training has stored under `MLOPS_HOME`. A model learns from the months up to one, is calibrated out of fold by time and
-judged on the last fifth of its rows; the months after it are the days, and their labels tell how often it was right.
+`python -m benchmarks.estimates TRAINING_SET.parquet [CANDIDATE]`, where the training set is one of
+`transactions` that a training has stored under `MLOPS_HOME`. A model learns from the months up to one, is calibrated
+out of fold by time and judged on the last fifth of its rows; the months after it are the days, and their labels tell
+how often it was right.
 """
 
 from __future__ import annotations
@@ -165,7 +166,10 @@ def main(path: Path, candidate: str) -> None:
         print(f"{name}: mean absolute error {abs(off).mean():.3f}, mean error {off.mean():+.3f}")
     print(f"inside the interval: {((low <= truth) & (truth <= high)).sum()} of {len(found)}")
     print(f"deviation of the estimate {np.std(corrected - truth):.3f}")
-    print(f"accuracy fell by more than {FELL}: {fell.sum()}, red {(fell & red).sum()}; others {(~fell).sum()}, red {(~fell & red).sum()}")
+    print(
+        f"accuracy fell by more than {FELL}: {fell.sum()}, red {(fell & red).sum()}; "
+        f"others: {(~fell).sum()}, red {(~fell & red).sum()}"
+    )
     print(f"baseline: mean absolute error {np.mean([abs(one.estimate.baseline - one.constant) for one in found]):.3f}")
 
 

@@ -1,13 +1,13 @@
 """How often a day's answers are right, estimated without labels; an alarm that is never called accuracy.
 
-A calibrated model says itself how often it is right: by the mean probability of the classes that it says. On months that
-nobody labelled yet that is off by as much as it was off on the rows it was judged by, whose labels are known; so that
+A calibrated model says itself how often it is right: by the mean probability of the classes that it says. Of rows that
+nobody labelled yet it is taken to be off by as much as on the rows it was judged by, whose labels are known; so that
 difference is taken away. The method is Guillory et al. (2021), 'Predicting with Confidence on Unseen Distributions'
-(difference of confidences); the mean alone is the 'average confidence' of Garg et al. (2022), 'Leveraging Unlabeled Data
-to Predict Out-of-Distribution Performance'.
+(difference of confidences); the mean alone is the 'average confidence' of Garg et al. (2022), 'Leveraging Unlabeled
+Data to Predict Out-of-Distribution Performance'.
 
-It sees that rows got harder, for then the model doubts. It does not see that what the model believes became wrong: audits
-do. So its lamp warns, and stops no day.
+It sees that rows got harder, for then the model doubts. It does not see that what the model believes became wrong:
+audits do. So its lamp warns, and stops no day.
 """
 
 from __future__ import annotations

@@ -69,8 +69,8 @@ class Checked:
         """It in words."""
         days = f"{len(self.days)} audited {'day' if len(self.days) == 1 else 'days'}"
         sign = "above" if self.error > 0 else "below"
-        told = f"On {days} ({self.audited:,} rows) the estimate was {abs(self.error):.3f} {sign} what audits found on average, "
-        told += f"{self.size:.3f} away from it a day; on {self.inside:.0%} of the days it agrees within both intervals."
+        told = f"On {days} ({self.audited:,} rows) the estimate was on average {abs(self.error):.3f} {sign} "
+        told += f"what audits found, {self.size:.3f} away from it a day; on {self.inside:.0%} of the days both agree."
         return told + (" These are too few days to trust that." if len(self.days) < FEW_DAYS else "")
 
     def records(self) -> list[dict[str, Any]]:

@@ -34,4 +34,5 @@ def estimate_text(estimate: Estimate, checked: Checked | None = None) -> str:
         for name, share in moved[:MOST_CLASSES]
     ]
     audits = checked.sentence if checked else "No audit of such a day has come that could tell how far that is off."
-    return "\n".join([estimate.sentence, audits, "", text_table([["class", "said", "expected", "when judged"], *rows], longest=40)])
+    mix = text_table([["class", "said", "expected", "when judged"], *rows], longest=40)
+    return "\n".join([estimate.sentence, audits, "", mix])

@@ -20,7 +20,8 @@ for name, kind in columns.items():
             SELECT top.value, count(*) FROM day LEFT JOIN top ON day."{name}" = top.value GROUP BY ALL
         """
     else:
-        edges = f"""(SELECT list_distinct(quantile_cont("{name}"::DOUBLE, [x / 20 FOR x IN range(1, 20)])) FROM reference)"""
+        quantiles = f"""quantile_cont("{name}"::DOUBLE, [x / 20 FOR x IN range(1, 20)])"""
+        edges = f"(SELECT list_distinct({quantiles}) FROM reference)"
         sql = f"""SELECT unnest(map_entries(histogram("{name}"::DOUBLE, list_sort({edges})))) FROM day"""
     counts[name] = database.execute(sql).fetchall()
     counts[name] += database.execute(f'SELECT count(*) - count("{name}") FROM day').fetchall()

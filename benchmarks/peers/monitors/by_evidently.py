@@ -7,9 +7,7 @@ import pandas as pd
 from evidently import DataDefinition, Dataset, Report
 from evidently.presets import DataDriftPreset
 
-reference, day = (
-    pd.read_parquet(path).drop(columns=["file", "line", "date"]) for path in sys.argv[1:3]
-)
+reference, day = (pd.read_parquet(path).drop(columns=["file", "line", "date"]) for path in sys.argv[1:3])
 numbers = [name for name in day if pd.api.types.is_numeric_dtype(day[name])]
 definition = DataDefinition(
     numerical_columns=numbers, categorical_columns=[name for name in day if name not in numbers]

@@ -10,9 +10,7 @@ from collections import Counter
 import nannyml
 import pandas as pd
 
-reference, day = (
-    pd.read_parquet(path).drop(columns=["file", "line", "date"]) for path in sys.argv[1:3]
-)
+reference, day = (pd.read_parquet(path).drop(columns=["file", "line", "date"]) for path in sys.argv[1:3])
 names = list(day)
 texts = [name for name in names if not pd.api.types.is_numeric_dtype(day[name])]
 calculators = (
@@ -23,9 +21,7 @@ calculators = (
 red = set()
 for calculator in calculators:
     found = calculator.fit(reference).calculate(day).filter(period="analysis").to_df()
-    alerts = Counter(
-        {column: int(found[column].sum()) for column in found.columns if column[-1] == "alert"}
-    )
+    alerts = Counter({column: int(found[column].sum()) for column in found.columns if column[-1] == "alert"})
     red |= {column[0] for column, times in alerts.items() if times > len(found) / 2}
 with open(sys.argv[3], "w") as out:
     json.dump({"red": sorted(red)}, out)

@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from benchmarks.peers.monitors.handed import DAY, INPUT, handed_model, read_coded
+from benchmarks.peers.monitors.handed import DAY, handed_model, parted, read_coded
 from mlops_assets.journey.score.profile.reference import Reference
 from mlops_assets.journey.score.profile.shard import Counting, profile_shard
 from mlops_assets.monitoring.days import WatchedDay
@@ -28,14 +28,13 @@ def main(folder: Path, path: Path, out: Path) -> None:
     model = handed_model(folder)
     table = read_coded(path)
     given = np.load(path.with_suffix(".npz"))
-    inputs = [name for name in table.column_names if name.startswith(INPUT)]
-    batch = table.select(inputs).rename_columns([name.removeprefix(INPUT) for name in inputs])
-    rows = table.drop_columns([*inputs, "prediction", "probability"])
+    rows, batch = parted(table)
     counting = Counting(model, reference.bins)
     counting.see(batch, given["matrix"], given["probabilities"], given["numbers"], np.arange(len(table)))
     profile = profile_shard(rows, DAY, reference.bins, counting)
-    files, accounts = (len(pa.compute.unique(rows[name])) for name in ("file", "account_id"))
-    accounting = PredictionsAccounting(files=files, files_read=files, lines=len(rows), rows=len(rows), predictions=len(rows))
+    files, accounts = (len(pc.unique(rows[name])) for name in ("file", "account_id"))
+    number = len(rows)
+    accounting = PredictionsAccounting(files=files, files_read=files, lines=number, rows=number, predictions=number)
     day = WatchedDay(DAY, profile, accounting, files, accounts)
     verdict = judge_day(load_use_case(OWN_USE_CASES / "transactions"), day, [], reference)
     out.write_text(json.dumps({"red": sorted(lamp.name for lamp in verdict.red_lamps)}))

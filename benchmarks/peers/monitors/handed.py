@@ -37,8 +37,6 @@ DAMAGED = "merchant_city"
 """The column that is damaged, with what the model sees of it."""
 
 SHARE = 0.02
-PARTS = {"a tenth of the day": 0.1, "the day": 1.0}
-"""Rows of the same day, so that what starting costs can be taken away."""
 
 
 @dataclass
@@ -68,8 +66,21 @@ def read_coded(path: Path) -> pa.Table:
     return pq.read_table(path, read_dictionary=texts).combine_chunks()
 
 
-def hand_out(use_case: UseCase, champion: Champion, folder: Path) -> int:
-    """Write `reference.parquet`, `part.parquet`, `day.parquet`, `cities.parquet` and `nulls.parquet`; rows of the day."""
+def parted(table: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """The rows, and the model's input."""
+    inputs = [name for name in table.column_names if name.startswith(INPUT)]
+    batch = table.select(inputs).rename_columns([name.removeprefix(INPUT) for name in inputs])
+    return table.drop_columns([*inputs, "prediction", "probability"]), batch
+
+
+def hand_out(use_case: UseCase, champion: Champion, folder: Path) -> dict[str, int]:
+    """Write the reference and the days as Parquet, each with what else ours has at hand.
+
+    Returns
+    -------
+    dict
+        Number of rows of the day, and of columns.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     home, raw = folder / "home", folder / "raw"
     fresh_home(champion, home)
@@ -85,19 +96,18 @@ def hand_out(use_case: UseCase, champion: Champion, folder: Path) -> int:
     pq.write_table(_decoded(reference), folder / "reference.parquet")
     _write_reference(use_case, reference, model, folder)
     table, arrays = _scored(use_case, lake, model, DAY)
-    for name, damaged in {
-        "day": table, "cities": _with(table, "NOVA CIDADE"), "nulls": _with(table, None), "part": table.slice(0, len(table) // 10)
-    }.items():  # fmt: skip
-        _write(folder / f"{name}.parquet", damaged, model, arrays)
+    days = {"day": table, "cities": _with(table, "NOVA CIDADE"), "nulls": _with(table, None)}
+    for name, rows in {**days, "part": table.slice(0, len(table) // 10)}.items():
+        _write(folder / f"{name}.parquet", rows, model, arrays)
     shutil.rmtree(home, ignore_errors=True)
     shutil.rmtree(raw, ignore_errors=True)
-    return len(table)
+    # file, line and date are kept from the peers
+    return {"rows": len(table), "columns": len(table.column_names) - 3}
 
 
 def _write(path: Path, table: pa.Table, model: Model, arrays: dict[str, np.ndarray]) -> None:
-    inputs = [name for name in table.column_names if name.startswith(INPUT)]
-    batch = table.select(inputs).rename_columns([name.removeprefix(INPUT) for name in inputs])
-    np.savez(path.with_suffix(".npz"), **{**{name: each[: len(table)] for name, each in arrays.items()}, "matrix": model.matrix(batch)})
+    some = {name: each[: len(table)] for name, each in arrays.items()}
+    np.savez(path.with_suffix(".npz"), matrix=model.matrix(parted(table)[1]), **some)
     pq.write_table(_decoded(table), path)
 
 
@@ -137,13 +147,12 @@ def _write_reference(use_case: UseCase, table: pa.Table, model: Model, folder: P
             "_held_out": pa.array(np.arange(len(table)) % 2 == 0),
         }
     )
-    inputs = [name for name in table.column_names if name.startswith(INPUT)]
-    raw = table.drop_columns(["file", "line", "prediction", "probability", *inputs])
+    raw, batch = parted(table)
     of_rows = folder / "of_rows.parquet"
-    write_table(of_rows, profile_rows(use_case, raw, keys).to_table())
+    write_table(of_rows, profile_rows(use_case, raw.drop_columns(["file", "line"]), keys).to_table())
     whole = keys
-    for name in inputs:
-        whole = whole.append_column(name.removeprefix(INPUT), table[name])
+    for name in batch.column_names:
+        whole = whole.append_column(name, batch[name])
     place = folder / "of_version"
     place.mkdir(exist_ok=True)
     store_reference(str(of_rows), whole, model, model, place)
@@ -163,10 +172,8 @@ def _with(table: pa.Table, value: str | None) -> pa.Table:
 
 
 def _decoded(table: pa.Table) -> pa.Table:
-    """With plain texts and dates as numbers, which all ways read."""
+    """With plain texts, which all ways read."""
     for place, each in enumerate(table.schema):
         if pa.types.is_dictionary(each.type):
             table = table.set_column(place, each.name, table[each.name].cast(pa.string()))
     return table
-
-
