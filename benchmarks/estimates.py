@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.tables import markdown
 from mlops_assets.journey.features.matrix import to_matrix
-from mlops_assets.journey.score.profile.counts import MILLION, STEPS, Said
+from mlops_assets.journey.score.profile.shard import count_answers
 from mlops_assets.journey.train.candidates import vocabularies
 from mlops_assets.journey.train.pipeline import build_pipeline
 from mlops_assets.journey.train.training_set import KEYS
@@ -108,17 +108,6 @@ class Calibrated:
         return np.array([self.classes.index(label) for label in rows["_label"].to_pylist()])
 
 
-def count(numbers: np.ndarray, probabilities: np.ndarray) -> Said:
-    """What a profile counts of answers; its steps are not needed here."""
-    classes = probabilities.shape[1]
-    said = Said(*(np.zeros(shape, np.int64) for shape in (classes, (classes, classes), classes, (classes, STEPS))))
-    np.add.at(said.rows, numbers, 1)
-    np.add.at(said.probabilities, numbers, np.rint(probabilities * MILLION).astype(np.int64))
-    top = probabilities[np.arange(len(numbers)), numbers]
-    np.add.at(said.squares, numbers, np.rint(top**2 * MILLION).astype(np.int64))
-    return said
-
-
 def months(rows: pa.Table, candidate: str) -> Iterator[Month]:
     """Every month after the first ones, by every model that could have been made before it."""
     rows = rows.sort_by("_order")
@@ -132,46 +121,42 @@ def months(rows: pa.Table, candidate: str) -> Iterator[Month]:
         said, probabilities = model.answer(judging)
         judged, constant = float((said == model.truth(judging)).mean()), np.bincount(model.truth(judging)).argmax()
         files = np.unique(judging["_file"].to_numpy(), return_inverse=True)[1] % GROUPS
-        groups = [count(said[files == group], probabilities[files == group]) for group in np.unique(files)]
+        groups = [count_answers(probabilities[files == group], said[files == group]) for group in np.unique(files)]
         for name in names[last:]:
             day = rows.filter(pa.array(month == name))
             said, probabilities = model.answer(day)
-            found, truth = estimate_said(count(said, probabilities), groups, classes, judged), model.truth(day)
+            found, truth = estimate_said(count_answers(probabilities, said), groups, classes, judged), model.truth(day)
             yield Month(until, name, found, judged, float((said == truth).mean()), float((truth == constant).mean()))
 
 
-def main(path: Path, candidate: str) -> None:
-    """Print the months, and how near the estimates come."""
-    found = list(months(pq.read_table(path), candidate))
-    head = ("learned until", "month", "rows", "judged", "confidence", "estimate", "from", "to", "truth", "constant")
-    numbers = [
-        (one.judged, one.estimate.confidence, one.estimate.accuracy, one.estimate.low, one.estimate.high, one.truth)
-        for one in found
-    ]
-    print(
-        markdown(
-            (*head, "constant, estimated", "lamp"),
-            [
-                [one.learned_until, one.month, str(one.estimate.rows), *(f"{value:.3f}" for value in values),
-                 f"{one.constant:.3f}", f"{one.estimate.baseline:.3f}", "red" if one.estimate.red else ""]
-                for one, values in zip(found, numbers, strict=True)
-            ],
+def tell(found: Sequence[Month]) -> Iterator[str]:
+    """The months as a table, and how near the estimates come."""
+    head = ("learned until", "month", "rows", "judged", "confidence", "estimate", "interval", "truth", "lamp")
+    lines = []
+    for one in found:
+        day = one.estimate
+        shares = (f"{value:.3f}" for value in (one.judged, day.confidence, day.accuracy))
+        interval = f"{day.low:.2f} to {day.high:.2f}"
+        lines.append(
+            (one.learned_until, one.month, f"{day.rows}", *shares, interval, f"{one.truth:.3f}", "red" * day.red)
         )
-    )  # fmt: skip
-    judged, confidence, corrected, low, high, truth = np.array(numbers).T
-    red = np.array([one.estimate.red for one in found])
-    fell = judged - truth > FELL
-    for name, guess in (("accuracy it was judged by", judged), ("confidence", confidence), ("estimate", corrected)):
-        off = guess - truth
-        print(f"{name}: mean absolute error {abs(off).mean():.3f}, mean error {off.mean():+.3f}")
-    print(f"inside the interval: {((low <= truth) & (truth <= high)).sum()} of {len(found)}")
-    print(f"deviation of the estimate {np.std(corrected - truth):.3f}")
-    print(
-        f"accuracy fell by more than {FELL}: {fell.sum()}, red {(fell & red).sum()}; "
-        f"others: {(~fell).sum()}, red {(~fell & red).sum()}"
+    yield markdown(head, lines)
+    truth, judged = (np.array([getattr(one, name) for one in found]) for name in ("truth", "judged"))
+    names = ("confidence", "accuracy", "low", "high", "baseline", "red")
+    confidence, accuracy, low, high, baseline, red = (
+        np.array([getattr(one.estimate, n) for one in found]) for n in names
     )
-    print(f"baseline: mean absolute error {np.mean([abs(one.estimate.baseline - one.constant) for one in found]):.3f}")
+    for name, guess in (("accuracy when judged", judged), ("confidence", confidence), ("estimate", accuracy)):
+        off = guess - truth
+        yield f"{name}: off by {abs(off).mean():.3f}, too high by {off.mean():.3f}"
+    constant = np.array([one.constant for one in found])
+    yield f"one class for all rows, estimated: off by {abs(baseline - constant).mean():.3f}"
+    yield f"inside the interval: {((low <= truth) & (truth <= high)).sum()} of {len(found)}"
+    fell = judged - truth > FELL
+    told = f"fell by more than {FELL}: {fell.sum()}, red {(fell & red).sum()}"
+    yield f"{told}; others: {(~fell).sum()}, red {(~fell & red).sum()}"
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "vote")
+    candidate = sys.argv[2] if len(sys.argv) > 2 else "vote"
+    print(*tell(list(months(pq.read_table(Path(sys.argv[1])), candidate))), sep="\n")

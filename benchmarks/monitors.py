@@ -34,9 +34,9 @@ NAME = "monitors"
 ABOUT = """\
 `make bench-monitors` writes this section. {files:,} files of {reference} are the reference, those of {day} the day,
 with {rows:,} rows of {columns} columns (contract, model input, answer and its probability). Each way is a
-process of its own on one core. CPU seconds a million rows are those of the whole day less those of a tenth of it:
-starting, and looking at the reference, count under 'start' alone. Medians of {repeats} runs; peak memory is that of the
-process with all rows. Ours counts what a daily run has at hand (typed rows, the model's matrix, all probabilities) and
+process of its own on one core. CPU seconds a million rows count from when the rows are in memory, and are those of the
+whole day less those of a tenth of it; all that does not grow with the rows counts under 'start'. Medians of {repeats}
+runs; peak memory is that of the process with all rows. Ours counts what a daily run has at hand (typed rows, the model's matrix, all probabilities) and
 then judges; SQL counts and judges nothing. Columns are red by the defaults of each way. The quiet day has the accounts
 and habits of the reference and other rows; of the damaged days, 2 % of the rows have another value in one column.
 NannyML, which sends usage data elsewhere by default, is told not to."""
@@ -62,13 +62,23 @@ WAYS = {
 
 
 @dataclass(frozen=True)
+class Run:
+    """A run: CPU seconds in all, and once the rows were at hand; bytes at its peak; red columns."""
+
+    total: float
+    cpu: float
+    peak: int
+    red: Sequence[str] | None
+
+
+@dataclass(frozen=True)
 class Found:
     """What a way costs and sees.
 
     Attributes
     ----------
     start
-        CPU seconds before the first row of the day.
+        CPU seconds of all that does not grow with the rows of the day.
     million
         CPU seconds a million rows.
     peak
@@ -83,16 +93,15 @@ class Found:
     red: Mapping[str, Sequence[str] | None]
 
 
-def by_row(part: float, whole: float, rows: int) -> tuple[float, float]:
-    """CPU seconds at the start and a million rows, of those for a tenth of the rows and for all.
+def a_million(part: float, whole: float, rows: int) -> float:
+    """CPU seconds a million rows, of those for a tenth of the rows and for all.
 
     Examples
     --------
-    >>> [round(number, 6) for number in by_row(5.0, 14.0, 1_000_000)]
-    [4.0, 10.0]
+    >>> a_million(5.0, 14.0, 1_000_000)
+    10.0
     """
-    each = max(0.0, whole - part) / (0.9 * rows)
-    return max(0.0, whole - each * rows), each * 1e6
+    return (whole - part) / (0.9 * rows) * 1e6
 
 
 def seen(red: Iterable[str] | None, quiet: Iterable[str] | None) -> str:
@@ -150,8 +159,8 @@ class Bench:
             mark.write_text(" ".join(way.packages))
         return place / "bin" / "python"
 
-    def run(self, way: Way, day: str) -> tuple[measure.Measured, Sequence[str] | None]:
-        """Let a way watch a day; what it took, and the columns that it finds red."""
+    def run(self, way: Way, day: str) -> Run:
+        """Let a way watch a day."""
         out, log = self.folder / "out.json", self.folder / f"{way.script}.log"
         script = ROOT / "benchmarks" / "peers" / "monitors" / f"{way.script}.py"
         paths = [self.handed / f"{name}.parquet" for name in ("reference", day)]
@@ -162,18 +171,19 @@ class Bench:
         measured = measure.run([*map(str, command)], environment, sorted(os.sched_getaffinity(0))[-1:], log)
         if measured.code:
             raise SystemExit(f"{way.title} ended with {measured.code}: {log.read_text(errors='replace')[-2000:]}")
-        return measured, json.loads(out.read_text())["red"]
+        told = json.loads(out.read_text())
+        return Run(measured.cpu, told["cpu"], measured.peak, told["red"])
 
     def find(self, way: Way, rows: int, repeats: int) -> Found:
         """What a way costs and sees; the damaged days are as large as the quiet one, and count as repeats."""
         self.run(way, "part")  # compiles and warms
-        part = statistics.median(self.run(way, "part")[0].cpu for _ in range(repeats))
+        part = statistics.median(self.run(way, "part").cpu for _ in range(repeats))
         judged = {day: self.run(way, day) for day in DAMAGES}
-        whole = [measured for measured, _ in judged.values()]
-        whole += [self.run(way, "day")[0] for _ in range(repeats - len(whole))]
-        start, million = by_row(part, statistics.median(one.cpu for one in whole), rows)
-        peak = round(statistics.median(one.peak for one in whole))
-        return Found(start, million, peak, {day: red for day, (_, red) in judged.items()})
+        runs = [*judged.values(), *(self.run(way, "day") for _ in range(repeats - len(judged)))]
+        million = a_million(part, statistics.median(one.cpu for one in runs), rows)
+        start = statistics.median(one.total for one in runs) - million * rows / 1e6
+        peak = round(statistics.median(one.peak for one in runs))
+        return Found(start, million, peak, {day: run.red for day, run in judged.items()})
 
 
 def main() -> None:

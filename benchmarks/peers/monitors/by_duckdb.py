@@ -5,12 +5,14 @@ Numbers are counted by the twenty-quantiles of the reference, categories by thei
 
 import json
 import sys
+import time
 
 import duckdb
 
 database = duckdb.connect(config={"threads": 1})
 for name, path in (("reference", sys.argv[1]), ("day", sys.argv[2])):
-    database.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet('{path}')")
+    database.execute(f"CREATE TABLE {name} AS SELECT * FROM read_parquet('{path}')")
+began = time.process_time()
 columns = {name: kind for name, kind, *_ in database.execute("DESCRIBE day").fetchall()}
 counts = {}
 for name, kind in columns.items():
@@ -26,4 +28,4 @@ for name, kind in columns.items():
     counts[name] = database.execute(sql).fetchall()
     counts[name] += database.execute(f'SELECT count(*) - count("{name}") FROM day').fetchall()
 with open(sys.argv[3], "w") as out:
-    json.dump({"red": None, "counted": len(counts)}, out)
+    json.dump({"red": None, "cpu": time.process_time() - began}, out)

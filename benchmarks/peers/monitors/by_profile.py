@@ -6,6 +6,7 @@ matrix, and all its probabilities.
 
 import json
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ def main(folder: Path, path: Path, out: Path) -> None:
     table = read_coded(path)
     given = np.load(path.with_suffix(".npz"))
     rows, batch = parted(table)
+    began = time.process_time()
     counting = Counting(model, reference.bins)
     counting.see(batch, given["matrix"], given["probabilities"], given["numbers"], np.arange(len(table)))
     profile = profile_shard(rows, DAY, reference.bins, counting)
@@ -37,7 +39,8 @@ def main(folder: Path, path: Path, out: Path) -> None:
     accounting = PredictionsAccounting(files=files, files_read=files, lines=number, rows=number, predictions=number)
     day = WatchedDay(DAY, profile, accounting, files, accounts)
     verdict = judge_day(load_use_case(OWN_USE_CASES / "transactions"), day, [], reference)
-    out.write_text(json.dumps({"red": sorted(lamp.name for lamp in verdict.red_lamps)}))
+    red = sorted(lamp.name for lamp in verdict.red_lamps)
+    out.write_text(json.dumps({"red": red, "cpu": time.process_time() - began}))
 
 
 if __name__ == "__main__":
