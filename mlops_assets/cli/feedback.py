@@ -17,31 +17,46 @@ from mlops_assets.storage.modes import for_others
 from mlops_assets.work.printable import printable
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from mlops_assets.journey.feedback.corrections import Taken
     from mlops_assets.storage.places import Place
+    from mlops_assets.workspace import Stores
 
 
 @click.command()
 @click.argument("use_case")
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--rejects", is_flag=True, help="Write the entries that do not count, with their reasons.")
-@output_options("table", "csv", "json", what=" the rejects")
+@click.option("--accuracy", is_flag=True, help="Write how well predictions do by it, by window, age and slice.")
+@output_options("table", "csv", "json", what=" the rejects, or the accuracy,")
 def feedback(
-    use_case: str, files: tuple[Path, ...], rejects: bool, form: str, output: Path | None, spreadsheet: bool
+    use_case: str,
+    files: tuple[Path, ...],
+    rejects: bool,
+    accuracy: bool,
+    form: str,
+    output: Path | None,
+    spreadsheet: bool,
 ) -> None:
     """Hand in corrections, CSV files with day, file, line, label, who, when; take in all, and tell which count.
+
+    With --accuracy, standard error says first whether the model that predicts does worse than in its evaluation.
 
     \b
     Examples:
       mlops-assets feedback transactions corrections.csv
       mlops-assets feedback transactions --rejects -o rejected.csv
+      mlops-assets feedback transactions --accuracy
     """
     from mlops_assets.journey.feedback.corrections import take_in
     from mlops_assets.journey.train.versions import known_labels
     from mlops_assets.views import output as writing
 
-    if (output is not None or form != "table") and not rejects:
-        raise UsageError("--format and -o say how rejects are written: add --rejects.")
+    if rejects and accuracy:
+        raise UsageError("--rejects and --accuracy are two tables: ask for one of them.")
+    if (output is not None or form != "table") and not (rejects or accuracy):
+        raise UsageError("--format and -o say how rejects or the accuracy are written: add --rejects or --accuracy.")
     stores = find(use_case)
     folder = stores.settings.raw / use_case / "feedback"
     contents = [
@@ -52,15 +67,26 @@ def feedback(
             _hand_in(folder, path, content)
     labels = known_labels(stores.use_case, stores.registry, stores.runs)
     taken = take_in(stores.use_case, stores.lake, folder, labels)
-    _tell(taken, err=rejects)  # standard output is for the rejects, where they are asked for
-    if rejects:
+    _tell(taken, err=rejects or accuracy)  # standard output is for the table, where one is asked for
+    if rejects or accuracy:
         limit = TABLE_ROWS if form == "table" else None
-        reader = taken.rejected.to_reader()
+        reader = (taken.rejected if rejects else _accuracy(stores)).to_reader()
         written, total = writing.write(reader, form, output, limit, spreadsheet=spreadsheet)
         if written < total:
-            click.echo(f"{written} of {total:,} rejects; --format csv -o FILE writes them all.", err=True)
+            click.echo(f"{written} of {total:,} lines; --format csv -o FILE writes them all.", err=True)
     elif len(taken.rejected):
         click.echo(f"The rejects and their reasons: `--rejects`, or {stores.lake.rejected}")
+
+
+def _accuracy(stores: Stores) -> pa.Table:
+    """How well predictions do on audited rows; whether that is a fall is said on standard error."""
+    from mlops_assets.journey.feedback.audited import count_rows
+    from mlops_assets.journey.feedback.degradation import find_fall, levels
+
+    known = stores.registry.known(stores.use_case.name)
+    counted = count_rows(stores.use_case, stores.lake)
+    click.echo(find_fall(stores.use_case, stores.lake, counted, known).sentence, err=True)
+    return levels(stores.use_case, stores.lake, counted, known)
 
 
 def _tell(taken: Taken, *, err: bool) -> None:

@@ -1,21 +1,25 @@
 """The monitoring assets of a use case: feedback, live metrics, who scored which day, champion against challenger."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
+import pyarrow as pa
 
 from mlops_assets.components import showing
 from mlops_assets.components.days import key
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.feedback import live
+from mlops_assets.journey.feedback.audited import EVERYTHING, count_rows
 from mlops_assets.journey.feedback.corrections import read_accepted, take_in
+from mlops_assets.journey.feedback.degradation import Fall, find_fall, levels
 from mlops_assets.journey.feedback.rules import RULES
+from mlops_assets.journey.model.about import Summary
 from mlops_assets.journey.score.day import CHALLENGER
 from mlops_assets.journey.train.versions import known_labels
 from mlops_assets.use_case import UseCase
-from mlops_assets.workspace import Workspace
+from mlops_assets.workspace import Stores, Workspace
 
 log = logging.getLogger("mlops_assets.monitoring")
 
@@ -85,30 +89,78 @@ def _feedback(use_case: UseCase) -> dg.AssetsDefinition:
 
 
 def _live_metrics(use_case: UseCase) -> dg.AssetsDefinition:
+    live_key = key(use_case, "live_metrics")
+
     @dg.asset(
         **_common(use_case, "live_metrics", ["predictions", "audit_sample"], ["feedback"]),
         kinds={"python"},
+        check_specs=[
+            dg.AssetCheckSpec(
+                "degradation",
+                asset=live_key,
+                description="Whether the model that predicts does worse on audited rows than it did in evaluation.",
+            )
+        ],
         description=(
-            "How well published predictions do, by day, version and slice: on audited rows, drawn at random, "
-            "and among the other corrections, which people chose and which are biased. The two are never mixed."
+            "How well published predictions do, by day, version and slice, by window and by age of the model: on "
+            "audited rows, drawn at random, and among the other corrections, which people chose and which are biased. "
+            "The two are never mixed."
         ),
     )
-    def live_metrics(workspace: dg.ResourceParam[Workspace]) -> dg.MaterializeResult[None]:
-        lake = workspace.of(use_case).lake
-        records = live.live_metrics(use_case, lake)
-        overall = [record for record in records if record["slice"] == live.EVERYTHING]
-        return dg.MaterializeResult(
+    def live_metrics(workspace: dg.ResourceParam[Workspace]) -> Iterator[dg.MaterializeResult[None]]:
+        stores = workspace.of(use_case)
+        lake, known = stores.lake, _known(stores)
+        counted = count_rows(use_case, lake)
+        records = live.live_metrics(use_case, counted, known)
+        overall = [record for record in records if record["slice"] == EVERYTHING]
+        by = _grouped(levels(use_case, lake, counted, known))
+        fall = find_fall(use_case, lake, counted, known)
+        yield dg.MaterializeResult(
             metadata={
+                "verdict": fall.sentence,
+                "by_window": showing.table(by["window"]),
+                "by_age": showing.table(by["age"]),
                 "by_day": showing.table(overall[-SHOWN:]),
                 "by_slice": showing.table([record for record in records if record not in overall][-SHOWN:]),
+                "slices_lately": showing.table(by["slice"][:SHOWN]),
                 "picture": showing.live_accuracy(overall[-60:]),
                 "accepted": len(read_accepted(lake)),
                 "audited": sum(record["audited"] for record in overall),
                 "corrections": sum(record["corrections"] for record in overall),
-            }
+                **{f"degradation/{name}": number for name, number in fall.numbers.items()},
+            },
+            check_results=[_degradation(live_key, fall)],
         )
 
     return live_metrics
+
+
+def _known(stores: Stores) -> Mapping[int, Summary]:
+    """What is known of the versions; nothing where MLflow cannot tell, for what people say is shown all the same."""
+    try:
+        return stores.registry.known(stores.use_case.name)
+    except MlopsError as error:
+        log.warning("%s live_metrics: ages and evaluations are not known: %s", stores.use_case.name, error)
+        return {}
+
+
+def _grouped(table: pa.Table) -> dict[str, list[dict[str, Any]]]:
+    """The lines by what they are of; without columns that nobody filled, such as those of the value."""
+    kept = [name for name in table.column_names if table[name].null_count < len(table)]
+    lines = table.select(kept).to_pylist()
+    return {by: [line for line in lines if line["by"] == by] for by in ("window", "age", "slice")}
+
+
+def _degradation(asset: dg.AssetKey, fall: Fall) -> dg.AssetCheckResult:
+    """A fall that 95 % intervals show is a warning; one that hardly ever comes by chance is an error."""
+    return dg.AssetCheckResult(
+        asset_key=asset,
+        check_name="degradation",
+        passed=not (fall.red or fall.yellow),
+        severity=dg.AssetCheckSeverity.ERROR if fall.red else dg.AssetCheckSeverity.WARN,
+        description=fall.sentence,
+        metadata=dict(fall.numbers),
+    )
 
 
 def _scored_days(use_case: UseCase) -> dg.AssetsDefinition:

@@ -268,6 +268,10 @@ class Lake:
         """How champion and challenger compare on a day."""
         return self.folder / "challenges" / f"day={day}.json"
 
+    def verdict(self, day: str) -> Place:
+        """What was said of a day beside what its model learned from: its lamps."""
+        return self.folder / "verdicts" / f"day={day}.json"
+
     def profile(self, day: str) -> Place:
         """The sum of the profiles of the shards of a day."""
         return self.folder / "profiles_of_days" / f"day={day}.parquet"

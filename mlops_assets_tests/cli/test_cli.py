@@ -249,6 +249,21 @@ def test_a_range_reads_the_published_days_in_it(shop: Shop) -> None:
     assert {row["day"] for row in read(shop, "predictions", "json", "--from", DIRTY, "--to", UNDELIVERED)} == {DIRTY}
 
 
+def test_how_well_predictions_do_by_audits_is_a_table_and_whether_that_is_a_fall_is_said_first(
+    trained: tuple[Shop, Done], tmp_path: Path
+) -> None:
+    shop, audit = trained[0], tmp_path / "audit.csv"
+    assert shop("audit", "visits", "--day", FIRST, "-o", str(audit)).code == 0
+    lines = audit.read_text().splitlines()
+    filled = [line.removesuffix(",,,") + f",{line.split(',')[4]},ann,2026-02-01T08:00:00Z" for line in lines[1:]]
+    audit.write_text("\n".join([lines[0], *filled]))
+    done = shop("feedback", "visits", str(audit), "--accuracy", "--format", "json")
+    found = {line["part"]: line for line in json.loads(done.out)}
+    assert set(found) == {"days it learned from"}, "of these no window tells"
+    assert (found["days it learned from"]["audited"], found["days it learned from"]["accuracy"]) == (len(filled), 1.0)
+    assert "Version 1 has 0 audited rows of the 100 that are needed" in done.err
+
+
 def test_a_table_shows_the_first_forty_rows_and_says_how_to_get_all(shop: Shop) -> None:
     done = shop("predictions", "visits", "--day", FIRST)
     head, rule, *rows = done.out.splitlines()
@@ -392,6 +407,10 @@ def test_a_day_that_is_none_is_wrong_usage_and_shows_how_to_write_one(empty: Sho
         (f"predictions visits --day {FIRST} --from {FIRST}", "Error: Give --day, or --from and --to, not both."),
         ("predictions visits --format parquet", "Error: Parquet is not for a terminal: name a file with -o FILE."),
         (f"run visits --from {DIRTY} --to {FIRST}", f"Error: --from {DIRTY} lies after --to {FIRST}."),
+        (
+            "feedback visits --rejects --accuracy",
+            "Error: --rejects and --accuracy are two tables: ask for one of them.",
+        ),
         (
             "import loan_approval some.csv",
             "Error: loan_approval has no `import` in its defs.yaml: name the day whose file this is with --day, "

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 from mlops_assets.components import MlUseCase
 from mlops_assets.journey.feedback.audit import draw_audit
+from mlops_assets.journey.feedback.audited import count_rows, wilson
 from mlops_assets.journey.feedback.corrections import take_in
 from mlops_assets.journey.feedback.files import HEADER
-from mlops_assets.journey.feedback.live import compare_challenger, live_metrics, scored_days, wilson
+from mlops_assets.journey.feedback.live import compare_challenger, live_metrics, scored_days
 from mlops_assets.journey.score.day import CHALLENGER
 from mlops_assets.storage.accounting import ChallengerAccounting
 from mlops_assets.storage.catalog import PREDICTIONS, Lake
@@ -69,13 +70,14 @@ def test_audited_accuracy_and_the_share_right_among_corrections_are_shown_apart(
     drawn, others = drawn_rows(use_case, lake)
     wrong = [row for row in others if row["kind"] == "FUEL"]
     say(use_case, lake, tmp_path / "f", [about(row, row["kind"]) for row in (*drawn[:15], *wrong[:10])])
-    found = [one for one in live_metrics(use_case, lake) if one["slice"] == "all"]
+    found = [one for one in live_metrics(use_case, count_rows(use_case, lake)) if one["slice"] == "all"]
     right = sum(row["kind"] == "FOOD" for row in drawn[:15])
     low, high = wilson(right, 15)
     assert found == [
         {
             "day": DAY,
             "model_version": 1,
+            "age": None,
             "slice": "all",
             "drawn": 20,
             "audited": 15,
@@ -91,7 +93,7 @@ def test_audited_accuracy_and_the_share_right_among_corrections_are_shown_apart(
 
 def test_the_slices_of_a_day_add_up_to_the_day(use_case: UseCase, lake: Lake, tmp_path: Path) -> None:
     say(use_case, lake, tmp_path / "f", [about(row, row["kind"]) for row in ROWS])
-    whole, *slices = live_metrics(use_case, lake)
+    whole, *slices = live_metrics(use_case, count_rows(use_case, lake))
     assert {one["slice"] for one in slices} == {f"city=C{number}" for number in range(4)}
     for name in ("drawn", "audited", "right_audited", "corrections"):
         assert sum(one[name] for one in slices) == whole[name]
@@ -103,7 +105,7 @@ def test_two_people_who_agree_are_one_correction_and_what_is_unknown_stays_so(
 ) -> None:
     _, others = drawn_rows(use_case, lake)
     say(use_case, lake, tmp_path / "f", [about(others[0], "FUEL", who) for who in ("ann", "bob")])
-    one = live_metrics(use_case, lake)[0]
+    one = live_metrics(use_case, count_rows(use_case, lake))[0]
     assert (one["corrections"], one["audited"], one["drawn"]) == (1, 0, 20)
     assert (one["accuracy"], one["low"], one["high"]) == (None, None, None)
 
@@ -111,11 +113,11 @@ def test_two_people_who_agree_are_one_correction_and_what_is_unknown_stays_so(
 def test_without_feedback_or_predictions_there_are_no_live_metrics(
     use_case: UseCase, lake: Lake, tmp_path: Path
 ) -> None:
-    assert live_metrics(use_case, lake) == []
+    assert live_metrics(use_case, count_rows(use_case, lake)) == []
     other = Lake(tmp_path / "other", "toy")
     put(other, use_case, ROWS)
     say(use_case, other, tmp_path / "f", [about(ROWS[0], "FUEL")])
-    assert live_metrics(use_case, other) == []
+    assert live_metrics(use_case, count_rows(use_case, other)) == []
 
 
 @given(st.integers(1, 500).flatmap(lambda number: st.tuples(st.integers(0, number), st.just(number))))
@@ -213,12 +215,22 @@ def test_the_feedback_tells_what_counts_and_shows_the_rejects(monitored: Stage) 
 def test_live_metrics_are_tables_and_a_picture(monitored: Stage) -> None:
     shown = monitored.metadata("live_metrics")
     head, _, line = shown["by_day"].splitlines()
-    assert head.startswith("| day | model_version | slice | drawn | audited | right_audited | accuracy | low | high |")
-    assert line.startswith(f"| {LAST} | 1 | all | 50 | 50 |")
+    assert head.startswith(
+        "| day | model_version | age | slice | drawn | audited | right_audited | accuracy | low | high |"
+    )
+    assert line.startswith(f"| {LAST} | 1 | 0 | all | 50 | 50 |")
+    assert "| age | days it learned from | 1 | 50 |" in shown["by_age"]
     assert "merchant_country=" in shown["by_slice"]
     found = re.fullmatch(r"!\[live accuracy\]\(data:image/png;base64,(.*)\)", shown["picture"])
     assert found is not None
     assert base64.b64decode(found.group(1)).startswith(b"\x89PNG")
+
+
+def test_a_fall_of_accuracy_is_a_check_and_waits_for_enough_rows(monitored: Stage) -> None:
+    found = monitored.check("live_metrics", "degradation")
+    assert found.passed
+    assert found.description == monitored.metadata("live_metrics")["verdict"]
+    assert found.description.startswith("Version 1 has 0 audited rows of the 100 that are needed")
 
 
 def test_scored_days_tell_version_choice_and_run_and_who_was_champion(monitored: Stage) -> None:

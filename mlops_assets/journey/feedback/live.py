@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-import math
-from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -13,49 +12,29 @@ import pyarrow.compute as pc
 
 from mlops_assets.journey.features.matrix import as_text
 from mlops_assets.journey.features.sql import read_rows
-from mlops_assets.journey.feedback.audit import drawn_rows
-from mlops_assets.journey.feedback.corrections import corrections, read_accepted
-from mlops_assets.journey.feedback.published import Row, look_up
+from mlops_assets.journey.feedback.audited import Counted, share, shares_right
+from mlops_assets.journey.feedback.degradation import age_of
+from mlops_assets.journey.model.about import Summary
 from mlops_assets.journey.score.unpredicted import left_out, without
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import read_json, write_json
 from mlops_assets.use_case import UseCase
 from mlops_assets.work.shards import shard_number
 
-EVERYTHING = "all"
-"""The slice of all rows."""
 
-
-def wilson(right: int, number: int, z: float = 1.959964) -> tuple[float, float]:
-    """The 95 % interval of a share, for few cases too.
-
-    Method: Wilson (1927), 'Probable inference, the law of succession, and statistical inference'.
-
-    Examples
-    --------
-    >>> [round(end, 3) for end in wilson(8, 10)]
-    [0.49, 0.943]
-    """
-    if not number:
-        return 0.0, 1.0
-    share, spread = right / number, z * z / number
-    middle = (share + spread / 2) / (1 + spread)
-    half = z * math.sqrt(share * (1 - share) / number + spread / (4 * number)) / (1 + spread)
-    # rounding must not put the share outside
-    return max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half))
-
-
-def live_metrics(use_case: UseCase, lake: Lake, accepted: pa.Table | None = None) -> list[dict[str, Any]]:
+def live_metrics(
+    use_case: UseCase, counted: Sequence[Counted], known: Mapping[int, Summary] | None = None
+) -> list[dict[str, Any]]:
     """How well published predictions do by what people say of them.
 
     Parameters
     ----------
     use_case
-        The use case; `feedback.slices` names the columns of the slices.
-    lake
-        Its tables.
-    accepted
-        What people say, in `feedback.ACCEPTED`; by default all that was accepted last.
+        The use case.
+    counted
+        What people say; see `audited.count_rows`.
+    known
+        What is known of the versions, by number.
 
     Returns
     -------
@@ -63,67 +42,21 @@ def live_metrics(use_case: UseCase, lake: Lake, accepted: pa.Table | None = None
         A record for each day with feedback, version and slice. `accuracy` with its Wilson interval is that on the
         `audited` ones of the `drawn` rows: they were drawn at random, so it stands for the whole slice.
         `right_corrected` is the share of right predictions among the other `corrections`, which people chose: rather
-        the wrong ones. Both are None where there are none.
+        the wrong ones. Both are None where there are none. `age` is in days, see `degradation.age_of`.
     """
-    records = []
-    for day, labels in corrections(read_accepted(lake) if accepted is None else accepted).items():
-        counts = _count_day(use_case, lake, day, labels)
-        records += [
-            {"day": day, "model_version": version, "slice": part, **_shares(count)}
-            for (version, part), count in sorted(counts.items(), key=_by_version)
-            if count["audited"] + count["corrections"]
-        ]
-    return sorted(records, key=lambda record: str(record["day"]))
-
-
-def _count_day(
-    use_case: UseCase, lake: Lake, day: str, labels: Mapping[Row, str]
-) -> dict[tuple[int, str], Counter[str]]:
-    """By version and slice: the rows that were drawn, audited and corrected, and how many of these are right."""
-    drawn = drawn_rows(lake, day)
-    rows = labels.keys() | drawn
-    names = use_case.feedback.slices
-    predicted = look_up(lake, lake.predictions, day, rows, ("prediction", "model_version"))
-    features = look_up(lake, lake.rows, day, rows, names) if names else {}
-    counts: dict[tuple[int, str], Counter[str]] = defaultdict(Counter)
-    for row, answer in predicted.items():
-        right = answer["prediction"] == labels[row] if row in labels else None
-        tally = _tally(drawn=row in drawn, right=right)
-        slices = [f"{name}={features[row].get(name)}" for name in names if row in features]
-        for part in (EVERYTHING, *slices):
-            counts[answer["model_version"], part].update(tally)
-    return counts
-
-
-def _tally(*, drawn: bool, right: bool | None) -> dict[str, int]:
-    """What one row adds: what was drawn at random and what people chose are never mixed."""
-    kind = "audited" if drawn else "corrections"
-    return {"drawn": int(drawn), kind: int(right is not None), f"right {kind}": int(right is True)}
-
-
-def _by_version(item: tuple[tuple[int, str], Counter[str]]) -> tuple[int, bool, str]:
-    """Orders slices by version and name, after that of all rows."""
-    (version, part), _ = item
-    return version, part != EVERYTHING, part
-
-
-def _shares(count: Counter[str]) -> dict[str, Any]:
-    audited, right = count["audited"], count["right audited"]
-    low, high = wilson(right, audited) if audited else (None, None)
-    return {
-        "drawn": count["drawn"],
-        "audited": audited,
-        "right_audited": right,
-        "accuracy": _share(right, audited),
-        "low": low,
-        "high": high,
-        "corrections": count["corrections"],
-        "right_corrected": _share(count["right corrections"], count["corrections"]),
-    }
-
-
-def _share(part: int, whole: int) -> float | None:
-    return part / whole if whole else None
+    return [
+        {
+            "day": one.day,
+            "model_version": one.version,
+            "age": age_of(one, known or {}),
+            "slice": one.part,
+            "drawn": one.count["drawn"],
+            **shares_right(one.count, valued=use_case.value is not None),
+            "corrections": one.count["corrections"],
+            "right_corrected": share(one.count["right corrections"], one.count["corrections"]),
+        }
+        for one in counted
+    ]
 
 
 def scored_days(lake: Lake) -> list[dict[str, Any]]:
@@ -136,6 +69,7 @@ def scored_days(lake: Lake) -> list[dict[str, Any]]:
             "published": dt.datetime.fromtimestamp(publication.time / 1000, dt.UTC).isoformat(timespec="seconds"),
             "run": publication.run,
             "restored_from": publication.accounting.restored_from,
+            "accepted_drift": publication.accounting.accepted_drift,
             "stands": publication is publications[-1],
         }
         for day, publications in lake.predictions.publications().items()
@@ -205,8 +139,8 @@ def _compare(use_case: UseCase, lake: Lake, day: str) -> dict[str, Any]:
         "rows": count["rows"],
         "differ": count["differ"] / max(1, count["rows"]),
         "labelled": count["labelled"],
-        "champion_right": _share(count["champion"], count["labelled"]),
-        "challenger_right": _share(count["challenger"], count["labelled"]),
+        "champion_right": share(count["champion"], count["labelled"]),
+        "challenger_right": share(count["challenger"], count["labelled"]),
     }
 
 
