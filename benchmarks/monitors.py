@@ -38,7 +38,7 @@ process of its own on one core. CPU seconds a million rows count from when the r
 whole day less those of a tenth of it; all that does not grow with the rows counts under 'start'. Medians of {repeats}
 runs; peak memory is that of the process with all rows. Ours counts what a daily run has at hand (typed rows, the
 model's matrix, all probabilities) and then judges; SQL counts and judges nothing. Columns are red by the defaults of
-each way. The quiet day has the accounts and habits of the reference and other rows; of the damaged days, 2 % of the rows
+each way. The quiet day has the accounts and habits of the reference and other rows; of the damaged days, 2 % of rows
 have another value in one column. NannyML, which sends usage data elsewhere by default, is told not to."""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mlops_assets.journey.feedback.live import EVERYTHING
+from mlops_assets.journey.feedback.audited import EVERYTHING
 from mlops_assets.monitoring.estimate import Estimate
 
 FEW_DAYS = 5
@@ -72,10 +72,6 @@ class Checked:
         told = f"On {days} ({self.audited:,} rows) the estimate was on average {abs(self.error):.3f} {sign} "
         told += f"what audits found, {self.size:.3f} away from it a day; on {self.inside:.0%} of the days both agree."
         return told + (" These are too few days to trust that." if len(self.days) < FEW_DAYS else "")
-
-    def records(self) -> list[dict[str, Any]]:
-        """A record a day, for a table or JSON."""
-        return [dict(vars(day)) for day in self.days]
 
 
 def compare_with_audits(

@@ -18,6 +18,11 @@ def estimate_record(estimate: Estimate) -> dict[str, Any]:
     return asdict(estimate)
 
 
+def checked_record(checked: Checked) -> dict[str, Any]:
+    """How estimates did, as plain values, for JSON; `days` has a record for each audited day."""
+    return {**asdict(checked), "sentence": checked.sentence}
+
+
 def estimate_text(estimate: Estimate, checked: Checked | None = None) -> str:
     """An estimate, its class mix, and what audits say of such estimates.
 
@@ -35,4 +40,4 @@ def estimate_text(estimate: Estimate, checked: Checked | None = None) -> str:
     ]
     audits = checked.sentence if checked else "No audit of such a day has come that could tell how far that is off."
     mix = text_table([["class", "said", "expected", "when judged"], *rows], longest=40)
-    return "\n".join([estimate.sentence, audits, "", mix])
+    return "\n".join([estimate.sentence, audits, "", mix.rstrip()])

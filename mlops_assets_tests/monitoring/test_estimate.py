@@ -13,7 +13,7 @@ from mlops_assets.monitoring.days import WatchedDay
 from mlops_assets.monitoring.estimate import Estimate, estimate, estimate_said
 from mlops_assets.monitoring.estimate_checks import compare_with_audits
 from mlops_assets.storage.accounting import PredictionsAccounting
-from mlops_assets.views.estimating import estimate_record, estimate_text
+from mlops_assets.views.estimating import checked_record, estimate_record, estimate_text
 
 CLASSES = ("food", "fuel", "rent")
 
@@ -151,7 +151,7 @@ def test_estimates_stand_beside_the_audits_of_their_days() -> None:
     assert checked.inside == pytest.approx(2 / 3)
     assert "3 audited days (150 rows)" in checked.sentence
     assert "too few days" in checked.sentence
-    assert checked.records()[0]["audited"] == 50
+    assert checked_record(checked)["days"][0]["audited"] == 50
     assert compare_with_audits(estimates, audits[-1:]) is None
 
 
