@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlops_assets.journey.score.profile.counts import MILLION, Said
+from mlops_assets.monitoring.words import percent
 
 if TYPE_CHECKING:
     from mlops_assets.journey.model.about import Summary
@@ -214,8 +215,8 @@ def _sentence(
     *,
     red: bool,
 ) -> str:
-    told = f"Estimate without labels: {accuracy:.0%} of {rows:,} answers are right ({low:.0%} to {high:.0%}); "
-    told += f"one class for all rows: {baseline:.0%}. "
+    told = f"Estimate without labels: {percent(accuracy)} of {rows:,} answers are right "
+    told += f"({percent(low)} to {percent(high)}); one class for all rows: {percent(baseline)}. "
     against = f"{confidence:.3f} against {reference:.3f} on the rows it was judged by (error {error:.3f})"
     if red:
         return told + f"The model is less sure than it was: {against}. Rows got harder: label the audit, look at drift."

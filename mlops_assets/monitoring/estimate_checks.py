@@ -9,6 +9,7 @@ from typing import Any
 
 from mlops_assets.journey.feedback.audited import EVERYTHING
 from mlops_assets.monitoring.estimate import Estimate
+from mlops_assets.monitoring.words import percent
 
 FEW_DAYS = 5
 """Days with an audit below which a mean says little, which the sentence then says."""
@@ -70,7 +71,9 @@ class Checked:
         days = f"{len(self.days)} audited {'day' if len(self.days) == 1 else 'days'}"
         sign = "above" if self.error > 0 else "below"
         told = f"On {days} ({self.audited:,} rows) the estimate was on average {abs(self.error):.3f} {sign} "
-        told += f"what audits found, {self.size:.3f} away from it a day; on {self.inside:.0%} of the days both agree."
+        told += (
+            f"what audits found, {self.size:.3f} away from it a day; on {percent(self.inside)} of the days both agree."
+        )
         return told + (" These are too few days to trust that." if len(self.days) < FEW_DAYS else "")
 
 

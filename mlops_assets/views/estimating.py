@@ -7,6 +7,7 @@ from typing import Any
 
 from mlops_assets.monitoring.estimate import Estimate
 from mlops_assets.monitoring.estimate_checks import Checked
+from mlops_assets.monitoring.words import percent
 from mlops_assets.views.output import text_table
 
 MOST_CLASSES = 10
@@ -35,7 +36,7 @@ def estimate_text(estimate: Estimate, checked: Checked | None = None) -> str:
     """
     moved = sorted(estimate.class_mix.items(), key=lambda item: -abs(item[1].expected - item[1].reference))
     rows = [
-        [name, f"{share.said:.1%}", f"{share.expected:.1%}", f"{share.reference:.1%}"]
+        [name, *(percent(one) for one in (share.said, share.expected, share.reference))]
         for name, share in moved[:MOST_CLASSES]
     ]
     audits = checked.sentence if checked else "No audit of such a day has come that could tell how far that is off."
