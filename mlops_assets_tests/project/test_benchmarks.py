@@ -76,7 +76,7 @@ def found_by(million: float, new: dict[str, list[str]] | None = None) -> monitor
     red = (
         dict.fromkeys(monitors.DAMAGES) if new is None else {"day": ["rows.account"], "cities": [], "nulls": [], **new}
     )
-    return monitors.Found(1.0, million, 100 << 20, red)
+    return monitors.Found(200_000, 1.0, million, 100 << 20, red)
 
 
 def test_what_watching_costs_is_a_section_with_a_line_for_each_way(tmp_path: Path) -> None:
@@ -84,9 +84,9 @@ def test_what_watching_costs_is_a_section_with_a_line_for_each_way(tmp_path: Pat
     found = {"ours": found_by(0.5, damaged), "duckdb": found_by(1.0), "evidently": found_by(50, {"nulls": ["account"]})}
     about = {"files": 4000, "rows": 200_000, "columns": 30, "reference": "one", "day": "another", "repeats": 3}
     lines = monitors.section(found, about).splitlines()
-    assert "| mlops-assets | 1.0 | 0.5 |  | 100 | 1 | yes | yes |" in lines
-    assert "| DuckDB, plain SQL | 1.0 | 1.0 | 2.0 | 100 | not judged | not judged | not judged |" in lines
-    assert "| Evidently 0.7.23 | 1.0 | 50.0 | 100.0 | 100 | 1 | no | no |" in lines
+    assert "| mlops-assets | 200,000 | 1.0 | 0.5 |  | 100 | 1 | yes | yes |" in lines
+    assert "| DuckDB, plain SQL | 200,000 | 1.0 | 1.0 | 2.0 | 100 | not judged | not judged | not judged |" in lines
+    assert "| Evidently 0.7.23 | 200,000 | 1.0 | 50.0 | 100.0 | 100 | 1 | no | no |" in lines
 
 
 def test_a_section_is_replaced_where_it_stood(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ began = time.process_time()
 columns = {name: kind for name, kind, *_ in database.execute("DESCRIBE day").fetchall()}
 counts = {}
 for name, kind in columns.items():
+    if name in {"file", "line", "date"}:
+        continue
     if kind == "VARCHAR":
         sql = f"""
             WITH top AS (SELECT "{name}" AS value FROM reference GROUP BY ALL ORDER BY count(*) DESC LIMIT 50)
