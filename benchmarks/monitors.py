@@ -41,13 +41,13 @@ whole day less those of a tenth of it; all that does not grow with the rows coun
 runs; peak memory is that of the process with all rows. Ours counts what a daily run has at hand (typed rows, the
 model's matrix, all probabilities) and then judges; SQL counts and judges nothing. Columns are red by the defaults of
 each way. The quiet day has the accounts and habits of the reference and other rows; of the damaged days, 2 % of rows
-have another value in one column. Evidently is given the first rows of both days alone, for its cost grows faster than the number of rows. NannyML, which
-sends usage data elsewhere by default, is told not to."""
+have another value in one column. Evidently is given the first rows of both days alone, for its cost grows faster than
+their number. NannyML, which sends usage data elsewhere by default, is told not to."""
 
 
 @dataclass(frozen=True)
 class Way:
-    """A way of watching: its title, its script, and what to install for it, and the most rows of each day that it is given."""
+    """A way of watching: title, script, what to install for it, and the most rows of each day that it is given."""
 
     title: str
     script: str
