@@ -181,7 +181,8 @@ class Bench:
         if measured.code:
             raise SystemExit(f"{way.title} ended with {measured.code}: {log.read_text(errors='replace')[-2000:]}")
         told = json.loads(out.read_text())
-        return Run(measured.cpu, told["cpu"], measured.peak, told["red"])
+        again = (told.get("times", 1) - 1) * told["cpu"]
+        return Run(measured.cpu - again, told["cpu"], measured.peak, told["red"])
 
     def _rows(self, name: str, most: int) -> Path:
         """A file of rows, or of its first ones."""

@@ -5,6 +5,7 @@ matrix, and all its probabilities.
 """
 
 import json
+import statistics
 import sys
 import time
 from pathlib import Path
@@ -22,6 +23,9 @@ from mlops_assets.settings import OWN_USE_CASES
 from mlops_assets.storage.accounting import PredictionsAccounting
 from mlops_assets.use_case import load_use_case
 
+TIMES = 9
+"""It takes so little that a single time is noise."""
+
 
 def main(folder: Path, path: Path, out: Path) -> None:
     """Count, judge, and tell which columns are red."""
@@ -30,17 +34,21 @@ def main(folder: Path, path: Path, out: Path) -> None:
     table = read_coded(path)
     given = np.load(path.with_suffix(".npz"))
     rows, batch = parted(table)
-    began = time.process_time()
-    counting = Counting(model, reference.bins)
-    counting.see(batch, given["matrix"], given["probabilities"], given["numbers"], np.arange(len(table)))
-    profile = profile_shard(rows, DAY, reference.bins, counting)
+    seen = (batch, given["matrix"], given["probabilities"], given["numbers"], np.arange(len(table)))
+    took = []
+    for _ in range(TIMES):
+        began = time.process_time()
+        counting = Counting(model, reference.bins)
+        counting.see(*seen)
+        profile = profile_shard(rows, DAY, reference.bins, counting)
+        took.append(time.process_time() - began)
     files, accounts = (len(pc.unique(rows[name])) for name in ("file", "account_id"))
     number = len(rows)
     accounting = PredictionsAccounting(files=files, files_read=files, lines=number, rows=number, predictions=number)
     day = WatchedDay(DAY, profile, accounting, files, accounts)
     verdict = judge_day(load_use_case(OWN_USE_CASES / "transactions"), day, [], reference)
     red = sorted(lamp.name for lamp in verdict.red_lamps)
-    out.write_text(json.dumps({"red": red, "cpu": time.process_time() - began}))
+    out.write_text(json.dumps({"red": red, "cpu": statistics.median(took), "times": TIMES}))
 
 
 if __name__ == "__main__":
