@@ -41,8 +41,8 @@ whole day less those of a tenth of it; all that does not grow with the rows coun
 runs; peak memory is that of the process with all rows. Ours counts what a daily run has at hand (typed rows, the
 model's matrix, all probabilities) and then judges; SQL counts and judges nothing. Columns are red by the defaults of
 each way. The quiet day has the accounts and habits of the reference and other rows; of the damaged days, 2 % of rows
-have another value in one column. Evidently is given the first rows of both days alone, for its cost grows faster than
-their number. NannyML, which sends usage data elsewhere by default, is told not to."""
+have another value in one column. Evidently and NannyML are given the first rows of both days alone: Evidently's cost
+grows faster than their number. NannyML, which sends usage data elsewhere by default, is told not to."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,10 @@ WAYS = {
         "Evidently 0.7.23", "by_evidently", ("evidently==0.7.23", "pandas==2.3.3", "pyarrow==25.0.1"), 40_000
     ),
     "nannyml": Way(
-        "NannyML 0.13.1", "by_nannyml", ("nannyml==0.13.1", "statsmodels==0.15.0", "pandas==2.3.3", "pyarrow==25.0.1")
+        "NannyML 0.13.1",
+        "by_nannyml",
+        ("nannyml==0.13.1", "statsmodels==0.15.0", "pandas==2.3.3", "pyarrow==25.0.1"),
+        40_000,
     ),
 }
 

@@ -12,7 +12,10 @@ from mlops_assets.journey.score.profile.shard import count_answers
 from mlops_assets.monitoring.days import WatchedDay
 from mlops_assets.monitoring.estimate import Estimate, estimate, estimate_said
 from mlops_assets.monitoring.estimate_checks import compare_with_audits
+from mlops_assets.monitoring.lamp import DayVerdict
+from mlops_assets.monitoring.verdicts import Explained
 from mlops_assets.storage.accounting import PredictionsAccounting
+from mlops_assets.views import drift
 from mlops_assets.views.estimating import checked_record, estimate_record, estimate_text
 
 CLASSES = ("food", "fuel", "rent")
@@ -165,3 +168,11 @@ def test_people_see_the_estimate_the_audits_and_the_classes_that_moved_most() ->
     assert checked is not None
     assert checked.sentence in estimate_text(day, checked)
     assert estimate_record(day)["class_mix"]["food"]["said"] == day.class_mix["food"].said
+
+
+def test_the_command_drift_tells_the_estimate_of_a_day_and_how_audits_agree() -> None:
+    day = found(said_of(0.6, 500))
+    explained = Explained(DayVerdict("2026-02-01", "the training rows", ()), estimate=day)
+    assert day.sentence in drift.text([explained])
+    (told,) = drift.as_json("shop", [explained])["days"]
+    assert (told["estimate"]["rows"], told["audits"]) == (500, None)
