@@ -66,6 +66,9 @@ bench-lamps: .venv/.all  ## How often lamps are red on quiet and on damaged days
 bench-starts: .venv/.all  ## What starting each command costs, some minutes; writes a section of docs/benchmarks.md
 	@$(BIN)/python -m benchmarks.starts
 
+bench-monitors: .venv/.all  ## Watching a day beside Evidently and NannyML, some minutes; writes a section of docs/benchmarks.md
+	@$(BIN)/python -m benchmarks.monitors
+
 lint: .venv/.all  ## ruff, types, layers, known weaknesses, secrets, workflows; all of it offline
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -94,4 +97,4 @@ advisories: .venv/.all  ## Make the list of known weaknesses of locked packages 
 clean:  ## Remove .venv and all state under .mlops
 	rm -rf .venv .mlops
 
-.PHONY: help setup setup-dev demo dev services test test-long coverage bench bench-lamps bench-starts lint check format lock advisories clean
+.PHONY: help setup setup-dev demo dev services test test-long coverage bench bench-lamps bench-starts bench-monitors lint check format lock advisories clean

@@ -10,7 +10,6 @@ import argparse
 import ctypes
 import datetime as dt
 import os
-import re
 import resource
 import shutil
 import statistics
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from benchmarks.sections import put_section
 from benchmarks.tables import markdown
 
 ROOT = Path(__file__).parents[1]
@@ -30,7 +30,7 @@ FILES = 60
 FIRST = dt.date(2026, 1, 1)
 REPEATS = 5
 MORE_DAYS = 4
-BEGIN, END = "<!-- starts: written by python -m benchmarks.starts -->", "<!-- end of starts -->"
+NAME = "starts"
 ADOPT_ORPHANS = 36
 """`PR_SET_CHILD_SUBREAPER` of Linux: processes that lost their parent become ours, and are counted."""
 
@@ -210,8 +210,6 @@ def write(found: Mapping[str, float], page: Path) -> None:
     page
         The Markdown file.
     """
-    before = page.read_text(encoding="utf-8") if page.exists() else "# Benchmarks\n"
-    rest = before.replace(kept(page), "").rstrip() if kept(page) else before.rstrip()
     rows = [
         [line.name, f"`{line.shown}`", f"{found[line.name]:.2f} {line.unit}", f"{line.bar:g}"]
         for line in LINES
@@ -219,15 +217,7 @@ def write(found: Mapping[str, float], page: Path) -> None:
     ]
     about = ABOUT.format(use_case=USE_CASE, files=FILES, more=MORE_DAYS)
     table = markdown(("start", "command", "measured", "bar"), rows)
-    section = f"{BEGIN}\n\n## What starting costs\n\n{about}\n\n{table}\n\n{END}"
-    page.write_text(f"{rest}\n\n{section}\n", encoding="utf-8")
-
-
-def kept(page: Path) -> str:
-    """The section as it stands in the page, for whoever writes the rest of it anew; empty if there is none."""
-    text = page.read_text(encoding="utf-8") if page.exists() else ""
-    found = re.search(rf"{re.escape(BEGIN)}.*?{re.escape(END)}", text, re.S)
-    return found[0] if found else ""
+    put_section(NAME, f"## What starting costs\n\n{about}\n\n{table}", page)
 
 
 if __name__ == "__main__":

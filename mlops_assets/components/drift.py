@@ -108,14 +108,19 @@ def _tell(context: dg.AssetExecutionContext, stores: Stores, watcher: Watcher, d
 
 
 def _shown(watcher: Watcher, day: str, found: Judged) -> dict[str, Any]:
-    """The classes' shares and the picture; nothing where there is no reference."""
+    """The classes' shares, the estimate and the picture; nothing where there is no reference."""
     reference = watcher.reference(found.version)
     if reference is None:
         return {}
-    profile = watcher.watched(day).profile
+    today = watcher.watched(day)
+    profile = today.profile
     shares = views.class_shares(reference.classes, profile.said)
+    guess = watcher.estimate(today)
+    numbers = {name: getattr(guess, name) for name in ("accuracy", "low", "high", "baseline")} if guess else {}
     panels = views.panels(found.verdict, profile, reference)
     return {
+        **({"estimate": guess.sentence} if guess else {}),
+        **{f"estimate/{name}": number for name, number in numbers.items()},
         "picture": dg.MetadataValue.md(pictures.small_multiples(panels, f"{day} beside the training rows")),
         **{f"share/{name}": share for name, share in [*shares.items()][:MOST_CLASSES]},
     }

@@ -13,8 +13,12 @@ from functools import cached_property
 from typing import Any
 
 from mlops_assets.errors import MlopsError
+from mlops_assets.journey.feedback.audited import count_rows
+from mlops_assets.journey.feedback.live import live_metrics
 from mlops_assets.journey.score.profile.reference import Reference, no_reference, read_reference
 from mlops_assets.monitoring.days import WatchedDay, day_profile, days_before
+from mlops_assets.monitoring.estimate import Estimate, estimate
+from mlops_assets.monitoring.estimate_checks import Checked, compare_with_audits
 from mlops_assets.monitoring.lamp import DayVerdict, Lamp
 from mlops_assets.monitoring.lamps import Judge
 from mlops_assets.monitoring.rows import Evidence, evidence
@@ -72,11 +76,17 @@ class Explained:
         As in `Judged`.
     evidence
         The rows behind its red lamps.
+    estimate
+        What its answers tell of their own accuracy; None where that is not known.
+    checked
+        How estimates did where audits came; None where none did.
     """
 
     verdict: DayVerdict
     proposal: str = ""
     evidence: tuple[Evidence, ...] = ()
+    estimate: Estimate | None = None
+    checked: Checked | None = None
 
 
 class Watcher:
@@ -159,7 +169,25 @@ class Watcher:
         today = self.watched(day)
         verdict = self.say(today, against)
         judged = Judged(verdict, version=today.version)
-        return self.show(replace(judged, proposal=self._proposal(judged)))
+        shown = self.show(replace(judged, proposal=self._proposal(judged)))
+        return replace(shown, estimate=self.estimate(today), checked=self.checked)
+
+    def estimate(self, today: WatchedDay) -> Estimate | None:
+        """What the answers of a day tell of their own accuracy; None where there is nothing to compare them with."""
+        reference = self.reference(today.version)
+        if reference is None:
+            return None
+        about = self._stores.registry.version(self._use_case.name, today.version).about
+        return estimate(reference, today, about, self._use_case.drift.floors.confidence)
+
+    @cached_property
+    def checked(self) -> Checked | None:
+        """How the estimates did on days of which rows were audited; None where there is none."""
+        records = live_metrics(self._use_case, count_rows(self._use_case, self._lake))
+        audited = {record["day"] for record in records if record["audited"]}
+        watched = [day for day in (day_profile(self._lake, day) for day in sorted(audited)) if day is not None]
+        estimates = {(day.day, day.version): self.estimate(day) for day in watched}
+        return compare_with_audits({key: one for key, one in estimates.items() if one is not None}, records)
 
     def show(self, judged: Judged) -> Explained:
         """What was said of a day, with the rows behind its red lamps."""

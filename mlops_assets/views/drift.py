@@ -13,6 +13,7 @@ from mlops_assets.monitoring.lamp import DayVerdict, Lamp
 from mlops_assets.monitoring.rows import Evidence
 from mlops_assets.monitoring.verdicts import Explained, plain
 from mlops_assets.monitoring.words import name_of
+from mlops_assets.views.estimating import checked_record, estimate_record, estimate_text
 from mlops_assets.views.output import text_table
 from mlops_assets.views.pictures import Panel
 from mlops_assets.work.printable import LONGEST, cut, printable
@@ -65,7 +66,8 @@ def _day(day: Explained) -> str:
     grey = [f"{lamp.name}: {lamp.sentence}" for lamp in verdict.lamps if lamp.state == "grey"]
     title = f"{verdict.day} against {verdict.against}"
     table = text_table(lines, LONGEST).rstrip() if judged else ""
-    return "\n\n".join(filter(None, (title, day.proposal, *told, table, "\n".join(grey))))
+    guess = estimate_text(day.estimate, day.checked) if day.estimate else ""
+    return "\n\n".join(filter(None, (title, day.proposal, *told, table, "\n".join(grey), guess)))
 
 
 def _red(evidence: Evidence) -> str:
@@ -97,14 +99,19 @@ def as_json(use_case: str, days: Sequence[Explained]) -> dict[str, Any]:
     dict
         `use_case`; `sentence`, the first line; `red`, whether a lamp of any day is; `days`, each with `day`,
         `sentence`, `red`, `against`, `proposal` and `lamps`. A lamp has the fields of `Lamp`, its `threshold`, and
-        where it is red `evidence`: `rows`, `files`, `most_files`, `most_accounts`, `most_values`, `examples`.
+        where it is red `evidence`: `rows`, `files`, `most_files`, `most_accounts`, `most_values`, `examples`. A day has
+        `estimate` and `audits` besides, each null where there is none; see `views.estimating`.
     """
     shown = []
     for one in days:
         behind = {each.lamp.name: _plain(each) for each in one.evidence}
         told = plain(one.verdict)
         lamps = [{**lamp, "evidence": behind.get(lamp["name"])} for lamp in told.pop("lamps")]
-        shown.append({**told, "proposal": one.proposal, "lamps": lamps})
+        guess = {
+            "estimate": estimate_record(one.estimate) if one.estimate else None,
+            "audits": checked_record(one.checked) if one.checked else None,
+        }
+        shown.append({**told, "proposal": one.proposal, "lamps": lamps, **guess})
     red = any(one.verdict.red for one in days)
     return {"use_case": use_case, "sentence": first_line(days), "red": red, "days": shown}
 

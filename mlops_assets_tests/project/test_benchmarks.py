@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import measure, starts
+from benchmarks import measure, monitors, starts
 from benchmarks.__main__ import main
 from benchmarks.plans import plan
 from benchmarks.records import Record, append, read
 from benchmarks.report import write
+from benchmarks.sections import kept, put_section
 
 
 def test_repeats_are_interleaved_so_that_a_slow_minute_hits_all_ways() -> None:
@@ -67,5 +68,33 @@ def test_what_starting_costs_is_a_section_that_is_replaced_and_survives_the_rest
     assert text.startswith("# Benchmarks\n\nnumbers\n\n")
     assert text.count("## What starting costs") == 1
     assert "| `.venv` after it | `make demo` | 0.90 GB | 1 |" in text
-    page.write_text("# Others\n\n" + starts.kept(page) + "\n")
+    page.write_text("# Others\n\n" + kept("starts", page) + "\n")
     assert "0.90 GB" in page.read_text()
+
+
+def found_by(million: float, new: dict[str, list[str]] | None = None) -> monitors.Found:
+    red = (
+        dict.fromkeys(monitors.DAMAGES) if new is None else {"day": ["rows.account"], "cities": [], "nulls": [], **new}
+    )
+    return monitors.Found(200_000, 1.0, million, 100 << 20, red)
+
+
+def test_what_watching_costs_is_a_section_with_a_line_for_each_way(tmp_path: Path) -> None:
+    damaged = {"cities": ["rows.account", "rows.merchant_city"], "nulls": ["model_input.city"]}
+    found = {"ours": found_by(0.5, damaged), "duckdb": found_by(1.0), "evidently": found_by(50, {"nulls": ["account"]})}
+    about = {"files": 4000, "rows": 200_000, "columns": 30, "reference": "one", "day": "another", "repeats": 3}
+    lines = monitors.section(found, about).splitlines()
+    assert "| mlops-assets | 200,000 | 1.0 | 0.5 |  | 100 | 1 | yes | yes |" in lines
+    assert "| DuckDB, plain SQL | 200,000 | 1.0 | 1.0 | 2.0 | 100 | not judged | not judged | not judged |" in lines
+    assert "| Evidently 0.7.23 | 200,000 | 1.0 | 50.0 | 100.0 | 100 | 1 | no | no |" in lines
+
+
+def test_a_section_is_replaced_where_it_stood(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    put_section("one", "first", page)
+    put_section("two", "second", page)
+    put_section("one", "other", page)
+    text = page.read_text()
+    assert kept("one", page) in text
+    assert "first" not in text
+    assert text.index("other") < text.index("second")
