@@ -15,6 +15,7 @@ from mlops_assets.errors import MlopsError
 from mlops_assets.journey.feedback.audit import draw_audit
 from mlops_assets.journey.score.day import CHALLENGER, MODEL_TAG, ScoredDay, Scorers, score_day
 from mlops_assets.journey.train.records import Evaluation
+from mlops_assets.storage.catalog import PREDICTIONS
 from mlops_assets.use_case import UseCase
 from mlops_assets.views.status import too_large_records
 from mlops_assets.work.engines import Engines
@@ -24,6 +25,9 @@ from mlops_assets.workspace import Stores, Workspace
 log = logging.getLogger("mlops_assets.daily")
 
 SCORE_CHECKS = ("rows_are_current", "every_row_predicted", "unseen_categories")
+
+SHOWN = (*PREDICTIONS.names, "day")
+"""Columns of the rows that are shown; lists of probabilities are for readers."""
 
 
 def predictions_asset(use_case: UseCase, after: str) -> dg.AssetsDefinition:
@@ -139,7 +143,7 @@ def _show_published(
         **done.numbers(),
         "model": version.about.candidate,
         "by_prediction": showing.counts(table, day, "prediction"),
-        "first_rows": showing.first_rows(table, day),
+        "first_rows": showing.first_rows(table, day, SHOWN),
         "dagster/row_count": rows,
         **watch.numbers(),
     }
@@ -166,7 +170,7 @@ def _show_challenger(context: dg.AssetExecutionContext, stores: Stores, day: str
     shown: dict[str, Any] = {
         "model_version": done.challenger_version,
         "by_prediction": showing.counts(table, day, "prediction"),
-        "first_rows": showing.first_rows(table, day),
+        "first_rows": showing.first_rows(table, day, SHOWN),
         "dagster/row_count": done.accounting.predictions,
     }
     tell_day(context, challenger_key, day, shown)
