@@ -18,6 +18,7 @@ from mlops_assets.journey.train.records import Evaluation
 from mlops_assets.monitoring.days import scored_day
 from mlops_assets.monitoring.stopping import STOP_CHECK, check_drift
 from mlops_assets.monitoring.verdicts import Watcher
+from mlops_assets.storage.catalog import PREDICTIONS
 from mlops_assets.use_case import UseCase
 from mlops_assets.views.status import too_large_records
 from mlops_assets.work.engines import Engines
@@ -27,6 +28,9 @@ from mlops_assets.workspace import Stores, Workspace
 log = logging.getLogger("mlops_assets.daily")
 
 SCORE_CHECKS = ("rows_are_current", "every_row_predicted", "unseen_categories")
+
+SHOWN = (*PREDICTIONS.names, "day")
+"""Columns of the rows that are shown; lists of probabilities are for readers."""
 
 
 def predictions_asset(use_case: UseCase, after: str) -> dg.AssetsDefinition:
@@ -153,7 +157,7 @@ def _show_published(
         **done.numbers(),
         "model": version.about.candidate,
         "by_prediction": showing.counts(table, day, "prediction"),
-        "first_rows": showing.first_rows(table, day),
+        "first_rows": showing.first_rows(table, day, SHOWN),
         "dagster/row_count": rows,
         **watch.numbers(),
     }
@@ -180,7 +184,7 @@ def _show_challenger(context: dg.AssetExecutionContext, stores: Stores, day: str
     shown: dict[str, Any] = {
         "model_version": done.challenger_version,
         "by_prediction": showing.counts(table, day, "prediction"),
-        "first_rows": showing.first_rows(table, day),
+        "first_rows": showing.first_rows(table, day, SHOWN),
         "dagster/row_count": done.accounting.predictions,
     }
     tell_day(context, challenger_key, day, shown)

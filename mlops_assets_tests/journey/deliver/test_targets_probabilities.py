@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.deliver.delivery import Deliveries, deliver_day
@@ -22,6 +22,7 @@ from mlops_assets.plugins.targets import Delivery, TargetError
 from mlops_assets.settings import Settings
 from mlops_assets.storage.accounting import ListingAccounting
 from mlops_assets.storage.catalog import MANIFEST, Lake
+from mlops_assets.storage.database import open_database
 from mlops_assets.use_case import Delivering, UseCase
 from mlops_assets_tests.helpers.models import as_version
 from mlops_assets_tests.helpers.toy import DAY, purchases, put, toy
@@ -103,10 +104,8 @@ def test_a_database_has_them_as_json(
     deliver(wanting("sql", {"url_variable": "SHOP_URL", "mode": mode}), lake, settings)
     published = lake.predictions.read_all([DAY]).select(["file", "line"]).to_pylist()
     expected = {(row["file"], row["line"]): said for row, said in zip(published, stored(lake), strict=True)}
-    engine = create_engine(url)
-    with engine.connect() as connection:
+    with open_database("SHOP_URL") as engine, engine.connect() as connection:
         found = connection.execute(text("SELECT file, line, probabilities FROM toy_predictions")).all()
-    engine.dispose()
     assert {(file, line): json.loads(said) for file, line, said in found} == expected
 
 
