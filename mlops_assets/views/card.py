@@ -73,6 +73,8 @@ def _quality(about: About) -> Iterator[str]:
     yield "Of the rows whose answer was about this probable: how many were right. A good model has the same in both."
     yield markdown.table(about.calibration)
     yield calibrated(about.calibrated)
+    if about.origin:
+        yield "It is not calibrated here: it was made elsewhere, and no rows are known that it has surely not learned."
     yield "### Importance"
     yield f"What {markdown.value(metric)} loses when the column is shuffled (mean of {REPEATS})."
     yield markdown.table([{"column": name, "loss": loss} for name, loss in about.importance.items()])

@@ -164,6 +164,7 @@ def test_its_card_says_where_it_came_from_and_it_cannot_be_made_again(settings: 
     text = run("card", "visits", str(number)).output
     assert "It was made elsewhere, and how cannot be seen from here." in text
     assert "mlops-assets rebuild" not in text
+    assert "It is not calibrated here" in text
     done = run("rebuild", "visits", str(number))
     assert isinstance(done.exception, MlopsError)
     assert f"was made elsewhere, from {own[1]}" in str(done.exception)
