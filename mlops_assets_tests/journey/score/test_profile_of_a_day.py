@@ -30,7 +30,7 @@ from mlops_assets.storage.catalog import PREDICTIONS, Lake
 from mlops_assets.storage.files import read_part
 from mlops_assets.storage.integrity import sha256
 from mlops_assets.tools.sampling import write_sample
-from mlops_assets.use_case import Drift, UseCase
+from mlops_assets.use_case import Drift, Split, UseCase
 from mlops_assets.work.engines.local import LocalEngine
 from mlops_assets_tests.helpers.days import DAY, draw_day, ignore, in_shards_of, read_raw
 from mlops_assets_tests.helpers.models import TREE
@@ -222,8 +222,9 @@ def test_the_reference_is_the_training_rows_in_groups_of_whole_units(home: Home)
 
 def test_rows_that_are_left_out_are_not_counted(tmp_path: Path) -> None:
     place = open_place(tmp_path, sql_rejects=0.2)
-    place.read("10,00", TOO_MUCH)
-    data = build_training_set(place.use_case, place.lake)
+    place.read(*(f"{number},00" for number in range(20)), TOO_MUCH)
+    training = place.use_case.training.model_copy(update={"split": Split(by="random")})
+    data = build_training_set(place.use_case.model_copy(update={"training": training}), place.lake)
     model = fit(place.use_case, TREE, data, data.load())
     assert not place.score(watched_version(model, data, tmp_path / "version")).problems
     found = day_profile(place.lake, DAY)
