@@ -185,8 +185,10 @@ def _parts(lake: Lake, day: str) -> list[str] | None:
 def _late_files(lake: Lake, day: str) -> int | None:
     """Files that were changed after rows of the day were published first; None where the listing is gone."""
     accounting, every = lake.predictions.days()[day].accounting, lake.rows.publications().get(day, [])
-    if not every or accounting.rows_version in (None, every[0].version):
-        return 0 if every else None
+    if not every or accounting.rows_version is None:
+        return None
+    if accounting.rows_version == every[0].version:
+        return 0
     listings = lake.raw_files.publications().get(day, [])
     listing = next((one for one in listings if one.accounting.fingerprint == accounting.manifest), None)
     if listing is None:
