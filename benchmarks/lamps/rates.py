@@ -77,7 +77,7 @@ def measure(stage: Stage, quiet: int, cases: int, seed: int, against: str = "tra
         What they are compared with.
     """
     generator = np.random.default_rng([seed, sum(map(ord, stage.use_case.name))])
-    judge = Judge(stage.use_case.drift, stage.reference)
+    judge = Judge(stage.use_case.drift, stage.reference, stage.use_case.account)
     days = quiet_days(stage, BEFORE + quiet, generator)
     of_quiet, of_first = Rate(), Rate()
     for number in range(BEFORE, len(days)):

@@ -41,10 +41,13 @@ class ColumnsJudge:
         Floors and bands.
     reference
         What the version learned from.
+    account
+        The column of accounts, which is a key however it is counted.
     """
 
     drift: Drift
     reference: Reference
+    account: str = ""
 
     @cached_property
     def columns(self) -> Columns:
@@ -65,7 +68,10 @@ class ColumnsJudge:
     def keys(self) -> np.ndarray:
         """Which columns tell files or accounts apart, `(columns,)`: who comes, no training row can tell."""
         units = sum(self.reference.units)
-        return np.array([len(bins.values) * KEY >= units for bins in self.columns.bins.values()])
+        account = "rows", self.account
+        return np.array(
+            [name == account or len(bins.values) * KEY >= units for name, bins in self.columns.bins.items()]
+        )
 
     def lamps(
         self, today: WatchedDay, units: float, comparison: Comparison, before: Sequence[WatchedDay]

@@ -46,7 +46,7 @@ def judge_day(
         What the day is compared with: `training`, `trailing`, `last-week`, or a day that is among `before`. By default
         as the use case says.
     """
-    return Judge(use_case.drift, reference).day(today, before, against)
+    return Judge(use_case.drift, reference, use_case.account).day(today, before, against)
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,17 @@ class Judge:
         Floors and bands.
     reference
         What the version learned from; None where it is not known.
+    account
+        The column of accounts.
     """
 
     drift: Drift
     reference: Reference | None
+    account: str = ""
 
     @cached_property
     def _columns(self) -> ColumnsJudge | None:
-        return None if self.reference is None else ColumnsJudge(self.drift, self.reference)
+        return None if self.reference is None else ColumnsJudge(self.drift, self.reference, self.account)
 
     @cached_property
     def _answers(self) -> AnswersJudge | None:
