@@ -48,7 +48,7 @@ svg { width: 180px; height: 36px; display: block; border-bottom: 1px solid var(-
 .classes svg { height: 14px; border: 0 }
 .line { fill: none; stroke: var(--over); stroke-width: 1.5; vector-effect: non-scaling-stroke }
 .values { display: grid; grid-template-columns: repeat(auto-fill, minmax(20rem, 1fr)); gap: 1.2rem }
-.values table { margin: 0; width: 100% } .values th, .values td { white-space: normal; overflow-wrap: anywhere }
+.values table { margin: 0; width: 100% } .values th[scope="row"] { white-space: normal; overflow-wrap: anywhere }
 @media print {
   body { max-width: none; margin: 0; font-size: 11px } .scroll { overflow: visible } tr { break-inside: avoid }
   table { font-size: 9px } th, td { padding: .1rem .3rem } svg { width: 110px; height: 24px }
