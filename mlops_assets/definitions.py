@@ -11,6 +11,7 @@ import dagster as dg
 from mlops_assets.components import MlUseCase
 from mlops_assets.components.alerting import alert_sensors
 from mlops_assets.components.resources import WorkspaceResource, engines, mlflow
+from mlops_assets.components.telling import heartbeat_sensor
 from mlops_assets.settings import OWN_USE_CASES, Settings
 from mlops_assets.storage.modes import close_home, keep_private
 from mlops_assets.use_case import UseCase, list_use_cases, load_use_case
@@ -50,6 +51,6 @@ def definitions_of(*use_cases: UseCase, workspace: Workspace | None = None) -> d
         resources={"workspace": workspace or WorkspaceResource(), "engines": engines, "mlflow": mlflow},
         # a process a step costs two to three seconds; the work itself is spread over processes by `engines`
         executor=dg.in_process_executor,
-        sensors=alert_sensors(listening=bool(settings.alert_url)),
+        sensors=[*alert_sensors(listening=bool(settings.alert_url)), heartbeat_sensor()],
     )
     return dg.Definitions.merge(*each, shared)

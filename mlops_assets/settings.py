@@ -54,6 +54,9 @@ class Settings:
         Spark's cluster (`MLOPS_SPARK_MASTER`), such as `spark://host:7077`; by default `local[WORKERS]`.
     alert_url
         The webhook that is told of failed runs and red checks (`MLOPS_ALERT_URL`); a secret, empty by default.
+    heartbeat_url
+        The address that is asked every minute, so that a dead daemon is noticed outside (`MLOPS_HEARTBEAT_URL`); a
+        secret, empty by default.
     """
 
     home: Path
@@ -67,6 +70,7 @@ class Settings:
     spark_master: str = "local[1]"
     user: str = "somebody"
     alert_url: str = field(default="", repr=False)
+    heartbeat_url: str = field(default="", repr=False)
     database: str = field(default="", repr=False)
 
     @classmethod
@@ -101,6 +105,7 @@ class Settings:
             user=_variable("MLOPS_USER") or getpass.getuser(),
             spark_master=_variable("MLOPS_SPARK_MASTER", f"local[{workers}]"),
             alert_url=_variable("MLOPS_ALERT_URL"),
+            heartbeat_url=_variable("MLOPS_HEARTBEAT_URL"),
             database=database,
         )
 

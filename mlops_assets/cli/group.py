@@ -89,6 +89,10 @@ COMMANDS = {
         "mlops_assets.cli.days:status",
         "Show the days of a use case with their accounting, and its champion; without a name, a line a use case.",
     ),
+    "tell": (
+        "mlops_assets.cli.tell:tell",
+        "Tell the channels of a use case what is new, as the daemon does every half minute; or send them a test.",
+    ),
     "verify": (
         "mlops_assets.cli.verify:verify",
         "Read everything that is stored of a use case, and say what is not as it was written.",

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from mlops_assets.components.alerts import Alert, AlertNotDelivered, first_lines, send
+from mlops_assets.components.alerts import Alert, AlertNotDelivered, send
 from mlops_assets.components.private import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
     PARTITION_NAME_TAG,
     WILL_RETRY_TAG,
 )
+from mlops_assets.events.message import first_lines
 from mlops_assets.workspace import Workspace
 
 PATIENCE = 86_400
@@ -79,6 +80,16 @@ def _errors(context: dg.RunFailureSensorContext) -> list[str]:
     """What the failed steps said; the message of the run where none failed, such as when its process was lost."""
     messages = [_message(event) for event in context.get_step_failure_events()]
     return messages or [context.failure_event.message or "no step said why"]
+
+
+def errors_of(instance: dg.DagsterInstance, run_id: str) -> list[str]:
+    """What the failed steps of a run said; the message of the run where none failed."""
+    failed = instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+    messages = [_message(entry.get_dagster_event()) for entry in failed]
+    if messages:
+        return messages
+    ends = instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
+    return [entry.get_dagster_event().message or "no step said why" for entry in ends] or ["no step said why"]
 
 
 def _message(event: dg.DagsterEvent) -> str:

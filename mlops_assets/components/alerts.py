@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from mlops_assets.errors import MlopsError
-from mlops_assets.errors.redaction import redacted
-from mlops_assets.work.printable import printable_lines
-
-LINES, LENGTH = 10, 400
-"""Lines of an error that an alert has, and the characters of a line."""
-
-
-MARKUP = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "@\u200b", "](": "]\u200b("}
-"""What chat programs would call people by, or hide an address behind, and how it is only shown (Slack, Teams)."""
+from mlops_assets.events.message import shown_by_chats
 
 
 class AlertNotDelivered(MlopsError):
@@ -51,31 +42,7 @@ class Alert:
     def to_json(self) -> dict[str, object]:
         """The fields as they are, and all of them as `text`, which chat programs show; no mention or link is in it."""
         text = "\n".join([self.problem, *self.errors, self.what_to_do])
-        for sign, shown in MARKUP.items():
-            text = text.replace(sign, shown)
-        return {"text": text, **asdict(self)}
-
-
-def first_lines(texts: Sequence[str], environment: Mapping[str, str] | None = None) -> tuple[str, ...]:
-    """The first lines of some texts, cut to a bounded size, without any secret of the environment.
-
-    Parameters
-    ----------
-    texts
-        What steps or checks said.
-    environment
-        Has the secrets, by default that of this process.
-
-    Examples
-    --------
-    >>> first_lines(["no answer from postgresql://dagster:tulip@db/x"], {})
-    ('no answer from postgresql://***@db/x',)
-    >>> first_lines(["the key is rosebud42"], {"AWS_SECRET_ACCESS_KEY": "rosebud42"})
-    ('the key is ***',)
-    """
-    # what chat programs show may come from a file: a sign that turns the line round, an escape
-    lines = [printable_lines(line.strip()) for text in texts for line in text.splitlines() if line.strip()]
-    return tuple(redacted(line, environment)[:LENGTH] for line in lines[:LINES])
+        return {"text": shown_by_chats(text), **asdict(self)}
 
 
 def send(alert: Alert, url: str) -> None:

@@ -7,14 +7,14 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.components import showing
-from mlops_assets.components.days import daily, days_in, each_day, key, tell_day
+from mlops_assets.components.days import daily, days_in, days_told, each_day, key, tell_day
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.deliver.delivery import AGAIN_TAG, Deliveries, deliver_day
 from mlops_assets.journey.deliver.targets import open_target
 from mlops_assets.plugins.targets import TargetDown
 from mlops_assets.storage.accounting import DeliveryRecord
 from mlops_assets.use_case import UseCase
-from mlops_assets.use_case.targets import Delivering
+from mlops_assets.use_case.targets import NOTICE, Delivering
 from mlops_assets.work.progress import Sending
 from mlops_assets.workspace import Stores, Workspace
 
@@ -22,14 +22,18 @@ log = logging.getLogger("mlops_assets.delivery")
 
 
 def delivery_assets(use_case: UseCase) -> list[dg.AssetsDefinition]:
-    """One asset a target, after `predictions`."""
+    """One asset a target, after `predictions`; a notice that a day is done comes after all that bring its rows."""
     return [_delivery(use_case, name, given) for name, given in use_case.targets.items()]
 
 
 def _delivery(use_case: UseCase, name: str, given: Delivering) -> dg.AssetsDefinition:
+    asset = key(use_case, f"delivery_{name}")
+    rows = [one for one, other in use_case.targets.items() if other.use != NOTICE]
+    before = [f"delivery_{one}" for one in rows] if given.use == NOTICE else []
+
     @dg.asset(
-        key=key(use_case, f"delivery_{name}"),
-        deps=[key(use_case, "predictions")],
+        key=asset,
+        deps=[key(use_case, one) for one in ("predictions", *before)],
         owners=[use_case.owner],
         group_name=use_case.name,
         kinds={given.use} if "." not in given.use else {"python"},
@@ -43,7 +47,7 @@ def _delivery(use_case: UseCase, name: str, given: Delivering) -> dg.AssetsDefin
     )
     def delivery(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> Iterator[Any]:
         _deliver_days(context, workspace.of(use_case), name)
-        yield from ()  # the days were told one by one
+        yield days_told(asset)  # lets the notices begin
 
     return delivery
 
@@ -89,10 +93,13 @@ def _shown(record: DeliveryRecord) -> dict[str, Any]:
 
 def _failure(use_case: UseCase, name: str, days: Mapping[str, MlopsError]) -> dg.Failure:
     listed = "\n".join(f"{day}: {why}" for day, why in sorted(days.items()))
+    # notices wait for what brings the rows, and are brought with it
+    waits = any(given.use == NOTICE for given in use_case.targets.values())
+    only = "" if waits else f" --target {name}"
     return dg.Failure(
         f"not delivered to {name}: {', '.join(sorted(days))}\n{listed}\n"
         "The predictions are published all the same. Once the cause is mended: "
-        f"mlops-assets deliver {use_case.name} --from {min(days)} --to {max(days)} --target {name}",
+        f"mlops-assets deliver {use_case.name} --from {min(days)} --to {max(days)}{only}",
         metadata={"days": showing.table([{"day": day, "why": str(why)} for day, why in days.items()])},
         # a target that is down may be up again in a while; what it refused once, it will refuse again
         allow_retries=any(isinstance(why, TargetDown) for why in days.values()),

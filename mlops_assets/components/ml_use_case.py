@@ -14,6 +14,7 @@ from mlops_assets.components.monitoring import monitoring_assets, monitoring_sch
 from mlops_assets.components.resources import end_mlflow_run
 from mlops_assets.components.retraining import retraining_schedules, retraining_sensors
 from mlops_assets.components.scoring import made_besides
+from mlops_assets.components.telling import telling_sensors
 from mlops_assets.components.training import training_assets
 from mlops_assets.journey.features.sql import describe
 from mlops_assets.journey.train.candidates import check_columns
@@ -104,6 +105,7 @@ class MlUseCase(dg.Component):
             sensors=[
                 *arrival_sensors(self.use_case, daily_job),
                 *retraining_sensors(self.use_case, training_job),
+                *telling_sensors(self.use_case),
             ],
         )
 

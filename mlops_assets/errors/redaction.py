@@ -22,7 +22,7 @@ SHORTEST = 6
 HIDDEN = "***"
 """What stands in the place of a secret."""
 
-NAMED = re.compile(r"SECRET|PASSWORD|TOKEN(?!IZ)|CREDENTIAL|_KEY(_ID)?$|^MLOPS_ALERT_URL$")
+NAMED = re.compile(r"SECRET|PASSWORD|TOKEN(?!IZ)|CREDENTIAL|_KEY(_ID)?$|^MLOPS_(ALERT|HEARTBEAT)_URL$")
 """Environment variables whose names say that they hold a secret."""
 
 WITHIN_ADDRESS = re.compile(r"(?<=://)(?!user:password@|\[\^)[^/\s'\"]*@")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from mlops_assets.errors import MlopsError
@@ -48,6 +48,8 @@ class Delivery:
         Is told now and then how many rows are there so far.
     again
         Whether it was asked for though the target may have it.
+    numbers
+        The accounting of the day: whole numbers by their names.
     """
 
     use_case: str
@@ -62,6 +64,7 @@ class Delivery:
     shards: Callable[[], Iterator[tuple[str, pa.Table]]]
     tell: Callable[[int], None]
     again: bool = False
+    numbers: Mapping[str, int] = field(default_factory=dict)
 
 
 class Target(Protocol):

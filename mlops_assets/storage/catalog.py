@@ -269,6 +269,15 @@ class Lake:
         return self.folder / "deliveries" / target / f"day={day}.json"
 
     @property
+    def told(self) -> Place:
+        """Folder of what people were told."""
+        return self.folder / "told"
+
+    def telling(self, number: int) -> Place:
+        """What people were told of, and what is still to be told; the highest number is how it stands."""
+        return self.told / f"{number:06d}.json"
+
+    @property
     def replays(self) -> Place:
         """Folder of what is known of replayed lines."""
         return self.folder / "replays"

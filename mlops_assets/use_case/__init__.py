@@ -10,6 +10,7 @@ from mlops_assets.use_case.sensor import Sensor
 from mlops_assets.use_case.source import Origin
 from mlops_assets.use_case.strict import METRICS, Share, Strict
 from mlops_assets.use_case.targets import Delivering
+from mlops_assets.use_case.told import Deadline, Told
 from mlops_assets.use_case.training import Candidate, Feedback, Gate, Preparation, Retraining, Split, Step, Training
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Candidate",
     "Checks",
     "Column",
+    "Deadline",
     "Delivering",
     "Drift",
     "Enrichment",
@@ -37,6 +39,7 @@ __all__ = [
     "Step",
     "Strict",
     "TableParameters",
+    "Told",
     "Training",
     "UnsetVariable",
     "UseCase",

@@ -22,6 +22,7 @@ from mlops_assets.use_case.sensor import Sensor
 from mlops_assets.use_case.source import Origin
 from mlops_assets.use_case.strict import Strict, refuse
 from mlops_assets.use_case.targets import Delivering, TargetName, too_long
+from mlops_assets.use_case.told import ChannelName, Deadline, Told, literal_addresses
 from mlops_assets.use_case.training import Candidate, Feedback, Retraining, Training
 
 P = TypeVar("P", Candidate, Delivering, Enrichment, Origin)
@@ -68,6 +69,10 @@ class Attributes(Strict):
     targets: dict[TargetName, Delivering] = Field(
         default_factory=dict, description="What takes the predictions of a day once they are published, by name."
     )
+    deadline: str | None = Field(
+        None, description="By when a day must be published: a time of the day after, and its zone; see below."
+    )
+    told: dict[ChannelName, Told] = Field(default_factory=dict, description="Who hears of what happens, by channel.")
     imports: Import | None = Field(None, alias="import", description="How `mlops-assets import` cuts a table.")
     sample: str | None = Field(None, description="Import path of a function that draws sample rows.")
 
@@ -148,6 +153,13 @@ class Attributes(Strict):
             raise ValueError(f"split.column: {name!r} is not a date column of this use case (nor `day`)")
         return training
 
+    @field_validator("deadline")
+    @classmethod
+    def _is_a_time(cls, deadline: str | None) -> str | None:
+        if deadline is not None:
+            Deadline.parse(deadline)
+        return deadline
+
     @field_validator("sensor", mode="before")
     @classmethod
     def _sensor_is_said(cls, sensor: object) -> object:
@@ -185,6 +197,11 @@ class UseCase(Attributes):
         refuse([*too_long(self.name, self.targets)])
         return self
 
+    @model_validator(mode="after")
+    def _addresses_are_of_the_environment(self) -> Self:
+        refuse([*literal_addresses(self.at("told"))])
+        return self
+
     def __getstate__(self) -> dict[Any, Any]:
         """Go to a worker process, by way of files under Spark, without the values that the driver alone needs."""
 
@@ -198,6 +215,7 @@ class UseCase(Attributes):
             "source": self.source and unfilled(self.source, "source"),
             "enrichments": {name: unfilled(part, "enrichments", name) for name, part in self.enrichments.items()},
             "targets": {name: unfilled(part, "targets", name) for name, part in self.targets.items()},
+            "told": {},  # whoever works on shards tells nobody
             "training": self.training.model_copy(update={"candidates": tried}),
         }
         state = super().__getstate__()

@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from mlops_assets.errors import UsageError
 from mlops_assets.plugins.targets import Target
 from mlops_assets.storage.places import parse_place
 from mlops_assets.use_case.strict import Problem, SecretVariable, Strict, Variable, check_use
+
+
+def check_place(place: str) -> str:
+    """A place, seen to be one.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    try:
+        parse_place(place)
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+    return place
 
 
 class FilesTarget(Strict):
@@ -31,11 +46,7 @@ class FilesTarget(Strict):
     @field_validator("place")
     @classmethod
     def _is_a_place(cls, place: str) -> str:
-        try:
-            parse_place(place)
-        except UsageError as error:
-            raise ValueError(str(error)) from None
-        return place
+        return check_place(place)
 
 
 LONGEST = 63
@@ -67,7 +78,7 @@ class SqlTarget(Strict):
     @field_validator("table")
     @classmethod
     def _is_free(cls, table: str | None) -> str | None:
-        if table is not None and table.lower() in (LEDGER, STAGE):
+        if table is not None and table.lower() in (LEDGER, STAGE, DAYS_DONE):
             raise ValueError(f"{table!r} belongs to the platform; choose another name")
         return table
 
@@ -102,7 +113,42 @@ class KafkaTarget(Strict):
         return options
 
 
-TARGETS: dict[str, type[Strict]] = {"files": FilesTarget, "sql": SqlTarget, "kafka": KafkaTarget}
+NOTICE = "notice"
+"""What `use` says of a target that brings no rows, but that they can be read."""
+
+DAYS_DONE = "mlops_days_done"
+"""The table that has a row for each publication of each day."""
+
+
+class NoticeTarget(Strict):
+    """That a day is done, with its accounting, for other pipelines; at one place of the three."""
+
+    url_variable: Variable | None = Field(
+        None, description=f"Environment variable with the URL of a database: a row in its table `{DAYS_DONE}`."
+    )
+    db_schema: Name | None = Field(None, alias="schema", description="Schema of that table.")
+    place: str | None = Field(
+        None, description="Folder, or `s3://bucket/prefix`: an object `<place>/<use case>/day=YYYY-MM-DD.json`."
+    )
+    kafka: KafkaTarget | None = Field(None, description="Parameters of a target `kafka`: a message of its topic.")
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        if sum(given is not None for given in (self.url_variable, self.place, self.kafka)) != 1:
+            raise ValueError("name one of `url_variable`, `place` and `kafka`")
+        if self.db_schema and not self.url_variable:
+            raise ValueError("`schema` goes with `url_variable`")
+        if self.place is not None:
+            check_place(self.place)
+        return self
+
+
+TARGETS: dict[str, type[Strict]] = {
+    "files": FilesTarget,
+    "sql": SqlTarget,
+    "kafka": KafkaTarget,
+    NOTICE: NoticeTarget,
+}
 """What `parameters` may say, by `use`; those of a class of your own are its arguments."""
 
 
@@ -111,7 +157,7 @@ class Delivering(Strict):
 
     # before `use`, whose validator looks at them
     parameters: dict[str, Any] = Field(default_factory=dict, description="What it needs; see below.")
-    use: str = Field(description="`files`, `sql`, `kafka`, or the import path of a class of your own.")
+    use: str = Field(description="`files`, `sql`, `kafka`, `notice`, or the import path of a class of your own.")
     retries: int = Field(3, ge=0, le=20, description="How often a delivery to a target that is down is tried again.")
     pause: float = Field(30, ge=0, description="Seconds before the first retry; they double from one to the next.")
 

@@ -100,13 +100,14 @@ GIVEN = {
     "run": f"visits --from {LATER}",
     "sample": "visits --day 2026-01-05 --files 1 --rows 1",
     "status": "visits",
+    "tell": "visits",
     "verify": "visits",
     "why": f"visits --day {LATER} --file NAME --line 1",
 }
 """Each command, with something from a stranger. `demo` and `dev` show nothing of anybody's; `audit` writes CSV."""
 
-FAILS = {"register": 2}
-"""There is no such model."""
+FAILS = {"register": 2, "tell": 2}
+"""There is no such model, and nobody to tell."""
 
 
 def test_every_command_is_looked_at() -> None:

@@ -14,7 +14,8 @@ import pytest
 
 from mlops_assets.components import alerting
 from mlops_assets.components.alerting import AlertWaits, alert_sensors
-from mlops_assets.components.alerts import LENGTH, LINES, Alert, AlertNotDelivered, first_lines, send
+from mlops_assets.components.alerts import Alert, AlertNotDelivered, send
+from mlops_assets.events.message import LENGTH, LINES, first_lines
 from mlops_assets.running import load_definitions
 from mlops_assets.workspace import Workspace
 from mlops_assets_tests.helpers.receiver import SECRET_PATH, Receiver, webhook

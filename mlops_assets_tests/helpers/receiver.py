@@ -16,11 +16,12 @@ SECRET_PATH = "hook-rosebud-7c41"
 
 @dataclass
 class Receiver:
-    """What came, and what it answers next: 200 where nothing is said."""
+    """What came, and what it answers next: 200 where nothing is said; and how often it was asked by GET."""
 
     url: str = ""
     got: list[dict[str, Any]] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
+    asked: int = 0
 
 
 @contextmanager
@@ -29,8 +30,15 @@ def webhook() -> Iterator[Receiver]:
     known = Receiver()
 
     class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            known.asked += 1
+            self.answer()
+
         def do_POST(self) -> None:
             known.got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.answer()
+
+        def answer(self) -> None:
             self.send_response(known.answers.pop(0) if known.answers else 200)
             self.end_headers()
 

@@ -56,6 +56,7 @@ SECTIONS = {
     **{f"source.parameters: {name}": parameters for name, parameters in PARAMETERS.items()},
     "targets.NAME": use_case.Delivering,
     **{f"targets.NAME.parameters: {name}": parameters for name, parameters in TARGETS.items()},
+    "told.NAME": use_case.Told,
     "import": use_case.Import,
 }
 

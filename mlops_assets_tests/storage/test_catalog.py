@@ -34,6 +34,8 @@ WHERE = {
     "audit": "audit/day=<day>.parquet",
     "challenge": "challenges/day=<day>.json",
     "delivery": "deliveries/<target>/day=<day>.json",
+    "told": "told",
+    "telling": "told/000001.json",
     "replays": "replays",
     "replay": "replays/<day>-<mark>.json",
     "code": "code/<fingerprint>.json",

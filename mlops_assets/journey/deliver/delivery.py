@@ -180,6 +180,7 @@ def read_delivery(
         batches=lambda: iter(predictions.read_parts(parts, COLUMNS)),
         shards=partial(_shards, use_case, lake, day, published, parts),
         tell=tell,
+        numbers=published.accounting.numbers(),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mlops_assets.journey.deliver.targets.files import FilesTarget
 from mlops_assets.journey.deliver.targets.kafka import KafkaTarget
+from mlops_assets.journey.deliver.targets.notice import NoticeTarget
 from mlops_assets.journey.deliver.targets.sql import SqlTarget
 from mlops_assets.plugins import load_plugin
 from mlops_assets.plugins.targets import Target
@@ -37,5 +38,7 @@ def open_target(use_case: UseCase, name: str, settings: Settings) -> Target:
         return SqlTarget(parameters)
     if isinstance(parameters, targets.KafkaTarget):
         return KafkaTarget(parameters)
+    if isinstance(parameters, targets.NoticeTarget):
+        return NoticeTarget(parameters)
     assert isinstance(parameters, targets.FilesTarget), "all others were seen to above"  # noqa: S101
     return FilesTarget(parameters, use_case.files.suffix, settings.raw)

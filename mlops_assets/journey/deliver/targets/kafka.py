@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from mlops_assets.errors.redaction import without
@@ -45,25 +45,43 @@ class KafkaTarget:
 
     def deliver(self, delivery: Delivery) -> Mapping[str, Any]:
         """Send the day, and wait until every message is acknowledged by all replicas that are in sync."""
+        marks = {"use_case": delivery.use_case, "publication": delivery.publication, "published": delivery.published}
+        messages = (
+            (str(record["account_id"] or ""), {**marks, **record})
+            for batch in delivery.batches()
+            for record in batch.to_pylist()
+        )
+        return self.send(messages, delivery.tell)
+
+    def send(
+        self, messages: Iterable[tuple[str, Mapping[str, Any]]], tell: Callable[[int], None] = lambda _: None
+    ) -> Mapping[str, Any]:
+        """Send messages, and wait until every one is acknowledged; what is told of it.
+
+        Parameters
+        ----------
+        messages
+            Key and content of each.
+        tell
+            Is told now and then how many were acknowledged.
+        """
         producer = self._producer()
         outcome = _Outcome()
-        marks = {"use_case": delivery.use_case, "publication": delivery.publication, "published": delivery.published}
         sent = 0
-        for batch in delivery.batches():
-            for record in batch.to_pylist():
-                value = json.dumps({**marks, **record}, ensure_ascii=False, default=str).encode()
-                key = str(record["account_id"] or "").encode()
-                self._produce(producer, key, value, outcome)
-                sent += 1
-                if sent % POLL_EVERY == 0:
-                    # else the delivery reports would pile up to the end
-                    producer.poll(0)
-                    self._see(producer, outcome, sent)
-            delivery.tell(outcome.taken)
+        for key, content in messages:
+            value = json.dumps(content, ensure_ascii=False, default=str).encode()
+            self._produce(producer, key.encode(), value, outcome)
+            sent += 1
+            if sent % POLL_EVERY == 0:
+                # else the delivery reports would pile up to the end
+                producer.poll(0)
+                self._see(producer, outcome, sent)
+                tell(outcome.taken)
         left = producer.flush(self.parameters.timeout + 5)  # each message is given up, and told of, after `timeout`
         self._see(producer, outcome, sent)
         if left:
             raise TargetDown(f"{left} of {sent} messages were not acknowledged in time by {self.parameters.servers}")
+        tell(outcome.taken)
         return {"topic": self.parameters.topic, "messages": outcome.taken}
 
     def _producer(self) -> Any:

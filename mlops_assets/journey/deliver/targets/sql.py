@@ -45,7 +45,7 @@ class SqlTarget:
         variable = self.parameters.url_variable
         try:
             with open_database(variable) as engine:
-                _speak(engine, variable)
+                speak(engine, variable)
                 return self._deliver(engine, delivery)
         except DatabaseDown as error:
             raise TargetDown(str(error)) from None
@@ -55,11 +55,11 @@ class SqlTarget:
     def _deliver(self, engine: Engine, delivery: Delivery) -> dict[str, Any]:
         table, ledger = self._tables(delivery)
         # a transaction of its own: two days may be delivered at once, and only one of them makes the tables
-        with _transaction(engine, f"{table.fullname}") as connection:
+        with transaction(engine, f"{table.fullname}") as connection:
             self._prepare(connection, table, ledger)
         report = {"table": table.fullname, "rows": delivery.rows}
         # a lock for each day: two days go side by side, two deliveries of one wait for each other
-        with _transaction(engine, f"{table.fullname} {delivery.day}") as connection:
+        with transaction(engine, f"{table.fullname} {delivery.day}") as connection:
             if self._has(connection, table, ledger, delivery):
                 return {**report, "changed": 0}
             if self.parameters.mode == "replace":
@@ -102,7 +102,7 @@ class SqlTarget:
             if needed.name not in present:
                 needed.create(connection)
             else:
-                _check(connection, needed)
+                check_table(connection, needed)
 
     def _has(self, connection: Connection, table: Table, ledger: Table, delivery: Delivery) -> bool:
         """Whether the table holds this very publication.
@@ -138,7 +138,7 @@ class SqlTarget:
         connection.execute(ledger.insert().values(table_name=table.name, day=_day(delivery), delivered=now, **values))
 
 
-def _speak(engine: Engine, variable: str) -> None:
+def speak(engine: Engine, variable: str) -> None:
     """See that the database is of a kind we know; have SQLite begin transactions when we say so."""
     from sqlalchemy import event
 
@@ -156,7 +156,7 @@ def _speak(engine: Engine, variable: str) -> None:
 
 
 @contextmanager
-def _transaction(engine: Engine, lock: str) -> Iterator[Connection]:
+def transaction(engine: Engine, lock: str) -> Iterator[Connection]:
     """A transaction that only one process at a time can be in for the same lock; SQLite has one writer at all."""
     from sqlalchemy import text
 
@@ -178,7 +178,7 @@ def _kind(field: pa.Field) -> Any:
     return sa.REAL() if pa.types.is_floating(field.type) else sa.Text()
 
 
-def _check(connection: Connection, table: Table) -> None:
+def check_table(connection: Connection, table: Table) -> None:
     """See that a table has the columns we write, of a type that takes them, and a key that `upsert` can go by."""
     from sqlalchemy import inspect
 

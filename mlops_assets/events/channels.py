@@ -1,0 +1,157 @@
+"""The channels: a webhook that takes JSON, or whatever apprise knows by an address; each gives up after a time.
+
+No address is in any text: it is a secret by itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Protocol
+
+from mlops_assets.errors import MlopsError
+from mlops_assets.errors.redaction import redacted
+from mlops_assets.events.message import PLAIN, Message, first_line, shown_by_chats
+from mlops_assets.use_case.told import BY_US, Told
+
+SECONDS = 8.0
+"""Seconds that one message to one channel may take, whatever it waits for."""
+
+
+class NotTold(MlopsError):
+    """A channel did not take a message."""
+
+
+class Channel(Protocol):
+    """Tells somebody."""
+
+    def tell(self, message: Message) -> str:
+        """Tell a message; what the channel answered.
+
+        Raises
+        ------
+        NotTold
+            If it did not take it.
+        """
+        ...
+
+
+def open_channel(told: Told, seconds: float = SECONDS) -> Channel:
+    """The channel of an address.
+
+    Parameters
+    ----------
+    told
+        What the configuration says.
+    seconds
+        How long a message may take.
+    """
+    kind = Webhook if told.url.lower().startswith(BY_US) else Apprise
+    return kind(told.url, seconds)
+
+
+class Webhook:
+    """Posts JSON.
+
+    Parameters
+    ----------
+    url
+        The address.
+    seconds
+        How long it may take.
+    """
+
+    def __init__(self, url: str, seconds: float = SECONDS) -> None:
+        self._url = url
+        self._seconds = seconds
+
+    def tell(self, message: Message) -> str:
+        """One POST; a redirect is not followed, for it could lead anywhere with what the message says."""
+        import requests
+
+        from mlops_assets.journey.enrich.lookups.deadline import ending_after
+
+        try:
+            with ending_after(self._seconds) as session:
+                # of the answer its number alone is wanted
+                answer = session.post(
+                    self._url, json=message.to_post(), timeout=self._seconds, allow_redirects=False, stream=True
+                )
+                status = answer.status_code
+                answer.close()
+        except (requests.RequestException, ValueError, OSError) as error:
+            raise NotTold(type(error).__name__) from None
+        if not 200 <= status < 300:
+            raise NotTold(f"it answered with {status}")
+        return f"it answered with {status}"
+
+
+class Apprise:
+    """Tells by apprise: e-mail, Slack, Teams, PagerDuty, ntfy and whatever else it knows.
+
+    Parameters
+    ----------
+    url
+        An address of apprise's.
+    seconds
+        How long it may take.
+    """
+
+    def __init__(self, url: str, seconds: float = SECONDS) -> None:
+        self._url = url
+        self._seconds = seconds
+
+    def tell(self, message: Message) -> str:
+        """Tell it in a thread of its own, which is left behind where it hangs."""
+        try:
+            import apprise  # noqa: F401 - takes seconds, which are not the channel's
+        except ModuleNotFoundError:
+            raise NotTold("apprise is not installed: pip install 'mlops-assets[apprise]' brings it") from None
+        outcome: list[str] = []
+        thread = threading.Thread(target=lambda: outcome.append(self._notify(message)), daemon=True)
+        thread.start()
+        thread.join(self._seconds)
+        if not outcome:
+            raise NotTold(f"it took longer than {self._seconds:g} s")
+        if outcome[0]:
+            raise NotTold(outcome[0])
+        return "it was taken"
+
+    def _notify(self, message: Message) -> str:
+        """Why it was not taken; empty where it was."""
+        import apprise
+
+        heard = _Heard()
+        logger = logging.getLogger("apprise")
+        logger.addHandler(heard)
+        try:
+            # where it keeps nothing on this disk, and loads nobody's plugins
+            known = apprise.Apprise(asset=apprise.AppriseAsset(async_mode=False, storage_mode="memory"))
+            if not known.add(self._url):
+                return "apprise does not know this kind of address, or it is not whole"
+            kinds = {"info": "info", "warning": "warning", "error": "failure"}
+            taken = known.notify(
+                title=shown_by_chats(message.title, PLAIN),
+                body=shown_by_chats(message.body or message.sentence, PLAIN),
+                notify_type="success" if message.over else kinds[message.severity],
+                body_format="text",
+            )
+            return "" if taken else heard.last or "it did not take the message"
+        except Exception as error:  # a plugin of apprise's may raise anything, and must hold nobody up
+            return first_line(f"{type(error).__name__}: {error}")
+        finally:
+            logger.removeHandler(heard)
+
+
+class _Heard(logging.Handler):
+    """The last that apprise said of why it failed; from this thread alone, for several may be told at once."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.last = ""
+        self._thread = threading.get_ident()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a line."""
+        if record.thread == self._thread and record.levelno >= logging.WARNING:
+            self.last = first_line(redacted(record.getMessage()))

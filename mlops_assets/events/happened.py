@@ -1,0 +1,229 @@
+"""The events: what may happen to a use case that somebody wants to hear of, each with the words that tell it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+from mlops_assets.events.message import LENGTH, Message
+from mlops_assets.use_case import UseCase
+from mlops_assets.use_case.told import Kind, Severity
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """Something that happened."""
+
+    kind: ClassVar[Kind]
+    severity: ClassVar[Severity]
+
+    @property
+    def cause(self) -> str:
+        """What is behind it; an event whose cause stands already is no news."""
+        raise NotImplementedError
+
+    def words(self, use_case: str) -> Message:
+        """What is told of it, as it comes."""
+        raise NotImplementedError
+
+    def message(self, use_case: UseCase) -> Message:
+        """What is told of it, as it may be shown."""
+        return replace(self.words(use_case.name), owner=use_case.owner).cleaned()
+
+    def _message(self, use_case: str, sentence: str, **more: object) -> Message:
+        return Message(use_case, "", self.kind, self.severity, self.cause, sentence, **more)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DaysPublished(Event):
+    """Days can be read, for the first time; `numbers` are of their accounting, added up."""
+
+    kind: ClassVar[Kind] = "published"
+    severity: ClassVar[Severity] = "info"
+    days: tuple[str, ...]
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    publication: str = ""
+
+    @property
+    def cause(self) -> str:
+        """The publication."""
+        return f"{self.kind}:{self.days[-1]}:{self.publication}"
+
+    def words(self, use_case: str) -> Message:
+        """How many, and of what."""
+        return self._message(use_case, f"{_days(self.days)} published.", days=_ends(self.days), numbers=self.numbers)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DaysReplaced(DaysPublished):
+    """Days that could be read before say something else now."""
+
+    kind: ClassVar[Kind] = "replaced"
+
+    def words(self, use_case: str) -> Message:
+        """How many, and what they were before."""
+        todo = f"Who has read them reads them again; before: mlops-assets predictions {use_case} --as-published-on TIME"
+        sentence = f"{_days(self.days)} published again, with other content."
+        return self._message(use_case, sentence, days=_ends(self.days), numbers=self.numbers, what_to_do=todo)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRed(Event):
+    """A run failed for good; `subject` is the day that it failed on, or the name of its job."""
+
+    kind: ClassVar[Kind] = "red"
+    severity: ClassVar[Severity] = "error"
+    subject: str
+    is_day: bool
+    errors: tuple[str, ...]
+    run_id: str
+    readable: bool = False
+
+    @property
+    def cause(self) -> str:
+        """The subject, and what was said without its numbers: they differ from run to run, and tell nothing new."""
+        said = re.sub(r"\d+", "", "".join(error[:LENGTH] for error in self.errors[:3]))
+        return f"red:{self.subject}:{hashlib.sha256(said.encode()).hexdigest()[:12]}"
+
+    def words(self, use_case: str) -> Message:
+        """Which day or job, what its steps said, and how it is run again."""
+        if not self.is_day:
+            return self._message(use_case, f"{self.subject} failed.", details=self.errors, run_id=self.run_id)
+        state = "what was published before is read meanwhile" if self.readable else "it is not published"
+        todo = f"Mend what is named above, then: mlops-assets run {use_case} --from {self.subject} --to {self.subject}"
+        return self._message(
+            use_case,
+            f"{self.subject} is red; {state}.",
+            details=self.errors,
+            what_to_do=todo,
+            days=(self.subject,),
+            run_id=self.run_id,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DayLate(Event):
+    """A day is not published and its deadline is over, or will be missed; `expected` is when it may be ready."""
+
+    kind: ClassVar[Kind] = "late"
+    day: str
+    deadline: str
+    moment: dt.datetime
+    state: str
+    expected: dt.datetime | None = None
+
+    @property
+    def severity(self) -> Severity:  # type: ignore[override]
+        """Worse once it is over."""
+        return "warning" if self.expected else "error"
+
+    @property
+    def cause(self) -> str:
+        """The day, and whether it is only foreseen."""
+        return f"{'soon' if self.expected else 'late'}:{self.day}"
+
+    def words(self, use_case: str) -> Message:
+        """By when it should be there, and how far it is."""
+        due = f"{self.deadline} ({self.moment:%Y-%m-%d %H:%M} UTC)"
+        if self.expected:
+            sentence = f"{self.day} will be late: due by {due}, expected at {self.expected:%Y-%m-%d %H:%M} UTC."
+        else:
+            sentence = f"{self.day} is late: it was due by {due}."
+        todo = f"See `mlops-assets status {use_case}`; docs/operations.md has 'A day is missing'."
+        return self._message(use_case, sentence, details=(self.state,), what_to_do=todo, days=(self.day,))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LampTurned(Event):
+    """A lamp of the monitoring turned red, or green again; `name` and `column` say which, `sentence` what it saw."""
+
+    kind: ClassVar[Kind] = "lamp"
+    severity: ClassVar[Severity] = "warning"
+    name: str
+    column: str
+    red: bool
+    sentence: str
+    day: str
+    advice: str = ""
+
+    @property
+    def cause(self) -> str:
+        """The lamp, on whatever day."""
+        return f"lamp:{self.name}:{self.column}"
+
+    def words(self, use_case: str) -> Message:
+        """What the lamp says."""
+        todo = self.advice or f"See `mlops-assets drift {use_case} --day {self.day}`."
+        return self._message(use_case, f"{self.day}: {self.sentence}", what_to_do=todo, days=(self.day,))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChampionChanged(Event):
+    """Another version predicts from now on."""
+
+    kind: ClassVar[Kind] = "champion"
+    severity: ClassVar[Severity] = "info"
+    number: int
+    action: str
+    version: int
+    before: int | None
+    who: str
+    why: str
+
+    @property
+    def cause(self) -> str:
+        """The change."""
+        return f"champion:{self.number}"
+
+    def words(self, use_case: str) -> Message:
+        """Which version, after which one, by whom."""
+        after = f" after version {self.before}" if self.before else ""
+        sentence = f"version {self.version} is champion{after}, by {self.action} of {self.who}."
+        todo = f"mlops-assets card {use_case} {self.version}; undone by: mlops-assets rollback {use_case}"
+        return self._message(use_case, sentence, details=(self.why,), what_to_do=todo)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRefused(Event):
+    """The gate let no version of a training through; with `waits`, it did, and a person decides."""
+
+    kind: ClassVar[Kind] = "refused"
+    severity: ClassVar[Severity] = "warning"
+    run: str
+    version: int | None
+    reason: str
+    waits: str = ""
+
+    @property
+    def cause(self) -> str:
+        """The training."""
+        return f"refused:{self.run}"
+
+    def words(self, use_case: str) -> Message:
+        """What the gate said."""
+        made = f"version {self.version}" if self.version else "a training that made no version"
+        sentence = f"the gate refused {made}; the champion stays."
+        todo = f"mlops-assets history {use_case} shows the versions, card its figures."
+        if self.waits:
+            sentence = f"{made} passed the gate and waits for a person."
+            todo = f"mlops-assets promote {use_case} {self.version} --why REASON, or leave it."
+        return self._message(
+            use_case, sentence, details=tuple(filter(None, (self.reason, self.waits))), what_to_do=todo
+        )
+
+
+def over(message: Message, sentence: str) -> Message:
+    """What is told once the cause of a message is gone."""
+    return replace(message, over=True, sentence=sentence, details=(message.sentence,), what_to_do="").cleaned()
+
+
+def _days(days: tuple[str, ...]) -> str:
+    return f"{days[0]} is" if len(days) == 1 else f"{len(days)} days, {days[0]} to {days[-1]}, are"
+
+
+def _ends(days: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((days[0], days[-1])))

@@ -1,0 +1,126 @@
+"""Who is told of what happens to a use case, by what channel; and by when a day must be published."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib.util import find_spec
+from typing import Annotated, Any, Literal, Self, get_args
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import Field, field_validator
+
+from mlops_assets.use_case.references import VARIABLE
+from mlops_assets.use_case.strict import Problem, Strict
+
+Severity = Literal["info", "warning", "error"]
+
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+"""How bad it is, the least first."""
+
+Kind = Literal["published", "replaced", "red", "late", "lamp", "champion", "refused"]
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""What may happen."""
+
+BY_US = ("http://", "https://")
+"""Addresses that are told by a plain POST of JSON; all others are apprise's."""
+
+
+class Told(Strict):
+    """A channel: where somebody hears of what happens."""
+
+    url: str = Field(
+        repr=False,
+        description="`{{ env.NAME }}` alone: the address is a secret. `https://...` takes JSON, any other is one of "
+        "apprise, such as `mailtos://...`; where the variable is empty the channel is off.",
+    )
+    severity: Severity = Field(
+        "warning", alias="from", description="The least that is told: `info`, `warning`, `error`."
+    )
+    events: tuple[Kind, ...] = Field(KINDS, min_length=1, description="What is told of; all by default.")
+
+    @field_validator("url")
+    @classmethod
+    def _can_be_told(cls, url: str) -> str:
+        if not url or VARIABLE.search(url):
+            return url
+        if "://" not in url:
+            raise ValueError(
+                "this is no address; it must look like https://... or one of apprise's, such as ntfy://..."
+            )
+        if not url.lower().startswith(BY_US) and find_spec("apprise") is None:
+            raise ValueError("this address needs apprise: pip install 'mlops-assets[apprise]' brings it")
+        return url
+
+    def wants(self, kind: Kind, severity: Severity) -> bool:
+        """Whether the channel is told of an event."""
+        return bool(self.url) and kind in self.events and SEVERITIES.index(severity) >= SEVERITIES.index(self.severity)
+
+
+ChannelName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+
+
+def literal_addresses(written: Mapping[str, Any]) -> Iterator[Problem]:
+    """The channels whose address stands in the configuration, or in part: what is written there is read by many.
+
+    Parameters
+    ----------
+    written
+        `told` as it was written; what is made in Python has nothing there.
+    """
+    for name, channel in written.items():
+        url = channel.get("url", "") if isinstance(channel, Mapping) else ""
+        if url and not VARIABLE.fullmatch(str(url).strip()):
+            message = "an address is a secret: write {{ env.NAME }} and nothing else, and set that variable"
+            yield ("told", name, "url"), message, "***"
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """A time of the day after, by the clock of a zone.
+
+    Attributes
+    ----------
+    time
+        The time.
+    zone
+        The zone.
+    """
+
+    time: dt.time
+    zone: ZoneInfo
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read such as `06:30 America/Sao_Paulo`.
+
+        Raises
+        ------
+        ValueError
+            If it is none.
+        """
+        found = re.fullmatch(r"(\d\d):(\d\d) (\S+)", text)
+        if not found or int(found[1]) > 23 or int(found[2]) > 59:
+            raise ValueError("write a time and a zone, such as `06:30 America/Sao_Paulo`")
+        zones = available_timezones()
+        if found[3] not in zones:
+            near = get_close_matches(found[3], zones, 3)
+            raise ValueError(f"there is no time zone {found[3]!r}" + (f"; is it {' or '.join(near)}?" if near else ""))
+        return cls(dt.time(int(found[1]), int(found[2])), ZoneInfo(found[3]))
+
+    def of(self, day: str) -> dt.datetime:
+        """When a day must be published: at this time of the day after it, in UTC.
+
+        A time that the clock leaps over is as many minutes after the leap; of one that comes twice, it is the first.
+
+        Examples
+        --------
+        >>> Deadline.parse("06:30 America/Sao_Paulo").of("2026-01-31").isoformat()
+        '2026-02-01T09:30:00+00:00'
+        """
+        after = dt.date.fromisoformat(day) + dt.timedelta(days=1)
+        return dt.datetime.combine(after, self.time, self.zone).astimezone(dt.UTC)
