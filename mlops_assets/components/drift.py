@@ -26,6 +26,12 @@ CHECKS: Mapping[str, tuple[str, ...]] = {
 }
 """By check, whose lamps it looks at."""
 
+ASKED = {
+    "columns_are_usual": "Whether the columns of the files, and what the model sees, are spread as in training.",
+    "answers_are_usual": "Whether the model's answers, and how sure it is of them, are as in training.",
+    "deliveries_are_usual": "Whether as many files, rows and rejects came as are usual.",
+}
+
 MOST_CLASSES = 12
 """Classes of which a share is plotted."""
 
@@ -44,7 +50,7 @@ def _drift(use_case: UseCase) -> dg.AssetsDefinition:
         owners=[use_case.owner],
         group_name=use_case.name,
         kinds={"python"},
-        check_specs=[dg.AssetCheckSpec(name, asset=drift_key) for name in CHECKS],
+        check_specs=[dg.AssetCheckSpec(name, asset=drift_key, description=ASKED[name]) for name in CHECKS],
         description=(
             "Each published day beside what its model learned from, the 28 days before it and the same weekday: "
             "columns, what the model sees, its answers, files and rejects. What differs by more than chance has a red "
@@ -115,8 +121,8 @@ def _shown(watcher: Watcher, day: str, found: Judged) -> dict[str, Any]:
     return {
         **({"estimate": guess.sentence} if guess else {}),
         **{f"estimate/{name}": number for name, number in numbers.items()},
-        **{f"share/{name}": share for name, share in [*shares.items()][:MOST_CLASSES]},
         "picture": dg.MetadataValue.md(pictures.small_multiples(panels, f"{day} beside the training rows")),
+        **{f"share/{name}": share for name, share in [*shares.items()][:MOST_CLASSES]},
     }
 
 
@@ -128,7 +134,8 @@ def _check(
     days = [day for day, lamps in red.items() if lamps]
     lines = [{"day": day, **line} for day in days for line in views.records(red[day])]
     unjudged = [{"day": day, "why": judged} for day, judged in found.items() if isinstance(judged, str)]
-    description = f"usual on {len(found) - len(unjudged)} days"
+    judged = len(found) - len(unjudged)
+    description = f"usual on {judged} {'day' if judged == 1 else 'days'}"
     if days:
         first = red[days[0]][0]
         description = f"{days[0]}: {first.sentence}"
