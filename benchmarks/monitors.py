@@ -35,11 +35,11 @@ MADE_UP = ("merchant_city", "city")
 NAME = "monitors"
 ABOUT = """\
 `make bench-monitors` writes this section. {files:,} files of {reference} are the reference, those of {day} the day,
-with {rows:,} rows of {columns} columns (contract, model input, answer and its probability). Each way is a
-process of its own on one core. CPU seconds a million rows count from when the rows are in memory, and are those of the
-whole day less those of a tenth of it; all that does not grow with the rows counts under 'start'. The
-tenth is measured {repeats} times, the day three times or more: medians. Ratios say more than seconds where a machine does other work, too. Peak
-memory is that of the process with all rows. Ours counts what a daily run has at hand (typed rows, the
+with {rows:,} rows of {columns} columns (contract, model input, answer and its probability). Each way is a process of
+its own on one core. CPU seconds a million rows count from when the rows are in memory, and are those of the whole day
+less those of a tenth of it; all that does not grow with the rows counts under 'start'. The tenth is measured
+{repeats} times, the day three times or more: medians. Ratios say more than seconds where a machine does other work,
+too. Peak memory is that of the process with all rows. Ours counts what a daily run has at hand (typed rows, the
 model's matrix, all probabilities) and then judges; SQL counts and judges nothing. Columns are red by the defaults of
 each way. The quiet day has the accounts and habits of the reference and other rows; of the damaged days, 2 % of rows
 have another value in one column. Evidently and NannyML are given the first rows of both days alone: Evidently's cost
