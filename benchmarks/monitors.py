@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from benchmarks import machine, measure
 from benchmarks.sections import put_section
 from benchmarks.starts import PAGE, ROOT
-from benchmarks.tables import markdown, mib
+from benchmarks.tables import markdown, mib, short
 
 REPEATS = 3
 DAMAGES = {"day": "quiet", "cities": "2 % new cities", "nulls": "2 % more NULLs"}
@@ -35,10 +35,11 @@ MADE_UP = ("merchant_city", "city")
 NAME = "monitors"
 ABOUT = """\
 `make bench-monitors` writes this section. {files:,} files of {reference} are the reference, those of {day} the day,
-with {rows:,} rows of {columns} columns (contract, model input, answer and its probability). Each way is a
-process of its own on one core. CPU seconds a million rows count from when the rows are in memory, and are those of the
-whole day less those of a tenth of it; all that does not grow with the rows counts under 'start'. Medians of {repeats}
-runs; peak memory is that of the process with all rows. Ours counts what a daily run has at hand (typed rows, the
+with {rows:,} rows of {columns} columns (contract, model input, answer and its probability). Each way is a process of
+its own on one core. CPU seconds a million rows count from when the rows are in memory, and are those of the whole day
+less those of a tenth of it; all that does not grow with the rows counts under 'start'. The tenth is measured
+{repeats} times, the day three times or more: medians. Ratios say more than seconds where a machine does other work,
+too. Peak memory is that of the process with all rows. Ours counts what a daily run has at hand (typed rows, the
 model's matrix, all probabilities) and then judges; SQL counts and judges nothing. Columns are red by the defaults of
 each way. The quiet day has the accounts and habits of the reference and other rows; of the damaged days, 2 % of rows
 have another value in one column. Evidently and NannyML are given the first rows of both days alone: Evidently's cost
@@ -136,9 +137,9 @@ def section(found: Mapping[str, Found], about: Mapping[str, object]) -> str:
     head = (*head, *(name for key, name in DAMAGES.items() if key != "day"))
     rows = []
     for name, one in found.items():
-        ratio = "" if name == "ours" else f"{one.million / ours.million:,.1f}"
+        ratio = "" if name == "ours" else short(one.million / ours.million)
         quiet = one.red["day"]
-        line = [WAYS[name].title, f"{one.rows:,}", f"{one.start:.1f}", f"{one.million:,.1f}", ratio, mib(one.peak)]
+        line = [WAYS[name].title, f"{one.rows:,}", f"{one.start:.1f}", short(one.million), ratio, mib(one.peak)]
         line += ["not judged" if quiet is None else str(len(quiet))]
         rows.append(line + [seen(one.red[key], quiet) for key in DAMAGES if key != "day"])
     return f"## What watching costs\n\n{ABOUT.format(**about)}\n\n{markdown(head, rows)}"

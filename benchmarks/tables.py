@@ -17,7 +17,7 @@ def table(records: Sequence[Record], middle: Sequence[Record], rate: float | Non
     for record in sorted(records, key=lambda record: order.index(record.way)):
         row = line(record, middle)
         if rate is not None:
-            row.append("" if record.way == "ours" else _short(rate * record.seconds / record.files))
+            row.append("" if record.way == "ours" else short(rate * record.seconds / record.files))
         rows.append(row)
     return markdown(HEAD if rate is None else (*HEAD, "the same, each at its most files"), rows)
 
@@ -38,10 +38,11 @@ def _ratio(record: Record, middle: Sequence[Record]) -> str:
     nearest = min(ours, key=lambda other: abs(other.files - record.files))
     ratio = (record.seconds / record.files) / (nearest.seconds / nearest.files)
     at = "" if nearest.files == record.files else f" (ours at {nearest.files:,})"
-    return _short(ratio) + at
+    return short(ratio) + at
 
 
-def _short(ratio: float) -> str:
+def short(ratio: float) -> str:
+    """A positive number with two digits or as a whole."""
     return f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.1f}" if ratio >= 1 else f"{ratio:.2g}"
 
 

@@ -86,7 +86,7 @@ def test_what_watching_costs_is_a_section_with_a_line_for_each_way(tmp_path: Pat
     lines = monitors.section(found, about).splitlines()
     assert "| mlops-assets | 200,000 | 1.0 | 0.5 |  | 100 | 1 | yes | yes |" in lines
     assert "| DuckDB, plain SQL | 200,000 | 1.0 | 1.0 | 2.0 | 100 | not judged | not judged | not judged |" in lines
-    assert "| Evidently 0.7.23 | 200,000 | 1.0 | 50.0 | 100.0 | 100 | 1 | no | no |" in lines
+    assert "| Evidently 0.7.23 | 200,000 | 1.0 | 50.0 | 100 | 100 | 1 | no | no |" in lines
 
 
 def test_a_section_is_replaced_where_it_stood(tmp_path: Path) -> None:
