@@ -18,7 +18,7 @@ from mlops_assets.errors import MlopsError, UsageError, cannot_be_used
 from mlops_assets.journey.deliver.delivery import AGAIN_TAG
 from mlops_assets.journey.read.sources import SqlSource
 from mlops_assets.journey.read.strays import find_strays
-from mlops_assets.journey.score.day import MODEL_TAG
+from mlops_assets.journey.score.day import ACCEPT_TAG, MODEL_TAG
 from mlops_assets.settings import PACKAGE, Settings
 from mlops_assets.storage.catalog import enrichment_table
 from mlops_assets.storage.database import DATABASE_VARIABLE, prepare_database
@@ -256,6 +256,7 @@ def run_use_case(
     train: bool,
     model: str = "current",
     known: Collection[str] = (),
+    accept_drift: str = "",
 ) -> None:
     """Run a range of days from raw files to delivered predictions, with a training in between if it is asked for.
 
@@ -273,17 +274,20 @@ def run_use_case(
         What scores: `current`, `as-of` or the number of a version.
     known
         The days of the range that have files: it is a run for each of their `stretches`. One run if none are named.
+    accept_drift
+        Why a day is published although a lamp of it is red and `drift.stop` is on.
 
     Raises
     ------
     RunFailed
         If a run failed; the message has what its steps said.
     """
-    ranges = [{**tags, MODEL_TAG: model} for tags in _ranges(days, known)]
+    accepted = {ACCEPT_TAG: accept_drift} if accept_drift else {}
+    ranges = [{**tags, MODEL_TAG: model, **accepted} for tags in _ranges(days, known)]
     daily, training = f"{use_case.name}_daily", f"{use_case.name}_training"
     # a training learns from rows and enrichments, and what it makes shall score these same days: hence in the middle
     before = (*BEFORE_SCORING, *map(enrichment_table, use_case.enrichments))
-    scoring = ("predictions", *(f"delivery_{name}" for name in use_case.targets))
+    scoring = ("predictions", "drift", *(f"delivery_{name}" for name in use_case.targets))
     plan: list[tuple[str, Sequence[str], list[dict[str, str]]]] = [(daily, (*before, *scoring), ranges)]
     if train:
         plan = [(daily, before, ranges), (training, TRAINING, [{}]), (daily, scoring, ranges)]

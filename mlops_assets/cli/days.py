@@ -129,8 +129,22 @@ def import_(use_case: str, file: Path, day: dt.date | None, raw: Place | None) -
     help="What scores: `current`, `as-of` for the champion of each day, or the number of a version.",
 )
 @click.option("--train", is_flag=True, help="Train before predicting; the gate decides about a new champion.")
+@click.option(
+    "--accept-drift",
+    "accept",
+    metavar="WHY",
+    help="Publish one day although a lamp of it is red and `drift.stop` is on; the reason is kept with the day.",
+)
 @raw_option
-def run(use_case: str, first: dt.date | None, last: dt.date | None, model: str, train: bool, raw: Place | None) -> None:
+def run(
+    use_case: str,
+    first: dt.date | None,
+    last: dt.date | None,
+    model: str,
+    train: bool,
+    accept: str | None,
+    raw: Place | None,
+) -> None:
     """Materialise days through Dagster, from raw files to published predictions.
 
     Days are done again only where files, SQL, model or code changed. Ctrl-C stops; running again resumes.
@@ -147,6 +161,8 @@ def run(use_case: str, first: dt.date | None, last: dt.date | None, model: str, 
     if model not in ("current", "as-of") and not model.isdigit():
         raise UsageError(f"--model {model}: say current, as-of, or the number of a version.")
     stores = find(use_case, raw)
+    if accept is not None:
+        _check_acceptance(accept, first, last, stops=stores.use_case.drift.stop)
     days = running.days_to_run(stores, first, last)
     known = running.days_with_files(stores, days)
     running.start_early(stores, days, train=train)  # before Dagster is imported
@@ -157,8 +173,27 @@ def run(use_case: str, first: dt.date | None, last: dt.date | None, model: str, 
         log.warning("%s: %s", use_case, strays)
     with running.dagster_instance(stores.settings) as instance:
         definitions = running.load_definitions(stores.use_case, workspace=stores.workspace)
-        running.run_use_case(definitions, instance, stores.use_case, days, train=train, model=model, known=known)
+        running.run_use_case(
+            definitions,
+            instance,
+            stores.use_case,
+            days,
+            train=train,
+            model=model,
+            known=known,
+            accept_drift=accept or "",
+        )
     _print_status(stores, days)
+
+
+def _check_acceptance(why: str, first: dt.date | None, last: dt.date | None, *, stops: bool) -> None:
+    """See that somebody looked at the very day that shall be published nevertheless, and says why."""
+    if not why.strip():
+        raise UsageError("--accept-drift: say why, as it is kept with the day.")
+    if first is None or first != last:
+        raise UsageError("--accept-drift is for one day that somebody looked at: give --from and --to of it.")
+    if not stops:
+        raise UsageError("--accept-drift: nothing is kept back for drift, for `drift.stop` is off.")
 
 
 @click.command()

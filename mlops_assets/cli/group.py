@@ -29,6 +29,10 @@ COMMANDS = {
         "mlops_assets.cli.models:diff",
         "Show what a version would change on a day's real files: rows, categories, money, accounts, and who is right.",
     ),
+    "drift": (
+        "mlops_assets.cli.drift:drift",
+        "Show how published days differ from what their model learned from: what is red, its rows, and what to do.",
+    ),
     "feedback": (
         "mlops_assets.cli.feedback:feedback",
         "Hand in corrections, CSV files with day, file, line, label, who, when; take in all, and tell which count.",

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from mlops_assets.components.arrivals import arrival_sensors
 from mlops_assets.components.daily import daily_assets, yesterday_check
 from mlops_assets.components.delivery import delivery_assets
+from mlops_assets.components.drift import drift_assets
 from mlops_assets.components.lost_database import retry_after_lost_database
 from mlops_assets.components.monitoring import monitoring_assets, monitoring_schedule
 from mlops_assets.components.resources import end_mlflow_run
@@ -59,6 +60,7 @@ class MlUseCase(dg.Component):
         columns = describe(self.use_case)
         check_columns(self.use_case, columns.model)
         daily = daily_assets(self.use_case, has_file_features=bool(columns.file))
+        daily = [*daily, *drift_assets(self.use_case)]
         deliveries = delivery_assets(self.use_case)
         training = training_assets(self.use_case)
         monitoring = monitoring_assets(self.use_case)

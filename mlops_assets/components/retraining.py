@@ -1,4 +1,4 @@
-"""What starts a training by itself: a schedule, and a sensor that looks at new corrections and audits."""
+"""What starts a training by itself: a schedule, and a sensor that looks at corrections, audits and red days."""
 
 import datetime as dt
 from typing import Any
@@ -6,9 +6,10 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.errors import MlopsError
-from mlops_assets.journey.train.retraining import decide, gather
+from mlops_assets.journey.train.retraining import Evidence, decide, gather, last_trained
+from mlops_assets.monitoring.verdicts import red_days
 from mlops_assets.use_case import UseCase
-from mlops_assets.workspace import Workspace
+from mlops_assets.workspace import Stores, Workspace
 
 REASON_TAG = "mlops_assets/reason"
 """Run tag that says what started a training."""
@@ -38,16 +39,16 @@ def retraining_schedules(use_case: UseCase, job: Any) -> list[dg.ScheduleDefinit
 
 
 def retraining_sensors(use_case: UseCase, job: Any) -> list[dg.SensorDefinition]:
-    """The sensor that starts a training on new corrections or on a drop, if the use case asks for one of them."""
+    """The sensor that starts a training on corrections, a drop or red days, if the use case asks for one of them."""
     asked = use_case.retraining
-    if asked.corrections is None and asked.drop is None:
+    if asked.corrections is None and asked.drop is None and asked.drift is None:
         return []
 
     @dg.sensor(
         name=f"{use_case.name}_retraining",
         job=job,
         minimum_interval_seconds=600,
-        description="Starts a training on enough new corrections, or when audits tell of a drop; the gate decides.",
+        description="Starts a training on new corrections, a drop that audits tell of, or red days; the gate decides.",
     )
     def retraining(
         context: dg.SensorEvaluationContext, workspace: dg.ResourceParam[Workspace]
@@ -58,7 +59,7 @@ def retraining_sensors(use_case: UseCase, job: Any) -> list[dg.SensorDefinition]
             return dg.SkipReason(f"the training {last.dagster_run.run_id} is under way")
         stores = workspace.of(use_case)
         try:
-            evidence = gather(use_case, stores.lake, stores.runs, stores.champion())
+            evidence = _gather(stores)
         except MlopsError as error:
             return dg.SkipReason(f"it cannot be told whether to train: {error}")
         # one that failed counts too: nothing is started more often than every so many hours
@@ -70,6 +71,14 @@ def retraining_sensors(use_case: UseCase, job: Any) -> list[dg.SensorDefinition]
         return dg.RunRequest(run_key=f"{use_case.name}-{evidence.mark}-{after}", tags={REASON_TAG: decision.why})
 
     return [retraining]
+
+
+def _gather(stores: Stores) -> Evidence:
+    """What speaks for a training; drift that the last one could learn from is no news."""
+    use_case, lake, champion, red = stores.use_case, stores.lake, stores.champion(), list[str]()
+    if use_case.retraining.drift is not None and champion is not None:
+        red = red_days(use_case, lake, champion.version, last_trained(stores.runs))
+    return gather(use_case, lake, stores.runs, champion, red)
 
 
 def _began(record: dg.RunRecord) -> dt.datetime:

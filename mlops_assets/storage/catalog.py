@@ -264,6 +264,10 @@ class Lake:
         """How champion and challenger compare on a day."""
         return self.folder / "challenges" / f"day={day}.json"
 
+    def verdict(self, day: str) -> Place:
+        """What was said of a day beside what its model learned from: its lamps."""
+        return self.folder / "verdicts" / f"day={day}.json"
+
     def delivery(self, target: str, day: str) -> Place:
         """What a target was brought of a day."""
         return self.folder / "deliveries" / target / f"day={day}.json"

@@ -241,13 +241,16 @@ class Retraining(Strict):
     schedule: str | None = Field(None, description="Cron expression in UTC, such as `0 4 * * 1`.")
     corrections: int | None = Field(None, gt=0, description="New accepted corrections that start a training.")
     drop: Share | None = Field(None, description="Fall of accuracy on audited rows, below evaluation, that starts one.")
+    drift: int | None = Field(
+        None, gt=0, description="Published days in a row with a red lamp of `drift` that start one; not learned from yet."
+    )
     least_audited: int = Field(100, gt=0, description="Audited rows of the champion that `drop` needs to speak up.")
     hours_between: float = Field(24, ge=0, description="Least hours from one training to the next one that starts so.")
 
     @property
     def starts(self) -> bool:
         """Whether anything starts a training by itself."""
-        return any(cause is not None for cause in (self.schedule, self.corrections, self.drop))
+        return any(cause is not None for cause in (self.schedule, self.corrections, self.drop, self.drift))
 
     @field_validator("schedule")
     @classmethod

@@ -142,3 +142,59 @@ def _draw_version(
     at = [days.index(record["day"]) for record in corrected]
     shares = [record["right_corrected"] for record in corrected]
     axes.plot(at, shares, "x", color=colour, label=f"{name}: other corrections (biased)")
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A column of a day beside what it is compared with.
+
+    Attributes
+    ----------
+    title
+        Its name.
+    names
+        What each pair of bars stands for.
+    usual, today
+        Shares of the rows.
+    red
+        Whether its lamp is.
+    """
+
+    title: str
+    names: Sequence[str]
+    usual: Sequence[float]
+    today: Sequence[float]
+    red: bool
+
+
+def small_multiples(panels: Sequence[Panel], what: str) -> str:
+    """Columns of a day, a panel each: grey bars are what is usual, blue ones the day, red ones a day with a red lamp.
+
+    Parameters
+    ----------
+    panels
+        The columns.
+    what
+        Says what the picture shows where it cannot be seen.
+    """
+    from matplotlib.figure import Figure
+
+    across = min(4, max(1, len(panels)))
+    down = -(-len(panels) // across)
+    figure = Figure(figsize=(3.2 * across, 2.4 * max(1, down)), layout="constrained")
+    grid = figure.subplots(max(1, down), across, squeeze=False)
+    for number, axes in enumerate(grid.flat):
+        if number >= len(panels):
+            axes.set_axis_off()
+            continue
+        panel = panels[number]
+        places = range(len(panel.names))
+        axes.bar([place - 0.2 for place in places], panel.usual, 0.4, color="#b4bec8", label="usual")
+        axes.bar([place + 0.2 for place in places], panel.today, 0.4, color="#c2312b" if panel.red else "#3b78b5")
+        # not more names than can be read; the last two, what is new and what is empty, always
+        step = max(1, len(panel.names) // 12)
+        named = sorted({*range(0, len(panel.names), step), *places[-2:]})
+        axes.set_xticks(named, [pages.tick(panel.names[place]) for place in named], rotation=90, fontsize=5)
+        axes.tick_params(axis="y", labelsize=6)
+        axes.set_title(pages.tick(panel.title), fontsize=8, color="#c2312b" if panel.red else "black")
+    return pages.picture(figure, what)

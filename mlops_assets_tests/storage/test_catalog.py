@@ -33,6 +33,7 @@ WHERE = {
     "learned": "feedback/learned/<mark>.parquet",
     "audit": "audit/day=<day>.parquet",
     "challenge": "challenges/day=<day>.json",
+    "verdict": "verdicts/day=<day>.json",
     "delivery": "deliveries/<target>/day=<day>.json",
     "replays": "replays",
     "replay": "replays/<day>-<mark>.json",

@@ -68,6 +68,9 @@ from mlops_assets.work.shards import (
 MODEL_TAG = "mlops_assets/model"
 """Tag of a run that says which model scores; see `Registry.choose`."""
 
+ACCEPT_TAG = "mlops_assets/accept_drift"
+"""Tag of a run that says why a day is published although a lamp of it is red."""
+
 CHALLENGER = Lake.challenger_predictions.name
 """The table of what the challenger says."""
 

@@ -1,4 +1,4 @@
-"""In: what people said since the last training, and how the champion does. Out: whether to train again, and why.
+"""In: what people said since the last training, how the champion does, and red days. Out: whether to train again, and why.
 
 Only evidence that the last training has not seen counts. So a training that the gate refuses is not started again by
 what started it: it takes new corrections, or as many newly audited rows that still tell of a drop.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -38,7 +38,9 @@ class Evidence:
     trained
         When the last training began; None if there was none.
     mark
-        Fingerprint of all accepted corrections and of the last training.
+        Fingerprint of all accepted corrections, of the last training, and of the red days since.
+    red_days
+        Days that are red, one after the other up to the newest, scored by the champion and published since.
     """
 
     corrections: int
@@ -47,6 +49,7 @@ class Evidence:
     evaluated: float | None
     trained: dt.datetime | None
     mark: str
+    red_days: int = 0
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,15 @@ class Decision:
     why: str
 
 
-def gather(use_case: UseCase, lake: Lake, runs: TrainingRuns, champion: Version | None) -> Evidence:
+def last_trained(runs: TrainingRuns) -> dt.datetime | None:
+    """When the last training began; None if there was none."""
+    last = runs.newest(GatheredRows)
+    return dt.datetime.fromisoformat(last.made) if last else None
+
+
+def gather(
+    use_case: UseCase, lake: Lake, runs: TrainingRuns, champion: Version | None, red_days: Sequence[str] = ()
+) -> Evidence:
     """Collect what speaks for a training.
 
     Parameters
@@ -70,6 +81,8 @@ def gather(use_case: UseCase, lake: Lake, runs: TrainingRuns, champion: Version 
         Its trainings.
     champion
         The present champion.
+    red_days
+        Days that are red, one after the other, that it scored since the last training.
     """
     last = runs.newest(GatheredRows)
     accepted = read_accepted(lake)
@@ -84,7 +97,8 @@ def gather(use_case: UseCase, lake: Lake, runs: TrainingRuns, champion: Version 
         right=live["right audited"],
         evaluated=champion.about.metrics.get("accuracy") if champion else None,
         trained=dt.datetime.fromisoformat(made) if made else None,
-        mark=f"{made}-{fingerprint_table(accepted)}",
+        mark="-".join(filter(None, (str(made), fingerprint_table(accepted), max(red_days, default="")))),
+        red_days=len(red_days),
     )
 
 
@@ -119,6 +133,7 @@ def decide(retraining: Retraining, evidence: Evidence, last: dt.datetime | None,
     if evidence.trained is None:
         return Decision(False, "nothing was trained yet; start the first training by hand")
     verdicts = [*_enough_corrections(retraining, evidence), *_fallen(retraining, evidence)]
+    verdicts += _red(retraining, evidence)
     causes = [verdict.why for verdict in verdicts if verdict.train]
     if not causes:
         against = "; ".join(verdict.why for verdict in verdicts)
@@ -137,6 +152,13 @@ def _enough_corrections(retraining: Retraining, evidence: Evidence) -> Iterator[
     if retraining.corrections is not None:
         why = f"{evidence.corrections} new corrections of {retraining.corrections} asked"
         yield Decision(evidence.corrections >= retraining.corrections, why)
+
+
+def _red(retraining: Retraining, evidence: Evidence) -> Iterator[Decision]:
+    """Whether as many days in a row are red as are asked for; nothing where none are."""
+    if retraining.drift is not None:
+        why = f"{evidence.red_days} red days in a row of {retraining.drift} asked"
+        yield Decision(evidence.red_days >= retraining.drift, why)
 
 
 def _fallen(retraining: Retraining, evidence: Evidence) -> Iterator[Decision]:

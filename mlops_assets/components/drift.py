@@ -1,0 +1,156 @@
+"""The daily asset that judges published days beside what their model learned from."""
+
+import logging
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from mlops_assets.components import showing
+from mlops_assets.components.days import daily, days_in, days_told, key, tell_day
+from mlops_assets.errors import MlopsError
+from mlops_assets.monitoring.lamp import Lamp
+from mlops_assets.monitoring.verdicts import Judged, NotWatched, Watcher, by_kind
+from mlops_assets.use_case import UseCase
+from mlops_assets.views import drift as views
+from mlops_assets.views import pictures
+from mlops_assets.workspace import Stores, Workspace
+
+log = logging.getLogger("mlops_assets.drift")
+
+CHECKS: Mapping[str, tuple[str, ...]] = {
+    "columns_are_usual": ("rows", "model_input"),
+    "answers_are_usual": ("predictions",),
+    "deliveries_are_usual": ("files", "rejects"),
+}
+"""By check, whose lamps it looks at."""
+
+MOST_CLASSES = 12
+"""Classes of which a share is plotted."""
+
+
+def drift_assets(use_case: UseCase) -> list[dg.AssetsDefinition]:
+    """The asset `drift`, unless the use case is not watched."""
+    return [_drift(use_case)] if use_case.drift.watch else []
+
+
+def _drift(use_case: UseCase) -> dg.AssetsDefinition:
+    drift_key = key(use_case, "drift")
+
+    @dg.asset(
+        key=drift_key,
+        deps=[key(use_case, "predictions")],
+        owners=[use_case.owner],
+        group_name=use_case.name,
+        kinds={"python"},
+        check_specs=[dg.AssetCheckSpec(name, asset=drift_key) for name in CHECKS],
+        description=(
+            "Each published day beside what its model learned from, the 28 days before it and the same weekday: "
+            "columns, what the model sees, its answers, files and rejects. What differs by more than chance has a red "
+            "lamp, with what to do."
+        ),
+        **daily(use_case),
+    )
+    def drift(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> Iterator[Any]:
+        stores = workspace.of(use_case)
+        found: dict[str, Judged | str] = {}
+        watcher = Watcher(stores)
+        for day in days_in(stores.lake.predictions, context.partition_keys):
+            found[day] = _judge(watcher, use_case, day)
+            _tell(context, stores, watcher, day, found[day])
+        for name, sources in CHECKS.items():
+            yield _check(drift_key, name, sources, found)
+        yield days_told(drift_key)
+
+    return drift
+
+
+def _judge(watcher: Watcher, use_case: UseCase, day: str) -> Judged | str:
+    """What is said of a day, or why nothing is: the day is published, whatever becomes of its watching."""
+    try:
+        return watcher.judge_and_keep(day)
+    except NotWatched as error:
+        return str(error)
+    except MlopsError as error:
+        log.warning("%s drift %s: not judged: %s", use_case.name, day, error)
+        return f"Not judged: {error}"
+    except Exception as error:
+        log.exception("%s drift %s: not judged; report it with these lines", use_case.name, day)
+        return f"Not judged, by a mistake of ours; the log of this step has it: {error!r}"
+
+
+def _tell(context: dg.AssetExecutionContext, stores: Stores, watcher: Watcher, day: str, found: Judged | str) -> None:
+    use_case, drift_key = stores.use_case, key(stores.use_case, "drift")
+    if isinstance(found, str):
+        context.log_event(dg.AssetObservation(drift_key, partition=day, metadata={"skipped": found}))
+        return
+    verdict = found.verdict
+    level = logging.WARNING if verdict.red else logging.INFO
+    log.log(level, "%s drift %s: %s", use_case.name, day, found.sentence)
+    metadata: dict[str, Any] = {
+        "verdict": found.sentence,
+        "red_lamps": len(verdict.red_lamps),
+        **{f"effect/{what}": effect for what, effect in by_kind(verdict.lamps).items() if math.isfinite(effect)},
+        "lamps": showing.table(views.records([lamp for lamp in verdict.lamps if lamp.state != "green"])),
+        "green": len([lamp for lamp in verdict.lamps if lamp.state == "green"]),
+        "compared": showing.table([{"with": each.against, "says": each.sentence} for each in (verdict, *found.others)]),
+        "see": f"`mlops-assets drift {use_case.name} --day {day}`",
+        "model_version": found.version,
+    }
+    tell_day(context, drift_key, day, metadata | _shown(watcher, day, found))
+
+
+def _shown(watcher: Watcher, day: str, found: Judged) -> dict[str, Any]:
+    """The classes' shares and the picture; nothing where there is no reference."""
+    reference = watcher.reference(found.version)
+    if reference is None:
+        return {}
+    profile = watcher.watched(day).profile
+    shares = views.class_shares(reference.classes, profile.said)
+    panels = views.panels(found.verdict, profile, reference)
+    return {
+        **{f"share/{name}": share for name, share in [*shares.items()][:MOST_CLASSES]},
+        "picture": dg.MetadataValue.md(pictures.small_multiples(panels, f"{day} beside the training rows")),
+    }
+
+
+def _check(
+    asset: dg.AssetKey, name: str, sources: Sequence[str], found: Mapping[str, Judged | str]
+) -> dg.AssetCheckResult:
+    """One result over all days of the run: Dagster's checks have no partitions."""
+    red = {day: _red(judged, sources) for day, judged in found.items()}
+    days = [day for day, lamps in red.items() if lamps]
+    lines = [{"day": day, **line} for day in days for line in views.records(red[day])]
+    unjudged = [{"day": day, "why": judged} for day, judged in found.items() if isinstance(judged, str)]
+    description = f"usual on {len(found) - len(unjudged)} days"
+    if days:
+        first = red[days[0]][0]
+        description = f"{days[0]}: {first.sentence}"
+        if more := sum(map(len, red.values())) - 1:
+            description += f" {more} more red, on {', '.join(days)}."
+    elif unjudged:
+        description += f"; {len(unjudged)} not judged: {unjudged[0]['why']}"
+    metadata: dict[str, Any] = {"red": showing.table(lines)} if lines else {}
+    if lines:
+        worst = max((lamp for lamps in red.values() for lamp in lamps), key=lambda lamp: lamp.excess)
+        metadata |= {name: value for name, value in _numbers(worst).items() if math.isfinite(value)}
+    if unjudged:
+        metadata["not_judged"] = showing.table(unjudged)
+    # a warning: a day that is published wakes nobody; `drift.stop` keeps it from that, by a check of `predictions`
+    return dg.AssetCheckResult(
+        asset_key=asset,
+        check_name=name,
+        passed=not days,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=description,
+        metadata=metadata,
+    )
+
+
+def _red(judged: Judged | str, sources: Sequence[str]) -> list[Lamp]:
+    return [] if isinstance(judged, str) else [lamp for lamp in judged.verdict.red_lamps if lamp.source in sources]
+
+
+def _numbers(lamp: Lamp) -> dict[str, float]:
+    return {"effect": lamp.effect, "threshold": lamp.threshold}

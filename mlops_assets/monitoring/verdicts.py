@@ -1,0 +1,298 @@
+"""In: published days. Out: what is said of each, judged beside what its model learned from, and kept for all who ask.
+
+A kept verdict holds for one publication of the day and one configuration; who reads it sees no other.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
+from typing import Any
+
+from mlops_assets.errors import MlopsError
+from mlops_assets.journey.score.profile.reference import Reference, no_reference, read_reference
+from mlops_assets.monitoring.days import WatchedDay, day_profile, days_before
+from mlops_assets.monitoring.lamp import DayVerdict, Lamp
+from mlops_assets.monitoring.lamps import Judge
+from mlops_assets.storage.catalog import Lake
+from mlops_assets.storage.files import read_json, write_json
+from mlops_assets.use_case import UseCase
+from mlops_assets.use_case.drift import AGAINST
+from mlops_assets.work.shards import fingerprint
+from mlops_assets.workspace import Stores
+
+
+class NotWatched(MlopsError):
+    """A day of which nothing can be said, and what to do."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What is said of a day.
+
+    Attributes
+    ----------
+    verdict
+        Compared as the use case says.
+    others
+        Compared with the others of `AGAINST`.
+    version
+        The version that scored.
+    publication
+        The version of `predictions` at which the day was published; None of a day that was not, because of this.
+    proposal
+        Which version to go back to, where the day is red since another one scores; else empty.
+    """
+
+    verdict: DayVerdict
+    others: tuple[DayVerdict, ...] = ()
+    version: int = 0
+    publication: int | None = None
+    proposal: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """The first thing to know of the day, and the proposal."""
+        return " ".join(filter(None, (self.verdict.sentence, self.proposal)))
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A day for people: what is said of it, and what stands behind that.
+
+    Attributes
+    ----------
+    verdict
+        What is said.
+    proposal
+        As in `Judged`.
+    """
+
+    verdict: DayVerdict
+    proposal: str = ""
+
+
+class Watcher:
+    """Judges the days of a use case; what belongs to a version is read once.
+
+    Parameters
+    ----------
+    stores
+        Of the use case.
+    """
+
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
+        self._lake = stores.lake
+        self._judges: dict[int, Judge] = {}
+
+    @cached_property
+    def _use_case(self) -> UseCase:
+        return self._stores.use_case
+
+    def reference(self, version: int) -> Reference | None:
+        """What a version learned from; None of one that was made before there were profiles."""
+        return self._judge(version).reference
+
+    def _judge(self, version: int) -> Judge:
+        if version not in self._judges:
+            found = read_reference(self._stores.registry.version(self._use_case.name, version))
+            self._judges[version] = Judge(self._use_case.drift, found)
+        return self._judges[version]
+
+    def watched(self, day: str) -> WatchedDay:
+        """A published day as it was counted.
+
+        Raises
+        ------
+        NotWatched
+            If it was not published, or not counted.
+        """
+        published = self._lake.predictions.days().get(day)
+        again = f"`mlops-assets run {self._use_case.name} --from {day} --to {day}`"
+        if published is None:
+            raise NotWatched(f"{day} is not published: {again}.")
+        if (found := day_profile(self._lake, day)) is not None:
+            return found
+        if not self._use_case.drift.watch:
+            raise NotWatched(f"{self._use_case.name} is not watched: `drift.watch` is off in its defs.yaml.")
+        version = published.accounting.model_version
+        if self.reference(version) is None:
+            told = no_reference(self._stores.registry.version(self._use_case.name, version))
+            raise NotWatched(told[0].upper() + told[1:])
+        raise NotWatched(f"{day} was scored before its use case was watched: {again} counts it.")
+
+    def judge(self, day: str, against: str | None = None) -> DayVerdict:
+        """What is to be said of a published day.
+
+        Parameters
+        ----------
+        day
+            The day.
+        against
+            What it is compared with: one of `AGAINST`, or another published day; by default as the use case says.
+
+        Raises
+        ------
+        NotWatched
+            If nothing can be said of it.
+        """
+        return self.say(self.watched(day), against)
+
+    def say(self, today: WatchedDay, against: str | None = None) -> DayVerdict:
+        """What is to be said of a day as it was counted, published or not; as `judge`."""
+        against = against or self._use_case.drift.against
+        before = days_before(self._lake, today.day)
+        if against not in AGAINST and against not in {watched.day for watched in before}:
+            before = [self.watched(against), *before]
+        return self._judge(today.version).day(today, before, against)
+
+    def explain(self, day: str, against: str | None = None) -> Explained:
+        """What is to be said of a published day, for people; as `judge`."""
+        today = self.watched(day)
+        verdict = self.say(today, against)
+        return Explained(verdict, self._proposal(Judged(verdict, version=today.version)))
+
+    def judge_and_keep(self, day: str) -> Judged:
+        """Judge a published day by everything that it is compared with, and keep that.
+
+        Raises
+        ------
+        NotWatched
+            If nothing can be said of it.
+        """
+        today = self.watched(day)
+        verdict, *others = (self.say(today, against) for against in self._comparisons())
+        judged = Judged(verdict, tuple(others), today.version, self._lake.predictions.days()[day].version)
+        judged = replace(judged, proposal=self._proposal(judged))
+        self.keep(judged)
+        return judged
+
+    def _comparisons(self) -> list[str]:
+        """What a day is compared with, that of the configuration first."""
+        return list(dict.fromkeys([self._use_case.drift.against, *AGAINST]))
+
+    def keep(self, judged: Judged) -> None:
+        """Keep what was said of a day."""
+        content = {**_plain(judged), "configuration": configuration(self._use_case)}
+        write_json(self._lake.verdict(judged.verdict.day), content)
+
+    def _proposal(self, judged: Judged) -> str:
+        """Whether the day is red since another version scores, while the one before was green."""
+        if not judged.verdict.red:
+            return ""
+        published = self._lake.predictions.days()
+        earlier = [day for day in sorted(published, reverse=True) if day < judged.verdict.day]
+        last = next((day for day in earlier if published[day].accounting.model_version != judged.version), None)
+        if last is None:
+            return ""
+        first = min(day for day in published if last < day)
+        kept = read_verdict(self._use_case, self._lake, last)
+        if kept is None or kept.verdict.red or all((lamp.since or "") > first for lamp in judged.verdict.red_lamps):
+            return ""
+        name, before = self._use_case.name, published[last].accounting.model_version
+        return (
+            f"It is so since version {judged.version} scores; version {before} was green on {last}: see "
+            f"`mlops-assets diff {name} --day {judged.verdict.day} --candidate {before}`, then `rollback` or `promote`."
+        )
+
+
+def configuration(use_case: UseCase) -> str:
+    """Fingerprint of what the configuration says of watching."""
+    return fingerprint(use_case.drift.model_dump_json())
+
+
+def read_verdict(use_case: UseCase, lake: Lake, day: str) -> Judged | None:
+    """What was said of a day, if that is of what is published of it now and by the present configuration.
+
+    Of a day that is not published: what kept it back, if that was it.
+    """
+    path, published = lake.verdict(day), lake.predictions.days().get(day)
+    if not path.exists():
+        return None
+    kept = read_json(path)
+    current = kept.pop("configuration") == configuration(use_case)
+    judged = _from_plain(kept)
+    return judged if current and judged.publication == (published.version if published else None) else None
+
+
+def red_days(use_case: UseCase, lake: Lake, version: int, since: dt.datetime | None = None) -> list[str]:
+    """The days up to the newest published one that are red one after the other, the newest first.
+
+    Parameters
+    ----------
+    use_case, lake
+        The use case and its tables.
+    version
+        The version that must have scored them.
+    since
+        If given, they must have been published after that.
+    """
+    days = []
+    for day, published in sorted(lake.predictions.days().items(), reverse=True):
+        seen = since is not None and published.time <= since.timestamp() * 1000
+        if seen or published.accounting.model_version != version:
+            break
+        kept = read_verdict(use_case, lake, day)
+        if kept is None or not kept.verdict.red:
+            break
+        days.append(day)
+    return days
+
+
+def plain(verdict: DayVerdict) -> dict[str, Any]:
+    """A verdict as plain values, with its sentence first; what is infinitely far is null."""
+    lamps = [{**asdict(lamp), "threshold": lamp.threshold} for lamp in verdict.lamps]
+    told = {"day": verdict.day, "sentence": verdict.sentence, "red": verdict.red, "against": verdict.against}
+    return {**told, "lamps": [_finite(lamp) for lamp in lamps]}
+
+
+def _finite(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: None
+        if isinstance(value, float) and not math.isfinite(value)
+        else _finite(value)
+        if isinstance(value, Mapping)
+        else value
+        for name, value in values.items()
+    }
+
+
+def _plain(judged: Judged) -> dict[str, Any]:
+    return {
+        "publication": judged.publication,
+        "version": judged.version,
+        "proposal": judged.proposal,
+        "verdicts": [plain(verdict) for verdict in (judged.verdict, *judged.others)],
+    }
+
+
+def _from_plain(kept: Mapping[str, Any]) -> Judged:
+    verdict, *others = (_verdict(each) for each in kept["verdicts"])
+    return Judged(verdict, tuple(others), kept["version"], kept["publication"], kept["proposal"])
+
+
+def _verdict(kept: Mapping[str, Any]) -> DayVerdict:
+    return DayVerdict(kept["day"], kept["against"], tuple(_lamp(lamp) for lamp in kept["lamps"]))
+
+
+def _lamp(kept: Mapping[str, Any]) -> Lamp:
+    names = [each.name for each in fields(Lamp)]
+    values = {name: kept[name] for name in names if name in kept}
+    numbers = {name: math.inf if values[name] is None else values[name] for name in ("effect", "floor", "band")}
+    return Lamp(**{**values, **numbers, "bins": tuple(values.get("bins", ()))})
+
+
+def by_kind(lamps: Sequence[Lamp]) -> dict[str, float]:
+    """The largest effect of each kind of figure; of a column, of all figures and not of the one alone that was judged."""
+    most: dict[str, float] = {}
+    for lamp in lamps:
+        if lamp.state == "grey":
+            continue
+        own = {name: lamp.figures[name] for name in ("nulls", "unseen", "shift", "psi") if name in lamp.figures}
+        for what, effect in {lamp.what: lamp.effect, **own}.items():
+            most[what] = max(most.get(what, 0.0), effect)
+    return most
