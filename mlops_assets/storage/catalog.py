@@ -242,6 +242,10 @@ class Lake:
         """The rows that were learned from and judged by, by their fingerprint."""
         return self.folder / "training_sets" / f"{mark}.parquet"
 
+    def training_profile(self, mark: str) -> Place:
+        """What was counted of the rows of a training set, by its fingerprint."""
+        return self.folder / "training_profiles" / f"{mark}.parquet"
+
     @property
     def accepted(self) -> Place:
         """The corrections that count."""
@@ -267,6 +271,10 @@ class Lake:
     def verdict(self, day: str) -> Place:
         """What was said of a day beside what its model learned from: its lamps."""
         return self.folder / "verdicts" / f"day={day}.json"
+
+    def profile(self, day: str) -> Place:
+        """The sum of the profiles of the shards of a day."""
+        return self.folder / "profiles_of_days" / f"day={day}.parquet"
 
     def delivery(self, target: str, day: str) -> Place:
         """What a target was brought of a day."""

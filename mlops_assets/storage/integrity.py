@@ -34,8 +34,10 @@ _DAY_AND_MARK = re.compile(r"(\d{4}-\d\d-\d\d)-[0-9a-f]+\.json")
 
 DOCUMENTS = {
     "training_sets": "train again, which stores it anew: `mlops-assets run {use_case} --train`",
+    "training_profiles": "train again, which stores it anew: `mlops-assets run {use_case} --train`",
     "training": "delete it, or train again: `mlops-assets run {use_case} --train`",
     "challenges": "delete it, and it is computed again when it is asked for",
+    "profiles_of_days": "delete it, and it is added up again when it is asked for",
     "deliveries": "delete it and deliver that day again: `mlops-assets deliver {use_case}`",
     "replays": "delete it and replay the same mended lines again: `mlops-assets replay {use_case} FILE`",
     "code": "delete it, and it is written again by the next run of that code",

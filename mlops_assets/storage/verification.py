@@ -19,7 +19,7 @@ from mlops_assets.storage.tables import Table
 SEALED = ".parquet"
 DOCUMENT = ".json"
 
-_OF_A_MODEL = re.compile(r"/candidates/|/version/(serving/|judged/|about\.json$)")
+_OF_A_MODEL = re.compile(r"/candidates/|/version/(serving/|judged/|about\.json$|reference\.parquet$)")
 
 
 @dataclass(frozen=True)

@@ -242,7 +242,9 @@ class Retraining(Strict):
     corrections: int | None = Field(None, gt=0, description="New accepted corrections that start a training.")
     drop: Share | None = Field(None, description="Fall of accuracy on audited rows, below evaluation, that starts one.")
     drift: int | None = Field(
-        None, gt=0, description="Published days in a row with a red lamp of `drift` that start one; not learned from yet."
+        None,
+        gt=0,
+        description="Published days in a row with a red lamp of `drift` that start one; not learned from yet.",
     )
     least_audited: int = Field(100, gt=0, description="Audited rows of the champion that `drop` needs to speak up.")
     hours_between: float = Field(24, ge=0, description="Least hours from one training to the next one that starts so.")

@@ -9,7 +9,7 @@ from typing import Any
 
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.model.archive import hash_folder
-from mlops_assets.journey.model.version import Version
+from mlops_assets.journey.model.version import ABOUT_FILE, REFERENCE_FILE, Version
 from mlops_assets.journey.train.candidates import Fitted
 from mlops_assets.journey.train.records import FittedCandidates, MadeVersion
 from mlops_assets.storage.integrity import BACKUP, remedy_of, sha256
@@ -98,7 +98,13 @@ def _parts_of(version: Version, folder: Place, problem: str) -> Iterator[Looked]
     """The two models of a version as they lie in a folder, and what it tells of itself."""
     yield _look_at(folder / "serving", version.serving_sha256, problem, hash_folder)
     yield _look_at(folder / "judged", version.judged_sha256, problem, hash_folder)
-    yield _look_at(folder / "about.json", version.about_sha256, problem, lambda place: sha256(place.read_bytes()))
+    yield _look_at(folder / ABOUT_FILE, version.about_sha256, problem, _hash_file)
+    if reference := version.about.reference:
+        yield _look_at(folder / REFERENCE_FILE, reference, problem, _hash_file)
+
+
+def _hash_file(place: Place) -> str:
+    return sha256(place.read_bytes())
 
 
 def _look_at(place: Place, then: str, problem: str, hashed: Callable[[Place], str]) -> Looked:

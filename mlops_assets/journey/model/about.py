@@ -41,6 +41,7 @@ class Summary:
     days: Sequence[str] = ()
     sql: str = ""
     contract: str = ""
+    reference: str = ""
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -92,6 +93,8 @@ class About:
         Fingerprints of what made it, and versions of the libraries.
     recipe
         The whole configuration of the use case.
+    reference
+        SHA-256 of the file `reference.parquet` beside it, by which its days are watched; empty before there was one.
     """
 
     use_case: str
@@ -121,6 +124,7 @@ class About:
     recipe: Mapping[str, Any]
     baseline_metrics: Mapping[str, float] = field(default_factory=dict)
     held_out: int = 0
+    reference: str = ""
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
@@ -162,7 +166,7 @@ class About:
         return Summary(**{attribute.name: getattr(self, attribute.name) for attribute in fields(Summary)})
 
 
-LATER = ("baseline_metrics", "held_out")
+LATER = ("baseline_metrics", "held_out", "reference")
 """What earlier releases did not tell: left out where it is not known, so that what they wrote stays the same bytes."""
 
 

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from mlops_assets.errors import ModelRefused
 from mlops_assets.journey.model.archive import LARGEST, hash_folder
-from mlops_assets.journey.model.version import ABOUT_FILE, LARGEST_CARD
+from mlops_assets.journey.model.version import ABOUT_FILE, LARGEST_CARD, LARGEST_REFERENCE, REFERENCE_FILE
 from mlops_assets.settings import Settings
 from mlops_assets.storage.places import S3Path
 from mlops_assets.storage.s3 import need_boto3, tell_mlflow
@@ -57,7 +57,8 @@ def fetch(name: str, source: str, hashes: Sequence[str], settings: Settings) -> 
     # beside its place, so that a rename makes it whole at once
     with TemporaryDirectory(prefix=".", dir=copy.parent) as folder:
         fetched = Path(folder) / "version"
-        download(name, source, {**FILES, ABOUT_FILE: LARGEST_CARD}, fetched, settings)
+        beside = {ABOUT_FILE: LARGEST_CARD, REFERENCE_FILE: LARGEST_REFERENCE}
+        download(name, source, {**FILES, **beside}, fetched, settings)
         if [hash_folder(fetched / model) for model in ("serving", "judged")] != list(hashes[:2]):
             raise ModelRefused(f"{name} at {source} is not the one that was registered (another SHA-256).")
         with suppress(OSError):  # another process was faster

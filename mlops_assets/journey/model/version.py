@@ -18,6 +18,12 @@ ABOUT_FILE = "about.json"
 LARGEST_CARD = 64 << 20
 """Bytes that a card may have."""
 
+REFERENCE_FILE = "reference.parquet"
+"""What training saw, counted; see `score.profile.reference`."""
+
+LARGEST_REFERENCE = 64 << 20
+"""Bytes that it may have."""
+
 
 @dataclass(frozen=True)
 class Version:
@@ -98,3 +104,20 @@ class Version:
                 "Somebody changed what the store says; bring it back from a backup."
             )
         return about
+
+    def reference_bytes(self) -> bytes | None:
+        """The file that tells what training saw, for `read_reference`; None of a version from before there was one.
+
+        Raises
+        ------
+        ModelRefused
+            If it is missing, too large, or not the one that was registered; or if the card is.
+        """
+        sha256 = self.details().reference
+        if not sha256:
+            return None
+        path = self.folder / REFERENCE_FILE
+        content = read_plain(path, LARGEST_REFERENCE)
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise ModelRefused(f"{path}: it is not the one that was registered (another SHA-256).")
+        return content

@@ -23,6 +23,7 @@ from mlops_assets.journey.features.shard import compute_good
 from mlops_assets.journey.features.sql import describe, read_rows
 from mlops_assets.journey.feedback import corrections as feedback
 from mlops_assets.journey.feedback.published import Row
+from mlops_assets.journey.train.profiling import PLACE, RawRows
 from mlops_assets.journey.train.window import choose_days
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import read_part, write_table
@@ -75,6 +76,8 @@ class TrainingSet:
         Fingerprint of all corrections that counted then; see `feedback.keep`.
     left_out
         Days of the window that are not learned from, rows on which the SQL fails, and why; empty if there is none.
+    profile
+        Parquet file that holds what was counted of its raw rows; empty where days are not watched.
     """
 
     fingerprint: str
@@ -89,6 +92,7 @@ class TrainingSet:
     corrected: int = 0
     feedback: str = ""
     left_out: str = ""
+    profile: str = ""
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> Self:
@@ -132,8 +136,9 @@ def build_training_set(use_case: UseCase, lake: Lake) -> TrainingSet:
     """
     accepted = feedback.read_accepted(lake)
     window, left_out = choose_days(use_case, lake)
-    bad: list[Blamed] = []
-    pieces = [piece for piece in _labelled(use_case, lake, window, feedback.corrections(accepted), bad) if len(piece)]
+    bad, raw = list[Blamed](), RawRows(use_case)
+    labelled_rows = _labelled(use_case, lake, window, feedback.corrections(accepted), bad, raw)
+    pieces = [piece for piece in labelled_rows if len(piece)]
     left_out += tell_left_out(use_case, bad, sum(rows for rows, _ in window.values()))
     everything = pa.concat_tables(pieces) if pieces else None
     labelled = everything.filter(everything["_labelled"]) if everything else None
@@ -151,7 +156,7 @@ def build_training_set(use_case: UseCase, lake: Lake) -> TrainingSet:
         raise TooLittleData(f"{use_case.name}: the rows to learn from have one label; training needs 2 labels.")
     kept = _corrected(use_case, kept.append_column("_held_out", pa.array(held_out)), everything)
     corrected = pc.sum(pc.is_valid(kept["_said"])).as_py()
-    kept = _with_folds(use_case, kept)
+    places, kept = kept[PLACE], _with_folds(use_case, kept)
     mark = fingerprint_table(kept)
     # the same rows are the same file: two trainings on them cannot differ in what they learned from
     path = lake.training_set(mark)
@@ -170,6 +175,7 @@ def build_training_set(use_case: UseCase, lake: Lake) -> TrainingSet:
         corrected=corrected,
         feedback=feedback.keep(lake, accepted),
         left_out=left_out,
+        profile=raw.store_profile(lake, mark, places, kept),
     )
 
 
@@ -189,7 +195,7 @@ def _see_that_they_suffice(rows: pa.Table, name: str) -> None:
 def _with_folds(use_case: UseCase, rows: pa.Table) -> pa.Table:
     """The rows with their folds, `KEYS` first, and without what they were chosen by."""
     fold = _folds(rows, use_case.training, rows["_held_out"].to_numpy())
-    rows = rows.append_column("_fold", pa.array(fold)).drop_columns(["_hash", "_said", "_labelled"])
+    rows = rows.append_column("_fold", pa.array(fold)).drop_columns(["_hash", "_said", "_labelled", PLACE])
     return rows.select([*KEYS, *(name for name in rows.column_names if name not in KEYS)])
 
 
@@ -228,6 +234,7 @@ def _labelled(
     window: Mapping[str, tuple[int, DayAnswers]],
     corrections: Mapping[str, Mapping[Row, str]],
     bad: list[Blamed],
+    raw: RawRows,
 ) -> Iterator[pa.Table]:
     """The labelled and the corrected rows of the window with the model's input, a shard at a time."""
     table = lake.rows
@@ -239,7 +246,7 @@ def _labelled(
             rows, drawn = _sampled(read_rows(table.folder / path), day, keep_one_in, {file for file, _ in labels})
             labelling = _what_is_known(use_case, rows, drawn, labels)
             if labelling["_labelled"].any() or labelling["_said"].null_count < len(rows):
-                yield from _inputs(use_case, rows, day, labelling, read_answers(lake, answers.of(path)), bad)
+                yield from _inputs(use_case, rows, day, labelling, read_answers(lake, answers.of(path)), bad, raw)
 
 
 def _what_is_known(
@@ -276,6 +283,7 @@ def _inputs(
     labelling: Mapping[str, Any],
     answers: Mapping[str, Any],
     bad: list[Blamed],
+    raw: RawRows,
 ) -> Iterator[pa.Table]:
     """The labelled and the corrected rows with the model's input; `labelling` has what tells which these are."""
     import pandas as pd
@@ -301,7 +309,8 @@ def _inputs(
         for name in batch.column_names:
             if name not in ("file", "line"):
                 whole = whole.append_column(name, batch[name])
-        yield whole.filter(pc.or_(whole["_labelled"], pc.is_valid(whole["_said"])))
+        chosen = pc.or_(whole["_labelled"], pc.is_valid(whole["_said"]))
+        yield raw.gather(whole.filter(chosen), rows, positions[chosen.to_numpy()])
 
 
 def _without_duplicates(rows: pa.Table, by: str) -> pa.Table:

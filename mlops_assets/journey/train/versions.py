@@ -32,6 +32,7 @@ from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.train.candidates import Fitted, as_fitted, calm_fitting, class_numbers, fit, in_short
 from mlops_assets.journey.train.evaluation import Score, Verdict
 from mlops_assets.journey.train.metrics import higher_is_better, load_metrics, measure
+from mlops_assets.journey.train.profiling import store_reference
 from mlops_assets.journey.train.records import GatheredRows
 from mlops_assets.journey.train.training_set import TrainingSet, find_training_set
 from mlops_assets.plugins.stored import see_named
@@ -97,6 +98,8 @@ def make_version(
         # on all rows, for the most recent are worth most; the judged one never sees those that are held out
         serving = _fit_on_all(use_case, fitted, data)
     serving.save(folder / "serving")
+    with calm_fitting():
+        reference = store_reference(data.profile, data.load(), judged, serving, folder)
     return About(
         use_case=use_case.name,
         candidate=fitted.name,
@@ -125,6 +128,7 @@ def make_version(
         code=training_code(use_case.training),
         libraries=_libraries(),
         recipe=use_case.recipe(),
+        reference=reference,
     )
 
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlops_assets.journey.score.profile.counts import STEPS, Bins, Counts, Profile, Said
+from mlops_assets.journey.score.profile.counts import STEPS, Bins, Counts, Profile, Said, add_up
 
 BINS = {
     ("rows", "city"): Bins("category", values=("Rio", "Natal")),
@@ -42,6 +42,8 @@ def told(profile: Profile) -> list[tuple[object, ...]]:
 def test_what_is_written_together_is_read_as_the_sum(one: Profile, other: Profile) -> None:
     both = pa.concat_tables([one.to_table(), other.to_table()])
     assert told(Profile.from_table(both, BINS, CLASSES)) == told(one + other) == told(other + one)
+    # and it tells itself which bins there are
+    assert told(Profile.from_table(add_up(both))) == told(Profile.from_table(both)) == told(one + other)
 
 
 def test_every_row_counts_once() -> None:

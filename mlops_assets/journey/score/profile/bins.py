@@ -88,7 +88,7 @@ def text_bins(column: Column, values: pa.Array) -> dict[Column, Bins]:
         The texts that training saw.
     """
     source, name = column
-    lengths, shares = _of_texts(values)
+    lengths, shares = text_numbers(values)
     edges = number_bins(lengths).edges
     return {column: Bins("text", edges), (source, name + BEYOND_ASCII): number_bins(shares)}
 
@@ -155,7 +155,7 @@ def count_columns(table: pa.Table, bins: Mapping[Column, Bins], day: Days) -> di
         if how.kind == "category":
             counts[source, name] = count_values(values, how)
         elif how.kind == "text" or column != name:
-            lengths, shares = _of_texts(values)
+            lengths, shares = text_numbers(values)
             counts[source, name] = count_numbers(lengths if column == name else shares, how)
         else:
             counts[source, name] = count_numbers(as_numbers(values, day), how)
@@ -210,14 +210,19 @@ def count_values(values: pa.Array, bins: Bins) -> Counts:
     known = pa.array(bins.values, pa.string())
     codes = pc.index_in(distinct, value_set=known).fill_null(-1).to_numpy()
     seen = codes >= 0
-    new = [*zip(distinct.filter(pa.array(~seen)).to_pylist(), counts[~seen].tolist(), strict=True)]
-    frequent = sorted(((value, count) for value, count in new if count), key=lambda item: (-item[1], item[0]))
+    new = dict(zip(distinct.filter(pa.array(~seen)).to_pylist(), counts[~seen].tolist(), strict=True))
     return Counts(
         tally(np.minimum(codes[seen], TOP), bins.number, counts[seen]),
         nulls=len(values) - int(counts.sum()),
         unseen=int(counts[~seen].sum()),
-        new=dict(frequent[:MOST_NEW]),
+        new=most_frequent(new),
     )
+
+
+def most_frequent(new: Mapping[str, int]) -> dict[str, int]:
+    """At most `MOST_NEW` values, those that come most often first."""
+    there = ((value, count) for value, count in new.items() if count)
+    return dict(sorted(there, key=lambda item: (-item[1], item[0]))[:MOST_NEW])
 
 
 def tally(places: np.ndarray, bins: int, times: np.ndarray) -> np.ndarray:
@@ -244,7 +249,7 @@ def value_counts(values: pa.Array) -> tuple[pa.Array, np.ndarray]:
     return distinct, counts
 
 
-def _of_texts(values: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+def text_numbers(values: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     """Length of each text in signs, and its per cent of signs beyond ASCII; NaN where there is none."""
     coded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
     texts = coded.dictionary.cast(pa.string())

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mlops_assets.storage.catalog import PROFILES
 
@@ -22,6 +23,15 @@ MOST_NEW = 20
 
 STEPS = 20
 """Equal steps by which answers are counted by their probability."""
+
+FILE_SIZES = 32
+"""Powers of two by which files are counted by their number of rows."""
+
+SOURCES = ("rows", "model_input")
+"""Where columns stand."""
+
+Entry = tuple[str, int, float]
+"""Key, number and value of a row of `profiles`."""
 
 MILLION = 1_000_000
 """Probabilities are added up in millionths: sums of floats would depend on their order."""
@@ -166,40 +176,53 @@ class Profile:
         """It in the form of the table `profiles`."""
         entries = [entry for (source, name), counts in self.columns.items() for entry in _told(source, name, counts)]
         if self.said is not None:
+            entries.append(("predictions", "", "size", str(len(self.said.rows)), 1, None))
             for what, numbers in vars(self.said).items():
-                entries += [("predictions", what, *_cell(cell), int(number), None) for cell, number in _cells(numbers)]
-        entries += [("files", "rows_a_file", *_cell(cell), int(n), None) for cell, n in _cells(self.rows_a_file)]
+                entries += [("predictions", what, "cell", *cell) for cell in _cells(numbers)]
+        entries += [("files", "rows_a_file", "cell", *cell) for cell in _cells(self.rows_a_file)]
         columns = list(zip(*entries, strict=True)) or [()] * len(PROFILES)
         arrays = [pa.array(values, kind.type) for values, kind in zip(columns, PROFILES, strict=True)]
         return pa.table(arrays, schema=PROFILES)
 
     @classmethod
-    def from_table(cls, table: pa.Table, bins: Mapping[Column, Bins], classes: int) -> Profile:
+    def from_table(
+        cls, table: pa.Table, bins: Mapping[Column, Bins] | None = None, classes: int | None = None
+    ) -> Profile:
         """What `to_table` told, of one profile or of several to be added up.
 
         Parameters
         ----------
         table
-            In the schema `PROFILES`.
+            In the schema `PROFILES`; entries of sources that are no part of a profile are passed over.
         bins
-            The bins by which it was counted.
+            The bins by which it was counted; by default it tells itself which columns there are, and how many bins.
         classes
-            Number of classes of the model; 0 where no answers were counted.
+            Number of classes of the model, 0 where no answers were counted; by default it tells itself.
         """
-        told: dict[Column, dict[str, list[tuple[str, int, float]]]] = {}
+        told: dict[Column, dict[str, list[Entry]]] = {}
         names = ("source", "column", "what", "key", "number", "value")
         for source, column, what, key, number, value in zip(*(table[name].to_pylist() for name in names), strict=True):
             told.setdefault((source, column), {}).setdefault(what, []).append((key, number, value))
-        columns = {name: _counts(told.get(name, {}), each.number) for name, each in bins.items()}
-        shapes = {
-            "rows": (classes,),
-            "probabilities": (classes, classes),
-            "squares": (classes,),
-            "confidence": (classes, STEPS),
+        if bins is None:
+            sizes = {name: _size(parts) for name, parts in told.items() if name[0] in SOURCES}
+        else:
+            sizes = {name: each.number for name, each in bins.items()}
+        columns = {name: _counts(told.get(name, {}), size) for name, size in sizes.items()}
+        k = _size(told.get(("predictions", ""), {})) if classes is None else classes
+        shapes = {"rows": (k,), "probabilities": (k, k), "squares": (k,), "confidence": (k, STEPS)}
+        parts = {
+            name: _array(told.get(("predictions", name), {}).get("cell", []), shape) for name, shape in shapes.items()
         }
-        parts = {name: _array(told.get(("predictions", name), {}), shape) for name, shape in shapes.items()}
-        rows_a_file = _array(told.get(("files", "rows_a_file"), {}), (32,))
-        return cls(columns, Said(**parts) if classes else None, rows_a_file)
+        rows_a_file = _array(told.get(("files", "rows_a_file"), {}).get("cell", []), (FILE_SIZES,))
+        return cls(columns, Said(**parts) if k else None, rows_a_file)
+
+
+def add_up(table: pa.Table) -> pa.Table:
+    """The entries of several profiles with the same bins as those of one: their sum, made without Python's numbers."""
+    keys = ["source", "column", "what", "key"]
+    summed = table.group_by(keys, use_threads=False).aggregate([("number", "sum"), ("value", "min"), ("value", "max")])
+    value = pc.if_else(pc.equal(summed["what"], "highest"), summed["value_max"], summed["value_min"])
+    return pa.table([*(summed[key] for key in keys), summed["number_sum"], value], schema=PROFILES)
 
 
 def _either(best: Callable[[float, float], float], one: float | None, other: float | None) -> float | None:
@@ -214,8 +237,8 @@ def _added(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
 
 def _told(source: str, column: str, counts: Counts) -> list[tuple[Any, ...]]:
     """The entries of a column; what is nothing is left out."""
-    entries: list[tuple[str, str, int | None, float | None]] = []
-    entries += [("bin", str(position), int(number), None) for position, number in enumerate(counts.bins) if number]
+    entries: list[tuple[str, str, int | None, float | None]] = [("size", str(len(counts.bins)), 1, None)]
+    entries += [("cell", *cell) for cell in _cells(counts.bins)]
     sums = {"nulls": counts.nulls, "unseen": counts.unseen, "total": counts.total}
     entries += [(what, "", int(number), None) for what, number in sums.items() if number]
     ends = {"lowest": counts.lowest, "highest": counts.highest}
@@ -224,27 +247,30 @@ def _told(source: str, column: str, counts: Counts) -> list[tuple[Any, ...]]:
     return [(source, column, *entry) for entry in entries]
 
 
-def _counts(told: Mapping[str, list[tuple[str, int, float]]], bins: int) -> Counts:
+def _counts(told: Mapping[str, list[Entry]], size: int) -> Counts:
     nulls, unseen, total = (sum(number for _, number, _ in told.get(what, [])) for what in ("nulls", "unseen", "total"))
     lowest = min((value for _, _, value in told.get("lowest", [])), default=None)
     highest = max((value for _, _, value in told.get("highest", [])), default=None)
     new: dict[str, int] = {}
     for value, number, _ in told.get("new", []):
         new[value] = new.get(value, 0) + number
-    return Counts(_array({"cell": told.get("bin", [])}, (bins,)), nulls, unseen, total, lowest, highest, new)
+    return Counts(_array(told.get("cell", []), (size,)), nulls, unseen, total, lowest, highest, new)
 
 
-def _cells(numbers: np.ndarray) -> list[tuple[tuple[int, ...], int]]:
-    """The cells that are not zero, and what they hold."""
-    return [(cell, numbers[cell]) for cell in zip(*np.nonzero(numbers), strict=True)]
+def _size(told: Mapping[str, list[Entry]]) -> int:
+    """How many bins, or classes, there are; 0 where that is not told."""
+    return max((int(key) for key, _, _ in told.get("size", [])), default=0)
 
 
-def _cell(cell: tuple[int, ...]) -> tuple[str, str]:
-    return "cell", ",".join(map(str, map(int, cell)))
+def _cells(numbers: np.ndarray) -> list[tuple[str, int, None]]:
+    """The cells that are not zero, by their place, and what they hold."""
+    places = np.argwhere(numbers)
+    keys = (",".join(map(str, place)) for place in places.tolist())
+    return [(key, number, None) for key, number in zip(keys, numbers[tuple(places.T)].tolist(), strict=True)]
 
 
-def _array(told: Mapping[str, list[tuple[str, int, float]]], shape: tuple[int, ...]) -> np.ndarray:
+def _array(cells: list[Entry], shape: tuple[int, ...]) -> np.ndarray:
     numbers = np.zeros(shape, np.int64)
-    for key, number, _ in told.get("cell", []):
+    for key, number, _ in cells:
         numbers[tuple(map(int, key.split(",")))] += number
     return numbers
