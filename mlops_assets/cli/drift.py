@@ -82,13 +82,13 @@ def _explain(
     against: str | None,
 ) -> list[Explained]:
     """The days that were asked for; one that was kept back is shown as it was kept back."""
-    from mlops_assets.monitoring.verdicts import Explained, read_verdict
+    from mlops_assets.monitoring.verdicts import read_verdict
 
     name, table, day = stores.use_case.name, stores.lake.predictions, asked[0]
     if day and str(day) not in table.days():
         kept = read_verdict(stores.use_case, stores.lake, str(day))
         if kept is not None:
-            return [Explained(kept.verdict, kept.proposal)]
+            return [watcher.show(kept)]
     days = published_days(table, name, asked)
     if asked == (None, None, None):
         days = days[-1:]

@@ -17,6 +17,7 @@ from mlops_assets.journey.score.profile.reference import Reference, no_reference
 from mlops_assets.monitoring.days import WatchedDay, day_profile, days_before
 from mlops_assets.monitoring.lamp import DayVerdict, Lamp
 from mlops_assets.monitoring.lamps import Judge
+from mlops_assets.monitoring.rows import Evidence, evidence
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import read_json, write_json
 from mlops_assets.use_case import UseCase
@@ -69,10 +70,13 @@ class Explained:
         What is said.
     proposal
         As in `Judged`.
+    evidence
+        The rows behind its red lamps.
     """
 
     verdict: DayVerdict
     proposal: str = ""
+    evidence: tuple[Evidence, ...] = ()
 
 
 class Watcher:
@@ -154,7 +158,15 @@ class Watcher:
         """What is to be said of a published day, for people; as `judge`."""
         today = self.watched(day)
         verdict = self.say(today, against)
-        return Explained(verdict, self._proposal(Judged(verdict, version=today.version)))
+        judged = Judged(verdict, version=today.version)
+        return self.show(replace(judged, proposal=self._proposal(judged)))
+
+    def show(self, judged: Judged) -> Explained:
+        """What was said of a day, with the rows behind its red lamps."""
+        lake, use_case, verdict = self._lake, self._use_case, judged.verdict
+        reference = self.reference(judged.version)
+        rows = (evidence(lake, use_case, verdict.day, lamp, reference) for lamp in verdict.red_lamps)
+        return Explained(verdict, judged.proposal, tuple(rows))
 
     def judge_and_keep(self, day: str) -> Judged:
         """Judge a published day by everything that it is compared with, and keep that.
@@ -179,6 +191,11 @@ class Watcher:
         """Keep what was said of a day."""
         content = {**_plain(judged), "configuration": configuration(self._use_case)}
         write_json(self._lake.verdict(judged.verdict.day), content)
+
+    def keep_back(self, judged: Judged) -> None:
+        """Keep what was said of a day that is not published because of it; of what readers see, the word stays."""
+        if judged.verdict.day not in self._lake.predictions.days():
+            self.keep(judged)
 
     def _proposal(self, judged: Judged) -> str:
         """Whether the day is red since another version scores, while the one before was green."""

@@ -272,6 +272,8 @@ class PredictionsAccounting(ReadingAccounting):
         By column, numbers that were infinite or beyond float32, and missing for the model; written as `too_large_NAME`.
     enrichments
         By enrichment, the version of its table; not written where there is none.
+    accepted_drift
+        Why the day was to be published whatever lamp is red; not written where nobody said so.
     unanswered
         By enrichment, the rows without a fresh answer; written as `NAME_last_known` and `NAME_missing`.
     """
@@ -285,6 +287,7 @@ class PredictionsAccounting(ReadingAccounting):
     unseen: Mapping[str, int] = field(default_factory=dict)
     too_large: Mapping[str, int] = field(default_factory=dict)
     enrichments: Mapping[str, int] = field(default_factory=dict)
+    accepted_drift: str | None = None
     unanswered: Mapping[str, Unanswered] = field(default_factory=dict)
 
     @classmethod

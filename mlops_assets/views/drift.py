@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,71 +10,107 @@ import numpy as np
 from mlops_assets.journey.score.profile.counts import Bins, Column, Counts, Profile, Said
 from mlops_assets.journey.score.profile.reference import Reference
 from mlops_assets.monitoring.lamp import DayVerdict, Lamp
-from mlops_assets.monitoring.verdicts import plain
+from mlops_assets.monitoring.rows import Evidence
+from mlops_assets.monitoring.verdicts import Explained, plain
 from mlops_assets.monitoring.words import name_of
 from mlops_assets.views.output import text_table
 from mlops_assets.views.pictures import Panel
-from mlops_assets.work.printable import printable
+from mlops_assets.work.printable import LONGEST, cut, printable
 
 MOST_PANELS = 12
 """Columns of which a picture of a day is drawn: those that moved most."""
+
+EXAMPLE = 24
+"""Signs of a value of an example row."""
 
 MOST_BARS = 8
 """Values of a category that have bars of their own."""
 
 
-def first_line(verdicts: Sequence[DayVerdict]) -> str:
+def first_line(days: Sequence[Explained]) -> str:
     """What is red, in words: of one day its sentence, of several which of them."""
-    if len(verdicts) == 1:
-        return f"{verdicts[0].day}: {verdicts[0].sentence}"
-    red = [verdict.day for verdict in verdicts if verdict.red]
+    if len(days) == 1:
+        return f"{days[0].verdict.day}: {days[0].verdict.sentence}"
+    red = [one.verdict.day for one in days if one.verdict.red]
     if not red:
-        return f"None of {len(verdicts)} days is red."
-    return f"{len(red)} of {len(verdicts)} days {'is' if len(red) == 1 else 'are'} red: {', '.join(red)}."
+        return f"None of {len(days)} days is red."
+    return f"{len(red)} of {len(days)} days {'is' if len(red) == 1 else 'are'} red: {', '.join(red)}."
 
 
-def text(verdicts: Sequence[DayVerdict]) -> str:
-    """Days as text for a terminal: what is red first, then the lamps of each day.
+def text(days: Sequence[Explained]) -> str:
+    """Days as text for a terminal: what is red first, then the lamps of each day and the rows behind them.
 
     Parameters
     ----------
-    verdicts
-        Of the days, in order.
+    days
+        In order.
     """
-    parts = [first_line(verdicts)]
-    if len(verdicts) > 1:
-        parts.append("\n".join(f"{verdict.day}: {verdict.sentence}" for verdict in verdicts))
-    parts += [_lamps(verdict) for verdict in verdicts if len(verdicts) == 1 or verdict.red]
+    parts = [first_line(days)]
+    if len(days) > 1:
+        parts.append("\n".join(f"{one.verdict.day}: {one.verdict.sentence}" for one in days))
+    parts += [_day(one) for one in days if len(days) == 1 or one.verdict.red]
     return "\n\n".join(parts)
 
 
-def _lamps(verdict: DayVerdict) -> str:
-    """The red lamps in words, and a table of all."""
-    told = [f"RED  {lamp.sentence}\n     Since {lamp.since}. {lamp.advice}" for lamp in verdict.red_lamps]
-    lines = [["lamp", "", "figure", "effect", "threshold", "since"]]
+def _day(day: Explained) -> str:
+    """The red lamps of a day in words with their rows, and a table of all."""
+    verdict = day.verdict
+    judged = [lamp for lamp in verdict.lamps if lamp.state != "grey"]
+    lines = [["lamp", "state", "figure", "effect", "threshold", "since"]]
     lines += [
         [lamp.name, lamp.state, lamp.what, f"{lamp.effect:.3f}", f"{lamp.threshold:.3f}", lamp.since or ""]
-        for lamp in verdict.lamps
-        if lamp.state != "grey"
+        for lamp in judged
     ]
+    told = [_red(one) for one in day.evidence]
     grey = [f"{lamp.name}: {lamp.sentence}" for lamp in verdict.lamps if lamp.state == "grey"]
     title = f"{verdict.day} against {verdict.against}"
-    table = text_table(lines).rstrip() if len(lines) > 1 else ""
-    return "\n\n".join(filter(None, (title, "\n".join(told), table, "\n".join(grey))))
+    table = text_table(lines, LONGEST).rstrip() if judged else ""
+    return "\n\n".join(filter(None, (title, day.proposal, *told, table, "\n".join(grey))))
 
 
-def as_json(use_case: str, verdicts: Sequence[DayVerdict]) -> dict[str, Any]:
+def _red(evidence: Evidence) -> str:
+    """A red lamp: what it says, whose rows those are, three of them, and what to do."""
+    lamp = evidence.lamp
+    follows = f" It likely follows from {lamp.cause}." if lamp.cause else ""
+    lines = [f"RED {lamp.name}: {evidence.sentence}{follows}"]
+    ranked = {"files": evidence.most_files, "accounts": evidence.most_accounts, "values": evidence.most_values}
+    lines += [f"  {what}: {_listed(most)}" for what, most in ranked.items() if most]
+    if evidence.examples:
+        cells = [[*evidence.examples[0]], *([_cell(value) for value in row.values()] for row in evidence.examples)]
+        lines += [f"  {line}" for line in text_table(cells, EXAMPLE).rstrip().splitlines()]
+    return "\n".join([*lines, f"  {lamp.advice}"])
+
+
+def _listed(most: Mapping[str, int]) -> str:
+    return ", ".join(f"{printable(cut(name, LONGEST))} {number:,}" for name, number in most.items())
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def as_json(use_case: str, days: Sequence[Explained]) -> dict[str, Any]:
     """Days as plain values.
 
     Returns
     -------
     dict
-        `use_case`; `sentence`, the first line; `red`, whether a lamp of any day is; `days`, each with `day`, `sentence`,
-        `red`, `against` and `lamps`, whose fields are those of `Lamp` and `threshold`.
+        `use_case`; `sentence`, the first line; `red`, whether a lamp of any day is; `days`, each with `day`,
+        `sentence`, `red`, `against`, `proposal` and `lamps`. A lamp has the fields of `Lamp`, its `threshold`, and where
+        it is red `evidence`: `rows`, `files`, `most_files`, `most_accounts`, `most_values` and `examples`.
     """
-    days = [plain(verdict) for verdict in verdicts]
-    red = any(verdict.red for verdict in verdicts)
-    return {"use_case": use_case, "sentence": first_line(verdicts), "red": red, "days": days}
+    shown = []
+    for one in days:
+        behind = {each.lamp.name: _plain(each) for each in one.evidence}
+        told = plain(one.verdict)
+        lamps = [{**lamp, "evidence": behind.get(lamp["name"])} for lamp in told.pop("lamps")]
+        shown.append({**told, "proposal": one.proposal, "lamps": lamps})
+    red = any(one.verdict.red for one in days)
+    return {"use_case": use_case, "sentence": first_line(days), "red": red, "days": shown}
+
+
+def _plain(evidence: Evidence) -> dict[str, Any]:
+    return {name: value for name, value in vars(evidence).items() if name != "lamp"}
 
 
 def records(lamps: Sequence[Lamp]) -> list[dict[str, Any]]:
@@ -106,7 +142,7 @@ def panels(verdict: DayVerdict, today: Profile, reference: Reference) -> list[Pa
     reference
         What the version learned from.
     """
-    drawn = []
+    drawn: list[Panel] = []
     for lamp in verdict.lamps:
         column = (lamp.source, lamp.column)
         if column in reference.bins and column in today.columns and len(drawn) < MOST_PANELS:

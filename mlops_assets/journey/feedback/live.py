@@ -69,6 +69,7 @@ def scored_days(lake: Lake) -> list[dict[str, Any]]:
             "published": dt.datetime.fromtimestamp(publication.time / 1000, dt.UTC).isoformat(timespec="seconds"),
             "run": publication.run,
             "restored_from": publication.accounting.restored_from,
+            "accepted_drift": publication.accounting.accepted_drift,
             "stands": publication is publications[-1],
         }
         for day, publications in lake.predictions.publications().items()
