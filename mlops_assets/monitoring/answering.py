@@ -101,6 +101,9 @@ class AnswersJudge:
             sentence=words(counts, base, comparison.there),
             advice=ADVICE[figures.what] if lit else "",
             since=figures.since(0, today.day) if lit else None,
+            figures={"now": float(self.answers.sure(counts)), "then": float(self.answers.sure(base))}
+            if figures.what == "confidence"
+            else {},
             bins=self._grown(counts, base) if figures.what == "class_mix" else (),
         )
 

@@ -78,17 +78,15 @@ def of_column(what: str, effect: float, beside: Beside, bins: Sequence[int]) -> 
     said = f"`{printable(name)}`" + (" of the model's input" if source == "model_input" else "")
     today, usual = beside.today, beside.usual
     if what == "nulls":
-        return f"{said} is empty in {beside.pair(_of(today.nulls, today), _of(usual.nulls, usual))} of rows."
+        return f"{said} is empty in {beside.pair(_of(today.nulls, today) + ' of rows', _of(usual.nulls, usual))}."
     if what == "unseen":
-        new = _listed([f"`{printable(value)}` {number:,}" for value, number in _most(today)])
-        told = f": {new} rows" if new else ""
-        return (
-            f"{said} has new values in {beside.pair(_of(today.unseen, today), _of(usual.unseen, usual))} of rows{told}."
-        )
+        new = ", ".join(f"`{printable(value)}` {number:,}" for value, number in _most(today))
+        share = beside.pair(_of(today.unseen, today) + " of rows", _of(usual.unseen, usual))
+        return f"{said} has values that training never saw in {share}" + (f": {new}." if new else ".")
     if what == "shift":
         means = beside.pair(_mean(today, beside.bins), _mean(usual, beside.bins))
         return f"{said} has moved by {effect:.2f} standard deviations: its mean is {means}."
-    grown = _listed([f"{name_of(beside.bins, bin_)} {_two(beside, bin_)}" for bin_ in bins[:NAMED]])
+    grown = ", ".join(f"{name_of(beside.bins, position)} {_two(beside, position)}" for position in bins[:NAMED])
     return f"{said} is spread otherwise (PSI {effect:.2f} against the rows {beside.there})" + (
         f": {grown}." if grown else "."
     )
@@ -151,7 +149,3 @@ def _mean(counts: Counts, bins: Bins) -> str:
 
 def _most(counts: Counts) -> list[tuple[str, int]]:
     return sorted(counts.new.items(), key=lambda item: (-item[1], item[0]))[:NAMED]
-
-
-def _listed(texts: Sequence[str]) -> str:
-    return ", ".join(texts)

@@ -1,0 +1,90 @@
+"""How often lamps are red: on quiet days, and on the first day of a damage."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from benchmarks.lamps.damages import DAMAGES
+from benchmarks.lamps.days import BEFORE, Day, quiet_days
+from benchmarks.lamps.stage import Stage
+from mlops_assets.monitoring.lamp import DayVerdict
+from mlops_assets.monitoring.lamps import Judge
+
+
+@dataclass
+class Rate:
+    """Of so many days, how many were red, and by which lamps.
+
+    Attributes
+    ----------
+    days, red
+        Their numbers.
+    lamps
+        The first red lamp of each red day, counted.
+    """
+
+    days: int = 0
+    red: int = 0
+    lamps: Counter[str] = field(default_factory=Counter)
+
+    def add(self, verdict: DayVerdict) -> None:
+        self.days += 1
+        self.red += verdict.red
+        if verdict.red:
+            first = verdict.red_lamps[0]
+            self.lamps[f"{first.name} ({first.what})"] += 1
+
+
+@dataclass
+class Rates:
+    """What was found of a use case; a damage that it has nothing for has no rate."""
+
+    name: str
+    rows_a_day: int
+    columns: int
+    quiet: Rate
+    damaged: dict[str, Rate]
+
+
+def measure(stage: Stage, quiet: int, cases: int, seed: int, against: str = "training") -> Rates:
+    """Judge quiet days in a row, and damaged ones after them.
+
+    Parameters
+    ----------
+    stage
+        The use case.
+    quiet
+        Quiet days; the 28 before them are known and not judged.
+    cases
+        Days of each damage.
+    seed
+        Of the days.
+    against
+        What they are compared with.
+    """
+    generator = np.random.default_rng([seed, sum(map(ord, stage.use_case.name))])
+    judge = Judge(stage.use_case.drift, stage.reference)
+    days = quiet_days(stage, BEFORE + quiet, generator)
+    of_quiet = Rate()
+    for number in range(BEFORE, len(days)):
+        of_quiet.add(_judged(judge, days, number, days[number], against))
+    damaged = {name: Rate() for name in DAMAGES}
+    for name, damage in DAMAGES.items():
+        for case in range(cases):
+            number = BEFORE + case % quiet
+            day = damage(stage, days[number], generator)
+            if day is None:
+                break
+            damaged[name].add(
+                _judged(judge, days, number, Day(days[number].units, days[number].positions, day), against)
+            )
+    rows = int(np.median([day.watched.accounting.rows for day in days]))
+    return Rates(stage.use_case.name, rows, len(stage.reference.bins), of_quiet, damaged)
+
+
+def _judged(judge: Judge, days: list[Day], number: int, today: Day, against: str) -> DayVerdict:
+    before = [day.watched for day in days[number - BEFORE : number]]
+    return judge.day(today.watched, before, against)

@@ -1,0 +1,288 @@
+"""A use case with a model, the reference of what it learned from, and a pool of rows of which days are drawn."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from mlops_assets.journey.enrich.answers import read_answers
+from mlops_assets.journey.enrich.day import enrich_day
+from mlops_assets.journey.features.matrix import as_text
+from mlops_assets.journey.features.shard import compute
+from mlops_assets.journey.features.sql import read_rows
+from mlops_assets.journey.model.model import Model
+from mlops_assets.journey.read.listing import list_day
+from mlops_assets.journey.read.rows import read_day
+from mlops_assets.journey.read.sources.folder import FolderSource
+from mlops_assets.journey.score.profile.bins import count_columns, make_bins, number_bins, text_bins, whole
+from mlops_assets.journey.score.profile.counts import Bins, Column, Profile
+from mlops_assets.journey.score.profile.reference import GROUPS, LEAST_UNITS, Reference
+from mlops_assets.journey.score.profile.shard import Counting, count_sizes
+from mlops_assets.journey.train.candidates import fit
+from mlops_assets.journey.train.training_set import build_training_set
+from mlops_assets.journey.train.window import choose_days
+from mlops_assets.settings import OWN_USE_CASES
+from mlops_assets.storage.catalog import Lake
+from mlops_assets.tools.sampling import write_sample
+from mlops_assets.use_case import UseCase, load_use_case
+from mlops_assets.work.engines.local import LocalEngine
+
+FIRST = dt.date(2026, 1, 5)
+LATER = dt.date(2026, 3, 2)
+
+Unit = Literal["file", "account", "row"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is drawn of a use case.
+
+    Attributes
+    ----------
+    candidate
+        Who becomes champion.
+    files, rows
+        Of a drawn day: files, and rows in each.
+    learned, pooled
+        Days to learn from, and days of the pool.
+    day
+        Files of a simulated day, or rows where a day is one table.
+    """
+
+    candidate: str
+    files: int
+    rows: int
+    learned: int
+    pooled: int
+    day: int
+
+
+PLANS = {
+    "transactions": Plan("linear", 1_500, 10, 3, 4, 1_000),
+    "santander": Plan("bayes", 1, 6_000, 4, 4, 2_000),
+    "loan_approval": Plan("boosting", 1, 4_000, 3, 4, 1_000),
+    "topics": Plan("linear", 4_000, 1, 1, 3, 1_000),
+    "compound_rings": Plan("linear", 40, 60, 1, 2, 1_000),
+}
+"""By use case. A day has at least 1,000 rows of their own: with fewer, a mean that moves by 0.3 standard deviations
+cannot be told from noise by anybody; see docs/monitoring.md."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Rows of which days are drawn, with what the model sees and says of them.
+
+    Attributes
+    ----------
+    rows
+        The rows, those of a unit one after the other.
+    days
+        The day of each.
+    model_input, matrix, probabilities, numbers
+        What the model sees and says, in the order of the rows.
+    first
+        Where each unit begins, and the end.
+    labels
+        The label of each row, as its number among the classes.
+    """
+
+    rows: pa.Table
+    days: np.ndarray
+    model_input: pa.Table
+    matrix: np.ndarray
+    probabilities: np.ndarray
+    numbers: np.ndarray
+    first: np.ndarray
+    labels: np.ndarray
+
+    @property
+    def units(self) -> int:
+        return len(self.first) - 1
+
+    def positions(self, units: np.ndarray) -> np.ndarray:
+        """The rows of some units; a unit that comes twice has its rows twice."""
+        sizes = np.diff(self.first)[units]
+        ends = np.cumsum(sizes)
+        return np.repeat(self.first[units] - ends + sizes, sizes) + np.arange(ends[-1] if len(ends) else 0)
+
+    def accounts(self, use_case: UseCase, positions: np.ndarray) -> int:
+        """How many accounts some rows have."""
+        column = whole(self.rows[use_case.account])
+        codes = column.indices if pa.types.is_dictionary(column.type) else column.dictionary_encode().indices
+        return len(np.unique(codes.to_numpy(zero_copy_only=False)[positions]))
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A use case, ready for days.
+
+    Attributes
+    ----------
+    use_case, plan, model, reference, pool
+        As they are called.
+    unit
+        What a day is drawn by: its files, or rows where a day is one table.
+    """
+
+    use_case: UseCase
+    plan: Plan
+    model: Model
+    reference: Reference
+    pool: Pool
+    unit: Unit
+
+    def profile(self, positions: np.ndarray, sizes: np.ndarray, pool: Pool | None = None) -> Profile:
+        """What is counted of some rows of the pool."""
+        return profile(pool or self.pool, positions, sizes, self.model, self.reference.bins)
+
+
+def set_stage(name: str, folder: Path, scale: float = 1.0, seed: int = 7) -> Stage:
+    """Draw days, read them, learn, and count what was learned from.
+
+    Parameters
+    ----------
+    name
+        The use case.
+    folder
+        Where files and tables lie.
+    scale
+        By how much less is drawn.
+    seed
+        Of the samples.
+    """
+    use_case = load_use_case(OWN_USE_CASES / name)
+    plan = PLANS[name]
+    plan = Plan(
+        plan.candidate,
+        max(1, round(plan.files * scale)),
+        plan.rows if plan.files > 1 else round(plan.rows * scale),
+        plan.learned,
+        plan.pooled,
+        round(plan.day * scale),
+    )
+    learned, later = Lake(folder / "learned", name), Lake(folder / "later", name)
+    for ago in range(plan.learned):
+        _read(use_case, folder / "raw", learned, FIRST + dt.timedelta(days=ago), plan, seed)
+    for ago in range(plan.pooled):
+        _read(use_case, folder / "raw", later, LATER + dt.timedelta(days=ago), plan, seed)
+    training_set = build_training_set(use_case, learned)
+    rows = training_set.load()
+    candidate = use_case.training.candidates[plan.candidate]
+    model = fit(use_case, candidate, training_set, rows.filter(pa.compute.invert(rows["_held_out"])))
+    unit: Unit = "file" if plan.rows == 1 or plan.files > GROUPS * LEAST_UNITS else "row"
+    known = make_pool(use_case, model, _days_of(use_case, learned), unit)
+    held_out = {
+        *zip(*(rows.filter(rows["_held_out"])[key].to_pylist() for key in ("_day", "_file", "_line")), strict=True)
+    }
+    reference = make_reference(use_case, model, known, unit, held_out)
+    return Stage(use_case, plan, model, reference, make_pool(use_case, model, _days_of(use_case, later), unit), unit)
+
+
+def _read(use_case: UseCase, raw: Path, lake: Lake, day: dt.date, plan: Plan, seed: int) -> None:
+    for _ in write_sample(use_case, raw, day, plan.files, plan.rows, 0, seed):
+        pass
+    source = FolderSource(raw / use_case.name, use_case.files.suffix)
+    manifest = list_day(use_case, source, lake.raw_files, day.isoformat())
+    read_day(use_case, source, lake, manifest, LocalEngine(1), lambda _: None)
+    for enrichment in use_case.enrichments:
+        enrich_day(use_case, lake, enrichment, day.isoformat())
+
+
+Parts = list[tuple[str, pa.Table, pa.Table, np.ndarray]]
+"""Day, rows, the model's input of them, and where each of its rows stands among them."""
+
+
+def _days_of(use_case: UseCase, lake: Lake) -> Parts:
+    found = []
+    for day, (_, answers) in choose_days(use_case, lake)[0].items():
+        for path in sorted(lake.rows.parts(day)):
+            rows = read_rows(lake.rows.folder / path)
+            found.append((day, rows, *_inputs(use_case, rows, day, read_answers(lake, answers.of(path)))))
+    return found
+
+
+def _inputs(use_case: UseCase, rows: pa.Table, day: str, answers: dict[str, pa.Table]) -> tuple[pa.Table, np.ndarray]:
+    batches, places = zip(*compute(rows, day, use_case, use_case.features_sql, answers=answers), strict=True)
+    return pa.concat_tables(batches).drop_columns(["file", "line"]), np.concatenate(places)
+
+
+def make_pool(use_case: UseCase, model: Model, parts: Parts, unit: Unit) -> Pool:
+    """Put rows of several days together, by their units."""
+    tables, inputs, days, names = [], [], [], []
+    for day, rows, model_input, places in parts:
+        tables.append(rows.set_column(rows.column_names.index("file"), "file", as_text(rows["file"])))
+        inputs.append(model_input.take(pa.array(np.argsort(places))))
+        days.append(np.full(len(rows), day, "datetime64[D]"))
+        names.append([f"{day}/{name}" for name in as_text(rows["file"]).to_pylist()])
+    rows, model_input, day = pa.concat_tables(tables), pa.concat_tables(inputs), np.concatenate(days)
+    units = np.arange(len(rows)) if unit == "row" else pd.factorize(np.concatenate(names))[0]
+    order = np.argsort(units, kind="stable")
+    rows, model_input = (_coded(table.take(pa.array(order))) for table in (rows, model_input))
+    matrix = model.matrix(model_input)
+    probabilities = model.probabilities(matrix)
+    known = {label: number for number, label in enumerate(model.classes)}
+    labels = np.array([known.get(label, -1) for label in as_text(rows[use_case.label]).to_pylist()])
+    first = np.searchsorted(units[order], np.arange(units.max() + 2))
+    return Pool(rows, day[order], model_input, matrix, probabilities, model.decide(probabilities), first, labels)
+
+
+def _coded(table: pa.Table) -> pa.Table:
+    """Texts as dictionaries, which are counted fast."""
+    arrays = [whole(column) for column in table.columns]
+    coded = [array.dictionary_encode() if pa.types.is_string(array.type) else array for array in arrays]
+    return pa.table(coded, table.column_names)
+
+
+def bins_of(use_case: UseCase, model: Model, pool: Pool) -> dict[Column, Bins]:
+    """How rows and the model's input are counted."""
+    bins = make_bins(pool.rows, pool.days, use_case.training.texts, ["file", "line", use_case.label])
+    for place, (name, known) in enumerate(model.columns.items()):
+        column = "model_input", name
+        if isinstance(known, tuple):
+            bins[column] = Bins("category", values=known)
+        elif known is None:
+            bins[column] = number_bins(pool.matrix[:, place].astype(float))
+        else:
+            bins |= text_bins(column, whole(pool.model_input[name]))
+    return bins
+
+
+def make_reference(
+    use_case: UseCase, model: Model, pool: Pool, unit: Unit, held_out: set[tuple[str, str, int]]
+) -> Reference:
+    """Random groups of what was learned from, counted."""
+    bins = bins_of(use_case, model, pool)
+    group = np.random.default_rng(0).permutation(np.arange(pool.units) % GROUPS)
+    keys = zip(
+        pool.days.astype(str), as_text(pool.rows["file"]).to_pylist(), pool.rows["line"].to_pylist(), strict=True
+    )
+    judged = np.array([key in held_out for key in keys])
+    groups, units = [], []
+    for number in range(GROUPS):
+        chosen = np.flatnonzero(group == number)
+        positions = pool.positions(chosen)
+        counted = profile(pool, positions, np.diff(pool.first)[chosen], model, bins)
+        asked = positions[judged[positions]]
+        answered = profile(pool, asked, np.zeros(0, int), model, bins)
+        groups.append(Profile(counted.columns, answered.said, counted.rows_a_file))
+        units.append(len(chosen))
+    return Reference(
+        bins, model.classes, tuple(groups), tuple(units), unit, (str(pool.days.min()), str(pool.days.max()))
+    )
+
+
+def profile(pool: Pool, positions: np.ndarray, sizes: np.ndarray, model: Model, bins: dict[Column, Bins]) -> Profile:
+    """What is counted of some rows, by the code that counts days."""
+    taken, days = pool.rows.take(pa.array(positions)), pool.days[positions]
+    counting = Counting(model, bins)
+    some = pool.model_input.take(pa.array(positions))
+    counting.see(some, pool.matrix[positions], pool.probabilities[positions], pool.numbers[positions], positions)
+    of_input, said = counting.told()
+    of_rows = count_columns(taken, {name: each for name, each in bins.items() if name[0] == "rows"}, days)
+    return Profile({**of_rows, **of_input}, said, count_sizes(sizes[sizes > 0]))
