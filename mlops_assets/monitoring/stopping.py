@@ -33,8 +33,8 @@ def check_drift(use_case: UseCase, watcher: Watcher, today: WatchedDay | None, a
         return DayCheck(STOP_CHECK, True, "not looked at: the version was made before there were profiles", "")
     name, day = use_case.name, today.day
     advice = (
-        f"look at `mlops-assets drift {name} --day {day}`, mend the files and run the day again; or publish it as it is "
-        f'by `mlops-assets run {name} --from {day} --to {day} --accept-drift "WHY"`'
+        f"look at `mlops-assets drift {name} --day {day}`, mend the files and run the day again; or publish it as it "
+        f'is by `mlops-assets run {name} --from {day} --to {day} --accept-drift "WHY"`'
     )
     try:
         verdict = watcher.say(today)

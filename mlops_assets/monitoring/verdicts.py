@@ -304,7 +304,7 @@ def _lamp(kept: Mapping[str, Any]) -> Lamp:
 
 
 def by_kind(lamps: Sequence[Lamp]) -> dict[str, float]:
-    """The largest effect of each kind of figure; of a column, of all figures and not of the one alone that was judged."""
+    """The largest effect of each kind of figure; of a column, of all its figures, also those that were not judged."""
     most: dict[str, float] = {}
     for lamp in lamps:
         if lamp.state == "grey":

@@ -96,8 +96,8 @@ def as_json(use_case: str, days: Sequence[Explained]) -> dict[str, Any]:
     -------
     dict
         `use_case`; `sentence`, the first line; `red`, whether a lamp of any day is; `days`, each with `day`,
-        `sentence`, `red`, `against`, `proposal` and `lamps`. A lamp has the fields of `Lamp`, its `threshold`, and where
-        it is red `evidence`: `rows`, `files`, `most_files`, `most_accounts`, `most_values` and `examples`.
+        `sentence`, `red`, `against`, `proposal` and `lamps`. A lamp has the fields of `Lamp`, its `threshold`, and
+        where it is red `evidence`: `rows`, `files`, `most_files`, `most_accounts`, `most_values`, `examples`.
     """
     shown = []
     for one in days:

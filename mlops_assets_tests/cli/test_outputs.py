@@ -24,6 +24,7 @@ FORMATS = {
     "audit": ("csv",),
     "card": ("markdown", "html"),
     "diff": ("table", "json", "html"),
+    "drift": ("table", "json"),
     "feedback": ("table", "csv", "json"),
     "predictions": ("table", "csv", "json", "parquet"),
     "rejects": ("table", "csv", "json", "parquet"),

@@ -84,6 +84,7 @@ GIVEN = {
     "card": "visits 1",
     "deliver": "visits --again",
     "diff": f"visits --day {LATER} --candidate 2 --against 1",
+    "drift": f"visits --day {LATER}",
     "feedback": "visits CORRECTIONS --rejects",
     "history": "visits",
     "import": "visits TABLE --day 2026-01-06",

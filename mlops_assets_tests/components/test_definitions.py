@@ -29,6 +29,7 @@ JOURNEY = {
     "model_version": ["evaluation"],
     "champion": ["model_version"],
     "predictions": ["champion", "features", "rows"],
+    "drift": ["predictions"],
     "audit_sample": ["predictions"],
     "feedback": ["rows"],
     "live_metrics": ["audit_sample", "feedback", "predictions"],
@@ -36,7 +37,7 @@ JOURNEY = {
 }
 """Asset: what it is made of."""
 
-DAILY = ("raw_files", "rows", "rejects", "enrichment_calendar", "features", "predictions")
+DAILY = ("raw_files", "rows", "rejects", "enrichment_calendar", "features", "predictions", "drift")
 TRAINING = ("training_set", "candidates", "evaluation", "model_version", "champion")
 MONITORING = ("feedback", "live_metrics", "scored_days")
 KINDS = ("daily", "training", "watch", "monitoring")
@@ -65,6 +66,7 @@ JOURNEYS = {
 
 CHECKS = {
     "live_metrics": ["degradation"],
+    "drift": ["answers_are_usual", "columns_are_usual", "deliveries_are_usual"],
     "raw_files": ["every_day_delivered"],
     "rows": ["accounting_adds_up", "day_is_not_empty", "noticed", "quarantine_rate", "reject_rate"],
     "predictions": [

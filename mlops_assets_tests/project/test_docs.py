@@ -22,6 +22,7 @@ from mlops_assets.components.scoring import SCORE_CHECKS
 from mlops_assets.journey.feedback.rules import RULES as FEEDBACK_RULES
 from mlops_assets.journey.read.contract import RULES, RULES_OF_FILES
 from mlops_assets.journey.train.metrics import HIGHER_IS_BETTER
+from mlops_assets.monitoring.stopping import STOP_CHECK
 from mlops_assets.serving import guard
 from mlops_assets.storage import s3
 from mlops_assets.use_case.notices import NOTICES
@@ -90,7 +91,7 @@ def test_the_readme_names_every_setting() -> None:
 def test_the_readme_names_every_asset_of_the_flagship() -> None:
     journey = ["raw_files", "rows", "rejects", "enrichment_calendar", "features"]
     training = ["training_set", "candidates", "evaluation", "model_version", "champion"]
-    people = ["audit_sample", "feedback", "live_metrics", "scored_days"]
+    people = ["drift", "audit_sample", "feedback", "live_metrics", "scored_days"]
     assert first_cells(section(README, "Two commands")) == {*journey, *training, "predictions", *people}
 
 
@@ -108,6 +109,7 @@ def test_conditions_rules_and_metrics_are_documented() -> None:
     assert first_cells(section(CONFIGURATION, "Conditions of a day")) == {
         *ROW_CHECKS,
         *SCORE_CHECKS,
+        STOP_CHECK,
         *ENRICHMENT_CHECKS,
     }
     assert first_cells(section(CONFIGURATION, "Rules of rejects")) == {*RULES, *RULES_OF_FILES}

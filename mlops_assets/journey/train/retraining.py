@@ -1,4 +1,4 @@
-"""In: what people said since the last training, how the champion does, and red days. Out: whether to train again, and why.
+"""In: what people said since the last training, how the champion does, red days. Out: whether to train again, and why.
 
 Only evidence that the last training has not seen counts. So a training that the gate refuses is not started again by
 what started it: it takes new corrections, or as many newly audited rows that still tell of a drop.
@@ -63,7 +63,7 @@ class Decision:
 def last_trained(runs: TrainingRuns) -> dt.datetime | None:
     """When the last training began; None if there was none."""
     last = runs.newest(GatheredRows)
-    return dt.datetime.fromisoformat(last.made) if last else None
+    return dt.datetime.fromisoformat(last.made) if last and last.made else None
 
 
 def gather(
@@ -96,7 +96,7 @@ def gather(
         audited=live["audited"],
         right=live["right audited"],
         evaluated=champion.about.metrics.get("accuracy") if champion else None,
-        trained=dt.datetime.fromisoformat(made) if made else None,
+        trained=last_trained(runs),
         mark="-".join(filter(None, (str(made), fingerprint_table(accepted), max(red_days, default="")))),
         red_days=len(red_days),
     )

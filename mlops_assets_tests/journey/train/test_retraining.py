@@ -32,7 +32,7 @@ from mlops_assets_tests.helpers.toy import DAY, purchases, put, toy
 
 TRAINED = NOW - dt.timedelta(hours=48)
 NOTHING = Evidence(0, 0, 0, 0.9, TRAINED, "mark")
-ASKED = Retraining(corrections=10, drop=0.05, least_audited=20, hours_between=24)
+ASKED = Retraining(corrections=10, drop=0.05, drift=3, least_audited=20, hours_between=24)
 
 
 # -- the decision -------------------------------------------------------------------------------------------------------
@@ -44,6 +44,8 @@ CASES = {
     "too few audited": ({"audited": 19, "right": 0}, False, "19 newly audited rows of 20 asked"),
     "a drop": ({"audited": 20, "right": 16}, True, "accuracy 0.800 on 20 newly audited rows, 0.900 in evaluation"),
     "no drop": ({"audited": 20, "right": 18}, False, "accuracy 0.900 on 20 newly audited rows"),
+    "too few red days": ({"red_days": 2}, False, "2 red days in a row of 3 asked"),
+    "red days": ({"red_days": 3}, True, "3 red days in a row of 3 asked"),
     "no champion": ({"audited": 50, "evaluated": None}, False, "0 new corrections of 10 asked"),
     "never trained": ({"corrections": 99, "trained": None}, False, "nothing was trained yet"),
 }
