@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import json
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mlops_assets.errors import LakeError
+from mlops_assets.journey.read.listing import ATTACHMENT
 from mlops_assets.journey.score.profile.counts import Profile
+from mlops_assets.journey.score.profile.sums import read_accounts, read_entries, reference_of
 from mlops_assets.storage.accounting import PredictionsAccounting
 from mlops_assets.storage.catalog import Lake
+from mlops_assets.storage.files import FOOTER, open_part, write_parquet
+from mlops_assets.storage.places import Place, sizes
+
+NANOSECONDS = 1_000_000
+"""Nanoseconds of a millisecond: a listing has the former, a publication the latter."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +67,36 @@ class WatchedDay:
 def day_profile(lake: Lake, day: str) -> WatchedDay | None:
     """A published day with its profile; None where it is not published, or was scored unwatched.
 
-    The sum over its shards is kept; it is made again where another publication has come since.
+    The sum over its shards is kept for the publication that it belongs to, and made again where there is another one.
+
+    Raises
+    ------
+    Damaged
+        If a file of it is not as it was written.
     """
-    raise NotImplementedError
+    days = lake.predictions.days()
+    if day not in days:
+        return None
+    before = max((other for other in days if other < day), default=None)
+    # what is told of accounts depends on the day before as well
+    publications = [days[day].version, before, days[before].version if before else None]
+    path = lake.profile(day)
+    kept = _read(path) if path.exists() else None
+    if kept is None or kept.of != publications:
+        kept = _add_up(lake, day, before, publications)
+        if kept is None:
+            return None
+        write_parquet(path, kept.entries, {FOOTER.decode(): json.dumps({"of": kept.of, "numbers": kept.numbers})})
+    profile, accounting = Profile.from_table(kept.entries), days[day].accounting
+    return WatchedDay(
+        day,
+        profile,
+        accounting,
+        files=int(profile.rows_a_file.sum()),
+        version=accounting.model_version,
+        reference=reference_of(kept.entries),
+        **kept.numbers,
+    )
 
 
 def days_before(lake: Lake, day: str, days: int = 28, reference: str | None = None) -> list[WatchedDay]:
@@ -71,4 +113,65 @@ def days_before(lake: Lake, day: str, days: int = 28, reference: str | None = No
     reference
         With it, those alone that were counted by its bins; see `WatchedDay.reference`.
     """
-    raise NotImplementedError
+    first = str(dt.date.fromisoformat(day) - dt.timedelta(days=days))
+    found = (day_profile(lake, other) for other in lake.predictions.days() if first <= other < day)
+    return [each for each in found if each is not None and reference in (None, each.reference)]
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """The sum of a day as it is kept: its entries, the publications it belongs to, and what a profile does not tell."""
+
+    entries: pa.Table
+    of: list[Any]
+    numbers: dict[str, Any]
+
+
+def _read(path: Place) -> _Kept:
+    with open_part(path) as file:
+        told = json.loads(file.metadata.metadata[FOOTER])
+        return _Kept(file.read(), told["of"], told["numbers"])
+
+
+def _add_up(lake: Lake, day: str, before: str | None, publications: list[Any]) -> _Kept | None:
+    parts = _parts(lake, day)
+    if parts is None:
+        return None
+    entries, accounts = read_entries(lake, parts)
+    numbers: dict[str, int | None] = {"accounts": len(accounts), "late_files": _late_files(lake, day)}
+    others = _parts(lake, before) if before else None
+    if others is not None:
+        had = read_accounts(lake, others)
+        in_both = len(np.intersect1d(accounts, had, assume_unique=True))
+        numbers |= {"accounts_new": len(accounts) - in_both, "accounts_vanished": len(had) - in_both}
+    return _Kept(entries, publications, numbers)
+
+
+def _parts(lake: Lake, day: str) -> list[str] | None:
+    """The parts of `profiles` that belong to the published predictions of a day; None where one has none.
+
+    By their names, which are those of the predictions: whatever else was published since, they are of these.
+    """
+    predictions = sorted(lake.predictions.parts(day))
+    there = sizes(lake.profiles.folder / f"day={day}")
+    if not predictions or any(part.rpartition("/")[2] not in there for part in predictions):
+        return None
+    return predictions
+
+
+def _late_files(lake: Lake, day: str) -> int | None:
+    """Files that were changed after rows of the day were published first; None where the listing is gone."""
+    accounting, every = lake.predictions.days()[day].accounting, lake.rows.publications().get(day, [])
+    if not every or accounting.rows_version in (None, every[0].version):
+        return 0 if every else None
+    listings = lake.raw_files.publications().get(day, [])
+    listing = next((one for one in listings if one.accounting.fingerprint == accounting.manifest), None)
+    if listing is None:
+        return None
+    first = every[0].time * NANOSECONDS
+    try:
+        files = lake.raw_files.read_publication(day, listing, ["modified", "shard"]).read_all()
+    except LakeError:  # cleaned up
+        return None
+    files = files.filter(pc.not_equal(files["shard"], ATTACHMENT))
+    return int(np.count_nonzero(files["modified"].to_numpy() > first))

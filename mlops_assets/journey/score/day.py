@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
@@ -22,7 +22,6 @@ from mlops_assets.journey.enrich.answers import (
     needed,
     read_answers,
 )
-from mlops_assets.journey.features.blame import Blamed
 from mlops_assets.journey.features.day import stored_features
 from mlops_assets.journey.features.sql import read_rows
 from mlops_assets.journey.model.model import Model
@@ -34,7 +33,11 @@ from mlops_assets.journey.score.checks import (
     check_rows_of_day,
     check_scores_of_day,
 )
-from mlops_assets.journey.score.predict import Answers, Predicted, answer, predict
+from mlops_assets.journey.score.predict import Answers, Predicted, Witnesses, answer, nobody, predict
+from mlops_assets.journey.score.profile.counts import Profile
+from mlops_assets.journey.score.profile.sums import read_profile
+from mlops_assets.journey.score.profile.watching import Watched, is_watched
+from mlops_assets.journey.score.unpredicted import as_rejects
 from mlops_assets.storage.accounting import (
     SQL_REJECTED,
     TOO_LARGE,
@@ -44,7 +47,7 @@ from mlops_assets.storage.accounting import (
     ReadingAccounting,
     named,
 )
-from mlops_assets.storage.catalog import PREDICTIONS, REJECTS, Lake
+from mlops_assets.storage.catalog import PREDICTIONS, PROFILES, REJECTS, Lake
 from mlops_assets.storage.places import Place
 from mlops_assets.storage.tables import Published, Table
 from mlops_assets.use_case import UseCase
@@ -145,8 +148,19 @@ class Scorers:
     run: str = ""
 
 
+Judge = Callable[[Profile, PredictionsAccounting], Sequence[DayCheck]]
+"""Says by its profile and its accounting whether a day may be published."""
+
+
 def score_day(
-    use_case: UseCase, lake: Lake, day: str, scorers: Scorers, engine: Engine, watch: Watch, where: str
+    use_case: UseCase,
+    lake: Lake,
+    day: str,
+    scorers: Scorers,
+    engine: Engine,
+    watch: Watch,
+    where: str,
+    judge: Judge | None = None,
 ) -> ScoredDay:
     """Score every row of a day and publish its predictions, if the day meets its conditions.
 
@@ -166,6 +180,9 @@ def score_day(
         Is told of every finished shard.
     where
         Where the day's raw files lie, for messages.
+    judge
+        Is asked once every shard is scored; a day that fails a condition of it stays unpublished. Not asked about a day
+        that is not watched; see `is_watched`.
     """
     state = lake.rows.days().get(day)
     checks = check_rows_of_day(use_case.checks, state.accounting if state else None, where)
@@ -178,7 +195,7 @@ def score_day(
     if isinstance(answers, NotEnriched) or not _all_hold(checks):
         return ScoredDay.refused(checks)
     # looked at before the work: should another run publish the day meanwhile, this one publishes nothing
-    tables = lake.predictions, lake.challenger_predictions, lake.unpredicted
+    tables = lake.predictions, lake.challenger_predictions, lake.unpredicted, lake.profiles
     before = _PartsBefore(*(table.parts(day) for table in tables))
     versions = scorers.version, scorers.challenger
     tasks = [
@@ -188,6 +205,8 @@ def score_day(
     counts, _ = add_up(reports)
     checks += check_scores_of_day(use_case.checks, counts, state.accounting.rows)
     accounting = _account(counts, scorers, state, answers)
+    if judge is not None and _all_hold(checks) and is_watched(use_case, scorers.version):
+        checks += judge(read_profile(lake, [part.path for part in parts_of(reports, lake.profiles)]), accounting)
     done = DayDone.of(accounting, reports)
     scored = ScoredDay(accounting, len(reports), done.reused, checks, repaired=done.repaired)
     # the shards stay: once the condition holds, the next run finds them done
@@ -209,6 +228,7 @@ class _PartsBefore:
     predictions: set[str]
     challenger: set[str]
     unpredicted: set[str]
+    profiles: set[str]
 
 
 def _account(
@@ -240,6 +260,9 @@ def _publish(
     unpredicted = parts_of(reports, lake.unpredicted)
     if unpredicted or before.unpredicted:
         lake.unpredicted.publish(day, unpredicted, REJECTS, scored.accounting, before.unpredicted, scorers.run)
+    profiles = parts_of(reports, lake.profiles)
+    if profiles or before.profiles:
+        lake.profiles.publish(day, profiles, PROFILES, scored.accounting, before.profiles, scorers.run)
     table.publish(day, parts, PREDICTIONS, scored.accounting, before.predictions, scorers.run)
     answered = add_up(reports)[0].get(beside.name, 0)
     if challenger is None or answered != scored.accounting.predictions:
@@ -275,12 +298,17 @@ def score_shard(task: ScoreTask) -> Report:
 
     def make() -> Made:
         rows = read_rows(lake.rows.folder / task.rows)
-        predicted = _ask(task, lake, rows)
+        watched = None
+        if is_watched(task.use_case, version):
+            watched = Watched(version, load_cached(version, task.use_case))
+        predicted = _ask(task, lake, rows, watched.witnesses if watched else nobody)
         answers, number = predicted.answers, version.version
         tables: dict[Table[Any], pa.Table] = {
             table: predictions_of(answers[0], predicted.rows, task.use_case, number),
-            lake.unpredicted: _unpredicted(predicted.left_out),
+            lake.unpredicted: as_rejects(predicted.left_out),
         }
+        if watched is not None:
+            tables[lake.profiles] = watched.entries(predicted, task.day, task.use_case.account)
         # one answer alone: the challenger could not be asked, see `_ask`
         if challenger is not None and len(answers) == 2:
             tables[beside] = predictions_of(answers[1], predicted.rows, task.use_case, challenger.version)
@@ -319,24 +347,18 @@ def scores_code(use_case: UseCase) -> Code:
     return code_of(__name__, *(path.rpartition(".")[0] for path in use_case.training.trusted))
 
 
-def _unpredicted(rows: Sequence[Blamed]) -> pa.Table:
-    """Rows on which SQL or model fail, in the form of rejects."""
-    records = [{"file": row.file, "line": row.line, "rule": row.rule, "message": row.reason, "raw": ""} for row in rows]
-    return pa.Table.from_pylist(records, REJECTS)
-
-
-def _ask(task: ScoreTask, lake: Lake, rows: pa.Table) -> Predicted:
+def _ask(task: ScoreTask, lake: Lake, rows: pa.Table, witnesses: Witnesses) -> Predicted:
     """What the champion says of the rows of a shard, and the challenger of the same, if there is one and it can."""
     stored = partial(stored_features, lake, task.day, Path(task.rows).name, marks=task.marks)
     enriched = read_answers(lake, task.marks)
     champion, of_day = load_cached(task.version, task.use_case), (task.day, task.use_case)
     if task.challenger is None:
-        return predict([champion], rows, *of_day, stored, enriched)
+        return predict([champion], rows, *of_day, stored, enriched, witnesses)
     with suppress(Exception):  # whatever is wrong with the challenger must not keep the day from its champion
         models = [champion, load_cached(task.challenger, task.use_case)]
-        return Predicted(rows, answer(models, rows, *of_day, stored, enriched))
+        return Predicted(rows, answer(models, rows, *of_day, stored, enriched, witnesses))
     # it is for the champion to say which rows are left out
-    predicted = predict([champion], rows, *of_day, stored, enriched)
+    predicted = predict([champion], rows, *of_day, stored, enriched, witnesses)
     if predicted.left_out:
         with suppress(Exception):
             challenger = load_cached(task.challenger, task.use_case)
@@ -348,8 +370,13 @@ def _ask(task: ScoreTask, lake: Lake, rows: pa.Table) -> Predicted:
 def scores_mark(
     rows: str, use_case: UseCase, version: Version, challenger: Version | None = None, marks: Marks = NOTHING
 ) -> str:
-    """Fingerprint of what the predictions of a shard depend on: the part with its rows, code, models, answers."""
-    beside = (challenger.serving_sha256, challenger.version) if challenger else ()
+    """Fingerprint of what the predictions of a shard depend on: the part with its rows, code, models, answers.
+
+    Where the shard is watched, also of what its profile depends on: the two are made together.
+    """
+    beside: tuple[object, ...] = (challenger.serving_sha256, challenger.version) if challenger else ()
+    if is_watched(use_case, version):
+        beside = *beside, version.about.reference
     code = scores_code(use_case).fingerprint
     # the number as well as the hash, for it stands in every row
     return fingerprint(rows, version.serving_sha256, version.version, code, *beside, *sorted(marks.items()))

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 
+from mlops_assets.journey.features.blame import Blamed
 from mlops_assets.storage.catalog import REJECTS, Lake
 from mlops_assets.storage.files import read_part
+
+
+def as_rejects(rows: Sequence[Blamed]) -> pa.Table:
+    """Rows on which SQL or model fail, in the form of rejects."""
+    records = [{"file": row.file, "line": row.line, "rule": row.rule, "message": row.reason, "raw": ""} for row in rows]
+    return pa.Table.from_pylist(records, REJECTS)
 
 
 def left_out(lake: Lake, predictions: str) -> pa.Table:
