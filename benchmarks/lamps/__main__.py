@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.lamps.page import write
@@ -31,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
             stage = set_stage(name, Path(folder), options.scale, options.seed)
         rates = measure(stage, options.quiet, options.cases, options.seed)
         found.append(rates)
-        say(f"{name}: {time.monotonic() - begun:.0f} s; {json.dumps(asdict(rates), indent=1)}")
+        say(f"{name}: {time.monotonic() - begun:.0f} s; {rates.told()}")
         if name == "santander":
             told = santander_under_drawn_model(stage)
             say(told)

@@ -23,13 +23,18 @@ def section(found: Sequence[Rates], told: str) -> str:
             f"{one.quiet.days}",
             f"{one.quiet.red}",
             _lamps(one.quiet),
+            f"{one.first.red}",
+            _lamps(one.first),
         ]
         for one in found
     ]
     damaged = [[name, *(_share(one.damaged[name]) for one in found)] for name in DAMAGES]
     parts = [
         BEGIN,
-        markdown(("use case", "rows a day", "columns", "quiet days", "of them red", "by"), quiet),
+        markdown(
+            ("use case", "rows a day", "columns", "quiet days", "of them red", "by", "red without days before", "by"),
+            quiet,
+        ),
         markdown(("red on the first day", *(f"`{one.name}`" for one in found)), damaged),
         told,
         END,

@@ -40,13 +40,24 @@ class Rate:
 
 @dataclass
 class Rates:
-    """What was found of a use case; a damage that it has nothing for has no rate."""
+    """What was found of a use case; `first` is of days before which none is known, and a damage that a use case has
+    nothing for has no rate."""
 
     name: str
     rows_a_day: int
     columns: int
     quiet: Rate
+    first: Rate
     damaged: dict[str, Rate]
+
+    def told(self) -> str:
+        """All of it, a line each."""
+        rates = {"quiet": self.quiet, "quiet, no days before": self.first, **self.damaged}
+        head = f"{self.rows_a_day:,} rows a day, {self.columns} columns"
+        lines = [
+            f"  {rate.red:4} of {rate.days:4} {name}: {dict(rate.lamps.most_common(6))}" for name, rate in rates.items()
+        ]
+        return "\n".join([head, *lines])
 
 
 def measure(stage: Stage, quiet: int, cases: int, seed: int, against: str = "training") -> Rates:
@@ -68,9 +79,10 @@ def measure(stage: Stage, quiet: int, cases: int, seed: int, against: str = "tra
     generator = np.random.default_rng([seed, sum(map(ord, stage.use_case.name))])
     judge = Judge(stage.use_case.drift, stage.reference)
     days = quiet_days(stage, BEFORE + quiet, generator)
-    of_quiet = Rate()
+    of_quiet, of_first = Rate(), Rate()
     for number in range(BEFORE, len(days)):
         of_quiet.add(_judged(judge, days, number, days[number], against))
+        of_first.add(judge.day(days[number].watched, [], against))
     damaged = {name: Rate() for name in DAMAGES}
     for name, damage in DAMAGES.items():
         for case in range(cases):
@@ -82,7 +94,7 @@ def measure(stage: Stage, quiet: int, cases: int, seed: int, against: str = "tra
                 _judged(judge, days, number, Day(days[number].units, days[number].positions, day), against)
             )
     rows = int(np.median([day.watched.accounting.rows for day in days]))
-    return Rates(stage.use_case.name, rows, len(stage.reference.bins), of_quiet, damaged)
+    return Rates(stage.use_case.name, rows, len(stage.reference.bins), of_quiet, of_first, damaged)
 
 
 def _judged(judge: Judge, days: list[Day], number: int, today: Day, against: str) -> DayVerdict:

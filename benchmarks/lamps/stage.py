@@ -20,12 +20,13 @@ from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.read.listing import list_day
 from mlops_assets.journey.read.rows import read_day
 from mlops_assets.journey.read.sources.folder import FolderSource
-from mlops_assets.journey.score.profile.bins import count_columns, make_bins, number_bins, text_bins, whole
+from mlops_assets.journey.score.profile.bins import count_columns, whole
 from mlops_assets.journey.score.profile.counts import Bins, Column, Profile
-from mlops_assets.journey.score.profile.reference import GROUPS, LEAST_UNITS, Reference
+from mlops_assets.journey.score.profile.reference import REFERENCE_FILE, Reference, open_reference
 from mlops_assets.journey.score.profile.shard import Counting, count_sizes
 from mlops_assets.journey.train.candidates import fit
-from mlops_assets.journey.train.training_set import build_training_set
+from mlops_assets.journey.train.profiling import store_reference
+from mlops_assets.journey.train.training_set import TrainingSet, build_training_set
 from mlops_assets.journey.train.window import choose_days
 from mlops_assets.settings import OWN_USE_CASES
 from mlops_assets.storage.catalog import Lake
@@ -36,7 +37,7 @@ from mlops_assets.work.engines.local import LocalEngine
 FIRST = dt.date(2026, 1, 5)
 LATER = dt.date(2026, 3, 2)
 
-Unit = Literal["file", "account", "row"]
+Unit = Literal["file", "row"]
 
 
 @dataclass(frozen=True)
@@ -175,12 +176,8 @@ def set_stage(name: str, folder: Path, scale: float = 1.0, seed: int = 7) -> Sta
     rows = training_set.load()
     candidate = use_case.training.candidates[plan.candidate]
     model = fit(use_case, candidate, training_set, rows.filter(pa.compute.invert(rows["_held_out"])))
-    unit: Unit = "file" if plan.rows == 1 or plan.files > GROUPS * LEAST_UNITS else "row"
-    known = make_pool(use_case, model, _days_of(use_case, learned), unit)
-    held_out = {
-        *zip(*(rows.filter(rows["_held_out"])[key].to_pylist() for key in ("_day", "_file", "_line")), strict=True)
-    }
-    reference = make_reference(use_case, model, known, unit, held_out)
+    reference = make_reference(training_set, model, learned, folder)
+    unit: Unit = "file" if reference.unit == "file" else "row"
     return Stage(use_case, plan, model, reference, make_pool(use_case, model, _days_of(use_case, later), unit), unit)
 
 
@@ -239,42 +236,11 @@ def _coded(table: pa.Table) -> pa.Table:
     return pa.table(coded, table.column_names)
 
 
-def bins_of(use_case: UseCase, model: Model, pool: Pool) -> dict[Column, Bins]:
-    """How rows and the model's input are counted."""
-    bins = make_bins(pool.rows, pool.days, use_case.training.texts, ["file", "line", use_case.label])
-    for place, (name, known) in enumerate(model.columns.items()):
-        column = "model_input", name
-        if isinstance(known, tuple):
-            bins[column] = Bins("category", values=known)
-        elif known is None:
-            bins[column] = number_bins(pool.matrix[:, place].astype(float))
-        else:
-            bins |= text_bins(column, whole(pool.model_input[name]))
-    return bins
-
-
-def make_reference(
-    use_case: UseCase, model: Model, pool: Pool, unit: Unit, held_out: set[tuple[str, str, int]]
-) -> Reference:
-    """Random groups of what was learned from, counted."""
-    bins = bins_of(use_case, model, pool)
-    group = np.random.default_rng(0).permutation(np.arange(pool.units) % GROUPS)
-    keys = zip(
-        pool.days.astype(str), as_text(pool.rows["file"]).to_pylist(), pool.rows["line"].to_pylist(), strict=True
-    )
-    judged = np.array([key in held_out for key in keys])
-    groups, units = [], []
-    for number in range(GROUPS):
-        chosen = np.flatnonzero(group == number)
-        positions = pool.positions(chosen)
-        counted = profile(pool, positions, np.diff(pool.first)[chosen], model, bins)
-        asked = positions[judged[positions]]
-        answered = profile(pool, asked, np.zeros(0, int), model, bins)
-        groups.append(Profile(counted.columns, answered.said, counted.rows_a_file))
-        units.append(len(chosen))
-    return Reference(
-        bins, model.classes, tuple(groups), tuple(units), unit, (str(pool.days.min()), str(pool.days.max()))
-    )
+def make_reference(training_set: TrainingSet, model: Model, lake: Lake, folder: Path) -> Reference:
+    """What a version would have: made, written and read by the same code."""
+    kept = str(lake.training_profile(training_set.fingerprint))
+    store_reference(kept, training_set.load(), model, model, folder)
+    return Reference.from_table(open_reference((folder / REFERENCE_FILE).read_bytes()).read())
 
 
 def profile(pool: Pool, positions: np.ndarray, sizes: np.ndarray, model: Model, bins: dict[Column, Bins]) -> Profile:

@@ -15,13 +15,17 @@ from mlops_assets.monitoring.days import WatchedDay
 from mlops_assets.monitoring.distances import jensen_shannon, shares, total_variation
 from mlops_assets.monitoring.figures import Figures
 from mlops_assets.monitoring.lamp import Lamp
-from mlops_assets.monitoring.noise import Noise, of_days, of_groups, rare
+from mlops_assets.monitoring.noise import LEAST_DAYS, Noise, novelty, of_days, of_groups, rare
 from mlops_assets.monitoring.spreads import Columns
 from mlops_assets.monitoring.words import Beside, advice_on, of_column
 from mlops_assets.use_case.drift import Drift
+from mlops_assets.work.printable import printable
 
 MOST_BINS = 5
 """Bins that a lamp names."""
+
+KEY = 4
+"""Units to each value of a category below which it is a key."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,12 @@ class ColumnsJudge:
             what: of_groups(measure, groups, units, squared=what == "psi")
             for what, measure in self.columns.measures().items()
         }
+
+    @cached_property
+    def keys(self) -> np.ndarray:
+        """Which columns tell files or accounts apart, `(columns,)`: who comes, no training row can tell."""
+        units = sum(self.reference.units)
+        return np.array([len(bins.values) * KEY >= units for bins in self.columns.bins.values()])
 
     def lamps(
         self, today: WatchedDay, units: float, comparison: Comparison, before: Sequence[WatchedDay]
@@ -89,6 +99,8 @@ class ColumnsJudge:
         if what in {"nulls", "unseen"}:
             share = shares(base)[:, -1 if what == "nulls" else -2]
             band = np.maximum(band, rare(share, units, comparison.units, self.drift.band))
+        if what == "unseen":
+            band = np.maximum(band, novelty(self.columns.rare, base.sum(-1)))
         band = np.maximum(band, of_days(effects[:-1], self.drift.spread))
         floor = np.array([self.drift.floor(name, what) for _, name in self.columns.names])
         return Figures(what, effects[-1], floor, band, effects[:-1], days)
@@ -103,12 +115,16 @@ class ColumnsJudge:
     ) -> list[Lamp]:
         excess = np.stack([figures.excess for figures in found])
         red = np.stack([figures.red(self.drift.days) for figures in found])
-        # a column has one lamp, lit by the figure that is farthest out; of red ones, if any is
-        worst = np.where(red.any(0), np.where(red, excess, -1).argmax(0), excess.argmax(0))
+        # a column has one lamp: of red figures the one that is said most plainly, which stands first; otherwise the one
+        # that is farthest out
+        worst = np.where(red.any(0), red.argmax(0), excess.argmax(0))
         now, then = shares(counts), shares(base)
         further = {"jensen_shannon": jensen_shannon(now, then), "total_variation": total_variation(now, then)}
         lamps = []
         for thing, column in enumerate(self.columns.names):
+            if self.keys[thing] and len(found[0].days) < LEAST_DAYS:
+                lamps.append(_not_yet(column, len(found[0].days)))
+                continue
             figures = found[worst[thing]]
             lit = bool(red[:, thing].any())
             numbers = {each.what: float(each.effect[thing]) for each in found}
@@ -153,3 +169,9 @@ class ColumnsJudge:
             return (number,)
         order = np.argsort(-spread, kind="stable")[:MOST_BINS]
         return tuple(int(position) for position in order if spread[position] > 0)
+
+
+def _not_yet(column: tuple[str, str], days: int) -> Lamp:
+    said = f"`{printable(column[1])}` tells files or accounts apart: whether others come than usual can be said when"
+    sentence = f"{said} {LEAST_DAYS} days of this version are known, {days} are."
+    return Lamp(".".join(column), "grey", "psi", source=column[0], column=column[1], sentence=sentence)

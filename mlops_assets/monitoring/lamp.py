@@ -22,7 +22,7 @@ class Lamp:
         `red`: it differs by more than the floor and the band. `grey`: it cannot be judged; the sentence says why.
     what
         The figure that was judged, by the name of its floor: `nulls`, `unseen`, `shift`, `psi`, `class_mix`,
-        `confidence`, `volume` or `rejects`. Of a column the one that is farthest out.
+        `confidence`, `volume` or `rejects`. Of a column the plainest of those that are red, in this order.
     effect
         How far the day differs, in the unit of the figure.
     floor

@@ -99,6 +99,23 @@ def rare(share: np.ndarray, units: float, against: float, times: float) -> np.nd
     return np.maximum(3 / units, deviations * np.sqrt(likely * (1 - likely) * (1 / units + 1 / against)))
 
 
+def novelty(rare: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """The largest share of new values that a long tail explains, `(columns,)`.
+
+    The chance that the next row has a value that was never seen is about the share of rows whose value came once (Good,
+    Biometrika 40, 1953), and at most all rare values did.
+
+    Parameters
+    ----------
+    rare
+        Values of a column that come seldom.
+    rows
+        Rows in which they were counted.
+    """
+    found: np.ndarray = rare / np.maximum(rows, 1)
+    return found
+
+
 def of_days(figures: np.ndarray, times: float) -> np.ndarray:
     """The largest figure that the days before explain: their median, and so many robust deviations more.
 

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from mlops_assets.journey.score.profile.counts import Bins, Column, Profile
+from mlops_assets.journey.score.profile.counts import TOP, Bins, Column, Profile
 from mlops_assets.monitoring.distances import (
     deviation,
     positions,
@@ -69,6 +69,11 @@ class Columns:
                 row[len(found) :] = found[-1]
         return places
 
+    @cached_property
+    def rare(self) -> np.ndarray:
+        """Values of each category that come too seldom for a bin of their own, `(columns,)`."""
+        return np.array([max(0, len(bins.values) - TOP) for bins in self.bins.values()])
+
     def counts(self, profiles: Sequence[Profile]) -> np.ndarray:
         """The counts of several profiles, `(profiles, columns, width)`."""
         counts = np.zeros((len(profiles), len(self.bins), self.width), np.int64)
@@ -92,7 +97,10 @@ class Columns:
         return ratio(wasserstein(usual, day, self.places), np.where(there, unit, 0.0))
 
     def _psi(self, counts: np.ndarray, base: np.ndarray) -> np.ndarray:
-        usual = smoothed(base, self.used)
+        # as many new rows as there are rare values are no surprise: see `novelty`
+        known = base.astype(float)
+        known[:, -2] += self.rare
+        usual = smoothed(known, self.used)
         return psi(usual, towards(counts, usual))
 
 

@@ -54,8 +54,12 @@ def volume_lamps(drift: Drift, today: WatchedDay, before: Sequence[WatchedDay]) 
             lamps.append(Lamp(name, "grey", "volume", sentence=_too_few(words.capitalize(), before)))
             continue
         effects = np.array([_times(count(day), _usual(count, before, day)) for day in [*before, today]])
+        # while the weekday is not known, a day is no farther out than the farthest of those before it
+        least = (
+            0.0 if _same_weekday(before, today) else float(np.max(effects[:-1][np.isfinite(effects[:-1])], initial=0))
+        )
         sentence = f"{number(count(today))} {words} came ({number(_usual(count, before, today))} are usual)."
-        lamps.append(_lamp(name, "volume", effects, drift, today, before, sentence))
+        lamps.append(_lamp(name, "volume", effects, drift, today, before, sentence, least))
     return lamps
 
 
@@ -93,9 +97,14 @@ def _rate_of(rule: str) -> Callable[[WatchedDay], float]:
 
 def _usual(count: Callable[[WatchedDay], float], before: Sequence[WatchedDay], of: WatchedDay) -> float:
     """What the days before have, those of the same weekday where there are enough of them."""
+    return float(np.median([count(day) for day in _same_weekday(before, of) or before]))
+
+
+def _same_weekday(before: Sequence[WatchedDay], of: WatchedDay) -> list[WatchedDay]:
+    """Those of the days before that are the same weekday; none where they are too few."""
     weekday = dt.date.fromisoformat(of.day).weekday()
     same = [day for day in before if dt.date.fromisoformat(day.day).weekday() == weekday]
-    return float(np.median([count(day) for day in (same if len(same) >= LEAST_WEEKS else before)]))
+    return same if len(same) >= LEAST_WEEKS else []
 
 
 def _times(now: float, usual: float) -> float:
@@ -118,14 +127,14 @@ def _lamp(
     today: WatchedDay,
     before: Sequence[WatchedDay],
     sentence: str,
+    least: float = 0.0,
 ) -> Lamp:
     earlier = effects[:-1, None]
     # a day on which nothing came is infinitely far from others, and says nothing of how they are spread
     known = earlier[np.isfinite(earlier[:, 0])]
     floor = np.array([getattr(drift.floors, what)])
-    figures = Figures(
-        what, effects[-1:], floor, of_days(known, drift.spread), earlier, [watched.day for watched in before]
-    )
+    band = np.maximum(of_days(known, drift.spread), least)
+    figures = Figures(what, effects[-1:], floor, band, earlier, [watched.day for watched in before])
     lit = bool(figures.red(drift.days)[0])
     return Lamp(
         name=name,
