@@ -13,8 +13,11 @@ from mlops_assets.components.reading import not_delivered
 from mlops_assets.components.watching import watch_step
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.feedback.audit import draw_audit
-from mlops_assets.journey.score.day import CHALLENGER, MODEL_TAG, ScoredDay, Scorers, score_day
+from mlops_assets.journey.score.day import ACCEPT_TAG, CHALLENGER, MODEL_TAG, Judge, ScoredDay, Scorers, score_day
 from mlops_assets.journey.train.records import Evaluation
+from mlops_assets.monitoring.days import scored_day
+from mlops_assets.monitoring.stopping import STOP_CHECK, check_drift
+from mlops_assets.monitoring.verdicts import Watcher
 from mlops_assets.use_case import UseCase
 from mlops_assets.views.status import too_large_records
 from mlops_assets.work.engines import Engines
@@ -70,7 +73,8 @@ def predictions_asset(use_case: UseCase, after: str) -> dg.AssetsDefinition:
 
 
 def _checks(use_case: UseCase) -> Sequence[str]:
-    return (*SCORE_CHECKS, *(ENRICHMENT_CHECKS if use_case.enrichments else ()))
+    stop = (STOP_CHECK,) if use_case.drift.stop else ()
+    return (*SCORE_CHECKS, *(ENRICHMENT_CHECKS if use_case.enrichments else ()), *stop)
 
 
 def _skip(context: dg.AssetExecutionContext, use_case: UseCase, reason: str) -> Iterator[Any]:
@@ -88,12 +92,14 @@ def _score_days(context: dg.AssetExecutionContext, stores: Stores, engines: Engi
     if not days:
         raise dg.Failure(not_delivered(stores.source, context.partition_keys), allow_retries=False)
     broken: dict[str, str] = {}
+    watcher = Watcher(stores)
     watch = watch_step(context, stores, "predictions", days)
 
     def score(day: str) -> tuple[Scorers, ScoredDay]:
         engine = engines.of(use_case)
-        scorers = _scorers(stores, choice, day, context.run.run_id)  # `as-of` is another version for another day
-        return scorers, score_day(use_case, lake, day, scorers, engine, watch, stores.source.place(day))
+        scorers = _scorers(stores, choice, day, context.run)  # `as-of` is another version for another day
+        judge = _judge(stores, watcher, day, scorers.accepted_drift)
+        return scorers, score_day(use_case, lake, day, scorers, engine, watch, stores.source.place(day), judge)
 
     def failed(day: str, error: MlopsError) -> None:
         broken[day] = str(error)
@@ -113,7 +119,15 @@ def _score_days(context: dg.AssetExecutionContext, stores: Stores, engines: Engi
     yield days_told(predictions_key)  # lets the deliveries begin
 
 
-def _scorers(stores: Stores, choice: str, day: str, run: str) -> Scorers:
+def _judge(stores: Stores, watcher: Watcher, day: str, accepted: str) -> Judge | None:
+    """What asks whether a lamp of a scored day is red, where such a day is kept back."""
+    use_case, lake = stores.use_case, stores.lake
+    if not use_case.drift.stop:
+        return None
+    return lambda parts, told: [check_drift(use_case, watcher, scored_day(lake, day, parts, told), accepted)]
+
+
+def _scorers(stores: Stores, choice: str, day: str, run: dg.DagsterRun) -> Scorers:
     """The version that was asked for, and the challenger if it can be loaded."""
     use_case, registry = stores.use_case, stores.registry
     version = registry.choose(use_case.name, choice, day)
@@ -124,7 +138,7 @@ def _scorers(stores: Stores, choice: str, day: str, run: str) -> Scorers:
         challenger = registry.challenger(use_case, version)
     except MlopsError as error:  # it must not keep the day from its champion
         log.warning("%s predictions %s: the challenger does not score: %s", use_case.name, day, error)
-    return Scorers(version, choice, challenger, run)
+    return Scorers(version, choice, challenger, run.run_id, run.tags.get(ACCEPT_TAG, ""))
 
 
 def _show_published(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,6 +98,28 @@ def day_profile(lake: Lake, day: str) -> WatchedDay | None:
         reference=reference_of(kept.entries),
         **kept.numbers,
     )
+
+
+def scored_day(lake: Lake, day: str, parts: Sequence[str], accounting: PredictionsAccounting) -> WatchedDay | None:
+    """A day that was scored and is not published yet; None where it was scored unwatched.
+
+    Parameters
+    ----------
+    lake
+        The tables of a use case.
+    day
+        The day.
+    parts
+        Paths of its parts in the table `profiles`.
+    accounting
+        What is to be told of it.
+    """
+    if not parts:
+        return None
+    entries, accounts = read_entries(lake, parts)
+    profile, number = Profile.from_table(entries), accounting.model_version
+    files, reference = int(profile.rows_a_file.sum()), reference_of(entries)
+    return WatchedDay(day, profile, accounting, files, len(accounts), version=number, reference=reference)
 
 
 def days_before(lake: Lake, day: str, days: int = 28, reference: str | None = None) -> list[WatchedDay]:

@@ -34,8 +34,6 @@ from mlops_assets.journey.score.checks import (
     check_scores_of_day,
 )
 from mlops_assets.journey.score.predict import Answers, Predicted, Witnesses, answer, nobody, predict
-from mlops_assets.journey.score.profile.counts import Profile
-from mlops_assets.journey.score.profile.sums import read_profile
 from mlops_assets.journey.score.profile.watching import Watched, is_watched
 from mlops_assets.journey.score.unpredicted import as_rejects
 from mlops_assets.storage.accounting import (
@@ -140,16 +138,19 @@ class Scorers:
         A version that scores beside it; its predictions go to `challenger_predictions`.
     run
         The run that scores, for `why`.
+    accepted_drift
+        Why the day is to be published whatever lamp is red; empty where nobody said so.
     """
 
     version: Version
     choice: str = "current"
     challenger: Version | None = None
     run: str = ""
+    accepted_drift: str = ""
 
 
-Judge = Callable[[Profile, PredictionsAccounting], Sequence[DayCheck]]
-"""Says by its profile and its accounting whether a day may be published."""
+Judge = Callable[[Sequence[str], PredictionsAccounting], Sequence[DayCheck]]
+"""Says by the parts of its profiles and its accounting whether a day may be published; without parts it is unwatched."""
 
 
 def score_day(
@@ -181,8 +182,7 @@ def score_day(
     where
         Where the day's raw files lie, for messages.
     judge
-        Is asked once every shard is scored; a day that fails a condition of it stays unpublished. Not asked about a day
-        that is not watched; see `is_watched`.
+        Is asked once every shard is scored; a day that fails a condition of it stays unpublished.
     """
     state = lake.rows.days().get(day)
     checks = check_rows_of_day(use_case.checks, state.accounting if state else None, where)
@@ -205,8 +205,8 @@ def score_day(
     counts, _ = add_up(reports)
     checks += check_scores_of_day(use_case.checks, counts, state.accounting.rows)
     accounting = _account(counts, scorers, state, answers)
-    if judge is not None and _all_hold(checks) and is_watched(use_case, scorers.version):
-        checks += judge(read_profile(lake, [part.path for part in parts_of(reports, lake.profiles)]), accounting)
+    if judge is not None and _all_hold(checks):
+        checks += judge([part.path for part in parts_of(reports, lake.profiles)], accounting)
     done = DayDone.of(accounting, reports)
     scored = ScoredDay(accounting, len(reports), done.reused, checks, repaired=done.repaired)
     # the shards stay: once the condition holds, the next run finds them done
@@ -246,6 +246,7 @@ def _account(
         unseen=named(counts, UNSEEN),
         too_large=named(counts, TOO_LARGE),
         enrichments=dict(answers.versions),
+        accepted_drift=scorers.accepted_drift or None,
         unanswered={name: accounting.unanswered for name, accounting in answers.accounting.items()},
     )
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,19 +13,17 @@ from mlops_assets.journey.enrich.answers import DayAnswers, find_answers, read_a
 from mlops_assets.journey.features.shard import compute
 from mlops_assets.journey.features.sql import read_rows
 from mlops_assets.journey.model.version import Version
-from mlops_assets.journey.score.checks import DayCheck
-from mlops_assets.journey.score.day import Judge, ScoredDay, Scorers, score_day, scores_mark
+from mlops_assets.journey.score.day import Judge, ScoredDay, Scorers, score_day
 from mlops_assets.journey.score.profile.counts import Profile
 from mlops_assets.journey.score.profile.reference import read_reference
 from mlops_assets.journey.train.candidates import fit
 from mlops_assets.journey.train.training_set import build_training_set
-from mlops_assets.monitoring.days import WatchedDay, day_profile, days_before
-from mlops_assets.storage.accounting import PredictionsAccounting
+from mlops_assets.monitoring.days import WatchedDay, day_profile
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.tools.sampling import write_sample
 from mlops_assets.use_case import Drift, UseCase
 from mlops_assets.work.engines.local import LocalEngine
-from mlops_assets_tests.helpers.days import DAY, draw_day, ignore, in_shards_of, read_raw
+from mlops_assets_tests.helpers.days import draw_day, ignore, in_shards_of, read_raw
 from mlops_assets_tests.helpers.models import TREE
 from mlops_assets_tests.helpers.watched import of_said_alone, recounted, told, watched_version
 
