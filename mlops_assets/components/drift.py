@@ -123,7 +123,8 @@ def _check(
     days = [day for day, lamps in red.items() if lamps]
     lines = [{"day": day, **line} for day in days for line in views.records(red[day])]
     unjudged = [{"day": day, "why": judged} for day, judged in found.items() if isinstance(judged, str)]
-    description = f"usual on {len(found) - len(unjudged)} days"
+    judged = len(found) - len(unjudged)
+    description = f"usual on {judged} {'day' if judged == 1 else 'days'}"
     if days:
         first = red[days[0]][0]
         description = f"{days[0]}: {first.sentence}"

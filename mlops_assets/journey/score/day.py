@@ -150,7 +150,7 @@ class Scorers:
 
 
 Judge = Callable[[Sequence[str], PredictionsAccounting], Sequence[DayCheck]]
-"""Says by the parts of its profiles and its accounting whether a day may be published; without parts it is unwatched."""
+"""Says by the parts of its profiles and its accounting whether a day may be published; unwatched, it has no parts."""
 
 
 def score_day(

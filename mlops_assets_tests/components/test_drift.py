@@ -1,0 +1,123 @@
+"""Drift through Dagster: what the asset shows of a day, a red day that is kept back, and one that is accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from mlops_assets import running
+from mlops_assets.components.drift import CHECKS, drift_assets
+from mlops_assets.journey.feedback.live import scored_days
+from mlops_assets.monitoring.verdicts import read_verdict, red_days
+from mlops_assets.use_case import Drift, Retraining
+from mlops_assets_tests.helpers.stage import Stage, small
+
+FIRST, LAST, DAMAGED = "2026-01-01", "2026-01-02", "2026-01-03"
+FILES = 30
+
+
+def empty_cities(stage: Stage, day: str) -> None:
+    """Empty the column of the merchant's city in every file of a day."""
+    for path in stage.folder(day).iterdir():
+        head, *lines = path.read_bytes().split(b"\r\n")
+        place = [name.strip() for name in head.split(b";")].index(b"cidade_estabelecimento")
+        rows = [line.split(b";") for line in lines if line]
+        mended = [b";".join([*cells[:place], b"", *cells[place + 1 :]]) for cells in rows]
+        path.unlink()  # in a copy, it is a link to a file of the original
+        path.write_bytes(b"\r\n".join([head, *mended, b""]))
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """Two days, trained and predicted, whose red days are kept back; the files of a third lie there, damaged."""
+    use_case = small().model_copy(update={"drift": Drift(stop=True), "retraining": Retraining(drift=1)})
+    with Stage.of(use_case, tmp_path_factory.mktemp("watched") / "home") as stage:
+        for day in (FIRST, LAST, DAMAGED):
+            stage.sample(day, files=FILES)
+        empty_cities(stage, DAMAGED)
+        stage.run(FIRST, LAST, train=True)
+        yield stage
+
+
+@pytest.fixture
+def stage(watched: Stage, tmp_path: Path) -> Iterator[Stage]:
+    """A copy that a test may change."""
+    with watched.copy(tmp_path / "home") as copy:
+        yield copy
+
+
+def run(stage: Stage, day: str, why: str = "") -> None:
+    """As `mlops-assets run --from DAY --to DAY --accept-drift WHY`."""
+    with stage.stores():
+        running.run_use_case(
+            stage.definitions, stage.instance, stage.use_case, (day, day), train=False, accept_drift=why
+        )
+
+
+def test_a_quiet_day_is_shown_with_numbers_that_plot_and_a_picture(watched: Stage) -> None:
+    shown = watched.metadata("drift", LAST)
+    assert shown["verdict"].startswith("All ")
+    assert (shown["red_lamps"], shown["model_version"]) == (0, 1)
+    assert {"effect/nulls", "effect/unseen", "effect/shift", "effect/psi", "effect/class_mix"} <= shown.keys()
+    shares = [value for name, value in shown.items() if name.startswith("share/")]
+    assert 0.5 < sum(shares) <= 1.000001
+    assert shown["picture"].startswith(f"![{LAST} beside the training rows](data:image/png;base64,")
+    assert "| the training rows |" in shown["compared"]
+    for name in CHECKS:
+        found = watched.check("drift", name)
+        assert (found.passed, found.description) == (True, "usual on 2 days")
+    assert watched.check("predictions", "drift").passed
+
+
+def test_a_red_day_is_kept_back_and_the_message_says_what_is_red_and_what_to_do(stage: Stage) -> None:
+    with pytest.raises(running.RunFailed) as failed:
+        run(stage, DAMAGED)
+    said = str(failed.value)
+    assert f"{DAMAGED}: drift: `merchant_city` is empty in 100 % of rows" in said
+    assert f"mlops-assets drift transactions --day {DAMAGED}" in said
+    assert f'mlops-assets run transactions --from {DAMAGED} --to {DAMAGED} --accept-drift "WHY"' in said
+    assert DAMAGED not in stage.table("predictions").days()
+    assert "is empty in 100 % of rows" in str(stage.check("predictions", "drift").metadata["days"].value)
+    with stage.stores() as stores:
+        kept = read_verdict(stores.use_case, stores.lake, DAMAGED)
+    assert kept is not None, "what kept it back can be looked at"
+    assert (kept.publication, kept.verdict.red_lamps[0].name) == (None, "rows.merchant_city")
+
+
+def test_a_day_that_is_accepted_is_published_with_the_reason_and_asks_for_a_training(stage: Stage) -> None:
+    run(stage, DAMAGED, "the sender has no cities today")
+    accounting = stage.table("predictions").days()[DAMAGED].accounting
+    assert accounting.accepted_drift == "the sender has no cities today"
+    found = stage.check("predictions", "drift")
+    assert found.passed
+    assert "Published nevertheless: the sender has no cities today" in str(found.metadata["days"].value)
+    columns = stage.check("drift", "columns_are_usual")
+    assert (columns.passed, columns.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert columns.description.startswith(f"{DAMAGED}: `merchant_city` is empty in 100 % of rows")
+    assert columns.metadata["effect"].value > columns.metadata["threshold"].value
+    assert "| rows.merchant_city | red |" in str(columns.metadata["red"].value)
+    with stage.stores() as stores:
+        assert red_days(stores.use_case, stores.lake, 1) == [DAMAGED]
+        assert scored_days(stores.lake)[-1]["accepted_drift"] == "the sender has no cities today"
+
+
+def test_a_day_that_cannot_be_judged_stays_published_and_says_why(stage: Stage) -> None:
+    with stage.stores() as stores:
+        total, parts = stores.lake.profile(LAST), stores.lake.profiles
+    total.unlink()  # in a copy, it is a link to a file of the original
+    total.write_bytes(b"nothing")
+    assert stage.execute("daily", "drift", day=LAST).success
+    (said,) = stage.skipped("drift")
+    assert said.startswith("Not judged: ")
+    assert "1 not judged: Not judged: " in stage.check("drift", "columns_are_usual").description
+    for path in [total, *(parts.folder / part for part in parts.parts(LAST))]:
+        path.unlink()
+    assert stage.execute("daily", "drift", day=LAST).success
+    assert f"{LAST} was scored before its use case was watched" in stage.skipped("drift")[0]
+
+
+def test_a_use_case_that_is_not_watched_has_no_such_asset() -> None:
+    assert drift_assets(small().model_copy(update={"drift": Drift(watch=False)})) == []
