@@ -5,14 +5,15 @@ Usage: python -m mlops_assets_tests.helpers.day_driver RAW LAKE MODEL SHA256
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_assets.journey.enrich.day import enrich_day
-from mlops_assets.journey.features.day import aggregate_day, sql_fingerprint
-from mlops_assets.journey.model.about import Summary
-from mlops_assets.journey.model.version import Version
+from mlops_assets.journey.features.day import aggregate_day
+from mlops_assets.journey.model.about import About
+from mlops_assets.journey.model.version import ABOUT_FILE, Version
 from mlops_assets.journey.read.listing import list_day
 from mlops_assets.journey.read.rows import read_day
 from mlops_assets.journey.read.sources.folder import FolderSource
@@ -45,8 +46,9 @@ def main(raw: Path, lake_folder: Path, model: Path, sha256: str) -> None:
     use_case = small_shards()
     lake = Lake(lake_folder, use_case.name)
     source = FolderSource(raw / use_case.name, use_case.files.suffix)
-    about = Summary(sql=sql_fingerprint(use_case.features_sql))
-    version = Version(use_case.name, 1, model, sha256, sha256, "", about, proven=True)
+    card = (model / ABOUT_FILE).read_bytes()
+    hashes = sha256, sha256, hashlib.sha256(card).hexdigest()
+    version = Version(use_case.name, 1, model, *hashes, About.from_json(card).summary(), proven=True)
     reports: list[Report] = []
     with LocalEngine(2) as engine:
         list(engine.map(nothing, range(2)))  # the processes are there: whoever is killed now is killed at work
@@ -65,6 +67,7 @@ def train(home: Path) -> None:
     """A small linear model on the day's own rows."""
     from mlops_assets.journey.train.candidates import fit
     from mlops_assets.journey.train.training_set import build_training_set
+    from mlops_assets_tests.helpers.watched import watched_version
 
     use_case = small_shards()
     lake = Lake(home / "training", use_case.name)
@@ -76,7 +79,7 @@ def train(home: Path) -> None:
     found = build_training_set(use_case, lake)
     candidate = use_case.training.candidates["linear"]
     model = fit(use_case, candidate, found, found.load())
-    (home / "sha256").write_text(model.save(home / "model" / "serving"))
+    (home / "sha256").write_text(watched_version(model, found, home / "model").serving_sha256)
 
 
 def content(lake: Path, table: str) -> pd.DataFrame:

@@ -16,8 +16,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from mlops_assets.monitoring.days import day_profile
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.tools.sampling import write_sample
 from mlops_assets_tests.helpers.day_driver import DAY, content, small_shards, train
+from mlops_assets_tests.helpers.watched import told
 
 STAGES = ("rows", "features", "predictions")
 
@@ -95,12 +98,16 @@ def kill_and_resume(unkilled: Unkilled, lake: Path, moment: float, kill: Callabl
     process.communicate()  # ends when nobody of the tree is left to write
     finished = parts(lake)
     resumed = unkilled.start(lake)
-    told, _ = resumed.communicate()
+    printed, _ = resumed.communicate()
     assert resumed.returncode == 0
-    made, reused = map(int, told.split())
+    made, reused = map(int, printed.split())
     assert (made + reused, reused) == (parts(unkilled.lake), finished)  # no finished shard was done again
-    for table in ("rows", "rejects", "features", "predictions"):
+    for table in ("rows", "rejects", "features", "predictions", "profiles"):
         pd.testing.assert_frame_equal(content(lake, table), content(unkilled.lake, table))
+    watched, never_killed = (day_profile(Lake(folder, "transactions"), DAY) for folder in (lake, unkilled.lake))
+    assert watched is not None
+    assert never_killed is not None
+    assert told(watched.profile) == told(never_killed.profile)  # nothing was counted twice
 
 
 KILLS = [the_whole_tree, the_driver, one_of_its_processes]

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,17 +17,22 @@ from mlops_assets.journey.enrich.answers import DayAnswers, find_answers, read_a
 from mlops_assets.journey.features.shard import compute
 from mlops_assets.journey.features.sql import read_rows
 from mlops_assets.journey.model.version import Version
+from mlops_assets.journey.score.checks import DayCheck
 from mlops_assets.journey.score.day import Judge, ScoredDay, Scorers, score_day
 from mlops_assets.journey.score.profile.counts import Profile
 from mlops_assets.journey.score.profile.reference import read_reference
+from mlops_assets.journey.score.profile.sums import restore_profiles
 from mlops_assets.journey.train.candidates import fit
 from mlops_assets.journey.train.training_set import build_training_set
-from mlops_assets.monitoring.days import WatchedDay, day_profile
-from mlops_assets.storage.catalog import Lake
+from mlops_assets.monitoring.days import WatchedDay, day_profile, days_before
+from mlops_assets.storage.accounting import PredictionsAccounting
+from mlops_assets.storage.catalog import PREDICTIONS, Lake
+from mlops_assets.storage.files import read_part
+from mlops_assets.storage.integrity import sha256
 from mlops_assets.tools.sampling import write_sample
 from mlops_assets.use_case import Drift, UseCase
 from mlops_assets.work.engines.local import LocalEngine
-from mlops_assets_tests.helpers.days import draw_day, ignore, in_shards_of, read_raw
+from mlops_assets_tests.helpers.days import DAY, draw_day, ignore, in_shards_of, read_raw
 from mlops_assets_tests.helpers.models import TREE
 from mlops_assets_tests.helpers.watched import of_said_alone, recounted, told, watched_version
 
@@ -89,3 +98,122 @@ def test_every_number_of_a_day_is_what_sql_counts_over_its_published_rows(home: 
     # the probabilities of all classes add up to one for every row, to half a millionth each
     rows, classes = found.profile.said.rows, len(found.profile.said.rows)
     assert abs(found.profile.said.probabilities.sum(axis=1) - 1_000_000 * rows).max() <= classes * rows.max()
+
+
+def test_only_what_is_watched_is_counted_and_nothing_else_changes(home: Home) -> None:
+    home.score(watch=False)
+    without = home.lake.predictions.read_all([NEXT])
+    bytes_of_today = hashes(home)
+    assert not home.lake.profiles.days()
+    assert day_profile(home.lake, NEXT) is None
+    # as of a version from before there were references: the same names, the same bytes
+    (home.folder / "lake" / "transactions" / "predictions").rename(home.folder / "apart")
+    earlier = replace(home.version, about=replace(home.version.about, reference=""))
+    replace(home, version=earlier).score()
+    assert (hashes(home), day_profile(home.lake, NEXT)) == (bytes_of_today, None)
+    home.score()
+    assert home.lake.predictions.read_all([NEXT]).equals(without)
+    assert not hashes(home).keys() & bytes_of_today.keys()
+    home.score(watch=False)
+    assert day_profile(home.lake, NEXT) is None
+    assert not home.lake.profiles.parts(NEXT)
+
+
+def hashes(home: Home) -> dict[str, str]:
+    """SHA-256 of the published parts of the predictions, by their names."""
+    table = home.lake.predictions
+    return {part: sha256((table.folder / part).read_bytes()) for part in table.parts(NEXT)}
+
+
+def test_a_day_is_done_again_where_a_part_of_its_profile_is_gone_and_counts_nothing_twice(home: Home) -> None:
+    home.score()
+    before = told(watched(home).profile)
+    parts = sorted(home.lake.profiles.folder.rglob("*.parquet"))
+    parts[0].unlink()
+    assert (home.score().reused, len(parts)) == (2, 3)
+    assert sorted(home.lake.profiles.folder.rglob("*.parquet")) == parts
+    assert told(watched(home).profile) == before == told(of_all(home))
+
+
+def of_all(home: Home) -> Profile:
+    """The sum over the parts, one after the other."""
+    tables = [read_part(home.lake.profiles.folder / part) for part in home.lake.profiles.parts(NEXT)]
+    return reduce(add, map(Profile.from_table, tables))
+
+
+def test_a_judge_sees_the_day_before_it_is_published_and_may_keep_it_back(home: Home) -> None:
+    seen: list[tuple[Profile, PredictionsAccounting]] = []
+
+    def judge(profile: Profile, accounting: PredictionsAccounting) -> Sequence[DayCheck]:
+        seen.append((profile, accounting))
+        return [DayCheck("no_lamp_is_red", len(seen) > 1, "amount is not what it was", "look at it")]
+
+    assert "no_lamp_is_red" in home.score(judge=judge).problems
+    assert NEXT not in home.lake.predictions.days()
+    assert not home.score(judge=judge).problems
+    assert told(seen[0][0]) == told(seen[1][0]) == told(watched(home).profile)
+    assert seen[1][1].predictions == seen[1][0].said.rows.sum()  # type: ignore[union-attr]
+    home.score(watch=False, judge=judge)
+    assert len(seen) == 2
+
+
+def test_the_profile_belongs_to_the_publication_that_is_there(home: Home) -> None:
+    home.score()
+    first = watched(home)
+    again = replace(home, version=replace(home.version, version=2))
+    again.score()
+    assert watched(home).version == 2
+    table = home.lake.predictions
+    then = table.publications()[NEXT][0]
+    restore_profiles(home.lake, NEXT, then, "somebody")
+    table.restore(NEXT, then, PREDICTIONS, "somebody")
+    assert (watched(home).version, told(watched(home).profile)) == (1, told(first.profile))
+    # of the parts that nobody needs, none is one of this publication
+    home.lake.clean(keep_days=0)
+    home.lake.profile(NEXT).unlink()
+    assert told(watched(home).profile) == told(first.profile)
+
+
+def test_accounts_files_and_days_before(home: Home) -> None:
+    home.score(DAY)
+    assert (watched(home, DAY).accounts_new, watched(home, DAY).accounts_vanished) == (None, None)
+    home.score()
+    accounts = {
+        day: set(home.lake.predictions.read_all([day], ["account_id"])["account_id"].to_pylist()) for day in (DAY, NEXT)
+    }
+    found = watched(home)
+    assert found.accounts == len(accounts[NEXT])
+    assert found.accounts_new == len(accounts[NEXT] - accounts[DAY])
+    assert found.accounts_vanished == len(accounts[DAY] - accounts[NEXT])
+    assert [each.day for each in days_before(home.lake, NEXT)] == [DAY]
+    assert [each.day for each in days_before(home.lake, "2026-02-01")] == []
+    assert [each.day for each in days_before(home.lake, "2026-01-30", 28)] == [NEXT]
+    assert days_before(home.lake, NEXT, reference="of another version") == []
+    assert days_before(home.lake, NEXT, reference=found.reference)
+
+
+def test_a_file_that_comes_after_the_first_publication_is_late(home: Home) -> None:
+    home.score()
+    assert watched(home).late_files == 0
+    folder = home.folder / "raw" / "transactions" / f"day={NEXT}"
+    first = min(folder.rglob("*.csv"))
+    (folder / "late.csv").write_bytes(first.read_bytes())
+    late = home.lake.rows.publications()[NEXT][0].time * 1_000_000 + 1
+    os.utime(folder / "late.csv", ns=(late, late))
+    read_raw(home.use_case, home.folder / "raw", home.lake, NEXT)
+    home.score()
+    assert (watched(home).late_files, watched(home).files) == (1, 12)
+
+
+def test_the_reference_is_the_training_rows_in_groups_of_whole_units(home: Home) -> None:
+    reference = read_reference(home.version)
+    assert reference is not None
+    data = build_training_set(home.use_case, home.lake)
+    rows = {column: counts.rows for column, counts in reference.profile.columns.items()}
+    assert set(rows.values()) == {data.rows}
+    assert reference.profile.said is not None
+    assert reference.profile.said.rows.sum() == data.held_out
+    assert (len(reference.groups), sum(reference.units), reference.unit) == (40, data.rows, "row")
+    assert all(counts.unseen == 0 for (source, _), counts in reference.profile.columns.items() if source == "rows")
+    assert ("rows", home.use_case.label) not in reference.bins
+    assert reference.days == (DAY, NEXT)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +15,6 @@ from mlops_assets.journey.score.profile.bins import (
     Days,
     count_columns,
     count_numbers,
-    most_frequent,
     text_numbers,
     whole,
 )
@@ -54,7 +51,6 @@ class Counting:
         self._model = model
         self._bins = {name: each for name, each in bins.items() if name[0] == "model_input"}
         self._counts = {name: Counts(np.zeros(each.number, np.int64)) for name, each in self._bins.items()}
-        self._new: dict[Column, Counter[str]] = {name: Counter() for name in self._bins}
         self._said = no_answers(len(model.classes))
 
     def see(
@@ -71,7 +67,7 @@ class Counting:
         for column, bins in self._bins.items():
             name = column[1].removesuffix(BEYOND_ASCII)
             if bins.kind == "category":
-                counts = self._category(column, batch[name], matrix[:, places[name]], bins)
+                counts = _count_codes(batch[name], matrix[:, places[name]], bins)
             elif isinstance(self._model.columns[name], str):
                 lengths, shares = text_numbers(whole(batch[name]))
                 counts = count_numbers(lengths if name == column[1] else shares, bins)
@@ -79,21 +75,20 @@ class Counting:
                 counts = count_numbers(matrix[:, places[name]].astype(np.float64, copy=False), bins)
             self._counts[column] += counts
 
-    def _category(self, column: Column, values: pa.ChunkedArray, codes: np.ndarray, bins: Bins) -> Counts:
-        """Counts of a category by the codes that the estimator sees, which follow the order of the bins."""
-        places = np.minimum(codes, TOP).astype(np.int64)
-        # the first is for what is no value that training knew, or none at all
-        tally = np.bincount(places + 1, minlength=bins.number + 1)
-        unseen = int(tally[0]) - values.null_count
-        if unseen:
-            new = values.filter(pa.array(codes < 0)).drop_null().value_counts()
-            self._new[column].update(dict(zip(*(new.field(name).to_pylist() for name in (0, 1)), strict=True)))
-        return Counts(tally[1:], values.null_count, unseen)
-
     def told(self) -> tuple[dict[Column, Counts], Said]:
         """What was counted of all batches."""
-        counts = {name: replace(each, new=most_frequent(self._new[name])) for name, each in self._counts.items()}
-        return counts, self._said
+        return self._counts, self._said
+
+
+def _count_codes(values: pa.ChunkedArray, codes: np.ndarray, bins: Bins) -> Counts:
+    """Counts of a category by the codes that the estimator sees, which follow the order of the bins.
+
+    Its new values are not told: they come from columns of the rows, of which they are.
+    """
+    places = np.minimum(codes, TOP).astype(np.int64)
+    # the first is for what is no value that training knew, or none at all
+    tally = np.bincount(places + 1, minlength=bins.number + 1)
+    return Counts(tally[1:], values.null_count, int(tally[0]) - values.null_count)
 
 
 def no_answers(classes: int) -> Said:
@@ -112,17 +107,20 @@ def count_answers(probabilities: np.ndarray, numbers: np.ndarray) -> Said:
     numbers
         Numbers of the classes that are said, of shape `(rows,)`.
     """
-    classes = probabilities.shape[1]
+    from scipy.sparse import csc_matrix  # comes with the models, and nobody else shall wait for it
+
+    rows, classes = probabilities.shape
     stored = probabilities.astype(np.float32).astype(np.float64)
-    said = stored[np.arange(len(numbers)), numbers]
-    # sums of floats that are whole numbers below 2**53: exact in any order
-    millionths = np.rint(np.multiply(stored, MILLION, out=stored), out=stored)
-    sums = [np.bincount(numbers, weights=millionths[:, k], minlength=classes) for k in range(classes)]
+    said = stored[np.arange(rows), numbers]
+    stored *= MILLION
+    # floats that are whole numbers: their sums are exact below 2**53, in any order
+    millionths = np.rint(stored, out=stored)
+    by_class = csc_matrix((np.ones(rows), numbers, np.arange(rows + 1)), shape=(classes, rows))
     steps = np.minimum((said * STEPS).astype(np.int64), STEPS - 1)
     squares = np.bincount(numbers, weights=np.rint(said * said * MILLION), minlength=classes)
     return Said(
         rows=np.bincount(numbers, minlength=classes),
-        probabilities=np.array(sums).T.astype(np.int64),
+        probabilities=(by_class @ millionths).astype(np.int64),
         squares=squares.astype(np.int64),
         confidence=np.bincount(numbers * STEPS + steps, minlength=classes * STEPS).reshape(classes, STEPS),
     )
@@ -196,6 +194,6 @@ def hash_accounts(accounts: pa.ChunkedArray) -> np.ndarray:
 
     Of 3 million accounts, two have the same with a chance of one in four million.
     """
-    names = as_text(pa.chunked_array([accounts.unify_dictionaries().combine_chunks().unique()]))
-    hashes = b"".join(hashlib.blake2b(name.encode(), digest_size=8).digest() for name in names.drop_null().to_pylist())
-    return np.unique(np.frombuffer(hashes, np.int64))
+    names = as_text(pa.chunked_array([accounts.unify_dictionaries().combine_chunks().unique()])).drop_null()
+    hashes = [hashlib.blake2b(name, digest_size=8).digest() for name in names.cast(pa.binary()).to_pylist()]
+    return np.unique(np.frombuffer(b"".join(hashes), np.int64))
