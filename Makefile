@@ -60,6 +60,9 @@ coverage: .venv/.all  ## The test suite, and which lines and branches of the pac
 bench: .venv/.all  ## The daily job beside other ways of doing the same, about an hour; writes docs/benchmarks.md
 	@$(BIN)/python -m benchmarks
 
+bench-lamps: .venv/.all  ## How often lamps are red on quiet and on damaged days, half an hour; writes docs/monitoring.md
+	@$(BIN)/python -m benchmarks.lamps --write
+
 bench-starts: .venv/.all  ## What starting each command costs, some minutes; writes a section of docs/benchmarks.md
 	@$(BIN)/python -m benchmarks.starts
 
@@ -91,4 +94,4 @@ advisories: .venv/.all  ## Make the list of known weaknesses of locked packages 
 clean:  ## Remove .venv and all state under .mlops
 	rm -rf .venv .mlops
 
-.PHONY: help setup setup-dev demo dev services test test-long coverage bench bench-starts lint check format lock advisories clean
+.PHONY: help setup setup-dev demo dev services test test-long coverage bench bench-lamps bench-starts lint check format lock advisories clean

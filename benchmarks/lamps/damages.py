@@ -78,13 +78,22 @@ def new_category(stage: Stage, day: Day, generator: np.random.Generator) -> Watc
 
 
 def mean_moved(stage: Stage, day: Day, generator: np.random.Generator) -> WatchedDay | None:
-    """A number is larger by 0.3 of its standard deviations."""
+    """A number is larger by 0.3 of its standard deviations: every value, or, on every other day, by chance its large
+    values come more often."""
     numbers = _numbers(stage)
     if not numbers:
         return None
     name = str(generator.choice(numbers))
     sigma = float(np.nanstd(stage.pool.rows[name].to_numpy()))
-    return _scaled(stage, day, generator, lambda values: values + SIGMAS * sigma, [name])
+    if generator.random() < 0.5:
+        whole = stage.use_case.columns[name].type == "integer"
+        return _scaled(stage, day, generator, lambda values: _moved(values, SIGMAS * sigma, whole=whole), [name])
+    values = _values(stage, day, name)
+    there = np.flatnonzero(np.isfinite(values))
+    weights = _tilted(values[there], float(values[there].mean()) + SIGMAS * sigma)
+    drawn = values.copy()
+    drawn[there] = generator.choice(values[there], len(there), p=weights)
+    return _with(stage, day, name, pa.array(drawn, from_pandas=True))
 
 
 def prior_moved(stage: Stage, day: Day, generator: np.random.Generator) -> WatchedDay | None:
@@ -93,15 +102,8 @@ def prior_moved(stage: Stage, day: Day, generator: np.random.Generator) -> Watch
     order = np.argsort(-np.bincount(labels[labels >= 0], minlength=len(stage.model.classes)))
     grown = labels == order[1]
     share = np.add.reduceat(grown.astype(float), stage.pool.first[:-1]) / np.diff(stage.pool.first)
-    size, wanted = len(day.units), float(grown.mean()) + PRIOR
-    # units are weighed by exp(t * share); t is what makes the mean come out
-    low, high = 0.0, 50.0
-    for _ in range(40):
-        tilt = (low + high) / 2
-        weights = np.exp(tilt * share)
-        low, high = (tilt, high) if (weights * share).sum() / weights.sum() < wanted else (low, tilt)
-    units = generator.choice(stage.pool.units, size, replace=True, p=weights / weights.sum())
-    return day.of(stage, units)
+    weights = _tilted(share, float(share.mean()) + PRIOR)
+    return day.of(stage, generator.choice(stage.pool.units, len(day.units), replace=True, p=weights))
 
 
 def half_missing(stage: Stage, day: Day, generator: np.random.Generator) -> WatchedDay | None:
@@ -154,6 +156,22 @@ def _values(stage: Stage, day: Day, name: str) -> np.ndarray:
 
 def _fractional(values: np.ndarray) -> float:
     return float(np.mean(np.nan_to_num(values) % 1 != 0))
+
+
+def _tilted(values: np.ndarray, mean: float) -> np.ndarray:
+    """Weights that rise with the values, by which their mean is what is asked for: exp(t z), t by halving."""
+    scaled = (values - values.mean()) / values.std()
+    low, high = 0.0, 20.0
+    for _ in range(50):
+        tilt = (low + high) / 2
+        weights = np.exp(tilt * scaled - (tilt * scaled).max())
+        weights /= weights.sum()
+        low, high = (tilt, high) if (weights * values).sum() < mean else (low, tilt)
+    return weights
+
+
+def _moved(values: np.ndarray, by: float, *, whole: bool) -> np.ndarray:
+    return np.round(values + by) if whole else values + by
 
 
 def _without_comma(values: np.ndarray) -> np.ndarray:

@@ -68,8 +68,8 @@ PLANS = {
     "transactions": Plan("linear", 1_500, 10, 3, 4, 1_000),
     "santander": Plan("bayes", 1, 6_000, 4, 4, 2_000),
     "loan_approval": Plan("boosting", 1, 4_000, 3, 4, 1_000),
-    "topics": Plan("linear", 4_000, 1, 1, 3, 1_000),
-    "compound_rings": Plan("linear", 40, 60, 1, 2, 1_000),
+    "topics": Plan("linear", 6_000, 1, 1, 1, 1_500),
+    "compound_rings": Plan("linear", 40, 50, 1, 1, 1_000),
 }
 """By use case. A day has at least 1,000 rows of their own: with fewer, a mean that moves by 0.3 standard deviations
 cannot be told from noise by anybody; see docs/monitoring.md."""

@@ -69,6 +69,7 @@ class AnswersJudge:
         """
         if today.profile.said is None:
             return []
+        before = [watched for watched in before if watched.profile.said is not None]
         counts = self.answers.counts([*(watched.profile for watched in before), today.profile])
         base = self.answers.counts([comparison.profile])[0]
         rows, learned = self.answers.rows(counts[-1]), self.answers.rows(base)
@@ -78,7 +79,7 @@ class AnswersJudge:
         lamps = []
         for what, measure in self.answers.measures().items():
             effects = measure(counts, base)
-            band = self.noise[what].band(float(rows), float(learned), self.drift.band)
+            band = self.noise[what].band(float(rows), float(learned), self.drift.answers_band)
             band = np.maximum(band, of_days(effects[:-1], self.drift.spread))
             floor = np.array([getattr(self.drift.floors, what)])
             figures = Figures(what, effects[-1], floor, band, effects[:-1], [watched.day for watched in before])

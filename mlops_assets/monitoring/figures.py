@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlops_assets.use_case.drift import Days
+from mlops_assets.use_case.drift import DriftDays
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Figures:
         found: np.ndarray = np.divide(self.effect, threshold, out=(self.effect > 0) * 1e9, where=threshold > 0)
         return found
 
-    def red(self, days: Days) -> np.ndarray:
+    def red(self, days: DriftDays) -> np.ndarray:
         """Which are red: too far out today, and on enough of the last days."""
         out = np.vstack([self.earlier, self.effect[None]]) > self.threshold
         found: np.ndarray = out[-1] & (out[-days.of :].sum(0) >= days.red)

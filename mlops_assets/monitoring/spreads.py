@@ -78,11 +78,21 @@ class Columns:
         """The counts of several profiles, `(profiles, columns, width)`."""
         counts = np.zeros((len(profiles), len(self.bins), self.width), np.int64)
         for page, profile in zip(counts, profiles, strict=True):
-            for row, (name, bins) in zip(page, self.bins.items(), strict=True):
-                of_column = profile.columns[name]
-                row[: bins.number] = of_column.bins
-                row[-2:] = of_column.unseen, of_column.nulls
+            columns = [profile.columns[name] for name in self.names]
+            if columns:
+                page.reshape(-1)[self._slots] = np.concatenate([column.bins for column in columns])
+            page[:, -2] = [column.unseen for column in columns]
+            page[:, -1] = [column.nulls for column in columns]
         return counts
+
+    @cached_property
+    def _slots(self) -> np.ndarray:
+        """Where the bins of all columns, one after the other, lie in the array: 400 columns one by one take longer."""
+        numbers = np.array([bins.number for bins in self.bins.values()])
+        ends = np.cumsum(numbers)
+        place = np.arange(ends[-1]) - np.repeat(ends - numbers, numbers)
+        slots: np.ndarray = np.repeat(np.arange(len(numbers)) * self.width, numbers) + place
+        return slots
 
     def measures(self) -> dict[str, Measure]:
         """How a column is looked at, by the name of its floor."""

@@ -1,7 +1,7 @@
 """The typed configuration of a use case: what `defs.yaml` may say, checked key by key."""
 
 from mlops_assets.use_case.attributes import Attributes, Scale, UseCase
-from mlops_assets.use_case.drift import Drift
+from mlops_assets.use_case.drift import ColumnFloors, Drift, DriftDays, Floors
 from mlops_assets.use_case.enrichments import Enrichment, HttpParameters, SqlParameters, TableParameters, Validity
 from mlops_assets.use_case.files import Checks, Column, FileFormat, Import
 from mlops_assets.use_case.loading import build_use_case, explained, find_use_case, list_use_cases, load_use_case
@@ -18,11 +18,14 @@ __all__ = [
     "Candidate",
     "Checks",
     "Column",
+    "ColumnFloors",
     "Delivering",
     "Drift",
+    "DriftDays",
     "Enrichment",
     "Feedback",
     "FileFormat",
+    "Floors",
     "Gate",
     "HttpParameters",
     "Import",

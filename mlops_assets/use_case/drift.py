@@ -37,20 +37,20 @@ class Floors(Strict):
 class ColumnFloors(Strict):
     """The floors of one column; what is not said is as for all."""
 
-    nulls: Share | None = Field(None, description="As in `floors`.")
-    unseen: Share | None = Field(None, description="As in `floors`.")
-    shift: Distance | None = Field(None, description="As in `floors`.")
-    psi: Distance | None = Field(None, description="As in `floors`.")
+    nulls: Share | None = Field(None, description="Floor of rows without a value.")
+    unseen: Share | None = Field(None, description="Floor of rows with a value that training never saw.")
+    shift: Distance | None = Field(None, description="Floor of how far a number has moved.")
+    psi: Distance | None = Field(None, description="Floor of the population stability index.")
 
 
-class Days(Strict):
+class DriftDays(Strict):
     """How many of the last days a figure must be too far out on for its lamp to be red."""
 
     red: int = Field(1, ge=1, description="On that many days, of which today is one;")
     of: int = Field(1, ge=1, le=28, description="of that many.")
 
     @model_validator(mode="after")
-    def _possible(self) -> Days:
+    def _possible(self) -> DriftDays:
         if self.red > self.of:
             raise ValueError(f"{self.red} of {self.of} days can never be red; `red` is at most `of`")
         return self
@@ -71,10 +71,13 @@ class Drift(Strict):
         8.0,
         description="How far beyond the mean noise of a day of its size, in standard deviations of that noise.",
     )
+    answers_band: Distance = Field(
+        4.0, description="The same for class mix and confidence: these are two lamps, and not one for each column."
+    )
     spread: Distance = Field(
         6.0, description="How far beyond the days before it, where there are 7, in robust standard deviations of them."
     )
-    days: Days = Field(default_factory=Days, description="On how many days: `{red: 1, of: 1}`.")
+    days: DriftDays = Field(default_factory=DriftDays, description="On how many days a lamp must be too far out.")
     least: int = Field(
         50,
         ge=2,

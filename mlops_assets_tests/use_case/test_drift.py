@@ -1,0 +1,29 @@
+"""What the key `drift` may say."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from mlops_assets.use_case.drift import Drift
+
+
+@pytest.mark.parametrize("against", ["training", "trailing", "last-week", "2026-03-20"])
+def test_a_day_is_compared_with_training_rows_days_before_or_one_day(against: str) -> None:
+    assert Drift(against=against).against == against
+
+
+@pytest.mark.parametrize("against", ["yesterday", "2026-3-20", ""])
+def test_anything_else_is_refused_with_what_there_is(against: str) -> None:
+    with pytest.raises(ValidationError, match="none of training, trailing, last-week, and no day"):
+        Drift(against=against)
+
+
+def test_more_red_days_than_days_are_refused() -> None:
+    with pytest.raises(ValidationError, match="3 of 2 days can never be red"):
+        Drift.model_validate({"days": {"red": 3, "of": 2}})
+
+
+def test_a_column_has_the_floors_of_all_but_for_its_own() -> None:
+    drift = Drift.model_validate({"floors": {"nulls": 0.02}, "columns": {"city": {"psi": 0.3}}})
+    assert (drift.floor("city", "psi"), drift.floor("city", "nulls"), drift.floor("age", "psi")) == (0.3, 0.02, 0.1)
