@@ -26,6 +26,12 @@ CHECKS: Mapping[str, tuple[str, ...]] = {
 }
 """By check, whose lamps it looks at."""
 
+ASKED = {
+    "columns_are_usual": "Whether the columns of the files, and what the model sees, are spread as in training.",
+    "answers_are_usual": "Whether the model's answers, and how sure it is of them, are as in training.",
+    "deliveries_are_usual": "Whether as many files, rows and rejects came as are usual.",
+}
+
 MOST_CLASSES = 12
 """Classes of which a share is plotted."""
 
@@ -44,7 +50,7 @@ def _drift(use_case: UseCase) -> dg.AssetsDefinition:
         owners=[use_case.owner],
         group_name=use_case.name,
         kinds={"python"},
-        check_specs=[dg.AssetCheckSpec(name, asset=drift_key) for name in CHECKS],
+        check_specs=[dg.AssetCheckSpec(name, asset=drift_key, description=ASKED[name]) for name in CHECKS],
         description=(
             "Each published day beside what its model learned from, the 28 days before it and the same weekday: "
             "columns, what the model sees, its answers, files and rejects. What differs by more than chance has a red "
@@ -110,8 +116,8 @@ def _shown(watcher: Watcher, day: str, found: Judged) -> dict[str, Any]:
     shares = views.class_shares(reference.classes, profile.said)
     panels = views.panels(found.verdict, profile, reference)
     return {
-        **{f"share/{name}": share for name, share in [*shares.items()][:MOST_CLASSES]},
         "picture": dg.MetadataValue.md(pictures.small_multiples(panels, f"{day} beside the training rows")),
+        **{f"share/{name}": share for name, share in [*shares.items()][:MOST_CLASSES]},
     }
 
 

@@ -20,6 +20,9 @@ import pytest
 
 from mlops_assets import cli
 from mlops_assets.cli import group
+from mlops_assets.monitoring.lamp import DayVerdict, Lamp
+from mlops_assets.monitoring.verdicts import Judged, Watcher
+from mlops_assets.workspace import Workspace
 from mlops_assets_tests.helpers.homes import copy_home
 from mlops_assets_tests.helpers.shop import Done, Shop
 from mlops_assets_tests.helpers.visits import LINKED, place_visits
@@ -249,6 +252,33 @@ def test_a_range_reads_the_published_days_in_it(shop: Shop) -> None:
     assert {row["day"] for row in read(shop, "predictions", "json", "--from", DIRTY, "--to", UNDELIVERED)} == {DIRTY}
 
 
+def test_drift_says_first_what_is_red_of_the_newest_day_and_the_same_as_json(shop: Shop, tmp_path: Path) -> None:
+    done = shop("drift", "visits", "--check")
+    newest = json.loads(shop("drift", "visits", "--format", "json").out)["days"][0]
+    assert (done.code, done.out.splitlines()[0]) == (0, f"{DIRTY}: {newest['sentence']}")
+    several = json.loads(shop("drift", "visits", "--from", FIRST, "--to", DIRTY, "--format", "json").out)
+    assert [day["day"] for day in several["days"]] == [FIRST, DIRTY]
+    assert (several["red"], several["sentence"]) == (False, "None of 2 days is red.")
+    lamp = next(lamp for lamp in several["days"][0]["lamps"] if lamp["name"] == "rows.minutes")
+    assert {"state", "what", "effect", "floor", "band", "threshold", "sentence", "advice", "since"} <= lamp.keys()
+    done = shop("drift", "visits", "-o", str(tmp_path / "drift.txt"))
+    assert (tmp_path / "drift.txt").read_text().startswith(f"{DIRTY}: ")
+
+
+def test_drift_shows_a_day_that_was_kept_back_and_check_fails_for_it(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in shop.environment.items():
+        monkeypatch.setenv(name, value)
+    stores, day = Workspace.from_environment().find("visits"), "2026-01-20"
+    lamp = Lamp("rows.minutes", "red", "shift", 9.0, 0.1, 0.2, "rows", "minutes", "`minutes` has moved.", "Ask.", day)
+    Watcher(stores).keep(Judged(DayVerdict(day, "the training rows", (lamp,)), version=1))
+    done = shop("drift", "visits", "--day", day, "--check")
+    assert done.code == 1
+    assert done.out.splitlines()[0] == f"{day}: `minutes` has moved."
+    assert "rows.minutes  red    shift    9.000      0.200  2026-01-20" in done.out
+
+
 def test_how_well_predictions_do_by_audits_is_a_table_and_whether_that_is_a_fall_is_said_first(
     trained: tuple[Shop, Done], tmp_path: Path
 ) -> None:
@@ -407,6 +437,19 @@ def test_a_day_that_is_none_is_wrong_usage_and_shows_how_to_write_one(empty: Sho
         (f"predictions visits --day {FIRST} --from {FIRST}", "Error: Give --day, or --from and --to, not both."),
         ("predictions visits --format parquet", "Error: Parquet is not for a terminal: name a file with -o FILE."),
         (f"run visits --from {DIRTY} --to {FIRST}", f"Error: --from {DIRTY} lies after --to {FIRST}."),
+        (
+            "drift visits --against never",
+            "Error: --against never: say training, trailing, last-week, or a day like 2026-01-31.",
+        ),
+        (f"drift visits --day {FIRST} --to {FIRST}", "Error: Give --day, or --from and --to, not both."),
+        (
+            "run visits --accept-drift why",
+            "Error: --accept-drift is for one day that somebody looked at: give --from and --to of it.",
+        ),
+        (
+            f"run visits --from {FIRST} --to {FIRST} --accept-drift why",
+            "Error: --accept-drift: nothing is kept back for drift, for `drift.stop` is off.",
+        ),
         (
             "feedback visits --rejects --accuracy",
             "Error: --rejects and --accuracy are two tables: ask for one of them.",

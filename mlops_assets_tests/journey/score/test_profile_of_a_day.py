@@ -24,7 +24,7 @@ from mlops_assets.journey.score.profile.reference import read_reference
 from mlops_assets.journey.score.profile.sums import restore_profiles
 from mlops_assets.journey.train.candidates import fit
 from mlops_assets.journey.train.training_set import build_training_set
-from mlops_assets.monitoring.days import WatchedDay, day_profile, days_before
+from mlops_assets.monitoring.days import WatchedDay, day_profile, days_before, scored_day
 from mlops_assets.storage.accounting import PredictionsAccounting
 from mlops_assets.storage.catalog import PREDICTIONS, Lake
 from mlops_assets.storage.files import read_part
@@ -142,19 +142,24 @@ def of_all(home: Home) -> Profile:
 
 
 def test_a_judge_sees_the_day_before_it_is_published_and_may_keep_it_back(home: Home) -> None:
-    seen: list[tuple[Profile, PredictionsAccounting]] = []
+    seen: list[WatchedDay | None] = []
 
-    def judge(profile: Profile, accounting: PredictionsAccounting) -> Sequence[DayCheck]:
-        seen.append((profile, accounting))
+    def judge(parts: Sequence[str], accounting: PredictionsAccounting) -> Sequence[DayCheck]:
+        seen.append(scored_day(home.lake, NEXT, parts, accounting))
         return [DayCheck("no_lamp_is_red", len(seen) > 1, "amount is not what it was", "look at it")]
 
     assert "no_lamp_is_red" in home.score(judge=judge).problems
     assert NEXT not in home.lake.predictions.days()
     assert not home.score(judge=judge).problems
-    assert told(seen[0][0]) == told(seen[1][0]) == told(watched(home).profile)
-    assert seen[1][1].predictions == seen[1][0].said.rows.sum()  # type: ignore[union-attr]
+    first, second = seen
+    assert first is not None
+    assert second is not None
+    published = watched(home)
+    assert told(first.profile) == told(second.profile) == told(published.profile)
+    assert (second.files, second.accounts) == (published.files, published.accounts)
+    assert second.accounting.predictions == second.profile.said.rows.sum()  # type: ignore[union-attr]
     home.score(watch=False, judge=judge)
-    assert len(seen) == 2
+    assert seen[2] is None, "of a day that is not watched it is asked, too, and told nothing"
 
 
 def test_the_profile_belongs_to_the_publication_that_is_there(home: Home) -> None:

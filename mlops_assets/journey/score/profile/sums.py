@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlops_assets.journey.score.profile.counts import MOST_NEW, Profile, add_up
+from mlops_assets.journey.score.profile.counts import MOST_NEW, add_up
 from mlops_assets.journey.score.profile.shard import ACCOUNTS, REFERENCE
 from mlops_assets.storage.accounting import PredictionsAccounting
 from mlops_assets.storage.catalog import PROFILES, Lake
@@ -21,20 +21,6 @@ PARTS_AT_ONCE = 50
 
 MOST_NEW_OF_A_DAY = 5 * MOST_NEW
 """Values that training never saw of which a day tells how often they come, a column."""
-
-
-def read_profile(lake: Lake, parts: Sequence[str]) -> Profile:
-    """The sum of the profiles of some shards.
-
-    Parameters
-    ----------
-    lake
-        The tables of a use case.
-    parts
-        Paths of their parts in the table `profiles`.
-    """
-    entries, _ = read_entries(lake, parts)
-    return Profile.from_table(entries)
 
 
 def read_entries(lake: Lake, parts: Iterable[str]) -> tuple[pa.Table, np.ndarray]:
