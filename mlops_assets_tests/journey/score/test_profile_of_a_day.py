@@ -30,10 +30,11 @@ from mlops_assets.storage.catalog import PREDICTIONS, Lake
 from mlops_assets.storage.files import read_part
 from mlops_assets.storage.integrity import sha256
 from mlops_assets.tools.sampling import write_sample
-from mlops_assets.use_case import Drift, UseCase
+from mlops_assets.use_case import Drift, Split, UseCase
 from mlops_assets.work.engines.local import LocalEngine
 from mlops_assets_tests.helpers.days import DAY, draw_day, ignore, in_shards_of, read_raw
 from mlops_assets_tests.helpers.models import TREE
+from mlops_assets_tests.helpers.one_row import TOO_MUCH, open_place
 from mlops_assets_tests.helpers.watched import of_said_alone, recounted, told, watched_version
 
 NEXT = "2026-01-02"
@@ -222,3 +223,18 @@ def test_the_reference_is_the_training_rows_in_groups_of_whole_units(home: Home)
     assert all(counts.unseen == 0 for (source, _), counts in reference.profile.columns.items() if source == "rows")
     assert ("rows", home.use_case.label) not in reference.bins
     assert reference.days == (DAY, NEXT)
+
+
+def test_rows_that_are_left_out_are_not_counted(tmp_path: Path) -> None:
+    place = open_place(tmp_path, sql_rejects=0.2)
+    place.read(*(f"{number},00" for number in range(20)), TOO_MUCH)
+    training = place.use_case.training.model_copy(update={"split": Split(by="random")})
+    data = build_training_set(place.use_case.model_copy(update={"training": training}), place.lake)
+    model = fit(place.use_case, TREE, data, data.load())
+    assert not place.score(watched_version(model, data, tmp_path / "version")).problems
+    found = day_profile(place.lake, DAY)
+    assert found is not None
+    assert found.accounting.sql_rejected == 1
+    assert {counts.rows for counts in found.profile.columns.values()} == {found.accounting.predictions}
+    assert found.profile.said is not None
+    assert found.profile.said.rows.sum() == found.accounting.predictions == found.accounting.rows - 1
