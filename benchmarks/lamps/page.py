@@ -50,7 +50,7 @@ def write(found: Sequence[Rates], told: str, page: Path) -> None:
 
 
 def _share(rate: Rate) -> str:
-    return f"{100 * rate.red / rate.days:.4g} %" if rate.days else "none"
+    return f"{100 * rate.red / rate.days:.4g} % of {rate.days}" if rate.days else "none"
 
 
 def _lamps(rate: Rate) -> str:

@@ -24,6 +24,9 @@ from mlops_assets.work.printable import printable
 MOST_BINS = 5
 """Bins that a lamp names."""
 
+MOST_KNOWN = 64
+"""Days of which the figures are kept."""
+
 KEY = 4
 """Units to each value of a category below which it is a key."""
 
@@ -82,15 +85,32 @@ class ColumnsJudge:
         """
         if not self.columns.names:
             return []
-        days = [watched.profile for watched in before]
+        counts, base = self.columns.counts([today.profile, comparison.profile])
         # against the days before it: each of them is compared with the same, of which it is a part
-        counts, base = self.columns.counts([*days, today.profile]), self.columns.counts([comparison.profile])[0]
+        effects = np.stack([self._effects(watched.profile, comparison.profile) for watched in (*before, today)])
         names = [watched.day for watched in before]
         found = [
-            self._figures(what, measure(counts, base), units, comparison, base, names)
-            for what, measure in self.columns.measures().items()
+            self._figures(what, effects[:, number], units, comparison, base, names)
+            for number, what in enumerate(self.columns.measures())
         ]
-        return self._lamps(found, counts[-1], base, today, comparison)
+        return self._lamps(found, counts, base, today, comparison)
+
+    def _effects(self, day: Profile, base: Profile) -> np.ndarray:
+        """All figures of a day, `(figures, columns)`; kept, for a day is among those before 28 others."""
+        key = id(day), id(base)
+        known = self._known.get(key)
+        # a number of memory is used again once its object is gone; so both are kept with what was found of them
+        if known is None:
+            counts, usual = self.columns.counts([day, base])
+            effects = np.stack([measure(counts[None], usual)[0] for measure in self.columns.measures().values()])
+            known = self._known[key] = day, base, effects
+            if len(self._known) > MOST_KNOWN:
+                del self._known[next(iter(self._known))]
+        return known[2]
+
+    @cached_property
+    def _known(self) -> dict[tuple[int, int], tuple[Profile, Profile, np.ndarray]]:
+        return {}
 
     def _figures(
         self, what: str, effects: np.ndarray, units: float, comparison: Comparison, base: np.ndarray, days: list[str]
