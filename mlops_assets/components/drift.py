@@ -32,6 +32,9 @@ ASKED = {
     "deliveries_are_usual": "Whether as many files, rows and rejects came as are usual.",
 }
 
+MOST_LAMPS = 50
+"""Lamps of a day, or of a check, that a table shows."""
+
 MOST_CLASSES = 12
 """Classes of which a share is plotted."""
 
@@ -98,7 +101,7 @@ def _tell(context: dg.AssetExecutionContext, stores: Stores, watcher: Watcher, d
         "verdict": found.sentence,
         "red_lamps": len(verdict.red_lamps),
         **{f"effect/{what}": effect for what, effect in by_kind(verdict.lamps).items() if math.isfinite(effect)},
-        "lamps": showing.table(views.records([lamp for lamp in verdict.lamps if lamp.state != "green"])),
+        "lamps": showing.table(views.records([lamp for lamp in verdict.lamps if lamp.state != "green"][:MOST_LAMPS])),
         "green": len([lamp for lamp in verdict.lamps if lamp.state == "green"]),
         "compared": showing.table([{"with": each.against, "says": each.sentence} for each in (verdict, *found.others)]),
         "see": f"`mlops-assets drift {use_case.name} --day {day}`",
@@ -143,7 +146,7 @@ def _check(
             description += f" {more} more red, on {', '.join(days)}."
     elif unjudged:
         description += f"; {len(unjudged)} not judged: {unjudged[0]['why']}"
-    metadata: dict[str, Any] = {"red": showing.table(lines)} if lines else {}
+    metadata: dict[str, Any] = {"red": showing.table(lines[:MOST_LAMPS])} if lines else {}
     if lines:
         worst = max((lamp for lamps in red.values() for lamp in lamps), key=lambda lamp: lamp.excess)
         metadata |= {name: value for name, value in _numbers(worst).items() if math.isfinite(value)}

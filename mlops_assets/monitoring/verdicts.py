@@ -29,6 +29,9 @@ from mlops_assets.use_case.drift import AGAINST
 from mlops_assets.work.shards import fingerprint
 from mlops_assets.workspace import Stores
 
+MOST_EVIDENCE = 8
+"""Red lamps of a day whose rows are looked for: where all columns are red, those of the first say why."""
+
 
 class NotWatched(MlopsError):
     """A day of which nothing can be said, and what to do."""
@@ -75,7 +78,7 @@ class Explained:
     proposal
         As in `Judged`.
     evidence
-        The rows behind its red lamps.
+        The rows behind its red lamps, the first `MOST_EVIDENCE` of them.
     estimate
         What its answers tell of their own accuracy; None where that is not known.
     checked
@@ -193,7 +196,7 @@ class Watcher:
         """What was said of a day, with the rows behind its red lamps."""
         lake, use_case, verdict = self._lake, self._use_case, judged.verdict
         reference = self.reference(judged.version)
-        rows = (evidence(lake, use_case, verdict.day, lamp, reference) for lamp in verdict.red_lamps)
+        rows = (evidence(lake, use_case, verdict.day, lamp, reference) for lamp in verdict.red_lamps[:MOST_EVIDENCE])
         return Explained(verdict, judged.proposal, tuple(rows))
 
     def judge_and_keep(self, day: str) -> Judged:

@@ -18,11 +18,14 @@ from mlops_assets.views.output import text_table
 from mlops_assets.views.pictures import Panel
 from mlops_assets.work.printable import LONGEST, cut, printable
 
-MOST_PANELS = 12
-"""Columns of which a picture of a day is drawn: those that moved most."""
+MOST_PANELS = 11
+"""Columns of which a picture of a day is drawn: those that moved most; the answers have the twelfth panel."""
 
 EXAMPLE = 24
 """Signs of a value of an example row."""
+
+MOST_COLUMNS = 16
+"""Columns of an example row."""
 
 MOST_BARS = 8
 """Values of a category that have bars of their own."""
@@ -63,6 +66,8 @@ def _day(day: Explained) -> str:
         for lamp in judged
     ]
     told = [_red(one) for one in day.evidence]
+    if more := len(verdict.red_lamps) - len(told):
+        told.append(f"{more} more red lamps are in the table, without their rows.")
     grey = [f"{lamp.name}: {lamp.sentence}" for lamp in verdict.lamps if lamp.state == "grey"]
     title = f"{verdict.day} against {verdict.against}"
     table = text_table(lines, LONGEST).rstrip() if judged else ""
@@ -78,9 +83,16 @@ def _red(evidence: Evidence) -> str:
     ranked = {"files": evidence.most_files, "accounts": evidence.most_accounts, "values": evidence.most_values}
     lines += [f"  {what}: {_listed(most)}" for what, most in ranked.items() if most]
     if evidence.examples:
-        cells = [[*evidence.examples[0]], *([_cell(value) for value in row.values()] for row in evidence.examples)]
+        names = _shown_columns([*evidence.examples[0]], lamp.column)
+        cells = [names, *([_cell(row[name]) for name in names] for row in evidence.examples)]
         lines += [f"  {line}" for line in text_table(cells, EXAMPLE).rstrip().splitlines()]
     return "\n".join([*lines, f"  {lamp.advice}"])
+
+
+def _shown_columns(names: Sequence[str], column: str) -> list[str]:
+    """The first columns of an example row, that of the lamp among them; JSON has all."""
+    first = [*names[:MOST_COLUMNS]]
+    return first if column in first or column not in names else [*first[:-1], column]
 
 
 def _listed(most: Mapping[str, int]) -> str:
@@ -99,8 +111,8 @@ def as_json(use_case: str, days: Sequence[Explained]) -> dict[str, Any]:
     dict
         `use_case`; `sentence`, the first line; `red`, whether a lamp of any day is; `days`, each with `day`,
         `sentence`, `red`, `against`, `proposal` and `lamps`. A lamp has the fields of `Lamp`, its `threshold`, and
-        where it is red `evidence`: `rows`, `files`, `most_files`, `most_accounts`, `most_values`, `examples`. A day has
-        `estimate` and `audits` besides, each null where there is none; see `views.estimating`.
+        of the first red ones `evidence`: `rows`, `files`, `most_files`, `most_accounts`, `most_values`, `examples`. A day
+        has `estimate` and `audits` besides, each null where there is none; see `views.estimating`.
     """
     shown = []
     for one in days:

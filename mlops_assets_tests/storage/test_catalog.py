@@ -57,6 +57,8 @@ NOT_TABLES = {
     "_numbers": "a column of what `status` shows",
     "Notice": "a unit in which is counted what is noticed",
     "Column": "a column in the database of a target",
+    "Lamp": "where the thing stands that a lamp is of",
+    "_lamp": "where the thing stands that a lamp is of",
 }
 """Calls whose arguments may have the name of a table and mean something else."""
 
