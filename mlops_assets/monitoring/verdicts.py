@@ -117,7 +117,7 @@ class Watcher:
     def _judge(self, version: int) -> Judge:
         if version not in self._judges:
             found = read_reference(self._stores.registry.version(self._use_case.name, version))
-            self._judges[version] = Judge(self._use_case.drift, found)
+            self._judges[version] = Judge(self._use_case.drift, found, self._use_case.account)
         return self._judges[version]
 
     def watched(self, day: str) -> WatchedDay:

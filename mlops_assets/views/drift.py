@@ -111,8 +111,8 @@ def as_json(use_case: str, days: Sequence[Explained]) -> dict[str, Any]:
     dict
         `use_case`; `sentence`, the first line; `red`, whether a lamp of any day is; `days`, each with `day`,
         `sentence`, `red`, `against`, `proposal` and `lamps`. A lamp has the fields of `Lamp`, its `threshold`, and
-        of the first red ones `evidence`: `rows`, `files`, `most_files`, `most_accounts`, `most_values`, `examples`. A day
-        has `estimate` and `audits` besides, each null where there is none; see `views.estimating`.
+        of the first red ones `evidence`: `rows`, `files`, `most_files`, `most_accounts`, `most_values`, `examples`. A
+        day has `estimate` and `audits` besides, each null where there is none; see `views.estimating`.
     """
     shown = []
     for one in days:
