@@ -50,7 +50,8 @@ def alert_sensors(*, listening: bool) -> list[dg.SensorDefinition]:
         tags = (context.instance.get_run_by_id(run.run_id) or run).tags
         if tags.get(WILL_RETRY_TAG) == "true":
             return dg.SkipReason(f"the run {run.run_id} is tried again")
-        return _tell(failed_run(run, _errors(context)), workspace.settings.alert_url, context.instance)
+        alert = failed_run(run, errors_of(context.instance, run.run_id))
+        return _tell(alert, workspace.settings.alert_url, context.instance)
 
     @dg.run_status_sensor(
         name="alert_on_red_checks",
@@ -76,14 +77,8 @@ def alert_sensors(*, listening: bool) -> list[dg.SensorDefinition]:
     return [alert_on_failed_runs, alert_on_red_checks]
 
 
-def _errors(context: dg.RunFailureSensorContext) -> list[str]:
-    """What the failed steps said; the message of the run where none failed, such as when its process was lost."""
-    messages = [_message(event) for event in context.get_step_failure_events()]
-    return messages or [context.failure_event.message or "no step said why"]
-
-
 def errors_of(instance: dg.DagsterInstance, run_id: str) -> list[str]:
-    """What the failed steps of a run said; the message of the run where none failed."""
+    """What the failed steps of a run said; its message where none failed, such as when its process was lost."""
     failed = instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
     messages = [_message(entry.get_dagster_event()) for entry in failed]
     if messages:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from mlops_assets.errors import MlopsError
 from mlops_assets.errors.redaction import redacted
@@ -66,24 +67,41 @@ class Webhook:
         self._seconds = seconds
 
     def tell(self, message: Message) -> str:
-        """One POST; a redirect is not followed, for it could lead anywhere with what the message says."""
-        import requests
+        """One POST."""
+        return ask("POST", self._url, self._seconds, message.to_post())
 
-        from mlops_assets.journey.enrich.lookups.deadline import ending_after
 
-        try:
-            with ending_after(self._seconds) as session:
-                # of the answer its number alone is wanted
-                answer = session.post(
-                    self._url, json=message.to_post(), timeout=self._seconds, allow_redirects=False, stream=True
-                )
-                status = answer.status_code
-                answer.close()
-        except (requests.RequestException, ValueError, OSError) as error:
-            raise NotTold(type(error).__name__) from None
-        if not 200 <= status < 300:
-            raise NotTold(f"it answered with {status}")
-        return f"it answered with {status}"
+def ask(method: str, url: str, seconds: float, content: Mapping[str, Any] | None = None) -> str:
+    """Ask an address; what it answered, of which the number alone is wanted.
+
+    Parameters
+    ----------
+    method, url
+        How, and where; a redirect is not followed, for it could lead anywhere with what is said.
+    seconds
+        How long it may take.
+    content
+        What is said, as JSON.
+
+    Raises
+    ------
+    NotTold
+        If there was no answer, or one that is no success.
+    """
+    import requests
+
+    from mlops_assets.journey.enrich.lookups.deadline import ending_after
+
+    try:
+        with ending_after(seconds) as session:
+            answer = session.request(method, url, json=content, timeout=seconds, allow_redirects=False, stream=True)
+            status = answer.status_code
+            answer.close()
+    except (requests.RequestException, ValueError, OSError) as error:
+        raise NotTold(type(error).__name__) from None
+    if not 200 <= status < 300:
+        raise NotTold(f"it answered with {status}")
+    return f"it answered with {status}"
 
 
 class Apprise:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 from mlops_assets.errors import MlopsError
+from mlops_assets.events.channels import NotTold, ask
 from mlops_assets.settings import Settings
 from mlops_assets.storage.places import write_whole
 
@@ -36,17 +37,7 @@ def beat(settings: Settings, now: dt.datetime) -> str:
     write_whole(settings.home / FILE, f"{now.isoformat(timespec='seconds')}\n".encode())
     if not settings.heartbeat_url:
         return "the file is written; MLOPS_HEARTBEAT_URL is not set"
-    import requests
-
-    from mlops_assets.journey.enrich.lookups.deadline import ending_after
-
     try:
-        with ending_after(SECONDS) as session:
-            answer = session.get(settings.heartbeat_url, timeout=SECONDS, allow_redirects=False, stream=True)
-            status = answer.status_code
-            answer.close()
-    except (requests.RequestException, ValueError, OSError) as error:
-        raise NobodyHeard(f"The heartbeat was not heard: {type(error).__name__}; see MLOPS_HEARTBEAT_URL.") from None
-    if not 200 <= status < 300:
-        raise NobodyHeard(f"The heartbeat was not heard: it answered with {status}; see MLOPS_HEARTBEAT_URL.")
-    return f"the heartbeat was heard: {status}"
+        return f"the heartbeat was heard: {ask('GET', settings.heartbeat_url, SECONDS)}"
+    except NotTold as error:
+        raise NobodyHeard(f"The heartbeat was not heard: {error}; see MLOPS_HEARTBEAT_URL.") from None

@@ -15,10 +15,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mlops_assets.journey.feedback.audited import Z
 from mlops_assets.journey.score.profile.counts import MILLION, Said
 from mlops_assets.monitoring.words import percent
 
@@ -32,9 +35,6 @@ FALL = 0.05
 
 LEAST_ROWS = 100
 """Of fewer rows nothing is said by a lamp."""
-
-WIDTH = 1.959964
-"""Standard errors to each side of an interval that holds 95 of 100."""
 
 CHANGE = 0.05
 """Standard deviation of what calibration itself changes from month to month, measured; see `docs/monitoring.md`."""
@@ -143,13 +143,14 @@ def estimate_said(
     fall
         As of `estimate`.
     """
-    day, judged = _Spread.of(said), _Spread.of(_sum(groups))
+    learned = reduce(add, groups)
+    day, judged = _Spread.of(said), _Spread.of(learned)
     corrected = day.mean + (0.0 if accuracy is None else accuracy - judged.mean)
     # whether an answer is right is a coin of its probability; the difference was found with the coins of the reference
     coins = day.coin / day.rows + (0.0 if accuracy is None else judged.coin / judged.rows)
-    half = WIDTH * math.sqrt(coins + CHANGE**2)
+    half = Z * math.sqrt(coins + CHANGE**2)
     low, middle, high = (min(1.0, max(0.0, value)) for value in (corrected - half, corrected, corrected + half))
-    mix = _class_mix(said, _sum(groups), classes)
+    mix = _class_mix(said, learned, classes)
     error = math.sqrt(_design_effect(groups, judged) * (day.variance / day.rows + judged.variance / judged.rows))
     fell = judged.mean - day.mean
     red = day.rows >= LEAST_ROWS and fell > max(fall, error)
@@ -173,13 +174,6 @@ class _Spread:
         mean = float(np.trace(said.probabilities)) / MILLION / rows
         squares = float(said.squares.sum()) / MILLION / rows
         return cls(rows, mean, max(0.0, squares - mean**2), max(0.0, mean - squares))
-
-
-def _sum(groups: Sequence[Said]) -> Said:
-    total = groups[0]
-    for group in groups[1:]:
-        total = total + group
-    return total
 
 
 def _design_effect(groups: Sequence[Said], all_of_them: _Spread) -> float:
