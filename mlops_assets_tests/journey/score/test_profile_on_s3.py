@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from mlops_assets.errors import ModelRefused
 from mlops_assets.events.memory import Memories, Memory
+from mlops_assets.journey.model.fetching import fetch
+from mlops_assets.journey.model.version import REFERENCE_FILE
+from mlops_assets.journey.score.profile.reference import read_reference
 from mlops_assets.journey.score.restoring import restore_day
 from mlops_assets.monitoring.lamp import DayVerdict, Lamp
 from mlops_assets.monitoring.verdicts import Judged, Watcher, read_verdict
@@ -59,3 +65,21 @@ def test_verdicts_and_what_was_told_are_kept_on_s3(
     assert memories.add(0, Memory(began=1.0))
     assert not memories.add(0, Memory(began=1.0))
     assert memories.newest() == (1, Memory(began=1.0))
+
+
+def test_a_version_that_is_fetched_brings_its_reference_along(
+    transactions: UseCase, tmp_path: Path, settings: Settings, bucket: S3Path
+) -> None:
+    version, source = open_home(transactions, tmp_path).version, bucket / "mlflow" / "1"
+    shutil.copytree(version.folder / "serving", version.folder / "judged")
+    for path in version.folder.rglob("*.*"):
+        (source / path.relative_to(version.folder).as_posix()).write_bytes(path.read_bytes())
+    hashes = version.serving_sha256, version.judged_sha256, version.about_sha256
+    copy = fetch("version 1", str(source), hashes, replace(settings, artifacts=bucket / "mlflow"))
+    here, there = read_reference(replace(version, folder=copy)), read_reference(version)
+    assert here is not None
+    assert there is not None
+    assert told(here.profile) == told(there.profile)
+    (copy / REFERENCE_FILE).write_bytes(b"another")
+    with pytest.raises(ModelRefused, match="not the one that was registered"):
+        read_reference(replace(version, folder=copy))
