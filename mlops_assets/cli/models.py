@@ -260,14 +260,11 @@ def restore(use_case: str, day: dt.date, moment: dt.datetime) -> None:
     Example:
       mlops-assets restore transactions --day 2026-01-03 --as-published-on 2026-01-20
     """
-    from mlops_assets.journey.score.profile.sums import restore_profiles
-    from mlops_assets.storage.catalog import PREDICTIONS
+    from mlops_assets.journey.score.restoring import restore_day
 
     stores = find(use_case)
-    table = stores.lake.predictions
-    then = published_at(table, str(day), moment)
-    restore_profiles(stores.lake, str(day), then, stores.settings.user)
-    done = table.restore(str(day), then, PREDICTIONS, stores.settings.user)
+    then = published_at(stores.lake.predictions, str(day), moment)
+    done = restore_day(stores.lake, str(day), then, stores.settings.user)
     version, rows = then.accounting.model_version, then.accounting.predictions
     what = "are published again" if done else "are what is published now"
     click.echo(f"{rows:,} predictions of {day} by version {version} {what}.")

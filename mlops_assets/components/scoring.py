@@ -14,6 +14,7 @@ from mlops_assets.components.watching import watch_step
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.feedback.audit import draw_audit
 from mlops_assets.journey.score.day import ACCEPT_TAG, CHALLENGER, MODEL_TAG, Judge, ScoredDay, Scorers, score_day
+from mlops_assets.journey.score.profile.watching import see_reference
 from mlops_assets.journey.train.records import Evaluation
 from mlops_assets.monitoring.days import scored_day
 from mlops_assets.monitoring.stopping import STOP_CHECK, check_drift
@@ -137,6 +138,7 @@ def _scorers(stores: Stores, choice: str, day: str, run: dg.DagsterRun) -> Score
     version = registry.choose(use_case.name, choice, day)
     assert version is not None, "asked for when there is a champion"  # noqa: S101 - the caller saw to it
     version = registry.prove(version, use_case.training.trusted)
+    see_reference(use_case, version)
     challenger = None
     try:
         challenger = registry.challenger(use_case, version)

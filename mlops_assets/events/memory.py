@@ -15,7 +15,7 @@ from typing import Any
 from mlops_assets.events.message import Message
 from mlops_assets.storage import places
 from mlops_assets.storage.catalog import Lake
-from mlops_assets.storage.files import document, read_json
+from mlops_assets.storage.files import document, read_json, told_of_room
 from mlops_assets.storage.places import create
 
 HELD = 120.0
@@ -189,8 +189,10 @@ class Memories:
         """
         # two processes may want to say the same, and one of them must see that it was not the first
         said = {**memory.to_json(), "writer": uuid.uuid4().hex}
+        path = self._lake.telling(number + 1)
         try:
-            create(self._lake.telling(number + 1), document(said))
+            with told_of_room(path):
+                create(path, document(said))
         except FileExistsError:
             return False
         if number > KEPT:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,14 +13,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlops_assets.errors import LakeError
+from mlops_assets.errors import LakeError, S3Error
 from mlops_assets.journey.read.listing import ATTACHMENT
 from mlops_assets.journey.score.profile.counts import Profile
 from mlops_assets.journey.score.profile.sums import read_accounts, read_entries, reference_of
 from mlops_assets.storage.accounting import PredictionsAccounting
 from mlops_assets.storage.catalog import Lake
-from mlops_assets.storage.files import FOOTER, open_part, write_parquet
+from mlops_assets.storage.files import FOOTER, open_part, told_of_room, write_parquet
+from mlops_assets.storage.integrity import Damaged, Gone
 from mlops_assets.storage.places import Place, sizes
+
+log = logging.getLogger("mlops_assets.drift")
 
 NANOSECONDS = 1_000_000
 """Nanoseconds of a millisecond: a listing has the former, a publication the latter."""
@@ -79,15 +83,16 @@ def day_profile(lake: Lake, day: str) -> WatchedDay | None:
     if day not in days:
         return None
     before = max((other for other in days if other < day), default=None)
-    # what is told of accounts depends on the day before as well
-    publications = [days[day].version, before, days[before].version if before else None]
+    # what is told of accounts depends on the day before as well; with the time, for a table that somebody made anew
+    # counts its versions from 0 again
+    publications = [[other, days[other].version, days[other].time] for other in (day, before) if other]
     path = lake.profile(day)
-    kept = _read(path) if path.exists() else None
+    kept = _read(path)
     if kept is None or kept.of != publications:
         kept = _add_up(lake, day, before, publications)
         if kept is None:
             return None
-        write_parquet(path, kept.entries, {FOOTER.decode(): json.dumps({"of": kept.of, "numbers": kept.numbers})})
+        _keep(path, kept)
     profile, accounting = Profile.from_table(kept.entries), days[day].accounting
     return WatchedDay(
         day,
@@ -150,10 +155,27 @@ class _Kept:
     numbers: dict[str, Any]
 
 
-def _read(path: Place) -> _Kept:
-    with open_part(path) as file:
-        told = json.loads(file.metadata.metadata[FOOTER])
-        return _Kept(file.read(), told["of"], told["numbers"])
+def _read(path: Place) -> _Kept | None:
+    """A sum that is kept; None where there is none, or one that can only be made again."""
+    try:
+        with open_part(path) as file:
+            told = json.loads(file.metadata.metadata[FOOTER])
+            return _Kept(file.read(), told["of"], told["numbers"])
+    except Gone:
+        return None
+    except Damaged as error:
+        log.warning("%s of %s: the file %s %s; it is made again.", *error.told())
+        return None
+
+
+def _keep(path: Place, kept: _Kept) -> None:
+    """Keep a sum for those who ask next; whoever may not write, or has no room, has it all the same."""
+    told = {"of": kept.of, "numbers": kept.numbers}
+    try:
+        with told_of_room(path):
+            write_parquet(path, kept.entries, {FOOTER.decode(): json.dumps(told)})
+    except (LakeError, S3Error) as error:
+        log.warning("the sum of a day is not kept, and is made again when it is asked for: %s", error)
 
 
 def _add_up(lake: Lake, day: str, before: str | None, publications: list[Any]) -> _Kept | None:

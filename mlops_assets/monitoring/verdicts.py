@@ -6,13 +6,14 @@ A kept verdict holds for one publication of the day and one configuration; who r
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
-from mlops_assets.errors import MlopsError
+from mlops_assets.errors import LakeError, MlopsError, S3Error
 from mlops_assets.journey.feedback.audited import count_rows
 from mlops_assets.journey.feedback.live import live_metrics
 from mlops_assets.journey.score.profile.reference import Reference, no_reference, read_reference
@@ -24,10 +25,13 @@ from mlops_assets.monitoring.lamps import Judge
 from mlops_assets.monitoring.rows import Evidence, evidence
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import read_json, write_json
+from mlops_assets.storage.integrity import Damaged, Gone
 from mlops_assets.use_case import UseCase
 from mlops_assets.use_case.drift import AGAINST
 from mlops_assets.work.shards import fingerprint
 from mlops_assets.workspace import Stores
+
+log = logging.getLogger("mlops_assets.drift")
 
 MOST_EVIDENCE = 8
 """Red lamps of a day whose rows are looked for: where all columns are red, those of the first say why."""
@@ -219,9 +223,12 @@ class Watcher:
         return list(dict.fromkeys([self._use_case.drift.against, *AGAINST]))
 
     def keep(self, judged: Judged) -> None:
-        """Keep what was said of a day."""
+        """Keep what was said of a day; where that cannot be written, it is said all the same."""
         content = {**_plain(judged), "configuration": configuration(self._use_case)}
-        write_json(self._lake.verdict(judged.verdict.day), content)
+        try:
+            write_json(self._lake.verdict(judged.verdict.day), content)
+        except (LakeError, S3Error) as error:
+            log.warning("what is said of %s is not kept: %s", judged.verdict.day, error)
 
     def keep_back(self, judged: Judged) -> None:
         """Keep what was said of a day that is not published because of it; of what readers see, the word stays."""
@@ -259,9 +266,13 @@ def read_verdict(use_case: UseCase, lake: Lake, day: str) -> Judged | None:
     Of a day that is not published: what kept it back, if that was it.
     """
     path, published = lake.verdict(day), lake.predictions.days().get(day)
-    if not path.exists():
+    try:
+        kept = read_json(path)
+    except Gone:
         return None
-    kept = read_json(path)
+    except Damaged as error:  # of one day: it keeps no other from being judged
+        log.warning("%s of %s: the file %s %s; what it said is not known.", *error.told())
+        return None
     current = kept.pop("configuration") == configuration(use_case)
     judged = _from_plain(kept)
     return judged if current and judged.publication == (published.version if published else None) else None

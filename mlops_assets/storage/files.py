@@ -110,8 +110,15 @@ def _report(metadata: pq.FileMetaData) -> dict[str, Any]:
 
 
 def write_json(path: Place, content: Mapping[str, Any]) -> None:
-    """Write a small document so that a reader sees the old one or the new one."""
-    places.write_whole(path, document(content))
+    """Write a small document so that a reader sees the old one or the new one.
+
+    Raises
+    ------
+    LakeError
+        If it cannot be written.
+    """
+    with told_of_room(path):
+        places.write_whole(path, document(content))
 
 
 def document(content: Mapping[str, Any]) -> bytes:
@@ -161,8 +168,28 @@ def write_table(path: Place, data: pa.Table) -> None:
     LakeError
         If it cannot be written.
     """
-    try:
+    with told_of_room(path):
         write_parquet(path, data)
+
+
+@contextmanager
+def told_of_room(path: Place) -> Iterator[None]:
+    """What keeps a file from being written becomes an error for people.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Raises
+    ------
+    LakeError
+        If it cannot be written.
+    """
+    try:
+        yield
+    except FileExistsError:  # told to those who wanted to be the first
+        raise
     except OSError as error:
         raise LakeError(f"{path}: cannot be written: {error.strerror or error}. Make room or give access.") from error
 

@@ -38,6 +38,8 @@ DOCUMENTS = {
     "training": "delete it, or train again: `mlops-assets run {use_case} --train`",
     "challenges": "delete it, and it is computed again when it is asked for",
     "profiles_of_days": "delete it, and it is added up again when it is asked for",
+    "verdicts": "delete it, and look at the day again: `mlops-assets run {use_case}` of that day judges it",
+    "told": "delete it: what was told since the one before it is told once more",
     "deliveries": "delete it and deliver that day again: `mlops-assets deliver {use_case}`",
     "replays": "delete it and replay the same mended lines again: `mlops-assets replay {use_case} FILE`",
     "code": "delete it, and it is written again by the next run of that code",

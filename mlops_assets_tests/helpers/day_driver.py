@@ -46,9 +46,7 @@ def main(raw: Path, lake_folder: Path, model: Path, sha256: str) -> None:
     use_case = small_shards()
     lake = Lake(lake_folder, use_case.name)
     source = FolderSource(raw / use_case.name, use_case.files.suffix)
-    card = (model / ABOUT_FILE).read_bytes()
-    hashes = sha256, sha256, hashlib.sha256(card).hexdigest()
-    version = Version(use_case.name, 1, model, *hashes, About.from_json(card).summary(), proven=True)
+    version = version_of(model, sha256)
     reports: list[Report] = []
     with LocalEngine(2) as engine:
         list(engine.map(nothing, range(2)))  # the processes are there: whoever is killed now is killed at work
@@ -61,6 +59,13 @@ def main(raw: Path, lake_folder: Path, model: Path, sha256: str) -> None:
     assert not done.problems, done.problems
     reused = sum(report.reused for report in reports)
     print(len(reports) - reused, reused)  # noqa: T201 - the test reads it
+
+
+def version_of(model: Path, sha256: str) -> Version:
+    """The version whose files lie in a folder."""
+    card = (model / ABOUT_FILE).read_bytes()
+    hashes = sha256, sha256, hashlib.sha256(card).hexdigest()
+    return Version("transactions", 1, model, *hashes, About.from_json(card).summary(), proven=True)
 
 
 def train(home: Path) -> None:

@@ -11,13 +11,18 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from mlops_assets.journey.enrich.answers import DayAnswers, find_answers, read_answers
+from mlops_assets.journey.features.shard import compute
+from mlops_assets.journey.features.sql import read_rows
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.version import ABOUT_FILE, Version
 from mlops_assets.journey.score.profile.bins import BEYOND_ASCII, LARGEST_TOTAL
 from mlops_assets.journey.score.profile.counts import STEPS, TOP, Bins, Counts, Profile, Said
-from mlops_assets.journey.score.profile.reference import Reference
+from mlops_assets.journey.score.profile.reference import Reference, read_reference
 from mlops_assets.journey.train.profiling import store_reference
 from mlops_assets.journey.train.training_set import TrainingSet
+from mlops_assets.storage.catalog import Lake
+from mlops_assets.use_case import UseCase
 from mlops_assets_tests.helpers.models import ABOUT
 
 
@@ -35,6 +40,22 @@ def watched_version(model: Model, data: TrainingSet, folder: Path, number: int =
 def told(profile: Profile) -> list[tuple[object, ...]]:
     """All that a profile says, in an order of its own."""
     return sorted(map(tuple, (row.values() for row in profile.to_table().to_pylist())), key=repr)
+
+
+def recount_day(use_case: UseCase, lake: Lake, version: Version, day: str) -> Profile:
+    """The profile of a published day of a use case with a calendar, counted by SQL alone over what was published."""
+    reference, model = read_reference(version), version.serving()
+    assert reference is not None
+    answers = find_answers(use_case, lake, day, lake.rows.days()[day], ["calendar"])
+    assert isinstance(answers, DayAnswers)
+    parts = {part: read_rows(lake.rows.folder / part) for part in sorted(lake.rows.parts(day))}
+    inputs = [
+        batch
+        for part, rows in parts.items()
+        for batch, _ in compute(rows, day, use_case, model.sql, None, read_answers(lake, answers.of(part)))
+    ]
+    tables = pa.concat_tables(parts.values()), pa.concat_tables(inputs), lake.predictions.read_all([day])
+    return recounted(*tables, model, day, reference)
 
 
 def recounted(
@@ -87,7 +108,9 @@ def _recount(database: duckdb.DuckDBPyConnection, source: str, name: str, bins: 
         for one, other in pairwise(edges)
     )
     most = LARGEST_TOTAL * bins.unit
-    total = f"sum(round_even(least(greatest(x, {-most!r}), {most!r}) / {bins.unit!r}::DOUBLE, 0)::BIGINT)"
+    # without NULLs, which `greatest` would take for the least number
+    kept = f"least(greatest(x, {-most!r}), {most!r})"
+    total = f"sum(round_even({kept} / {bins.unit!r}::DOUBLE, 0)::BIGINT) FILTER (x IS NOT NULL)"
     *found, nulls, total, lowest, highest = database.execute(
         f"SELECT {counted}, count(*) FILTER (x IS NULL), coalesce({total}, 0), min(x), max(x) FROM (SELECT {value} AS x FROM {source})"
     ).fetchall()[0]

@@ -30,9 +30,7 @@ from pyspark import SparkConf, SparkContext
 
 from mlops_assets.errors import ConfigError, ShardFailed
 from mlops_assets.journey.enrich.day import enrich_day
-from mlops_assets.journey.features.day import aggregate_day, sql_fingerprint
-from mlops_assets.journey.model.about import Summary
-from mlops_assets.journey.model.version import Version
+from mlops_assets.journey.features.day import aggregate_day
 from mlops_assets.journey.read.listing import list_day
 from mlops_assets.journey.read.rows import read_day
 from mlops_assets.journey.read.sources.folder import FolderSource
@@ -42,7 +40,7 @@ from mlops_assets.tools.sampling import write_sample
 from mlops_assets.work.engines.local import ONE_THREAD, LocalEngine
 from mlops_assets.work.engines.spark import SparkEngine
 from mlops_assets.work.shards import Engine, Report, Watch
-from mlops_assets_tests.helpers.day_driver import DAY, content, small_shards, train
+from mlops_assets_tests.helpers.day_driver import DAY, content, small_shards, train, version_of
 from mlops_assets_tests.helpers.spark_cluster import QUICK, Cluster, end_java, executor_of, standalone
 from mlops_assets_tests.helpers.spark_shards import (
     attempts,
@@ -56,7 +54,7 @@ from mlops_assets_tests.helpers.spark_shards import (
     tell_umask,
 )
 
-TABLES = ("rows", "rejects", "features", "predictions")
+TABLES = ("rows", "rejects", "features", "predictions", "profiles")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -295,9 +293,7 @@ class Day:
         use_case = small_shards()
         lake = Lake(lake_folder, use_case.name)
         source = FolderSource(self.home / "raw" / use_case.name, use_case.files.suffix)
-        sha256 = (self.home / "sha256").read_text()
-        about = Summary(sql=sql_fingerprint(use_case.features_sql))
-        version = Version(use_case.name, 1, self.home / "model", sha256, sha256, "", about, proven=True)
+        version = version_of(self.home / "model", (self.home / "sha256").read_text())
         manifest = list_day(use_case, source, lake.table("raw_files"), DAY)
         read = read_day(use_case, source, lake, manifest, engine, watch)
         enrich_day(use_case, lake, "calendar", DAY)

@@ -16,11 +16,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from mlops_assets.journey.score.profile.counts import Profile
 from mlops_assets.monitoring.days import day_profile
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.tools.sampling import write_sample
-from mlops_assets_tests.helpers.day_driver import DAY, content, small_shards, train
-from mlops_assets_tests.helpers.watched import told
+from mlops_assets_tests.helpers.day_driver import DAY, content, small_shards, train, version_of
+from mlops_assets_tests.helpers.watched import of_said_alone, recount_day, told
 
 STAGES = ("rows", "features", "predictions")
 
@@ -46,6 +47,10 @@ class Unkilled:
         assert process.stdout is not None
         assert process.stdout.readline() == "begun\n"
         return process
+
+    def recount(self, lake: Path) -> Profile:
+        """What SQL counts over the published rows of a lake."""
+        return recount_day(small_shards(), Lake(lake, "transactions"), version_of(self.model, self.sha256), DAY)
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +113,7 @@ def kill_and_resume(unkilled: Unkilled, lake: Path, moment: float, kill: Callabl
     assert watched is not None
     assert never_killed is not None
     assert told(watched.profile) == told(never_killed.profile)  # nothing was counted twice
+    assert told(of_said_alone(watched.profile)) == told(unkilled.recount(lake))
 
 
 KILLS = [the_whole_tree, the_driver, one_of_its_processes]

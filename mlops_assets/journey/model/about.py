@@ -55,8 +55,12 @@ class Summary:
         return cls(**_known(cls, _read(text)))
 
     def odd(self, other: Summary) -> list[str]:
-        """The names of what is told here, and told otherwise there."""
-        told = [attribute.name for attribute in fields(self) if getattr(self, attribute.name) != _default(attribute)]
+        """The names of what is told here, and told otherwise there; of `ALWAYS`, also what is told there alone."""
+        told = [
+            attribute.name
+            for attribute in fields(self)
+            if attribute.name in ALWAYS or getattr(self, attribute.name) != _default(attribute)
+        ]
         # as texts: a metric without a value, NaN, is not equal to itself
         return [name for name in told if json.dumps(getattr(self, name)) != json.dumps(getattr(other, name))]
 
@@ -169,6 +173,9 @@ class About:
         """The short of it."""
         return Summary(**{attribute.name: getattr(self, attribute.name) for attribute in fields(Summary)})
 
+
+ALWAYS = ("reference",)
+"""What every release told in both places or in none: who empties it in one would switch off what it is for."""
 
 LATER = ("baseline_metrics", "held_out", "reference", "calibrated")
 """What earlier releases did not tell: left out where it is not known, so that what they wrote stays the same bytes."""

@@ -2,97 +2,40 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import reduce
 from operator import add
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 
-from mlops_assets.journey.enrich.answers import DayAnswers, find_answers, read_answers
-from mlops_assets.journey.features.shard import compute
-from mlops_assets.journey.features.sql import read_rows
-from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.score.checks import DayCheck
-from mlops_assets.journey.score.day import Judge, ScoredDay, Scorers, score_day
 from mlops_assets.journey.score.profile.counts import Profile
 from mlops_assets.journey.score.profile.reference import read_reference
-from mlops_assets.journey.score.profile.sums import restore_profiles
+from mlops_assets.journey.score.restoring import restore_day
 from mlops_assets.journey.train.candidates import fit
 from mlops_assets.journey.train.training_set import build_training_set
 from mlops_assets.monitoring.days import WatchedDay, day_profile, days_before, scored_day
 from mlops_assets.storage.accounting import PredictionsAccounting
-from mlops_assets.storage.catalog import PREDICTIONS, Lake
 from mlops_assets.storage.files import read_part
 from mlops_assets.storage.integrity import sha256
-from mlops_assets.tools.sampling import write_sample
-from mlops_assets.use_case import Drift, Split, UseCase
-from mlops_assets.work.engines.local import LocalEngine
-from mlops_assets_tests.helpers.days import DAY, draw_day, ignore, in_shards_of, read_raw
+from mlops_assets.use_case import Split, UseCase
+from mlops_assets_tests.helpers.days import DAY
 from mlops_assets_tests.helpers.models import TREE
 from mlops_assets_tests.helpers.one_row import TOO_MUCH, open_place
-from mlops_assets_tests.helpers.watched import of_said_alone, recounted, told, watched_version
-
-NEXT = "2026-01-02"
-
-
-@dataclass(frozen=True)
-class Home:
-    """A lake with two days, and a version that learned from the first."""
-
-    use_case: UseCase
-    folder: Path
-    version: Version
-
-    @property
-    def lake(self) -> Lake:
-        return Lake(self.folder / "lake", "transactions")
-
-    def score(self, day: str = NEXT, watch: bool = True, judge: Judge | None = None) -> ScoredDay:
-        use_case = self.use_case.model_copy(update={"drift": Drift(watch=watch)})
-        return score_day(use_case, self.lake, day, Scorers(self.version), LocalEngine(1), ignore, "the folder", judge)
-
-    def recount(self, day: str = NEXT) -> Profile:
-        """What SQL counts over the published rows of a day."""
-        reference, model, lake = read_reference(self.version), self.version.serving(), self.lake
-        assert reference is not None
-        answers = find_answers(self.use_case, lake, day, lake.rows.days()[day], ["calendar"])
-        assert isinstance(answers, DayAnswers)
-        parts = {part: read_rows(lake.rows.folder / part) for part in sorted(lake.rows.parts(day))}
-        inputs = [
-            batch
-            for part, rows in parts.items()
-            for batch, _ in compute(rows, day, self.use_case, model.sql, None, read_answers(lake, answers.of(part)))
-        ]
-        tables = pa.concat_tables(parts.values()), pa.concat_tables(inputs), lake.predictions.read_all([day])
-        return recounted(*tables, model, day, reference)
+from mlops_assets_tests.helpers.watched import of_said_alone, told, watched_version
+from mlops_assets_tests.helpers.watched_home import NEXT, Home, open_home
 
 
 @pytest.fixture
 def home(transactions: UseCase, tmp_path: Path) -> Home:
-    use_case = in_shards_of(5, transactions)
-    lake = draw_day(use_case, tmp_path, files=12, rows=20)
-    for _ in write_sample(use_case, tmp_path / "raw", dt.date.fromisoformat(NEXT), 11, 15, 0, 8):
-        pass
-    read_raw(use_case, tmp_path / "raw", lake, NEXT)
-    data = build_training_set(use_case, lake)
-    model = fit(use_case, TREE, data, data.load())
-    return Home(use_case, tmp_path, watched_version(model, data, tmp_path / "version"))
-
-
-def watched(home: Home, day: str = NEXT) -> WatchedDay:
-    found = day_profile(home.lake, day)
-    assert found is not None
-    return found
+    return open_home(transactions, tmp_path)
 
 
 def test_every_number_of_a_day_is_what_sql_counts_over_its_published_rows(home: Home) -> None:
     home.score()
-    found = watched(home)
+    found = home.watched()
     assert told(of_said_alone(found.profile)) == told(home.recount())
     assert found.files == 11
     assert found.profile.said is not None
@@ -128,12 +71,12 @@ def hashes(home: Home) -> dict[str, str]:
 
 def test_a_day_is_done_again_where_a_part_of_its_profile_is_gone_and_counts_nothing_twice(home: Home) -> None:
     home.score()
-    before = told(watched(home).profile)
+    before = told(home.watched().profile)
     parts = sorted(home.lake.profiles.folder.rglob("*.parquet"))
     parts[0].unlink()
     assert (home.score().reused, len(parts)) == (2, 3)
     assert sorted(home.lake.profiles.folder.rglob("*.parquet")) == parts
-    assert told(watched(home).profile) == before == told(of_all(home))
+    assert told(home.watched().profile) == before == told(of_all(home))
 
 
 def of_all(home: Home) -> Profile:
@@ -155,7 +98,7 @@ def test_a_judge_sees_the_day_before_it_is_published_and_may_keep_it_back(home: 
     first, second = seen
     assert first is not None
     assert second is not None
-    published = watched(home)
+    published = home.watched()
     assert told(first.profile) == told(second.profile) == told(published.profile)
     assert (second.files, second.accounts) == (published.files, published.accounts)
     assert second.accounting.predictions == second.profile.said.rows.sum()  # type: ignore[union-attr]
@@ -165,29 +108,28 @@ def test_a_judge_sees_the_day_before_it_is_published_and_may_keep_it_back(home: 
 
 def test_the_profile_belongs_to_the_publication_that_is_there(home: Home) -> None:
     home.score()
-    first = watched(home)
+    first = home.watched()
     again = replace(home, version=replace(home.version, version=2))
     again.score()
-    assert watched(home).version == 2
+    assert home.watched().version == 2
     table = home.lake.predictions
     then = table.publications()[NEXT][0]
-    restore_profiles(home.lake, NEXT, then, "somebody")
-    table.restore(NEXT, then, PREDICTIONS, "somebody")
-    assert (watched(home).version, told(watched(home).profile)) == (1, told(first.profile))
+    restore_day(home.lake, NEXT, then, "somebody")
+    assert (home.watched().version, told(home.watched().profile)) == (1, told(first.profile))
     # of the parts that nobody needs, none is one of this publication
     home.lake.clean(keep_days=0)
     home.lake.profile(NEXT).unlink()
-    assert told(watched(home).profile) == told(first.profile)
+    assert told(home.watched().profile) == told(first.profile)
 
 
 def test_accounts_files_and_days_before(home: Home) -> None:
     home.score(DAY)
-    assert (watched(home, DAY).accounts_new, watched(home, DAY).accounts_vanished) == (None, None)
+    assert (home.watched(DAY).accounts_new, home.watched(DAY).accounts_vanished) == (None, None)
     home.score()
     accounts = {
         day: set(home.lake.predictions.read_all([day], ["account_id"])["account_id"].to_pylist()) for day in (DAY, NEXT)
     }
-    found = watched(home)
+    found = home.watched()
     assert found.accounts == len(accounts[NEXT])
     assert found.accounts_new == len(accounts[NEXT] - accounts[DAY])
     assert found.accounts_vanished == len(accounts[DAY] - accounts[NEXT])
@@ -200,15 +142,10 @@ def test_accounts_files_and_days_before(home: Home) -> None:
 
 def test_a_file_that_comes_after_the_first_publication_is_late(home: Home) -> None:
     home.score()
-    assert watched(home).late_files == 0
-    folder = home.folder / "raw" / "transactions" / f"day={NEXT}"
-    first = min(folder.rglob("*.csv"))
-    (folder / "late.csv").write_bytes(first.read_bytes())
-    late = home.lake.rows.publications()[NEXT][0].time * 1_000_000 + 1
-    os.utime(folder / "late.csv", ns=(late, late))
-    read_raw(home.use_case, home.folder / "raw", home.lake, NEXT)
+    assert home.watched().late_files == 0
+    home.add_late_file()
     home.score()
-    assert (watched(home).late_files, watched(home).files) == (1, 12)
+    assert (home.watched().late_files, home.watched().files) == (1, 12)
 
 
 def test_the_reference_is_the_training_rows_in_groups_of_whole_units(home: Home) -> None:

@@ -32,6 +32,7 @@ from mlops_assets.cli import cli
 from mlops_assets.encoders import OnFrame
 from mlops_assets.errors import MlopsError, ModelRefused, UsageError
 from mlops_assets.journey.model.registry import Registry
+from mlops_assets.journey.score.profile.reference import read_reference
 from mlops_assets.journey.train.contest import hold_contest
 from mlops_assets.journey.train.external import as_model, read_logged
 from mlops_assets.journey.train.records import Evaluation
@@ -135,6 +136,7 @@ def test_a_logged_model_becomes_a_version_that_scores_as_it_did_in_the_notebook(
     }
     right = float((model.predict(data.held_out.X) == data.held_out.y).mean())
     assert details.metrics["accuracy"] == pytest.approx(right, abs=1e-4)
+    assert read_reference(version) is not None, "its days are watched as those of any version"
     assert {"diff.json", "diff.html", "card.md", "card.html"} <= {path.name for path in version.folder.iterdir()}
     with dg.DagsterInstance.ephemeral() as instance:
         running.run_use_case(running.load_definitions(visits), instance, visits, (DAYS[0], DAYS[0]), train=False)

@@ -11,11 +11,8 @@ import pyarrow.compute as pc
 from mlops_assets.journey.score.profile.bins import whole
 from mlops_assets.journey.score.profile.counts import MOST_NEW, add_up
 from mlops_assets.journey.score.profile.shard import ACCOUNTS, REFERENCE
-from mlops_assets.storage.accounting import PredictionsAccounting
 from mlops_assets.storage.catalog import PROFILES, Lake
 from mlops_assets.storage.files import read_part
-from mlops_assets.storage.places import sizes
-from mlops_assets.storage.tables import Published
 
 PARTS_AT_ONCE = 50
 """Parts whose entries are in memory at a time."""
@@ -77,28 +74,3 @@ def reference_of(entries: pa.Table) -> str:
     """SHA-256 of the reference by whose bins entries were counted."""
     told = entries.filter(pc.equal(entries["source"], REFERENCE))["key"].to_pylist()
     return str(told[0]) if told else ""
-
-
-def restore_profiles(lake: Lake, day: str, predictions: Published[PredictionsAccounting], run: str) -> None:
-    """Publish the profiles that belong to a publication of the predictions of a day, which is about to be restored.
-
-    Readers find them by their names anyway; this keeps them from being cleaned up as files of no version.
-
-    Parameters
-    ----------
-    lake
-        The tables of a use case.
-    day
-        The day.
-    predictions
-        The publication.
-    run
-        Who restores it.
-    """
-    table = lake.profiles
-    before, written = table.parts(day), table.written(day)
-    there = sizes(table.folder / f"day={day}")
-    names = [part.path for part in lake.predictions.parts_at(day, predictions)]
-    parts = [written[name] for name in names if name in written and name.rpartition("/")[2] in there]
-    if parts or before:
-        table.publish(day, parts, PROFILES, predictions.accounting, before, run)

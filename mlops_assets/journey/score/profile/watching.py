@@ -20,6 +20,25 @@ def is_watched(use_case: UseCase, version: Version) -> bool:
     return use_case.drift.watch and bool(version.about.reference)
 
 
+def see_reference(use_case: UseCase, version: Version) -> None:
+    """See that a version that is not watched never had a reference: its card is pinned, what MLflow says is not.
+
+    Parameters
+    ----------
+    use_case
+        The use case.
+    version
+        The version that is about to score.
+
+    Raises
+    ------
+    ModelRefused
+        If its card tells of one, or cannot be read.
+    """
+    if use_case.drift.watch and not version.about.reference:
+        version.details()
+
+
 class Watched:
     """A shard that is watched while its champion scores it.
 
