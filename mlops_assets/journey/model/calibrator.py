@@ -5,7 +5,9 @@ Numbers alone, learned from rows that were in no fit (`journey.train.calibration
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce, wraps
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -21,6 +23,23 @@ LEAST_TEMPERATURE, MOST_TEMPERATURE = 0.01, 100.0
 
 SLOPE = 1e-3
 """What remains of a difference where a probability may fall no further: rows keep their order, so no area has ties."""
+
+BLOCK = 2000
+"""Rows at a time, so that what is computed of them stays near: of 20,000 at once, each costs three times as much."""
+
+
+def _by_blocks(apply: Callable[[Any, np.ndarray], np.ndarray]) -> Callable[[Any, np.ndarray], np.ndarray]:
+    """The same for any number of rows, a block at a time."""
+
+    @wraps(apply)
+    def of_all(calibrator: Any, probabilities: np.ndarray) -> np.ndarray:
+        after = np.empty(probabilities.shape)
+        for start in range(0, len(probabilities), BLOCK):
+            block = slice(start, start + BLOCK)
+            after[block] = apply(calibrator, probabilities[block])
+        return after
+
+    return of_all
 
 
 @dataclass(frozen=True)
@@ -41,11 +60,19 @@ class Temperature:
     temperature: Annotated[float, Field(ge=LEAST_TEMPERATURE, le=MOST_TEMPERATURE, allow_inf_nan=False)]
     kind: Literal["temperature"] = "temperature"
 
+    @_by_blocks
     def apply(self, probabilities: np.ndarray) -> np.ndarray:
         """Calibrate rows of probabilities, one column a class."""
+        top, sure, others = _split(probabilities)
+        with np.errstate(divide="ignore"):  # what has probability 0 keeps it
+            np.log(others, out=others)
         # of the largest 1 is left, so that nothing overflows, and a sum is never 0
-        scaled = (probabilities / probabilities.max(axis=1, keepdims=True)) ** (1 / self.temperature)
-        return _with_answers_of(probabilities, scaled / scaled.sum(axis=1, keepdims=True))
+        others -= np.log(sure)
+        others *= 1 / self.temperature
+        np.exp(others, out=others)
+        total = 1 + reduce(np.add, others)
+        others *= 1 / total
+        return _joined(top, 1 / total, others)
 
 
 @dataclass(frozen=True)
@@ -79,23 +106,22 @@ class Isotonic:
         if len(self.x) != len(self.y) or (np.diff(self.x) <= 0).any() or (np.diff(self.y) < 0).any():
             raise ValueError("its calibration is no rising curve")
 
+    @_by_blocks
     def apply(self, probabilities: np.ndarray) -> np.ndarray:
         """Calibrate rows of probabilities, one column a class."""
         width = probabilities.shape[1]
         if width < 2:
             return probabilities
-        rows, top = np.arange(len(probabilities)), probabilities.argmax(axis=1)
-        before, others = probabilities[rows, top], probabilities.copy()
-        others[rows, top] = 0
-        second, rest = others.max(axis=1), others.sum(axis=1)
+        top, before, others = _split(probabilities)
+        second, rest = others.max(axis=0), reduce(np.add, others)
+        alone = np.flatnonzero(rest == 0)
         # where one class had all, nothing tells the others apart: each gets the same
-        others[rest == 0] = 1 / (width - 1)
-        second[rest == 0], rest[rest == 0] = 1 / (width - 1), 1
+        others[:, alone] = second[alone] = 1 / (width - 1)
+        others[top[alone], alone], rest[alone] = 0, 1
         tied = second / (rest + second)  # the second one would be as likely
         after = np.maximum(np.interp(before, self.x, self.y), tied + SLOPE * (before - tied))
-        scaled = others * ((1 - after) / rest)[:, None]
-        scaled[rows, top] = after
-        return _with_answers_of(probabilities, scaled)
+        others *= (1 - after) / rest
+        return _joined(top, after, others)
 
 
 Calibrator = Temperature | Isotonic
@@ -114,9 +140,20 @@ def read_calibrator(written: Any) -> Calibrator:
     return _FORM.validate_python(written, strict=False)
 
 
-def _with_answers_of(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """The calibrated probabilities; where rounding made two classes alike, the one that was said stays first."""
-    said = before.argmax(axis=1)
-    rows = np.flatnonzero(after.argmax(axis=1) != said)
-    after[rows, said[rows]] = np.nextafter(after[rows].max(axis=1), 1.0)
-    return after
+def _split(probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The likeliest class of each row, its probability, and those of the others: one row a class, with 0 for that one.
+
+    Over whole columns NumPy is several times as fast as over rows of a few classes. Sums are made with `reduce`, class
+    by class, so that a row has the same bits alone and among others.
+    """
+    top, rows = probabilities.argmax(axis=1), np.arange(len(probabilities))
+    others = probabilities.T.copy(order="C")
+    sure = others[top, rows]
+    others[top, rows] = 0
+    return top, sure, others
+
+
+def _joined(top: np.ndarray, sure: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """What `_split` took apart; where rounding made another class as likely as the answer, the answer stays first."""
+    others[top, np.arange(len(top))] = np.maximum(sure, np.nextafter(others.max(axis=0), 1.0))
+    return others.T

@@ -1,7 +1,9 @@
 """In: what a candidate says of rows that it has not learned. Out: what makes its probabilities true, where that helps.
 
-It is chosen on the last fold, learned from the folds before it. The probability of the answer is what counts, for that
-is what people see; isotonic regression of one class against the rest, class by class, was found to worsen the log loss.
+It is chosen on the last fold, learned from the folds before it. With a split by time these are rows one, two and more
+folds later than what a model learned (`folds`), for so are the rows that it will be asked of. The probability of the
+answer is what counts, for that is what people see; isotonic regression of one class against the rest, class by class,
+was found to worsen the log loss.
 """
 
 from __future__ import annotations
@@ -31,11 +33,8 @@ LEAST = 100
 MOST = 50_000
 """Rows that are learned from, of as many as there are; more change nothing that can be seen."""
 
-GROUP, GROUPS = 25, 100
+GROUP, GROUPS = 50, 100
 """Least rows that make a point of the curve, and most points."""
-
-GAIN = 1.28
-"""Standard errors by which a gain must be above 0: by chance alone, one in ten is."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,9 @@ class Calibration:
         return {"kind": self.judged.kind if self.judged else "off", **numbers, "why": self.why}
 
 
-def find_calibration(training: Training, model: Model, folds: Sequence[Said | None], held_out: Said) -> Calibration:
+def find_calibration(
+    training: Training, model: Model, folds: Sequence[Sequence[Said | None]], held_out: Said
+) -> Calibration:
     """Find what makes the probabilities of a model true.
 
     Parameters
@@ -87,48 +88,50 @@ def find_calibration(training: Training, model: Model, folds: Sequence[Said | No
     model
         The model that learned the training rows, not calibrated.
     folds
-        What the same candidate says of each fold of the training rows; see `ask_folds`.
+        What the same candidate says of each fold of the training rows, the one that learned most the last; see
+        `ask_folds`.
     held_out
         What the model says of the held-out rows.
     """
-    known = [fold for fold in folds if fold is not None]
-    rows = sum(len(fold.truth) for fold in known)
+    known = [[said for said in fold if said is not None] for fold in folds if any(fold)]
     kind, why = _choose(training, model, known)
-    judged = _learn(kind, _joined(known)) if kind else None
-    serving = _learn(kind, _joined([*known, held_out])) if kind else None
+    judged = _learn(kind, _joined(*known)) if kind else None
+    serving = _learn(kind, _joined(*known, [held_out])) if kind else None
     calibrated = replace(model, calibrator=judged)
     chance = round(chance_error(_answers(calibrated, held_out)[1]), 4)
-    return Calibration(judged, serving, rows, _error(model, held_out), _error(calibrated, held_out), chance, why)
+    return Calibration(
+        judged, serving, _rows(known), _error(model, held_out), _error(calibrated, held_out), chance, why
+    )
 
 
-def _choose(training: Training, model: Model, folds: Sequence[Said]) -> tuple[str | None, str]:
-    """The kind that does best on the last fold, learned from those before it, and why; None for no calibration."""
+def _choose(training: Training, model: Model, folds: Sequence[Sequence[Said]]) -> tuple[str | None, str]:
+    """The kind, if it helps on the last fold, learned from those before it, and why; None for no calibration."""
     if training.calibration == "off":
         return None, "training.calibration is off"
-    if len(folds) < 2 or min(len(folds[-1].truth), sum(len(fold.truth) for fold in folds[:-1])) < LEAST:
+    if len(folds) < 2 or min(_rows(folds[-1:]), _rows(folds[:-1])) < LEAST:
         return None, f"there are fewer than {LEAST} out-of-fold rows to learn it from, or to try it on"
-    learned, tried = _joined(folds[:-1]), _most(folds[-1])
+    learned, tried = _joined(*folds[:-1]), _joined(folds[-1])
     # with a threshold, rows are said by one side alone: a curve of the likelier one would bend where nothing is decided
-    kinds = ("temperature",) if training.threshold is not None else ("isotonic", "temperature")
-    models = {kind: replace(model, calibrator=_learn(kind, learned)) for kind in kinds}
-    errors = {kind: _error(calibrated, tried) for kind, calibrated in models.items()}
-    best = min(kinds, key=lambda kind: errors[kind])
-    found = ", ".join(f"{kind} {error:.3f}" for kind, error in errors.items())
-    said = f"error on the last fold: as it is {_error(model, tried):.3f}, {found}"
-    if errors[best] >= _error(model, tried) or not _gains(model, models[best], tried):
-        return None, f"{said}; no gain beyond chance"
-    return best, said
+    kind = "temperature" if training.threshold is not None else "isotonic"
+    before, after = _errors(model, tried), _errors(replace(model, calibrator=_learn(kind, learned)), tried)
+    said = f"error on the last fold: as it is {before[0]:.3f}, {kind} {after[0]:.3f}"
+    if after[0] < before[0] and after[1] < before[1]:
+        return kind, said
+    return None, f"{said}; no gain in it and in the squared error"
 
 
-def _gains(model: Model, calibrated: Model, said: Said) -> bool:
-    """Whether the squared error of probabilities falls, row by row, by more than chance has it fall.
+def _errors(model: Model, said: Said) -> tuple[float, float]:
+    """Expected calibration error, and the squared error of the probability of the answer (Brier, 1950).
 
-    Of the calibration error alone chance makes a gain of a few hundredths; this is a proper score (Brier, 1950), of the
-    same rows before and after.
+    The first one falls by chance; where both do, true probabilities are seldom spoiled.
     """
-    before, after = ((sure - right) ** 2 for right, sure in (_answers(model, said), _answers(calibrated, said)))
-    gains = before - after
-    return bool(gains.mean() > GAIN * gains.std() / np.sqrt(len(gains)))
+    right, sure = _answers(model, said)
+    return expected_error(right, sure), float(((sure - right) ** 2).mean())
+
+
+def _rows(folds: Sequence[Sequence[Said]]) -> int:
+    """Number of rows, of which several models may have said something."""
+    return sum(len(fold[-1].truth) for fold in folds)
 
 
 def _error(model: Model, said: Said) -> float:
@@ -142,18 +145,14 @@ def _answers(model: Model, said: Said) -> tuple[np.ndarray, np.ndarray]:
     return said.truth == answers, probabilities[np.arange(len(answers)), answers]
 
 
-def _joined(parts: Sequence[Said]) -> Said:
-    """All rows as one, of at most `MOST` of them."""
+def _joined(*folds: Sequence[Said]) -> Said:
+    """All that was said as one, at equal distances where that is more than `MOST` rows."""
+    parts = [said for fold in folds for said in fold]
+    step = -(-sum(len(said.truth) for said in parts) // MOST)
     truth, probabilities = (
-        np.concatenate([getattr(part, name) for part in parts]) for name in ("truth", "probabilities")
+        np.concatenate([getattr(said, name) for said in parts]) for name in ("truth", "probabilities")
     )
-    return _most(Said(truth, probabilities))
-
-
-def _most(said: Said) -> Said:
-    """Rows at equal distances, where there are more than `MOST`."""
-    step = -(-len(said.truth) // MOST)
-    return Said(said.truth[::step], said.probabilities[::step])
+    return Said(truth[::step], probabilities[::step])
 
 
 def _learn(kind: str, said: Said) -> Calibrator:

@@ -132,7 +132,7 @@ def _score_candidate(
         folds = ask_folds(use_case, training_set, candidate.name, chosen, train)
         calibration = find_calibration(training, model, folds, ask_for(model, held_out))
         model = replace(model, calibrator=calibration.judged)
-        values = tuple(_score_fold(training, model, fold) for fold in folds)
+        values = tuple(_score_fold(training, model, fold[-1]) for fold in folds)
         scored = score(model, held_out, candidate.name, values, load_metrics(training))
         return replace(scored, calibrated=calibration)
     except MlopsError:  # a metric of the use case's own is wrong, whatever the candidate

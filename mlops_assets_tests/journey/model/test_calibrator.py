@@ -30,7 +30,7 @@ WEIGHTS = st.one_of(st.just(0.0), st.floats(1e-12, 1), st.sampled_from([1.0, 0.5
 
 @st.composite
 def probabilities(draw: st.DrawFn) -> np.ndarray:
-    width = draw(st.integers(2, 5))
+    width = draw(st.integers(2, 24))
     rows = draw(st.lists(st.lists(WEIGHTS, min_size=width, max_size=width).filter(any), min_size=1, max_size=6))
     weights = np.array(rows)
     return weights / weights.sum(axis=1, keepdims=True)
