@@ -19,6 +19,7 @@ from mlops_assets.journey.score.profile.sums import read_accounts, read_entries,
 from mlops_assets.storage.accounting import PredictionsAccounting
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import FOOTER, open_part, write_parquet
+from mlops_assets.storage.integrity import understanding
 from mlops_assets.storage.places import Place, sizes
 
 NANOSECONDS = 1_000_000
@@ -88,16 +89,18 @@ def day_profile(lake: Lake, day: str) -> WatchedDay | None:
         if kept is None:
             return None
         write_parquet(path, kept.entries, {FOOTER.decode(): json.dumps({"of": kept.of, "numbers": kept.numbers})})
-    profile, accounting = Profile.from_table(kept.entries), days[day].accounting
-    return WatchedDay(
-        day,
-        profile,
-        accounting,
-        files=int(profile.rows_a_file.sum()),
-        version=accounting.model_version,
-        reference=reference_of(kept.entries),
-        **kept.numbers,
-    )
+    accounting = days[day].accounting
+    with understanding(path):
+        profile = Profile.from_table(kept.entries)
+        return WatchedDay(
+            day,
+            profile,
+            accounting,
+            files=int(profile.rows_a_file.sum()),
+            version=accounting.model_version,
+            reference=reference_of(kept.entries),
+            **kept.numbers,
+        )
 
 
 def scored_day(lake: Lake, day: str, parts: Sequence[str], accounting: PredictionsAccounting) -> WatchedDay | None:
@@ -151,7 +154,7 @@ class _Kept:
 
 
 def _read(path: Place) -> _Kept:
-    with open_part(path) as file:
+    with understanding(path), open_part(path) as file:
         told = json.loads(file.metadata.metadata[FOOTER])
         return _Kept(file.read(), told["of"], told["numbers"])
 

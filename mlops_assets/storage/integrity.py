@@ -37,6 +37,8 @@ DOCUMENTS = {
     "training_profiles": "train again, which stores it anew: `mlops-assets run {use_case} --train`",
     "training": "delete it, or train again: `mlops-assets run {use_case} --train`",
     "challenges": "delete it, and it is computed again when it is asked for",
+    "verdicts": "delete it and run the day again, which judges it: `mlops-assets run {use_case}`",
+    "told": "delete it, and what it notes of may be told once more",
     "profiles_of_days": "delete it, and it is added up again when it is asked for",
     "deliveries": "delete it and deliver that day again: `mlops-assets deliver {use_case}`",
     "replays": "delete it and replay the same mended lines again: `mlops-assets replay {use_case} FILE`",
@@ -163,6 +165,21 @@ def telling(place: Place) -> Iterator[None]:
         raise Gone(place, "is gone") from None
     except (pa.ArrowException, OSError, ValueError) as error:
         raise Damaged(place, f"is damaged: {' '.join(str(error).split())[:200]}") from None
+
+
+@contextmanager
+def understanding(place: Place) -> Iterator[None]:
+    """What a file says otherwise than it should becomes an error for people: its hash may fit all the same.
+
+    Parameters
+    ----------
+    place
+        The file whose words are taken in.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError, MemoryError):
+        raise Damaged(place, "does not say what such a file says") from None
 
 
 def table_and_day(place: Place) -> tuple[str, str]:

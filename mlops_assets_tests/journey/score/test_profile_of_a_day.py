@@ -27,8 +27,8 @@ from mlops_assets.journey.train.training_set import build_training_set
 from mlops_assets.monitoring.days import WatchedDay, day_profile, days_before, scored_day
 from mlops_assets.storage.accounting import PredictionsAccounting
 from mlops_assets.storage.catalog import PREDICTIONS, Lake
-from mlops_assets.storage.files import read_part
-from mlops_assets.storage.integrity import sha256
+from mlops_assets.storage.files import read_part, write_parquet
+from mlops_assets.storage.integrity import Damaged, sha256
 from mlops_assets.tools.sampling import write_sample
 from mlops_assets.use_case import Drift, Split, UseCase
 from mlops_assets.work.engines.local import LocalEngine
@@ -178,6 +178,18 @@ def test_the_profile_belongs_to_the_publication_that_is_there(home: Home) -> Non
     home.lake.clean(keep_days=0)
     home.lake.profile(NEXT).unlink()
     assert told(watched(home).profile) == told(first.profile)
+
+
+@pytest.mark.parametrize(
+    "footer", [{}, {"mlops_assets": "[]"}, {"mlops_assets": '{"of": [1, null, null], "numbers": 7}'}]
+)
+def test_a_kept_sum_that_says_something_else_is_told_with_what_to_do(footer: dict[str, str], home: Home) -> None:
+    home.score()
+    watched(home)
+    path = home.lake.profile(NEXT)
+    write_parquet(path, read_part(path).replace_schema_metadata(), footer)
+    with pytest.raises(Damaged, match="does not say what such a file says; delete it, and it is added up again"):
+        watched(home)
 
 
 def test_accounts_files_and_days_before(home: Home) -> None:
