@@ -92,4 +92,6 @@ def _explain(
     days = published_days(table, name, asked)
     if asked == (None, None, None):
         days = days[-1:]
+    if days == [against]:
+        raise UsageError(f"--against {against}: that is the day itself.")
     return [watcher.explain(each, against) for each in days]

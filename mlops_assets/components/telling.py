@@ -6,6 +6,7 @@ from functools import cache
 
 import dagster as dg
 
+from mlops_assets.components import showing
 from mlops_assets.components.alerting import days_of, errors_of
 from mlops_assets.components.days import key
 from mlops_assets.components.private import WILL_RETRY_TAG
@@ -84,8 +85,8 @@ def _given_up(use_case: UseCase, done: Look, cursor: str | None) -> list[dg.Asse
     fresh = [one for one in done.lost if one["when"] > float(cursor or 0.0)]
     if not fresh:
         return []
-    shown = "\n".join(f"- {one['channel']}: {one['sentence']} ({one['why']})" for one in fresh)
-    return [dg.AssetObservation(key(use_case, "predictions"), metadata={"nobody was told": dg.MetadataValue.md(shown)})]
+    shown = showing.table([{name: one[name] for name in ("channel", "sentence", "why")} for one in fresh])
+    return [dg.AssetObservation(key(use_case, "predictions"), metadata={"nobody was told": shown})]
 
 
 def runs_of(instance: dg.DagsterInstance, use_case: UseCase) -> Runs:

@@ -16,6 +16,7 @@ from mlops_assets.events.message import Message
 from mlops_assets.storage import places
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import document, read_json, told_of_room
+from mlops_assets.storage.integrity import understanding
 from mlops_assets.storage.places import create
 
 HELD = 120.0
@@ -175,7 +176,10 @@ class Memories:
         number = max(numbers, default=0)
         if not number:
             return 0, Memory()
-        return number, Memory.from_json(read_json(self._lake.telling(number)))
+        path = self._lake.telling(number)
+        written = read_json(path)
+        with understanding(path):
+            return number, Memory.from_json(written)
 
     def add(self, number: int, memory: Memory) -> bool:
         """Write the next one; whether nobody else has written one of that number.

@@ -31,6 +31,10 @@ KEY = 4
 """Units to each value of a category below which it is a key."""
 
 
+LISTED = 50
+"""Values of a category up to which a sentence names them, as `profile` lists them: one with more may name people."""
+
+
 @dataclass(frozen=True)
 class ColumnsJudge:
     """Judges the columns of days by one reference.
@@ -155,7 +159,7 @@ class ColumnsJudge:
             lit = bool(red[:, thing].any())
             numbers = {each.what: float(each.effect[thing]) for each in found}
             numbers |= {name: float(values[thing]) for name, values in further.items()}
-            beside = self._beside(column, today.profile, comparison)
+            beside = self._beside(thing, today.profile, comparison)
             bins = self._most(thing, figures.what, now[thing] - then[thing])
             lamps.append(
                 Lamp(
@@ -176,14 +180,12 @@ class ColumnsJudge:
             )
         return lamps
 
-    def _beside(self, column: tuple[str, str], profile: Profile, comparison: Comparison) -> Beside:
-        return Beside(
-            column,
-            self.columns.bins[column],
-            profile.columns[column],
-            comparison.profile.columns[column],
-            comparison.there,
-        )
+    def _beside(self, thing: int, profile: Profile, comparison: Comparison) -> Beside:
+        column = self.columns.names[thing]
+        bins = self.columns.bins[column]
+        counts = profile.columns[column], comparison.profile.columns[column]
+        hidden = bins.kind == "category" and (bool(self.keys[thing]) or len(bins.values) > LISTED)
+        return Beside(column, bins, *counts, comparison.there, hidden)
 
     def _most(self, thing: int, what: str, more: np.ndarray) -> tuple[int, ...]:
         """Positions in `Counts.spread` where the day has more, those first that carry the most of it."""

@@ -20,7 +20,7 @@ from mlops_assets.journey.score.profile.sums import read_accounts, read_entries,
 from mlops_assets.storage.accounting import PredictionsAccounting
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import FOOTER, open_part, told_of_room, write_parquet
-from mlops_assets.storage.integrity import Damaged, Gone
+from mlops_assets.storage.integrity import Damaged, Gone, understanding
 from mlops_assets.storage.places import Place, sizes
 
 log = logging.getLogger("mlops_assets.drift")
@@ -93,16 +93,18 @@ def day_profile(lake: Lake, day: str) -> WatchedDay | None:
         if kept is None:
             return None
         _keep(path, kept)
-    profile, accounting = Profile.from_table(kept.entries), days[day].accounting
-    return WatchedDay(
-        day,
-        profile,
-        accounting,
-        files=int(profile.rows_a_file.sum()),
-        version=accounting.model_version,
-        reference=reference_of(kept.entries),
-        **kept.numbers,
-    )
+    accounting = days[day].accounting
+    with understanding(path):
+        profile = Profile.from_table(kept.entries)
+        return WatchedDay(
+            day,
+            profile,
+            accounting,
+            files=int(profile.rows_a_file.sum()),
+            version=accounting.model_version,
+            reference=reference_of(kept.entries),
+            **kept.numbers,
+        )
 
 
 def scored_day(lake: Lake, day: str, parts: Sequence[str], accounting: PredictionsAccounting) -> WatchedDay | None:
@@ -158,9 +160,9 @@ class _Kept:
 def _read(path: Place) -> _Kept | None:
     """A sum that is kept; None where there is none, or one that can only be made again."""
     try:
-        with open_part(path) as file:
+        with understanding(path), open_part(path) as file:
             told = json.loads(file.metadata.metadata[FOOTER])
-            return _Kept(file.read(), told["of"], told["numbers"])
+            return _Kept(file.read(), list(told["of"]), dict(told["numbers"]))
     except Gone:
         return None
     except Damaged as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import cached_property
 
 from mlops_assets.journey.score.profile.reference import Reference
@@ -16,6 +17,7 @@ from mlops_assets.monitoring.noise import LEAST_GROUPS
 from mlops_assets.monitoring.volume import refusal_lamps, volume_lamps
 from mlops_assets.use_case import UseCase
 from mlops_assets.use_case.drift import Drift
+from mlops_assets.work.printable import printable
 
 __all__ = ["DayVerdict", "Judge", "Lamp", "judge_day"]
 
@@ -101,12 +103,32 @@ class Judge:
         if isinstance(comparison, str):
             return [_grey(comparison)], against
         days = comparable(trailing(before, today.day), today)
-        columns = self._columns.lamps(today, units, comparison, days)
+        columns = [*self._columns.lamps(today, units, comparison, days), *self._misspelt(self.reference)]
         return [*columns, *self._answers.lamps(today, comparison, days)], comparison.words
+
+    def _misspelt(self, reference: Reference) -> list[Lamp]:
+        """What `drift` says of columns that there are none of: which there are, only a version knows."""
+        there = {name for _, name in reference.bins}
+        asked = dict.fromkeys(self.drift.columns, "columns") | dict.fromkeys(self.drift.ignore, "ignore")
+        return [
+            replace(
+                _grey(
+                    f"`drift.{key}` names `{printable(name)}`, which is no column that is watched{_near(name, there)}"
+                ),
+                name=f"drift.{key}.{name}",
+            )
+            for name, key in asked.items()
+            if name not in there
+        ]
 
 
 def _grey(why: str) -> Lamp:
     return Lamp("columns", "grey", "psi", sentence=why)
+
+
+def _near(name: str, there: Iterable[str]) -> str:
+    near = get_close_matches(name, there, 1)
+    return f"; is it `{printable(near[0])}`?" if near else "."
 
 
 def _in_order(lamps: Iterable[Lamp]) -> list[Lamp]:

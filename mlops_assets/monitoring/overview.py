@@ -185,7 +185,8 @@ def look(
         How the rows that the champion learned from were counted, by column.
     """
     texts = use_case.training.texts
-    known = {name: _as_counted(whole(rows[name])) for name in use_case.columns if name in rows.column_names}
+    there = {*rows.column_names}
+    known = {name: _as_counted(whole(rows[name])) for name in use_case.columns if name in there}
     table = pa.table(known)
     bins = make_bins(table, day, texts)
     classes, halves = _against_label(table, label, bins, day) if label in known else ({}, {})

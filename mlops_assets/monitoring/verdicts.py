@@ -25,7 +25,7 @@ from mlops_assets.monitoring.lamps import Judge
 from mlops_assets.monitoring.rows import Evidence, evidence
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import read_json, write_json
-from mlops_assets.storage.integrity import Damaged, Gone
+from mlops_assets.storage.integrity import Damaged, Gone, understanding
 from mlops_assets.use_case import UseCase
 from mlops_assets.use_case.drift import AGAINST
 from mlops_assets.work.shards import fingerprint
@@ -268,13 +268,14 @@ def read_verdict(use_case: UseCase, lake: Lake, day: str) -> Judged | None:
     path, published = lake.verdict(day), lake.predictions.days().get(day)
     try:
         kept = read_json(path)
+        with understanding(path):
+            current = kept.pop("configuration") == configuration(use_case)
+            judged = _from_plain(kept)
     except Gone:
         return None
     except Damaged as error:  # of one day: it keeps no other from being judged
         log.warning("%s of %s: the file %s %s; what it said is not known.", *error.told())
         return None
-    current = kept.pop("configuration") == configuration(use_case)
-    judged = _from_plain(kept)
     return judged if current and judged.publication == (published.version if published else None) else None
 
 
@@ -341,7 +342,7 @@ def _verdict(kept: Mapping[str, Any]) -> DayVerdict:
 def _lamp(kept: Mapping[str, Any]) -> Lamp:
     names = [each.name for each in fields(Lamp)]
     values = {name: kept[name] for name in names if name in kept}
-    numbers = {name: math.inf if values[name] is None else values[name] for name in ("effect", "floor", "band")}
+    numbers = {name: math.inf if values[name] is None else float(values[name]) for name in ("effect", "floor", "band")}
     return Lamp(**{**values, **numbers, "bins": tuple(values.get("bins", ()))})
 
 

@@ -42,6 +42,8 @@ class Beside:
         The counts.
     there
         Where the others are from, such as "in training".
+    hidden
+        Whether values may name people: then none is told, for a sentence goes to whoever reads a chat.
     """
 
     column: Column
@@ -49,6 +51,7 @@ class Beside:
     today: Counts
     usual: Counts
     there: str
+    hidden: bool = False
 
     def pair(self, now: str, then: str) -> str:
         """Both numbers."""
@@ -80,13 +83,14 @@ def of_column(what: str, effect: float, beside: Beside, bins: Sequence[int]) -> 
     if what == "nulls":
         return f"{said} is empty in {beside.pair(_of(today.nulls, today) + ' of rows', _of(usual.nulls, usual))}."
     if what == "unseen":
-        new = ", ".join(f"`{printable(value)}` {number:,}" for value, number in _most(today))
+        new = ", ".join(f"`{printable(value)}` {number:,}" for value, number in _most(beside))
         share = beside.pair(_of(today.unseen, today) + " of rows", _of(usual.unseen, usual))
         return f"{said} has values that training never saw in {share}" + (f": {new}." if new else ".")
     if what == "shift":
         means = beside.pair(_mean(today, beside.bins), _mean(usual, beside.bins))
         return f"{said} has moved by {effect:.2f} standard deviations: its mean is {means}."
-    grown = ", ".join(f"{name_of(beside.bins, position)} {_two(beside, position)}" for position in bins[:NAMED])
+    told = [position for position in bins[:NAMED] if not beside.hidden or position >= beside.bins.number]
+    grown = ", ".join(f"{name_of(beside.bins, position)} {_two(beside, position)}" for position in told)
     return f"{said} is spread otherwise (PSI {effect:.2f} against the rows {beside.there})" + (
         f": {grown}." if grown else "."
     )
@@ -147,5 +151,6 @@ def _mean(counts: Counts, bins: Bins) -> str:
     return number(counts.total * bins.unit / there) if there else "not known"
 
 
-def _most(counts: Counts) -> list[tuple[str, int]]:
-    return sorted(counts.new.items(), key=lambda item: (-item[1], item[0]))[:NAMED]
+def _most(beside: Beside) -> list[tuple[str, int]]:
+    new = {} if beside.hidden else beside.today.new
+    return sorted(new.items(), key=lambda item: (-item[1], item[0]))[:NAMED]

@@ -167,6 +167,21 @@ def telling(place: Place) -> Iterator[None]:
         raise Damaged(place, f"is damaged: {' '.join(str(error).split())[:200]}") from None
 
 
+@contextmanager
+def understanding(place: Place) -> Iterator[None]:
+    """What a file says otherwise than it should becomes an error for people: its hash may fit all the same.
+
+    Parameters
+    ----------
+    place
+        The file whose words are taken in.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError, MemoryError):
+        raise Damaged(place, "does not say what such a file says") from None
+
+
 def table_and_day(place: Place) -> tuple[str, str]:
     """The table, or the folder of documents, that a file lies in, and its day; empty if it has none."""
     parts = str(place).split("/")

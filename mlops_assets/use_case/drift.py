@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import datetime as dt
 from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
@@ -88,12 +88,17 @@ class Drift(Strict):
     )
     ignore: tuple[str, ...] = Field((), description="Columns that no lamp is for, by name.")
 
-    @field_validator("against")
+    @field_validator("against", mode="before")
     @classmethod
-    def _known(cls, against: str) -> str:
-        if against not in AGAINST and not re.fullmatch(r"\d{4}-\d{2}-\d{2}", against):
-            raise ValueError(f"`{against}` is none of {', '.join(AGAINST)}, and no day (YYYY-MM-DD)")
-        return against
+    def _known(cls, against: object) -> str:
+        # YAML makes a date of a day that stands there without quotes
+        said = str(against)
+        if said in AGAINST:
+            return said
+        try:
+            return dt.date.fromisoformat(said).isoformat()
+        except ValueError:
+            raise ValueError(f"`{said}` is none of {', '.join(AGAINST)}, and no day (YYYY-MM-DD)") from None
 
     def floor(self, column: str, what: str) -> float:
         """What is too little for a column to be red.

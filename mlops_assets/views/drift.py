@@ -68,7 +68,7 @@ def _day(day: Explained) -> str:
     told = [_red(one) for one in day.evidence]
     if more := len(verdict.red_lamps) - len(told):
         told.append(f"{more} more red lamps are in the table, without their rows.")
-    grey = [f"{lamp.name}: {lamp.sentence}" for lamp in verdict.lamps if lamp.state == "grey"]
+    grey = [f"{printable(lamp.name)}: {lamp.sentence}" for lamp in verdict.lamps if lamp.state == "grey"]
     title = f"{verdict.day} against {verdict.against}"
     table = text_table(lines, LONGEST).rstrip() if judged else ""
     guess = estimate_text(day.estimate, day.checked) if day.estimate else ""
@@ -78,8 +78,8 @@ def _day(day: Explained) -> str:
 def _red(evidence: Evidence) -> str:
     """A red lamp: what it says, whose rows those are, three of them, and what to do."""
     lamp = evidence.lamp
-    follows = f" It likely follows from {lamp.cause}." if lamp.cause else ""
-    lines = [f"RED {lamp.name}: {evidence.sentence}{follows}"]
+    follows = f" It likely follows from {printable(lamp.cause)}." if lamp.cause else ""
+    lines = [f"RED {printable(lamp.name)}: {evidence.sentence}{follows}"]
     ranked = {"files": evidence.most_files, "accounts": evidence.most_accounts, "values": evidence.most_values}
     lines += [f"  {what}: {_listed(most)}" for what, most in ranked.items() if most]
     if evidence.examples:

@@ -118,6 +118,7 @@ def test_a_webhook_that_is_down_holds_nobody_up_and_is_shown_in_dagster_once_it_
         # a day later
         memories.add(number, replace(memory, waiting=(replace(waiting, since=waiting.since - PATIENCE, after=0.0),)))
     (shown,) = ticks.tick().asset_events
+    assert "| oncall |" in str(shown.metadata["nobody was told"].value), "as a table, which no sentence can leave"
     assert "it answered with 500" in str(shown.metadata["nobody was told"].value)
     assert list(ticks.tick().asset_events) == []
 

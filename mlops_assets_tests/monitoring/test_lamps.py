@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mlops_assets.journey.score.profile.counts import Counts
 from mlops_assets.journey.score.profile.reference import Reference
 from mlops_assets.monitoring.lamps import DayVerdict, Lamp, judge_day
 from mlops_assets.use_case import UseCase
@@ -85,6 +86,37 @@ def test_new_values_are_named_with_how_often_they_come(transactions: UseCase, re
     found = lamp(judge(transactions, reference, watched(reference, city=in_no_language)), "rows.city")
     assert found.what == "unseen"
     assert "5 % of rows (0 % in training): `Ouagadougou` 50." in found.sentence
+
+
+def test_a_column_that_may_name_people_is_told_without_a_value(transactions: UseCase, reference: Reference) -> None:
+    many = tuple(f"Ana {number}" for number in range(60))
+    bins = {**reference.bins, ("rows", "city"): replace(reference.bins["rows", "city"], values=many)}
+    size = bins["rows", "city"].number
+    groups = tuple(
+        replace(group, columns={**group.columns, ("rows", "city"): Counts(np.full(size, 9))})
+        for group in reference.groups
+    )
+    people = replace(reference, bins=bins, groups=groups)
+    today = watched(reference)
+    new = Counts(np.append(np.full(size - 1, 10), 10_000), unseen=9_000, new={"Bob 7": 8_000})
+    profile = replace(today.profile, columns={**today.profile.columns, ("rows", "city"): new})
+    found = lamp(judge(transactions, people, replace(today, profile=profile)), "rows.city")
+    assert found.red
+    assert found.what == "unseen"
+    assert "of rows" in found.sentence
+    assert "Ana" not in found.sentence
+    assert "Bob" not in found.sentence
+
+
+def test_a_column_that_is_misspelt_in_the_configuration_is_told(transactions: UseCase, reference: Reference) -> None:
+    columns = {"zzz": {"psi": 0.3}, "amount": {"psi": 0.3}}
+    verdict = judge(transactions, reference, watched(reference), ignore=["citi"], columns=columns)
+    told = {one.name: one.sentence for one in verdict.lamps if one.name.startswith("drift.")}
+    assert told == {
+        "drift.columns.zzz": "`drift.columns` names `zzz`, which is no column that is watched.",
+        "drift.ignore.citi": "`drift.ignore` names `citi`, which is no column that is watched; is it `city`?",
+    }
+    assert not verdict.red
 
 
 def test_a_mean_that_moves_is_said_in_standard_deviations(transactions: UseCase, reference: Reference) -> None:

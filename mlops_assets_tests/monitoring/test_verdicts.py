@@ -13,6 +13,7 @@ from mlops_assets.monitoring.stopping import check_drift
 from mlops_assets.monitoring.verdicts import Judged, NotWatched, Watcher, by_kind, read_verdict, red_days
 from mlops_assets.settings import Settings
 from mlops_assets.storage.catalog import Lake
+from mlops_assets.storage.files import read_json, write_json
 from mlops_assets.use_case import Drift, UseCase
 from mlops_assets.workspace import Stores, Workspace
 from mlops_assets_tests.helpers.feedback import predicted
@@ -57,6 +58,17 @@ def test_a_verdict_is_read_as_it_was_kept(stores: Stores, lake: Lake, use_case: 
     judged = keep(stores, DAYS[0], red=True)
     assert read_verdict(use_case, lake, DAYS[0]) == judged
     assert read_verdict(use_case, lake, DAYS[1]) is None
+
+
+@pytest.mark.parametrize("change", [{"verdicts": []}, {"verdicts": "x"}, {"version": None, "verdicts": [{"lamps": 1}]}])
+def test_one_that_says_something_else_says_nothing(
+    change: dict[str, object], stores: Stores, lake: Lake, use_case: UseCase, caplog: pytest.LogCaptureFixture
+) -> None:
+    keep(stores, DAYS[0], red=True)
+    path = lake.verdict(DAYS[0])
+    write_json(path, read_json(path) | change)
+    assert read_verdict(use_case, lake, DAYS[0]) is None
+    assert "does not say what such a file says" in caplog.text
 
 
 def test_it_holds_for_its_publication_and_its_configuration_alone(

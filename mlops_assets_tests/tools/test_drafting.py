@@ -393,6 +393,7 @@ def test_a_label_that_is_none_is_refused_with_what_to_do(
         (b"", "the file is empty"),
         ("a,label\n1,2\n".encode("utf-16"), "UTF-16.*iconv"),
         (b"PK\x03\x04\0\0\0", "NUL bytes"),
+        (b"\x1f\x8b\x08\0\0", "compressed.*gunzip"),
         (b"one column\nx\ny\n", "neither comma, semicolon, tab nor bar"),
         (b"label,empty\n" + b"x,\ny,\n" * 20, "no column beside the label"),
     ],

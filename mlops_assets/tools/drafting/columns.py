@@ -330,6 +330,9 @@ def _number(text: pa.DictionaryArray, rest: pa.Array, missing: dict[str, Any], f
 
 
 def _moment(text: pa.DictionaryArray, rest: pa.Array, missing: dict[str, Any], form: FileFormat) -> _Kind | None:
+    # every date has a day and a year: of thousands of columns most have not, and each way to write it would be tried
+    if not pc.all(pc.match_substring_regex(rest, r"\d.*\d.*\d")).as_py():
+        return None
     some = rest.slice(0, 50).dictionary_encode()
     wide = {"min": dt.date.min, "max": dt.date.max}
     kinds: tuple[tuple[Literal["date", "timestamp"], tuple[str, ...]], ...] = (("date", DATES), ("timestamp", MOMENTS))

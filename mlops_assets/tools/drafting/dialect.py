@@ -85,6 +85,8 @@ def _not_text(data: bytes, name: str) -> str:
     """Why bytes are no text that a raw file may hold, and what to do; empty if they are."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return f"this is UTF-16, which raw files must not be. Convert it: iconv -f UTF-16 -t UTF-8 {name}"
+    if data.startswith(b"\x1f\x8b"):
+        return f"it is compressed. Unpack it first: gunzip -k {name}"
     if b"\0" in data:
         return "it holds NUL bytes: this is no CSV file, or UTF-16. Save it as CSV in UTF-8."
     return "" if data.strip() else "the file is empty; a use case is made of a table with some rows."

@@ -18,7 +18,7 @@ from mlops_assets.journey.train.candidates import fit
 from mlops_assets.journey.train.training_set import build_training_set
 from mlops_assets.monitoring.days import WatchedDay, day_profile, days_before, scored_day
 from mlops_assets.storage.accounting import PredictionsAccounting
-from mlops_assets.storage.files import read_part
+from mlops_assets.storage.files import read_part, write_parquet
 from mlops_assets.storage.integrity import sha256
 from mlops_assets.use_case import Split, UseCase
 from mlops_assets_tests.helpers.days import DAY
@@ -119,6 +119,17 @@ def test_the_profile_belongs_to_the_publication_that_is_there(home: Home) -> Non
     # of the parts that nobody needs, none is one of this publication
     home.lake.clean(keep_days=0)
     home.lake.profile(NEXT).unlink()
+    assert told(home.watched().profile) == told(first.profile)
+
+
+@pytest.mark.parametrize(
+    "footer", [{}, {"mlops_assets": "[]"}, {"mlops_assets": '{"of": [1, null, null], "numbers": 7}'}]
+)
+def test_a_kept_sum_that_says_something_else_is_made_again(footer: dict[str, str], home: Home) -> None:
+    home.score()
+    first = home.watched()
+    path = home.lake.profile(NEXT)
+    write_parquet(path, read_part(path).replace_schema_metadata(), footer)
     assert told(home.watched().profile) == told(first.profile)
 
 

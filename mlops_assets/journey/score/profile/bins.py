@@ -148,10 +148,11 @@ def count_columns(table: pa.Table, bins: Mapping[Column, Bins], day: Days) -> di
     day
         The day of the rows, or that of each.
     """
-    counts = {}
+    # once: Arrow makes the list anew whenever it is asked, and there may be thousands of columns
+    counts, there = {}, {*table.column_names}
     for (source, name), how in bins.items():
         column = name.removesuffix(BEYOND_ASCII)
-        values = whole(table[column]) if column in table.column_names else pa.nulls(len(table), pa.string())
+        values = whole(table[column]) if column in there else pa.nulls(len(table), pa.string())
         if how.kind == "category":
             counts[source, name] = count_values(values, how)
         elif how.kind == "text" or column != name:
