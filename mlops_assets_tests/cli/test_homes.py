@@ -21,7 +21,7 @@ SIGNS = "a%20b 50% what?x=1 c#d [x] {y} o'k ação * & ;"
 TARGET = "  label: returned\n  targets:\n    out: {{use: files, parameters: {{place: {place}}}}}\n"
 
 MAKES_FILES = ("demo", "import", "replay", "sample")
-ONLY_READ = ("new", "preview", "status", "verify")
+ONLY_READ = ("new", "preview", "profile", "status", "verify")
 WRITES = ("demo", "dev", "feedback", "import", "run", "sample")
 
 JOURNEY = (
@@ -45,12 +45,14 @@ ARGUMENTS = {
     "demo": "",
     "dev": "",
     "diff": f"visits --day {DAY} --candidate 1",
+    "drift": "visits",
     "feedback": "visits",
     "history": "visits",
     "import": f"visits table.csv --day {DAY}",
     "new": "fresh --from table.csv --label returned",
     "predictions": "visits",
     "preview": "visits",
+    "profile": "visits",
     "promote": "visits 1 --why x",
     "rebuild": "visits 1",
     "register": "visits models:/other/1",
@@ -61,6 +63,7 @@ ARGUMENTS = {
     "run": "visits",
     "sample": f"visits --day {DAY}",
     "status": "",
+    "tell": "visits",
     "verify": "visits",
     "why": f"visits --day {DAY} --file a.csv --line 2",
 }

@@ -27,6 +27,7 @@ FORMATS = {
     "drift": ("table", "json"),
     "feedback": ("table", "csv", "json"),
     "predictions": ("table", "csv", "json", "parquet"),
+    "profile": ("table", "json", "html"),
     "rejects": ("table", "csv", "json", "parquet"),
 }
 DAY = "2026-01-01"
