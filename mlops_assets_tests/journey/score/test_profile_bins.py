@@ -131,3 +131,14 @@ def test_texts_in_dictionaries_of_several_chunks_and_columns_that_are_absent_are
     booleans = of([True, False, True, None])
     assert count_columns(booleans, make_bins(booleans, DAY), DAY)["rows", "x"].spread.tolist() == [0, 1, 2, 0, 0, 1]
     assert make_bins(of([None], pa.string()), DAY)["rows", "x"].number == 1
+
+
+def test_a_column_that_the_contract_has_made_another_since_is_counted_and_ends_no_day() -> None:
+    numbers, texts = make_bins(of([1.0, 2.0, 3.0]), DAY), make_bins(of(["Roma", "Oslo"]), DAY)
+    for values in (of(["1", "two"]), pa.table({"x": pa.array(["1", "two"]).dictionary_encode()})):
+        counts = count_columns(values, numbers, DAY)["rows", "x"]
+        assert (counts.nulls, counts.rows) == (2, 2)
+    counts = count_columns(of([1.0, 2.0]), texts, DAY)["rows", "x"]
+    assert (counts.unseen, counts.rows) == (2, 2)
+    further = of([1.0]).append_column("y", pa.array(["new"]))
+    assert count_columns(further, numbers, DAY).keys() == {("rows", "x")}

@@ -268,8 +268,10 @@ def as_numbers(column: pa.Array, day: Days) -> np.ndarray:
     """A column that is no text as float64 of shape `(rows,)`; NaN where there is no value.
 
     A date is the days that it lies before the day of its row, a timestamp the days and parts of one before its
-    beginning; negative where it lies behind that.
+    beginning; negative where it lies behind that. A column that the contract has made a text since is without numbers.
     """
+    if is_text(column.type):
+        return np.full(len(column), np.nan)
     if pa.types.is_date32(column.type):
         return _number_of_day(day) - _plain(column.cast(pa.int32()))
     if pa.types.is_timestamp(column.type):
