@@ -122,7 +122,9 @@ class DayVerdict:
         judged = [lamp for lamp in self.lamps if lamp.state == "green"]
         grey = [lamp for lamp in self.lamps if lamp.state == "grey"]
         if not judged:
-            return grey[0].sentence if grey else "Nothing of it is watched."
+            # what keeps all columns dark says more than what keeps one lamp so
+            first = sorted(grey, key=lambda lamp: lamp.name != "columns")
+            return first[0].sentence if first else "Nothing of it is watched."
         left = f"; {len(grey)} cannot be judged" if grey else ""
         return f"All {len(judged)} lamps are green, compared with {self.against}{left}."
 

@@ -22,6 +22,9 @@ NOBODY = "127.0.0.1:9"
 """Where nothing listens."""
 
 PLACES = """\
+  told:
+    oncall: {url: "{{ env.TOLD_URL }}", from: info}
+    mail: {url: "{{ env.TOLD_MAIL }}", from: info}
   enrichments:
     score:
       use: http
@@ -78,6 +81,7 @@ SECRETS = [
     for name in (
         *("lookup", "token", "bearer", "header", "past", "warehouse", "client", "bus", "own", "model"),
         *("s3", "aws", "session", "database", "tracking", "proxy", "alert"),
+        *("oncall", "mail", "heartbeat"),
     )
 ]
 
@@ -136,6 +140,9 @@ def planted(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> Itera
             "HTTP_PROXY": f"http://me:{word('proxy')}@{NOBODY}",
             "HTTPS_PROXY": f"http://me:{word('proxy')}@{NOBODY}",
             "NO_PROXY": "127.0.0.1",
+            "TOLD_URL": f"http://me:{word('oncall')}@{NOBODY}/{word('oncall')}",
+            "TOLD_MAIL": f"mailto://me:{word('mail')}@{NOBODY}?from=a@example.org&to=b@example.org&mode=insecure",
+            "MLOPS_HEARTBEAT_URL": f"http://me:{word('heartbeat')}@{NOBODY}/{word('heartbeat')}",
             "MLOPS_ALERT_URL": f"http://me:{word('alert')}@{NOBODY}/{word('alert')}",
         }
         made = Planted(Shop(folder / "home"), service, environment)
@@ -155,6 +162,9 @@ JOURNEY = [
     "verify visits",
     f"predictions visits --day {DAYS[0]} --format json",
     f"diff visits --day {DAYS[0]} --candidate 1",
+    f"drift visits --day {DAYS[0]} --format json",
+    "profile visits --format json",
+    "feedback visits --accuracy",
     "deliver visits --target warehouse",
 ]
 
