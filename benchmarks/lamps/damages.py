@@ -205,11 +205,12 @@ def _scaled(
 
 
 def _with(stage: Stage, day: Day, name: str, values: pa.Array) -> WatchedDay:
-    """The day with other values in a column. What the model makes of it is not asked: its lamps stay as they were."""
+    """The day with other values in a column, and with what the model makes of them."""
     bins = {column: how for column, how in stage.reference.bins.items() if column[0] == "rows" and _is_of(column, name)}
     counts = count_columns(pa.table({name: values}), bins, stage.pool.days[day.positions])
+    of_input, said = stage.answered(day.positions, name, values)
     profile = day.watched.profile
-    return replace(day.watched, profile=Profile({**profile.columns, **counts}, profile.said, profile.rows_a_file))
+    return replace(day.watched, profile=Profile({**profile.columns, **counts, **of_input}, said, profile.rows_a_file))
 
 
 def _is_of(column: tuple[str, str], name: str) -> bool:

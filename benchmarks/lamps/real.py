@@ -30,7 +30,7 @@ def judge_real_santander(stage: Stage, table: Path) -> DayVerdict:
         }
     )
     model_input = rows.select(list(stage.model.columns))
-    parts = [(DAY, rows, model_input, np.arange(len(rows)))]
+    parts = [(DAY, rows, model_input, np.arange(len(rows)), {})]
     pool = make_pool(stage.use_case, stage.model, parts, stage.unit)
     today = watch(stage, DAY, np.arange(pool.units), pool=pool)
     return Judge(stage.use_case.drift, stage.reference, stage.use_case.account).day(today.watched, [], "training")

@@ -21,7 +21,7 @@ from mlops_assets.journey.read.listing import list_day
 from mlops_assets.journey.read.rows import read_day
 from mlops_assets.journey.read.sources.folder import FolderSource
 from mlops_assets.journey.score.profile.bins import count_columns, whole
-from mlops_assets.journey.score.profile.counts import Bins, Column, Profile
+from mlops_assets.journey.score.profile.counts import Bins, Column, Counts, Profile, Said
 from mlops_assets.journey.score.profile.reference import REFERENCE_FILE, Reference, open_reference
 from mlops_assets.journey.score.profile.shard import Counting, count_sizes
 from mlops_assets.journey.train.candidates import fit
@@ -91,6 +91,8 @@ class Pool:
         Where each unit begins, and the end.
     labels
         The label of each row, as its number among the classes.
+    answers
+        What the rows were enriched with, by enrichment, each key once.
     """
 
     rows: pa.Table
@@ -101,6 +103,7 @@ class Pool:
     numbers: np.ndarray
     first: np.ndarray
     labels: np.ndarray
+    answers: dict[str, pa.Table]
 
     @property
     def units(self) -> int:
@@ -141,6 +144,27 @@ class Stage:
     def profile(self, positions: np.ndarray, sizes: np.ndarray, pool: Pool | None = None) -> Profile:
         """What is counted of some rows of the pool."""
         return profile(pool or self.pool, positions, sizes, self.model, self.reference.bins)
+
+    def answered(self, positions: np.ndarray, name: str, values: pa.Array) -> tuple[dict[Column, Counts], Said]:
+        """What the model sees and says of some rows that have other values in a column, as `features.sql` makes it."""
+        pool = self.pool
+        rows = pool.rows.take(pa.array(positions))
+        rows = rows.set_column(rows.column_names.index(name), rows.schema.field(name).with_type(values.type), values)
+        # a unit comes once on such a day; files of several days have names in common, units have not
+        units = np.searchsorted(pool.first, positions, side="right") - 1
+        order = np.lexsort((rows["line"].to_numpy(), units))
+        known, codes = np.unique(units[order], return_inverse=True)
+        files = pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), pa.array([f"{unit:07d}" for unit in known]))
+        lines = pa.array(np.arange(len(order), dtype=np.int32))
+        rows = rows.take(pa.array(order)).combine_chunks()
+        for column, numbers in (("file", files), ("line", lines)):
+            rows = rows.set_column(rows.column_names.index(column), column, numbers)
+        model_input, places = _inputs(self.use_case, rows.combine_chunks(), str(pool.days[0]), pool.answers)
+        matrix = self.model.matrix(model_input)
+        probabilities = self.model.probabilities(matrix)
+        counting = Counting(self.model, self.reference.bins)
+        counting.see(model_input, matrix, probabilities, self.model.decide(probabilities), places)
+        return counting.told()
 
 
 def set_stage(name: str, folder: Path, scale: float = 1.0, seed: int = 7) -> Stage:
@@ -191,8 +215,8 @@ def _read(use_case: UseCase, raw: Path, lake: Lake, day: dt.date, plan: Plan, se
         enrich_day(use_case, lake, enrichment, day.isoformat())
 
 
-Parts = list[tuple[str, pa.Table, pa.Table, np.ndarray]]
-"""Day, rows, the model's input of them, and where each of its rows stands among them."""
+Parts = list[tuple[str, pa.Table, pa.Table, np.ndarray, dict[str, pa.Table]]]
+"""Day, rows, the model's input of them, where each of its rows stands among them, and what they were enriched with."""
 
 
 def _days_of(use_case: UseCase, lake: Lake) -> Parts:
@@ -200,7 +224,8 @@ def _days_of(use_case: UseCase, lake: Lake) -> Parts:
     for day, (_, answers) in choose_days(use_case, lake)[0].items():
         for path in sorted(lake.rows.parts(day)):
             rows = read_rows(lake.rows.folder / path)
-            found.append((day, rows, *_inputs(use_case, rows, day, read_answers(lake, answers.of(path)))))
+            enriched = dict(read_answers(lake, answers.of(path)))
+            found.append((day, rows, *_inputs(use_case, rows, day, enriched), enriched))
     return found
 
 
@@ -212,7 +237,7 @@ def _inputs(use_case: UseCase, rows: pa.Table, day: str, answers: dict[str, pa.T
 def make_pool(use_case: UseCase, model: Model, parts: Parts, unit: Unit) -> Pool:
     """Put rows of several days together, by their units."""
     tables, inputs, days, names = [], [], [], []
-    for day, rows, model_input, places in parts:
+    for day, rows, model_input, places, _ in parts:
         tables.append(rows.set_column(rows.column_names.index("file"), "file", as_text(rows["file"])))
         inputs.append(model_input.take(pa.array(np.argsort(places))))
         days.append(np.full(len(rows), day, "datetime64[D]"))
@@ -226,7 +251,20 @@ def make_pool(use_case: UseCase, model: Model, parts: Parts, unit: Unit) -> Pool
     known = {label: number for number, label in enumerate(model.classes)}
     labels = np.array([known.get(label, -1) for label in as_text(rows[use_case.label]).to_pylist()])
     first = np.searchsorted(units[order], np.arange(units.max() + 2))
-    return Pool(rows, day[order], model_input, matrix, probabilities, model.decide(probabilities), first, labels)
+    said, answers = model.decide(probabilities), _answers(use_case, parts)
+    return Pool(rows, day[order], model_input, matrix, probabilities, said, first, labels, answers)
+
+
+def _answers(use_case: UseCase, parts: Parts) -> dict[str, pa.Table]:
+    """What the rows of all parts were enriched with, each key once."""
+    found = {}
+    for name, enrichment in use_case.enrichments.items():
+        table = pa.concat_tables([enriched[name] for *_, enriched in parts if name in enriched])
+        _, first = np.unique(
+            pd.MultiIndex.from_frame(table.select(list(enrichment.keys)).to_pandas()).factorize()[0], return_index=True
+        )
+        found[name] = table.take(pa.array(first)).combine_chunks()
+    return found
 
 
 def _coded(table: pa.Table) -> pa.Table:

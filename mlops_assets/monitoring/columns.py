@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -15,11 +15,14 @@ from mlops_assets.monitoring.days import WatchedDay
 from mlops_assets.monitoring.distances import jensen_shannon, shares, total_variation
 from mlops_assets.monitoring.figures import Figures
 from mlops_assets.monitoring.lamp import Lamp
-from mlops_assets.monitoring.noise import LEAST_DAYS, Noise, novelty, of_days, of_groups, rare
-from mlops_assets.monitoring.spreads import Columns
+from mlops_assets.monitoring.noise import LEAST_DAYS, Noise, deviations, novelty, of_days, of_groups, rare
+from mlops_assets.monitoring.spreads import Columns, Measure
 from mlops_assets.monitoring.words import Beside, advice_on, of_column
 from mlops_assets.use_case.drift import Drift
 from mlops_assets.work.printable import printable
+
+FIGURES = ("nulls", "unseen", "shift", "mean", "psi")
+"""How a column is looked at; what is said most plainly stands first."""
 
 MOST_BINS = 5
 """Bins that a lamp names."""
@@ -63,10 +66,19 @@ class ColumnsJudge:
     def noise(self) -> dict[str, Noise]:
         """What chance does to each figure, of one unit."""
         groups, units = self.columns.counts(self.reference.groups), np.array(self.reference.units, float)
-        return {
+        found = {
             what: of_groups(measure, groups, units, squared=what == "psi")
             for what, measure in self.columns.measures().items()
         }
+        return found | {"mean": of_groups(self._means, self.columns.sums(self.reference.groups), units)}
+
+    @cached_property
+    def _sigma(self) -> np.ndarray:
+        return self.columns.sigma(self.reference.groups)
+
+    @cached_property
+    def _means(self) -> Measure:
+        return self.columns.means(self._sigma)
 
     @cached_property
     def keys(self) -> np.ndarray:
@@ -101,8 +113,9 @@ class ColumnsJudge:
         names = [watched.day for watched in before]
         found = [
             self._figures(what, effects[:, number], units, comparison, base, names)
-            for number, what in enumerate(self.columns.measures())
+            for number, what in enumerate(FIGURES)
         ]
+        found[FIGURES.index("mean")] = self._of_many(found[FIGURES.index("mean")], today, comparison)
         return self._lamps(found, counts, base, today, comparison)
 
     def _effects(self, day: Profile, base: Profile) -> np.ndarray:
@@ -112,7 +125,10 @@ class ColumnsJudge:
         # a number of memory is used again once its object is gone; so both are kept with what was found of them
         if known is None:
             counts, usual = self.columns.counts([day, base])
-            effects = np.stack([measure(counts[None], usual)[0] for measure in self.columns.measures().values()])
+            sums, usually = self.columns.sums([day, base])
+            found = {what: measure(counts[None], usual)[0] for what, measure in self.columns.measures().items()}
+            found["mean"] = self._means(sums[None], usually)[0]
+            effects = np.stack([found[what] for what in FIGURES])
             known = self._known[key] = day, base, effects
             if len(self._known) > MOST_KNOWN:
                 del self._known[next(iter(self._known))]
@@ -134,6 +150,11 @@ class ColumnsJudge:
         band = np.maximum(band, of_days(effects[:-1], self.drift.spread))
         floor = np.array([self.drift.floor(name, what) for _, name in self.columns.names])
         return Figures(what, effects[-1], floor, band, effects[:-1], days)
+
+    def _of_many(self, means: Figures, today: WatchedDay, comparison: Comparison) -> Figures:
+        """Means that a few values cannot move beyond their band, however far out they are."""
+        farthest = self.columns.farthest(self._sigma, *self.columns.sums([today.profile, comparison.profile]))
+        return replace(means, band=np.maximum(means.band, deviations(self.drift.band) * farthest))
 
     def _lamps(
         self,

@@ -21,8 +21,8 @@ class Lamp:
     state
         `red`: it differs by more than the floor and the band. `grey`: it cannot be judged; the sentence says why.
     what
-        The figure that was judged, by the name of its floor: `nulls`, `unseen`, `shift`, `psi`, `class_mix`,
-        `confidence`, `volume` or `rejects`. Of a column the plainest of those that are red, in this order.
+        The figure that was judged, by the name of its floor: `nulls`, `unseen`, `shift`, `mean`, `psi`,
+        `class_mix`, `confidence`, `volume` or `rejects`. Of a column the plainest of those that are red, in this order.
     effect
         How far the day differs, in the unit of the figure.
     floor
@@ -40,7 +40,8 @@ class Lamp:
     cause
         Name of the red lamp that this one likely follows; empty of what stands for itself.
     figures
-        All that was found of a column: `nulls`, `unseen`, `shift`, `psi`, `jensen_shannon`, `total_variation`.
+        All that was found of a column: `nulls`, `unseen`, `shift`, `mean`, `psi`, `jensen_shannon`,
+        `total_variation`.
     bins
         Positions in `Counts.spread` where the day has more than it should, those that carry the most first.
     """

@@ -81,6 +81,14 @@ def of_groups(measure: Measure, groups: np.ndarray, units: np.ndarray, *, square
     return Noise(scaled.mean(0), scaled.std(0, ddof=1), squared)
 
 
+def deviations(times: float) -> float:
+    """How many deviations of a normal difference a band of so many times reaches.
+
+    Groups measure the mean of distances, which is 0.8 deviations of a difference, and their deviation, which is 0.6.
+    """
+    return 0.8 + 0.6 * times
+
+
 def rare(share: np.ndarray, units: float, against: float, times: float) -> np.ndarray:
     """The largest difference of a share that chance explains, whatever the groups say: they may all have none of it.
 
@@ -94,9 +102,7 @@ def rare(share: np.ndarray, units: float, against: float, times: float) -> np.nd
         As in `Noise.band`.
     """
     likely = (share * against + 1) / (against + 2)
-    # groups measure the mean of distances, which is 0.8 deviations of a difference, and their deviation, which is 0.6
-    deviations = 0.8 + 0.6 * times
-    return np.maximum(3 / units, deviations * np.sqrt(likely * (1 - likely) * (1 / units + 1 / against)))
+    return np.maximum(3 / units, deviations(times) * np.sqrt(likely * (1 - likely) * (1 / units + 1 / against)))
 
 
 def novelty(rare: np.ndarray, rows: np.ndarray) -> np.ndarray:

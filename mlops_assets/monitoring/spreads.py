@@ -94,8 +94,54 @@ class Columns:
         slots: np.ndarray = np.repeat(np.arange(len(numbers)) * self.width, numbers) + place
         return slots
 
+    def sums(self, profiles: Sequence[Profile]) -> np.ndarray:
+        """Sum, number, smallest and largest of the values that there are, `(profiles, columns, 4)`.
+
+        Of several profiles, the first two may be added up. A category has none of them.
+        """
+        sums = np.zeros((len(profiles), len(self.bins), 4))
+        for page, profile in zip(sums, profiles, strict=True):
+            for row, (name, bins) in zip(page, self.bins.items(), strict=True):
+                counts = profile.columns[name]
+                if counts.lowest is not None and counts.highest is not None:
+                    row[:] = counts.total * bins.unit, counts.bins.sum(), counts.lowest, counts.highest
+        return sums
+
+    def sigma(self, profiles: Sequence[Profile]) -> np.ndarray:
+        """Standard deviations of the values in random groups, `(columns,)`; 0 of categories.
+
+        Bins cap what is far out. Means do not: n times the squared distances of the groups' means from that of all, by
+        the groups less one (the mean square between groups), is the variance of heavy tails, too.
+        """
+        counts, sums = self.counts(profiles).sum(0), self.sums(profiles)
+        apart = sums[..., 1] * (_mean(sums) - _mean(sums.sum(0))) ** 2
+        binned = deviation(shares(counts[..., :-2]), self.places)
+        found: np.ndarray = np.maximum(binned, np.sqrt(apart.sum(0) / max(1, len(sums) - 1)))
+        return found
+
+    def means(self, sigma: np.ndarray) -> Measure:
+        """How far apart the exact means are, in standard deviations; of `sums`, not of `counts`.
+
+        Of amounts the few largest make the mean: where these alone come more often, bins that cap them see less than
+        half of it.
+        """
+
+        def measure(sums: np.ndarray, base: np.ndarray) -> np.ndarray:
+            there = (sums[..., 1] > 0) & (base[..., 1] > 0)
+            return ratio(np.abs(_mean(sums) - _mean(base)), np.where(there, sigma, 0.0))
+
+        return measure
+
+    def farthest(self, sigma: np.ndarray, sums: np.ndarray, base: np.ndarray) -> np.ndarray:
+        """By how much the value that is farthest out moves the mean of a day by itself, in the same, `(columns,)`.
+
+        The standard error of a mean is no less: of its n values, the square of one is part of the sum of squares.
+        """
+        apart = np.abs(sums[..., 2:] - _mean(base)[..., None]).max(-1)
+        return ratio(ratio(apart, sums[..., 1]), sigma)
+
     def measures(self) -> dict[str, Measure]:
-        """How a column is looked at, by the name of its floor."""
+        """How the counts of a column are looked at, by the name of the floor."""
         return {"nulls": _nulls, "unseen": _unseen, "shift": self._shift, "psi": self._psi}
 
     def _shift(self, counts: np.ndarray, base: np.ndarray) -> np.ndarray:
@@ -112,6 +158,10 @@ class Columns:
         known[:, -2] += self.rare
         usual = smoothed(known, self.used)
         return psi(usual, towards(counts, usual))
+
+
+def _mean(sums: np.ndarray) -> np.ndarray:
+    return ratio(sums[..., 0], sums[..., 1])
 
 
 def _nulls(counts: np.ndarray, base: np.ndarray) -> np.ndarray:

@@ -352,7 +352,7 @@ def by_kind(lamps: Sequence[Lamp]) -> dict[str, float]:
     for lamp in lamps:
         if lamp.state == "grey":
             continue
-        own = {name: lamp.figures[name] for name in ("nulls", "unseen", "shift", "psi") if name in lamp.figures}
+        own = {name: lamp.figures[name] for name in ("nulls", "unseen", "shift", "mean", "psi") if name in lamp.figures}
         for what, effect in {lamp.what: lamp.effect, **own}.items():
             most[what] = max(most.get(what, 0.0), effect)
     return most

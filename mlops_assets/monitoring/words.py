@@ -17,6 +17,8 @@ ADVICE = {
     "what is really new has to be labelled and learned.",
     "shift": "Compare the example rows with the files: a unit, a decimal sign or a scale that changed is mended there; "
     "if the world changed, train anew.",
+    "mean": "Look at the largest and the smallest values: one that is wrong by many digits is mended in the files; "
+    "if they are right, large ones come more often: have rows of the day labelled and train anew.",
     "psi": "Look at the values that grew: if the files are right, the world changed; have rows of the day labelled and "
     "train anew.",
     "class_mix": "Look at red columns first; if there are none, the classes themselves may come otherwise than before: "
@@ -89,6 +91,9 @@ def of_column(what: str, effect: float, beside: Beside, bins: Sequence[int]) -> 
     if what == "shift":
         means = beside.pair(_mean(today, beside.bins), _mean(usual, beside.bins))
         return f"{said} has moved by {effect:.2f} standard deviations: its mean is {means}."
+    if what == "mean":
+        means, most = beside.pair(_mean(today, beside.bins), _mean(usual, beside.bins)), _ends(beside)
+        return f"The mean of {said} has moved by {effect:.2f} standard deviations: it is {means}; {most}."
     told = [position for position in bins[:NAMED] if not beside.hidden or position >= beside.bins.number]
     grown = ", ".join(f"{name_of(beside.bins, position)} {_two(beside, position)}" for position in told)
     return f"{said} is spread otherwise (PSI {effect:.2f} against the rows {beside.there})" + (
@@ -149,6 +154,14 @@ def _two(beside: Beside, position: int) -> str:
 def _mean(counts: Counts, bins: Bins) -> str:
     there = int(counts.bins.sum())
     return number(counts.total * bins.unit / there) if there else "not known"
+
+
+def _ends(beside: Beside) -> str:
+    """The smallest and the largest value of both."""
+    day, training = (
+        [number(value or 0.0) for value in (one.lowest, one.highest)] for one in (beside.today, beside.usual)
+    )
+    return f"its values are {' to '.join(day)} ({' to '.join(training)} {beside.there})"
 
 
 def _most(beside: Beside) -> list[tuple[str, int]]:

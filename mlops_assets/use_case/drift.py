@@ -23,9 +23,13 @@ class Floors(Strict):
         0.15,
         description="How far a number has moved on average, in standard deviations of the reference (Wasserstein-1).",
     )
+    mean: Distance = Field(
+        0.15,
+        description="How far the exact mean of a number has moved, in the same; it sees large values alone, too.",
+    )
     psi: Distance = Field(0.1, description="Population stability index of a column over its bins.")
     class_mix: Share = Field(
-        0.03, description="Of the answers that another class would have to have (total variation)."
+        0.02, description="Of the answers that another class would have to have (total variation)."
     )
     confidence: Share = Field(0.05, description="Of the mean probability of the class that is said, either way.")
     volume: Distance = Field(
@@ -40,6 +44,7 @@ class ColumnFloors(Strict):
     nulls: Share | None = Field(None, description="Floor of rows without a value.")
     unseen: Share | None = Field(None, description="Floor of rows with a value that training never saw.")
     shift: Distance | None = Field(None, description="Floor of how far a number has moved.")
+    mean: Distance | None = Field(None, description="Floor of how far its mean has moved.")
     psi: Distance | None = Field(None, description="Floor of the population stability index.")
 
 

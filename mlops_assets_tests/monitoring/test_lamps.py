@@ -126,6 +126,31 @@ def test_a_mean_that_moves_is_said_in_standard_deviations(transactions: UseCase,
     assert found.effect == pytest.approx(0.3, abs=0.06)
 
 
+def test_a_mean_that_a_few_per_cent_of_large_values_move_is_seen(transactions: UseCase, reference: Reference) -> None:
+    def some_large(values: np.ndarray) -> np.ndarray:
+        changed = values.copy()
+        changed[::50] = 500
+        return changed
+
+    found = lamp(judge(transactions, reference, watched(reference, amount=some_large)), "rows.amount")
+    assert (found.red, found.what) == (True, "mean")
+    assert found.figures["shift"] < found.floor < 0.3 < found.effect
+    assert "its values are " in found.sentence
+    assert " to 500 (" in found.sentence
+
+
+@pytest.mark.parametrize("values", [1, 5])
+def test_a_few_values_far_out_move_no_mean(values: int, transactions: UseCase, reference: Reference) -> None:
+    def far_out(amounts: np.ndarray) -> np.ndarray:
+        changed = amounts.copy()
+        changed[:values] = 1e6
+        return changed
+
+    found = lamp(judge(transactions, reference, watched(reference, amount=far_out)), "rows.amount")
+    assert not found.red
+    assert found.figures["mean"] > 10
+
+
 def test_other_classes_and_less_confidence_are_seen(transactions: UseCase, reference: Reference) -> None:
     verdict = judge(transactions, reference, watched(reference, yes=0.2))
     assert [one.name for one in verdict.red_lamps] == ["class_mix", "confidence"]

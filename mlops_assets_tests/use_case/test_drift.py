@@ -5,6 +5,11 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
+from mlops_assets.errors import ConfigError
+from mlops_assets.journey.features.sql import describe
+from mlops_assets.journey.score.profile.bins import BEYOND_ASCII
+from mlops_assets.journey.train.candidates import check_columns
+from mlops_assets.use_case import UseCase
 from mlops_assets.use_case.drift import Drift
 
 
@@ -27,3 +32,31 @@ def test_more_red_days_than_days_are_refused() -> None:
 def test_a_column_has_the_floors_of_all_but_for_its_own() -> None:
     drift = Drift.model_validate({"floors": {"nulls": 0.02}, "columns": {"city": {"psi": 0.3}}})
     assert (drift.floor("city", "psi"), drift.floor("city", "nulls"), drift.floor("age", "psi")) == (0.3, 0.02, 0.1)
+
+
+def naming(use_case: UseCase, **drift: object) -> UseCase:
+    """The use case with such a `drift`."""
+    return use_case.model_copy(update={"drift": Drift.model_validate(drift)})
+
+
+@pytest.mark.parametrize(
+    ("drift", "said"),
+    [
+        ({"ignore": ["amont"]}, "drift.ignore: neither .* has a column 'amont'; is it 'amount'"),
+        (
+            {"columns": {"Amount_log": {"psi": 1}}},
+            "drift.columns: neither .* has a column 'Amount_log'; is it 'amount_log'",
+        ),
+        ({"ignore": ["zzz"]}, "has a column 'zzz'; they have .*amount.*, cents_size$"),
+    ],
+)
+def test_a_column_that_there_is_not_is_refused_with_those_that_are_called_alike(
+    drift: dict[str, object], said: str, transactions: UseCase
+) -> None:
+    with pytest.raises(ConfigError, match=said):
+        check_columns(naming(transactions, **drift), describe(transactions).model)
+
+
+def test_columns_of_the_contract_of_the_model_and_second_counts_of_texts_can_be_named(transactions: UseCase) -> None:
+    names = ["merchant_city", "amount_log", "merchant_city" + BEYOND_ASCII]
+    check_columns(naming(transactions, ignore=names), describe(transactions).model)

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from itertools import chain
 from typing import Any
 
@@ -21,6 +22,7 @@ from mlops_assets.errors.redaction import redacted
 from mlops_assets.journey.features.matrix import TEXT
 from mlops_assets.journey.model.archive import Known
 from mlops_assets.journey.model.model import Model
+from mlops_assets.journey.score.profile.bins import BEYOND_ASCII
 from mlops_assets.journey.train.metrics import scorer
 from mlops_assets.journey.train.pipeline import build_pipeline
 from mlops_assets.journey.train.training_set import TrainingSet, fold_indices, repeats
@@ -36,7 +38,7 @@ class CandidatesFailed(MlopsError):
 
 
 def check_columns(use_case: UseCase, columns: Mapping[str, bool]) -> None:
-    """See that the columns which the configuration names are made by `features.sql`, and are of the right kind.
+    """See that the columns which the configuration names are there, and are of the right kind.
 
     Parameters
     ----------
@@ -51,7 +53,7 @@ def check_columns(use_case: UseCase, columns: Mapping[str, bool]) -> None:
         If one is not; the message has its key and the columns that there are.
     """
     unknown, not_alone = _unknown_columns(use_case, columns), _texts_with_company(use_case)
-    for key, problem in chain(unknown, not_alone, _misused_texts(use_case, columns)):
+    for key, problem in chain(unknown, not_alone, _misused_texts(use_case, columns), _unwatched(use_case, columns)):
         raise ConfigError(f"{use_case.name}: {key}: {problem}")  # the first is enough: the next may follow from it
 
 
@@ -84,6 +86,18 @@ def _misused_texts(use_case: UseCase, columns: Mapping[str, bool]) -> Iterator[t
     for name in texts:
         if not columns[name]:
             yield "training.texts", f"features.sql makes a number of {name!r}; a text is needed"
+
+
+def _unwatched(use_case: UseCase, columns: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Columns that `drift` names and nobody counts, each with the problem: its floor would hold for nothing."""
+    counted = [*dict.fromkeys([*use_case.columns, *columns])]
+    known = {*counted, *(name + BEYOND_ASCII for name in counted)}
+    for key, names in {"columns": use_case.drift.columns, "ignore": use_case.drift.ignore}.items():
+        for name in names:
+            if name not in known:
+                near = " or ".join(map(repr, get_close_matches(name, counted, 3)))
+                problem = f"neither the contract nor features.sql has a column {name!r}"
+                yield f"drift.{key}", problem + (f"; is it {near}?" if near else f"; they have {', '.join(counted)}")
 
 
 def _prepared(use_case: UseCase) -> Iterator[tuple[str, Sequence[str]]]:
