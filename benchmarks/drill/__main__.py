@@ -12,7 +12,6 @@ from benchmarks.drill.damages import DAMAGES
 from benchmarks.drill.stage import Drill, Seen
 from benchmarks.drill.webhook import listening
 from benchmarks.run import ROOT, say
-from benchmarks.tables import markdown
 
 PAGE = ROOT / "docs" / "monitoring.md"
 BEGIN, END = "<!-- drill: written by python -m benchmarks.drill -->", "<!-- end of drill -->"
@@ -57,8 +56,9 @@ def _show(seen: Seen) -> None:
 
 def table(found: Sequence[Seen]) -> str:
     """What was seen, a line each."""
-    lines = [[seen.damage, _bare(seen.first_line), _told(seen)] for seen in found]
-    return markdown(("the fifth day", "first line of `drift --check`", "told"), lines)
+    lines = [(seen.damage, _bare(seen.first_line), _told(seen)) for seen in found]
+    head = ("the fifth day", "first line of `drift --check`", "told"), ("---",) * 3
+    return "\n".join(f"| {' | '.join(line)} |" for line in [*head, *lines])
 
 
 def _told(seen: Seen) -> str:

@@ -72,8 +72,9 @@ class Explained:
 
     @property
     def sentence(self) -> str:
-        """The first thing to know of the day, and what the estimate says where it is red."""
-        return " ".join(filter(None, (self.verdict.sentence, self.doubt)))
+        """The first thing to know of the day; what the estimate says where it alone is red."""
+        told = self.verdict.sentence
+        return told if self.verdict.red or not self.doubt else f"{told} {self.doubt}"
 
 
 class Watcher:
@@ -208,7 +209,13 @@ class Watcher:
         first = str(dt.date.fromisoformat(day) - dt.timedelta(days=TRAILING))
         days = [other for other in sorted(self._lake.predictions.days()) if first <= other < day]
         unjudged = [other for other in days if read_verdict(self._use_case, self._lake, other) is None]
-        return [other for other in unjudged if day_profile(self._lake, other) is not None]
+        return [other for other in unjudged if self._is_counted(other)]
+
+    def _is_counted(self, day: str) -> bool:
+        try:
+            return day_profile(self._lake, day) is not None
+        except MlopsError:  # who judges it says what is wrong
+            return True
 
     def _comparisons(self) -> list[str]:
         """What a day is compared with, that of the configuration first."""

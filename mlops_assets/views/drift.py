@@ -182,6 +182,8 @@ def _panel(column: Column, red: bool, bins: Bins, today: Counts, usual: Counts) 
         own = shown[: len(now) - 3]
         most = own[np.argsort(-np.maximum(now, then)[own], kind="stable")][:MOST_BARS]
         shown = np.append(np.sort(most), shown[len(own) :])
+    elif not now[bins.number] and not then[bins.number]:
+        shown = np.delete(shown, bins.number)  # a number is never new
     names = [name_of(bins, int(position)).strip("`") for position in shown]
     source, name = column
     title = printable(name) if source == "rows" else f"{printable(name)} (input)"

@@ -159,7 +159,8 @@ def test_a_red_day_is_told_once_with_its_first_sentence_and_when_it_is_over(stag
             run(noticed, GOOD)
             look_now(stores, noticed.instance)
             new, over = receiver.got
-            assert new["problem"].startswith(f"{GOOD}: 15 files came (30 are usual).")
+            assert new["problem"].startswith(f"{GOOD}: ")
+            assert new["problem"].endswith(" are usual). 1 more is red."), "files and rows"
             assert (over["over"], over["problem"][:35]) == (True, f"{GOOD}: rows.merchant_city")
 
 

@@ -100,6 +100,15 @@ def test_other_classes_and_less_confidence_are_seen(transactions: UseCase, refer
     assert "`yes` 20 % (40 % in training)" in lamp(verdict, "class_mix").sentence
 
 
+def test_of_rows_that_the_model_knows_it_is_surer_and_that_is_no_alarm(
+    transactions: UseCase, reference: Reference
+) -> None:
+    learned = replace(reference, days=("2026-03-01", "2026-03-31"))
+    found = lamp(judge(transactions, learned, watched(reference, yes=0.2)), "confidence")
+    assert found.state == "grey"
+    assert "learned from 2026-03-30" in found.sentence
+
+
 def test_what_follows_from_a_raw_column_names_it_as_its_cause(transactions: UseCase, reference: Reference) -> None:
     verdict = judge(transactions, reference, watched(reference, yes=0.2, amount=emptied(0.5)))
     first, *others = verdict.red_lamps

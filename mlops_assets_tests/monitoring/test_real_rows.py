@@ -15,6 +15,9 @@ from mlops_assets.settings import OWN_USE_CASES
 from mlops_assets.use_case import Drift, load_use_case
 from mlops_assets_tests.helpers.stage import Stage
 
+pytestmark = pytest.mark.long
+"""The same with an emptied column, of a use case that costs little, is in the suite: `components/test_drift`."""
+
 REAL = Path(__file__).parents[3] / "shared" / "data" / "santander" / "unlabelled_250_rows.csv"
 LEARNED, REAL_DAY = "2026-01-01", "2026-01-02"
 VARIABLES = [f"var_{number}" for number in range(200)]
@@ -28,7 +31,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     training = whole.training.model_copy(update={"candidates": candidates})
     use_case = whole.model_copy(update={"training": training, "drift": Drift(stop=True)})
     with Stage.of(use_case, tmp_path_factory.mktemp("drawn") / "home") as stage:
-        stage.sample(LEARNED, files=1, rows=4_000)
+        stage.sample(LEARNED, files=1, rows=2_000)
         stage.run(LEARNED, train=True)
         yield stage
 
