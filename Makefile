@@ -63,6 +63,9 @@ bench: .venv/.all  ## The daily job beside other ways of doing the same, about a
 bench-lamps: .venv/.all  ## How often lamps are red on quiet and on damaged days, half an hour; writes docs/monitoring.md
 	@$(BIN)/python -m benchmarks.lamps --write
 
+drill: .venv/.all  ## A damaged day after four quiet ones, each damage once: the lamp, its rows, the alert; some minutes
+	@$(BIN)/python -m benchmarks.drill
+
 bench-starts: .venv/.all  ## What starting each command costs, some minutes; writes a section of docs/benchmarks.md
 	@$(BIN)/python -m benchmarks.starts
 
@@ -97,4 +100,4 @@ advisories: .venv/.all  ## Make the list of known weaknesses of locked packages 
 clean:  ## Remove .venv and all state under .mlops
 	rm -rf .venv .mlops
 
-.PHONY: help setup setup-dev demo dev services test test-long coverage bench bench-lamps bench-starts bench-monitors lint check format lock advisories clean
+.PHONY: help setup setup-dev demo dev services test test-long coverage bench bench-lamps drill bench-starts bench-monitors lint check format lock advisories clean

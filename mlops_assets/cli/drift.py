@@ -59,7 +59,7 @@ def drift(
     else:
         writing.write_text(output, text + "\n")
         click.echo(f"Wrote {output}: {views.first_line(found)}", err=True)
-    if check and any(one.verdict.red for one in found):
+    if check and any(one.red for one in found):
         sys.exit(1)
 
 
@@ -82,7 +82,7 @@ def _explain(
     against: str | None,
 ) -> list[Explained]:
     """The days that were asked for; one that was kept back is shown as it was kept back."""
-    from mlops_assets.monitoring.verdicts import read_verdict
+    from mlops_assets.monitoring.kept import read_verdict
 
     name, table, day = stores.use_case.name, stores.lake.predictions, asked[0]
     if day and str(day) not in table.days():

@@ -268,3 +268,19 @@ def restore(use_case: str, day: dt.date, moment: dt.datetime) -> None:
     version, rows = then.accounting.model_version, then.accounting.predictions
     what = "are published again" if done else "are what is published now"
     click.echo(f"{rows:,} predictions of {day} by version {version} {what}.")
+    _judge_again(stores, str(day))
+
+
+def _judge_again(stores: Stores, day: str) -> None:
+    """Say of a restored day what is to be said, as the run of a day does: what was kept is of another publication."""
+    from mlops_assets.monitoring.kept import read_verdict
+    from mlops_assets.monitoring.verdicts import NotWatched, Watcher
+
+    if not stores.use_case.drift.watch or read_verdict(stores.use_case, stores.lake, day) is not None:
+        return
+    try:
+        click.echo(f"{day}: {Watcher(stores).judge_and_keep(day).sentence}")
+    except NotWatched:
+        return
+    except MlopsError as error:  # it is restored, whatever becomes of its watching
+        click.echo(f"{day} is not judged beside what its model learned from: {error}", err=True)

@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import dagster as dg
@@ -10,14 +11,18 @@ import dagster as dg
 from mlops_assets.components import showing
 from mlops_assets.components.days import daily, days_in, days_told, key, tell_day
 from mlops_assets.errors import MlopsError
+from mlops_assets.monitoring.kept import Compared, Judged
 from mlops_assets.monitoring.lamp import Lamp
-from mlops_assets.monitoring.verdicts import Judged, NotWatched, Watcher, by_kind
+from mlops_assets.monitoring.verdicts import NotWatched, Watcher, by_kind
 from mlops_assets.use_case import UseCase
 from mlops_assets.views import drift as views
 from mlops_assets.views import pictures
 from mlops_assets.workspace import Stores, Workspace
 
 log = logging.getLogger("mlops_assets.drift")
+
+SURE = "answers_are_sure"
+"""The check of the estimate."""
 
 CHECKS: Mapping[str, tuple[str, ...]] = {
     "columns_are_usual": ("rows", "model_input"),
@@ -30,6 +35,7 @@ ASKED = {
     "columns_are_usual": "Whether the columns of the files, and what the model sees, are spread as in training.",
     "answers_are_usual": "Whether the model's answers, and how sure it is of them, are as in training.",
     "deliveries_are_usual": "Whether as many files, rows and rejects came as are usual.",
+    SURE: "Whether the model is as sure of its answers as on the rows it was judged by; else rows got harder.",
 }
 
 MOST_LAMPS = 50
@@ -53,7 +59,7 @@ def _drift(use_case: UseCase) -> dg.AssetsDefinition:
         owners=[use_case.owner],
         group_name=use_case.name,
         kinds={"python"},
-        check_specs=[dg.AssetCheckSpec(name, asset=drift_key, description=ASKED[name]) for name in CHECKS],
+        check_specs=[dg.AssetCheckSpec(name, asset=drift_key, description=ASKED[name]) for name in ASKED],
         description=(
             "Each published day beside what its model learned from, the 28 days before it and the same weekday: "
             "columns, what the model sees, its answers, files and rejects. What differs by more than chance has a red "
@@ -65,14 +71,31 @@ def _drift(use_case: UseCase) -> dg.AssetsDefinition:
         stores = workspace.of(use_case)
         found: dict[str, Judged | str] = {}
         watcher = Watcher(stores)
-        for day in days_in(stores.lake.predictions, context.partition_keys):
-            found[day] = _judge(watcher, use_case, day)
-            _tell(context, stores, watcher, day, found[day])
+        days = days_in(stores.lake.predictions, context.partition_keys)
+        for day in [*(watcher.catch_up(days[0]) if days else []), *days]:
+            found[day] = show_drift(context, stores, watcher, day)
         for name, sources in CHECKS.items():
             yield _check(drift_key, name, sources, found)
+        yield _sure(drift_key, found)
         yield days_told(drift_key)
 
     return drift
+
+
+def show_drift(context: dg.AssetExecutionContext, stores: Stores, watcher: Watcher, day: str) -> Judged | str:
+    """Judge a published day, keep what is said of it, and show that.
+
+    Also by the step of `predictions`, where one day of a range was not published: `drift` is skipped then, and the
+    other days are to be judged all the same.
+
+    Returns
+    -------
+    Judged or str
+        What is said, or why nothing is.
+    """
+    found = _judge(watcher, stores.use_case, day)
+    _tell(context, stores, watcher, day, found)
+    return found
 
 
 def _judge(watcher: Watcher, use_case: UseCase, day: str) -> Judged | str:
@@ -103,7 +126,7 @@ def _tell(context: dg.AssetExecutionContext, stores: Stores, watcher: Watcher, d
         **{f"effect/{what}": effect for what, effect in by_kind(verdict.lamps).items() if math.isfinite(effect)},
         "lamps": showing.table(views.records([lamp for lamp in verdict.lamps if lamp.state != "green"][:MOST_LAMPS])),
         "green": len([lamp for lamp in verdict.lamps if lamp.state == "green"]),
-        "compared": showing.table([{"with": each.against, "says": each.sentence} for each in (verdict, *found.others)]),
+        "compared": showing.table([asdict(each) for each in (Compared.of(verdict), *found.others)]),
         "see": f"`mlops-assets drift {use_case.name} --day {day}`",
         "model_version": found.version,
     }
@@ -160,6 +183,24 @@ def _check(
         severity=dg.AssetCheckSeverity.WARN,
         description=description,
         metadata=metadata,
+    )
+
+
+def _sure(asset: dg.AssetKey, found: Mapping[str, Judged | str]) -> dg.AssetCheckResult:
+    """Whether the lamp of the estimate is red on a day of the run."""
+    red = {day: judged.doubt for day, judged in found.items() if isinstance(judged, Judged) and judged.doubt}
+    judged = sum(isinstance(each, Judged) for each in found.values())
+    description = f"as sure as it was judged on {judged} {'day' if judged == 1 else 'days'}"
+    if red:
+        first = min(red)
+        description = f"{first}: {red[first]}" + (f" So are {', '.join(sorted(red)[1:])}." if len(red) > 1 else "")
+    return dg.AssetCheckResult(
+        asset_key=asset,
+        check_name=SURE,
+        passed=not red,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=description,
+        metadata={"days": showing.table([{"day": day, "says": said} for day, said in red.items()])} if red else {},
     )
 
 

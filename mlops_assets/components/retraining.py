@@ -7,7 +7,7 @@ import dagster as dg
 
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.train.retraining import Evidence, decide, gather, last_trained
-from mlops_assets.monitoring.verdicts import red_days
+from mlops_assets.monitoring.kept import red_days
 from mlops_assets.use_case import UseCase
 from mlops_assets.workspace import Stores, Workspace
 

@@ -8,6 +8,7 @@ import dagster as dg
 
 from mlops_assets.components import showing
 from mlops_assets.components.days import daily, daily_partitions, days_in, days_told, each_day, key, tell_day
+from mlops_assets.components.drift import show_drift
 from mlops_assets.components.enriching import ENRICHMENT_CHECKS, enrichment_keys
 from mlops_assets.components.reading import not_delivered
 from mlops_assets.components.watching import watch_step
@@ -120,6 +121,9 @@ def _score_days(context: dg.AssetExecutionContext, stores: Stores, engines: Engi
     yield from showing.check_results(predictions_key, _checks(use_case), checks, broken)
     lake.clean(use_case.keep_days)
     if broken:
+        if use_case.drift.watch:
+            for day in sorted({*scored} - {*broken}):
+                show_drift(context, stores, watcher, day)
         raise showing.failure(f"not published: {', '.join(sorted(broken))}", broken)
     yield days_told(predictions_key)  # lets the deliveries begin
 

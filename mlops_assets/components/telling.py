@@ -1,6 +1,7 @@
 """The sensors by which people hear of what happens, and the heartbeat that stops when nobody tells any more."""
 
 import datetime as dt
+import logging
 from collections.abc import Sequence
 from functools import cache
 
@@ -11,13 +12,17 @@ from mlops_assets.components.alerting import days_of, errors_of
 from mlops_assets.components.days import key
 from mlops_assets.components.private import WILL_RETRY_TAG
 from mlops_assets.components.retraining import UNDER_WAY
+from mlops_assets.errors import MlopsError
 from mlops_assets.events.facts import LastRun, Runs
 from mlops_assets.events.happened import LampTurned
 from mlops_assets.events.heartbeat import beat
 from mlops_assets.events.telling import Look, look
+from mlops_assets.monitoring.kept import read_verdict
 from mlops_assets.settings import Settings
 from mlops_assets.use_case import UseCase
 from mlops_assets.workspace import Stores, Workspace
+
+log = logging.getLogger("mlops_assets.told")
 
 INTERVAL = 30
 """Seconds between two looks."""
@@ -71,9 +76,37 @@ def look_now(stores: Stores, instance: dg.DagsterInstance) -> Look:
     return look(stores, runs_of(instance, stores.use_case), lambda day: lamps_of(stores, day))
 
 
-def lamps_of(stores: Stores, day: str) -> Sequence[LampTurned]:  # noqa: ARG001 - what judges days is asked here
-    """The lamps of a day, red ones and others; none where it was not judged."""
-    return ()
+def lamps_of(stores: Stores, day: str) -> Sequence[LampTurned]:
+    """The lamps of a day that are red or green, what somebody should hear of first; none where it was not judged.
+
+    They are those of the verdict that the run of the day has kept, and that of the estimate.
+    """
+    try:
+        kept = read_verdict(stores.use_case, stores.lake, day)
+    except MlopsError as error:  # whatever else happened is told nevertheless
+        log.warning("%s told %s: its lamps cannot be read: %s", stores.use_case.name, day, error)
+        return ()
+    if kept is None:
+        return ()
+    verdict = kept.verdict
+    published = stores.lake.predictions.days().get(day)
+    # a day that was kept back was told as red, and somebody has looked at it since
+    accepted = published is not None and bool(published.accounting.accepted_drift)
+    lamps = [
+        LampTurned(
+            name=lamp.name,
+            red=lamp.red,
+            sentence=lamp.sentence,
+            day=day,
+            advice=lamp.advice,
+            follows=accepted or bool(lamp.cause),
+        )
+        for lamp in verdict.lamps
+        if lamp.state != "grey"
+    ]
+    # rows that look otherwise are harder: whoever hears of them knows why
+    doubt = LampTurned(name="estimate", red=bool(kept.doubt), sentence=kept.doubt, day=day, follows=verdict.red)
+    return [*lamps, doubt]
 
 
 def _last(done: Look) -> str:

@@ -139,26 +139,34 @@ class DayLate(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class LampTurned(Event):
-    """A lamp of the monitoring turned red, or green again; `name` and `column` say which, `sentence` what it saw."""
+    """A lamp of the monitoring turned red, or green again; `name` says which, `sentence` what it saw.
+
+    One that likely `follows` from another is no news of its own. All that turn red at a time are one event: that of the
+    first, and `others` names the rest.
+    """
 
     kind: ClassVar[Kind] = "lamp"
     severity: ClassVar[Severity] = "warning"
     name: str
-    column: str
     red: bool
     sentence: str
     day: str
     advice: str = ""
+    follows: bool = False
+    others: tuple[str, ...] = ()
 
     @property
     def cause(self) -> str:
         """The lamp, on whatever day."""
-        return f"lamp:{self.name}:{self.column}"
+        return f"lamp:{self.name}"
 
     def words(self, use_case: str) -> Message:
-        """What the lamp says."""
-        todo = self.advice or f"See `mlops-assets drift {use_case} --day {self.day}`."
-        return self._message(use_case, f"{self.day}: {self.sentence}", what_to_do=todo, days=(self.day,))
+        """What the lamp says, and how many others turned red with it."""
+        more, names = len(self.others), (self.name, *self.others)
+        said = f" {more} more {'is' if more == 1 else 'are'} red." if more else ""
+        todo = f"{self.advice} See `mlops-assets drift {use_case} --day {self.day}`.".strip()
+        sentence = f"{self.day}: {self.sentence}{said}"
+        return self._message(use_case, sentence, what_to_do=todo, days=(self.day,), lamps=names)
 
 
 @dataclass(frozen=True, kw_only=True)

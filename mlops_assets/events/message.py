@@ -91,6 +91,8 @@ class Message:
         Dagster's id of the run behind it, if there is one.
     over
         Whether it says that the cause is gone.
+    lamps
+        Names of the lamps that it is about.
     """
 
     use_case: str
@@ -105,6 +107,7 @@ class Message:
     numbers: Mapping[str, float] = field(default_factory=dict)
     run_id: str = ""
     over: bool = False
+    lamps: tuple[str, ...] = ()
 
     def cleaned(self) -> Message:
         """The same as it may be shown."""
@@ -134,7 +137,8 @@ class Message:
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> Message:
         """Read what was stored."""
-        return cls(**{**written, "details": tuple(written["details"]), "days": tuple(written["days"])})
+        lists = {name: tuple(written.get(name, ())) for name in ("details", "days", "lamps")}
+        return cls(**{**written, **lists})
 
     def to_post(self) -> dict[str, Any]:
         """What a webhook gets: the names of an alert, and more; all of it as `text`, which chat programs show."""

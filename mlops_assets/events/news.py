@@ -51,7 +51,7 @@ def news(use_case: UseCase, memory: Memory, facts: Facts) -> tuple[Memory, list[
     happened = [] if first else [*_days(memory, facts), *_champion(memory, facts), *_training(memory, facts)]
     standing = dict(memory.standing)
     messages = [event.message(use_case) for event in happened]
-    for event in _wrong(use_case, facts, began - BEFORE):
+    for event in [*_wrong(use_case, facts, began - BEFORE), *_lamps(memory, facts)]:
         # of one subject only the newest cause stands: another error, or what was foreseen and has come
         if event.cause not in standing:
             standing = {cause: told for cause, told in standing.items() if _subject(cause) != _subject(event.cause)}
@@ -131,7 +131,14 @@ def _wrong(use_case: UseCase, facts: Facts, since: float) -> Iterator[Event]:
                 state=due.state,
                 expected=None if late else due.expected,
             )
-    yield from (lamp for lamp in facts.lamps if lamp.red)
+
+
+def _lamps(memory: Memory, facts: Facts) -> Iterator[Event]:
+    """The lamps that turned red, as one event: where a file is broken, that may be hundreds."""
+    known = {name for message in memory.standing.values() for name in message.lamps}
+    fresh = [lamp for lamp in facts.lamps if lamp.red and not lamp.follows and lamp.name not in known]
+    if fresh:
+        yield replace(fresh[0], others=tuple(lamp.name for lamp in fresh[1:]))
 
 
 def _is_over(cause: str, told: Message, facts: Facts) -> str:
@@ -146,6 +153,14 @@ def _is_over(cause: str, told: Message, facts: Facts) -> str:
         well = run is not None and not run.errors and run.run_id != told.run_id
         # a run may have done other steps of a day than the one that failed
         return f"{subject} is well again." if well and (not told.days or subject in facts.published) else ""
-    lamps = {lamp.cause: lamp for lamp in facts.lamps}
-    green = cause in lamps and not lamps[cause].red
-    return f"{lamps[cause].day}: {lamps[cause].name} {lamps[cause].column} is green again." if green else ""
+    return _green_again(told, facts)
+
+
+def _green_again(told: Message, facts: Facts) -> str:
+    """How it is told that lamps are green again, once all that can be judged are."""
+    seen = [lamp for lamp in facts.lamps if lamp.name in told.lamps]
+    if not seen or any(lamp.red for lamp in seen):
+        return ""
+    more = len(told.lamps) - 1
+    besides = f" and {more} more are" if more else " is"
+    return f"{seen[0].day}: {told.lamps[0]}{besides} green again."

@@ -5,7 +5,8 @@ from __future__ import annotations
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.score.checks import DayCheck
 from mlops_assets.monitoring.days import WatchedDay
-from mlops_assets.monitoring.verdicts import Judged, Watcher
+from mlops_assets.monitoring.kept import Judged
+from mlops_assets.monitoring.verdicts import Watcher
 from mlops_assets.use_case import UseCase
 
 STOP_CHECK = "drift"

@@ -1,37 +1,32 @@
 """In: published days. Out: what is said of each, judged beside what its model learned from, and kept for all who ask.
 
-A kept verdict holds for one publication of the day and one configuration; who reads it sees no other.
+How they are kept, and who may read them as what, is in `kept`.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from mlops_assets.errors import LakeError, MlopsError, S3Error
+from mlops_assets.errors import MlopsError
 from mlops_assets.journey.feedback.audited import count_rows
 from mlops_assets.journey.feedback.live import live_metrics
 from mlops_assets.journey.score.profile.reference import Reference, no_reference, read_reference
+from mlops_assets.monitoring.comparing import TRAILING
 from mlops_assets.monitoring.days import WatchedDay, day_profile, days_before
 from mlops_assets.monitoring.estimate import Estimate, estimate
 from mlops_assets.monitoring.estimate_checks import Checked, compare_with_audits
+from mlops_assets.monitoring.kept import Compared, Judged, keep, read_verdict
 from mlops_assets.monitoring.lamp import DayVerdict, Lamp
 from mlops_assets.monitoring.lamps import Judge
 from mlops_assets.monitoring.rows import Evidence, evidence
-from mlops_assets.storage.catalog import Lake
-from mlops_assets.storage.files import read_json, write_json
-from mlops_assets.storage.integrity import Damaged, Gone, understanding
 from mlops_assets.use_case import UseCase
 from mlops_assets.use_case.drift import AGAINST
-from mlops_assets.work.shards import fingerprint
 from mlops_assets.workspace import Stores
-
-log = logging.getLogger("mlops_assets.drift")
 
 MOST_EVIDENCE = 8
 """Red lamps of a day whose rows are looked for: where all columns are red, those of the first say why."""
@@ -39,36 +34,6 @@ MOST_EVIDENCE = 8
 
 class NotWatched(MlopsError):
     """A day of which nothing can be said, and what to do."""
-
-
-@dataclass(frozen=True)
-class Judged:
-    """What is said of a day.
-
-    Attributes
-    ----------
-    verdict
-        Compared as the use case says.
-    others
-        Compared with the others of `AGAINST`.
-    version
-        The version that scored.
-    publication
-        The version of `predictions` at which the day was published; None of a day that was not, because of this.
-    proposal
-        Which version to go back to, where the day is red since another one scores; else empty.
-    """
-
-    verdict: DayVerdict
-    others: tuple[DayVerdict, ...] = ()
-    version: int = 0
-    publication: int | None = None
-    proposal: str = ""
-
-    @property
-    def sentence(self) -> str:
-        """The first thing to know of the day, and the proposal."""
-        return " ".join(filter(None, (self.verdict.sentence, self.proposal)))
 
 
 @dataclass(frozen=True)
@@ -94,6 +59,22 @@ class Explained:
     evidence: tuple[Evidence, ...] = ()
     estimate: Estimate | None = None
     checked: Checked | None = None
+
+    @property
+    def doubt(self) -> str:
+        """What the estimate says, where its lamp is red."""
+        return self.estimate.sentence if self.estimate and self.estimate.red else ""
+
+    @property
+    def red(self) -> bool:
+        """Whether a lamp of the day is, that of the estimate among them."""
+        return self.verdict.red or bool(self.doubt)
+
+    @property
+    def sentence(self) -> str:
+        """The first thing to know of the day; what the estimate says where it alone is red."""
+        told = self.verdict.sentence
+        return told if self.verdict.red or not self.doubt else f"{told} {self.doubt}"
 
 
 class Watcher:
@@ -213,27 +194,37 @@ class Watcher:
         """
         today = self.watched(day)
         verdict, *others = (self.say(today, against) for against in self._comparisons())
-        judged = Judged(verdict, tuple(others), today.version, self._lake.predictions.days()[day].version)
-        judged = replace(judged, proposal=self._proposal(judged))
-        self.keep(judged)
+        guess, beside = self.estimate(today), tuple(Compared.of(other) for other in others)
+        judged = Judged(verdict, beside, today.version, self._lake.predictions.days()[day].version)
+        doubt = guess.sentence if guess and guess.red else ""
+        judged = replace(judged, proposal=self._proposal(judged), doubt=doubt)
+        keep(self._use_case, self._lake, judged)
         return judged
+
+    def catch_up(self, day: str) -> list[str]:
+        """Published days before one, of as many as it is compared with, that were never judged as they are now.
+
+        A run that was ended, a range of days of which one was kept back, and a changed configuration leave such days.
+        """
+        first = str(dt.date.fromisoformat(day) - dt.timedelta(days=TRAILING))
+        days = [other for other in sorted(self._lake.predictions.days()) if first <= other < day]
+        unjudged = [other for other in days if read_verdict(self._use_case, self._lake, other) is None]
+        return [other for other in unjudged if self._is_counted(other)]
+
+    def _is_counted(self, day: str) -> bool:
+        try:
+            return day_profile(self._lake, day) is not None
+        except MlopsError:  # who judges it says what is wrong
+            return True
 
     def _comparisons(self) -> list[str]:
         """What a day is compared with, that of the configuration first."""
         return list(dict.fromkeys([self._use_case.drift.against, *AGAINST]))
 
-    def keep(self, judged: Judged) -> None:
-        """Keep what was said of a day; where that cannot be written, it is said all the same."""
-        content = {**_plain(judged), "configuration": configuration(self._use_case)}
-        try:
-            write_json(self._lake.verdict(judged.verdict.day), content)
-        except (LakeError, S3Error) as error:
-            log.warning("what is said of %s is not kept: %s", judged.verdict.day, error)
-
     def keep_back(self, judged: Judged) -> None:
         """Keep what was said of a day that is not published because of it; of what readers see, the word stays."""
         if judged.verdict.day not in self._lake.predictions.days():
-            self.keep(judged)
+            keep(self._use_case, self._lake, judged)
 
     def _proposal(self, judged: Judged) -> str:
         """Whether the day is red since another version scores, while the one before was green."""
@@ -255,54 +246,6 @@ class Watcher:
         )
 
 
-def configuration(use_case: UseCase) -> str:
-    """Fingerprint of what the configuration says of watching."""
-    return fingerprint(use_case.drift.model_dump_json())
-
-
-def read_verdict(use_case: UseCase, lake: Lake, day: str) -> Judged | None:
-    """What was said of a day, if that is of what is published of it now and by the present configuration.
-
-    Of a day that is not published: what kept it back, if that was it.
-    """
-    path, published = lake.verdict(day), lake.predictions.days().get(day)
-    try:
-        kept = read_json(path)
-        with understanding(path):
-            current = kept.pop("configuration") == configuration(use_case)
-            judged = _from_plain(kept)
-    except Gone:
-        return None
-    except Damaged as error:  # of one day: it keeps no other from being judged
-        log.warning("%s of %s: the file %s %s; what it said is not known.", *error.told())
-        return None
-    return judged if current and judged.publication == (published.version if published else None) else None
-
-
-def red_days(use_case: UseCase, lake: Lake, version: int, since: dt.datetime | None = None) -> list[str]:
-    """The days up to the newest published one that are red one after the other, the newest first.
-
-    Parameters
-    ----------
-    use_case, lake
-        The use case and its tables.
-    version
-        The version that must have scored them.
-    since
-        If given, they must have been published after that.
-    """
-    days = []
-    for day, published in sorted(lake.predictions.days().items(), reverse=True):
-        seen = since is not None and published.time <= since.timestamp() * 1000
-        if seen or published.accounting.model_version != version:
-            break
-        kept = read_verdict(use_case, lake, day)
-        if kept is None or not kept.verdict.red:
-            break
-        days.append(day)
-    return days
-
-
 def plain(verdict: DayVerdict) -> dict[str, Any]:
     """A verdict as plain values, with its sentence first; what is infinitely far is null."""
     lamps = [{**asdict(lamp), "threshold": lamp.threshold} for lamp in verdict.lamps]
@@ -319,31 +262,6 @@ def _finite(values: Mapping[str, Any]) -> dict[str, Any]:
         else value
         for name, value in values.items()
     }
-
-
-def _plain(judged: Judged) -> dict[str, Any]:
-    return {
-        "publication": judged.publication,
-        "version": judged.version,
-        "proposal": judged.proposal,
-        "verdicts": [plain(verdict) for verdict in (judged.verdict, *judged.others)],
-    }
-
-
-def _from_plain(kept: Mapping[str, Any]) -> Judged:
-    verdict, *others = (_verdict(each) for each in kept["verdicts"])
-    return Judged(verdict, tuple(others), kept["version"], kept["publication"], kept["proposal"])
-
-
-def _verdict(kept: Mapping[str, Any]) -> DayVerdict:
-    return DayVerdict(kept["day"], kept["against"], tuple(_lamp(lamp) for lamp in kept["lamps"]))
-
-
-def _lamp(kept: Mapping[str, Any]) -> Lamp:
-    names = [each.name for each in fields(Lamp)]
-    values = {name: kept[name] for name in names if name in kept}
-    numbers = {name: math.inf if values[name] is None else float(values[name]) for name in ("effect", "floor", "band")}
-    return Lamp(**{**values, **numbers, "bins": tuple(values.get("bins", ()))})
 
 
 def by_kind(lamps: Sequence[Lamp]) -> dict[str, float]:

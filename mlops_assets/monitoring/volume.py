@@ -22,6 +22,13 @@ from mlops_assets.work.printable import printable
 LEAST_WEEKS = 3
 """Same weekdays from which on a day is measured by them, and not by all days."""
 
+FEW_DAYS = 3
+"""Days from which on volume is judged at all."""
+
+FEW_LEAST, FEW_TIMES = 0.75, 3.0
+"""While fewer than `LEAST_DAYS` are known: how far out a day is at least that is red by volume, and how many times as
+far as any two of those days lie apart. Measured in docs/monitoring.md."""
+
 VOLUMES: Mapping[str, tuple[str, Callable[[WatchedDay], float]]] = {
     "files": ("files", lambda day: day.files),
     "rows": ("rows", lambda day: day.accounting.rows),
@@ -50,14 +57,11 @@ def volume_lamps(drift: Drift, today: WatchedDay, before: Sequence[WatchedDay]) 
     for name, (words, count) in VOLUMES.items():
         if name == "rows_a_file" and all(day.files == 1 for day in [*before, today]):
             continue  # one table a day: its rows have a lamp
-        if len(before) < LEAST_DAYS:
-            lamps.append(Lamp(name, "grey", "volume", sentence=_too_few(words.capitalize(), before)))
+        least = _least(count, before, today)
+        if least is None:
+            lamps.append(Lamp(name, "grey", "volume", sentence=_too_few_days(words.capitalize(), before)))
             continue
         effects = np.array([_times(count(day), _usual(count, before, day)) for day in [*before, today]])
-        # while the weekday is not known, a day is no farther out than the farthest of those before it
-        least = (
-            0.0 if _same_weekday(before, today) else float(np.max(effects[:-1][np.isfinite(effects[:-1])], initial=0))
-        )
         sentence = f"{number(count(today))} {words} came ({number(_usual(count, before, today))} are usual)."
         lamps.append(_lamp(name, "volume", effects, drift, today, before, sentence, least))
     return lamps
@@ -107,12 +111,38 @@ def _same_weekday(before: Sequence[WatchedDay], of: WatchedDay) -> list[WatchedD
     return same if len(same) >= LEAST_WEEKS else []
 
 
+def _least(count: Callable[[WatchedDay], float], before: Sequence[WatchedDay], today: WatchedDay) -> float | None:
+    """How far out a day may be, whatever floor and spread say; None where the days before are too few to tell."""
+    if _same_weekday(before, today):
+        return 0.0
+    if len(before) >= LEAST_DAYS:
+        # while the weekday is not known, a day is no farther out than the farthest of those before it
+        effects = np.array([_times(count(day), _usual(count, before, day)) for day in before])
+        return float(np.max(effects[np.isfinite(effects)], initial=0))
+    # of a first weekend nobody knows what comes on it
+    if len(before) < FEW_DAYS or _weekend(today) not in {_weekend(day) for day in before}:
+        return None
+    counts = [count(day) for day in before]
+    return max(FEW_LEAST, FEW_TIMES * _times(min(counts), max(counts)))
+
+
+def _weekend(day: WatchedDay) -> bool:
+    return dt.date.fromisoformat(day.day).weekday() >= 5
+
+
 def _times(now: float, usual: float) -> float:
     """By what part the larger of both is larger than the other: half as much is as far as twice as much."""
     low, high = sorted((now, usual))
     if low == high:
         return 0.0
     return high / low - 1 if low else float("inf")
+
+
+def _too_few_days(what: str, before: Sequence[WatchedDay]) -> str:
+    return (
+        f"{what} cannot be judged: {len(before)} of the 28 days before it are known; {LEAST_DAYS} are needed, or "
+        f"{FEW_DAYS} with a day among them that is, as this one, of the week or of a weekend."
+    )
 
 
 def _too_few(what: str, before: Sequence[WatchedDay]) -> str:

@@ -11,6 +11,9 @@ from mlops_assets.work.printable import printable
 NAMED = 3
 """Values that a sentence names."""
 
+SMALLEST = 1e-300
+"""Smaller is told as 0: where very many values are 0, their bin ends at the next number that there is."""
+
 ADVICE = {
     "nulls": "Look whether the column is still delivered and still called so; mend the files and run the day again.",
     "unseen": "Look at the new values: a broken encoding or spelling is mended in the files, "
@@ -132,6 +135,8 @@ def _reach(bins: Bins, position: int) -> str:
 
 def number(value: float) -> str:
     """A number with as many digits as somebody reads."""
+    if abs(value) < SMALLEST:
+        return "0"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 

@@ -34,8 +34,8 @@ MOST_BARS = 8
 def first_line(days: Sequence[Explained]) -> str:
     """What is red, in words: of one day its sentence, of several which of them."""
     if len(days) == 1:
-        return f"{days[0].verdict.day}: {days[0].verdict.sentence}"
-    red = [one.verdict.day for one in days if one.verdict.red]
+        return f"{days[0].verdict.day}: {days[0].sentence}"
+    red = [one.verdict.day for one in days if one.red]
     if not red:
         return f"None of {len(days)} days is red."
     return f"{len(red)} of {len(days)} days {'is' if len(red) == 1 else 'are'} red: {', '.join(red)}."
@@ -51,8 +51,8 @@ def text(days: Sequence[Explained]) -> str:
     """
     parts = [first_line(days)]
     if len(days) > 1:
-        parts.append("\n".join(f"{one.verdict.day}: {one.verdict.sentence}" for one in days))
-    parts += [_day(one) for one in days if len(days) == 1 or one.verdict.red]
+        parts.append("\n".join(f"{one.verdict.day}: {one.sentence}" for one in days))
+    parts += [_day(one) for one in days if len(days) == 1 or one.red]
     return "\n\n".join(parts)
 
 
@@ -109,7 +109,8 @@ def as_json(use_case: str, days: Sequence[Explained]) -> dict[str, Any]:
     Returns
     -------
     dict
-        `use_case`; `sentence`, the first line; `red`, whether a lamp of any day is; `days`, each with `day`,
+        `use_case`; `sentence`, the first line; `red`, whether a lamp of any day is, that of its
+        estimate among them; `days`, each with `day`,
         `sentence`, `red`, `against`, `proposal` and `lamps`. A lamp has the fields of `Lamp`, its `threshold`, and
         of the first red ones `evidence`: `rows`, `files`, `most_files`, `most_accounts`, `most_values`, `examples`. A
         day has `estimate` and `audits` besides, each null where there is none; see `views.estimating`.
@@ -117,14 +118,14 @@ def as_json(use_case: str, days: Sequence[Explained]) -> dict[str, Any]:
     shown = []
     for one in days:
         behind = {each.lamp.name: _plain(each) for each in one.evidence}
-        told = plain(one.verdict)
+        told = {**plain(one.verdict), "sentence": one.sentence, "red": one.red}
         lamps = [{**lamp, "evidence": behind.get(lamp["name"])} for lamp in told.pop("lamps")]
         guess = {
             "estimate": estimate_record(one.estimate) if one.estimate else None,
             "audits": checked_record(one.checked) if one.checked else None,
         }
         shown.append({**told, "proposal": one.proposal, "lamps": lamps, **guess})
-    red = any(one.verdict.red for one in days)
+    red = any(one.red for one in days)
     return {"use_case": use_case, "sentence": first_line(days), "red": red, "days": shown}
 
 
@@ -181,6 +182,8 @@ def _panel(column: Column, red: bool, bins: Bins, today: Counts, usual: Counts) 
         own = shown[: len(now) - 3]
         most = own[np.argsort(-np.maximum(now, then)[own], kind="stable")][:MOST_BARS]
         shown = np.append(np.sort(most), shown[len(own) :])
+    elif not now[bins.number] and not then[bins.number]:
+        shown = np.delete(shown, bins.number)  # a number is never new
     names = [name_of(bins, int(position)).strip("`") for position in shown]
     source, name = column
     title = printable(name) if source == "rows" else f"{printable(name)} (input)"

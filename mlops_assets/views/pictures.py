@@ -12,6 +12,12 @@ from mlops_assets.views import pages
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+USUAL, BLUE, RED = "#b4bec8", "#3b78b5", "#c2312b"
+"""Colours of what is usual, of a day, and of a day whose lamp is red."""
+
+MOST_NAMES = 14
+"""Names under the bars of a panel."""
+
 CLASSES = 40
 """Classes that a picture shows at most; the tables have all."""
 
@@ -178,10 +184,11 @@ def small_multiples(panels: Sequence[Panel], what: str) -> str:
         Says what the picture shows where it cannot be seen.
     """
     from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
 
     across = min(4, max(1, len(panels)))
     down = -(-len(panels) // across)
-    figure = Figure(figsize=(3.2 * across, 2.4 * max(1, down)), layout="constrained")
+    figure = Figure(figsize=(3.4 * across, 2.7 * max(1, down)), layout="constrained")
     grid = figure.subplots(max(1, down), across, squeeze=False)
     for number, axes in enumerate(grid.flat):
         if number >= len(panels):
@@ -189,12 +196,15 @@ def small_multiples(panels: Sequence[Panel], what: str) -> str:
             continue
         panel = panels[number]
         places = range(len(panel.names))
-        axes.bar([place - 0.2 for place in places], panel.usual, 0.4, color="#b4bec8", label="usual")
-        axes.bar([place + 0.2 for place in places], panel.today, 0.4, color="#c2312b" if panel.red else "#3b78b5")
-        # not more names than can be read; the last two, what is new and what is empty, always
-        step = max(1, len(panel.names) // 12)
-        named = sorted({*range(0, len(panel.names), step), *places[-2:]})
-        axes.set_xticks(named, [pages.tick(panel.names[place]) for place in named], rotation=90, fontsize=5)
+        axes.bar([place - 0.2 for place in places], panel.usual, 0.4, color=USUAL)
+        axes.bar([place + 0.2 for place in places], panel.today, 0.4, color=RED if panel.red else BLUE)
+        # not more names than can be read; the last one, what is empty, always
+        step = -(-len(panel.names) // MOST_NAMES)
+        named = sorted({*range(0, len(panel.names) - step // 2 - 1, step), *places[-1:]})
+        axes.set_xticks(named, [pages.tick(panel.names[place]) for place in named], rotation=90, fontsize=6)
         axes.tick_params(axis="y", labelsize=6)
-        axes.set_title(pages.tick(panel.title), fontsize=8, color="#c2312b" if panel.red else "black")
+        axes.set_title(pages.tick(panel.title), fontsize=8, color=RED if panel.red else "black")
+    colours = {USUAL: "usual", BLUE: "the day", RED: "the day, lamp red"}
+    shown = [Patch(color=colour, label=name) for colour, name in colours.items()]
+    figure.legend(handles=shown, loc="outside upper center", ncols=len(shown), fontsize=8, frameon=False)
     return pages.picture(figure, what)

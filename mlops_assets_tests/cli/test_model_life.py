@@ -353,7 +353,9 @@ def test_past_days_are_scored_by_the_champion_of_then_or_of_now_and_each_day_say
     then = dt.datetime.fromtimestamp(days[DAYS[0]][-2].time / 1000, dt.UTC)
     assert predictions(shop, DAYS[0], "--as-published-on", then.isoformat()) == as_of[0]
     done = shop("restore", "visits", "--day", DAYS[0], "--as-published-on", then.isoformat())
-    assert done.out == "120 predictions of 2026-01-01 by version 1 are published again.\n"
+    first, judged = done.out.splitlines()
+    assert first == "120 predictions of 2026-01-01 by version 1 are published again."
+    assert judged.startswith(f"{DAYS[0]}: "), "what is published has a verdict of its own"
     assert predictions(shop, DAYS[0]) == as_of[0]
     assert versions(shop) == [1, 2, 2]
 

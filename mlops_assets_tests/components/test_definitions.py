@@ -66,7 +66,7 @@ JOURNEYS = {
 
 CHECKS = {
     "live_metrics": ["degradation"],
-    "drift": ["answers_are_usual", "columns_are_usual", "deliveries_are_usual"],
+    "drift": ["answers_are_sure", "answers_are_usual", "columns_are_usual", "deliveries_are_usual"],
     "raw_files": ["every_day_delivered"],
     "rows": ["accounting_adds_up", "day_is_not_empty", "noticed", "quarantine_rate", "reject_rate"],
     "predictions": [

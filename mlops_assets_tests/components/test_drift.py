@@ -10,13 +10,18 @@ import pytest
 
 from mlops_assets import running
 from mlops_assets.components.drift import CHECKS, drift_assets
+from mlops_assets.components.telling import lamps_of, look_now
 from mlops_assets.journey.feedback.live import scored_days
-from mlops_assets.monitoring.verdicts import read_verdict, red_days
-from mlops_assets.use_case import Drift, Retraining
+from mlops_assets.monitoring.kept import read_verdict, red_days
+from mlops_assets.use_case import Drift, Retraining, Told
+from mlops_assets.use_case.drift import Floors
+from mlops_assets_tests.helpers.receiver import webhook
 from mlops_assets_tests.helpers.stage import Stage, small
 
-FIRST, LAST, DAMAGED = "2026-01-01", "2026-01-02", "2026-01-03"
+FIRST, LAST, DAMAGED, GOOD = "2026-01-01", "2026-01-02", "2026-01-03", "2026-01-04"
 FILES = 30
+FLOORS = Floors(shift=2.0, psi=9.0)
+"""Of so few accounts the purchases of a day may be spread by anything."""
 
 
 def empty_cities(stage: Stage, day: str) -> None:
@@ -33,7 +38,7 @@ def empty_cities(stage: Stage, day: str) -> None:
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """Two days, trained and predicted, whose red days are kept back; the files of a third lie there, damaged."""
-    use_case = small().model_copy(update={"drift": Drift(stop=True), "retraining": Retraining(drift=1)})
+    use_case = small().model_copy(update={"drift": Drift(stop=True, floors=FLOORS), "retraining": Retraining(drift=1)})
     with Stage.of(use_case, tmp_path_factory.mktemp("watched") / "home") as stage:
         for day in (FIRST, LAST, DAMAGED):
             stage.sample(day, files=FILES)
@@ -102,6 +107,72 @@ def test_a_day_that_is_accepted_is_published_with_the_reason_and_asks_for_a_trai
     with stage.stores() as stores:
         assert red_days(stores.use_case, stores.lake, 1) == [DAMAGED]
         assert scored_days(stores.lake)[-1]["accepted_drift"] == "the sender has no cities today"
+
+
+def test_of_a_range_the_days_that_are_published_are_judged_though_another_is_kept_back(stage: Stage) -> None:
+    stage.sample(GOOD, files=FILES)
+    assert not stage.execute("daily", days=(DAMAGED, GOOD)).success
+    with stage.stores() as stores:
+        kept = read_verdict(stores.use_case, stores.lake, GOOD)
+    assert kept is not None
+    assert not kept.verdict.red
+    assert stage.metadata("drift", GOOD)["verdict"] == kept.sentence
+
+
+def test_a_day_that_no_run_has_judged_is_judged_by_the_next_one(stage: Stage) -> None:
+    with stage.stores() as stores:
+        stores.lake.verdict(LAST).unlink()
+        stage.sample(GOOD, files=FILES)
+        run(stage, GOOD)
+        assert read_verdict(stores.use_case, stores.lake, LAST) is not None
+    assert stage.check("drift", "answers_are_usual").description == "usual on 2 days"
+
+
+def test_the_lamp_of_the_estimate_is_a_warning_and_keeps_no_day_back(stage: Stage) -> None:
+    """The model is surer than it was judged to be by so little that less is a fall."""
+    floors = Floors(confidence=0.0, class_mix=1.0, nulls=1.0, unseen=1.0, psi=100.0, shift=100.0, volume=100.0)
+    timid = stage.use_case.model_copy(update={"drift": Drift(stop=True, floors=floors, answers_band=1_000.0)})
+    empty_cities(stage, LAST)
+    with Stage.of(timid, stage.home) as unsure:
+        unsure.execute("daily", days=(FIRST, LAST))
+        sure, told = unsure.check("drift", "answers_are_sure"), unsure.metadata("drift", LAST)
+        assert sure.severity == dg.AssetCheckSeverity.WARN
+        assert sure.passed == ("less sure than it was" not in str(told["estimate"]))
+        assert LAST in unsure.table("predictions").days()
+
+
+def test_a_red_day_is_told_once_with_its_first_sentence_and_when_it_is_over(stage: Stage) -> None:
+    with webhook() as receiver:
+        told = {"oncall": Told(url=receiver.url)}
+        use_case = stage.use_case.model_copy(update={"drift": Drift(floors=FLOORS), "told": told})
+        with Stage.of(use_case, stage.home) as noticed, noticed.stores() as stores:
+            look_now(stores, noticed.instance)
+            run(noticed, DAMAGED)
+            look_now(stores, noticed.instance)
+            look_now(stores, noticed.instance)
+            (alert,) = receiver.got
+            assert alert["event"] == "lamp"
+            assert alert["problem"].startswith(f"{DAMAGED}: `merchant_city` is empty in 100 % of rows (")
+            assert f"See `mlops-assets drift transactions --day {DAMAGED}`." in alert["what_to_do"]
+            receiver.got.clear()
+            noticed.sample(GOOD, files=FILES // 2)
+            run(noticed, GOOD)
+            look_now(stores, noticed.instance)
+            new, over = receiver.got
+            assert new["problem"].startswith(f"{GOOD}: ")
+            assert new["problem"].endswith(" are usual). 1 more is red."), "files and rows"
+            assert (over["over"], over["problem"][:35]) == (True, f"{GOOD}: rows.merchant_city")
+
+
+def test_a_day_that_was_kept_back_is_told_as_red_and_not_by_its_lamps_as_well(stage: Stage) -> None:
+    with stage.stores() as stores:
+        with pytest.raises(running.RunFailed):
+            run(stage, DAMAGED)
+        assert not [lamp for lamp in lamps_of(stores, LAST) if lamp.red], "the newest that is published"
+        run(stage, DAMAGED, "it is so today")
+        red = [lamp for lamp in lamps_of(stores, DAMAGED) if lamp.red]
+    assert red
+    assert all(lamp.follows for lamp in red), "who accepted it knows"
 
 
 def test_a_day_that_cannot_be_judged_stays_published_and_says_why(stage: Stage) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import replace
 
 from mlops_assets.events.facts import Due, Facts, LastRun, Runs
@@ -125,18 +126,44 @@ def test_a_deadline_that_passed_long_before_the_first_look_is_no_news() -> None:
     assert len(after(due(NOW - dt.timedelta(hours=2)))) == 1
 
 
-def lamp(*, red: bool, day: str = DAY) -> Facts:
-    turned = LampTurned(name="psi", column="city", red=red, sentence="city is not what it was", day=day)
-    return replace(NOTHING, lamps=[turned])
+def lamps(*red: str, green: Sequence[str] = (), following: Sequence[str] = (), day: str = DAY) -> Facts:
+    """The lamps of a day."""
+    states = [*((name, True) for name in (*red, *following)), *((name, False) for name in green)]
+    turned = [
+        LampTurned(name=name, red=on, sentence=f"`{name}` moved.", day=day, follows=name in following)
+        for name, on in states
+    ]
+    return replace(NOTHING, lamps=turned)
 
 
 def test_a_lamp_is_told_when_it_turns_red_and_when_it_turns_green() -> None:
-    assert sentences(NOTHING, lamp(red=True)) == [f"{DAY}: city is not what it was"]
-    assert after(NOTHING, lamp(red=True), lamp(red=True, day="2026-01-03")) == []
-    assert after(NOTHING, lamp(red=True), NOTHING) == []  # a day that was not judged
-    (message,) = after(NOTHING, lamp(red=True), lamp(red=False, day="2026-01-03"))
-    assert message.sentence == "2026-01-03: psi city is green again."
+    city, later = lamps("city"), "2026-01-03"
+    assert sentences(NOTHING, city) == [f"{DAY}: `city` moved."]
+    assert after(NOTHING, city, lamps("city", day=later)) == []
+    assert after(NOTHING, city, NOTHING) == []  # a day that was not judged
+    (message,) = after(NOTHING, city, lamps(green=["city"], day=later))
+    assert message.sentence == f"{later}: city is green again."
     assert message.over
+
+
+def test_lamps_that_turn_red_together_are_one_message_and_one_more_once_all_are_green() -> None:
+    names = [f"var_{number}" for number in range(200)]
+    many = lamps(*names, following=["class_mix"])
+    (message,) = after(NOTHING, many)
+    assert message.sentence == f"{DAY}: `var_0` moved. 199 more are red."
+    assert after(NOTHING, many, lamps(*reversed(names))) == [], "which is told first may differ from day to day"
+    assert after(NOTHING, many, lamps(*names[1:], green=names[:1])) == []
+    (message,) = after(NOTHING, many, lamps(green=names))
+    assert (message.sentence, message.over) == (f"{DAY}: var_0 and 199 more are green again.", True)
+
+
+def test_what_turns_red_later_is_news_and_what_follows_from_another_lamp_is_not() -> None:
+    city, both = lamps("city"), lamps("amount", "city", following=["class_mix"])
+    assert sentences(NOTHING, city, both) == [f"{DAY}: `amount` moved."]
+    assert sentences(NOTHING, both, lamps("class_mix", green=["city", "amount"])) == [
+        f"{DAY}: `class_mix` moved.",
+        f"{DAY}: amount and 1 more are green again.",
+    ], "what followed and stays has a cause of its own"
 
 
 def test_a_change_of_the_champion_and_a_refused_training_are_told_once() -> None:

@@ -157,6 +157,15 @@ def test_other_classes_and_less_confidence_are_seen(transactions: UseCase, refer
     assert "`yes` 20 % (40 % in training)" in lamp(verdict, "class_mix").sentence
 
 
+def test_of_rows_that_the_model_knows_it_is_surer_and_that_is_no_alarm(
+    transactions: UseCase, reference: Reference
+) -> None:
+    learned = replace(reference, days=("2026-03-01", "2026-03-31"))
+    found = lamp(judge(transactions, learned, watched(reference, yes=0.2)), "confidence")
+    assert found.state == "grey"
+    assert "learned from 2026-03-30" in found.sentence
+
+
 def test_what_follows_from_a_raw_column_names_it_as_its_cause(transactions: UseCase, reference: Reference) -> None:
     verdict = judge(transactions, reference, watched(reference, yes=0.2, amount=emptied(0.5)))
     first, *others = verdict.red_lamps
@@ -185,10 +194,29 @@ def test_refused_lines_are_seen_by_their_rule(transactions: UseCase, reference: 
 
 
 def test_the_first_days_have_no_lamp_for_what_only_days_tell(transactions: UseCase, reference: Reference) -> None:
-    verdict = judge(transactions, reference, watched(reference, files=60), quiet_before(reference, days=6))
+    verdict = judge(transactions, reference, watched(reference, files=60), quiet_before(reference, days=2))
     grey = {one.name for one in verdict.lamps if one.state == "grey"}
     assert grey == {"files", "rows", "rows_a_file", "rows_an_account", "refused_files"}
-    assert "6 of the 28 days before it are known, and 7 are needed" in lamp(verdict, "files").sentence
+    assert "2 of the 28 days before it are known; 7 are needed, or 3" in lamp(verdict, "files").sentence
+
+
+def test_after_three_days_half_of_the_files_is_seen_and_the_fewer_of_a_weekend_are_not(
+    transactions: UseCase, reference: Reference
+) -> None:
+    before = quiet_before(reference, days=3)  # Friday, Saturday, Sunday
+    assert {"files", "rows"} == {
+        one.name for one in judge(transactions, reference, watched(reference, files=100), before).red_lamps
+    }
+    assert not judge(transactions, reference, watched(reference, files=140), before).red
+    weekend = [before[0], *(replace(day, files=day.files // 10) for day in before[1:])]
+    assert lamp(judge(transactions, reference, watched(reference), weekend), "files").state == "green"
+
+
+def test_of_the_first_weekend_nobody_knows_how_many_files_it_has(transactions: UseCase, reference: Reference) -> None:
+    week = [replace(watched(reference), day=f"2026-03-{day}") for day in (23, 24, 25, 26, 27)]
+    saturday = watched(reference, files=100, day="2026-03-28")
+    assert lamp(judge(transactions, reference, saturday, week), "files").state == "grey"
+    assert lamp(judge(transactions, reference, replace(saturday, day="2026-03-27"), week), "files").red
 
 
 def test_a_day_of_few_files_and_a_version_without_a_reference_say_why_nothing_is_judged(

@@ -8,9 +8,12 @@ from dataclasses import replace
 
 import pytest
 
+from mlops_assets.monitoring.kept import Judged, read_verdict, red_days
+from mlops_assets.monitoring.kept import keep as keep_verdict
 from mlops_assets.monitoring.lamp import DayVerdict, Lamp
 from mlops_assets.monitoring.stopping import check_drift
-from mlops_assets.monitoring.verdicts import Judged, NotWatched, Watcher, by_kind, read_verdict, red_days
+from mlops_assets.monitoring.verdicts import NotWatched, Watcher, by_kind
+from mlops_assets.monitoring.words import ADVICE
 from mlops_assets.settings import Settings
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import read_json, write_json
@@ -43,14 +46,17 @@ def lake(stores: Stores) -> Lake:
 
 def verdict(day: str, *, red: bool, since: str | None = None) -> DayVerdict:
     state = "red" if red else "green"
-    lamp = Lamp("rows.city", state, "nulls", 0.5, 0.01, 0.02, "rows", "city", "`city` is empty.", since=since or day)
+    numbers = 0.5, 0.01, 0.02
+    since, advice = (since or day, ADVICE["nulls"]) if red else (None, "")
+    said = "`city` is empty." if red else ""
+    lamp = Lamp("rows.city", state, "nulls", *numbers, "rows", "city", said, advice, since)
     return DayVerdict(day, "the training rows", (lamp, Lamp("files", "green", "volume", math.inf, 0.25, 0.1)))
 
 
 def keep(stores: Stores, day: str, *, red: bool) -> Judged:
     published = stores.lake.predictions.days()[day]
     judged = Judged(verdict(day, red=red), (), published.accounting.model_version, published.version)
-    Watcher(stores).keep(judged)
+    keep_verdict(stores.use_case, stores.lake, judged)
     return judged
 
 
@@ -60,15 +66,40 @@ def test_a_verdict_is_read_as_it_was_kept(stores: Stores, lake: Lake, use_case: 
     assert read_verdict(use_case, lake, DAYS[1]) is None
 
 
-@pytest.mark.parametrize("change", [{"verdicts": []}, {"verdicts": "x"}, {"version": None, "verdicts": [{"lamps": 1}]}])
+@pytest.mark.parametrize("change", [{"lamps": 7}, {"lamps": [{"state": "red"}]}, {"others": [1]}])
 def test_one_that_says_something_else_says_nothing(
     change: dict[str, object], stores: Stores, lake: Lake, use_case: UseCase, caplog: pytest.LogCaptureFixture
 ) -> None:
     keep(stores, DAYS[0], red=True)
     path = lake.verdict(DAYS[0])
     write_json(path, read_json(path) | change)
-    assert read_verdict(use_case, lake, DAYS[0]) is None
+    found = read_verdict(use_case, lake, DAYS[0])
+    assert found is None
     assert "does not say what such a file says" in caplog.text
+
+
+def test_a_day_of_400_red_lamps_is_kept_in_little(stores: Stores, lake: Lake, use_case: UseCase) -> None:
+    figures = dict.fromkeys(("nulls", "unseen", "shift", "psi", "jensen_shannon", "total_variation"), 0.123456789)
+    said = (
+        "`var_100` of the model's input has moved by 2.50 standard deviations: its mean is 13.19 (-1.586 in training)."
+    )
+    common = {"effect": 2.123456789, "floor": 0.15, "band": 0.2987654321, "sentence": said, "figures": figures}
+    every = [
+        Lamp(f"{source}.var_{number}", state, "shift", source=source, column=f"var_{number}", bins=(1, 2, 3), **common)
+        for source in ("rows", "model_input")
+        for state, numbers in (("red", range(190)), ("green", range(190, 200)))
+        for number in numbers
+    ]
+    published = lake.predictions.days()[DAYS[0]]
+    judged = Judged(DayVerdict(DAYS[0], "the training rows", tuple(every)), (), 1, published.version)
+    keep_verdict(use_case, lake, judged)
+    assert lake.verdict(DAYS[0]).stat().st_size < 150_000
+    kept = read_verdict(use_case, lake, DAYS[0])
+    assert kept is not None
+    assert kept.sentence == judged.sentence
+    assert [lamp.name for lamp in kept.verdict.red_lamps] == [lamp.name for lamp in judged.verdict.red_lamps]
+    assert kept.verdict.red_lamps[0].bins == (1, 2, 3)
+    assert kept.verdict.red_lamps[0].advice, "what to do follows from the figure"
 
 
 def test_it_holds_for_its_publication_and_its_configuration_alone(
