@@ -220,6 +220,13 @@ def test_what_fails_tells_none_nor_does_its_traceback(
     assert told(done.out + done.err) == []
 
 
+def test_a_channel_that_nobody_answers_tells_none(planted: Planted) -> None:
+    done = planted("tell", "visits", "--test")
+    assert done.code == 1
+    assert done.out.count("NOT TOLD") == 2
+    assert told(done.out + done.err) == []
+
+
 @pytest.mark.parametrize("reached", [True, False])
 def test_a_lookup_that_fails_tells_none(planted: Planted, *, reached: bool) -> None:
     """A service that answers with an error, or is asked through a proxy that is not there, as the database is not."""
