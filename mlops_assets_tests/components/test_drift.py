@@ -161,7 +161,7 @@ def test_a_red_day_is_told_once_with_its_first_sentence_and_when_it_is_over(stag
             new, over = receiver.got
             assert new["problem"].startswith(f"{GOOD}: ")
             assert new["problem"].endswith(" are usual). 1 more is red."), "files and rows"
-            assert (over["over"], over["problem"][:35]) == (True, f"{GOOD}: rows.merchant_city")
+            assert (over["over"], over["problem"]) == (True, f"{GOOD}: rows.merchant_city is green again.")
 
 
 def test_a_day_that_was_kept_back_is_told_as_red_and_not_by_its_lamps_as_well(stage: Stage) -> None:
