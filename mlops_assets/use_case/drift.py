@@ -84,7 +84,7 @@ class Drift(Strict):
     )
     days: DriftDays = Field(default_factory=DriftDays, description="On how many days a lamp must be too far out.")
     least: int = Field(
-        50,
+        20,
         ge=2,
         description="Units (files, accounts or rows, whichever the reference counts) below which no lamp is lit.",
     )

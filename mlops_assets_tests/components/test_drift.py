@@ -19,9 +19,7 @@ from mlops_assets_tests.helpers.receiver import webhook
 from mlops_assets_tests.helpers.stage import Stage, small
 
 FIRST, LAST, DAMAGED, GOOD = "2026-01-01", "2026-01-02", "2026-01-03", "2026-01-04"
-FILES = 30
-FLOORS = Floors(shift=2.0, psi=9.0)
-"""Of so few accounts the purchases of a day may be spread by anything."""
+FILES = 48
 
 
 def empty_cities(stage: Stage, day: str) -> None:
@@ -38,7 +36,7 @@ def empty_cities(stage: Stage, day: str) -> None:
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """Two days, trained and predicted, whose red days are kept back; the files of a third lie there, damaged."""
-    use_case = small().model_copy(update={"drift": Drift(stop=True, floors=FLOORS), "retraining": Retraining(drift=1)})
+    use_case = small().model_copy(update={"drift": Drift(stop=True), "retraining": Retraining(drift=1)})
     with Stage.of(use_case, tmp_path_factory.mktemp("watched") / "home") as stage:
         for day in (FIRST, LAST, DAMAGED):
             stage.sample(day, files=FILES)
@@ -75,6 +73,13 @@ def test_a_quiet_day_is_shown_with_numbers_that_plot_and_a_picture(watched: Stag
         found = watched.check("drift", name)
         assert (found.passed, found.description) == (True, "usual on 2 days")
     assert watched.check("predictions", "drift").passed
+
+
+def test_each_day_has_a_result_of_its_own_of_each_check(watched: Stage) -> None:
+    check = dg.AssetCheckKey(dg.AssetKey(["transactions", "drift"]), "columns_are_usual")
+    history = watched.instance.event_log_storage.get_asset_check_execution_history(check, limit=10)
+    said = {record.partition: record.event.dagster_event.event_specific_data.description for record in history}
+    assert said == {FIRST: "usual on 1 day", LAST: "usual on 1 day", None: "usual on 2 days"}
 
 
 def test_a_red_day_is_kept_back_and_the_message_says_what_is_red_and_what_to_do(stage: Stage) -> None:
@@ -144,7 +149,7 @@ def test_the_lamp_of_the_estimate_is_a_warning_and_keeps_no_day_back(stage: Stag
 def test_a_red_day_is_told_once_with_its_first_sentence_and_when_it_is_over(stage: Stage) -> None:
     with webhook() as receiver:
         told = {"oncall": Told(url=receiver.url)}
-        use_case = stage.use_case.model_copy(update={"drift": Drift(floors=FLOORS), "told": told})
+        use_case = stage.use_case.model_copy(update={"drift": Drift(), "told": told})
         with Stage.of(use_case, stage.home) as noticed, noticed.stores() as stores:
             look_now(stores, noticed.instance)
             run(noticed, DAMAGED)

@@ -222,8 +222,8 @@ def test_of_the_first_weekend_nobody_knows_how_many_files_it_has(transactions: U
 def test_a_day_of_few_files_and_a_version_without_a_reference_say_why_nothing_is_judged(
     transactions: UseCase, reference: Reference
 ) -> None:
-    few = judge(transactions, reference, watched(reference, files=20))
-    assert "fewer than 50 tell nothing" in lamp(few, "columns").sentence
+    few = judge(transactions, reference, watched(reference, files=10))
+    assert "fewer than 20 tell nothing" in lamp(few, "columns").sentence
     assert few.sentence == lamp(few, "columns").sentence, "not that of another lamp, which is dark as well"
     assert "train again" in lamp(judge(transactions, None, watched(reference)), "columns").sentence
 

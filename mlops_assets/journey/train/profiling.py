@@ -18,7 +18,14 @@ from mlops_assets.journey.features.matrix import TEXT
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.score.profile.bins import count_columns, make_bins, number_bins, text_bins, whole
 from mlops_assets.journey.score.profile.counts import Bins, Column, Profile
-from mlops_assets.journey.score.profile.reference import GROUPS, LEAST_UNITS, Reference, Unit, write_reference
+from mlops_assets.journey.score.profile.reference import (
+    GROUPS,
+    LEAST_A_DAY,
+    LEAST_UNITS,
+    Reference,
+    Unit,
+    write_reference,
+)
 from mlops_assets.journey.score.profile.shard import Counting, count_answers, count_sizes
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import read_part, write_table
@@ -119,7 +126,7 @@ def profile_rows(use_case: UseCase, raw: pa.Table, keys: pa.Table) -> Reference:
 
 
 def group_rows(keys: pa.Table) -> tuple[np.ndarray, Unit, tuple[int, ...]]:
-    """Random groups of whole files; of accounts, or of rows, where there are too few files to tell how groups differ.
+    """Random groups of whole files; of accounts, or of rows, where a day has too few files to be told of by them.
 
     Parameters
     ----------
@@ -146,9 +153,12 @@ def _units(keys: pa.Table) -> tuple[Unit, np.ndarray, int]:
 
     row = pc.binary_join_element_wise(_file(keys), keys["_line"].cast(pa.string()), "/")
     of: dict[Unit, pa.ChunkedArray] = {"file": _file(keys), "account": keys["_account"].fill_null(""), "row": row}
+    days = len(pc.unique(keys["_day"]))
     for unit, names in of.items():
         coded = whole(names).dictionary_encode()
-        if len(coded.dictionary) >= GROUPS * LEAST_UNITS or unit == "row":
+        # rows of a file are alike: taken for units of their own, they would make chance look small
+        a_day = len(pc.unique(pc.binary_join_element_wise(keys["_day"], names, "/"))) / days
+        if a_day >= LEAST_A_DAY or unit == "row":
             break
     hashes = pd.util.hash_array(coded.dictionary.to_numpy(zero_copy_only=False))
     return unit, hashes[coded.indices.to_numpy()], len(coded.dictionary)

@@ -57,8 +57,8 @@ def keys(files: int, accounts: int, rows: int) -> pa.Table:
     )
 
 
-def test_accounts_and_then_rows_are_the_units_where_there_are_too_few_files() -> None:
-    assert group_rows(keys(200, 200, 400))[1] == "file"
+def test_accounts_and_then_rows_are_the_units_where_a_day_has_too_few_files() -> None:
+    assert group_rows(keys(20, 20, 400))[1] == "file", "rows of a file are alike, however few files there are"
     groups, unit, units = group_rows(keys(3, 200, 400))
     assert (unit, sum(units)) == ("account", 200)
     assert np.array_equal(groups[:200], groups[200:])  # the same accounts

@@ -45,9 +45,12 @@ MOST_ENTRIES = 4_000_000
 GROUPS = 40
 """Random groups of the training rows: from how they differ follows how a day of any number of files may."""
 
-LEAST_UNITS = 5
-"""Units that a group has at least, on average: where there are fewer files than so many a group, accounts are the
-units, or else rows."""
+LEAST_UNITS = 2
+"""Units that a group has at least, on average: where there are fewer, there are fewer groups."""
+
+LEAST_A_DAY = 20
+"""Files that a day has on average for files to be the units; with fewer, accounts are, or else rows: what is drawn by
+files of which a day has one could tell nothing of that day."""
 
 
 @dataclass(frozen=True)
