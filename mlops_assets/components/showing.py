@@ -175,7 +175,7 @@ def check_results(
         if failed:
             summary = f"failed on {', '.join(failed)}"
         metadata = {"days": table(lines)} if lines else {"note": summary}
-        # Dagster's checks have no partitions: the days are a table in the one result
+        # one result of all days, which are a table in it
         yield dg.AssetCheckResult(
             asset_key=key,
             check_name=name,

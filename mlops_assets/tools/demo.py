@@ -87,6 +87,7 @@ def _next_steps(every: list[Stores], last: dt.date) -> str:
 Everything lies under {every[0].settings.home}. What to look at next:
   make dev     (Dagster's UI: graph, checks, leaderboard, at http://127.0.0.1:3000)
   .venv/bin/mlops-assets predictions {name} --day {last}
+  .venv/bin/mlops-assets drift {name} --day {last}
   .venv/bin/mlops-assets rejects {name} --day {last}
   .venv/bin/mlops-assets status {name} --format json
 """
