@@ -20,8 +20,8 @@ import pytest
 
 from mlops_assets import cli
 from mlops_assets.cli import group
+from mlops_assets.monitoring.kept import Judged, keep
 from mlops_assets.monitoring.lamp import DayVerdict, Lamp
-from mlops_assets.monitoring.verdicts import Judged, Watcher
 from mlops_assets.workspace import Workspace
 from mlops_assets_tests.helpers.homes import copy_home
 from mlops_assets_tests.helpers.shop import Done, Shop
@@ -272,7 +272,7 @@ def test_drift_shows_a_day_that_was_kept_back_and_check_fails_for_it(
         monkeypatch.setenv(name, value)
     stores, day = Workspace.from_environment().find("visits"), "2026-01-20"
     lamp = Lamp("rows.minutes", "red", "shift", 9.0, 0.1, 0.2, "rows", "minutes", "`minutes` has moved.", "Ask.", day)
-    Watcher(stores).keep(Judged(DayVerdict(day, "the training rows", (lamp,)), version=1))
+    keep(stores.use_case, stores.lake, Judged(DayVerdict(day, "the training rows", (lamp,)), version=1))
     done = shop("drift", "visits", "--day", day, "--check")
     assert done.code == 1
     assert done.out.splitlines()[0] == f"{day}: `minutes` has moved."

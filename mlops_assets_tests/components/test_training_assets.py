@@ -203,7 +203,9 @@ def test_the_champion_lies_under_the_home_and_no_pickle_is_in_it(trained: Stage)
     assert champion is not None
     assert champion.folder.is_relative_to(trained.home / "mlflow" / "artifacts")
     files = {path.name for path in champion.folder.rglob("*") if path.is_file()}
-    assert files == {"model.skops", "meaning.json", "features.sql", "about.json", "card.md", "card.html"}
+    assert files == {
+        *("model.skops", "meaning.json", "features.sql", "about.json", "reference.parquet", "card.md", "card.html")
+    }
 
 
 def test_a_training_writes_nothing_into_the_working_folder(trained: Stage, working_folder: Path) -> None:

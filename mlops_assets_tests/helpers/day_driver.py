@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from mlops_assets.journey.enrich.day import enrich_day
 from mlops_assets.journey.features.day import aggregate_day
-from mlops_assets.journey.model.about import About
+from mlops_assets.journey.model.about import About, Summary
 from mlops_assets.journey.model.version import ABOUT_FILE, Version
 from mlops_assets.journey.read.listing import list_day
 from mlops_assets.journey.read.rows import read_day
@@ -62,7 +62,9 @@ def main(raw: Path, lake_folder: Path, model: Path, sha256: str) -> None:
 
 
 def version_of(model: Path, sha256: str) -> Version:
-    """The version whose files lie in a folder."""
+    """The version whose files lie in a folder; without a card it has no reference, and is not watched."""
+    if not (model / ABOUT_FILE).exists():
+        return Version("transactions", 1, model, sha256, sha256, "", Summary(), proven=True)
     card = (model / ABOUT_FILE).read_bytes()
     hashes = sha256, sha256, hashlib.sha256(card).hexdigest()
     return Version("transactions", 1, model, *hashes, About.from_json(card).summary(), proven=True)

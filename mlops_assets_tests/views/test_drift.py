@@ -72,7 +72,7 @@ def test_a_picture_is_drawn_of_any_names() -> None:
 @pytest.mark.parametrize("text", MARKDOWN)
 def test_a_chat_is_told_one_line_that_calls_nobody(text: str, transactions: UseCase) -> None:
     lamp = lamp_of(text)
-    turned = LampTurned(name=lamp.name, column=text, red=True, sentence=lamp.sentence, day=DAY, advice=lamp.advice)
+    turned = LampTurned(name=lamp.name, red=True, sentence=lamp.sentence, day=DAY, advice=lamp.advice)
     message = turned.message(transactions)
     assert "\n" not in message.title
     assert unseen(message.title + message.body) == []

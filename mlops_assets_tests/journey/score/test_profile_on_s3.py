@@ -14,8 +14,8 @@ from mlops_assets.journey.model.fetching import fetch
 from mlops_assets.journey.model.version import REFERENCE_FILE
 from mlops_assets.journey.score.profile.reference import read_reference
 from mlops_assets.journey.score.restoring import restore_day
+from mlops_assets.monitoring.kept import Judged, keep, read_verdict
 from mlops_assets.monitoring.lamp import DayVerdict, Lamp
-from mlops_assets.monitoring.verdicts import Judged, Watcher, read_verdict
 from mlops_assets.settings import Settings
 from mlops_assets.storage.places import S3Path
 from mlops_assets.storage.verification import verify
@@ -57,7 +57,7 @@ def test_verdicts_and_what_was_told_are_kept_on_s3(
     verdict = DayVerdict(NEXT, "the training rows", (Lamp("files", "green", "volume", 0.1, 0.25, 0.1),))
     judged = Judged(verdict, version=1)
     assert read_verdict(transactions, stores.lake, NEXT) is None
-    Watcher(stores).keep(judged)
+    keep(transactions, stores.lake, judged)
     assert read_verdict(transactions, stores.lake, NEXT) == judged
     stores.lake.verdict(NEXT).write_bytes(b"{")
     assert read_verdict(transactions, stores.lake, NEXT) is None

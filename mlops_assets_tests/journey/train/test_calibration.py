@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow.compute as pc
 import pytest
 
-from mlops_assets.journey.model.about import About, Summary
+from mlops_assets.journey.model.about import About
 from mlops_assets.journey.model.calibrator import Isotonic, Temperature
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.version import Version
@@ -246,7 +246,7 @@ def as_version(about: About, folder: Path) -> Version:
     text = about.to_json().encode()
     (folder / "about.json").write_bytes(text)
     hashes = hash_folder(folder / "serving"), hash_folder(folder / "judged"), hashlib.sha256(text).hexdigest()
-    return Version("toy", 1, folder, *hashes, Summary())
+    return Version("toy", 1, folder, *hashes, about.summary())
 
 
 def test_a_score_is_that_of_calibrated_probabilities(
