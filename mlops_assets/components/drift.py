@@ -76,9 +76,10 @@ def _drift(use_case: UseCase) -> dg.AssetsDefinition:
         for day in [*(watcher.catch_up(days[0]) if days else []), *days]:
             found[day] = show_drift(context, stores, watcher, day)
         # what is yielded by a run of one partition is of that; by any other run, of the run as a whole
-        for day in found if [*found] != [context.has_partition_key and context.partition_key] else ():
-            for result in _checks(drift_key, {day: found[day]}):
-                context.log_event(_of_day(result, drift_key, day))
+        if not context.has_partition_key or [*found] != [context.partition_key]:
+            for day, judged in found.items():
+                for result in _checks(drift_key, {day: judged}):
+                    context.log_event(_of_day(result, drift_key, day))
         yield from _checks(drift_key, found)
         yield days_told(drift_key)
 

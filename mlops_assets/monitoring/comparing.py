@@ -10,10 +10,7 @@ from operator import add
 
 from mlops_assets.journey.score.profile.counts import Profile
 from mlops_assets.journey.score.profile.reference import Reference
-from mlops_assets.monitoring.days import WatchedDay
-
-TRAILING = 28
-"""Days that are looked back."""
+from mlops_assets.monitoring.days import WatchedDay, first_before
 
 
 @dataclass(frozen=True)
@@ -40,7 +37,7 @@ class Comparison:
 
 def trailing(before: Sequence[WatchedDay], day: str) -> list[WatchedDay]:
     """The days of the 28 before a day, the newest last; it and later ones are none of them, nor is a day twice."""
-    first = (dt.date.fromisoformat(day) - dt.timedelta(days=TRAILING)).isoformat()
+    first = first_before(day)
     known = {watched.day: watched for watched in before if first <= watched.day < day}
     return [known[name] for name in sorted(known)]
 

@@ -25,6 +25,9 @@ from mlops_assets.storage.places import Place, sizes
 
 log = logging.getLogger("mlops_assets.drift")
 
+TRAILING = 28
+"""Days that are looked back."""
+
 NANOSECONDS = 1_000_000
 """Nanoseconds of a millisecond: a listing has the former, a publication the latter."""
 
@@ -95,16 +98,7 @@ def day_profile(lake: Lake, day: str) -> WatchedDay | None:
         _keep(path, kept)
     accounting = days[day].accounting
     with understanding(path):
-        profile = Profile.from_table(kept.entries)
-        return WatchedDay(
-            day,
-            profile,
-            accounting,
-            files=int(profile.rows_a_file.sum()),
-            version=accounting.model_version,
-            reference=reference_of(kept.entries),
-            **kept.numbers,
-        )
+        return _watched(day, kept.entries, accounting, **kept.numbers)
 
 
 def scored_day(lake: Lake, day: str, parts: Sequence[str], accounting: PredictionsAccounting) -> WatchedDay | None:
@@ -124,12 +118,35 @@ def scored_day(lake: Lake, day: str, parts: Sequence[str], accounting: Predictio
     if not parts:
         return None
     entries, accounts = read_entries(lake, parts)
-    profile, number = Profile.from_table(entries), accounting.model_version
-    files, reference = int(profile.rows_a_file.sum()), reference_of(entries)
-    return WatchedDay(day, profile, accounting, files, len(accounts), version=number, reference=reference)
+    return _watched(day, entries, accounting, accounts=len(accounts))
 
 
-def days_before(lake: Lake, day: str, days: int = 28, reference: str | None = None) -> list[WatchedDay]:
+def _watched(day: str, entries: pa.Table, accounting: PredictionsAccounting, **numbers: Any) -> WatchedDay:
+    """What is watched of a day, by its entries added up."""
+    profile = Profile.from_table(entries)
+    return WatchedDay(
+        day,
+        profile,
+        accounting,
+        files=int(profile.rows_a_file.sum()),
+        version=accounting.model_version,
+        reference=reference_of(entries),
+        **numbers,
+    )
+
+
+def published_before(lake: Lake, day: str, days: int = TRAILING) -> list[str]:
+    """The published days among the calendar days before a day, in order."""
+    first = first_before(day, days)
+    return [other for other in sorted(lake.predictions.days()) if first <= other < day]
+
+
+def first_before(day: str, days: int = TRAILING) -> str:
+    """The first of the calendar days before a day that are looked at."""
+    return (dt.date.fromisoformat(day) - dt.timedelta(days=days)).isoformat()
+
+
+def days_before(lake: Lake, day: str, days: int = TRAILING) -> list[WatchedDay]:
     """The watched days among the calendar days before a day, the oldest first.
 
     Parameters
@@ -140,12 +157,9 @@ def days_before(lake: Lake, day: str, days: int = 28, reference: str | None = No
         The day.
     days
         How many calendar days.
-    reference
-        With it, those alone that were counted by its bins; see `WatchedDay.reference`.
     """
-    first = str(dt.date.fromisoformat(day) - dt.timedelta(days=days))
-    found = (day_profile(lake, other) for other in lake.predictions.days() if first <= other < day)
-    return [each for each in found if each is not None and reference in (None, each.reference)]
+    found = (day_profile(lake, other) for other in published_before(lake, day, days))
+    return [each for each in found if each is not None]
 
 
 @dataclass(frozen=True)

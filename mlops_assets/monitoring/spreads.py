@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from mlops_assets.journey.score.profile.counts import TOP, Bins, Column, Profile
+from mlops_assets.journey.score.profile.counts import MILLION, TOP, Bins, Column, Profile
 from mlops_assets.monitoring.distances import (
     deviation,
     positions,
@@ -194,8 +194,8 @@ class Answers:
         counts = np.zeros((len(profiles), 2 * len(self.classes) + 1))
         for row, profile in zip(counts, profiles, strict=True):
             if profile.said is not None:
-                sure = np.trace(profile.said.probabilities) / 1e6
-                row[:] = [*profile.said.rows, *profile.said.probabilities.sum(0) / 1e6, sure]
+                sure = np.trace(profile.said.probabilities) / MILLION
+                row[:] = [*profile.said.rows, *profile.said.probabilities.sum(0) / MILLION, sure]
         return counts
 
     def measures(self) -> dict[str, Measure]:

@@ -5,7 +5,6 @@ How they are kept, and who may read them as what, is in `kept`.
 
 from __future__ import annotations
 
-import datetime as dt
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -16,8 +15,7 @@ from mlops_assets.errors import MlopsError
 from mlops_assets.journey.feedback.audited import count_rows
 from mlops_assets.journey.feedback.live import live_metrics
 from mlops_assets.journey.score.profile.reference import Reference, no_reference, read_reference
-from mlops_assets.monitoring.comparing import TRAILING
-from mlops_assets.monitoring.days import WatchedDay, day_profile, days_before
+from mlops_assets.monitoring.days import WatchedDay, day_profile, days_before, published_before
 from mlops_assets.monitoring.estimate import Estimate, estimate
 from mlops_assets.monitoring.estimate_checks import Checked, compare_with_audits
 from mlops_assets.monitoring.kept import Compared, Judged, keep, read_verdict
@@ -146,8 +144,10 @@ class Watcher:
 
     def say(self, today: WatchedDay, against: str | None = None) -> DayVerdict:
         """What is to be said of a day as it was counted, published or not; as `judge`."""
+        return self._say(today, days_before(self._lake, today.day), against)
+
+    def _say(self, today: WatchedDay, before: list[WatchedDay], against: str | None) -> DayVerdict:
         against = against or self._use_case.drift.against
-        before = days_before(self._lake, today.day)
         if against not in AGAINST and against not in {watched.day for watched in before}:
             before = [self.watched(against), *before]
         return self._judge(today.version).day(today, before, against)
@@ -193,7 +193,8 @@ class Watcher:
             If nothing can be said of it.
         """
         today = self.watched(day)
-        verdict, *others = (self.say(today, against) for against in self._comparisons())
+        before = days_before(self._lake, day)  # once for all that it is compared with
+        verdict, *others = (self._say(today, before, against) for against in self._comparisons())
         guess, beside = self.estimate(today), tuple(Compared.of(other) for other in others)
         judged = Judged(verdict, beside, today.version, self._lake.predictions.days()[day].version)
         doubt = guess.sentence if guess and guess.red else ""
@@ -206,8 +207,7 @@ class Watcher:
 
         A run that was ended, a range of days of which one was kept back, and a changed configuration leave such days.
         """
-        first = str(dt.date.fromisoformat(day) - dt.timedelta(days=TRAILING))
-        days = [other for other in sorted(self._lake.predictions.days()) if first <= other < day]
+        days = published_before(self._lake, day)
         unjudged = [other for other in days if read_verdict(self._use_case, self._lake, other) is None]
         return [other for other in unjudged if self._is_counted(other)]
 

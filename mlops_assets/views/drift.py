@@ -9,6 +9,7 @@ import numpy as np
 
 from mlops_assets.journey.score.profile.counts import Bins, Column, Counts, Profile, Said
 from mlops_assets.journey.score.profile.reference import Reference
+from mlops_assets.monitoring.distances import shares
 from mlops_assets.monitoring.lamp import DayVerdict, Lamp
 from mlops_assets.monitoring.rows import Evidence
 from mlops_assets.monitoring.verdicts import Explained, plain
@@ -175,7 +176,7 @@ def panels(verdict: DayVerdict, today: Profile, reference: Reference) -> list[Pa
 
 
 def _panel(column: Column, red: bool, bins: Bins, today: Counts, usual: Counts) -> Panel:
-    now, then = _shares(today.spread), _shares(usual.spread)
+    now, then = shares(today.spread), shares(usual.spread)
     shown = np.arange(len(now))
     if bins.kind == "category":
         # the rest, what is new and what is empty have the last three bins
@@ -191,7 +192,7 @@ def _panel(column: Column, red: bool, bins: Bins, today: Counts, usual: Counts) 
 
 
 def _answers(classes: Sequence[str], today: Said, usual: Said, *, red: bool) -> Panel:
-    now, then = _shares(today.rows), _shares(usual.rows)
+    now, then = shares(today.rows), shares(usual.rows)
     shown = np.sort(np.argsort(-np.maximum(now, then), kind="stable")[: MOST_BARS + 3])
     return Panel("what the model says", [classes[n] for n in shown], then[shown].tolist(), now[shown].tolist(), red)
 
@@ -200,10 +201,5 @@ def class_shares(classes: Sequence[str], said: Said | None) -> dict[str, float]:
     """Share of the rows by the class that was said, the most frequent first."""
     if said is None or not said.rows.sum():
         return {}
-    shares = _shares(said.rows)
-    return {classes[n]: float(shares[n]) for n in np.argsort(-shares, kind="stable") if shares[n]}
-
-
-def _shares(counts: np.ndarray) -> np.ndarray:
-    shares: np.ndarray = counts / max(1, int(counts.sum()))
-    return shares
+    each = shares(said.rows)
+    return {classes[n]: float(each[n]) for n in np.argsort(-each, kind="stable") if each[n]}

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import S3Error
 from mlops_assets.journey.deliver.targets.kafka import KafkaTarget
-from mlops_assets.journey.deliver.targets.sql import check_table, speak, transaction
-from mlops_assets.plugins.targets import Delivery, Guarantee, TargetDown, TargetError
-from mlops_assets.storage.database import DatabaseDown, DatabaseError, open_database
+from mlops_assets.journey.deliver.targets.sql import connected, prepare, transaction
+from mlops_assets.plugins.targets import Delivery, Guarantee, TargetDown
 from mlops_assets.storage.modes import for_others
 from mlops_assets.storage.places import parse_place, write_whole
 from mlops_assets.use_case.targets import DAYS_DONE
@@ -69,18 +68,11 @@ class NoticeTarget:
         return {"place": str(path)}
 
     def _write_row(self, variable: str, notice: Mapping[str, Any]) -> dict[str, Any]:
-        try:
-            with open_database(variable) as engine:
-                speak(engine, variable)
-                table = self._table()
-                # two days may be done at once, and only one of them makes the table
-                with transaction(engine, table.fullname) as connection:
-                    self._prepare(connection, table)
-                    return {"table": table.fullname, "changed": _insert(connection, table, notice)}
-        except DatabaseDown as error:
-            raise TargetDown(str(error)) from None
-        except DatabaseError as error:
-            raise TargetError(str(error)) from None
+        table = self._table()
+        # two days may be done at once, and only one of them makes the table
+        with connected(variable) as engine, transaction(engine, table.fullname) as connection:
+            prepare(connection, table)
+            return {"table": table.fullname, "changed": _insert(connection, table, notice)}
 
     def _table(self) -> Table:
         import sqlalchemy as sa
@@ -97,14 +89,6 @@ class NoticeTarget:
             sa.Column("numbers", sa.Text, nullable=False),
             sa.Column("told", sa.DateTime(timezone=True), nullable=False),
         )
-
-    def _prepare(self, connection: Connection, table: Table) -> None:
-        from sqlalchemy import inspect
-
-        if table.name in inspect(connection).get_table_names(schema=self.parameters.db_schema):
-            check_table(connection, table)
-        else:
-            table.create(connection)
 
 
 def _insert(connection: Connection, table: Table, notice: Mapping[str, Any]) -> int:

@@ -43,21 +43,14 @@ class SqlTarget:
 
     def deliver(self, delivery: Delivery) -> Mapping[str, Any]:
         """Replace the day in the table, unless the table says that it holds this publication or a newer one."""
-        variable = self.parameters.url_variable
-        try:
-            with open_database(variable) as engine:
-                speak(engine, variable)
-                return self._deliver(engine, delivery)
-        except DatabaseDown as error:
-            raise TargetDown(str(error)) from None
-        except DatabaseError as error:
-            raise TargetError(str(error)) from None
+        with connected(self.parameters.url_variable) as engine:
+            return self._deliver(engine, delivery)
 
     def _deliver(self, engine: Engine, delivery: Delivery) -> dict[str, Any]:
         table, ledger = self._tables(delivery)
         # a transaction of its own: two days may be delivered at once, and only one of them makes the tables
         with transaction(engine, f"{table.fullname}") as connection:
-            self._prepare(connection, table, ledger)
+            prepare(connection, table, ledger)
         report = {"table": table.fullname, "rows": delivery.rows}
         # a lock for each day: two days go side by side, two deliveries of one wait for each other
         with transaction(engine, f"{table.fullname} {delivery.day}") as connection:
@@ -94,17 +87,6 @@ class SqlTarget:
         )
         return sa.Table(name, metadata, *columns), ledger
 
-    def _prepare(self, connection: Connection, table: Table, ledger: Table) -> None:
-        """Make the tables, or see that they are as they must be."""
-        from sqlalchemy import inspect
-
-        present = set(inspect(connection).get_table_names(schema=self.parameters.db_schema))
-        for needed in (table, ledger):
-            if needed.name not in present:
-                needed.create(connection)
-            else:
-                check_table(connection, needed)
-
     def _has(self, connection: Connection, table: Table, ledger: Table, delivery: Delivery) -> bool:
         """Whether the table holds this very publication.
 
@@ -139,7 +121,45 @@ class SqlTarget:
         connection.execute(ledger.insert().values(table_name=table.name, day=_day(delivery), delivered=now, **values))
 
 
-def speak(engine: Engine, variable: str) -> None:
+@contextmanager
+def connected(variable: str) -> Iterator[Engine]:
+    """The database of a target; what goes wrong with it becomes an error of the delivery.
+
+    Parameters
+    ----------
+    variable
+        The environment variable with its address.
+
+    Raises
+    ------
+    TargetDown
+        If it does not answer.
+    TargetError
+        If it refuses what it is asked, or is of a kind that is not known.
+    """
+    try:
+        with open_database(variable) as engine:
+            _speak(engine, variable)
+            yield engine
+    except DatabaseDown as error:
+        raise TargetDown(str(error)) from None
+    except DatabaseError as error:
+        raise TargetError(str(error)) from None
+
+
+def prepare(connection: Connection, *tables: Table) -> None:
+    """Make tables of one schema, or see that they are as they must be."""
+    from sqlalchemy import inspect
+
+    present = set(inspect(connection).get_table_names(schema=tables[0].schema))
+    for needed in tables:
+        if needed.name not in present:
+            needed.create(connection)
+        else:
+            _check_table(connection, needed)
+
+
+def _speak(engine: Engine, variable: str) -> None:
     """See that the database is of a kind we know; have SQLite begin transactions when we say so."""
     from sqlalchemy import event
 
@@ -179,7 +199,7 @@ def _kind(field: pa.Field) -> Any:
     return sa.REAL() if pa.types.is_floating(field.type) else sa.Text()
 
 
-def check_table(connection: Connection, table: Table) -> None:
+def _check_table(connection: Connection, table: Table) -> None:
     """See that a table has the columns we write, of a type that takes them, and a key that `upsert` can go by."""
     from sqlalchemy import inspect
 
