@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from mlops_assets.workspace import Stores
 
 F = TypeVar("F", bound=Callable[..., Any])
+Days = tuple[dt.date | None, dt.date | None, dt.date | None]
+"""What `--day`, `--from` and `--to` say."""
+
 TABLE_ROWS = 40
 """Rows that `--format table` shows."""
 
@@ -91,6 +94,19 @@ def day_options(command: F) -> F:
     return click.option("--day", type=Day(), help="One day only.")(command)
 
 
+def asked_days(day: dt.date | None, first: dt.date | None, last: dt.date | None) -> Days:
+    """The days that the options of `day_options` ask for.
+
+    Raises
+    ------
+    UsageError
+        If they ask for one day and for a range.
+    """
+    if day and (first or last):
+        raise UsageError("Give --day, or --from and --to, not both.")
+    return day, first, last
+
+
 def find(name: str, raw: Place | None = None) -> Stores:
     """What there is of the use case of that name; `raw` is where its raw files lie, if not where the settings say."""
     from mlops_assets.workspace import Workspace
@@ -150,9 +166,7 @@ def published_at(table: Table[A], day: str, moment: dt.datetime) -> Published[A]
     return seen[-1]
 
 
-def published_days(
-    table: Table[Any], use_case: str, days: tuple[dt.date | None, dt.date | None, dt.date | None]
-) -> list[str]:
+def published_days(table: Table[Any], use_case: str, days: Days) -> list[str]:
     """The published days that were asked for.
 
     Raises

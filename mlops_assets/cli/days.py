@@ -15,6 +15,7 @@ from mlops_assets.cli.common import (
     TABLE_ROWS,
     Day,
     Moment,
+    asked_days,
     day_options,
     find,
     published_at,
@@ -260,7 +261,7 @@ def predictions(
       mlops-assets predictions transactions --from 2026-01-01 --to 2026-01-07 -o week.parquet
       mlops-assets predictions santander --day 2026-01-03 --column ID_code=account_id --column target=probability_1
     """
-    table, days = find(use_case).lake.predictions, _days(day, first, last)
+    table, days = find(use_case).lake.predictions, asked_days(day, first, last)
     published = published_days(table, use_case, days)
     if moment is not None and len(published) > 1:
         raise UsageError("--as-published-on reads one day: name it with --day.")
@@ -297,7 +298,7 @@ def rejects(
     from mlops_assets.views.output import joined
 
     columns = ["day", "file", "line", "rule", "message", "raw"]
-    lake, days = find(use_case).lake, _days(day, first, last)
+    lake, days = find(use_case).lake, asked_days(day, first, last)
     published = published_days(lake.rejects, use_case, days)
     reader = joined(lake.rejects, (lake.unpredicted,), published, columns)
     _write(reader, Writing(form, output, spreadsheet), len(published))
@@ -364,22 +365,12 @@ def dev(host: str, port: int) -> None:
         run(host, port, "info", lambda line: click.echo(line, err=True))
 
 
-Days = tuple[dt.date | None, dt.date | None, dt.date | None]
-"""What `--day`, `--from` and `--to` say."""
-
-
 class Writing(NamedTuple):
     """What `--format`, `-o` and `--spreadsheet` say."""
 
     form: str
     output: Path | None
     spreadsheet: bool
-
-
-def _days(day: dt.date | None, first: dt.date | None, last: dt.date | None) -> Days:
-    if day and (first or last):
-        raise UsageError("Give --day, or --from and --to, not both.")
-    return day, first, last
 
 
 def _write(reader: pa.RecordBatchReader, writing: Writing, days: int) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mlops_assets.cli.common import day_options, find, published_days
+from mlops_assets.cli.common import Days, asked_days, day_options, find, published_days
 from mlops_assets.cli.outputs import output_options
 from mlops_assets.errors import UsageError
 
@@ -48,11 +48,10 @@ def drift(
     from mlops_assets.views import drift as views
     from mlops_assets.views import output as writing
 
-    if day and (first or last):
-        raise UsageError("Give --day, or --from and --to, not both.")
+    asked = asked_days(day, first, last)
     stores = find(use_case)
     watcher = Watcher(stores)
-    found = _explain(stores, watcher, (day, first, last), _comparison(against))
+    found = _explain(stores, watcher, asked, _comparison(against))
     text = views.text(found) if form == "table" else writing.to_json(views.as_json(use_case, found), indent=2)
     if output is None:
         click.echo(text)
@@ -78,7 +77,7 @@ def _comparison(against: str | None) -> str | None:
 def _explain(
     stores: Stores,
     watcher: Watcher,
-    asked: tuple[dt.date | None, dt.date | None, dt.date | None],
+    asked: Days,
     against: str | None,
 ) -> list[Explained]:
     """The days that were asked for; one that was kept back is shown as it was kept back."""

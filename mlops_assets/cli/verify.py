@@ -7,15 +7,12 @@ import sys
 
 import click
 
-from mlops_assets.cli.common import Day, find, show_progress
-from mlops_assets.errors import UsageError
+from mlops_assets.cli.common import asked_days, day_options, find, show_progress
 
 
 @click.command()
 @click.argument("use_case")
-@click.option("--day", type=Day(), help="One day only.")
-@click.option("--from", "first", type=Day(), help="First day.")
-@click.option("--to", "last", type=Day(), help="Last day.")
+@day_options
 @click.option(
     "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True, help="Format."
 )
@@ -29,8 +26,7 @@ def verify(use_case: str, day: dt.date | None, first: dt.date | None, last: dt.d
       mlops-assets verify transactions
       mlops-assets verify transactions --from 2026-01-01 --to 2026-01-07 --format json
     """
-    if day and (first or last):
-        raise UsageError("Give --day, or --from and --to, not both.")
+    day, first, last = asked_days(day, first, last)
     stores = find(use_case)
     from mlops_assets.views.output import to_json
     from mlops_assets.views.verifying import plain, render, verify_use_case

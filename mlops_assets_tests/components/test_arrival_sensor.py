@@ -13,7 +13,6 @@ from mlops_assets.components import MlUseCase
 from mlops_assets.components.arrivals import MOST_REQUESTS
 from mlops_assets.components.retraining import REASON_TAG
 from mlops_assets.use_case import Scale, Sensor, UseCase
-from mlops_assets.workspace import Workspace
 from mlops_assets_tests.helpers.account_files import ROW
 from mlops_assets_tests.helpers.days import back
 from mlops_assets_tests.helpers.stage import FILES, Stage, small
@@ -36,17 +35,7 @@ class Watched:
 
     def tick(self) -> list[dg.RunRequest]:
         """What a tick asks for; what it says is kept."""
-        repository = self.stage.definitions.get_repository_def()
-        with (
-            self.stage.settings() as settings,
-            dg.build_sensor_context(
-                instance=self.stage.instance,
-                cursor=self.cursor,
-                repository_def=repository,
-                resources={"workspace": Workspace(settings)},
-            ) as context,
-        ):
-            told = repository.get_sensor_def("transactions_files").evaluate_tick(context)
+        told = self.stage.tick("transactions_files", self.cursor)
         self.cursor = told.cursor
         self.said.append(told.skip_message or "")
         return list(told.run_requests or [])

@@ -53,17 +53,7 @@ class Ticks:
     cursor: str | None = None
 
     def tick(self) -> dg.SensorResult:
-        repository = self.stage.definitions.get_repository_def()
-        with (
-            self.stage.settings() as settings,
-            dg.build_sensor_context(
-                instance=self.stage.instance,
-                cursor=self.cursor,
-                repository_def=repository,
-                resources={"workspace": Workspace(settings)},
-            ) as context,
-        ):
-            told = repository.get_sensor_def("transactions_told").evaluate_tick(context)
+        told = self.stage.tick("transactions_told", self.cursor)
         self.cursor = told.cursor
         return told
 

@@ -95,6 +95,20 @@ class Stage:
         with self.settings() as settings:
             yield Workspace(settings).of(self.use_case)
 
+    def tick(self, sensor: str, cursor: str | None) -> Any:
+        """What a tick of a sensor says, evaluated as the daemon does it."""
+        repository = self.definitions.get_repository_def()
+        with (
+            self.settings() as settings,
+            dg.build_sensor_context(
+                instance=self.instance,
+                cursor=cursor,
+                repository_def=repository,
+                resources={"workspace": Workspace(settings)},
+            ) as context,
+        ):
+            return repository.get_sensor_def(sensor).evaluate_tick(context)
+
     def run(self, first: str, last: str | None = None, *, train: bool = False) -> None:
         if train:
             give_stores(self.home, "mlflow")
