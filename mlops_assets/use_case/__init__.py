@@ -8,6 +8,7 @@ from mlops_assets.use_case.loading import build_use_case, explained, find_use_ca
 from mlops_assets.use_case.references import UnsetVariable, as_written, fill_environment, references, variables
 from mlops_assets.use_case.scoring import Scoring
 from mlops_assets.use_case.sensor import Sensor
+from mlops_assets.use_case.serving import Limits, Serving
 from mlops_assets.use_case.source import Origin
 from mlops_assets.use_case.strict import METRICS, Share, Strict
 from mlops_assets.use_case.targets import Delivering
@@ -32,12 +33,14 @@ __all__ = [
     "Gate",
     "HttpParameters",
     "Import",
+    "Limits",
     "Origin",
     "Preparation",
     "Retraining",
     "Scale",
     "Scoring",
     "Sensor",
+    "Serving",
     "Share",
     "Split",
     "SqlParameters",

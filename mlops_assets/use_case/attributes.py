@@ -20,6 +20,7 @@ from mlops_assets.use_case.notices import ABSENT
 from mlops_assets.use_case.references import as_written, variables
 from mlops_assets.use_case.scoring import Scoring
 from mlops_assets.use_case.sensor import Sensor
+from mlops_assets.use_case.serving import Serving
 from mlops_assets.use_case.source import Origin
 from mlops_assets.use_case.strict import Strict, refuse
 from mlops_assets.use_case.targets import Delivering, TargetName, too_long, unkept
@@ -67,6 +68,7 @@ class Attributes(Strict):
     feedback: Feedback = Field(default_factory=Feedback, description="Corrections and audits.")
     retraining: Retraining = Field(default_factory=Retraining, description="What starts a training.")
     drift: Drift = Field(default_factory=Drift, description="How days are watched.")
+    serving: Serving = Field(default_factory=Serving, description="How requests are answered.")
     sensor: Sensor | None = Field(None, description="Watches for new files; `sensor: {}` takes every default.")
     targets: dict[TargetName, Delivering] = Field(
         default_factory=dict, description="What takes the predictions of a day once they are published, by name."

@@ -1,0 +1,68 @@
+"""What every route works with."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mlops_assets.serving.batcher import Batcher
+from mlops_assets.serving.champions import Champions
+from mlops_assets.serving.problems import Problem
+from mlops_assets.use_case import UseCase
+from mlops_assets.workspace import Stores, Workspace
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks.
+
+    Attributes
+    ----------
+    name
+        Name of the key, or of the user of this machine where no key is asked for.
+    rights
+        `read`, `predict`, `write`.
+    """
+
+    name: str
+    rights: frozenset[str] = frozenset({"read", "predict", "write"})
+
+
+@dataclass(frozen=True)
+class Service:
+    """One process of the API.
+
+    Attributes
+    ----------
+    workspace
+        The installation.
+    use_cases
+        The use cases that are served, by name.
+    champions
+        The versions that answer.
+    batcher
+        Answers files.
+    """
+
+    workspace: Workspace
+    use_cases: Mapping[str, UseCase]
+    champions: Champions
+    batcher: Batcher = field(default_factory=Batcher)
+
+    def stores(self, name: str) -> Stores:
+        """What there is of a use case.
+
+        Raises
+        ------
+        Problem
+            404, if it is not served.
+        """
+        if name not in self.use_cases:
+            known = ", ".join(self.use_cases)
+            raise Problem(404, f"There is no use case {name!r} here; there are: {known}.")
+        return self.workspace.of(self.use_cases[name])
+
+    def today(self) -> str:
+        """The day that rows are of which are sent now."""
+        return dt.datetime.now(dt.UTC).date().isoformat()
