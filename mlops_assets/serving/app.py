@@ -10,8 +10,9 @@ from starlette.responses import Response
 from mlops_assets import __version__
 from mlops_assets.serving.champions import Champions
 from mlops_assets.serving.problems import Problem
+from mlops_assets.serving.requests import Requests
 from mlops_assets.serving.routes import predictions
-from mlops_assets.serving.service import Service
+from mlops_assets.serving.service import Service, id_of
 from mlops_assets.use_case import find_use_case, list_use_cases
 from mlops_assets.workspace import Workspace
 
@@ -49,7 +50,9 @@ def make_app(service: Service) -> FastAPI:
         app.include_router(router(service))
 
     @app.exception_handler(Problem)
-    async def tell(request: Request, problem: Problem) -> Response:  # noqa: ARG001
-        return problem.response()
+    async def tell(request: Request, problem: Problem) -> Response:
+        return problem.response(id_of(request))
+
+    app.add_middleware(Requests)
 
     return app

@@ -6,11 +6,16 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from starlette.requests import Request
+
 from mlops_assets.serving.batcher import Batcher
 from mlops_assets.serving.champions import Champions
 from mlops_assets.serving.problems import Problem
 from mlops_assets.use_case import UseCase
 from mlops_assets.workspace import Stores, Workspace
+
+RIGHTS = ("read", "predict", "write")
+"""What a caller may be allowed to do."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,23 @@ class Caller:
     """
 
     name: str
-    rights: frozenset[str] = frozenset({"read", "predict", "write"})
+    rights: frozenset[str] = frozenset(RIGHTS)
+
+
+LOCAL = Caller("local")
+"""Whoever asks where no key is asked for: somebody on this machine."""
+
+
+def caller_of(request: Request) -> Caller:
+    """Who asks, as the middleware found out; somebody on this machine where it asks for no key."""
+    caller: Caller = getattr(request.state, "caller", LOCAL)
+    return caller
+
+
+def id_of(request: Request) -> str:
+    """The id of a request, which its answer, its line in the log and what is kept of it have in common."""
+    name: str = getattr(request.state, "id", "")
+    return name
 
 
 @dataclass(frozen=True)
