@@ -16,7 +16,7 @@ HEADER = b"x-request-id"
 class Requests:
     """An ASGI application that gives each request an id and a caller, and has another one answer.
 
-    The id is the one of the header `X-Request-Id`, if it is one, else a new one; the answer names it in the same header.
+    The id is the one of the header `X-Request-Id`, if it is one, else a new one; the header of the answer names it, too.
 
     Parameters
     ----------
