@@ -11,11 +11,9 @@ import mimetypes
 from collections.abc import AsyncIterator, Sequence
 from urllib.parse import unquote
 
-import numpy as np
 from starlette.requests import ClientDisconnect, Request
 
-from mlops_assets.journey.read.readers.pack import Refusal
-from mlops_assets.journey.score.online import Answered, Sent, file_around
+from mlops_assets.journey.score.online import Sent, file_around
 from mlops_assets.serving import json_rows
 from mlops_assets.serving.multipart import read_parts
 from mlops_assets.serving.pictures import count_pixels, ending_of
@@ -46,7 +44,7 @@ LARGE = 1 << 18
 Named = tuple[str, bytes]
 
 
-async def read_files(request: Request, use_case: UseCase) -> list[Sent | Answered]:
+async def read_files(request: Request, use_case: UseCase) -> list[Sent]:
     """The files of a request.
 
     Parameters
@@ -59,7 +57,7 @@ async def read_files(request: Request, use_case: UseCase) -> list[Sent | Answere
     Returns
     -------
     list
-        The files in their order; one that a day would refuse before it is read is answered already.
+        The files in their order, of whatever name: what a day refuses is refused here, too.
 
     Raises
     ------
@@ -81,7 +79,7 @@ async def read_files(request: Request, use_case: UseCase) -> list[Sent | Answere
     except ClientDisconnect:
         raise Problem(400, "The connection ended before the body did.") from None
 
-    def taken() -> list[Sent | Answered]:
+    def taken() -> list[Sent]:
         if kind == JSON and FILE_NAME not in request.headers:
             return _of_rows(parts[0][1], use_case)
         return _of_files(parts, use_case)
@@ -138,16 +136,16 @@ def _file_name(request: Request) -> str | None:
         raise Problem(422, "The name of the file cannot be read.", [Wrong("header.X-File-Name", message)]) from None
 
 
-def _of_rows(data: bytes, use_case: UseCase) -> list[Sent | Answered]:
+def _of_rows(data: bytes, use_case: UseCase) -> list[Sent]:
     """Rows as files that hold them."""
     limits = use_case.serving.limits
     named = json_rows.read_rows(data, use_case)
     _see_names([name for name, _ in named], limits)
     _see_rows(sum(len(rows) for _, rows in named), limits)
-    return [*json_rows.as_files(named, use_case)]
+    return json_rows.as_files(named, use_case)
 
 
-def _of_files(parts: Sequence[tuple[str | None, bytes]], use_case: UseCase) -> list[Sent | Answered]:
+def _of_files(parts: Sequence[tuple[str | None, bytes]], use_case: UseCase) -> list[Sent]:
     """Files out of what was sent: ZIP files are unpacked, and what records refer to is laid beside them."""
     limits = use_case.serving.limits
     files = [*_unzipped(parts, use_case)]
@@ -162,7 +160,7 @@ def _of_files(parts: Sequence[tuple[str | None, bytes]], use_case: UseCase) -> l
     if len(attached) < len(beside):
         names = [name for name, _ in beside]
         refuse([Wrong(f"files[{name}]", "two files have this name") for name in attached if names.count(name) > 1])
-    return [_refused_as_listed(name, data, use_case) or Sent(name, data, attached) for name, data in data_files]
+    return [Sent(name, data, attached) for name, data in data_files]
 
 
 def _unzipped(parts: Sequence[tuple[str | None, bytes]], use_case: UseCase) -> list[Named]:
@@ -231,27 +229,9 @@ def _see_pictures(beside: Sequence[Named], use_case: UseCase) -> None:
         if pixels > use_case.serving.limits.pixels:
             allowed = f"{use_case.serving.limits.pixels:,} (`serving.limits.pixels`)"
             raise Problem(413, f"The picture {name!r} has {pixels:,} pixels, allowed are {allowed}.")
-        if len(data) > use_case.files.largest:
-            allowed = f"{use_case.files.largest:,} (`files.largest`)"
-            raise Problem(413, f"The file {name!r} has {len(data):,} bytes, allowed are {allowed}.")
 
 
-def _refused_as_listed(name: str, data: bytes, use_case: UseCase) -> Answered | None:
-    """A file that a day refuses before it is opened, by the rules and words of `journey.read`."""
-    if not name.endswith(use_case.files.suffix):
-        return _refused(name, "unreadable", f"a name that does not end in {use_case.files.suffix}")
-    if len(data) > use_case.files.largest:
-        return _refused(name, "too_large", f"{len(data)} bytes, allowed {use_case.files.largest}")
-    return None
-
-
-def _refused(name: str, rule: str, message: str) -> Answered:
-    nothing = np.zeros(0, np.int32)
-    some = np.zeros(0, np.float32), np.zeros((0, 0), np.float32)
-    return Answered(name, 0, nothing, nothing, *some, (Refusal(0, None, rule, message),))
-
-
-def _around(pictures: Sequence[Named], use_case: UseCase) -> list[Sent | Answered]:
+def _around(pictures: Sequence[Named], use_case: UseCase) -> list[Sent]:
     """Pictures that came without the records that refer to them: a record is made around each, where one can be."""
     files = [file_around(use_case, name, data) for name, data in pictures]
     ending = use_case.files.suffix

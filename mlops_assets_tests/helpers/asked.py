@@ -44,6 +44,9 @@ class Standing:
             raise NoChampion(f"{use_case.name} has no champion on {as_of}: the gate refused: no model is good enough")
         return self._loaded
 
+    async def find(self, use_case: UseCase, version: int | None = None, as_of: str | None = None) -> Loaded:
+        return self.choose(use_case, version, as_of)
+
     def troubles(self) -> dict[str, str]:
         return {}
 
