@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request
+from fastapi.routing import APIRoute
 from starlette.responses import Response
 
 from mlops_assets.errors import MlopsError, UsageError
@@ -33,6 +34,14 @@ PARAMETERS = {
 }
 
 
+class PlainRoute(APIRoute):
+    """A route that FastAPI describes and does not look into: what it would resolve for each request is nothing here."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The function itself, which takes the request and gives the answer."""
+        return self.endpoint
+
+
 def router(service: Service) -> APIRouter:
     """A route for each use case, as its contract describes it; of another name, 404."""
     routes = APIRouter()
@@ -42,6 +51,7 @@ def router(service: Service) -> APIRouter:
             f"/v1/use-cases/{name}/predictions",
             predict_route(service, use_case),
             methods=["POST"],
+            route_class_override=PlainRoute,
             **predictions_operation(use_case, f"predict_{name}"),
         )
 
