@@ -10,8 +10,7 @@ from fastapi import APIRouter, Request
 from fastapi.routing import APIRoute
 from starlette.responses import Response
 
-from mlops_assets.errors import MlopsError, UsageError
-from mlops_assets.errors.redaction import without_paths
+from mlops_assets.errors import UsageError
 from mlops_assets.journey.explain.sent import explain_sent
 from mlops_assets.journey.score.online import Answered, Loaded, Sent
 from mlops_assets.serving import answers
@@ -103,8 +102,9 @@ async def choose(service: Service, use_case: UseCase, version: int | None = None
     Raises
     ------
     Problem
-        404, if there is no version of that number; 409, if there is no champion, with the reason; 503, if there is one
-        and it cannot be loaded.
+        404, if there is no version of that number; 409, if there is no champion, with the reason.
+    MlopsError
+        If there is one, and it cannot be loaded.
     """
     try:
         return await service.champions.find(use_case, version, as_of)
@@ -112,8 +112,6 @@ async def choose(service: Service, use_case: UseCase, version: int | None = None
         raise Problem(409, str(error)) from None
     except UsageError as error:
         raise Problem(404, str(error)) from None
-    except MlopsError as error:
-        raise Problem(503, without_paths(str(error)), headers={"Retry-After": "60"}) from None
 
 
 async def ask(service: Service, loaded: Loaded, files: Sequence[Sent], of_day: str) -> list[Answered]:
@@ -122,7 +120,9 @@ async def ask(service: Service, loaded: Loaded, files: Sequence[Sent], of_day: s
     Raises
     ------
     Problem
-        503, if too much waits or it takes too long; 500, if the SQL or a plugin fails on whatever is sent.
+        503, if too much waits or it takes too long; 500, if a plugin or the program has a mistake.
+    MlopsError
+        If these files cannot be answered, such as where the SQL fails on all rows.
     """
     try:
         return await service.batcher.ask(loaded, files, of_day)
@@ -132,8 +132,6 @@ async def ask(service: Service, loaded: Loaded, files: Sequence[Sent], of_day: s
         raise Problem(503, str(error), headers={"Retry-After": "1"}) from None
     except Failed as error:
         raise Problem(500, str(error)) from None
-    except MlopsError as error:
-        raise Problem(500, without_paths(str(error))) from None
 
 
 def _row(files: Sequence[Sent], answered: Sequence[Answered], line: int | None) -> tuple[Sent, int]:
