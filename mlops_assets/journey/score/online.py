@@ -5,7 +5,7 @@ The same reading, features and model as of a day, for a handful of files at a ti
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,6 +21,14 @@ from mlops_assets.journey.score.predict import predict
 from mlops_assets.journey.score.vectors import Vectors
 from mlops_assets.plugins import NotAttached
 from mlops_assets.use_case import UseCase
+
+Enrich = Callable[[pa.Table], Mapping[str, pa.Table]]
+"""Asked with typed rows: the answers of enrichments for their keys, by name; see `enrich/at_once`."""
+
+
+def unasked(_rows: pa.Table) -> Mapping[str, pa.Table]:
+    """No answers: nobody is asked."""
+    return NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +105,7 @@ class Answered:
         return any(refusal.line is None for refusal in self.refusals)
 
 
-def answer_files(
-    loaded: Loaded, files: Sequence[Sent], day: str, enriched: Mapping[str, pa.Table] = NOTHING
-) -> list[Answered]:
+def answer_files(loaded: Loaded, files: Sequence[Sent], day: str, enrich: Enrich = unasked) -> list[Answered]:
     """What a model says of files, each of them as if it were alone: `file_features` are of the rows of one file.
 
     Parameters
@@ -110,8 +116,8 @@ def answer_files(
         The files.
     day
         The day that their rows are taken to be of.
-    enriched
-        The answers of enrichments for the keys of these rows, by name.
+    enrich
+        Is asked with rows, once they are read, for the answers of enrichments.
 
     Returns
     -------
@@ -123,10 +129,10 @@ def answer_files(
     MlopsError
         If SQL or model fail on all rows, whichever they are.
     """
-    return [_answer_file(loaded, file, day, enriched) for file in files]
+    return [_answer_file(loaded, file, day, enrich) for file in files]
 
 
-def _answer_file(loaded: Loaded, file: Sent, day: str, enriched: Mapping[str, pa.Table]) -> Answered:
+def _answer_file(loaded: Loaded, file: Sent, day: str, enrich: Enrich) -> Answered:
     use_case, model = loaded.use_case, loaded.model
 
     def attached(path: str) -> bytes:
@@ -148,7 +154,7 @@ def _answer_file(loaded: Loaded, file: Sent, day: str, enriched: Mapping[str, pa
             rows.combine_chunks(),
             day,
             use_case,
-            enriched=enriched,
+            enriched=enrich(rows),
             witnesses=lambda model, rows: (Vectors(model.classes, rows, None),),
         )
     except RowsFailed as error:
