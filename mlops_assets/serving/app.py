@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request
 from starlette.responses import Response
@@ -12,6 +13,7 @@ from mlops_assets.serving.champions import Champions
 from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.routes import predictions
 from mlops_assets.serving.service import Service
+from mlops_assets.serving.stored import open_store
 from mlops_assets.use_case import find_use_case, list_use_cases
 from mlops_assets.workspace import Workspace
 
@@ -32,7 +34,7 @@ def make_service(workspace: Workspace, names: Sequence[str] = ()) -> Service:
     folders = workspace.settings.use_cases
     served = names or list_use_cases(folders)
     use_cases = {name: find_use_case(folders, name) for name in served}
-    return Service(workspace, use_cases, Champions(workspace))
+    return Service(workspace, use_cases, Champions(workspace), store=open_store(workspace, use_cases))
 
 
 def make_app(service: Service) -> FastAPI:
@@ -43,7 +45,15 @@ def make_app(service: Service) -> FastAPI:
     service
         What it answers from.
     """
-    app = FastAPI(title="mlops-assets", version=__version__, docs_url=None, redoc_url=None)
+
+    @asynccontextmanager
+    async def living(_: FastAPI) -> AsyncIterator[None]:
+        service.store.start()
+        yield
+        await service.batcher.drain()
+        await service.store.drain()
+
+    app = FastAPI(title="mlops-assets", version=__version__, docs_url=None, redoc_url=None, lifespan=living)
     app.state.service = service
     for router in ROUTERS:
         app.include_router(router(service))

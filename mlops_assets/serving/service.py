@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from mlops_assets.serving.batcher import Batcher
 from mlops_assets.serving.champions import Champions
 from mlops_assets.serving.problems import Problem
+from mlops_assets.serving.stored import NoStore, Store
 from mlops_assets.use_case import UseCase
 from mlops_assets.workspace import Stores, Workspace
 
@@ -43,12 +44,15 @@ class Service:
         The versions that answer.
     batcher
         Answers files.
+    store
+        Keeps requests.
     """
 
     workspace: Workspace
     use_cases: Mapping[str, UseCase]
     champions: Champions
     batcher: Batcher = field(default_factory=Batcher)
+    store: Store = field(default_factory=NoStore)
 
     def stores(self, name: str) -> Stores:
         """What there is of a use case.
