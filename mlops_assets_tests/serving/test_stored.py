@@ -47,9 +47,10 @@ def store(tmp_path: Path, use_case: UseCase) -> Iterator[JournalStore]:
 
 
 def raw(home: Path, use_case: UseCase) -> dict[str, bytes]:
-    """The raw files by their path below the folder of the day."""
+    """The raw files that a listing sees, by their path below the folder of the day."""
     top = home / "raw" / use_case.name / f"day={DAY}"
-    return {path.relative_to(top).as_posix(): path.read_bytes() for path in top.rglob("*") if path.is_file()}
+    files = (path for path in top.rglob("[!.]*") if path.is_file())
+    return {path.relative_to(top).as_posix(): path.read_bytes() for path in files}
 
 
 def lines(home: Path, use_case: UseCase) -> list[dict[str, object]]:

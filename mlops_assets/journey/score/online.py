@@ -5,13 +5,14 @@ The same reading, features and model as of a day, for a handful of files at a ti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 
 from mlops_assets.journey.enrich.answers import NOTHING
+from mlops_assets.journey.enrich.at_once import Enrich, enrich_rows
 from mlops_assets.journey.features.blame import RowsFailed
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.read.readers import open_reader
@@ -21,9 +22,6 @@ from mlops_assets.journey.score.predict import predict
 from mlops_assets.journey.score.vectors import Vectors
 from mlops_assets.plugins import NotAttached
 from mlops_assets.use_case import UseCase
-
-Enrich = Callable[[pa.Table], Mapping[str, pa.Table]]
-"""Asked with typed rows: the answers of enrichments for their keys, by name; see `enrich/at_once`."""
 
 
 def unasked(_rows: pa.Table) -> Mapping[str, pa.Table]:
@@ -142,19 +140,20 @@ def _answer_file(loaded: Loaded, file: Sent, day: str, enrich: Enrich) -> Answer
 
     pack = open_reader(use_case, attached).read([file.data], [file.name])
     rows, refusals = check_rows(use_case, [file.name], pack)
-    refusals = [*pack.refusals, *refusals]
+    rows, enriched, stopped = enrich_rows(use_case, rows, enrich)
+    refusals = [*pack.refusals, *refusals, *stopped]
     classes = len(model.classes)
     if not rows.num_rows:
         nothing = np.zeros(0, np.int32)
         some = np.zeros(0, np.float32), np.zeros((0, classes), np.float32)
-        return Answered(file.name, int(pack.lines[0]), nothing, nothing, *some, tuple(refusals))
+        return Answered(file.name, 0 if stopped else int(pack.lines[0]), nothing, nothing, *some, tuple(refusals))
     try:
         predicted = predict(
             [model],
             rows.combine_chunks(),
             day,
             use_case,
-            enriched=enrich(rows),
+            enriched=enriched,
             witnesses=lambda model, rows: (Vectors(model.classes, rows, None),),
         )
     except RowsFailed as error:
