@@ -41,6 +41,8 @@ WHERE = {
     "answered": "requests/day=<day>/<mark>.parquet",
     "told": "told",
     "telling": "told/000001.json",
+    "behinds": "behind",
+    "behind": "behind/<process>.json",
     "replays": "replays",
     "replay": "replays/<day>-<mark>.json",
     "code": "code/<fingerprint>.json",
