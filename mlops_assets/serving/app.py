@@ -9,7 +9,9 @@ from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from mlops_assets import __version__
+from mlops_assets.serving.batcher import Batcher
 from mlops_assets.serving.champions import Champions
+from mlops_assets.serving.enriching import Enriching
 from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.routes import predictions
 from mlops_assets.serving.service import Service
@@ -34,7 +36,8 @@ def make_service(workspace: Workspace, names: Sequence[str] = ()) -> Service:
     folders = workspace.settings.use_cases
     served = names or list_use_cases(folders)
     use_cases = {name: find_use_case(folders, name) for name in served}
-    return Service(workspace, use_cases, Champions(workspace), store=open_store(workspace, use_cases))
+    batcher = Batcher(answer=Enriching(workspace, use_cases))
+    return Service(workspace, use_cases, Champions(workspace), batcher, open_store(workspace, use_cases))
 
 
 def make_app(service: Service) -> FastAPI:

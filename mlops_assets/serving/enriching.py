@@ -28,7 +28,7 @@ class Enriching:
     def __init__(self, workspace: Workspace, use_cases: Mapping[str, UseCase]) -> None:
         self._at_once = AtOnce()
         # kept, for their tables remember the commits that they have seen
-        self._lakes = {name: workspace.of(one).lake for name, one in use_cases.items() if one.enrichments}
+        self._lakes = {name: workspace.of(one).lake for name, one in use_cases.items()}
 
     def __call__(self, loaded: Loaded, files: Sequence[Sent], day: str) -> list[Answered]:
         """What the model says of files; see `answer_files`."""
@@ -37,7 +37,7 @@ class Enriching:
     def _ask(self, loaded: Loaded, day: str, rows: pa.Table) -> Mapping[str, pa.Table]:
         use_case = loaded.use_case
         # by the SQL of the version, as the day does it
-        names = needed(use_case, loaded.model.sql) if use_case.name in self._lakes else []
+        names = needed(use_case, loaded.model.sql) if use_case.enrichments else []
         if not names:
             return NOTHING
         lake, seconds = self._lakes[use_case.name], use_case.serving.enrich_seconds

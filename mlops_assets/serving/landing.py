@@ -139,6 +139,8 @@ def plan(sent: Sequence[Sent], refused: Sequence[bool], files: FileFormat) -> Pa
         # a file that was read must be one for the day, too; of one that was refused nothing better is made
         if not is_refused and not name.endswith(files.suffix):
             name += files.suffix
+        elif is_refused and name.endswith(files.suffix) and not file.name.endswith(files.suffix):
+            name += "-"
         path = name
         while path in taken or any(taken.get(at, data) != data for at, data in _with_attached(path, file)):
             path = f"{number}/{path}"

@@ -150,7 +150,8 @@ def test_names_are_made_such_that_every_listing_sees_them_and_none_leads_elsewhe
 
 
 def test_a_file_that_was_refused_is_not_made_readable_by_its_name(use_case: UseCase) -> None:
-    assert plan([Sent("a.txt", FILE)], [True], use_case.files)[0][0] == "a.txt"
+    names = [plan([Sent(name, FILE)], [True], use_case.files)[0][0] for name in ("a.txt", "a.csv ", "a.csv")]
+    assert names == ["a.txt", "a.csv-", "a.csv"]
 
 
 def test_files_of_one_name_lie_in_folders_of_their_own(use_case: UseCase) -> None:
