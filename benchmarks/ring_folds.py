@@ -30,7 +30,7 @@ FOLDS, REPEATS = 5, 20
 def pictures(folder: Path) -> tuple[pa.Table, np.ndarray, np.ndarray, Counter[str]]:
     """The good rows, what the model sees of them, their labels, and the number of rejects by rule."""
 
-    def attached(path: str) -> bytes:
+    def attached(_: int, path: str) -> bytes:
         try:
             return (folder / path).read_bytes()
         except OSError as error:

@@ -124,6 +124,10 @@ class RecordReader(Protocol):
     It may have a method `count(file) -> int` that says how many records the bytes hold, in another way than `read`
     finds them, and an attribute `records_by`, text, that says what it counts: `lines`, `elements of the JSON list`. A
     file in which the two differ is refused; without the method, the accounting says that the reader counts itself.
+
+    Two further methods make a file of what is sent to the API, and are only asked there; each raises FileRefused where
+    it makes none. `around(path) -> bytes` gives a file of one record that refers to an attachment, so that a picture
+    can be sent alone. `write(rows) -> bytes` gives a file of rows, each a mapping of columns to texts as JSON had them.
     """
 
     def read(self, file: RawFile) -> Iterable[Record | BadRecord | Noticed]:

@@ -48,6 +48,11 @@ class CompoundReader:
             commas += sign == "," and depth == 1
         return commas + 1 if text[1:-1].strip() else 0
 
+    def around(self, path: str) -> bytes:
+        """The file of a picture that was sent alone; the compound has the number that is its name, or else 0."""
+        number = _digits(path.rpartition("/")[2].partition(".")[0])
+        return json.dumps([{"compound_id": number or 0, "image": path}]).encode()
+
     def read(self, file: RawFile) -> Iterator[Record | BadRecord]:
         """Every compound of a file.
 

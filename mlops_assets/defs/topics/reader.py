@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from mlops_assets.plugins import FileRefused, Noticed, RawFile, Record
@@ -36,6 +36,25 @@ class TextReader:
     def count(self, file: RawFile) -> int:  # noqa: ARG002 - see RecordReader
         """A file is one record, whatever it holds."""
         return 1
+
+    def write(self, rows: Sequence[Mapping[str, str]]) -> bytes:
+        """The file of a row that has its text alone; all else is known from the file.
+
+        Raises
+        ------
+        FileRefused
+            If these are several texts, or more is said of one.
+        """
+        if len(rows) != 1:
+            raise FileRefused("one_text", f"a file is one text, and here are {len(rows)}: send a file for each")
+        if set(rows[0]) != {"text"}:
+            raise FileRefused(
+                "text_alone", "a row has its `text` alone; the name of the file says which document it is"
+            )
+        try:
+            return rows[0]["text"].encode()
+        except UnicodeEncodeError as error:
+            raise FileRefused("encoding", f"character {error.start} of the text is half of one") from None
 
     def read(self, file: RawFile) -> Iterator[Record | Noticed]:
         """The record of a file, and in which encoding it was read.

@@ -285,11 +285,13 @@ class Attachments:
     def _entries(self) -> pa.Table:
         return shard_of(self._manifest, ATTACHMENT).drop_columns(["shard"]).combine_chunks()
 
-    def __call__(self, path: str) -> bytes:
+    def __call__(self, file: int, path: str) -> bytes:  # noqa: ARG002 - a record of a day may refer to any
         """The bytes of an attachment.
 
         Parameters
         ----------
+        file
+            Number of the file whose record refers to it.
         path
             Its path within the day's folder.
 

@@ -5,12 +5,15 @@ The same reading, features and model as of a day, for a handful of files at a ti
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from mlops_assets.errors import ConfigError
 from mlops_assets.journey.enrich.answers import NOTHING
 from mlops_assets.journey.features.blame import RowsFailed
 from mlops_assets.journey.model.model import Model
@@ -19,7 +22,7 @@ from mlops_assets.journey.read.readers.pack import Refusal
 from mlops_assets.journey.read.rows import check_rows
 from mlops_assets.journey.score.predict import predict
 from mlops_assets.journey.score.vectors import Vectors
-from mlops_assets.plugins import NotAttached
+from mlops_assets.plugins import FileRefused, NotAttached, RecordReader, load_plugin
 from mlops_assets.use_case import UseCase
 
 
@@ -34,7 +37,8 @@ class Sent:
     data
         Its bytes, as a raw file has them.
     attached
-        Files that its records refer to, by the path that they give.
+        Files that its records refer to, by their path from where `name` begins: a record of `a/b.json` that gives
+        `c.png` means `a/c.png`.
     """
 
     name: str
@@ -126,10 +130,51 @@ def answer_files(
     return [_answer_file(loaded, file, day, enriched) for file in files]
 
 
+def file_around(use_case: UseCase, name: str, data: bytes) -> Sent | None:
+    """A file of one record around an attachment that was sent alone, such as a picture; see `RecordReader.around`.
+
+    Parameters
+    ----------
+    use_case
+        The use case.
+    name
+        Name of the attachment; that of the file is made of it.
+    data
+        Its bytes.
+
+    Returns
+    -------
+    Sent
+        The file; None if the use case makes no record of this.
+
+    Raises
+    ------
+    ConfigError
+        If its reader fails to.
+    """
+    form = use_case.files
+    if not form.reader or not name.endswith(form.attachments):
+        return None
+    around: Any = getattr(load_plugin(form.reader, RecordReader), "around", None)
+    if around is None:
+        return None
+    try:
+        made = around(posixpath.basename(name))
+    except FileRefused:
+        return None
+    except MemoryError:
+        raise
+    except Exception as error:  # the user's own code
+        raise ConfigError(f"{form.reader}.around fails: {type(error).__name__}: {error}") from error
+    if not isinstance(made, bytes):
+        raise ConfigError(f"{form.reader}.around gives a {type(made).__name__}, expected bytes")
+    return Sent(name + form.suffix, made, {posixpath.normpath(name): data})
+
+
 def _answer_file(loaded: Loaded, file: Sent, day: str, enriched: Mapping[str, pa.Table]) -> Answered:
     use_case, model = loaded.use_case, loaded.model
 
-    def attached(path: str) -> bytes:
+    def attached(_: int, path: str) -> bytes:
         if path not in file.attached:
             raise NotAttached(f"{path} was not sent")
         return file.attached[path]

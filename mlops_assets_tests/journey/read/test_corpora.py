@@ -119,7 +119,7 @@ def test_no_element_of_a_corpus_of_json_files_is_lost_in_silence() -> None:
     assert told["silent"] == 0
 
 
-def nothing(path: str) -> bytes:
+def nothing(_: int, path: str) -> bytes:
     raise NotAttached(f"there is no {path!r}")
 
 

@@ -95,7 +95,7 @@ def test_a_column_that_no_record_of_a_file_has_is_absent(tmp_path: Path) -> None
     case = load_use_case(tmp_path / "visits")
     (label,) = case.optional_columns
     files = [b'[{"visitor": "a"}]', f'[{{"visitor": "a"}}, {{"visitor": "b", "{label}": "x"}}]'.encode()]
-    pack = open_reader(case, lambda _: b"").read(files, ["a.json", "b.json"])
+    pack = open_reader(case, lambda _, __: b"").read(files, ["a.json", "b.json"])
     assert (pack.noticed[f"absent_{label}"], pack.examples[f"absent_{label}"]) == (1, ["a.json"])
 
 

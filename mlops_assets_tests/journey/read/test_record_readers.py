@@ -75,7 +75,7 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> UseCase:
     return scripted(tmp_path_factory.mktemp("scripted"))
 
 
-def nothing(path: str) -> bytes:
+def nothing(_: int, path: str) -> bytes:
     raise NotAttached(f"there is no {path!r}")
 
 

@@ -12,7 +12,7 @@ from mlops_assets.use_case import UseCase
 __all__ = ["Pack", "Reader", "Refusal", "open_reader"]
 
 
-def open_reader(use_case: UseCase, attached: Callable[[str], bytes]) -> Reader:
+def open_reader(use_case: UseCase, attached: Callable[[int, str], bytes]) -> Reader:
     """The reader of a use case: of its own where `files.reader` names one, else that of CSV files.
 
     Parameters
@@ -20,6 +20,6 @@ def open_reader(use_case: UseCase, attached: Callable[[str], bytes]) -> Reader:
     use_case
         Its `files` say how files are written.
     attached
-        Reads an attachment of the day by its path; see `RecordsReader`.
+        Reads an attachment by the number of the file that refers to it, and its path; see `RecordsReader`.
     """
     return RecordsReader(use_case, attached) if use_case.files.reader else CsvReader(use_case)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -44,7 +45,8 @@ class RecordsReader:
     use_case
         Its `files.reader` names the class.
     attached
-        Reads an attachment by its path within the day's folder; raises NotAttached where it cannot.
+        Reads an attachment by the number of the file whose record refers to it, and its path within the day's folder;
+        raises NotAttached where it cannot.
 
     Raises
     ------
@@ -52,7 +54,7 @@ class RecordsReader:
         If the class cannot be made.
     """
 
-    def __init__(self, use_case: UseCase, attached: Callable[[str], bytes]) -> None:
+    def __init__(self, use_case: UseCase, attached: Callable[[int, str], bytes]) -> None:
         self._reader = load_plugin(use_case.files.reader or "", RecordReader)
         self._count = getattr(self._reader, "count", None)
         self._names = frozenset(use_case.columns)
@@ -80,7 +82,7 @@ class RecordsReader:
             if data is None:
                 continue
             try:
-                records, told[number] = self._records(RawFile(path, data, self._fetch))
+                records, told[number] = self._records(RawFile(path, data, partial(self._fetch, number)))
             except FileRefused as error:
                 refusals.append(Refusal(number, None, error.rule, error.message, first_line(data, "utf-8")))
                 continue
@@ -156,10 +158,10 @@ class RecordsReader:
             raise FileRefused("no_rows", "the file has no records")
         return records, noticed
 
-    def _fetch(self, path: str) -> bytes:
+    def _fetch(self, number: int, path: str) -> bytes:
         """An attachment; what else goes wrong than that there is none stops the shard, whatever the reader catches."""
         try:
-            return self._attached(path)
+            return self._attached(number, path)
         except NotAttached:
             raise
         except Exception as error:
