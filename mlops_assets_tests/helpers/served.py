@@ -1,0 +1,88 @@
+"""A home whose use cases have champions, made without Dagster; and the API on it, behind a real server."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from mlops_assets.journey.train.candidates import fit
+from mlops_assets.journey.train.training_set import build_training_set
+from mlops_assets.serving.app import make_app, make_service
+from mlops_assets.serving.listening import listen
+from mlops_assets.tools.sampling import write_sample
+from mlops_assets.workspace import Stores, Workspace
+from mlops_assets_tests.helpers.days import read_raw
+from mlops_assets_tests.helpers.homes import give_stores, state_in
+from mlops_assets_tests.helpers.models import ABOUT, TREE
+
+DRAWN = {"transactions": (12, 30), "santander": (1, 200), "topics": (120, 1), "compound_rings": (3, 4)}
+"""Files and rows of the labelled day that a champion learns from; the labels of `loan_approval` are noise."""
+
+
+@contextmanager
+def champions_in(home: Path, *names: str) -> Iterator[Workspace]:
+    """An environment with a home in which some use cases have a champion."""
+    give_stores(home, "mlflow")
+    with state_in(home):
+        workspace = Workspace.from_environment()
+        for name in names:
+            crown(workspace.find(name), home / "made" / name)
+        yield workspace
+
+
+def crown(stores: Stores, folder: Path) -> None:
+    """Learn from a sample day, and promote what was learned."""
+    use_case, registry = stores.use_case, stores.registry
+    day = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
+    files, rows = DRAWN[use_case.name]
+    for _ in write_sample(use_case, folder / "raw", day, files, rows, 0.0, 7):
+        pass
+    read_raw(use_case, folder / "raw", stores.lake, day.isoformat())
+    data = build_training_set(use_case, stores.lake)
+    candidate = use_case.training.candidates["linear"] if use_case.training.texts else TREE
+    model = fit(use_case, candidate, data, data.load())
+    for kind in ("judged", "serving"):
+        model.save(folder / "version" / kind)
+    run = registry.client().create_run(registry.experiment(use_case.name)).info.run_id
+    about = replace(ABOUT, candidate="tree")
+    registry.promote(registry.register(use_case.name, run, folder / "version", about), "somebody", "a test")
+
+
+@dataclass(frozen=True)
+class Api:
+    """The API behind a server."""
+
+    port: int
+    app: Any
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def host(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}"
+
+
+@contextmanager
+def served(workspace: Workspace, *names: str) -> Iterator[Api]:
+    """The API of some use cases, all by default, at a port of its own."""
+    app = make_app(make_service(workspace, names))
+    listening = listen("127.0.0.1", 0)
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, ws="none"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    try:
+        yield Api(listening.getsockname()[1], app)
+    finally:
+        server.should_exit = True
+        thread.join()
+        listening.close()
