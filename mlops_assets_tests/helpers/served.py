@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,6 @@ class Api:
 
     port: int
     app: Any
-    headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def host(self) -> str:
@@ -76,12 +75,19 @@ class Api:
 def served(workspace: Workspace, *names: str) -> Iterator[Api]:
     """The API of some use cases, all by default, at a port of its own."""
     app = make_app(make_service(workspace, names))
+    with behind_a_server(app) as port:
+        yield Api(port, app)
+
+
+@contextmanager
+def behind_a_server(app: Any) -> Iterator[int]:
+    """The port of an application that is served by a thread of this process."""
     listening = listen("127.0.0.1", 0)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, ws="none"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:
-        yield Api(listening.getsockname()[1], app)
+        yield listening.getsockname()[1]
     finally:
         server.should_exit = True
         thread.join()
