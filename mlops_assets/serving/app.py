@@ -11,12 +11,12 @@ from mlops_assets import __version__
 from mlops_assets.serving.champions import Champions
 from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.requests import Requests
-from mlops_assets.serving.routes import predictions, v2
+from mlops_assets.serving.routes import predictions, short, use_cases, v2
 from mlops_assets.serving.service import Service, id_of
 from mlops_assets.use_case import find_use_case, list_use_cases
 from mlops_assets.workspace import Workspace
 
-ROUTERS = (predictions.router, v2.router)
+ROUTERS = (predictions.router, use_cases.router, short.router, v2.router)
 """Each makes the routes of one kind for a service."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 from mlops_assets.journey.model.about import Summary
 from mlops_assets.journey.model.history import Change
@@ -13,11 +14,15 @@ GATE = {True: "passed", False: "refused", None: ""}
 """The word of the gate on a version; an early release did not keep it."""
 
 
-def as_json(changes: Sequence[Change], versions: Mapping[int, Summary]) -> str:
-    """All of it: the champion, every change, and what is short of every version."""
+def content(changes: Sequence[Change], versions: Mapping[int, Summary]) -> dict[str, Any]:
+    """All of it as plain values: the champion, every change, and what is short of every version."""
     listed = [{"version": number, **asdict(summary)} for number, summary in versions.items()]
-    content = {"champion": _champion(changes), "changes": [asdict(change) for change in changes], "versions": listed}
-    return to_json(content, indent=2)
+    return {"champion": _champion(changes), "changes": [asdict(change) for change in changes], "versions": listed}
+
+
+def as_json(changes: Sequence[Change], versions: Mapping[int, Summary]) -> str:
+    """All of it as JSON; see `content`."""
+    return to_json(content(changes, versions), indent=2)
 
 
 def text(changes: Sequence[Change], versions: Mapping[int, Summary], metric: str) -> str:

@@ -300,13 +300,17 @@ def _flagged_rows(day: dict[str, Any]) -> int:
     return sum(sum(rows.values()) for rows in day["flagged"].values())
 
 
+def no_champion(verdict: str | None) -> str:
+    """Why there is no champion, by the last word of the gate."""
+    return f"no champion: the gate {verdict}" if verdict else "no champion: nothing was trained yet"
+
+
 def _champion_lines(state: dict[str, Any]) -> list[str]:
     champion = state["champion"]
     if champion is None:
-        reason = f"the gate {state['verdict']}" if state["verdict"] else "nothing was trained yet"
         unseen = state["left_out"] if state["verdict"] else []
         shown = ", ".join(unseen[:20]) + (f" and {len(unseen) - 20} more" if len(unseen) > 20 else "")
-        return [f"no champion: {reason}", *([f"left out of features.sql: {shown}"] if unseen else [])]
+        return [no_champion(state["verdict"]), *([f"left out of features.sql: {shown}"] if unseen else [])]
     trouble = [champion["trouble"]] if champion["trouble"] else []
     if "candidate" not in champion:
         return [f"champion: version {champion['version']}", *trouble]

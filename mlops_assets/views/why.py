@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Any
 
+from mlops_assets.journey.explain.sent import SentExplanation
 from mlops_assets.journey.explain.why import Explanation
 from mlops_assets.views.output import text_table
 from mlops_assets.views.output import to_json as as_json
@@ -17,9 +19,13 @@ LEAST = 0.0005
 
 def to_json(explanation: Explanation) -> str:
     """An explanation as JSON; `agrees` says whether the recomputed answer is the published one."""
+    return as_json({**content(explanation), "agrees": explanation.agrees}, indent=2)
+
+
+def content(explanation: Explanation | SentExplanation) -> dict[str, Any]:
+    """An explanation as plain values; `differs` of a column: whether its value is another text than the raw one."""
     cleaned = [{**asdict(column), "differs": column.differs} for column in explanation.cleaned]
-    content = {**asdict(explanation), "cleaned": cleaned, "agrees": explanation.agrees}
-    return as_json(content, indent=2)
+    return {**asdict(explanation), "cleaned": cleaned}
 
 
 def to_text(explanation: Explanation) -> str:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from mlops_assets.journey.enrich.answers import Marks, answers_then, read_answers
+from mlops_assets.journey.explain.again import (
+    Again,
+    Cleaned,
+    Enriched,
+    Feature,
+    answer_again,
+    enriched_of,
+    features_of,
+    probabilities_of,
+    words_of,
+)
 from mlops_assets.journey.explain.row import NotPredicted, Row, Scored, find_row, manifest_of, origin
-from mlops_assets.journey.explain.strengths import Word, occlusion, word_strengths
+from mlops_assets.journey.explain.strengths import Word
 from mlops_assets.journey.features.day import stored_features
 from mlops_assets.journey.features.shard import compute
 from mlops_assets.journey.model.history import History
@@ -25,77 +34,10 @@ from mlops_assets.journey.read.rows import rows_code
 from mlops_assets.journey.read.sources import Entry, Source, SourceError
 from mlops_assets.journey.score.day import scores_code
 from mlops_assets.journey.score.loaded import load_cached
-from mlops_assets.journey.score.predict import Answers
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.places import Place
 from mlops_assets.use_case import UseCase
 from mlops_assets.work.shards import changed_code
-
-OTHERS = 200
-"""Most other rows of the shard from which a feature gets its other values."""
-
-SHOWN_WORDS = 20
-"""Most words of a text that are told."""
-
-
-@dataclass(frozen=True)
-class Cleaned:
-    """One column of the contract: its text in the raw file (None where that is not at hand) and its stored value."""
-
-    column: str
-    raw: str | None
-    value: Any
-
-    @property
-    def differs(self) -> bool:
-        """Whether the value, written down, is another text than the raw one."""
-        written = "" if self.value is None else str(self.value)
-        if isinstance(self.value, float):
-            written = written.removesuffix(".0")  # 31 is no other text than 31.0
-        return self.raw is not None and self.raw != written
-
-
-@dataclass(frozen=True)
-class Feature:
-    """One column of the model's input.
-
-    Attributes
-    ----------
-    name, value
-        As `features.sql` made it.
-    unseen
-        Whether it is a category that the model never saw in training.
-    strength
-        How much probability of the predicted class hangs on it; see `occlusion`.
-    """
-
-    name: str
-    value: Any
-    unseen: bool
-    strength: float
-
-
-@dataclass(frozen=True)
-class Enriched:
-    """What an enrichment said of the row.
-
-    Attributes
-    ----------
-    name
-        The enrichment.
-    keys, values
-        The row's keys, and what was answered for them.
-    status
-        `fetched`, `last known` or `missing`.
-    of_day
-        The day for which it was fetched; None without an answer.
-    """
-
-    name: str
-    keys: Mapping[str, Any]
-    values: Mapping[str, Any]
-    status: str
-    of_day: str | None
 
 
 @dataclass(frozen=True)
@@ -224,7 +166,6 @@ def explain(
     raw, problem, texts = _raw(use_case, source, day, manifest_of(lake, day, published), row.entry, line)
     stored = row.stored()
     made = origin(lake, day, published)  # who restored the day did not make it
-    probabilities = zip(model.classes, again.probabilities.tolist(), strict=True)
     return Explanation(
         use_case=use_case.name,
         day=day,
@@ -233,9 +174,9 @@ def explain(
         raw=raw,
         raw_problem=problem,
         cleaned=tuple(Cleaned(name, texts.get(name), stored[name]) for name in use_case.columns if name in stored),
-        enriched=tuple(_enriched(stored, name, table) for name, table in read_answers(lake, marks).items()),
-        features=_features(model, again),
-        words=tuple(word_strengths(model, again.row, again.predicted)[:SHOWN_WORDS]),
+        enriched=tuple(enriched_of(stored, name, table) for name, table in read_answers(lake, marks).items()),
+        features=features_of(model, again),
+        words=words_of(model, again),
         version=used.version,
         candidate=used.about.candidate,
         champion=tuple(c.when for c in History(lake.root, use_case.name).changes() if c.version == used.version),
@@ -243,7 +184,7 @@ def explain(
         run=made.run,
         published=made.time,
         restored_by="" if made is published else published.run,
-        probabilities=dict(sorted(probabilities, key=lambda pair: -pair[1])),
+        probabilities=probabilities_of(model, again),
         threshold=model.threshold if len(model.classes) == 2 else None,
         prediction=row.prediction["prediction"],
         probability=row.prediction["probability"],
@@ -263,6 +204,13 @@ def _changed(use_case: UseCase, lake: Lake, row: Row) -> dict[str, tuple[str, ..
     return {table: names for table, names in changes.items() if names}
 
 
+def _answer_again(model: Model, row: Row, lake: Lake, day: str, use_case: UseCase, marks: Marks) -> Again:
+    """Run the shard of a row through SQL, and the batch that holds the row through its model, as the day was made."""
+    stored = stored_features(lake, day, row.part.name, model.sql, marks) if row.whole else None
+    batches = compute(row.rows, day, use_case, model.sql, stored, read_answers(lake, marks))
+    return answer_again(model, row.rows, row.position, batches)
+
+
 def _published(lake: Lake, day: str) -> Scored:
     days = lake.predictions.days()
     if day in days:
@@ -270,81 +218,6 @@ def _published(lake: Lake, day: str) -> Scored:
     dates = list(days)
     have = f"published are {dates[0]} to {dates[-1]}" if dates else "no day is published yet"
     raise NotPredicted(f"{day} is not published: {have}.")
-
-
-@dataclass(frozen=True)
-class _Again:
-    """The answer, computed again: the row for SQL and for the estimator, some other rows, and what the model says."""
-
-    values: Mapping[str, Any]
-    row: np.ndarray
-    others: np.ndarray
-    predicted: int
-    probability: float
-    probabilities: np.ndarray
-
-
-def _answer_again(model: Model, row: Row, lake: Lake, day: str, use_case: UseCase, marks: Marks) -> _Again:
-    """Run the shard of a row through SQL, and the batch that holds the row through its model, as the day was made."""
-    drawn = _drawn(row)
-    answers = Answers(model, row.rows.num_rows)
-    others: list[np.ndarray] = []
-    here: tuple[pa.Table, int] | None = None
-    stored = stored_features(lake, day, row.part.name, model.sql, marks) if row.whole else None
-    enriched = read_answers(lake, marks)
-    for batch, positions in compute(row.rows, day, use_case, model.sql, stored, enriched):
-        if len(at := np.flatnonzero(positions == row.position)):
-            here = batch, int(at[0])
-            answers.add(batch, positions)  # the other batches need no answer, but give rows to compare with
-        others.append(model.matrix(batch.take(np.flatnonzero(np.isin(positions, drawn)))))
-    assert here is not None, "the SQL gives every row"  # noqa: S101 - compute() saw to it
-    batch, position = here
-    matrix = model.matrix(batch)
-    return _Again(
-        values=batch.slice(position, 1).to_pylist()[0],
-        row=matrix[position],
-        others=np.concatenate(others),
-        predicted=int(answers.numbers[row.position]),
-        probability=float(answers.probabilities[row.position]),
-        # of the whole batch and not of the row alone: sums over many rows may differ in their last bit
-        probabilities=model.probabilities(matrix)[position],
-    )
-
-
-def _drawn(row: Row) -> np.ndarray:
-    """Positions of some other rows of the shard: the same ones each time that one asks for this row."""
-    seed = zlib.crc32(f"{row.prediction['file']}:{row.prediction['line']}".encode())
-    others = np.delete(np.arange(row.rows.num_rows), row.position)
-    return np.random.default_rng(seed).permutation(others)[:OTHERS]
-
-
-def _features(model: Model, again: _Again) -> tuple[Feature, ...]:
-    """The columns of the model's input, the strongest first."""
-    strengths = occlusion(model, again.row, again.others, again.predicted)
-    features = []
-    # -1 stands for an unknown category and for none: only one with a value is unseen
-    for (name, vocabulary), code, strength in zip(model.columns.items(), again.row, strengths, strict=True):
-        value = again.values[name]
-        is_unseen = isinstance(vocabulary, tuple) and value is not None and code < 0
-        features.append(Feature(name, value, bool(is_unseen), float(strength)))
-    return tuple(sorted(features, key=lambda feature: -feature.strength))
-
-
-def _enriched(row: Mapping[str, Any], name: str, table: pa.Table) -> Enriched:
-    """What the answers of an enrichment hold for a row: its keys are the columns that the row has."""
-    keys = {key: row[key] for key in table.column_names if key in row}
-    values = _values_for(keys, table)
-    if values is None:  # the row has no key
-        return Enriched(name, keys, {}, "missing", None)
-    status, day = values.pop(f"{name}_status"), values.pop(f"{name}_day")
-    return Enriched(name, keys, values, status, day and day.isoformat())
-
-
-def _values_for(keys: Mapping[str, Any], table: pa.Table) -> dict[str, Any] | None:
-    for answer in table.to_pylist():
-        if keys.items() <= answer.items():
-            return {column: value for column, value in answer.items() if column not in keys}
-    return None
 
 
 def _raw(

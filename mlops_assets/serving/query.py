@@ -1,0 +1,134 @@
+"""What stands behind the `?` of a request, read and checked; everything that is wrong with it is told at once."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from starlette.requests import Request
+
+from mlops_assets.serving.problems import Problem, Wrong
+
+Read = Callable[[str], Any]
+"""Makes a value of a text; raises ValueError with what is expected."""
+
+MOST_TOLD = 50
+"""Things that are told to be wrong with one request: a body of thousands of wrong rows has no answer of megabytes."""
+
+
+def whole(text: str) -> int:
+    """A whole number from 1 on."""
+    # no more than 32 bits: what is longer numbers no version and no line
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) > 0):
+        raise ValueError("expected a whole number from 1 on")
+    return int(text)
+
+
+def day(text: str) -> str:
+    """A day."""
+    try:
+        return dt.datetime.strptime(text, "%Y-%m-%d").date().isoformat()
+    except ValueError:
+        raise ValueError("expected a day, YYYY-MM-DD") from None
+
+
+def flag(text: str) -> bool:
+    """True or false."""
+    return bool(one_of("true", "false")(text) == "true")
+
+
+def one_of(*words: str) -> Read:
+    """One of some words."""
+
+    def read(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"expected {' or '.join(words)}")
+        return text
+
+    return read
+
+
+def read_query(request: Request, known: Mapping[str, Read]) -> dict[str, Any]:
+    """The parameters of a request that are given.
+
+    Parameters
+    ----------
+    request
+        The request.
+    known
+        What there may be, each with how it is read.
+
+    Raises
+    ------
+    Problem
+        422, if there is another one, one stands twice, or a value is not what is expected.
+    """
+    found: dict[str, Any] = {}
+    wrong: list[Wrong] = []
+    for name, text in request.query_params.multi_items():
+        where = f"query.{name[:100]}"
+        if name not in known:
+            wrong.append(Wrong(where, f"there is no such parameter; there are: {', '.join(known) or 'none'}"))
+        elif name in found:
+            wrong.append(Wrong(where, "it stands there twice; give it once"))
+        else:
+            found[name] = None
+            try:
+                found[name] = known[name](text)
+            except ValueError as error:
+                wrong.append(Wrong(where, f"{error}, found {text[:100]!r}"))
+    refuse(wrong)
+    return found
+
+
+def refuse(wrong: Sequence[Wrong], status: int = 422) -> None:
+    """Refuse a request with which anything is wrong; the first `MOST_TOLD` of it are told, and how many there are.
+
+    Raises
+    ------
+    Problem
+        If there is something.
+    """
+    if not wrong:
+        return
+    count = "1 thing is" if len(wrong) == 1 else f"{len(wrong)} things are"
+    cut = f", of which the first {MOST_TOLD} are told" if len(wrong) > MOST_TOLD else ""
+    raise Problem(status, f"{count} wrong with the request{cut}; see `errors`.", wrong[:MOST_TOLD])
+
+
+def preferred(accept: str, offered: Sequence[str]) -> str:
+    """The media type that is wanted most of those that there are; the first one where nothing is said.
+
+    Parameters
+    ----------
+    accept
+        The header `Accept`; `q` and the most specific range count, as RFC 9110 says.
+    offered
+        The media types.
+
+    Raises
+    ------
+    Problem
+        406, if none is wanted.
+    """
+    if not accept:
+        return offered[0]
+    ranges = dict(map(_range, accept.split(",")))
+    weights = [next((ranges[one] for one in _matching(kind) if one in ranges), 0.0) for kind in offered]
+    if max(weights) <= 0:
+        raise Problem(406, f"Accept: {accept[:200]!r} is not had here; there are: {', '.join(offered)}.")
+    return offered[weights.index(max(weights))]
+
+
+def _matching(kind: str) -> tuple[str, str, str]:
+    return kind, f"{kind.partition('/')[0]}/*", "*/*"
+
+
+def _range(text: str) -> tuple[str, float]:
+    kind, *parameters = (part.strip().lower() for part in text.split(";"))
+    weight = next((each[2:] for each in parameters if each.startswith("q=")), "1")
+    try:
+        return kind, float(weight)
+    except ValueError:
+        return kind, 0.0

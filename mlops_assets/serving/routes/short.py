@@ -1,0 +1,74 @@
+"""`/`, and the short paths `/models/`, `/deployed_version/`, `/predict/` where one use case alone is served."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import HTMLResponse, Response
+
+from mlops_assets import __version__
+from mlops_assets.serving.answers import JSON
+from mlops_assets.serving.query import preferred, read_query
+from mlops_assets.serving.routes.predictions import predict_route
+from mlops_assets.serving.routes.use_cases import HTML, as_json, deployed_version, links_of, list_models
+from mlops_assets.serving.schema import READING, answer, predictions_operation
+from mlops_assets.serving.service import Service
+from mlops_assets.views import markdown, pages
+
+FURTHER = {"docs": "/docs", "openapi": "/openapi.json", "health": "/health", "ready": "/ready", "metrics": "/metrics"}
+SHORT = {"predict": "/predict/", "models": "/models/", "deployed_version": "/deployed_version/"}
+
+
+def router(service: Service) -> APIRouter:
+    """The routes: the handlers are those of the paths of all use cases."""
+    routes = APIRouter(tags=["short paths"])
+    only = next(iter(service.use_cases.values())) if len(service.use_cases) == 1 else None
+
+    @routes.get("/", **answer("Where everything is.", READING, HTML))
+    def start(request: Request) -> Response:
+        read_query(request, {})
+        form = preferred(request.headers.get("accept", ""), (JSON, HTML))
+        told = _links(service)
+        return as_json(told) if form == JSON else HTMLResponse(_page(told))
+
+    if only is None:
+        return routes
+
+    @routes.get(SHORT["models"], **answer(f"The versions of {only.name}.", READING))
+    def models(request: Request) -> Response:
+        read_query(request, {})
+        return as_json(list_models(service, only.name))
+
+    @routes.get(SHORT["deployed_version"], **answer(f"The version that answers for {only.name}.", READING))
+    def deployed(request: Request) -> Response:
+        read_query(request, {})
+        return as_json(deployed_version(service, only.name))
+
+    operation = predictions_operation(only, "predict", SHORT["predict"])
+    routes.add_api_route(SHORT["predict"], predict_route(service, only), methods=["POST"], **operation)
+    return routes
+
+
+def _links(service: Service) -> dict[str, Any]:
+    use_cases = [
+        {"name": name, "description": use_case.description, "links": links_of(name)}
+        for name, use_case in service.use_cases.items()
+    ]
+    short = SHORT if len(use_cases) == 1 else {}
+    return {
+        "name": "mlops-assets",
+        "version": __version__,
+        "use_cases": use_cases,
+        "links": {"use_cases": "/v1/use-cases", **short, **FURTHER},
+    }
+
+
+def _page(told: dict[str, Any]) -> str:
+    """The links for a browser."""
+    listed = [f"- [{name}]({path})" for name, path in told["links"].items()]
+    each = [
+        f"- [{one['name']}]({one['links']['self']}): {markdown.value(one['description'])}" for one in told["use_cases"]
+    ]
+    text = "\n".join(["# mlops-assets", "", *listed, "", "## Use cases", "", *each, ""])
+    return pages.page("mlops-assets", text)

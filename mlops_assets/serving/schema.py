@@ -1,0 +1,284 @@
+"""The API as OpenAPI describes it, drawn from the contract of each use case."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mlops_assets.serving.answers import CSV, JSON, TOP
+from mlops_assets.serving.bodies import MULTIPART, raw_types
+from mlops_assets.serving.multipart import FIELD
+from mlops_assets.serving.problems import MEDIA_TYPE
+from mlops_assets.use_case import Column, UseCase
+
+Schema = dict[str, Any]
+
+USE_CASES = "/v1/use-cases/{use_case}"
+"""Where a use case lies."""
+
+TEXT: Schema = {"type": "string"}
+COUNT: Schema = {"type": "integer", "minimum": 0}
+NUMBERED: Schema = {"type": "integer", "minimum": 1, "maximum": 999_999_999}
+SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 1}
+
+PROBLEM: Schema = {
+    "type": "object",
+    "title": "Problem",
+    "description": "What is wrong and what to do, as RFC 9457 has it.",
+    "properties": {
+        "type": TEXT,
+        "title": TEXT,
+        "status": {"type": "integer"},
+        "detail": TEXT,
+        "request": {**TEXT, "description": "Id of the request."},
+        "errors": {
+            "type": "array",
+            "description": "Everything that is wrong.",
+            "items": {
+                "type": "object",
+                "properties": {"where": TEXT, "message": TEXT},
+                "required": ["where", "message"],
+            },
+        },
+    },
+    "required": ["type", "title", "status", "detail"],
+}
+
+MEANINGS = {
+    400: "The body is not what its Content-Type says; with where.",
+    401: "A key is asked for.",
+    403: "The key has not the right.",
+    404: "There is no such thing; with those that there are.",
+    406: "None of the forms in `Accept` is had.",
+    408: "The body did not come in time.",
+    409: "There is no version that may answer; with the reason of the gate.",
+    413: "The request brings more than it may; with the limit.",
+    415: "The Content-Type is not taken; with those that are.",
+    422: "Parameters, fields or all files are wrong; `errors` has all of it.",
+    429: "The key has asked too often; `Retry-After` says when to ask again.",
+    500: "Something failed that is no fault of the request.",
+    503: "Too much waits already, or it took too long; `Retry-After` says when to ask again.",
+}
+"""What the statuses of refusals mean."""
+
+READING = (401, 403, 404, 406, 422, 429, 500, 503)
+"""Statuses of refusals that whatever is read may have."""
+
+PREDICTING = (400, 401, 403, 404, 406, 408, 409, 413, 415, 422, 429, 500, 503)
+"""Those that a prediction may have."""
+
+SHOWN_TYPES: Mapping[str, Schema] = {
+    "string": {"type": ["string", "null"]},
+    "integer": {"type": ["integer", "string", "null"]},
+    "number": {"type": ["number", "string", "null"]},
+    "date": {"type": ["string", "null"]},
+    "timestamp": {"type": ["string", "null"]},
+    "boolean": {"type": ["boolean", "string", "null"]},
+}
+"""Values of a column in JSON, by its type; a text is read as the text of a field."""
+
+
+def problems(statuses: tuple[int, ...]) -> dict[int | str, Schema]:
+    """The refusals that a path may answer with."""
+    content = {MEDIA_TYPE: {"schema": PROBLEM}}
+    return {status: {"description": MEANINGS[status], "content": content} for status in statuses}
+
+
+def answer(summary: str, refusals: tuple[int, ...], *forms: str) -> dict[str, Any]:
+    """What a route is told of what it reads for a client: JSON, and other forms that there are of it.
+
+    Parameters
+    ----------
+    summary
+        What is answered.
+    refusals
+        Statuses that it may refuse with.
+    forms
+        Further media types.
+    """
+    content = {JSON: {"schema": {"type": "object"}}, **{form: {"schema": TEXT} for form in forms}}
+    return {
+        "summary": summary,
+        "response_model": None,
+        "responses": {200: {"description": summary, "content": content}, **problems(refusals)},
+    }
+
+
+def predictions_operation(use_case: UseCase, name: str, path: str = "") -> dict[str, Any]:
+    """What `add_api_route` is told of the predictions of a use case.
+
+    Parameters
+    ----------
+    use_case
+        The use case.
+    name
+        Id of the operation, unique in the API.
+    path
+        Where it lies, if not where those of all use cases do; for the summary.
+    """
+    return {
+        "name": name,
+        "operation_id": name,
+        "summary": f"Predict: {use_case.name}" + (f" ({path})" if path else ""),
+        "description": f"{use_case.description}\n\n{_limits(use_case)}",
+        "tags": [use_case.name],
+        "response_model": None,
+        "responses": {200: {"description": "What became of each file.", **_answered(use_case)}, **problems(PREDICTING)},
+        "openapi_extra": {"parameters": PARAMETERS, "requestBody": _body(use_case)},
+    }
+
+
+def _limits(use_case: UseCase) -> str:
+    limits = use_case.serving.limits
+    return (
+        f"Files end in `{use_case.files.suffix}`. A request brings at most {limits.bytes:,} bytes, "
+        f"{limits.files:,} files, {limits.rows:,} lines, pictures of {limits.pixels:,} pixels, and takes "
+        f"{limits.seconds:g} seconds."
+    )
+
+
+def _parameter(name: str, schema: Schema, description: str, place: str = "query") -> Schema:
+    return {"name": name, "in": place, "required": False, "schema": schema, "description": description}
+
+
+PARAMETERS = [
+    _parameter("version", NUMBERED, "Version that answers; the champion by default."),
+    _parameter("as_of", {**TEXT, "format": "date"}, "Day that the rows are of, and whose champion answers; today."),
+    _parameter("probabilities", {**TEXT, "enum": ["top", "all"]}, f"Of the {TOP} likeliest classes, or of all, too."),
+    _parameter("explain", {"type": "boolean"}, "Why: features with their strengths, of one row of one file."),
+    _parameter("line", NUMBERED, "The row that is explained, where the file has several."),
+    _parameter(
+        "X-File-Name", {**TEXT, "pattern": "^[!-~]+$"}, "Name of a raw body, UTF-8 in percent signs.", place="header"
+    ),
+]
+
+
+def _body(use_case: UseCase) -> Schema:
+    content: dict[str, Schema] = {
+        MULTIPART: {
+            "schema": {
+                "type": "object",
+                "properties": {FIELD: {"type": "array", "items": {**TEXT, "format": "binary"}, "minItems": 1}},
+                "required": [FIELD],
+                "additionalProperties": False,
+                "description": "Files, ZIP files of them, and what their records refer to.",
+            }
+        },
+        JSON: {"schema": rows_schema(use_case)},
+    }
+    content |= {kind: {"schema": {**TEXT, "format": "binary"}} for kind in raw_types(use_case)}
+    return {"required": True, "content": content}
+
+
+def rows_schema(use_case: UseCase) -> Schema:
+    """Files as JSON rows: the columns of the contract, with types, units and meanings."""
+    columns = {name: column_schema(column) for name, column in use_case.columns.items()}
+    row = {"type": "object", "properties": columns, "additionalProperties": False}
+    file = {
+        "type": "object",
+        "properties": {
+            "name": {**TEXT, "description": "Name of the file."},
+            "rows": {
+                "type": "array",
+                "minItems": 1,
+                "items": row,
+                "description": "They belong together, as in a file.",
+            },
+        },
+        "required": ["rows"],
+        "additionalProperties": False,
+    }
+    example = {name: schema["examples"][0] for name, schema in columns.items() if "examples" in schema}
+    return {
+        "type": "object",
+        "properties": {"files": {"type": "array", "items": file, "minItems": 1}},
+        "required": ["files"],
+        "additionalProperties": False,
+        "examples": [{"files": [{"name": f"a{use_case.files.suffix}", "rows": [example]}]}],
+    }
+
+
+def column_schema(column: Column) -> Schema:
+    """A column of the contract; what breaks its rules is a reject of its row, and no wrong request."""
+    rules = [column.about, f"Unit: {column.unit}." if column.unit else ""]
+    first, last = column.bounds
+    if first is not None:
+        rules.append(f"From {first:g}." if isinstance(first, float) else f"From {first}.")
+    if last is not None:
+        rules.append(f"To {last:g}." if isinstance(last, float) else f"To {last}.")
+    if column.allowed:
+        rules.append(f"One of: {', '.join(column.allowed)}.")
+    rules.append("Required." if column.required else "")
+    schema: Schema = {**SHOWN_TYPES[column.type], "description": " ".join(filter(None, rules))}
+    example = example_of(column)
+    return schema if example is None else {**schema, "examples": [example]}
+
+
+def example_of(column: Column) -> str | int | float | bool | None:
+    """A value that a column may hold, as JSON has it."""
+    if column.allowed:
+        return column.allowed[0]
+    first, last = column.bounds
+    if column.type in ("integer", "number"):
+        middle = (
+            1.0
+            if not isinstance(first, (int, float))
+            else max(first, min(1.0, last if isinstance(last, float) else 1.0))
+        )
+        return int(middle) if column.type == "integer" else middle
+    if column.type == "date":
+        return "2026-01-31"
+    if column.type == "timestamp":
+        return "2026-01-31T12:00:00"
+    return True if column.type == "boolean" else "A"
+
+
+def _answered(use_case: UseCase) -> Schema:
+    prediction = {
+        "type": "object",
+        "properties": {
+            "line": NUMBERED,
+            "prediction": TEXT,
+            "probability": {**SHARE, "description": "A float32, as the shortest decimal that is it."},
+            "probabilities": {"type": "object", "additionalProperties": SHARE},
+        },
+        "required": ["line", "prediction", "probability"],
+    }
+    reject = {
+        "type": "object",
+        "properties": {
+            "line": {"type": ["integer", "null"], "description": "null: the whole file."},
+            "rule": TEXT,
+            "message": TEXT,
+            "raw": TEXT,
+        },
+        "required": ["line", "rule", "message", "raw"],
+    }
+    file = {
+        "type": "object",
+        "properties": {
+            "file": TEXT,
+            "lines": {**COUNT, "description": "`rows` and `rejected`; 0 of a file that is refused as a whole."},
+            "rows": COUNT,
+            "rejected": COUNT,
+            "predictions": {"type": "array", "items": prediction},
+            "rejects": {"type": "array", "items": reject},
+        },
+        "required": ["file", "lines", "rows", "rejected", "predictions", "rejects"],
+    }
+    answer = {
+        "type": "object",
+        "properties": {
+            "request": TEXT,
+            "use_case": {"const": use_case.name},
+            "version": NUMBERED,
+            "files": {"type": "array", "items": file},
+            "why": {"type": "object", "description": "Of the row that is explained."},
+        },
+        "required": ["request", "use_case", "version", "files"],
+    }
+    headers = {
+        "X-Model-Version": {"schema": NUMBERED, "description": "Version that answered."},
+        "X-Rejected": {"schema": COUNT, "description": "Lines that have no prediction, and files that were refused."},
+    }
+    return {"headers": headers, "content": {JSON: {"schema": answer}, CSV: {"schema": TEXT}}}
