@@ -37,6 +37,9 @@ IN_QUERY = re.compile(r"(?<=[?&])([\w.-]*(?:password|passwd|secret|token|signatu
 USER_AND_PASSWORD = re.compile(r"://(?P<both>[^:/@\s]*:(?P<password>\S*))@")
 """The same where the address is a whole text: there the password may hold a `/`, too."""
 
+PATH = re.compile(r"(?<![\w:/.*-])/(?:[^\s/:'\"`]+/)+([^\s/:'\"`]+)")
+"""A file of this machine, and its last name."""
+
 DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 _referred: set[str] = set()
@@ -104,6 +107,17 @@ def redacted(text: str, environment: Mapping[str, str] | None = None) -> str:
     """
     addresses = IN_QUERY.sub(rf"\1{HIDDEN}", WITHIN_ADDRESS.sub(f"{HIDDEN}@", text))
     return without(addresses, _secrets(os.environ if environment is None else environment))
+
+
+def without_paths(text: str) -> str:
+    """A text in which files of this machine have their last name alone: what is told over a network.
+
+    Examples
+    --------
+    >>> without_paths("/srv/home/lake/x/history/000002.json: cannot be read; see s3://bucket/a and defs/x.yaml")
+    '000002.json: cannot be read; see s3://bucket/a and defs/x.yaml'
+    """
+    return PATH.sub(r"\1", text.replace("file://", ""))
 
 
 def without(text: str, secrets: Iterable[str]) -> str:

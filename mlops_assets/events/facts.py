@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from mlops_assets.events.behind import Behind, Behinds
 from mlops_assets.events.happened import LampTurned
 from mlops_assets.journey.deliver.delivery import publication_of
 from mlops_assets.journey.model.history import Change
@@ -106,6 +107,8 @@ class Facts:
         The days whose deadline is not far from now and that are not published.
     lamps
         Those of the newest published day.
+    behind
+        What processes of the API say that do not serve the champion.
     """
 
     now: dt.datetime
@@ -116,6 +119,7 @@ class Facts:
     runs: Runs
     due: Sequence[Due]
     lamps: Sequence[LampTurned]
+    behind: Sequence[Behind] = ()
 
     def publications(self) -> dict[str, str]:
         """The name of each day's publication."""
@@ -149,6 +153,7 @@ def gather(stores: Stores, runs: Runs, now: dt.datetime, lamps: Lamps = lambda _
         # without a champion nothing is predicted, and nothing is late
         due=_due(stores, published, runs, now) if changes else (),
         lamps=lamps(newest_day) if newest_day else (),
+        behind=Behinds(stores.lake).standing(now.timestamp()),
     )
 
 

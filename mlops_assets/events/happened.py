@@ -224,6 +224,31 @@ class TrainingRefused(Event):
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class ServesOlder(Event):
+    """The API cannot serve the champion, and answers with an older version, or not at all."""
+
+    kind: ClassVar[Kind] = "serving"
+    severity: ClassVar[Severity] = "error"
+    version: int | None
+    serves: int | None
+    why: str
+
+    @property
+    def cause(self) -> str:
+        """The champion that is not served: several processes that cannot serve it are one cause."""
+        return f"serving:champion:{self.version or '?'}"
+
+    def words(self, use_case: str) -> Message:
+        """Which version answers, in whose place."""
+        instead = f"answers with version {self.serves}" if self.serves else "answers nothing"
+        what = f"load version {self.version}, the champion" if self.version else "see who is champion"
+        todo = f"Mend what is named above, or take another version: mlops-assets rollback {use_case} --why REASON"
+        return self._message(
+            use_case, f"the API {instead}, for it cannot {what}.", details=(self.why,), what_to_do=todo
+        )
+
+
 def over(message: Message, sentence: str) -> Message:
     """What is told once the cause of a message is gone."""
     return replace(message, over=True, sentence=sentence, details=(message.sentence,), what_to_do="").cleaned()

@@ -21,7 +21,7 @@ Severity = Literal["info", "warning", "error"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 """How bad it is, the least first."""
 
-Kind = Literal["published", "replaced", "red", "late", "lamp", "champion", "refused"]
+Kind = Literal["published", "replaced", "red", "late", "lamp", "champion", "refused", "serving"]
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 """What may happen."""

@@ -46,8 +46,7 @@ def fetch(name: str, source: str, hashes: Sequence[str], settings: Settings) -> 
     ModelRefused
         If it cannot be fetched, or is not the one that was registered.
     """
-    # named by its content: the same number in another store is another folder
-    copy = settings.home / "models" / hashlib.sha256(" ".join(hashes).encode()).hexdigest()[:32]
+    copy = _copy(hashes, settings)
     if copy.exists():
         return copy
     # read where it lies: no copy of what this machine has
@@ -64,6 +63,16 @@ def fetch(name: str, source: str, hashes: Sequence[str], settings: Settings) -> 
         with suppress(OSError):  # another process was faster
             fetched.rename(copy)
     return copy
+
+
+def is_here(source: str, hashes: Sequence[str], settings: Settings) -> bool:
+    """Whether `fetch` has nothing to fetch; parameters as there."""
+    return source.startswith(("/", "file:")) or _copy(hashes, settings).exists()
+
+
+def _copy(hashes: Sequence[str], settings: Settings) -> Path:
+    # named by its content: the same number in another store is another folder
+    return settings.home / "models" / hashlib.sha256(" ".join(hashes).encode()).hexdigest()[:32]
 
 
 def folder_here(name: str, source: str) -> Path | None:

@@ -119,6 +119,14 @@ class History:
             changes.append(change)
         return changes
 
+    def has_change(self, number: int) -> bool:
+        """Whether there is a change of that number: one look at one file, for whoever asks again and again."""
+        try:
+            self._lake.change(number).stat()
+        except FileNotFoundError:
+            return False
+        return True
+
     def champion(self, day: str | None = None) -> int | None:
         """The version that is champion now, or that was at the end of a day (UTC); None if there was none."""
         change = self.latest(day)

@@ -117,6 +117,11 @@ class RegisteredVersions:
         complete = [copy.version for copy in ours] == list(range(1, len(ours) + 1))
         return ours if complete and len(ours) >= least else None
 
+    def here(self) -> list[Registered]:
+        """The versions of which there are copies, from whatever store, the oldest first; there may be others."""
+        copies = [self.kept(number) for number in self._numbers()]
+        return [copy for copy in copies if copy is not None]
+
     def newest(self) -> int:
         """The highest number that a version has, in whatever store it was registered; 0 if there is none."""
         return max(self._numbers(), default=0)

@@ -74,7 +74,7 @@ class Registry:
         """The changes of the champion of a use case."""
         return History(self.settings.lake, use_case)
 
-    def _copies(self, use_case: str) -> RegisteredVersions:
+    def copies(self, use_case: str) -> RegisteredVersions:
         """What the lake keeps of the versions."""
         return RegisteredVersions(Lake(self.settings.lake, use_case), self.settings.tracking_uri)
 
@@ -93,7 +93,7 @@ class Registry:
             version = self.version(use_case, change.version)
         except (UsageError, StoreDown) as error:
             # of another store, such as that of a home that was moved; its hash says that it is the one
-            kept = self._copies(use_case).kept(change.version)
+            kept = self.copies(use_case).kept(change.version)
             if kept is None or kept.tags.get("serving_sha256") != change.sha256:
                 lost = f"{error} {_ways(use_case)}" if isinstance(error, StoreDown) else ""
                 raise VersionGone(lost or self._gone(use_case, change.version)) from None
@@ -149,7 +149,7 @@ class Registry:
         ModelRefused
             If it cannot be fetched, or was registered without its hashes.
         """
-        copies = self._copies(use_case)
+        copies = self.copies(use_case)
         # the lake first: importing MLflow alone takes 4.5 CPU seconds
         registered = copies.get(number)
         if registered is None and self.settings.has_registry and self._may_be_without_copy(use_case, number):
@@ -163,7 +163,7 @@ class Registry:
 
     def _may_be_without_copy(self, use_case: str, number: int) -> bool:
         """Whether MLflow may have a version that the lake has no copy of; asking for every mistyped number is dear."""
-        copies = self._copies(use_case)
+        copies = self.copies(use_case)
         # a release that kept no copies, on the same home, gives the next number
         is_next = number == copies.newest() + 1
         return is_next or self._every_copy(use_case) is None
@@ -171,7 +171,7 @@ class Registry:
     def _every_copy(self, use_case: str) -> list[Registered] | None:
         """The copies of all versions; None if they do not reach to each version that was champion."""
         champions = [change.version for change in self.history(use_case).changes()]
-        return self._copies(use_case).every(max(champions, default=1))
+        return self.copies(use_case).every(max(champions, default=1))
 
     def choose(self, use_case: str, choice: str, day: str) -> Version | None:
         """The version that shall score a day.
@@ -284,7 +284,7 @@ class Registry:
         source = f"{client.get_run(run_id).info.artifact_uri}/version"
         # the hashes lie in the registry: beside the files, whoever changes a file could change them too
         tags = {**asdict(hashes), "about": about.summary().to_json()}
-        copies, history = self._copies(use_case), self.history(use_case)
+        copies, history = self.copies(use_case), self.history(use_case)
         # a mark that is left before MLflow is asked, and taken away behind the document, says where a registration was
         # killed
         newest = max(copies.newest(), history.newest())
@@ -354,13 +354,13 @@ class Registry:
         number = self.history(use_case).champion()
         if number is not None:
             client = self.client()
-            with self._copies(use_case).alias_set(number), told(self.settings):
+            with self.copies(use_case).alias_set(number), told(self.settings):
                 client.set_registered_model_alias(use_case, ALIAS, str(number))
 
     def mirrors(self, use_case: str) -> bool:
         """Whether MLflow's alias was set to the champion; MLflow is not asked."""
         number = self.history(use_case).champion()
-        return number is None or self._copies(use_case).has_alias(number)
+        return number is None or self.copies(use_case).has_alias(number)
 
     def same_as(self, use_case: str, candidate: str, sha256: str, training_set: str) -> list[int]:
         """The versions of a candidate that are this very model and were judged by the same rows, the newest first."""
