@@ -77,7 +77,7 @@ class _Client(asyncio.Protocol):
         else:
             self._send()
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, _: Exception | None) -> None:
         if self._began:
             self._load.statuses[LOST] += 1
         if not self.ended.done():

@@ -42,9 +42,9 @@ PATIENCE = 180
 ABOUT = """\
 `make bench-serving` writes this section. A request of ours is a raw CSV file of {rows} rows, {files} different ones in
 turns; the answer has a prediction and a probability for each row. The peers are handed the vectors that ours computes
-of these rows, ready-made, and answer from the same estimator (`{candidate}`). Each server is alone on the machine with its
-client, which keeps 1 to 128 connections busy for {seconds:.0f} seconds, after a quarter of that to warm up. CPU is that
-of all processes of the server, user and system, for each request that was answered 200; the last column counts all
+of these rows, ready-made, and answer from the same estimator (`{candidate}`). Each server is alone on the machine with
+its client, which keeps 1 to 128 connections busy for {seconds:.0f} seconds, after a quarter of that to warm up. CPU is
+that of all processes of the server, user and system, for each request that was answered 200; the last column counts all
 others. Ratios say more than milliseconds where a machine does other work, too; what is said of waiting also holds what
 the client itself takes of the same cores."""
 

@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from mlops_assets.journey.score.online import Answered, Sent, file_around
+from mlops_assets.journey.score.online import Answered, Sent
 from mlops_assets.journey.score.written import RowsWrong, file_of_rows
+from mlops_assets.serving import bodies
+from mlops_assets.serving.pictures import ending_of
 from mlops_assets.serving.problems import Problem, Wrong
 from mlops_assets.serving.tensors import REALS, WHOLES, Input
 from mlops_assets.use_case import UseCase
@@ -30,13 +32,13 @@ TAKEN = {"number": NUMBERS, "integer": NUMBERS, "boolean": frozenset({"BOOL", "B
 
 USUAL = ("prediction", "probability")
 PLACES = ("file", "line")
-"""Outputs of a use case with a reader of its own: in which file a record was, from 0, and which it was, from 1."""
+"""Outputs of a use case with a reader of its own: the name of the file of a record, and which it was there, from 1."""
 OUTPUTS = {
     "prediction": ("BYTES", [-1]),
     "probability": ("FP32", [-1]),
     "probabilities": ("FP32", [-1, -1]),
     "rejected": ("BYTES", [-1]),
-    "file": ("INT32", [-1]),
+    "file": ("BYTES", [-1]),
     "line": ("INT32", [-1]),
 }
 """Outputs by their names, with datatype and shape."""
@@ -70,7 +72,7 @@ def describe_outputs(use_case: UseCase, classes: Sequence[str]) -> list[dict[str
     return described
 
 
-def files_of(use_case: UseCase, inputs: Sequence[Input], values: Values) -> list[Sent]:
+def files_of(use_case: UseCase, inputs: Sequence[Input], values: Values) -> list[Sent | Answered]:
     """The files that a request holds.
 
     Raises
@@ -130,22 +132,18 @@ def _table(use_case: UseCase, columns: Values) -> Sent:
         raise Problem(400, "; ".join(f"{one.where}: {one.message}" for one in wrong[:TOLD]), wrong[:50]) from None
 
 
-def _whole_files(use_case: UseCase, columns: Values) -> list[Sent]:
-    """The files of a request, each as it came."""
+def _whole_files(use_case: UseCase, columns: Values) -> list[Sent | Answered]:
+    """The files of a request, as if they had been sent in a form."""
     contents = columns.get(FILES, ())
-    names = columns.get(NAMES) or [f"{number}{use_case.files.suffix}" for number in range(len(contents))]
-    wrong, files = [], []
-    for number, (name, data) in enumerate(zip(names, contents, strict=False)):
-        if not isinstance(data, bytes) or not isinstance(name, str) or not name.isprintable() or len(name) > 255:
-            wrong.append(Wrong(f"inputs.{FILES}[{number}]", "a file has bytes, and a name of at most 255 signs"))
-            continue
-        around = file_around(use_case, name, data)
-        if around is None and not name.endswith(use_case.files.suffix):
-            ends = " or ".join((use_case.files.suffix, *use_case.files.attachments))
-            wrong.append(Wrong(f"inputs.{NAMES}[{number}]", f"{name!r} does not end in {ends}"))
-        files.append(around or Sent(name, data))
-    _refuse(wrong or ([] if files else [Wrong("inputs", f"there is no tensor {FILES!r} with files")]))
-    return files
+    if any(value is None for column in columns.values() for value in column):
+        _refuse([Wrong("inputs", "a file has bytes, and a name is a text: null is neither")])
+    names = columns.get(NAMES) or [_name(number, data, use_case) for number, data in enumerate(contents)]
+    return bodies.files_of([*zip(names, contents, strict=False)], use_case)
+
+
+def _name(number: int, data: bytes, use_case: UseCase) -> str:
+    ending = ending_of(data)
+    return f"{number}{ending if ending and ending in use_case.files.attachments else use_case.files.suffix}"
 
 
 def outputs_of(
@@ -186,14 +184,14 @@ def outputs_of(
         for line in ((refusal.line or 0,) if refusal.line or rows is None else range(1, rows + 1))
     ]
     if refused and "rejected" not in names:
-        raise _rejected(refused, rows is None)
+        raise _rejected(refused, answered, rows is None)
     return {name: array for name, array in _arrays(answered, classes, refused).items() if name in names}
 
 
-def _rejected(refused: Sequence[tuple[int, int, str]], whole_files: bool) -> Problem:
+def _rejected(refused: Sequence[tuple[int, int, str]], answered: Sequence[Answered], whole_files: bool) -> Problem:
     """What is said of a request with rejected rows; rows of tensors are counted from 0."""
     wrong = [
-        Wrong(f"files[{file}].lines[{line}]" if whole_files else f"rows[{line - 1}]", text)
+        Wrong(answered[file].name + (f", line {line}" if line else "") if whole_files else f"rows[{line - 1}]", text)
         for file, line, text in refused
     ]
     first = "; ".join(f"{one.where}: {one.message}" for one in wrong[:TOLD])
@@ -208,7 +206,7 @@ def _arrays(
     """Every output; a rejected row has no prediction, and NaN for probabilities."""
     empty = np.full((len(refused), len(classes)), np.nan, np.float32)
     file = np.concatenate([np.full(len(one.line), number) for number, one in enumerate(answered)])
-    file = np.concatenate([file, np.array([number for number, _, _ in refused], int)]).astype(np.int32)
+    file = np.concatenate([file, np.array([number for number, _, _ in refused], int)]).astype(int)
     line = np.concatenate([*(one.line for one in answered), np.array([at for _, at, _ in refused], int)])
     order = np.lexsort((line, file))
     numbers = np.concatenate([*(one.numbers for one in answered), np.full(len(refused), -1, int)])
@@ -217,7 +215,7 @@ def _arrays(
         "probability": np.concatenate([*(one.probability for one in answered), np.full(len(refused), np.nan)]),
         "probabilities": np.concatenate([*(one.probabilities for one in answered), empty]),
         "rejected": np.array([""] * (len(line) - len(refused)) + [text for _, _, text in refused], object),
-        "file": file,
+        "file": np.array([one.name for one in answered], object)[file],
         "line": line.astype(np.int32),
     }
     return {

@@ -1,1 +1,1 @@
-"""Servers of models: each is asked for what a champion says of 50 ready-made vectors, in its own best documented way."""
+"""Servers of models: each answers ready-made vectors by the estimator of a champion, in its own best documented way."""

@@ -16,7 +16,7 @@ class Classifier(litserve.LitAPI):
         super().__init__(max_batch_size=64, batch_timeout=0.004)
         self._folder = folder
 
-    def setup(self, device: str) -> None:
+    def setup(self, device: str) -> None:  # noqa: ARG002 - LitServe's own
         self.model = joblib.load(self._folder / "model.joblib")
 
     def decode_request(self, request: dict[str, Any]) -> np.ndarray:

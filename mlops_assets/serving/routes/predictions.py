@@ -60,7 +60,7 @@ def predict_route(service: Service, use_case: UseCase) -> Any:
         loaded = await choose(service, use_case, asked.get("version"), asked.get("as_of"))
         files = await read_files(request, use_case)
         of_day = asked.get("as_of") or service.today()
-        answered = await _answer(service, loaded, files, of_day)
+        answered = await answer(service, loaded, files, of_day)
         told: dict[str, Any] = {"request": id_of(request), "use_case": use_case.name, "version": loaded.version}
         answers.see_one_answered(answered, {"use_case": use_case.name, "version": loaded.version})
         headers = {"X-Model-Version": str(loaded.version), "X-Rejected": str(answers.count_rejected(answered))}
@@ -103,7 +103,7 @@ async def choose(service: Service, use_case: UseCase, version: int | None = None
         raise Problem(404, str(error)) from None
 
 
-async def _answer(service: Service, loaded: Loaded, files: Sequence[Sent | Answered], of_day: str) -> list[Answered]:
+async def answer(service: Service, loaded: Loaded, files: Sequence[Sent | Answered], of_day: str) -> list[Answered]:
     """What becomes of the files, in their order."""
     sent = [file for file in files if isinstance(file, Sent)]
     limit = loaded.use_case.serving.limits.seconds
