@@ -9,33 +9,13 @@ from dataclasses import dataclass, field
 from starlette.requests import Request
 
 from mlops_assets.serving.batcher import Batcher
+from mlops_assets.serving.callers import LOCAL, RIGHTS, Caller
 from mlops_assets.serving.champions import Champions
 from mlops_assets.serving.problems import Problem
 from mlops_assets.use_case import UseCase
 from mlops_assets.workspace import Stores, Workspace
 
-RIGHTS = ("read", "predict", "write")
-"""What a caller may be allowed to do."""
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Who asks.
-
-    Attributes
-    ----------
-    name
-        Name of the key, or of the user of this machine where no key is asked for.
-    rights
-        `read`, `predict`, `write`.
-    """
-
-    name: str
-    rights: frozenset[str] = frozenset(RIGHTS)
-
-
-LOCAL = Caller("local")
-"""Whoever asks where no key is asked for: somebody on this machine."""
+__all__ = ["LOCAL", "RIGHTS", "Caller", "Service", "caller_of", "id_of"]
 
 
 def caller_of(request: Request) -> Caller:
