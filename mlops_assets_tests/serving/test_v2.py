@@ -12,7 +12,7 @@ import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
 from mlops_assets.journey.score.online import Sent, answer_files
-from mlops_assets_tests.helpers.served import Api, champions_in, served
+from mlops_assets_tests.helpers.served import Api, served, served_home
 
 HEADER = "id;safra_abertura;cidade;estado;idade;sexo;limite_total;limite_disp;data;valor;grupo_estabelecimento;"
 HEADER += "cidade_estabelecimento;pais_estabelecimento"
@@ -23,9 +23,8 @@ LINES = (
 
 
 @pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    home = tmp_path_factory.mktemp("served") / "home"
-    with champions_in(home, "transactions", "topics") as workspace, served(workspace) as server:
+def api() -> Iterator[Api]:
+    with served_home() as workspace, served(workspace) as server:
         yield server
 
 

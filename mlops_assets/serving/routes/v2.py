@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, Path, Request
-from fastapi.routing import APIRoute
 from starlette.responses import Response
 
 from mlops_assets import __version__
@@ -15,6 +15,7 @@ from mlops_assets.serving.answers import JSON
 from mlops_assets.serving.bodies import read_whole
 from mlops_assets.serving.inference import describe_inputs, describe_outputs, files_of, outputs_of
 from mlops_assets.serving.problems import MEDIA_TYPE, Problem
+from mlops_assets.serving.requests import note
 from mlops_assets.serving.routes.predictions import answer, choose
 from mlops_assets.serving.schema import MEANINGS, PREDICTING, PROBLEM, READING, TEXT
 from mlops_assets.serving.service import Service
@@ -54,69 +55,78 @@ ANSWER = {
 }
 
 
-class V2Route(APIRoute):
-    """A route whose problems have a member `error`, too: clients of the protocol read nothing else."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """What answers a request."""
-        answer = super().get_route_handler()
-
-        async def answer_or_tell(request: Request) -> Response:
-            try:
-                return await answer(request)
-            except Problem as problem:
-                problem.further.setdefault("error", problem.detail)
-                raise
-
-        return answer_or_tell
+NAME, NUMBERED = "/models/{name}", "/models/{name}/versions/{version}"
+NUMBER = Path(ge=1, lt=10**9, description="Number of a version.")
+READ: dict[str, Any] = {"responses": refusals((*READING, 409))}
 
 
 def router(service: Service) -> APIRouter:
     """The paths of the protocol: of the server, and of each use case as a model."""
-    routes = APIRouter(prefix="/v2", route_class=V2Route, tags=["V2 inference protocol"])
-    of = Path(description="Name of the use case.", json_schema_extra={"enum": list(service.use_cases)})
-    number = Path(ge=1, lt=10**9, description="Number of a version.")
-    told: dict[str, Any] = {"responses": refusals((*READING, 409))}
+    routes = APIRouter(prefix="/v2", tags=["V2 inference protocol"])
+    _add_server(routes)
+    _add_models(routes, service)
+    _add_infer(routes, service)
+    return routes
 
-    @routes.get("", summary="Name and version of the server", **told)
+
+def _add_server(routes: APIRouter) -> None:
+    @routes.get("", summary="Name and version of the server", **READ)
     async def server() -> dict[str, Any]:
         return {"name": "mlops-assets", "version": __version__, "extensions": ["binary_tensor_data"]}
 
-    @routes.get("/health/live", summary="Whether the process answers", **told)
+    @routes.get("/health/live", summary="Whether the process lives", **READ)
     async def live() -> dict[str, bool]:
         return {"live": True}
 
-    @routes.get("/health/ready", summary="Whether each use case that has a champion can answer", **told)
-    async def ready() -> dict[str, bool]:
+    @routes.get("/health/ready", summary="Whether it can answer", **READ)
+    async def ready(request: Request) -> dict[str, bool]:
+        readiness = request.app.state.readiness
+        if not readiness.is_ready:
+            await readiness.look()
+        if not readiness.is_ready:
+            raise Problem(503, "The server is not ready; GET /ready says why.", headers={"Retry-After": "5"})
         return {"ready": True}
 
-    @routes.get("/models/{name}", summary="What a model takes and gives", **told)
-    async def model(name: str = of) -> dict[str, Any]:
+
+def _named(service: Service) -> Any:
+    return Path(description="Name of the use case.", json_schema_extra={"enum": [*service.use_cases]})
+
+
+def _add_models(routes: APIRouter, service: Service) -> None:
+    named = _named(service)
+
+    @routes.get(NAME, summary="What a model takes and gives", **READ)
+    async def model(name: str = named) -> dict[str, Any]:
         return _described(await _choose(service, name))
 
-    @routes.get("/models/{name}/versions/{version}", summary="What a version takes and gives", **told)
-    async def version_of_model(name: str = of, version: int = number) -> dict[str, Any]:
+    @routes.get(NUMBERED, summary="What a version takes and gives", **READ)
+    async def version_of_model(name: str = named, version: int = NUMBER) -> dict[str, Any]:
         return _described(await _choose(service, name, version))
 
-    @routes.get("/models/{name}/ready", summary="Whether a model answers", **told)
-    async def model_ready(name: str = of) -> dict[str, Any]:
+    @routes.get(f"{NAME}/ready", summary="Whether a model answers", **READ)
+    async def model_ready(name: str = named) -> dict[str, Any]:
         return {"name": name, "ready": bool(await _choose(service, name))}
 
-    @routes.get("/models/{name}/versions/{version}/ready", summary="Whether a version answers", **told)
-    async def version_ready(name: str = of, version: int = number) -> dict[str, Any]:
+    @routes.get(f"{NUMBERED}/ready", summary="Whether a version answers", **READ)
+    async def version_ready(name: str = named, version: int = NUMBER) -> dict[str, Any]:
         return {"name": name, "ready": bool(await _choose(service, name, version))}
 
-    asked: dict[str, Any] = {"responses": {200: ANSWER, **refusals(PREDICTING)}, "openapi_extra": {"requestBody": BODY}}
 
-    @routes.post("/models/{name}/infer", summary="What the champion says of rows", **asked)
-    async def infer(request: Request, name: str = of) -> Response:
+def _add_infer(routes: APIRouter, service: Service) -> None:
+    named = _named(service)
+    told: dict[str, Any] = {
+        "responses": {200: ANSWER, **refusals(PREDICTING)},
+        "openapi_extra": {"requestBody": BODY},
+        "response_model": None,
+    }
+
+    @routes.post(f"{NAME}/infer", summary="What the champion says of rows", **told)
+    async def infer(request: Request, name: str = named) -> Response:
         return await _infer(service, name, None, request)
 
-    @routes.post("/models/{name}/versions/{version}/infer", summary="What a version says of rows", **asked)
-    async def infer_by(request: Request, name: str = of, version: int = number) -> Response:
+    @routes.post(f"{NUMBERED}/infer", summary="What a version says of rows", **told)
+    async def infer_by(request: Request, name: str = named, version: int = NUMBER) -> Response:
         return await _infer(service, name, version, request)
-
-    return routes
 
 
 def _see_size(use_case: UseCase, rows: int) -> None:
@@ -151,6 +161,8 @@ async def _infer(service: Service, name: str, version: int | None, request: Requ
     files = files_of(use_case, asked.inputs, values)
     loaded = await _choose(service, name, version, asked.parameters.as_of)
     answered = await answer(service, loaded, files, asked.parameters.as_of or service.today())
+    rules = Counter(refusal.rule for one in answered for refusal in one.refusals)
+    note(request, name, loaded.version, sum(len(one.line) for one in answered), rules)
     names = [one.name for one in asked.outputs]
     outputs = outputs_of(names, answered, loaded.model.classes, None if use_case.files.reader else rows)
     told = {"model_name": name, "model_version": str(loaded.version), **({"id": asked.id} if asked.id else {})}
