@@ -12,11 +12,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from urllib.parse import unquote
 
-import numpy as np
 from starlette.requests import ClientDisconnect, Request
 
-from mlops_assets.journey.read.readers.pack import Refusal
-from mlops_assets.journey.score.online import Answered, Sent, file_around
+from mlops_assets.journey.score.online import Sent, file_around
 from mlops_assets.serving import json_rows
 from mlops_assets.serving.multipart import read_parts
 from mlops_assets.serving.pictures import count_pixels, ending_of
@@ -47,7 +45,7 @@ LARGE = 1 << 18
 Named = tuple[str, bytes]
 
 
-async def read_files(request: Request, use_case: UseCase) -> list[Sent | Answered]:
+async def read_files(request: Request, use_case: UseCase) -> list[Sent]:
     """The files of a request.
 
     Parameters
@@ -60,7 +58,7 @@ async def read_files(request: Request, use_case: UseCase) -> list[Sent | Answere
     Returns
     -------
     list
-        The files in their order; one that a day would refuse before it is read is answered already.
+        The files in their order, of whatever name: what a day refuses is refused here, too.
 
     Raises
     ------
@@ -76,7 +74,7 @@ async def read_files(request: Request, use_case: UseCase) -> list[Sent | Answere
         else:
             parts = [(_file_name(request), b"".join([chunk async for chunk in chunks]))]
 
-    def taken() -> list[Sent | Answered]:
+    def taken() -> list[Sent]:
         if kind == JSON and FILE_NAME not in request.headers:
             return _of_rows(parts[0][1], use_case)
         return files_of(parts, use_case)
@@ -165,16 +163,16 @@ def _file_name(request: Request) -> str | None:
         raise Problem(422, "The name of the file cannot be read.", [Wrong("header.X-File-Name", message)]) from None
 
 
-def _of_rows(data: bytes, use_case: UseCase) -> list[Sent | Answered]:
+def _of_rows(data: bytes, use_case: UseCase) -> list[Sent]:
     """Rows as files that hold them."""
     limits = use_case.serving.limits
     named = json_rows.read_rows(data, use_case)
     _see_names([name for name, _ in named], limits)
     _see_rows(sum(len(rows) for _, rows in named), limits)
-    return [*json_rows.as_files(named, use_case)]
+    return json_rows.as_files(named, use_case)
 
 
-def files_of(parts: Sequence[tuple[str | None, bytes]], use_case: UseCase) -> list[Sent | Answered]:
+def files_of(parts: Sequence[tuple[str | None, bytes]], use_case: UseCase) -> list[Sent]:
     """Files out of what was sent: ZIP files are unpacked, and what records refer to is laid beside them.
 
     Parameters
@@ -202,7 +200,7 @@ def files_of(parts: Sequence[tuple[str | None, bytes]], use_case: UseCase) -> li
     if len(attached) < len(beside):
         names = [name for name, _ in beside]
         refuse([Wrong(f"files[{name}]", "two files have this name") for name in attached if names.count(name) > 1])
-    return [_refused_as_listed(name, data, use_case) or Sent(name, data, attached) for name, data in data_files]
+    return [Sent(name, data, attached) for name, data in data_files]
 
 
 def _unzipped(parts: Sequence[tuple[str | None, bytes]], use_case: UseCase) -> list[Named]:
@@ -271,27 +269,9 @@ def _see_pictures(beside: Sequence[Named], use_case: UseCase) -> None:
         if pixels > use_case.serving.limits.pixels:
             allowed = f"{use_case.serving.limits.pixels:,} (`serving.limits.pixels`)"
             raise Problem(413, f"The picture {name!r} has {pixels:,} pixels, allowed are {allowed}.")
-        if len(data) > use_case.files.largest:
-            allowed = f"{use_case.files.largest:,} (`files.largest`)"
-            raise Problem(413, f"The file {name!r} has {len(data):,} bytes, allowed are {allowed}.")
 
 
-def _refused_as_listed(name: str, data: bytes, use_case: UseCase) -> Answered | None:
-    """A file that a day refuses before it is opened, by the rules and words of `journey.read`."""
-    if not name.endswith(use_case.files.suffix):
-        return _refused(name, "unreadable", f"a name that does not end in {use_case.files.suffix}")
-    if len(data) > use_case.files.largest:
-        return _refused(name, "too_large", f"{len(data)} bytes, allowed {use_case.files.largest}")
-    return None
-
-
-def _refused(name: str, rule: str, message: str) -> Answered:
-    nothing = np.zeros(0, np.int32)
-    some = np.zeros(0, np.float32), np.zeros((0, 0), np.float32)
-    return Answered(name, 0, nothing, nothing, *some, (Refusal(0, None, rule, message),))
-
-
-def _around(pictures: Sequence[Named], use_case: UseCase) -> list[Sent | Answered]:
+def _around(pictures: Sequence[Named], use_case: UseCase) -> list[Sent]:
     """Pictures that came without the records that refer to them: a record is made around each, where one can be."""
     files = [file_around(use_case, name, data) for name, data in pictures]
     ending = use_case.files.suffix

@@ -72,7 +72,7 @@ def describe_outputs(use_case: UseCase, classes: Sequence[str]) -> list[dict[str
     return described
 
 
-def files_of(use_case: UseCase, inputs: Sequence[Input], values: Values) -> list[Sent | Answered]:
+def files_of(use_case: UseCase, inputs: Sequence[Input], values: Values) -> list[Sent]:
     """The files that a request holds.
 
     Raises
@@ -132,7 +132,7 @@ def _table(use_case: UseCase, columns: Values) -> Sent:
         raise Problem(400, "; ".join(f"{one.where}: {one.message}" for one in wrong[:TOLD]), wrong[:50]) from None
 
 
-def _whole_files(use_case: UseCase, columns: Values) -> list[Sent | Answered]:
+def _whole_files(use_case: UseCase, columns: Values) -> list[Sent]:
     """The files of a request, as if they had been sent in a form."""
     contents = columns.get(FILES, ())
     if any(value is None for column in columns.values() for value in column):

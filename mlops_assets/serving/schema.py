@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mlops_assets.plugins import RecordReader, load_plugin
 from mlops_assets.serving.answers import CSV, JSON, TOP
 from mlops_assets.serving.bodies import MULTIPART, raw_types
 from mlops_assets.serving.multipart import FIELD
@@ -18,6 +19,7 @@ USE_CASES = "/v1/use-cases/{use_case}"
 
 TEXT: Schema = {"type": "string"}
 COUNT: Schema = {"type": "integer", "minimum": 0}
+BYTES: Schema = {"type": "string", "format": "binary"}
 NUMBERED: Schema = {"type": "integer", "minimum": 1, "maximum": 999_999_999}
 SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 1}
 
@@ -154,48 +156,50 @@ PARAMETERS = [
 
 
 def _body(use_case: UseCase) -> Schema:
-    content: dict[str, Schema] = {
-        MULTIPART: {
-            "schema": {
-                "type": "object",
-                "properties": {FIELD: {"type": "array", "items": {**TEXT, "format": "binary"}, "minItems": 1}},
-                "required": [FIELD],
-                "additionalProperties": False,
-                "description": "Files, ZIP files of them, and what their records refer to.",
-            }
-        },
-        JSON: {"schema": rows_schema(use_case)},
+    files = {
+        "type": "object",
+        "properties": {FIELD: {"type": "array", "items": BYTES, "minItems": 1}},
+        "required": [FIELD],
+        "additionalProperties": False,
+        "description": "Files, ZIP files of them, and what their records refer to, each with its name.",
     }
-    content |= {kind: {"schema": {**TEXT, "format": "binary"}} for kind in raw_types(use_case)}
+    content: dict[str, Schema] = {MULTIPART: {"schema": files}}
+    if takes_rows(use_case):
+        content[JSON] = {"schema": rows_schema(use_case)}
+    content |= {kind: {"schema": BYTES} for kind in raw_types(use_case)}
     return {"required": True, "content": content}
+
+
+def takes_rows(use_case: UseCase) -> bool:
+    """Whether rows can be sent: always as CSV, and else where its reader can write them."""
+    reader = use_case.files.reader
+    return reader is None or hasattr(load_plugin(reader, RecordReader), "write")
 
 
 def rows_schema(use_case: UseCase) -> Schema:
     """Files as JSON rows: the columns of the contract, with types, units and meanings."""
     columns = {name: column_schema(column) for name, column in use_case.columns.items()}
-    row = {"type": "object", "properties": columns, "additionalProperties": False}
+    # also by the names of the header of a file
+    row: Schema = {"type": "object", "properties": columns, "minProperties": 1}
     file = {
         "type": "object",
         "properties": {
-            "name": {**TEXT, "description": "Name of the file."},
-            "rows": {
-                "type": "array",
-                "minItems": 1,
-                "items": row,
-                "description": "They belong together, as in a file.",
-            },
+            "name": {**TEXT, "description": f"Name of the file; it ends in `{use_case.files.suffix}`."},
+            "rows": {"type": "array", "minItems": 1, "items": row, "description": "They belong together: a file."},
         },
         "required": ["rows"],
         "additionalProperties": False,
     }
-    example = {name: schema["examples"][0] for name, schema in columns.items() if "examples" in schema}
-    return {
+    schema: Schema = {
         "type": "object",
         "properties": {"files": {"type": "array", "items": file, "minItems": 1}},
         "required": ["files"],
         "additionalProperties": False,
-        "examples": [{"files": [{"name": f"a{use_case.files.suffix}", "rows": [example]}]}],
     }
+    if use_case.files.reader:  # which columns a row may have is its reader's own
+        return schema
+    example = {name: example_of(column) for name, column in use_case.columns.items() if name != use_case.label}
+    return {**schema, "examples": [{"files": [{"name": f"a{use_case.files.suffix}", "rows": [example]}]}]}
 
 
 def column_schema(column: Column) -> Schema:
@@ -209,28 +213,20 @@ def column_schema(column: Column) -> Schema:
     if column.allowed:
         rules.append(f"One of: {', '.join(column.allowed)}.")
     rules.append("Required." if column.required else "")
-    schema: Schema = {**SHOWN_TYPES[column.type], "description": " ".join(filter(None, rules))}
-    example = example_of(column)
-    return schema if example is None else {**schema, "examples": [example]}
+    return {**SHOWN_TYPES[column.type], "description": " ".join(filter(None, rules)), "examples": [example_of(column)]}
 
 
-def example_of(column: Column) -> str | int | float | bool | None:
+def example_of(column: Column) -> str | float | bool:
     """A value that a column may hold, as JSON has it."""
     if column.allowed:
         return column.allowed[0]
-    first, last = column.bounds
     if column.type in ("integer", "number"):
-        middle = (
-            1.0
-            if not isinstance(first, (int, float))
-            else max(first, min(1.0, last if isinstance(last, float) else 1.0))
-        )
-        return int(middle) if column.type == "integer" else middle
-    if column.type == "date":
-        return "2026-01-31"
-    if column.type == "timestamp":
-        return "2026-01-31T12:00:00"
-    return True if column.type == "boolean" else "A"
+        first, last = (bound if isinstance(bound, (int, float)) else None for bound in column.bounds)
+        inside = 1 if first is None else max(first, 1)
+        inside = inside if last is None else min(inside, last)
+        return int(inside) if column.type == "integer" else float(inside)
+    plain: dict[str, str | bool] = {"date": "2026-01-31", "timestamp": "2026-01-31T12:00:00", "boolean": True}
+    return plain.get(column.type, "A")
 
 
 def _answered(use_case: UseCase) -> Schema:

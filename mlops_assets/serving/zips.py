@@ -75,7 +75,11 @@ def _see_the_end(name: str, data: bytes, most_files: int) -> None:
     (size,) = struct.unpack("<I", data[at + 12 : at + 16])
     # folders and names that are no data take places in the list, too
     if data.count(LISTED, max(0, at - size), at) > 4 * most_files + 100:
-        raise Problem(413, f"The ZIP file {name!r} has more than {most_files:,} files (`serving.limits.files`).")
+        raise Problem(413, _too_many(name, most_files))
+
+
+def _too_many(name: str, most: int) -> str:
+    return f"With the ZIP file {name!r} the request has more than {most:,} files (`serving.limits.files`); send fewer."
 
 
 def _is_hidden(member: zipfile.ZipInfo) -> bool:
@@ -84,7 +88,7 @@ def _is_hidden(member: zipfile.ZipInfo) -> bool:
 
 def _see_members(name: str, members: list[zipfile.ZipInfo], most_files: int) -> None:
     if len(members) > most_files:
-        raise Problem(413, f"The ZIP file {name!r} has {len(members):,} files; {most_files:,} are allowed.")
+        raise Problem(413, _too_many(name, most_files))
     times = Counter(member.filename for member in members)
     wrong = []
     for member in members:

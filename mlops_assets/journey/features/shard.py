@@ -38,6 +38,10 @@ OF_ALL_ROWS = (
 """Errors that no row is to blame for."""
 
 
+class NotEveryRow(ConfigError):
+    """The SQL lost or doubled rows; with other rows it may not, for a join meets what it meets."""
+
+
 def compute(
     rows: pa.Table,
     day: str,
@@ -70,8 +74,10 @@ def compute(
 
     Raises
     ------
+    NotEveryRow
+        If the SQL loses or doubles rows.
     ConfigError
-        If the SQL loses or doubles rows, or needs an enrichment that there is not.
+        If it needs an enrichment that there is not.
     RowsFailed
         If it fails on some of the rows; `leave_out` finds which.
     """
@@ -85,12 +91,12 @@ def compute(
         for batch in features.select("model_input", day, tables):
             positions = positions_of.rows(batch)
             if positions is None:
-                raise ConfigError(f"{where}: `model_input` has a `file` and `line` that no row has.")
+                raise NotEveryRow(f"{where}: `model_input` has a `file` and `line` that no row has.")
             yield pa.Table.from_batches([batch]), positions
     # a join that loses or doubles rows is the commonest mistake in SQL, and nobody would see it in the predictions
     if (positions_of.seen != 1).any():
         lost, doubled = int((positions_of.seen == 0).sum()), int((positions_of.seen > 1).sum())
-        raise ConfigError(
+        raise NotEveryRow(
             f"{where}: `model_input` must have every row once; of {rows.num_rows} rows it lost {lost} and doubled "
             f"{doubled}. Look at its joins and conditions."
         )

@@ -305,17 +305,32 @@ class Attachments:
         paths = self._entries["path"]  # sorted, so that no dictionary of a million names is made to find a few
         at = bisect.bisect_left(range(len(paths)), path, key=lambda number: paths[number].as_py())
         if at == len(paths) or paths[at].as_py() != path:
-            raise NotAttached(f"there is no {path!r} among the attachments of the day")
+            raise not_listed(path)
         entry = Entry(**self._entries.slice(at, 1).to_pylist()[0])
         if entry.problem:
             raise NotAttached(f"{path!r} is {entry.problem}")
         # by what the listing said, so that a file which would fill the memory is not opened
         if entry.size > self._largest:
-            raise NotAttached(f"{path!r} has {entry.size} bytes, allowed are {self._largest}")
+            raise attachment_too_large(path, entry.size, self._largest)
         try:
             return self._source.read(self._day, entry)
         except OSError as error:
             raise NotAttached(f"{path!r} cannot be read: {error.strerror}") from None
+
+
+def not_listed(path: str) -> NotAttached:
+    """What a reader is told that asks for an attachment which is not there."""
+    return NotAttached(f"there is no {path!r} among the attachments")
+
+
+def attachment_too_large(path: str, size: int, largest: int) -> NotAttached:
+    """What a reader is told that asks for an attachment which is not read."""
+    return NotAttached(f"{path!r} has {size} bytes, allowed are {largest}")
+
+
+def named_wrongly(files: FileFormat) -> str:
+    """Why a file of another name is not read."""
+    return f"a name that does not end in {files.suffix}"
 
 
 def _list(files: FileFormat, source: Source, day: str, tell: Callable[[int], None]) -> tuple[pa.Table, np.ndarray, str]:
@@ -340,7 +355,7 @@ def _record_batch(files: FileFormat, entries: list[Entry]) -> pa.RecordBatch:
     """Some entries as columns; those whose names the use case does not expect get that as their problem."""
     paths, size, modified, problems, etag = zip(*entries, strict=True)
     # listed all the same: what is named wrongly is refused with a reason, not passed over
-    ends, wrong = (files.suffix, *files.attachments), f"a name that does not end in {files.suffix}"
+    ends, wrong = (files.suffix, *files.attachments), named_wrongly(files)
     reasons = [why or ("" if path.endswith(ends) else wrong) for path, why in zip(paths, problems, strict=True)]
     return pa.record_batch([paths, size, modified, reasons, etag], schema=LISTED)
 

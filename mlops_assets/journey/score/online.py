@@ -6,9 +6,10 @@ The same reading, features and model as of a day, for a handful of files at a ti
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -16,14 +17,19 @@ import pyarrow as pa
 from mlops_assets.errors import ConfigError
 from mlops_assets.journey.enrich.answers import NOTHING
 from mlops_assets.journey.features.blame import RowsFailed
+from mlops_assets.journey.features.shard import NotEveryRow
 from mlops_assets.journey.model.model import Model
+from mlops_assets.journey.read.listing import attachment_too_large, named_wrongly, not_listed
 from mlops_assets.journey.read.readers import open_reader
 from mlops_assets.journey.read.readers.pack import Refusal
 from mlops_assets.journey.read.rows import check_rows
-from mlops_assets.journey.score.predict import predict
+from mlops_assets.journey.score.predict import Answers, answer, predict
 from mlops_assets.journey.score.vectors import Vectors
-from mlops_assets.plugins import FileRefused, NotAttached, RecordReader, load_plugin
-from mlops_assets.use_case import UseCase
+from mlops_assets.plugins import FileRefused, RecordReader, load_plugin
+from mlops_assets.use_case import FileFormat, UseCase
+
+FAILS = RowsFailed, NotEveryRow
+"""What goes wrong with the rows of one file, and not with those of another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +117,7 @@ def answer_files(
     loaded
         The model and its use case.
     files
-        The files.
+        The files; of several requests, they may have the same names.
     day
         The day that their rows are taken to be of.
     enriched
@@ -120,14 +126,29 @@ def answer_files(
     Returns
     -------
     list
-        One item a file, in their order. Lines are rows and refused lines, in each of them.
+        One item a file, in their order. Lines are rows and refused lines, in each of them. A file on which SQL or the
+        model fails is refused by the rule of that name, or lines of it are, by `checks.sql_rejects`.
 
     Raises
     ------
     MlopsError
         If SQL or model fail on all rows, whichever they are.
     """
-    return [_answer_file(loaded, file, day, enriched) for file in files]
+    use_case, names = loaded.use_case, [file.name for file in files]
+    refused = {number: why for number, file in enumerate(files) if (why := _refuse_unread(use_case.files, file))}
+    contents = [None if number in refused else file.data for number, file in enumerate(files)]
+    pack = open_reader(use_case, partial(_attached, files, use_case.files.largest)).read(contents, names)
+    rows, broken = check_rows(use_case, names, pack)
+    scores = _Scores(loaded, rows.combine_chunks(), day, enriched)
+    scores.add(range(len(files)))
+    refusals: list[list[Refusal]] = [[] for _ in files]
+    for number, (rule, message) in refused.items():
+        refusals[number].append(Refusal(number, None, rule, message))
+    for refusal in (*pack.refusals, *broken, *scores.refusals):
+        refusals[refusal.file].append(refusal)
+    # a record between quotes may span lines
+    lines = pack.lines - pack.swallowed
+    return [scores.answered(number, name, int(lines[number]), refusals[number]) for number, name in enumerate(names)]
 
 
 def file_around(use_case: UseCase, name: str, data: bytes) -> Sent | None:
@@ -171,46 +192,116 @@ def file_around(use_case: UseCase, name: str, data: bytes) -> Sent | None:
     return Sent(name + form.suffix, made, {posixpath.normpath(name): data})
 
 
-def _answer_file(loaded: Loaded, file: Sent, day: str, enriched: Mapping[str, pa.Table]) -> Answered:
-    use_case, model = loaded.use_case, loaded.model
+def _refuse_unread(form: FileFormat, file: Sent) -> tuple[str, str] | None:
+    """Why a file is not read at all, as the listing of a day would have it; None if it is read."""
+    if not file.name.endswith(form.suffix):
+        return "unreadable", named_wrongly(form)
+    if len(file.data) > form.largest:
+        return "too_large", f"{len(file.data)} bytes, allowed {form.largest}"
+    return None
 
-    def attached(_: int, path: str) -> bytes:
-        if path not in file.attached:
-            raise NotAttached(f"{path} was not sent")
-        return file.attached[path]
 
-    pack = open_reader(use_case, attached).read([file.data], [file.name])
-    rows, refusals = check_rows(use_case, [file.name], pack)
-    refusals = [*pack.refusals, *refusals]
-    classes = len(model.classes)
-    if not rows.num_rows:
-        nothing = np.zeros(0, np.int32)
-        some = np.zeros(0, np.float32), np.zeros((0, classes), np.float32)
-        return Answered(file.name, int(pack.lines[0]), nothing, nothing, *some, tuple(refusals))
-    try:
-        predicted = predict(
-            [model],
-            rows.combine_chunks(),
-            day,
-            use_case,
-            enriched=enriched,
-            witnesses=lambda model, rows: (Vectors(model.classes, rows, None),),
+def _attached(files: Sequence[Sent], largest: int, number: int, path: str) -> bytes:
+    """What was sent with a file, and with no other one."""
+    data = files[number].attached.get(path)
+    if data is None:
+        raise not_listed(path)
+    if len(data) > largest:
+        raise attachment_too_large(path, len(data), largest)
+    return data
+
+
+def _all_classes(model: Model, rows: int) -> Sequence[Vectors]:
+    return (Vectors(model.classes, rows, None),)
+
+
+class _Scores:
+    """What a model says of rows, in their order.
+
+    Parameters
+    ----------
+    loaded, day, enriched
+        As for `answer_files`.
+    rows
+        The rows of the files, in one chunk.
+    """
+
+    def __init__(self, loaded: Loaded, rows: pa.Table, day: str, enriched: Mapping[str, pa.Table]) -> None:
+        self.refusals: list[Refusal] = []
+        self._loaded = loaded
+        self._rows = rows
+        self._run = partial(self._ask, day=day, enriched=enriched)
+        self._line = rows["line"].to_numpy()
+        self._file = rows["file"].chunk(0).indices.to_numpy() if len(rows) else np.zeros(0, np.int32)
+        self._is_answered = np.zeros(len(rows), bool)
+        self._numbers = np.zeros(len(rows), np.int32)
+        self._probability = np.zeros(len(rows), np.float32)
+        self._probabilities = np.zeros((len(rows), len(loaded.model.classes)), np.float32)
+
+    def _ask(self, ask: Callable[..., Any], rows: pa.Table, day: str, enriched: Mapping[str, pa.Table]) -> Any:
+        """What `answer` or `predict` say of rows."""
+        return ask([self._loaded.model], rows, day, self._loaded.use_case, enriched=enriched, witnesses=_all_classes)
+
+    def add(self, files: range) -> None:
+        """Ask for the rows of these files; where that fails, for halves of them, so that one fails alone."""
+        begin, end = self._place(files)
+        if begin == end:
+            return
+        some = self._rows.slice(begin, end - begin)
+        try:
+            self._keep(np.arange(begin, end), self._run(answer, some)[0])
+        except FAILS:
+            if len(files) == 1:
+                self._add_alone(files.start, some, begin)
+                return
+            middle = (files.start + files.stop) // 2
+            self.add(range(files.start, middle))
+            self.add(range(middle, files.stop))
+
+    def _add_alone(self, file: int, some: pa.Table, begin: int) -> None:
+        """Ask for the rows of a file without those that are to blame, if these may be left out."""
+        try:
+            predicted = self._run(predict, some)
+        except FAILS as error:
+            rule = error.rule if isinstance(error, RowsFailed) else "sql"
+            self.refusals.append(Refusal(file, None, rule, str(error)))
+            return
+        self.refusals += [Refusal(file, one.line, one.rule, one.reason) for one in predicted.left_out]
+        kept = ~np.isin(some["line"].to_numpy(), [one.line for one in predicted.left_out])
+        self._keep(begin + np.flatnonzero(kept), predicted.answers[0])
+
+    def _keep(self, places: np.ndarray, answers: Answers) -> None:
+        """Take up what was said of the rows at these places."""
+        (vectors,) = answers.witnesses
+        self._numbers[places], self._probability[places] = answers.numbers, answers.probabilities
+        self._probabilities[places] = cast("Vectors", vectors).values
+        self._is_answered[places] = True
+
+    def _place(self, files: range) -> tuple[int, int]:
+        """Where the rows of these files begin and end."""
+        begin, end = np.searchsorted(self._file, (files.start, files.stop))
+        return int(begin), int(end)
+
+    def answered(self, number: int, name: str, lines: int, refusals: Sequence[Refusal]) -> Answered:
+        """What became of a file.
+
+        Parameters
+        ----------
+        number, name, lines
+            The file, and how many data lines it has.
+        refusals
+            Its refusals.
+        """
+        begin, end = self._place(range(number, number + 1))
+        rows = begin + np.flatnonzero(self._is_answered[begin:end])
+        told = sorted(refusals, key=lambda refusal: refusal.line or 0)
+        whole = [refusal for refusal in told if refusal.line is None]
+        return Answered(
+            name,
+            0 if whole else lines,
+            self._line[rows],
+            self._numbers[rows],
+            self._probability[rows],
+            self._probabilities[rows],
+            tuple(replace(refusal, file=0) for refusal in (whole or told)),
         )
-    except RowsFailed as error:
-        nothing = np.zeros(0, np.int32)
-        some = np.zeros(0, np.float32), np.zeros((0, classes), np.float32)
-        return Answered(file.name, 0, nothing, nothing, *some, (Refusal(0, None, error.rule, str(error)),))
-    refusals += [Refusal(0, one.line, one.rule, one.reason) for one in predicted.left_out]
-    (answers,) = predicted.answers
-    (vectors,) = answers.witnesses
-    assert isinstance(vectors, Vectors)  # noqa: S101
-    line = predicted.rows["line"].to_numpy()
-    return Answered(
-        file.name,
-        int(pack.lines[0]),
-        line,
-        answers.numbers,
-        answers.probabilities,
-        vectors.values,
-        tuple(sorted(refusals, key=lambda refusal: refusal.line or 0)),
-    )

@@ -9,11 +9,12 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from mlops_assets.errors import UsageError
+from mlops_assets.errors import MlopsError, UsageError
+from mlops_assets.errors.redaction import without_paths
 from mlops_assets.journey.explain.sent import explain_sent
 from mlops_assets.journey.score.online import Answered, Loaded, Sent
 from mlops_assets.serving import answers
-from mlops_assets.serving.batcher import Busy
+from mlops_assets.serving.batcher import Busy, Failed, Late
 from mlops_assets.serving.bodies import read_files
 from mlops_assets.serving.champions import NoChampion
 from mlops_assets.serving.problems import Problem, Wrong
@@ -60,7 +61,7 @@ def predict_route(service: Service, use_case: UseCase) -> Any:
         loaded = await choose(service, use_case, asked.get("version"), asked.get("as_of"))
         files = await read_files(request, use_case)
         of_day = asked.get("as_of") or service.today()
-        answered = await answer(service, loaded, files, of_day)
+        answered = await ask(service, loaded, files, of_day)
         told: dict[str, Any] = {"request": id_of(request), "use_case": use_case.name, "version": loaded.version}
         answers.see_one_answered(answered, {"use_case": use_case.name, "version": loaded.version})
         headers = {"X-Model-Version": str(loaded.version), "X-Rejected": str(answers.count_rejected(answered))}
@@ -92,33 +93,40 @@ async def choose(service: Service, use_case: UseCase, version: int | None = None
     Raises
     ------
     Problem
-        404, if there is no version of that number; 409, if there is no champion, with the reason.
+        404, if there is no version of that number; 409, if there is no champion, with the reason; 503, if there is one
+        and it cannot be loaded.
     """
     try:
-        # it may have to be fetched and loaded
-        return await asyncio.to_thread(service.champions.choose, use_case, version, as_of)
+        return await service.champions.find(use_case, version, as_of)
     except NoChampion as error:
         raise Problem(409, str(error)) from None
     except UsageError as error:
         raise Problem(404, str(error)) from None
+    except MlopsError as error:
+        raise Problem(503, without_paths(str(error)), headers={"Retry-After": "60"}) from None
 
 
-async def answer(service: Service, loaded: Loaded, files: Sequence[Sent | Answered], of_day: str) -> list[Answered]:
-    """What becomes of the files, in their order."""
-    sent = [file for file in files if isinstance(file, Sent)]
-    limit = loaded.use_case.serving.limits.seconds
+async def ask(service: Service, loaded: Loaded, files: Sequence[Sent], of_day: str) -> list[Answered]:
+    """What becomes of files.
+
+    Raises
+    ------
+    Problem
+        503, if too much waits or it takes too long; 500, if the SQL or a plugin fails on whatever is sent.
+    """
     try:
-        async with asyncio.timeout(limit):
-            done = iter(await service.batcher.ask(loaded, sent, of_day) if sent else ())
+        return await service.batcher.ask(loaded, files, of_day)
     except Busy as error:
-        raise Problem(503, f"{error}.", headers={"Retry-After": str(error.seconds)}) from None
-    except TimeoutError:
-        said = f"The answer took longer than {limit:g} seconds (`serving.limits.seconds`); send less, or ask later."
-        raise Problem(503, said, headers={"Retry-After": "1"}) from None
-    return [next(done) if isinstance(file, Sent) else file for file in files]
+        raise Problem(503, str(error), headers={"Retry-After": str(error.seconds)}) from None
+    except Late as error:
+        raise Problem(503, str(error), headers={"Retry-After": "1"}) from None
+    except Failed as error:
+        raise Problem(500, str(error)) from None
+    except MlopsError as error:
+        raise Problem(500, without_paths(str(error))) from None
 
 
-def _row(files: Sequence[Sent | Answered], answered: Sequence[Answered], line: int | None) -> tuple[Sent, int]:
+def _row(files: Sequence[Sent], answered: Sequence[Answered], line: int | None) -> tuple[Sent, int]:
     """The one row that is explained."""
     if len(files) > 1:
         raise Problem(422, "One row is explained.", [Wrong("query.explain", "send one file")])
@@ -126,7 +134,7 @@ def _row(files: Sequence[Sent | Answered], answered: Sequence[Answered], line: i
     lines = one.line.tolist()
     if line is None and len(lines) == 1:
         line = lines[0]
-    if line is None or line not in lines or not isinstance(file, Sent):
+    if line is None or line not in lines:
         which = f"one of the {len(lines):,} lines that have a prediction" if lines else "a line that has a prediction"
         raise Problem(422, "One row is explained.", [Wrong("query.line", f"expected {which}")])
     return file, line

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -14,7 +15,7 @@ from mlops_assets.serving.routes.predictions import predict_route
 from mlops_assets.serving.routes.use_cases import HTML, as_json, deployed_version, links_of, list_models
 from mlops_assets.serving.schema import READING, answer, predictions_operation
 from mlops_assets.serving.service import Service
-from mlops_assets.views import markdown, pages
+from mlops_assets.views import pages
 
 FURTHER = {"docs": "/docs", "openapi": "/openapi.json", "health": "/health", "ready": "/ready", "metrics": "/metrics"}
 SHORT = {"predict": "/predict/", "models": "/models/", "deployed_version": "/deployed_version/"}
@@ -66,9 +67,14 @@ def _links(service: Service) -> dict[str, Any]:
 
 def _page(told: dict[str, Any]) -> str:
     """The links for a browser."""
-    listed = [f"- [{name}]({path})" for name, path in told["links"].items()]
-    each = [
-        f"- [{one['name']}]({one['links']['self']}): {markdown.value(one['description'])}" for one in told["use_cases"]
-    ]
-    text = "\n".join(["# mlops-assets", "", *listed, "", "## Use cases", "", *each, ""])
-    return pages.page("mlops-assets", text)
+    everywhere = "".join(f"<li>{_link(path, name)}</li>\n" for name, path in told["links"].items())
+    each = "".join(
+        f"<li>{_link(one['links']['self'], one['name'])}: {html.escape(one['description'])}</li>\n"
+        for one in told["use_cases"]
+    )
+    body = f"<h1>mlops-assets</h1>\n<ul>\n{everywhere}</ul>\n<h2>Use cases</h2>\n<ul>\n{each}</ul>\n"
+    return pages.document("mlops-assets", body)
+
+
+def _link(path: str, name: str) -> str:
+    return f'<a href="{html.escape(path)}">{html.escape(name)}</a>'

@@ -16,7 +16,7 @@ from mlops_assets.serving.bodies import read_whole
 from mlops_assets.serving.inference import describe_inputs, describe_outputs, files_of, outputs_of
 from mlops_assets.serving.problems import MEDIA_TYPE, Problem
 from mlops_assets.serving.requests import note
-from mlops_assets.serving.routes.predictions import answer, choose
+from mlops_assets.serving.routes.predictions import ask, choose
 from mlops_assets.serving.schema import MEANINGS, PREDICTING, PROBLEM, READING, TEXT
 from mlops_assets.serving.service import Service
 from mlops_assets.serving.tensors import BINARY, HEADER, Inference, read_request, write_answer
@@ -160,7 +160,7 @@ async def _infer(service: Service, name: str, version: int | None, request: Requ
     _see_size(use_case, rows)
     files = files_of(use_case, asked.inputs, values)
     loaded = await _choose(service, name, version, asked.parameters.as_of)
-    answered = await answer(service, loaded, files, asked.parameters.as_of or service.today())
+    answered = await ask(service, loaded, files, asked.parameters.as_of or service.today())
     rules = Counter(refusal.rule for one in answered for refusal in one.refusals)
     note(request, name, loaded.version, sum(len(one.line) for one in answered), rules)
     names = [one.name for one in asked.outputs]
