@@ -28,6 +28,8 @@ FORM = "NAME:RIGHTS:RATE:HASH, such as shop:read,predict:50:" + "0" * 64
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 HASH = re.compile(r"[0-9a-f]{64}")
 UNLIMITED = "-"
+PREFIX = "mlops_"
+"""What a key begins with, so that people and scanners see what it is."""
 REALM = 'Bearer realm="mlops-assets"'
 
 OPEN = frozenset({"/health", "/ready", "/v2/health/live", "/v2/health/ready"})
@@ -135,7 +137,7 @@ def new_key(name: str, rights: frozenset[str], rate: float = math.inf) -> tuple[
     """
     if not NAME.fullmatch(name):
         raise UsageError(f"{name!r} cannot be the name of a key: letters, digits, `.`, `_` and `-`, at most 64.")
-    token = f"mlops_{secrets.token_urlsafe(32)}"
+    token = PREFIX + secrets.token_urlsafe(32)
     return token, Key(Caller(name, rights), rate, _digest(token))
 
 

@@ -30,6 +30,7 @@ class PatientProtocol(HttpToolsProtocol):
 
     head_seconds = HEAD_SECONDS
     reading_seconds = READING_SECONDS
+    most = CONNECTIONS
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -41,7 +42,7 @@ class PatientProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait; a connection too many is answered at once."""
         super().connection_made(transport)
-        if len(self.connections) > CONNECTIONS:
+        if len(self.connections) > self.most:
             self._refuse(Problem(503, "Too many connections are open; try again in 1 s.", headers={"Retry-After": "1"}))
             return
         self._wait(self.head_seconds, transport.close)
@@ -86,6 +87,12 @@ class PatientProtocol(HttpToolsProtocol):
         """What comes next is the head of another request."""
         super().on_message_complete()
         self._in_head = True
+
+    def on_response_complete(self) -> None:
+        """Keep the connection for the next request, unless the body of this one was not waited for."""
+        super().on_response_complete()
+        if not self._in_head:
+            self.transport.close()
 
     def pause_writing(self) -> None:
         """Wait for a client that does not read."""
