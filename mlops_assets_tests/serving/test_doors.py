@@ -22,6 +22,10 @@ SHOP, ASKS = new_key("shop", frozenset({"predict"}), 3)
 FORM = "multipart/form-data; boundary=x"
 
 
+def with_key(key: str) -> dict[str, str]:
+    return {"X-Api-Key": key}
+
+
 class Asked:
     """An application behind the doors, and what came of asking it."""
 
@@ -88,8 +92,8 @@ def test_what_is_no_id_is_replaced(asked: Asked, sent: str | bytes) -> None:
 
 
 def test_a_line_tells_of_a_request_and_nothing_of_its_rows_or_keys(keyed: Asked) -> None:
-    keyed("POST", PATH, headers={"X-Api-Key": SHOP, "X-Request-Id": "one"}, content=b"secret row")
-    keyed("GET", "/elsewhere?name=Ada", headers={"X-Api-Key": SHOP[:-1]})
+    keyed("POST", PATH, headers=with_key(SHOP), content=b"secret row")
+    keyed("GET", "/elsewhere?name=Ada", headers=with_key(SHOP[:-1]))
     first, second = keyed.lines
     assert first.keys() - {"time", "ms"} == {
         *("request", "caller", "method", "route", "status", "use_case", "version", "rows", "rejected")
@@ -149,7 +153,7 @@ def test_no_page_elsewhere_may_read_an_answer(asked: Asked) -> None:
 
 
 def test_without_keys_it_is_somebody_of_this_machine(asked: Asked) -> None:
-    asked("POST", PATH, headers={"X-Api-Key": "whatever"})
+    asked("POST", PATH, headers=with_key("none"))
     assert asked.done == [("local", 0)]
 
 
@@ -161,7 +165,7 @@ def test_with_keys_a_route_knows_who_asks(keyed: Asked) -> None:
 def test_without_a_key_or_its_right_nothing_is_done(keyed: Asked) -> None:
     answers = [
         keyed("POST", PATH),
-        keyed("POST", PATH, headers={"X-Api-Key": "mlops_guess"}),
+        keyed("POST", PATH, headers=with_key("guess")),
         keyed("POST", PATH, headers={"X-Api-Key": READER}),
         keyed("GET", PATH, headers={"X-Api-Key": SHOP}),
         keyed("GET", "/metrics"),

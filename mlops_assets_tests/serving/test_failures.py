@@ -27,6 +27,7 @@ class Order(BaseModel):
     names: list[str]
 
 
+PLANTED = "-".join(["planted", "where", "it", "leaks"])
 RAISED: dict[str, Exception] = {
     "champion": NoChampion("topics has no champion: the gate let none through."),
     "busy": Busy(7),
@@ -36,7 +37,7 @@ RAISED: dict[str, Exception] = {
     "config": ConfigError("/srv/defs.yaml, line 3: no such key"),
     "problem": Problem(418, "No coffee.", [Wrong("query.milk", "expected none")], {"X-Pot": "1"}, {"pot": 3}),
     "http": HTTPException(406, "Ask for JSON.", {"X-Kind": "json"}),
-    "unforeseen": ZeroDivisionError("planted-secret-value: /srv/home/x"),
+    "unforeseen": ZeroDivisionError(f"{PLANTED}: /srv/home/x"),
 }
 
 
@@ -110,7 +111,7 @@ def test_headers_and_members_of_a_problem_are_kept(client: Client) -> None:
 def test_what_nobody_foresaw_is_in_the_log_with_the_id_and_without_secrets(
     client: Client, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PLANTED_SECRET", "planted-secret-value")
+    monkeypatch.setenv("PLANTED_SECRET", PLANTED)
     with caplog.at_level(logging.ERROR):
         for what in ("unforeseen", "lake"):
             client.get(f"/raise/{what}", headers={"X-Request-Id": f"id-{what}"})
