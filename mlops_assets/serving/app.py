@@ -21,6 +21,7 @@ from mlops_assets.serving.problems import MEDIA_TYPE
 from mlops_assets.serving.ready import Readiness
 from mlops_assets.serving.requests import Requests
 from mlops_assets.serving.routes import about, predictions, short, use_cases, v2
+from mlops_assets.serving.schema import PROBLEM
 from mlops_assets.serving.service import Caller, Service
 from mlops_assets.use_case import find_use_case, list_use_cases
 from mlops_assets.workspace import Workspace
@@ -31,25 +32,6 @@ ROUTERS = (predictions.router, use_cases.router, short.router, v2.router)
 HELD = 4
 """So many of the largest bodies may be worked on at once in a process."""
 
-PROBLEM = {
-    "type": "object",
-    "required": ["type", "title", "status", "detail"],
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "request": {"type": "string"},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["where", "message"],
-                "properties": {"where": {"type": "string"}, "message": {"type": "string"}},
-            },
-        },
-    },
-}
 ANY_PROBLEM: dict[int | str, dict[str, Any]] = {
     "default": {"description": "What went wrong, and what to do.", "content": {MEDIA_TYPE: {"schema": PROBLEM}}}
 }

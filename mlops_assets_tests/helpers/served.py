@@ -16,17 +16,20 @@ from typing import Any
 
 import uvicorn
 
+from mlops_assets.journey.score.day import Scorers, score_day
 from mlops_assets.journey.train.candidates import fit
 from mlops_assets.journey.train.training_set import build_training_set
 from mlops_assets.serving.app import make_app, make_entrance, make_service
 from mlops_assets.serving.keys import Key, Keys
 from mlops_assets.serving.listening import listen
 from mlops_assets.tools.sampling import write_sample
+from mlops_assets.work.engines.local import LocalEngine
 from mlops_assets.workspace import Stores, Workspace
-from mlops_assets_tests.helpers.days import read_raw
+from mlops_assets_tests.helpers.days import ignore, read_raw
 from mlops_assets_tests.helpers.homes import give_stores, state_in
 from mlops_assets_tests.helpers.models import ABOUT, TREE
 
+YESTERDAY = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
 DRAWN = {"transactions": (12, 30), "santander": (1, 120), "topics": (120, 1), "compound_rings": (4, 6)}
 """Files and rows of the labelled day that a champion learns from; the labels of `loan_approval` are noise."""
 
@@ -35,13 +38,21 @@ DRAWN = {"transactions": (12, 30), "santander": (1, 120), "topics": (120, 1), "c
 def _first_home() -> Path:
     home = Path(tempfile.mkdtemp(prefix="served-"))
     atexit.register(shutil.rmtree, home, ignore_errors=True)
-    with champions_in(home, *DRAWN):
+    with champions_in(home, *DRAWN) as workspace:
+        stores = workspace.find("transactions")
+        champion = stores.champion()
+        assert champion is not None
+        scorers = Scorers(stores.registry.prove(champion))
+        score_day(stores.use_case, stores.lake, YESTERDAY.isoformat(), scorers, LocalEngine(1), ignore, "the folder")
         return home
 
 
 @contextmanager
 def served_home() -> Iterator[Workspace]:
-    """An environment with a home that has a champion of every use case but `loan_approval`; leave it as it is."""
+    """An environment with a home that has a champion of every use case but `loan_approval`; leave it as it is.
+
+    Of `transactions`, a day is published: yesterday.
+    """
     with state_in(_first_home()):
         yield Workspace.from_environment()
 
@@ -60,11 +71,11 @@ def champions_in(home: Path, *names: str) -> Iterator[Workspace]:
 def crown(stores: Stores, folder: Path) -> None:
     """Learn from a sample day, and promote what was learned."""
     use_case, registry = stores.use_case, stores.registry
-    day = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
     files, rows = DRAWN[use_case.name]
-    for _ in write_sample(use_case, folder / "raw", day, files, rows, 0.0, 7):
+    raw = Path(str(stores.settings.raw))
+    for _ in write_sample(use_case, raw, YESTERDAY, files, rows, 0.0, 7):
         pass
-    read_raw(use_case, folder / "raw", stores.lake, day.isoformat())
+    read_raw(use_case, raw, stores.lake, YESTERDAY.isoformat())
     data = build_training_set(use_case, stores.lake)
     candidate = use_case.training.candidates["linear"] if use_case.training.texts else TREE
     model = fit(use_case, candidate, data, data.load())

@@ -20,10 +20,11 @@ from click.testing import CliRunner
 
 from mlops_assets.cli import cli
 from mlops_assets.serving.keys import new_key
+from mlops_assets.tools.demo import ask_for_a_file
 from mlops_assets.use_case import list_use_cases
 from mlops_assets.workspace import Workspace
 from mlops_assets_tests.helpers.paths import ROOT
-from mlops_assets_tests.helpers.served import served, served_home
+from mlops_assets_tests.helpers.served import YESTERDAY, served, served_home
 
 PAGE = (ROOT / "docs" / "api.md").read_text()
 BLOCKS = re.compile(
@@ -116,3 +117,15 @@ def test_the_example_is_a_client_of_thirty_lines(place: Place) -> None:
     command = [sys.executable, example, "transactions", file]
     done = subprocess.run(command, env=given, capture_output=True, text=True, check=True)
     assert done.stdout.startswith(f"{file.name}: 3 rows, 0 rejected\n  line 1: ")
+
+
+def test_the_last_line_of_the_demo_is_answered(place: Place) -> None:
+    every = [place.workspace.find(name) for name in ("santander", "transactions")]
+    said = ask_for_a_file(every, YESTERDAY)
+    code, answer, status = place.run(said.splitlines()[-1].strip(), place.every)
+    assert (code, status) == (0, "200")
+    assert json.loads(answer)["files"][0]["rows"] > 0
+
+
+def test_where_no_file_is_published_the_demo_shows_no_line(place: Place) -> None:
+    assert ask_for_a_file([place.workspace.find("santander")], YESTERDAY) == ""

@@ -149,7 +149,7 @@ def test_rows_are_of_the_day_that_is_named(settings: Settings) -> None:
         (Busy(9), 503, "9"),
         (Late(3), 503, "1"),
         (Failed(), 500, None),
-        (ConfigError("/srv/defs/features.sql: loses rows"), 500, None),
+        (ConfigError("/srv/defs/features.sql: loses rows"), 503, "5"),
     ],
 )
 def test_what_cannot_be_answered_now_is_told_with_when_to_ask_again(

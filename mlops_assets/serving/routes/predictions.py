@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request
+from fastapi.routing import APIRoute
 from starlette.responses import Response
 
-from mlops_assets.errors import MlopsError, UsageError
-from mlops_assets.errors.redaction import without_paths
+from mlops_assets.errors import UsageError
 from mlops_assets.journey.explain.sent import explain_sent
 from mlops_assets.journey.score.online import Answered, Loaded, Sent
 from mlops_assets.serving import answers
@@ -33,6 +33,14 @@ PARAMETERS = {
 }
 
 
+class PlainRoute(APIRoute):
+    """A route that FastAPI describes and does not look into: what it would resolve for each request is nothing here."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The function itself, which takes the request and gives the answer."""
+        return self.endpoint
+
+
 def router(service: Service) -> APIRouter:
     """A route for each use case, as its contract describes it; of another name, 404."""
     routes = APIRouter()
@@ -42,6 +50,7 @@ def router(service: Service) -> APIRouter:
             f"/v1/use-cases/{name}/predictions",
             predict_route(service, use_case),
             methods=["POST"],
+            route_class_override=PlainRoute,
             **predictions_operation(use_case, f"predict_{name}"),
         )
 
@@ -93,8 +102,9 @@ async def choose(service: Service, use_case: UseCase, version: int | None = None
     Raises
     ------
     Problem
-        404, if there is no version of that number; 409, if there is no champion, with the reason; 503, if there is one
-        and it cannot be loaded.
+        404, if there is no version of that number; 409, if there is no champion, with the reason.
+    MlopsError
+        If there is one, and it cannot be loaded.
     """
     try:
         return await service.champions.find(use_case, version, as_of)
@@ -102,8 +112,6 @@ async def choose(service: Service, use_case: UseCase, version: int | None = None
         raise Problem(409, str(error)) from None
     except UsageError as error:
         raise Problem(404, str(error)) from None
-    except MlopsError as error:
-        raise Problem(503, without_paths(str(error)), headers={"Retry-After": "60"}) from None
 
 
 async def ask(service: Service, loaded: Loaded, files: Sequence[Sent], of_day: str) -> list[Answered]:
@@ -112,7 +120,9 @@ async def ask(service: Service, loaded: Loaded, files: Sequence[Sent], of_day: s
     Raises
     ------
     Problem
-        503, if too much waits or it takes too long; 500, if the SQL or a plugin fails on whatever is sent.
+        503, if too much waits or it takes too long; 500, if a plugin or the program has a mistake.
+    MlopsError
+        If these files cannot be answered, such as where the SQL fails on all rows.
     """
     try:
         return await service.batcher.ask(loaded, files, of_day)
@@ -122,8 +132,6 @@ async def ask(service: Service, loaded: Loaded, files: Sequence[Sent], of_day: s
         raise Problem(503, str(error), headers={"Retry-After": "1"}) from None
     except Failed as error:
         raise Problem(500, str(error)) from None
-    except MlopsError as error:
-        raise Problem(500, without_paths(str(error))) from None
 
 
 def _row(files: Sequence[Sent], answered: Sequence[Answered], line: int | None) -> tuple[Sent, int]:
