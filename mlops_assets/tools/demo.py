@@ -108,11 +108,12 @@ def ask_for_a_file(every: list[Stores], last: dt.date) -> str:
         The day whose files are looked at: one that has predictions is not refused.
     """
     for stores in sorted(every, key=lambda stores: stores.use_case.name != "transactions"):
-        name, raw = stores.use_case.name, stores.settings.raw
-        files = stores.lake.predictions.read_all([last.isoformat()], ["file"])["file"]
+        name, raw, published = stores.use_case.name, stores.settings.raw, stores.lake.predictions
         # a file on S3 is none that curl could send
-        if len(files) and isinstance(raw, Path) and stores.champion() is not None:
-            path = raw / name / f"day={last}" / str(files[0])
+        if not isinstance(raw, Path) or last.isoformat() not in published.days():
+            continue
+        for file in published.read_all([last.isoformat()], ["file"])["file"].to_pylist()[:1]:
+            path = raw / name / f"day={last}" / file
             url = f"{API}/v1/use-cases/{name}/predictions"
             return f"While make dev runs, a file is answered at once:\n  curl -F file=@{shlex.quote(str(path))} {url}\n"
     return ""
