@@ -49,21 +49,9 @@ class OneHotEncoder(preprocessing.OneHotEncoder):  # type: ignore[misc]
             float64, as scikit-learn gives it.
         """
         check_is_fitted(self)
-        offset, positions = 0, np.empty(X.shape, np.int32)
-        for number, (categories, rare) in enumerate(zip(self.categories_, self._rare(), strict=True)):
-            common = categories[_look_up(categories, rare) < 0]
-            codes = _look_up(X[:, number], common)
-            if len(rare):  # the rare ones share the column after the common ones
-                shared = (codes < 0) & (_look_up(X[:, number], rare) >= 0)
-                codes[shared] = len(common)
-            positions[:, number] = np.where(codes < 0, -1, codes + offset)
-            offset += len(common) + bool(len(rare))
-        seen = positions >= 0
-        starts = np.concatenate([[0], np.cumsum(seen.sum(axis=1))]).astype(np.int32)
-        columns = positions.ravel() if seen.all() else positions[seen]
-        return sparse.csr_matrix((np.ones(len(columns)), columns, starts), shape=(len(X), offset))
+        return OneHot(self)(X)
 
-    def _rare(self) -> list[np.ndarray]:
+    def rare(self) -> list[np.ndarray]:
         """The categories of each feature that share a column."""
         grouped = self.min_frequency is not None or self.max_categories is not None
         rare = self.infrequent_categories_ if grouped else [None] * len(self.categories_)
@@ -87,13 +75,7 @@ class TargetEncoder(preprocessing.TargetEncoder):  # type: ignore[misc]
             float64; with more than two classes one column for each feature and class.
         """
         check_is_fitted(self)
-        width = len(self.classes_) if self.target_type_ == "multiclass" else 1
-        means = np.reshape(self.target_mean_, (1, width))
-        parts: list[Any] = []
-        for number, categories in enumerate(self.categories_):
-            learned = np.stack(self.encodings_[number * width : (number + 1) * width], axis=1)
-            parts.append(np.concatenate([learned, means])[_look_up(X[:, number], categories)])  # -1 is the last row
-        return np.concatenate(parts, axis=1)
+        return TargetMeans(self)(X)
 
 
 class AsNumbers(base.TransformerMixin, base.BaseEstimator):  # type: ignore[misc]
@@ -155,22 +137,92 @@ def as_frame(matrix: np.ndarray, columns: Sequence[str], texts: Collection[str])
     )
 
 
-def _look_up(values: np.ndarray, categories: np.ndarray) -> np.ndarray:
-    """Position of each value among the categories, -1 where it is none of them; NaN is a value like any other."""
-    if np.isfinite(categories).all() and np.abs(categories).max(initial=0) < DENSE and (categories % 1 == 0).all():
-        return _look_up_code(values, categories.astype(np.int64))
-    column = pa.array(np.ascontiguousarray(values, np.float64) + 0.0)  # -0.0 has another hash than 0.0
-    positions = pc.index_in(column, value_set=pa.array(np.asarray(categories, np.float64) + 0.0))
-    codes: np.ndarray = positions.fill_null(-1).to_numpy()
-    # a caller writes into it
-    return codes.copy() if not codes.flags.writeable else codes
+class OneHot:
+    """What a fitted `OneHotEncoder` does, with its tables made once: for few rows, they cost more than the rows.
+
+    Parameters
+    ----------
+    encoder
+        The encoder.
+    """
+
+    def __init__(self, encoder: OneHotEncoder) -> None:
+        self._features = []
+        offset = 0
+        for categories, rare in zip(encoder.categories_, encoder.rare(), strict=True):
+            common = categories[Positions(rare)(categories) < 0]
+            # the rare ones share the column after the common ones
+            self._features.append((offset, len(common), Positions(common), Positions(rare) if len(rare) else None))
+            offset += len(common) + bool(len(rare))
+        self._width = offset
+
+    def __call__(self, X: np.ndarray) -> sparse.csr_matrix:  # noqa: N803 - scikit-learn's name
+        """One column a category."""
+        positions = np.empty(X.shape, np.int32)
+        for number, (offset, shared, common, rare) in enumerate(self._features):
+            codes = common(X[:, number])
+            if rare is not None:
+                codes[(codes < 0) & (rare(X[:, number]) >= 0)] = shared
+            positions[:, number] = np.where(codes < 0, -1, codes + offset)
+        seen = positions >= 0
+        starts = np.concatenate([[0], np.cumsum(seen.sum(axis=1))]).astype(np.int32)
+        columns = positions.ravel() if seen.all() else positions[seen]
+        return sparse.csr_matrix((np.ones(len(columns)), columns, starts), shape=(len(X), self._width))
 
 
-def _look_up_code(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """The same where all known values are small whole numbers, such as the codes of texts: by a table."""
-    low, high = codes.min(initial=0), codes.max(initial=0)
-    table = np.full(high - low + 2, -1, np.int32)  # the last entry is for what is none of them
-    table[codes - low] = np.arange(len(codes))
-    with np.errstate(invalid="ignore"):  # NaN becomes some number, which is not equal to it
-        near = np.clip(values, low, high).astype(np.int64)
-    return table[np.where(near == values, near - low, len(table) - 1)]
+class TargetMeans:
+    """What a fitted `TargetEncoder` does, with its tables made once.
+
+    Parameters
+    ----------
+    encoder
+        The encoder.
+    """
+
+    def __init__(self, encoder: TargetEncoder) -> None:
+        width = len(encoder.classes_) if encoder.target_type_ == "multiclass" else 1
+        means = np.reshape(encoder.target_mean_, (1, width))
+        self._features = []
+        for number, categories in enumerate(encoder.categories_):
+            learned = np.stack(encoder.encodings_[number * width : (number + 1) * width], axis=1)
+            self._features.append((Positions(categories), np.concatenate([learned, means])))  # -1 is the last row
+
+    def __call__(self, X: np.ndarray) -> np.ndarray:  # noqa: N803 - scikit-learn's name
+        """The means that were learned."""
+        parts = [means[positions(X[:, number])] for number, (positions, means) in enumerate(self._features)]
+        return np.concatenate(parts, axis=1)
+
+
+class Positions:
+    """Position of a value among known ones, -1 where it is none of them; NaN is a value like any other.
+
+    Parameters
+    ----------
+    known
+        The values.
+    """
+
+    def __init__(self, known: np.ndarray) -> None:
+        self._table: np.ndarray | None = None
+        if np.isfinite(known).all() and np.abs(known).max(initial=0) < DENSE and (known % 1 == 0).all():
+            codes = known.astype(np.int64)
+            self._low, self._high = codes.min(initial=0), codes.max(initial=0)
+            # the last entry is for what is none of them
+            self._table = np.full(self._high - self._low + 2, -1, np.int32)
+            self._table[codes - self._low] = np.arange(len(codes))
+        else:
+            self._known = pa.array(np.asarray(known, np.float64) + 0.0)  # -0.0 has another hash than 0.0
+
+    def __call__(self, values: np.ndarray) -> np.ndarray:
+        """The position of each value, in an array that may be written to."""
+        if self._table is not None:
+            return self._of_codes(values, self._table)
+        column = pa.array(np.ascontiguousarray(values, np.float64) + 0.0)
+        codes: np.ndarray = pc.index_in(column, value_set=self._known).fill_null(-1).to_numpy()
+        return codes.copy() if not codes.flags.writeable else codes
+
+    def _of_codes(self, values: np.ndarray, table: np.ndarray) -> np.ndarray:
+        """The same where all known values are small whole numbers, such as the codes of texts: by a table."""
+        with np.errstate(invalid="ignore"):  # NaN becomes some number, which is not equal to it
+            near = np.clip(values, self._low, self._high).astype(np.int64)
+        return table[np.where(near == values, near - self._low, len(table) - 1)]

@@ -50,7 +50,7 @@ _FORM = TypeAdapter(Behind)
 
 
 class Behinds:
-    """The documents of one use case, at `<lake>/<use case>/serving/`.
+    """The documents of one use case, at `<lake>/<use case>/behind/`.
 
     Parameters
     ----------
@@ -75,17 +75,17 @@ class Behinds:
 
     def withdraw(self, process: str) -> None:
         """Take away what a process says, if it says anything."""
-        places.remove(self._lake.serving, [self._lake.behind(process).name])
+        places.remove(self._lake.behinds, [self._lake.behind(process).name])
 
     def standing(self, now: float) -> list[Behind]:
         """What processes say, the newest last."""
-        said = [self._read(name) for name in places.sizes(self._lake.serving) if name.endswith(".json")]
+        said = [self._read(name) for name in places.sizes(self._lake.behinds) if name.endswith(".json")]
         return sorted((one for one in said if one and one.when > now - LASTS), key=lambda one: one.when)
 
     def tidy(self, now: float) -> None:
         """Take away what processes said that were killed long ago."""
-        names = [name for name in places.sizes(self._lake.serving) if name.endswith(".json")]
-        places.remove(self._lake.serving, [name for name in names if self._is_old(name, now)])
+        names = [name for name in places.sizes(self._lake.behinds) if name.endswith(".json")]
+        places.remove(self._lake.behinds, [name for name in names if self._is_old(name, now)])
 
     def _is_old(self, name: str, now: float) -> bool:
         said = self._read(name)
@@ -93,10 +93,10 @@ class Behinds:
 
     def _read(self, name: str) -> Behind | None:
         try:
-            written: Any = read_json(self._lake.serving / name)
+            written: Any = read_json(self._lake.behinds / name)
             return _FORM.validate_python(written)
         except FileNotFoundError:  # taken away meanwhile
             return None
         except (ValueError, MlopsError) as error:  # whatever else happened is told nevertheless
-            log.warning("%s: serving/%s cannot be read, and is passed over: %s", self._lake.use_case, name, error)
+            log.warning("%s: behind/%s cannot be read, and is passed over: %s", self._lake.use_case, name, error)
             return None

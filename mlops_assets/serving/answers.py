@@ -114,9 +114,24 @@ def see_one_answered(answered: Sequence[Answered], told: dict[str, Any]) -> None
     raise Problem(422, f"{count} refused; see `errors`.", wrong, further={**told, "files": files})
 
 
-def to_json(told: dict[str, Any]) -> bytes:
-    """The answer as JSON; what JSON has no value for, such as a decimal of a column that is explained, is a text."""
-    return orjson.dumps(told, default=str)
+def write(
+    form: str, told: dict[str, Any], answered: Sequence[Answered], classes: Sequence[str], probabilities: str | None
+) -> bytes:
+    """The answer.
+
+    Parameters
+    ----------
+    form
+        `JSON` or `CSV`; a table has predictions alone.
+    told
+        What is told of the request as a whole.
+    answered, classes, probabilities
+        As of `as_files`.
+    """
+    if form == CSV:
+        return to_csv(answered, classes, probabilities)
+    # what JSON has no value for, such as a decimal of a column that is explained, is a text
+    return orjson.dumps({**told, "files": as_files(answered, classes, probabilities)}, default=str)
 
 
 def to_csv(answered: Sequence[Answered], classes: Sequence[str], probabilities: str | None) -> bytes:

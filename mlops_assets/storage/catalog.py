@@ -294,13 +294,13 @@ class Lake:
         return self.told / f"{number:06d}.json"
 
     @property
-    def serving(self) -> Place:
+    def behinds(self) -> Place:
         """Folder of what processes of the API say while they do not serve the champion."""
-        return self.folder / "serving"
+        return self.folder / "behind"
 
     def behind(self, process: str) -> Place:
         """What a process of the API says while it does not serve the champion, and which version answers meanwhile."""
-        return self.serving / f"{process}.json"
+        return self.behinds / f"{process}.json"
 
     @property
     def replays(self) -> Place:

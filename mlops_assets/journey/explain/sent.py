@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,8 +73,17 @@ class SentExplanation:
     probabilities: Mapping[str, float]
 
 
+def _nobody(_rows: pa.Table) -> Mapping[str, pa.Table]:
+    """No answers: nobody is asked."""
+    return NOTHING
+
+
 def explain_sent(
-    loaded: Loaded, file: Sent, line: int, day: str, enriched: Mapping[str, pa.Table] = NOTHING
+    loaded: Loaded,
+    file: Sent,
+    line: int,
+    day: str,
+    enrich: Callable[[pa.Table], Mapping[str, pa.Table]] = _nobody,
 ) -> SentExplanation:
     """Tell why a row of a file that was sent got its category.
 
@@ -91,8 +100,8 @@ def explain_sent(
         A line of it that has a prediction.
     day
         The day that its rows are taken to be of.
-    enriched
-        The answers of enrichments for the keys of its rows, by name.
+    enrich
+        Is asked with rows for the answers of enrichments, by name.
     """
     use_case, model = loaded.use_case, loaded.model
 
@@ -103,6 +112,7 @@ def explain_sent(
 
     pack = open_reader(use_case, attached).read([file.data], [file.name])
     rows, _ = check_rows(use_case, [file.name], pack)
+    enriched = enrich(rows)
     # without the rows on which SQL or the model fails, which are no part of the answer
     rows = predict([model], rows.combine_chunks(), day, use_case, enriched=enriched).rows
     position = int(np.flatnonzero(rows["line"].to_numpy() == line)[0])

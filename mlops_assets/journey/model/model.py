@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,10 +15,15 @@ import pyarrow as pa
 from mlops_assets.journey.features.matrix import to_matrix
 from mlops_assets.journey.model.archive import Known, copy_model, read_model, write_model
 from mlops_assets.journey.model.calibrator import Calibrator
+from mlops_assets.journey.model.straight import straight
 from mlops_assets.storage.places import Place
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
+
+
+EIGHT = 8
+"""See `_in_eights`."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,10 @@ class Model:
             for name, vocabulary in self.columns.items()
         }
 
+    @cached_property
+    def _predict(self) -> Callable[[np.ndarray], np.ndarray]:
+        return straight(self.estimator)
+
     def matrix(self, batch: pa.Table, too_large: Counter[str] | None = None) -> np.ndarray:
         """What the estimator sees; see `to_matrix`."""
         return to_matrix(batch, self._vocabularies, too_large)
@@ -68,7 +77,7 @@ class Model:
 
     def uncalibrated(self, matrix: np.ndarray) -> np.ndarray:
         """What the estimator says, in the form of `probabilities`."""
-        probabilities = self.estimator.predict_proba(matrix)
+        probabilities = self._predict(_in_eights(matrix))[: len(matrix)]
         full = np.zeros((len(matrix), len(self.classes)))
         full[:, self.estimator.classes_.astype(int)] = probabilities
         return full
@@ -137,3 +146,18 @@ class Model:
         meaning = stored.meaning
         known = meaning.columns, meaning.classes, stored.sql, meaning.threshold, meaning.references, meaning.calibrator
         return cls(stored.estimator, *known)
+
+
+def _in_eights(matrix: np.ndarray) -> np.ndarray:
+    """A matrix whose rows are a multiple of `EIGHT`, the last one being there as often as it takes.
+
+    Libraries add up a product of matrices in another order for a row alone, and for what is left over of four or eight
+    rows: a probability would hang, in its last bits, on what else is asked for together.
+    """
+    missing = -len(matrix) % EIGHT
+    if not missing or not len(matrix) or matrix.dtype == object:  # texts become sparse rows, which are added up singly
+        return matrix
+    longer = np.empty((len(matrix) + missing, matrix.shape[1]), matrix.dtype, order="F")
+    longer[: len(matrix)] = matrix
+    longer[len(matrix) :] = matrix[-1]
+    return longer

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -18,11 +20,14 @@ from mlops_assets.serving.batcher import Busy, Failed, Late
 from mlops_assets.serving.bodies import read_files
 from mlops_assets.serving.champions import NoChampion
 from mlops_assets.serving.problems import Problem, Wrong
-from mlops_assets.serving.query import day, flag, one_of, preferred, read_query, whole
+from mlops_assets.serving.query import day, flag, one_of, preferred, read_query, refuse, whole
 from mlops_assets.serving.schema import predictions_operation
 from mlops_assets.serving.service import Service, id_of
 from mlops_assets.use_case import UseCase
 from mlops_assets.views import why
+
+MANY = 2_000
+"""Rows from which on an answer is written in a thread: meanwhile others are answered."""
 
 PARAMETERS = {
     "version": whole,
@@ -65,35 +70,55 @@ def predict_route(service: Service, use_case: UseCase) -> Any:
     """What answers files of a use case."""
 
     async def predict(request: Request) -> Response:
-        asked = read_query(request, PARAMETERS)
-        form = _form(request, asked)
-        loaded = await choose(service, use_case, asked.get("version"), asked.get("as_of"))
+        asked = _read(request)
+        loaded = await choose(service, use_case, asked.version, asked.as_of)
         files = await read_files(request, use_case)
-        of_day = asked.get("as_of") or service.today()
+        of_day = asked.as_of or service.today()
         answered = await ask(service, loaded, files, of_day)
         told: dict[str, Any] = {"request": id_of(request), "use_case": use_case.name, "version": loaded.version}
-        answers.see_one_answered(answered, {"use_case": use_case.name, "version": loaded.version})
-        headers = {"X-Model-Version": str(loaded.version), "X-Rejected": str(answers.count_rejected(answered))}
-        classes, probabilities = loaded.model.classes, asked.get("probabilities")
-        if form == answers.CSV:
-            return Response(answers.to_csv(answered, classes, probabilities), 200, headers, answers.CSV)
-        told["files"] = answers.as_files(answered, classes, probabilities)
-        if asked.get("explain"):
-            file, line = _row(files, answered, asked.get("line"))
+        answers.see_one_answered(answered, told)
+        if asked.explain:
+            file, line = _row(files, answered, asked.line)
             told["why"] = why.content(await asyncio.to_thread(explain_sent, loaded, file, line, of_day))
-        return Response(answers.to_json(told), 200, headers, answers.JSON)
+        write = partial(answers.write, asked.form, told, answered, loaded.model.classes, asked.probabilities)
+        many = sum(len(one.line) for one in answered) > MANY
+        body = await asyncio.to_thread(write) if many else write()
+        headers = {"X-Model-Version": str(loaded.version), "X-Rejected": str(answers.count_rejected(answered))}
+        return Response(body, 200, headers, asked.form)
 
     return predict
 
 
-def _form(request: Request, asked: dict[str, Any]) -> str:
-    """The form of the answer; what is asked for together is seen to go together before a body is read."""
-    form = preferred(request.headers.get("accept", ""), (answers.JSON, answers.CSV))
-    if asked.get("explain") and form == answers.CSV:
+@dataclass(frozen=True)
+class Asked:
+    """What is asked for beside the files.
+
+    Attributes
+    ----------
+    form
+        The media type of the answer.
+    version, as_of, probabilities, explain, line
+        As of the parameters; None where they are not given.
+    """
+
+    form: str
+    version: int | None = None
+    as_of: str | None = None
+    probabilities: str | None = None
+    explain: bool = False
+    line: int | None = None
+
+
+def _read(request: Request) -> Asked:
+    """What is asked for, seen to go together before a body is read."""
+    asked = Asked(
+        preferred(request.headers.get("accept", ""), (answers.JSON, answers.CSV)), **read_query(request, PARAMETERS)
+    )
+    if asked.explain and asked.form == answers.CSV:
         raise Problem(406, "An explanation is JSON: leave out `explain`, or accept application/json.")
-    if "line" in asked and not asked.get("explain"):
-        raise Problem(422, "One thing is wrong.", [Wrong("query.line", "it says which row `explain=true` explains")])
-    return form
+    if asked.line is not None and not asked.explain:
+        refuse([Wrong("query.line", "it says which row `explain=true` explains; give both")])
+    return asked
 
 
 async def choose(service: Service, use_case: UseCase, version: int | None = None, as_of: str | None = None) -> Loaded:
@@ -137,7 +162,7 @@ async def ask(service: Service, loaded: Loaded, files: Sequence[Sent], of_day: s
 def _row(files: Sequence[Sent], answered: Sequence[Answered], line: int | None) -> tuple[Sent, int]:
     """The one row that is explained."""
     if len(files) > 1:
-        raise Problem(422, "One row is explained.", [Wrong("query.explain", "send one file")])
+        refuse([Wrong("query.explain", "one row is explained: send one file")])
     (file,), (one,) = files, answered
     lines = one.line.tolist()
     if line is None and len(lines) == 1:

@@ -1,0 +1,120 @@
+"""Probabilities without scikit-learn's checks: the same bits, in whatever company a row is asked for."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+    VotingClassifier,
+)
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+
+from mlops_assets.encoders import OneHotEncoder, TargetEncoder
+from mlops_assets.journey.model.model import Model
+from mlops_assets.journey.model.straight import straight
+
+ROWS = 3_000
+
+
+def matrix(rows: int, *, missing: bool = True) -> np.ndarray:
+    """Codes of categories in the first three columns; numbers of every size, 0 of both signs, and none."""
+    generator = np.random.default_rng(7)
+    numbers = generator.normal(size=(rows, 8)) * 10.0 ** generator.integers(-3, 6, size=(rows, 8))
+    numbers[:, :3] = generator.integers(-1, 40, size=(rows, 3))
+    kind = generator.random((rows, 8))
+    numbers[kind < 0.01] = -0.0
+    if missing:
+        numbers[:, 3:][kind[:, 3:] > 0.97] = np.nan
+        numbers[:, 3:][kind[:, 3:] < 0.02] = 3.4e38
+    return np.asfortranarray(numbers)
+
+
+def forest(**parameters: Any) -> ExtraTreesClassifier:
+    return ExtraTreesClassifier(n_estimators=5, max_depth=6, random_state=0, **parameters)
+
+
+def linear() -> LogisticRegression:
+    return LogisticRegression(max_iter=5)
+
+
+def encoded(final: Any, *more: Any) -> Any:
+    parts = [("one", make_pipeline(*more), [0, 1, 2]), ("not", "drop", [7]), ("as_they_are", "passthrough", [])]
+    numbers = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
+    return make_pipeline(ColumnTransformer([*parts, ("numbers", numbers, [5, 3, 4])], remainder="drop"), final)
+
+
+KNOWN = {
+    "forest": forest,
+    "random forest": lambda: RandomForestClassifier(n_estimators=5, max_depth=6, random_state=0),
+    "means": lambda: encoded(forest(), TargetEncoder(cv=3, random_state=0, shuffle=True)),
+    "one-hot": lambda: encoded(linear(), OneHotEncoder(min_frequency=2)),
+    "linear": lambda: make_pipeline(SimpleImputer(), StandardScaler(), linear()),
+    "vote": lambda: VotingClassifier(
+        [("forest", forest()), ("linear", encoded(linear(), OneHotEncoder()))], voting="soft", weights=[2, 1]
+    ),
+}
+OTHERS = {
+    "boosting": lambda: HistGradientBoostingClassifier(max_iter=3, random_state=0),
+    "bayes": lambda: make_pipeline(SimpleImputer(), GaussianNB()),
+    "scaled": lambda: make_pipeline(SimpleImputer(), MinMaxScaler(), linear()),
+}
+
+
+def fitted(make: Any, classes: int) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # five steps do not suffice
+        return make().fit(matrix(400, missing=False), np.arange(400) % classes)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 11])
+@pytest.mark.parametrize("name", KNOWN)
+def test_known_parts_give_the_bits_of_scikit_learn(name: str, classes: int) -> None:
+    estimator = fitted(KNOWN[name], classes)
+    quick = straight(estimator)
+    assert quick != estimator.predict_proba
+    for rows in (1, 2, 50, ROWS):
+        asked = matrix(rows)
+        assert quick(asked).tobytes() == estimator.predict_proba(asked).tobytes()
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_an_estimator_with_a_part_that_is_not_known_is_asked_itself(name: str) -> None:
+    estimator = fitted(OTHERS[name], 3)
+    assert straight(estimator) == estimator.predict_proba
+    # in any order they may be added up, and the last bits hang on it
+    threads = fitted(lambda: forest(n_jobs=2), 3)
+    assert straight(threads) == threads.predict_proba
+
+
+@pytest.mark.parametrize("classes", [2, 3, 11])
+@pytest.mark.parametrize("name", [*KNOWN, *OTHERS])
+def test_a_row_has_the_same_bits_alone_and_in_any_company(name: str, classes: int) -> None:
+    model = Model(fitted((KNOWN | OTHERS)[name], classes), {}, tuple(map(str, range(classes))), "")
+    asked = matrix(ROWS)
+    together = model.uncalibrated(asked)
+    for rows in (1, 2, 3, 5, 50, 77, 1_000):
+        for begin in range(0, min(ROWS, 20 * rows), rows):
+            some = slice(begin, begin + rows)
+            assert model.uncalibrated(np.asfortranarray(asked[some])).tobytes() == together[some].tobytes()
+
+
+def test_what_scikit_learn_refuses_it_refuses_in_its_own_words() -> None:
+    plain = fitted(linear, 3)
+    asked = matrix(50)
+    with pytest.raises(ValueError, match="Input X contains NaN"):
+        straight(plain)(asked)
+    asked[np.isnan(asked)] = np.inf
+    for make in (forest, KNOWN["linear"]):
+        with pytest.raises(ValueError, match="infinity"):
+            straight(fitted(make, 3))(asked)
