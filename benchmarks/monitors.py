@@ -12,8 +12,6 @@ import datetime as dt
 import json
 import os
 import statistics
-import subprocess
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +19,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from benchmarks import machine, measure
+from benchmarks.environments import python_with
 from benchmarks.sections import put_section
 from benchmarks.starts import PAGE, ROOT
 from benchmarks.tables import markdown, mib, short
@@ -160,17 +159,7 @@ class Bench:
 
     def python(self, way: Way) -> Path:
         """The Python of a way, with what it needs."""
-        if not way.packages:
-            return Path(sys.executable)
-        place = self.folder / "venvs" / way.script
-        mark = place / "made"
-        if not mark.exists() or mark.read_text() != " ".join(way.packages):
-            uv = str(Path(sys.executable).with_name("uv"))
-            subprocess.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, place], check=True)
-            python = place / "bin" / "python"
-            subprocess.run([uv, "pip", "install", "--quiet", "--python", python, *way.packages], check=True)
-            mark.write_text(" ".join(way.packages))
-        return place / "bin" / "python"
+        return python_with(way.packages, self.folder / "venvs" / way.script)
 
     def run(self, way: Way, day: str) -> Run:
         """Let a way watch a day."""

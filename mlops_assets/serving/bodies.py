@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import mimetypes
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from urllib.parse import unquote
 
 from starlette.requests import ClientDisconnect, Request
@@ -67,25 +68,51 @@ async def read_files(request: Request, use_case: UseCase) -> list[Sent]:
     kind = _kind(request, use_case)
     limits = use_case.serving.limits
     chunks = _bounded(request, limits)
+    async with _in_time(limits):
+        if kind == MULTIPART:
+            parts = await read_parts(request.headers["content-type"], chunks, limits.files)
+        else:
+            parts = [(_file_name(request), b"".join([chunk async for chunk in chunks]))]
+
+    def taken() -> list[Sent]:
+        if kind == JSON and FILE_NAME not in request.headers:
+            return _of_rows(parts[0][1], use_case)
+        return files_of(parts, use_case)
+
+    large = sum(len(data) for _, data in parts) > LARGE
+    return await asyncio.to_thread(taken) if large else taken()
+
+
+async def read_whole(request: Request, limits: Limits) -> bytes:
+    """A body as it was sent.
+
+    Parameters
+    ----------
+    request
+        The request.
+    limits
+        How much may come.
+
+    Raises
+    ------
+    Problem
+        400, 408 or 413.
+    """
+    async with _in_time(limits):
+        return b"".join([chunk async for chunk in _bounded(request, limits)])
+
+
+@asynccontextmanager
+async def _in_time(limits: Limits) -> AsyncIterator[None]:
+    """See that a body comes, and in time."""
     try:
         async with asyncio.timeout(limits.seconds):
-            if kind == MULTIPART:
-                parts = await read_parts(request.headers["content-type"], chunks, limits.files)
-            else:
-                parts = [(_file_name(request), b"".join([chunk async for chunk in chunks]))]
+            yield
     except TimeoutError:
         said = f"The body did not come within {limits.seconds:g} seconds (`serving.limits.seconds`)."
         raise Problem(408, said) from None
     except ClientDisconnect:
         raise Problem(400, "The connection ended before the body did.") from None
-
-    def taken() -> list[Sent]:
-        if kind == JSON and FILE_NAME not in request.headers:
-            return _of_rows(parts[0][1], use_case)
-        return _of_files(parts, use_case)
-
-    large = sum(len(data) for _, data in parts) > LARGE
-    return await asyncio.to_thread(taken) if large else taken()
 
 
 def raw_types(use_case: UseCase) -> list[str]:
@@ -145,8 +172,21 @@ def _of_rows(data: bytes, use_case: UseCase) -> list[Sent]:
     return json_rows.as_files(named, use_case)
 
 
-def _of_files(parts: Sequence[tuple[str | None, bytes]], use_case: UseCase) -> list[Sent]:
-    """Files out of what was sent: ZIP files are unpacked, and what records refer to is laid beside them."""
+def files_of(parts: Sequence[tuple[str | None, bytes]], use_case: UseCase) -> list[Sent]:
+    """Files out of what was sent: ZIP files are unpacked, and what records refer to is laid beside them.
+
+    Parameters
+    ----------
+    parts
+        What was sent, each with its name, if it has one.
+    use_case
+        As for `read_files`.
+
+    Raises
+    ------
+    Problem
+        413 or 422, with everything that is wrong.
+    """
     limits = use_case.serving.limits
     files = [*_unzipped(parts, use_case)]
     _see_names([name for name, _ in files], limits)

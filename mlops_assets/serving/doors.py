@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from mlops_assets.serving.callers import LOCAL, Caller
+from mlops_assets.serving.failures import answer_failure
 from mlops_assets.serving.guard import (
     READS,
     App,
@@ -28,7 +29,6 @@ from mlops_assets.serving.guard import (
 )
 from mlops_assets.serving.keys import OPEN, Keys, see_right
 from mlops_assets.serving.problems import Problem
-from mlops_assets.serving.service import id_of
 
 CLOSE = {"Connection": "close"}
 """Said where the rest of a body is not read."""
@@ -92,8 +92,7 @@ class Doors:
             async with self._body(scope, headers, receive) as received:
                 await self._app(scope, received, send)
         except Problem as problem:
-            request = Request(scope)
-            await problem.response(id_of(request))(scope, receive, send)
+            await answer_failure(Request(scope), problem)(scope, receive, send)
 
     def _look(self, scope: Scope, headers: Headers) -> None:
         """See that a request may come in, and who sent it."""

@@ -26,6 +26,9 @@ LOGGER = logging.getLogger(__name__)
 PLACE = re.compile(r"(?<![\w:/.<])/(?:[^\s/'\":,;]+/)+(?=[^\s/'\":,;])")
 """All of a path of the machine but its last part."""
 
+V2 = "/v2"
+"""Clients of this protocol read one member of an error, which is called `error`."""
+
 TELLS = {
     404: "There is nothing at this path; GET /openapi.json lists what there is.",
     405: "There is this path, but not this method; the header Allow has those that there are.",
@@ -80,6 +83,8 @@ def answer_failure(request: Request, error: Exception) -> Response:
         FAILURES.labels(type(error).__name__).inc()
         if not isinstance(error, Problem | Busy):
             LOGGER.error("request %s failed", id_of(request), exc_info=error)
+    if request.url.path.startswith(V2):
+        problem.further.setdefault("error", problem.detail)
     return problem.response(id_of(request))
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import shlex
 from collections.abc import Iterator
+from pathlib import Path
 
 from mlops_assets import running
 from mlops_assets.journey.train.records import Evaluation
@@ -18,6 +20,8 @@ FILES, ROWS = 60, 30
 FEWER = {"compound_rings": 20, "santander": 40}
 """Files a day where each costs much: pictures to be drawn and measured, rows of two hundred columns."""
 DIRTY = 0.17
+API = "http://127.0.0.1:8000"
+"""Where `make dev` has the API."""
 
 
 def run_demo(workspace: Workspace) -> Iterator[str]:
@@ -48,7 +52,7 @@ def run_demo(workspace: Workspace) -> Iterator[str]:
     for stores in every:
         yield f"\n{render(collect(stores), span)}"
     yield f"\n{_results(every)}"
-    yield _next_steps(every, last)
+    yield _next_steps(every, last) + ask_for_a_file(every, last)
 
 
 def _write(stores: Stores, day: dt.date, *, labelled: bool) -> None:
@@ -91,3 +95,25 @@ Everything lies under {every[0].settings.home}. What to look at next:
   .venv/bin/mlops-assets rejects {name} --day {last}
   .venv/bin/mlops-assets status {name} --format json
 """
+
+
+def ask_for_a_file(every: list[Stores], last: dt.date) -> str:
+    """What to type while `make dev` runs, to have a file answered at once; empty if there is none to be sent.
+
+    Parameters
+    ----------
+    every
+        The use cases.
+    last
+        The day whose files are looked at: one that has predictions is not refused.
+    """
+    for stores in sorted(every, key=lambda stores: stores.use_case.name != "transactions"):
+        name, raw, published = stores.use_case.name, stores.settings.raw, stores.lake.predictions
+        # a file on S3 is none that curl could send
+        if not isinstance(raw, Path) or last.isoformat() not in published.days():
+            continue
+        for file in published.read_all([last.isoformat()], ["file"])["file"].to_pylist()[:1]:
+            path = raw / name / f"day={last}" / file
+            url = f"{API}/v1/use-cases/{name}/predictions"
+            return f"While make dev runs, a file is answered at once:\n  curl -F file=@{shlex.quote(str(path))} {url}\n"
+    return ""

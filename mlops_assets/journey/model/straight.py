@@ -115,7 +115,10 @@ def _columns(part: Any) -> Step:
         raise _Unknown
     steps = []
     for _, step, columns in part.transformers_:
-        if isinstance(columns, slice) or not all(isinstance(column, int | np.integer) for column in columns):
+        # one number is a column of texts, a vector of which an encoder of words makes rows
+        if not isinstance(columns, list | np.ndarray) or not all(
+            isinstance(column, int | np.integer) for column in columns
+        ):
             raise _Unknown
         if len(columns) and step != "drop":
             steps.append((list(columns), None if step == "passthrough" else _step(step)))

@@ -1,0 +1,172 @@
+"""The V2 inference protocol under `/v2`, for clients of KServe, Triton and MLServer; see `serving.inference`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import APIRouter, Path, Request
+from starlette.responses import Response
+
+from mlops_assets import __version__
+from mlops_assets.journey.score.online import Loaded
+from mlops_assets.serving.answers import JSON
+from mlops_assets.serving.bodies import read_whole
+from mlops_assets.serving.inference import describe_inputs, describe_outputs, files_of, outputs_of
+from mlops_assets.serving.problems import MEDIA_TYPE, Problem
+from mlops_assets.serving.requests import note
+from mlops_assets.serving.routes.predictions import ask, choose
+from mlops_assets.serving.schema import MEANINGS, PREDICTING, PROBLEM, READING, TEXT
+from mlops_assets.serving.service import Service
+from mlops_assets.serving.tensors import BINARY, HEADER, Inference, read_request, write_answer
+from mlops_assets.use_case import UseCase
+
+TROUBLE = {
+    **PROBLEM,
+    "properties": {**PROBLEM["properties"], "error": {**TEXT, "description": "The same as `detail`."}},
+    "required": [*PROBLEM["required"], "error"],
+}
+
+
+def refusals(statuses: Sequence[int]) -> dict[int | str, dict[str, Any]]:
+    """The refusals that a path may answer with."""
+    content = {MEDIA_TYPE: {"schema": TROUBLE}}
+    return {status: {"description": MEANINGS[status], "content": content} for status in statuses}
+
+
+BODY = {
+    "required": True,
+    "description": f"JSON; or JSON and the bytes of tensors behind it, with the header {HEADER}.",
+    "content": {JSON: {"schema": Inference.model_json_schema()}},
+}
+ANSWER = {
+    "description": "The outputs, as JSON or with their bytes behind it.",
+    "content": {
+        JSON: {
+            "schema": {
+                "type": "object",
+                "properties": {"model_name": TEXT, "model_version": TEXT, "id": TEXT, "outputs": {"type": "array"}},
+                "required": ["model_name", "model_version", "outputs"],
+            }
+        },
+        BINARY: {"schema": {**TEXT, "format": "binary"}},
+    },
+}
+
+
+NAME, NUMBERED = "/models/{name}", "/models/{name}/versions/{version}"
+NUMBER = Path(ge=1, lt=10**9, description="Number of a version.")
+READ: dict[str, Any] = {"responses": refusals((*READING, 409))}
+
+
+def router(service: Service) -> APIRouter:
+    """The paths of the protocol: of the server, and of each use case as a model."""
+    routes = APIRouter(prefix="/v2", tags=["V2 inference protocol"])
+    _add_server(routes)
+    _add_models(routes, service)
+    _add_infer(routes, service)
+    return routes
+
+
+def _add_server(routes: APIRouter) -> None:
+    @routes.get("", summary="Name and version of the server", **READ)
+    async def server() -> dict[str, Any]:
+        return {"name": "mlops-assets", "version": __version__, "extensions": ["binary_tensor_data"]}
+
+    @routes.get("/health/live", summary="Whether the process lives", **READ)
+    async def live() -> dict[str, bool]:
+        return {"live": True}
+
+    @routes.get("/health/ready", summary="Whether it can answer", **READ)
+    async def ready(request: Request) -> dict[str, bool]:
+        readiness = request.app.state.readiness
+        if not readiness.is_ready:
+            await readiness.look()
+        if not readiness.is_ready:
+            raise Problem(503, "The server is not ready; GET /ready says why.", headers={"Retry-After": "5"})
+        return {"ready": True}
+
+
+def _named(service: Service) -> Any:
+    return Path(description="Name of the use case.", json_schema_extra={"enum": [*service.use_cases]})
+
+
+def _add_models(routes: APIRouter, service: Service) -> None:
+    named = _named(service)
+
+    @routes.get(NAME, summary="What a model takes and gives", **READ)
+    async def model(name: str = named) -> dict[str, Any]:
+        return _described(await _choose(service, name))
+
+    @routes.get(NUMBERED, summary="What a version takes and gives", **READ)
+    async def version_of_model(name: str = named, version: int = NUMBER) -> dict[str, Any]:
+        return _described(await _choose(service, name, version))
+
+    @routes.get(f"{NAME}/ready", summary="Whether a model answers", **READ)
+    async def model_ready(name: str = named) -> dict[str, Any]:
+        return {"name": name, "ready": bool(await _choose(service, name))}
+
+    @routes.get(f"{NUMBERED}/ready", summary="Whether a version answers", **READ)
+    async def version_ready(name: str = named, version: int = NUMBER) -> dict[str, Any]:
+        return {"name": name, "ready": bool(await _choose(service, name, version))}
+
+
+def _add_infer(routes: APIRouter, service: Service) -> None:
+    named = _named(service)
+    told: dict[str, Any] = {
+        "responses": {200: ANSWER, **refusals(PREDICTING)},
+        "openapi_extra": {"requestBody": BODY},
+        "response_model": None,
+    }
+
+    @routes.post(f"{NAME}/infer", summary="What the champion says of rows", **told)
+    async def infer(request: Request, name: str = named) -> Response:
+        return await _infer(service, name, None, request)
+
+    @routes.post(f"{NUMBERED}/infer", summary="What a version says of rows", **told)
+    async def infer_by(request: Request, name: str = named, version: int = NUMBER) -> Response:
+        return await _infer(service, name, version, request)
+
+
+def _see_size(use_case: UseCase, rows: int) -> None:
+    """See that a request has no more rows than are allowed; whole files are counted where they are taken."""
+    most = use_case.serving.limits.rows
+    if rows > most:
+        raise Problem(413, f"The request has {rows:,} rows, allowed are {most:,} (`serving.limits.rows`); send fewer.")
+
+
+def _described(loaded: Loaded) -> dict[str, Any]:
+    return {
+        "name": loaded.use_case.name,
+        "versions": [str(loaded.version)],
+        "platform": "mlops-assets",
+        "inputs": describe_inputs(loaded.use_case),
+        "outputs": describe_outputs(loaded.use_case, loaded.model.classes),
+    }
+
+
+async def _choose(service: Service, name: str, version: int | None = None, as_of: str | None = None) -> Loaded:
+    return await choose(service, service.stores(name).use_case, version, as_of)
+
+
+async def _infer(service: Service, name: str, version: int | None, request: Request) -> Response:
+    use_case = service.stores(name).use_case
+    if "content-encoding" in request.headers:
+        raise Problem(415, "Send the body as it is, without Content-Encoding: nothing is unpacked here.")
+    body = await read_whole(request, use_case.serving.limits)
+    asked, values = read_request(body, request.headers.get(HEADER))
+    rows = asked.inputs[0].shape[0]
+    _see_size(use_case, rows)
+    files = files_of(use_case, asked.inputs, values)
+    loaded = await _choose(service, name, version, asked.parameters.as_of)
+    answered = await ask(service, loaded, files, asked.parameters.as_of or service.today())
+    rules = Counter(refusal.rule for one in answered for refusal in one.refusals)
+    note(request, name, loaded.version, sum(len(one.line) for one in answered), rules)
+    names = [one.name for one in asked.outputs]
+    outputs = outputs_of(names, answered, loaded.model.classes, None if use_case.files.reader else rows)
+    told = {"model_name": name, "model_version": str(loaded.version), **({"id": asked.id} if asked.id else {})}
+    binary = asked.binary(outputs)
+    content, length = write_answer(told, outputs, binary)
+    headers = {HEADER: str(length)} if binary else {}
+    return Response(content, 200, headers, BINARY if binary else JSON)
