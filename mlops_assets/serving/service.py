@@ -6,6 +6,8 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from starlette.requests import Request
+
 from mlops_assets.serving.batcher import Batcher
 from mlops_assets.serving.champions import Champions
 from mlops_assets.serving.problems import Problem
@@ -66,3 +68,13 @@ class Service:
     def today(self) -> str:
         """The day that rows are of which are sent now."""
         return dt.datetime.now(dt.UTC).date().isoformat()
+
+
+def caller_of(request: Request) -> Caller:
+    """Who asks; whoever works on this machine where no keys are asked for."""
+    return getattr(request.state, "caller", None) or Caller("somebody")
+
+
+def id_of(request: Request) -> str:
+    """The id of a request."""
+    return str(getattr(request.state, "id", ""))
