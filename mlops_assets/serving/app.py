@@ -10,12 +10,12 @@ from starlette.responses import Response
 from mlops_assets import __version__
 from mlops_assets.serving.champions import Champions
 from mlops_assets.serving.problems import Problem
-from mlops_assets.serving.routes import days, feedback, predictions
+from mlops_assets.serving.routes import days, feedback, predictions, runs
 from mlops_assets.serving.service import Service
 from mlops_assets.use_case import find_use_case, list_use_cases
 from mlops_assets.workspace import Workspace
 
-ROUTERS = (predictions.router, days.router, feedback.router)
+ROUTERS = (predictions.router, days.router, feedback.router, runs.router)
 """Each makes the routes of one kind for a service."""
 
 
