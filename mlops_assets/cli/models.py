@@ -10,7 +10,7 @@ import click
 
 from mlops_assets.cli.common import Day, Moment, find, published_at, show_progress
 from mlops_assets.cli.outputs import output_options
-from mlops_assets.errors import MlopsError, UsageError
+from mlops_assets.errors import MlopsError
 
 if TYPE_CHECKING:
     from mlops_assets.workspace import Stores
@@ -80,9 +80,8 @@ def promote(use_case: str, version: int, why: str, override: bool) -> None:
     _tell_trouble(done.trouble)
     change = done.change
     if done.already:
-        click.echo(
-            f"Version {version} is champion of {use_case} already, since {change.when[:19]} by {change.who}: {change.why}"
-        )
+        since = f"since {change.when[:19]} by {change.who}: {change.why}"
+        click.echo(f"Version {version} is champion of {use_case} already, {since}")
         return
     before = f", before it was {change.before}" if change.before else ""
     click.echo(f"Version {change.version} is champion of {use_case} now{before}. Days are scored by it from now on.")

@@ -44,9 +44,12 @@ def changing_jobs(use_case: UseCase) -> list[dg.JobDefinition]:
     def promote_version(context: dg.OpExecutionContext) -> None:
         config, stores = context.op_config, _stores(context, use_case)
         who = config["who"] or stores.settings.user
-        _do(context, lambda: changing.promote(
-            stores.registry, use_case, config["version"], who, config["why"], override=config["override"]
-        ))
+        _do(
+            context,
+            lambda: changing.promote(
+                stores.registry, use_case, config["version"], who, config["why"], override=config["override"]
+            ),
+        )
 
     @dg.op(
         name=f"{name}_roll_back",
@@ -121,7 +124,9 @@ def retro_scoring_sensors(use_case: UseCase, training: Any, daily: Any) -> list[
         except MlopsError as error:
             return dg.SkipReason(f"what the training {run.run_id} made cannot be read: {error}")
         if made.version is None or stores.history.champion() != made.version:
-            return dg.SkipReason(f"the training {run.run_id} made no champion, so no day is scored again: {made.reason}")
+            return dg.SkipReason(
+                f"the training {run.run_id} made no champion, so no day is scored again: {made.reason}"
+            )
         days = _days(stores, run.tags[RETRO_TAG])
         if not days:
             return dg.SkipReason(f"no day of {run.tags[RETRO_TAG]} has files")

@@ -164,15 +164,15 @@ class Dagster:
 
     def _gone(self, what: str) -> NoDagster:
         return NoDagster(
-            f"Dagster's webserver at {self.address} {what}, so nothing was started. Start it: `mlops-assets dev`, or the "
-            "services of docker-compose.yml; if it is elsewhere, set MLOPS_DAGSTER_URL of the API to its address."
+            f"Dagster's webserver at {self.address} {what}, so nothing was started. Start it: `mlops-assets dev`, or "
+            "the services of docker-compose.yml; if it is elsewhere, set MLOPS_DAGSTER_URL of the API to its address."
         )
 
 
 def _run(found: Mapping[str, Any]) -> DagsterRun:
     tags = {tag["key"]: tag["value"] for tag in found["tags"]}
-    moments = (_moment(found[name]) for name in ("creationTime", "startTime", "endTime"))
-    return DagsterRun(found["runId"], found["jobName"], found["status"], *moments, tags)
+    created, started, ended = (_moment(found[name]) for name in ("creationTime", "startTime", "endTime"))
+    return DagsterRun(found["runId"], found["jobName"], found["status"], created, started, ended, tags)
 
 
 def _moment(seconds: float | None) -> dt.datetime | None:

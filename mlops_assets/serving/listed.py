@@ -104,4 +104,5 @@ def _records(rows: pa.Table) -> list[dict[str, Any]]:
 def _values(column: pa.ChunkedArray) -> list[Any]:
     if pa.types.is_float32(column.type) and not column.null_count:
         return [*column.to_numpy()]
-    return column.to_pylist(maps_as_pydicts="strict") if pa.types.is_map(column.type) else column.to_pylist()
+    values: list[Any] = column.to_pylist(maps_as_pydicts="strict")
+    return values

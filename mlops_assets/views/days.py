@@ -96,7 +96,7 @@ def short_record(known: Known, day: str) -> dict[str, Any]:
 
 
 def record(known: Known, day: str) -> dict[str, Any]:
-    """All that is known of a day: as in a list, and its checks, its lamps, its rejects by rule, what was brought where."""
+    """All that is known of a day: as in a list, and its checks, lamps, rejects by rule, and what was brought where."""
     rows, predictions = known.rows.get(day), known.predictions.get(day)
     stores = known.stores
     targets = {name: Deliveries(stores.use_case, stores.lake, name) for name in stores.use_case.targets}

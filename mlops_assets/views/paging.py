@@ -230,8 +230,8 @@ def _wanted(
 
 
 def _from(file: pq.ParquetFile, begin: int, columns: Sequence[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """The rows of a part from a row on, with the number of the first one of each batch; earlier row groups are not read."""
-    first, groups = 0, []
+    """The rows of a part from a row on, each batch with the number of its first one; no earlier row group is read."""
+    first, groups = 0, list[int]()
     for number in range(file.num_row_groups):
         rows = file.metadata.row_group(number).num_rows
         if not groups and first + rows <= begin:

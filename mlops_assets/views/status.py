@@ -234,6 +234,7 @@ def _contest(version: int, evaluation: Evaluation | None) -> dict[str, Any] | No
 
 
 def time_of(milliseconds: int) -> str:
+    """A moment in milliseconds since 1970 as people read it."""
     return dt.datetime.fromtimestamp(milliseconds / 1000, dt.UTC).isoformat(timespec="seconds")
 
 

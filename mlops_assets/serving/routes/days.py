@@ -2,7 +2,7 @@
 
 import base64
 import datetime as dt
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import orjson
 import pyarrow as pa
@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from mlops_assets.journey.feedback.published import parts_with
 from mlops_assets.journey.score.vectors import NotKept, classes_of
-from mlops_assets.serving.listed import Shelf, answer_rows, documented
+from mlops_assets.serving.listed import Shelf, answer_rows, documented, wants_csv
 from mlops_assets.serving.problems import Problem, Wrong
 from mlops_assets.serving.service import Service
 from mlops_assets.storage.catalog import PROBABILITIES, REJECTS
@@ -34,6 +34,8 @@ from mlops_assets.workspace import Stores
 MOST = 10_000
 """Rows of a page."""
 
+T = TypeVar("T")
+
 DAY = r"^\d{4}-\d\d-\d\d$"
 Day = Annotated[str, Path(pattern=DAY, description="The day, such as 2026-01-31.", examples=["2026-01-31"])]
 Limit = Annotated[int, Query(ge=1, le=MOST, description="Rows of a page.")]
@@ -50,13 +52,13 @@ def router(service: Service) -> APIRouter:
     base, paged = "/v1/use-cases/{use_case}/days", documented(404, 410, 422)
 
     @routes.get(base, responses=documented(404, 422))
-    def days(  # type: ignore[no-untyped-def]
-        use_case: name,  # type: ignore[valid-type]
+    def days(
+        use_case: name,
         first: Annotated[str | None, Query(alias="from", pattern=DAY, description="The first day.")] = None,
         to: Annotated[str | None, Query(pattern=DAY, description="The last day.")] = None,
         limit: Annotated[int, Query(ge=1, le=1_000, description="Days of a page.")] = 31,
         cursor: Cursor = None,
-    ):
+    ) -> Response:
         """The days that have raw files or were published, the newest first."""
         _check_days(**{"query.from": first, "query.to": to})
         with shelf.open(use_case) as stores:
@@ -68,7 +70,7 @@ def router(service: Service) -> APIRouter:
         return _json({"use_case": use_case, "days": told, "next": after})
 
     @routes.get(f"{base}/{{day}}", responses=documented(404, 422))
-    def day(use_case: name, day: Day):  # type: ignore[no-untyped-def, valid-type]
+    def day(use_case: name, day: Day) -> Response:
         """A day: its accounting, its checks and lamps, its rejects by rule, and where its rows are read."""
         _check_days(**{"path.day": day})
         with shelf.open(use_case) as stores:
@@ -78,9 +80,9 @@ def router(service: Service) -> APIRouter:
             return _json({"use_case": use_case, **record(known, day), "links": _links(use_case, day)})
 
     @routes.get(f"{base}/{{day}}/predictions", responses=documented(404, 409, 410, 422))
-    def predictions(  # type: ignore[no-untyped-def]
+    def predictions(
         request: Request,
-        use_case: name,  # type: ignore[valid-type]
+        use_case: name,
         day: Day,
         file: Text = None,
         account: Text = None,
@@ -90,7 +92,7 @@ def router(service: Service) -> APIRouter:
         limit: Limit = 1_000,
         cursor: Cursor = None,
         probabilities: Annotated[Literal["top", "all"], Query(description="Of the class said, or of all.")] = "top",
-    ):
+    ) -> Response:
         """The published predictions of a day."""
         equal = {"file": file, "account_id": account, "prediction": said}
         with shelf.open(use_case) as stores:
@@ -98,26 +100,26 @@ def router(service: Service) -> APIRouter:
             listing = _listing(use_case, day, table)
             published = table.days()[day]
             among = _among(stores, day, file, table)
-        bounds = ({"probability": one} if one is not None else {} for one in (min_probability, max_probability))
-        only = Only(_given(equal), *bounds, among)
+        least, most = _given({"probability": min_probability}), _given({"probability": max_probability})
+        only = Only(_given(equal), least, most, among)
         classes = _classes(use_case, day, published.accounting) if probabilities == "all" else ()
         stored = [*COLUMNS, PROBABILITIES.name] if classes else [*COLUMNS]
         rows, after = _page("predictions", listing, stored, only, cursor, limit)
-        wanted = Wanted(probabilities == "all", apart="csv" in request.headers.get("accept", ""))
+        wanted = Wanted(probabilities == "all", apart=wants_csv(request))
         version = published.accounting.model_version
         told = {"use_case": use_case, "day": day, "publication": published.version, "model_version": version}
         return answer_rows(request, told, _shape(rows, classes, wanted), after)
 
     @routes.get(f"{base}/{{day}}/rejects", responses=paged)
-    def rejects(  # type: ignore[no-untyped-def]
+    def rejects(
         request: Request,
-        use_case: name,  # type: ignore[valid-type]
+        use_case: name,
         day: Day,
         rule: Text = None,
         file: Text = None,
         limit: Limit = 1_000,
         cursor: Cursor = None,
-    ):
+    ) -> Response:
         """The refused lines and files of a day, and behind them the rows without a prediction."""
         with shelf.open(use_case) as stores:
             tables = stores.lake.rejects, stores.lake.unpredicted
@@ -135,13 +137,14 @@ def _json(content: dict[str, Any]) -> Response:
     return Response(orjson.dumps(content), media_type="application/json")
 
 
-def _given(equal: dict[str, str | None]) -> dict[str, str]:
-    return {column: value for column, value in equal.items() if value is not None}
+def _given(wanted: dict[str, T | None]) -> dict[str, T]:
+    return {column: value for column, value in wanted.items() if value is not None}
 
 
 def _check_days(**days: str | None) -> None:
     """See that texts are days, by their places in the request."""
-    wrong = [Wrong(where, f"{day} is no day; write it like 2026-01-31.") for where, day in days.items() if not _is_day(day)]
+    advice = "is no day; write it like 2026-01-31."
+    wrong = [Wrong(where, f"{day} {advice}") for where, day in days.items() if not _is_day(day)]
     if wrong:
         raise Problem(422, wrong[0].message, wrong)
 

@@ -48,7 +48,7 @@ def router(service: Service) -> APIRouter:
     name = Annotated[str, Path(description="The use case.", json_schema_extra={"enum": [*service.use_cases]})]
 
     @routes.post("/v1/use-cases/{use_case}/feedback", responses=documented(404, 413, 422), openapi_extra=BODY)
-    async def feedback(request: Request, use_case: name) -> Response:  # type: ignore[valid-type]
+    async def feedback(request: Request, use_case: name) -> Response:
         """Hand in corrections as CSV or JSON; `who` is the name of the key where an entry has none.
 
         They land as a file of corrections; the same content lands once, and is answered as often as it is sent.
@@ -100,7 +100,8 @@ def _wrong_with(correction: Any) -> list[tuple[str, str]]:
     """What keeps a correction from being a line of a file; what it says is judged by the rules, as in a file."""
     if not isinstance(correction, dict):
         return [("", f"an object with {', '.join(HEADER)} is expected")]
-    unknown = [(f".{name}", f"there is no such field; there are {', '.join(HEADER)}") for name in correction.keys() - HEADER]
+    known = f"there is no such field; there are {', '.join(HEADER)}"
+    unknown = [(f".{name}", known) for name in sorted(correction.keys() - HEADER)]
     given = {name: correction[name] for name in HEADER if correction.get(name) is not None}
     plain = [
         (f".{name}", "a text is expected" if name != "line" else "a whole number is expected")

@@ -134,7 +134,7 @@ class Starter:
         with self._lock:
             if by_key and (before := self.dagster.find(by_key)) is not None:
                 if before.tags.get(REQUEST_TAG) != wish.mark:
-                    detail = f"This Idempotency-Key started the run {before.run_id}, which was asked for something else."
+                    detail = f"This Idempotency-Key started the run {before.run_id}, and that was for something else."
                     raise Problem(422, f"{detail} Send another key.", further={"run": before.run_id})
                 return before.run_id
             check()
@@ -158,24 +158,24 @@ def router(service: Service) -> APIRouter:
         return Response(orjson.dumps(body), 202, {"location": f"/v1/runs/{run}"}, "application/json")
 
     @routes.post(f"{base}/days/{{day}}/run", status_code=202, responses=told)
-    def run_day(  # type: ignore[no-untyped-def]
+    def run_day(
         request: Request,
-        use_case: name,  # type: ignore[valid-type]
+        use_case: name,
         day: Annotated[str, Path(pattern=DAY, description="The day, such as 2026-01-31.")],
         key: Key = None,
-    ):
+    ) -> Response:
         """Start the run of a day, from its raw files to published predictions."""
         with shelf.open(use_case) as stores:
             wish = Wish(f"{use_case}_daily", {DAY_TAG: day})
             return start(request, wish, key, lambda: check_day(stores, day))
 
     @routes.post(f"{base}/train", status_code=202, responses=told)
-    def train(  # type: ignore[no-untyped-def]
+    def train(
         request: Request,
-        use_case: name,  # type: ignore[valid-type]
+        use_case: name,
         asked: Annotated[Train | None, Body()] = None,
         key: Key = None,
-    ):
+    ) -> Response:
         """Start a training; gate and `promotion` say whether its version becomes champion."""
         days = asked.retro_score if asked else None
         tags = {RETRO_TAG: f"{days.first}/{days.last}"} if days else {}
@@ -184,17 +184,15 @@ def router(service: Service) -> APIRouter:
             return start(request, Wish(f"{use_case}_training", tags), key, check)
 
     @routes.post(f"{base}/promote", status_code=202, responses=told)
-    def promote(request: Request, use_case: name, asked: Promote, key: Key = None):  # type: ignore[no-untyped-def, valid-type]
+    def promote(request: Request, use_case: name, asked: Promote, key: Key = None) -> Response:
         """Make a version the champion."""
         config = {**asked.model_dump(), "who": f"{caller_of(request).name} (API)"}
         wish = Wish(f"{use_case}_promote", config=_config(f"{use_case}_promote_version", config))
         with shelf.open(use_case) as stores:
-            return start(
-                request, wish, key, lambda: check_promotion(stores, asked.version, override=asked.override)
-            )
+            return start(request, wish, key, lambda: check_promotion(stores, asked.version, override=asked.override))
 
     @routes.post(f"{base}/rollback", status_code=202, responses=told)
-    def rollback(request: Request, use_case: name, asked: Rollback, key: Key = None):  # type: ignore[no-untyped-def, valid-type]
+    def rollback(request: Request, use_case: name, asked: Rollback, key: Key = None) -> Response:
         """Make the champion before the present one the champion again."""
         config = {**asked.model_dump(), "who": f"{caller_of(request).name} (API)"}
         wish = Wish(f"{use_case}_rollback", config=_config(f"{use_case}_roll_back", config))
@@ -202,7 +200,7 @@ def router(service: Service) -> APIRouter:
             return start(request, wish, key, lambda: check_rollback(stores))
 
     @routes.get("/v1/runs/{run}", responses=documented(404, 422, 503))
-    def run(run: Annotated[str, Path(max_length=100, description="The id of a run.")]):  # type: ignore[no-untyped-def]
+    def run(run: Annotated[str, Path(max_length=100, description="The id of a run.")]) -> Response:
         """How a run stands, and what its failed steps said."""
         with _problems(service.workspace.settings):
             found = starter.dagster.run(run)
