@@ -157,7 +157,7 @@ def read_cursor(name: str, listing: Listing, cursor: str) -> Place:
 
 
 def read_page(
-    listing: Listing, columns: Sequence[str], only: Only, place: Place, limit: int
+    listing: Listing, columns: Sequence[str], only: Only, place: Place, limit: int, most_rows: int = MOST_ROWS
 ) -> tuple[pa.Table, Place | None]:
     """A page of the rows of a day.
 
@@ -173,12 +173,14 @@ def read_page(
         Where to begin.
     limit
         Rows of the page.
+    most_rows
+        Rows that are looked at, or a part more.
 
     Returns
     -------
     tuple
         The rows, and where the next page begins; None if there is no more. A page has fewer rows than `limit` where
-        more than `MOST_ROWS` rows or `MOST_PARTS` parts would be looked at for it.
+        more than `most_rows` rows or `MOST_PARTS` parts would be looked at for it.
     """
     found: list[pa.RecordBatch] = []
     schema = _schema(listing, columns)
@@ -188,7 +190,7 @@ def read_page(
         if only.among is not None and path not in only.among:
             part += 1
             continue
-        if opened == MOST_PARTS or looked_at >= MOST_ROWS:
+        if opened == MOST_PARTS or looked_at >= most_rows:
             return _joined(found, schema), Place(part)
         begin = place.row if part == place.part else 0
         with open_part(table.folder / path, texts_as_codes=True) as file:
@@ -222,11 +224,8 @@ def _wanted(
     stored = [name for name in schema.names if name in file.schema_arrow.names]
     for first, batch in _from(file, begin, [*dict.fromkeys((*stored, *only.columns))]):
         numbers = pa.array(range(first, first + len(batch)), pa.int64())
-        rows = complete(batch, schema, day)
-        if only.columns:
-            mask = only.mask(batch)
-            rows, numbers = rows.filter(mask), numbers.filter(mask)
-        yield rows, numbers
+        mask = only.mask(batch)
+        yield complete(batch.filter(mask), schema, day), numbers.filter(mask)
 
 
 def _from(file: pq.ParquetFile, begin: int, columns: Sequence[str]) -> Iterator[tuple[int, pa.RecordBatch]]:

@@ -137,8 +137,8 @@ def read_records(content: bytes) -> Iterator[Record]:
 def written_line(values: Mapping[str, str]) -> bytes:
     """A line of a file of corrections with these fields."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow(values.values())
-    return text.getvalue().encode()
+    csv.writer(text).writerow(values.values())  # its own line end: else one within a name would not be quoted
+    return text.getvalue().removesuffix("\r\n").encode()
 
 
 def _lines(content: bytes) -> list[bytes]:

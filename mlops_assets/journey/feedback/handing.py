@@ -65,7 +65,7 @@ def hand_in(folder: Place, stem: str, content: bytes) -> HandedIn:
 def as_file(corrections: Iterable[Mapping[str, object]]) -> bytes:
     """A file of corrections that were sent as records; a field that one lacks is empty."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text)
     writer.writerow(HEADER)
     writer.writerows(["" if one.get(name) is None else str(one[name]) for name in HEADER] for one in corrections)
     return text.getvalue().encode()

@@ -181,7 +181,8 @@ def _among(stores: Stores, day: str, file: str | None, *tables: Table[Any]) -> f
     """The parts in which rows of a file can lie."""
     if file is None:
         return None
-    return frozenset(part for table in tables for part in parts_with(stores.lake, table, day, [file]))
+    there = [table for table in tables if day in table.days()]
+    return frozenset(part for table in there for part in parts_with(stores.lake, table, day, [file]))
 
 
 def _classes(use_case: str, day: str, accounting: Any) -> tuple[str, ...]:
