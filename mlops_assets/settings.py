@@ -6,7 +6,7 @@ import getpass
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from mlops_assets.errors import UsageError
 from mlops_assets.storage.database import MLFLOW_SCHEMA, with_driver
@@ -57,6 +57,9 @@ class Settings:
     heartbeat_url
         The address that is asked every minute, so that a dead daemon is noticed outside (`MLOPS_HEARTBEAT_URL`); a
         secret, empty by default.
+    dagster_url
+        Where Dagster's webserver answers, of which the API asks for runs (`MLOPS_DAGSTER_URL`), by default
+        `http://127.0.0.1:3000`.
     """
 
     home: Path
@@ -72,6 +75,7 @@ class Settings:
     alert_url: str = field(default="", repr=False)
     heartbeat_url: str = field(default="", repr=False)
     database: str = field(default="", repr=False)
+    dagster_url: str = "http://127.0.0.1:3000"
 
     @classmethod
     def from_environment(cls) -> Settings:
@@ -107,6 +111,7 @@ class Settings:
             alert_url=_variable("MLOPS_ALERT_URL"),
             heartbeat_url=_variable("MLOPS_HEARTBEAT_URL"),
             database=database,
+            dagster_url=_address("MLOPS_DAGSTER_URL", cls.dagster_url),
         )
 
     @property
@@ -154,6 +159,15 @@ def _folder(variable: str, default: Path) -> Path:
     if "://" in value:
         raise UsageError(f"{variable}={value}: name a folder of this machine.")
     return Path(value).expanduser().absolute()
+
+
+def _address(variable: str, default: str) -> str:
+    """The address of a server, without a `/` at its end."""
+    address = _variable(variable, default)
+    found = urlsplit(address)
+    if found.scheme not in ("http", "https") or not found.hostname or "@" in found.netloc or found.query:
+        raise UsageError(f"{variable}: give the address of a server without a password, such as {default}.")
+    return address.rstrip("/")
 
 
 def _workers() -> int:

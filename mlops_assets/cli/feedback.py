@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -153,16 +152,11 @@ def _read(path: Path, *, follow_links: bool) -> bytes:
 
 
 def _hand_in(folder: Place, path: Path, content: bytes) -> None:
-    """Copy a file under the hash of its content: the same one lies there once, and none replaces another."""
-    from mlops_assets.storage.places import write_whole
+    """Copy a file into the folder of corrections."""
+    from mlops_assets.journey.feedback.handing import hand_in
 
-    # names that begin with a point or _ are no data
-    copy = folder / f"{path.stem.lstrip('._')[:40] or 'feedback'}-{hashlib.sha256(content).hexdigest()[:16]}.csv"
-    # by the hash alone: the same content may have another name now
-    if any(folder.glob(f"*-{copy.stem[-16:]}.csv")):
-        click.echo(f"{printable(str(path))}: was handed in before", err=True)
-        return
     try:
-        write_whole(copy, content)
+        if hand_in(folder, path.stem, content).before:
+            click.echo(f"{printable(str(path))}: was handed in before", err=True)
     except OSError as error:
-        raise UsageError(f"{copy}: cannot be written: {error.strerror}.") from None
+        raise UsageError(f"{folder}: {printable(path.name)} cannot be written there: {error.strerror}.") from None

@@ -10,7 +10,7 @@ import click
 
 from mlops_assets.cli.common import Day, Moment, find, published_at, show_progress
 from mlops_assets.cli.outputs import output_options
-from mlops_assets.errors import MlopsError, UsageError
+from mlops_assets.errors import MlopsError
 
 if TYPE_CHECKING:
     from mlops_assets.workspace import Stores
@@ -73,23 +73,16 @@ def promote(use_case: str, version: int, why: str, override: bool) -> None:
     Example:
       mlops-assets promote transactions 3 --why "better on small accounts, see diff"
     """
+    from mlops_assets.journey.model import changing
+
     stores = find(use_case)
-    now = stores.history.latest()
-    if now is not None and now.version == version:
-        _follow(stores)
-        click.echo(
-            f"Version {version} is champion of {use_case} already, since {now.when[:19]} by {now.who}: {now.why}"
-        )
+    done = changing.promote(stores.registry, stores.use_case, version, stores.settings.user, why, override=override)
+    _tell_trouble(done.trouble)
+    change = done.change
+    if done.already:
+        since = f"since {change.when[:19]} by {change.who}: {change.why}"
+        click.echo(f"Version {version} is champion of {use_case} already, {since}")
         return
-    wanted = stores.registry.version(use_case, version)
-    told = wanted.details()  # the card, whose hash is pinned, and not what MLflow's store says of it
-    if not told.passed and not override:
-        raise UsageError(
-            f"Version {version} of {use_case} did not pass the gate ({told.reason}). "
-            "Look at its `card` and a `diff`; --override promotes it all the same."
-        )
-    reason = why if told.passed else f"{why} (against the gate)"
-    change = stores.registry.promote(wanted, stores.settings.user, reason, stores.use_case.training.trusted)
     before = f", before it was {change.before}" if change.before else ""
     click.echo(f"Version {change.version} is champion of {use_case} now{before}. Days are scored by it from now on.")
 
@@ -104,15 +97,16 @@ def rollback(use_case: str, why: str) -> None:
     Example:
       mlops-assets rollback transactions --why "too many restaurants since Monday"
     """
+    from mlops_assets.journey.model import changing
+
     stores = find(use_case)
-    now = stores.history.latest()
-    # asked for again, as after a kill, it must not go back one champion more
-    if now is not None and (now.action, now.who, now.why) == ("rollback", stores.settings.user, why):
-        _follow(stores)
-        click.echo(f"Version {now.version} is champion of {use_case} again already, since {now.when[:19]}: {now.why}")
+    done = changing.roll_back(stores.registry, stores.use_case, stores.settings.user, why)
+    _tell_trouble(done.trouble)
+    change = done.change
+    if done.already:
+        click.echo(f"Version {change.version} is champion of {use_case} again already, since {change.when[:19]}: {why}")
         click.echo("To go back one champion more, give another reason.")
         return
-    change = stores.registry.roll_back(use_case, stores.settings.user, why, stores.use_case.training.trusted)
     click.echo(f"Version {change.version} is champion of {use_case} again, instead of {change.before}.")
     click.echo(f"Days that {change.before} scored stay as they are until you `mlops-assets run` them again.")
 
@@ -127,10 +121,11 @@ def history(use_case: str, form: str) -> None:
     Example:
       mlops-assets history transactions
     """
+    from mlops_assets.journey.model.changing import follow
     from mlops_assets.views import histories
 
     stores = find(use_case)
-    _follow(stores)
+    _tell_trouble(follow(stores.registry, use_case))
     changes, versions, trouble = stores.history.changes(), {}, stores.registry.trouble(use_case)
     try:
         versions = stores.registry.known(use_case)
@@ -146,14 +141,9 @@ def history(use_case: str, form: str) -> None:
     click.echo(histories.text(changes, versions, stores.use_case.training.metric))
 
 
-def _follow(stores: Stores) -> None:
-    """Put MLflow's alias right, which lags where a promotion was killed before MLflow was told."""
-    name = stores.use_case.name
-    try:
-        if not stores.registry.mirrors(name):
-            stores.registry.mirror(name)
-    except MlopsError as error:  # the history in the lake is what counts
-        click.echo(f"MLflow's alias does not follow yet: {error}", err=True)
+def _tell_trouble(trouble: str) -> None:
+    if trouble:
+        click.echo(trouble, err=True)
 
 
 @click.command()

@@ -7,6 +7,7 @@ import dagster as dg
 from pydantic import BaseModel, ValidationError
 
 from mlops_assets.components.arrivals import arrival_sensors
+from mlops_assets.components.changing import changing_jobs, retro_scoring_sensors
 from mlops_assets.components.daily import daily_assets, yesterday_check
 from mlops_assets.components.delivery import delivery_assets
 from mlops_assets.components.drift import drift_assets
@@ -95,7 +96,7 @@ class MlUseCase(dg.Component):
         return dg.Definitions(
             assets=[*daily, *deliveries, *training, *monitoring, *made_besides(self.use_case)],
             asset_checks=[check],
-            jobs=[daily_job, training_job, watch_job, monitoring_job],
+            jobs=[daily_job, training_job, watch_job, monitoring_job, *changing_jobs(self.use_case)],
             schedules=[
                 _daily_schedule(name, daily_job),
                 dg.ScheduleDefinition(
@@ -107,6 +108,7 @@ class MlUseCase(dg.Component):
             sensors=[
                 *arrival_sensors(self.use_case, daily_job),
                 *retraining_sensors(self.use_case, training_job),
+                *retro_scoring_sensors(self.use_case, training_job, daily_job),
                 *telling_sensors(self.use_case),
             ],
         )

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import dagster as dg
 
 from mlops_assets.components import showing
+from mlops_assets.components.changing import asked_by
 from mlops_assets.components.days import key
 from mlops_assets.components.private import (
     ASSET_PARTITION_RANGE_END_TAG,
@@ -316,7 +317,7 @@ def _champion(use_case: UseCase) -> dg.AssetsDefinition:
     )
     def champion(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> Iterator[Any]:
         run, stores = _run_of(context, use_case), workspace.of(use_case)
-        who, made = f"gate, Dagster run {run}", stores.runs.read(run, MadeVersion)
+        who, made = asked_by(context.run), stores.runs.read(run, MadeVersion)
         done = _told(lambda: promote_if_passed(stores, made, who, made.reason))
         if done.champion is None:
             reason = _why_it_stays(use_case, made, done)

@@ -22,14 +22,22 @@ from mlops_assets.serving.keys import Keys
 from mlops_assets.serving.problems import MEDIA_TYPE
 from mlops_assets.serving.ready import Readiness
 from mlops_assets.serving.requests import Requests
-from mlops_assets.serving.routes import about, predictions, short, use_cases, v2
+from mlops_assets.serving.routes import about, days, feedback, predictions, runs, short, use_cases, v2
 from mlops_assets.serving.schema import PROBLEM
 from mlops_assets.serving.service import Caller, Service
 from mlops_assets.serving.stored import open_store
 from mlops_assets.use_case import find_use_case, list_use_cases
 from mlops_assets.workspace import Workspace
 
-ROUTERS = (predictions.router, use_cases.router, short.router, v2.router)
+ROUTERS = (
+    predictions.router,
+    use_cases.router,
+    days.router,
+    feedback.router,
+    runs.router,
+    short.router,
+    v2.router,
+)
 """Each makes the routes of one kind for a service."""
 
 HELD = 4

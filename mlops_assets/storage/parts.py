@@ -235,12 +235,12 @@ def read_parts(
                 # a part that is older than a column of the contract lacks it
                 stored = [name for name in schema.names if name in file.schema_arrow.names]
                 for batch in file.iter_batches(batch_rows, columns=stored):
-                    yield _complete(batch, schema, day)
+                    yield complete(batch, schema, day)
 
     return pa.RecordBatchReader.from_batches(schema, batches())
 
 
-def _complete(batch: pa.RecordBatch, schema: pa.Schema, day: str) -> pa.RecordBatch:
+def complete(batch: pa.RecordBatch, schema: pa.Schema, day: str) -> pa.RecordBatch:
     """A batch of a part in the schema of its table: with its day, and without values where the part is older."""
     columns = []
     for column in schema:

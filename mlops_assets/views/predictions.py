@@ -79,12 +79,12 @@ def read_predictions(
         for day, published in days.items():
             reader = table.read_publication(day, published, stored) if earlier else table.read([day], stored)
             for batch in reader:
-                yield _shaped(batch, classes[day], every, wanted)
+                yield shaped(batch, classes[day], every, wanted)
 
     first = next(iter(days))
     # of a day that is there: the types of its columns, read without its rows
     empty = pa.RecordBatch.from_pylist([], table.read([first], stored).schema)
-    schema = _shaped(empty, every, every, wanted).schema
+    schema = shaped(empty, every, every, wanted).schema
     return pa.RecordBatchReader.from_batches(schema, batches())
 
 
@@ -92,7 +92,7 @@ def _classes(use_case: str, day: str, published: Published[PredictionsAccounting
     return classes_of(use_case, day, published.accounting) if wanted.vectors else ()
 
 
-def _shaped(batch: pa.RecordBatch, classes: Sequence[str], every: Sequence[str], wanted: Wanted) -> pa.RecordBatch:
+def shaped(batch: pa.RecordBatch, classes: Sequence[str], every: Sequence[str], wanted: Wanted) -> pa.RecordBatch:
     """The columns of a batch that are wanted, under the names that they shall have.
 
     Parameters

@@ -83,8 +83,8 @@ def _day(
             *(too_large_records(predictions.accounting) if predictions else []),
         ],
         **_published(predictions),
-        "current": _are_current(rows, predictions),
-        "deliveries": {name: _delivery(records, day, predictions) for name, records in targets.items()},
+        "current": are_current(rows, predictions),
+        "deliveries": {name: delivery_of(records, day, predictions) for name, records in targets.items()},
     }
 
 
@@ -115,7 +115,7 @@ def too_large_records(accounting: PredictionsAccounting) -> list[dict[str, Any]]
     ]
 
 
-def _are_current(
+def are_current(
     rows: Published[ReadingAccounting] | None, predictions: Published[PredictionsAccounting] | None
 ) -> bool | None:
     """Whether the predictions are of the rows as they are now; None where there are none, or nobody knows."""
@@ -132,7 +132,7 @@ def _published(predictions: Published[PredictionsAccounting] | None) -> dict[str
         "predictions": predictions.accounting.predictions,
         "sql_rejected": predictions.accounting.sql_rejected or 0,
         "model_version": predictions.accounting.model_version,
-        "published": _time(predictions.time),
+        "published": time_of(predictions.time),
     }
 
 
@@ -158,13 +158,13 @@ def _survey(workspace: Workspace, name: str) -> dict[str, Any]:
         summary["last_day"] = day = max({*raw, *rows, *predictions}, default=None)
         if day is not None:
             summary["published"] = day in predictions
-            summary["red_checks"] = _red_checks(stores.use_case, rows.get(day), raw.get(day))
+            summary["red_checks"] = red_checks(stores.use_case, rows.get(day), raw.get(day))
     except Exception as error:  # whatever is wrong with one, such as a damaged log of Delta, hides no other
         summary["error"] = str(error)
     return {"use_case": name, **summary}
 
 
-def _red_checks(
+def red_checks(
     use_case: UseCase, rows: Published[ReadingAccounting] | None, raw: Published[ListingAccounting] | None
 ) -> list[str]:
     """The conditions of the rows of a day that do not hold: they keep it from being published."""
@@ -189,7 +189,7 @@ def render_survey(use_cases: list[dict[str, Any]]) -> str:
     return text_table(lines).rstrip()
 
 
-def _delivery(records: Deliveries, day: str, published: Published[PredictionsAccounting] | None) -> dict[str, Any]:
+def delivery_of(records: Deliveries, day: str, published: Published[PredictionsAccounting] | None) -> dict[str, Any]:
     """Whether a target has the day as it is published, and what it was brought last."""
     last = records.read(day)
     if last is None:
@@ -233,7 +233,8 @@ def _contest(version: int, evaluation: Evaluation | None) -> dict[str, Any] | No
     return asdict(contest) if contest and contest.version == version else None
 
 
-def _time(milliseconds: int) -> str:
+def time_of(milliseconds: int) -> str:
+    """A moment in milliseconds since 1970 as people read it."""
     return dt.datetime.fromtimestamp(milliseconds / 1000, dt.UTC).isoformat(timespec="seconds")
 
 

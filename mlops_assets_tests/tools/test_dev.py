@@ -16,6 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
 from threading import Thread
+from typing import Any
 from urllib.parse import quote
 
 import psutil
@@ -24,6 +25,9 @@ import pytest
 from deploy.services.s3 import free_port
 from mlops_assets.tools.keeping import ENDS, Ended, Service, look_after
 from mlops_assets.tools.processes import Process
+from mlops_assets.workspace import Workspace
+from mlops_assets_tests.helpers.asked_api import Api
+from mlops_assets_tests.helpers.asgi import Answer
 from mlops_assets_tests.helpers.attacks import REFUSED, Request, attacks, post, send
 from mlops_assets_tests.helpers.homes import give_stores
 from mlops_assets_tests.helpers.shop import Shop
@@ -192,6 +196,53 @@ def test_a_long_body_is_refused_by_the_server_too(dev: Dev) -> None:
     headers = (("Content-Type", "application/json"), ("Content-Length", str(11 << 20)))
     status, text = send(dev.port, Request("POST", "/graphql", headers))
     assert (status, text[:4]) == (413, b"413:")
+
+
+# -- asked by the API ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.long
+def test_a_day_a_training_a_rollback_and_a_promotion_are_runs_in_the_name_of_who_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole round against the real webserver; what follows a training is asked for by the daemon."""
+    day, later = "2026-01-02", "2026-01-03"
+    base = "/v1/use-cases/visits"
+
+    def ended(answer: Answer) -> dict[str, Any]:
+        assert answer.status == 202, answer.text
+        run = answer.headers["location"]
+        until(lambda: api.read(run)["state"] in {"success", "failure"}, "the end of a run")
+        found: dict[str, Any] = api.read(run)
+        return found
+
+    with running(tmp_path) as dev:
+        for one in (day, later):
+            assert dev.shop("sample", "visits", "--day", one, "--files", "4", "--rows", "40").code == 0
+        until(dev.is_there, "the pages")
+        for name, value in {**dev.shop.environment, "MLOPS_DAGSTER_URL": f"http://127.0.0.1:{dev.port}"}.items():
+            monkeypatch.setenv(name, value)
+        workspace = Workspace.from_environment()
+        api = Api.of(workspace, workspace.find("visits").use_case)
+        assert ended(api.post(f"{base}/days/{day}/run"))["state"] == "success"
+        scored = {"retro_score": {"from": day, "to": later}}
+        assert ended(api.post(f"{base}/train", scored, Idempotency_Key="one"))["who"] == "somebody (API)"
+        until(lambda: len([*workspace.find("visits").lake.predictions.days()]) == 2, "the days that are scored again")
+        assert ended(api.post(f"{base}/train"))["state"] == "success"
+        assert ended(api.post(f"{base}/rollback", {"why": "no good"}))["state"] == "success"
+        assert ended(api.post(f"{base}/promote", {"version": 2, "why": "good"}))["state"] == "success"
+        changes = workspace.find("visits").history.changes()
+        assert [(one.action, one.version, one.why) for one in changes[2:]] == [
+            ("rollback", 1, "no good"),
+            ("promote", 2, "good"),
+        ]
+        assert [one.who for one in changes[2:]] == ["somebody (API)"] * 2
+        assert all(one.who.startswith("gate, asked by somebody (API), Dagster run ") for one in changes[:2])
+        for path in dev.shop.day(later).glob("*"):
+            path.write_bytes(b"")
+        (failed,) = ended(api.post(f"{base}/days/{later}/run"))["failed"]
+        assert failed["step"] == "visits__predictions"
+        assert "look in MLOPS_RAW/visits/day=2026-01-03" in failed["said"]
 
 
 EVIL = """<!doctype html><img src="{link}"><script>

@@ -77,14 +77,28 @@ def take_in(
     MlopsError
         If a file cannot be read.
     """
+    while True:
+        paths = _files(folder)
+        taken = _take_in(use_case, lake, folder, paths, labels, now or dt.datetime.now(dt.UTC))
+        # of several at once, one that began earlier may end later: whoever writes last has seen every file
+        if _files(folder) == paths:
+            return taken
+
+
+def _files(folder: Place) -> list[Place]:
     # names like these are uploads under way
-    paths = sorted(path for path in folder.glob("*.csv") if not path.name.startswith((".", "_")))
+    return sorted(path for path in folder.glob("*.csv") if not path.name.startswith((".", "_")))
+
+
+def _take_in(
+    use_case: UseCase, lake: Lake, folder: Place, paths: list[Place], labels: Collection[str], now: dt.datetime
+) -> Taken:
     # people who hand in corrections may lay files there, not have others read
     within = None if use_case.follow_links or not isinstance(folder, Path) else os.path.realpath(folder.parent)
     lines = [line for path in paths for line in read_file(path, within)]
     entries = [line for line in lines if isinstance(line, Entry)]
     malformed = [line for line in lines if isinstance(line, Reject)]
-    counting, broken = apply_rules(entries, use_case.feedback, lake, labels, now or dt.datetime.now(dt.UTC))
+    counting, broken = apply_rules(entries, use_case.feedback, lake, labels, now)
     taken = Taken(
         files=len(paths),
         entries=len(entries) + len(malformed),

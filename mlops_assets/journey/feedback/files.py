@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import errno
+import io
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -73,8 +74,6 @@ def read_file(path: Place, within: str | None = None) -> Iterator[Entry | Reject
     """
     try:
         content = _content(path, within)
-        # by bytes, not by a CSV reader: an open quote must not swallow what others wrote
-        first, *lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     except LeadsOut as error:
         yield Reject(path.name, 1, "link", f"{error.strerror}; lay the file itself there", "")
         return
@@ -83,6 +82,7 @@ def read_file(path: Place, within: str | None = None) -> Iterator[Entry | Reject
         return
     except OSError as error:
         raise MlopsError(f"{path}: cannot be read: {error.strerror}. Give access, or move it away.") from None
+    first, *lines = _lines(content)
     try:
         header = _header(first)
     except ValueError as error:
@@ -95,6 +95,55 @@ def read_file(path: Place, within: str | None = None) -> Iterator[Entry | Reject
             yield _read_line(path, number, line, header)
         except ValueError as error:
             yield _malformed(path, number, line, error)
+
+
+@dataclass(frozen=True)
+class Record:
+    """A line of a file of corrections before anybody looks at what it says.
+
+    Attributes
+    ----------
+    number
+        Its number; the header is 1.
+    line
+        Its bytes.
+    values
+        Its fields by the names of the header, in that order; None of the header, and of a line that has others.
+    """
+
+    number: int
+    line: bytes
+    values: Mapping[str, str] | None
+
+
+def read_records(content: bytes) -> Iterator[Record]:
+    """The lines of a file that says something, the header first.
+
+    Raises
+    ------
+    ValueError
+        If the header is none.
+    """
+    first, *lines = _lines(content)
+    header = _header(first)
+    yield Record(1, first, None)
+    for number, line in _records(lines, header):
+        try:
+            yield Record(number, line, _values(line, header))
+        except ValueError:
+            yield Record(number, line, None)
+
+
+def written_line(values: Mapping[str, str]) -> bytes:
+    """A line of a file of corrections with these fields."""
+    text = io.StringIO()
+    csv.writer(text).writerow(values.values())  # its own line end: else one within a name would not be quoted
+    return text.getvalue().removesuffix("\r\n").encode()
+
+
+def _lines(content: bytes) -> list[bytes]:
+    # by bytes, not by a CSV reader: an open quote must not swallow what others wrote
+    return content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
 
 
 def _content(path: Place, within: str | None) -> bytes:

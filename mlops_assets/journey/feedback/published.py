@@ -47,7 +47,7 @@ def look_up(
     if day not in table.days():
         return {}
     rows: dict[Row, dict[str, Any]] = {}
-    for part in _parts_of(lake, table, day, files):
+    for part in parts_with(lake, table, day, files):
         for record in _read_some(table.folder / part, files, columns).to_pylist():
             row = record["file"], record["line"]
             if row in wanted:
@@ -55,7 +55,7 @@ def look_up(
     return rows
 
 
-def _parts_of(lake: Lake, table: Table[Any], day: str, files: Collection[str]) -> list[str]:
+def parts_with(lake: Lake, table: Table[Any], day: str, files: Collection[str]) -> list[str]:
     """The parts of a day in which files can lie; all of them where the listing of the day is gone."""
     parts = sorted(table.parts(day))
     # the manifest that the day was read from tells how many shards it has; a file's shard follows from its path

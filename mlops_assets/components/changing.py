@@ -1,0 +1,148 @@
+"""The jobs by which people change the champion from afar, and what follows a training that they asked for."""
+
+import datetime as dt
+import logging
+from typing import Any
+
+import dagster as dg
+
+from mlops_assets.components.private import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+)
+from mlops_assets.components.retraining import REASON_TAG
+from mlops_assets.errors import MlopsError
+from mlops_assets.journey.model import changing
+from mlops_assets.journey.model.changing import Changed
+from mlops_assets.journey.train.records import MadeVersion
+from mlops_assets.use_case import UseCase
+from mlops_assets.workspace import Stores, Workspace
+
+log = logging.getLogger("mlops_assets.champion")
+
+WHO_TAG = "mlops_assets/who"
+"""Run tag that says who asked for a run; it stands in the history."""
+
+RETRO_TAG = "mlops_assets/retro_score"
+"""Run tag of a training: the days that are scored again if its version becomes champion, as `FIRST/LAST`."""
+
+
+def changing_jobs(use_case: UseCase) -> list[dg.JobDefinition]:
+    """The jobs `promote` and `rollback` of a use case; their configuration says what the commands are told."""
+    name = use_case.name
+
+    @dg.op(
+        name=f"{name}_promote_version",
+        config_schema={
+            "version": dg.Field(int, description="The version."),
+            "why": dg.Field(str, description="The reason, for the history."),
+            "override": dg.Field(bool, False, description="Promote it although the gate refused it."),
+            "who": dg.Field(str, "", description="Who wants it; by default the user of the daemon."),
+        },
+        required_resource_keys={"workspace"},
+    )
+    def promote_version(context: dg.OpExecutionContext) -> None:
+        config, stores = context.op_config, _stores(context, use_case)
+        who = config["who"] or stores.settings.user
+        _do(
+            context,
+            lambda: changing.promote(
+                stores.registry, use_case, config["version"], who, config["why"], override=config["override"]
+            ),
+        )
+
+    @dg.op(
+        name=f"{name}_roll_back",
+        config_schema={
+            "why": dg.Field(str, description="The reason, for the history."),
+            "who": dg.Field(str, "", description="Who wants it; by default the user of the daemon."),
+        },
+        required_resource_keys={"workspace"},
+    )
+    def go_back(context: dg.OpExecutionContext) -> None:
+        config, stores = context.op_config, _stores(context, use_case)
+        who = config["who"] or stores.settings.user
+        _do(context, lambda: changing.roll_back(stores.registry, use_case, who, config["why"]))
+
+    @dg.job(name=f"{name}_promote", description="Makes a version the champion, as the command `promote` does.")
+    def promote() -> None:
+        promote_version()
+
+    @dg.job(name=f"{name}_rollback", description="Makes the champion of before the champion again, as `rollback` does.")
+    def rollback() -> None:
+        go_back()
+
+    return [promote, rollback]
+
+
+def _stores(context: dg.OpExecutionContext, use_case: UseCase) -> Stores:
+    workspace: Workspace = context.resources.workspace
+    return workspace.of(use_case)
+
+
+def _do(context: dg.OpExecutionContext, change: Any) -> None:
+    """Change the champion; what is wrong fails the step with its message alone."""
+    try:
+        done: Changed = change()
+    except MlopsError as error:
+        raise dg.Failure(str(error), allow_retries=False) from None
+    if done.trouble:
+        log.warning(done.trouble)
+    told = done.change
+    context.add_output_metadata(
+        {"version": told.version, "before": told.before or 0, "who": told.who, "why": told.why, "already": done.already}
+    )
+
+
+def asked_by(run: dg.DagsterRun) -> str:
+    """Who decides about a training, for the history: the gate, and who asked for it."""
+    who = run.tags.get(WHO_TAG)
+    return f"gate, asked by {who}, Dagster run {run.run_id}" if who else f"gate, Dagster run {run.run_id}"
+
+
+def retro_scoring_sensors(use_case: UseCase, training: Any, daily: Any) -> list[dg.SensorDefinition]:
+    """The sensor that has days scored again after a training whose tags name them, if its version is champion."""
+
+    @dg.run_status_sensor(
+        name=f"{use_case.name}_retro_score",
+        run_status=dg.DagsterRunStatus.SUCCESS,
+        monitored_jobs=[training],
+        request_job=daily,
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Asks for a run of the days that a training was to have scored again, if its version is champion.",
+    )
+    def retro_score(
+        context: dg.RunStatusSensorContext, workspace: dg.ResourceParam[Workspace]
+    ) -> dg.RunRequest | dg.SkipReason:
+        run = context.dagster_run
+        if RETRO_TAG not in run.tags:
+            return dg.SkipReason(f"the training {run.run_id} names no days")
+        stores = workspace.of(use_case)
+        try:
+            made = stores.runs.read(run.run_id, MadeVersion)
+        except MlopsError as error:
+            return dg.SkipReason(f"what the training {run.run_id} made cannot be read: {error}")
+        if made.version is None or stores.history.champion() != made.version:
+            return dg.SkipReason(
+                f"the training {run.run_id} made no champion, so no day is scored again: {made.reason}"
+            )
+        days = _days(stores, run.tags[RETRO_TAG])
+        if not days:
+            return dg.SkipReason(f"no day of {run.tags[RETRO_TAG]} has files")
+        reason = f"scored again by version {made.version}, which the training {run.run_id} made champion"
+        tags = {REASON_TAG: reason, ASSET_PARTITION_RANGE_START_TAG: days[0], ASSET_PARTITION_RANGE_END_TAG: days[-1]}
+        if who := run.tags.get(WHO_TAG):
+            tags[WHO_TAG] = who
+        # one run, as a range that a person asks for: each day of it is told, and done again it resumes
+        return dg.RunRequest(run_key=f"retro-{run.run_id}", tags=tags)
+
+    return [retro_score]
+
+
+def _days(stores: Stores, asked: str) -> list[str]:
+    """The days of a span that have files or had some, in order."""
+    first, _, last = asked.partition("/")
+    today = dt.datetime.now(dt.UTC).date().isoformat()
+    known = {*stores.source.days(), *stores.lake.raw_files.days()}
+    return sorted(day for day in known if max(first, stores.use_case.start.isoformat()) <= day <= min(last, today))

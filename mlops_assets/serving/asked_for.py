@@ -1,0 +1,101 @@
+"""Whether what somebody asks a run for can be done: told at once, and not by a run that fails."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from mlops_assets.errors import UsageError
+from mlops_assets.journey.model.changing import check_gate
+from mlops_assets.journey.read.sources import SqlSource
+from mlops_assets.serving.problems import Problem, Wrong
+from mlops_assets.workspace import Stores
+
+MOST_DAYS = 366
+"""Days that a training may have scored again."""
+
+
+def check_day(stores: Stores, day: str) -> None:
+    """See that there is something to run of a day.
+
+    Raises
+    ------
+    Problem
+        422 if it is no day, or one that is not run; 404 if it has no raw files and never had any.
+    """
+    check_within(stores, "path.day", day)
+    if isinstance(stores.source, SqlSource):  # of which any day can be asked for
+        return
+    if day not in {*stores.source.days(), *stores.lake.raw_files.days()}:
+        raise Problem(404, f"{stores.use_case.name} has no raw files of {day}. Put them there, then ask again.")
+
+
+def check_within(stores: Stores, where: str, *days: str) -> None:
+    """See that days are of those that are run.
+
+    Raises
+    ------
+    Problem
+        422, if not.
+    """
+    use_case, today = stores.use_case, dt.datetime.now(dt.UTC).date()
+    bounds = f"days of {use_case.name} run from {use_case.start} to {today}, which is today by UTC"
+    for day in days:
+        try:
+            within = use_case.start <= dt.date.fromisoformat(day) <= today
+        except ValueError:
+            within = False
+        if not within:
+            raise Problem(422, f"{day} cannot be run: {bounds}.", [Wrong(where, f"{day!r}: {bounds}")])
+
+
+def check_retro(stores: Stores, first: str, last: str) -> None:
+    """See that days can be scored again.
+
+    Raises
+    ------
+    Problem
+        422, if not.
+    """
+    check_within(stores, "body.retro_score", first, last)
+    number = (dt.date.fromisoformat(last) - dt.date.fromisoformat(first)).days + 1
+    if not 1 <= number <= MOST_DAYS:
+        message = f"from {first} to {last} are no days" if number < 1 else f"more than {MOST_DAYS} days"
+        raise Problem(422, f"retro_score: {message}.", [Wrong("body.retro_score", message)])
+
+
+def check_promotion(stores: Stores, version: int, *, override: bool) -> None:
+    """See that a version can become champion.
+
+    Raises
+    ------
+    Problem
+        404 if there is none of that number; 409 if it is champion, or the gate refused it.
+    """
+    name, now = stores.use_case.name, stores.history.latest()
+    known = stores.registry.known(name)
+    if version not in known:
+        numbers = ", ".join(map(str, known)) or "none, for nothing was trained yet"
+        raise Problem(404, f"There is no version {version} of {name}; there are: {numbers}.")
+    if now is not None and now.version == version:
+        raise Problem(409, f"Version {version} of {name} is champion already, since {now.when[:19]} by {now.who}.")
+    told = known[version]
+    try:
+        # of a version that an early release registered, its card alone tells, which the run reads
+        check_gate(name, version, passed=told.passed is not False, reason=told.reason, override=override)
+    except UsageError:
+        advice = '"override": true promotes it all the same'
+        raise Problem(409, f"Version {version} of {name} did not pass the gate ({told.reason}); {advice}.") from None
+
+
+def check_rollback(stores: Stores) -> None:
+    """See that there is a champion to go back to.
+
+    Raises
+    ------
+    Problem
+        409, if not.
+    """
+    try:
+        stores.history.previous()
+    except UsageError as error:
+        raise Problem(409, str(error)) from None

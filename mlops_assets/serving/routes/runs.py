@@ -1,0 +1,257 @@
+"""`POST .../run`, `/train`, `/promote`, `/rollback` start runs of Dagster, and `GET /v1/runs/{id}` tells of one."""
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Body, Header, Path, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from mlops_assets.serving.asked_for import check_day, check_promotion, check_retro, check_rollback
+from mlops_assets.serving.dagster import Dagster, DagsterRun, NoDagster, NotLaunched
+from mlops_assets.serving.listed import Shelf, documented
+from mlops_assets.serving.problems import Problem
+from mlops_assets.serving.service import Service, caller_of
+from mlops_assets.settings import Settings
+
+WHO_TAG, RETRO_TAG, REASON_TAG = "mlops_assets/who", "mlops_assets/retro_score", "mlops_assets/reason"
+DAY_TAG, RANGE_TAGS = "dagster/partition", ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+REQUEST_TAG, KEY_TAG = "mlops_assets/request", "mlops_assets/idempotency_key"
+"""Tags that the API gives to a run, and reads again: what was asked for, and under which key."""
+
+JOBS = ("daily", "training", "promote", "rollback", "monitoring", "watch")
+DAY = r"^\d{4}-\d\d-\d\d$"
+
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=200,
+        description="Sent again with the same body, it answers with the same run.",
+    ),
+]
+
+
+class _Asked(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Days(_Asked):
+    """A span of days, both within."""
+
+    first: str = Field(alias="from", pattern=DAY)
+    last: str = Field(alias="to", pattern=DAY)
+
+
+class Train(_Asked):
+    """What a training is asked for."""
+
+    retro_score: Days | None = Field(
+        None, description="Days that are scored again if the new version becomes champion."
+    )
+
+
+class Rollback(_Asked):
+    """Why the champion is changed."""
+
+    why: str = Field(min_length=1, max_length=1_000, pattern=r"\S", description="The reason, for the history.")
+
+
+class Promote(Rollback):
+    """Which version shall be champion."""
+
+    version: int = Field(ge=1, le=1_000_000_000, strict=True)
+    override: bool = Field(False, strict=True, description="Promote it although the gate refused it.")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A run that somebody asks for.
+
+    Attributes
+    ----------
+    job
+        Name of the job.
+    tags
+        What the run is told by tags.
+    config
+        What it is told by its configuration.
+    """
+
+    job: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def mark(self) -> str:
+        """A hash of all that is asked for: who asks for the same has the same."""
+        told = json.dumps([self.job, self.tags, self.config], sort_keys=True)
+        return hashlib.sha256(told.encode()).hexdigest()[:32]
+
+
+class Starter:
+    """Starts runs, each once.
+
+    Parameters
+    ----------
+    dagster
+        Starts them.
+    """
+
+    def __init__(self, dagster: Dagster) -> None:
+        self.dagster = dagster
+        # of two that ask for the same at once, the second shall find the run of the first
+        self._lock = threading.Lock()
+
+    def start(self, wish: Wish, who: str, key: str | None, check: Callable[[], None]) -> str:
+        """The run of a wish: one that was started for the same key, one that does the same now, or a new one.
+
+        Parameters
+        ----------
+        wish
+            What is asked for.
+        who
+            Name of the caller.
+        key
+            `Idempotency-Key` of the request.
+        check
+            Sees that it can be done; raises if not.
+
+        Raises
+        ------
+        Problem
+            422, if the key was used for something else.
+        """
+        tags = {**wish.tags, WHO_TAG: f"{who} (API)", REASON_TAG: f"asked for by {who} (API)", REQUEST_TAG: wish.mark}
+        by_key = {} if key is None else {KEY_TAG: hashlib.sha256(f"{who}\0{key}".encode()).hexdigest()[:32]}
+        with self._lock:
+            if by_key and (before := self.dagster.find(by_key)) is not None:
+                if before.tags.get(REQUEST_TAG) != wish.mark:
+                    detail = f"This Idempotency-Key started the run {before.run_id}, and that was for something else."
+                    raise Problem(422, f"{detail} Send another key.", further={"run": before.run_id})
+                return before.run_id
+            check()
+            same = self.dagster.find({REQUEST_TAG: wish.mark}, under_way=True)
+            if same is not None:
+                return same.run_id
+            return self.dagster.launch(wish.job, tags | by_key, wish.config)
+
+
+def router(service: Service) -> APIRouter:
+    """The routes that start runs and tell of them."""
+    routes, shelf = APIRouter(tags=["runs"]), Shelf(service)
+    starter = Starter(Dagster(service.workspace.settings.dagster_url))
+    name = Annotated[str, Path(description="The use case.", json_schema_extra={"enum": [*service.use_cases]})]
+    base, told = "/v1/use-cases/{use_case}", documented(404, 409, 422, 503)
+
+    def start(request: Request, wish: Wish, key: str | None, check: Callable[[], None]) -> Response:
+        with _problems(service.workspace.settings):
+            run = starter.start(wish, caller_of(request).name, key, check)
+        body = {"run": run, "job": wish.job, "link": starter.dagster.link(run)}
+        return Response(orjson.dumps(body), 202, {"location": f"/v1/runs/{run}"}, "application/json")
+
+    @routes.post(f"{base}/days/{{day}}/run", status_code=202, responses=told)
+    def run_day(
+        request: Request,
+        use_case: name,
+        day: Annotated[str, Path(pattern=DAY, description="The day, such as 2026-01-31.")],
+        key: Key = None,
+    ) -> Response:
+        """Start the run of a day, from its raw files to published predictions."""
+        with shelf.open(use_case) as stores:
+            wish = Wish(f"{use_case}_daily", {DAY_TAG: day})
+            return start(request, wish, key, lambda: check_day(stores, day))
+
+    @routes.post(f"{base}/train", status_code=202, responses=told)
+    def train(
+        request: Request,
+        use_case: name,
+        asked: Annotated[Train | None, Body()] = None,
+        key: Key = None,
+    ) -> Response:
+        """Start a training; gate and `promotion` say whether its version becomes champion."""
+        days = asked.retro_score if asked else None
+        tags = {RETRO_TAG: f"{days.first}/{days.last}"} if days else {}
+        with shelf.open(use_case) as stores:
+            check = (lambda: check_retro(stores, days.first, days.last)) if days else (lambda: None)
+            return start(request, Wish(f"{use_case}_training", tags), key, check)
+
+    @routes.post(f"{base}/promote", status_code=202, responses=told)
+    def promote(request: Request, use_case: name, asked: Promote, key: Key = None) -> Response:
+        """Make a version the champion."""
+        config = {**asked.model_dump(), "who": f"{caller_of(request).name} (API)"}
+        wish = Wish(f"{use_case}_promote", config=_config(f"{use_case}_promote_version", config))
+        with shelf.open(use_case) as stores:
+            return start(request, wish, key, lambda: check_promotion(stores, asked.version, override=asked.override))
+
+    @routes.post(f"{base}/rollback", status_code=202, responses=told)
+    def rollback(request: Request, use_case: name, asked: Rollback, key: Key = None) -> Response:
+        """Make the champion before the present one the champion again."""
+        config = {**asked.model_dump(), "who": f"{caller_of(request).name} (API)"}
+        wish = Wish(f"{use_case}_rollback", config=_config(f"{use_case}_roll_back", config))
+        with shelf.open(use_case) as stores:
+            return start(request, wish, key, lambda: check_rollback(stores))
+
+    @routes.get("/v1/runs/{run}", responses=documented(404, 422, 503))
+    def run(run: Annotated[str, Path(max_length=100, description="The id of a run.")]) -> Response:
+        """How a run stands, and what its failed steps said."""
+        with _problems(service.workspace.settings):
+            found = starter.dagster.run(run)
+            use_case = _use_case(found, service) if found else None
+            if found is None or use_case is None:
+                raise Problem(404, f"There is no run {run!r} of the use cases that are served here.")
+            failed = starter.dagster.failures(run) if found.status == "FAILURE" else []
+        steps = [{"step": one.step, "said": _without_places(one.said, service.workspace.settings)} for one in failed]
+        body = {**_told(found), "use_case": use_case, "failed": steps, "link": starter.dagster.link(run)}
+        return Response(orjson.dumps(body), media_type="application/json")
+
+    return routes
+
+
+def _config(op: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    return {"ops": {op: {"config": dict(config)}}}
+
+
+def _use_case(run: DagsterRun, service: Service) -> str | None:
+    """The use case of a run: that of its job."""
+    return next((name for name in service.use_cases for job in JOBS if run.job == f"{name}_{job}"), None)
+
+
+def _told(run: DagsterRun) -> dict[str, Any]:
+    days = [run.tags[name] for name in (DAY_TAG, *RANGE_TAGS) if name in run.tags]
+    return {
+        "run": run.run_id,
+        "job": run.job,
+        "days": {"from": days[0], "to": days[-1]} if days else None,
+        "who": run.tags.get(WHO_TAG),
+        "state": run.status.lower(),
+        "created": run.created,
+        "started": run.started,
+        "ended": run.ended,
+    }
+
+
+@contextmanager
+def _problems(settings: Settings) -> Iterator[None]:
+    """What keeps a run from being started becomes an answer for people."""
+    try:
+        yield
+    except NoDagster as error:
+        raise Problem(503, str(error), headers={"retry-after": "30"}) from None
+    except NotLaunched as error:
+        raise Problem(503, _without_places(str(error), settings)) from None
+
+
+def _without_places(text: str, settings: Settings) -> str:
+    """A text without the places of this machine: each by the name of its setting."""
+    places = {"MLOPS_RAW": settings.raw, "MLOPS_LAKE": settings.lake, "MLOPS_HOME": settings.home}
+    for name, place in places.items():
+        text = text.replace(str(place), name)
+    return text
