@@ -7,6 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 
+from benchmarks.lamps.damages import DAMAGES
 from benchmarks.lamps.one import measure_one
 from benchmarks.lamps.page import write
 from benchmarks.lamps.stage import PLANS
@@ -22,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parse(arguments)
     # each anew: processes that are copies of one with threads may wait for ever
     with ProcessPoolExecutor(options.jobs, get_context("spawn")) as pool:
-        size = {name: getattr(options, name) for name in ("quiet", "cases", "scale", "seed")}
+        size = {name: getattr(options, name) for name in ("quiet", "cases", "scale", "seed", "damages")}
         found = list(pool.map(partial(measure_one, **size), options.only or PLANS))
     if options.write:
         write([rates for rates, _ in found], "".join(told for _, told in found), PAGE)
@@ -35,6 +36,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--quiet", type=int, default=90, help="quiet days a use case")
     parser.add_argument("--cases", type=int, default=200, help="days of each damage")
     parser.add_argument("--only", nargs="*", choices=list(PLANS), help="these use cases alone")
+    parser.add_argument("--damages", nargs="*", choices=list(DAMAGES), default=list(DAMAGES), help="these alone")
     parser.add_argument("--scale", type=float, default=1.0, help="by how much less is drawn")
     parser.add_argument("--jobs", type=int, default=2, help="use cases at a time")
     parser.add_argument("--seed", type=int, default=REPORTED, help=f"of days; {TUNED_ON} is the one for choosing")

@@ -179,7 +179,10 @@ def _shown(watcher: Watcher, day: str, found: Judged) -> dict[str, Any]:
     guess = watcher.estimate(today)
     numbers = {name: getattr(guess, name) for name in ("accuracy", "low", "high", "baseline")} if guess else {}
     panels = views.panels(found.verdict, profile, reference)
+    arrivals = {f"came/{name}": number for name, number in today.arrivals.items() if number is not None}
     return {
+        "came": today.came,
+        **arrivals,
         **({"estimate": guess.sentence} if guess else {}),
         **{f"estimate/{name}": number for name, number in numbers.items()},
         "picture": dg.MetadataValue.md(pictures.small_multiples(panels, f"{day} beside the training rows")),
