@@ -15,8 +15,8 @@ from mlops_assets.monitoring.rows import Evidence
 from mlops_assets.monitoring.verdicts import Explained, plain
 from mlops_assets.monitoring.words import name_of
 from mlops_assets.views.estimating import checked_record, estimate_record, estimate_text
+from mlops_assets.views.multiples import Panel
 from mlops_assets.views.output import text_table
-from mlops_assets.views.pictures import Panel
 from mlops_assets.work.printable import LONGEST, cut, printable
 
 MOST_PANELS = 11

@@ -12,12 +12,6 @@ from mlops_assets.views import pages
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-USUAL, BLUE, RED = "#b4bec8", "#3b78b5", "#c2312b"
-"""Colours of what is usual, of a day, and of a day whose lamp is red."""
-
-MOST_NAMES = 14
-"""Names under the bars of a panel."""
-
 CLASSES = 40
 """Classes that a picture shows at most; the tables have all."""
 
@@ -148,63 +142,3 @@ def _draw_version(
     at = [days.index(record["day"]) for record in corrected]
     shares = [record["right_corrected"] for record in corrected]
     axes.plot(at, shares, "x", color=colour, label=f"{name}: other corrections (biased)")
-
-
-@dataclass(frozen=True)
-class Panel:
-    """A column of a day beside what it is compared with.
-
-    Attributes
-    ----------
-    title
-        Its name.
-    names
-        What each pair of bars stands for.
-    usual, today
-        Shares of the rows.
-    red
-        Whether its lamp is.
-    """
-
-    title: str
-    names: Sequence[str]
-    usual: Sequence[float]
-    today: Sequence[float]
-    red: bool
-
-
-def small_multiples(panels: Sequence[Panel], what: str) -> str:
-    """Columns of a day, a panel each: grey bars are what is usual, blue ones the day, red ones a day with a red lamp.
-
-    Parameters
-    ----------
-    panels
-        The columns.
-    what
-        Says what the picture shows where it cannot be seen.
-    """
-    from matplotlib.figure import Figure
-    from matplotlib.patches import Patch
-
-    across = min(4, max(1, len(panels)))
-    down = -(-len(panels) // across)
-    figure = Figure(figsize=(3.4 * across, 2.7 * max(1, down)), layout="constrained")
-    grid = figure.subplots(max(1, down), across, squeeze=False)
-    for number, axes in enumerate(grid.flat):
-        if number >= len(panels):
-            axes.set_axis_off()
-            continue
-        panel = panels[number]
-        places = range(len(panel.names))
-        axes.bar([place - 0.2 for place in places], panel.usual, 0.4, color=USUAL)
-        axes.bar([place + 0.2 for place in places], panel.today, 0.4, color=RED if panel.red else BLUE)
-        # not more names than can be read; the last one, what is empty, always
-        step = -(-len(panel.names) // MOST_NAMES)
-        named = sorted({*range(0, len(panel.names) - step // 2 - 1, step), *places[-1:]})
-        axes.set_xticks(named, [pages.tick(panel.names[place]) for place in named], rotation=90, fontsize=6)
-        axes.tick_params(axis="y", labelsize=6)
-        axes.set_title(pages.tick(panel.title), fontsize=8, color=RED if panel.red else "black")
-    colours = {USUAL: "usual", BLUE: "the day", RED: "the day, lamp red"}
-    shown = [Patch(color=colour, label=name) for colour, name in colours.items()]
-    figure.legend(handles=shown, loc="outside upper center", ncols=len(shown), fontsize=8, frameon=False)
-    return pages.picture(figure, what)
