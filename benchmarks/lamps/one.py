@@ -13,7 +13,9 @@ from benchmarks.lamps.stage import set_stage
 from benchmarks.run import say
 
 
-def measure_one(name: str, quiet: int, cases: int, scale: float, seed: int, damages: Sequence[str]) -> tuple[Rates, str]:
+def measure_one(
+    name: str, quiet: int, cases: int, scale: float, seed: int, damages: Sequence[str]
+) -> tuple[Rates, str]:
     """The rates of a use case, and what is told of real rows under its model.
 
     Parameters

@@ -86,7 +86,7 @@ def measure(
     days = quiet_days(stage, BEFORE + quiet, generator)
     of_quiet, of_first = Rate(), Rate()
     for number in range(BEFORE, len(days)):
-        of_quiet.add(_judged(judge, days, number, days[number], against))
+        of_quiet.add(judged(judge, days, number, days[number], against))
         of_first.add(judge.day(days[number].watched, [], against))
     damaged = {name: Rate() for name in DAMAGES}
     for name in damages:
@@ -96,12 +96,13 @@ def measure(
             if day is None:
                 break
             damaged[name].add(
-                _judged(judge, days, number, Day(days[number].units, days[number].positions, day), against)
+                judged(judge, days, number, Day(days[number].units, days[number].positions, day), against)
             )
     rows = int(np.median([day.watched.accounting.rows for day in days]))
     return Rates(stage.use_case.name, rows, len(stage.reference.bins), of_quiet, of_first, damaged)
 
 
-def _judged(judge: Judge, days: list[Day], number: int, today: Day, against: str) -> DayVerdict:
+def judged(judge: Judge, days: list[Day], number: int, today: Day, against: str) -> DayVerdict:
+    """What is said of a day, the 28 before it being known."""
     before = [day.watched for day in days[number - BEFORE : number]]
     return judge.day(today.watched, before, against)
