@@ -83,14 +83,22 @@ def watch(stage: Stage, day: str, units: np.ndarray, rejected: int = 0, pool: Po
     return Day(units, positions, watched)
 
 
-def quiet_days(stage: Stage, number: int, generator: np.random.Generator, pool: Pool | None = None) -> list[Day]:
-    """Days in a row on which nothing happens."""
+def quiet_days(
+    stage: Stage,
+    number: int,
+    generator: np.random.Generator,
+    pool: Pool | None = None,
+    first: dt.date = FIRST,
+    *,
+    again: bool = False,
+) -> list[Day]:
+    """Days in a row on which nothing happens; `again` if a unit may be drawn more than once, as of few it has to be."""
     pool = pool or stage.pool
     found = []
     for ago in range(number):
-        day = FIRST + dt.timedelta(days=ago)
+        day = first + dt.timedelta(days=ago)
         usual = min(stage.plan.day, pool.units / 1.3) * (WEEKEND if day.weekday() >= 5 else 1.0)
         size = min(pool.units, round(usual * float(np.exp(generator.normal(0, JITTER)))))
-        units = generator.choice(pool.units, size, replace=False)
+        units = generator.choice(pool.units, size, replace=again)
         found.append(watch(stage, day.isoformat(), units, int(generator.poisson(REJECTED * size)), pool))
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -60,7 +61,9 @@ class Rates:
         return "\n".join([head, *lines])
 
 
-def measure(stage: Stage, quiet: int, cases: int, seed: int, against: str = "training") -> Rates:
+def measure(
+    stage: Stage, quiet: int, cases: int, seed: int, against: str = "training", damages: Sequence[str] = tuple(DAMAGES)
+) -> Rates:
     """Judge quiet days in a row, and damaged ones after them.
 
     Parameters
@@ -75,28 +78,31 @@ def measure(stage: Stage, quiet: int, cases: int, seed: int, against: str = "tra
         Of the days.
     against
         What they are compared with.
+    damages
+        Which happen.
     """
     generator = np.random.default_rng([seed, sum(map(ord, stage.use_case.name))])
     judge = Judge(stage.use_case.drift, stage.reference, stage.use_case.account)
     days = quiet_days(stage, BEFORE + quiet, generator)
     of_quiet, of_first = Rate(), Rate()
     for number in range(BEFORE, len(days)):
-        of_quiet.add(_judged(judge, days, number, days[number], against))
+        of_quiet.add(judged(judge, days, number, days[number], against))
         of_first.add(judge.day(days[number].watched, [], against))
     damaged = {name: Rate() for name in DAMAGES}
-    for name, damage in DAMAGES.items():
+    for name in damages:
         for case in range(cases):
             number = BEFORE + case % quiet
-            day = damage(stage, days[number], generator)
+            day = DAMAGES[name](stage, days[number], generator)
             if day is None:
                 break
             damaged[name].add(
-                _judged(judge, days, number, Day(days[number].units, days[number].positions, day), against)
+                judged(judge, days, number, Day(days[number].units, days[number].positions, day), against)
             )
     rows = int(np.median([day.watched.accounting.rows for day in days]))
     return Rates(stage.use_case.name, rows, len(stage.reference.bins), of_quiet, of_first, damaged)
 
 
-def _judged(judge: Judge, days: list[Day], number: int, today: Day, against: str) -> DayVerdict:
+def judged(judge: Judge, days: list[Day], number: int, today: Day, against: str) -> DayVerdict:
+    """What is said of a day, the 28 before it being known."""
     before = [day.watched for day in days[number - BEFORE : number]]
     return judge.day(today.watched, before, against)

@@ -193,26 +193,41 @@ def set_stage(name: str, folder: Path, scale: float = 1.0, seed: int = 7) -> Sta
     )
     learned, later = Lake(folder / "learned", name), Lake(folder / "later", name)
     for ago in range(plan.learned):
-        _read(use_case, folder / "raw", learned, FIRST + dt.timedelta(days=ago), plan, seed)
+        _draw(use_case, folder / "raw", learned, FIRST + dt.timedelta(days=ago), plan, seed)
     for ago in range(plan.pooled):
-        _read(use_case, folder / "raw", later, LATER + dt.timedelta(days=ago), plan, seed)
+        _draw(use_case, folder / "raw", later, LATER + dt.timedelta(days=ago), plan, seed)
+    return make_stage(use_case, plan, learned, later, folder)
+
+
+def make_stage(use_case: UseCase, plan: Plan, learned: Lake, later: Lake, folder: Path) -> Stage:
+    """Learn from the days of one lake, and draw days from those of another."""
     training_set = build_training_set(use_case, learned)
     rows = training_set.load()
     candidate = use_case.training.candidates[plan.candidate]
     model = fit(use_case, candidate, training_set, rows.filter(pa.compute.invert(rows["_held_out"])))
     reference = make_reference(training_set, model, learned, folder)
     unit: Unit = "file" if reference.unit == "file" else "row"
-    return Stage(use_case, plan, model, reference, make_pool(use_case, model, _days_of(use_case, later), unit), unit)
+    return Stage(use_case, plan, model, reference, pool_of(use_case, model, later, unit), unit)
 
 
-def _read(use_case: UseCase, raw: Path, lake: Lake, day: dt.date, plan: Plan, seed: int) -> None:
+def _draw(use_case: UseCase, raw: Path, lake: Lake, day: dt.date, plan: Plan, seed: int) -> None:
     for _ in write_sample(use_case, raw, day, plan.files, plan.rows, 0, seed):
         pass
+    read(use_case, raw, lake, day)
+
+
+def read(use_case: UseCase, raw: Path, lake: Lake, day: dt.date) -> None:
+    """Read the raw files of a day."""
     source = FolderSource(raw / use_case.name, use_case.files.suffix)
     manifest = list_day(use_case, source, lake.raw_files, day.isoformat())
     read_day(use_case, source, lake, manifest, LocalEngine(1), lambda _: None)
     for enrichment in use_case.enrichments:
         enrich_day(use_case, lake, enrichment, day.isoformat())
+
+
+def pool_of(use_case: UseCase, model: Model, lake: Lake, unit: Unit) -> Pool:
+    """The rows of all days of a lake, of which others are drawn."""
+    return make_pool(use_case, model, _days_of(use_case, lake), unit)
 
 
 Parts = list[tuple[str, pa.Table, pa.Table, np.ndarray, dict[str, pa.Table]]]

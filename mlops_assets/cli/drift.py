@@ -93,4 +93,4 @@ def _explain(
         days = days[-1:]
     if days == [against]:
         raise UsageError(f"--against {against}: that is the day itself.")
-    return [watcher.explain(each, against) for each in days]
+    return watcher.explain_all(days, against)

@@ -17,7 +17,7 @@ from mlops_assets.monitoring.lamp import Lamp
 from mlops_assets.monitoring.verdicts import NotWatched, Watcher, by_kind
 from mlops_assets.use_case import UseCase
 from mlops_assets.views import drift as views
-from mlops_assets.views import pictures
+from mlops_assets.views.multiples import small_multiples
 from mlops_assets.workspace import Stores, Workspace
 
 log = logging.getLogger("mlops_assets.drift")
@@ -179,10 +179,13 @@ def _shown(watcher: Watcher, day: str, found: Judged) -> dict[str, Any]:
     guess = watcher.estimate(today)
     numbers = {name: getattr(guess, name) for name in ("accuracy", "low", "high", "baseline")} if guess else {}
     panels = views.panels(found.verdict, profile, reference)
+    arrivals = {f"came/{name}": number for name, number in today.arrivals.items() if number is not None}
     return {
+        "came": today.came,
+        **arrivals,
         **({"estimate": guess.sentence} if guess else {}),
         **{f"estimate/{name}": number for name, number in numbers.items()},
-        "picture": dg.MetadataValue.md(pictures.small_multiples(panels, f"{day} beside the training rows")),
+        "picture": dg.MetadataValue.md(small_multiples(panels, f"{day} beside the training rows")),
         **{f"share/{name}": share for name, share in [*shares.items()][:MOST_CLASSES]},
     }
 

@@ -71,6 +71,24 @@ class WatchedDay:
     version: int = 0
     reference: str = ""
 
+    @property
+    def arrivals(self) -> dict[str, int | None]:
+        """Which files and accounts came, as plain numbers."""
+        names = ("files", "late_files", "accounts", "accounts_new", "accounts_vanished")
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def came(self) -> str:
+        """The same in words."""
+        told = f"{self.files:,} files with rows of {self.accounts:,} accounts"
+        if self.accounts_new is not None and self.accounts_vanished is not None:
+            told += (
+                f", {self.accounts_new:,} of which the watched day before had not; {self.accounts_vanished:,} that it "
+                "had did not come"
+            )
+        late = f"; {self.late_files:,} files changed after rows of the day were published first"
+        return told + (late if self.late_files else "") + "."
+
 
 def day_profile(lake: Lake, day: str) -> WatchedDay | None:
     """A published day with its profile; None where it is not published, or was scored unwatched.

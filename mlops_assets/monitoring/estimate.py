@@ -29,12 +29,16 @@ if TYPE_CHECKING:
     from mlops_assets.journey.model.about import Summary
     from mlops_assets.journey.score.profile.reference import Reference
     from mlops_assets.monitoring.days import WatchedDay
+    from mlops_assets.monitoring.lamp import DayVerdict
 
 FALL = 0.05
 """How far the confidence may lie below the reference's before the lamp is red; it must also be beyond its error."""
 
 LEAST_ROWS = 100
-"""Of fewer rows nothing is said by a lamp."""
+"""Of fewer rows there is no warning."""
+
+CONFIDENCE = "confidence"
+"""The lamp that judges the same figure by chance and by the days before."""
 
 CHANGE = 0.05
 """Standard deviation of what calibration itself changes from month to month, measured; see `docs/monitoring.md`."""
@@ -96,6 +100,32 @@ class Estimate:
     class_mix: Mapping[str, Share]
     red: bool
     sentence: str
+
+
+def say_doubt(guess: Estimate | None, verdict: DayVerdict) -> str:
+    """What is to be said where a model is less sure than it was; empty where it is not.
+
+    One figure, the mean confidence, has two limits. Beyond `floors.confidence` and its standard error it is a warning;
+    beyond what chance and the days before explain, too, the lamp `confidence` is red, which may stop a day. So a lamp
+    that is red for a fall is always a doubt, and a doubt without one says how far the lamp is from it.
+
+    Parameters
+    ----------
+    guess
+        The estimate of a day; None where there is none.
+    verdict
+        What is said of the day.
+    """
+    if guess is None:
+        return ""
+    lamp = next((lamp for lamp in verdict.lamps if lamp.name == CONFIDENCE), None)
+    if lamp is not None and lamp.red and lamp.figures["now"] < lamp.figures["then"]:
+        return guess.sentence
+    if not guess.red:
+        return ""
+    if lamp is None or lamp.state != "green":
+        return guess.sentence
+    return f"{guess.sentence} It is a warning: the lamp `{CONFIDENCE}` is green up to {lamp.threshold:.3f}."
 
 
 def estimate(reference: Reference, today: WatchedDay, about: Summary, fall: float = FALL) -> Estimate | None:
@@ -214,5 +244,5 @@ def _sentence(
     against = f"{confidence:.3f} against {reference:.3f} on the rows it was judged by (error {error:.3f})"
     if red:
         return told + f"The model is less sure than it was: {against}. Rows got harder: label the audit, look at drift."
-    few = f"; of fewer than {LEAST_ROWS} rows no lamp is lit" if rows < LEAST_ROWS else ""
+    few = f"; of fewer than {LEAST_ROWS} rows there is no warning" if rows < LEAST_ROWS else ""
     return told + f"Mean confidence {against}{few}."

@@ -16,7 +16,7 @@ from mlops_assets.journey.feedback.audited import count_rows
 from mlops_assets.journey.feedback.live import live_metrics
 from mlops_assets.journey.score.profile.reference import Reference, no_reference, read_reference
 from mlops_assets.monitoring.days import WatchedDay, day_profile, days_before, published_before
-from mlops_assets.monitoring.estimate import Estimate, estimate
+from mlops_assets.monitoring.estimate import Estimate, estimate, say_doubt
 from mlops_assets.monitoring.estimate_checks import Checked, compare_with_audits
 from mlops_assets.monitoring.kept import Compared, Judged, keep, read_verdict
 from mlops_assets.monitoring.lamp import DayVerdict, Lamp
@@ -50,6 +50,8 @@ class Explained:
         What its answers tell of their own accuracy; None where that is not known.
     checked
         How estimates did where audits came; None where none did.
+    today
+        Which files and accounts came; None of a day that was kept back, or not counted.
     """
 
     verdict: DayVerdict
@@ -57,15 +59,21 @@ class Explained:
     evidence: tuple[Evidence, ...] = ()
     estimate: Estimate | None = None
     checked: Checked | None = None
+    today: WatchedDay | None = None
 
     @property
     def doubt(self) -> str:
-        """What the estimate says, where its lamp is red."""
-        return self.estimate.sentence if self.estimate and self.estimate.red else ""
+        """What is said of a model that is less sure than it was; else empty."""
+        return say_doubt(self.estimate, self.verdict)
+
+    @property
+    def judged(self) -> bool:
+        """Whether anything can be said of the day."""
+        return any(lamp.state != "grey" for lamp in self.verdict.lamps)
 
     @property
     def red(self) -> bool:
-        """Whether a lamp of the day is, that of the estimate among them."""
+        """Whether a lamp of the day is, or its model is less sure than it was."""
         return self.verdict.red or bool(self.doubt)
 
     @property
@@ -158,7 +166,27 @@ class Watcher:
         verdict = self.say(today, against)
         judged = Judged(verdict, version=today.version)
         shown = self.show(replace(judged, proposal=self._proposal(judged)))
-        return replace(shown, estimate=self.estimate(today), checked=self.checked)
+        return replace(shown, estimate=self.estimate(today), checked=self.checked, today=today)
+
+    def explain_all(self, days: Sequence[str], against: str | None = None) -> list[Explained]:
+        """What is to be said of several published days; of one that nothing can be said of, why.
+
+        Raises
+        ------
+        NotWatched
+            If nothing can be said of any.
+        """
+        found, dark = dict[str, Explained](), dict[str, NotWatched]()
+        for day in days:
+            try:
+                found[day] = self.explain(day, against)
+            except NotWatched as error:
+                dark[day] = error
+        if dark and not found:
+            raise next(iter(dark.values()))
+        whys = {day: Lamp("columns", "grey", "psi", sentence=str(why)) for day, why in dark.items()}
+        untold = {day: Explained(DayVerdict(day, "nothing", (why,))) for day, why in whys.items()}
+        return [{**found, **untold}[day] for day in days]
 
     def estimate(self, today: WatchedDay) -> Estimate | None:
         """What the answers of a day tell of their own accuracy; None where there is nothing to compare them with."""
@@ -197,8 +225,7 @@ class Watcher:
         verdict, *others = (self._say(today, before, against) for against in self._comparisons())
         guess, beside = self.estimate(today), tuple(Compared.of(other) for other in others)
         judged = Judged(verdict, beside, today.version, self._lake.predictions.days()[day].version)
-        doubt = guess.sentence if guess and guess.red else ""
-        judged = replace(judged, proposal=self._proposal(judged), doubt=doubt)
+        judged = replace(judged, proposal=self._proposal(judged), doubt=say_doubt(guess, verdict))
         keep(self._use_case, self._lake, judged)
         return judged
 

@@ -29,7 +29,7 @@ class Floors(Strict):
     )
     psi: Distance = Field(0.1, description="Population stability index of a column over its bins.")
     class_mix: Share = Field(
-        0.02, description="Of the answers that another class would have to have (total variation)."
+        0.01, description="Of the answers that another class would have to have (total variation)."
     )
     confidence: Share = Field(0.05, description="Of the mean probability of the class that is said, either way.")
     volume: Distance = Field(

@@ -126,7 +126,7 @@ def _picture(comparison: Comparison) -> str:
         down=_name(comparison.before),
         across=_name(comparison.after),
         title="",
-        colours="Oranges",
+        colours="oranges",
         scale="rows that change",
     )
     return pictures.matrix(matrix, "transitions between categories")

@@ -15,8 +15,8 @@ from mlops_assets.monitoring.rows import Evidence
 from mlops_assets.monitoring.verdicts import Explained, plain
 from mlops_assets.monitoring.words import name_of
 from mlops_assets.views.estimating import checked_record, estimate_record, estimate_text
+from mlops_assets.views.multiples import Panel
 from mlops_assets.views.output import text_table
-from mlops_assets.views.pictures import Panel
 from mlops_assets.work.printable import LONGEST, cut, printable
 
 MOST_PANELS = 11
@@ -37,9 +37,11 @@ def first_line(days: Sequence[Explained]) -> str:
     if len(days) == 1:
         return f"{days[0].verdict.day}: {days[0].sentence}"
     red = [one.verdict.day for one in days if one.red]
-    if not red:
-        return f"None of {len(days)} days is red."
-    return f"{len(red)} of {len(days)} days {'is' if len(red) == 1 else 'are'} red: {', '.join(red)}."
+    dark = sum(not one.judged for one in days)
+    told = f"None of {len(days)} days is red"
+    if red:
+        told = f"{len(red)} of {len(days)} days {'is' if len(red) == 1 else 'are'} red: {', '.join(red)}"
+    return told + (f"; {dark} cannot be judged." if dark else ".")
 
 
 def text(days: Sequence[Explained]) -> str:
@@ -72,7 +74,8 @@ def _day(day: Explained) -> str:
     grey = [f"{printable(lamp.name)}: {lamp.sentence}" for lamp in verdict.lamps if lamp.state == "grey"]
     title = f"{verdict.day} against {verdict.against}"
     table = text_table(lines, LONGEST).rstrip() if judged else ""
-    guess = estimate_text(day.estimate, day.checked) if day.estimate else ""
+    guess = estimate_text(day.estimate, day.checked, day.doubt) if day.estimate else ""
+    title = "\n".join([title, *([day.today.came] if day.today else [])])
     return "\n\n".join(filter(None, (title, day.proposal, *told, table, "\n".join(grey), guess)))
 
 
@@ -112,9 +115,11 @@ def as_json(use_case: str, days: Sequence[Explained]) -> dict[str, Any]:
     dict
         `use_case`; `sentence`, the first line; `red`, whether a lamp of any day is, that of its
         estimate among them; `days`, each with `day`,
-        `sentence`, `red`, `against`, `proposal` and `lamps`. A lamp has the fields of `Lamp`, its `threshold`, and
+        `sentence`, `red`, `against`, `proposal`, `lamps`, and `arrivals`, which files and accounts came, null of a day
+        that was kept back. A lamp has the fields of `Lamp`, its `threshold`, and
         of the first red ones `evidence`: `rows`, `files`, `most_files`, `most_accounts`, `most_values`, `examples`. A
-        day has `estimate` and `audits` besides, each null where there is none; see `views.estimating`.
+        day has `estimate` and `audits` besides, each null where there is none; see `views.estimating`; and `doubt`,
+        what is said where the model is less sure than it was.
     """
     shown = []
     for one in days:
@@ -123,9 +128,11 @@ def as_json(use_case: str, days: Sequence[Explained]) -> dict[str, Any]:
         lamps = [{**lamp, "evidence": behind.get(lamp["name"])} for lamp in told.pop("lamps")]
         guess = {
             "estimate": estimate_record(one.estimate) if one.estimate else None,
+            "doubt": one.doubt,
             "audits": checked_record(one.checked) if one.checked else None,
         }
-        shown.append({**told, "proposal": one.proposal, "lamps": lamps, **guess})
+        arrivals = one.today.arrivals if one.today else None
+        shown.append({**told, "proposal": one.proposal, "arrivals": arrivals, "lamps": lamps, **guess})
     red = any(one.red for one in days)
     return {"use_case": use_case, "sentence": first_line(days), "red": red, "days": shown}
 

@@ -24,7 +24,7 @@ def checked_record(checked: Checked) -> dict[str, Any]:
     return {**asdict(checked), "sentence": checked.sentence}
 
 
-def estimate_text(estimate: Estimate, checked: Checked | None = None) -> str:
+def estimate_text(estimate: Estimate, checked: Checked | None = None, doubt: str = "") -> str:
     """An estimate, its class mix, and what audits say of such estimates.
 
     Parameters
@@ -33,6 +33,8 @@ def estimate_text(estimate: Estimate, checked: Checked | None = None) -> str:
         Of a day.
     checked
         How the estimates of the use case did; None where no audit has come.
+    doubt
+        What is said where the model is less sure than it was; else empty.
     """
     moved = sorted(estimate.class_mix.items(), key=lambda item: -abs(item[1].expected - item[1].reference))
     rows = [
@@ -41,4 +43,4 @@ def estimate_text(estimate: Estimate, checked: Checked | None = None) -> str:
     ]
     audits = checked.sentence if checked else "No audit of such a day has come that could tell how far that is off."
     mix = text_table([["class", "said", "expected", "when judged"], *rows], longest=40)
-    return "\n".join([estimate.sentence, audits, "", mix.rstrip()])
+    return "\n".join([doubt or estimate.sentence, audits, "", mix.rstrip()])

@@ -74,7 +74,12 @@ def picture(figure: Figure, what: str) -> str:
         # a letter that the font has not is a box in the picture; the tables have it
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.savefig(file, format="png", dpi=90)
-    return f"![{what}](data:image/png;base64,{base64.b64encode(file.getvalue()).decode()})"
+    return embedded(file.getvalue(), what)
+
+
+def embedded(png: bytes, what: str) -> str:
+    """A picture as Markdown that holds it."""
+    return f"![{what}](data:image/png;base64,{base64.b64encode(png).decode()})"
 
 
 def tick(name: str) -> str:

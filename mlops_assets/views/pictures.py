@@ -7,19 +7,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.journey.train.evaluation import Score
-from mlops_assets.views import pages
+from mlops_assets.views import drawing, pages
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-USUAL, BLUE, RED = "#b4bec8", "#3b78b5", "#c2312b"
-"""Colours of what is usual, of a day, and of a day whose lamp is red."""
-
-MOST_NAMES = 14
-"""Names under the bars of a panel."""
+    from PIL.Image import Image
 
 CLASSES = 40
 """Classes that a picture shows at most; the tables have all."""
+
+
+CELL, LONGEST_NAME = 34, 30
+"""Pixels of a cell of a matrix, and signs of a name beside it."""
+
+COLOURS = {"blues": ("#f7fbff", "#6baed6", "#08306b"), "oranges": ("#fff5eb", "#fd8d3c", "#a63603")}
+"""Of nothing, of half, of all."""
+
+DARK = 0.5
+"""What is darker has white numbers."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class Matrix:
     down, across
         What the two answers are.
     title, colours, scale
-        Title, Matplotlib's name of the colours, and what they mean.
+        Title, one of `COLOURS`, and what the colours mean.
     shares
         Whether the colour is the share of the row's sum rather than the number.
     """
@@ -60,35 +65,59 @@ def matrix(counts: Matrix, what: str) -> str:
     what
         Says what the picture shows where it cannot be seen.
     """
-    from matplotlib.figure import Figure
+    from PIL import Image, ImageDraw
 
-    names = [pages.tick(name) for name in counts.names]
-    size = max(3.0, 0.42 * len(names) + 1.5)
-    # not by pyplot, which keeps every figure until it is closed
-    figure = Figure(figsize=(size + 1, size), layout="constrained")
-    axes = figure.subplots()
+    letters = drawing.font(9)
+    names = [drawing.label(name, LONGEST_NAME) for name in counts.names]
+    room = max((drawing.width(name, letters) for name in names), default=0)
+    left, top, size = 24 + room, 26, CELL * len(names)
+    image = Image.new("RGB", (left + size + 90, top + size + room + 30), "white")
+    draw = ImageDraw.Draw(image)
     sums = [max(1, sum(row)) if counts.shares else 1 for row in counts.cells]
     shown = [[cell / total for cell in row] for row, total in zip(counts.cells, sums, strict=True)]
     # shares always from 0 to 1, so that two pictures can be compared
-    least, most = (0, 1) if counts.shares else (None, None)
-    image = axes.imshow(shown, cmap=counts.colours, vmin=least, vmax=most)
-    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
-    axes.set_yticks(range(len(names)), names, fontsize=7)
-    axes.set_xlabel(counts.across)
-    axes.set_ylabel(counts.down)
-    axes.set_title(counts.title, fontsize=9)
-    _write_numbers(axes, counts, shown)
-    figure.colorbar(image, shrink=0.6, label=counts.scale)
-    return pages.picture(figure, what)
-
-
-def _write_numbers(axes: Axes, counts: Matrix, shown: Sequence[Sequence[float]]) -> None:
-    for down, row in enumerate(counts.cells):
-        for across, number in enumerate(row):
-            if number:
+    most = 1 if counts.shares else max((cell for row in shown for cell in row), default=0) or 1
+    for down, row in enumerate(shown):
+        for across, value in enumerate(row):
+            at = left + CELL * across, top + CELL * down
+            draw.rectangle((*at, at[0] + CELL - 1, at[1] + CELL - 1), _colour(counts.colours, value / most))
+            if number := counts.cells[down][across]:
                 # on a dark cell a black number cannot be read
-                colour = "white" if counts.shares and shown[down][across] > 0.5 else "black"
-                axes.text(across, down, str(number), ha="center", va="center", fontsize=6, color=colour)
+                ink = "white" if value / most > DARK else drawing.BLACK
+                draw.text((at[0] + CELL // 2, at[1] + CELL // 2), str(number), ink, letters, anchor="mm")
+    for place, name in enumerate(names):
+        middle = CELL * place + CELL // 2
+        draw.text((left - 6, top + middle), name, drawing.BLACK, letters, anchor="rm")
+        drawing.upright(image, left + middle, top + size + 6, name, letters)
+    draw.text((left + size // 2, 12), drawing.label(counts.title, 80), drawing.BLACK, drawing.font(11), anchor="mm")
+    below, beside = (drawing.label(name, 80) for name in (counts.across, counts.down))
+    draw.text((left + size // 2, top + size + room + 20), below, drawing.BLACK, letters, anchor="mm")
+    drawing.upright(image, 10, top + max(0, size - drawing.width(beside, letters)) // 2, beside, letters)
+    _scale(image, counts, (left + size + 20, top, size), f"{most:,}")
+    return drawing.embed(image, what)
+
+
+def _colour(colours: str, level: float) -> tuple[int, ...]:
+    """The colour of a number between none, 0, and the largest, 1."""
+    from PIL.ImageColor import getrgb
+
+    light, middle, dark = map(getrgb, COLOURS[colours])
+    low, high, part = (light, middle, 2 * level) if level < 0.5 else (middle, dark, 2 * level - 1)
+    return tuple(round(one + (other - one) * part) for one, other in zip(low, high, strict=True))
+
+
+def _scale(image: Image, counts: Matrix, at: tuple[int, int, int], most: str) -> None:
+    """What the colours mean."""
+    from PIL import ImageDraw
+
+    left, top, size = at
+    draw, letters = ImageDraw.Draw(image), drawing.font(9)
+    for row in range(size):
+        draw.line((left, top + row, left + 12, top + row), _colour(counts.colours, 1 - row / size))
+    for place, number in ((top, most), (top + size, "0")):
+        draw.text((left + 16, place), number, drawing.BLACK, letters, anchor="lm")
+    room = drawing.width(counts.scale, letters)
+    drawing.upright(image, left + 50, top + max(0, size - room) // 2, counts.scale, letters)
 
 
 def confusion(score: Score) -> str:
@@ -102,7 +131,7 @@ def confusion(score: Score) -> str:
         down="true",
         across="predicted",
         title=f"{score.name}: held-out rows",
-        colours="Blues",
+        colours="blues",
         scale="share of the true class",
         shares=True,
     )
@@ -148,63 +177,3 @@ def _draw_version(
     at = [days.index(record["day"]) for record in corrected]
     shares = [record["right_corrected"] for record in corrected]
     axes.plot(at, shares, "x", color=colour, label=f"{name}: other corrections (biased)")
-
-
-@dataclass(frozen=True)
-class Panel:
-    """A column of a day beside what it is compared with.
-
-    Attributes
-    ----------
-    title
-        Its name.
-    names
-        What each pair of bars stands for.
-    usual, today
-        Shares of the rows.
-    red
-        Whether its lamp is.
-    """
-
-    title: str
-    names: Sequence[str]
-    usual: Sequence[float]
-    today: Sequence[float]
-    red: bool
-
-
-def small_multiples(panels: Sequence[Panel], what: str) -> str:
-    """Columns of a day, a panel each: grey bars are what is usual, blue ones the day, red ones a day with a red lamp.
-
-    Parameters
-    ----------
-    panels
-        The columns.
-    what
-        Says what the picture shows where it cannot be seen.
-    """
-    from matplotlib.figure import Figure
-    from matplotlib.patches import Patch
-
-    across = min(4, max(1, len(panels)))
-    down = -(-len(panels) // across)
-    figure = Figure(figsize=(3.4 * across, 2.7 * max(1, down)), layout="constrained")
-    grid = figure.subplots(max(1, down), across, squeeze=False)
-    for number, axes in enumerate(grid.flat):
-        if number >= len(panels):
-            axes.set_axis_off()
-            continue
-        panel = panels[number]
-        places = range(len(panel.names))
-        axes.bar([place - 0.2 for place in places], panel.usual, 0.4, color=USUAL)
-        axes.bar([place + 0.2 for place in places], panel.today, 0.4, color=RED if panel.red else BLUE)
-        # not more names than can be read; the last one, what is empty, always
-        step = -(-len(panel.names) // MOST_NAMES)
-        named = sorted({*range(0, len(panel.names) - step // 2 - 1, step), *places[-1:]})
-        axes.set_xticks(named, [pages.tick(panel.names[place]) for place in named], rotation=90, fontsize=6)
-        axes.tick_params(axis="y", labelsize=6)
-        axes.set_title(pages.tick(panel.title), fontsize=8, color=RED if panel.red else "black")
-    colours = {USUAL: "usual", BLUE: "the day", RED: "the day, lamp red"}
-    shown = [Patch(color=colour, label=name) for colour, name in colours.items()]
-    figure.legend(handles=shown, loc="outside upper center", ncols=len(shown), fontsize=8, frameon=False)
-    return pages.picture(figure, what)

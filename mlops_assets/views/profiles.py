@@ -14,6 +14,7 @@ import pyarrow as pa
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.score.profile.counts import Bins, Counts
 from mlops_assets.journey.score.profile.reference import read_reference
+from mlops_assets.monitoring.days import WatchedDay, day_profile
 from mlops_assets.monitoring.overview import Overview, Seen, look, thin
 from mlops_assets.monitoring.suspicions import suspected
 from mlops_assets.storage.parts import Part
@@ -58,6 +59,8 @@ class Profiled:
         What each column is for.
     remarks
         Further lines, such as what to do next.
+    arrivals
+        Which files and accounts came; None where no prediction of them was counted.
     """
 
     title: str
@@ -70,6 +73,7 @@ class Profiled:
     rejects: Mapping[str, int]
     uses: Mapping[str, str]
     remarks: Sequence[str] = field(default=())
+    arrivals: Mapping[str, int | None] | None = None
 
 
 def profile_day(stores: Stores, day: str | None) -> Profiled:
@@ -105,15 +109,27 @@ def profile_day(stores: Stores, day: str | None) -> Profiled:
     some = parts[:: -(-len(parts) // PARTS) or 1]
     table, step = thin(_read(stores, some, f"{use_case.name} profile {chosen}"))
     how = _sampled(told.rows, len(table) if table else 0, step, len(some), len(parts))
+    watched = _watched(stores, chosen)
     facts = (
         f"{told.files:,} files: {told.files_read:,} read, {told.files_refused:,} refused",
         f"{told.lines:,} lines: {told.rows:,} rows, {told.rejected:,} rejected",
+        *([f"predicted: {watched.came}"] if watched else []),
     )
     overview = None
     if table is not None and len(table):
         overview = look(use_case, table, chosen, use_case.label, _training(stores))
     title = f"{use_case.name}, {chosen}"
-    return Profiled(title, use_case, use_case.label, overview, told.rows, how, facts, told.rules, uses)
+    arrivals = watched.arrivals if watched else None
+    return Profiled(title, use_case, use_case.label, overview, told.rows, how, facts, told.rules, uses, (), arrivals)
+
+
+def _watched(stores: Stores, day: str) -> WatchedDay | None:
+    """What was counted of the predictions of a day; None where nothing is known."""
+    try:
+        return day_profile(stores.lake, day)
+    except MlopsError as error:  # the rows themselves can be looked at all the same
+        log.warning("%s: shown without which accounts came: %s", stores.use_case.name, error)
+        return None
 
 
 def _training(stores: Stores) -> dict[str, tuple[Bins, Counts]]:
@@ -244,6 +260,7 @@ def as_json(profiled: Profiled) -> str:
         "rows": profiled.rows,
         "looked_at": seen.rows if seen else 0,
         "rejects": dict(profiled.rejects),
+        "arrivals": profiled.arrivals,
         "label": profiled.label,
         "classes": dict(seen.classes) if seen else {},
         "unlabelled": seen.unlabelled if seen else 0,

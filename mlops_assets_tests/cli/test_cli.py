@@ -259,6 +259,9 @@ def test_drift_says_first_what_is_red_of_the_newest_day_and_the_same_as_json(sho
     several = json.loads(shop("drift", "visits", "--from", FIRST, "--to", DIRTY, "--format", "json").out)
     assert [day["day"] for day in several["days"]] == [FIRST, DIRTY]
     assert (several["red"], several["sentence"]) == (False, "None of 2 days is red.")
+    first, second = (day["arrivals"] for day in several["days"])
+    assert (first["accounts_new"], first["accounts_vanished"]) == (None, None), "there is no day before it"
+    assert f"{second['files']:,} files with rows of {second['accounts']:,} accounts, " in done.out
     lamp = next(lamp for lamp in several["days"][0]["lamps"] if lamp["name"] == "rows.minutes")
     assert {"state", "what", "effect", "floor", "band", "threshold", "sentence", "advice", "since"} <= lamp.keys()
     done = shop("drift", "visits", "-o", str(tmp_path / "drift.txt"))

@@ -36,7 +36,8 @@ def test_the_newest_day_is_shown_with_its_accounting_and_rejects(shop: Shop) -> 
     done = shop("profile", "visits")
     assert done.code == 0, done.err
     assert done.out.startswith(f"visits, {LATER}\nAll 240 rows were looked at.\n4 files: 4 read, 0 refused\n")
-    assert "244 lines: 240 rows, 4 rejected\nrejected: range 4" in done.out
+    came = "4 files with rows of 60 accounts, 0 of which the watched day before had not; 0 that it had did not come."
+    assert f"244 lines: 240 rows, 4 rejected\npredicted: {came}\nrejected: range 4" in done.out
     assert "number in minutes" in done.out
     assert "minutes alone tells returned right in 9" in done.out
 
@@ -51,6 +52,8 @@ def test_json_has_the_shares_of_what_the_champion_learned_beside(shop: Shop) -> 
     assert 0.3 < shop_rows["training"] < 0.7
     assert columns["visitor"]["seen"]["masked"]
     assert found["rejects"] == {"range": 4}
+    arrivals = {"files": 4, "late_files": 0, "accounts": 60, "accounts_new": 0, "accounts_vanished": 0}
+    assert found["arrivals"] == arrivals
 
 
 def test_a_page_names_no_account(shop: Shop, tmp_path: Path) -> None:

@@ -13,8 +13,10 @@ from mlops_assets.components.drift import CHECKS, drift_assets
 from mlops_assets.components.telling import lamps_of, look_now
 from mlops_assets.journey.feedback.live import scored_days
 from mlops_assets.monitoring.kept import read_verdict, red_days
+from mlops_assets.monitoring.verdicts import NotWatched, Watcher
 from mlops_assets.use_case import Drift, Retraining, Told
 from mlops_assets.use_case.drift import Floors
+from mlops_assets.views import drift as views
 from mlops_assets_tests.helpers.receiver import webhook
 from mlops_assets_tests.helpers.stage import Stage, small
 
@@ -69,6 +71,9 @@ def test_a_quiet_day_is_shown_with_numbers_that_plot_and_a_picture(watched: Stag
     assert 0.5 < sum(shares) <= 1.000001
     assert shown["picture"].startswith(f"![{LAST} beside the training rows](data:image/png;base64,")
     assert "| the training rows |" in shown["compared"]
+    assert shown["came/files"] == FILES
+    assert shown["came"].startswith(f"{FILES} files with rows of {shown['came/accounts']} accounts, ")
+    assert shown["came/late_files"] == 0
     for name in CHECKS:
         found = watched.check("drift", name)
         assert (found.passed, found.description) == (True, "usual on 2 days")
@@ -195,6 +200,13 @@ def test_a_day_that_cannot_be_judged_stays_published_and_says_why(stage: Stage) 
         path.unlink()
     assert stage.execute("daily", "drift", day=LAST).success
     assert f"{LAST} was scored before its use case was watched" in stage.skipped("drift")[0]
+    with stage.stores() as stores:
+        judged, dark = Watcher(stores).explain_all([FIRST, LAST])
+        with pytest.raises(NotWatched, match=f"{LAST} was scored before"):
+            Watcher(stores).explain_all([LAST])
+    shown = views.text([judged, dark])
+    assert shown.startswith("None of 2 days is red; 1 cannot be judged.\n")
+    assert f"\n{LAST}: {LAST} was scored before its use case was watched" in shown
 
 
 def test_a_use_case_that_is_not_watched_has_no_such_asset() -> None:

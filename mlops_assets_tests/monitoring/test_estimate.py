@@ -10,9 +10,9 @@ from mlops_assets.journey.score.profile.counts import Profile, Said
 from mlops_assets.journey.score.profile.reference import Reference
 from mlops_assets.journey.score.profile.shard import count_answers
 from mlops_assets.monitoring.days import WatchedDay
-from mlops_assets.monitoring.estimate import Estimate, estimate, estimate_said
+from mlops_assets.monitoring.estimate import Estimate, estimate, estimate_said, say_doubt
 from mlops_assets.monitoring.estimate_checks import compare_with_audits
-from mlops_assets.monitoring.lamp import DayVerdict
+from mlops_assets.monitoring.lamp import DayVerdict, Lamp
 from mlops_assets.monitoring.verdicts import Explained
 from mlops_assets.storage.accounting import PredictionsAccounting
 from mlops_assets.views import drift
@@ -124,6 +124,24 @@ def test_a_day_is_estimated_by_its_profile_and_what_is_known_of_the_version() ->
     assert estimate(reference([*profiles, empty]), day, about) == found(said_of(0.6, 500))
     assert estimate(reference([empty]), day, about) is None
     assert estimate(reference(profiles), WatchedDay("2026-02-01", empty, PredictionsAccounting(), 0, 0), about) is None
+
+
+def confidence(state: str, now: float) -> DayVerdict:
+    """A day of which nothing but the lamp `confidence` is judged, with 0.7 in training."""
+    numbers = abs(now - 0.7), 0.05, 0.12
+    lamp = Lamp("confidence", state, "confidence", *numbers, "predictions", figures={"now": now, "then": 0.7})
+    return DayVerdict("2026-02-01", "the training rows", (lamp,))
+
+
+def test_a_doubt_is_a_warning_before_the_lamp_confidence_and_never_less_than_that_lamp() -> None:
+    fell, usual = found(said_of(0.6, 1000)), found(said_of(0.67, 1000))
+    assert (fell.red, usual.red) == (True, False)
+    assert say_doubt(fell, confidence("green", 0.6)).endswith(" the lamp `confidence` is green up to 0.120.")
+    assert say_doubt(fell, confidence("red", 0.5)) == fell.sentence
+    assert say_doubt(fell, confidence("grey", 0.5)) == fell.sentence
+    assert say_doubt(usual, confidence("red", 0.5)) == usual.sentence, "where the lamp is red for a fall, it is a doubt"
+    assert say_doubt(usual, confidence("red", 0.9)) == "", "surer than it was is no doubt"
+    assert say_doubt(usual, confidence("green", 0.67)) == say_doubt(None, confidence("red", 0.5)) == ""
 
 
 def audit(day: str, right: int, part: str = "all", audited: int = 50) -> dict[str, object]:

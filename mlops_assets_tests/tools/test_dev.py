@@ -369,25 +369,24 @@ def test_what_ends_three_times_is_not_started_again() -> None:
     assert told == ["It ended with code 7, and is started again."] * (ENDS - 1)
 
 
-def test_it_ends_on_term_with_all_that_it_started_and_frees_port_and_home(tmp_path: Path) -> None:
-    with running(tmp_path) as dev:
-        until(dev.is_there, "the pages")
-        family = dev.family()
-        dev.process.send_signal(signal.SIGTERM)
-        assert dev.process.wait(timeout=120) == 0
-        assert len(family) >= 7
-        assert not any(one.is_running() for one in family)
-        again = Dev(start(dev.shop, dev.port, log=dev.log), dev.port, dev.shop, dev.log)
-        until(partial(said_again, dev.log), "its start on the same port")
-        until(lambda: len(again.family()) > 1, "its code server")
-        family = again.family()
-        line = again.named("code-server").cmdline()
-        folder = Path(line[line.index("--socket") + 1]).parent
-        again.process.kill()
-        again.process.wait()
-        _, alive = psutil.wait_procs(family, timeout=60)
-        assert alive == []
-        assert not folder.exists()
+def test_it_ends_on_term_with_all_that_it_started_and_frees_port_and_home(dev: Dev) -> None:
+    """The last test of those that share one `dev`: to start another for this takes as long as all the others."""
+    family = dev.family()
+    dev.process.send_signal(signal.SIGTERM)
+    assert dev.process.wait(timeout=120) == 0
+    assert len(family) >= 7
+    assert not any(one.is_running() for one in family)
+    again = Dev(start(dev.shop, dev.port, log=dev.log), dev.port, dev.shop, dev.log)
+    until(partial(said_again, dev.log), "its start on the same port")
+    until(lambda: len(again.family()) > 1, "its code server")
+    family = again.family()
+    line = again.named("code-server").cmdline()
+    folder = Path(line[line.index("--socket") + 1]).parent
+    again.process.kill()
+    again.process.wait()
+    _, alive = psutil.wait_procs(family, timeout=60)
+    assert alive == []
+    assert not folder.exists()
 
 
 def said_again(log: Path) -> bool:

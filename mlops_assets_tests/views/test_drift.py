@@ -18,7 +18,8 @@ from mlops_assets.monitoring.verdicts import Explained
 from mlops_assets.monitoring.words import Beside, of_column
 from mlops_assets.use_case import UseCase
 from mlops_assets.views import drift as views
-from mlops_assets.views import markdown, pictures
+from mlops_assets.views import markdown
+from mlops_assets.views.multiples import small_multiples
 from mlops_assets_tests.helpers.evil import MARKDOWN, TERMINAL, lines_of_their_own, unseen
 
 DAY = "2026-01-05"
@@ -64,7 +65,7 @@ def test_a_picture_is_drawn_of_any_names() -> None:
     profile = Profile(columns, said, np.zeros(32, np.int64))
     reference = Reference({("rows", TERMINAL): bins}, MARKDOWN, (profile,), (10,), "file", (DAY, DAY))
     lamp = Lamp("rows", "red", "psi", source="rows", column=TERMINAL)
-    drawn = pictures.small_multiples(views.panels(DayVerdict(DAY, "", (lamp,)), profile, reference), DAY)
+    drawn = small_multiples(views.panels(DayVerdict(DAY, "", (lamp,)), profile, reference), DAY)
     assert drawn.startswith("![")
     assert unseen(drawn) == []
 

@@ -91,7 +91,7 @@ def test_labels_in_a_picture_are_cut_and_a_letter_that_the_font_lacks_is_no_warn
         down="true",
         across="predicted",
         title="",
-        colours="Blues",
+        colours="blues",
         scale="rows",
     )
     assert pictures.matrix(counts, "x").startswith("![x](data:image/png;base64,")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any, Literal
 
 import numpy as np
@@ -199,15 +200,18 @@ class Profile:
         classes
             Number of classes of the model, 0 where no answers were counted; by default it tells itself.
         """
+        in_bin = pc.and_(pc.equal(table["what"], "cell"), pc.is_in(table["source"], pa.array(SOURCES)))
         told: dict[Column, dict[str, list[Entry]]] = {}
         names = ("source", "column", "what", "key", "number", "value")
-        for source, column, what, key, number, value in zip(*(table[name].to_pylist() for name in names), strict=True):
+        others = table.filter(pc.invert(in_bin))
+        for source, column, what, key, number, value in zip(*(others[name].to_pylist() for name in names), strict=True):
             told.setdefault((source, column), {}).setdefault(what, []).append((key, number, value))
         if bins is None:
             sizes = {name: _size(parts) for name, parts in told.items() if name[0] in SOURCES}
         else:
             sizes = {name: each.number for name, each in bins.items()}
-        columns = {name: _counts(told.get(name, {}), size) for name, size in sizes.items()}
+        filled = _fill_bins(table.filter(in_bin), sizes)
+        columns = {name: _counts(told.get(name, {}), filled[name]) for name in sizes}
         k = _size(told.get(("predictions", ""), {})) if classes is None else classes
         shapes = {"rows": (k,), "probabilities": (k, k), "squares": (k,), "confidence": (k, STEPS)}
         parts = {
@@ -247,14 +251,35 @@ def _told(source: str, column: str, counts: Counts) -> list[tuple[Any, ...]]:
     return [(source, column, *entry) for entry in entries]
 
 
-def _counts(told: Mapping[str, list[Entry]], size: int) -> Counts:
+def _fill_bins(cells: pa.Table, sizes: Mapping[Column, int]) -> dict[Column, np.ndarray]:
+    """The bins of all columns, filled at once: 800 columns on 29 days have half a million that are not empty."""
+    ends = np.cumsum([0, *sizes.values()])
+    every = np.zeros(ends[-1], np.int64)
+    places = {name: place for place, name in enumerate(sizes)}
+    sources, columns = (
+        cells[name].cast(pa.string()).combine_chunks().dictionary_encode() for name in ("source", "column")
+    )
+    known = product(sources.dictionary.to_pylist(), columns.dictionary.to_pylist())
+    numbers = np.array([places.get(name, -1) for name in known], np.int64)
+    at = numbers.reshape(len(sources.dictionary), len(columns.dictionary))[sources.indices, columns.indices]
+    counted = at >= 0
+    at, bins, rows = (
+        each[counted] for each in (at, cells["key"].cast(pa.int64()).to_numpy(), cells["number"].to_numpy())
+    )
+    if ((bins < 0) | (bins >= np.diff(ends)[at])).any():
+        raise ValueError("a cell is of a bin that its column has not")
+    np.add.at(every, ends[at] + bins, rows)
+    return {name: every[ends[place] : ends[place + 1]] for name, place in places.items()}
+
+
+def _counts(told: Mapping[str, list[Entry]], bins: np.ndarray) -> Counts:
     nulls, unseen, total = (sum(number for _, number, _ in told.get(what, [])) for what in ("nulls", "unseen", "total"))
     lowest = min((value for _, _, value in told.get("lowest", [])), default=None)
     highest = max((value for _, _, value in told.get("highest", [])), default=None)
     new: dict[str, int] = {}
     for value, number, _ in told.get("new", []):
         new[value] = new.get(value, 0) + number
-    return Counts(_array(told.get("cell", []), (size,)), nulls, unseen, total, lowest, highest, new)
+    return Counts(bins, nulls, unseen, total, lowest, highest, new)
 
 
 def _size(told: Mapping[str, list[Entry]]) -> int:
