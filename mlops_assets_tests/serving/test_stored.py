@@ -28,6 +28,7 @@ from mlops_assets.settings import OWN_USE_CASES
 from mlops_assets.storage.files import read_part
 from mlops_assets.storage.places import S3Path
 from mlops_assets.use_case import Origin, UseCase, load_use_case
+from mlops_assets.views.status import forgotten
 from mlops_assets_tests.helpers.account_files import account_file
 from mlops_assets_tests.helpers.keeping import DAY, answered, keep, keeping, transactions, workspace_in
 
@@ -380,4 +381,5 @@ def test_after_keep_days_raw_files_and_answers_of_requests_go_and_no_others(tmp_
     store.forget(dt.date(2026, 3, 4))
     left = {path.relative_to(tmp_path / "raw").as_posix() for path in (tmp_path / "raw").rglob("*") if path.is_file()}
     assert left == {f"{use_case.name}/day=2026-03-01/a.csv", f"{use_case.name}/day=2026-03-02/api/r1/a.csv"}
-    assert [path.name for path in (tmp_path / "lake" / use_case.name / "requests").iterdir()] == ["day=2026-03-02"]
+    assert {path.name for path in (tmp_path / "lake" / use_case.name / "requests").glob("day=*")} == {"day=2026-03-02"}
+    assert "before 2026-03-02 are kept no longer" in forgotten(workspace_in(tmp_path).of(use_case))
