@@ -42,10 +42,10 @@ setup-dev: .venv/.all  ## Add what tests, lint, benchmarks and Spark need
 demo: .venv/.running  ## Sample days through the whole graph, with numbers that add up
 	@$(BIN)/mlops-assets demo
 
-dev: .venv/.running  ## Dagster's UI and daemon on http://127.0.0.1:3000
+dev: .venv/.running  ## Dagster's UI and daemon on http://127.0.0.1:3000, the API on http://127.0.0.1:8000
 	@$(BIN)/mlops-assets dev
 
-services: .venv/.all  ## The stack of docker-compose.yml as processes: S3, PostgreSQL, MLflow, Dagster; Ctrl-C ends it
+services: .venv/.all  ## The stack of docker-compose.yml as processes: S3, PostgreSQL, MLflow, Dagster, the API; Ctrl-C ends it
 	@$(BIN)/python -m deploy.services $(MLOPS_HOME)/services
 
 test: .venv/.all  ## The test suite

@@ -53,11 +53,12 @@ def main(arguments: list[str]) -> int:
 def _tell_addresses(running: Stack) -> None:
     for name, address in running.addresses.items():
         print(f"{name:10} {address}")
+    exported = {**running.environment, "API_KEY": running.key}
     shell = running.folder / "environment"
     shell.touch(mode=0o600)
-    shell.write_text("".join(f"export {name}='{value}'\n" for name, value in running.environment.items()))
+    shell.write_text("".join(f"export {name}='{value}'\n" for name, value in exported.items()))
     print(
-        f"For mlops-assets in another terminal: . {shell}\n"
+        f"For mlops-assets in another terminal, and API_KEY for the API: . {shell}\n"
         f"Logs: {running.folder}/*.log. What dies is started again and told here. Ctrl-C ends all of them.",
         flush=True,
     )

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ from deploy.services.postgres import Postgres
 from deploy.services.process import Health, Process, holds
 from deploy.services.s3 import FILE, S3Server, free_port, s3_server
 from deploy.services.supervisor import Supervisor
+from mlops_assets.serving.callers import RIGHTS
+from mlops_assets.serving.keys import new_key
 from mlops_assets.storage import modes
 
 KEPT = ("PATH", "PYTHONPATH", "LANG", "LD_LIBRARY_PATH", "COVERAGE_PROCESS_START", modes.VARIABLE)
@@ -36,7 +38,7 @@ SLOWEST = 60.0
 """Seconds that a health check may take that is a program; that many, for its own start counts, too."""
 
 BUCKET = "mlops"
-PORTS = tuple(f"STACK_{name}_PORT" for name in ("MLFLOW", "CODE", "WEBSERVER"))
+PORTS = tuple(f"STACK_{name}_PORT" for name in ("MLFLOW", "CODE", "WEBSERVER", "API"))
 
 
 class PortTaken(RuntimeError):
@@ -59,6 +61,8 @@ class Stack:
         Watches them.
     variables
         The STACK_ variables that they were started with.
+    key
+        A key of the API with all rights; empty where the variables brought keys of their own.
     """
 
     folder: Path
@@ -67,6 +71,7 @@ class Stack:
     processes: dict[str, Process]
     supervisor: Supervisor
     variables: Mapping[str, str]
+    key: str = field(default="", repr=False)
 
     @property
     def addresses(self) -> dict[str, str]:
@@ -74,6 +79,7 @@ class Stack:
         return {
             "Dagster": f"http://127.0.0.1:{self.variables['STACK_WEBSERVER_PORT']}",
             "MLflow": f"http://127.0.0.1:{self.variables['STACK_MLFLOW_PORT']}",
+            "API": f"http://127.0.0.1:{self.variables['STACK_API_PORT']}",
             "S3": self.s3.url,
         }
 
@@ -121,7 +127,8 @@ def stack(folder: Path, tell: Callable[[str], Any], **more: str) -> Iterator[Sta
         s3 = cleaning.enter_context(s3_server(folder / "s3", objects=FILE, held=held))
         _make_bucket(s3)
         tell(f"s3 is there: {s3.url}")
-        variables = _variables(folder, postgres, s3, password, more)
+        token, key = new_key("services", frozenset(RIGHTS))
+        variables = {"STACK_API_KEYS": key.entry, **_variables(folder, postgres, s3, password, more)}
         services = [service for service in compose.services(variables).values() if service.ours]
         ours = [_process(service, folder, held, variables) for service in services]
         processes = [postgres.process, *s3.processes, *ours]
@@ -130,7 +137,7 @@ def stack(folder: Path, tell: Callable[[str], Any], **more: str) -> Iterator[Sta
         tell(f"{', '.join(process.name for process in ours)} start")
         supervisor.start()
         supervisor.until_well()
-        yield Stack(folder, s3, postgres, {one.name: one for one in processes}, supervisor, variables)
+        yield Stack(folder, s3, postgres, {one.name: one for one in processes}, supervisor, variables, token)
 
 
 def _variables(

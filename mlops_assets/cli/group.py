@@ -24,7 +24,10 @@ COMMANDS = {
         "mlops_assets.cli.days:demo",
         "Run every use case on sample days that end yesterday; the day's last files have no labels and some are dirty.",
     ),
-    "dev": ("mlops_assets.cli.days:dev", "Start Dagster's UI and daemon on the use cases."),
+    "dev": (
+        "mlops_assets.cli.days:dev",
+        "Start Dagster's UI and daemon on the use cases, and the API on loopback.",
+    ),
     "diff": (
         "mlops_assets.cli.models:diff",
         "Show what a version would change on a day's real files: rows, categories, money, accounts, and who is right.",
@@ -94,6 +97,10 @@ COMMANDS = {
         "Materialise days through Dagster, from raw files to published predictions.",
     ),
     "sample": ("mlops_assets.cli.days:sample", "Write sample files in the format of a use case."),
+    "serve": (
+        "mlops_assets.cli.serve:serve",
+        "Answer requests in milliseconds, by the champions of the use cases; all of them by default.",
+    ),
     "status": (
         "mlops_assets.cli.days:status",
         "Show the days of a use case with their accounting, and its champion; without a name, a line a use case.",

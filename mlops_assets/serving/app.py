@@ -2,25 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
-from fastapi import FastAPI, Request
+import orjson
+from fastapi import Depends, FastAPI
+from fastapi.security import HTTPBearer
 from starlette.responses import Response
 
 from mlops_assets import __version__
+from mlops_assets.serving import failures
 from mlops_assets.serving.batcher import Batcher
 from mlops_assets.serving.champions import Champions
+from mlops_assets.serving.doors import Doors, Entrance
 from mlops_assets.serving.enriching import Enriching
-from mlops_assets.serving.problems import Problem
-from mlops_assets.serving.routes import predictions
-from mlops_assets.serving.service import Service
+from mlops_assets.serving.guard import hosts_from_environment
+from mlops_assets.serving.keys import Keys
+from mlops_assets.serving.problems import MEDIA_TYPE
+from mlops_assets.serving.ready import Readiness
+from mlops_assets.serving.requests import Requests
+from mlops_assets.serving.routes import about, predictions
+from mlops_assets.serving.service import Caller, Service
 from mlops_assets.serving.stored import open_store
 from mlops_assets.use_case import find_use_case, list_use_cases
 from mlops_assets.workspace import Workspace
 
 ROUTERS = (predictions.router,)
 """Each makes the routes of one kind for a service."""
+
+HELD = 4
+"""So many of the largest bodies may be worked on at once in a process."""
+
+PROBLEM = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "request": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["where", "message"],
+                "properties": {"where": {"type": "string"}, "message": {"type": "string"}},
+            },
+        },
+    },
+}
+ANY_PROBLEM: dict[int | str, dict[str, Any]] = {
+    "default": {"description": "What went wrong, and what to do.", "content": {MEDIA_TYPE: {"schema": PROBLEM}}}
+}
 
 
 def make_service(workspace: Workspace, names: Sequence[str] = ()) -> Service:
@@ -40,29 +75,78 @@ def make_service(workspace: Workspace, names: Sequence[str] = ()) -> Service:
     return Service(workspace, use_cases, Champions(workspace), batcher, open_store(workspace, use_cases))
 
 
-def make_app(service: Service) -> FastAPI:
+def make_entrance(service: Service) -> Entrance:
+    """Who is let in by what the environment says: names of hosts and keys; and the largest limits of the use cases.
+
+    Parameters
+    ----------
+    service
+        What is to be served.
+
+    Raises
+    ------
+    UsageError
+        If a variable is not what it must be.
+    """
+    limits = [use_case.serving.limits for use_case in service.use_cases.values()]
+    most = max(limit.bytes for limit in limits)
+    return Entrance(
+        hosts_from_environment(),
+        Keys.from_environment(),
+        Caller(service.workspace.settings.user),
+        most_bytes=most,
+        most_held=HELD * most,
+        seconds=max(limit.seconds for limit in limits),
+    )
+
+
+def make_app(service: Service, entrance: Entrance | None = None, tell: Callable[[str], None] | None = None) -> FastAPI:
     """The application.
 
     Parameters
     ----------
     service
         What it answers from.
+    entrance
+        Who is let in; without one everybody is, as in a process that asks itself.
+    tell
+        Is told a line of JSON for each request.
     """
+    readiness = Readiness(service)
 
     @asynccontextmanager
-    async def living(_: FastAPI) -> AsyncIterator[None]:
+    async def life(_: FastAPI) -> AsyncIterator[None]:
         service.store.start()
+        await readiness.look()
         yield
+        readiness.draining = True
         await service.batcher.drain()
+        # last: who was just answered is kept, too
         await service.store.drain()
 
-    app = FastAPI(title="mlops-assets", version=__version__, docs_url=None, redoc_url=None, lifespan=living)
-    app.state.service = service
-    for router in ROUTERS:
-        app.include_router(router(service))
+    keyed = entrance is not None and entrance.keys is not None
+    app = FastAPI(
+        title="mlops-assets",
+        version=__version__,
+        openapi_url=None,  # all three load what they show from elsewhere, or are no routes of ours
+        docs_url=None,
+        redoc_url=None,
+        lifespan=life,
+        responses=ANY_PROBLEM,
+        # the middleware sees to the keys; this tells of them in the schema
+        dependencies=[Depends(HTTPBearer(auto_error=False, description="A key of MLOPS_API_KEYS."))] if keyed else [],
+    )
+    app.state.service, app.state.readiness = service, readiness
+    routers = [*(router(service) for router in ROUTERS), about.router(readiness)]
+    for routes in routers:
+        app.include_router(routes)
 
-    @app.exception_handler(Problem)
-    async def tell(request: Request, problem: Problem) -> Response:  # noqa: ARG001
-        return problem.response()
+    @app.get("/openapi.json", include_in_schema=False)
+    async def schema() -> Response:
+        return Response(orjson.dumps(app.openapi()), media_type="application/json")
 
+    failures.install(app, [*app.router.routes[-1:], *(route for routes in routers for route in routes.routes)])
+    if entrance is not None:
+        app.add_middleware(Doors, entrance=entrance)
+    app.add_middleware(Requests, tell=tell)  # what is added last comes first
     return app

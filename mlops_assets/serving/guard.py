@@ -176,48 +176,17 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope["headers"])
-        refusal = self._called_wrongly(scope, headers) or self._asked_by_others(scope, headers)
+        refusal = called_wrongly(scope, headers, self._hosts) or asked_by_others(scope, headers)
         if scope["type"] == "websocket":
             await (_close(scope, receive, send, refusal) if refusal else self._app(scope, receive, send))
             return
-        send = _with_headers(send)
+        send = with_headers(send)
         refusal = refusal or self._sent_wrongly(scope, headers)
         if refusal is None and scope["method"] in CHANGES:
-            body = await _whole(receive, self._most_bytes)
-            receive = _again(body or [], receive)
+            body = await whole(receive, self._most_bytes)
+            receive = again(body or [], receive)
             refusal = self._too_long() if body is None else None
         await (_answer(send, refusal) if refusal else self._app(scope, receive, send))
-
-    def _called_wrongly(self, scope: Scope, headers: Headers) -> Refusal | None:
-        """DNS rebinding: a foreign name that leads to this address, so that its pages count as ours."""
-        hosts = headers.all(b"host")
-        site = Site.parse(hosts[0]) if len(hosts) == 1 else None
-        if site is None or not PATH.fullmatch(scope["path"]):
-            reason = "A request names the server once, in one Host header, and a path that begins with / and is text."
-            return Refusal(400, reason)
-        if site.is_loopback or {site, Site(site.name, None)} & self._hosts:
-            return None
-        return Refusal(
-            403,
-            f"This server does not answer to the name {hosts[0]!r}. If people are to reach it by that name, list it in "
-            f"{VARIABLE} and start the server again: {VARIABLE}={site.name}",
-        )
-
-    def _asked_by_others(self, scope: Scope, headers: Headers) -> Refusal | None:
-        """Whether a page of another site asks. A program says nothing of pages; every browser does, where it counts."""
-        origins = headers.all(b"origin")
-        own = {"same-origin"}
-        if scope["type"] == "websocket" and origins:  # browsers differ in how they see ws://, and all send an Origin
-            own |= {"same-site", "cross-site"}
-        elif scope["type"] == "http" and scope["method"] in READS:
-            own.add("none")  # somebody typed the address
-            if (headers.all(b"sec-fetch-mode"), headers.all(b"sec-fetch-dest")) == (["navigate"], ["document"]):
-                # a link from elsewhere may lead here; an image, a script or a frame of another page may not
-                own |= {"same-site", "cross-site"}
-        if set(headers.all(b"sec-fetch-site")) <= own and (not origins or _is_own(origins, headers.all(b"host")[0])):
-            return None
-        who = f"a page of {origins[0]!r}" if origins else "a page of another site"
-        return Refusal(403, f"{who} asked this. Only the server's own pages may, and programs, which send no Origin.")
 
     def _sent_wrongly(self, scope: Scope, headers: Headers) -> Refusal | None:
         """What a link or a form of any page could send."""
@@ -243,6 +212,53 @@ class Guard:
         return Refusal(413, reason, [(b"connection", b"close")])
 
 
+def called_wrongly(scope: Scope, headers: Headers, hosts: Collection[Site]) -> Refusal | None:
+    """DNS rebinding: a foreign name that leads to this address, so that its pages count as ours.
+
+    Parameters
+    ----------
+    scope, headers
+        The request.
+    hosts
+        Names by which the server may be called, beside those of loopback.
+    """
+    named = headers.all(b"host")
+    site = Site.parse(named[0]) if len(named) == 1 else None
+    if site is None or not PATH.fullmatch(scope["path"]):
+        reason = "A request names the server once, in one Host header, and a path that begins with / and is text."
+        return Refusal(400, reason)
+    if site.is_loopback or site in hosts or Site(site.name, None) in hosts:
+        return None
+    return Refusal(
+        403,
+        f"This server does not answer to the name {named[0]!r}. If people are to reach it by that name, list it in "
+        f"{VARIABLE} and start the server again: {VARIABLE}={site.name}",
+    )
+
+
+def asked_by_others(scope: Scope, headers: Headers) -> Refusal | None:
+    """Whether a page of another site asks. A program says nothing of pages; every browser does, where it counts.
+
+    Parameters
+    ----------
+    scope, headers
+        The request; that it names the server once was seen already.
+    """
+    origins = headers.all(b"origin")
+    own = {"same-origin"}
+    if scope["type"] == "websocket" and origins:  # browsers differ in how they see ws://, and all send an Origin
+        own |= {"same-site", "cross-site"}
+    elif scope["type"] == "http" and scope["method"] in READS:
+        own.add("none")  # somebody typed the address
+        if (headers.all(b"sec-fetch-mode"), headers.all(b"sec-fetch-dest")) == (["navigate"], ["document"]):
+            # a link from elsewhere may lead here; an image, a script or a frame of another page may not
+            own |= {"same-site", "cross-site"}
+    if set(headers.all(b"sec-fetch-site")) <= own and (not origins or _is_own(origins, headers.all(b"host")[0])):
+        return None
+    who = f"a page of {origins[0]!r}" if origins else "a page of another site"
+    return Refusal(403, f"{who} asked this. Only the server's own pages may, and programs, which send no Origin.")
+
+
 def _is_own(origins: Sequence[str], host: str) -> bool:
     """Whether a page lies on the server that it asks: the same name and port. A proxy may have taken off the TLS."""
     found = ORIGIN.fullmatch(origins[0].lower()) if len(origins) == 1 else None
@@ -261,7 +277,7 @@ def _is_one_of(content_type: str, bodies: Collection[str]) -> bool:
     return media in bodies and set(parameters) <= {"charset=utf-8", 'charset="utf-8"'}
 
 
-async def _whole(receive: Receive, most_bytes: int) -> list[Message] | None:
+async def whole(receive: Receive, most_bytes: int) -> list[Message] | None:
     """The messages of a body; None if it is longer, however its length was told."""
     messages: list[Message] = []
     length, more = 0, True
@@ -275,7 +291,7 @@ async def _whole(receive: Receive, most_bytes: int) -> list[Message] | None:
     return messages
 
 
-def _again(messages: Iterable[Message], receive: Receive) -> Receive:
+def again(messages: Iterable[Message], receive: Receive) -> Receive:
     """Receive messages that were received, then what follows."""
     waiting = deque(messages)
 
@@ -285,7 +301,7 @@ def _again(messages: Iterable[Message], receive: Receive) -> Receive:
     return next_message
 
 
-def _with_headers(send: Send) -> Send:
+def with_headers(send: Send) -> Send:
     """Send an answer with the headers that keep other pages from using it."""
 
     async def send_with_headers(message: Message) -> None:

@@ -6,28 +6,29 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from starlette.requests import Request
+
 from mlops_assets.serving.batcher import Batcher
+from mlops_assets.serving.callers import LOCAL, RIGHTS, Caller
 from mlops_assets.serving.champions import Champions
 from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.stored import NoStore, Store
 from mlops_assets.use_case import UseCase
 from mlops_assets.workspace import Stores, Workspace
 
+__all__ = ["LOCAL", "RIGHTS", "Caller", "Service", "caller_of", "id_of"]
 
-@dataclass(frozen=True)
-class Caller:
-    """Who asks.
 
-    Attributes
-    ----------
-    name
-        Name of the key, or of the user of this machine where no key is asked for.
-    rights
-        `read`, `predict`, `write`.
-    """
+def caller_of(request: Request) -> Caller:
+    """Who asks, as the middleware found out; somebody on this machine where it asks for no key."""
+    caller: Caller = getattr(request.state, "caller", LOCAL)
+    return caller
 
-    name: str
-    rights: frozenset[str] = frozenset({"read", "predict", "write"})
+
+def id_of(request: Request) -> str:
+    """The id of a request, which its answer, its line in the log and what is kept of it have in common."""
+    name: str = getattr(request.state, "id", "")
+    return name
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Dagster on one machine: the code location, the guarded webserver and the daemon, watched until somebody ends them.
+"""All on one machine: code location, guarded webserver, API and daemon, watched until somebody ends them.
 
 `dagster dev` starts its own webserver, which obeys every page that a person opens.
 """
@@ -8,58 +8,30 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import signal
 import socket
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from mlops_assets.errors import MlopsError, UsageError, cannot_be_used
+from mlops_assets.errors import UsageError, cannot_be_used
 from mlops_assets.serving.guard import hosts_from_environment
 from mlops_assets.serving.listening import check_address, listen
 from mlops_assets.settings import Settings
+from mlops_assets.tools.keeping import SLICE, Service, end_all, ended_by_signals, look_after
 from mlops_assets.tools.processes import Process
 
 LOCK = "dev.lock"
 """File of Dagster's home that a running `dev` holds; it says which process that is, and where its pages are."""
 WITHIN = 5.0
 """Seconds that they have to end by themselves."""
-SLICE = 0.1
-"""Seconds between two looks at them."""
-ENDS, PERIOD = 3, 120.0
-"""So many ends of one process in so many seconds are no accident: then all is ended."""
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class Ended(MlopsError):
-    """A process ended again and again."""
-
-
-@dataclass
-class Service:
-    """One of the processes.
-
-    Attributes
-    ----------
-    name
-        What people are told of it by.
-    process
-        The process.
-    ends
-        When it ended, in seconds of the monotonic clock.
-    """
-
-    name: str
-    process: Process
-    ends: list[float] = field(default_factory=list)
+LOOPBACK = "127.0.0.1"
 
 
 @contextmanager
-def reserved(settings: Settings, host: str, port: int) -> Iterator[None]:
+def reserved(settings: Settings, host: str, port: int, api_port: int) -> Iterator[None]:
     """Be the one `dev` of this home, with a port that is free: found out before anything heavy is imported.
 
     Parameters
@@ -68,6 +40,8 @@ def reserved(settings: Settings, host: str, port: int) -> Iterator[None]:
         Where things are.
     host, port
         Where the pages shall be.
+    api_port
+        Where the API shall be, on loopback.
 
     Raises
     ------
@@ -88,6 +62,7 @@ def reserved(settings: Settings, host: str, port: int) -> Iterator[None]:
             handle.seek(0)
             raise UsageError(_runs_already(handle.read(), settings.dagster_home)) from None
         listen(host, port).close()
+        listen(LOOPBACK, api_port, "--api-port").close()
         handle.truncate(0)
         handle.write(json.dumps({"process": os.getpid(), "address": address(host, port)}))
         handle.flush()
@@ -121,13 +96,15 @@ def make_storage(settings: Settings) -> None:
             instance.get_runs(limit=1)
 
 
-def run(host: str, port: int, log_level: str, tell: Callable[[str], None]) -> None:
+def run(host: str, port: int, api_port: int, log_level: str, tell: Callable[[str], None]) -> None:
     """Start all, and start again what ends, until a signal ends it.
 
     Parameters
     ----------
     host, port
         Where the pages are.
+    api_port
+        Where the API is, on loopback.
     log_level
         Least level of what Dagster's daemon and webserver say.
     tell
@@ -138,29 +115,24 @@ def run(host: str, port: int, log_level: str, tell: Callable[[str], None]) -> No
     Ended
         If a process ended again and again.
     """
-    told: list[int] = []
-    before = {number: signal.signal(number, lambda got, _: told.append(got)) for number in SIGNALS}
-    try:
-        with tempfile.TemporaryDirectory(prefix="mlops-dev-") as folder, ExitStack() as ending:
-            tell(f"Dagster comes up on {address(host, port)}; Ctrl-C ends it.")
-            code = Path(folder, "code")
-            waiting = _services(code, host, port, log_level)
-            running = [waiting.pop(0)]
-            ending.callback(_end, running)
-            running[0].process.start()
-            while not told:
-                if waiting and _answers(code):  # the others would only note that there is no code yet
-                    for service in waiting:
-                        service.process.start()
-                    running += waiting
-                    waiting = []
-                for service in running:
-                    _look_after(service, tell)
-                time.sleep(SLICE)
-            tell("Ending.")
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with ended_by_signals() as told, tempfile.TemporaryDirectory(prefix="mlops-dev-") as folder, ExitStack() as ending:
+        tell(f"Dagster comes up on {address(host, port)}; Ctrl-C ends it.")
+        tell(f"The API comes up on {address(LOOPBACK, api_port)}; its pages are {address(LOOPBACK, api_port)}/docs")
+        code = Path(folder, "code")
+        waiting = _services(code, host, port, api_port, log_level)
+        running = [waiting.pop(0)]
+        ending.callback(end_all, running)
+        running[0].process.start()
+        while not told:
+            if waiting and _answers(code):  # the others would only note that there is no code yet
+                for service in waiting:
+                    service.process.start()
+                running += waiting
+                waiting = []
+            for service in running:
+                look_after(service, tell)
+            time.sleep(SLICE)
+        tell("Ending.")
 
 
 def _answers(path: Path) -> bool:
@@ -169,27 +141,7 @@ def _answers(path: Path) -> bool:
         return client.connect_ex(str(path)) == 0
 
 
-def _look_after(service: Service, tell: Callable[[str], None]) -> None:
-    code = service.process.code
-    if code is None:
-        return
-    now = time.monotonic()
-    service.ends = [*(end for end in service.ends if now - end < PERIOD), now]
-    how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-    if code == 2 or len(service.ends) == ENDS:  # wrong usage, such as a port that was taken just now, stays wrong
-        raise Ended(f"{service.name} {how}; what it said stands above.")
-    tell(f"{service.name} {how}, and is started again.")
-    service.process.start()
-
-
-def _end(services: list[Service]) -> None:
-    for service in services:
-        service.process.tell()  # all at once: each has as long as the slowest
-    for service in services:
-        service.process.stop()
-
-
-def _services(code: Path, host: str, port: int, log_level: str) -> list[Service]:
+def _services(code: Path, host: str, port: int, api_port: int, log_level: str) -> list[Service]:
     """What runs, the code server first: it listens on a socket in a folder where nobody else can reach it."""
     folder = code.parent
     workspace = folder / "workspace.yaml"
@@ -205,6 +157,7 @@ def _services(code: Path, host: str, port: int, log_level: str) -> list[Service]
             *("mlops_assets.components.webserver", "--workspace", str(workspace)),
             *("--host", host, "--port", str(port), "--dagster-log-level", log_level),
         ),
+        "The API": ("mlops_assets.cli", "serve", "--host", LOOPBACK, "--port", str(api_port)),
         "The daemon": ("dagster._daemon", "run", "--workspace", str(workspace), "--log-level", log_level),
     }
     # Dagster's beta notices are for us, also in the processes that these start
@@ -218,7 +171,7 @@ def _services(code: Path, host: str, port: int, log_level: str) -> list[Service]
                 [sys.executable, "-m", *command],
                 environment=environment,
                 # relative paths of use cases count from here, where the others would read a `.env`
-                folder=None if name == "The code server" else folder,
+                folder=None if name in ("The code server", "The API") else folder,
                 within=WITHIN,
                 scratch=folder,
             ),

@@ -22,7 +22,8 @@ from mlops_assets.settings import PACKAGE
 
 ROOT = PACKAGE.parent
 REQUIRED = {"STACK_POSTGRES_PASSWORD": "tulip", "STACK_S3_ACCESS_KEY": "rose", "STACK_S3_SECRET_KEY": "poppy"}
-OURS = ("mlflow", "code", "webserver", "daemon")
+REQUIRED["STACK_API_KEYS"] = "shop:read:-:" + "0" * 64
+OURS = ("mlflow", "code", "webserver", "daemon", "api")
 BOUGHT = ("postgres", "s3")
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
@@ -144,7 +145,7 @@ def test_every_service_is_small_in_rights_and_bounded(file: dict[str, Any], name
 def test_ports_are_published_on_loopback_alone(file: dict[str, Any], name: str) -> None:
     published = service(file, name).get("ports", [])
     assert all(one.startswith("127.0.0.1:") for one in published)
-    assert bool(published) == (name in ("s3", "mlflow", "webserver"))
+    assert bool(published) == (name in ("s3", "mlflow", "webserver", "api"))
 
 
 def test_images_are_pinned(file: dict[str, Any]) -> None:
@@ -211,8 +212,8 @@ def entry(program: str) -> click.Command:
 
 
 def test_addresses_name_services_and_the_ports_on_which_they_listen(file: dict[str, Any]) -> None:
-    listening = {"postgres": 5432, "s3": 8333, "mlflow": 5000, "code": 4000, "webserver": 3000}
-    for name in ("mlflow", "code", "webserver"):
+    listening = {"postgres": 5432, "s3": 8333, "mlflow": 5000, "code": 4000, "webserver": 3000, "api": 8000}
+    for name in ("mlflow", "code", "webserver", "api"):
         assert f"--port={listening[name]}" in service(file, name)["command"]
     assert "-s3.port=8333" in service(file, "s3")["command"]
     for name in OURS:
@@ -227,8 +228,9 @@ def test_addresses_name_services_and_the_ports_on_which_they_listen(file: dict[s
 
 def test_health_checks_ask_the_port_on_which_the_service_listens() -> None:
     moved = {"STACK_MLFLOW_PORT": "5001", "STACK_CODE_PORT": "4001", "STACK_WEBSERVER_PORT": "3001"}
+    moved["STACK_API_PORT"] = "8001"
     found = compose.services(REQUIRED | moved)
-    for name, port in (("mlflow", "5001"), ("code", "4001"), ("webserver", "3001")):
+    for name, port in (("mlflow", "5001"), ("code", "4001"), ("webserver", "3001"), ("api", "8001")):
         assert f"--port={port}" in found[name].command
         assert port in found[name].health[-1]
     assert found["daemon"].environment["CODE_PORT"] == "4001"

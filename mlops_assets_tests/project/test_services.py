@@ -24,6 +24,7 @@ from deploy.services.process import Health, NotHealthy, Process
 from deploy.services.s3 import FILE, free_port, greets, is_installed, s3_server
 from deploy.services.stack import asked
 from mlops_assets.errors import PublishConflict, S3Error
+from mlops_assets.serving.keys import new_key
 from mlops_assets.storage import s3
 from mlops_assets.storage.accounting import ReadingAccounting
 from mlops_assets.storage.catalog import Lake
@@ -33,6 +34,8 @@ from mlops_assets_tests.helpers.attacks import REFUSED, Request, attacks, post, 
 from mlops_assets_tests.helpers.s3_server import VARIABLES
 
 CHILD = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+API_KEY, _key = new_key("shop", frozenset({"read"}))
+API_KEYS = _key.entry
 PAGE = CHILD + "import http.server as s; s.test(s.SimpleHTTPRequestHandler, bind='127.0.0.1', port=int(sys.argv[1]))"
 
 
@@ -96,6 +99,7 @@ def test_the_code_location_comes_up_by_the_command_of_the_compose_file(tmp_path:
         "STACK_POSTGRES_PASSWORD": "tulip",
         "STACK_S3_ACCESS_KEY": "rose",
         "STACK_S3_SECRET_KEY": "poppy",
+        "STACK_API_KEYS": API_KEYS,
         "STACK_LISTEN": "127.0.0.1",
         "STACK_CODE_PORT": str(free_port()),
         "STACK_HOME": str(tmp_path / "home"),
@@ -144,6 +148,7 @@ def test_dagsters_pages_come_up_by_the_command_of_the_compose_file_and_obey_no_o
         "STACK_POSTGRES_PASSWORD": "tulip",
         "STACK_S3_ACCESS_KEY": "rose",
         "STACK_S3_SECRET_KEY": "poppy",
+        "STACK_API_KEYS": API_KEYS,
         "STACK_CODE_PORT": str(free_port()),  # nobody is there; the pages say so, and come up
         "STACK_CODE_HOST": "127.0.0.1",
         "STACK_WEBSERVER_PORT": str(port),
@@ -163,6 +168,31 @@ def test_dagsters_pages_come_up_by_the_command_of_the_compose_file_and_obey_no_o
         assert "version" in post(port, "{ version }")
 
 
+def test_the_api_comes_up_by_the_command_of_the_compose_file_and_asks_for_a_key(tmp_path: Path) -> None:
+    port = free_port()
+    variables = {
+        "STACK_POSTGRES_PASSWORD": "tulip",
+        "STACK_S3_ACCESS_KEY": "rose",
+        "STACK_S3_SECRET_KEY": "poppy",
+        "STACK_API_KEYS": API_KEYS,
+        "STACK_API_PORT": str(port),
+        "STACK_HOME": str(tmp_path / "home"),
+        "STACK_LAKE": str(tmp_path / "lake"),
+    }
+    api = compose.services(variables)["api"]
+    assert "--host=0.0.0.0" in api.command  # inside of its container; here it would be this machine's network
+    command = [word.replace("0.0.0.0", "127.0.0.1") for word in api.command]
+    with process(tmp_path, command, api.health, dict(api.environment)) as found:
+        found.wait()
+        asked = [
+            send(port, Request("GET", "/openapi.json", (("Host", f"localhost:{port}"), *key)))[0]
+            for key in ((), (("X-Api-Key", API_KEY),))
+        ]
+        assert asked == [401, 200]
+        foreign = (("Host", "localhost"), ("X-Api-Key", API_KEY), ("Origin", "http://evil.example"))
+        assert send(port, Request("POST", "/v1/use-cases/topics/predictions", foreign))[0] == 403
+
+
 # -- the S3 store of the compose file -----------------------------------------------------------------------------------
 
 WEED = Path(sys.executable).with_name("weed")
@@ -174,6 +204,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Path]:
     """The bucket of the store, started as docker-compose.yml says, but for its folder, host name and port."""
     port = str(free_port())
     keys = {"STACK_S3_ACCESS_KEY": "rose", "STACK_S3_SECRET_KEY": "poppy", "STACK_POSTGRES_PASSWORD": "tulip"}
+    keys["STACK_API_KEYS"] = API_KEYS
     service, here = compose.services(keys)["s3"], {"-dir=/data": f"-dir={tmp_path}", "-ip=s3": "-ip=127.0.0.1"}
     here["-s3.port=8333"] = f"-s3.port={port}"
     assert here.keys() < set(service.command)

@@ -1,0 +1,152 @@
+"""What a request passes first: by what name it calls, whose page asks, who may, how long it is.
+
+Refusals are problems like all others; what comes through has a caller, and its body is there as a whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from mlops_assets.serving.callers import LOCAL, Caller
+from mlops_assets.serving.guard import (
+    READS,
+    App,
+    Headers,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    Site,
+    again,
+    asked_by_others,
+    called_wrongly,
+)
+from mlops_assets.serving.keys import OPEN, Keys, see_right
+from mlops_assets.serving.problems import Problem
+from mlops_assets.serving.service import id_of
+
+CLOSE = {"Connection": "close"}
+"""Said where the rest of a body is not read."""
+
+
+@dataclass(frozen=True)
+class Entrance:
+    """Who is let in, and with how much.
+
+    Attributes
+    ----------
+    hosts
+        Names by which the server may be called, beside those of loopback.
+    keys
+        The keys; None where no key is asked for.
+    local
+        Who asks where no key is asked for.
+    most_bytes
+        Most bytes of a body.
+    most_held
+        Most bytes of all bodies that are worked on in this process.
+    seconds
+        In which a body must have come.
+    """
+
+    hosts: Collection[Site] = ()
+    keys: Keys | None = None
+    local: Caller = LOCAL
+    most_bytes: int = 32 << 20
+    most_held: int = 128 << 20
+    seconds: float = 30.0
+
+
+class Doors:
+    """An ASGI application that has another one answer what may come in.
+
+    Parameters
+    ----------
+    app
+        The application.
+    entrance
+        Who is let in.
+    """
+
+    def __init__(self, app: App, entrance: Entrance) -> None:
+        self._app = app
+        self._entrance = entrance
+        self._held = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Have a request answered, or say why not."""
+        if scope["type"] == "websocket":  # nothing here speaks it
+            await send({"type": "websocket.close", "code": 1008, "reason": "refused"})
+            return
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope["headers"])
+        try:
+            self._look(scope, headers)
+            async with self._body(scope, headers, receive) as received:
+                await self._app(scope, received, send)
+        except Problem as problem:
+            request = Request(scope)
+            await problem.response(id_of(request))(scope, receive, send)
+
+    def _look(self, scope: Scope, headers: Headers) -> None:
+        """See that a request may come in, and who sent it."""
+        entrance, method, path = self._entrance, scope["method"], scope["path"]
+        refusal = called_wrongly(scope, headers, entrance.hosts) or asked_by_others(scope, headers)
+        if refusal is not None:
+            raise Problem(refusal.status, refusal.reason)
+        caller = entrance.local
+        if entrance.keys is not None and path not in OPEN:
+            caller = entrance.keys.caller(headers)
+            see_right(caller, method, path)
+            entrance.keys.take(caller)
+        scope["state"]["caller"] = caller
+
+    @asynccontextmanager
+    async def _body(self, scope: Scope, headers: Headers, receive: Receive) -> AsyncIterator[Receive]:
+        """The body, once all of it is there; until the answer is sent it counts as held."""
+        if scope["method"] in READS:
+            yield receive
+            return
+        entrance = self._entrance
+        if any(not said.isdecimal() or int(said) > entrance.most_bytes for said in headers.all(b"content-length")):
+            raise self._too_long()
+        messages: list[Message] = []
+        size, more = 0, True
+        try:
+            async with asyncio.timeout(entrance.seconds):
+                while more:
+                    message = await receive()
+                    messages.append(message)
+                    came = len(message.get("body", b""))
+                    size, self._held = size + came, self._held + came
+                    self._see_size(size)
+                    more = message.get("more_body", False)
+        except TimeoutError:
+            self._held -= size
+            said = f"The body did not come within {entrance.seconds:g} seconds."
+            raise Problem(408, said, headers=CLOSE) from None
+        except BaseException:
+            self._held -= size
+            raise
+        try:
+            yield again(messages, receive)
+        finally:
+            self._held -= size
+
+    def _see_size(self, size: int) -> None:
+        if size > self._entrance.most_bytes:
+            raise self._too_long()
+        if self._held > self._entrance.most_held:
+            said = "The bodies of all requests that are worked on are too many bytes; ask again in 1 s."
+            raise Problem(503, said, headers={"Retry-After": "1", **CLOSE})
+
+    def _too_long(self) -> Problem:
+        said = f"The body is longer than {self._entrance.most_bytes:,} bytes, which is the most that is read."
+        return Problem(413, said, headers=CLOSE)

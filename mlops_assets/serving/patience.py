@@ -1,0 +1,124 @@
+"""How long a connection is waited for: uvicorn's protocol of HTTP, with bounds that it has not.
+
+uvicorn ends connections that idle between requests. One that sends a head byte by byte, or one without end, or that
+reads no answer, it would keep for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from mlops_assets.serving.problems import Problem
+
+HEAD_SECONDS = 10.0
+"""In which the head of a request must have come, from the start of the connection or from its first byte."""
+READING_SECONDS = 30.0
+"""In which a client must take something of an answer that waits for it."""
+HEAD_BYTES = 64 << 10
+"""Of a head."""
+HEADERS = 100
+"""In a head."""
+CONNECTIONS = 512
+"""Connections of a process; it may open 1,024 files on most systems."""
+
+
+class PatientProtocol(HttpToolsProtocol):
+    """A connection that is waited for only so long."""
+
+    head_seconds = HEAD_SECONDS
+    reading_seconds = READING_SECONDS
+    most = CONNECTIONS
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._waits: asyncio.TimerHandle | None = None
+        self._head = 0
+        self._in_head = True
+        self._wrong = Problem(400, "This is no request of HTTP.")
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait; a connection too many is answered at once."""
+        super().connection_made(transport)
+        if len(self.connections) > self.most:
+            self._refuse(Problem(503, "Too many connections are open; try again in 1 s.", headers={"Retry-After": "1"}))
+            return
+        self._wait(self.head_seconds, transport.close)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait for nothing more."""
+        self._stop()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came, unless it is a head that is too long."""
+        if self.transport.is_closing():
+            return
+        if self._in_head:
+            if not self._head:
+                self._wait(self.head_seconds, self.transport.close)
+            self._head += len(data)
+        super().data_received(data)
+        # a head that ended within these bytes is counted no longer: then it was counted with some of its body
+        if self._in_head and self._head > HEAD_BYTES:
+            said = f"The head of a request may have {HEAD_BYTES:,} bytes."
+            self._refuse(Problem(431, said))
+
+    def on_headers_complete(self) -> None:
+        """Have a request answered."""
+        self._stop()
+        self._in_head, self._head = False, 0
+        super().on_headers_complete()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take one header."""
+        super().on_header(name, value)
+        if len(self.headers) > HEADERS:
+            self._wrong = Problem(431, f"A request may have {HEADERS} headers.")
+            raise ValueError("too many headers")  # the parser takes no more, and the answer is that below
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's signature
+        """Answer what is no request."""
+        self._refuse(self._wrong)
+
+    def on_message_complete(self) -> None:
+        """What comes next is the head of another request."""
+        super().on_message_complete()
+        self._in_head = True
+
+    def on_response_complete(self) -> None:
+        """Keep the connection for the next request, unless the body of this one was not waited for."""
+        super().on_response_complete()
+        if not self._in_head:
+            self.transport.close()
+
+    def pause_writing(self) -> None:
+        """Wait for a client that does not read."""
+        super().pause_writing()
+        self._wait(self.reading_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It reads."""
+        super().resume_writing()
+        self._stop()
+
+    def _wait(self, seconds: float, then: Any) -> None:
+        self._stop()
+        self._waits = self.loop.call_later(seconds, then)
+
+    def _stop(self) -> None:
+        if self._waits is not None:
+            self._waits.cancel()
+            self._waits = None
+
+    def _refuse(self, problem: Problem) -> None:
+        """Answer before there is a request, and end the connection."""
+        self._stop()
+        answer = problem.response()
+        head = [f"HTTP/1.1 {problem.status} {problem.content()['title']}".encode(), b"connection: close"]
+        head += [name + b": " + value for name, value in answer.raw_headers]
+        if not self.transport.is_closing():
+            self.transport.write(b"\r\n".join([*head, b"", bytes(answer.body)]))
+        self.transport.close()

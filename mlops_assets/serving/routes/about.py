@@ -1,0 +1,82 @@
+"""What machines ask of a process, and what people read of the API: `/health`, `/ready`, `/metrics`, `/docs`."""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import b64encode
+from importlib import resources
+from typing import Any
+
+import orjson
+from fastapi import APIRouter
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from starlette.responses import Response
+
+from mlops_assets.serving import meters
+from mlops_assets.serving.ready import Readiness
+
+FILES = {
+    "swagger-ui.css": "text/css; charset=utf-8",
+    "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
+    "favicon-32x32.png": "image/png",
+}
+"""What the page of the documentation loads, by its type; it comes with a package, and not from elsewhere."""
+
+SCRIPT = """
+SwaggerUIBundle({url: "openapi.json", dom_id: "#swagger-ui", deepLinking: true, tryItOutEnabled: true,
+  displayRequestDuration: true, persistAuthorization: false, validatorUrl: null});
+"""
+PAGE = f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>mlops-assets</title>
+<link rel="icon" href="docs/favicon-32x32.png"><link rel="stylesheet" href="docs/swagger-ui.css"></head>
+<body><div id="swagger-ui"></div>
+<script src="docs/swagger-ui-bundle.js"></script><script>{SCRIPT}</script></body></html>
+"""
+HASH = b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
+POLICY = (
+    f"default-src 'none'; script-src 'self' 'sha256-{HASH}'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""The page loads nothing from elsewhere, and runs no script but these two."""
+
+
+def router(readiness: Readiness) -> APIRouter:
+    """The routes.
+
+    Parameters
+    ----------
+    readiness
+        Whether the process can answer.
+    """
+    routes = APIRouter(tags=["operation"])
+
+    @routes.get("/health", summary="Whether the process lives")
+    async def health() -> dict[str, str]:
+        return {"status": "alive"}
+
+    @routes.get("/ready", summary="Whether it can answer, with which versions", responses={503: {}})
+    async def ready() -> dict[str, Any]:
+        if not readiness.is_ready or readiness.failed:
+            await readiness.look()
+        return Response(  # type: ignore[return-value]
+            orjson.dumps(readiness.content()), 200 if readiness.is_ready else 503, media_type="application/json"
+        )
+
+    @routes.get("/metrics", summary="What is measured, as Prometheus reads it", response_class=Response)
+    async def metrics() -> Response:
+        return Response(meters.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    @routes.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        return Response(PAGE, headers={"Content-Security-Policy": POLICY}, media_type="text/html")
+
+    for name in FILES:
+        _add_file(routes, name)
+    return routes
+
+
+def _add_file(routes: APIRouter, name: str) -> None:
+    @routes.get(f"/docs/{name}", include_in_schema=False, name=name)
+    def content() -> Response:
+        data = (resources.files("fastapi_swagger.resources") / name).read_bytes()
+        return Response(data, headers={"Cache-Control": "max-age=86400"}, media_type=FILES[name])
