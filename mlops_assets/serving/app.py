@@ -118,6 +118,7 @@ def make_app(service: Service, entrance: Entrance | None = None, tell: Callable[
         yield
         readiness.draining = True
         await service.batcher.drain()
+        # last: who was just answered is kept, too
         await service.store.drain()
 
     keyed = entrance is not None and entrance.keys is not None

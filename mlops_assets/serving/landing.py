@@ -26,7 +26,7 @@ from mlops_assets.journey.score.online import Sent
 from mlops_assets.serving.journal import DAMAGED, Kept, Segment
 from mlops_assets.storage import places
 from mlops_assets.storage.catalog import REQUESTS, Lake
-from mlops_assets.storage.files import write_table
+from mlops_assets.storage.files import write_json, write_table
 from mlops_assets.storage.places import Place, S3Path
 from mlops_assets.use_case import FileFormat, UseCase
 from mlops_assets.work.shards import fingerprint
@@ -210,6 +210,8 @@ def forget(use_case: UseCase, root: Place, lake: Lake, today: dt.date) -> list[s
             day = day_of(place.name)
             if day is not None and day < first:
                 old |= _remove(place / FOLDER if folder == root else place, day)
+    if old:  # `status` tells it: a run of such a day makes it without them
+        write_json(lake.forgotten, {"before": first})
     return sorted(old)
 
 

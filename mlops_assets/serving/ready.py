@@ -75,7 +75,11 @@ class Readiness:
 
     def content(self) -> dict[str, Any]:
         """What is told of it."""
-        troubles = {name: redacted(without_places(said)) for name, said in self._service.champions.troubles().items()}
+        known = [*self._service.champions.troubles().items(), *self._service.store.troubles().items()]
+        troubles: dict[str, str] = {}
+        for name, said in known:
+            told = redacted(without_places(said))
+            troubles[name] = f"{troubles[name]}; {told}" if name in troubles else told
         state = "ready" if self.is_ready else "not ready"
         return {
             "status": "ending" if self.draining else state,

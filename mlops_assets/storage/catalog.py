@@ -308,6 +308,11 @@ class Lake:
         """Folder of what was answered to kept requests."""
         return self.folder / "requests"
 
+    @property
+    def forgotten(self) -> Place:
+        """Before which day the raw files of kept requests were removed."""
+        return self.answered_days / "forgotten.json"
+
     def answered(self, day: str, mark: str) -> Place:
         """What was answered to requests whose rows are of a day, as one journal had it."""
         return self.answered_days / f"day={day}" / f"{mark}.parquet"

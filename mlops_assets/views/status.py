@@ -14,6 +14,7 @@ from mlops_assets.journey.read.replay import open_rejects
 from mlops_assets.journey.read.strays import find_strays
 from mlops_assets.journey.train.records import Evaluation
 from mlops_assets.storage.accounting import TOO_LARGE, ListingAccounting, PredictionsAccounting, ReadingAccounting
+from mlops_assets.storage.files import read_json
 from mlops_assets.storage.tables import Published
 from mlops_assets.use_case import UseCase, list_use_cases
 from mlops_assets.use_case.notices import find_notice
@@ -33,7 +34,7 @@ def collect(stores: Stores) -> dict[str, Any]:
         fresh answer of an enrichment under `flagged`; `champion`, with its metrics and those of the baseline on the
         same rows, and the `contest` of the last training with it, or None; `verdict`, the last word of the gate, or
         None; `left_out`, the columns of the contract that no model sees; `passed_over`, what lies beside the days and
-        no run reads, or an empty text.
+        no run reads, or an empty text; `forgotten`, of which days requests are kept no longer, or an empty text.
     """
     use_case, lake = stores.use_case, stores.lake
     rows, predictions = lake.rows.days(), lake.predictions.days()
@@ -51,7 +52,18 @@ def collect(stores: Stores) -> dict[str, Any]:
         "verdict": evaluation.verdict.reason if evaluation else None,
         "left_out": left_out(use_case),
         "passed_over": str(find_strays(use_case, stores.source)),
+        "forgotten": forgotten(stores),
     }
+
+
+def forgotten(stores: Stores) -> str:
+    """That raw files of kept requests were removed, and what that means; empty if none were."""
+    place = stores.lake.forgotten
+    if not place.exists():
+        return ""
+    before = read_json(place)["before"]
+    kept_no_longer = f"Requests of days before {before} are kept no longer (`serving.keep_days`)"
+    return f"{kept_no_longer}: a run of such a day makes it without them."
 
 
 def left_out(use_case: UseCase) -> list[str]:
@@ -249,8 +261,8 @@ def render(state: dict[str, Any], days: tuple[str, str] | None = None) -> str:
         First and last day to show, all by default.
     """
     shown = [day for day in state["days"] if days is None or days[0] <= day["day"] <= days[1]]
-    passed_over = [state["passed_over"]] if state["passed_over"] else []
-    parts = [_days_table(shown), *passed_over, *_noticed_lines(shown), *_champion_lines(state)]
+    beside = [said for said in (state["passed_over"], state["forgotten"]) if said]
+    parts = [_days_table(shown), *beside, *_noticed_lines(shown), *_champion_lines(state)]
     return f"{state['use_case']}\n\n" + "\n\n".join(parts)
 
 

@@ -14,21 +14,27 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from mlops_assets.errors import UsageError
 from mlops_assets.journey.read.readers.pack import Refusal
 from mlops_assets.journey.score.online import Sent
+from mlops_assets.serving.app import make_app
 from mlops_assets.serving.journal import Journal, NotKept
 from mlops_assets.serving.landing import plan
 from mlops_assets.serving.problems import Problem
+from mlops_assets.serving.service import Service
 from mlops_assets.serving.stored import JournalStore, NoStore, journals, open_store
 from mlops_assets.settings import OWN_USE_CASES
 from mlops_assets.storage.files import read_part
 from mlops_assets.storage.places import S3Path
 from mlops_assets.use_case import Origin, UseCase, load_use_case
+from mlops_assets.views.status import forgotten
 from mlops_assets_tests.helpers.account_files import account_file
+from mlops_assets_tests.helpers.asgi_client import Client
 from mlops_assets_tests.helpers.keeping import DAY, answered, keep, keeping, transactions, workspace_in
 
 FILE = account_file()
@@ -341,6 +347,23 @@ def test_where_no_journal_can_be_opened_nothing_is_answered(tmp_path: Path, use_
     assert store.troubles()
 
 
+def test_ready_tells_that_requests_cannot_be_kept_and_a_server_that_ends_lands_them(
+    tmp_path: Path, use_case: UseCase
+) -> None:
+    workspace = workspace_in(tmp_path)
+    store = JournalStore(workspace, [use_case])
+    champions: Any = SimpleNamespace(choose=lambda _: SimpleNamespace(version=3), troubles=dict)
+    with Client(make_app(Service(workspace, {use_case.name: use_case}, champions, store=store))) as client:
+        asyncio.run(keep(store, use_case, [Sent("a.csv", FILE)]))
+        assert client.get("/ready").json()["troubles"] == {}
+        with full_at(1_000):
+            with pytest.raises(Problem, match="cannot be kept"):
+                asyncio.run(keep(store, use_case, [Sent("a.csv", FILE * 20)], "r2"))
+            troubles = client.get("/ready").json()["troubles"]
+        assert troubles[use_case.name].startswith("requests cannot be kept: File too large; make room")
+    assert set(raw(tmp_path, use_case)) == {"api/r1/a.csv"}
+
+
 def test_requests_that_cannot_be_landed_wait_and_are_told(
     store: JournalStore, use_case: UseCase, tmp_path: Path
 ) -> None:
@@ -380,4 +403,5 @@ def test_after_keep_days_raw_files_and_answers_of_requests_go_and_no_others(tmp_
     store.forget(dt.date(2026, 3, 4))
     left = {path.relative_to(tmp_path / "raw").as_posix() for path in (tmp_path / "raw").rglob("*") if path.is_file()}
     assert left == {f"{use_case.name}/day=2026-03-01/a.csv", f"{use_case.name}/day=2026-03-02/api/r1/a.csv"}
-    assert [path.name for path in (tmp_path / "lake" / use_case.name / "requests").iterdir()] == ["day=2026-03-02"]
+    assert {path.name for path in (tmp_path / "lake" / use_case.name / "requests").glob("day=*")} == {"day=2026-03-02"}
+    assert "before 2026-03-02 are kept no longer" in forgotten(workspace_in(tmp_path).of(use_case))

@@ -38,6 +38,7 @@ WHERE = {
     "profile": "profiles_of_days/day=<day>.parquet",
     "delivery": "deliveries/<target>/day=<day>.json",
     "answered_days": "requests",
+    "forgotten": "requests/forgotten.json",
     "answered": "requests/day=<day>/<mark>.parquet",
     "told": "told",
     "telling": "told/000001.json",

@@ -140,6 +140,7 @@ class _Source:
         self._lake_turn = threading.Lock()
         self._kept: OrderedDict[tuple[str, Key], tuple[float, Answer]] = OrderedDict()
         self._lock = threading.Lock()
+        self._opening = threading.Lock()
 
     def begin(self, question: Question, rows: pa.Table) -> _Work:
         """Look for the keys of some rows, where nothing is known of them yet."""
@@ -180,7 +181,7 @@ class _Source:
         """What was answered for this day before, and what the source answers for the other keys."""
         known = Known(question.use_case, question.name, question.lake.enrichment(question.name), question.day)
         day = dt.date.fromisoformat(question.day)
-        before = self._of_the_day(known, question, keys)
+        before = self._known_in_time(known, question, keys)
         rest = known.without(keys, before) if len(before) else keys
         fetched = before
         if len(rest) and not known.is_too_late():
@@ -194,6 +195,14 @@ class _Source:
         self._keep(question.day, self._by_key(answers), FRESH)
         return answers
 
+    def _known_in_time(self, known: Known, question: Question, keys: pa.Table) -> pa.Table:
+        """What the lake has for the day; a large day must not use the time up in which the source could answer."""
+        (reading,) = in_background(lambda some: self._of_the_day(known, question, some), [keys], 1)
+        try:
+            return reading.result(question.left / 2)
+        except TimeoutError:
+            return self._schema.empty_table()
+
     def _asking(self, question: Question) -> Asking:
         hurried = self.enrichment.model_copy(update={"minutes": SHARE * question.left / 60})
         fetcher = _InTurn(self._opened(question), self._turns, question)
@@ -201,12 +210,17 @@ class _Source:
 
     def _opened(self, question: Question) -> Fetcher:
         """Who is asked; opened again where what was read then has changed."""
-        with self._lock:
+        # a lock of its own: to open one may take as long as it likes, and requests look at what is kept meanwhile
+        if not self._opening.acquire(timeout=question.left):
+            raise NoAnswer("it is still being opened")
+        try:
             is_stale = getattr(self._fetcher, "is_stale", None)
             if self._fetcher is None or (is_stale is not None and is_stale()):
                 enrichment = _hurried(self.enrichment, question.use_case.serving.enrich_seconds)
                 self._fetcher = open_enrichment(enrichment, self._schema, question.use_case.folder)
             return self._fetcher
+        finally:
+            self._opening.release()
 
     def _of_the_day(self, known: Known, question: Question, keys: pa.Table) -> pa.Table:
         """What the lake has for the day, if it was asked for that: a rerun of the day would ask nobody, either."""
@@ -288,7 +302,7 @@ def _result(future: Future[pa.Table], question: Question) -> pa.Table | None:
     """What came in time."""
     try:
         return future.result(question.left)
-    except TimeoutError:
+    except (TimeoutError, NoAnswer):
         return None
     except EnrichmentError as error:
         log.warning("%s of %s cannot be asked: %s", question.name, question.day, error)
