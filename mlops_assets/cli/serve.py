@@ -41,6 +41,7 @@ def serve(
     """Answer requests in milliseconds, by the champions of the use cases; all of them by default.
 
     \b
+    Example:
       mlops-assets serve transactions
       curl -F file=@some.csv http://127.0.0.1:8000/v1/use-cases/transactions/predictions
     """

@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlops_assets.errors import UsageError, cannot_be_used
 from mlops_assets.serving import listening
 from mlops_assets.serving.guard import hosts_from_environment
 from mlops_assets.serving.keys import Keys
@@ -143,6 +144,9 @@ def check(wanted: Wanted) -> bool:
     listening.check_api_address(wanted.host, hosts_from_environment(), keys is not None)
     for name in wanted.use_cases:
         find_use_case(settings.use_cases, name)
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not os.access(settings.home, os.W_OK):  # what was tried of a model is kept there
+        raise UsageError(cannot_be_used(settings.home, "Permission denied"))
     return keys is not None
 
 

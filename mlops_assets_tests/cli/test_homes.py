@@ -61,6 +61,7 @@ ARGUMENTS = {
     "restore": f"visits --day {DAY} --as-published-on {DAY}",
     "rollback": "visits --why x",
     "run": "visits",
+    "serve": "visits",
     "sample": f"visits --day {DAY}",
     "status": "",
     "tell": "visits",

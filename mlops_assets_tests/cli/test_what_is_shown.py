@@ -106,14 +106,14 @@ GIVEN = {
     "verify": "visits",
     "why": f"visits --day {LATER} --file NAME --line 1",
 }
-"""Each command, with something from a stranger. `demo` and `dev` show nothing of anybody's; `audit` writes CSV."""
+"""Each command, with something from a stranger. `demo`, `dev` and `serve` show nothing of anybody's; `audit` writes CSV."""
 
 FAILS = {"register": 2, "tell": 2}
 """There is no such model, and nobody to tell."""
 
 
 def test_every_command_is_looked_at() -> None:
-    assert set(GIVEN) | {"demo", "dev"} == set(group.COMMANDS)
+    assert set(GIVEN) | {"demo", "dev", "serve"} == set(group.COMMANDS)
 
 
 @pytest.mark.parametrize("command", [name for name, given in GIVEN.items() if given])

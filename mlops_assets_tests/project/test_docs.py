@@ -23,7 +23,7 @@ from mlops_assets.journey.feedback.rules import RULES as FEEDBACK_RULES
 from mlops_assets.journey.read.contract import RULES, RULES_OF_FILES
 from mlops_assets.journey.train.metrics import HIGHER_IS_BETTER
 from mlops_assets.monitoring.stopping import STOP_CHECK
-from mlops_assets.serving import guard
+from mlops_assets.serving import guard, keys
 from mlops_assets.storage import s3
 from mlops_assets.use_case.notices import NOTICES
 from mlops_assets.use_case.source import PARAMETERS
@@ -57,6 +57,8 @@ SECTIONS = {
     "drift.columns.NAME": use_case.ColumnFloors,
     "drift.days": use_case.DriftDays,
     "sensor": use_case.Sensor,
+    "serving": use_case.Serving,
+    "serving.limits": use_case.Limits,
     **{f"source.parameters: {name}": parameters for name, parameters in PARAMETERS.items()},
     "targets.NAME": use_case.Delivering,
     **{f"targets.NAME.parameters: {name}": parameters for name, parameters in TARGETS.items()},
@@ -87,7 +89,7 @@ def test_every_command_has_help_for_itself_and_for_each_option(name: str) -> Non
 
 
 def test_the_readme_names_every_setting() -> None:
-    sources = [Path(module.__file__ or "").read_text() for module in (settings_module, s3, guard)]
+    sources = [Path(module.__file__ or "").read_text() for module in (settings_module, s3, guard, keys)]
     read = set(re.findall(r'"((?:MLOPS|DAGSTER)_[A-Z0-9_]+|MLFLOW_TRACKING_URI|S3_ENDPOINT_URL)"', "".join(sources)))
     assert first_cells(section(README, "Settings")) == read
 
@@ -143,7 +145,7 @@ def test_the_threat_model_has_a_row_for_each_port_of_the_stack() -> None:
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"].values()
     told = [str(port) for one in services for port in (*one.get("ports", ()), *one.get("expose", ()))]
     ports = {found[-1] for text in told if (found := re.findall(r"\d{4,5}", text))}
-    assert len(ports) == 5
+    assert len(ports) == 6
     assert set(re.findall(r"^\| [^|]*, (\d{4,5}) \|", SECURITY, re.M)) == ports
 
 

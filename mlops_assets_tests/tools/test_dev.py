@@ -98,7 +98,7 @@ def start(shop: Shop, port: int, *arguments: str, log: Path | None = None) -> su
     state = ("MLOPS_", "MLFLOW_", "DAGSTER_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(state)}
     program = str(Path(sys.executable).with_name("mlops-assets"))
-    command = [program, "dev", "--port", str(port), *arguments]
+    command = [program, "dev", "--port", str(port), "--api-port", str(free_port()), *arguments]
     with (log or Path(os.devnull)).open("ab") as out:
         where = folder_of_a_stranger(shop.home.parent / "stranger")
         return subprocess.Popen(command, env=kept | shop.environment, stdout=out, stderr=out, cwd=where)
@@ -169,7 +169,7 @@ def test_a_refusal_imports_nothing_heavy(reason: str, dev: Dev, tmp_path: Path) 
     program = "import sys; from mlops_assets.cli import main\ntry: main()\nexcept SystemExit as end: print(end.code, sorted(sys.modules))"
     home = dev.shop.home if reason == "second" else tmp_path / "home"
     done = subprocess.run(
-        [sys.executable, "-c", program, "dev", "--port", str(dev.port)],
+        [sys.executable, "-c", program, "dev", "--port", str(dev.port), "--api-port", str(free_port())],
         env={**os.environ, **Shop(home).environment, "DAGSTER_HOME": ""},
         capture_output=True,
         text=True,

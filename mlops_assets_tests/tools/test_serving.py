@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from email.message import Message
 from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
@@ -21,6 +24,7 @@ import pytest
 
 from deploy.services.s3 import free_port
 from mlops_assets.serving.keys import VARIABLE, Key, Keys, new_key
+from mlops_assets_tests.helpers.paths import ROOT
 from mlops_assets_tests.helpers.shop import Shop
 from mlops_assets_tests.helpers.stack import until
 
@@ -70,8 +74,8 @@ def shop_in(folder: Path) -> Shop:
 
 
 @contextmanager
-def serving(folder: Path, *arguments: str) -> Iterator[Serving]:
-    environment = {**shop_in(folder).environment, "TMPDIR": str(folder)}
+def serving(folder: Path, *arguments: str, **more: str) -> Iterator[Serving]:
+    environment = {**shop_in(folder).environment, "TMPDIR": str(folder), **more}
     port, state = free_port(), ("MLOPS_", "MLFLOW_", "DAGSTER_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(state)}
     command = [sys.executable, "-m", "mlops_assets.cli", "serve", USE_CASE, "--port", str(port), *arguments]
@@ -168,6 +172,58 @@ def test_killed_it_leaves_no_process(tmp_path: Path) -> None:
         found.process.wait()
         _, alive = psutil.wait_procs(family, timeout=60)
         assert alive == []
+
+
+# -- behind a proxy -----------------------------------------------------------------------------------------------------
+
+NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+
+
+@pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
+def test_behind_nginx_with_tls_a_key_lets_in_and_a_foreign_page_does_not(tmp_path: Path) -> None:
+    token, key = new_key("shop", frozenset({"read"}))
+    certificate, secret = tmp_path / "certificate.pem", tmp_path / "certificate.key"
+    names = ["-subj", "/CN=api.example.com", "-addext", "subjectAltName=DNS:api.example.com"]
+    made = ["-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-keyout", str(secret), "-out", str(certificate)]
+    subprocess.run(["openssl", "req", *made, *names], check=True, capture_output=True)
+    with serving(tmp_path / "api", **{VARIABLE: key.entry, "MLOPS_ALLOWED_HOSTS": "api.example.com"}) as found:
+        port = free_port()
+        here = {
+            "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
+            "127.0.0.1:8000": f"127.0.0.1:{found.port}",
+            "/etc/ssl/api.example.com.pem": str(certificate),
+            "/etc/ssl/private/api.example.com.key": str(secret),
+        }
+        text = (ROOT / "deploy" / "nginx.conf").read_text()
+        for usual, one in here.items():
+            assert usual in text
+            text = text.replace(usual, one)
+        (tmp_path / "nginx.conf").write_text(text)
+        command = [str(NGINX), "-p", str(tmp_path), "-c", "nginx.conf", "-g", "daemon off;"]
+        with (tmp_path / "log").open("wb") as log, subprocess.Popen(command, stderr=log) as proxy:
+            try:
+                until(lambda: not is_closed(port), "nginx")
+                trusted = ssl.create_default_context(cafile=str(certificate))
+                own, foreign = f"https://api.example.com:{port}", "https://evil.example"
+                asked = ({}, *({**origin, "X-Api-Key": token} for origin in ({}, {"Origin": own}, {"Origin": foreign})))
+                answers = [by_tls(port, trusted, "/openapi.json", headers) for headers in asked]
+                assert [answer[0] for answer in answers] == [401, 200, 200, 403]
+                assert {len(answer[1]["x-request-id"]) for answer in answers} == {32}
+                assert by_tls(port, trusted, "/ready", {})[0] == 200
+            finally:
+                proxy.terminate()
+
+
+def by_tls(port: int, trusted: ssl.SSLContext, path: str, headers: dict[str, str]) -> tuple[int, Message]:
+    """Ask nginx by the name that its certificate has."""
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as plain:
+        connection = HTTPConnection("api.example.com", port)
+        connection.sock = trusted.wrap_socket(plain, server_hostname="api.example.com")
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        answer.read()
+        connection.close()
+        return answer.status, answer.headers
 
 
 # -- what does not start ------------------------------------------------------------------------------------------------
