@@ -8,7 +8,6 @@ carries its version along. Where the new one cannot be loaded the old one goes o
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import logging
 import threading
 import time
@@ -368,6 +367,5 @@ class Champions:
 
 def _latest(served: Served, day: str) -> Change | None:
     """The change that made the champion of the end of a day (UTC)."""
-    end = dt.datetime.fromisoformat(f"{day}T00:00:00+00:00") + dt.timedelta(days=1)
-    changes = [change for change in served.changes if dt.datetime.fromisoformat(change.when) < end]
+    changes = [change for change in served.changes if change.was_made_by(day)]
     return changes[-1] if changes else None
