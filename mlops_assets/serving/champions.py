@@ -327,10 +327,11 @@ class Champions:
             return f"{name} has no champion, for nothing was trained yet: {train} makes a version."
         newest = max(versions)
         said = versions[newest].reason or "the gate said nothing of it"
+        override = "" if versions[newest].passed else "--override "  # the command asks for it where the gate refused
         return (
             f"{name} has no champion. Its newest version is {newest}; {said}. After mending the cause {train} makes "
-            f"another; `mlops-assets promote {name} {newest} --why REASON` takes this one all the same. Until then it "
-            f"answers who names it: version={newest}."
+            f"another; `mlops-assets promote {name} {newest} {override}--why REASON` takes this one all the same. Until "
+            f"then it answers who names it: version={newest}."
         )
 
     # -- other versions ------------------------------------------------------------------------------------------------

@@ -253,7 +253,7 @@ def test_without_a_champion_it_is_said_what_the_gate_said_of_the_newest_version(
     with pytest.raises(NoChampion) as said:
         champions.choose(TOY)
     assert "Its newest version is 6; reason 6." in str(said.value)
-    assert "`mlops-assets promote toy 6 --why REASON`" in str(said.value)
+    assert "`mlops-assets promote toy 6 --override --why REASON`" in str(said.value)
     assert champions.troubles() == {}
     champions.stop()
 
