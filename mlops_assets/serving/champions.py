@@ -330,8 +330,8 @@ class Champions:
         override = "" if versions[newest].passed else "--override "  # the command asks for it where the gate refused
         return (
             f"{name} has no champion. Its newest version is {newest}; {said}. After mending the cause {train} makes "
-            f"another; `mlops-assets promote {name} {newest} {override}--why REASON` takes this one all the same. Until "
-            f"then it answers who names it: version={newest}."
+            f"another; `mlops-assets promote {name} {newest} {override}--why REASON` takes this one all the same. "
+            f"Until then it answers who names it: version={newest}."
         )
 
     # -- other versions ------------------------------------------------------------------------------------------------
