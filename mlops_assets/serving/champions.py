@@ -8,7 +8,6 @@ carries its version along. Where the new one cannot be loaded the old one goes o
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import logging
 import threading
 import time
@@ -328,10 +327,11 @@ class Champions:
             return f"{name} has no champion, for nothing was trained yet: {train} makes a version."
         newest = max(versions)
         said = versions[newest].reason or "the gate said nothing of it"
+        override = "" if versions[newest].passed else "--override "  # the command asks for it where the gate refused
         return (
             f"{name} has no champion. Its newest version is {newest}; {said}. After mending the cause {train} makes "
-            f"another; `mlops-assets promote {name} {newest} --why REASON` takes this one all the same. Until then it "
-            f"answers who names it: version={newest}."
+            f"another; `mlops-assets promote {name} {newest} {override}--why REASON` takes this one all the same. "
+            f"Until then it answers who names it: version={newest}."
         )
 
     # -- other versions ------------------------------------------------------------------------------------------------
@@ -368,6 +368,5 @@ class Champions:
 
 def _latest(served: Served, day: str) -> Change | None:
     """The change that made the champion of the end of a day (UTC)."""
-    end = dt.datetime.fromisoformat(f"{day}T00:00:00+00:00") + dt.timedelta(days=1)
-    changes = [change for change in served.changes if dt.datetime.fromisoformat(change.when) < end]
+    changes = [change for change in served.changes if change.was_made_by(day)]
     return changes[-1] if changes else None

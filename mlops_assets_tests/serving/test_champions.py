@@ -253,8 +253,20 @@ def test_without_a_champion_it_is_said_what_the_gate_said_of_the_newest_version(
     with pytest.raises(NoChampion) as said:
         champions.choose(TOY)
     assert "Its newest version is 6; reason 6." in str(said.value)
-    assert "`mlops-assets promote toy 6 --why REASON`" in str(said.value)
+    assert "`mlops-assets promote toy 6 --override --why REASON`" in str(said.value)
     assert champions.troubles() == {}
+    champions.stop()
+
+
+def test_the_first_champion_answers_after_the_next_look(home: Path, tmp_path: Path) -> None:
+    shutil.copytree(home, tmp_path / "home")
+    workspace = workspace_in(tmp_path / "home")
+    champions = Champions(workspace)
+    with pytest.raises(NoChampion):
+        champions.choose(TOY)
+    promote(workspace, 2)
+    champions.look()
+    assert champions.choose(TOY).version == champions.choose(TOY, as_of="9999-12-31").version == 2
     champions.stop()
 
 

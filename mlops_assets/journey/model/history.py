@@ -82,6 +82,10 @@ class Change:
         """What the new champion is known by."""
         return Hashes(self.sha256, self.judged_sha256, self.about_sha256)
 
+    def was_made_by(self, day: str) -> bool:
+        """Whether it was made before the end of a day (UTC)."""
+        return dt.datetime.fromisoformat(self.when).astimezone(dt.UTC).date() <= dt.date.fromisoformat(day)
+
 
 class History:
     """The changes of the champion of one use case, at `<lake>/<use case>/history/`.
@@ -136,8 +140,7 @@ class History:
         """The newest change, or the newest one at the end of a day (UTC); None if there was none."""
         changes = self.changes()
         if day is not None:
-            end = dt.datetime.fromisoformat(f"{day}T00:00:00+00:00") + dt.timedelta(days=1)
-            changes = [change for change in changes if dt.datetime.fromisoformat(change.when) < end]
+            changes = [change for change in changes if change.was_made_by(day)]
         return changes[-1] if changes else None
 
     def previous(self) -> int:
