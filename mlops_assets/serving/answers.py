@@ -130,8 +130,11 @@ def write(
     """
     if form == CSV:
         return to_csv(answered, classes, probabilities)
+    said = {**told, "files": as_files(answered, classes, probabilities)}
+    if "why" in told:  # the long one comes last
+        said["why"] = said.pop("why")
     # what JSON has no value for, such as a decimal of a column that is explained, is a text
-    return orjson.dumps({**told, "files": as_files(answered, classes, probabilities)}, default=str)
+    return orjson.dumps(said, default=str)
 
 
 def to_csv(answered: Sequence[Answered], classes: Sequence[str], probabilities: str | None) -> bytes:

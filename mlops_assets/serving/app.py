@@ -13,8 +13,10 @@ from starlette.responses import Response
 
 from mlops_assets import __version__
 from mlops_assets.serving import failures
+from mlops_assets.serving.batcher import Batcher
 from mlops_assets.serving.champions import Champions
 from mlops_assets.serving.doors import Doors, Entrance
+from mlops_assets.serving.enriching import Enriching
 from mlops_assets.serving.guard import hosts_from_environment
 from mlops_assets.serving.keys import Keys
 from mlops_assets.serving.problems import MEDIA_TYPE
@@ -23,6 +25,7 @@ from mlops_assets.serving.requests import Requests
 from mlops_assets.serving.routes import about, predictions, short, use_cases, v2
 from mlops_assets.serving.schema import PROBLEM
 from mlops_assets.serving.service import Caller, Service
+from mlops_assets.serving.stored import open_store
 from mlops_assets.use_case import find_use_case, list_use_cases
 from mlops_assets.workspace import Workspace
 
@@ -50,7 +53,15 @@ def make_service(workspace: Workspace, names: Sequence[str] = ()) -> Service:
     folders = workspace.settings.use_cases
     served = names or list_use_cases(folders)
     use_cases = {name: find_use_case(folders, name) for name in served}
-    return Service(workspace, use_cases, Champions(workspace))
+    enriching = Enriching(workspace, use_cases)
+    return Service(
+        workspace,
+        use_cases,
+        Champions(workspace),
+        Batcher(answer=enriching),
+        open_store(workspace, use_cases),
+        enriching.ask,
+    )
 
 
 def make_entrance(service: Service) -> Entrance:
@@ -94,10 +105,12 @@ def make_app(service: Service, entrance: Entrance | None = None, tell: Callable[
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
+        service.store.start()
         await readiness.look()
         yield
         readiness.draining = True
         await service.batcher.drain()
+        await service.store.drain()
 
     keyed = entrance is not None and entrance.keys is not None
     app = FastAPI(

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+import pyarrow as pa
 from starlette.requests import Request
 
+from mlops_assets.journey.enrich.answers import NOTHING
+from mlops_assets.journey.score.online import Loaded
 from mlops_assets.serving.batcher import Batcher
 from mlops_assets.serving.callers import LOCAL, RIGHTS, Caller
 from mlops_assets.serving.champions import Champions
 from mlops_assets.serving.problems import Problem
+from mlops_assets.serving.stored import NoStore, Store
 from mlops_assets.use_case import UseCase
 from mlops_assets.workspace import Stores, Workspace
 
 __all__ = ["LOCAL", "RIGHTS", "Caller", "Service", "caller_of", "id_of"]
+
+
+def nobody(_loaded: Loaded, _day: str, _rows: pa.Table) -> Mapping[str, pa.Table]:
+    """No answers: nobody is asked."""
+    return NOTHING
 
 
 def caller_of(request: Request) -> Caller:
@@ -44,12 +53,18 @@ class Service:
         The versions that answer.
     batcher
         Answers files.
+    store
+        Keeps requests.
+    enrich
+        What enrichments say of the keys of rows, for a version and a day.
     """
 
     workspace: Workspace
     use_cases: Mapping[str, UseCase]
     champions: Champions
     batcher: Batcher = field(default_factory=Batcher)
+    store: Store = field(default_factory=NoStore)
+    enrich: Callable[[Loaded, str, pa.Table], Mapping[str, pa.Table]] = nobody
 
     def stores(self, name: str) -> Stores:
         """What there is of a use case.

@@ -123,6 +123,25 @@ REJECTED = pa.schema(
 """Corrections that do not count, each with its reason."""
 
 
+REQUESTS = pa.schema(
+    {
+        "request": pa.string(),
+        "when": pa.string(),
+        "caller": pa.string(),
+        "version": pa.int32(),
+        "file": pa.string(),
+        "name": pa.string(),
+        "line": pa.int32(),
+        "prediction": pa.string(),
+        "probability": pa.float32(),
+        "rule": pa.string(),
+        "message": pa.string(),
+    }
+)
+"""A line of what was answered to a kept request: its file as it lies in the day's folder, and as it was named; either a
+prediction, or the rule by which it was refused."""
+
+
 class TableOf(Generic[A]):
     """A table of the catalogue; its name is that of the attribute of `Lake`, by which a lake gives the table itself.
 
@@ -283,6 +302,15 @@ class Lake:
     def delivery(self, target: str, day: str) -> Place:
         """What a target was brought of a day."""
         return self.folder / "deliveries" / target / f"day={day}.json"
+
+    @property
+    def answered_days(self) -> Place:
+        """Folder of what was answered to kept requests."""
+        return self.folder / "requests"
+
+    def answered(self, day: str, mark: str) -> Place:
+        """What was answered to requests whose rows are of a day, as one journal had it."""
+        return self.answered_days / f"day={day}" / f"{mark}.parquet"
 
     @property
     def told(self) -> Place:

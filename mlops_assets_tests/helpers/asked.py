@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ from mlops_assets_tests.helpers.toy import toy
 
 HOST = ("Host", "127.0.0.1:8000")
 BOUNDARY = "-----parts"
+NOTHING: Mapping[str, Any] = {}
 CLASSES = ("FOOD", "FUEL", "HOME", "RENT")
 SQL = "CREATE VIEW model_input AS SELECT file, line, {} FROM rows"
 RING_COLUMNS = ("rings", "bond", "lines")
@@ -74,10 +75,9 @@ class Api:
         return ask(self.app, "GET", path, (HOST, *headers))
 
 
-def api_of(use_case: UseCase, model: Model, settings: Settings, batcher: Any = None) -> Api:
-    """The API with a model that answers as version 7."""
+def api_of(use_case: UseCase, model: Model, settings: Settings, **parts: Any) -> Api:
+    """The API with a model that answers as version 7, and with some parts of a service."""
     loaded = Loaded(use_case, 7, model)
-    parts = {} if batcher is None else {"batcher": batcher}
     service = Service(Workspace(settings), {use_case.name: use_case}, Standing(loaded), **parts)  # type: ignore[arg-type]
     return Api(use_case, make_app(service), loaded)
 
@@ -88,12 +88,12 @@ def limited(use_case: UseCase, **limits: Any) -> UseCase:
     return use_case.model_copy(update={"serving": use_case.serving.model_copy(update={"limits": found})})
 
 
-def toy_api(settings: Settings, batcher: Any = None, **limits: Any) -> Api:
-    """Purchases of four kinds, told apart by their amount."""
+def toy_api(settings: Settings, parts: Mapping[str, Any] = NOTHING, **limits: Any) -> Api:
+    """Purchases of four kinds, told apart by their amount; `parts` are of the service."""
     matrix = np.random.default_rng(0).uniform(0, 8, (400, 2))
     estimator = DecisionTreeClassifier(max_depth=4, random_state=0).fit(matrix, (matrix[:, 0] / 2).astype(int))
     model = Model(estimator, {"amount": None, "size": None}, CLASSES, SQL.format("amount, length(city) AS size"))
-    return api_of(limited(toy(), **limits), model, settings, batcher)
+    return api_of(limited(toy(), **limits), model, settings, **parts)
 
 
 def ring_api(compound_rings: UseCase, settings: Settings, **limits: Any) -> Api:

@@ -13,7 +13,9 @@ import pytest
 from mlops_assets.errors import ConfigError
 from mlops_assets.journey.score.online import Answered, Loaded, Sent, answer_files
 from mlops_assets.serving.batcher import Busy, Failed, Late
+from mlops_assets.serving.problems import Problem
 from mlops_assets.settings import Settings
+from mlops_assets.use_case import UseCase
 from mlops_assets_tests.helpers.asked import CLASSES, Api, form, told, toy_api, wrong
 
 HEADER = b"account,date,amount,city,kind\n"
@@ -139,7 +141,7 @@ def test_rows_are_of_the_day_that_is_named(settings: Settings) -> None:
             days.append(day)
             return answer_files(loaded, files, day)
 
-    assert toy_api(settings, Noting()).post(body=FILE, query="as_of=2026-01-31").status == 200
+    assert toy_api(settings, {"batcher": Noting()}).post(body=FILE, query="as_of=2026-01-31").status == 200
     assert days == ["2026-01-31"]
 
 
@@ -159,9 +161,56 @@ def test_what_cannot_be_answered_now_is_told_with_when_to_ask_again(
         async def ask(self, *_: Any) -> list[Answered]:
             raise error
 
-    answer = toy_api(settings, Failing()).post(body=FILE)
+    answer = toy_api(settings, {"batcher": Failing()}).post(body=FILE)
     assert (answer.status, answer.headers.get("retry-after")) == (status, retry)
     assert "/srv" not in answer.text
+
+
+class Journal:
+    """Keeps requests, or cannot."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.kept: list[tuple[str, str, str, list[str], list[int]]] = []
+        self._error = error
+
+    async def keep(
+        self,
+        use_case: UseCase,
+        request: str,
+        loaded: Loaded,
+        day: str,
+        caller: str,
+        files: Sequence[Sent],
+        answers: Sequence[Answered],
+    ) -> None:
+        if self._error is not None:
+            raise self._error
+        told = [file.name for file in files], [len(one.line) for one in answers]
+        self.kept.append((use_case.name, request, f"{loaded.version} {day} {caller}", *told))
+
+
+def test_what_is_answered_is_kept_before(settings: Settings) -> None:
+    journal = Journal()
+    api = toy_api(settings, {"store": journal})
+    kind, body = form(("a.csv", FILE), ("b.txt", FILE))
+    answer = api.post(kind, body=body, query="as_of=2026-01-31")
+    ((name, request, rest, files, rows),) = journal.kept
+    assert (name, request) == ("toy", answer.headers["x-request-id"])
+    assert (rest, files, rows) == ("7 2026-01-31 local", ["a.csv", "b.txt"], [11, 0])
+
+
+def test_what_is_refused_is_not_kept(settings: Settings) -> None:
+    journal = Journal()
+    api = toy_api(settings, {"store": journal})
+    assert api.post(body=b"zzz").status == 422
+    assert api.post(body=FILE, query="explain=true").status == 422
+    assert journal.kept == []
+
+
+def test_what_cannot_be_kept_is_not_answered(settings: Settings) -> None:
+    api = toy_api(settings, {"store": Journal(Problem(503, "The disk is full."))})
+    answer = api.post(body=FILE)
+    assert (answer.status, told(answer)["detail"]) == (503, "The disk is full.")
 
 
 def test_another_use_case_is_told_with_those_that_there_are(api: Api) -> None:

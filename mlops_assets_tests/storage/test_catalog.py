@@ -37,6 +37,8 @@ WHERE = {
     "verdict": "verdicts/day=<day>.json",
     "profile": "profiles_of_days/day=<day>.parquet",
     "delivery": "deliveries/<target>/day=<day>.json",
+    "answered_days": "requests",
+    "answered": "requests/day=<day>/<mark>.parquet",
     "told": "told",
     "telling": "told/000001.json",
     "behinds": "behind",

@@ -38,6 +38,26 @@ GRACE = 5.0
 Keep = Callable[[pa.Table, pa.Table], None]
 
 
+class Manners:
+    """How a source was treated so far, whoever asks it: for a day, or for as long as a process answers requests.
+
+    Attributes
+    ----------
+    failures
+        Failures in a row.
+    rests_until
+        Before when it is left alone, if it failed too often; by `time.monotonic`.
+    next
+        Before when its rate allows no request.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.failures = 0
+        self.rests_until = 0.0
+        self.next = 0.0
+
+
 class Asking:
     """Asks one source for one day: its rate, its failures in a row and its time are those of the whole day.
 
@@ -51,6 +71,10 @@ class Asking:
         Keys and columns of an answer.
     day
         The day.
+    manners
+        How it was treated before.
+    grace
+        Seconds for which an answer under way is waited for when the time is over.
 
     Attributes
     ----------
@@ -60,16 +84,24 @@ class Asking:
         What went wrong, with how often; a key that alone is to blame is named.
     """
 
-    def __init__(self, enrichment: Enrichment, fetcher: Fetcher, schema: pa.Schema, day: str) -> None:
+    def __init__(
+        self,
+        enrichment: Enrichment,
+        fetcher: Fetcher,
+        schema: pa.Schema,
+        day: str,
+        manners: Manners | None = None,
+        grace: float = GRACE,
+    ) -> None:
         self._enrichment = enrichment
         self._fetcher = fetcher
         self._schema = schema
         self._day = day
-        self._lock = threading.Lock()
+        self._manners = manners or Manners()
+        self._grace = grace
+        self._lock = self._manners.lock
         self._probing = threading.Lock()
         self._ends = time.monotonic() + 60 * enrichment.minutes
-        self._next = 0.0
-        self._failures = 0
         self._halves = 0
         self._cooled = False
         self._given_up = False
@@ -114,7 +146,7 @@ class Asking:
     def _wait_for(self, future: Future[pa.Table], keys: pa.Table) -> pa.Table:
         """What came of a batch; one that hangs is given up a little after the day's time is over."""
         try:
-            return future.result(max(0.0, self._ends - time.monotonic()) + GRACE)
+            return future.result(max(0.0, self._ends - time.monotonic()) + self._grace)
         except TimeoutError:
             if future.cancel():  # it waits behind one that hangs
                 self._count(not_asked=len(keys))
@@ -182,7 +214,7 @@ class Asking:
         """What is answered for a part of a batch that failed; it is asked for once."""
         with self._lock:
             self._halves += 1
-            self._failures = 0  # the source is there: it is not left alone for what single keys do to it
+            self._manners.failures = 0  # the source is there: it is not left alone for what single keys do to it
         if self._halves > MOST_HALVES or not self._wait():
             self._count(not_asked=len(keys))
             return self._schema.empty_table()
@@ -225,7 +257,9 @@ class Asking:
     def _answered(self, refused: dict[str, int]) -> None:
         """Take note of an answer: failures are counted in a row."""
         with self._lock:
-            self._failures, self._cooled, self._answers = 0, False, True
+            if not self._closed:  # who answers when nobody waits any more is no better than one that does not
+                self._manners.failures = 0
+            self._cooled, self._answers = False, True
             self.counts["refused"] += sum(refused.values())
             self.problems.update(refused)
 
@@ -234,7 +268,9 @@ class Asking:
         with self._lock:
             self.counts["failed"] += 1
             self.problems[_reason(error)] += 1
-            self._failures += 1
+            if not self._closed:  # else it was counted when it was given up
+                self._manners.failures += 1
+            self._manners.rests_until = time.monotonic() + self._enrichment.cool_down
         # the question itself is wrong, or so the source says; an error of any other kind tells nothing of the next try
         return not isinstance(error, EnrichmentError) and getattr(error, "again", True)
 
@@ -250,12 +286,12 @@ class Asking:
 
     def _cool_down(self) -> bool:
         """Leave a source alone for a while that failed too often in a row; False if it was, and failed again."""
-        if self._failures < self._enrichment.give_up_after:
+        if self._manners.failures < self._enrichment.give_up_after:
             return True
-        if self._cooled or not self._sleep(self._enrichment.cool_down):
+        if self._cooled or not self._sleep(self._manners.rests_until - time.monotonic()):
             return False
         self._cooled = True
-        self._failures = self._enrichment.give_up_after - 1  # one more failure, and no more is asked
+        self._manners.failures = self._enrichment.give_up_after - 1  # one more failure, and no more is asked
         return True
 
     def _take_turn(self) -> bool:
@@ -263,9 +299,9 @@ class Asking:
         if not self._enrichment.a_second:
             return True
         now = time.monotonic()
-        if not self._sleep(self._next - now):
+        if not self._sleep(self._manners.next - now):
             return False
-        self._next = max(now, self._next) + 1 / self._enrichment.a_second
+        self._manners.next = max(now, self._manners.next) + 1 / self._enrichment.a_second
         return True
 
     def _sleep(self, seconds: float) -> bool:

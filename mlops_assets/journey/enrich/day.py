@@ -10,11 +10,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from mlops_assets.journey.enrich.answers import NotEnriched, answer_schema, stored_schema
+from mlops_assets.journey.enrich.answers import NotEnriched, stored_schema
 from mlops_assets.journey.enrich.asking import Asking, batches
+from mlops_assets.journey.enrich.known import FETCHED, LAST_KNOWN, MISSING, Known
 from mlops_assets.journey.enrich.lookups import EnrichmentError, open_enrichment
 from mlops_assets.journey.enrich.lookups.records import database, query
-from mlops_assets.plugins import plugin_modules
 from mlops_assets.storage.accounting import EnrichmentAccounting
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import read_part
@@ -22,14 +22,10 @@ from mlops_assets.storage.integrity import Damaged, read_stored
 from mlops_assets.storage.parts import Part
 from mlops_assets.storage.places import side_by_side
 from mlops_assets.storage.tables import Published, Table, write_part
-from mlops_assets.use_case import Enrichment, UseCase, as_written
-from mlops_assets.work.code import code_of
+from mlops_assets.use_case import UseCase
 from mlops_assets.work.shards import fingerprint, fingerprint_table, shard_number
 
 log = logging.getLogger("mlops_assets.enrichment")
-
-FETCHED, LAST_KNOWN, MISSING = "fetched", "last known", "missing"
-"""How the answer for a key was obtained: the column `NAME_status`."""
 
 PROBLEMS = 10
 """Problems that the accounting lists, the most frequent ones."""
@@ -116,42 +112,19 @@ def _check_complete(what: str, counted: Mapping[str, int], problems: Mapping[str
     )
 
 
-def _shape(enrichment: Enrichment, written: Mapping[str, Any]) -> str:
-    """Hash of what decides what an answer is, its parameters as they are written: a new password asks nobody again.
-
-    The code of a class of one's own belongs to it where the past may be asked: else a changed line would take away
-    answers that nobody can ask for again. The kinds that we bring answer with what others know, not with code.
-    """
-    shape = enrichment.model_dump(include={"use", "parameters", "keys", "columns"})
-    shape["parameters"] = as_written(enrichment.parameters, written)
-    if enrichment.own is None or enrichment.ask_within_days is not None:
-        return fingerprint(shape)
-    return fingerprint(shape, code_of(*plugin_modules(enrichment.own)).fingerprint)
-
-
-class _Day:
+class _Day(Known):
     """The work on one day of an enrichment.
 
     Attributes
     ----------
-    shape
-        Hash of what decides what an answer is: answers of another shape are asked for again.
     no_keys
         An empty table of keys: the columns of a key, and `rows_`, the number of rows that have it.
     """
 
     def __init__(self, use_case: UseCase, name: str, table: Table[EnrichmentAccounting], day: str) -> None:
-        self._use_case = use_case
-        self._name = name
-        self._enrichment = use_case.enrichments[name]
-        self._table = table
-        self._day = day
-        self._schema = answer_schema(use_case, name)
-        self._stored = stored_schema(use_case, name)
-        self._using = ", ".join(f'"{key}"' for key in self._enrichment.keys)
+        super().__init__(use_case, name, table, day)
         keys = [self._schema.field(key) for key in self._enrichment.keys]
         self.no_keys = pa.schema([*keys, pa.field("rows_", pa.int64())]).empty_table()
-        self.shape = _shape(self._enrichment, use_case.at("enrichments", name, "parameters"))
 
     def keys(self, rows: Table[Any]) -> dict[int, pa.Table]:
         """The keys of each shard of the day, with the number of rows that have them."""
@@ -180,13 +153,13 @@ class _Day:
         """
         wanted = self._wanted(keys)
         cached = self._schema.empty_table() if refetch else self._cached(parts, wanted)
-        rest = self._without(wanted, cached)
+        rest = self.without(wanted, cached)
         fetched, numbers = self._ask(rest)
         at_hand = pa.concat_tables([cached, fetched])
-        answered = self._as_stored(at_hand, FETCHED, dt.date.fromisoformat(self._day))
+        answered = self.as_stored(at_hand, FETCHED, dt.date.fromisoformat(self._day))
         if self._enrichment.missing == "last_known":
-            answered = pa.concat_tables([answered, self._last_known(self._without(wanted, answered))])
-        nothing = self._as_stored(self._without(wanted, answered), MISSING, None)
+            answered = pa.concat_tables([answered, self.last_known(self.without(wanted, answered))])
+        nothing = self.as_stored(self.without(wanted, answered), MISSING, None)
         asked = len(rest) - numbers["not_asked"]
         return pa.concat_tables([answered, nothing]), {"asked": asked, "cached": len(cached), **numbers}
 
@@ -201,8 +174,8 @@ class _Day:
 
     def _cached(self, parts: Iterable[str], wanted: pa.Table) -> pa.Table:
         """What was fetched before, published or left by a kill."""
-        published = self._fetched(parts if self._too_late() else self._intact(parts), wanted)
-        return pa.concat_tables([published, *self._left_by_a_kill(self._without(wanted, published))])
+        published = self.fetched(parts if self.is_too_late() else self._intact(parts), wanted)
+        return pa.concat_tables([published, *self._left_by_a_kill(self.without(wanted, published))])
 
     def _intact(self, parts: Iterable[str]) -> list[str]:
         """The parts that are as they were written: what the others said may be asked for again."""
@@ -219,7 +192,7 @@ class _Day:
     def _ask(self, keys: pa.Table) -> tuple[pa.Table, dict[str, Any]]:
         """What the source answers for some keys, and how the asking went."""
         asking = Asking(self._enrichment, self._fetcher(), self._schema, self._day)
-        late = self._too_late()
+        late = self.is_too_late()
         answers = asking.ask(keys, self._keep) if len(keys) and not late else self._schema.empty_table()
         numbers = {name: asking.counts[name] for name in ("not_asked", "requests", "retries", "failed", "refused")}
         if not late:
@@ -258,31 +231,6 @@ class _Day:
     def _fetcher(self) -> Any:
         return open_enrichment(self._enrichment, self._schema, self._use_case.folder)
 
-    def _too_late(self) -> bool:
-        """Whether an answer of now would be later knowledge than the day may have."""
-        within = self._enrichment.ask_within_days
-        age = dt.datetime.now(dt.UTC).date() - dt.date.fromisoformat(self._day)
-        return within is not None and age.days > within
-
-    def _without(self, keys: pa.Table, known: pa.Table) -> pa.Table:
-        """The keys that are not among the known ones, in their order."""
-        sql = f"SELECT * FROM keys ANTI JOIN known USING ({self._using}) ORDER BY ALL"
-        return query(sql, keys=keys, known=known).cast(keys.schema)
-
-    def _fetched(self, parts: Iterable[str], keys: pa.Table) -> pa.Table:
-        """What stands in published parts as fetched, for those of some keys that are there."""
-        columns = ", ".join(f'"{name}"' for name in self._schema.names)
-        status = f"\"{self._name}_status\" = '{FETCHED}'"
-        pieces = [self._schema.empty_table()]
-        for path in sorted(parts):
-            part = read_part(self._table.folder / path)
-            # a part of another configuration has other columns, and answers another question
-            if set(self._schema.names) <= set(part.column_names):
-                sql = f"SELECT {columns} FROM part SEMI JOIN keys USING ({self._using}) WHERE {status}"
-                pieces.append(query(sql, part=part, keys=keys).cast(self._schema))
-        several = pa.concat_tables(pieces)  # shards may share keys, never with another answer
-        return query(f"SELECT DISTINCT ON ({self._using}) * FROM several", several=several).cast(self._schema)
-
     def _stem(self, keys: pa.Table) -> str:
         return f"asked-{fingerprint(self.shape, fingerprint_table(keys))}"
 
@@ -297,28 +245,3 @@ class _Day:
             with suppress(Damaged):  # then it is asked for again
                 kept.append(read_part(self._table.place(self._day, self._stem(batch))).cast(self._schema))
         return kept
-
-    def _last_known(self, keys: pa.Table) -> pa.Table:
-        """The newest answers of earlier days that are not too old, never those of later ones."""
-        day = dt.date.fromisoformat(self._day)
-        oldest = (day - dt.timedelta(days=self._enrichment.max_age_days)).isoformat()
-        answers = [self._stored.empty_table()]
-        # the newest first, and only for keys that no newer day answers
-        for earlier in reversed([date for date in self._table.days() if oldest <= date < self._day]):
-            if not len(keys):
-                break
-            of_the_day = self._fetched(self._table.parts(earlier), keys)
-            answers.append(self._as_stored(of_the_day, LAST_KNOWN, dt.date.fromisoformat(earlier)))
-            keys = self._without(keys, of_the_day)
-        return pa.concat_tables(answers)
-
-    def _as_stored(self, answers: pa.Table, status: str, day: dt.date | None) -> pa.Table:
-        """Answers, or keys alone, in the schema of the table."""
-        own: Mapping[str, Any] = {f"{self._name}_status": status, f"{self._name}_day": day}
-        columns = []
-        for field in self._stored:
-            if field.name in answers.column_names:
-                columns.append(answers[field.name])
-            else:
-                columns.append(pa.repeat(pa.scalar(own.get(field.name), field.type), len(answers)))
-        return pa.table(columns, schema=self._stored)

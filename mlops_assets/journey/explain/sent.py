@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 
-from mlops_assets.journey.enrich.answers import NOTHING
+from mlops_assets.journey.enrich.at_once import Enrich
 from mlops_assets.journey.explain.again import (
     Cleaned,
     Enriched,
@@ -23,7 +22,7 @@ from mlops_assets.journey.explain.strengths import Word
 from mlops_assets.journey.features.shard import compute
 from mlops_assets.journey.read.readers import open_reader
 from mlops_assets.journey.read.rows import check_rows
-from mlops_assets.journey.score.online import Loaded, Sent
+from mlops_assets.journey.score.online import Loaded, Sent, unasked
 from mlops_assets.journey.score.predict import predict
 from mlops_assets.plugins import NotAttached
 
@@ -73,18 +72,7 @@ class SentExplanation:
     probabilities: Mapping[str, float]
 
 
-def _nobody(_rows: pa.Table) -> Mapping[str, pa.Table]:
-    """No answers: nobody is asked."""
-    return NOTHING
-
-
-def explain_sent(
-    loaded: Loaded,
-    file: Sent,
-    line: int,
-    day: str,
-    enrich: Callable[[pa.Table], Mapping[str, pa.Table]] = _nobody,
-) -> SentExplanation:
+def explain_sent(loaded: Loaded, file: Sent, line: int, day: str, enrich: Enrich = unasked) -> SentExplanation:
     """Tell why a row of a file that was sent got its category.
 
     The other values of a feature are those of the other rows of its file, which the request has, and which belong
@@ -101,7 +89,7 @@ def explain_sent(
     day
         The day that its rows are taken to be of.
     enrich
-        Is asked with rows for the answers of enrichments, by name.
+        Is asked with rows for the answers of enrichments: anew, so that an explanation tells what they say now.
     """
     use_case, model = loaded.use_case, loaded.model
 

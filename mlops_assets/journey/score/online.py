@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from mlops_assets.errors import ConfigError
 from mlops_assets.journey.enrich.answers import NOTHING
+from mlops_assets.journey.enrich.at_once import Enrich, enrich_rows
 from mlops_assets.journey.features.blame import RowsFailed
 from mlops_assets.journey.features.shard import NotEveryRow
 from mlops_assets.journey.model.model import Model
@@ -30,6 +31,11 @@ from mlops_assets.use_case import FileFormat, UseCase
 
 FAILS = RowsFailed, NotEveryRow
 """What goes wrong with the rows of one file, and not with those of another."""
+
+
+def unasked(_rows: pa.Table) -> Mapping[str, pa.Table]:
+    """No answers: nobody is asked."""
+    return NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +113,7 @@ class Answered:
         return any(refusal.line is None for refusal in self.refusals)
 
 
-def answer_files(
-    loaded: Loaded, files: Sequence[Sent], day: str, enriched: Mapping[str, pa.Table] = NOTHING
-) -> list[Answered]:
+def answer_files(loaded: Loaded, files: Sequence[Sent], day: str, enrich: Enrich = unasked) -> list[Answered]:
     """What a model says of files, each of them as if it were alone: `file_features` are of the rows of one file.
 
     Parameters
@@ -120,8 +124,8 @@ def answer_files(
         The files; of several requests, they may have the same names.
     day
         The day that their rows are taken to be of.
-    enriched
-        The answers of enrichments for the keys of these rows, by name.
+    enrich
+        Is asked with rows, once they are read, for the answers of enrichments.
 
     Returns
     -------
@@ -139,12 +143,13 @@ def answer_files(
     contents = [None if number in refused else file.data for number, file in enumerate(files)]
     pack = open_reader(use_case, partial(_attached, files, use_case.files.largest)).read(contents, names)
     rows, broken = check_rows(use_case, names, pack)
+    rows, enriched, stopped = enrich_rows(use_case, rows, enrich)
     scores = _Scores(loaded, rows.combine_chunks(), day, enriched)
     scores.add(range(len(files)))
     refusals: list[list[Refusal]] = [[] for _ in files]
     for number, (rule, message) in refused.items():
         refusals[number].append(Refusal(number, None, rule, message))
-    for refusal in (*pack.refusals, *broken, *scores.refusals):
+    for refusal in (*pack.refusals, *broken, *stopped, *scores.refusals):
         refusals[refusal.file].append(refusal)
     # a record between quotes may span lines
     lines = pack.lines - pack.swallowed
@@ -221,7 +226,7 @@ class _Scores:
     Parameters
     ----------
     loaded, day, enriched
-        As for `answer_files`.
+        As for `answer_files`, and what enrichments answer for the keys of these rows.
     rows
         The rows of the files, in one chunk.
     """

@@ -13,7 +13,7 @@ from fastapi.routing import APIRoute
 from starlette.responses import Response
 
 from mlops_assets.errors import UsageError
-from mlops_assets.journey.explain.sent import explain_sent
+from mlops_assets.journey.explain.sent import SentExplanation, explain_sent
 from mlops_assets.journey.score.online import Answered, Loaded, Sent
 from mlops_assets.serving import answers
 from mlops_assets.serving.batcher import Busy, Failed, Late
@@ -22,7 +22,7 @@ from mlops_assets.serving.champions import NoChampion
 from mlops_assets.serving.problems import Problem, Wrong
 from mlops_assets.serving.query import day, flag, one_of, preferred, read_query, refuse, whole
 from mlops_assets.serving.schema import predictions_operation
-from mlops_assets.serving.service import Service, id_of
+from mlops_assets.serving.service import Service, caller_of, id_of
 from mlops_assets.use_case import UseCase
 from mlops_assets.views import why
 
@@ -77,9 +77,11 @@ def predict_route(service: Service, use_case: UseCase) -> Any:
         answered = await ask(service, loaded, files, of_day)
         told: dict[str, Any] = {"request": id_of(request), "use_case": use_case.name, "version": loaded.version}
         answers.see_one_answered(answered, told)
-        if asked.explain:
-            file, line = _row(files, answered, asked.line)
-            told["why"] = why.content(await asyncio.to_thread(explain_sent, loaded, file, line, of_day))
+        row = _row(files, answered, asked.line) if asked.explain else None
+        # what is refused is not kept, and what is kept is in the journal before anybody has an answer
+        await service.store.keep(use_case, told["request"], loaded, of_day, caller_of(request).name, files, answered)
+        if row is not None:
+            told["why"] = why.content(await _explain(service, loaded, *row, of_day))
         write = partial(answers.write, asked.form, told, answered, loaded.model.classes, asked.probabilities)
         many = sum(len(one.line) for one in answered) > MANY
         body = await asyncio.to_thread(write) if many else write()
@@ -157,6 +159,12 @@ async def ask(service: Service, loaded: Loaded, files: Sequence[Sent], of_day: s
         raise Problem(503, str(error), headers={"Retry-After": "1"}) from None
     except Failed as error:
         raise Problem(500, str(error)) from None
+
+
+async def _explain(service: Service, loaded: Loaded, file: Sent, line: int, of_day: str) -> SentExplanation:
+    """Why a row got its category."""
+    enrich = partial(service.enrich, loaded, of_day)
+    return await asyncio.to_thread(explain_sent, loaded, file, line, of_day, enrich)
 
 
 def _row(files: Sequence[Sent], answered: Sequence[Answered], line: int | None) -> tuple[Sent, int]:

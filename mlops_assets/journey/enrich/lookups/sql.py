@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,10 @@ from mlops_assets.use_case import SqlParameters
 
 if TYPE_CHECKING:
     from sqlalchemy import TextClause
+
+
+FRESH = 60.0
+"""Seconds for which records are used again by a process that goes on."""
 
 
 class SqlLookup:
@@ -35,6 +40,11 @@ class SqlLookup:
         self._keys = keys
         self._schema = schema
         self._records: dict[str, pa.Table] = {}
+        self._asked_at = 0.0
+
+    def is_stale(self) -> bool:
+        """Whether what is known of a day was asked so long ago that it may be otherwise now."""
+        return bool(self._records) and time.monotonic() > self._asked_at + FRESH
 
     def fetch(self, keys: pa.Table, day: str) -> pa.Table:
         """The records of some keys that held on a day; see `records.look_up`."""
@@ -42,7 +52,7 @@ class SqlLookup:
         if records is None:
             records, whole = self._query(keys, day)
             if whole:  # the next batch of the day need not ask again
-                self._records = {day: records}
+                self._records, self._asked_at = {day: records}, time.monotonic()
         return look_up(keys, day, records, self._keys, self._schema, self._parameters)
 
     def _query(self, keys: pa.Table, day: str) -> tuple[pa.Table, bool]:

@@ -14,7 +14,7 @@ from mlops_assets.errors import MlopsError
 from mlops_assets.journey.enrich.lookups import EnrichmentError
 from mlops_assets.journey.enrich.lookups.records import look_up, record_schema, typed_records
 from mlops_assets.storage.inside import read_regular
-from mlops_assets.storage.places import parse_place
+from mlops_assets.storage.places import Place, parse_place
 from mlops_assets.use_case import TableParameters
 
 LARGEST = 1 << 30
@@ -44,6 +44,14 @@ class TableLookup:
         self._schema = schema
         self._folder = folder
         self._records: pa.Table | None = None
+        self._read_of: tuple[int, float] | None = None
+
+    def is_stale(self) -> bool:
+        """Whether the file is another one than was read."""
+        try:
+            return self._read_of is not None and self._read_of != _content(self._path())
+        except (MlopsError, OSError):  # between two files: what is known of the old one holds
+            return False
 
     def fetch(self, keys: pa.Table, day: str) -> pa.Table:
         """The records of some keys that held on a day; see `records.look_up`."""
@@ -66,13 +74,22 @@ class TableLookup:
             texts = _read_csv(content, pa.schema([(name, pa.string()) for name in schema.names]))
             return typed_records([column.to_pylist() for column in texts.columns], schema, self._parameters.file)
 
-    def _bytes(self) -> bytes:
+    def _path(self) -> Place:
         file = self._parameters.file
-        path = parse_place(file if self._folder is None or "://" in file else str(self._folder / file))
+        return parse_place(file if self._folder is None or "://" in file else str(self._folder / file))
+
+    def _bytes(self) -> bytes:
+        path = self._path()
+        self._read_of = _content(path)  # before it is read: if it changes meanwhile, it is read again
         if path.stat().st_size > LARGEST:
             raise EnrichmentError(f"it is larger than {LARGEST:,} bytes; put it into a database and use `sql`")
         # whoever writes the configuration may name any file; a pipe would keep all waiting
         return read_regular(path, None, LARGEST) if isinstance(path, Path) else path.read_bytes()
+
+
+def _content(path: Place) -> tuple[int, float]:
+    status = path.stat()
+    return status.st_size, status.st_mtime
 
 
 def _read_csv(content: pa.BufferReader, schema: pa.Schema) -> pa.Table:

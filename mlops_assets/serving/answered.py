@@ -1,0 +1,86 @@
+"""What was answered to the kept requests of a day, beside what the day says of their rows since it was run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from mlops_assets.journey.enrich.lookups.records import query
+from mlops_assets.storage.catalog import REQUESTS, Lake
+from mlops_assets.storage.files import read_part
+from mlops_assets.storage.places import Place
+
+
+@dataclass(frozen=True)
+class Compared:
+    """How the answers of a day and its predictions agree.
+
+    Attributes
+    ----------
+    requests, predictions, refusals
+        How many were kept.
+    same, differing
+        Predictions that the day has, too, with the same class and probability or with others.
+    unpublished
+        Predictions of rows of which the day says nothing: it was not run since, or their rows were refused.
+    """
+
+    requests: int
+    predictions: int
+    refusals: int
+    same: int
+    differing: int
+    unpublished: int
+
+
+def read_requests(lake: Lake, day: str) -> pa.Table:
+    """What was answered to the requests whose rows are of a day, in `REQUESTS`, each line once.
+
+    Parameters
+    ----------
+    lake
+        The tables of the use case.
+    day
+        The day.
+    """
+    folder = lake.answered_days / f"day={day}"
+    parts: list[Place] = sorted(folder.glob("*.parquet"), key=str) if folder.exists() else []
+    kept = pa.concat_tables([REQUESTS.empty_table(), *(read_part(part) for part in parts)])
+    # a request that was sent again under its id is in two journals
+    return query('FROM kept QUALIFY row_number() OVER (PARTITION BY file, line, rule ORDER BY "when") = 1', kept=kept)
+
+
+def compare(lake: Lake, day: str) -> Compared:
+    """Compare what was answered with what is published of the day.
+
+    Parameters
+    ----------
+    lake
+        The tables of the use case.
+    day
+        The day.
+    """
+    kept = read_requests(lake, day)
+    columns = ["file", "line", "prediction", "probability"]
+    published = lake.predictions.read_all([day]).select(columns)
+    (told,) = query(
+        """
+        SELECT
+            count(DISTINCT request) AS requests,
+            count(kept.prediction) AS predictions,
+            count(rule) AS refusals,
+            count(*) FILTER (same) AS same,
+            count(*) FILTER (NOT same) AS differing,
+            count(kept.prediction) FILTER (same IS NULL) AS unpublished
+        FROM (
+            SELECT kept.*, kept.prediction = published.prediction::VARCHAR
+                AND kept.probability = published.probability AS same
+            FROM kept LEFT JOIN published ON kept.prediction IS NOT NULL
+                AND kept.file = published.file::VARCHAR AND kept.line = published.line
+        ) AS kept
+        """,
+        kept=kept,
+        published=published,
+    ).to_pylist()
+    return Compared(**told)
