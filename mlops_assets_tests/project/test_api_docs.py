@@ -23,8 +23,8 @@ from mlops_assets.serving.keys import new_key
 from mlops_assets.tools.demo import ask_for_a_file
 from mlops_assets.use_case import list_use_cases
 from mlops_assets.workspace import Workspace
-from mlops_assets_tests.helpers.api import YESTERDAY, served, served_home
 from mlops_assets_tests.helpers.paths import ROOT
+from mlops_assets_tests.helpers.served_home import YESTERDAY, served, served_home
 
 PAGE = (ROOT / "docs" / "api.md").read_text()
 BLOCKS = re.compile(

@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks import serving
 from benchmarks.load import LOST, ask, post
-from mlops_assets_tests.helpers.api import behind_a_server, champions_in
+from mlops_assets_tests.helpers.served_home import behind_a_server, champions_in
 
 
 async def moody(scope: dict[str, Any], receive: Any, send: Any) -> None:

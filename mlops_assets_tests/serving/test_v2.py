@@ -12,7 +12,7 @@ import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
 from mlops_assets.journey.score.online import Sent, answer_files
-from mlops_assets_tests.helpers.api import Api, served, served_home
+from mlops_assets_tests.helpers.served_home import Api, served, served_home
 
 HEADER = "id;safra_abertura;cidade;estado;idade;sexo;limite_total;limite_disp;data;valor;grupo_estabelecimento;"
 HEADER += "cidade_estabelecimento;pais_estabelecimento"

@@ -18,7 +18,7 @@ from mlops_assets.serving.problems import MEDIA_TYPE, Problem
 from mlops_assets.serving.requests import note
 from mlops_assets.serving.routes.predictions import ask, choose
 from mlops_assets.serving.schema import MEANINGS, PREDICTING, PROBLEM, READING, TEXT
-from mlops_assets.serving.service import Service
+from mlops_assets.serving.service import Service, caller_of, id_of
 from mlops_assets.serving.tensors import BINARY, HEADER, Inference, read_request, write_answer
 from mlops_assets.use_case import UseCase
 
@@ -160,11 +160,14 @@ async def _infer(service: Service, name: str, version: int | None, request: Requ
     _see_size(use_case, rows)
     files = files_of(use_case, asked.inputs, values)
     loaded = await _choose(service, name, version, asked.parameters.as_of)
-    answered = await ask(service, loaded, files, asked.parameters.as_of or service.today())
+    day = asked.parameters.as_of or service.today()
+    answered = await ask(service, loaded, files, day)
     rules = Counter(refusal.rule for one in answered for refusal in one.refusals)
     note(request, name, loaded.version, sum(len(one.line) for one in answered), rules)
     names = [one.name for one in asked.outputs]
     outputs = outputs_of(names, answered, loaded.model.classes, None if use_case.files.reader else rows)
+    # what is refused is not kept, and what is kept is in the journal before anybody has an answer
+    await service.store.keep(use_case, id_of(request), loaded, day, caller_of(request).name, files, answered)
     told = {"model_name": name, "model_version": str(loaded.version), **({"id": asked.id} if asked.id else {})}
     binary = asked.binary(outputs)
     content, length = write_answer(told, outputs, binary)
