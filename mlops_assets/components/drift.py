@@ -4,7 +4,6 @@ import logging
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import dagster as dg
@@ -158,14 +157,26 @@ def _tell(context: dg.AssetExecutionContext, stores: Stores, watcher: Watcher, d
     metadata: dict[str, Any] = {
         "verdict": found.sentence,
         "red_lamps": len(verdict.red_lamps),
-        **{f"effect/{what}": effect for what, effect in by_kind(verdict.lamps).items() if math.isfinite(effect)},
+        **{
+            f"effect/{what}": _short(effect) for what, effect in by_kind(verdict.lamps).items() if math.isfinite(effect)
+        },
         "lamps": showing.table(views.records([lamp for lamp in verdict.lamps if lamp.state != "green"][:MOST_LAMPS])),
         "green": len([lamp for lamp in verdict.lamps if lamp.state == "green"]),
-        "compared": showing.table([asdict(each) for each in (Compared.of(verdict), *found.others)]),
+        "compared": showing.table([_line(each) for each in (Compared.of(verdict), *found.others)]),
         "see": f"`mlops-assets drift {use_case.name} --day {day}`",
         "model_version": found.version,
     }
     tell_day(context, drift_key, day, metadata | _shown(watcher, day, found))
+
+
+def _line(compared: Compared) -> dict[str, str]:
+    state = "red" if compared.red else "green"
+    return {"against": compared.against, "state": state, "says": compared.sentence}
+
+
+def _short(number: float) -> float:
+    """As many digits as somebody reads."""
+    return float(f"{number:.4g}")
 
 
 def _shown(watcher: Watcher, day: str, found: Judged) -> dict[str, Any]:
@@ -184,9 +195,9 @@ def _shown(watcher: Watcher, day: str, found: Judged) -> dict[str, Any]:
         "came": today.came,
         **arrivals,
         **({"estimate": guess.sentence} if guess else {}),
-        **{f"estimate/{name}": number for name, number in numbers.items()},
+        **{f"estimate/{name}": _short(number) for name, number in numbers.items()},
         "picture": dg.MetadataValue.md(small_multiples(panels, f"{day} beside the training rows")),
-        **{f"share/{name}": share for name, share in [*shares.items()][:MOST_CLASSES]},
+        **{f"share/{name}": _short(share) for name, share in [*shares.items()][:MOST_CLASSES]},
     }
 
 
@@ -210,7 +221,7 @@ def _check(
     metadata: dict[str, Any] = {"red": showing.table(lines[:MOST_LAMPS])} if lines else {}
     if lines:
         worst = max((lamp for lamps in red.values() for lamp in lamps), key=lambda lamp: lamp.excess)
-        metadata |= {name: value for name, value in _numbers(worst).items() if math.isfinite(value)}
+        metadata |= {name: _short(value) for name, value in _numbers(worst).items() if math.isfinite(value)}
     if unjudged:
         metadata["not_judged"] = showing.table(unjudged)
     # a warning: a day that is published wakes nobody; `drift.stop` keeps it from that, by a check of `predictions`

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+from benchmarks.lamps.bank import measure_real_days
 from benchmarks.lamps.page import BEGIN, END, section
 from benchmarks.lamps.rates import Rates, measure
 from benchmarks.lamps.real import DATA, judge_real_santander
@@ -51,3 +53,13 @@ def test_real_rows_under_a_model_that_learned_from_drawn_ones_are_red(tmp_path: 
     red = {lamp.name for lamp in verdict.red_lamps}
     assert {"class_mix", "confidence"} <= red
     assert any(name.startswith("rows.var_") for name in red)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not (DATA / "transactions").exists(), reason="the real rows are not there")
+def test_days_of_real_rows_that_a_model_learned_from_are_seldom_red() -> None:
+    (table,) = (DATA / "transactions").glob("*.csv")
+    told = measure_real_days(table, quiet=20, seed=5)
+    found = re.search(r"(\d+) of 20 days of the months that the model learned from", told)
+    assert found is not None
+    assert int(found[1]) <= 2, told
