@@ -18,8 +18,8 @@ from mlops_assets.journey.model.history import History
 from mlops_assets.serving.dagster import FAILURES, LAUNCH, RUN, RUNS
 from mlops_assets.settings import Settings
 from mlops_assets.workspace import Workspace
-from mlops_assets_tests.helpers.asked_api import Api, problem
 from mlops_assets_tests.helpers.asgi import Answer
+from mlops_assets_tests.helpers.asked_api import Api, problem
 from mlops_assets_tests.helpers.fake_dagster import FakeDagster, fake_dagster
 from mlops_assets_tests.helpers.toy import DAY, toy
 

@@ -26,8 +26,8 @@ from deploy.services.s3 import free_port
 from mlops_assets.tools.keeping import ENDS, Ended, Service, look_after
 from mlops_assets.tools.processes import Process
 from mlops_assets.workspace import Workspace
-from mlops_assets_tests.helpers.asked_api import Api
 from mlops_assets_tests.helpers.asgi import Answer
+from mlops_assets_tests.helpers.asked_api import Api
 from mlops_assets_tests.helpers.attacks import REFUSED, Request, attacks, post, send
 from mlops_assets_tests.helpers.homes import give_stores
 from mlops_assets_tests.helpers.shop import Shop
