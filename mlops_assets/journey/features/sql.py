@@ -88,6 +88,7 @@ class FeatureSql:
         self.sql = sql
         self.schemas = dict(schemas)
         self.is_idle = True
+        self._day = ""
         self._database = open_locked(**SETTINGS)
         views = views_of(self._database, sql, frozenset(map(str.lower, schemas)))
         empty = {name: schema.empty_table() for name, schema in schemas.items()}
@@ -131,7 +132,9 @@ class FeatureSql:
         if not self.is_idle:  # a second query would silently end the first one's rows
             raise RuntimeError("the rows of another view are still being read from this connection")
         self.is_idle = False
-        self._database.execute("SET VARIABLE day = CAST(? AS DATE)", [day])
+        if day != self._day:
+            self._database.execute("SET VARIABLE day = CAST(? AS DATE)", [day])
+            self._day = day
         try:
             for name, table in tables.items():
                 # registered, not inserted: into typed tables that was never cheaper, and three times as dear for wide

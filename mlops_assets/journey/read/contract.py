@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -103,16 +104,16 @@ def check_column(text: pa.DictionaryArray, column: Column, files: FileFormat) ->
     """
     # a column of a shard has some hundred texts in some hundred thousand rows: all that follows costs per text
     distinct = pc.utf8_trim_whitespace(text.dictionary)
-    empty = pc.is_in(distinct, value_set=pa.array(["", *column.missing], pa.string()))
+    empty = pc.is_in(distinct, value_set=_texts("", *column.missing))
     values, typed = _typed(distinct, empty, column, files)
     broken = np.zeros(len(distinct), np.int8)
-    present = ~_mask(empty)
+    present, is_typed = ~_mask(empty), _mask(typed)
     # a value breaks one rule at most: what is not of its type has neither a range nor a place in a list
-    broken[present & ~_mask(typed)] = NOT_OF_TYPE
-    broken[present & _mask(typed) & _outside(values, column)] = _CODES.index("range")
+    broken[present & ~is_typed] = NOT_OF_TYPE
+    broken[present & is_typed & _outside(values, column)] = _CODES.index("range")
     if column.allowed:
-        listed = _mask(pc.is_in(distinct, value_set=pa.array(list(column.allowed), pa.string())))
-        broken[present & _mask(typed) & ~listed] = _CODES.index("allowed")
+        listed = _mask(pc.is_in(distinct, value_set=_texts(*column.allowed)))
+        broken[present & is_typed & ~listed] = _CODES.index("allowed")
     if column.required:
         broken[~present] = _CODES.index("required")
     if column.type == "string":
@@ -159,10 +160,10 @@ def _typed(distinct: pa.Array, empty: pa.Array, column: Column, files: FileForma
         values = read_numbers(text, files, whole=column.type == "integer")
     elif column.type == "boolean":
         lower = pc.utf8_lower(text)
-        true, listed = (pc.is_in(lower, value_set=pa.array(words)) for words in (_TRUE, _TRUE + _FALSE))
+        true, listed = (pc.is_in(lower, value_set=_texts(*words)) for words in (_TRUE, _TRUE + _FALSE))
         values = pc.if_else(listed, true, pa.scalar(None, pa.bool_()))
     else:
-        moments = Moments(column)
+        moments = _moments(column)
         values = pa.array([moments(value) for value in text.to_pylist()], ARROW_TYPES[column.type])
     return values, pc.is_valid(values)
 
@@ -182,5 +183,16 @@ def _outside(values: pa.Array, column: Column) -> np.ndarray:
 
 
 def _mask(flags: pa.Array) -> np.ndarray:
-    mask: np.ndarray = pc.fill_null(flags, False).to_numpy(zero_copy_only=False)
+    filled = pc.fill_null(flags, False) if flags.null_count else flags
+    mask: np.ndarray = filled.to_numpy(zero_copy_only=False)
     return mask
+
+
+# what a contract says stays the same from file to file, and costs more than the few texts of one
+
+_moments = lru_cache(maxsize=256)(Moments)
+
+
+@lru_cache(maxsize=1_000)
+def _texts(*texts: str) -> pa.Array:
+    return pa.array(texts, pa.string())

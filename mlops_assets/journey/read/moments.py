@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from functools import lru_cache
 
 from mlops_assets.use_case import Column
 
 WIDTHS = {"Y": 4, "y": 2, "m": 2, "d": 2, "H": 2, "I": 2, "M": 2, "S": 2, "j": 3}
 """Directives of strptime that are digits, and how many they are when written in full."""
+
+
+MOST_KNOWN, LONGEST_KNOWN = 2_000, 40
+"""Texts whose moments are remembered, and how long they may be: the dates of one file are those of the next."""
 
 
 class Moments:
@@ -25,10 +30,16 @@ class Moments:
         self._is_date = column.type == "date"
         self._as_written = column.zone == "as written"
         self._runs = _joined_runs(self._form)
+        self._remembered = lru_cache(maxsize=MOST_KNOWN)(self._read)
 
     def __call__(self, text: str | None) -> dt.date | None:
         """The date of a text, or for timestamps its moment; None where it is not of the format."""
-        if text is None or not self._is_written_in_full(text):
+        if text is None:
+            return None
+        return self._remembered(text) if len(text) <= LONGEST_KNOWN else self._read(text)
+
+    def _read(self, text: str) -> dt.date | None:
+        if not self._is_written_in_full(text):
             return None
         try:
             moment = dt.datetime.strptime(text, self._form)

@@ -13,6 +13,9 @@ from mlops_assets.use_case import FileFormat
 GROUP = r"[1-9]\d{0,2}"
 """The first digits of a number whose thousands are parted; none begins with 0."""
 
+MOST_DIGITS = 300
+"""Digits before the decimal sign that a number may have."""
+
 BLANKS = "\u00a0\u2009\u202f"
 ALIKE = {" ": f"[{BLANKS}]", "'": "\u2019"}
 """Signs between thousands, and those that mean the same: blanks at which no line breaks, the apostrophe of printers."""
@@ -31,7 +34,8 @@ def read_numbers(text: pa.Array, files: FileFormat, *, whole: bool) -> pa.Array:
         Whether they are integers.
     """
     # the pattern comes before the cast: Arrow takes texts for numbers that no contract means, such as `nan` and `inf`
-    pattern = _pattern(files, whole=whole)
+    longest = pc.max(pc.binary_length(text)).as_py() or 0
+    pattern = _pattern(files, whole=whole, bounded=longest > MOST_DIGITS)
     good = pc.match_substring_regex(text, pattern)
     # nearly all numbers are written plainly
     if not pc.all(good).as_py():
@@ -53,11 +57,13 @@ def read_numbers(text: pa.Array, files: FileFormat, *, whole: bool) -> pa.Array:
     return exact.cast(pa.int64())
 
 
-def _pattern(files: FileFormat, *, whole: bool) -> str:
+def _pattern(files: FileFormat, *, whole: bool, bounded: bool) -> str:
+    # to compile the bounded one costs more than to read the numbers of a small file
+    digits = rf"\d{{1,{MOST_DIGITS}}}" if bounded else r"\d+"
     decimal, thousands = re.escape(files.decimal), re.escape(files.thousands)
     grouped = rf"|{GROUP}(?:{thousands}\d{{3}})+" if files.thousands else ""
     fraction = rf"(?:{decimal}0*)?" if whole else rf"(?:{decimal}\d*)?(?:[eE][+-]?\d{{1,3}})?"
-    return rf"^[+-]?(?:\d{{1,300}}{grouped}){fraction}$"
+    return rf"^[+-]?(?:{digits}{grouped}){fraction}$"
 
 
 def plain(text: pa.Array, files: FileFormat) -> pa.Array:
