@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,7 +13,7 @@ from fastapi.security import HTTPBearer
 from starlette.responses import Response
 
 from mlops_assets import __version__
-from mlops_assets.serving import failures
+from mlops_assets.serving import failures, meters
 from mlops_assets.serving.batcher import Batcher
 from mlops_assets.serving.champions import Champions
 from mlops_assets.serving.doors import Doors, Entrance
@@ -66,7 +67,7 @@ def make_service(workspace: Workspace, names: Sequence[str] = ()) -> Service:
         workspace,
         use_cases,
         Champions(workspace),
-        Batcher(answer=enriching),
+        Batcher(answer=enriching, watch=meters.Batches()),
         open_store(workspace, use_cases),
         enriching.ask,
     )
@@ -113,11 +114,13 @@ def make_app(service: Service, entrance: Entrance | None = None, tell: Callable[
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(service.champions.load, service.use_cases.values())
+        service.champions.start()
         service.store.start()
-        await readiness.look()
         yield
         readiness.draining = True
         await service.batcher.drain()
+        await asyncio.to_thread(service.champions.stop)
         # last: who was just answered is kept, too
         await service.store.drain()
 

@@ -102,6 +102,8 @@ class Call:
         That it took.
     failed
         Whether it failed, so that each request was then answered alone; `seconds` has all of it.
+    waiting
+        Rows that wait when it ends.
     """
 
     use_case: str
@@ -111,6 +113,7 @@ class Call:
     waited: tuple[float, ...]
     seconds: float
     failed: bool
+    waiting: int = 0
 
 
 class Watch(Protocol):
@@ -307,7 +310,7 @@ class Batcher:
         waited = tuple(began - asked.since for asked in taken)
         name = taken[0].loaded.use_case.name
         try:
-            self.watch.called(Call(name, len(taken), files, rows, waited, seconds, failed))
+            self.watch.called(Call(name, len(taken), files, rows, waited, seconds, failed, self.rows_waiting))
         except Exception:  # who counts must not hold up who answers
             log.exception("the numbers of a call were not noted")
 

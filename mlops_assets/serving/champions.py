@@ -189,6 +189,18 @@ class Champions:
         """What is wrong, by use case: a champion that cannot be loaded while an older version answers, or none."""
         return {name: served.trouble for name, served in self._served.items() if served.trouble}
 
+    def versions(self) -> dict[str, int]:
+        """The version that answers, by use case; those that have none are not among them."""
+        return {name: served.champion.loaded.version for name, served in self._served.items() if served.champion}
+
+    def without(self) -> dict[str, str]:
+        """Why nothing answers, by use case, where no version is champion; the reason of the gate is kept a while."""
+        return {
+            name: self._why_none(served)
+            for name, served in self._served.items()
+            if not served.champion and not served.trouble
+        }
+
     # -- changes -------------------------------------------------------------------------------------------------------
 
     def load(self, use_cases: Iterable[UseCase]) -> None:

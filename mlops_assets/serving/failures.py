@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
@@ -15,16 +14,14 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 
 from mlops_assets.errors import MlopsError, PublishConflict, UsageError
-from mlops_assets.serving.batcher import Busy
+from mlops_assets.errors.redaction import without_paths
+from mlops_assets.serving.batcher import Busy, Failed, Late
 from mlops_assets.serving.champions import NoChampion
 from mlops_assets.serving.meters import FAILURES
 from mlops_assets.serving.problems import Problem, Wrong
 from mlops_assets.serving.service import id_of
 
 LOGGER = logging.getLogger(__name__)
-
-PLACE = re.compile(r"(?<![\w:/.<])/(?:[^\s/'\":,;]+/)+(?=[^\s/'\":,;])")
-"""All of a path of the machine but its last part."""
 
 V2 = "/v2"
 """Clients of this protocol read one member of an error, which is called `error`."""
@@ -52,11 +49,15 @@ def problem_of(error: Exception) -> Problem:
         case HTTPException():
             problem = Problem(error.status_code, _detail(error), headers=error.headers)
         case Busy():
-            problem = Problem(503, f"{error}.", headers={"Retry-After": str(error.seconds)})
+            problem = Problem(503, str(error), headers={"Retry-After": str(error.seconds)})
+        case Late():
+            problem = Problem(503, str(error), headers={"Retry-After": "1"})
+        case Failed():  # the batcher has logged it
+            problem = Problem(500, str(error))
         case NoChampion() | PublishConflict():
-            problem = Problem(409, without_places(str(error)))
+            problem = Problem(409, without_paths(str(error)))
         case UsageError():
-            problem = Problem(422, without_places(str(error)))
+            problem = Problem(422, without_paths(str(error)))
         case _:
             problem = _unforeseen(error)
     return problem
@@ -81,7 +82,7 @@ def answer_failure(request: Request, error: Exception) -> Response:
     problem = problem_of(error)
     if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         FAILURES.labels(type(error).__name__).inc()
-        if not isinstance(error, Problem | Busy):
+        if not isinstance(error, Problem | Busy | Late | Failed):
             LOGGER.error("request %s failed", id_of(request), exc_info=error)
     if request.url.path.startswith(V2):
         problem.further.setdefault("error", problem.detail)
@@ -105,19 +106,8 @@ def install(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
             answer.headers["Allow"] = ", ".join(_methods(routes, request))
         return answer
 
-    for kind in (Problem, RequestValidationError, HTTPException, NoChampion, Busy, MlopsError):
+    for kind in (Problem, RequestValidationError, HTTPException, NoChampion, Busy, Late, Failed, MlopsError):
         app.add_exception_handler(kind, tell)
-
-
-def without_places(text: str) -> str:
-    """A text in which a path of the machine is its last part alone.
-
-    Examples
-    --------
-    >>> without_places("/srv/mlops/lake/topics: cannot be read; POST /v1 again")
-    'topics: cannot be read; POST /v1 again'
-    """
-    return PLACE.sub("", text)
 
 
 def _fields(errors: Sequence[Any]) -> list[Wrong]:

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from mlops_assets.serving.batcher import Call
+
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """Variable that names the folder where processes that share a port lay what they measure."""
 
@@ -43,6 +45,12 @@ BATCH_ROWS = Histogram("mlops_batch_rows", "Lines that were answered in one batc
 ROWS_WAITING = Gauge(
     "mlops_rows_waiting", "Lines that wait for a batch.", registry=REGISTRY, multiprocess_mode="livesum"
 )
+REFUSED = Counter(
+    "mlops_not_taken",
+    "Requests that were not answered: too much waited, the time was over, the client had gone, the process ended.",
+    ("use_case", "why"),
+    registry=REGISTRY,
+)
 
 MOST_RULES = 200
 """Rules that are told apart: more than all contracts have that come with the package."""
@@ -67,6 +75,22 @@ def count_answer(use_case: str, version: int, rows: int, rejects: Mapping[str, i
         if len(_rules) < MOST_RULES:
             _rules.add((use_case, rule))
         REJECTS.labels(use_case, rule if (use_case, rule) in _rules else "other").inc(number)
+
+
+class Batches:
+    """Counts what a batcher does; see `batcher.Watch`."""
+
+    def called(self, call: Call) -> None:
+        """A call has ended."""
+        BATCH_ROWS.observe(call.rows)
+        ROWS_WAITING.set(call.waiting)
+        STAGES.labels("answering").observe(call.seconds)
+        for seconds in call.waited:
+            STAGES.labels("waiting").observe(seconds)
+
+    def refused(self, use_case: str, why: str) -> None:
+        """Files were not taken, or not answered in time."""
+        REFUSED.labels(use_case, why).inc()
 
 
 def text() -> bytes:

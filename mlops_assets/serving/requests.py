@@ -6,12 +6,13 @@ import datetime as dt
 import re
 import time
 import uuid
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 import orjson
 from starlette.requests import Request
 
+from mlops_assets.journey.score.online import Answered, Loaded
 from mlops_assets.serving.callers import LOCAL
 from mlops_assets.serving.failures import answer_failure
 from mlops_assets.serving.guard import App, Headers, Message, Receive, Scope, Send, with_headers
@@ -89,23 +90,23 @@ class Requests:
         self._tell(orjson.dumps(line).decode())
 
 
-def note(request: Request, use_case: str, version: int, rows: int, rejects: Mapping[str, int]) -> None:
+def note_answered(request: Request, loaded: Loaded, answered: Sequence[Answered]) -> None:
     """Say what became of the lines of a request, for its line in the log and for the meters.
 
     Parameters
     ----------
     request
         The request.
-    use_case, version
+    loaded
         What answered.
-    rows
-        Rows with a prediction.
-    rejects
-        Refused lines and files, by rule.
+    answered
+        What became of each file.
     """
-    count_answer(use_case, version, rows, rejects)
-    noted: dict[str, Any] = {"use_case": use_case, "version": version, "rows": rows, "rejected": sum(rejects.values())}
-    request.state.noted = noted
+    name, version = loaded.use_case.name, loaded.version
+    rows = sum(len(one.line) for one in answered)
+    rejects = Counter(refusal.rule for one in answered for refusal in one.refusals)
+    count_answer(name, version, rows, rejects)
+    request.state.noted = {"use_case": name, "version": version, "rows": rows, "rejected": rejects.total()}
 
 
 def _id(headers: Headers) -> str:

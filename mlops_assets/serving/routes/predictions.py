@@ -16,11 +16,11 @@ from mlops_assets.errors import UsageError
 from mlops_assets.journey.explain.sent import SentExplanation, explain_sent
 from mlops_assets.journey.score.online import Answered, Loaded, Sent
 from mlops_assets.serving import answers
-from mlops_assets.serving.batcher import Busy, Failed, Late
 from mlops_assets.serving.bodies import read_files
 from mlops_assets.serving.champions import NoChampion
 from mlops_assets.serving.problems import Problem, Wrong
 from mlops_assets.serving.query import day, flag, one_of, preferred, read_query, refuse, whole
+from mlops_assets.serving.requests import note_answered
 from mlops_assets.serving.schema import predictions_operation
 from mlops_assets.serving.service import Service, caller_of, id_of
 from mlops_assets.use_case import UseCase
@@ -74,7 +74,8 @@ def predict_route(service: Service, use_case: UseCase) -> Any:
         loaded = await choose(service, use_case, asked.version, asked.as_of)
         files = await read_files(request, use_case)
         of_day = asked.as_of or service.today()
-        answered = await ask(service, loaded, files, of_day)
+        answered = await service.batcher.ask(loaded, files, of_day)
+        note_answered(request, loaded, answered)
         told: dict[str, Any] = {"request": id_of(request), "use_case": use_case.name, "version": loaded.version}
         answers.see_one_answered(answered, told)
         row = _row(files, answered, asked.line) if asked.explain else None
@@ -139,26 +140,6 @@ async def choose(service: Service, use_case: UseCase, version: int | None = None
         raise Problem(409, str(error)) from None
     except UsageError as error:
         raise Problem(404, str(error)) from None
-
-
-async def ask(service: Service, loaded: Loaded, files: Sequence[Sent], of_day: str) -> list[Answered]:
-    """What becomes of files.
-
-    Raises
-    ------
-    Problem
-        503, if too much waits or it takes too long; 500, if a plugin or the program has a mistake.
-    MlopsError
-        If these files cannot be answered, such as where the SQL fails on all rows.
-    """
-    try:
-        return await service.batcher.ask(loaded, files, of_day)
-    except Busy as error:
-        raise Problem(503, str(error), headers={"Retry-After": str(error.seconds)}) from None
-    except Late as error:
-        raise Problem(503, str(error), headers={"Retry-After": "1"}) from None
-    except Failed as error:
-        raise Problem(500, str(error)) from None
 
 
 async def _explain(service: Service, loaded: Loaded, file: Sent, line: int, of_day: str) -> SentExplanation:

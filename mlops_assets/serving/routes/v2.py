@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,8 +15,8 @@ from mlops_assets.serving.answers import JSON
 from mlops_assets.serving.bodies import read_whole
 from mlops_assets.serving.inference import describe_inputs, describe_outputs, files_of, outputs_of
 from mlops_assets.serving.problems import MEDIA_TYPE, Problem
-from mlops_assets.serving.requests import note
-from mlops_assets.serving.routes.predictions import ask, choose
+from mlops_assets.serving.requests import note_answered
+from mlops_assets.serving.routes.predictions import choose
 from mlops_assets.serving.schema import MEANINGS, PREDICTING, PROBLEM, READING, TEXT
 from mlops_assets.serving.service import Service, caller_of, id_of
 from mlops_assets.serving.tensors import BINARY, HEADER, Inference, read_request, write_answer
@@ -80,10 +80,7 @@ def _add_server(routes: APIRouter) -> None:
 
     @routes.get("/health/ready", summary="Whether it can answer", **READ)
     async def ready(request: Request) -> dict[str, bool]:
-        readiness = request.app.state.readiness
-        if not readiness.is_ready:
-            await readiness.look()
-        if not readiness.is_ready:
+        if not await asyncio.to_thread(lambda: request.app.state.readiness.is_ready):
             raise Problem(503, "The server is not ready; GET /ready says why.", headers={"Retry-After": "5"})
         return {"ready": True}
 
@@ -161,9 +158,8 @@ async def _infer(service: Service, name: str, version: int | None, request: Requ
     files = files_of(use_case, asked.inputs, values)
     loaded = await _choose(service, name, version, asked.parameters.as_of)
     day = asked.parameters.as_of or service.today()
-    answered = await ask(service, loaded, files, day)
-    rules = Counter(refusal.rule for one in answered for refusal in one.refusals)
-    note(request, name, loaded.version, sum(len(one.line) for one in answered), rules)
+    answered = await service.batcher.ask(loaded, files, day)
+    note_answered(request, loaded, answered)
     names = [one.name for one in asked.outputs]
     outputs = outputs_of(names, answered, loaded.model.classes, None if use_case.files.reader else rows)
     # what is refused is not kept, and what is kept is in the journal before anybody has an answer
