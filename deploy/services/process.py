@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from deploy.services.compose import ROOT
-from mlops_assets.serving.listening import listener
+from mlops_assets.serving.entrance.listening import listener
 from mlops_assets.tools import processes
 
 PATIENCE = 240.0

@@ -27,8 +27,8 @@ from deploy.services.postgres import Postgres
 from deploy.services.process import Health, Process, holds
 from deploy.services.s3 import FILE, S3Server, free_port, s3_server
 from deploy.services.supervisor import Supervisor
-from mlops_assets.serving.callers import RIGHTS
-from mlops_assets.serving.keys import new_key
+from mlops_assets.serving.entrance.callers import RIGHTS
+from mlops_assets.serving.entrance.keys import new_key
 from mlops_assets.storage import modes
 
 KEPT = ("PATH", "PYTHONPATH", "LANG", "LD_LIBRARY_PATH", "COVERAGE_PROCESS_START", modes.VARIABLE)

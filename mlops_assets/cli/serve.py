@@ -64,7 +64,7 @@ def _print_line(line: str) -> None:
 
 
 def _make_key(name: str, rights: str, rate: float) -> None:
-    from mlops_assets.serving.keys import new_key, parse_rights
+    from mlops_assets.serving.entrance.keys import new_key, parse_rights
 
     token, key = new_key(name, parse_rights(rights, "--rights"), rate)
     click.echo(f"The key of {name}, shown once; send it as `Authorization: Bearer KEY`:\n  {token}", err=True)

@@ -25,8 +25,8 @@ from mlops_assets.components.private_webserver import (
     workspace_opts_to_load_target,
 )
 from mlops_assets.errors import UsageError
-from mlops_assets.serving.guard import MOST_BYTES, Guard, Site, hosts_from_environment
-from mlops_assets.serving.listening import check_address, listen
+from mlops_assets.serving.entrance.guard import MOST_BYTES, Guard, Site, hosts_from_environment
+from mlops_assets.serving.entrance.listening import check_address, listen
 from mlops_assets.storage.modes import private
 
 PORT = 3000

@@ -13,8 +13,8 @@ import orjson
 from mlops_assets.journey.read.readers.pack import Refusal
 from mlops_assets.journey.score.online import Answered
 from mlops_assets.journey.score.vectors import OF_CLASS
+from mlops_assets.serving.bodies.query import MOST_TOLD
 from mlops_assets.serving.problems import Problem, Wrong
-from mlops_assets.serving.query import MOST_TOLD
 
 TOP = 3
 """Likeliest classes that are told where `probabilities=top` is asked for."""

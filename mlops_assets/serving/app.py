@@ -14,19 +14,19 @@ from starlette.responses import Response
 
 from mlops_assets import __version__
 from mlops_assets.serving import failures, meters
-from mlops_assets.serving.batcher import Batcher
-from mlops_assets.serving.champions import Champions
-from mlops_assets.serving.doors import Doors, Entrance
-from mlops_assets.serving.enriching import Enriching
-from mlops_assets.serving.guard import hosts_from_environment
-from mlops_assets.serving.keys import Keys
+from mlops_assets.serving.answering.batcher import Batcher
+from mlops_assets.serving.answering.champions import Champions
+from mlops_assets.serving.answering.enriching import Enriching
+from mlops_assets.serving.entrance.doors import Doors, Entrance
+from mlops_assets.serving.entrance.guard import hosts_from_environment
+from mlops_assets.serving.entrance.keys import Keys
+from mlops_assets.serving.keeping.stored import open_store
 from mlops_assets.serving.problems import MEDIA_TYPE
 from mlops_assets.serving.ready import Readiness
 from mlops_assets.serving.requests import Requests
 from mlops_assets.serving.routes import about, days, feedback, predictions, runs, short, use_cases, v2
 from mlops_assets.serving.schema import PROBLEM
 from mlops_assets.serving.service import Caller, Service
-from mlops_assets.serving.stored import open_store
 from mlops_assets.use_case import find_use_case, list_use_cases
 from mlops_assets.workspace import Workspace
 

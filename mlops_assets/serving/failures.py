@@ -15,8 +15,8 @@ from starlette.routing import BaseRoute, Match
 
 from mlops_assets.errors import MlopsError, PublishConflict, UsageError
 from mlops_assets.errors.redaction import without_paths
-from mlops_assets.serving.batcher import Busy, Failed, Late
-from mlops_assets.serving.champions import NoChampion
+from mlops_assets.serving.answering.batcher import Busy, Failed, Late
+from mlops_assets.serving.answering.champions import NoChampion
 from mlops_assets.serving.meters import FAILURES
 from mlops_assets.serving.problems import Problem, Wrong
 from mlops_assets.serving.service import id_of

@@ -13,9 +13,9 @@ import orjson
 from starlette.requests import Request
 
 from mlops_assets.journey.score.online import Answered, Loaded
-from mlops_assets.serving.callers import LOCAL
+from mlops_assets.serving.entrance.callers import LOCAL
+from mlops_assets.serving.entrance.guard import App, Headers, Message, Receive, Scope, Send, with_headers
 from mlops_assets.serving.failures import answer_failure
-from mlops_assets.serving.guard import App, Headers, Message, Receive, Scope, Send, with_headers
 from mlops_assets.serving.meters import AT_WORK, REQUESTS, STAGES, count_answer
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")

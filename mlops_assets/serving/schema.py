@@ -7,8 +7,8 @@ from typing import Any
 
 from mlops_assets.plugins import RecordReader, load_plugin
 from mlops_assets.serving.answers import CSV, JSON, TOP
-from mlops_assets.serving.bodies import MULTIPART, raw_types
-from mlops_assets.serving.multipart import FIELD
+from mlops_assets.serving.bodies.files import MULTIPART, raw_types
+from mlops_assets.serving.bodies.multipart import FIELD
 from mlops_assets.serving.problems import MEDIA_TYPE
 from mlops_assets.use_case import Column, UseCase
 

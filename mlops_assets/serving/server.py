@@ -10,7 +10,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from mlops_assets.serving.patience import PatientProtocol
+from mlops_assets.serving.entrance.patience import PatientProtocol
 
 IDLE_SECONDS = 30
 """For which a connection is kept between two requests."""

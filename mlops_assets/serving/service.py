@@ -11,11 +11,11 @@ from starlette.requests import Request
 
 from mlops_assets.journey.enrich.answers import NOTHING
 from mlops_assets.journey.score.online import Loaded
-from mlops_assets.serving.batcher import Batcher
-from mlops_assets.serving.callers import LOCAL, RIGHTS, Caller
-from mlops_assets.serving.champions import Champions
+from mlops_assets.serving.answering.batcher import Batcher
+from mlops_assets.serving.answering.champions import Champions
+from mlops_assets.serving.entrance.callers import LOCAL, RIGHTS, Caller
+from mlops_assets.serving.keeping.stored import NoStore, Store
 from mlops_assets.serving.problems import Problem
-from mlops_assets.serving.stored import NoStore, Store
 from mlops_assets.use_case import UseCase
 from mlops_assets.workspace import Stores, Workspace
 

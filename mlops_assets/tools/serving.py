@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlops_assets.errors import UsageError, cannot_be_used
-from mlops_assets.serving import listening
-from mlops_assets.serving.guard import hosts_from_environment
-from mlops_assets.serving.keys import Keys
+from mlops_assets.serving.entrance import listening
+from mlops_assets.serving.entrance.guard import hosts_from_environment
+from mlops_assets.serving.entrance.keys import Keys
 from mlops_assets.settings import Settings
 from mlops_assets.tools.keeping import SLICE, Service, end_all, ended_by_signals, look_after
 from mlops_assets.tools.processes import Process

@@ -14,8 +14,8 @@ from graphql import build_client_schema, get_introspection_query
 from mlops_assets.components import webserver
 from mlops_assets.components.private_webserver import WorkspaceProcessContext
 from mlops_assets.errors import UsageError
-from mlops_assets.serving.guard import Guard
-from mlops_assets.serving.listening import check_address, listen
+from mlops_assets.serving.entrance.guard import Guard
+from mlops_assets.serving.entrance.listening import check_address, listen
 from mlops_assets_tests.helpers.asgi import HOST, JSON, OWN, Answer, ask, talk
 from mlops_assets_tests.helpers.attacks import REFUSED, Request, attacks
 

@@ -15,8 +15,8 @@ from sklearn.tree import DecisionTreeClassifier
 from mlops_assets.errors import UsageError
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.score.online import Loaded
+from mlops_assets.serving.answering.champions import NoChampion
 from mlops_assets.serving.app import make_app
-from mlops_assets.serving.champions import NoChampion
 from mlops_assets.serving.service import Service
 from mlops_assets.settings import Settings
 from mlops_assets.use_case import UseCase

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+from mlops_assets.serving.answering.champions import Champions
 from mlops_assets.serving.app import make_app
-from mlops_assets.serving.champions import Champions
 from mlops_assets.serving.service import Service
 from mlops_assets.use_case import UseCase
 from mlops_assets.workspace import Workspace

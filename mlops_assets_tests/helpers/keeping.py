@@ -18,7 +18,7 @@ import numpy as np
 
 from mlops_assets.journey.read.readers.pack import Refusal
 from mlops_assets.journey.score.online import Answered, Loaded, Sent
-from mlops_assets.serving.stored import JournalStore, Store
+from mlops_assets.serving.keeping.stored import JournalStore, Store
 from mlops_assets.settings import OWN_USE_CASES, Settings
 from mlops_assets.use_case import UseCase, load_use_case
 from mlops_assets.use_case.serving import Serving

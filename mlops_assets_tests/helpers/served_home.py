@@ -20,8 +20,8 @@ from mlops_assets.journey.score.day import Scorers, score_day
 from mlops_assets.journey.train.candidates import fit
 from mlops_assets.journey.train.training_set import build_training_set
 from mlops_assets.serving.app import make_app, make_entrance, make_service
-from mlops_assets.serving.keys import Key, Keys
-from mlops_assets.serving.listening import listen
+from mlops_assets.serving.entrance.keys import Key, Keys
+from mlops_assets.serving.entrance.listening import listen
 from mlops_assets.tools.sampling import write_sample
 from mlops_assets.work.engines.local import LocalEngine
 from mlops_assets.workspace import Stores, Workspace

@@ -19,7 +19,7 @@ import pytest
 from click.testing import CliRunner
 
 from mlops_assets.cli import cli
-from mlops_assets.serving.keys import new_key
+from mlops_assets.serving.entrance.keys import new_key
 from mlops_assets.tools.demo import ask_for_a_file
 from mlops_assets.use_case import list_use_cases
 from mlops_assets.workspace import Workspace

@@ -16,8 +16,8 @@ import yaml
 
 from deploy.services import compose
 from mlops_assets.components import webserver as guarded
-from mlops_assets.serving.guard import hosts_from_environment
-from mlops_assets.serving.listening import check_address
+from mlops_assets.serving.entrance.guard import hosts_from_environment
+from mlops_assets.serving.entrance.listening import check_address
 from mlops_assets.settings import PACKAGE
 
 ROOT = PACKAGE.parent

@@ -23,7 +23,7 @@ from mlops_assets.journey.feedback.rules import RULES as FEEDBACK_RULES
 from mlops_assets.journey.read.contract import RULES, RULES_OF_FILES
 from mlops_assets.journey.train.metrics import HIGHER_IS_BETTER
 from mlops_assets.monitoring.stopping import STOP_CHECK
-from mlops_assets.serving import guard, keys
+from mlops_assets.serving.entrance import guard, keys
 from mlops_assets.storage import s3
 from mlops_assets.use_case.notices import NOTICES
 from mlops_assets.use_case.source import PARAMETERS

@@ -24,7 +24,7 @@ from deploy.services.process import Health, NotHealthy, Process
 from deploy.services.s3 import FILE, free_port, greets, is_installed, s3_server
 from deploy.services.stack import asked
 from mlops_assets.errors import PublishConflict, S3Error
-from mlops_assets.serving.keys import new_key
+from mlops_assets.serving.entrance.keys import new_key
 from mlops_assets.storage import s3
 from mlops_assets.storage.accounting import ReadingAccounting
 from mlops_assets.storage.catalog import Lake

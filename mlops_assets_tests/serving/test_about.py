@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -14,10 +13,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from mlops_assets.errors import LakeError
 from mlops_assets.serving import meters
+from mlops_assets.serving.answering.champions import Champions, NoChampion
 from mlops_assets.serving.app import make_app, make_entrance, make_service
-from mlops_assets.serving.champions import Champions, NoChampion
-from mlops_assets.serving.keys import VARIABLE, new_key
-from mlops_assets.serving.ready import AGAIN, Readiness
+from mlops_assets.serving.entrance.keys import VARIABLE, new_key
 from mlops_assets.serving.service import Service
 from mlops_assets.use_case import UseCase
 from mlops_assets.workspace import Workspace
@@ -27,20 +25,32 @@ from mlops_assets_tests.helpers.homes import state_in
 
 @dataclass
 class Stub:
-    """Champions that are what a test says: a version, or why there is none."""
+    """Champions that are what a test says: a version, why there is none, or what is wrong."""
 
     found: dict[str, int | Exception]
-    asked: list[str] = field(default_factory=list)
+    loaded: list[str] = field(default_factory=list)
+    watched: bool = False
 
-    def choose(self, use_case: UseCase, *_: object) -> Any:
-        self.asked.append(use_case.name)
-        found = self.found[use_case.name]
-        if isinstance(found, Exception):
-            raise found
-        return SimpleNamespace(version=found)
+    def load(self, use_cases: Iterable[UseCase]) -> None:
+        self.loaded += [one.name for one in use_cases]
+
+    def start(self) -> None:
+        self.watched = True
+
+    def stop(self) -> None:
+        self.watched = False
+
+    def versions(self) -> dict[str, int]:
+        return {name: found for name, found in self.found.items() if isinstance(found, int)}
+
+    def without(self) -> dict[str, str]:
+        return {name: str(found) for name, found in self.found.items() if isinstance(found, NoChampion)}
 
     def troubles(self) -> dict[str, str]:
-        return {"topics": "version 3 cannot be loaded from /srv/lake/x; 2 answers"} if 2 in self.found.values() else {}
+        troubles = {name: str(found) for name, found in self.found.items() if isinstance(found, LakeError)}
+        return troubles | (
+            {"topics": "version 3 cannot be loaded from /srv/lake/x; 2 answers"} if 2 in self.found.values() else {}
+        )
 
 
 def serving(home: Path, **found: int | Exception) -> Service:
@@ -67,30 +77,21 @@ def test_ready_names_versions_and_what_has_none_and_what_is_wrong(tmp_path: Path
     }
 
 
-def test_champions_are_loaded_before_the_first_request(tmp_path: Path) -> None:
+def test_champions_are_loaded_before_the_first_request_and_watched_until_the_end(tmp_path: Path) -> None:
     service = serving(tmp_path, topics=1, santander=1)
+    champions = cast("Stub", service.champions)
     with Client(make_app(service)):
-        assert cast("Stub", service.champions).asked == ["topics", "santander"]
+        assert (champions.loaded, champions.watched) == (["topics", "santander"], True)
+    assert not champions.watched
 
 
 def test_one_that_cannot_be_loaded_makes_it_not_ready_until_it_can(tmp_path: Path) -> None:
-    run: Any = asyncio.run
-    service, now = serving(tmp_path, topics=LakeError("/srv/lake/topics: cannot be read")), [0.0]
-    champions = cast("Stub", service.champions)
-    ready = Readiness(service, lambda: now[0])
-    for _ in range(3):
-        run(ready.look())
-    assert champions.asked == ["topics"], "it is not tried again at once, however often somebody asks"
-    assert not ready.is_ready
-    assert ready.content()["troubles"] == {"topics": "topics: cannot be read"}
-    champions.found["topics"] = 1
-    now[0] = AGAIN
-    run(ready.look())
-    assert ready.is_ready
-    champions.found["topics"] = LakeError("gone")
-    now[0] += AGAIN
-    run(ready.look())
-    assert ready.is_ready, "the version that was loaded answers"
+    service = serving(tmp_path, topics=LakeError("/srv/lake/topics: cannot be read"))
+    client = Client(make_app(service))
+    answer = client.get("/ready")
+    assert (answer.status_code, answer.json()["troubles"]) == (503, {"topics": "topics: cannot be read"})
+    cast("Stub", service.champions).found["topics"] = 1
+    assert client.get("/ready").json()["versions"] == {"topics": 1}
 
 
 def test_a_process_that_ends_is_alive_and_not_ready(client: Client) -> None:

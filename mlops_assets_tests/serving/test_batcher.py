@@ -13,7 +13,7 @@ import pytest
 
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.score.online import Answered, Loaded, Sent
-from mlops_assets.serving.batcher import Batcher, Busy, Call, Failed, Late, Stopping
+from mlops_assets.serving.answering.batcher import Batcher, Busy, Call, Failed, Late, Stopping
 from mlops_assets.use_case import UseCase
 from mlops_assets.use_case.serving import Limits, Serving
 from mlops_assets_tests.helpers.toy import toy

@@ -19,9 +19,9 @@ from mlops_assets.events.facts import Runs, gather
 from mlops_assets.events.memory import Memory
 from mlops_assets.events.news import news
 from mlops_assets.journey.score.online import Loaded, Sent, answer_files
-from mlops_assets.serving.batcher import Batcher
-from mlops_assets.serving.champions import Champions, NoChampion
-from mlops_assets.serving.versions import Ready, Wanted, read_version
+from mlops_assets.serving.answering.batcher import Batcher
+from mlops_assets.serving.answering.champions import Champions, NoChampion
+from mlops_assets.serving.answering.versions import Ready, Wanted, read_version
 from mlops_assets.storage.places import S3Path
 from mlops_assets.use_case import UseCase
 from mlops_assets.workspace import Workspace
@@ -379,7 +379,7 @@ import sys
 from pathlib import Path
 from mlops_assets.serving.app import make_app
 from mlops_assets.serving.service import Service
-from mlops_assets.serving.champions import Champions
+from mlops_assets.serving.answering.champions import Champions
 from mlops_assets_tests.helpers.served import NAME, TOY, workspace_in
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ import httpx
 import pytest
 from fastapi import APIRouter, FastAPI, Request
 
-from mlops_assets.serving.doors import Doors, Entrance
-from mlops_assets.serving.guard import Site
-from mlops_assets.serving.keys import Keys, new_key
+from mlops_assets.serving.entrance.doors import Doors, Entrance
+from mlops_assets.serving.entrance.guard import Site
+from mlops_assets.serving.entrance.keys import Keys, new_key
 from mlops_assets.serving.requests import Requests, note
 from mlops_assets.serving.service import caller_of, id_of
 

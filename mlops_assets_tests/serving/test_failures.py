@@ -13,8 +13,8 @@ from starlette.responses import Response, StreamingResponse
 
 from mlops_assets.errors import ConfigError, LakeError, PublishConflict, UsageError
 from mlops_assets.serving import failures
-from mlops_assets.serving.batcher import Busy
-from mlops_assets.serving.champions import NoChampion
+from mlops_assets.serving.answering.batcher import Busy
+from mlops_assets.serving.answering.champions import NoChampion
 from mlops_assets.serving.problems import Problem, Wrong
 from mlops_assets.serving.requests import Requests
 from mlops_assets_tests.helpers.asgi_client import Client

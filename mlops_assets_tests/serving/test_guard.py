@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mlops_assets.errors import UsageError
-from mlops_assets.serving.guard import Guard, Site, hosts_from_environment
+from mlops_assets.serving.entrance.guard import Guard, Site, hosts_from_environment
 from mlops_assets_tests.helpers.asgi import HOST, JSON, OWN, ask, talk
 
 FOREIGN = ("Origin", "http://evil.example")

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from mlops_assets.journey.score.online import Answered, Loaded, Sent
-from mlops_assets.serving.answered import compare
-from mlops_assets.serving.enriching import Enriching
-from mlops_assets.serving.stored import JournalStore
+from mlops_assets.serving.answering.enriching import Enriching
+from mlops_assets.serving.keeping.answered import compare
+from mlops_assets.serving.keeping.stored import JournalStore
 from mlops_assets.use_case import UseCase
 from mlops_assets.use_case.serving import Serving
 from mlops_assets.workspace import Workspace

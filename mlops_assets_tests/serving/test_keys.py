@@ -8,9 +8,9 @@ import math
 import pytest
 
 from mlops_assets.errors import UsageError
-from mlops_assets.serving.callers import Caller
-from mlops_assets.serving.guard import Headers
-from mlops_assets.serving.keys import VARIABLE, Bucket, Key, Keys, new_key, right_for, see_right
+from mlops_assets.serving.entrance.callers import Caller
+from mlops_assets.serving.entrance.guard import Headers
+from mlops_assets.serving.entrance.keys import VARIABLE, Bucket, Key, Keys, new_key, right_for, see_right
 from mlops_assets.serving.problems import Problem
 
 SHOP, KEY = new_key("shop", frozenset({"read", "predict"}), 2)

@@ -14,9 +14,9 @@ import uvicorn
 from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import StreamingResponse
 
-from mlops_assets.serving import patience
-from mlops_assets.serving.doors import Doors, Entrance
-from mlops_assets.serving.patience import PatientProtocol
+from mlops_assets.serving.entrance import patience
+from mlops_assets.serving.entrance.doors import Doors, Entrance
+from mlops_assets.serving.entrance.patience import PatientProtocol
 from mlops_assets.serving.requests import Requests
 
 PIECE = b"x" * 65536

@@ -27,7 +27,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from benchmarks import load
-from mlops_assets.serving.keys import Key, new_key
+from mlops_assets.serving.entrance.keys import Key, new_key
 from mlops_assets_tests.helpers.served_home import Api, served, served_home
 
 MINUTES = float(os.environ.get("SCHEMA_MINUTES", "30"))

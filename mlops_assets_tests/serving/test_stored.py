@@ -23,11 +23,11 @@ from mlops_assets.errors import UsageError
 from mlops_assets.journey.read.readers.pack import Refusal
 from mlops_assets.journey.score.online import Sent
 from mlops_assets.serving.app import make_app
-from mlops_assets.serving.journal import Journal, NotKept
-from mlops_assets.serving.landing import plan
+from mlops_assets.serving.keeping.journal import Journal, NotKept
+from mlops_assets.serving.keeping.landing import plan
+from mlops_assets.serving.keeping.stored import JournalStore, NoStore, journals, open_store
 from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.service import Service
-from mlops_assets.serving.stored import JournalStore, NoStore, journals, open_store
 from mlops_assets.settings import OWN_USE_CASES
 from mlops_assets.storage.files import read_part
 from mlops_assets.storage.places import S3Path

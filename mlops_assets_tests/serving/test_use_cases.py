@@ -13,8 +13,8 @@ from sklearn.tree import DecisionTreeClassifier
 from mlops_assets.journey.model.about import About
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.registry import Registry
+from mlops_assets.serving.answering.champions import Champions
 from mlops_assets.serving.app import make_app
-from mlops_assets.serving.champions import Champions
 from mlops_assets.serving.service import Service
 from mlops_assets.use_case import UseCase
 from mlops_assets.workspace import Workspace

@@ -23,7 +23,7 @@ import psutil
 import pytest
 
 from deploy.services.s3 import free_port
-from mlops_assets.serving.keys import VARIABLE, Key, Keys, new_key
+from mlops_assets.serving.entrance.keys import VARIABLE, Key, Keys, new_key
 from mlops_assets_tests.helpers.paths import ROOT
 from mlops_assets_tests.helpers.shop import Shop
 from mlops_assets_tests.helpers.stack import until

@@ -16,10 +16,10 @@ from mlops_assets.errors import UsageError
 from mlops_assets.journey.explain.sent import SentExplanation, explain_sent
 from mlops_assets.journey.score.online import Answered, Loaded, Sent
 from mlops_assets.serving import answers
-from mlops_assets.serving.bodies import read_files
-from mlops_assets.serving.champions import NoChampion
+from mlops_assets.serving.answering.champions import NoChampion
+from mlops_assets.serving.bodies.files import read_files
+from mlops_assets.serving.bodies.query import day, flag, one_of, preferred, read_query, refuse, whole
 from mlops_assets.serving.problems import Problem, Wrong
-from mlops_assets.serving.query import day, flag, one_of, preferred, read_query, refuse, whole
 from mlops_assets.serving.requests import note_answered
 from mlops_assets.serving.schema import predictions_operation
 from mlops_assets.serving.service import Service, caller_of, id_of

@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse, Response
 
 from mlops_assets import __version__
 from mlops_assets.serving.answers import JSON
-from mlops_assets.serving.query import preferred, read_query
+from mlops_assets.serving.bodies.query import preferred, read_query
 from mlops_assets.serving.routes.predictions import predict_route
 from mlops_assets.serving.routes.use_cases import HTML, as_json, deployed_version, links_of, list_models
 from mlops_assets.serving.schema import READING, answer, predictions_operation

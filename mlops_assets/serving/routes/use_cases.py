@@ -11,10 +11,10 @@ from starlette.responses import HTMLResponse, Response
 
 from mlops_assets.errors import MlopsError, UsageError
 from mlops_assets.journey.model.version import Version
+from mlops_assets.serving.answering.champions import NoChampion
 from mlops_assets.serving.answers import JSON
-from mlops_assets.serving.champions import NoChampion
+from mlops_assets.serving.bodies.query import preferred, read_query
 from mlops_assets.serving.problems import Problem
-from mlops_assets.serving.query import preferred, read_query
 from mlops_assets.serving.schema import READING, USE_CASES, answer
 from mlops_assets.serving.service import Service
 from mlops_assets.views import card, histories, pages, use_cases

@@ -1,4 +1,4 @@
-"""The V2 inference protocol under `/v2`, for clients of KServe, Triton and MLServer; see `serving.inference`."""
+"""The V2 inference protocol under `/v2`, for clients of KServe, Triton and MLServer; see `serving.v2.inference`."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from starlette.responses import Response
 from mlops_assets import __version__
 from mlops_assets.journey.score.online import Loaded
 from mlops_assets.serving.answers import JSON
-from mlops_assets.serving.bodies import read_whole
-from mlops_assets.serving.inference import describe_inputs, describe_outputs, files_of, outputs_of
+from mlops_assets.serving.bodies.files import read_whole
 from mlops_assets.serving.problems import MEDIA_TYPE, Problem
 from mlops_assets.serving.requests import note_answered
 from mlops_assets.serving.routes.predictions import choose
 from mlops_assets.serving.schema import MEANINGS, PREDICTING, PROBLEM, READING, TEXT
 from mlops_assets.serving.service import Service, caller_of, id_of
-from mlops_assets.serving.tensors import BINARY, HEADER, Inference, read_request, write_answer
+from mlops_assets.serving.v2.inference import describe_inputs, describe_outputs, files_of, outputs_of
+from mlops_assets.serving.v2.tensors import BINARY, HEADER, Inference, read_request, write_answer
 from mlops_assets.use_case import UseCase
 
 TROUBLE = {

@@ -20,7 +20,7 @@ from typing import Protocol
 from mlops_assets.errors import MlopsError
 from mlops_assets.errors.redaction import redacted
 from mlops_assets.journey.score.online import Answered, Loaded, Sent, answer_files
-from mlops_assets.serving.waiting import Asked, Waiting, rows_of
+from mlops_assets.serving.answering.waiting import Asked, Waiting, rows_of
 
 log = logging.getLogger("mlops_assets.serving")
 

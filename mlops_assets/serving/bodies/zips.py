@@ -9,8 +9,8 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 
+from mlops_assets.serving.bodies.query import refuse
 from mlops_assets.serving.problems import Problem, Wrong
-from mlops_assets.serving.query import refuse
 
 MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 """What a ZIP file begins with; the second is one without members."""

@@ -22,7 +22,7 @@ from mlops_assets.errors.redaction import redacted, without_paths
 from mlops_assets.events.behind import LASTS, Behind, Behinds
 from mlops_assets.journey.model.history import Change
 from mlops_assets.journey.score.online import Loaded
-from mlops_assets.serving.versions import Ready, Wanted, known_here, read_version
+from mlops_assets.serving.answering.versions import Ready, Wanted, known_here, read_version
 from mlops_assets.use_case import UseCase
 from mlops_assets.workspace import Workspace
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from mlops_assets.errors import UsageError
-from mlops_assets.serving.guard import VARIABLE, Site
+from mlops_assets.serving.entrance.guard import VARIABLE, Site
 
 BACKLOG = 2048
 """Connections that may wait to be taken."""

@@ -14,10 +14,10 @@ import numpy as np
 
 from mlops_assets.journey.score.online import Answered, Sent
 from mlops_assets.journey.score.written import RowsWrong, file_of_rows
-from mlops_assets.serving import bodies
-from mlops_assets.serving.pictures import ending_of
+from mlops_assets.serving.bodies import files as bodies
+from mlops_assets.serving.bodies.pictures import ending_of
 from mlops_assets.serving.problems import Problem, Wrong
-from mlops_assets.serving.tensors import REALS, WHOLES, Input
+from mlops_assets.serving.v2.tensors import REALS, WHOLES, Input
 from mlops_assets.use_case import UseCase
 
 Values = Mapping[str, Sequence[Any]]

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from mlops_assets.serving.callers import LOCAL, Caller
-from mlops_assets.serving.failures import answer_failure
-from mlops_assets.serving.guard import (
+from mlops_assets.serving.entrance.callers import LOCAL, Caller
+from mlops_assets.serving.entrance.guard import (
     READS,
     App,
     Headers,
@@ -27,7 +26,8 @@ from mlops_assets.serving.guard import (
     asked_by_others,
     called_wrongly,
 )
-from mlops_assets.serving.keys import OPEN, Keys, see_right
+from mlops_assets.serving.entrance.keys import OPEN, Keys, see_right
+from mlops_assets.serving.failures import answer_failure
 from mlops_assets.serving.problems import Problem
 
 CLOSE = {"Connection": "close"}

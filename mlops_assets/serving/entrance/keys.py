@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import Self
 
 from mlops_assets.errors import UsageError
-from mlops_assets.serving.callers import RIGHTS, Caller
-from mlops_assets.serving.guard import READS, Headers
+from mlops_assets.serving.entrance.callers import RIGHTS, Caller
+from mlops_assets.serving.entrance.guard import READS, Headers
 from mlops_assets.serving.problems import Problem
 
 VARIABLE = "MLOPS_API_KEYS"

@@ -9,8 +9,8 @@ from typing import Any
 
 from mlops_assets.journey.score.online import Sent
 from mlops_assets.journey.score.written import RowsWrong, file_of_rows
+from mlops_assets.serving.bodies.query import refuse
 from mlops_assets.serving.problems import Problem, Wrong
-from mlops_assets.serving.query import refuse
 from mlops_assets.use_case import UseCase
 
 KEYS = ("name", "rows")

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from mlops_assets.serving.bodies.query import MOST_TOLD, refuse
 from mlops_assets.serving.problems import Problem, Wrong
-from mlops_assets.serving.query import MOST_TOLD, refuse
 
 FIELD = "file"
 """The field that files come in, any number of them."""

@@ -23,7 +23,7 @@ from mlops_assets.errors import MlopsError, UsageError
 from mlops_assets.journey.read.sources import FolderSource, S3Source, SqlSource
 from mlops_assets.journey.read.sources.entries import day_of, is_hidden
 from mlops_assets.journey.score.online import Sent
-from mlops_assets.serving.journal import DAMAGED, Kept, Segment
+from mlops_assets.serving.keeping.journal import DAMAGED, Kept, Segment
 from mlops_assets.storage import places
 from mlops_assets.storage.catalog import REQUESTS, Lake
 from mlops_assets.storage.files import write_json, write_table

@@ -15,12 +15,12 @@ from urllib.parse import unquote
 from starlette.requests import ClientDisconnect, Request
 
 from mlops_assets.journey.score.online import Sent, file_around
-from mlops_assets.serving import json_rows
-from mlops_assets.serving.multipart import read_parts
-from mlops_assets.serving.pictures import count_pixels, ending_of
+from mlops_assets.serving.bodies import json_rows
+from mlops_assets.serving.bodies.multipart import read_parts
+from mlops_assets.serving.bodies.pictures import count_pixels, ending_of
+from mlops_assets.serving.bodies.query import refuse
+from mlops_assets.serving.bodies.zips import is_zip, unpack
 from mlops_assets.serving.problems import Problem, Wrong
-from mlops_assets.serving.query import refuse
-from mlops_assets.serving.zips import is_zip, unpack
 from mlops_assets.use_case import Limits, UseCase
 
 FILE_NAME = "x-file-name"

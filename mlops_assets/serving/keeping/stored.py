@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mlops_assets.journey.score.online import Answered, Loaded, Sent
-from mlops_assets.serving.journal import SEGMENT, Journal, Kept, NotKept, left_behind, why_not
-from mlops_assets.serving.landing import forget, land, raw_root, reasons, unsafe
+from mlops_assets.serving.keeping.journal import SEGMENT, Journal, Kept, NotKept, left_behind, why_not
+from mlops_assets.serving.keeping.landing import forget, land, raw_root, reasons, unsafe
 from mlops_assets.serving.problems import Problem, Wrong
 from mlops_assets.storage.places import remove_tree
 from mlops_assets.use_case import UseCase
