@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import httpx
 import pytest
 from fastapi import APIRouter, FastAPI, Request
 
+from mlops_assets.journey.score.online import Answered, Loaded
 from mlops_assets.serving.entrance.doors import Doors, Entrance
 from mlops_assets.serving.entrance.guard import Site
 from mlops_assets.serving.entrance.keys import Keys, new_key
-from mlops_assets.serving.requests import Requests, note
+from mlops_assets.serving.requests import Requests, note_answered
 from mlops_assets.serving.service import caller_of, id_of
 
 READER, READS = new_key("reader", frozenset({"read"}))
@@ -37,7 +39,9 @@ class Asked:
         @routes.api_route("/v1/{name}/predictions", methods=["GET", "POST"])
         async def predict(name: str, request: Request) -> dict[str, str]:
             self.done.append((caller_of(request).name, len(await request.body())))
-            note(request, name, 3, 5, {"missing": 2})
+            file = SimpleNamespace(line=[1, 2, 3, 4, 5], refusals=[SimpleNamespace(rule="missing")] * 2)
+            loaded = SimpleNamespace(use_case=SimpleNamespace(name=name), version=3)
+            note_answered(request, cast("Loaded", loaded), [cast("Answered", file)])
             return {"id": id_of(request)}
 
         @routes.get("/health")
