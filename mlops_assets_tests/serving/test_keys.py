@@ -133,6 +133,16 @@ def test_beyond_its_rate_a_caller_waits_and_others_do_not(keys: Keys) -> None:
         (f"shop:read:-:{SHOP}", "entry 2 (shop): its hash is not 64 hexadecimal digits"),
         (AUDIT.entry, "the name auditor stands there twice"),
     ],
+    ids=[
+        "no parts",
+        "name",
+        "rights",
+        "no rights",
+        "rate 0",
+        "rate inf",
+        "a key, not its hash",
+        "twice",
+    ],  # keys are random
 )
 def test_a_wrong_entry_is_named_and_never_quoted(entry: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, f"{AUDIT.entry} {entry}")
