@@ -128,6 +128,11 @@ class Stores:
 
         return open_source(self.use_case, self.settings.raw)
 
+    @property
+    def corrections(self) -> Place:
+        """Folder of the corrections that people hand in, beside its raw files."""
+        return self.settings.raw / self.use_case.name / "feedback"
+
     def champion(self) -> Version | None:
         """The version that predicts now, if there is one.
 

@@ -57,7 +57,7 @@ def feedback(
     if (output is not None or form != "table") and not (rejects or accuracy):
         raise UsageError("--format and -o say how rejects or the accuracy are written: add --rejects or --accuracy.")
     stores = find(use_case)
-    folder = stores.settings.raw / use_case / "feedback"
+    folder = stores.corrections
     contents = [
         _read(path, follow_links=stores.use_case.follow_links) for path in files
     ]  # all can be read, or none is handed in
