@@ -61,10 +61,9 @@ def _feedback(use_case: UseCase) -> dg.AssetsDefinition:
     )
     def feedback(workspace: dg.ResourceParam[Workspace]) -> dg.MaterializeResult[None]:
         stores = workspace.of(use_case)
+        folder = stores.corrections
         try:
-            taken = take_in(
-                use_case, stores.lake, stores.corrections, known_labels(use_case, stores.registry, stores.runs)
-            )
+            taken = take_in(use_case, stores.lake, folder, known_labels(use_case, stores.registry, stores.runs))
         except MlopsError as error:
             raise dg.Failure(str(error), allow_retries=False) from None
         accepted, rejected = len(taken.accepted), len(taken.rejected)
