@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
+from mlops_assets.journey.score.written import RowsWrong, file_of_rows
 from mlops_assets.plugins import RecordReader, load_plugin
 from mlops_assets.serving.answers import CSV, JSON, TOP
 from mlops_assets.serving.bodies.files import MULTIPART, raw_types
@@ -21,6 +23,7 @@ TEXT: Schema = {"type": "string"}
 COUNT: Schema = {"type": "integer", "minimum": 0}
 BYTES: Schema = {"type": "string", "format": "binary"}
 NUMBERED: Schema = {"type": "integer", "minimum": 1, "maximum": 999_999_999}
+FORM = "application/x-www-form-urlencoded"
 SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 1}
 
 PROBLEM: Schema = {
@@ -121,8 +124,8 @@ def predictions_operation(use_case: UseCase, name: str, path: str = "") -> dict[
     return {
         "name": name,
         "operation_id": name,
-        "summary": f"Predict: {use_case.name}" + (f" ({path})" if path else ""),
-        "description": f"{use_case.description}\n\n{_limits(use_case)}",
+        "summary": f"Predict, also at {path}" if path else use_case.description,
+        "description": _description(use_case),
         "tags": [use_case.name],
         "response_model": None,
         "responses": {200: {"description": "What became of each file.", **_answered(use_case)}, **problems(PREDICTING)},
@@ -130,9 +133,11 @@ def predictions_operation(use_case: UseCase, name: str, path: str = "") -> dict[
     }
 
 
-def _limits(use_case: UseCase) -> str:
+def _description(use_case: UseCase) -> str:
     limits = use_case.serving.limits
+    forms = "Rows as JSON, or files as" if takes_rows(use_case) else "Files as"
     return (
+        f"{forms} `{MULTIPART}`, or one file as the body. Columns and classes: `/v1/use-cases/{use_case.name}`.\n\n"
         f"Files end in `{use_case.files.suffix}`. A request brings at most {limits.bytes:,} bytes, "
         f"{limits.files:,} files, {limits.rows:,} lines, pictures of {limits.pixels:,} pixels, and takes "
         f"{limits.seconds:g} seconds."
@@ -163,10 +168,11 @@ def _body(use_case: UseCase) -> Schema:
         "additionalProperties": False,
         "description": "Files, ZIP files of them, and what their records refer to, each with its name.",
     }
-    content: dict[str, Schema] = {MULTIPART: {"schema": files}}
-    if takes_rows(use_case):
-        content[JSON] = {"schema": rows_schema(use_case)}
-    content |= {kind: {"schema": BYTES} for kind in raw_types(use_case)}
+    # what stands first is shown first: rows with an example need no file to be tried
+    content: dict[str, Schema] = {JSON: {"schema": rows_schema(use_case)}} if takes_rows(use_case) else {}
+    content[MULTIPART] = {"schema": files}
+    # a file that is called a form, as curl calls it, is taken; /docs would send it as a form, which is empty
+    content |= {kind: {"schema": BYTES} for kind in raw_types(use_case) if kind != FORM}
     return {"required": True, "content": content}
 
 
@@ -178,7 +184,10 @@ def takes_rows(use_case: UseCase) -> bool:
 
 def rows_schema(use_case: UseCase) -> Schema:
     """Files as JSON rows: the columns of the contract, with types, units and meanings."""
-    columns = {name: column_schema(column) for name, column in use_case.columns.items()}
+    name, example = f"a{use_case.files.suffix}", _example_row(use_case)
+    # of a reader of its own, what a row may have is only known by trying
+    known = example if use_case.files.reader and example else use_case.columns
+    columns = {column: column_schema(use_case.columns[column]) for column in known}
     # also by the names of the header of a file
     row: Schema = {"type": "object", "properties": columns, "minProperties": 1}
     file = {
@@ -196,20 +205,28 @@ def rows_schema(use_case: UseCase) -> Schema:
         "required": ["files"],
         "additionalProperties": False,
     }
-    if use_case.files.reader:  # which columns a row may have is its reader's own
-        return schema
-    example = {name: example_of(column) for name, column in use_case.columns.items() if name != use_case.label}
-    return {**schema, "examples": [{"files": [{"name": f"a{use_case.files.suffix}", "rows": [example]}]}]}
+    return {**schema, "examples": [{"files": [{"name": name, "rows": [example]}]}]} if example else schema
+
+
+def _example_row(use_case: UseCase) -> Schema:
+    """A row that can be sent: all columns but the label, or the one that its reader takes alone; empty if none."""
+    whole = {name: example_of(column) for name, column in use_case.columns.items() if name != use_case.label}
+    for row in (whole, *({name: value} for name, value in whole.items())):
+        with suppress(RowsWrong):
+            file_of_rows(use_case, f"a{use_case.files.suffix}", [row])
+            return row
+    return {}
 
 
 def column_schema(column: Column) -> Schema:
     """A column of the contract; what breaks its rules is a reject of its row, and no wrong request."""
     rules = [column.about, f"Unit: {column.unit}." if column.unit else ""]
     first, last = column.bounds
-    if first is not None:
-        rules.append(f"From {first:g}." if isinstance(first, float) else f"From {first}.")
-    if last is not None:
-        rules.append(f"To {last:g}." if isinstance(last, float) else f"To {last}.")
+    rules += [
+        f"{word} {bound:.15g}." if isinstance(bound, float) else f"{word} {bound}."
+        for word, bound in (("From", first), ("To", last))
+        if bound is not None
+    ]
     if column.allowed:
         rules.append(f"One of: {', '.join(column.allowed)}.")
     rules.append("Required." if column.required else "")

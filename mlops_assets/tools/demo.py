@@ -89,7 +89,7 @@ def _next_steps(every: list[Stores], last: dt.date) -> str:
     name = "transactions" if "transactions" in names else names[0]
     return f"""
 Everything lies under {every[0].settings.home}. What to look at next:
-  make dev     (Dagster's UI: graph, checks, leaderboard, at http://127.0.0.1:3000)
+  make dev     (Dagster's UI: graph, checks, leaderboard, at http://127.0.0.1:3000; the API at {API}/docs)
   .venv/bin/mlops-assets predictions {name} --day {last}
   .venv/bin/mlops-assets drift {name} --day {last}
   .venv/bin/mlops-assets rejects {name} --day {last}

@@ -20,8 +20,8 @@ from mlops_assets_tests.helpers.paths import ROOT
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 TOOLS = {"dagster-webserver", "dagster-dg-cli"}
 """Commands, not modules: what `make dev` starts, and `dg`."""
-NAMED = {"dagster-postgres", "dagster-aws", "psycopg2-binary", "mlops-assets"}
-"""Loaded by a name in a `dagster.yaml` or in the URL of a database, and the extras that an extra is made of."""
+NAMED = {"dagster-postgres", "dagster-aws", "psycopg2-binary", "fastapi-swagger", "mlops-assets"}
+"""Loaded by a name in a `dagster.yaml`, in the URL of a database or as files, and the extras that an extra is made of."""
 THROUGH_OTHERS = {"py4j": "pyspark", "dagster_shared": "dagster"}
 """Modules that are part of what another package is."""
 

@@ -14,13 +14,14 @@ from mlops_assets.use_case import UseCase, load_use_case
 from mlops_assets_tests.helpers.toy import toy
 
 CSV_ONES = ("loan_approval", "santander", "transactions")
+TAKEN = ("topics", *CSV_ONES)
 
 
 def nothing(_: int, path: str) -> bytes:
     raise NotAttached(path)
 
 
-@pytest.mark.parametrize("use_case", [toy(), *(load_use_case(OWN_USE_CASES / name) for name in CSV_ONES)])
+@pytest.mark.parametrize("use_case", [toy(), *(load_use_case(OWN_USE_CASES / name) for name in TAKEN)])
 def test_the_example_of_the_rows_of_a_contract_is_a_row(use_case: UseCase) -> None:
     (example,) = rows_schema(use_case)["examples"]
     file = file_of_rows(use_case, **example["files"][0])
@@ -32,4 +33,9 @@ def test_the_example_of_the_rows_of_a_contract_is_a_row(use_case: UseCase) -> No
 def test_rows_are_taken_where_a_reader_can_write_them() -> None:
     taken = {name: takes_rows(load_use_case(OWN_USE_CASES / name)) for name in ("topics", "compound_rings", *CSV_ONES)}
     assert taken == {"topics": True, "compound_rings": False, **dict.fromkeys(CSV_ONES, True)}
-    assert "examples" not in rows_schema(load_use_case(OWN_USE_CASES / "topics"))
+
+
+def test_a_row_of_a_reader_of_its_own_has_what_the_reader_takes() -> None:
+    file = rows_schema(load_use_case(OWN_USE_CASES / "topics"))["properties"]["files"]["items"]
+    assert file["properties"]["rows"]["items"]["properties"].keys() == {"text"}
+    assert "examples" not in rows_schema(load_use_case(OWN_USE_CASES / "compound_rings"))

@@ -25,7 +25,8 @@ FILES = {
 
 SCRIPT = """
 SwaggerUIBundle({url: "openapi.json", dom_id: "#swagger-ui", deepLinking: true, tryItOutEnabled: true,
-  displayRequestDuration: true, persistAuthorization: false, validatorUrl: null});
+  displayRequestDuration: true, defaultModelRendering: "model", defaultModelExpandDepth: 0,
+  persistAuthorization: false, validatorUrl: null});
 """
 PAGE = f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>mlops-assets</title>

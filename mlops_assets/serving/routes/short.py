@@ -19,6 +19,18 @@ from mlops_assets.views import pages
 
 FURTHER = {"docs": "/docs", "openapi": "/openapi.json", "health": "/health", "ready": "/ready", "metrics": "/metrics"}
 SHORT = {"predict": "/predict/", "models": "/models/", "deployed_version": "/deployed_version/"}
+WHAT = {
+    "use_cases": "every use case with its champion",
+    "predict": "where files are sent (POST)",
+    "models": "its versions, and who was champion when",
+    "deployed_version": "the champion, since when, by whom and why",
+    "docs": "every path, to be tried there",
+    "openapi": "the same for programs",
+    "health": "whether the process lives",
+    "ready": "which versions answer, and what is wrong",
+    "metrics": "what is measured, for Prometheus",
+}
+"""What lies behind a link, for people."""
 
 
 def router(service: Service) -> APIRouter:
@@ -66,14 +78,15 @@ def _links(service: Service) -> dict[str, Any]:
 
 
 def _page(told: dict[str, Any]) -> str:
-    """The links for a browser."""
-    everywhere = "".join(f"<li>{_link(path, name)}</li>\n" for name, path in told["links"].items())
+    """The links for a browser: what is predicted, and where to try it."""
     each = "".join(
         f"<li>{_link(one['links']['self'], one['name'])}: {html.escape(one['description'])}</li>\n"
         for one in told["use_cases"]
     )
-    body = f"<h1>mlops-assets</h1>\n<ul>\n{everywhere}</ul>\n<h2>Use cases</h2>\n<ul>\n{each}</ul>\n"
-    return pages.document("mlops-assets", body)
+    further = "".join(f"<li>{_link(path, path)}: {WHAT[name]}</li>\n" for name, path in told["links"].items())
+    intro = f"Send a file, or rows as JSON, and the champion answers: try it at {_link('/docs', '/docs')}."
+    body = f"<h1>mlops-assets</h1>\n<p>{intro}</p>\n<h2>Use cases</h2>\n<ul>\n{each}</ul>\n"
+    return pages.document("mlops-assets", f"{body}<h2>Further</h2>\n<ul>\n{further}</ul>\n")
 
 
 def _link(path: str, name: str) -> str:
