@@ -211,6 +211,11 @@ def test_a_body_is_read_up_to_its_bound(asked: Asked, chunked: bool) -> None:
     assert asked.done == [("local", 100)]
 
 
+def test_a_length_of_thousands_of_digits_is_too_long(asked: Asked) -> None:
+    answer = asked("POST", "/v1/topics/predictions", content=b"abc", headers={"Content-Length": "0" * 5000 + "3"})
+    assert answer.status_code == 413
+
+
 def test_bodies_that_are_held_at_once_are_bounded_together_and_let_go(asked: Asked) -> None:
     for _ in range(3):
         bodies = [in_pieces(*[b"x" * 30] * 3) for _ in range(4)]

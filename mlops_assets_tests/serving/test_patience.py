@@ -27,6 +27,11 @@ class Hasty(PatientProtocol):
 
     head_seconds = 0.3
     reading_seconds = 0.3
+    paused = Event()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.paused.set()
 
 
 class Narrow(Hasty):
@@ -149,6 +154,15 @@ def test_many_slow_clients_keep_nobody_from_being_answered(running: Running) -> 
 def test_who_does_not_read_an_answer_is_left(running: Running) -> None:
     with running.connect() as client:
         client.sendall(b"GET /flood HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert running.cut.wait(60)
+
+
+def test_who_asks_for_more_and_does_not_read_is_left_too(running: Running) -> None:
+    Hasty.paused.clear()
+    with running.connect() as client:
+        client.sendall(b"GET /flood HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert Hasty.paused.wait(60)
+        client.sendall(b"GET /echo HTTP/1.1\r\nHost")
         assert running.cut.wait(60)
 
 

@@ -25,6 +25,7 @@ from mlops_assets.serving.entrance.guard import (
     again,
     asked_by_others,
     called_wrongly,
+    says_longer,
 )
 from mlops_assets.serving.entrance.keys import OPEN, Keys, see_right
 from mlops_assets.serving.failures import answer_failure
@@ -114,7 +115,7 @@ class Doors:
             yield receive
             return
         entrance = self._entrance
-        if any(not said.isdecimal() or int(said) > entrance.most_bytes for said in headers.all(b"content-length")):
+        if says_longer(headers, entrance.most_bytes):
             raise self._too_long()
         messages: list[Message] = []
         size, more = 0, True

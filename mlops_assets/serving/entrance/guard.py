@@ -202,10 +202,7 @@ class Guard:
         if len(types) != 1 or not _is_one_of(types[0], self._bodies):
             expected = " or ".join(self._bodies)
             return Refusal(415, f"Send a body in UTF-8 with one header Content-Type: {expected} (it was {types}).")
-        lengths = headers.all(b"content-length")
-        if any(not length.isdecimal() or int(length) > self._most_bytes for length in lengths):
-            return self._too_long()
-        return None
+        return self._too_long() if says_longer(headers, self._most_bytes) else None
 
     def _too_long(self) -> Refusal:
         reason = f"The body is longer than {self._most_bytes:,} bytes, which is the most that is read."
@@ -275,6 +272,14 @@ def _is_one_of(content_type: str, bodies: Collection[str]) -> bool:
     """Whether a Content-Type is one of some media types, with no other charset than UTF-8."""
     media, *parameters = (part.strip().lower() for part in content_type.split(";"))
     return media in bodies and set(parameters) <= {"charset=utf-8", 'charset="utf-8"'}
+
+
+def says_longer(headers: Headers, most_bytes: int) -> bool:
+    """Whether a body is longer than it may be, by what is said of it before it comes."""
+    # of very many digits Python makes no number, it raises
+    return any(
+        not said.isdecimal() or len(said) > 20 or int(said) > most_bytes for said in headers.all(b"content-length")
+    )
 
 
 async def whole(receive: Receive, most_bytes: int) -> list[Message] | None:

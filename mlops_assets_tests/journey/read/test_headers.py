@@ -44,3 +44,9 @@ def test_a_missing_column_is_told_with_the_one_that_nearly_has_its_name(transact
 def test_a_column_that_is_another_one_is_no_near_miss(transactions: UseCase) -> None:
     _, (only,), _ = read(transactions, account_file(header=HEADER.replace(";data;", ";datum;")))
     assert only.message.startswith("the header lacks 'data'; it begins")
+
+
+def test_a_first_line_that_is_longer_than_any_header_is_not_searched_for_columns(transactions: UseCase) -> None:
+    _, (only,), _ = read(transactions, b"0" * 1_000_000)
+    assert only.rule == "header"
+    assert only.message == f"the first line has 1,000,000 bytes, which no header has; it begins '{'0' * 60}'"

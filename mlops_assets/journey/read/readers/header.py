@@ -11,8 +11,12 @@ from typing import Literal
 from mlops_assets.plugins import FileRefused
 from mlops_assets.use_case import UseCase
 
-MOST_LAYOUTS = 10_000
+MOST_LAYOUTS = 1_000
 """Headers that are remembered: files with columns of their own could bring new ones without end."""
+
+LONGEST = 1 << 16
+"""Bytes that a header may have beyond four times those of its contract: what misses in one is looked for in all of it,
+which takes a second for each million bytes."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,8 @@ class Headers:
         self._sources = {name: source for source, name in self._by_source.items()}
         # an empty name is no name: the column is known by its place alone
         self._unnamed = self._names.index(self._by_source[""]) if "" in self._by_source else None
+        self._longest = LONGEST + 4 * sum(len(source.encode()) + 1 for source in self._by_source)
+        self._most_fields = 2 * len(self._names) + 50  # of a header that is remembered
         self._required = [name for name in self._names if name not in use_case.optional_columns]
         self._layouts: dict[tuple[bytes, str], Layout] = {}
 
@@ -71,10 +77,17 @@ class Headers:
         """
         layout = self._layouts.get((header, encoding))
         if layout is None:
+            self._see_length(header, encoding)
             layout = self._read(self._decode(header, encoding))
-            if len(self._layouts) < MOST_LAYOUTS:
+            if len(self._layouts) < MOST_LAYOUTS and len(layout.names) <= self._most_fields:
                 self._layouts[header, encoding] = layout
         return layout
+
+    def _see_length(self, header: bytes, encoding: str) -> None:
+        if self._format.header == "names" and len(header) > self._longest:
+            start = header[: self._longest].decode(encoding, errors="replace")
+            said = f"the first line has {len(header):,} bytes, which no header has; it begins {start[:60]!r}"
+            raise self._explain_unread(start) or FileRefused("header", said)
 
     def _decode(self, header: bytes, encoding: str) -> str:
         try:
