@@ -230,24 +230,23 @@ async def test_a_single_client_waits_for_nobody() -> None:
         assert await names(batcher.ask(loaded(), some(name), DAY)) == [name]
 
 
-async def test_those_who_were_answered_together_are_waited_for_and_nobody_else() -> None:
+async def test_those_who_are_answered_and_those_who_came_meanwhile_go_together_and_nobody_else_is_waited_for() -> None:
     model, of = Model(held=True), loaded()
     batcher = Batcher(answer=model, patience=FOR_EVER)
     first = await under_way(batcher, model, of)
-    tasks = await waiting(*(batcher.ask(of, some(name), DAY) for name in "abc"))
+    came = await waiting(*(batcher.ask(of, some(name), DAY) for name in "abc"))
     model.go.set()
-    await asyncio.gather(first, *tasks)
-    early = await waiting(*(batcher.ask(of, some(name), DAY) for name in "de"))
+    await first
     await asyncio.sleep(0)
-    assert len(model.calls) == 2  # two of three ask again
-    late = await waiting(batcher.ask(of, some("f"), DAY))
-    await asyncio.gather(*early, *late)
-    assert model.calls[2:] == [["d", "e", "f"]]
+    assert len(model.calls) == 1  # the one who was answered asks again
+    again = await waiting(batcher.ask(of, some("d"), DAY))
+    await asyncio.gather(*came, *again)
+    assert model.calls[1:] == [["a", "b", "c", "d"]]
     # another use case needs the thread: nobody is waited for
     early = await waiting(batcher.ask(of, some("g"), DAY))
     late = await waiting(batcher.ask(loaded("other"), some("o"), DAY))
     await asyncio.gather(*early, *late)
-    assert model.calls[3:] == [["g"], ["o"]]
+    assert model.calls[2:] == [["g"], ["o"]]
 
 
 async def test_who_counts_is_told_of_each_call() -> None:

@@ -36,6 +36,9 @@ MOST_WAITING = 250_000
 PATIENCE = 0.004
 """Seconds that a call waits for others; see `Batcher._gather`."""
 
+LONGEST_PATIENCE = 5
+"""How many times as long it waits at most, where one comes after the other."""
+
 JUST_NOW = 25
 """How many times as long ago a call may have ended whose clients are waited for."""
 
@@ -176,7 +179,8 @@ class Batcher:
         self._answer = answer
         self._most_rows, self._most_files, self._patience = most_rows, most_files, patience
         self._waiting = Waiting()
-        self._together, self._ended = 1, 0.0  # requests of the last call, for so many clients ask; and when it ended
+        # the use case of the last call, how many of its clients asked of late, and when the call ended
+        self._name, self._clients, self._ended = "", 1, 0.0
         self._came: asyncio.Event | None = None
         self._runner: asyncio.Task[None] | None = None
         self._stopping = False
@@ -266,32 +270,39 @@ class Batcher:
                 await self._call(taken)
 
     async def _gather(self) -> None:
-        """Wait for those who were just answered together, and will soon ask again; a single client waits for nobody.
+        """Wait for those who were just answered and will soon ask again; a single client waits for nobody.
 
-        Else the first of them would go alone and the others wait for its call, which costs nearly what theirs does.
+        Else clients would fall apart into halves, each of which waits for the call of the other, and a call costs
+        nearly the same for all of them.
         """
         if time.perf_counter() - self._ended > JUST_NOW * self._patience or not self._may_more_come():
             return
-        self._came = asyncio.Event()
+        self._came, time_of = asyncio.Event(), asyncio.get_running_loop().time
+        longest = time_of() + LONGEST_PATIENCE * self._patience
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._patience) as patience:
                 while self._may_more_come():
                     await self._came.wait()
                     self._came.clear()
+                    # from the last that came: to read each of them takes a while, too
+                    patience.reschedule(min(longest, time_of() + self._patience))
         except TimeoutError:
             pass
         finally:
             self._came = None
 
     def _may_more_come(self) -> bool:
-        """Whether fewer wait than were answered together, and no other use case needs the thread."""
-        return self._waiting.requests < self._together and len(self._waiting) == 1 and not self._stopping
+        """Whether fewer wait than have asked of late, and no other use case needs the thread."""
+        is_alone = self._waiting.names == [self._name]
+        return self._waiting.requests < self._clients and is_alone and not self._stopping
 
     async def _call(self, taken: list[Asked]) -> None:
         began = time.perf_counter()
-        self._together = len(taken)
         outcomes, failed = await asyncio.get_running_loop().run_in_executor(self._thread, self._answer_all, taken)
         self._ended = time.perf_counter()
+        # those who are answered now, and those who came meanwhile; as many as go together, for no more are waited for
+        self._name = taken[0].loaded.use_case.name
+        self._clients = min(len(taken) + self._waiting.requests, self._most_files)
         for asked, outcome in zip(taken, outcomes, strict=True):
             if asked.is_over:
                 continue

@@ -82,9 +82,14 @@ class Waiting:
         # the order of the use cases is that of their turns, and so is that of the groups of each
         self._groups: dict[str, dict[Group, deque[Asked]]] = {}
 
-    def __len__(self) -> int:
-        """How many use cases wait."""
-        return len(self._groups)
+    def __bool__(self) -> bool:
+        """Whether anything waits."""
+        return bool(self._groups)
+
+    @property
+    def names(self) -> list[str]:
+        """The use cases that wait, in the order of their turns."""
+        return [*self._groups]
 
     def add(self, asked: Asked) -> None:
         """Put a request to the end of its line."""
