@@ -28,15 +28,19 @@ class Client:
     def __enter__(self) -> Self:
         self._runner = asyncio.Runner()
         self._life = self.app.router.lifespan_context(self.app)
-        self._runner.run(self._life.__aenter__())
+        try:
+            self._runner.run(self._life.__aenter__())
+        except BaseException:
+            self._runner.close()  # else the next test is told of an open loop
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._runner is not None
-        self._runner.run(self._life.__aexit__(kind, error, trace))
-        self._runner.close()
+        with self._runner:
+            self._runner.run(self._life.__aexit__(kind, error, trace))
 
     def request(self, method: str, path: str, **more: Any) -> httpx.Response:
         async def ask() -> httpx.Response:

@@ -61,6 +61,8 @@ NOT_TABLES = {
     "watch_step": "a step of the daily job",
     "_numbers": "a column of what `status` shows",
     "Notice": "a unit in which is counted what is noticed",
+    "_page": "a list in an answer of the API",
+    "file_of_rows": "the name that a file of rows has in an answer",
     "Column": "a column in the database of a target",
     "Lamp": "where the thing stands that a lamp is of",
     "_lamp": "where the thing stands that a lamp is of",
@@ -150,7 +152,8 @@ def test_no_other_module_spells_the_folder_of_a_document() -> None:
         if node.right.value in folders
     ]
     # what people hand in lies beside the raw files, not in the lake
-    assert [one.partition(":")[0] for one in spelled] == ["cli/feedback.py", "components/monitoring.py"]
+    beside = ["cli/feedback.py", "components/monitoring.py", "serving/routes/feedback.py"]
+    assert [one.partition(":")[0] for one in spelled] == beside
 
 
 def test_the_page_of_the_architecture_has_every_table_and_document() -> None:
