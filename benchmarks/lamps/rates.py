@@ -52,11 +52,13 @@ class Rates:
     damaged: dict[str, Rate]
 
     def told(self) -> str:
-        """All of it, a line each."""
+        """All that was measured, a line each."""
         rates = {"quiet": self.quiet, "quiet, no days before": self.first, **self.damaged}
         head = f"{self.rows_a_day:,} rows a day, {self.columns} columns"
         lines = [
-            f"  {rate.red:4} of {rate.days:4} {name}: {dict(rate.lamps.most_common(6))}" for name, rate in rates.items()
+            f"  {rate.red:4} of {rate.days:4} {name}: {dict(rate.lamps.most_common(6))}"
+            for name, rate in rates.items()
+            if rate.days
         ]
         return "\n".join([head, *lines])
 

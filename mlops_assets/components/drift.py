@@ -77,9 +77,9 @@ def _drift(use_case: UseCase) -> dg.AssetsDefinition:
         # what is yielded by a run of one partition is of that; by any other run, of the run as a whole
         if not context.has_partition_key or [*found] != [context.partition_key]:
             for day, judged in found.items():
-                for result in _checks(drift_key, {day: judged}):
+                for result in _checks(drift_key, watcher, {day: judged}):
                     context.log_event(_of_day(result, drift_key, day))
-        yield from _checks(drift_key, found)
+        yield from _checks(drift_key, watcher, found)
         yield days_told(drift_key)
 
     return drift
@@ -96,11 +96,11 @@ def _check_specs(use_case: UseCase, asset: dg.AssetKey) -> list[dg.AssetCheckSpe
         ]
 
 
-def _checks(asset: dg.AssetKey, found: Mapping[str, Judged | str]) -> Iterator[dg.AssetCheckResult]:
+def _checks(asset: dg.AssetKey, watcher: Watcher, found: Mapping[str, Judged | str]) -> Iterator[dg.AssetCheckResult]:
     """The results of all checks over some days."""
     for name, sources in CHECKS.items():
         yield _check(asset, name, sources, found)
-    yield _sure(asset, found)
+    yield _sure(asset, watcher, found)
 
 
 def _of_day(result: dg.AssetCheckResult, asset: dg.AssetKey, day: str) -> dg.AssetCheckEvaluation:
@@ -219,9 +219,10 @@ def _check(
     elif unjudged:
         description += f"; {len(unjudged)} not judged: {unjudged[0]['why']}"
     metadata: dict[str, Any] = {"red": showing.table(lines[:MOST_LAMPS])} if lines else {}
-    if lines:
-        worst = max((lamp for lamps in red.values() for lamp in lamps), key=lambda lamp: lamp.excess)
-        metadata |= {name: _short(value) for name, value in _numbers(worst).items() if math.isfinite(value)}
+    # green days, too, have their numbers: without them there is nothing to plot
+    lamps = [lamp for each in found.values() for lamp in _lit(each, sources)]
+    if lamps:
+        metadata |= _numbers(max(lamps, key=lambda lamp: (lamp.red, lamp.excess)))
     if unjudged:
         metadata["not_judged"] = showing.table(unjudged)
     # a warning: a day that is published wakes nobody; `drift.stop` keeps it from that, by a check of `predictions`
@@ -235,7 +236,7 @@ def _check(
     )
 
 
-def _sure(asset: dg.AssetKey, found: Mapping[str, Judged | str]) -> dg.AssetCheckResult:
+def _sure(asset: dg.AssetKey, watcher: Watcher, found: Mapping[str, Judged | str]) -> dg.AssetCheckResult:
     """Whether the lamp of the estimate is red on a day of the run."""
     red = {day: judged.doubt for day, judged in found.items() if isinstance(judged, Judged) and judged.doubt}
     judged = sum(isinstance(each, Judged) for each in found.values())
@@ -243,14 +244,31 @@ def _sure(asset: dg.AssetKey, found: Mapping[str, Judged | str]) -> dg.AssetChec
     if red:
         first = min(red)
         description = f"{first}: {red[first]}" + (f" So are {', '.join(sorted(red)[1:])}." if len(red) > 1 else "")
+    told = {"days": showing.table([{"day": day, "says": said} for day, said in red.items()])} if red else {}
     return dg.AssetCheckResult(
         asset_key=asset,
         check_name=SURE,
         passed=not red,
         severity=dg.AssetCheckSeverity.WARN,
         description=description,
-        metadata={"days": showing.table([{"day": day, "says": said} for day, said in red.items()])} if red else {},
+        metadata={**_falls(watcher, [day for day, each in found.items() if isinstance(each, Judged)]), **told},
     )
+
+
+def _falls(watcher: Watcher, days: Sequence[str]) -> dict[str, float]:
+    """How far the mean confidence fell on the day that it fell most on, and how far it may; negative where it rose."""
+    guesses = [guess for day in days if (guess := watcher.estimate(watcher.watched(day))) is not None]
+    if not guesses:
+        return {}
+    most = max(guesses, key=lambda guess: guess.fell - guess.allowed)
+    return {"effect": _short(most.fell), "threshold": _short(most.allowed)}
+
+
+def _lit(judged: Judged | str, sources: Sequence[str]) -> list[Lamp]:
+    """The lamps of these sources that could be judged."""
+    if isinstance(judged, str):
+        return []
+    return [lamp for lamp in judged.verdict.lamps if lamp.source in sources and lamp.state != "grey"]
 
 
 def _red(judged: Judged | str, sources: Sequence[str]) -> list[Lamp]:
@@ -258,4 +276,5 @@ def _red(judged: Judged | str, sources: Sequence[str]) -> list[Lamp]:
 
 
 def _numbers(lamp: Lamp) -> dict[str, float]:
-    return {"effect": lamp.effect, "threshold": lamp.threshold}
+    numbers = {"effect": lamp.effect, "threshold": lamp.threshold}
+    return {name: _short(value) for name, value in numbers.items() if math.isfinite(value)}

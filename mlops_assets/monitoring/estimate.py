@@ -83,6 +83,8 @@ class Estimate:
         The estimate for always saying the class that the reference expects most often.
     class_mix
         By class.
+    allowed
+        How far the confidence may fall: by what is configured, and by its error.
     red
         Whether the confidence fell by more than is allowed, and by more than its error.
     sentence
@@ -98,8 +100,14 @@ class Estimate:
     high: float
     baseline: float
     class_mix: Mapping[str, Share]
+    allowed: float
     red: bool
     sentence: str
+
+    @property
+    def fell(self) -> float:
+        """How far the confidence fell; negative where it rose."""
+        return self.reference_confidence - self.confidence
 
 
 def say_doubt(guess: Estimate | None, verdict: DayVerdict) -> str:
@@ -182,11 +190,11 @@ def estimate_said(
     low, middle, high = (min(1.0, max(0.0, value)) for value in (corrected - half, corrected, corrected + half))
     mix = _class_mix(said, learned, classes)
     error = math.sqrt(_design_effect(groups, judged) * (day.variance / day.rows + judged.variance / judged.rows))
-    fell = judged.mean - day.mean
-    red = day.rows >= LEAST_ROWS and fell > max(fall, error)
+    allowed = max(fall, error)
+    red = day.rows >= LEAST_ROWS and judged.mean - day.mean > allowed
     constant = max(mix.values(), key=lambda share: share.reference).expected
     numbers = (day.rows, day.mean, judged.mean, error, middle, low, high, constant)
-    return Estimate(*numbers, mix, red, _sentence(*numbers, red=red))
+    return Estimate(*numbers, mix, allowed, red, _sentence(*numbers, red=red))
 
 
 @dataclass(frozen=True)

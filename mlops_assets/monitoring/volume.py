@@ -100,8 +100,12 @@ def _rate_of(rule: str) -> Callable[[WatchedDay], float]:
 
 
 def _usual(count: Callable[[WatchedDay], float], before: Sequence[WatchedDay], of: WatchedDay) -> float:
-    """What the days before have, those of the same weekday where there are enough of them."""
-    return float(np.median([count(day) for day in _same_weekday(before, of) or before]))
+    """What the days before have, those of the same weekday where there are enough of them.
+
+    Of a day before, what the others have: four weekdays with itself among them would lie closer to it than to today.
+    """
+    others = [day for day in _same_weekday(before, of) or before if day is not of]
+    return float(np.median([count(day) for day in others]))
 
 
 def _same_weekday(before: Sequence[WatchedDay], of: WatchedDay) -> list[WatchedDay]:

@@ -77,6 +77,10 @@ def test_a_quiet_day_is_shown_with_numbers_that_plot_and_a_picture(watched: Stag
     for name in CHECKS:
         found = watched.check("drift", name)
         assert (found.passed, found.description) == (True, "usual on 2 days")
+        if name != "deliveries_are_usual":  # of the first two days nobody knows what is usual
+            assert found.metadata["effect"].value <= found.metadata["threshold"].value, "green days plot, too"
+    sure = watched.check("drift", "answers_are_sure")
+    assert sure.metadata["effect"].value < 0.05 <= sure.metadata["threshold"].value, "how far it fell, and may fall"
     assert watched.check("predictions", "drift").passed
 
 

@@ -53,6 +53,17 @@ def give_stores(home: Path, *names: str) -> None:
             shutil.copytree(_first_home() / name, home / name)
 
 
+@contextmanager
+def measured_briefly() -> Iterator[None]:
+    """The speed of a model is measured once, on few rows: what such a measurement is worth, `train/test_speed` asks."""
+    from mlops_assets.journey.train import speed
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"TRIES": 1, "LEAST": 0.0, "BATCH": speed.PROBE}.items():
+            patch.setattr(speed, name, value)
+        yield
+
+
 def copy_home(home: Path, to: Path) -> None:
     """A copy of a home whose raw files are links to the first ones: a copied file is another one to a listing.
 

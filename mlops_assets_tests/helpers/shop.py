@@ -7,14 +7,14 @@ import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from mlops_assets import cli
-from mlops_assets_tests.helpers.homes import give_stores
+from mlops_assets_tests.helpers.homes import give_stores, measured_briefly
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ class Shop:
         out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
         with (
             _process({**self.environment, **environment}, ["mlops-assets", *arguments], self.home.parent),
+            measured_briefly() if "--train" in arguments else nullcontext(),
             redirect_stdout(out),
             redirect_stderr(err),
             pytest.raises(SystemExit) as end,

@@ -21,7 +21,7 @@ from mlops_assets.tools.sampling import write_sample
 from mlops_assets.use_case import Candidate, Checks, Gate, Preparation, Scale, Split, Training, UseCase, load_use_case
 from mlops_assets.workspace import Stores, Workspace
 from mlops_assets_tests.helpers.account_files import account_file
-from mlops_assets_tests.helpers.homes import copy_home, following_links, give_stores, state_in
+from mlops_assets_tests.helpers.homes import copy_home, following_links, give_stores, measured_briefly, state_in
 
 FILES, ROWS = 6, 30
 SMALL_SQL = """
@@ -113,7 +113,7 @@ class Stage:
         if train:
             give_stores(self.home, "mlflow")
         days = first, last or first
-        with self.stores() as stores:
+        with self.stores() as stores, measured_briefly():
             known = running.days_with_files(stores, days)
             running.run_use_case(self.definitions, self.instance, self.use_case, days, train=train, known=known)
 
@@ -123,7 +123,7 @@ class Stage:
         """Run some assets of a job, all by default, as a click in the UI would."""
         tags = dict(zip((running.RANGE_START, running.RANGE_END), days or (), strict=False))
         keys = [dg.AssetKey([self.use_case.name, asset]) for asset in assets]
-        with self.settings():
+        with self.settings(), measured_briefly():
             return self.definitions.resolve_job_def(f"{self.use_case.name}_{job}").execute_in_process(
                 instance=self.instance,
                 asset_selection=keys or None,

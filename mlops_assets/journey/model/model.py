@@ -15,7 +15,6 @@ import pyarrow as pa
 from mlops_assets.journey.features.matrix import to_matrix
 from mlops_assets.journey.model.archive import Known, copy_model, read_model, write_model
 from mlops_assets.journey.model.calibrator import Calibrator
-from mlops_assets.journey.model.straight import straight
 from mlops_assets.storage.places import Place
 
 if TYPE_CHECKING:
@@ -65,6 +64,8 @@ class Model:
 
     @cached_property
     def _predict(self) -> Callable[[np.ndarray], np.ndarray]:
+        from mlops_assets.journey.model.straight import straight  # brings scikit-learn: most who know a model ask none
+
         return straight(self.estimator)
 
     def matrix(self, batch: pa.Table, too_large: Counter[str] | None = None) -> np.ndarray:
