@@ -14,6 +14,7 @@ import pyarrow.csv as pacsv
 from starlette.requests import Request
 from starlette.responses import Response
 
+from mlops_assets.serving.bodies.query import read_query
 from mlops_assets.serving.problems import MEDIA_TYPE
 from mlops_assets.serving.service import Service
 from mlops_assets.workspace import Stores
@@ -63,6 +64,18 @@ class Shelf:
             self._stores[name] = self._service.stores(name)
         with self._locks[name]:
             yield self._stores[name]
+
+
+def only_known(request: Request) -> None:
+    """See that a request has no parameter that its route does not have: a filter with a slip would let all rows pass.
+
+    Raises
+    ------
+    Problem
+        422, if it has one, or one twice.
+    """
+    known = [field.alias for field in request.scope["route"].dependant.query_params]
+    read_query(request, dict.fromkeys(known, str))
 
 
 def wants_csv(request: Request) -> bool:

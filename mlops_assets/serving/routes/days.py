@@ -6,12 +6,12 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import orjson
 import pyarrow as pa
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
 from mlops_assets.journey.feedback.published import parts_with
 from mlops_assets.journey.score.vectors import NotKept, classes_of
-from mlops_assets.serving.listed import Shelf, answer_rows, documented, wants_csv
+from mlops_assets.serving.listed import Shelf, answer_rows, documented, only_known, wants_csv
 from mlops_assets.serving.problems import Problem, Wrong
 from mlops_assets.serving.service import Service
 from mlops_assets.storage.catalog import PROBABILITIES, REJECTS
@@ -47,7 +47,7 @@ Share = Annotated[float | None, Query(ge=0, le=1)]
 
 def router(service: Service) -> APIRouter:
     """The routes that read days."""
-    routes, shelf = APIRouter(tags=["days"]), Shelf(service)
+    routes, shelf = APIRouter(tags=["days"], dependencies=[Depends(only_known)]), Shelf(service)
     name = Annotated[str, Path(description="The use case.", json_schema_extra={"enum": [*service.use_cases]})]
     base, paged = "/v1/use-cases/{use_case}/days", documented(404, 410, 422)
 
@@ -104,7 +104,7 @@ def router(service: Service) -> APIRouter:
         only = Only(_given(equal), least, most, among)
         classes = _classes(use_case, day, published.accounting) if probabilities == "all" else ()
         stored = [*COLUMNS, PROBABILITIES.name] if classes else [*COLUMNS]
-        rows, after = _page("predictions", listing, stored, only, cursor, limit)
+        rows, after = _page(f"{use_case}/predictions", listing, stored, only, cursor, limit)
         wanted = Wanted(probabilities == "all", apart=wants_csv(request))
         version = published.accounting.model_version
         told = {"use_case": use_case, "day": day, "publication": published.version, "model_version": version}
@@ -126,7 +126,7 @@ def router(service: Service) -> APIRouter:
             listing = _listing(use_case, day, *tables)
             among = _among(stores, day, file, *tables)
         only = Only(_given({"rule": rule, "file": file}), among=among)
-        rows, after = _page("rejects", listing, ["day", *REJECTS.names], only, cursor, limit)
+        rows, after = _page(f"{use_case}/rejects", listing, ["day", *REJECTS.names], only, cursor, limit)
         told = {"use_case": use_case, "day": day, "publication": listing.versions[0]}
         return answer_rows(request, told, rows, after)
 
@@ -193,8 +193,9 @@ def _classes(use_case: str, day: str, accounting: Any) -> tuple[str, ...]:
 
 
 def _page(
-    name: str, listing: Listing, columns: list[str], only: Only, cursor: str | None, limit: int
+    of: str, listing: Listing, columns: list[str], only: Only, cursor: str | None, limit: int
 ) -> tuple[pa.Table, str | None]:
+    name = f"{of}?{only.mark}"
     try:
         place = read_cursor(name, listing, cursor) if cursor else PagePlace()
     except WrongCursor as error:
