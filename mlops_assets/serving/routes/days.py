@@ -110,7 +110,7 @@ def router(service: Service) -> APIRouter:
         only = Only(_given(equal), least, most, among)
         classes = _classes(use_case, day, published.accounting) if probabilities == "all" else ()
         stored = [*COLUMNS, PROBABILITIES.name] if classes else [*COLUMNS]
-        rows, after = _page("predictions", listing, stored, only, cursor, limit)
+        rows, after = _page(f"{use_case}/predictions", listing, stored, only, cursor, limit)
         wanted = Wanted(probabilities == "all", apart=form == CSV)
         version = published.accounting.model_version
         told = {"use_case": use_case, "day": day, "publication": published.version, "model_version": version}
@@ -136,7 +136,7 @@ def router(service: Service) -> APIRouter:
             listing = _listing(use_case, day, *tables)
             among = _among(stores, day, file, *tables)
         only = Only(_given({"rule": rule, "file": file}), among=among)
-        rows, after = _page("rejects", listing, ["day", *REJECTS.names], only, cursor, limit)
+        rows, after = _page(f"{use_case}/rejects", listing, ["day", *REJECTS.names], only, cursor, limit)
         told = {"use_case": use_case, "day": day, "publication": listing.versions[0]}
         return _answer(request, form, told, rows, after)
 
@@ -187,8 +187,9 @@ def _classes(use_case: str, day: str, accounting: Any) -> tuple[str, ...]:
 
 
 def _page(
-    name: str, listing: Listing, columns: list[str], only: Only, cursor: str | None, limit: int
+    of: str, listing: Listing, columns: list[str], only: Only, cursor: str | None, limit: int
 ) -> tuple[pa.Table, str | None]:
+    name = f"{of}?{only.mark}"
     try:
         place = read_cursor(name, listing, cursor) if cursor else PagePlace()
     except WrongCursor as error:
