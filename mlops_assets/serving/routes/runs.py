@@ -15,10 +15,10 @@ from starlette.responses import Response
 from mlops_assets.errors.redaction import without_paths
 from mlops_assets.serving import shapes
 from mlops_assets.serving.answers import JSON
-from mlops_assets.serving.asked_for import check_day, check_promotion, check_retro, check_rollback
 from mlops_assets.serving.bodies.query import Day, see_parameters
 from mlops_assets.serving.dagster import Dagster, DagsterRun
 from mlops_assets.serving.problems import Problem
+from mlops_assets.serving.run_checks import check_day, check_promotion, check_retro, check_rollback
 from mlops_assets.serving.schema import SENT, answer, problems
 from mlops_assets.serving.service import Service, caller_of
 

@@ -12,13 +12,13 @@ from starlette.responses import Response
 
 from mlops_assets import __version__
 from mlops_assets.journey.score.online import Answered, Loaded
-from mlops_assets.serving import shapes
 from mlops_assets.serving.answers import JSON
 from mlops_assets.serving.bodies.files import read_whole
 from mlops_assets.serving.predicting import answer_request, choose
 from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.schema import BYTES, REFERENCE, SENT, answer, problems
 from mlops_assets.serving.service import Service
+from mlops_assets.serving.v2 import shapes
 from mlops_assets.serving.v2.inference import describe_inputs, describe_outputs, files_of, outputs_of
 from mlops_assets.serving.v2.tensors import BINARY, HEADER, read_request, write_answer
 from mlops_assets.use_case import UseCase
