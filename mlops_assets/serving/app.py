@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
 
 import orjson
 from fastapi import Depends, FastAPI
@@ -21,11 +20,10 @@ from mlops_assets.serving.entrance.doors import Doors, Entrance
 from mlops_assets.serving.entrance.guard import hosts_from_environment
 from mlops_assets.serving.entrance.keys import Keys
 from mlops_assets.serving.keeping.stored import open_store
-from mlops_assets.serving.problems import MEDIA_TYPE
 from mlops_assets.serving.ready import Readiness
 from mlops_assets.serving.requests import Requests
 from mlops_assets.serving.routes import about, days, feedback, predictions, runs, short, use_cases, v2
-from mlops_assets.serving.schema import PROBLEM
+from mlops_assets.serving.schema import with_shared
 from mlops_assets.serving.service import Caller, Service
 from mlops_assets.use_case import find_use_case, list_use_cases
 from mlops_assets.workspace import Workspace
@@ -43,10 +41,6 @@ ROUTERS = (
 
 HELD = 4
 """So many of the largest bodies may be worked on at once in a process."""
-
-ANY_PROBLEM: dict[int | str, dict[str, Any]] = {
-    "default": {"description": "What went wrong, and what to do.", "content": {MEDIA_TYPE: {"schema": PROBLEM}}}
-}
 
 
 def make_service(workspace: Workspace, names: Sequence[str] = ()) -> Service:
@@ -132,7 +126,7 @@ def make_app(service: Service, entrance: Entrance | None = None, tell: Callable[
         docs_url=None,
         redoc_url=None,
         lifespan=life,
-        responses=ANY_PROBLEM,
+        generate_unique_id_function=lambda route: route.name,  # of which clients make the names of functions
         # the middleware sees to the keys; this tells of them in the schema
         dependencies=[Depends(HTTPBearer(auto_error=False, description="A key of MLOPS_API_KEYS."))] if keyed else [],
     )
@@ -143,7 +137,7 @@ def make_app(service: Service, entrance: Entrance | None = None, tell: Callable[
 
     @app.get("/openapi.json", include_in_schema=False)
     async def schema() -> Response:
-        return Response(orjson.dumps(app.openapi()), media_type="application/json")
+        return Response(orjson.dumps(with_shared(app.openapi())), media_type="application/json")
 
     failures.install(app, [*app.router.routes[-1:], *(route for routes in routers for route in routes.routes)])
     if entrance is not None:

@@ -17,6 +17,7 @@ from mlops_assets.errors import MlopsError, PublishConflict, UsageError
 from mlops_assets.errors.redaction import without_paths
 from mlops_assets.serving.answering.batcher import Busy, Failed, Late
 from mlops_assets.serving.answering.champions import NoChampion
+from mlops_assets.serving.dagster import NoDagster, NotLaunched
 from mlops_assets.serving.meters import FAILURES
 from mlops_assets.serving.problems import Problem, Wrong
 from mlops_assets.serving.service import id_of
@@ -54,6 +55,8 @@ def problem_of(error: Exception) -> Problem:
             problem = Problem(503, str(error), headers={"Retry-After": "1"})
         case Failed():  # the batcher has logged it
             problem = Problem(500, str(error))
+        case NoDagster() | NotLaunched():
+            problem = Problem(503, without_paths(str(error)), headers={"Retry-After": "30"})
         case NoChampion() | PublishConflict():
             problem = Problem(409, without_paths(str(error)))
         case UsageError():
@@ -82,7 +85,7 @@ def answer_failure(request: Request, error: Exception) -> Response:
     problem = problem_of(error)
     if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         FAILURES.labels(type(error).__name__).inc()
-        if not isinstance(error, Problem | Busy | Late | Failed):
+        if not isinstance(error, Problem | Busy | Late | Failed | NoDagster | NotLaunched):
             LOGGER.error("request %s failed", id_of(request), exc_info=error)
     if request.url.path.startswith(V2):
         problem.further.setdefault("error", problem.detail)
@@ -112,7 +115,7 @@ def install(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
 
 def _fields(errors: Sequence[Any]) -> list[Wrong]:
     """Everything that is wrong; what was sent is not repeated."""
-    return [Wrong(_where(one["loc"]), str(one["msg"])) for one in errors]
+    return [Wrong(_where(one["loc"]), str(one["msg"]).removeprefix("Value error, ")) for one in errors]
 
 
 def _where(location: Sequence[str | int]) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
+
+from pydantic import BaseModel
 
 from mlops_assets.journey.score.written import RowsWrong, file_of_rows
 from mlops_assets.plugins import RecordReader, load_plugin
@@ -12,9 +14,14 @@ from mlops_assets.serving.answers import CSV, JSON, TOP
 from mlops_assets.serving.bodies.files import MULTIPART, raw_types
 from mlops_assets.serving.bodies.multipart import FIELD
 from mlops_assets.serving.problems import MEDIA_TYPE
+from mlops_assets.serving.shapes import Predictions
+from mlops_assets.serving.v2.tensors import Inference
 from mlops_assets.use_case import Column, UseCase
 
 Schema = dict[str, Any]
+
+REFERENCE = "#/components/schemas/{model}"
+"""How a schema is referred to that several paths have."""
 
 USE_CASES = "/v1/use-cases/{use_case}"
 """Where a use case lies."""
@@ -24,7 +31,6 @@ COUNT: Schema = {"type": "integer", "minimum": 0}
 BYTES: Schema = {"type": "string", "format": "binary"}
 NUMBERED: Schema = {"type": "integer", "minimum": 1, "maximum": 999_999_999}
 FORM = "application/x-www-form-urlencoded"
-SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 1}
 
 PROBLEM: Schema = {
     "type": "object",
@@ -36,6 +42,7 @@ PROBLEM: Schema = {
         "status": {"type": "integer"},
         "detail": TEXT,
         "request": {**TEXT, "description": "Id of the request."},
+        "error": {**TEXT, "description": "Of the V2 inference protocol: the same as `detail`."},
         "errors": {
             "type": "array",
             "description": "Everything that is wrong.",
@@ -50,27 +57,28 @@ PROBLEM: Schema = {
 }
 
 MEANINGS = {
-    400: "The body is not what its Content-Type says; with where.",
+    400: "The request or its body is not what it says to be; with where.",
     401: "A key is asked for.",
     403: "The key has not the right.",
     404: "There is no such thing; with those that there are.",
     406: "None of the forms in `Accept` is had.",
     408: "The body did not come in time.",
-    409: "There is no version that may answer; with the reason of the gate.",
+    409: "It cannot be done as things stand, such as without a champion; with why.",
+    410: "The day was published again since the cursor was given.",
     413: "The request brings more than it may; with the limit.",
     415: "The Content-Type is not taken; with those that are.",
     422: "Parameters, fields or all files are wrong; `errors` has all of it.",
     429: "The key has asked too often; `Retry-After` says when to ask again.",
     500: "Something failed that is no fault of the request.",
-    503: "Too much waits already, or it took too long; `Retry-After` says when to ask again.",
+    503: "Too much waits already, or what this needs does not answer; `Retry-After` says when to ask again.",
 }
 """What the statuses of refusals mean."""
 
-READING = (401, 403, 404, 406, 422, 429, 500, 503)
-"""Statuses of refusals that whatever is read may have."""
+ANYWHERE = (400, 401, 403, 404, 422, 429, 500, 503)
+"""Statuses of refusals that every path may have."""
 
-PREDICTING = (400, 401, 403, 404, 406, 408, 409, 413, 415, 422, 429, 500, 503)
-"""Those that a prediction may have."""
+SENT = (408, 413)
+"""Those that a path may have besides to which something is sent."""
 
 SHOWN_TYPES: Mapping[str, Schema] = {
     "string": {"type": ["string", "null"]},
@@ -83,30 +91,44 @@ SHOWN_TYPES: Mapping[str, Schema] = {
 """Values of a column in JSON, by its type; a text is read as the text of a field."""
 
 
-def problems(statuses: tuple[int, ...]) -> dict[int | str, Schema]:
-    """The refusals that a path may answer with."""
-    content = {MEDIA_TYPE: {"schema": PROBLEM}}
-    return {status: {"description": MEANINGS[status], "content": content} for status in statuses}
+def problems(*further: int) -> dict[int | str, Schema]:
+    """The refusals that a path may answer with: those of all paths, and further ones."""
+    content = {MEDIA_TYPE: {"schema": _referred("Problem")}}
+    return {status: {"description": MEANINGS[status], "content": content} for status in sorted({*ANYWHERE, *further})}
 
 
-def answer(summary: str, refusals: tuple[int, ...], *forms: str) -> dict[str, Any]:
-    """What a route is told of what it reads for a client: JSON, and other forms that there are of it.
+def answer(summary: str, shape: type[BaseModel], *refusals: int, forms: Sequence[str] = ()) -> dict[str, Any]:
+    """What a route is told of what it answers: JSON of some shape, and other forms that there are of it.
 
     Parameters
     ----------
     summary
         What is answered.
+    shape
+        Of the JSON.
     refusals
-        Statuses that it may refuse with.
+        Statuses that it may refuse with, beside those of all paths.
     forms
         Further media types.
     """
-    content = {JSON: {"schema": {"type": "object"}}, **{form: {"schema": TEXT} for form in forms}}
+    content = {form: {"schema": TEXT} for form in forms}
     return {
         "summary": summary,
-        "response_model": None,
-        "responses": {200: {"description": summary, "content": content}, **problems(refusals)},
+        "response_model": shape,
+        "responses": {200: {"description": summary, "content": content}, **problems(*refusals)},
     }
+
+
+def _referred(name: str) -> Schema:
+    return {"$ref": REFERENCE.format(model=name)}
+
+
+def with_shared(openapi: Schema) -> Schema:
+    """A schema with what several of its paths refer to and FastAPI does not draw."""
+    inference = Inference.model_json_schema(ref_template=REFERENCE)
+    shared = {"Problem": PROBLEM, **inference.pop("$defs"), "Inference": inference}
+    openapi.setdefault("components", {}).setdefault("schemas", {}).update(shared)
+    return openapi
 
 
 def predictions_operation(use_case: UseCase, name: str, path: str = "") -> dict[str, Any]:
@@ -127,8 +149,8 @@ def predictions_operation(use_case: UseCase, name: str, path: str = "") -> dict[
         "summary": f"Predict, also at {path}" if path else use_case.description,
         "description": _description(use_case),
         "tags": [use_case.name],
-        "response_model": None,
-        "responses": {200: {"description": "What became of each file.", **_answered(use_case)}, **problems(PREDICTING)},
+        "response_model": Predictions,
+        "responses": {200: ANSWERED, **problems(406, 409, 415, *SENT)},
         "openapi_extra": {"parameters": PARAMETERS, "requestBody": _body(use_case)},
     }
 
@@ -147,6 +169,15 @@ def _description(use_case: UseCase) -> str:
 def _parameter(name: str, schema: Schema, description: str, place: str = "query") -> Schema:
     return {"name": name, "in": place, "required": False, "schema": schema, "description": description}
 
+
+ANSWERED: Schema = {
+    "description": "What became of each file.",
+    "headers": {
+        "X-Model-Version": {"schema": NUMBERED, "description": "Version that answered."},
+        "X-Rejected": {"schema": COUNT, "description": "Lines that have no prediction, and files that were refused."},
+    },
+    "content": {CSV: {"schema": TEXT}},
+}
 
 PARAMETERS = [
     _parameter("version", NUMBERED, "Version that answers; the champion by default."),
@@ -244,54 +275,3 @@ def example_of(column: Column) -> str | float | bool:
         return int(inside) if column.type == "integer" else float(inside)
     plain: dict[str, str | bool] = {"date": "2026-01-31", "timestamp": "2026-01-31T12:00:00", "boolean": True}
     return plain.get(column.type, "A")
-
-
-def _answered(use_case: UseCase) -> Schema:
-    prediction = {
-        "type": "object",
-        "properties": {
-            "line": NUMBERED,
-            "prediction": TEXT,
-            "probability": {**SHARE, "description": "A float32, as the shortest decimal that is it."},
-            "probabilities": {"type": "object", "additionalProperties": SHARE},
-        },
-        "required": ["line", "prediction", "probability"],
-    }
-    reject = {
-        "type": "object",
-        "properties": {
-            "line": {"type": ["integer", "null"], "description": "null: the whole file."},
-            "rule": TEXT,
-            "message": TEXT,
-            "raw": TEXT,
-        },
-        "required": ["line", "rule", "message", "raw"],
-    }
-    file = {
-        "type": "object",
-        "properties": {
-            "file": TEXT,
-            "lines": {**COUNT, "description": "`rows` and `rejected`; 0 of a file that is refused as a whole."},
-            "rows": COUNT,
-            "rejected": COUNT,
-            "predictions": {"type": "array", "items": prediction},
-            "rejects": {"type": "array", "items": reject},
-        },
-        "required": ["file", "lines", "rows", "rejected", "predictions", "rejects"],
-    }
-    answer = {
-        "type": "object",
-        "properties": {
-            "request": TEXT,
-            "use_case": {"const": use_case.name},
-            "version": NUMBERED,
-            "files": {"type": "array", "items": file},
-            "why": {"type": "object", "description": "Of the row that is explained."},
-        },
-        "required": ["request", "use_case", "version", "files"],
-    }
-    headers = {
-        "X-Model-Version": {"schema": NUMBERED, "description": "Version that answered."},
-        "X-Rejected": {"schema": COUNT, "description": "Lines that have no prediction, and files that were refused."},
-    }
-    return {"headers": headers, "content": {JSON: {"schema": answer}, CSV: {"schema": TEXT}}}

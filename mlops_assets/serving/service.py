@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -65,6 +67,7 @@ class Service:
     batcher: Batcher = field(default_factory=Batcher)
     store: Store = field(default_factory=NoStore)
     enrich: Callable[[Loaded, str, pa.Table], Mapping[str, pa.Table]] = nobody
+    _opened: dict[str, tuple[threading.Lock, Stores]] = field(default_factory=dict, init=False, repr=False)
 
     def stores(self, name: str) -> Stores:
         """What there is of a use case.
@@ -78,6 +81,19 @@ class Service:
             known = ", ".join(self.use_cases)
             raise Problem(404, f"There is no use case {name!r} here; there are: {known}.")
         return self.workspace.of(self.use_cases[name])
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[Stores]:
+        """What there is of a use case, which remembers the commits that it has seen; for one thread at a time.
+
+        Raises
+        ------
+        Problem
+            404, if it is not served.
+        """
+        lock, stores = self._opened.get(name) or self._opened.setdefault(name, (threading.Lock(), self.stores(name)))
+        with lock:
+            yield stores
 
     def today(self) -> str:
         """The day that rows are of which are sent now."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,9 @@ PRIVATE = 0o077
 
 VARIABLE = "MLOPS_UMASK"
 """Where processes that we start find the umask of the person; it is set by us."""
+
+_changing = threading.RLock()
+# of two threads that change it at once, the later would bring back what the earlier had set, for good
 
 
 def keep_private() -> int:
@@ -51,11 +55,12 @@ def for_others(place: object = None, home: Path | None = None) -> Iterator[None]
         The folder of all state: what lies in it stays private.
     """
     is_state = home is not None and isinstance(place, Path) and place.resolve().is_relative_to(home.resolve())
-    before = os.umask(PRIVATE if is_state else _of_the_person())
-    try:
-        yield
-    finally:
-        os.umask(before)
+    with _changing:
+        before = os.umask(PRIVATE if is_state else _of_the_person())
+        try:
+            yield
+        finally:
+            os.umask(before)
 
 
 def _of_the_person() -> int:

@@ -87,6 +87,11 @@ def address(host: str, port: int) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
+def _reached_at(host: str) -> str:
+    """Where a process of this machine reaches what listens on an address: `0.0.0.0` and `::` are all of ours."""
+    return {"0.0.0.0": LOOPBACK, "::": "::1"}.get(host, host)  # noqa: S104 - it is compared, not listened on
+
+
 def make_storage(settings: Settings) -> None:
     """Have Dagster make its tables where there may be none yet; three processes at once would collide."""
     if settings.database or not (settings.dagster_home / "schedules" / "schedules.db").exists():
@@ -164,6 +169,8 @@ def _services(code: Path, host: str, port: int, api_port: int, log_level: str) -
     environment = {"PYTHONWARNINGS": "ignore", **os.environ}
     # as `dagster dev` says it to its processes: it is not a deployment
     environment["DAGSTER_IS_DEV_CLI"] = "1"
+    # the API asks this webserver for runs, on whatever port it is
+    environment["MLOPS_DAGSTER_URL"] = os.environ.get("MLOPS_DAGSTER_URL") or address(_reached_at(host), port)
     return [
         Service(
             name,

@@ -7,6 +7,7 @@ first one does. A place holds for one publication; of a day that was published a
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -83,6 +84,12 @@ class Only:
     among: Collection[str] | None = None
 
     @property
+    def mark(self) -> str:
+        """A short hash of what is wanted: who wants something else has another one."""
+        told = json.dumps([dict(self.equal), dict(self.least), dict(self.most)], sort_keys=True)
+        return hashlib.sha256(told.encode()).hexdigest()[:12]
+
+    @property
     def columns(self) -> list[str]:
         """The columns that are looked at."""
         return list(dict.fromkeys((*self.equal, *self.least, *self.most)))
@@ -128,7 +135,10 @@ def _published(table: Table[Any], day: str) -> tuple[int, list[str]]:
 
 
 def write_cursor(name: str, listing: Listing, place: Place) -> str:
-    """A place as a text for the one who reads the list `name`: to be handed back, not to be read."""
+    """A place as a text for the one who reads the list `name`: to be handed back, not to be read.
+
+    The name tells all that makes a list another one, such as the use case and which rows are wanted.
+    """
     told = json.dumps([name, listing.day, [*listing.versions], place.part, place.row], separators=(",", ":"))
     return base64.urlsafe_b64encode(told.encode()).decode().rstrip("=")
 
@@ -150,9 +160,11 @@ def read_cursor(name: str, listing: Listing, cursor: str) -> Place:
         raise WrongCursor("this is no cursor: hand back `next` of the page before as it was.") from None
     whole = all(type(number) is int and number >= 0 for number in (part, row))
     if (of, day) != (name, listing.day) or not isinstance(versions, list) or not whole:
-        raise WrongCursor("this cursor is of another list: begin without one.")
+        raise WrongCursor("this cursor is of another list, or of other rows of it: begin without one.")
     if tuple(versions) != listing.versions:
         raise PublishedAgain(f"{day} was published again since this cursor was given: begin without one.")
+    if part >= len(listing.parts):
+        raise WrongCursor("this cursor is of another list, or of other rows of it: begin without one.")
     return Place(part, row)
 
 

@@ -156,5 +156,5 @@ def test_the_schema_tells_of_problems_and_of_keys_where_they_are_asked_for(
     schema = Client(app).get("/openapi.json", headers={"X-Api-Key": token}).json()
     operation = schema["paths"]["/v1/use-cases/topics/predictions"]["post"]
     assert operation["security"] == [{"HTTPBearer": []}]
-    assert "application/problem+json" in operation["responses"]["default"]["content"]
+    assert "application/problem+json" in operation["responses"]["503"]["content"]
     assert "security" not in make_app(service).openapi()["paths"]["/health"]["get"]

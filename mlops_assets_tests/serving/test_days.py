@@ -13,7 +13,7 @@ import pytest
 from mlops_assets.settings import Settings
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import UseCase
-from mlops_assets.views.paging import Place, list_parts, write_cursor
+from mlops_assets.views.paging import Only, Place, list_parts, write_cursor
 from mlops_assets.workspace import Workspace
 from mlops_assets_tests.helpers.asked_api import Api, problem
 from mlops_assets_tests.helpers.days import read_raw
@@ -114,28 +114,41 @@ def test_rejects_are_asked_for_by_rule_and_file(api: Api) -> None:
 
 def test_a_cursor_of_a_day_that_was_published_again_says_to_begin_anew(home: Home, api: Api) -> None:
     listing = list_parts(DAY, home.lake.predictions)
-    cursor = write_cursor("predictions", replace(listing, versions=(0,)), Place(0, 5))
+    name = f"transactions/predictions?{Only().mark}"
+    cursor = write_cursor(name, replace(listing, versions=(0,)), Place(0, 5))
     told = problem(api.get(f"{DAYS}/{DAY}/predictions", cursor=cursor), 410)
     assert told["detail"] == f"{DAY} was published again since this cursor was given: begin without one."
     assert told["errors"][0]["where"] == "query.cursor"
+
+
+def test_a_cursor_is_for_the_list_that_it_was_given_for(api: Api) -> None:
+    """Else the rows of another filter would begin in the middle, and nobody would see that some are missing."""
+    address = f"{DAYS}/{DAY}/predictions"
+    cursor = api.read(address, limit=1, min_probability=0.2)["next"]
+    assert api.read(address, limit=1, min_probability=0.2, cursor=cursor)["rows"]
+    for other in ({}, {"min_probability": 0.3}, {"max_probability": 0.2}, {"file": "dirty.csv"}):
+        told = problem(api.get(address, **other, cursor=cursor), 422)
+        assert "of another list, or of other rows of it" in told["detail"]
+    assert problem(api.get(f"{DAYS}/{DAY}/rejects", cursor=cursor), 422)
 
 
 @pytest.mark.parametrize(
     ("path", "status", "said"),
     [
         ("/v1/use-cases/nope/days", 404, "there are: transactions"),
-        (f"{DAYS}/2026-02-30", 422, "2026-02-30 is no day"),
+        (f"{DAYS}/2026-02-30", 422, "expected a day, YYYY-MM-DD"),
         (f"{DAYS}/2025-01-01", 404, f"from {BEFORE} to {DAY}"),
         (f"{DAYS}/{BEFORE}/predictions", 404, f"published are 1 days from {DAY} to {DAY}"),
         (f"{DAYS}/{DAY}/predictions?cursor=x", 422, "this is no cursor"),
         (f"{DAYS}?cursor=x", 422, "this is no cursor"),
-        (f"{DAYS}?from=2026-02-30", 422, "2026-02-30 is no day"),
+        (f"{DAYS}?from=2026-02-30", 422, "expected a day, YYYY-MM-DD"),
+        (f"{DAYS}/{DAY}/predictions?clas=FOOD", 422, "there is no such parameter"),
     ],
 )
 def test_what_there_is_not_is_told(api: Api, path: str, status: int, said: str) -> None:
     address, _, query = path.partition("?")
     told = problem(api.get(address, **dict([query.split("=")] if query else [])), status)
-    assert said in told["detail"]
+    assert said in " ".join([told["detail"], *(one["message"] for one in told.get("errors", ()))])
 
 
 def test_probabilities_that_were_not_kept_are_told_with_what_keeps_them(settings: Settings) -> None:

@@ -75,7 +75,7 @@ def client() -> Client:
     ("what", "status", "detail"),
     [
         ("champion", 409, "topics has no champion: the gate let none through."),
-        ("busy", 503, "too many rows wait; ask again in 7 s."),
+        ("busy", 503, "Too many rows wait; ask again in 7 s."),
         ("usage", 422, "There is no version 9 in topics; there are: 1."),
         ("conflict", 409, "Another run published the day."),
         ("lake", 503, "What this needs cannot be used just now."),

@@ -21,7 +21,7 @@ from mlops_assets_tests.helpers.toy import DAY, purchases, put, toy
 
 ADDRESS = "/v1/use-cases/toy/feedback"
 HEADER = "day,file,line,label,who,when"
-ME = "somebody"
+ME = "local"
 
 
 @pytest.fixture
@@ -79,8 +79,8 @@ def test_who_sends_speaks_for_themselves_or_for_people_of_theirs(api: Api, setti
     assert told["errors"] == [
         {
             "where": "line 3.who",
-            "message": "is 'ann', but 'somebody' sends it: leave `who` empty, which means 'somebody', or write "
-            "'somebody/NAME' for somebody you speak for",
+            "message": "is 'ann', but 'local' sends it: leave `who` empty, which means 'local', or write "
+            "'local/NAME' for somebody you speak for",
         }
     ]
     assert not (settings.home / "raw" / "toy" / "feedback").exists()

@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,18 @@ def test_raw_files_outside_of_the_home_are_for_others_and_those_in_it_are_not(um
             assert made(home / "raw") == (0o700, 0o600)
         with for_others(tmp_path / "raw", home):
             assert made(tmp_path / "raw") == (0o777 & ~umask, 0o666 & ~umask)
+
+
+def test_of_threads_that_write_for_others_at_once_none_leaves_its_umask_behind(umask: int, tmp_path: Path) -> None:
+    def write(number: int) -> tuple[int, int]:
+        with for_others():
+            return made(tmp_path / str(number))
+
+    with private():
+        with ThreadPoolExecutor(8) as pool:
+            modes = {*pool.map(write, range(200))}
+        assert modes == {(0o777 & ~umask, 0o666 & ~umask)}
+        assert made(tmp_path / "state") == (0o700, 0o600)
 
 
 def test_a_process_that_is_started_knows_the_umask_of_the_person(umask: int, tmp_path: Path) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import AfterValidator, WithJsonSchema
 from starlette.requests import Request
 
 from mlops_assets.serving.problems import Problem, Wrong
@@ -31,6 +32,10 @@ def day(text: str) -> str:
         return dt.datetime.strptime(text, "%Y-%m-%d").date().isoformat()
     except ValueError:
         raise ValueError("expected a day, YYYY-MM-DD") from None
+
+
+Day = Annotated[str, AfterValidator(day), WithJsonSchema({"type": "string", "format": "date"})]
+"""A day, where FastAPI reads it."""
 
 
 def flag(text: str) -> bool:
@@ -80,6 +85,17 @@ def read_query(request: Request, known: Mapping[str, Read]) -> dict[str, Any]:
                 wrong.append(Wrong(where, f"{error}, found {text[:100]!r}"))
     refuse(wrong)
     return found
+
+
+def see_parameters(request: Request) -> None:
+    """See that a request has no parameter that its route has not, and none twice; FastAPI reads what they say.
+
+    Raises
+    ------
+    Problem
+        422, if not.
+    """
+    read_query(request, {parameter.alias: str for parameter in request.scope["route"].dependant.query_params})
 
 
 def refuse(wrong: Sequence[Wrong], status: int = 422) -> None:

@@ -11,10 +11,12 @@ from typing import Any
 import orjson
 from fastapi import APIRouter
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
-from mlops_assets.serving import meters
+from mlops_assets.serving import meters, shapes
+from mlops_assets.serving.answers import JSON
 from mlops_assets.serving.ready import Readiness
+from mlops_assets.serving.schema import TEXT, answer, problems
 
 FILES = {
     "swagger-ui.css": "text/css; charset=utf-8",
@@ -42,6 +44,15 @@ POLICY = (
 """The page loads nothing from elsewhere, and runs no script but these two."""
 
 
+READY = answer("Whether it can answer, with which versions", shapes.Ready)
+READY["responses"][503] = {"model": shapes.Ready, "description": "It cannot answer: `troubles` says why, or it ends."}
+METRICS: dict[str, Any] = {
+    "summary": "What is measured, as Prometheus reads it",
+    "response_class": PlainTextResponse,
+    "responses": {200: {"content": {"text/plain": {"schema": TEXT}}}, **problems()},
+}
+
+
 def router(readiness: Readiness) -> APIRouter:
     """The routes.
 
@@ -52,17 +63,17 @@ def router(readiness: Readiness) -> APIRouter:
     """
     routes = APIRouter(tags=["operation"])
 
-    @routes.get("/health", summary="Whether the process lives")
+    @routes.get("/health", **answer("Whether the process lives", shapes.Health))
     async def health() -> dict[str, str]:
         return {"status": "alive"}
 
-    @routes.get("/ready", summary="Whether it can answer, with which versions", responses={503: {}})
-    async def ready() -> dict[str, Any]:
+    @routes.get("/ready", **READY)
+    async def ready() -> Response:
         content = await asyncio.to_thread(readiness.content)  # why there is no champion lies in the lake
         status = 200 if content["status"] == "ready" else 503
-        return Response(orjson.dumps(content), status, media_type="application/json")  # type: ignore[return-value]
+        return Response(orjson.dumps(content), status, media_type=JSON)
 
-    @routes.get("/metrics", summary="What is measured, as Prometheus reads it", response_class=Response)
+    @routes.get("/metrics", **METRICS)
     async def metrics() -> Response:
         return Response(meters.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 

@@ -1,18 +1,24 @@
 """`GET /v1/use-cases/{u}/days/...`: the days, and what the batch published of each, a page at a time."""
 
 import base64
-import datetime as dt
+import io
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
 import orjson
 import pyarrow as pa
-from fastapi import APIRouter, Path, Query, Request
+import pyarrow.csv as pacsv
+from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
 from mlops_assets.journey.feedback.published import parts_with
 from mlops_assets.journey.score.vectors import NotKept, classes_of
-from mlops_assets.serving.listed import Shelf, answer_rows, documented, wants_csv
+from mlops_assets.serving import shapes
+from mlops_assets.serving.answers import CSV, JSON
+from mlops_assets.serving.bodies import query
+from mlops_assets.serving.bodies.query import preferred, see_parameters
 from mlops_assets.serving.problems import Problem, Wrong
+from mlops_assets.serving.schema import answer
 from mlops_assets.serving.service import Service
 from mlops_assets.storage.catalog import PROBABILITIES, REJECTS
 from mlops_assets.storage.tables import Table
@@ -36,32 +42,29 @@ MOST = 10_000
 
 T = TypeVar("T")
 
-DAY = r"^\d{4}-\d\d-\d\d$"
-Day = Annotated[str, Path(pattern=DAY, description="The day, such as 2026-01-31.", examples=["2026-01-31"])]
+Day = Annotated[query.Day, Path(description="The day.", examples=["2026-01-31"])]
 Limit = Annotated[int, Query(ge=1, le=MOST, description="Rows of a page.")]
 Cursor = Annotated[str | None, Query(max_length=500, description="`next` of the page before, as it was.")]
-Bound = Annotated[str | None, Query(pattern=DAY, description="A day, such as 2026-01-31; it is within.")]
 Text = Annotated[str | None, Query(max_length=1_000)]
 Share = Annotated[float | None, Query(ge=0, le=1)]
 
 
 def router(service: Service) -> APIRouter:
     """The routes that read days."""
-    routes, shelf = APIRouter(tags=["days"]), Shelf(service)
+    routes = APIRouter(tags=["days"], dependencies=[Depends(see_parameters)])
     name = Annotated[str, Path(description="The use case.", json_schema_extra={"enum": [*service.use_cases]})]
-    base, paged = "/v1/use-cases/{use_case}/days", documented(404, 410, 422)
+    base = "/v1/use-cases/{use_case}/days"
 
-    @routes.get(base, responses=documented(404, 422))
-    def days(
+    @routes.get(base, **answer("The days that have raw files or were published.", shapes.DayList))
+    def get_days(
         use_case: name,
-        first: Annotated[str | None, Query(alias="from", pattern=DAY, description="The first day.")] = None,
-        to: Annotated[str | None, Query(pattern=DAY, description="The last day.")] = None,
+        first: Annotated[query.Day | None, Query(alias="from", description="The first day.")] = None,
+        to: Annotated[query.Day | None, Query(description="The last day.")] = None,
         limit: Annotated[int, Query(ge=1, le=1_000, description="Days of a page.")] = 31,
         cursor: Cursor = None,
     ) -> Response:
         """The days that have raw files or were published, the newest first."""
-        _check_days(**{"query.from": first, "query.to": to})
-        with shelf.open(use_case) as stores:
+        with service.open(use_case) as stores:
             known = Known.of(stores)
             before = _read_day(cursor)
             every = [day for day in known.days(first or "", to or "") if before is None or day < before]
@@ -69,18 +72,20 @@ def router(service: Service) -> APIRouter:
         after = _write_day(every[limit - 1]) if len(every) > limit else None
         return _json({"use_case": use_case, "days": told, "next": after})
 
-    @routes.get(f"{base}/{{day}}", responses=documented(404, 422))
-    def day(use_case: name, day: Day) -> Response:
+    @routes.get(f"{base}/{{day}}", **answer("A day: numbers, checks, and where its rows are.", shapes.DayDetails))
+    def get_day(use_case: name, day: Day) -> Response:
         """A day: its accounting, its checks and lamps, its rejects by rule, and where its rows are read."""
-        _check_days(**{"path.day": day})
-        with shelf.open(use_case) as stores:
+        with service.open(use_case) as stores:
             known = Known.of(stores)
             if day not in known.days(day, day):
                 raise _no_day(use_case, day, known.days())
             return _json({"use_case": use_case, **record(known, day), "links": _links(use_case, day)})
 
-    @routes.get(f"{base}/{{day}}/predictions", responses=documented(404, 409, 410, 422))
-    def predictions(
+    @routes.get(
+        f"{base}/{{day}}/predictions",
+        **answer("The published predictions of a day.", shapes.PublishedPredictions, 406, 409, 410, forms=[CSV]),
+    )
+    def get_predictions(
         request: Request,
         use_case: name,
         day: Day,
@@ -94,8 +99,9 @@ def router(service: Service) -> APIRouter:
         probabilities: Annotated[Literal["top", "all"], Query(description="Of the class said, or of all.")] = "top",
     ) -> Response:
         """The published predictions of a day."""
+        form = _form(request)
         equal = {"file": file, "account_id": account, "prediction": said}
-        with shelf.open(use_case) as stores:
+        with service.open(use_case) as stores:
             table = stores.lake.predictions
             listing = _listing(use_case, day, table)
             published = table.days()[day]
@@ -104,14 +110,17 @@ def router(service: Service) -> APIRouter:
         only = Only(_given(equal), least, most, among)
         classes = _classes(use_case, day, published.accounting) if probabilities == "all" else ()
         stored = [*COLUMNS, PROBABILITIES.name] if classes else [*COLUMNS]
-        rows, after = _page("predictions", listing, stored, only, cursor, limit)
-        wanted = Wanted(probabilities == "all", apart=wants_csv(request))
+        rows, after = _page(f"{use_case}/predictions", listing, stored, only, cursor, limit)
+        wanted = Wanted(probabilities == "all", apart=form == CSV)
         version = published.accounting.model_version
         told = {"use_case": use_case, "day": day, "publication": published.version, "model_version": version}
-        return answer_rows(request, told, _shape(rows, classes, wanted), after)
+        return _answer(request, form, told, _shape(rows, classes, wanted), after)
 
-    @routes.get(f"{base}/{{day}}/rejects", responses=paged)
-    def rejects(
+    @routes.get(
+        f"{base}/{{day}}/rejects",
+        **answer("The refused lines and files of a day.", shapes.PublishedRejects, 406, 410, forms=[CSV]),
+    )
+    def get_rejects(
         request: Request,
         use_case: name,
         day: Day,
@@ -121,39 +130,25 @@ def router(service: Service) -> APIRouter:
         cursor: Cursor = None,
     ) -> Response:
         """The refused lines and files of a day, and behind them the rows without a prediction."""
-        with shelf.open(use_case) as stores:
+        form = _form(request)
+        with service.open(use_case) as stores:
             tables = stores.lake.rejects, stores.lake.unpredicted
             listing = _listing(use_case, day, *tables)
             among = _among(stores, day, file, *tables)
         only = Only(_given({"rule": rule, "file": file}), among=among)
-        rows, after = _page("rejects", listing, ["day", *REJECTS.names], only, cursor, limit)
+        rows, after = _page(f"{use_case}/rejects", listing, ["day", *REJECTS.names], only, cursor, limit)
         told = {"use_case": use_case, "day": day, "publication": listing.versions[0]}
-        return answer_rows(request, told, rows, after)
+        return _answer(request, form, told, rows, after)
 
     return routes
 
 
 def _json(content: dict[str, Any]) -> Response:
-    return Response(orjson.dumps(content), media_type="application/json")
+    return Response(orjson.dumps(content), media_type=JSON)
 
 
 def _given(wanted: dict[str, T | None]) -> dict[str, T]:
     return {column: value for column, value in wanted.items() if value is not None}
-
-
-def _check_days(**days: str | None) -> None:
-    """See that texts are days, by their places in the request."""
-    advice = "is no day; write it like 2026-01-31."
-    wrong = [Wrong(where, f"{day} {advice}") for where, day in days.items() if not _is_day(day)]
-    if wrong:
-        raise Problem(422, wrong[0].message, wrong)
-
-
-def _is_day(day: str | None) -> bool:
-    try:
-        return day is None or bool(dt.date.fromisoformat(day))
-    except ValueError:
-        return False
 
 
 def _no_day(use_case: str, day: str, known: list[str]) -> Problem:
@@ -168,7 +163,6 @@ def _links(use_case: str, day: str) -> dict[str, str]:
 
 def _listing(use_case: str, day: str, *tables: Table[Any]) -> Listing:
     """The parts of a published day."""
-    _check_days(**{"path.day": day})
     listing = list_parts(day, *tables)
     if not listing.versions[0]:
         days = sorted(tables[0].days(), reverse=True)
@@ -193,8 +187,9 @@ def _classes(use_case: str, day: str, accounting: Any) -> tuple[str, ...]:
 
 
 def _page(
-    name: str, listing: Listing, columns: list[str], only: Only, cursor: str | None, limit: int
+    of: str, listing: Listing, columns: list[str], only: Only, cursor: str | None, limit: int
 ) -> tuple[pa.Table, str | None]:
+    name = f"{of}?{only.mark}"
     try:
         place = read_cursor(name, listing, cursor) if cursor else PagePlace()
     except WrongCursor as error:
@@ -223,9 +218,51 @@ def _read_day(cursor: str | None) -> str | None:
     if cursor is None:
         return None
     try:
-        day = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        return query.day(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode())
     except ValueError:
-        day = "?"
-    if not _is_day(day) or len(day) != 10:
-        raise Problem(422, "cursor: this is no cursor: hand back `next` of the page before as it was.")
-    return day
+        message = "this is no cursor: hand back `next` of the page before as it was."
+        raise Problem(422, f"cursor: {message}", [Wrong("query.cursor", message)]) from None
+
+
+def _form(request: Request) -> str:
+    """In which form rows are wanted."""
+    return preferred(request.headers.get("accept", ""), (JSON, CSV))
+
+
+def _answer(request: Request, form: str, told: Mapping[str, Any], rows: pa.Table, after: str | None) -> Response:
+    """A page of rows: JSON with `next`, or CSV with it in the headers.
+
+    Parameters
+    ----------
+    request
+        Was for this page.
+    form
+        `JSON` or `CSV`.
+    told
+        What is said beside the rows.
+    rows
+        The rows.
+    after
+        The cursor of the next page; None if this is the last one.
+    """
+    link = {"link": f'<{request.url.include_query_params(cursor=after)}>; rel="next"'} if after else {}
+    if form == JSON:
+        body = orjson.dumps({**told, "rows": _records(rows), "next": after}, option=orjson.OPT_SERIALIZE_NUMPY)
+        return Response(body, headers=link, media_type=JSON)
+    sink = io.BytesIO()
+    pacsv.write_csv(rows, sink)
+    headers = {**link, **{f"x-{name.replace('_', '-')}": str(value) for name, value in told.items()}}
+    return Response(sink.getvalue(), headers=headers | ({"x-next": after} if after else {}), media_type=CSV)
+
+
+def _records(rows: pa.Table) -> list[dict[str, Any]]:
+    """Rows as JSON has them: a float32 with no more digits than it has."""
+    columns = [_values(column) for column in rows.columns]
+    return [dict(zip(rows.column_names, values, strict=True)) for values in zip(*columns, strict=True)]
+
+
+def _values(column: pa.ChunkedArray) -> list[Any]:
+    if pa.types.is_float32(column.type) and not column.null_count:
+        return [*column.to_numpy()]
+    values: list[Any] = column.to_pylist(maps_as_pydicts="strict")
+    return values

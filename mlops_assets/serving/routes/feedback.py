@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Depends, Path, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
@@ -11,8 +11,11 @@ from mlops_assets.journey.feedback.corrections import take_in
 from mlops_assets.journey.feedback.files import HEADER, LARGEST, MOST_LINES
 from mlops_assets.journey.feedback.handing import as_file, hand_in, outcomes, sign
 from mlops_assets.journey.train.versions import known_labels
-from mlops_assets.serving.listed import CSV, Shelf, documented
+from mlops_assets.serving import shapes
+from mlops_assets.serving.answers import CSV, JSON
+from mlops_assets.serving.bodies.query import see_parameters
 from mlops_assets.serving.problems import Problem, Wrong
+from mlops_assets.serving.schema import SENT, answer
 from mlops_assets.serving.service import Service, caller_of
 from mlops_assets.storage.modes import for_others
 from mlops_assets.workspace import Stores
@@ -30,7 +33,7 @@ BODY = {
         "required": True,
         "content": {
             CSV: {"schema": {"type": "string", "description": f"A header and lines of {','.join(HEADER)}."}},
-            "application/json": {
+            JSON: {
                 "schema": {
                     "type": "object",
                     "required": ["corrections"],
@@ -44,20 +47,24 @@ BODY = {
 
 def router(service: Service) -> APIRouter:
     """The route that takes corrections."""
-    routes, shelf = APIRouter(tags=["feedback"]), Shelf(service)
+    routes = APIRouter(tags=["feedback"], dependencies=[Depends(see_parameters)])
     name = Annotated[str, Path(description="The use case.", json_schema_extra={"enum": [*service.use_cases]})]
 
-    @routes.post("/v1/use-cases/{use_case}/feedback", responses=documented(404, 413, 422), openapi_extra=BODY)
-    async def feedback(request: Request, use_case: name) -> Response:
+    @routes.post(
+        "/v1/use-cases/{use_case}/feedback",
+        **answer("What became of corrections.", shapes.Feedback, *SENT),
+        openapi_extra=BODY,
+    )
+    async def send_feedback(request: Request, use_case: name) -> Response:
         """Hand in corrections as CSV or JSON; `who` is the name of the key where an entry has none.
 
         They land as a file of corrections; the same content lands once, and is answered as often as it is sent.
         """
         service.stores(use_case)  # an unknown name is told before the body is read
         body, kind = await _body(request), request.headers.get("content-type", "")
-        is_json = kind.partition(";")[0].strip().lower() == "application/json"
-        told = await run_in_threadpool(_take, shelf, use_case, body, caller_of(request).name, is_json=is_json)
-        return Response(orjson.dumps(told), media_type="application/json")
+        is_json = kind.partition(";")[0].strip().lower() == JSON
+        told = await run_in_threadpool(_take, service, use_case, body, caller_of(request).name, is_json=is_json)
+        return Response(orjson.dumps(told), media_type=JSON)
 
     return routes
 
@@ -112,8 +119,8 @@ def _wrong_with(correction: Any) -> list[tuple[str, str]]:
     return [*unknown, *plain, *missing]
 
 
-def _take(shelf: Shelf, name: str, body: bytes, who: str, *, is_json: bool) -> dict[str, Any]:
-    """Take in what was sent; see `feedback`."""
+def _take(service: Service, name: str, body: bytes, who: str, *, is_json: bool) -> dict[str, Any]:
+    """Take in what was sent; see `send_feedback`."""
     content = as_file(_corrections(body)) if is_json else body
     if len(content) > LARGEST or content.count(b"\n") > MOST_LINES:
         raise _too_long()
@@ -125,7 +132,7 @@ def _take(shelf: Shelf, name: str, body: bytes, who: str, *, is_json: bool) -> d
         raise _by_others(signed.others, who)
     if not signed.entries:
         raise Problem(422, "There is no correction in it: no line has a label.")
-    with shelf.open(name) as stores:
+    with service.open(name) as stores:
         return _hand_in(stores, signed.content, who)
 
 

@@ -12,17 +12,15 @@ from fastapi import APIRouter, Request
 from fastapi.routing import APIRoute
 from starlette.responses import Response
 
-from mlops_assets.errors import UsageError
 from mlops_assets.journey.explain.sent import SentExplanation, explain_sent
 from mlops_assets.journey.score.online import Answered, Loaded, Sent
 from mlops_assets.serving import answers
-from mlops_assets.serving.answering.champions import NoChampion
 from mlops_assets.serving.bodies.files import read_files
 from mlops_assets.serving.bodies.query import day, flag, one_of, preferred, read_query, refuse, whole
+from mlops_assets.serving.predicting import answer_request, choose
 from mlops_assets.serving.problems import Problem, Wrong
-from mlops_assets.serving.requests import note_answered
 from mlops_assets.serving.schema import predictions_operation
-from mlops_assets.serving.service import Service, caller_of, id_of
+from mlops_assets.serving.service import Service, id_of
 from mlops_assets.use_case import UseCase
 from mlops_assets.views import why
 
@@ -74,13 +72,13 @@ def predict_route(service: Service, use_case: UseCase) -> Any:
         loaded = await choose(service, use_case, asked.version, asked.as_of)
         files = await read_files(request, use_case)
         of_day = asked.as_of or service.today()
-        answered = await service.batcher.ask(loaded, files, of_day)
-        note_answered(request, loaded, answered)
         told: dict[str, Any] = {"request": id_of(request), "use_case": use_case.name, "version": loaded.version}
-        answers.see_one_answered(answered, told)
-        row = _row(files, answered, asked.line) if asked.explain else None
-        # what is refused is not kept, and what is kept is in the journal before anybody has an answer
-        await service.store.keep(use_case, told["request"], loaded, of_day, caller_of(request).name, files, answered)
+
+        def see(answered: list[Answered]) -> tuple[list[Answered], tuple[Sent, int] | None]:
+            answers.see_one_answered(answered, told)
+            return answered, _row(files, answered, asked.line) if asked.explain else None
+
+        answered, row = await answer_request(service, request, loaded, files, of_day, see)
         if row is not None:
             told["why"] = why.content(await _explain(service, loaded, *row, of_day))
         write = partial(answers.write, asked.form, told, answered, loaded.model.classes, asked.probabilities)
@@ -122,24 +120,6 @@ def _read(request: Request) -> Asked:
     if asked.line is not None and not asked.explain:
         refuse([Wrong("query.line", "it says which row `explain=true` explains; give both")])
     return asked
-
-
-async def choose(service: Service, use_case: UseCase, version: int | None = None, as_of: str | None = None) -> Loaded:
-    """The version that answers.
-
-    Raises
-    ------
-    Problem
-        404, if there is no version of that number; 409, if there is no champion, with the reason.
-    MlopsError
-        If there is one, and it cannot be loaded.
-    """
-    try:
-        return await service.champions.find(use_case, version, as_of)
-    except NoChampion as error:
-        raise Problem(409, str(error)) from None
-    except UsageError as error:
-        raise Problem(404, str(error)) from None
 
 
 async def _explain(service: Service, loaded: Loaded, file: Sent, line: int, of_day: str) -> SentExplanation:

@@ -3,22 +3,24 @@
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Body, Header, Path, Request
+from fastapi import APIRouter, Body, Depends, Header, Path, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from mlops_assets.serving.asked_for import check_day, check_promotion, check_retro, check_rollback
-from mlops_assets.serving.dagster import Dagster, DagsterRun, NoDagster, NotLaunched
-from mlops_assets.serving.listed import Shelf, documented
+from mlops_assets.errors.redaction import without_paths
+from mlops_assets.serving import shapes
+from mlops_assets.serving.answers import JSON
+from mlops_assets.serving.bodies.query import Day, see_parameters
+from mlops_assets.serving.dagster import Dagster, DagsterRun
 from mlops_assets.serving.problems import Problem
+from mlops_assets.serving.run_checks import check_day, check_promotion, check_retro, check_rollback
+from mlops_assets.serving.schema import SENT, answer, problems
 from mlops_assets.serving.service import Service, caller_of
-from mlops_assets.settings import Settings
 
 WHO_TAG, RETRO_TAG, REASON_TAG = "mlops_assets/who", "mlops_assets/retro_score", "mlops_assets/reason"
 DAY_TAG, RANGE_TAGS = "dagster/partition", ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
@@ -26,7 +28,6 @@ REQUEST_TAG, KEY_TAG = "mlops_assets/request", "mlops_assets/idempotency_key"
 """Tags that the API gives to a run, and reads again: what was asked for, and under which key."""
 
 JOBS = ("daily", "training", "promote", "rollback", "monitoring", "watch")
-DAY = r"^\d{4}-\d\d-\d\d$"
 
 Key = Annotated[
     str | None,
@@ -46,8 +47,8 @@ class _Asked(BaseModel):
 class Days(_Asked):
     """A span of days, both within."""
 
-    first: str = Field(alias="from", pattern=DAY)
-    last: str = Field(alias="to", pattern=DAY)
+    first: Day = Field(alias="from")
+    last: Day = Field(alias="to")
 
 
 class Train(_Asked):
@@ -146,30 +147,34 @@ class Starter:
 
 def router(service: Service) -> APIRouter:
     """The routes that start runs and tell of them."""
-    routes, shelf = APIRouter(tags=["runs"]), Shelf(service)
+    routes = APIRouter(tags=["runs"], dependencies=[Depends(see_parameters)])
     starter = Starter(Dagster(service.workspace.settings.dagster_url))
     name = Annotated[str, Path(description="The use case.", json_schema_extra={"enum": [*service.use_cases]})]
-    base, told = "/v1/use-cases/{use_case}", documented(404, 409, 422, 503)
+    base = "/v1/use-cases/{use_case}"
+    started: dict[str, Any] = {
+        "status_code": 202,
+        "response_model": shapes.Started,
+        "responses": {202: {"description": "The run that does it."}, **problems(409, *SENT)},
+    }
 
     def start(request: Request, wish: Wish, key: str | None, check: Callable[[], None]) -> Response:
-        with _problems(service.workspace.settings):
-            run = starter.start(wish, caller_of(request).name, key, check)
+        run = starter.start(wish, caller_of(request).name, key, check)
         body = {"run": run, "job": wish.job, "link": starter.dagster.link(run)}
-        return Response(orjson.dumps(body), 202, {"location": f"/v1/runs/{run}"}, "application/json")
+        return Response(orjson.dumps(body), 202, {"location": f"/v1/runs/{run}"}, JSON)
 
-    @routes.post(f"{base}/days/{{day}}/run", status_code=202, responses=told)
+    @routes.post(f"{base}/days/{{day}}/run", **started)
     def run_day(
         request: Request,
         use_case: name,
-        day: Annotated[str, Path(pattern=DAY, description="The day, such as 2026-01-31.")],
+        day: Annotated[Day, Path(description="The day.", examples=["2026-01-31"])],
         key: Key = None,
     ) -> Response:
         """Start the run of a day, from its raw files to published predictions."""
-        with shelf.open(use_case) as stores:
-            wish = Wish(f"{use_case}_daily", {DAY_TAG: day})
-            return start(request, wish, key, lambda: check_day(stores, day))
+        stores = service.stores(use_case)
+        wish = Wish(f"{use_case}_daily", {DAY_TAG: day})
+        return start(request, wish, key, lambda: check_day(stores, day))
 
-    @routes.post(f"{base}/train", status_code=202, responses=told)
+    @routes.post(f"{base}/train", **started)
     def train(
         request: Request,
         use_case: name,
@@ -179,38 +184,37 @@ def router(service: Service) -> APIRouter:
         """Start a training; gate and `promotion` say whether its version becomes champion."""
         days = asked.retro_score if asked else None
         tags = {RETRO_TAG: f"{days.first}/{days.last}"} if days else {}
-        with shelf.open(use_case) as stores:
-            check = (lambda: check_retro(stores, days.first, days.last)) if days else (lambda: None)
-            return start(request, Wish(f"{use_case}_training", tags), key, check)
+        stores = service.stores(use_case)
+        check = (lambda: check_retro(stores, days.first, days.last)) if days else (lambda: None)
+        return start(request, Wish(f"{use_case}_training", tags), key, check)
 
-    @routes.post(f"{base}/promote", status_code=202, responses=told)
+    @routes.post(f"{base}/promote", **started)
     def promote(request: Request, use_case: name, asked: Promote, key: Key = None) -> Response:
         """Make a version the champion."""
         config = {**asked.model_dump(), "who": f"{caller_of(request).name} (API)"}
         wish = Wish(f"{use_case}_promote", config=_config(f"{use_case}_promote_version", config))
-        with shelf.open(use_case) as stores:
-            return start(request, wish, key, lambda: check_promotion(stores, asked.version, override=asked.override))
+        stores = service.stores(use_case)
+        return start(request, wish, key, lambda: check_promotion(stores, asked.version, override=asked.override))
 
-    @routes.post(f"{base}/rollback", status_code=202, responses=told)
+    @routes.post(f"{base}/rollback", **started)
     def rollback(request: Request, use_case: name, asked: Rollback, key: Key = None) -> Response:
         """Make the champion before the present one the champion again."""
         config = {**asked.model_dump(), "who": f"{caller_of(request).name} (API)"}
         wish = Wish(f"{use_case}_rollback", config=_config(f"{use_case}_roll_back", config))
-        with shelf.open(use_case) as stores:
-            return start(request, wish, key, lambda: check_rollback(stores))
+        stores = service.stores(use_case)
+        return start(request, wish, key, lambda: check_rollback(stores))
 
-    @routes.get("/v1/runs/{run}", responses=documented(404, 422, 503))
-    def run(run: Annotated[str, Path(max_length=100, description="The id of a run.")]) -> Response:
+    @routes.get("/v1/runs/{run}", **answer("How a run stands, and what its failed steps said.", shapes.Run))
+    def get_run(run: Annotated[str, Path(max_length=100, description="The id of a run.")]) -> Response:
         """How a run stands, and what its failed steps said."""
-        with _problems(service.workspace.settings):
-            found = starter.dagster.run(run)
-            use_case = _use_case(found, service) if found else None
-            if found is None or use_case is None:
-                raise Problem(404, f"There is no run {run!r} of the use cases that are served here.")
-            failed = starter.dagster.failures(run) if found.status == "FAILURE" else []
-        steps = [{"step": one.step, "said": _without_places(one.said, service.workspace.settings)} for one in failed]
+        found = starter.dagster.run(run)
+        use_case = _use_case(found, service) if found else None
+        if found is None or use_case is None:
+            raise Problem(404, f"There is no run {run!r} of the use cases that are served here.")
+        failed = starter.dagster.failures(run) if found.status == "FAILURE" else []
+        steps = [{"step": one.step, "said": without_paths(one.said)} for one in failed]
         body = {**_told(found), "use_case": use_case, "failed": steps, "link": starter.dagster.link(run)}
-        return Response(orjson.dumps(body), media_type="application/json")
+        return Response(orjson.dumps(body), media_type=JSON)
 
     return routes
 
@@ -236,22 +240,3 @@ def _told(run: DagsterRun) -> dict[str, Any]:
         "started": run.started,
         "ended": run.ended,
     }
-
-
-@contextmanager
-def _problems(settings: Settings) -> Iterator[None]:
-    """What keeps a run from being started becomes an answer for people."""
-    try:
-        yield
-    except NoDagster as error:
-        raise Problem(503, str(error), headers={"retry-after": "30"}) from None
-    except NotLaunched as error:
-        raise Problem(503, _without_places(str(error), settings)) from None
-
-
-def _without_places(text: str, settings: Settings) -> str:
-    """A text without the places of this machine: each by the name of its setting."""
-    places = {"MLOPS_RAW": settings.raw, "MLOPS_LAKE": settings.lake, "MLOPS_HOME": settings.home}
-    for name, place in places.items():
-        text = text.replace(str(place), name)
-    return text

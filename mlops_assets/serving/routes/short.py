@@ -5,15 +5,16 @@ from __future__ import annotations
 import html
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from starlette.responses import HTMLResponse, Response
 
 from mlops_assets import __version__
+from mlops_assets.serving import shapes
 from mlops_assets.serving.answers import JSON
-from mlops_assets.serving.bodies.query import preferred, read_query
-from mlops_assets.serving.routes.predictions import predict_route
+from mlops_assets.serving.bodies.query import preferred, see_parameters
+from mlops_assets.serving.routes.predictions import PlainRoute, predict_route
 from mlops_assets.serving.routes.use_cases import HTML, as_json, deployed_version, links_of, list_models
-from mlops_assets.serving.schema import READING, answer, predictions_operation
+from mlops_assets.serving.schema import answer, predictions_operation
 from mlops_assets.serving.service import Service
 from mlops_assets.views import pages
 
@@ -35,12 +36,11 @@ WHAT = {
 
 def router(service: Service) -> APIRouter:
     """The routes: the handlers are those of the paths of all use cases."""
-    routes = APIRouter(tags=["short paths"])
+    routes = APIRouter(tags=["short paths"], dependencies=[Depends(see_parameters)])
     only = next(iter(service.use_cases.values())) if len(service.use_cases) == 1 else None
 
-    @routes.get("/", **answer("Where everything is.", READING, HTML))
+    @routes.get("/", **answer("Where everything is.", shapes.Start, 406, forms=[HTML]))
     def start(request: Request) -> Response:
-        read_query(request, {})
         form = preferred(request.headers.get("accept", ""), (JSON, HTML))
         told = _links(service)
         return as_json(told) if form == JSON else HTMLResponse(_page(told))
@@ -48,18 +48,20 @@ def router(service: Service) -> APIRouter:
     if only is None:
         return routes
 
-    @routes.get(SHORT["models"], **answer(f"The versions of {only.name}.", READING))
-    def models(request: Request) -> Response:
-        read_query(request, {})
+    @routes.get(SHORT["models"], **answer(f"The versions of {only.name}.", shapes.Versions))
+    def short_models() -> Response:
         return as_json(list_models(service, only.name))
 
-    @routes.get(SHORT["deployed_version"], **answer(f"The version that answers for {only.name}.", READING))
-    def deployed(request: Request) -> Response:
-        read_query(request, {})
+    @routes.get(
+        SHORT["deployed_version"], **answer(f"The version that answers for {only.name}.", shapes.DeployedVersion)
+    )
+    def short_deployed_version() -> Response:
         return as_json(deployed_version(service, only.name))
 
-    operation = predictions_operation(only, "predict", SHORT["predict"])
-    routes.add_api_route(SHORT["predict"], predict_route(service, only), methods=["POST"], **operation)
+    operation = predictions_operation(only, "short_predict", SHORT["predict"])
+    routes.add_api_route(
+        SHORT["predict"], predict_route(service, only), methods=["POST"], route_class_override=PlainRoute, **operation
+    )
     return routes
 
 

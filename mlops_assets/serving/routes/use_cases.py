@@ -6,16 +6,17 @@ from dataclasses import asdict
 from typing import Any
 
 import orjson
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import HTMLResponse, Response
 
 from mlops_assets.errors import MlopsError, UsageError
 from mlops_assets.journey.model.version import Version
+from mlops_assets.serving import shapes
 from mlops_assets.serving.answering.champions import NoChampion
 from mlops_assets.serving.answers import JSON
-from mlops_assets.serving.bodies.query import preferred, read_query
+from mlops_assets.serving.bodies.query import preferred, see_parameters
 from mlops_assets.serving.problems import Problem
-from mlops_assets.serving.schema import READING, USE_CASES, answer
+from mlops_assets.serving.schema import USE_CASES, answer
 from mlops_assets.serving.service import Service
 from mlops_assets.views import card, histories, pages, use_cases
 from mlops_assets.workspace import Stores
@@ -27,31 +28,27 @@ NUMBER = Path(ge=1, le=999_999_999, description="Number of a version.")
 
 def router(service: Service) -> APIRouter:
     """The routes."""
-    routes = APIRouter(tags=["use cases"])
+    routes = APIRouter(tags=["use cases"], dependencies=[Depends(see_parameters)])
     named = Path(json_schema_extra={"enum": [*service.use_cases]}, description="Name of a use case.")
 
     # plain functions, which are run in a thread: they read files
-    @routes.get("/v1/use-cases", **answer("All use cases: what they predict, and by which version.", READING))
-    def every(request: Request) -> Response:
-        read_query(request, {})
+    @routes.get("/v1/use-cases", **answer("All use cases: what they predict, and by which version.", shapes.UseCases))
+    def get_use_cases() -> Response:
         return as_json({"use_cases": [summary(service, name) for name in service.use_cases]})
 
-    @routes.get(USE_CASES, **answer("A use case: its contract, its classes, and its champion.", READING))
-    def one(request: Request, use_case: str = named) -> Response:
-        read_query(request, {})
+    @routes.get(USE_CASES, **answer("A use case: its contract, its classes, and its champion.", shapes.UseCaseDetails))
+    def get_use_case(use_case: str = named) -> Response:
         return as_json(described(service, use_case))
 
-    @routes.get(f"{USE_CASES}/models", **answer("Its versions, and who was champion when.", READING))
-    def models(request: Request, use_case: str = named) -> Response:
-        read_query(request, {})
+    @routes.get(f"{USE_CASES}/models", **answer("Its versions, and who was champion when.", shapes.Versions))
+    def get_models(use_case: str = named) -> Response:
         return as_json(list_models(service, use_case))
 
     @routes.get(
         f"{USE_CASES}/models/{{version}}",
-        **answer("The card of a version.", READING, HTML, MARKDOWN),
+        **answer("The card of a version.", shapes.Card, 406, forms=(HTML, MARKDOWN)),
     )
-    def model(request: Request, use_case: str = named, version: int = NUMBER) -> Response:
-        read_query(request, {})
+    def get_model(request: Request, use_case: str = named, version: int = NUMBER) -> Response:
         form = preferred(request.headers.get("accept", ""), (JSON, HTML, MARKDOWN))
         stores = service.stores(use_case)
         found = _version(stores, version)
@@ -62,9 +59,8 @@ def router(service: Service) -> APIRouter:
             return HTMLResponse(pages.page(f"{use_case}, version {version}", text))
         return Response(text, media_type=MARKDOWN)
 
-    @routes.get(f"{USE_CASES}/deployed-version", **answer("The version that answers.", READING))
-    def deployed(request: Request, use_case: str = named) -> Response:
-        read_query(request, {})
+    @routes.get(f"{USE_CASES}/deployed-version", **answer("The version that answers.", shapes.DeployedVersion))
+    def get_deployed_version(use_case: str = named) -> Response:
         return as_json(deployed_version(service, use_case))
 
     return routes

@@ -3,61 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from fastapi import APIRouter, Path, Request
+from pydantic import BaseModel
 from starlette.responses import Response
 
 from mlops_assets import __version__
-from mlops_assets.journey.score.online import Loaded
+from mlops_assets.journey.score.online import Answered, Loaded
 from mlops_assets.serving.answers import JSON
 from mlops_assets.serving.bodies.files import read_whole
-from mlops_assets.serving.problems import MEDIA_TYPE, Problem
-from mlops_assets.serving.requests import note_answered
-from mlops_assets.serving.routes.predictions import choose
-from mlops_assets.serving.schema import MEANINGS, PREDICTING, PROBLEM, READING, TEXT
-from mlops_assets.serving.service import Service, caller_of, id_of
+from mlops_assets.serving.predicting import answer_request, choose
+from mlops_assets.serving.problems import Problem
+from mlops_assets.serving.schema import BYTES, REFERENCE, SENT, answer, problems
+from mlops_assets.serving.service import Service
+from mlops_assets.serving.v2 import shapes
 from mlops_assets.serving.v2.inference import describe_inputs, describe_outputs, files_of, outputs_of
-from mlops_assets.serving.v2.tensors import BINARY, HEADER, Inference, read_request, write_answer
+from mlops_assets.serving.v2.tensors import BINARY, HEADER, read_request, write_answer
 from mlops_assets.use_case import UseCase
-
-TROUBLE = {
-    **PROBLEM,
-    "properties": {**PROBLEM["properties"], "error": {**TEXT, "description": "The same as `detail`."}},
-    "required": [*PROBLEM["required"], "error"],
-}
-
-
-def refusals(statuses: Sequence[int]) -> dict[int | str, dict[str, Any]]:
-    """The refusals that a path may answer with."""
-    content = {MEDIA_TYPE: {"schema": TROUBLE}}
-    return {status: {"description": MEANINGS[status], "content": content} for status in statuses}
-
 
 BODY = {
     "required": True,
     "description": f"JSON; or JSON and the bytes of tensors behind it, with the header {HEADER}.",
-    "content": {JSON: {"schema": Inference.model_json_schema()}},
+    "content": {JSON: {"schema": {"$ref": REFERENCE.format(model="Inference")}}},
 }
 ANSWER = {
     "description": "The outputs, as JSON or with their bytes behind it.",
-    "content": {
-        JSON: {
-            "schema": {
-                "type": "object",
-                "properties": {"model_name": TEXT, "model_version": TEXT, "id": TEXT, "outputs": {"type": "array"}},
-                "required": ["model_name", "model_version", "outputs"],
-            }
-        },
-        BINARY: {"schema": {**TEXT, "format": "binary"}},
-    },
+    "content": {BINARY: {"schema": BYTES}},
 }
-
-
 NAME, NUMBERED = "/models/{name}", "/models/{name}/versions/{version}"
 NUMBER = Path(ge=1, lt=10**9, description="Number of a version.")
-READ: dict[str, Any] = {"responses": refusals((*READING, 409))}
+
+
+def read(summary: str, shape: type[BaseModel]) -> dict[str, Any]:
+    """What a route is told of what it tells of the server or a model."""
+    return {**answer(summary, shape, 409), "response_model_exclude_unset": True}
 
 
 def router(service: Service) -> APIRouter:
@@ -70,16 +51,16 @@ def router(service: Service) -> APIRouter:
 
 
 def _add_server(routes: APIRouter) -> None:
-    @routes.get("", summary="Name and version of the server", **READ)
-    async def server() -> dict[str, Any]:
+    @routes.get("", **read("Name and version of the server", shapes.Server))
+    async def server_metadata() -> dict[str, Any]:
         return {"name": "mlops-assets", "version": __version__, "extensions": ["binary_tensor_data"]}
 
-    @routes.get("/health/live", summary="Whether the process lives", **READ)
-    async def live() -> dict[str, bool]:
+    @routes.get("/health/live", **read("Whether the process lives", shapes.ServerLive))
+    async def server_live() -> dict[str, bool]:
         return {"live": True}
 
-    @routes.get("/health/ready", summary="Whether it can answer", **READ)
-    async def ready(request: Request) -> dict[str, bool]:
+    @routes.get("/health/ready", **read("Whether it can answer", shapes.ServerReady))
+    async def server_ready(request: Request) -> dict[str, bool]:
         if not await asyncio.to_thread(lambda: request.app.state.readiness.is_ready):
             raise Problem(503, "The server is not ready; GET /ready says why.", headers={"Retry-After": "5"})
         return {"ready": True}
@@ -92,19 +73,19 @@ def _named(service: Service) -> Any:
 def _add_models(routes: APIRouter, service: Service) -> None:
     named = _named(service)
 
-    @routes.get(NAME, summary="What a model takes and gives", **READ)
-    async def model(name: str = named) -> dict[str, Any]:
+    @routes.get(NAME, **read("What a model takes and gives", shapes.ModelMetadata))
+    async def model_metadata(name: str = named) -> dict[str, Any]:
         return _described(await _choose(service, name))
 
-    @routes.get(NUMBERED, summary="What a version takes and gives", **READ)
-    async def version_of_model(name: str = named, version: int = NUMBER) -> dict[str, Any]:
+    @routes.get(NUMBERED, **read("What a version takes and gives", shapes.ModelMetadata))
+    async def version_metadata(name: str = named, version: int = NUMBER) -> dict[str, Any]:
         return _described(await _choose(service, name, version))
 
-    @routes.get(f"{NAME}/ready", summary="Whether a model answers", **READ)
+    @routes.get(f"{NAME}/ready", **read("Whether a model answers", shapes.ModelReady))
     async def model_ready(name: str = named) -> dict[str, Any]:
         return {"name": name, "ready": bool(await _choose(service, name))}
 
-    @routes.get(f"{NUMBERED}/ready", summary="Whether a version answers", **READ)
+    @routes.get(f"{NUMBERED}/ready", **read("Whether a version answers", shapes.ModelReady))
     async def version_ready(name: str = named, version: int = NUMBER) -> dict[str, Any]:
         return {"name": name, "ready": bool(await _choose(service, name, version))}
 
@@ -112,17 +93,17 @@ def _add_models(routes: APIRouter, service: Service) -> None:
 def _add_infer(routes: APIRouter, service: Service) -> None:
     named = _named(service)
     told: dict[str, Any] = {
-        "responses": {200: ANSWER, **refusals(PREDICTING)},
+        "response_model": shapes.Inferred,
+        "responses": {200: ANSWER, **problems(409, 415, *SENT)},
         "openapi_extra": {"requestBody": BODY},
-        "response_model": None,
     }
 
     @routes.post(f"{NAME}/infer", summary="What the champion says of rows", **told)
-    async def infer(request: Request, name: str = named) -> Response:
+    async def model_infer(request: Request, name: str = named) -> Response:
         return await _infer(service, name, None, request)
 
     @routes.post(f"{NUMBERED}/infer", summary="What a version says of rows", **told)
-    async def infer_by(request: Request, name: str = named, version: int = NUMBER) -> Response:
+    async def version_infer(request: Request, name: str = named, version: int = NUMBER) -> Response:
         return await _infer(service, name, version, request)
 
 
@@ -158,12 +139,13 @@ async def _infer(service: Service, name: str, version: int | None, request: Requ
     files = files_of(use_case, asked.inputs, values)
     loaded = await _choose(service, name, version, asked.parameters.as_of)
     day = asked.parameters.as_of or service.today()
-    answered = await service.batcher.ask(loaded, files, day)
-    note_answered(request, loaded, answered)
     names = [one.name for one in asked.outputs]
-    outputs = outputs_of(names, answered, loaded.model.classes, None if use_case.files.reader else rows)
-    # what is refused is not kept, and what is kept is in the journal before anybody has an answer
-    await service.store.keep(use_case, id_of(request), loaded, day, caller_of(request).name, files, answered)
+    counted = None if use_case.files.reader else rows
+
+    def make(answered: list[Answered]) -> dict[str, np.ndarray]:
+        return outputs_of(names, answered, loaded.model.classes, counted)
+
+    outputs = await answer_request(service, request, loaded, files, day, make)
     told = {"model_name": name, "model_version": str(loaded.version), **({"id": asked.id} if asked.id else {})}
     binary = asked.binary(outputs)
     content, length = write_answer(told, outputs, binary)

@@ -30,7 +30,7 @@ SHOWN = 10
 DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
-class Parameters(BaseModel):
+class TensorParameters(BaseModel):
     """What the binary extension says of a tensor; whatever else clients say there is not for us."""
 
     model_config = ConfigDict(strict=True)
@@ -49,7 +49,7 @@ class Input(BaseModel):
     name: str = Field(description="Name of the column.")
     shape: list[int] = Field(min_length=1, max_length=2, description="`[rows]` or `[rows, 1]`.")
     datatype: str = Field(description="Such as `BYTES`, `FP64`, `INT64`.")
-    parameters: Parameters = Field(default_factory=Parameters)
+    parameters: TensorParameters = Field(default_factory=TensorParameters)
     data: list[Any] | None = Field(None, description="The values; null where there is none.")
 
 
@@ -59,10 +59,10 @@ class Output(BaseModel):
     model_config = ConfigDict(strict=True)
 
     name: str = Field(description="`prediction`, `probability`, `probabilities`, `rejected`.")
-    parameters: Parameters = Field(default_factory=Parameters)
+    parameters: TensorParameters = Field(default_factory=TensorParameters)
 
 
-class Asked(BaseModel):
+class InferenceParameters(BaseModel):
     """What is asked for besides."""
 
     model_config = ConfigDict(strict=True)
@@ -84,7 +84,7 @@ class Inference(BaseModel):
     model_config = ConfigDict(strict=True)
 
     id: str = Field("", max_length=200, description="Is answered as it was sent.")
-    parameters: Asked = Field(default_factory=Asked)
+    parameters: InferenceParameters = Field(default_factory=InferenceParameters)
     inputs: list[Input] = Field(min_length=1, description="One tensor a column; all rows are one file.")
     outputs: list[Output] = Field(default_factory=list, description="Prediction and probability by default.")
 
@@ -99,7 +99,7 @@ class Inference(BaseModel):
 def read_request(body: bytes, header: str | None) -> tuple[Inference, dict[str, list[Any]]]:
     """A request, and the values of its tensors by their names.
 
-    Parameters
+    TensorParameters
     ----------
     body
         The body as it was sent.
@@ -218,7 +218,7 @@ def write_answer(
 ) -> tuple[bytes, int]:
     """The body of an answer.
 
-    Parameters
+    TensorParameters
     ----------
     told
         What is said besides the outputs.

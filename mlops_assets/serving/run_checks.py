@@ -20,7 +20,7 @@ def check_day(stores: Stores, day: str) -> None:
     Raises
     ------
     Problem
-        422 if it is no day, or one that is not run; 404 if it has no raw files and never had any.
+        422 if it is one that is not run; 404 if it has no raw files and never had any.
     """
     check_within(stores, "path.day", day)
     if isinstance(stores.source, SqlSource):  # of which any day can be asked for
@@ -40,11 +40,7 @@ def check_within(stores: Stores, where: str, *days: str) -> None:
     use_case, today = stores.use_case, dt.datetime.now(dt.UTC).date()
     bounds = f"days of {use_case.name} run from {use_case.start} to {today}, which is today by UTC"
     for day in days:
-        try:
-            within = use_case.start <= dt.date.fromisoformat(day) <= today
-        except ValueError:
-            within = False
-        if not within:
+        if not use_case.start <= dt.date.fromisoformat(day) <= today:
             raise Problem(422, f"{day} cannot be run: {bounds}.", [Wrong(where, f"{day!r}: {bounds}")])
 
 
