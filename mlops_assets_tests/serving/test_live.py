@@ -153,7 +153,7 @@ async def under_load(url: str, stores: Stores, changes: int) -> tuple[int, list[
             first.append(min(load.seen.values()))
             last.append(max(load.seen.values()))
         tasks.cancel()
-        await asyncio.wait({tasks})
+        await asyncio.gather(tasks, return_exceptions=True)
     return load.answers, first, last
 
 
