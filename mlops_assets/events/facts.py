@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from mlops_assets.errors import MlopsError
 from mlops_assets.events.behind import Behind, Behinds
 from mlops_assets.events.happened import LampTurned
 from mlops_assets.journey.deliver.delivery import publication_of
@@ -98,7 +99,7 @@ class Facts:
     published
         The published days.
     changes
-        The changes of the champion.
+        The changes of the champion; None where they cannot be read, and the API says what is wrong.
     training, made
         The newest training that came to an end, and what it made.
     runs
@@ -113,7 +114,7 @@ class Facts:
 
     now: dt.datetime
     published: Mapping[str, Published[PredictionsAccounting]]
-    changes: Sequence[Change]
+    changes: Sequence[Change] | None
     training: str
     made: MadeVersion | None
     runs: Runs
@@ -140,7 +141,9 @@ def gather(stores: Stores, runs: Runs, now: dt.datetime, lamps: Lamps = lambda _
     lamps
         Reads the lamps of a day.
     """
-    published, changes = stores.lake.predictions.days(), stores.history.changes()
+    published = stores.lake.predictions.days()
+    behind = Behinds(stores.lake).standing(now.timestamp())
+    changes = _changes(stores, behind)
     training, made = _newest_training(stores.lake)
     newest_day = max(published, default=None)
     return Facts(
@@ -153,8 +156,17 @@ def gather(stores: Stores, runs: Runs, now: dt.datetime, lamps: Lamps = lambda _
         # without a champion nothing is predicted, and nothing is late
         due=_due(stores, published, runs, now) if changes else (),
         lamps=lamps(newest_day) if newest_day else (),
-        behind=Behinds(stores.lake).standing(now.timestamp()),
+        behind=behind,
     )
+
+
+def _changes(stores: Stores, behind: Sequence[Behind]) -> Sequence[Change] | None:
+    try:
+        return stores.history.changes()
+    except MlopsError:
+        if not behind:
+            raise
+        return None  # what processes of the API say of it reaches people all the same
 
 
 def _newest_training(lake: Lake) -> tuple[str, MadeVersion | None]:

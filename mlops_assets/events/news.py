@@ -66,7 +66,7 @@ def news(use_case: UseCase, memory: Memory, facts: Facts) -> tuple[Memory, list[
         memory,
         began=began,
         published={**memory.published, **facts.publications()},
-        champion=len(facts.changes),
+        champion=memory.champion if facts.changes is None else len(facts.changes),
         training=facts.training,
         standing=standing,
     )
@@ -99,7 +99,7 @@ def _numbers(facts: Facts, days: Sequence[str]) -> dict[str, float]:
 
 
 def _champion(memory: Memory, facts: Facts) -> Iterator[Event]:
-    for change in facts.changes[memory.champion :]:
+    for change in (facts.changes or ())[memory.champion :]:
         yield ChampionChanged(
             number=change.number,
             action=change.action,

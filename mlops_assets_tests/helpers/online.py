@@ -42,6 +42,9 @@ LEARNED = {
 }
 """Files, and rows of each, that suffice for a model."""
 
+SIZES = (1, 7, 64, 400)
+"""Files a call."""
+
 Told = dict[str, Any]
 """What became of a file: its rejects, and the line, class, probability and probabilities of each row, as bytes."""
 
@@ -154,6 +157,19 @@ def ask(loaded: Loaded, files: Sequence[Sent], size: int) -> list[tuple[str, Tol
     for begin in range(0, len(files), size):
         answers += answer_files(loaded, files[begin : begin + size], DAY)
     return [(one.name, told_of(loaded.model.classes, one)) for one in answers]
+
+
+def ask_in_any_company(loaded: Loaded, files: Sequence[Sent], seed: int) -> list[tuple[str, Told]]:
+    """The same, each file once and in any order: alone or with others, of each of `SIZES` about as many files."""
+    generator = np.random.default_rng(seed)
+    shuffled = [files[at] for at in generator.permutation(len(files))]
+    # calls of one file outnumber those of many as many times as they are smaller
+    chances = 1 / np.array(SIZES)
+    asked: list[tuple[str, Told]] = []
+    while len(asked) < len(shuffled):
+        size = int(generator.choice(SIZES, p=chances / chances.sum()))
+        asked += ask(loaded, shuffled[len(asked) : len(asked) + size], size)
+    return asked
 
 
 def differences(batch: Mapping[str, Told], online: Sequence[tuple[str, Told]]) -> dict[str, list[str]]:

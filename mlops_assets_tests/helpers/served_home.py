@@ -68,12 +68,12 @@ def champions_in(home: Path, *names: str) -> Iterator[Workspace]:
         yield workspace
 
 
-def crown(stores: Stores, folder: Path) -> None:
-    """Learn from a sample day, and promote what was learned."""
+def crown(stores: Stores, folder: Path, seed: int = 7) -> None:
+    """Learn from a sample day, and promote what was learned; of another seed it is another day, and another model."""
     use_case, registry = stores.use_case, stores.registry
     files, rows = DRAWN[use_case.name]
     raw = Path(str(stores.settings.raw))
-    for _ in write_sample(use_case, raw, YESTERDAY, files, rows, 0.0, 7):
+    for _ in write_sample(use_case, raw, YESTERDAY, files, rows, 0.0, seed):
         pass
     read_raw(use_case, raw, stores.lake, YESTERDAY.isoformat())
     data = build_training_set(use_case, stores.lake)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import shutil
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -177,16 +175,27 @@ def test_a_process_that_ends_says_nothing_any_more(workspace: Workspace) -> None
     assert len(told(workspace, champions.look, champions.stop)) == 2
 
 
-def test_a_history_that_is_broken_leaves_the_old_one_serving(workspace: Workspace, champions: Champions) -> None:
+def test_a_history_that_is_broken_leaves_the_old_one_serving_and_is_told(
+    workspace: Workspace, champions: Champions
+) -> None:
     change = workspace.of(TOY).lake.change(2)
     assert isinstance(change, Path)
-    change.write_bytes(b"{")
-    champions.look()
-    assert champions.choose(TOY).version == 1
-    assert "the file 000002.json is damaged" in champions.troubles()[NAME]
-    change.unlink()
-    champions.look_now()
-    assert champions.troubles() == {}
+
+    def damage() -> None:
+        change.write_bytes(b"{")
+        champions.look()
+        assert champions.choose(TOY).version == 1
+        assert "the file 000002.json is damaged" in champions.troubles()[NAME]
+
+    def mend() -> None:
+        change.unlink()
+        champions.look_now()
+        assert champions.troubles() == {}
+
+    assert told(workspace, damage, mend) == [
+        "[error] toy: the API answers with version 1, for it cannot see who is champion.",
+        "[ok] toy: the API answers with the champion.",
+    ]
     promote(workspace, 2)
     champions.look_now()
     assert champions.choose(TOY).version == 2
@@ -365,36 +374,6 @@ async def _under_load(workspace: Workspace, changes: int, clients: int) -> None:
 
 def test_promotions_under_load_fail_no_request_and_mix_no_versions(workspace: Workspace) -> None:
     asyncio.run(_under_load(workspace, changes=6, clients=6))
-
-
-@pytest.mark.long
-def test_a_hundred_promotions_and_rollbacks_under_the_load_of_64_clients(workspace: Workspace) -> None:
-    asyncio.run(_under_load(workspace, changes=100, clients=64))
-
-
-# -- what it costs -----------------------------------------------------------------------------------------------------
-
-STARTS = """
-import sys
-from pathlib import Path
-from mlops_assets.serving.app import make_app
-from mlops_assets.serving.service import Service
-from mlops_assets.serving.answering.champions import Champions
-from mlops_assets_tests.helpers.served import NAME, TOY, workspace_in
-
-if __name__ == "__main__":
-    service = Service(workspace_in(Path(sys.argv[1])), {NAME: TOY}, Champions(workspace_in(Path(sys.argv[1]))))
-    make_app(service)
-    service.champions.load([TOY])
-    assert service.champions.choose(TOY).version == 1
-    print(*sorted(sys.modules))
-"""
-
-
-def test_what_only_training_and_days_need_is_not_imported(workspace: Workspace) -> None:
-    command = [sys.executable, "-c", STARTS, str(workspace.settings.home)]
-    modules = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
-    assert not {"mlflow", "matplotlib", "dagster", "click", "boto3", "pyspark", "sqlalchemy"} & {*modules}
 
 
 def test_a_lake_on_s3_has_its_changes_seen_too(home: Path, tmp_path: Path, bucket: S3Path) -> None:
