@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from mlops_assets.encoders import OneHot, OneHotEncoder, TargetEncoder, TargetMeans
+
 Step = Callable[[Any], Any]
 """Makes of a matrix another one, or probabilities."""
 
@@ -76,8 +78,6 @@ def _known() -> dict[type, Callable[[Any], Step]]:
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import FunctionTransformer, StandardScaler
-
-    from mlops_assets.encoders import OneHot, OneHotEncoder, TargetEncoder, TargetMeans
 
     return {
         Pipeline: lambda part: partial(_chain, [_step(step) for _, step in part.steps if step != "passthrough"]),
