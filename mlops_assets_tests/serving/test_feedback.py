@@ -143,3 +143,11 @@ def test_of_many_at_once_none_is_lost(api: Api, settings: Settings, use_case: Us
         [*pool.map(hand_in, range(24))]
     rows = {(number % 10, number % 4) for number in range(24) if number % 4}
     assert len(read_accepted(lake)) == len(rows)
+
+
+def test_those_who_wait_are_taken_in_together(api: Api, use_case: UseCase, settings: Settings) -> None:
+    """Each time all files are read: of many that come at once, none waits for all that came before it."""
+    with ThreadPoolExecutor(12) as pool:
+        told = [*pool.map(lambda line: sent(api.post(ADDRESS, {"corrections": [correction(line % 4 + 1)]})), range(24))]
+    assert len({one["file"] for one in told}) == 4
+    assert all(one["entries"] for one in told), "each is told of its own"
