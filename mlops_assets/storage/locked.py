@@ -11,6 +11,7 @@ import duckdb
 
 SETTINGS: Mapping[str, str | bool | int | float | list[str]] = {
     "threads": 1,  # shards run side by side, a process each
+    "async_threads": 1,  # they wait for disks, and by default are eight; what is in memory needs none of them
     # SQL is code, that of a stored model too: it gets its tables, and no way to files, the network or our variables
     "enable_external_access": False,
     "python_enable_replacements": False,
