@@ -19,7 +19,7 @@ from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.verification import check_intact
 from mlops_assets.use_case import UseCase
 from mlops_assets.views import markdown
-from mlops_assets.views.status import noticed_records
+from mlops_assets.views.status import forgotten, noticed_records
 from mlops_assets.work.engines import Engines
 from mlops_assets.work.progress import Listing, Progress
 from mlops_assets.work.shards import DayDone
@@ -97,7 +97,11 @@ def _list_one(context: dg.AssetExecutionContext, stores: Stores, engines: Engine
 
     manifest = list_day(use_case, stores.source, table, day, tell, losing)
     log.info("%s raw_files %s: %d files", use_case.name, day, manifest.files)
+    removed = forgotten(stores, day)
+    if removed:
+        log.warning("%s raw_files %s: %s", use_case.name, day, removed)
     metadata = {
+        **({"requests": removed} if removed else {}),
         "files": manifest.files,
         "attachments": manifest.attachments,
         "bytes": manifest.size,

@@ -56,12 +56,12 @@ def collect(stores: Stores) -> dict[str, Any]:
     }
 
 
-def forgotten(stores: Stores) -> str:
-    """That raw files of kept requests were removed, and what that means; empty if none were."""
+def forgotten(stores: Stores, day: str = "") -> str:
+    """That raw files of kept requests were removed, and what that means; empty if none were, or none of that day."""
     place = stores.lake.forgotten
-    if not place.exists():
+    before = read_json(place)["before"] if place.exists() else ""
+    if before <= day:
         return ""
-    before = read_json(place)["before"]
     kept_no_longer = f"Requests of days before {before} are kept no longer (`serving.keep_days`)"
     return f"{kept_no_longer}: a run of such a day makes it without them."
 

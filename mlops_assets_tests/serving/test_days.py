@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import datetime as dt
 import io
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,9 +11,13 @@ from typing import Any
 
 import pytest
 
+from mlops_assets.journey.model.history import Hashes
+from mlops_assets.monitoring.kept import Judged, keep
+from mlops_assets.monitoring.lamp import DayVerdict, Lamp
 from mlops_assets.settings import Settings
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import UseCase
+from mlops_assets.views.days import Known, short_record
 from mlops_assets.views.paging import Only, Place, list_parts, write_cursor
 from mlops_assets.workspace import Workspace
 from mlops_assets_tests.helpers.asked_api import Api, problem
@@ -157,3 +162,26 @@ def test_probabilities_that_were_not_kept_are_told_with_what_keeps_them(settings
     api = Api.of(Workspace(settings), toy())
     told = problem(api.get("/v1/use-cases/toy/days/2026-01-31/predictions", probabilities="all"), 409)
     assert "`scoring: {probabilities: all}`" in told["detail"]
+
+
+def test_a_day_is_late_once_its_deadline_is_over_and_red_where_a_lamp_is(home: Home) -> None:
+    """The clock decides, so it is given; without a champion nothing is predicted, and nothing is late."""
+    with state_in(home.folder):
+        workspace = Workspace.from_environment()
+    stores = workspace.of(home.use_case.model_copy(update={"deadline": "06:30 UTC"}))
+    before, after = (dt.datetime(2026, 1, 2, 6, minute, tzinfo=dt.UTC) for minute in (29, 31))
+    assert short_record(Known.of(stores, after), BEFORE)["state"] == "missing", "there is no champion"
+    stores.history.append("promote", 1, "somebody", "a test", "", hashes=Hashes("a", "b", "c"))
+    assert [short_record(Known.of(stores, now), BEFORE)["state"] for now in (before, after)] == ["missing", "late"]
+    # a day that nobody delivered is late, too
+    later = Known.of(stores, dt.datetime(2026, 1, 4, 7, tzinfo=dt.UTC))
+    assert [(day, short_record(later, day)["state"]) for day in later.days("2026-01-03")] == [("2026-01-03", "late")]
+    lamp = Lamp("rows.city", "red", "nulls", 0.5, 0.01, 0.02, "rows", "city", "`city` is empty.", "", DAY)
+    published = stores.lake.predictions.days()[DAY]
+    keep(stores.use_case, stores.lake, Judged(DayVerdict(DAY, "the training rows", (lamp,)), (), 1, published.version))
+    (red,) = Api.of(workspace, stores.use_case).read(DAYS, **{"from": DAY, "to": DAY})["days"]
+    assert (red["state"], red["predictions"] > 0) == ("red", True), "it is published all the same"
+    assert "`city` is empty." in red["why"][0]
+    told = Api.of(workspace, stores.use_case).read(f"{DAYS}/{DAY}")["drift"]
+    assert (told["red"], told["lamps"]) == (True, {"rows.city": "red"})
+    assert told["red_lamps"][0]["advice"].startswith("Look whether the column is still delivered")

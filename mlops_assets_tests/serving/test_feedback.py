@@ -21,7 +21,7 @@ from mlops_assets_tests.helpers.toy import DAY, purchases, put, toy
 
 ADDRESS = "/v1/use-cases/toy/feedback"
 HEADER = "day,file,line,label,who,when"
-ME = "somebody"
+ME = "local"
 
 
 @pytest.fixture
@@ -79,8 +79,8 @@ def test_who_sends_speaks_for_themselves_or_for_people_of_theirs(api: Api, setti
     assert told["errors"] == [
         {
             "where": "line 3.who",
-            "message": "is 'ann', but 'somebody' sends it: leave `who` empty, which means 'somebody', or write "
-            "'somebody/NAME' for somebody you speak for",
+            "message": "is 'ann', but 'local' sends it: leave `who` empty, which means 'local', or write "
+            "'local/NAME' for somebody you speak for",
         }
     ]
     assert not (settings.home / "raw" / "toy" / "feedback").exists()
@@ -143,3 +143,11 @@ def test_of_many_at_once_none_is_lost(api: Api, settings: Settings, use_case: Us
         [*pool.map(hand_in, range(24))]
     rows = {(number % 10, number % 4) for number in range(24) if number % 4}
     assert len(read_accepted(lake)) == len(rows)
+
+
+def test_those_who_wait_are_taken_in_together(api: Api, use_case: UseCase, settings: Settings) -> None:
+    """Each time all files are read: of many that come at once, none waits for all that came before it."""
+    with ThreadPoolExecutor(12) as pool:
+        told = [*pool.map(lambda line: sent(api.post(ADDRESS, {"corrections": [correction(line % 4 + 1)]})), range(24))]
+    assert len({one["file"] for one in told}) == 4
+    assert all(one["entries"] for one in told), "each is told of its own"

@@ -64,7 +64,7 @@ def test_a_day_is_run_in_the_name_of_who_asks(api: Api, dagster: FakeDagster) ->
     run = started(api.post(RUN_DAY))
     assert dagster.runs[run]["jobName"] == "toy_daily"
     known = tags(dagster, run)
-    assert (known["dagster/partition"], known["mlops_assets/who"]) == (DAY, "somebody (API)")
+    assert (known["dagster/partition"], known["mlops_assets/who"]) == (DAY, "local (API)")
 
 
 def test_who_asks_for_a_day_that_is_under_way_gets_that_run(api: Api, dagster: FakeDagster) -> None:
@@ -104,7 +104,7 @@ def test_a_rollback_is_told_why_and_by_whom(api: Api, dagster: FakeDagster, sett
         history.append("promote", version, "ann", "better", "passed")
     run = started(api.post(f"{BASE}/rollback", {"why": "worse"}))
     (op,) = dagster.runs[run]["config"]["ops"].values()
-    assert (dagster.runs[run]["jobName"], op) == ("toy_rollback", {"config": {"why": "worse", "who": "somebody (API)"}})
+    assert (dagster.runs[run]["jobName"], op) == ("toy_rollback", {"config": {"why": "worse", "who": "local (API)"}})
 
 
 TOMORROW = (dt.datetime.now(dt.UTC).date() + dt.timedelta(days=1)).isoformat()

@@ -352,7 +352,15 @@ def test_ready_tells_that_requests_cannot_be_kept_and_a_server_that_ends_lands_t
 ) -> None:
     workspace = workspace_in(tmp_path)
     store = JournalStore(workspace, [use_case])
-    champions: Any = SimpleNamespace(choose=lambda _: SimpleNamespace(version=3), troubles=dict)
+    champions: Any = SimpleNamespace(
+        choose=lambda _: SimpleNamespace(version=3),
+        troubles=dict,
+        versions=dict,
+        without=dict,
+        load=list,
+        start=list,
+        stop=list,
+    )
     with Client(make_app(Service(workspace, {use_case.name: use_case}, champions, store=store))) as client:
         asyncio.run(keep(store, use_case, [Sent("a.csv", FILE)]))
         assert client.get("/ready").json()["troubles"] == {}
@@ -404,4 +412,6 @@ def test_after_keep_days_raw_files_and_answers_of_requests_go_and_no_others(tmp_
     left = {path.relative_to(tmp_path / "raw").as_posix() for path in (tmp_path / "raw").rglob("*") if path.is_file()}
     assert left == {f"{use_case.name}/day=2026-03-01/a.csv", f"{use_case.name}/day=2026-03-02/api/r1/a.csv"}
     assert {path.name for path in (tmp_path / "lake" / use_case.name / "requests").glob("day=*")} == {"day=2026-03-02"}
-    assert "before 2026-03-02 are kept no longer" in forgotten(workspace_in(tmp_path).of(use_case))
+    stores = workspace_in(tmp_path).of(use_case)
+    assert "before 2026-03-02 are kept no longer" in forgotten(stores) == forgotten(stores, "2026-03-01")
+    assert not forgotten(stores, "2026-03-02")

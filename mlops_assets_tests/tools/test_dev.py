@@ -226,7 +226,7 @@ def test_a_day_a_training_a_rollback_and_a_promotion_are_runs_in_the_name_of_who
         api = Api.of(workspace, workspace.find("visits").use_case)
         assert ended(api.post(f"{base}/days/{day}/run"))["state"] == "success"
         scored = {"retro_score": {"from": day, "to": later}}
-        assert ended(api.post(f"{base}/train", scored, Idempotency_Key="one"))["who"] == "somebody (API)"
+        assert ended(api.post(f"{base}/train", scored, Idempotency_Key="one"))["who"] == "local (API)"
         until(lambda: len([*workspace.find("visits").lake.predictions.days()]) == 2, "the days that are scored again")
         assert ended(api.post(f"{base}/train"))["state"] == "success"
         assert ended(api.post(f"{base}/rollback", {"why": "no good"}))["state"] == "success"
@@ -236,8 +236,8 @@ def test_a_day_a_training_a_rollback_and_a_promotion_are_runs_in_the_name_of_who
             ("rollback", 1, "no good"),
             ("promote", 2, "good"),
         ]
-        assert [one.who for one in changes[2:]] == ["somebody (API)"] * 2
-        assert all(one.who.startswith("gate, asked by somebody (API), Dagster run ") for one in changes[:2])
+        assert [one.who for one in changes[2:]] == ["local (API)"] * 2
+        assert all(one.who.startswith("gate, asked by local (API), Dagster run ") for one in changes[:2])
         for path in dev.shop.day(later).glob("*"):
             path.write_bytes(b"")
         (failed,) = ended(api.post(f"{base}/days/{later}/run"))["failed"]

@@ -105,7 +105,8 @@ def _lay(day: Place, kept: Kept, files: FileFormat) -> list[str]:
     planned = plan(kept.files, [bool(one["refused"]) for one in kept.told["answers"]], files)
     laid = {path: data for path, file in planned for path, data in _with_attached(path, file)}
     request = _plain(kept.told["request"], r"[^0-9A-Za-z-]") or "request"
-    for folder in (f"{FOLDER}/{request}", f"{FOLDER}/{request}-{_mark(laid)}"):
+    for is_taken in (False, True):  # the hash only where it is needed
+        folder = f"{FOLDER}/{request}-{_mark(laid)}" if is_taken else f"{FOLDER}/{request}"
         place = day / folder
         there = set(places.below(place))
         # another request of this id lies there: clients may name their requests as they like

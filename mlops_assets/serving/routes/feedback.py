@@ -1,5 +1,7 @@
 """`POST /v1/use-cases/{u}/feedback`: corrections in, which of them count and which do not out."""
 
+import threading
+from itertools import count
 from typing import Annotated, Any
 
 import orjson
@@ -7,14 +9,15 @@ from fastapi import APIRouter, Path, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from mlops_assets.journey.feedback.corrections import take_in
+from mlops_assets.journey.feedback.corrections import Taken, take_in
 from mlops_assets.journey.feedback.files import HEADER, LARGEST, MOST_LINES
 from mlops_assets.journey.feedback.handing import as_file, hand_in, outcomes, sign
 from mlops_assets.journey.train.versions import known_labels
-from mlops_assets.serving.listed import CSV, Shelf, documented
+from mlops_assets.serving.listed import CSV, documented
 from mlops_assets.serving.problems import Problem, Wrong
 from mlops_assets.serving.service import Service, caller_of
 from mlops_assets.storage.modes import for_others
+from mlops_assets.storage.places import Place
 from mlops_assets.workspace import Stores
 
 MOST_TOLD = 100
@@ -42,9 +45,30 @@ BODY = {
 }
 
 
+class _Together:
+    """Takes in the files of corrections of a use case: for those who wait meanwhile, once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._numbers = count(1)
+        self._asked = self._seen = 0
+        self._taken: Taken | None = None
+
+    def take_in(self, stores: Stores, folder: Place) -> Taken:
+        """What came of all files, those that lie there now among them."""
+        mine = self._asked = next(self._numbers)
+        with self._lock:
+            if self._taken is None or self._seen < mine:
+                asked = self._asked  # whoever has asked by now has laid a file that is read now
+                labels = known_labels(stores.use_case, stores.registry, stores.runs)
+                self._taken, self._seen = take_in(stores.use_case, stores.lake, folder, labels), asked
+            return self._taken
+
+
 def router(service: Service) -> APIRouter:
     """The route that takes corrections."""
-    routes, shelf = APIRouter(tags=["feedback"]), Shelf(service)
+    routes = APIRouter(tags=["feedback"])
+    together = {name: _Together() for name in service.use_cases}
     name = Annotated[str, Path(description="The use case.", json_schema_extra={"enum": [*service.use_cases]})]
 
     @routes.post("/v1/use-cases/{use_case}/feedback", responses=documented(404, 413, 422), openapi_extra=BODY)
@@ -53,10 +77,10 @@ def router(service: Service) -> APIRouter:
 
         They land as a file of corrections; the same content lands once, and is answered as often as it is sent.
         """
-        service.stores(use_case)  # an unknown name is told before the body is read
+        stores = service.stores(use_case)  # an unknown name is told before the body is read
         body, kind = await _body(request), request.headers.get("content-type", "")
         is_json = kind.partition(";")[0].strip().lower() == "application/json"
-        told = await run_in_threadpool(_take, shelf, use_case, body, caller_of(request).name, is_json=is_json)
+        told = await run_in_threadpool(_take, stores, together[use_case], body, caller_of(request).name, is_json)
         return Response(orjson.dumps(told), media_type="application/json")
 
     return routes
@@ -112,7 +136,7 @@ def _wrong_with(correction: Any) -> list[tuple[str, str]]:
     return [*unknown, *plain, *missing]
 
 
-def _take(shelf: Shelf, name: str, body: bytes, who: str, *, is_json: bool) -> dict[str, Any]:
+def _take(stores: Stores, together: _Together, body: bytes, who: str, is_json: bool) -> dict[str, Any]:
     """Take in what was sent; see `feedback`."""
     content = as_file(_corrections(body)) if is_json else body
     if len(content) > LARGEST or content.count(b"\n") > MOST_LINES:
@@ -125,8 +149,7 @@ def _take(shelf: Shelf, name: str, body: bytes, who: str, *, is_json: bool) -> d
         raise _by_others(signed.others, who)
     if not signed.entries:
         raise Problem(422, "There is no correction in it: no line has a label.")
-    with shelf.open(name) as stores:
-        return _hand_in(stores, signed.content, who)
+    return _hand_in(stores, together, signed.content, who)
 
 
 def _by_others(others: Any, who: str) -> Problem:
@@ -135,13 +158,12 @@ def _by_others(others: Any, who: str) -> Problem:
     return Problem(422, f"{len(wrong)} corrections are by others than {who!r}: {advice}.", wrong[:MOST_TOLD])
 
 
-def _hand_in(stores: Stores, content: bytes, who: str) -> dict[str, Any]:
+def _hand_in(stores: Stores, together: _Together, content: bytes, who: str) -> dict[str, Any]:
     """Lay the file where all files of corrections lie, and take in all of them, as the command does."""
     use_case, folder = stores.use_case, stores.settings.raw / stores.use_case.name / "feedback"
     with for_others(folder, stores.settings.home):
         file = hand_in(folder, "api", content)
-    labels = known_labels(use_case, stores.registry, stores.runs)
-    entries = outcomes(take_in(use_case, stores.lake, folder, labels), file.name)
+    entries = outcomes(together.take_in(stores, folder), file.name)
     accepted = sum(bool(entry["counts"]) for entry in entries)
     return {
         "use_case": use_case.name,
