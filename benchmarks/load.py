@@ -13,7 +13,9 @@ import httptools
 import numpy as np
 
 LOST = 0
-"""The status of a request whose connection was closed before its answer."""
+"""The status of a request whose connection was closed before its answer, or that was not answered in time."""
+PATIENCE = 60.0
+"""Seconds that the last answers may take when no more requests are sent."""
 
 
 @dataclass
@@ -47,14 +49,17 @@ class Load:
 class _Client(asyncio.Protocol):
     """One kept connection: the next request is sent when the answer to the one before is there."""
 
-    def __init__(self, requests: Iterator[bytes], until: float, load: Load) -> None:
-        self._requests, self._until, self._load = requests, until, load
+    def __init__(self, requests: Iterator[bytes], until: float, patience: float, load: Load) -> None:
+        self._requests, self._until, self._patience, self._load = requests, until, patience, load
         self._began = 0.0
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        # a server that never answers must not be waited for without end
+        left = self._until - time.perf_counter() + self._patience
+        self._end = asyncio.get_running_loop().call_later(left, transport.abort)
         self._send()
 
     def _send(self) -> None:
@@ -78,18 +83,19 @@ class _Client(asyncio.Protocol):
             self._send()
 
     def connection_lost(self, _: Exception | None) -> None:
+        self._end.cancel()
         if self._began:
             self._load.statuses[LOST] += 1
         if not self.ended.done():
             self.ended.set_result(None)
 
 
-async def _keep_asking(port: int, requests: Iterator[bytes], until: float, load: Load) -> None:
+async def _keep_asking(port: int, requests: Iterator[bytes], until: float, patience: float, load: Load) -> None:
     """A client that connects again where a server has closed the connection."""
     while time.perf_counter() < until:
         try:
             _, client = await asyncio.get_running_loop().create_connection(
-                lambda: _Client(requests, until, load), "127.0.0.1", port
+                lambda: _Client(requests, until, patience, load), "127.0.0.1", port
             )
         except OSError:
             load.statuses[LOST] += 1
@@ -98,15 +104,16 @@ async def _keep_asking(port: int, requests: Iterator[bytes], until: float, load:
         await client.ended
 
 
-async def _ask(port: int, requests: Sequence[bytes], clients: int, seconds: float) -> Load:
+async def _ask(port: int, requests: Sequence[bytes], clients: int, seconds: float, patience: float) -> Load:
     load, turns = Load(), itertools.cycle(requests)
     began = time.perf_counter()
-    await asyncio.gather(*(_keep_asking(port, turns, began + seconds, load) for _ in range(clients)))
+    until = began + seconds
+    await asyncio.gather(*(_keep_asking(port, turns, until, patience, load) for _ in range(clients)))
     load.seconds = time.perf_counter() - began
     return load
 
 
-def ask(port: int, requests: Sequence[bytes], clients: int, seconds: float) -> Load:
+def ask(port: int, requests: Sequence[bytes], clients: int, seconds: float, patience: float = PATIENCE) -> Load:
     """Keep a server of this machine busy.
 
     Parameters
@@ -119,8 +126,10 @@ def ask(port: int, requests: Sequence[bytes], clients: int, seconds: float) -> L
         Connections, each with one request at a time.
     seconds
         For how long new requests are sent.
+    patience
+        Seconds after that in which the last answers must come; what is not answered then is `LOST`.
     """
-    return asyncio.run(_ask(port, requests, clients, seconds))
+    return asyncio.run(_ask(port, requests, clients, seconds, patience))
 
 
 def post(path: str, body: bytes, content_type: str) -> bytes:

@@ -8,14 +8,10 @@ is handed what ours computes: the vectors of the rows. It reads no file, checks 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import datetime as dt
 import json
 import os
-import signal
-import socket
-import subprocess
-import time
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,79 +20,28 @@ import numpy as np
 import psutil
 
 from benchmarks import machine
-from benchmarks.environments import python_with
 from benchmarks.load import ask, post
 from benchmarks.sections import put_section
+from benchmarks.servers import USE_CASE, WAYS, NotMeasured, Server
 from benchmarks.starts import PAGE, ROOT
 from benchmarks.tables import markdown, mib, short
 
-USE_CASE = "transactions"
 NAME = "serving"
 CLIENTS = (1, 16, 64, 128)
 FILES, ROWS = 200, 50
 """Different files that are asked for in turns, and rows of each."""
 SECONDS = 20.0
-PATIENCE = 180
-"""Seconds for a server to answer for the first time."""
 
 ABOUT = """\
 `make bench-serving` writes this section. A request of ours is a raw CSV file of {rows} rows, {files} different ones in
 turns; the answer has a prediction and a probability for each row. The peers are handed the vectors that ours computes
 of these rows, ready-made, and answer from the same estimator (`{candidate}`). Each server is alone on the machine with
 its client, which keeps 1 to 128 connections busy for {seconds:.0f} seconds, after a quarter of that to warm up. CPU is
-that of all processes of the server, user and system, for each request that was answered 200; the last column counts all
-others. Ratios say more than milliseconds where a machine does other work, too; what is said of waiting also holds what
-the client itself takes of the same cores."""
-
-
-@dataclass(frozen=True)
-class Way:
-    """A server: title, how it is started, what to install for it, and what it is asked.
-
-    Attributes
-    ----------
-    title
-        For people.
-    command
-        Behind its Python; `{folder}`, `{port}` and `{processes}` stand for what they are.
-    path
-        What is asked.
-    packages
-        What to install, with versions; nothing for ours.
-    """
-
-    title: str
-    command: Sequence[str]
-    path: str
-    packages: Sequence[str] = ()
-
-
-MODEL = ("joblib==1.5.3", "numpy==2.4.6", "scikit-learn==1.9.1", "pyarrow==25.0.1")
-PEERS = str(ROOT / "benchmarks" / "peers" / "serving")
-GIVEN = ("{folder}", "{port}", "{processes}")
-BENTOML = ("-m", "bentoml", "serve", "by_bentoml:Classifier", "--working-dir", PEERS, "--host", "127.0.0.1")
-WAYS = {
-    "ours": Way(
-        "mlops-assets, from the raw file",
-        ("-m", "mlops_assets.cli", "serve", USE_CASE, "--port", "{port}", "--workers", "{processes}"),
-        f"/v1/use-cases/{USE_CASE}/predictions",
-    ),
-    "fastapi": Way(
-        "FastAPI 0.165.0",
-        (f"{PEERS}/by_fastapi.py", *GIVEN),
-        "/predict",
-        ("fastapi==0.165.0", "uvicorn[standard]==0.54.0", *MODEL),
-    ),
-    "bentoml": Way("BentoML 1.4.40", (*BENTOML, "--port", "{port}"), "/predict", ("bentoml==1.4.40", *MODEL)),
-    "mlserver": Way(
-        "MLServer 1.7.1",
-        (f"{PEERS}/by_mlserver.py", *GIVEN),
-        "/v2/models/classifier/infer",
-        ("mlserver==1.7.1", "mlserver-sklearn==1.7.1", *MODEL),
-    ),
-    "litserve": Way("LitServe 0.2.19", (f"{PEERS}/by_litserve.py", *GIVEN), "/predict", ("litserve==0.2.19", *MODEL)),
-    "mlflow": Way("MLflow 3.17.2", (f"{PEERS}/by_mlflow.py", *GIVEN), "/invocations", ("mlflow==3.17.2", *MODEL)),
-}
+that of all processes of the server, user and system, for each request that was answered 200; 'not 200' counts all
+others. MLServer and MLflow answer with the probabilities of all classes, the others with the highest. Ratios say more
+than milliseconds where a machine does other work, too; what is said of waiting also holds what the client itself takes
+of the same cores. 'Load before' is the machine's load average of the last minute when the server was started, in which
+the server before still counts; 'cores busy besides' are those that worked for neither the server nor its client."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +62,10 @@ class Found:
         Milliseconds within which 50 and 99 of 100 answers came.
     memory
         Bytes of all its processes.
+    before
+        Load average of the machine's last minute when the server was started.
+    besides
+        Cores that were busy with other work.
     """
 
     way: str
@@ -129,6 +78,8 @@ class Found:
     middle: float
     slowest: float
     memory: int
+    before: float
+    besides: float
 
     @property
     def each(self) -> float:
@@ -211,68 +162,6 @@ def hand_out(home: Path, folder: Path, files: int = FILES) -> dict[str, object]:
     return {"rows": ROWS, "files": len(data), "candidate": champion.about.candidate}
 
 
-class Server:
-    """A server that runs, and what its processes take.
-
-    Parameters
-    ----------
-    name, processes
-        Which one of `WAYS`, and in how many processes.
-    folder, home
-        The work folder, and the home of the champion.
-    """
-
-    def __init__(self, name: str, processes: int, folder: Path, home: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
-        way = WAYS[name]
-        python = python_with(way.packages, folder / "venvs" / f"serving_{name}")
-        known = {"folder": str(folder), "port": str(self.port), "processes": str(processes)}
-        threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-        told = {"BENCH_FOLDER": str(folder), "BENCH_PROCESSES": str(processes), "MLOPS_HOME": str(home)}
-        quiet = {"DO_NOT_TRACK": "1", "BENTOML_DO_NOT_TRACK": "True", "MLFLOW_DISABLE_TELEMETRY": "true"}
-        # the peers' models have encoders of ours
-        paths = {"PYTHONPATH": f"{ROOT}:{PEERS}" if way.packages else ""}
-        self.log = folder / f"serving_{name}.log"
-        with self.log.open("wb") as output:
-            self.process = subprocess.Popen(
-                [str(python), *(part.format(**known) for part in way.command)],
-                env={**os.environ, **threads, **told, **quiet, **paths},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-
-    def wait(self, request: bytes) -> None:
-        """Wait until it answers."""
-        until = time.monotonic() + PATIENCE
-        while not ask(self.port, [request], 1, 0.1).good:
-            if self.process.poll() is not None or time.monotonic() > until:
-                raise SystemExit(f"no answer: {self.log.read_text(errors='replace')[-3000:]}")
-
-    def _tree(self) -> list[psutil.Process]:
-        root = psutil.Process(self.process.pid)
-        return [root, *root.children(recursive=True)]
-
-    def cpu(self) -> float:
-        """CPU seconds of all its processes so far."""
-        return sum(sum(process.cpu_times()[:2]) for process in self._tree())
-
-    def memory(self) -> int:
-        """Bytes of all its processes; what they share counts once."""
-        return sum(process.memory_full_info().pss for process in self._tree())
-
-    def end(self) -> None:
-        """End it, whatever it does."""
-        os.killpg(self.process.pid, signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(20)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-
-
 def measure(
     name: str, processes: int, folder: Path, home: Path, clients: Sequence[int] = CLIENTS, seconds: float = SECONDS
 ) -> Iterator[Found]:
@@ -288,25 +177,42 @@ def measure(
         How many of them, one load each.
     seconds
         For how long each load lasts.
+
+    Raises
+    ------
+    NotMeasured
+        It cannot be installed, does not answer, or ended under its load.
     """
     with np.load(folder / "asked.npz", allow_pickle=True) as asked:
         requests = bodies(name, asked["files"].tolist(), asked["vectors"])
+    load_before = os.getloadavg()[0]
     server = Server(name, processes, folder, home)
     try:
         server.wait(requests[0])
         for number in clients:
             ask(server.port, requests, number, seconds / 4)
-            before = server.cpu()
+            before, busy = server.cpu(), _all_but_the_client()
             load = ask(server.port, requests, number, seconds)
             cpu, other = server.cpu() - before, load.statuses.total() - load.good
+            besides = max(0.0, _all_but_the_client() - busy - cpu) / load.seconds
             waits = load.percentile(50), load.percentile(99)
-            yield Found(name, processes, number, load.good, other, cpu, load.seconds, *waits, server.memory())
+            taken = cpu, load.seconds, *waits, server.memory(), load_before, besides
+            yield Found(name, processes, number, load.good, other, *taken)
+    except (NotMeasured, psutil.NoSuchProcess) as error:
+        print(server.said(), file=sys.stderr)
+        raise NotMeasured(str(error) if isinstance(error, NotMeasured) else "it ended under its load") from error
     finally:
         server.end()
 
 
-def section(found: Sequence[Found], about: Mapping[str, object]) -> str:
-    """The section of the page: CPU by clients, and everything that was measured."""
+def _all_but_the_client() -> float:
+    """CPU seconds of the whole machine so far, without those of this process, which is the client."""
+    all_of_it = psutil.cpu_times()
+    return float(all_of_it.user + all_of_it.nice + all_of_it.system - sum(psutil.Process().cpu_times()[:2]))
+
+
+def section(found: Sequence[Found], about: Mapping[str, object], missing: Mapping[str, str] | None = None) -> str:
+    """The section of the page: CPU by clients, everything that was measured, and why something was not."""
     numbers = sorted({one.clients for one in found})
     cells = {(one.way, one.processes, one.clients): one for one in found}
     servers = list(dict.fromkeys((one.way, one.processes) for one in found))
@@ -318,7 +224,8 @@ def section(found: Sequence[Found], about: Mapping[str, object]) -> str:
         for server in servers
     ]
     head = ("CPU ms a request", *(f"{number} client{'s' * (number > 1)}" for number in numbers))
-    all_head = ("server", "clients", "CPU ms", "requests/s", "50 % within ms", "99 % within ms", "MiB", "not 200")
+    measured = ("CPU ms", "requests/s", "50 % within ms", "99 % within ms", "MiB", "not 200")
+    all_head = ("server", "clients", *measured, "load before", "cores busy besides")
     all_lines = [
         [
             _title(one.way, one.processes),
@@ -329,11 +236,14 @@ def section(found: Sequence[Found], about: Mapping[str, object]) -> str:
             f"{one.slowest:.1f}",
             mib(one.memory),
             str(one.other),
+            f"{one.before:.1f}",
+            f"{one.besides:.2f}",
         ]
         for one in found
     ]
-    tables = f"{markdown(head, short_lines)}\n\n{markdown(all_head, all_lines)}"
-    return f"## What an answer costs\n\n{ABOUT.format(**about)}\n\n{tables}"
+    notes = [f"- {title}: not measured: {why}." for title, why in (missing or {}).items()]
+    parts = [ABOUT.format(**about), markdown(head, short_lines), markdown(all_head, all_lines), *notes]
+    return "\n\n".join(["## What an answer costs", *parts])
 
 
 def _title(way: str, processes: int) -> str:
@@ -359,15 +269,22 @@ def main() -> None:
         use_case = find_use_case((OWN_USE_CASES,), USE_CASE)
         home = train(use_case, given.folder.absolute(), dt.date(2026, 1, 31), days=3, files=200).home
     about = {**hand_out(home, folder), "seconds": given.seconds}
-    found = []
+    found: list[Found] = []
+    missing: dict[str, str] = {}
     for name in given.only.split(","):
         for processes in (1, 2) if name == "ours" else (1,):
-            for one in measure(name, processes, folder, home, seconds=given.seconds):
-                print(f"{json.dumps(asdict(one))} {one.each:.2f} ms", flush=True)
-                found.append(one)
+            try:
+                for one in measure(name, processes, folder, home, seconds=given.seconds):
+                    print(f"{json.dumps(asdict(one))} {one.each:.2f} ms", flush=True)
+                    found.append(one)
+            except NotMeasured as error:
+                if name == "ours":  # without it the page would say nothing
+                    raise SystemExit(f"{_title(name, processes)}: {error}") from error
+                missing[_title(name, processes)] = str(error)
+                print(f"{_title(name, processes)}: not measured: {error}", flush=True)
     if given.only == parser.get_default("only"):
         cores = machine.describe([0])["processor"]
-        put_section(NAME, f"{section(found, about)}\n\nOn {os.cpu_count()} cores of {cores}.", PAGE)
+        put_section(NAME, f"{section(found, about, missing)}\n\nOn {os.cpu_count()} cores of {cores}.", PAGE)
 
 
 if __name__ == "__main__":

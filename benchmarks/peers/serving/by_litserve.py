@@ -1,7 +1,6 @@
 """LitServe: an API whose requests are answered in batches, with a worker for each process."""
 
-from __future__ import annotations
-
+# no `from __future__ import annotations` here: LitServe reads the types of a request and an answer, and not as text
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 
 class Classifier(litserve.LitAPI):
     def __init__(self, folder: Path) -> None:
-        super().__init__(max_batch_size=64, batch_timeout=0.004)
+        super().__init__(max_batch_size=128, batch_timeout=0.004)
         self._folder = folder
 
     def setup(self, device: str) -> None:  # noqa: ARG002 - LitServe's own
