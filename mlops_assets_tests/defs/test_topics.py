@@ -235,3 +235,11 @@ def test_the_real_files_are_read_and_predicted(stage: Stage, tmp_path: Path) -> 
         copy.run(day)
         assert copy.published("rejects", day) == []
         assert len(copy.published("predictions", day)) == 3
+
+
+@pytest.mark.parametrize(
+    ("path", "topic"), [("api/7f07/a.txt", None), ("api/7f07/SPORTS/a.txt", "SPORTS"), ("a.txt", None)]
+)
+def test_a_kept_request_has_the_label_that_its_sender_gave_it(path: str, topic: str | None) -> None:
+    *_, record = TextReader().read(RawFile(path, b"A text.", nothing))
+    assert record.values["topic"] == topic

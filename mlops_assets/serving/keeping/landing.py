@@ -23,6 +23,7 @@ from mlops_assets.errors import MlopsError, UsageError
 from mlops_assets.journey.read.sources import FolderSource, S3Source, SqlSource
 from mlops_assets.journey.read.sources.entries import day_of, is_hidden
 from mlops_assets.journey.score.online import Sent
+from mlops_assets.plugins.records import REQUESTS as FOLDER
 from mlops_assets.serving.keeping.journal import DAMAGED, Kept, Segment
 from mlops_assets.storage import places
 from mlops_assets.storage.catalog import REQUESTS, Lake
@@ -34,7 +35,6 @@ from mlops_assets.workspace import Stores
 
 log = logging.getLogger("mlops_assets.serving")
 
-FOLDER = "api"
 LONGEST = 120
 """Most letters of a name that is made of what a client sent."""
 
