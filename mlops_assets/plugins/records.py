@@ -65,10 +65,6 @@ class BadRecord:
     raw: str = ""
 
 
-REQUESTS = "api"
-"""Folder of a day into which the API lays the requests that it keeps, each into one of its own."""
-
-
 @dataclass(frozen=True, slots=True)
 class RawFile:
     """A file as it was delivered.
@@ -76,7 +72,7 @@ class RawFile:
     Attributes
     ----------
     path
-        Path within the day's folder, `/` between its parts.
+        Path within the day's folder, `/` between its parts; of a request that the API kept, as it was sent.
     data
         Its bytes.
     """
@@ -84,20 +80,6 @@ class RawFile:
     path: str
     data: bytes
     _attached: Callable[[str], bytes] = field(repr=False)
-
-    @property
-    def sent(self) -> str:
-        """Its path as its sender named it: of a request that the API kept, without the folder that it was laid into.
-
-        What a path tells of a file, such as its label, is to be read off this one.
-
-        Examples
-        --------
-        >>> RawFile("api/7f07/sports/a.txt", b"", bytes).sent, RawFile("sports/a.txt", b"", bytes).sent
-        ('sports/a.txt', 'sports/a.txt')
-        """
-        folder, _, rest = self.path.partition("/")
-        return rest.partition("/")[2] or self.path if folder == REQUESTS else self.path
 
     def attached(self, path: str) -> bytes:
         """The bytes of a file that a record refers to; its name has one of the endings of `files.attachments`.

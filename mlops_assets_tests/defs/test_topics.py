@@ -15,6 +15,7 @@ from mlops_assets.defs.topics.reader import MOST, TextReader, decode
 from mlops_assets.defs.topics.sample import LONGEST, TOPICS, draw
 from mlops_assets.journey.model.registry import Registry
 from mlops_assets.journey.model.version import Version
+from mlops_assets.journey.read.readers import open_reader
 from mlops_assets.journey.train.versions import rebuild
 from mlops_assets.plugins import FileRefused, NotAttached, RawFile, Record
 from mlops_assets.settings import OWN_USE_CASES
@@ -240,6 +241,6 @@ def test_the_real_files_are_read_and_predicted(stage: Stage, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("path", "topic"), [("api/7f07/a.txt", None), ("api/7f07/SPORTS/a.txt", "SPORTS"), ("a.txt", None)]
 )
-def test_a_kept_request_has_the_label_that_its_sender_gave_it(path: str, topic: str | None) -> None:
-    *_, record = TextReader().read(RawFile(path, b"A text.", nothing))
-    assert record.values["topic"] == topic
+def test_a_kept_request_has_the_label_that_its_sender_gave_it(topics: UseCase, path: str, topic: str | None) -> None:
+    pack = open_reader(topics, lambda *_: b"").read([b"A text."], [path])
+    assert (pack.columns["topic"].to_pylist()[0] or None) == topic

@@ -71,13 +71,13 @@ class TextReader:
         yield Noticed(f"read_as_{encoding}")
         if not whole:
             yield Noticed("replaced_bytes")
-        folder, _, _ = file.sent.partition("/")
+        folder, _, _ = file.path.partition("/")
         yield Record(
             {
                 "document": file.path.rpartition("/")[2],
                 "text": text[:MOST],
                 "characters": str(len(text)),
-                "topic": folder if "/" in file.sent else None,
+                "topic": folder if "/" in file.path else None,
             },
             raw=text[:SHOWN],
         )

@@ -21,9 +21,9 @@ import pyarrow as pa
 
 from mlops_assets.errors import MlopsError, UsageError
 from mlops_assets.journey.read.sources import FolderSource, S3Source, SqlSource
+from mlops_assets.journey.read.sources.entries import REQUESTS as FOLDER
 from mlops_assets.journey.read.sources.entries import day_of, is_hidden
 from mlops_assets.journey.score.online import Sent
-from mlops_assets.plugins.records import REQUESTS as FOLDER
 from mlops_assets.serving.keeping.journal import DAMAGED, Kept, Segment
 from mlops_assets.storage import places
 from mlops_assets.storage.catalog import REQUESTS, Lake

@@ -272,6 +272,12 @@ def test_a_path_starts_at_the_folder_of_the_file_that_holds_the_record(day: Day)
     assert day.table("rows")[0]["minutes"] == 1
 
 
+def test_a_record_of_a_kept_request_refers_to_what_was_sent_with_it(day: Day) -> None:
+    day.write({"api/7f07/deep/a.json": [{"picture": "./1.png"}], "api/7f07/deep/1.png": b"1", "deep/1.png": b"22"})
+    day.read()
+    assert day.table("rows")[0]["minutes"] == 1
+
+
 @pytest.mark.parametrize(
     ("path", "said"),
     [

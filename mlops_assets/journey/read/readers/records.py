@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from mlops_assets.journey.read.readers.pack import RAW_LIMIT, Pack, Refusal, first_line
+from mlops_assets.journey.read.sources.entries import as_sent
 from mlops_assets.plugins import (
     BadRecord,
     FileRefused,
@@ -82,7 +83,9 @@ class RecordsReader:
             if data is None:
                 continue
             try:
-                records, told[number] = self._records(RawFile(path, data, partial(self._fetch, number)))
+                # a path may tell something of a file, such as its label: of a kept request, as its sender wrote it
+                folder, sent = as_sent(path)
+                records, told[number] = self._records(RawFile(sent, data, partial(self._fetch, number, folder)))
             except FileRefused as error:
                 refusals.append(Refusal(number, None, error.rule, error.message, first_line(data, "utf-8")))
                 continue
@@ -158,10 +161,10 @@ class RecordsReader:
             raise FileRefused("no_rows", "the file has no records")
         return records, noticed
 
-    def _fetch(self, number: int, path: str) -> bytes:
+    def _fetch(self, number: int, folder: str, path: str) -> bytes:
         """An attachment; what else goes wrong than that there is none stops the shard, whatever the reader catches."""
         try:
-            return self._attached(number, path)
+            return self._attached(number, folder + path)
         except NotAttached:
             raise
         except Exception as error:

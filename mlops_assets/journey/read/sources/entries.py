@@ -9,6 +9,9 @@ from typing import NamedTuple
 
 DAY = re.compile(r"day=([0-9]{4}-[0-9]{2}-[0-9]{2})")
 
+REQUESTS = "api"
+"""Folder of a day into which the API lays the requests that it keeps, each into a folder of its own."""
+
 LEADS_OUT = (
     "a link out of the folder of the use case's raw files, which is not followed; lay the file itself there, or set "
     "`source.follow_links: true`"
@@ -35,6 +38,19 @@ def day_of(name: str) -> str | None:
 def days_of(entries: Iterable[Lying]) -> list[str]:
     """The days among some entries, in order."""
     return sorted(day for entry in entries if entry.folder and (day := day_of(entry.name)) is not None)
+
+
+def as_sent(path: str) -> tuple[str, str]:
+    """A path within the folder of a day in two parts: where a kept request was laid, and the path as it was sent.
+
+    Examples
+    --------
+    >>> as_sent("api/7f07/sports/a.txt"), as_sent("sports/a.txt")
+    (('api/7f07/', 'sports/a.txt'), ('', 'sports/a.txt'))
+    """
+    folder, _, rest = path.partition("/")
+    request, _, sent = rest.partition("/")
+    return (f"{folder}/{request}/", sent) if folder == REQUESTS and sent else ("", path)
 
 
 def is_hidden(name: str) -> bool:
