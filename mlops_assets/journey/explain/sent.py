@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -22,9 +23,8 @@ from mlops_assets.journey.explain.strengths import Word
 from mlops_assets.journey.features.shard import compute
 from mlops_assets.journey.read.readers import open_reader
 from mlops_assets.journey.read.rows import check_rows
-from mlops_assets.journey.score.online import Loaded, Sent, unasked
+from mlops_assets.journey.score.online import Loaded, Sent, attached_to, unasked
 from mlops_assets.journey.score.predict import predict
-from mlops_assets.plugins import NotAttached
 
 
 @dataclass(frozen=True)
@@ -92,13 +92,7 @@ def explain_sent(loaded: Loaded, file: Sent, line: int, day: str, enrich: Enrich
         Is asked with rows for the answers of enrichments: anew, so that an explanation tells what they say now.
     """
     use_case, model = loaded.use_case, loaded.model
-
-    def attached(_: int, path: str) -> bytes:
-        if path not in file.attached:
-            raise NotAttached(f"{path} was not sent")
-        return file.attached[path]
-
-    pack = open_reader(use_case, attached).read([file.data], [file.name])
+    pack = open_reader(use_case, partial(attached_to, [file], use_case.files.largest)).read([file.data], [file.name])
     rows, _ = check_rows(use_case, [file.name], pack)
     enriched = enrich(rows)
     # without the rows on which SQL or the model fails, which are no part of the answer

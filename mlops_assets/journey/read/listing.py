@@ -328,6 +328,11 @@ def attachment_too_large(path: str, size: int, largest: int) -> NotAttached:
     return NotAttached(f"{path!r} has {size} bytes, allowed are {largest}")
 
 
+def file_too_large(size: int, largest: int) -> str:
+    """Why a file is not read that is larger than allowed, both in bytes."""
+    return f"{size} bytes, allowed {largest}"
+
+
 def named_wrongly(files: FileFormat) -> str:
     """Why a file of another name is not read."""
     return f"a name that does not end in {files.suffix}"

@@ -15,7 +15,14 @@ import pyarrow as pa
 
 from mlops_assets.errors import ShardFailed
 from mlops_assets.journey.read.contract import check_column, rows_schema
-from mlops_assets.journey.read.listing import ATTACHMENT, Attachments, Manifest, attachments_mark, shard_of
+from mlops_assets.journey.read.listing import (
+    ATTACHMENT,
+    Attachments,
+    Manifest,
+    attachments_mark,
+    file_too_large,
+    shard_of,
+)
 from mlops_assets.journey.read.noticing import note_shard, notice_day
 from mlops_assets.journey.read.readers import open_reader
 from mlops_assets.journey.read.readers.pack import Pack, Refusal
@@ -223,7 +230,7 @@ def _fetch_one(task: ReadTask, number: int, entry: Entry) -> bytes | Refusal:
         rule = "link" if entry.problem == LEADS_OUT else "unreadable"
         return Refusal(number, None, rule, entry.problem)
     if entry.size > largest:
-        return Refusal(number, None, "too_large", f"{entry.size} bytes, allowed {largest}")
+        return Refusal(number, None, "too_large", file_too_large(entry.size, largest))
     try:
         return task.source.read(task.day, entry)
     except OSError as error:

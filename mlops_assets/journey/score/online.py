@@ -20,7 +20,7 @@ from mlops_assets.journey.enrich.at_once import Enrich, enrich_rows
 from mlops_assets.journey.features.blame import RowsFailed
 from mlops_assets.journey.features.shard import NotEveryRow
 from mlops_assets.journey.model.model import Model
-from mlops_assets.journey.read.listing import attachment_too_large, named_wrongly, not_listed
+from mlops_assets.journey.read.listing import attachment_too_large, file_too_large, named_wrongly, not_listed
 from mlops_assets.journey.read.readers import open_reader
 from mlops_assets.journey.read.readers.pack import Refusal
 from mlops_assets.journey.read.rows import check_rows
@@ -141,7 +141,7 @@ def answer_files(loaded: Loaded, files: Sequence[Sent], day: str, enrich: Enrich
     use_case, names = loaded.use_case, [file.name for file in files]
     refused = {number: why for number, file in enumerate(files) if (why := _refuse_unread(use_case.files, file))}
     contents = [None if number in refused else file.data for number, file in enumerate(files)]
-    pack = open_reader(use_case, partial(_attached, files, use_case.files.largest)).read(contents, names)
+    pack = open_reader(use_case, partial(attached_to, files, use_case.files.largest)).read(contents, names)
     rows, broken = check_rows(use_case, names, pack)
     rows, enriched, stopped = enrich_rows(use_case, rows, enrich)
     scores = _Scores(loaded, rows.combine_chunks(), day, enriched)
@@ -202,12 +202,27 @@ def _refuse_unread(form: FileFormat, file: Sent) -> tuple[str, str] | None:
     if not file.name.endswith(form.suffix):
         return "unreadable", named_wrongly(form)
     if len(file.data) > form.largest:
-        return "too_large", f"{len(file.data)} bytes, allowed {form.largest}"
+        return "too_large", file_too_large(len(file.data), form.largest)
     return None
 
 
-def _attached(files: Sequence[Sent], largest: int, number: int, path: str) -> bytes:
-    """What was sent with a file, and with no other one."""
+def attached_to(files: Sequence[Sent], largest: int, number: int, path: str) -> bytes:
+    """What was sent with a file, and with no other one.
+
+    Parameters
+    ----------
+    files
+        The files.
+    largest
+        Bytes that it may have.
+    number, path
+        Which file refers to it, and by what path.
+
+    Raises
+    ------
+    NotAttached
+        If it was not sent, or is larger.
+    """
     data = files[number].attached.get(path)
     if data is None:
         raise not_listed(path)
