@@ -121,7 +121,7 @@ def days_with_files(stores: Stores, days: tuple[str, str]) -> list[str]:
     every = [dt.date.fromordinal(number).isoformat() for number in numbers]
     if len(every) == 1 or isinstance(stores.source, SqlSource):  # of which any day can be asked for
         return every
-    known = {*stores.source.days(), *stores.lake.raw_files.days()}
+    known = stores.days_with_files()
     if not (found := [day for day in every if day in known]):
         raise RunFailed(_no_days(stores, *days, dt.datetime.now(dt.UTC).date()))
     return found

@@ -128,6 +128,10 @@ class Stores:
 
         return open_source(self.use_case, self.settings.raw)
 
+    def days_with_files(self) -> set[str]:
+        """The days that have raw files, or had some when they were listed last."""
+        return {*self.source.days(), *self.lake.raw_files.days()}
+
     @property
     def corrections(self) -> Place:
         """Folder of the corrections that people hand in, beside its raw files."""

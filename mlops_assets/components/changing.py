@@ -144,5 +144,5 @@ def _days(stores: Stores, asked: str) -> list[str]:
     """The days of a span that have files or had some, in order."""
     first, _, last = asked.partition("/")
     today = dt.datetime.now(dt.UTC).date().isoformat()
-    known = {*stores.source.days(), *stores.lake.raw_files.days()}
+    known = stores.days_with_files()
     return sorted(day for day in known if max(first, stores.use_case.start.isoformat()) <= day <= min(last, today))

@@ -25,7 +25,7 @@ def check_day(stores: Stores, day: str) -> None:
     check_within(stores, "path.day", day)
     if isinstance(stores.source, SqlSource):  # of which any day can be asked for
         return
-    if day not in {*stores.source.days(), *stores.lake.raw_files.days()}:
+    if day not in stores.days_with_files():
         raise Problem(404, f"{stores.use_case.name} has no raw files of {day}. Put them there, then ask again.")
 
 
