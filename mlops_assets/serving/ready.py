@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from mlops_assets.errors.redaction import redacted, without_paths
@@ -34,8 +35,10 @@ class Readiness:
     @property
     def is_ready(self) -> bool:
         """Whether each use case has a version that answers, or no champion at all; and the process is not ending."""
-        answered = self.versions.keys() | self._service.champions.without().keys()
-        return not self.draining and answered >= self._service.use_cases.keys()
+        return self._is_ready(self.versions, self._service.champions.without())
+
+    def _is_ready(self, versions: Mapping[str, int], without: Mapping[str, str]) -> bool:
+        return not self.draining and versions.keys() | without.keys() >= self._service.use_cases.keys()
 
     def content(self) -> dict[str, Any]:
         """What is told of it."""
@@ -44,10 +47,11 @@ class Readiness:
         for name, said in known:
             told = redacted(without_paths(said))
             troubles[name] = f"{troubles[name]}; {told}" if name in troubles else told
-        state = "ready" if self.is_ready else "not ready"
+        versions, without = self.versions, self._service.champions.without()
+        state = "ready" if self._is_ready(versions, without) else "not ready"
         return {
             "status": "ending" if self.draining else state,
-            "versions": self.versions,
-            "without": self._service.champions.without(),
+            "versions": versions,
+            "without": without,
             "troubles": troubles,
         }

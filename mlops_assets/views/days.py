@@ -79,8 +79,11 @@ def _late(stores: Stores, missing: set[str], published: Mapping[str, object], no
 
 def short_record(known: Known, day: str) -> dict[str, Any]:
     """A day in a list: `day`, `state`, `why`, its numbers, `model_version`, `publication`, `published`."""
+    return _short(known, day, _reasons(_checks(known, day), _verdict(known, day)))
+
+
+def _short(known: Known, day: str, reasons: list[str]) -> dict[str, Any]:
     rows, predictions = known.rows.get(day), known.predictions.get(day)
-    reasons = _reasons(_checks(known, day), _verdict(known, day))
     read = rows.accounting.to_json() if rows else {}
     return {
         "day": day,
@@ -98,14 +101,14 @@ def short_record(known: Known, day: str) -> dict[str, Any]:
 def record(known: Known, day: str) -> dict[str, Any]:
     """All that is known of a day: as in a list, and its checks, lamps, rejects by rule, and what was brought where."""
     rows, predictions = known.rows.get(day), known.predictions.get(day)
-    stores = known.stores
+    checks, judged, stores = _checks(known, day), _verdict(known, day), known.stores
     targets = {name: Deliveries(stores.use_case, stores.lake, name) for name in stores.use_case.targets}
     return {
-        **short_record(known, day),
+        **_short(known, day, _reasons(checks, judged)),
         "current": are_current(rows, predictions),
         "run": predictions.run if predictions else None,
-        "checks": [asdict(check) for check in _checks(known, day)],
-        "drift": _drift(_verdict(known, day)),
+        "checks": [asdict(check) for check in checks],
+        "drift": _drift(judged),
         "rejected_by_rule": dict(rows.accounting.rules) if rows else {},
         "read": rows.accounting.to_json() if rows else None,
         "accounting": predictions.accounting.to_json() if predictions else None,
