@@ -16,6 +16,7 @@ from mlops_assets.serving import failures, meters
 from mlops_assets.serving.answering.batcher import Batcher
 from mlops_assets.serving.answering.champions import Champions
 from mlops_assets.serving.answering.enriching import Enriching
+from mlops_assets.serving.entrance.callers import Caller
 from mlops_assets.serving.entrance.doors import Doors, Entrance
 from mlops_assets.serving.entrance.guard import hosts_from_environment
 from mlops_assets.serving.entrance.keys import Keys
@@ -24,7 +25,7 @@ from mlops_assets.serving.ready import Readiness
 from mlops_assets.serving.requests import Requests
 from mlops_assets.serving.routes import about, days, feedback, predictions, runs, short, use_cases, v2
 from mlops_assets.serving.schema import with_shared
-from mlops_assets.serving.service import Caller, Service
+from mlops_assets.serving.service import Service
 from mlops_assets.use_case import find_use_case, list_use_cases
 from mlops_assets.workspace import Workspace
 

@@ -15,13 +15,11 @@ from mlops_assets.journey.enrich.answers import NOTHING
 from mlops_assets.journey.score.online import Loaded
 from mlops_assets.serving.answering.batcher import Batcher
 from mlops_assets.serving.answering.champions import Champions
-from mlops_assets.serving.entrance.callers import LOCAL, RIGHTS, Caller
+from mlops_assets.serving.entrance.callers import LOCAL, Caller
 from mlops_assets.serving.keeping.stored import NoStore, Store
 from mlops_assets.serving.problems import Problem
 from mlops_assets.use_case import UseCase
 from mlops_assets.workspace import Stores, Workspace
-
-__all__ = ["LOCAL", "RIGHTS", "Caller", "Service", "caller_of", "id_of"]
 
 
 def nobody(_loaded: Loaded, _day: str, _rows: pa.Table) -> Mapping[str, pa.Table]:

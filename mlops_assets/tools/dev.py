@@ -18,7 +18,7 @@ from pathlib import Path
 
 from mlops_assets.errors import UsageError, cannot_be_used
 from mlops_assets.serving.entrance.guard import hosts_from_environment
-from mlops_assets.serving.entrance.listening import check_address, listen
+from mlops_assets.serving.entrance.listening import address, check_address, listen
 from mlops_assets.settings import Settings
 from mlops_assets.tools.keeping import SLICE, Service, end_all, ended_by_signals, look_after
 from mlops_assets.tools.processes import Process
@@ -80,11 +80,6 @@ def _runs_already(said: str, home: Path) -> str:
         f"mlops-assets dev runs on {home} already{which}. Open that one, or {end}; "
         "or give another home, MLOPS_HOME=FOLDER, and another port, --port."
     )
-
-
-def address(host: str, port: int) -> str:
-    """Where a person looks."""
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _reached_at(host: str) -> str:

@@ -152,7 +152,7 @@ def check(wanted: Wanted) -> bool:
 
 def _how(wanted: Wanted, keyed: bool, served: Collection[str]) -> str:
     """Where it is, and how to ask it."""
-    site = _site(wanted)
+    site = listening.address(wanted.host, wanted.port)
     told = f"The API is on {site}, its pages are {site}/docs"
     if not served:
         return f"{told}\nNo use case has a champion yet; one that is trained answers without a new start."
@@ -160,10 +160,6 @@ def _how(wanted: Wanted, keyed: bool, served: Collection[str]) -> str:
     suffix = find_use_case(Settings.from_environment().use_cases, name).files.suffix
     key = "-H 'Authorization: Bearer KEY' " if keyed else ""
     return f"{told}\n  curl {key}-F file=@FILE{suffix} {site}/v1/use-cases/{name}/predictions"
-
-
-def _site(wanted: Wanted) -> str:
-    return f"http://{f'[{wanted.host}]' if ':' in wanted.host else wanted.host}:{wanted.port}"
 
 
 def _worker(wanted: Wanted, number: int, folder: Path) -> Service:
@@ -178,7 +174,8 @@ def _worker(wanted: Wanted, number: int, folder: Path) -> Service:
 
 def _versions(wanted: Wanted) -> Collection[str] | None:
     """The use cases for which a process has loaded a champion; none before one answers."""
-    asked = urllib.request.Request(f"{_site(wanted)}/ready", headers={"Host": "localhost"})  # noqa: S310 - it is http
+    site = listening.address(wanted.host, wanted.port)
+    asked = urllib.request.Request(f"{site}/ready", headers={"Host": "localhost"})  # noqa: S310 - it is http
     try:
         with DIRECT.open(asked, timeout=5) as answer:
             found: dict[str, int] = json.load(answer)["versions"]

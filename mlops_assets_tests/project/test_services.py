@@ -35,7 +35,13 @@ from mlops_assets_tests.helpers.s3_server import VARIABLES
 
 CHILD = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
 API_KEY, _key = new_key("shop", frozenset({"read"}))
-API_KEYS = _key.entry
+REQUIRED = {
+    "STACK_POSTGRES_PASSWORD": "tulip",
+    "STACK_S3_ACCESS_KEY": "rose",
+    "STACK_S3_SECRET_KEY": "poppy",
+    "STACK_API_KEYS": _key.entry,
+}
+"""What the compose file has no default for."""
 PAGE = CHILD + "import http.server as s; s.test(s.SimpleHTTPRequestHandler, bind='127.0.0.1', port=int(sys.argv[1]))"
 
 
@@ -96,10 +102,7 @@ def test_a_page_that_does_not_answer_is_not_healthy() -> None:
 
 def test_the_code_location_comes_up_by_the_command_of_the_compose_file(tmp_path: Path) -> None:
     variables = {
-        "STACK_POSTGRES_PASSWORD": "tulip",
-        "STACK_S3_ACCESS_KEY": "rose",
-        "STACK_S3_SECRET_KEY": "poppy",
-        "STACK_API_KEYS": API_KEYS,
+        **REQUIRED,
         "STACK_LISTEN": "127.0.0.1",
         "STACK_CODE_PORT": str(free_port()),
         "STACK_HOME": str(tmp_path / "home"),
@@ -145,10 +148,7 @@ def test_a_hanging_process_of_ceph_is_not_healthy(tmp_path: Path) -> None:
 def test_dagsters_pages_come_up_by_the_command_of_the_compose_file_and_obey_no_other_page(tmp_path: Path) -> None:
     port = free_port()
     variables = {
-        "STACK_POSTGRES_PASSWORD": "tulip",
-        "STACK_S3_ACCESS_KEY": "rose",
-        "STACK_S3_SECRET_KEY": "poppy",
-        "STACK_API_KEYS": API_KEYS,
+        **REQUIRED,
         "STACK_CODE_PORT": str(free_port()),  # nobody is there; the pages say so, and come up
         "STACK_CODE_HOST": "127.0.0.1",
         "STACK_WEBSERVER_PORT": str(port),
@@ -171,10 +171,7 @@ def test_dagsters_pages_come_up_by_the_command_of_the_compose_file_and_obey_no_o
 def test_the_api_comes_up_by_the_command_of_the_compose_file_and_asks_for_a_key(tmp_path: Path) -> None:
     port = free_port()
     variables = {
-        "STACK_POSTGRES_PASSWORD": "tulip",
-        "STACK_S3_ACCESS_KEY": "rose",
-        "STACK_S3_SECRET_KEY": "poppy",
-        "STACK_API_KEYS": API_KEYS,
+        **REQUIRED,
         "STACK_API_PORT": str(port),
         "STACK_HOME": str(tmp_path / "home"),
         "STACK_LAKE": str(tmp_path / "lake"),
@@ -203,9 +200,7 @@ WEED = Path(sys.executable).with_name("weed")
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Path]:
     """The bucket of the store, started as docker-compose.yml says, but for its folder, host name and port."""
     port = str(free_port())
-    keys = {"STACK_S3_ACCESS_KEY": "rose", "STACK_S3_SECRET_KEY": "poppy", "STACK_POSTGRES_PASSWORD": "tulip"}
-    keys["STACK_API_KEYS"] = API_KEYS
-    service, here = compose.services(keys)["s3"], {"-dir=/data": f"-dir={tmp_path}", "-ip=s3": "-ip=127.0.0.1"}
+    service, here = compose.services(REQUIRED)["s3"], {"-dir=/data": f"-dir={tmp_path}", "-ip=s3": "-ip=127.0.0.1"}
     here["-s3.port=8333"] = f"-s3.port={port}"
     assert here.keys() < set(service.command)
     command = [str(WEED), *(here.get(argument, argument) for argument in service.command)]

@@ -116,6 +116,11 @@ def is_loopback(host: str) -> bool:
     return site is not None and site.is_loopback
 
 
+def address(host: str, port: int) -> str:
+    """Where a person looks, and a program asks."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
 def check_address(host: str, hosts: Collection[Site]) -> str | None:
     """Look at who can reach an address.
 
