@@ -14,7 +14,8 @@ from mlops_assets.components.private import (
     PARTITION_NAME_TAG,
     RUN_KEY_TAG,
 )
-from mlops_assets.components.retraining import REASON_TAG, UNDER_WAY
+from mlops_assets.components.retraining import UNDER_WAY
+from mlops_assets.journey.model.changing import REASON_TAG
 from mlops_assets.journey.read.arrivals import Finding, Lookout, State, Verdict, known_days, summary
 from mlops_assets.journey.read.strays import find_strays
 from mlops_assets.settings import Settings

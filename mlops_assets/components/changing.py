@@ -10,21 +10,14 @@ from mlops_assets.components.private import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
 )
-from mlops_assets.components.retraining import REASON_TAG
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.model import changing
-from mlops_assets.journey.model.changing import Changed
+from mlops_assets.journey.model.changing import REASON_TAG, RETRO_TAG, WHO_TAG, Changed
 from mlops_assets.journey.train.records import MadeVersion
 from mlops_assets.use_case import UseCase
 from mlops_assets.workspace import Stores, Workspace
 
 log = logging.getLogger("mlops_assets.champion")
-
-WHO_TAG = "mlops_assets/who"
-"""Run tag that says who asked for a run; it stands in the history."""
-
-RETRO_TAG = "mlops_assets/retro_score"
-"""Run tag of a training: the days that are scored again if its version becomes champion, as `FIRST/LAST`."""
 
 
 def changing_jobs(use_case: UseCase) -> list[dg.JobDefinition]:

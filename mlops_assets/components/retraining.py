@@ -6,13 +6,11 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.errors import MlopsError
+from mlops_assets.journey.model.changing import REASON_TAG
 from mlops_assets.journey.train.retraining import Evidence, decide, gather, last_trained
 from mlops_assets.monitoring.kept import red_days
 from mlops_assets.use_case import UseCase
 from mlops_assets.workspace import Stores, Workspace
-
-REASON_TAG = "mlops_assets/reason"
-"""Run tag that says what started a training."""
 
 UNDER_WAY = [
     dg.DagsterRunStatus.QUEUED,

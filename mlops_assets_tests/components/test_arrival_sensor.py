@@ -11,7 +11,7 @@ import pytest
 
 from mlops_assets.components import MlUseCase
 from mlops_assets.components.arrivals import MOST_REQUESTS
-from mlops_assets.components.retraining import REASON_TAG
+from mlops_assets.journey.model.changing import REASON_TAG
 from mlops_assets.use_case import Scale, Sensor, UseCase
 from mlops_assets_tests.helpers.account_files import ROW
 from mlops_assets_tests.helpers.days import back

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import dagster as dg
 import pytest
 
-from mlops_assets.components.changing import RETRO_TAG, WHO_TAG, asked_by
+from mlops_assets.components.changing import asked_by
+from mlops_assets.journey.model.changing import RETRO_TAG, WHO_TAG
 from mlops_assets.journey.train.records import MadeVersion
 from mlops_assets_tests.helpers.stage import Stage, small
 

@@ -9,6 +9,15 @@ from mlops_assets.journey.model.history import Change
 from mlops_assets.journey.model.registry import Registry
 from mlops_assets.use_case import UseCase
 
+WHO_TAG = "mlops_assets/who"
+"""Tag of a run that says who asked for it; it stands in the history."""
+
+RETRO_TAG = "mlops_assets/retro_score"
+"""Tag of a training: the days that are scored again if its version becomes champion, as `FIRST/LAST`."""
+
+REASON_TAG = "mlops_assets/reason"
+"""Tag of a run that says why it was started."""
+
 
 @dataclass(frozen=True)
 class Changed:

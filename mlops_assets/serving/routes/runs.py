@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from mlops_assets.errors.redaction import without_paths
+from mlops_assets.journey.model.changing import REASON_TAG, RETRO_TAG, WHO_TAG
 from mlops_assets.serving import shapes
 from mlops_assets.serving.answers import JSON
 from mlops_assets.serving.bodies.query import Day, see_parameters
@@ -22,7 +23,6 @@ from mlops_assets.serving.run_checks import check_day, check_promotion, check_re
 from mlops_assets.serving.schema import SENT, answer, problems
 from mlops_assets.serving.service import Service, caller_of
 
-WHO_TAG, RETRO_TAG, REASON_TAG = "mlops_assets/who", "mlops_assets/retro_score", "mlops_assets/reason"
 DAY_TAG, RANGE_TAGS = "dagster/partition", ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 REQUEST_TAG, KEY_TAG = "mlops_assets/request", "mlops_assets/idempotency_key"
 """Tags that the API gives to a run, and reads again: what was asked for, and under which key."""

@@ -13,11 +13,11 @@ import pytest
 
 from mlops_assets.components import MlUseCase
 from mlops_assets.components.resources import engines, mlflow
-from mlops_assets.components.retraining import REASON_TAG
 from mlops_assets.journey.feedback.audit import draw_audit
 from mlops_assets.journey.feedback.corrections import take_in
 from mlops_assets.journey.feedback.files import HEADER
 from mlops_assets.journey.model.about import Summary
+from mlops_assets.journey.model.changing import REASON_TAG
 from mlops_assets.journey.model.training_runs import TrainingRuns
 from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.train.records import GatheredRows
