@@ -21,6 +21,7 @@ from mlops_assets.serving.entrance.doors import Doors, Entrance
 from mlops_assets.serving.entrance.guard import hosts_from_environment
 from mlops_assets.serving.entrance.keys import Keys
 from mlops_assets.serving.keeping.stored import open_store
+from mlops_assets.serving.pages import mounted
 from mlops_assets.serving.ready import Readiness
 from mlops_assets.serving.requests import Requests
 from mlops_assets.serving.routes import about, days, feedback, predictions, runs, short, use_cases, v2
@@ -140,7 +141,8 @@ def make_app(service: Service, entrance: Entrance | None = None, tell: Callable[
     async def schema() -> Response:
         return Response(orjson.dumps(with_shared(app.openapi())), media_type="application/json")
 
-    failures.install(app, [*app.router.routes[-1:], *(route for routes in routers for route in routes.routes)])
+    app.router.routes.append(mounted.mount(service, None if entrance is None else entrance.keys))
+    failures.install(app, [*app.router.routes[-2:], *(route for routes in routers for route in routes.routes)])
     if entrance is not None:
         app.add_middleware(Doors, entrance=entrance)
     app.add_middleware(Requests, tell=tell)  # what is added last comes first

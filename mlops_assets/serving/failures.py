@@ -19,6 +19,7 @@ from mlops_assets.serving.answering.batcher import Busy, Failed, Late
 from mlops_assets.serving.answering.champions import NoChampion
 from mlops_assets.serving.dagster import NoDagster, NotLaunched
 from mlops_assets.serving.meters import FAILURES
+from mlops_assets.serving.pages.problem import is_page, problem_page
 from mlops_assets.serving.problems import Problem, Wrong
 from mlops_assets.serving.service import id_of
 
@@ -89,6 +90,8 @@ def answer_failure(request: Request, error: Exception) -> Response:
             LOGGER.error("request %s failed", id_of(request), exc_info=error)
     if request.url.path.startswith(V2):
         problem.further.setdefault("error", problem.detail)
+    if is_page(request):
+        return problem_page(request, problem, id_of(request))
     return problem.response(id_of(request))
 
 

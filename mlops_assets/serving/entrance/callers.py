@@ -26,3 +26,6 @@ class Caller:
 
 LOCAL = Caller("local")
 """Whoever asks where no key is asked for: somebody on this machine."""
+
+NOBODY = Caller("nobody", frozenset())
+"""Whoever asks for what needs no key where keys are asked for."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from mlops_assets.serving.entrance.callers import LOCAL, Caller
+from mlops_assets.serving.entrance.callers import LOCAL, NOBODY, Caller
 from mlops_assets.serving.entrance.guard import (
     READS,
     App,
@@ -27,7 +27,7 @@ from mlops_assets.serving.entrance.guard import (
     called_wrongly,
     says_longer,
 )
-from mlops_assets.serving.entrance.keys import OPEN, Keys, see_right
+from mlops_assets.serving.entrance.keys import Keys, is_open, see_right
 from mlops_assets.serving.failures import answer_failure
 from mlops_assets.serving.problems import Problem
 
@@ -101,8 +101,8 @@ class Doors:
         refusal = called_wrongly(scope, headers, entrance.hosts) or asked_by_others(scope, headers)
         if refusal is not None:
             raise Problem(refusal.status, refusal.reason)
-        caller = entrance.local
-        if entrance.keys is not None and path not in OPEN:
+        caller = entrance.local if entrance.keys is None else NOBODY
+        if entrance.keys is not None and not is_open(path):
             caller = entrance.keys.caller(headers)
             see_right(caller, method, path)
             entrance.keys.take(caller)

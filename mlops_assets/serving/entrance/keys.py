@@ -17,6 +17,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from starlette.requests import cookie_parser
+
 from mlops_assets.errors import UsageError
 from mlops_assets.serving.entrance.callers import RIGHTS, Caller
 from mlops_assets.serving.entrance.guard import READS, Headers
@@ -34,7 +36,11 @@ REALM = 'Bearer realm="mlops-assets"'
 
 OPEN = frozenset({"/health", "/ready", "/v2/health/live", "/v2/health/ready"})
 """Paths that ask for no key: what starts and watches processes has none."""
-PREDICTING = ("/predictions", "/infer", "/predict")
+OPEN_BELOW = ("/pages/static/", "/pages/sign-in")
+"""Beginnings of further ones: what a browser needs to ask somebody for a key."""
+COOKIE = "mlops_key"
+"""The cookie that a browser has the key in, once somebody has signed in."""
+PREDICTING = ("/predictions", "/infer", "/predict", "/try")
 """Ends of the paths to which rows are posted that are to be predicted, and that change nothing."""
 
 
@@ -203,7 +209,7 @@ class Keys:
         return cls(keys) if keys else None
 
     def caller(self, headers: Headers) -> Caller:
-        """Who sent a request, by `Authorization: Bearer KEY` or `X-Api-Key: KEY`.
+        """Who sent a request, by `Authorization: Bearer KEY`, `X-Api-Key: KEY` or the cookie of who signed in.
 
         Raises
         ------
@@ -214,12 +220,23 @@ class Keys:
         if not sent:
             said = "A key is needed: send it as `Authorization: Bearer KEY`, or as `X-Api-Key: KEY`."
             raise Problem(401, said, headers={"WWW-Authenticate": REALM})
-        digest = _digest(sent[0])
+        if len(sent) > 1:
+            raise _unknown()
+        return self.known(sent[0])
+
+    def known(self, token: str) -> Caller:
+        """Whose key it is.
+
+        Raises
+        ------
+        Problem
+            401, if it is nobody's.
+        """
+        digest = _digest(token)
         # all are compared, each in the same time: how long it took tells nobody how near a guess was
         found = [key for key in self._keys if hmac.compare_digest(key.digest, digest)]
-        if not found or len(sent) > 1:
-            said = "The key is not known here; ask who runs this for one, and send it once."
-            raise Problem(401, said, headers={"WWW-Authenticate": f'{REALM}, error="invalid_token"'})
+        if not found:
+            raise _unknown()
         return found[0].caller
 
     def take(self, caller: Caller) -> None:
@@ -272,7 +289,25 @@ def right_for(method: str, path: str) -> str:
     return "predict" if path.rstrip("/").endswith(PREDICTING) else "write"
 
 
+def is_open(path: str) -> bool:
+    """Whether a path asks for no key.
+
+    Examples
+    --------
+    >>> is_open("/health"), is_open("/pages/sign-in"), is_open("/pages/")
+    (True, True, False)
+    """
+    return path in OPEN or path.startswith(OPEN_BELOW)
+
+
+def _unknown() -> Problem:
+    said = "The key is not known here; ask who runs this for one, and send it once."
+    return Problem(401, said, headers={"WWW-Authenticate": f'{REALM}, error="invalid_token"'})
+
+
 def _sent(headers: Headers) -> list[str]:
     bearers = [said.partition(" ") for said in headers.all(b"authorization")]
     sent = [token.strip() for scheme, _, token in bearers if scheme.lower() == "bearer"]
-    return [token for token in [*sent, *headers.all(b"x-api-key")] if token]
+    named = [token for token in [*sent, *headers.all(b"x-api-key")] if token]
+    # a program says its key itself; a browser has nothing else to say it with
+    return named or [token for said in headers.all(b"cookie") if (token := cookie_parser(said).get(COOKIE))]

@@ -1,0 +1,1 @@
+"""Pages for people: what the API and the commands tell, in a browser, at addresses of their own."""

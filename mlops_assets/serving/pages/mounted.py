@@ -1,0 +1,52 @@
+"""All pages, below one path of the application."""
+
+from __future__ import annotations
+
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount
+
+from mlops_assets.serving.entrance.keys import Keys
+from mlops_assets.serving.pages import overview, signing_in
+from mlops_assets.serving.pages.site import ROOT, Page, Site
+from mlops_assets.serving.problems import Problem
+from mlops_assets.serving.service import Service
+from mlops_assets.views.html.render import asset
+
+PAGES = (overview.routes,)
+"""Each makes the routes of one kind of page for a site."""
+
+TYPES = {
+    "pico.min.css": "text/css",
+    "pages.css": "text/css",
+    "htmx.min.js": "text/javascript",
+    "pages.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
+"""The files that pages load, by their type."""
+
+
+def mount(service: Service, keys: Keys | None) -> Mount:
+    """The pages as a route of the application.
+
+    Parameters
+    ----------
+    service
+        What they show.
+    keys
+        The keys that are asked for; None where there are none.
+    """
+    site = Site(service, keyed=keys is not None)
+    found: list[BaseRoute] = [Page("/static/{digest}/{name}", _file), *signing_in.routes(site, keys)]
+    for make in PAGES:
+        found.extend(make(site))
+    return Mount(ROOT, routes=found, middleware=[Middleware(GZipMiddleware, minimum_size=1_000)])
+
+
+def _file(request: Request) -> Response:
+    name = request.path_params["name"]
+    if name not in TYPES:
+        raise Problem(404, "There is no such file.")
+    return Response(asset(name), media_type=TYPES[name], headers={"Cache-Control": "max-age=31536000, immutable"})

@@ -1,0 +1,1 @@
+"""What people see in a browser: templates, charts, and single files of them."""
