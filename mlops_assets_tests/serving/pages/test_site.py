@@ -104,7 +104,7 @@ def test_nobody_is_led_to_another_site_by_signing_in(keyed: Api, following: str,
 
 def test_a_form_of_another_browser_is_refused(keyed: Api) -> None:
     with client(keyed) as person:
-        refused = sign_in(person, "ann", token="made-up")
+        refused = sign_in(person, "ann", token="anybody")
         assert (refused.status_code, "Open the page anew" in refused.text) == (403, True)
         assert person.get("/pages/").status_code == 303
 
