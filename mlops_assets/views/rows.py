@@ -6,7 +6,7 @@ What cannot be told any more, such as why, because the model or the raw file is 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -65,6 +65,7 @@ def row_record(stores: Stores, day: str, file: str, line: int) -> dict[str, Any]
         "publication": published.version,
         "published": _moment(published.time),
         **_neighbours(row),
+        "label": text_of(row.stored().get(use_case.label)),
         "columns": _columns(use_case, row, explanation),
         "pictures": attachments_of_row(use_case, row),
         "why": _why(use_case, explanation) if explanation else None,
@@ -134,7 +135,6 @@ def _columns(use_case: UseCase, row: Row, explanation: Explanation | None) -> li
             "raw": raw.get(name, (None, False))[0],
             "value": text_of(stored[name]),
             "differs": raw.get(name, (None, False))[1],
-            "role": "what is predicted" if name == use_case.label else "",
         }
         for name, column in use_case.columns.items()
         if name in stored
@@ -168,21 +168,25 @@ def _why(use_case: UseCase, explanation: Explanation) -> dict[str, Any]:
     }
 
 
-def strengths(features: Sequence[Mapping[str, Any]], most: int = 12) -> tuple[dict[str, float], dict[str, float]]:
-    """What speaks for an answer and what against it, each with how much of its probability, the strongest first.
+def strengths(told: Mapping[str, float], most: int = 12) -> tuple[dict[str, float], dict[str, float]]:
+    """What speaks for an answer and what against it, the strongest first.
 
     Parameters
     ----------
-    features
-        Of `row_record`; words have the same keys but for `word`.
+    told
+        By name, how much of the probability of the answer hangs on it; less than 0 where it speaks against it.
     most
         Most of each.
+
+    Examples
+    --------
+    >>> strengths({"city": -0.25, "age": 0.1, "sex": 0.5, "limit": 0.0})
+    ({'sex': 0.5, 'age': 0.1}, {'city': 0.25})
     """
-    told = {str(one.get("word", one.get("name"))): float(one["strength"]) for one in features}
     ordered = sorted(told.items(), key=lambda pair: -abs(pair[1]))
-    speaking = {name: value for name, value in ordered if value >= LEAST}
-    against = {name: -value for name, value in ordered if value <= -LEAST}
-    return dict([*speaking.items()][:most]), dict([*against.items()][:most])
+    speaking = [(name, value) for name, value in ordered if value >= LEAST]
+    against = [(name, -value) for name, value in ordered if value <= -LEAST]
+    return dict(speaking[:most]), dict(against[:most])
 
 
 def _kept(row: Row, published: Scored) -> dict[str, float]:

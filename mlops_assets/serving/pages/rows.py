@@ -128,11 +128,21 @@ def _charts(told: Mapping[str, Any]) -> dict[str, Markup]:
     likely = {name: p for name, p in [*told["probabilities"].items()][:MOST_CLASSES] if p >= LEAST or name == said}
     drawn = {"likely": _bars("Probability of each class, in percent", likely, _percent)}
     why = told["why"] or {"features": (), "words": ()}
-    for kind in ("features", "words"):
-        speaking, against = strengths(why[kind])
-        titles = f"What speaks for {said}, in percentage points", f"What speaks against {said}, in percentage points"
-        drawn[kind] = _bars(titles[0], speaking, _points) + _bars(titles[1], against, _points, "usual")
+    # a text alone is no reason: its words are
+    named = (
+        {} if why["words"] and len(why["features"]) == 1 else {_named(one): one["strength"] for one in why["features"]}
+    )
+    words = {one["word"]: one["strength"] for one in why["words"]}
+    for kind, begin, values in (("features", "What speaks", named), ("words", "Words that speak", words)):
+        speaking, against = strengths(values)
+        drawn[kind] = _bars(f"{begin} for {said}, in percentage points", speaking, _points)
+        drawn[kind] += _bars(f"{begin} against {said}, in percentage points", against, _points, "usual")
     return drawn
+
+
+def _named(feature: Mapping[str, Any]) -> str:
+    """A feature and its value; without any it speaks by being unknown."""
+    return f"{feature['name']}: {'unknown' if feature['value'] is None else feature['value']}"
 
 
 def _bars(what: str, values: Mapping[str, float], words: Any, kind: str = "day") -> Markup:
