@@ -235,7 +235,7 @@ def _wanted(
         return  # by the few columns that are asked about; all others need not be read
     stored = [name for name in schema.names if name in file.schema_arrow.names]
     for first, batch in _from(file, begin, [*dict.fromkeys((*stored, *only.columns))]):
-        numbers = pa.array(range(first, first + len(batch)), pa.int64())
+        numbers = pa.arange(first, first + len(batch))  # `pa.array` would import pandas
         mask = only.mask(batch)
         yield complete(batch.filter(mask), schema, day), numbers.filter(mask)
 
