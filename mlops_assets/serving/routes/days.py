@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Literal, TypeVar
 
 import orjson
@@ -31,6 +32,7 @@ from mlops_assets.views.paging import (
     list_parts,
     read_cursor,
     read_page,
+    within,
     write_cursor,
 )
 from mlops_assets.views.paging import Place as PagePlace
@@ -106,8 +108,7 @@ def router(service: Service) -> APIRouter:
             listing = _listing(use_case, day, table)
             published = table.days()[day]
             among = _among(stores, day, file, table)
-        least, most = _given({"probability": min_probability}), _given({"probability": max_probability})
-        only = Only(_given(equal), least, most, among)
+        only = replace(within("probability", min_probability, max_probability), equal=_given(equal), among=among)
         classes = _classes(use_case, day, published.accounting) if probabilities == "all" else ()
         stored = [*COLUMNS, PROBABILITIES.name] if classes else [*COLUMNS]
         rows, after = _page(f"{use_case}/predictions", listing, stored, only, cursor, limit)
