@@ -3,7 +3,7 @@
 import base64
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import orjson
@@ -33,6 +33,7 @@ from mlops_assets.views.paging import (
     list_parts,
     read_cursor,
     read_page,
+    within,
     write_cursor,
 )
 from mlops_assets.views.paging import Place as PagePlace
@@ -205,7 +206,7 @@ def find_predictions(
         published = table.days()[asked.day]
         among = _among(stores, asked.day, asked.file, table)
     equal = _given({"file": asked.file, "account_id": asked.account, "prediction": asked.said})
-    only = Only(equal, _given({"probability": asked.least}), _given({"probability": asked.most}), among)
+    only = replace(within("probability", asked.least, asked.most), equal=equal, among=among)
     classes = _classes(use_case, asked.day, published.accounting) if every_class else ()
     stored = [*COLUMNS, PROBABILITIES.name] if classes else [*COLUMNS]
     rows, after = _page(f"{use_case}/predictions", listing, stored, only, cursor, limit)
