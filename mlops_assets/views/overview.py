@@ -269,7 +269,8 @@ def next_of(told: Mapping[str, Any], name: str, champion: int | None, still_open
         says = lamps[0]["advice"] if lamps else "See what is red."
         return Next(says, f"mlops-assets drift {name} --day {day}", f"drift?day={day}")
     if state != "done" and champion is None:
-        return Next("Train a model; the days are predicted with it.", f"mlops-assets run {name} --train", page)
+        says = "See why no model may predict yet; then train one."
+        return Next(says, f"mlops-assets run {name} --train", "models")
     if state == "late":
         return Next("See whether its files are there, and run the day.", again, page)
     if state == "missing" or told["current"] is False:
