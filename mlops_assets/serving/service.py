@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import pyarrow as pa
 from starlette.requests import Request
@@ -15,9 +16,11 @@ from mlops_assets.journey.enrich.answers import NOTHING
 from mlops_assets.journey.score.online import Loaded
 from mlops_assets.serving.answering.batcher import Batcher
 from mlops_assets.serving.answering.champions import Champions
+from mlops_assets.serving.dagster import Dagster
 from mlops_assets.serving.entrance.callers import LOCAL, Caller
 from mlops_assets.serving.keeping.stored import NoStore, Store
 from mlops_assets.serving.problems import Problem
+from mlops_assets.serving.starting import Starter
 from mlops_assets.serving.together import Together
 from mlops_assets.use_case import UseCase
 from mlops_assets.workspace import Stores, Workspace
@@ -98,6 +101,11 @@ class Service:
     def together(self, name: str) -> Together:
         """Takes in the corrections of a use case, whichever way they come."""
         return self._together.setdefault(name, Together())
+
+    @cached_property
+    def starter(self) -> Starter:
+        """Starts runs of Dagster: one for all that ask, so that each is started once."""
+        return Starter(Dagster(self.workspace.settings.dagster_url))
 
     def today(self) -> str:
         """The day that rows are of which are sent now."""

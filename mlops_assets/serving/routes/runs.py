@@ -1,10 +1,6 @@
 """`POST .../run`, `/train`, `/promote`, `/rollback` start runs of Dagster, and `GET /v1/runs/{id}` tells of one."""
 
-import hashlib
-import json
-import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import orjson
@@ -13,19 +9,18 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from mlops_assets.errors.redaction import without_paths
-from mlops_assets.journey.model.changing import REASON_TAG, RETRO_TAG, WHO_TAG
+from mlops_assets.journey.model.changing import RETRO_TAG, WHO_TAG
 from mlops_assets.serving import shapes
 from mlops_assets.serving.answers import JSON
 from mlops_assets.serving.bodies.query import Day, see_parameters
-from mlops_assets.serving.dagster import Dagster, DagsterRun
+from mlops_assets.serving.dagster import DagsterRun
 from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.run_checks import check_day, check_promotion, check_retro, check_rollback
 from mlops_assets.serving.schema import SENT, answer, problems
 from mlops_assets.serving.service import Service, caller_of
+from mlops_assets.serving.starting import DAY_TAG, Wish, day_wish
 
-DAY_TAG, RANGE_TAGS = "dagster/partition", ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
-REQUEST_TAG, KEY_TAG = "mlops_assets/request", "mlops_assets/idempotency_key"
-"""Tags that the API gives to a run, and reads again: what was asked for, and under which key."""
+RANGE_TAGS = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 JOBS = ("daily", "training", "promote", "rollback", "monitoring", "watch")
 
@@ -72,83 +67,10 @@ class Promote(Rollback):
     override: bool = Field(False, strict=True, description="Promote it although the gate refused it.")
 
 
-@dataclass(frozen=True)
-class Wish:
-    """A run that somebody asks for.
-
-    Attributes
-    ----------
-    job
-        Name of the job.
-    tags
-        What the run is told by tags.
-    config
-        What it is told by its configuration.
-    """
-
-    job: str
-    tags: Mapping[str, str] = field(default_factory=dict)
-    config: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def mark(self) -> str:
-        """A hash of all that is asked for: who asks for the same has the same."""
-        told = json.dumps([self.job, self.tags, self.config], sort_keys=True)
-        return hashlib.sha256(told.encode()).hexdigest()[:32]
-
-
-class Starter:
-    """Starts runs, each once.
-
-    Parameters
-    ----------
-    dagster
-        Starts them.
-    """
-
-    def __init__(self, dagster: Dagster) -> None:
-        self.dagster = dagster
-        # of two that ask for the same at once, the second shall find the run of the first
-        self._lock = threading.Lock()
-
-    def start(self, wish: Wish, who: str, key: str | None, check: Callable[[], None]) -> str:
-        """The run of a wish: one that was started for the same key, one that does the same now, or a new one.
-
-        Parameters
-        ----------
-        wish
-            What is asked for.
-        who
-            Name of the caller.
-        key
-            `Idempotency-Key` of the request.
-        check
-            Sees that it can be done; raises if not.
-
-        Raises
-        ------
-        Problem
-            422, if the key was used for something else.
-        """
-        tags = {**wish.tags, WHO_TAG: f"{who} (API)", REASON_TAG: f"asked for by {who} (API)", REQUEST_TAG: wish.mark}
-        by_key = {} if key is None else {KEY_TAG: hashlib.sha256(f"{who}\0{key}".encode()).hexdigest()[:32]}
-        with self._lock:
-            if by_key and (before := self.dagster.find(by_key)) is not None:
-                if before.tags.get(REQUEST_TAG) != wish.mark:
-                    detail = f"This Idempotency-Key started the run {before.run_id}, and that was for something else."
-                    raise Problem(422, f"{detail} Send another key.", further={"run": before.run_id})
-                return before.run_id
-            check()
-            same = self.dagster.find({REQUEST_TAG: wish.mark}, under_way=True)
-            if same is not None:
-                return same.run_id
-            return self.dagster.launch(wish.job, tags | by_key, wish.config)
-
-
 def router(service: Service) -> APIRouter:
     """The routes that start runs and tell of them."""
     routes = APIRouter(tags=["runs"], dependencies=[Depends(see_parameters)])
-    starter = Starter(Dagster(service.workspace.settings.dagster_url))
+    starter = service.starter
     name = Annotated[str, Path(description="The use case.", json_schema_extra={"enum": [*service.use_cases]})]
     base = "/v1/use-cases/{use_case}"
     started: dict[str, Any] = {
@@ -171,8 +93,7 @@ def router(service: Service) -> APIRouter:
     ) -> Response:
         """Start the run of a day, from its raw files to published predictions."""
         stores = service.stores(use_case)
-        wish = Wish(f"{use_case}_daily", {DAY_TAG: day})
-        return start(request, wish, key, lambda: check_day(stores, day))
+        return start(request, day_wish(use_case, day), key, lambda: check_day(stores, day))
 
     @routes.post(f"{base}/train", **started)
     def train(
