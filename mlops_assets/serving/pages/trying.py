@@ -46,6 +46,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
         try:
             form = await read_form(request, use_case.serving.limits, MOST_FIELDS)
             see_token(request, next((text for name, text in form.fields if name == "token"), None))
+            trial = Trial(rows=trying_form.rows_of(form.fields)[: trying_form.MOST_ROWS])  # what is typed is kept
             trial = trial_of(form)
             if trial.does in ("add", "remove"):
                 return await _page(site, request, use_case, trial)
