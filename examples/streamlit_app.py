@@ -50,7 +50,8 @@ def show(answer: dict) -> None:
             st.dataframe(pd.DataFrame(file["rejects"]), hide_index=True)
     rows = [{"file": file["file"], **row} for file in answer["files"] for row in file["predictions"]]
     st.download_button("Download as CSV", pd.DataFrame(rows).to_csv(index=False), "predictions.csv", "text/csv")
-    st.bar_chart(pd.DataFrame(rows, columns=["prediction"])["prediction"].value_counts())
+    if rows:
+        st.bar_chart(pd.Series([row["prediction"] for row in rows], name="rows").value_counts())
 
 
 st.title("Try it")
@@ -67,5 +68,8 @@ if files:
 st.write("Or fill in rows:")
 rows = st.data_editor(example(use_case), num_rows="dynamic")
 if st.button("Predict"):
-    values = [{key: value for key, value in row.items() if pd.notna(value)} for row in rows.to_dict("records")]
+    # a table has every column; of a text or a record, what is not known is left out
+    is_table = use_case["contract"]["files"]["suffix"] == ".csv"
+    known = [{key: value if pd.notna(value) else None for key, value in row.items()} for row in rows.to_dict("records")]
+    values = [{key: value for key, value in row.items() if is_table or value is not None} for row in known]
     show(told(ask("POST", f"/{name}/predictions", json={"files": [{"rows": values}]})))

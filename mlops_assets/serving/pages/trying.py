@@ -21,7 +21,7 @@ from mlops_assets.serving.failures import FORESEEN, noted_problem
 from mlops_assets.serving.pages import trying_form
 from mlops_assets.serving.pages.site import Page, Site, is_part, page_headers, see_token
 from mlops_assets.serving.pages.trying_answer import explained, refused, shown
-from mlops_assets.serving.pages.trying_sent import MOST_FIELDS, Trial, trial_of
+from mlops_assets.serving.pages.trying_sent import MOST_FIELDS, Asked, asked_of
 from mlops_assets.serving.predicting import answer_request, choose, explain
 from mlops_assets.serving.problems import Problem, Wrong
 from mlops_assets.serving.service import Service, id_of
@@ -36,23 +36,22 @@ def routes(site: Site) -> Sequence[BaseRoute]:
 
     async def look(request: Request) -> Response:
         use_case = site.use_case(request)
-        asked = read_query(request, {"version": whole, "as_of": day})
-        trial = Trial(version=asked.get("version"), as_of=asked.get("as_of"))
-        return await _page(site, request, use_case, trial)
+        asked = Asked(**read_query(request, {"version": whole, "as_of": day}))
+        return await _page(site, request, use_case, asked)
 
     async def send(request: Request) -> Response:
         use_case = site.use_case(request)
-        trial = Trial()
+        asked = Asked()
         try:
             form = await read_form(request, use_case.serving.limits, MOST_FIELDS)
             see_token(request, next((text for name, text in form.fields if name == "token"), None))
-            trial = Trial(rows=trying_form.rows_of(form.fields)[: trying_form.MOST_ROWS])  # what is typed is kept
-            trial = trial_of(form)
-            if trial.does in ("add", "remove"):
-                return await _page(site, request, use_case, trial)
-            return await _answered(site, request, use_case, trial)
+            asked = Asked(rows=trying_form.rows_of(form.fields)[: trying_form.MOST_ROWS])  # what is typed is kept
+            asked = asked_of(form)
+            if asked.does in ("add", "remove"):
+                return await _page(site, request, use_case, asked)
+            return await _answered(site, request, use_case, asked)
         except FORESEEN as error:
-            return await _refused(site, request, use_case, trial, noted_problem(request, error))
+            return await _refused(site, request, use_case, asked, noted_problem(request, error))
 
     return [
         Page("/{use_case}/try", look, methods=["GET"]),
@@ -60,37 +59,37 @@ def routes(site: Site) -> Sequence[BaseRoute]:
     ]
 
 
-async def _answered(site: Site, request: Request, use_case: UseCase, trial: Trial) -> Response:
-    """The answer to a trial: as a page, as a table, or why one row of it is as it is."""
+async def _answered(site: Site, request: Request, use_case: UseCase, asked: Asked) -> Response:
+    """The answer: as a page, as a table, or why one row of it is as it is."""
     service = site.service
-    loaded = await choose(service, use_case, trial.version, trial.as_of)
-    files = await asyncio.to_thread(_files, use_case, trial, service.today())
-    of_day = trial.as_of or service.today()
+    loaded = await choose(service, use_case, asked.version, asked.as_of)
+    files = await asyncio.to_thread(_files, use_case, asked, service.today())
+    of_day = asked.as_of or service.today()
     told = {"version": loaded.version, "day": of_day}
 
     def see(answered: list[Answered]) -> list[Answered]:
         answers.see_one_answered(answered, told)
         return answered
 
-    answered = await answer_request(service, request, loaded, files, of_day, see, known_as=trial.request)
-    if trial.does in FORMS:
-        return await asyncio.to_thread(_table, loaded, answered, FORMS[trial.does])
-    why = await _why(service, loaded, files, answered, trial, of_day) if trial.why else None
+    answered = await answer_request(service, request, loaded, files, of_day, see, known_as=asked.request)
+    if asked.does in FORMS:
+        return await asyncio.to_thread(_table, loaded, answered, FORMS[asked.does])
+    why = await _why(service, loaded, files, answered, asked, of_day) if asked.why else None
     if why and is_part(request):
         return site.page(request, "try_why.html", why=why)
-    carried = trial.carried(files)
+    carried = asked.carried(files)
     make = partial(shown, loaded, files, answered, why, with_pictures=bool(carried))
-    answer = {**told, "request": trial.request or id_of(request), "carried": carried, **await asyncio.to_thread(make)}
-    return await _page(site, request, use_case, trial, answer=answer, champion=loaded)
+    answer = {**told, "request": asked.request or id_of(request), "carried": carried, **await asyncio.to_thread(make)}
+    return await _page(site, request, use_case, asked, answer=answer, champion=loaded)
 
 
-def _files(use_case: UseCase, trial: Trial, today: str) -> list[Sent]:
+def _files(use_case: UseCase, asked: Asked, today: str) -> list[Sent]:
     """The files that are to be answered: those that were sent, or one of the rows of the form."""
-    if trial.does == "example":
+    if asked.does == "example":
         return files_of(trying_form.example_files(use_case, today), use_case)
-    if trial.rows:
-        return as_files([("form", trying_form.as_values(use_case, trial.rows))], use_case)
-    return files_of(trial.parts, use_case)
+    if asked.rows:
+        return as_files([("form", trying_form.as_values(use_case, asked.rows))], use_case)
+    return files_of(asked.parts, use_case)
 
 
 def _table(loaded: Loaded, answered: Sequence[Answered], probabilities: str | None) -> Response:
@@ -106,24 +105,24 @@ def _table(loaded: Loaded, answered: Sequence[Answered], probabilities: str | No
 
 
 async def _why(
-    service: Service, loaded: Loaded, files: Sequence[Sent], answered: Sequence[Answered], trial: Trial, of_day: str
+    service: Service, loaded: Loaded, files: Sequence[Sent], answered: Sequence[Answered], asked: Asked, of_day: str
 ) -> Mapping[str, Any]:
-    number, line = trial.why or (0, 0)
+    number, line = asked.why or (0, 0)
     if number >= len(files) or line not in answered[number].line:
         raise Problem(422, "This row has no prediction.", [Wrong("why", "expected a row of the answer that has one")])
     explanation = await explain(service, loaded, files[number], line, of_day)
     return {"at": (number, line), **await asyncio.to_thread(explained, loaded.use_case, explanation, files[number])}
 
 
-async def _refused(site: Site, request: Request, use_case: UseCase, trial: Trial, problem: Problem) -> Response:
+async def _refused(site: Site, request: Request, use_case: UseCase, asked: Asked, problem: Problem) -> Response:
     """What is wrong, beside the form that it is wrong with."""
-    if trial.why and is_part(request):
+    if asked.why and is_part(request):
         answer = site.page(request, "try_why.html", status=problem.status, why=None, problem=problem.content())
     else:
         further, told = problem.further, None
         if "files" in further:
             told = {"version": further["version"], "day": further["day"], "carried": None, **refused(further["files"])}
-        answer = await _page(site, request, use_case, trial, answer=told, problem=problem)
+        answer = await _page(site, request, use_case, asked, answer=told, problem=problem)
     answer.headers.update(problem.headers)
     return answer
 
@@ -132,7 +131,7 @@ async def _page(
     site: Site,
     request: Request,
     use_case: UseCase,
-    trial: Trial,
+    asked: Asked,
     *,
     answer: Mapping[str, Any] | None = None,
     problem: Problem | None = None,
@@ -142,10 +141,10 @@ async def _page(
     why_none = ""
     if champion is None:
         try:
-            champion = await choose(site.service, use_case, trial.version, trial.as_of)
+            champion = await choose(site.service, use_case, asked.version, asked.as_of)
         except FORESEEN as error:
             why_none = str(error) if isinstance(error, NoChampion) else ""
-    make = partial(_form, use_case, trial, site.service.today())
+    make = partial(_form, use_case, asked, site.service.today())
     return site.page(
         request,
         "try.html",
@@ -155,20 +154,20 @@ async def _page(
         problem=problem.content() if problem else None,
         version=champion.version if champion else None,
         why_none=why_none,
-        trial=trial,
+        asked=asked,
         form=await asyncio.to_thread(make),
         limits=use_case.serving.limits,
         endings=[use_case.files.suffix, *use_case.files.attachments, ".zip"],
     )
 
 
-def _form(use_case: UseCase, trial: Trial, today: str) -> dict[str, Any]:
+def _form(use_case: UseCase, asked: Asked, today: str) -> dict[str, Any]:
     """The form of rows: its fields, and the rows in it."""
     fields = trying_form.fields_of(use_case)
-    rows = list(trial.rows)
-    if trial.does == "remove" and len(rows) > 1:
+    rows = list(asked.rows)
+    if asked.does == "remove" and len(rows) > 1:
         rows.pop()
-    if fields and (not rows or (trial.does == "add" and len(rows) < trying_form.MOST_ROWS)):
+    if fields and (not rows or (asked.does == "add" and len(rows) < trying_form.MOST_ROWS)):
         rows = trying_form.with_example(use_case, rows, today)
     several = bool(fields) and trying_form.takes_several(use_case)
     return {

@@ -1,4 +1,4 @@
-"""In: what became of files. Out: the plain values that the page of a trial shows."""
+"""In: what became of files. Out: the plain values that the page shows."""
 
 from __future__ import annotations
 

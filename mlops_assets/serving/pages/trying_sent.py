@@ -1,4 +1,4 @@
-"""What the forms of a trial bring: files, rows, and what is to be done with them.
+"""What the forms of the page bring: files, rows, and what is to be done with them.
 
 A page carries small files that were sent to it in hidden fields, so that a table or an explanation of the same files is
 had without choosing them again: nothing is kept between two requests, and any process of the server can answer.
@@ -31,8 +31,8 @@ Parts = Sequence[tuple[str | None, bytes]]
 
 
 @dataclass(frozen=True)
-class Trial:
-    """What somebody tries.
+class Asked:
+    """What somebody asks for.
 
     Attributes
     ----------
@@ -75,7 +75,7 @@ class Trial:
         return [(name or "", base64.b64encode(data).decode("ascii")) for name, data in parts]
 
 
-def trial_of(form: Form) -> Trial:
+def asked_of(form: Form) -> Asked:
     """What a form asks for.
 
     Raises
@@ -91,7 +91,7 @@ def trial_of(form: Form) -> Trial:
     version, as_of = _read(said, "version", whole, wrong), _read(said, "as_of", day, wrong)
     why = _read(said, "why", _place, wrong)
     refuse(wrong)
-    return Trial(
+    return Asked(
         does=said.get("as", ""),
         version=version,
         as_of=as_of,
