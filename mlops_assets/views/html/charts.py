@@ -168,9 +168,9 @@ def figure(
     keys = Markup("").join(
         Markup('<span class="key {}">{}</span>').format(one.kind, printable(one.name)) for one in legend
     )
-    # a head without a word is none to a screen reader
+    # the corner is no head of anything: a head without words is none to a screen reader
     head = Markup("").join(
-        Markup('<th scope="col">{}</th>' if name else "<td>{}</td>").format(printable(name)) for name in heads
+        Markup('<th scope="col">{}</th>').format(printable(name)) if name else Markup("<td></td>") for name in heads
     )
     body = Markup("").join(
         Markup('<tr><th scope="row">{}</th>{}</tr>').format(
