@@ -18,6 +18,7 @@ from mlops_assets.serving.answering.champions import Champions
 from mlops_assets.serving.entrance.callers import LOCAL, Caller
 from mlops_assets.serving.keeping.stored import NoStore, Store
 from mlops_assets.serving.problems import Problem
+from mlops_assets.serving.together import Together
 from mlops_assets.use_case import UseCase
 from mlops_assets.workspace import Stores, Workspace
 
@@ -66,6 +67,7 @@ class Service:
     store: Store = field(default_factory=NoStore)
     enrich: Callable[[Loaded, str, pa.Table], Mapping[str, pa.Table]] = nobody
     _opened: dict[str, tuple[threading.Lock, Stores]] = field(default_factory=dict, init=False, repr=False)
+    _together: dict[str, Together] = field(default_factory=dict, init=False, repr=False)
 
     def stores(self, name: str) -> Stores:
         """What there is of a use case.
@@ -92,6 +94,10 @@ class Service:
         lock, stores = self._opened.get(name) or self._opened.setdefault(name, (threading.Lock(), self.stores(name)))
         with lock:
             yield stores
+
+    def together(self, name: str) -> Together:
+        """Takes in the corrections of a use case, whichever way they come."""
+        return self._together.setdefault(name, Together())
 
     def today(self) -> str:
         """The day that rows are of which are sent now."""

@@ -1,7 +1,5 @@
 """`POST /v1/use-cases/{u}/feedback`: corrections in, which of them count and which do not out."""
 
-import threading
-from itertools import count
 from typing import Annotated, Any
 
 import orjson
@@ -9,10 +7,8 @@ from fastapi import APIRouter, Depends, Path, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from mlops_assets.journey.feedback.corrections import Taken, take_in
 from mlops_assets.journey.feedback.files import HEADER, LARGEST, MOST_LINES
 from mlops_assets.journey.feedback.handing import as_file, hand_in, outcomes, sign
-from mlops_assets.journey.train.versions import known_labels
 from mlops_assets.serving import shapes
 from mlops_assets.serving.answers import CSV, JSON
 from mlops_assets.serving.bodies.query import see_parameters
@@ -20,8 +16,6 @@ from mlops_assets.serving.problems import Problem, Wrong
 from mlops_assets.serving.schema import SENT, answer
 from mlops_assets.serving.service import Service, caller_of
 from mlops_assets.storage.modes import for_others
-from mlops_assets.storage.places import Place
-from mlops_assets.workspace import Stores
 
 MOST_TOLD = 100
 """Lines that a refusal names one by one."""
@@ -48,30 +42,9 @@ BODY = {
 }
 
 
-class _Together:
-    """Takes in the files of corrections of a use case: for those who wait meanwhile, once."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._numbers = count(1)
-        self._asked = self._seen = 0
-        self._taken: Taken | None = None
-
-    def take_in(self, stores: Stores, folder: Place) -> Taken:
-        """What came of all files, those that lie there now among them."""
-        mine = self._asked = next(self._numbers)
-        with self._lock:
-            if self._taken is None or self._seen < mine:
-                asked = self._asked  # whoever has asked by now has laid a file that is read now
-                labels = known_labels(stores.use_case, stores.registry, stores.runs)
-                self._taken, self._seen = take_in(stores.use_case, stores.lake, folder, labels), asked
-            return self._taken
-
-
 def router(service: Service) -> APIRouter:
     """The route that takes corrections."""
     routes = APIRouter(tags=["feedback"], dependencies=[Depends(see_parameters)])
-    together = {name: _Together() for name in service.use_cases}
     name = Annotated[str, Path(description="The use case.", json_schema_extra={"enum": [*service.use_cases]})]
 
     @routes.post(
@@ -84,12 +57,10 @@ def router(service: Service) -> APIRouter:
 
         They land as a file of corrections; the same content lands once, and is answered as often as it is sent.
         """
-        stores = service.stores(use_case)  # an unknown name is told before the body is read
+        service.stores(use_case)  # an unknown name is told before the body is read
         body, kind = await _body(request), request.headers.get("content-type", "")
         is_json = kind.partition(";")[0].strip().lower() == JSON
-        told = await run_in_threadpool(
-            _take, stores, together[use_case], body, caller_of(request).name, is_json=is_json
-        )
+        told = await run_in_threadpool(_take, service, use_case, body, caller_of(request).name, is_json=is_json)
         return Response(orjson.dumps(told), media_type=JSON)
 
     return routes
@@ -145,9 +116,35 @@ def _wrong_with(correction: Any) -> list[tuple[str, str]]:
     return [*unknown, *plain, *missing]
 
 
-def _take(stores: Stores, together: _Together, body: bytes, who: str, *, is_json: bool) -> dict[str, Any]:
+def _take(service: Service, use_case: str, body: bytes, who: str, *, is_json: bool) -> dict[str, Any]:
     """Take in what was sent; see `send_feedback`."""
-    content = as_file(_corrections(body)) if is_json else body
+    return take(service, use_case, as_file(_corrections(body)) if is_json else body, who)
+
+
+def take(service: Service, use_case: str, content: bytes, who: str) -> dict[str, Any]:
+    """Take in a file of corrections.
+
+    Parameters
+    ----------
+    service
+        What is served.
+    use_case
+        Name of the use case.
+    content
+        The file.
+    who
+        Who sends it.
+
+    Returns
+    -------
+    dict
+        What became of each entry; see `shapes.Feedback`.
+
+    Raises
+    ------
+    Problem
+        If it is too long, cannot be read, says nothing, or speaks for others than the sender.
+    """
     if len(content) > LARGEST or content.count(b"\n") > MOST_LINES:
         raise _too_long()
     try:
@@ -158,7 +155,7 @@ def _take(stores: Stores, together: _Together, body: bytes, who: str, *, is_json
         raise _by_others(signed.others, who)
     if not signed.entries:
         raise Problem(422, "There is no correction in it: no line has a label.")
-    return _hand_in(stores, together, signed.content, who)
+    return _hand_in(service, use_case, signed.content, who)
 
 
 def _by_others(others: Any, who: str) -> Problem:
@@ -167,15 +164,15 @@ def _by_others(others: Any, who: str) -> Problem:
     return Problem(422, f"{len(wrong)} corrections are by others than {who!r}: {advice}.", wrong[:MOST_TOLD])
 
 
-def _hand_in(stores: Stores, together: _Together, content: bytes, who: str) -> dict[str, Any]:
+def _hand_in(service: Service, use_case: str, content: bytes, who: str) -> dict[str, Any]:
     """Lay the file where all files of corrections lie, and take in all of them, as the command does."""
-    use_case, folder = stores.use_case, stores.corrections
-    with for_others(folder, stores.settings.home):
-        file = hand_in(folder, "api", content)
-    entries = outcomes(together.take_in(stores, folder), file.name)
+    stores = service.stores(use_case)
+    with for_others(stores.corrections, stores.settings.home):
+        file = hand_in(stores.corrections, "api", content)
+    entries = outcomes(service.together(use_case).take_in(stores), file.name)
     accepted = sum(bool(entry["counts"]) for entry in entries)
     return {
-        "use_case": use_case.name,
+        "use_case": use_case,
         "who": who,
         "file": file.name,
         "sent_before": file.before,
