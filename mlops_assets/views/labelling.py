@@ -160,7 +160,6 @@ def row_shown(stores: Stores, row: Drawn) -> dict[str, Any]:
         read = read_row(use_case, stores.source, stores.lake, row.day, row.file, row.line)
     except MlopsError as error:  # the sample stays as it was drawn, whatever becomes of the day
         return {**nothing, "gone": without_paths(str(error))}
-    endings = tuple(use_case.files.attachments)
     columns = [
         {
             "name": one.column,
@@ -177,6 +176,6 @@ def row_shown(stores: Stores, row: Drawn) -> dict[str, Any]:
         "problem": "Its file is gone or was changed since the day was read." if read.raw_problem else "",
         "telling": read.labelled,
         "columns": columns,
-        "picture": any(str(one.value).endswith(endings) for one in read.cleaned) if endings else False,
+        "picture": bool(read.attachments),
         "gone": None,
     }

@@ -105,9 +105,7 @@ def advice(rule: str) -> str:
     if rule in FAILING:
         return f"Mend or remove the line in its file, or {WAYS_OUT[rule]}; then run the day again."
     if rule in RULES:
-        return (
-            "Mend the lines and replay them. If the files are right, mend the contract and run the day again."
-        )
+        return "Mend the lines and replay them. If the files are right, mend the contract and run the day again."
     if rule in RULES_OF_FILES:
         return "No line of it was taken. Have it delivered anew, or mend it where it lies; then run the day again."
     return "Mend the file where it lies, or have it delivered anew; then run the day again."

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from mlops_assets.journey.feedback.corrections import read_accepted, read_rejected
 from mlops_assets.journey.feedback.rules import RULES
+from mlops_assets.journey.feedback.said import MOST, entries_at
 from mlops_assets.workspace import Stores
 
 COUNTS = "counts"
@@ -17,8 +18,8 @@ COUNTS = "counts"
 BECAME = {COUNTS: "it counts: the next training learns from it", **RULES}
 """What may become of an entry, in words."""
 
-ENTRIES = 100
-"""Entries of a page."""
+ENTRIES = MOST
+"""Entries of a page: the reasons that people gave stand in their files, which may be as many."""
 
 PEOPLE = 50
 """People who are named for choosing."""
@@ -41,8 +42,8 @@ def said(stores: Stores, who: str | None = None, became: str | None = None, page
     Returns
     -------
     dict
-        `entries` of the page, each with `day`, `file`, `line`, `label`, `who`, `when`, `became`, `message`, `raw` (of
-        those that cannot be read), `source_file` and `source_line`; `found`, how many there are; `pages`; `became`, how
+        `entries` of the page, each with `day`, `file`, `line`, `label`, `who`, `when`, `why`, `became`, `message`,
+        `raw` (of those that do not count), `source_file` and `source_line`; `found`, how many there are; `pages`; `became`, how
         many there are of each kind; `people`.
     """
     every = _every(stores)
@@ -53,8 +54,11 @@ def said(stores: Stores, who: str | None = None, became: str | None = None, page
         if value is not None:
             wanted = wanted.filter(pc.equal(wanted[column], value))
     newest = wanted.sort_by([("when", "descending"), ("source_file", "ascending"), ("source_line", "ascending")])
+    shown = newest.slice((page - 1) * ENTRIES, ENTRIES).to_pylist()
+    places = [(one["source_file"], one["source_line"]) for one in shown]
+    read = entries_at(stores.use_case, stores.corrections, places)
     return {
-        "entries": newest.slice((page - 1) * ENTRIES, ENTRIES).to_pylist(),
+        "entries": [{**one, "why": read[at].why if at in read else ""} for one, at in zip(shown, places, strict=True)],
         "found": len(wanted),
         "pages": -(-len(wanted) // ENTRIES),
         "became": {kind: kinds[kind] for kind in BECAME if kind in kinds},

@@ -65,6 +65,17 @@ class Row:
     scored: str
     whole: bool = True
 
+    @property
+    def line(self) -> int:
+        """Its number in its file."""
+        return int(self.prediction["line"])
+
+    @property
+    def lines(self) -> list[int]:
+        """The rows of its file that were scored, itself among them."""
+        of_file = pc.equal(self.rows["file"], self.entry["path"])
+        return sorted(self.rows.filter(of_file)["line"].to_pylist())
+
     def stored(self) -> dict[str, Any]:
         """Its columns as they were stored."""
         return _record(self.rows, self.position)

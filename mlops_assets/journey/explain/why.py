@@ -154,9 +154,38 @@ def explain(
     ModelRefused
         If the version that scored the row cannot be loaded.
     """
-    published = published_day(lake, day)
-    row = find_row(lake, day, published, file, line)
-    file = row.entry["path"]
+    published = published_of(lake, day)
+    return explain_row(use_case, source, lake, version, day, published, find_row(lake, day, published, file, line))
+
+
+def explain_row(
+    use_case: UseCase,
+    source: Source,
+    lake: Lake,
+    version: Callable[[int], Version],
+    day: str,
+    published: Scored,
+    row: Row,
+) -> Explanation:
+    """Tell why a row that was found got its category.
+
+    Parameters
+    ----------
+    use_case, source, lake, version, day
+        As of `explain`.
+    published
+        The publication of its predictions.
+    row
+        The row.
+
+    Raises
+    ------
+    LakeError
+        If what the day was made of was cleaned up since.
+    ModelRefused
+        If the version that scored the row cannot be loaded.
+    """
+    file, line = row.entry["path"], row.line
     # the one that made the prediction, not the champion of today
     used = version(row.prediction["model_version"])
     model = load_cached(used, use_case)
@@ -211,13 +240,13 @@ def _answer_again(model: Model, row: Row, lake: Lake, day: str, use_case: UseCas
     return answer_again(model, row.rows, row.position, batches)
 
 
-def published_day(lake: Lake, day: str) -> Scored:
-    """The publication of a day's predictions.
+def published_of(lake: Lake, day: str) -> Scored:
+    """How the predictions of a day are published now.
 
     Raises
     ------
     NotPredicted
-        If there is none.
+        If they are not.
     """
     days = lake.predictions.days()
     if day in days:

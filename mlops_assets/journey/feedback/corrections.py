@@ -94,8 +94,7 @@ def _files(folder: Place) -> list[Place]:
 def _take_in(
     use_case: UseCase, lake: Lake, folder: Place, paths: list[Place], labels: Collection[str], now: dt.datetime
 ) -> Taken:
-    # people who hand in corrections may lay files there, not have others read
-    within = None if use_case.follow_links or not isinstance(folder, Path) else os.path.realpath(folder.parent)
+    within = bounds_of(use_case, folder)
     lines = [line for path in paths for line in read_file(path, within)]
     entries = [line for line in lines if isinstance(line, Entry)]
     malformed = [line for line in lines if isinstance(line, Reject)]
@@ -110,6 +109,14 @@ def _take_in(
     write_table(lake.accepted, taken.accepted)
     write_table(lake.rejected, taken.rejected)
     return taken
+
+
+def bounds_of(use_case: UseCase, folder: Place) -> str | None:
+    """The folder out of which no link among the files of corrections is followed; None if any is.
+
+    People who hand in corrections may lay files there, not have others read.
+    """
+    return None if use_case.follow_links or not isinstance(folder, Path) else os.path.realpath(folder.parent)
 
 
 def read_accepted(lake: Lake) -> pa.Table:

@@ -17,7 +17,10 @@ from mlops_assets.storage.places import Place
 from mlops_assets.work.spreadsheets import MARKED, unmark
 
 HEADER = ("day", "file", "line", "label", "who", "when")
-"""Columns that a file of corrections must have, in any order; further ones are passed over."""
+"""Columns that a file of corrections must have, in any order; further ones than these and `WHY` are passed over."""
+
+WHY = "why"
+"""A further column: the reason that somebody gives, for people to read; no rule looks at it."""
 
 WITHDRAWN = "withdrawn"
 """Column that a file may have: what stands in it, with no label, takes back what was said of that row before."""
@@ -31,7 +34,7 @@ LONGEST = 2_000
 
 @dataclass(frozen=True)
 class Entry:
-    """One correction: what somebody says the label of a row is, and where it was written.
+    """One correction: what somebody says the label of a row is and why, and where it was written.
 
     Without a label it takes back what the same person said before.
     """
@@ -45,6 +48,7 @@ class Entry:
     label: str
     who: str
     when: dt.datetime
+    why: str = ""
 
     @property
     def row(self) -> tuple[str, str, int]:
@@ -252,7 +256,7 @@ def _entry(source: str, number: int, raw: str, values: Mapping[str, str]) -> Ent
     file, label = values["file"], values["label"]
     if values.get(MARKED):  # a line of an audit that was written for a spreadsheet
         file, label = unmark(file), unmark(label)
-    return Entry(source, number, raw, day, file, line, label, values["who"], when)
+    return Entry(source, number, raw, day, file, line, label, values["who"], when, values.get(WHY, "")[:LONGEST])
 
 
 def _day(text: str) -> str:

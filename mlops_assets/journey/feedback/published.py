@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -57,13 +57,30 @@ def look_up(
 
 def parts_with(lake: Lake, table: Table[Any], day: str, files: Collection[str]) -> list[str]:
     """The parts of a day in which files can lie; all of them where the listing of the day is gone."""
-    parts = sorted(table.parts(day))
+    return parts_among(lake, day, sorted(table.parts(day)), table.days()[day].accounting.manifest, files)
+
+
+def parts_among(lake: Lake, day: str, parts: Sequence[str], mark: str, files: Collection[str]) -> list[str]:
+    """Those of some parts in which files can lie.
+
+    Parameters
+    ----------
+    lake
+        The tables of the use case.
+    day
+        The day.
+    parts
+        All parts of one of its publications.
+    mark
+        Fingerprint of the listing that they were read from.
+    files
+        The files.
+    """
     # the manifest that the day was read from tells how many shards it has; a file's shard follows from its path
     listings = lake.raw_files.publications().get(day, [])
-    mark = table.days()[day].accounting.manifest
     shards = next((listing.accounting.shards for listing in listings if listing.accounting.fingerprint == mark), None)
     if shards is None:
-        return parts
+        return list(parts)
     numbers = {shard_of_path(file, shards) for file in files}
     return [part for part in parts if shard_number(part) in numbers]
 

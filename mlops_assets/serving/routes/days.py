@@ -3,7 +3,8 @@
 import base64
 import io
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import orjson
 import pyarrow as pa
@@ -20,8 +21,9 @@ from mlops_assets.serving.bodies.query import preferred, see_parameters
 from mlops_assets.serving.problems import Problem, Wrong
 from mlops_assets.serving.schema import answer
 from mlops_assets.serving.service import Service
+from mlops_assets.storage.accounting import PredictionsAccounting
 from mlops_assets.storage.catalog import PROBABILITIES, REJECTS
-from mlops_assets.storage.tables import Table
+from mlops_assets.storage.tables import Published, Table
 from mlops_assets.views.days import Known, record, short_record
 from mlops_assets.views.paging import (
     Listing,
@@ -47,6 +49,41 @@ Limit = Annotated[int, Query(ge=1, le=MOST, description="Rows of a page.")]
 Cursor = Annotated[str | None, Query(max_length=500, description="`next` of the page before, as it was.")]
 Text = Annotated[str | None, Query(max_length=1_000)]
 Share = Annotated[float | None, Query(ge=0, le=1)]
+FORMAT = "JSON or CSV; by `Accept` where it is not given, which a link in a page cannot send."
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Which predictions are wanted.
+
+    Attributes
+    ----------
+    day
+        Of which day.
+    file, account, said
+        Of which file, account and class; of all if None.
+    least, most
+        Bounds of the probability, both within.
+    """
+
+    day: str
+    file: str | None = None
+    account: str | None = None
+    said: str | None = None
+    least: float | None = None
+    most: float | None = None
+
+
+class Found(NamedTuple):
+    """A page of predictions: the publication of their day, the rows, the classes of their probabilities, what follows.
+
+    `after` is the cursor of the next page; None if this is the last one.
+    """
+
+    published: Published[PredictionsAccounting]
+    rows: pa.Table
+    classes: tuple[str, ...]
+    after: str | None
 
 
 def router(service: Service) -> APIRouter:
@@ -97,24 +134,16 @@ def router(service: Service) -> APIRouter:
         limit: Limit = 1_000,
         cursor: Cursor = None,
         probabilities: Annotated[Literal["top", "all"], Query(description="Of the class said, or of all.")] = "top",
+        form: Annotated[Literal["json", "csv"] | None, Query(alias="format", description=FORMAT)] = None,
     ) -> Response:
         """The published predictions of a day."""
-        form = _form(request)
-        equal = {"file": file, "account_id": account, "prediction": said}
-        with service.open(use_case) as stores:
-            table = stores.lake.predictions
-            listing = _listing(use_case, day, table)
-            published = table.days()[day]
-            among = _among(stores, day, file, table)
-        least, most = _given({"probability": min_probability}), _given({"probability": max_probability})
-        only = Only(_given(equal), least, most, among)
-        classes = _classes(use_case, day, published.accounting) if probabilities == "all" else ()
-        stored = [*COLUMNS, PROBABILITIES.name] if classes else [*COLUMNS]
-        rows, after = _page(f"{use_case}/predictions", listing, stored, only, cursor, limit)
-        wanted = Wanted(probabilities == "all", apart=form == CSV)
-        version = published.accounting.model_version
-        told = {"use_case": use_case, "day": day, "publication": published.version, "model_version": version}
-        return _answer(request, form, told, _shape(rows, classes, wanted), after)
+        kind = _form(request, form)
+        asked = Asked(day, file, account, said, min_probability, max_probability)
+        found = find_predictions(service, use_case, asked, cursor, limit, every_class=probabilities == "all")
+        wanted = Wanted(probabilities == "all", apart=kind == CSV)
+        version = found.published.accounting.model_version
+        told = {"use_case": use_case, "day": day, "publication": found.published.version, "model_version": version}
+        return _answer(request, kind, told, _shape(found.rows, found.classes, wanted), found.after)
 
     @routes.get(
         f"{base}/{{day}}/rejects",
@@ -128,9 +157,10 @@ def router(service: Service) -> APIRouter:
         file: Text = None,
         limit: Limit = 1_000,
         cursor: Cursor = None,
+        form: Annotated[Literal["json", "csv"] | None, Query(alias="format", description=FORMAT)] = None,
     ) -> Response:
         """The refused lines and files of a day, and behind them the rows without a prediction."""
-        form = _form(request)
+        kind = _form(request, form)
         with service.open(use_case) as stores:
             tables = stores.lake.rejects, stores.lake.unpredicted
             listing = _listing(use_case, day, *tables)
@@ -138,9 +168,48 @@ def router(service: Service) -> APIRouter:
         only = Only(_given({"rule": rule, "file": file}), among=among)
         rows, after = _page(f"{use_case}/rejects", listing, ["day", *REJECTS.names], only, cursor, limit)
         told = {"use_case": use_case, "day": day, "publication": listing.versions[0]}
-        return _answer(request, form, told, rows, after)
+        return _answer(request, kind, told, rows, after)
 
     return routes
+
+
+def find_predictions(
+    service: Service, use_case: str, asked: Asked, cursor: str | None, limit: int, *, every_class: bool = False
+) -> Found:
+    """A page of the published predictions of a day.
+
+    Parameters
+    ----------
+    service
+        What is served.
+    use_case
+        Name of the use case.
+    asked
+        Which are wanted.
+    cursor
+        Where the page begins; the first one if None.
+    limit
+        Rows of the page.
+    every_class
+        Whether the probabilities of all classes are wanted.
+
+    Raises
+    ------
+    Problem
+        404 if the day is not published; 409 if it has no such probabilities; 410 if it was published again since the
+        cursor was given; 422 if that is none.
+    """
+    with service.open(use_case) as stores:
+        table = stores.lake.predictions
+        listing = _listing(use_case, asked.day, table)
+        published = table.days()[asked.day]
+        among = _among(stores, asked.day, asked.file, table)
+    equal = _given({"file": asked.file, "account_id": asked.account, "prediction": asked.said})
+    only = Only(equal, _given({"probability": asked.least}), _given({"probability": asked.most}), among)
+    classes = _classes(use_case, asked.day, published.accounting) if every_class else ()
+    stored = [*COLUMNS, PROBABILITIES.name] if classes else [*COLUMNS]
+    rows, after = _page(f"{use_case}/predictions", listing, stored, only, cursor, limit)
+    return Found(published, rows, classes, after)
 
 
 def _json(content: dict[str, Any]) -> Response:
@@ -224,9 +293,10 @@ def _read_day(cursor: str | None) -> str | None:
         raise Problem(422, f"cursor: {message}", [Wrong("query.cursor", message)]) from None
 
 
-def _form(request: Request) -> str:
-    """In which form rows are wanted."""
-    return preferred(request.headers.get("accept", ""), (JSON, CSV))
+def _form(request: Request, named: str | None) -> str:
+    """In which form rows are wanted: as a parameter names it, or as the header asks for."""
+    forms = {"json": JSON, "csv": CSV}
+    return forms[named] if named else preferred(request.headers.get("accept", ""), [*forms.values()])
 
 
 def _answer(request: Request, form: str, told: Mapping[str, Any], rows: pa.Table, after: str | None) -> Response:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Path, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from mlops_assets.journey.feedback.files import HEADER, LARGEST, MOST_LINES
+from mlops_assets.journey.feedback.files import HEADER, LARGEST, MOST_LINES, WHY
 from mlops_assets.journey.feedback.handing import as_file, hand_in, outcomes, sign
 from mlops_assets.serving import shapes
 from mlops_assets.serving.answers import CSV, JSON
@@ -23,13 +23,13 @@ MOST_TOLD = 100
 _CORRECTION = {
     "type": "object",
     "required": ["day", "file", "line", "label", "when"],
-    "properties": {name: {"type": "integer" if name == "line" else "string"} for name in HEADER},
+    "properties": {name: {"type": "integer" if name == "line" else "string"} for name in (*HEADER, WHY)},
 }
 BODY = {
     "requestBody": {
         "required": True,
         "content": {
-            CSV: {"schema": {"type": "string", "description": f"A header and lines of {','.join(HEADER)}."}},
+            CSV: {"schema": {"type": "string", "description": f"Lines of {','.join(HEADER)} and perhaps {WHY}."}},
             JSON: {
                 "schema": {
                     "type": "object",
@@ -104,9 +104,10 @@ def _wrong_with(correction: Any) -> list[tuple[str, str]]:
     """What keeps a correction from being a line of a file; what it says is judged by the rules, as in a file."""
     if not isinstance(correction, dict):
         return [("", f"an object with {', '.join(HEADER)} is expected")]
-    known = f"there is no such field; there are {', '.join(HEADER)}"
-    unknown = [(f".{name}", known) for name in sorted(correction.keys() - HEADER)]
-    given = {name: correction[name] for name in HEADER if correction.get(name) is not None}
+    fields = (*HEADER, WHY)
+    known = f"there is no such field; there are {', '.join(fields)}"
+    unknown = [(f".{name}", known) for name in sorted(correction.keys() - {*fields})]
+    given = {name: correction[name] for name in fields if correction.get(name) is not None}
     plain = [
         (f".{name}", "a text is expected" if name != "line" else "a whole number is expected")
         for name, value in given.items()
