@@ -43,8 +43,8 @@ def said(stores: Stores, who: str | None = None, became: str | None = None, page
     -------
     dict
         `entries` of the page, each with `day`, `file`, `line`, `label`, `who`, `when`, `why`, `became`, `message`,
-        `raw` (of those that do not count), `source_file` and `source_line`; `found`, how many there are; `pages`; `became`, how
-        many there are of each kind; `people`.
+        `raw` (of those that do not count), `source_file` and `source_line`; `found`, how many there are; `pages`;
+        `became`, how many there are of each kind; `people`.
     """
     every = _every(stores)
     people = _counted(every["who"])
