@@ -118,9 +118,15 @@ REJECTED = pa.schema(
         "rule": pa.string(),
         "message": pa.string(),
         "raw": pa.string(),
+        "day": pa.string(),
+        "file": pa.string(),
+        "line": pa.int32(),
+        "label": pa.string(),
+        "who": pa.string(),
+        "when": pa.string(),
     }
 )
-"""Corrections that do not count, each with its reason."""
+"""Corrections that do not count, each with its reason; what they say is null where they cannot be read."""
 
 
 REQUESTS = pa.schema(
