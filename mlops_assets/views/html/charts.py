@@ -168,7 +168,10 @@ def figure(
     keys = Markup("").join(
         Markup('<span class="key {}">{}</span>').format(one.kind, printable(one.name)) for one in legend
     )
-    head = Markup("").join(Markup('<th scope="col">{}</th>').format(printable(name)) for name in heads)
+    # a head without a word is none: screen readers would say so
+    head = Markup("").join(
+        Markup('<th scope="col">{}</th>').format(printable(name)) if name else Markup("<td></td>") for name in heads
+    )
     body = Markup("").join(
         Markup('<tr><th scope="row">{}</th>{}</tr>').format(
             printable(row[0]), Markup("").join(Markup('<td class="number">{}</td>').format(cell) for cell in row[1:])
@@ -213,7 +216,7 @@ def _axes(
     every = max(1, -(-len(places) // TICKS))
     drawn.extend(
         Markup('<text x="{}" y="{}" text-anchor="middle">{}</text>').format(
-            min(max(across(at), LEFT), WIDTH - RIGHT - 30), HEIGHT - 12, cut(printable(places[at]), 12)
+            min(max(across(at), LEFT), WIDTH - RIGHT - min(30, 3 * len(places[at]))), HEIGHT - 12, cut(printable(places[at]), 12)
         )
         for at in range(0, len(places), every)
     )
