@@ -8,12 +8,9 @@ from collections import OrderedDict
 from mlops_assets.journey.explain.comparison import Comparison, compare_day
 from mlops_assets.journey.model.version import Version
 from mlops_assets.serving.problems import Problem
-from mlops_assets.settings import Settings
 from mlops_assets.work.engines.local import LocalEngine
 from mlops_assets.workspace import Stores
 
-MOST_ROWS = 100_000
-"""Rows of a day that are scored twice while somebody waits: a second or two."""
 KEPT = 8
 """Comparisons that are kept, for who looks again."""
 SECONDS = 30
@@ -27,12 +24,12 @@ class Comparer:
 
     Parameters
     ----------
-    settings
-        Of the installation.
+    most_rows
+        Rows of a day that are scored twice while somebody waits: a second or two.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, most_rows: int = 100_000) -> None:
+        self._most_rows = most_rows
         self._lock = threading.Lock()
         self._kept: OrderedDict[Key, Comparison] = OrderedDict()
 
@@ -49,8 +46,8 @@ class Comparer:
         state = stores.lake.rows.days().get(day)
         if state is None:
             return None, f"There are no rows of {day}. This makes them, and compares then:"
-        if state.accounting.rows > MOST_ROWS:
-            rows = f"{state.accounting.rows:,} rows, more than the {MOST_ROWS:,} that are compared while you wait"
+        if state.accounting.rows > self._most_rows:
+            rows = f"{state.accounting.rows:,} rows, more than the {self._most_rows:,} that are compared while you wait"
             return None, f"{day} has {rows}. This compares them all:"
         key = (stores.use_case.name, day, state.version, before.serving_sha256, after.serving_sha256)
         if not self._lock.acquire(timeout=SECONDS):

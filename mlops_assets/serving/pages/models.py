@@ -63,7 +63,7 @@ class _Models:
 
     def __init__(self, site: Site) -> None:
         self.site = site
-        self.comparer = Comparer(site.service.workspace.settings)
+        self.comparer = Comparer()
 
     def every(self, request: Request) -> Response:
         """All versions, what was decided, and how a run stands."""
