@@ -72,6 +72,11 @@ class Service:
     _opened: dict[str, tuple[threading.Lock, Stores]] = field(default_factory=dict, init=False, repr=False)
     _together: dict[str, Together] = field(default_factory=dict, init=False, repr=False)
 
+    @cached_property
+    def starter(self) -> Starter:
+        """Starts runs of Dagster: one for all who ask, so that what two ask for at once is started once."""
+        return Starter(Dagster(self.workspace.settings.dagster_url))
+
     def stores(self, name: str) -> Stores:
         """What there is of a use case.
 
@@ -101,11 +106,6 @@ class Service:
     def together(self, name: str) -> Together:
         """Takes in the corrections of a use case, whichever way they come."""
         return self._together.setdefault(name, Together())
-
-    @cached_property
-    def starter(self) -> Starter:
-        """Starts runs of Dagster: one for all that ask, so that each is started once."""
-        return Starter(Dagster(self.workspace.settings.dagster_url))
 
     def today(self) -> str:
         """The day that rows are of which are sent now."""

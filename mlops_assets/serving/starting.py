@@ -1,23 +1,24 @@
-"""In: what somebody asks a run for. Out: a run of Dagster that does it, started once; for the API and for pages."""
+"""Runs of Dagster that somebody asks for, by the API or on a page: each is started once, in somebody's name."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mlops_assets.journey.model.changing import REASON_TAG, WHO_TAG
-from mlops_assets.serving.dagster import Dagster
+from mlops_assets.errors.redaction import without_paths
+from mlops_assets.journey.model.changing import REASON_TAG, RETRO_TAG, WHO_TAG
+from mlops_assets.serving.dagster import Dagster, DagsterRun
 from mlops_assets.serving.problems import Problem
-from mlops_assets.serving.run_checks import check_day
-from mlops_assets.workspace import Stores
 
-DAY_TAG = "dagster/partition"
+DAY_TAG, RANGE_TAGS = "dagster/partition", ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 REQUEST_TAG, KEY_TAG = "mlops_assets/request", "mlops_assets/idempotency_key"
-"""Tags that a run is given here, and that are read again: what was asked for, and under which key."""
+"""Tags that are given to a run here, and read again: what was asked for, and under which key."""
+
+JOBS = ("daily", "training", "promote", "rollback", "monitoring", "watch")
 
 
 @dataclass(frozen=True)
@@ -45,13 +46,33 @@ class Wish:
         return hashlib.sha256(told.encode()).hexdigest()[:32]
 
 
-def day_wish(use_case: str, day: str) -> Wish:
+def day_run(use_case: str, day: str) -> Wish:
     """The run of a day, from its raw files to published predictions."""
     return Wish(f"{use_case}_daily", {DAY_TAG: day})
 
 
+def training(use_case: str, days: tuple[str, str] | None = None) -> Wish:
+    """A training; the days from the first to the last are scored again if its version becomes champion."""
+    return Wish(f"{use_case}_training", {RETRO_TAG: "/".join(days)} if days else {})
+
+
+def promotion(use_case: str, version: int, who: str, why: str, *, override: bool = False) -> Wish:
+    """That a version becomes champion; with `override` although the gate refused it."""
+    config = {"version": version, "why": why, "override": override, "who": who}
+    return Wish(f"{use_case}_promote", config=_config(f"{use_case}_promote_version", config))
+
+
+def rollback(use_case: str, who: str, why: str) -> Wish:
+    """That the champion before the present one becomes champion again."""
+    return Wish(f"{use_case}_rollback", config=_config(f"{use_case}_roll_back", {"why": why, "who": who}))
+
+
+def _config(op: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    return {"ops": {op: {"config": dict(config)}}}
+
+
 class Starter:
-    """Starts runs, each once.
+    """Starts runs, each once, and tells how they stand.
 
     Parameters
     ----------
@@ -64,11 +85,7 @@ class Starter:
         # of two that ask for the same at once, the second shall find the run of the first
         self._lock = threading.Lock()
 
-    def start_day(self, stores: Stores, day: str, who: str, key: str | None = None) -> str:
-        """The run of a day, if there is something to run of it; parameters and errors as `start` and `check_day`."""
-        return self.start(day_wish(stores.use_case.name, day), who, key, lambda: check_day(stores, day))
-
-    def start(self, wish: Wish, who: str, key: str | None, check: Callable[[], None]) -> str:
+    def start(self, wish: Wish, who: str, check: Callable[[], None], key: str | None = None) -> str:
         """The run of a wish: one that was started for the same key, one that does the same now, or a new one.
 
         Parameters
@@ -76,18 +93,18 @@ class Starter:
         wish
             What is asked for.
         who
-            Name of the caller.
-        key
-            `Idempotency-Key` of the request.
+            Who asks, and where, such as `ann (API)`.
         check
             Sees that it can be done; raises if not.
+        key
+            `Idempotency-Key` of the request.
 
         Raises
         ------
         Problem
             422, if the key was used for something else.
         """
-        tags = {**wish.tags, WHO_TAG: f"{who} (API)", REASON_TAG: f"asked for by {who} (API)", REQUEST_TAG: wish.mark}
+        tags = {**wish.tags, WHO_TAG: who, REASON_TAG: f"asked for by {who}", REQUEST_TAG: wish.mark}
         by_key = {} if key is None else {KEY_TAG: hashlib.sha256(f"{who}\0{key}".encode()).hexdigest()[:32]}
         with self._lock:
             if by_key and (before := self.dagster.find(by_key)) is not None:
@@ -100,3 +117,45 @@ class Starter:
             if same is not None:
                 return same.run_id
             return self.dagster.launch(wish.job, tags | by_key, wish.config)
+
+    def standing(self, run: str, use_cases: Iterable[str]) -> dict[str, Any]:
+        """How a run stands, and what its failed steps said, as plain values.
+
+        Parameters
+        ----------
+        run
+            Its id.
+        use_cases
+            Names of the use cases whose runs may be told.
+
+        Raises
+        ------
+        Problem
+            404, if there is none.
+        """
+        found = self.dagster.run(run)
+        use_case = _use_case(found, use_cases) if found else None
+        if found is None or use_case is None:
+            raise Problem(404, f"There is no run {run!r} of the use cases that are served here.")
+        failed = self.dagster.failures(run) if found.status == "FAILURE" else []
+        steps = [{"step": one.step, "said": without_paths(one.said)} for one in failed]
+        return {**_told(found), "use_case": use_case, "failed": steps, "link": self.dagster.link(run)}
+
+
+def _use_case(run: DagsterRun, use_cases: Iterable[str]) -> str | None:
+    """The use case of a run: that of its job."""
+    return next((name for name in use_cases for job in JOBS if run.job == f"{name}_{job}"), None)
+
+
+def _told(run: DagsterRun) -> dict[str, Any]:
+    days = [run.tags[name] for name in (DAY_TAG, *RANGE_TAGS) if name in run.tags]
+    return {
+        "run": run.run_id,
+        "job": run.job,
+        "days": {"from": days[0], "to": days[-1]} if days else None,
+        "who": run.tags.get(WHO_TAG),
+        "state": run.status.lower(),
+        "created": run.created,
+        "started": run.started,
+        "ended": run.ended,
+    }

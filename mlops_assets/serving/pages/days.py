@@ -18,8 +18,9 @@ from mlops_assets.serving.dagster import Dagster, NoDagster, NotLaunched
 from mlops_assets.serving.pages.site import ROOT, Page, Site, go_to, see_token
 from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.routes.days import no_day
+from mlops_assets.serving.run_checks import check_day
 from mlops_assets.serving.service import caller_of
-from mlops_assets.serving.starting import day_wish
+from mlops_assets.serving.starting import day_run
 from mlops_assets.views import day_details
 from mlops_assets.views.calendar import counted, in_words, months, newest_months
 from mlops_assets.views.days import STATES, Known, record, short_record
@@ -145,7 +146,8 @@ def _run(site: Site, request: Request) -> Response:
     """Start the run of a day, and tell of it on the page of the day."""
     stores, day = site.stores(request), _day_of(request)
     try:
-        run = site.service.starter.start_day(stores, day, caller_of(request).name)
+        wish, who = day_run(stores.use_case.name, day), f"{caller_of(request).name} (pages)"
+        run = site.service.starter.start(wish, who, lambda: check_day(stores, day))
     except (NoDagster, NotLaunched) as error:
         return _day(site, request, Started("", without_paths(str(error)), wrong=True), 503)
     return go_to(f"{ROOT}/{stores.use_case.name}/days/{day}?{urlencode({'run': run})}")
@@ -153,7 +155,7 @@ def _run(site: Site, request: Request) -> Response:
 
 def _started(dagster: Dagster, use_case: str, day: str, run: str) -> Started:
     """How a run stands that a link says was started for a day."""
-    wish = day_wish(use_case, day)
+    wish = day_run(use_case, day)
     try:
         found = dagster.run(run[:100])
     except NoDagster as error:

@@ -214,12 +214,11 @@ def _axes(
         for value in values
     ]
     every = max(1, -(-len(places) // TICKS))
-    drawn.extend(
-        Markup('<text x="{}" y="{}" text-anchor="middle">{}</text>').format(
-            min(max(across(at), LEFT), WIDTH - RIGHT - 30), HEIGHT - 12, cut(printable(places[at]), 12)
-        )
-        for at in range(0, len(places), every)
-    )
+    for at in range(0, len(places), every):
+        name = cut(printable(places[at]), 12)
+        # a name stands below its place, unless it would reach over the edge
+        middle = min(max(across(at), LEFT), WIDTH - RIGHT - min(30, 3 * len(name)))
+        drawn.append(Markup('<text x="{}" y="{}" text-anchor="middle">{}</text>').format(middle, HEIGHT - 12, name))
     return Markup("").join(drawn)
 
 
