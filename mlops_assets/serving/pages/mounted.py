@@ -9,13 +9,13 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount
 
 from mlops_assets.serving.entrance.keys import Keys
-from mlops_assets.serving.pages import overview, signing_in
+from mlops_assets.serving.pages import drift, overview, performance, signing_in
 from mlops_assets.serving.pages.site import ROOT, Page, Site
 from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.service import Service
 from mlops_assets.views.html.render import asset
 
-PAGES = (overview.routes,)
+PAGES = (overview.routes, performance.routes, drift.routes)
 """Each makes the routes of one kind of page for a site."""
 
 TYPES = {

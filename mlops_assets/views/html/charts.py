@@ -168,7 +168,10 @@ def figure(
     keys = Markup("").join(
         Markup('<span class="key {}">{}</span>').format(one.kind, printable(one.name)) for one in legend
     )
-    head = Markup("").join(Markup('<th scope="col">{}</th>').format(printable(name)) for name in heads)
+    # a head without a word is none: screen readers would say so
+    head = Markup("").join(
+        Markup('<th scope="col">{}</th>').format(printable(name)) if name else Markup("<td></td>") for name in heads
+    )
     body = Markup("").join(
         Markup('<tr><th scope="row">{}</th>{}</tr>').format(
             printable(row[0]), Markup("").join(Markup('<td class="number">{}</td>').format(cell) for cell in row[1:])

@@ -1,0 +1,62 @@
+"""In: what a page shows. Out: its address below `/pages`, with all signs of names quoted."""
+
+from __future__ import annotations
+
+from urllib.parse import quote, urlencode
+
+ROOT = "/pages"
+
+
+def rows_address(
+    use_case: str,
+    day: str | None = None,
+    file: str | None = None,
+    account: str | None = None,
+    said: str | None = None,
+    least: float | None = None,
+    most: float | None = None,
+    cursor: str | None = None,
+) -> str:
+    """The page of a day's predictions.
+
+    Parameters
+    ----------
+    use_case
+        Name of the use case.
+    day
+        The day; the newest if None.
+    file, account, said
+        Of which file, account and class; of all if None.
+    least, most
+        Bounds of the probability.
+    cursor
+        Where the page begins; the first one if None.
+
+    Examples
+    --------
+    >>> rows_address("topics", "2026-01-31", said="R&D")
+    '/pages/topics/predictions?day=2026-01-31&class=R%26D'
+    """
+    asked = {"day": day, "file": file, "account": account, "class": said, "least": least, "most": most}
+    given = {name: value for name, value in {**asked, "cursor": cursor}.items() if value is not None}
+    return _address(use_case, "predictions", given)
+
+
+def row_address(use_case: str, day: str, file: str, line: int) -> str:
+    """The page of one row.
+
+    Examples
+    --------
+    >>> row_address("topics", "2026-01-31", "a b.txt", 7)
+    '/pages/topics/predictions/row?day=2026-01-31&file=a+b.txt&line=7'
+    """
+    return _address(use_case, "predictions/row", {"day": day, "file": file, "line": line})
+
+
+def picture_address(use_case: str, day: str, file: str, line: int) -> str:
+    """The picture that the row was read with."""
+    return _address(use_case, "predictions/picture", {"day": day, "file": file, "line": line})
+
+
+def _address(use_case: str, page: str, asked: dict[str, str | float]) -> str:
+    return f"{ROOT}/{quote(use_case, safe='')}/{page}" + (f"?{urlencode(asked)}" if asked else "")
