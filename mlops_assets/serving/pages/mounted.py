@@ -9,7 +9,19 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount
 
 from mlops_assets.serving.entrance.keys import Keys
-from mlops_assets.serving.pages import data, days, label, models, overview, predictions, rows, signing_in, trying
+from mlops_assets.serving.pages import (
+    data,
+    days,
+    drift,
+    label,
+    models,
+    overview,
+    performance,
+    predictions,
+    rows,
+    signing_in,
+    trying,
+)
 from mlops_assets.serving.pages.site import ROOT, Page, Site
 from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.service import Service
@@ -19,8 +31,10 @@ PAGES = (
     overview.routes,
     data.routes,
     days.routes,
+    drift.routes,
     label.routes,
     models.routes,
+    performance.routes,
     predictions.routes,
     rows.routes,
     trying.routes,
