@@ -120,5 +120,12 @@ def test_a_picture_stands_beside_its_answer_and_a_use_case_without_champion_says
         visitor.page.get_by_text("Why line 1 is").wait_for()
         visitor.see_accessible()
         page = visitor.go("/pages/loan_approval/try")
+        corner = page.locator(".drop").bounding_box()
+        assert corner is not None
+        # what is dropped anywhere on the zone is dropped on the field
+        assert (
+            page.evaluate("([x, y]) => document.elementFromPoint(x, y).type", [corner["x"] + 9, corner["y"] + 9])
+            == "file"
+        )
         page.get_by_text("loan_approval has no champion").wait_for()
         visitor.see_accessible()
