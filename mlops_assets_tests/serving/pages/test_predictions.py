@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 NAME, DAY = "compound_rings", YESTERDAY.isoformat()
 HOSTILE = 'a<script>alert(1)<b>\u202e,"x.json'
 NOTE = "<img src=x onerror=alert(2)>\x1b[31m" + "x" * 30_000
-TOKEN = "0123456789abcdef"
+TOKEN = secrets.token_urlsafe(12)
 ROW = f"/pages/{NAME}/predictions/row"
 
 
