@@ -118,9 +118,15 @@ REJECTED = pa.schema(
         "rule": pa.string(),
         "message": pa.string(),
         "raw": pa.string(),
+        "day": pa.string(),
+        "file": pa.string(),
+        "line": pa.int32(),
+        "label": pa.string(),
+        "who": pa.string(),
+        "when": pa.string(),
     }
 )
-"""Corrections that do not count, each with its reason."""
+"""Corrections that do not count, each with its reason; what they say is null where they cannot be read."""
 
 
 REQUESTS = pa.schema(
@@ -238,6 +244,10 @@ class Lake:
     def pin(self, number: int) -> Place:
         """The hashes with which a version was registered."""
         return self.history / "versions" / f"{number:06d}.json"
+
+    def refusal(self, number: int) -> Place:
+        """That somebody refused a version that might have become champion, who and why."""
+        return self.history / "refusals" / f"{number:06d}.json"
 
     @property
     def versions(self) -> Place:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
+
+from markupsafe import Markup
+
+from mlops_assets.work.printable import printable
 
 WIDTH, HEIGHT = 180, 36
 """Units of a picture; the page says how large they are."""
 
 
-def histogram(shares: Sequence[float], what: str, line: Sequence[float] | None = None) -> str:
+def histogram(shares: Sequence[float], what: str, line: Sequence[float] | None = None) -> Markup:
     """Bars of equal width, and over them a stepped line of what they are compared with.
 
     Parameters
@@ -27,11 +30,11 @@ def histogram(shares: Sequence[float], what: str, line: Sequence[float] | None =
     tops = [f"{HEIGHT * (1 - share / highest):.1f}" for share in shares]
     bars = "".join(f"M{at * wide:.1f} {HEIGHT}V{top}h{wide * 0.9:.1f}V{HEIGHT}" for at, top in enumerate(tops))
     steps = "".join(f"V{HEIGHT * (1 - share / highest):.1f}h{wide:.1f}" for share in line or ())
-    over = f'<path class="line" d="M0 {HEIGHT}{steps}"/>' if line else ""
-    return _picture(f'<path class="bars" d="{bars}"/>{over}', what)
+    over = Markup('<path class="line" d="M0 {}{}"/>').format(HEIGHT, steps) if line else ""
+    return _picture(Markup('<path class="bars" d="{}"/>{}').format(bars, over), what)
 
 
-def bar(share: float, what: str) -> str:
+def bar(share: float, what: str) -> Markup:
     """One bar from the left.
 
     Parameters
@@ -41,11 +44,10 @@ def bar(share: float, what: str) -> str:
     what
         As in `histogram`.
     """
-    return _picture(f'<path class="bars" d="M0 12h{WIDTH * share:.1f}v12H0z"/>', what)
+    return _picture(Markup('<path class="bars" d="M0 12h{:.1f}v12H0z"/>').format(WIDTH * share), what)
 
 
-def _picture(inside: str, what: str) -> str:
-    said = html.escape(what)
-    return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none" role="img" aria-label="{said}">{inside}</svg>'
-    )
+def _picture(inside: Markup, what: str) -> Markup:
+    return Markup(
+        '<svg class="small" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img" aria-label="{}">{}</svg>'
+    ).format(WIDTH, HEIGHT, printable(what), inside)

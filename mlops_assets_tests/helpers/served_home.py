@@ -39,12 +39,16 @@ def _first_home() -> Path:
     home = Path(tempfile.mkdtemp(prefix="served-"))
     atexit.register(shutil.rmtree, home, ignore_errors=True)
     with champions_in(home, *DRAWN) as workspace:
-        stores = workspace.find("transactions")
-        champion = stores.champion()
-        assert champion is not None
-        scorers = Scorers(stores.registry.prove(champion))
-        score_day(stores.use_case, stores.lake, YESTERDAY.isoformat(), scorers, LocalEngine(1), ignore, "the folder")
+        publish(workspace.find("transactions"))
         return home
+
+
+def publish(stores: Stores) -> None:
+    """Score the rows of yesterday by the champion."""
+    champion = stores.champion()
+    assert champion is not None
+    scorers = Scorers(stores.registry.prove(champion))
+    score_day(stores.use_case, stores.lake, YESTERDAY.isoformat(), scorers, LocalEngine(1), ignore, "the folder")
 
 
 @contextmanager

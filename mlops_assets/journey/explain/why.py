@@ -192,7 +192,7 @@ def explain_row(
     # as the tables were then, for they may have been asked anew since
     marks = answers_then(lake, day, published.accounting.enrichments, str(row.part))
     again = _answer_again(model, row, lake, day, use_case, marks)
-    raw, problem, texts = _raw(use_case, source, day, manifest_of(lake, day, published), row.entry, line)
+    raw, problem, texts = raw_line(use_case, source, day, manifest_of(lake, day, published), row.entry, line)
     stored = row.stored()
     made = origin(lake, day, published)  # who restored the day did not make it
     return Explanation(
@@ -256,10 +256,26 @@ def published_of(lake: Lake, day: str) -> Scored:
     raise NotPredicted(f"{day} is not published: {have}.")
 
 
-def _raw(
+def raw_line(
     use_case: UseCase, source: Source, day: str, manifest: Place, entry: Mapping[str, Any], line: int
 ) -> tuple[str | None, str, dict[str, str]]:
-    """The line as it stands in its file and the text of every column; or why they cannot be shown."""
+    """The line as it stands in its file and the text of every column; or why they cannot be shown.
+
+    Parameters
+    ----------
+    use_case
+        The use case.
+    source
+        Where its raw files lie.
+    day
+        The day.
+    manifest
+        The list of files that the day was read from.
+    entry
+        That of the file in it.
+    line
+        The line.
+    """
     listed = Entry(**{name: value for name, value in entry.items() if name != "shard"})
     try:
         data = source.read(day, listed)

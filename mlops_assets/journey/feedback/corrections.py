@@ -10,6 +10,7 @@ import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -123,6 +124,14 @@ def read_accepted(lake: Lake) -> pa.Table:
     return read_part(lake.accepted) if lake.accepted.exists() else ACCEPTED.empty_table()
 
 
+def read_rejected(lake: Lake) -> pa.Table:
+    """The entries that did not count when feedback was taken in last, in `REJECTED`."""
+    if not lake.rejected.exists():
+        return REJECTED.empty_table()
+    # what an earlier release wrote does not say of which row an entry is
+    return pa.concat_tables([REJECTED.empty_table(), read_part(lake.rejected)], promote_options="default")
+
+
 def corrections(accepted: pa.Table) -> dict[str, dict[Row, str]]:
     """What people say of each row, by day; those who agree count as one."""
     labels: dict[str, dict[Row, str]] = {}
@@ -160,7 +169,13 @@ def _accepted_table(entries: list[Entry], lake: Lake) -> pa.Table:
 
 def _rejected_table(rejects: list[Reject]) -> pa.Table:
     ordered = [("source_file", "ascending"), ("source_line", "ascending")]
-    return pa.Table.from_pylist([vars(reject) for reject in rejects], REJECTED).sort_by(ordered)
+    return pa.Table.from_pylist([_record(reject) for reject in rejects], REJECTED).sort_by(ordered)
+
+
+def _record(reject: Reject) -> dict[str, Any]:
+    entry = reject.entry
+    said = {**vars(entry), "when": write_time(entry.when)} if entry else {}
+    return {name: said.get(name, getattr(reject, name, None)) for name in REJECTED.names}
 
 
 def said(rows: pa.Table, corrections: Mapping[Row, str]) -> pa.Array:

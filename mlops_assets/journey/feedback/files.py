@@ -22,6 +22,9 @@ HEADER = ("day", "file", "line", "label", "who", "when")
 WHY = "why"
 """A further column: the reason that somebody gives, for people to read; no rule looks at it."""
 
+WITHDRAWN = "withdrawn"
+"""Column that a file may have: what stands in it, with no label, takes back what was said of that row before."""
+
 LARGEST, MOST_LINES = 16 << 20, 250_000
 """Bytes and lines that a file of corrections may have: each line is an entry or a reject, and lies in memory."""
 
@@ -31,7 +34,10 @@ LONGEST = 2_000
 
 @dataclass(frozen=True)
 class Entry:
-    """One correction: what somebody says the label of a row is and why, and where it was written."""
+    """One correction: what somebody says the label of a row is and why, and where it was written.
+
+    Without a label it takes back what the same person said before.
+    """
 
     source_file: str
     source_line: int
@@ -52,13 +58,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class Reject:
-    """One line of a file of corrections that does not count, and why."""
+    """One line of a file of corrections that does not count, and why; `entry` is what it says, where it can be read."""
 
     source_file: str
     source_line: int
     rule: str
     message: str
     raw: str
+    entry: Entry | None = None
 
 
 def read_file(path: Place, within: str | None = None) -> Iterator[Entry | Reject | None]:
@@ -201,7 +208,7 @@ def _header(line: bytes) -> list[str]:
     missing = [name for name in HEADER if name not in header]
     if missing:
         raise ValueError(f"the header lacks {', '.join(missing)}; it must have {','.join(HEADER)}")
-    twice = [name for name in (*HEADER, MARKED) if header.count(name) > 1]
+    twice = [name for name in (*HEADER, MARKED, WITHDRAWN) if header.count(name) > 1]
     if twice:
         raise ValueError(f"the header has {', '.join(twice)} more than once; nobody knows which one counts")
     return header
@@ -239,9 +246,12 @@ def _entry(source: str, number: int, raw: str, values: Mapping[str, str]) -> Ent
     ValueError
         If one of them is missing or is not what it must be.
     """
-    missing = [name for name in HEADER if not values[name]]
+    withdrawn = bool(values.get(WITHDRAWN))
+    missing = [name for name in HEADER if not values[name] and not (withdrawn and name == "label")]
     if missing:
         raise ValueError(f"no {', '.join(missing)}")
+    if withdrawn and values["label"]:
+        raise ValueError(f"a label, and `{WITHDRAWN}` as well; say one of them")
     day, line, when = _day(values["day"]), _line(values["line"]), _time(values["when"])
     file, label = values["file"], values["label"]
     if values.get(MARKED):  # a line of an audit that was written for a spreadsheet

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlops_assets.journey.feedback.corrections import Taken
-from mlops_assets.journey.feedback.files import HEADER, WHY, read_records, written_line
+from mlops_assets.journey.feedback.files import HEADER, WHY, WITHDRAWN, read_records, written_line
 from mlops_assets.storage.places import Place, write_whole
 
 
@@ -65,8 +65,8 @@ def hand_in(folder: Place, stem: str, content: bytes) -> HandedIn:
 def as_file(corrections: Iterable[Mapping[str, object]]) -> bytes:
     """A file of corrections that were sent as records; a field that one lacks is empty."""
     records = list(corrections)
-    # without a column of nothing: the same corrections are the same file as before there were reasons
-    header = (*HEADER, WHY) if any(one.get(WHY) for one in records) else HEADER
+    # without a column of nothing: the same corrections are the same file as before there were these
+    header = [*HEADER, *(name for name in (WHY, WITHDRAWN) if any(one.get(name) for one in records))]
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(header)

@@ -24,6 +24,7 @@ RULES = {
     "unknown_label": "no model knows the label, and `feedback.labels` does not name it",
     "unknown_row": "no such row is published",
     "superseded": "the same person said something later about that row",
+    "withdrawn": "it has no label, and takes back what the same person said of that row before",
     "contradiction": "people disagree about that row; none of them counts until they agree",
 }
 """Why an entry does not count, in the order in which it is asked."""
@@ -55,13 +56,16 @@ def apply_rules(
         "unknown_label": partial(_unknown_labels, labels=known_labels),
         "unknown_row": partial(_unknown_rows, lake=lake),
         "superseded": _superseded,
+        "withdrawn": _withdrawn,
         "contradiction": _contradictions,
     }
     rejects: list[Reject] = []
     for rule, find in rules.items():
         # what breaks a rule is gone before the next one looks: a flood cannot contradict anybody
         bad = find(entries)
-        rejects += [Reject(entry.source_file, entry.source_line, rule, why, entry.raw) for entry, why in bad.items()]
+        rejects += [
+            Reject(entry.source_file, entry.source_line, rule, why, entry.raw, entry) for entry, why in bad.items()
+        ]
         entries = [entry for entry in entries if entry not in bad]
     return entries, rejects
 
@@ -110,7 +114,7 @@ def _unknown_labels(entries: list[Entry], labels: frozenset[str]) -> dict[Entry,
     return {
         entry: f"no model knows the label {entry.label!r}; known are: {listed}. A new one is named in feedback.labels"
         for entry in entries
-        if entry.label not in labels
+        if entry.label and entry.label not in labels  # without one it takes back another
     }
 
 
@@ -132,10 +136,20 @@ def _superseded(entries: list[Entry]) -> dict[Entry, str]:
     bad = {}
     for group in _grouped(entries, lambda entry: (entry.row, entry.who)).values():
         latest = max(entry.when for entry in group)
+        back = any(entry.when == latest and not entry.label for entry in group)
+        what = "took it back" if back else "said something else or the same again"
         for entry in group:
-            if entry.when < latest:
-                bad[entry] = f"{entry.who} said something else or the same again at {write_time(latest)}"
+            if entry.when < latest or (back and entry.label):
+                bad[entry] = f"{entry.who} {what} at {write_time(latest)}"
     return bad
+
+
+def _withdrawn(entries: list[Entry]) -> dict[Entry, str]:
+    return {
+        entry: f"{entry.who} takes back what they said of this row; it says nothing else"
+        for entry in entries
+        if not entry.label
+    }
 
 
 def _contradictions(entries: list[Entry]) -> dict[Entry, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ from mlops_assets.storage.places import Place
 from mlops_assets.use_case import UseCase
 
 MOST = 50
-"""Files that are read again for one row."""
+"""Files that are read again at once."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def said_of(use_case: UseCase, lake: Lake, folder: Place, day: str, row: Row) ->
     """
     counting = {(one["source_file"], one["source_line"]): one for one in _accepted(lake, day, row)}
     broken = {(one["source_file"], one["source_line"]): one for one in _rejected(lake, row)}
-    entries = _entries(use_case, folder, [*counting, *broken])
+    entries = entries_at(use_case, folder, [*counting, *broken])
     said = [
         Said(one["label"], one["who"], one["when"], entries[at].why if at in entries else "", one["audited"])
         for at, one in counting.items()
@@ -105,8 +106,18 @@ def _written(name: str) -> str:
     return text.getvalue()
 
 
-def _entries(use_case: UseCase, folder: Place, wanted: list[At]) -> dict[At, Entry]:
-    """The entries of some lines, of as many files as are read for one row."""
+def entries_at(use_case: UseCase, folder: Place, wanted: Collection[At]) -> dict[At, Entry]:
+    """The entries of some lines, of `MOST` of their files.
+
+    Parameters
+    ----------
+    use_case
+        The use case.
+    folder
+        Holds the files of corrections.
+    wanted
+        The lines.
+    """
     lines = defaultdict[str, set[int]](set)
     for file, line in wanted:
         lines[file].add(line)

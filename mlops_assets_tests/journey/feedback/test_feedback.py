@@ -174,6 +174,27 @@ def test_a_contradiction_is_settled_by_a_newer_entry(send: Send) -> None:
     assert {one["label"] for one in taken.accepted.to_pylist()} == {"FUEL"}
 
 
+def test_what_somebody_takes_back_counts_no_more_until_they_say_something_again(send: Send) -> None:
+    columns = (*HEADER, "withdrawn")
+    send(entry(), entry(2))
+    taken = send(entry(label="", when=LATE) + ",yes", header=",".join(columns))
+    assert taken.rules == {"superseded": 1, "withdrawn": 1}
+    assert [one["line"] for one in taken.accepted.to_pylist()] == [2]
+    before, back = sorted(taken.rejected.to_pylist(), key=lambda one: one["rule"])
+    assert before["message"].startswith("ann took it back at 2026-02-01T09:00:00")
+    assert (back["day"], back["file"], back["line"], back["who"], back["label"]) == (DAY, "000.csv", 1, "ann", "")
+    again = send(entry(label="FOOD", when="2026-02-01T10:00:00Z"))
+    assert [one["label"] for one in again.accepted.to_pylist()] == ["FOOD", "FUEL"]
+
+
+def test_nobody_takes_back_what_another_one_said_or_says_a_label_by_it(send: Send) -> None:
+    columns = (*HEADER, "withdrawn")
+    send(entry())
+    taken = send(entry(label="", who="bob", when=LATE) + ",yes", entry(2) + ",yes", header=",".join(columns))
+    assert taken.rules == {"malformed": 1, "withdrawn": 1}
+    assert [one["who"] for one in taken.accepted.to_pylist()] == ["ann"]
+
+
 def test_two_answers_of_one_person_at_the_same_moment_contradict_each_other(send: Send) -> None:
     assert send(entry(label="FOOD"), entry(label="FUEL")).rules == {"contradiction": 2}
 
