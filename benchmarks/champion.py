@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.peers import ours
+from mlops_assets.journey.model.version import REFERENCE_FILE
 from mlops_assets.journey.train.records import Evaluation
 from mlops_assets.settings import Settings
 from mlops_assets.tools.sampling import write_sample
@@ -71,7 +72,7 @@ def train(use_case: UseCase, folder: Path, before: dt.date, days: int, files: in
         subprocess.run([ours.command(), "run", use_case.name, "--train"], env=environment, check=True)
         _enthrone(use_case, home)
         trained.write_text(mark, encoding="utf-8")
-    return _champion(use_case, home)
+    return champion_of(use_case, home)
 
 
 def _enthrone(use_case: UseCase, home: Path) -> None:
@@ -85,12 +86,23 @@ def _enthrone(use_case: UseCase, home: Path) -> None:
     with TemporaryDirectory() as folder:
         for name in ("serving", "judged"):
             shutil.copytree(chosen.folder, Path(folder) / name)
+        # of the same rows, so that days are watched; its answers are the winner's
+        shutil.copy2(winner.folder / REFERENCE_FILE, folder)
         about = replace(winner.details(), candidate=CANDIDATE)
         version = registry.register(use_case.name, run, Path(folder), about)
     registry.promote(version, "benchmark", "the candidate that wins on the real rows")
 
 
-def _champion(use_case: UseCase, home: Path) -> Champion:
+def champion_of(use_case: UseCase, home: Path) -> Champion:
+    """The champion in a home.
+
+    Parameters
+    ----------
+    use_case
+        The use case.
+    home
+        The home.
+    """
     version = _workspace(home).of(use_case).champion()
     if version is None:
         raise SystemExit("The gate refused every model: there is nothing to measure with. Use more labelled files.")

@@ -26,7 +26,7 @@ from mlops_assets.journey.train.metrics import load_metrics
 from mlops_assets.journey.train.records import Evaluation, MadeVersion
 from mlops_assets.journey.train.versions import judge_changes, make_version
 from mlops_assets.storage.places import work_folder
-from mlops_assets.views import card, diffs, pages
+from mlops_assets.views import card, card_page, diff_page, diffs
 from mlops_assets.work.shards import Engine
 from mlops_assets.workspace import Stores
 
@@ -259,8 +259,11 @@ def compare_with_champion(
     new = Version(use_case.name, 0, folder, *hashes, "", Summary())  # it has no number before it is registered
     new = stores.registry.prove(new, use_case.training.trusted)
     comparison = compare_day(use_case, stores.lake, days[-1], champion, new, engine, lambda _: None)
-    (folder / "diff.json").write_text(diffs.as_json(comparison), encoding="utf-8")
-    (folder / "diff.html").write_text(diffs.html(comparison), encoding="utf-8")
+    (folder / diff_page.DIFF_FILE).write_text(diffs.as_json(comparison), encoding="utf-8")
+    cards = []
+    with suppress(ModelRefused):  # what cannot be read of the champion is left out of the page
+        cards = [champion.details(), about]
+    (folder / "diff.html").write_text(diff_page.page(comparison, cards), encoding="utf-8")
     if use_case.training.gate.changes is not None:
         about = judge_changes(about, comparison.share, use_case.training.gate.changes, comparison.day)
     return about, comparison
@@ -280,7 +283,7 @@ def store_version(stores: Stores, run: str, folder: Path, about: About) -> Versi
     about
         What is known of it.
     """
-    name, text = stores.use_case.name, card.render(about)
-    (folder / "card.md").write_text(text, encoding="utf-8")
-    (folder / "card.html").write_text(pages.page(f"Model card: {name}", text), encoding="utf-8")
+    name = stores.use_case.name
+    (folder / "card.md").write_text(card.render(about), encoding="utf-8")
+    (folder / "card.html").write_text(card_page.page(about), encoding="utf-8")
     return stores.registry.register(name, run, folder, about)

@@ -146,3 +146,13 @@ class Stores:
             If it cannot be fetched, or is not the model that became champion.
         """
         return self.registry.champion(self.use_case.name)
+
+    def proven_version(self, number: int) -> Version:
+        """The version of a number, which may score: it is tried, here.
+
+        Raises
+        ------
+        ModelRefused
+            If there is none, or it fails.
+        """
+        return self.registry.prove(self.registry.version(self.use_case.name, number), self.use_case.training.trusted)

@@ -238,6 +238,8 @@ def preview(use_case: str, first: dt.date | None, last: dt.date | None, raw: Pla
     metavar="[NAME=]COLUMN",
     help="This column, under such a name; repeat it for more. `probability_CLASS` is the probability of a class.",
 )
+@click.option("--min-probability", "least", type=click.FloatRange(0, 1), help="Rows of at least this probability.")
+@click.option("--max-probability", "most", type=click.FloatRange(0, 1), help="Rows of at most this probability.")
 def predictions(
     use_case: str,
     day: dt.date | None,
@@ -249,6 +251,8 @@ def predictions(
     moment: dt.datetime | None,
     probabilities: bool,
     chosen: tuple[str, ...],
+    least: float | None,
+    most: float | None,
 ) -> None:
     """Read published predictions: day, file, line, account_id, prediction, probability, model_version.
 
@@ -260,17 +264,20 @@ def predictions(
       mlops-assets predictions transactions --day 2026-01-03
       mlops-assets predictions transactions --from 2026-01-01 --to 2026-01-07 -o week.parquet
       mlops-assets predictions santander --day 2026-01-03 --column ID_code=account_id --column target=probability_1
+      mlops-assets predictions transactions --day 2026-01-03 --max-probability 0.3
     """
     table, days = find(use_case).lake.predictions, asked_days(day, first, last)
     published = published_days(table, use_case, days)
     if moment is not None and len(published) > 1:
         raise UsageError("--as-published-on reads one day: name it with --day.")
+    from mlops_assets.views.paging import within
     from mlops_assets.views.predictions import Wanted, read_predictions
 
     now = table.days()
     then = {one: now[one] if moment is None else published_at(table, one, moment) for one in published}
     wanted = Wanted(probabilities, chosen, apart=form != "json")
-    reader = read_predictions(use_case, table, then, wanted, earlier=moment is not None)
+    only = within("probability", least, most)
+    reader = read_predictions(use_case, table, then, wanted, earlier=moment is not None, only=only)
     _write(reader, Writing(form, output, spreadsheet), len(published))
 
 

@@ -64,12 +64,10 @@ def drift(
 
 def _comparison(against: str | None) -> str | None:
     """What days are compared with."""
-    from mlops_assets.use_case.drift import AGAINST
+    from mlops_assets.use_case.drift import AGAINST, read_against
 
-    if against is None or against in AGAINST:
-        return against
     try:
-        return dt.date.fromisoformat(against).isoformat()
+        return None if against is None else read_against(against)
     except ValueError:
         raise UsageError(f"--against {against}: say {', '.join(AGAINST)}, or a day like 2026-01-31.") from None
 
@@ -81,13 +79,9 @@ def _explain(
     against: str | None,
 ) -> list[Explained]:
     """The days that were asked for; one that was kept back is shown as it was kept back."""
-    from mlops_assets.monitoring.kept import read_verdict
-
     name, table, day = stores.use_case.name, stores.lake.predictions, asked[0]
-    if day and str(day) not in table.days():
-        kept = read_verdict(stores.use_case, stores.lake, str(day))
-        if kept is not None:
-            return [watcher.show(kept)]
+    if day and (kept := watcher.kept_back(str(day))) is not None:
+        return [kept]
     days = published_days(table, name, asked)
     if asked == (None, None, None):
         days = days[-1:]

@@ -42,7 +42,7 @@ COMMANDS = {
     ),
     "history": (
         "mlops_assets.cli.models:history",
-        "Show which version was champion when, who changed it and why; and all versions there are.",
+        "Show which version was champion when, who changed it or refused one and why; and all versions there are.",
     ),
     "import": (
         "mlops_assets.cli.days:import_",
@@ -71,6 +71,10 @@ COMMANDS = {
     "rebuild": (
         "mlops_assets.cli.models:rebuild",
         "Make a version again from its card, and see whether it is the same, byte by byte; nothing is registered.",
+    ),
+    "refuse": (
+        "mlops_assets.cli.models:refuse",
+        "Decide against a version that waits for a person; it stays, and nobody is asked about it again.",
     ),
     "register": (
         "mlops_assets.cli.models:register",

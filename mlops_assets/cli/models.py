@@ -1,8 +1,9 @@
-"""The commands of a model's life: register, promote, rollback, history, card, diff, rebuild, restore."""
+"""The commands of a model's life: register, promote, refuse, rollback, history, card, diff, rebuild, restore."""
 
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,6 +90,24 @@ def promote(use_case: str, version: int, why: str, override: bool) -> None:
 
 @click.command()
 @click.argument("use_case")
+@click.argument("version", type=int)
+@_why
+def refuse(use_case: str, version: int, why: str) -> None:
+    """Decide against a version that waits for a person; it stays, and nobody is asked about it again.
+
+    \b
+    Example:
+      mlops-assets refuse transactions 3 --why "worse on restaurants, see diff"
+    """
+    from mlops_assets.journey.model import changing
+
+    stores = find(use_case)
+    changing.refuse(stores.registry, stores.use_case, version, stores.settings.user, why)
+    click.echo(f"Version {version} of {use_case} is refused, and the champion stays. `promote` overrules that.")
+
+
+@click.command()
+@click.argument("use_case")
 @_why
 def rollback(use_case: str, why: str) -> None:
     """Make the champion before the present one the champion again.
@@ -115,7 +134,7 @@ def rollback(use_case: str, why: str) -> None:
 @click.argument("use_case")
 @_format
 def history(use_case: str, form: str) -> None:
-    """Show which version was champion when, who changed it and why; and all versions there are.
+    """Show which version was champion when, who changed it or refused one and why; and all versions there are.
 
     \b
     Example:
@@ -126,19 +145,20 @@ def history(use_case: str, form: str) -> None:
 
     stores = find(use_case)
     _tell_trouble(follow(stores.registry, use_case))
-    changes, versions, trouble = stores.history.changes(), {}, stores.registry.trouble(use_case)
+    known = histories.Known(stores.history.changes(), {}, stores.history.refusals())
+    trouble = stores.registry.trouble(use_case)
     try:
-        versions = stores.registry.known(use_case)
-    except MlopsError as error:  # the changes lie in the lake
+        known = replace(known, versions=stores.registry.known(use_case))
+    except MlopsError as error:  # what was decided lies in the lake
         trouble = trouble or str(error)
     if trouble:
         click.echo(trouble, err=True)
     if form == "json":
-        click.echo(histories.as_json(changes, versions))
+        click.echo(histories.as_json(known))
         return
-    if not versions and not changes:
+    if not known.versions and not known.changes:
         raise MlopsError(f"{use_case} has no versions yet: `mlops-assets run {use_case} --train`.")
-    click.echo(histories.text(changes, versions, stores.use_case.training.metric))
+    click.echo(histories.text(known, stores.use_case.training.metric))
 
 
 def _tell_trouble(trouble: str) -> None:
@@ -158,16 +178,15 @@ def card(use_case: str, version: int | None, form: str, output: Path | None) -> 
       mlops-assets card transactions 3 -o card.html
     """
     from mlops_assets.views import card as cards
+    from mlops_assets.views import card_page
     from mlops_assets.views import output as writing
-    from mlops_assets.views import pages
 
     stores = find(use_case)
     chosen = stores.registry.version(use_case, version) if version else stores.champion()
     if chosen is None:
         raise MlopsError(f"{use_case} has no champion; name a version: `mlops-assets history {use_case}` has all.")
-    text = cards.render(chosen.details(), chosen.version)
-    if form == "html":
-        text = pages.page(f"{use_case}, version {chosen.version}", text)
+    shown = {"markdown": cards.render, "html": card_page.page}[form]
+    text = shown(chosen.details(), chosen.version)
     if output is None:
         click.echo(text)
     else:
@@ -190,7 +209,7 @@ def diff(use_case: str, day: dt.date, candidate: int, against: int | None, form:
       mlops-assets diff transactions --day 2026-01-03 --candidate 3 -o diff.html
     """
     from mlops_assets.journey.explain.comparison import compare_day
-    from mlops_assets.views import diffs
+    from mlops_assets.views import diff_page, diffs
     from mlops_assets.views import output as writing
     from mlops_assets.work.engines import Engines
     from mlops_assets.work.progress import Progress
@@ -207,7 +226,10 @@ def diff(use_case: str, day: dt.date, candidate: int, against: int | None, form:
     with Engines(stores.settings) as engines:
         engine = engines.of(stores.use_case)
         comparison = compare_day(stores.use_case, stores.lake, str(day), before, after, engine, watch)
-    text = {"table": diffs.text, "json": diffs.as_json, "html": diffs.html}[form](comparison)
+    if form == "html":
+        text = diff_page.page(comparison, [before.details(), after.details()])
+    else:
+        text = {"table": diffs.text, "json": diffs.as_json}[form](comparison)
     if output is None:
         click.echo(text)
     else:

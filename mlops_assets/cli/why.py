@@ -11,7 +11,6 @@ from mlops_assets.cli.common import Day, find, raw_option
 from mlops_assets.errors import MlopsError
 
 if TYPE_CHECKING:
-    from mlops_assets.journey.model.version import Version
     from mlops_assets.storage.places import Place
 
 
@@ -35,11 +34,8 @@ def why(use_case: str, day: dt.date, file: str, line: int, form: str, raw: Place
     from mlops_assets.views.why import advice, to_json, to_text
 
     stores = find(use_case, raw)
-
-    def version(number: int) -> Version:
-        # it is asked again, here
-        return stores.registry.prove(stores.registry.version(use_case, number), stores.use_case.training.trusted)
-
+    # the version is asked again, here
+    version = stores.proven_version
     explanation = explain(stores.use_case, stores.source, stores.lake, version, day.isoformat(), file, line)
     click.echo(to_json(explanation) if form == "json" else to_text(explanation))
     if not explanation.agrees:

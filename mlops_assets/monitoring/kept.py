@@ -124,6 +124,12 @@ def read_verdict(use_case: UseCase, lake: Lake, day: str) -> Judged | None:
     return judged if judged.publication == (published.version if published else None) else None
 
 
+def verdict_days(lake: Lake) -> list[str]:
+    """The days of which something is kept, whether or not it still holds, in order."""
+    names = (path.name for path in lake.verdict("*").parent.glob("day=*.json"))
+    return sorted(name.removeprefix("day=").removesuffix(".json") for name in names)
+
+
 def red_days(use_case: UseCase, lake: Lake, version: int, since: dt.datetime | None = None) -> list[str]:
     """The days up to the newest published one that are red one after the other, the newest first.
 

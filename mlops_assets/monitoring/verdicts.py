@@ -15,10 +15,11 @@ from mlops_assets.errors import MlopsError
 from mlops_assets.journey.feedback.audited import count_rows
 from mlops_assets.journey.feedback.live import live_metrics
 from mlops_assets.journey.score.profile.reference import Reference, no_reference, read_reference
+from mlops_assets.monitoring.comparing import Comparison, compared_with
 from mlops_assets.monitoring.days import WatchedDay, day_profile, days_before, published_before
 from mlops_assets.monitoring.estimate import Estimate, estimate, say_doubt
 from mlops_assets.monitoring.estimate_checks import Checked, compare_with_audits
-from mlops_assets.monitoring.kept import Compared, Judged, keep, read_verdict
+from mlops_assets.monitoring.kept import Compared, Judged, keep, read_verdict, verdict_days
 from mlops_assets.monitoring.lamp import DayVerdict, Lamp
 from mlops_assets.monitoring.lamps import Judge
 from mlops_assets.monitoring.rows import Evidence, evidence
@@ -156,16 +157,50 @@ class Watcher:
 
     def _say(self, today: WatchedDay, before: list[WatchedDay], against: str | None) -> DayVerdict:
         against = against or self._use_case.drift.against
-        if against not in AGAINST and against not in {watched.day for watched in before}:
-            before = [self.watched(against), *before]
-        return self._judge(today.version).day(today, before, against)
+        return self._judge(today.version).day(today, self._with(before, against), against)
 
-    def explain(self, day: str, against: str | None = None) -> Explained:
-        """What is to be said of a published day, for people; as `judge`."""
+    def _with(self, before: list[WatchedDay], against: str) -> list[WatchedDay]:
+        """The days before one, and that which it is compared with where it is none of them."""
+        if against in AGAINST or against in {watched.day for watched in before}:
+            return before
+        return [self.watched(against), *before]
+
+    def comparison(self, today: WatchedDay, against: str | None = None) -> Comparison | str:
+        """What a day is compared with, or why it cannot be; as `say`."""
+        reference = self.reference(today.version)
+        if reference is None:
+            return no_reference(self._stores.registry.version(self._use_case.name, today.version))
+        against = against or self._use_case.drift.against
+        before = self._with(days_before(self._lake, today.day), against)
+        return compared_with(against, reference, before, today)
+
+    def days(self) -> list[str]:
+        """The days of which something is said: those that are published, and those that were kept back, in order."""
+        published = self._lake.predictions.days().keys()
+        kept = {day for day in verdict_days(self._lake) if day not in published}
+        return sorted({*published, *(day for day in kept if read_verdict(self._use_case, self._lake, day))})
+
+    def kept_back(self, day: str, lamp: str | None = None) -> Explained | None:
+        """What was said of a day that was not published because of it; None of any other.
+
+        Parameters
+        ----------
+        day
+            The day.
+        lamp
+            As of `show`.
+        """
+        if day in self._lake.predictions.days():
+            return None
+        kept = read_verdict(self._use_case, self._lake, day)
+        return None if kept is None else self.show(kept, lamp)
+
+    def explain(self, day: str, against: str | None = None, lamp: str | None = None) -> Explained:
+        """What is to be said of a published day, for people; as `judge`, with the rows that `show` looks for."""
         today = self.watched(day)
         verdict = self.say(today, against)
         judged = Judged(verdict, version=today.version)
-        shown = self.show(replace(judged, proposal=self._proposal(judged)))
+        shown = self.show(replace(judged, proposal=self._proposal(judged)), lamp)
         return replace(shown, estimate=self.estimate(today), checked=self.checked, today=today)
 
     def explain_all(self, days: Sequence[str], against: str | None = None) -> list[Explained]:
@@ -205,11 +240,20 @@ class Watcher:
         estimates = {(day.day, day.version): self.estimate(day) for day in watched}
         return compare_with_audits({key: one for key, one in estimates.items() if one is not None}, records)
 
-    def show(self, judged: Judged) -> Explained:
-        """What was said of a day, with the rows behind its red lamps."""
+    def show(self, judged: Judged, lamp: str | None = None) -> Explained:
+        """What was said of a day, with the rows behind its red lamps.
+
+        Parameters
+        ----------
+        judged
+            What was said.
+        lamp
+            Name of the lamp whose rows are looked for; those of the first `MOST_EVIDENCE` red ones by default.
+        """
         lake, use_case, verdict = self._lake, self._use_case, judged.verdict
         reference = self.reference(judged.version)
-        rows = (evidence(lake, use_case, verdict.day, lamp, reference) for lamp in verdict.red_lamps[:MOST_EVIDENCE])
+        chosen = [one for one in verdict.red_lamps if lamp in (None, one.name)][:MOST_EVIDENCE]
+        rows = (evidence(lake, use_case, verdict.day, one, reference) for one in chosen)
         return Explained(verdict, judged.proposal, tuple(rows))
 
     def judge_and_keep(self, day: str) -> Judged:

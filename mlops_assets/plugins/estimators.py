@@ -245,10 +245,20 @@ def _defined(module: str, name: str) -> tuple[str, ast.stmt] | None:
     start = re.search(rf"^class {name}\b", text, re.M)
     if start:
         end = TOP_LEVEL.search(text, start.end())
-        return module, ast.parse(text[start.start() : end.start() if end else None]).body[0]
+        (definition,) = ast.parse(text[start.start() : end.start() if end else None]).body[:1]
+        return module, _without_code(definition)
     if re.search(rf"^(?:def {name}\b|{name}\b.*=)", text, re.M):
         return module, ast.Pass()  # it is there, and no class
     return None
+
+
+def _without_code(node: ast.stmt) -> ast.stmt:
+    """A class with what it inherits from and the heads of its functions: trees of all code of a model are 12 MiB."""
+    if isinstance(node, ast.ClassDef):
+        node.body = [*_functions(node)]
+        for function in _functions(node):
+            function.body = []
+    return node
 
 
 def _origin(module: str, name: str) -> str | None:

@@ -21,6 +21,7 @@ from mlops_assets.serving.entrance.doors import Doors, Entrance
 from mlops_assets.serving.entrance.guard import hosts_from_environment
 from mlops_assets.serving.entrance.keys import Keys
 from mlops_assets.serving.keeping.stored import open_store
+from mlops_assets.serving.lean import giving_back
 from mlops_assets.serving.pages import mounted
 from mlops_assets.serving.ready import Readiness
 from mlops_assets.serving.requests import Requests
@@ -113,7 +114,8 @@ def make_app(service: Service, entrance: Entrance | None = None, tell: Callable[
         await asyncio.to_thread(service.champions.load, service.use_cases.values())
         service.champions.start()
         service.store.start()
-        yield
+        async with giving_back():
+            yield
         readiness.draining = True
         await service.batcher.drain()
         await asyncio.to_thread(service.champions.stop)

@@ -25,6 +25,9 @@ from mlops_assets.serving.service import id_of
 
 LOGGER = logging.getLogger(__name__)
 
+FORESEEN = (Problem, NoChampion, Busy, Late, Failed, MlopsError)
+"""Whatever goes wrong with what was asked, or with what it needs."""
+
 V2 = "/v2"
 """Clients of this protocol read one member of an error, which is called `error`."""
 
@@ -81,13 +84,19 @@ def _unforeseen(error: Exception) -> Problem:
     return Problem(500, "This was not expected. Who runs the server finds the reason in its log, by the id.")
 
 
-def answer_failure(request: Request, error: Exception) -> Response:
-    """The answer to a request that failed; what is for whoever runs the server is logged."""
+def noted_problem(request: Request, error: Exception) -> Problem:
+    """What is answered for an error of a request; what is for whoever runs the server is counted and logged."""
     problem = problem_of(error)
     if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         FAILURES.labels(type(error).__name__).inc()
         if not isinstance(error, Problem | Busy | Late | Failed | NoDagster | NotLaunched):
             LOGGER.error("request %s failed", id_of(request), exc_info=error)
+    return problem
+
+
+def answer_failure(request: Request, error: Exception) -> Response:
+    """The answer to a request that failed."""
+    problem = noted_problem(request, error)
     if request.url.path.startswith(V2):
         problem.further.setdefault("error", problem.detail)
     if is_page(request):
@@ -112,7 +121,7 @@ def install(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
             answer.headers["Allow"] = ", ".join(_methods(routes, request))
         return answer
 
-    for kind in (Problem, RequestValidationError, HTTPException, NoChampion, Busy, Late, Failed, MlopsError):
+    for kind in (*FORESEEN, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, tell)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 
 from mlops_assets.errors import UsageError
+from mlops_assets.journey.model.about import Summary
 from mlops_assets.journey.model.changing import check_gate
 from mlops_assets.journey.read.sources import SqlSource
 from mlops_assets.serving.problems import Problem, Wrong
@@ -68,10 +70,7 @@ def check_promotion(stores: Stores, version: int, *, override: bool) -> None:
         404 if there is none of that number; 409 if it is champion, or the gate refused it.
     """
     name, now = stores.use_case.name, stores.history.latest()
-    known = stores.registry.known(name)
-    if version not in known:
-        numbers = ", ".join(map(str, known)) or "none, for nothing was trained yet"
-        raise Problem(404, f"There is no version {version} of {name}; there are: {numbers}.")
+    known = _known(stores, version)
     if now is not None and now.version == version:
         raise Problem(409, f"Version {version} of {name} is champion already, since {now.when[:19]} by {now.who}.")
     told = known[version]
@@ -81,6 +80,33 @@ def check_promotion(stores: Stores, version: int, *, override: bool) -> None:
     except UsageError:
         advice = '"override": true promotes it all the same'
         raise Problem(409, f"Version {version} of {name} did not pass the gate ({told.reason}); {advice}.") from None
+
+
+def check_refusal(stores: Stores, version: int) -> None:
+    """See that somebody can decide against a version.
+
+    Raises
+    ------
+    Problem
+        404 if there is none of that number; 409 if it is champion, or was refused before.
+    """
+    _known(stores, version)
+    name, before = stores.use_case.name, stores.history.refusals().get(version)
+    if stores.history.champion() == version:
+        raise Problem(409, f"Version {version} of {name} is champion: roll back, or promote another one.")
+    if before is not None:
+        said = f"{before.when[:19]} by {before.who}: {before.why}"
+        raise Problem(409, f"Version {version} of {name} was refused already, {said}")
+
+
+def _known(stores: Stores, version: int) -> Mapping[int, Summary]:
+    """What is short of all versions, of which there must be one of that number."""
+    name = stores.use_case.name
+    known = stores.registry.known(name)
+    if version not in known:
+        numbers = ", ".join(map(str, known)) or "none, for nothing was trained yet"
+        raise Problem(404, f"There is no version {version} of {name}; there are: {numbers}.")
+    return known
 
 
 def check_rollback(stores: Stores) -> None:

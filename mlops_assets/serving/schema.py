@@ -215,7 +215,7 @@ def takes_rows(use_case: UseCase) -> bool:
 
 def rows_schema(use_case: UseCase) -> Schema:
     """Files as JSON rows: the columns of the contract, with types, units and meanings."""
-    name, example = f"a{use_case.files.suffix}", _example_row(use_case)
+    name, example = f"a{use_case.files.suffix}", example_row(use_case)
     # of a reader of its own, what a row may have is only known by trying
     known = example if use_case.files.reader and example else use_case.columns
     columns = {column: column_schema(use_case.columns[column]) for column in known}
@@ -239,7 +239,7 @@ def rows_schema(use_case: UseCase) -> Schema:
     return {**schema, "examples": [{"files": [{"name": name, "rows": [example]}]}]} if example else schema
 
 
-def _example_row(use_case: UseCase) -> Schema:
+def example_row(use_case: UseCase) -> Schema:
     """A row that can be sent: all columns but the label, or the one that its reader takes alone; empty if none."""
     whole = {name: example_of(column) for name, column in use_case.columns.items() if name != use_case.label}
     for row in (whole, *({name: value} for name, value in whole.items())):

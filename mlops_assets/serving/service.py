@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import pyarrow as pa
 from starlette.requests import Request
@@ -15,9 +16,11 @@ from mlops_assets.journey.enrich.answers import NOTHING
 from mlops_assets.journey.score.online import Loaded
 from mlops_assets.serving.answering.batcher import Batcher
 from mlops_assets.serving.answering.champions import Champions
+from mlops_assets.serving.dagster import Dagster
 from mlops_assets.serving.entrance.callers import LOCAL, Caller
 from mlops_assets.serving.keeping.stored import NoStore, Store
 from mlops_assets.serving.problems import Problem
+from mlops_assets.serving.starting import Starter
 from mlops_assets.serving.together import Together
 from mlops_assets.use_case import UseCase
 from mlops_assets.workspace import Stores, Workspace
@@ -68,6 +71,11 @@ class Service:
     enrich: Callable[[Loaded, str, pa.Table], Mapping[str, pa.Table]] = nobody
     _opened: dict[str, tuple[threading.Lock, Stores]] = field(default_factory=dict, init=False, repr=False)
     _together: dict[str, Together] = field(default_factory=dict, init=False, repr=False)
+
+    @cached_property
+    def starter(self) -> Starter:
+        """Starts runs of Dagster: one for all who ask, so that what two ask for at once is started once."""
+        return Starter(Dagster(self.workspace.settings.dagster_url))
 
     def stores(self, name: str) -> Stores:
         """What there is of a use case.

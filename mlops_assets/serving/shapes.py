@@ -143,6 +143,14 @@ class DeployedVersion(Change):
     links: Links
 
 
+class Refusal(BaseModel):
+    """That somebody decided against a version."""
+
+    when: str
+    who: str
+    why: str
+
+
 class Version(BaseModel):
     """What is short of a version."""
 
@@ -160,6 +168,8 @@ class Version(BaseModel):
     sql: str
     contract: str
     reference: str
+    made: str
+    refused: Refusal | None
     links: Links
 
 
@@ -168,6 +178,7 @@ class Versions(BaseModel):
 
     use_case: str
     champion: int | None
+    waiting: int | None
     changes: list[Change]
     versions: list[Version]
 

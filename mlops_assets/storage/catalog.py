@@ -245,6 +245,10 @@ class Lake:
         """The hashes with which a version was registered."""
         return self.history / "versions" / f"{number:06d}.json"
 
+    def refusal(self, number: int) -> Place:
+        """That somebody refused a version that might have become champion, who and why."""
+        return self.history / "refusals" / f"{number:06d}.json"
+
     @property
     def versions(self) -> Place:
         """Folder of what MLflow knows of the versions."""

@@ -97,13 +97,7 @@ class Drift(Strict):
     @classmethod
     def _known(cls, against: object) -> str:
         # YAML makes a date of a day that stands there without quotes
-        said = str(against)
-        if said in AGAINST:
-            return said
-        try:
-            return dt.date.fromisoformat(said).isoformat()
-        except ValueError:
-            raise ValueError(f"`{said}` is none of {', '.join(AGAINST)}, and no day (YYYY-MM-DD)") from None
+        return read_against(str(against))
 
     def floor(self, column: str, what: str) -> float:
         """What is too little for a column to be red.
@@ -122,3 +116,19 @@ class Drift(Strict):
 
 AGAINST = ("training", "trailing", "last-week")
 """What a day may be compared with, beside any other day."""
+
+
+def read_against(text: str) -> str:
+    """What a day is to be compared with, as somebody writes it: one of `AGAINST`, or a day.
+
+    Raises
+    ------
+    ValueError
+        If it is neither.
+    """
+    if text in AGAINST:
+        return text
+    try:
+        return dt.date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise ValueError(f"`{text}` is none of {', '.join(AGAINST)}, and no day (YYYY-MM-DD)") from None

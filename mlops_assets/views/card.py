@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import yaml
@@ -30,15 +31,22 @@ def render(about: About, version: int | None = None) -> str:
     ModelRefused
         If its card was not written here.
     """
-    try:
+    with as_written(about, version):
         sections = [*_verdict(about, version), *_quality(about), *_cost(about), *_making(about, version)]
+    # what has nothing to say is left out
+    return "\n\n".join(filter(None, sections)) + "\n"
+
+
+@contextmanager
+def as_written(about: About, version: int | None) -> Iterator[None]:
+    """Refuse a card that no training wrote, where that is seen inside; parameters and errors as of `render`."""
+    try:
+        yield
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         which = f"version {version}" if version else about.candidate
         raise ModelRefused(
             f"The card of {which} is not as a training wrote it: {error!r}. Bring it back from a backup."
         ) from None
-    # what has nothing to say is left out
-    return "\n\n".join(filter(None, sections)) + "\n"
 
 
 def _verdict(about: About, version: int | None) -> Iterator[str]:
@@ -135,7 +143,11 @@ def _making(about: About, version: int | None) -> Iterator[str]:
     }
     yield markdown.table([{"what": what, "fingerprint": value} for what, value in fingerprints.items()])
     yield markdown.table([{"library": name, "version": number} for name, number in about.libraries.items()])
-    yield _origin(about.origin) if about.origin else _recipe(about.candidate, training["candidates"])
+    yield (
+        _origin(about.origin)
+        if about.origin
+        else markdown.code(recipe_of(about.candidate, training["candidates"]), "yaml")
+    )
     yield markdown.code(about.recipe["features_sql"], "sql")
     again = f" To make it again: `mlops-assets rebuild {about.use_case} {version or 'VERSION'}`."
     yield f"Made {markdown.value(about.made)}." + ("" if about.origin else again)
@@ -151,10 +163,11 @@ def _learned(data: TrainingSet, split: str) -> dict[str, object]:
     }
 
 
-def _recipe(name: str, candidates: Mapping[str, Any]) -> str:
+def recipe_of(name: str, candidates: Mapping[str, Any]) -> str:
+    """How a candidate and its members are configured, as YAML."""
     members = {member: candidates[member] for member in candidates[name].get("members", ())}
     recipe = json.loads(json.dumps({name: candidates[name], **members}))
-    return markdown.code(yaml.safe_dump(recipe, sort_keys=False), "yaml")
+    return yaml.safe_dump(recipe, sort_keys=False)
 
 
 def _origin(origin: Mapping[str, str]) -> str:

@@ -24,6 +24,16 @@ STATES = {
 }
 """How a day stands, in words."""
 
+MEANS = {
+    "accounting_adds_up": "its files and lines do not add up",
+    "day_is_not_empty": "none of its files has a good row",
+    "reject_rate": "more of its lines were refused than is allowed",
+    "quarantine_rate": "more of its files were refused than is allowed",
+    "noticed": "more of its files are odd than is allowed",
+    "rows_are_current": "its files changed after they were read",
+}
+"""What it means that a check of a day is red, for people who know no name of a check."""
+
 WINDOW = 7
 """Days back for which a day without any file can be late, as in what people are told."""
 

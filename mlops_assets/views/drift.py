@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -87,13 +88,13 @@ def _red(evidence: Evidence) -> str:
     ranked = {"files": evidence.most_files, "accounts": evidence.most_accounts, "values": evidence.most_values}
     lines += [f"  {what}: {_listed(most)}" for what, most in ranked.items() if most]
     if evidence.examples:
-        names = _shown_columns([*evidence.examples[0]], lamp.column)
-        cells = [names, *([_cell(row[name]) for name in names] for row in evidence.examples)]
+        names = shown_columns([*evidence.examples[0]], lamp.column)
+        cells = [names, *([example_cell(row[name]) for name in names] for row in evidence.examples)]
         lines += [f"  {line}" for line in text_table(cells, EXAMPLE).rstrip().splitlines()]
     return "\n".join([*lines, f"  {lamp.advice}"])
 
 
-def _shown_columns(names: Sequence[str], column: str) -> list[str]:
+def shown_columns(names: Sequence[str], column: str) -> list[str]:
     """The first columns of an example row, that of the lamp among them; JSON has all."""
     first = [*names[:MOST_COLUMNS]]
     return first if column in first or column not in names else [*first[:-1], column]
@@ -103,7 +104,8 @@ def _listed(most: Mapping[str, int]) -> str:
     return ", ".join(f"{printable(cut(name, LONGEST))} {number:,}" for name, number in most.items())
 
 
-def _cell(value: object) -> str:
+def example_cell(value: object) -> str:
+    """A value of an example row, with as many digits as somebody reads."""
     return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
@@ -170,19 +172,38 @@ def panels(verdict: DayVerdict, today: Profile, reference: Reference) -> list[Pa
     reference
         What the version learned from.
     """
-    drawn: list[Panel] = []
+    drawn = [*islice(column_panels(verdict, today, reference.profile, reference), MOST_PANELS)]
+    return drawn + answer_panels(verdict, today, reference.profile, reference)
+
+
+def column_panels(verdict: DayVerdict, today: Profile, usual: Profile, reference: Reference) -> Iterator[Panel]:
+    """Every column of a day beside what is usual, red ones first, then those that moved most.
+
+    Parameters
+    ----------
+    verdict, today
+        As in `panels`.
+    usual
+        What was counted of what it is compared with.
+    reference
+        By whose bins both were counted.
+    """
     for lamp in verdict.lamps:
         column = (lamp.source, lamp.column)
-        if column in reference.bins and column in today.columns and len(drawn) < MOST_PANELS:
-            counts = today.columns[column], reference.profile.columns[column]
-            drawn.append(_panel(column, lamp.red, reference.bins[column], *counts))
-    answers = any(lamp.red for lamp in verdict.lamps if lamp.what == "class_mix")
-    if today.said is not None and reference.profile.said is not None:
-        drawn.append(_answers(reference.classes, today.said, reference.profile.said, red=answers))
-    return drawn
+        if column in reference.bins and column in today.columns and column in usual.columns:
+            counts = today.columns[column], usual.columns[column]
+            yield _panel(column, lamp, reference.bins[column], *counts)
 
 
-def _panel(column: Column, red: bool, bins: Bins, today: Counts, usual: Counts) -> Panel:
+def answer_panels(verdict: DayVerdict, today: Profile, usual: Profile, reference: Reference) -> list[Panel]:
+    """What the model says beside what it said of what is usual; none where either is not known."""
+    if today.said is None or usual.said is None:
+        return []
+    red = any(lamp.red for lamp in verdict.lamps if lamp.what == "class_mix")
+    return [_answers(reference.classes, today.said, usual.said, red=red)]
+
+
+def _panel(column: Column, lamp: Lamp, bins: Bins, today: Counts, usual: Counts) -> Panel:
     now, then = shares(today.spread), shares(usual.spread)
     shown = np.arange(len(now))
     if bins.kind == "category":
@@ -195,13 +216,14 @@ def _panel(column: Column, red: bool, bins: Bins, today: Counts, usual: Counts) 
     names = [name_of(bins, int(position)).strip("`") for position in shown]
     source, name = column
     title = printable(name) if source == "rows" else f"{printable(name)} (input)"
-    return Panel(title, names, then[shown].tolist(), now[shown].tolist(), red)
+    return Panel(title, names, then[shown].tolist(), now[shown].tolist(), lamp.red, lamp.name)
 
 
 def _answers(classes: Sequence[str], today: Said, usual: Said, *, red: bool) -> Panel:
     now, then = shares(today.rows), shares(usual.rows)
     shown = np.sort(np.argsort(-np.maximum(now, then), kind="stable")[: MOST_BARS + 3])
-    return Panel("what the model says", [classes[n] for n in shown], then[shown].tolist(), now[shown].tolist(), red)
+    named = [classes[n] for n in shown]
+    return Panel("what the model says", named, then[shown].tolist(), now[shown].tolist(), red, "class_mix")
 
 
 def class_shares(classes: Sequence[str], said: Said | None) -> dict[str, float]:

@@ -36,11 +36,16 @@ def estimate_text(estimate: Estimate, checked: Checked | None = None, doubt: str
     doubt
         What is said where the model is less sure than it was; else empty.
     """
-    moved = sorted(estimate.class_mix.items(), key=lambda item: -abs(item[1].expected - item[1].reference))
     rows = [
-        [name, *(percent(one) for one in (share.said, share.expected, share.reference))]
-        for name, share in moved[:MOST_CLASSES]
+        [one["class"], *(percent(one[name]) for name in ("said", "expected", "reference"))]
+        for one in class_mix(estimate)
     ]
     audits = checked.sentence if checked else "No audit of such a day has come that could tell how far that is off."
     mix = text_table([["class", "said", "expected", "when judged"], *rows], longest=40)
     return "\n".join([doubt or estimate.sentence, audits, "", mix.rstrip()])
+
+
+def class_mix(estimate: Estimate) -> list[dict[str, Any]]:
+    """The classes whose shares moved most: `class`, `said`, `expected`, and as `reference` what it was when judged."""
+    moved = sorted(estimate.class_mix.items(), key=lambda item: -abs(item[1].expected - item[1].reference))
+    return [{"class": name, **asdict(share)} for name, share in moved[:MOST_CLASSES]]

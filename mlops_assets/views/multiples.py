@@ -51,6 +51,8 @@ class Panel:
         Shares of the rows.
     red
         Whether its lamp is.
+    lamp
+        Name of its lamp; empty of what has none of its own.
     """
 
     title: str
@@ -58,6 +60,7 @@ class Panel:
     usual: Sequence[float]
     today: Sequence[float]
     red: bool
+    lamp: str = ""
 
 
 def small_multiples(panels: Sequence[Panel], what: str) -> str:

@@ -12,6 +12,7 @@ from mlops_assets.journey.score.vectors import OF_CLASS, as_columns, as_maps, cl
 from mlops_assets.storage.accounting import PredictionsAccounting
 from mlops_assets.storage.catalog import PREDICTIONS, PROBABILITIES
 from mlops_assets.storage.tables import Published, Table
+from mlops_assets.views.paging import Only
 
 COLUMNS = ("day", *PREDICTIONS.names)
 
@@ -48,6 +49,7 @@ def read_predictions(
     wanted: Wanted,
     *,
     earlier: bool = False,
+    only: Only | None = None,
 ) -> pa.RecordBatchReader:
     """Read predictions, a batch at a time.
 
@@ -63,6 +65,8 @@ def read_predictions(
         What is wanted of them.
     earlier
         Whether they are read as these publications had them; as they are now otherwise.
+    only
+        Which rows are wanted; all by default.
 
     Raises
     ------
@@ -79,7 +83,8 @@ def read_predictions(
         for day, published in days.items():
             reader = table.read_publication(day, published, stored) if earlier else table.read([day], stored)
             for batch in reader:
-                yield shaped(batch, classes[day], every, wanted)
+                rows = batch if only is None else batch.filter(only.mask(batch))
+                yield shaped(rows, classes[day], every, wanted)
 
     first = next(iter(days))
     # of a day that is there: the types of its columns, read without its rows

@@ -60,7 +60,7 @@ def _origin(explanation: Explanation) -> str:
 
 def _columns(explanation: Explanation) -> str:
     rows = [
-        [column.column, _raw(column.raw or ""), _shown(column.value), "cleaned" if column.differs else ""]
+        [column.column, _raw(column.raw or ""), shown(column.value), "cleaned" if column.differs else ""]
         for column in explanation.cleaned
     ]
     return _titled("what was read", ["column", "raw", "value", ""], rows)
@@ -68,7 +68,7 @@ def _columns(explanation: Explanation) -> str:
 
 def _enriched(explanation: Explanation) -> str:
     rows = [
-        [enriched.name, column, _shown(value), enriched.status, enriched.of_day or ""]
+        [enriched.name, column, shown(value), enriched.status, enriched.of_day or ""]
         for enriched in explanation.enriched
         # a line also where nothing was answered
         for column, value in (enriched.values or {"": None}).items()
@@ -79,14 +79,14 @@ def _enriched(explanation: Explanation) -> str:
 def _features(explanation: Explanation) -> str:
     unseen = {True: "unseen in training", False: ""}
     rows = [
-        [feature.name, _shown(feature.value), unseen[feature.unseen], _strength(feature.strength)]
+        [feature.name, shown(feature.value), unseen[feature.unseen], strength(feature.strength)]
         for feature in explanation.features
     ]
     return _titled("what the model saw, the strongest first", ["feature", "value", "", "strength"], rows)
 
 
 def _words(explanation: Explanation) -> str:
-    rows = [[word.column, _shown(word.word), _strength(word.strength)] for word in explanation.words]
+    rows = [[word.column, shown(word.word), strength(word.strength)] for word in explanation.words]
     title = "words of its texts, by what the answer loses without them"
     return _titled(title, ["text", "word", "strength"], rows) if rows else ""
 
@@ -145,11 +145,13 @@ def _raw(text: str) -> str:
     return text if text == text.strip() else f"'{text}'"
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A value as people read it: six digits are enough."""
     if value is None:
         return ""
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _strength(value: float) -> str:
+def strength(value: float) -> str:
+    """How strongly something spoke for an answer, with its sign."""
     return f"{value:+.3f}" if abs(value) >= LEAST else "0"

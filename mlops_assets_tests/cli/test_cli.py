@@ -252,6 +252,15 @@ def test_a_range_reads_the_published_days_in_it(shop: Shop) -> None:
     assert {row["day"] for row in read(shop, "predictions", "json", "--from", DIRTY, "--to", UNDELIVERED)} == {DIRTY}
 
 
+def test_only_rows_of_a_range_of_probabilities_are_read(shop: Shop) -> None:
+    every = read(shop, "predictions", "parquet", "--day", FIRST)
+    least, most = sorted({row["probability"] for row in every})[1:3]
+    bounds = "--min-probability", f"{least}", "--max-probability", f"{most}"
+    found = read(shop, "predictions", "parquet", "--day", FIRST, *bounds)
+    assert found == [row for row in every if least <= row["probability"] <= most]
+    assert 0 < len(found) < len(every)
+
+
 def test_drift_says_first_what_is_red_of_the_newest_day_and_the_same_as_json(shop: Shop, tmp_path: Path) -> None:
     done = shop("drift", "visits", "--check")
     newest = json.loads(shop("drift", "visits", "--format", "json").out)["days"][0]

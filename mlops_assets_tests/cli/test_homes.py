@@ -55,6 +55,7 @@ ARGUMENTS = {
     "profile": "visits",
     "promote": "visits 1 --why x",
     "rebuild": "visits 1",
+    "refuse": "visits 1 --why x",
     "register": "visits models:/other/1",
     "rejects": "visits",
     "replay": "visits rejects.csv",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from copy import deepcopy
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -156,7 +158,7 @@ OF_TEXTS: dict[str, Callable[[], Any]] = {
 
 
 def fitted(name: str, classes: int = 3) -> Model:
-    """A model of an estimator of the tables.
+    """A model of an estimator of the tables, which a test may change; it is fitted once a process.
 
     Parameters
     ----------
@@ -165,6 +167,11 @@ def fitted(name: str, classes: int = 3) -> Model:
     classes
         How many classes it learns, 2 or 3.
     """
+    return deepcopy(_fitted(name, classes))
+
+
+@cache
+def _fitted(name: str, classes: int) -> Model:
     target = np.minimum(TARGET, classes - 1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # so few rows converge nowhere

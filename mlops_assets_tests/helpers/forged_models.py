@@ -67,7 +67,7 @@ def forge(name: str, folder: Path) -> tuple[str, list[str]]:
     """
     forgery = FORGED[name]
     model = fitted(forgery.of)
-    trusted = [*to_trust(model.estimator), *forgery.trusts]
+    trusted = [*_to_trust(forgery.of), *forgery.trusts]
     if forgery.change is not None:
         changed = forgery.change(model.estimator)
         if isinstance(changed, Model):
@@ -76,6 +76,11 @@ def forge(name: str, folder: Path) -> tuple[str, list[str]]:
     if forgery.rewrite is not None:
         rewrite(folder / ESTIMATOR_FILE, forgery.rewrite)
     return hash_folder(folder), trusted
+
+
+@functools.cache
+def _to_trust(name: str) -> list[str]:
+    return to_trust(fitted(name).estimator)
 
 
 def rewrite(path: Path, change: Callable[[dict[str, Any], Members], object]) -> None:
@@ -328,7 +333,10 @@ def bomb(schema: Any, members: Members) -> None:
     del schema
     name = next(name for name in members if name.endswith(".npz"))
     file = io.BytesIO()
-    with ZipFile(file, "w", ZIP_DEFLATED) as archive, archive.open("data.npy", "w", force_zip64=True) as member:
+    with (
+        ZipFile(file, "w", ZIP_DEFLATED, compresslevel=1) as archive,
+        archive.open("data.npy", "w", force_zip64=True) as member,
+    ):
         block = bytes(1 << 24)
         for _ in range(130):
             member.write(block)

@@ -119,6 +119,14 @@ def test_the_example_is_a_client_of_thirty_lines(place: Place) -> None:
     assert done.stdout.startswith(f"{file.name}: 3 rows, 0 rejected\n  line 1: ")
 
 
+def test_the_example_of_a_page_is_of_at_most_eighty_lines_and_imports_nothing_of_ours() -> None:
+    text = (ROOT / "examples" / "streamlit_app.py").read_text()
+    assert len(text.splitlines()) <= 80
+    compile(text, "streamlit_app.py", "exec")
+    assert re.findall(r"^(?:import|from) (\w+)", text, re.M) == ["os", "pandas", "requests", "streamlit"]
+    assert "examples/streamlit_app.py" in PAGE
+
+
 def test_the_last_line_of_the_demo_is_answered(place: Place) -> None:
     every = [place.workspace.find(name) for name in ("santander", "transactions")]
     said = ask_for_a_file(every, YESTERDAY)

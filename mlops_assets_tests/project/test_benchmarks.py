@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import measure, monitors, starts
+from benchmarks import measure, monitors, starts, trying
 from benchmarks.__main__ import main
 from benchmarks.plans import plan
 from benchmarks.records import Record, append, read
@@ -87,6 +87,14 @@ def test_what_watching_costs_is_a_section_with_a_line_for_each_way(tmp_path: Pat
     assert "| mlops-assets | 200,000 | 1.0 | 0.5 |  | 100 | 1 | yes | yes |" in lines
     assert "| DuckDB, plain SQL | 200,000 | 1.0 | 1.0 | 2.0 | 100 | not judged | not judged | not judged |" in lines
     assert "| Evidently 0.7.23 | 200,000 | 1.0 | 50.0 | 100 | 100 | 1 | no | no |" in lines
+
+
+def test_what_a_page_costs_is_a_section_of_the_middle_of_visits() -> None:
+    ours = [trying.Visit(6, size, seconds, ()) for size, seconds in ((41_000, 1.2), (40_000, 1.0), (90_000, 9.0))]
+    other = [trying.Visit(137, 5_500_000, 13.5, ("label", "region"))]
+    lines = trying.section({"ours": (ours, True), "other": (other, False)}).splitlines()
+    assert "| ours | 6 | 41 | 1.2 | none | yes |" in lines
+    assert "| other | 137 | 5,500 | 13.5 | label, region | no |" in lines
 
 
 def test_a_section_is_replaced_where_it_stood(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ WHERE = {
     "change": "history/000001.json",
     "history": "history",
     "pin": "history/versions/000001.json",
+    "refusal": "history/refusals/000001.json",
     "training": "training",
     "training_run": "training/<run>",
     "training_record": "training/<run>/<step>.json",

@@ -82,11 +82,29 @@ def test_a_page_opens_no_part_before_its_place_and_none_where_nothing_can_lie(tm
 
 
 def test_a_filter_that_few_rows_pass_ends_a_page_early_and_says_where_to_go_on(lake: Lake) -> None:
-    listing, only = list_parts(DAY, lake.predictions), Only({"prediction": "nothing"})
+    listing, only = list_parts(DAY, lake.predictions), Only({"prediction": "FOOD"}, {"probability": 0.9})
     rows, after = read_page(listing, COLUMNS, only, Place(), 10, most_rows=30)
     assert (len(rows), after) == (0, Place(1))
     rows, after = read_page(listing, COLUMNS, only, Place(1), 10, most_rows=34)
     assert (len(rows), after) == (0, None)
+
+
+def test_a_text_that_a_part_has_not_costs_none_of_its_rows(tmp_path: Path) -> None:
+    lake = Lake(tmp_path, "toy")
+    predicted(lake, [*purchases(99), {**purchases(1)[0], "account": "rare", "line": 7}], parts=4)
+    listing, only = list_parts(DAY, lake.predictions), Only({"account_id": "rare"})
+    rows, after = read_page(listing, COLUMNS, only, Place(), 10, most_rows=1)
+    assert ([row["account_id"] for row in rows.to_pylist()], after) == (["rare"], None)
+
+
+def test_a_text_is_found_where_the_dictionary_of_a_part_has_no_room_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlops_assets.views.paging.WHOLE_DICTIONARY", 0)
+    lake = Lake(tmp_path, "toy")
+    predicted(lake, purchases(100), parts=3)
+    found = [row for page in walk(lake, 9, Only({"account_id": "A3"})) for row in page]
+    assert found == [row for row in lake.predictions.read_all([DAY], COLUMNS).to_pylist() if row["account_id"] == "A3"]
 
 
 def test_a_cursor_holds_for_one_publication_of_one_day_of_one_list(tmp_path: Path) -> None:

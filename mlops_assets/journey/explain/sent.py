@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -25,6 +26,8 @@ from mlops_assets.journey.read.readers import open_reader
 from mlops_assets.journey.read.rows import check_rows
 from mlops_assets.journey.score.online import Loaded, Sent, attached_to, unasked
 from mlops_assets.journey.score.predict import predict
+from mlops_assets.plugins import NotAttached, Noticed, RawFile, RecordReader, load_plugin
+from mlops_assets.use_case import UseCase
 
 
 @dataclass(frozen=True)
@@ -117,3 +120,70 @@ def explain_sent(loaded: Loaded, file: Sent, line: int, day: str, enrich: Enrich
         probability=again.probability,
         probabilities=probabilities_of(model, again),
     )
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a file that was sent, for people.
+
+    Attributes
+    ----------
+    raw
+        Its text; of a record, as its reader shows it.
+    attached
+        The path of the one attachment that it refers to; empty if there is none, or are several.
+    """
+
+    raw: str
+    attached: str = ""
+
+
+def lines_of(use_case: UseCase, file: Sent, lines: Collection[int]) -> dict[int, Line]:
+    """What stands in some lines of a file, beside what was answered for them.
+
+    Parameters
+    ----------
+    use_case
+        Says how it is read.
+    file
+        The file, which was read before.
+    lines
+        The lines that are asked for.
+    """
+    if not lines:
+        return {}
+    if use_case.files.reader:
+        return {line: told for line, told in _records_of(use_case.files.reader, file).items() if line in lines}
+    pack = open_reader(use_case, partial(attached_to, [file], use_case.files.largest)).read([file.data], [file.name])
+    return {line: Line(pack.raw(0, line)) for line in lines}
+
+
+def columns_of(use_case: UseCase, file: Sent) -> dict[str, str]:
+    """The columns of the first row of a file, as texts.
+
+    Parameters
+    ----------
+    use_case
+        Says how it is read.
+    file
+        A file that has a row.
+    """
+    pack = open_reader(use_case, partial(attached_to, [file], use_case.files.largest)).read([file.data], [file.name])
+    return {name: column[0].as_py() for name, column in pack.columns.items()}
+
+
+def _records_of(reader: str, file: Sent) -> dict[int, Line]:
+    """Every record of a file, with what it asks for; it gets none of it, for measuring pictures again takes long."""
+    asked: list[str] = []
+
+    def note(path: str) -> bytes:
+        asked.append(path)
+        raise NotAttached(path)
+
+    found: dict[int, Line] = {}
+    with suppress(Exception):  # the user's own code, which may go no further where it gets nothing
+        for record in load_plugin(reader, RecordReader).read(RawFile(file.name, file.data, note)):
+            if not isinstance(record, Noticed):
+                found[len(found) + 1] = Line(record.raw, asked[0] if len(asked) == 1 else "")
+                asked.clear()
+    return found

@@ -53,7 +53,8 @@ SCHEMA = pa.schema(
         "value_high": pa.float64(),
     }
 )
-"""`by` is `window`, `age` or `slice`; `model_version` is null over all versions; `days` are those with audited rows."""
+"""`by` is `window`, `version`, `age` or `slice`; `model_version` is null over all versions; `days` are those
+with audited rows."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,10 @@ def age_of(counted: Counted, known: Mapping[int, Summary]) -> int | None:
     return (dt.date.fromisoformat(counted.day) - dt.date.fromisoformat(summary.days[-1])).days
 
 
-def levels(use_case: UseCase, lake: Lake, counted: Sequence[Counted], known: Mapping[int, Summary]) -> pa.Table:
-    """Audited accuracy by window, by age of the model and by slice.
+def levels(
+    use_case: UseCase, lake: Lake, counted: Sequence[Counted], known: Mapping[int, Summary], last: str = ""
+) -> pa.Table:
+    """Audited accuracy by window, by version, by age of the model and by slice.
 
     Parameters
     ----------
@@ -98,25 +101,30 @@ def levels(use_case: UseCase, lake: Lake, counted: Sequence[Counted], known: Map
         What people say; see `audited.count_rows`.
     known
         What is known of the versions, by number.
+    last
+        The day with which windows end; the newest published one by default.
 
     Returns
     -------
     pa.Table
-        In `SCHEMA`. Windows are of each version, on days that it did not learn from; ages are of all versions; slices
-        are of the longest window and of all versions, those with most rows first.
+        In `SCHEMA`. Windows and versions are of days that the version did not learn from; ages are of all versions;
+        slices are of the longest window and of all versions, those with most rows first.
     """
     overall = [one for one in counted if one.part == EVERYTHING]
     fresh = [one for one in counted if _is_fresh(one, known)]
-    newest = _newest(lake)
+    newest = last or _newest(lake)
     lines = []
     for version in sorted({one.version for one in overall}):
         for days in WINDOWS:
             chosen = _in_window([one for one in fresh if one.part == EVERYTHING], version, newest, days)
             lines.append(_level(use_case, "window", f"last {days} days", chosen, version))
-    for first, last, name in AGES:
-        chosen = [one for one in overall if _is_between(age_of(one, known), first, last)]
+    for version in sorted({one.version for one in overall}):
+        chosen = [one for one in fresh if one.part == EVERYTHING and one.version == version]
+        lines.append(_level(use_case, "version", f"version {version}", chosen, version))
+    for youngest, oldest, name in AGES:
+        chosen = [one for one in overall if _is_between(age_of(one, known), youngest, oldest)]
         lines.append(_level(use_case, "age", name, chosen))
-    recent = [one for one in fresh if one.part != EVERYTHING and _days_back(one.day, newest) < WINDOWS[-1]]
+    recent = [one for one in fresh if one.part != EVERYTHING and 0 <= _days_back(one.day, newest) < WINDOWS[-1]]
     slices = [
         _level(use_case, "slice", part, [one for one in recent if one.part == part])
         for part in sorted({one.part for one in recent})
@@ -196,7 +204,7 @@ def _is_fresh(one: Counted, known: Mapping[int, Summary]) -> bool:
 
 
 def _in_window(counted: Sequence[Counted], version: int, newest: str, days: int) -> list[Counted]:
-    return [one for one in counted if one.version == version and _days_back(one.day, newest) < days]
+    return [one for one in counted if one.version == version and 0 <= _days_back(one.day, newest) < days]
 
 
 def _days_back(day: str, newest: str) -> int:

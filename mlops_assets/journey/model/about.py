@@ -42,6 +42,7 @@ class Summary:
     sql: str = ""
     contract: str = ""
     reference: str = ""
+    made: str = ""
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -177,7 +178,7 @@ class About:
 ALWAYS = ("reference",)
 """What every release told in both places or in none: who empties it in one would switch off what it is for."""
 
-LATER = ("baseline_metrics", "held_out", "reference", "calibrated")
+LATER = ("baseline_metrics", "held_out", "reference", "calibrated", "made")
 """What earlier releases did not tell: left out where it is not known, so that what they wrote stays the same bytes."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mlops_assets.errors import MlopsError, UsageError
-from mlops_assets.journey.model.history import Change
+from mlops_assets.journey.model.history import Change, Refusal
 from mlops_assets.journey.model.registry import Registry
 from mlops_assets.use_case import UseCase
 
@@ -93,6 +93,24 @@ def roll_back(registry: Registry, use_case: UseCase, who: str, why: str) -> Chan
     if now is not None and (now.action, now.who, now.why) == ("rollback", who, why):
         return Changed(now, already=True, trouble=follow(registry, use_case.name))
     return Changed(registry.roll_back(use_case.name, who, why, use_case.training.trusted))
+
+
+def refuse(registry: Registry, use_case: UseCase, number: int, who: str, why: str) -> Refusal:
+    """Decide against a version that waits for a person; it stays, and nobody is asked about it again.
+
+    Raises
+    ------
+    UsageError
+        If there is no such version, it is champion, or it was refused before.
+    """
+    name, history = use_case.name, registry.history(use_case.name)
+    known = registry.numbers(name)
+    if number not in known:
+        numbers = ", ".join(map(str, known)) or "none, for nothing was trained yet"
+        raise UsageError(f"There is no version {number} of {name}; there are: {numbers}.")
+    if history.champion() == number:
+        raise UsageError(f"Version {number} of {name} is champion: `rollback` takes that back, or `promote` another.")
+    return history.refuse(number, who, why)
 
 
 def follow(registry: Registry, use_case: str) -> str:

@@ -87,6 +87,26 @@ class Change:
         return dt.datetime.fromisoformat(self.when).astimezone(dt.UTC).date() <= dt.date.fromisoformat(day)
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """That somebody decided against a version; it changes no champion, and who promotes the version overrules it.
+
+    Attributes
+    ----------
+    version
+        The version.
+    when
+        UTC, ISO 8601.
+    who, why
+        Who refused it, and the reason given.
+    """
+
+    version: int
+    when: str
+    who: str
+    why: str
+
+
 class History:
     """The changes of the champion of one use case, at `<lake>/<use case>/history/`.
 
@@ -222,6 +242,41 @@ class History:
                 "not done. Look at `history`, then decide again."
             ) from None
         return change
+
+    def refuse(self, version: int, who: str, why: str) -> Refusal:
+        """Keep that somebody decided against a version.
+
+        Raises
+        ------
+        UsageError
+            If somebody did before: the first word stands.
+        """
+        when = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
+        refusal = Refusal(version, when, who, why)
+        try:
+            create(self._lake.refusal(version), document(asdict(refusal)))
+        except FileExistsError:
+            before = self.refusals()[version]
+            said = f"Version {version} was refused already, {before.when[:19]} by {before.who}: {before.why}"
+            raise UsageError(said) from None
+        return refusal
+
+    def refusals(self) -> dict[int, Refusal]:
+        """The versions that somebody decided against, by their number.
+
+        Raises
+        ------
+        MlopsError
+            If one is damaged: what somebody decided is not passed over.
+        """
+        found = {}
+        for path in self._lake.refusal(1).parent.glob("[0-9]*.json"):
+            try:
+                refusal = Refusal(**read_json(path))
+            except (OSError, ValueError, TypeError) as error:
+                raise MlopsError(f"{path}: cannot be read: {error}. Restore it from a backup.") from None
+            found[refusal.version] = refusal
+        return dict(sorted(found.items()))
 
     def pin(self, version: int, hashes: Hashes) -> None:
         """Keep the hashes with which a version is registered; they never change.

@@ -333,7 +333,7 @@ def _replayed(source: Source, lake: Lake, day: str) -> dict[Line, set[str]]:
     return found
 
 
-def open_rejects(source: Source, lake: Lake) -> dict[str, int]:
+def open_rejects(source: Source, lake: Lake, day: str = "") -> dict[str, int]:
     """By day on which some were replayed, the rejected lines of which no replay has made a row.
 
     Parameters
@@ -342,8 +342,10 @@ def open_rejects(source: Source, lake: Lake) -> dict[str, int]:
         Where the raw files lie.
     lake
         The tables of the use case.
+    day
+        The only day that is looked at; all of them by default.
     """
-    days = {place.name[: len("2026-01-31")] for place in lake.replays.glob("*.json")}
+    days = {place.name[: len("2026-01-31")] for place in lake.replays.glob(f"{day}*.json")}
     return {day: _open_rejects(source, lake, day) for day in days & lake.rejects.days().keys()}
 
 

@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from mlops_assets.journey.score.online import Sent, file_around
 from mlops_assets.serving.bodies import json_rows
-from mlops_assets.serving.bodies.multipart import read_parts
+from mlops_assets.serving.bodies.multipart import Form, read_parts
 from mlops_assets.serving.bodies.pictures import count_pixels, ending_of
 from mlops_assets.serving.bodies.query import refuse
 from mlops_assets.serving.bodies.zips import is_zip, unpack
@@ -70,7 +70,7 @@ async def read_files(request: Request, use_case: UseCase) -> list[Sent]:
     chunks = _bounded(request, limits)
     async with _in_time(limits):
         if kind == MULTIPART:
-            parts = await read_parts(request.headers["content-type"], chunks, limits.files)
+            parts = (await read_parts(request.headers["content-type"], chunks, limits.files)).files
         else:
             parts = [(_file_name(request), b"".join([chunk async for chunk in chunks]))]
 
@@ -81,6 +81,30 @@ async def read_files(request: Request, use_case: UseCase) -> list[Sent]:
 
     large = sum(len(data) for _, data in parts) > LARGE
     return await asyncio.to_thread(taken) if large else taken()
+
+
+async def read_form(request: Request, limits: Limits, most_fields: int) -> Form:
+    """The form of a page, with the files that it brings.
+
+    Parameters
+    ----------
+    request
+        The request; its body is read.
+    limits
+        How much may come.
+    most_fields
+        Fields that there may be beside files.
+
+    Raises
+    ------
+    Problem
+        400, 408, 413 or 415.
+    """
+    kind = request.headers.get("content-type", "")
+    if kind.partition(";")[0].strip().lower() != MULTIPART:
+        raise Problem(415, f"This form is sent as {MULTIPART}.")
+    async with _in_time(limits):
+        return await read_parts(kind, _bounded(request, limits), limits.files + most_fields, known=True)
 
 
 async def read_whole(request: Request, limits: Limits) -> bytes:

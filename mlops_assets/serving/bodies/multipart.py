@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -17,6 +18,22 @@ MOST_HEADERS, LONGEST_HEADER = 8, 4_096
 """Headers that a part may have, and bytes of one."""
 
 
+@dataclass(frozen=True)
+class Form:
+    """What a body brings.
+
+    Attributes
+    ----------
+    files
+        Its files, each with its name; None where it was sent without one.
+    fields
+        Its other fields, by name, with their texts.
+    """
+
+    files: list[tuple[str | None, bytes]] = field(default_factory=list)
+    fields: list[tuple[str, str]] = field(default_factory=list)
+
+
 class _Parts:
     """What the parser finds, gathered.
 
@@ -26,14 +43,18 @@ class _Parts:
         What parts the parts.
     most
         Parts that there may be.
+    known
+        Whether there may be other fields than the one of files, as the form of a page has them.
     """
 
-    def __init__(self, boundary: bytes, most: int) -> None:
-        self.found: list[tuple[str | None, bytes]] = []
+    def __init__(self, boundary: bytes, most: int, *, known: bool) -> None:
+        self.found = Form()
         self.wrong: list[Wrong] = []
         self.ended = False
         self._most = most
+        self._known = known
         self._count = 0
+        self._field = FIELD
         self._headers: dict[bytes, bytes] = {}
         self._name = self._value = b""
         self._file: str | None = None
@@ -74,14 +95,14 @@ class _Parts:
         """See what a part is, before any of its data is kept."""
         said = self._headers.get(b"content-disposition", b"").decode("latin-1")
         kind, options = parse_options_header(said)
-        field = options.get(b"name", b"").decode(errors="replace")
+        name = self._field = options.get(b"name", b"").decode(errors="replace")
         where = f"parts[{self._count - 1}]"
         self._file = None
         if kind != b"form-data":
             self._tell(where, "it has no header `Content-Disposition: form-data`")
-        elif field != FIELD:
+        elif name != FIELD and not self._known:
             self._tell(
-                where, f"there is no field {field[:100]!r}; files come in the field {FIELD!r}, any number of them"
+                where, f"there is no field {name[:100]!r}; files come in the field {FIELD!r}, any number of them"
             )
         if b"content-transfer-encoding" in self._headers:
             self._tell(where, "it has a `Content-Transfer-Encoding`, which is for mail; send the bytes as they are")
@@ -104,15 +125,21 @@ class _Parts:
             self._data.append(data[start:end])
 
     def _keep(self) -> None:
-        self.found.append((self._file, b"".join(self._data)))
-        self._data = []
+        data, self._data = b"".join(self._data), []
+        if self._field == FIELD:
+            self.found.files.append((self._file, data))
+            return
+        try:
+            self.found.fields.append((self._field, data.decode()))
+        except UnicodeDecodeError:
+            self._tell(f"parts[{self._count - 1}]", "it is not UTF-8")
 
     def _end(self) -> None:
         self.ended = True
 
 
-async def read_parts(content_type: str, chunks: AsyncIterator[bytes], most: int) -> list[tuple[str | None, bytes]]:
-    """The files of a body, each with its name; None where it was sent without one.
+async def read_parts(content_type: str, chunks: AsyncIterator[bytes], most: int, *, known: bool = False) -> Form:
+    """The files of a body, and its other fields.
 
     Parameters
     ----------
@@ -122,6 +149,8 @@ async def read_parts(content_type: str, chunks: AsyncIterator[bytes], most: int)
         The body, as it comes in; whoever gives it counts its bytes.
     most
         Parts that there may be.
+    known
+        Whether there may be other fields than the one of files.
 
     Raises
     ------
@@ -134,7 +163,7 @@ async def read_parts(content_type: str, chunks: AsyncIterator[bytes], most: int)
         raise Problem(400, "Content-Type: multipart/form-data lacks its `boundary`; let the client library write it.")
     read = 0
     try:
-        parts = _Parts(boundary, most)
+        parts = _Parts(boundary, most, known=known)
         async for chunk in chunks:
             parts.parser.write(chunk)
             read += len(chunk)

@@ -9,13 +9,36 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount
 
 from mlops_assets.serving.entrance.keys import Keys
-from mlops_assets.serving.pages import data, label, overview, signing_in
+from mlops_assets.serving.pages import (
+    data,
+    days,
+    drift,
+    label,
+    models,
+    overview,
+    performance,
+    predictions,
+    rows,
+    signing_in,
+    trying,
+)
 from mlops_assets.serving.pages.site import ROOT, Page, Site
 from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.service import Service
 from mlops_assets.views.html.render import asset
 
-PAGES = (overview.routes, label.routes, data.routes)
+PAGES = (
+    overview.routes,
+    data.routes,
+    days.routes,
+    drift.routes,
+    label.routes,
+    models.routes,
+    performance.routes,
+    predictions.routes,
+    rows.routes,
+    trying.routes,
+)
 """Each makes the routes of one kind of page for a site."""
 
 TYPES = {

@@ -2,8 +2,8 @@
 
 import base64
 import io
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import orjson
@@ -33,6 +33,7 @@ from mlops_assets.views.paging import (
     list_parts,
     read_cursor,
     read_page,
+    within,
     write_cursor,
 )
 from mlops_assets.views.paging import Place as PagePlace
@@ -115,7 +116,7 @@ def router(service: Service) -> APIRouter:
         with service.open(use_case) as stores:
             known = Known.of(stores)
             if day not in known.days(day, day):
-                raise _no_day(use_case, day, known.days())
+                raise no_day(use_case, day, known.days())
             return _json({"use_case": use_case, **record(known, day), "links": _links(use_case, day)})
 
     @routes.get(
@@ -205,7 +206,7 @@ def find_predictions(
         published = table.days()[asked.day]
         among = _among(stores, asked.day, asked.file, table)
     equal = _given({"file": asked.file, "account_id": asked.account, "prediction": asked.said})
-    only = Only(equal, _given({"probability": asked.least}), _given({"probability": asked.most}), among)
+    only = replace(within("probability", asked.least, asked.most), equal=equal, among=among)
     classes = _classes(use_case, asked.day, published.accounting) if every_class else ()
     stored = [*COLUMNS, PROBABILITIES.name] if classes else [*COLUMNS]
     rows, after = _page(f"{use_case}/predictions", listing, stored, only, cursor, limit)
@@ -220,7 +221,8 @@ def _given(wanted: dict[str, T | None]) -> dict[str, T]:
     return {column: value for column, value in wanted.items() if value is not None}
 
 
-def _no_day(use_case: str, day: str, known: list[str]) -> Problem:
+def no_day(use_case: str, day: str, known: Sequence[str]) -> Problem:
+    """What is answered where a day is asked for of which nothing is known."""
     span = f"there is something of days from {known[-1]} to {known[0]}" if known else "it has no days yet"
     return Problem(404, f"Nothing of {day} is known of {use_case}; {span}.")
 

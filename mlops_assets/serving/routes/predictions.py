@@ -12,12 +12,11 @@ from fastapi import APIRouter, Request
 from fastapi.routing import APIRoute
 from starlette.responses import Response
 
-from mlops_assets.journey.explain.sent import SentExplanation, explain_sent
-from mlops_assets.journey.score.online import Answered, Loaded, Sent
+from mlops_assets.journey.score.online import Answered, Sent
 from mlops_assets.serving import answers
 from mlops_assets.serving.bodies.files import read_files
 from mlops_assets.serving.bodies.query import day, flag, one_of, preferred, read_query, refuse, whole
-from mlops_assets.serving.predicting import answer_request, choose
+from mlops_assets.serving.predicting import answer_request, choose, explain
 from mlops_assets.serving.problems import Problem, Wrong
 from mlops_assets.serving.schema import predictions_operation
 from mlops_assets.serving.service import Service, id_of
@@ -80,7 +79,7 @@ def predict_route(service: Service, use_case: UseCase) -> Any:
 
         answered, row = await answer_request(service, request, loaded, files, of_day, see)
         if row is not None:
-            told["why"] = why.content(await _explain(service, loaded, *row, of_day))
+            told["why"] = why.content(await explain(service, loaded, *row, of_day))
         write = partial(answers.write, asked.form, told, answered, loaded.model.classes, asked.probabilities)
         many = sum(len(one.line) for one in answered) > MANY
         body = await asyncio.to_thread(write) if many else write()
@@ -120,12 +119,6 @@ def _read(request: Request) -> Asked:
     if asked.line is not None and not asked.explain:
         refuse([Wrong("query.line", "it says which row `explain=true` explains; give both")])
     return asked
-
-
-async def _explain(service: Service, loaded: Loaded, file: Sent, line: int, of_day: str) -> SentExplanation:
-    """Why a row got its category."""
-    enrich = partial(service.enrich, loaded, of_day)
-    return await asyncio.to_thread(explain_sent, loaded, file, line, of_day, enrich)
 
 
 def _row(files: Sequence[Sent], answered: Sequence[Answered], line: int | None) -> tuple[Sent, int]:

@@ -1,10 +1,6 @@
 """`POST .../run`, `/train`, `/promote`, `/rollback` start runs of Dagster, and `GET /v1/runs/{id}` tells of one."""
 
-import hashlib
-import json
-import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import orjson
@@ -12,22 +8,14 @@ from fastapi import APIRouter, Body, Depends, Header, Path, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from mlops_assets.errors.redaction import without_paths
-from mlops_assets.journey.model.changing import REASON_TAG, RETRO_TAG, WHO_TAG
 from mlops_assets.serving import shapes
 from mlops_assets.serving.answers import JSON
 from mlops_assets.serving.bodies.query import Day, see_parameters
-from mlops_assets.serving.dagster import Dagster, DagsterRun
-from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.run_checks import check_day, check_promotion, check_retro, check_rollback
 from mlops_assets.serving.schema import SENT, answer, problems
 from mlops_assets.serving.service import Service, caller_of
-
-DAY_TAG, RANGE_TAGS = "dagster/partition", ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
-REQUEST_TAG, KEY_TAG = "mlops_assets/request", "mlops_assets/idempotency_key"
-"""Tags that the API gives to a run, and reads again: what was asked for, and under which key."""
-
-JOBS = ("daily", "training", "promote", "rollback", "monitoring", "watch")
+from mlops_assets.serving.starting import Wish, day_run, promotion, training
+from mlops_assets.serving.starting import rollback as to_go_back
 
 Key = Annotated[
     str | None,
@@ -72,83 +60,10 @@ class Promote(Rollback):
     override: bool = Field(False, strict=True, description="Promote it although the gate refused it.")
 
 
-@dataclass(frozen=True)
-class Wish:
-    """A run that somebody asks for.
-
-    Attributes
-    ----------
-    job
-        Name of the job.
-    tags
-        What the run is told by tags.
-    config
-        What it is told by its configuration.
-    """
-
-    job: str
-    tags: Mapping[str, str] = field(default_factory=dict)
-    config: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def mark(self) -> str:
-        """A hash of all that is asked for: who asks for the same has the same."""
-        told = json.dumps([self.job, self.tags, self.config], sort_keys=True)
-        return hashlib.sha256(told.encode()).hexdigest()[:32]
-
-
-class Starter:
-    """Starts runs, each once.
-
-    Parameters
-    ----------
-    dagster
-        Starts them.
-    """
-
-    def __init__(self, dagster: Dagster) -> None:
-        self.dagster = dagster
-        # of two that ask for the same at once, the second shall find the run of the first
-        self._lock = threading.Lock()
-
-    def start(self, wish: Wish, who: str, key: str | None, check: Callable[[], None]) -> str:
-        """The run of a wish: one that was started for the same key, one that does the same now, or a new one.
-
-        Parameters
-        ----------
-        wish
-            What is asked for.
-        who
-            Name of the caller.
-        key
-            `Idempotency-Key` of the request.
-        check
-            Sees that it can be done; raises if not.
-
-        Raises
-        ------
-        Problem
-            422, if the key was used for something else.
-        """
-        tags = {**wish.tags, WHO_TAG: f"{who} (API)", REASON_TAG: f"asked for by {who} (API)", REQUEST_TAG: wish.mark}
-        by_key = {} if key is None else {KEY_TAG: hashlib.sha256(f"{who}\0{key}".encode()).hexdigest()[:32]}
-        with self._lock:
-            if by_key and (before := self.dagster.find(by_key)) is not None:
-                if before.tags.get(REQUEST_TAG) != wish.mark:
-                    detail = f"This Idempotency-Key started the run {before.run_id}, and that was for something else."
-                    raise Problem(422, f"{detail} Send another key.", further={"run": before.run_id})
-                return before.run_id
-            check()
-            same = self.dagster.find({REQUEST_TAG: wish.mark}, under_way=True)
-            if same is not None:
-                return same.run_id
-            return self.dagster.launch(wish.job, tags | by_key, wish.config)
-
-
 def router(service: Service) -> APIRouter:
     """The routes that start runs and tell of them."""
     routes = APIRouter(tags=["runs"], dependencies=[Depends(see_parameters)])
-    starter = Starter(Dagster(service.workspace.settings.dagster_url))
+    starter = service.starter
     name = Annotated[str, Path(description="The use case.", json_schema_extra={"enum": [*service.use_cases]})]
     base = "/v1/use-cases/{use_case}"
     started: dict[str, Any] = {
@@ -158,7 +73,7 @@ def router(service: Service) -> APIRouter:
     }
 
     def start(request: Request, wish: Wish, key: str | None, check: Callable[[], None]) -> Response:
-        run = starter.start(wish, caller_of(request).name, key, check)
+        run = starter.start(wish, _who(request), check, key)
         body = {"run": run, "job": wish.job, "link": starter.dagster.link(run)}
         return Response(orjson.dumps(body), 202, {"location": f"/v1/runs/{run}"}, JSON)
 
@@ -171,8 +86,7 @@ def router(service: Service) -> APIRouter:
     ) -> Response:
         """Start the run of a day, from its raw files to published predictions."""
         stores = service.stores(use_case)
-        wish = Wish(f"{use_case}_daily", {DAY_TAG: day})
-        return start(request, wish, key, lambda: check_day(stores, day))
+        return start(request, day_run(use_case, day), key, lambda: check_day(stores, day))
 
     @routes.post(f"{base}/train", **started)
     def train(
@@ -182,61 +96,31 @@ def router(service: Service) -> APIRouter:
         key: Key = None,
     ) -> Response:
         """Start a training; gate and `promotion` say whether its version becomes champion."""
-        days = asked.retro_score if asked else None
-        tags = {RETRO_TAG: f"{days.first}/{days.last}"} if days else {}
+        days = (asked.retro_score.first, asked.retro_score.last) if asked and asked.retro_score else None
         stores = service.stores(use_case)
-        check = (lambda: check_retro(stores, days.first, days.last)) if days else (lambda: None)
-        return start(request, Wish(f"{use_case}_training", tags), key, check)
+        check = (lambda: check_retro(stores, *days)) if days else (lambda: None)
+        return start(request, training(use_case, days), key, check)
 
     @routes.post(f"{base}/promote", **started)
     def promote(request: Request, use_case: name, asked: Promote, key: Key = None) -> Response:
         """Make a version the champion."""
-        config = {**asked.model_dump(), "who": f"{caller_of(request).name} (API)"}
-        wish = Wish(f"{use_case}_promote", config=_config(f"{use_case}_promote_version", config))
+        wish = promotion(use_case, asked.version, _who(request), asked.why, override=asked.override)
         stores = service.stores(use_case)
         return start(request, wish, key, lambda: check_promotion(stores, asked.version, override=asked.override))
 
     @routes.post(f"{base}/rollback", **started)
     def rollback(request: Request, use_case: name, asked: Rollback, key: Key = None) -> Response:
         """Make the champion before the present one the champion again."""
-        config = {**asked.model_dump(), "who": f"{caller_of(request).name} (API)"}
-        wish = Wish(f"{use_case}_rollback", config=_config(f"{use_case}_roll_back", config))
-        stores = service.stores(use_case)
+        stores, wish = service.stores(use_case), to_go_back(use_case, _who(request), asked.why)
         return start(request, wish, key, lambda: check_rollback(stores))
 
     @routes.get("/v1/runs/{run}", **answer("How a run stands, and what its failed steps said.", shapes.Run))
     def get_run(run: Annotated[str, Path(max_length=100, description="The id of a run.")]) -> Response:
         """How a run stands, and what its failed steps said."""
-        found = starter.dagster.run(run)
-        use_case = _use_case(found, service) if found else None
-        if found is None or use_case is None:
-            raise Problem(404, f"There is no run {run!r} of the use cases that are served here.")
-        failed = starter.dagster.failures(run) if found.status == "FAILURE" else []
-        steps = [{"step": one.step, "said": without_paths(one.said)} for one in failed]
-        body = {**_told(found), "use_case": use_case, "failed": steps, "link": starter.dagster.link(run)}
-        return Response(orjson.dumps(body), media_type=JSON)
+        return Response(orjson.dumps(starter.standing(run, service.use_cases)), media_type=JSON)
 
     return routes
 
 
-def _config(op: str, config: Mapping[str, Any]) -> dict[str, Any]:
-    return {"ops": {op: {"config": dict(config)}}}
-
-
-def _use_case(run: DagsterRun, service: Service) -> str | None:
-    """The use case of a run: that of its job."""
-    return next((name for name in service.use_cases for job in JOBS if run.job == f"{name}_{job}"), None)
-
-
-def _told(run: DagsterRun) -> dict[str, Any]:
-    days = [run.tags[name] for name in (DAY_TAG, *RANGE_TAGS) if name in run.tags]
-    return {
-        "run": run.run_id,
-        "job": run.job,
-        "days": {"from": days[0], "to": days[-1]} if days else None,
-        "who": run.tags.get(WHO_TAG),
-        "state": run.status.lower(),
-        "created": run.created,
-        "started": run.started,
-        "ended": run.ended,
-    }
+def _who(request: Request) -> str:
+    return f"{caller_of(request).name} (API)"

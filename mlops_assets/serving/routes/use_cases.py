@@ -18,7 +18,7 @@ from mlops_assets.serving.bodies.query import preferred, see_parameters
 from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.schema import USE_CASES, answer
 from mlops_assets.serving.service import Service
-from mlops_assets.views import card, histories, pages, use_cases
+from mlops_assets.views import card, card_page, histories, use_cases
 from mlops_assets.workspace import Stores
 
 HTML, MARKDOWN = "text/html", "text/markdown"
@@ -54,10 +54,9 @@ def router(service: Service) -> APIRouter:
         found = _version(stores, version)
         if form == JSON:
             return as_json(use_cases.model(found, stores.history.champion()))
-        text = card.render(found.details(), version)
         if form == HTML:
-            return HTMLResponse(pages.page(f"{use_case}, version {version}", text))
-        return Response(text, media_type=MARKDOWN)
+            return HTMLResponse(card_page.page(found.details(), version))
+        return Response(card.render(found.details(), version), media_type=MARKDOWN)
 
     @routes.get(f"{USE_CASES}/deployed-version", **answer("The version that answers.", shapes.DeployedVersion))
     def get_deployed_version(use_case: str = named) -> Response:
@@ -105,7 +104,7 @@ def described(service: Service, name: str) -> dict[str, Any]:
 def list_models(service: Service, name: str) -> dict[str, Any]:
     """The versions of a use case, and who was champion when."""
     stores = service.stores(name)
-    told = histories.content(stores.history.changes(), stores.registry.known(name))
+    told = histories.content(histories.read(stores))
     models = [
         {**each, "links": {"self": f"/v1/use-cases/{name}/models/{each['version']}"}} for each in told["versions"]
     ]

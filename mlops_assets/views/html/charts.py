@@ -168,7 +168,10 @@ def figure(
     keys = Markup("").join(
         Markup('<span class="key {}">{}</span>').format(one.kind, printable(one.name)) for one in legend
     )
-    head = Markup("").join(Markup('<th scope="col">{}</th>').format(printable(name)) for name in heads)
+    # the corner is no head of anything: a head without words is none to a screen reader
+    head = Markup("").join(
+        Markup('<th scope="col">{}</th>').format(printable(name)) if name else Markup("<td></td>") for name in heads
+    )
     body = Markup("").join(
         Markup('<tr><th scope="row">{}</th>{}</tr>').format(
             printable(row[0]), Markup("").join(Markup('<td class="number">{}</td>').format(cell) for cell in row[1:])
@@ -211,12 +214,11 @@ def _axes(
         for value in values
     ]
     every = max(1, -(-len(places) // TICKS))
-    drawn.extend(
-        Markup('<text x="{}" y="{}" text-anchor="middle">{}</text>').format(
-            min(max(across(at), LEFT), WIDTH - RIGHT - 30), HEIGHT - 12, cut(printable(places[at]), 12)
-        )
-        for at in range(0, len(places), every)
-    )
+    for at in range(0, len(places), every):
+        name = cut(printable(places[at]), 12)
+        # a name stands below its place, unless it would reach over the edge
+        middle = min(max(across(at), LEFT), WIDTH - RIGHT - min(30, 3 * len(name)))
+        drawn.append(Markup('<text x="{}" y="{}" text-anchor="middle">{}</text>').format(middle, HEIGHT - 12, name))
     return Markup("").join(drawn)
 
 

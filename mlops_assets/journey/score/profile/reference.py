@@ -217,6 +217,15 @@ def read_bins(version: Version) -> dict[Column, Bins]:
         return read_head(open_reference(content).schema_arrow)[0]
 
 
+def read_classes(version: Version) -> tuple[str, ...]:
+    """The classes in the order in which the answers of a version are counted; as `read_bins`."""
+    content = version.reference_bytes()
+    if content is None:
+        return ()
+    with _refusing(version):
+        return tuple(read_head(open_reference(content).schema_arrow)[1].classes)
+
+
 @contextmanager
 def _refusing(version: Version) -> Iterator[None]:
     """What is wrong with a file that is no reference becomes an error for people."""

@@ -1,0 +1,179 @@
+"""`/pages/{use_case}/days...`: the days as a calendar, and all there is to know of one; a button runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from mlops_assets.errors.redaction import without_paths
+from mlops_assets.serving.bodies import query
+from mlops_assets.serving.bodies.query import read_query
+from mlops_assets.serving.dagster import Dagster, NoDagster, NotLaunched
+from mlops_assets.serving.pages.site import ROOT, Page, Site, go_to, see_token
+from mlops_assets.serving.problems import Problem
+from mlops_assets.serving.routes.days import no_day
+from mlops_assets.serving.run_checks import check_day
+from mlops_assets.serving.service import caller_of
+from mlops_assets.serving.starting import day_run
+from mlops_assets.views import day_details
+from mlops_assets.views.calendar import counted, in_words, months, newest_months
+from mlops_assets.views.days import STATES, Known, record, short_record
+from mlops_assets.views.html.render import percent
+from mlops_assets.views.overview import next_of, trust_of
+from mlops_assets.views.timing import times
+
+MONTHS = 6
+"""Months of a page."""
+
+
+@dataclass(frozen=True)
+class Started:
+    """A run that was started from a page.
+
+    Attributes
+    ----------
+    link
+        Its page at Dagster; empty if it is not known there.
+    says
+        How it stands, or what is wrong.
+    wrong
+        Whether something is.
+    """
+
+    link: str
+    says: str
+    wrong: bool = False
+
+
+def routes(site: Site) -> Sequence[BaseRoute]:
+    """The routes."""
+
+    def use_case(request: Request) -> Response:
+        return go_to(f"{ROOT}/{site.use_case(request).name}/days")
+
+    def days(request: Request) -> Response:
+        return _days(site, request)
+
+    def day(request: Request) -> Response:
+        asked = read_query(request, {"run": str})
+        name, shown = request.path_params["use_case"], _day_of(request)
+        started = _started(site.service.starter.dagster, name, shown, asked["run"]) if "run" in asked else None
+        return _day(site, request, started)
+
+    async def run(request: Request) -> Response:
+        form = await request.form(max_files=0, max_fields=8)
+        see_token(request, form.get("token"))
+        return await run_in_threadpool(_run, site, request)
+
+    return [
+        Page("/{use_case}", use_case),
+        Page("/{use_case}/days", days),
+        Page("/{use_case}/days/{day}", day),
+        Page("/{use_case}/days/{day}/run", run, methods=["POST"]),
+    ]
+
+
+def _days(site: Site, request: Request) -> Response:
+    """The calendar, and the days that are not as they should be."""
+    asked = read_query(request, {"from": _day_or_nothing, "to": _day_or_nothing})
+    first, last = asked.get("from", ""), asked.get("to", "")
+    name = site.use_case(request).name
+    with site.service.open(name) as stores:
+        known = Known.of(stores)
+        shown, before = newest_months(known.days(first, last), MONTHS)
+        told = {day: short_record(known, day) for day in shown}
+    earlier = urlencode({**({"from": first} if first else {}), "to": before}) if before else ""
+    return site.page(
+        request,
+        "days.html",
+        told=told,
+        months=months(shown),
+        counted=counted(told),
+        troubled=[one for one in told.values() if one["state"] in ("red", "late")],
+        states=STATES,
+        first=first,
+        last=last,
+        earlier=earlier,
+        command=f"mlops-assets run {name}",
+    )
+
+
+def _day(site: Site, request: Request, started: Started | None = None, status: int = 200) -> Response:
+    """All that there is to know of a day."""
+    name, day = site.use_case(request).name, _day_of(request)
+    with site.service.open(name) as stores:
+        known = Known.of(stores)
+        every = known.days()
+        if day not in every:
+            raise no_day(name, day, every)
+        told = record(known, day)
+        values = {
+            "trust": trust_of(known, told),
+            "following": next_of(told, name, stores.history.champion(), told["rejected"] or 0),
+            "sums": day_details.sums(told),
+            "rejects": day_details.first_rejects(known, day),
+            "shares": day_details.class_shares(known, day),
+            "times": times(known, day),
+        }
+    at, dagster = every.index(day), site.service.starter.dagster
+    return site.page(
+        request,
+        "days_day.html",
+        status=status,
+        day=day,
+        in_words=in_words(day),
+        told=told,
+        meaning=STATES[told["state"]],
+        before=every[at + 1] if at + 1 < len(every) else None,
+        after=every[at - 1] if at else None,
+        run_link=dagster.link(told["run"]) if told["run"] else None,
+        may_run="write" in caller_of(request).rights,
+        started=started,
+        command=f"mlops-assets run {name} --from {day} --to {day}",
+        query=urlencode({"day": day}),
+        shown_percent=percent,
+        **values,
+    )
+
+
+def _run(site: Site, request: Request) -> Response:
+    """Start the run of a day, and tell of it on the page of the day."""
+    stores, day = site.stores(request), _day_of(request)
+    try:
+        wish, who = day_run(stores.use_case.name, day), f"{caller_of(request).name} (pages)"
+        run = site.service.starter.start(wish, who, lambda: check_day(stores, day))
+    except (NoDagster, NotLaunched) as error:
+        return _day(site, request, Started("", without_paths(str(error)), wrong=True), 503)
+    return go_to(f"{ROOT}/{stores.use_case.name}/days/{day}?{urlencode({'run': run})}")
+
+
+def _started(dagster: Dagster, use_case: str, day: str, run: str) -> Started:
+    """How a run stands that a link says was started for a day."""
+    wish = day_run(use_case, day)
+    try:
+        found = dagster.run(run[:100])
+    except NoDagster as error:
+        return Started("", without_paths(str(error)), wrong=True)
+    if found is None or found.job != wish.job or wish.tags.items() - found.tags.items():
+        return Started("", "Dagster knows no such run of this day.", wrong=True)
+    since = f", since {found.started:%Y-%m-%d %H:%M} UTC" if found.started else ""
+    return Started(dagster.link(found.run_id), f"A run of this day was started: {found.status.lower()}{since}.")
+
+
+def _day_of(request: Request) -> str:
+    """The day that a path names."""
+    try:
+        return query.day(request.path_params["day"])
+    except ValueError as error:
+        raise Problem(404, f"There is no day {request.path_params['day'][:40]!r}: {error}.") from None
+
+
+def _day_or_nothing(text: str) -> str:
+    """A day; nothing where a form has an empty field."""
+    return query.day(text) if text else ""

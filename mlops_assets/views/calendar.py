@@ -1,0 +1,85 @@
+"""In: days with how they stand. Out: months as people hang them on a wall, the newest first."""
+
+from __future__ import annotations
+
+import calendar
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Month:
+    """A month.
+
+    Attributes
+    ----------
+    name
+        Such as `January 2026`.
+    weeks
+        From Monday to Sunday, each a list of days, `YYYY-MM-DD`; None for those of other months.
+    """
+
+    name: str
+    weeks: Sequence[Sequence[str | None]]
+
+
+def months(days: Sequence[str]) -> list[Month]:
+    """The months of some days, the newest first.
+
+    Examples
+    --------
+    >>> [month.name for month in months(["2026-01-31", "2026-03-01"])]
+    ['March 2026', 'January 2026']
+    >>> months(["2026-02-01"])[0].weeks[0]
+    [None, None, None, None, None, None, '2026-02-01']
+    """
+    return [_month(name) for name in sorted({day[:7] for day in days}, reverse=True)]
+
+
+def _month(name: str) -> Month:
+    year, number = map(int, name.split("-"))
+    weeks = calendar.Calendar().monthdatescalendar(year, number)
+    shown = [[day.isoformat() if day.month == number else None for day in week] for week in weeks]
+    return Month(f"{calendar.month_name[number]} {year}", shown)
+
+
+def newest_months(days: Sequence[str], number: int) -> tuple[list[str], str | None]:
+    """The days of the newest months, and the last of those before them; None if these are all.
+
+    Parameters
+    ----------
+    days
+        The newest first.
+    number
+        How many months that have a day.
+
+    Examples
+    --------
+    >>> newest_months(["2026-03-01", "2026-01-31", "2025-12-24"], 2)
+    (['2026-03-01', '2026-01-31'], '2025-12-24')
+    """
+    chosen = sorted({day[:7] for day in days}, reverse=True)[:number]
+    shown = [day for day in days if day[:7] in chosen]
+    return shown, days[len(shown)] if len(shown) < len(days) else None
+
+
+def in_words(day: str) -> str:
+    """A day as people say it.
+
+    Examples
+    --------
+    >>> in_words("2026-01-31")
+    'Saturday, 31 January 2026'
+    """
+    date = dt.date.fromisoformat(day)
+    return f"{calendar.day_name[date.weekday()]}, {date.day} {calendar.month_name[date.month]} {date.year}"
+
+
+def counted(told: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+    """How many days stand how."""
+    found: dict[str, int] = {}
+    for one in told.values():
+        found[one["state"]] = found.get(one["state"], 0) + 1
+    return found

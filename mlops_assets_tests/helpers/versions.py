@@ -1,0 +1,71 @@
+"""A home with versions of `toy` that a person decides about: two were champion, one the gate refused, one waits."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sklearn.tree import DecisionTreeClassifier
+
+from mlops_assets.journey.model.about import Condition
+from mlops_assets.journey.model.model import Model
+from mlops_assets.journey.model.version import Version
+from mlops_assets.workspace import Stores, Workspace
+from mlops_assets_tests.helpers.homes import give_stores, state_in
+from mlops_assets_tests.helpers.models import ABOUT, MATRIX
+from mlops_assets_tests.helpers.toy import purchases, put, toy
+
+AMOUNT = "CREATE VIEW model_input AS SELECT file, line, amount FROM rows"
+KINDS = ("FOOD", "FUEL")
+FLOOR = Condition("floor of accuracy", "at least 0.620", "0.512", passed=False)
+
+
+@contextmanager
+def decided_home(home: Path) -> Iterator[Workspace]:
+    """An environment with the home; of a day of `toy` there are rows."""
+    give_stores(home, "mlflow")
+    with state_in(home):
+        workspace = Workspace.from_environment()
+        stores = workspace.of(toy())
+        put(stores.lake, stores.use_case, purchases(60))
+        for boundary in (10, 20):
+            made = register(stores, home, boundary=boundary, accuracy=0.7 + boundary / 1000)
+            workspace.registry.promote(made, "ann", "it was better")
+        refused = "refused: the best candidate, linear, fails floor of accuracy: found 0.512, asked at least 0.620"
+        register(stores, home, boundary=50, accuracy=0.512, passed=False, reason=refused, conditions=(FLOOR,))
+        register(stores, home, boundary=30, accuracy=0.75)
+        yield workspace
+
+
+@contextmanager
+def copy_of(home: Path, folder: Path) -> Iterator[Workspace]:
+    """An environment with a copy of a home, in which a test may decide what it likes."""
+    for name in ("lake", "mlflow", "trials"):
+        shutil.copytree(home / name, folder / name)
+    with state_in(folder):
+        yield Workspace.from_environment()
+
+
+def register(stores: Stores, home: Path, boundary: float, accuracy: float, **about: Any) -> Version:
+    """A version that tells kinds apart by the amount; it is not champion by that."""
+    registry, name = stores.registry, stores.use_case.name
+    folder = home / "made" / f"{boundary}"
+    estimator = DecisionTreeClassifier(max_depth=1).fit(MATRIX * 3, (MATRIX[:, 0] * 3 > boundary).astype(int))
+    for kind in ("judged", "serving"):
+        Model(estimator, {"amount": None}, KINDS, AMOUNT).save(folder / kind)
+    card = replace(
+        ABOUT,
+        use_case=name,
+        candidate="linear",
+        metrics={"accuracy": accuracy, "log_loss": 0.5},
+        baseline_metrics={"accuracy": 0.302, "log_loss": 1.2},
+        held_out=1_000,
+        reason=about.pop("reason", f"linear passes: accuracy {accuracy:.3f}, baseline 0.302"),
+        **about,
+    )
+    run = registry.client().create_run(registry.experiment(name)).info.run_id
+    return registry.register(name, run, folder, card)
