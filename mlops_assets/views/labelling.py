@@ -151,11 +151,11 @@ def row_shown(stores: Stores, row: Drawn) -> dict[str, Any]:
     -------
     dict
         `raw`, its line, or None with the reason in `problem`; `telling`, whether its file has a label of its own, so
-        that the line would tell it; `columns`, each with `name`, `about`, `unit`, `raw` and `value`; `picture`, whether
-        one of them names a picture; `gone`, why none of it can be shown, or None.
+        that the line would tell it; `columns`, each with `name`, `about`, `unit`, `raw` and `value`; `pictures`, those
+        of them that name one; `gone`, why none of it can be shown, or None.
     """
     use_case = stores.use_case
-    nothing: dict[str, Any] = {"raw": None, "problem": "", "telling": False, "columns": [], "picture": False}
+    nothing: dict[str, Any] = {"raw": None, "problem": "", "telling": False, "columns": [], "pictures": []}
     try:
         read = read_row(use_case, stores.source, stores.lake, row.day, row.file, row.line)
     except MlopsError as error:  # the sample stays as it was drawn, whatever becomes of the day
@@ -176,6 +176,6 @@ def row_shown(stores: Stores, row: Drawn) -> dict[str, Any]:
         "problem": "Its file is gone or was changed since the day was read." if read.raw_problem else "",
         "telling": read.labelled,
         "columns": columns,
-        "picture": bool(read.attachments),
+        "pictures": [*read.attachments],
         "gone": None,
     }

@@ -17,6 +17,7 @@ from mlops_assets.journey.explain.attached import attachments_of_row, read_attac
 from mlops_assets.journey.explain.row import Row, Scored, find_row
 from mlops_assets.journey.explain.why import Explanation, explain_row, published_of
 from mlops_assets.journey.feedback.said import said_of
+from mlops_assets.journey.read.readers.pack import RAW_LIMIT
 from mlops_assets.plugins import NotAttached
 from mlops_assets.storage.catalog import PROBABILITIES
 from mlops_assets.use_case import UseCase
@@ -26,7 +27,7 @@ from mlops_assets.workspace import Stores
 LEAST = 0.0005
 """Strengths and probabilities below it are not drawn; the tables have all."""
 RAW_LINES, RAW_SIGNS = 200, 20_000
-"""Lines and signs of a raw line that are shown: that of a text file is the whole file."""
+"""Lines and signs of a raw line that are shown, of which many readers keep less: that of a text file is the file."""
 
 
 def row_record(stores: Stores, day: str, file: str, line: int) -> dict[str, Any]:
@@ -142,14 +143,15 @@ def _columns(use_case: UseCase, row: Row, explanation: Explanation | None) -> li
 
 
 def _why(use_case: UseCase, explanation: Explanation) -> dict[str, Any]:
-    lines = (explanation.raw or "")[:RAW_SIGNS].split("\n")
+    raw = explanation.raw or ""
+    lines = raw[:RAW_SIGNS].split("\n")
     about = {name: column.about for name, column in use_case.columns.items()}
     features = [
         {**asdict(one), "value": text_of(one.value), "about": about.get(one.name, "")} for one in explanation.features
     ]
     return {
         "raw": lines[:RAW_LINES],
-        "raw_is_cut": len(explanation.raw or "") > RAW_SIGNS or len(lines) > RAW_LINES,
+        "raw_is_cut": len(raw) > RAW_SIGNS or len(lines) > RAW_LINES or len(raw) == RAW_LIMIT,
         "raw_problem": without_paths(explanation.raw_problem),
         "features": features,
         "words": [asdict(one) for one in explanation.words],

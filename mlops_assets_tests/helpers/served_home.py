@@ -86,7 +86,7 @@ def crown(stores: Stores, folder: Path, seed: int = 7) -> None:
     for kind in ("judged", "serving"):
         model.save(folder / "version" / kind)
     run = registry.client().create_run(registry.experiment(use_case.name)).info.run_id
-    about = replace(ABOUT, candidate="tree")
+    about = replace(ABOUT, candidate="tree", set={**ABOUT.set, "classes": [*model.classes]})
     registry.promote(registry.register(use_case.name, run, folder / "version", about), "somebody", "a test")
 
 

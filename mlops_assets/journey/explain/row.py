@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from mlops_assets.errors import LakeError, MlopsError, UsageError
 from mlops_assets.journey.features.blame import FAILING, WAYS_OUT
 from mlops_assets.journey.features.sql import read_rows
-from mlops_assets.journey.read.listing import ATTACHMENT, manifest_path
+from mlops_assets.journey.read.listing import ATTACHMENT, manifest_path, shard_of, shard_of_path, shards_listed
 from mlops_assets.journey.score.unpredicted import left_out, without
 from mlops_assets.storage.accounting import PredictionsAccounting
 from mlops_assets.storage.catalog import Lake
@@ -180,6 +180,12 @@ def _entry(lake: Lake, day: str, published: Scored, file: str) -> dict[str, Any]
     manifest = manifest_of(lake, day, published)
     if not manifest.exists():
         raise LakeError(f"{day}: the list of its files was cleaned up since (`keep_days`). Run the day again.")
+    shards = shards_listed(lake.raw_files, day, published.accounting.manifest)
+    if shards:  # of millions of names, those of one shard
+        few = shard_of(manifest, shard_of_path(file, shards))
+        known: list[dict[str, Any]] = few.filter(pc.equal(few["path"], file)).to_pylist()
+        if known:
+            return known[0]
     entries = read_part(manifest)
     # files that records refer to have no rows
     entries = entries.filter(pc.not_equal(entries["shard"], ATTACHMENT))

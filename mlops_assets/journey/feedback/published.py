@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlops_assets.journey.features.sql import read_rows
-from mlops_assets.journey.read.listing import shard_of_path
+from mlops_assets.journey.read.listing import shard_of_path, shards_listed
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import open_part
 from mlops_assets.storage.places import Place
@@ -77,8 +77,7 @@ def parts_among(lake: Lake, day: str, parts: Sequence[str], mark: str, files: Co
         The files.
     """
     # the manifest that the day was read from tells how many shards it has; a file's shard follows from its path
-    listings = lake.raw_files.publications().get(day, [])
-    shards = next((listing.accounting.shards for listing in listings if listing.accounting.fingerprint == mark), None)
+    shards = shards_listed(lake.raw_files, day, mark)
     if shards is None:
         return list(parts)
     numbers = {shard_of_path(file, shards) for file in files}

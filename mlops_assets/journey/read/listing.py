@@ -132,6 +132,12 @@ def manifest_path(table: Table[ListingAccounting], day: str, mark: str) -> Place
     return table.place(day, _stem(mark))
 
 
+def shards_listed(table: Table[ListingAccounting], day: str, mark: str) -> int | None:
+    """The number of shards of a listing by its fingerprint; None where it is not known any more."""
+    listings = table.publications().get(day, [])
+    return next((one.accounting.shards for one in listings if one.accounting.fingerprint == mark), None)
+
+
 def _stem(mark: str) -> str:
     return f"manifest-{mark}"
 

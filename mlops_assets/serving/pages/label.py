@@ -84,6 +84,7 @@ def _show(
     sample = sample_of(stores, chosen, caller_of(request).name) if chosen else None
     row = _row(sample, number) if sample else None
     following = sample.after(row.number) if sample and row else None
+    shown = row_shown(stores, row) if row else None
     name = stores.use_case.name
     return site.page(
         request,
@@ -93,14 +94,16 @@ def _show(
         sample=sample,
         row=row,
         left=sample is not None and sample.after() is not None,
-        shown=row_shown(stores, row) if row else None,
+        shown=shown,
         classes=classes_of(stores) if row else [],
         label_name=stores.use_case.columns[stores.use_case.label].about or stores.use_case.label,
         last=sample.last if sample else None,
         refused=refused,
         said_address=said_address(name),
         performance_address=_address(name, "performance", {}),
-        picture_address=picture_address(name, row.day, row.file, row.line) if row else None,
+        pictures=[(column, picture_address(name, row.day, row.file, row.line, column)) for column in shown["pictures"]]
+        if row and shown
+        else [],
         skip_address=label_address(name, chosen, following.number) if following and following != row else None,
         addresses=[label_address(name, chosen, one.number) for one in sample.rows] if sample else [],
     )
