@@ -169,9 +169,8 @@ def figure(
         Markup('<span class="key {}">{}</span>').format(one.kind, printable(one.name)) for one in legend
     )
     # a head without a word is none to a screen reader
-    head = Markup("").join(
-        Markup('<th scope="col">{}</th>' if name else "<td>{}</td>").format(printable(name)) for name in heads
-    )
+    named, unnamed = Markup('<th scope="col">{}</th>'), Markup("<td>{}</td>")
+    head = Markup("").join((named if name else unnamed).format(printable(name)) for name in heads)
     body = Markup("").join(
         Markup('<tr><th scope="row">{}</th>{}</tr>').format(
             printable(row[0]), Markup("").join(Markup('<td class="number">{}</td>').format(cell) for cell in row[1:])
