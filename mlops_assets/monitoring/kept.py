@@ -109,7 +109,13 @@ def read_verdict(use_case: UseCase, lake: Lake, day: str) -> Judged | None:
 
     Of a day that is not published: what kept it back, if that was it.
     """
-    path, published = lake.verdict(day), lake.predictions.days().get(day)
+    published = lake.predictions.days().get(day)
+    return verdict_of(use_case, lake, day, published.version if published else None)
+
+
+def verdict_of(use_case: UseCase, lake: Lake, day: str, publication: int | None) -> Judged | None:
+    """As `read_verdict`, for who knows the version at which the day is published; None if it is not."""
+    path = lake.verdict(day)
     try:
         kept = read_json(path)
         if "lamps" not in kept or kept.pop("configuration") != configuration(use_case):
@@ -121,7 +127,7 @@ def read_verdict(use_case: UseCase, lake: Lake, day: str) -> Judged | None:
     except Damaged as error:  # of one day: it keeps no other from being judged
         log.warning("%s of %s: the file %s %s; what it said is not known.", *error.told())
         return None
-    return judged if judged.publication == (published.version if published else None) else None
+    return judged if judged.publication == publication else None
 
 
 def verdict_days(lake: Lake) -> list[str]:

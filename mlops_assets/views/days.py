@@ -9,7 +9,7 @@ from typing import Any
 
 from mlops_assets.journey.deliver.delivery import Deliveries
 from mlops_assets.journey.score.checks import DayCheck, check_current, check_rows_of_day
-from mlops_assets.monitoring.kept import Judged, read_verdict
+from mlops_assets.monitoring.kept import Judged, verdict_of
 from mlops_assets.storage.accounting import ListingAccounting, PredictionsAccounting, ReadingAccounting
 from mlops_assets.storage.tables import Published
 from mlops_assets.use_case.told import Deadline
@@ -136,7 +136,8 @@ def _checks(known: Known, day: str) -> list[DayCheck]:
 
 
 def _verdict(known: Known, day: str) -> Judged | None:
-    return read_verdict(known.stores.use_case, known.stores.lake, day)
+    published = known.predictions.get(day)
+    return verdict_of(known.stores.use_case, known.stores.lake, day, published.version if published else None)
 
 
 def _reasons(checks: Sequence[DayCheck], judged: Judged | None) -> list[str]:

@@ -125,7 +125,8 @@ def look(stores: Stores, now: dt.datetime) -> Line:
     change = stores.history.latest()
     champion: dict[str, Any] = {
         "champion": change.version if change else None,
-        "age": (now - dt.datetime.fromisoformat(change.when)).days if change else None,
+        # never below 0: the clock of who promoted it may be ahead
+        "age": max(0, (now - dt.datetime.fromisoformat(change.when)).days) if change else None,
         "why_none": None if change else why_none(stores),
     }
     days = known.days(last=yesterday)

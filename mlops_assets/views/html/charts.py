@@ -168,10 +168,9 @@ def figure(
     keys = Markup("").join(
         Markup('<span class="key {}">{}</span>').format(one.kind, printable(one.name)) for one in legend
     )
-    # the corner is no head of anything: a head without words is none to a screen reader
-    head = Markup("").join(
-        Markup('<th scope="col">{}</th>').format(printable(name)) if name else Markup("<td></td>") for name in heads
-    )
+    # a head without a word is none to a screen reader
+    named, unnamed = Markup('<th scope="col">{}</th>'), Markup("<td>{}</td>")
+    head = Markup("").join((named if name else unnamed).format(printable(name)) for name in heads)
     body = Markup("").join(
         Markup('<tr><th scope="row">{}</th>{}</tr>').format(
             printable(row[0]), Markup("").join(Markup('<td class="number">{}</td>').format(cell) for cell in row[1:])

@@ -34,7 +34,7 @@ def home() -> Iterator[Shown]:
 
 
 def as_of(home: Shown, day: str) -> Line:
-    """What is said on the morning after a day, before its deadline or that of a later one."""
+    """What is said some minutes after a day is over."""
     morning = dt.datetime.fromisoformat(f"{day}T23:59:00+00:00") + dt.timedelta(minutes=5)
     return look(home.stores, morning)
 
