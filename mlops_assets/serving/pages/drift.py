@@ -62,6 +62,13 @@ def routes(site: Site) -> Sequence[BaseRoute]:
             request, "drift.html", day=day, why="", days=days, form=form, **_day(stores, watcher, told, asked)
         )
 
+    def lamps(request: Request) -> Response:
+        asked, stores = _asked(request), site.stores(request)
+        watcher, day = Watcher(stores), _given(asked, "day")
+        told = _told(watcher, day, asked)
+        every = [_line(stores, one, told, asked) for one in told.verdict.lamps]
+        return site.page(request, "drift_lamps.html", day=day, lamps=every, back=_address(stores, day, asked))
+
     def columns(request: Request) -> Response:
         asked = _asked(request, page=query.whole, name=str)
         stores, day = site.stores(request), _given(asked, "day")
@@ -89,7 +96,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
         asked = _asked(request, name=str)
         stores, day, name = site.stores(request), _given(asked, "day"), _given(asked, "name")
         watcher = Watcher(stores)
-        told = watcher.kept_back(day, name) or _explained(watcher, day, asked, name)
+        told = _told(watcher, day, asked, name)
         found = next((one for one in told.verdict.lamps if one.name == name), None)
         if found is None:
             raise Problem(404, f"{day} has no lamp {name!r}.")
@@ -114,6 +121,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
     return [
         Page("/{use_case}/drift", drift),
         Page("/{use_case}/drift/columns", columns),
+        Page("/{use_case}/drift/lamps", lamps),
         Page("/{use_case}/drift/lamp", lamp),
     ]
 
@@ -132,9 +140,10 @@ def _given(asked: Mapping[str, Any], name: str) -> str:
     return str(asked[name])
 
 
-def _explained(watcher: Watcher, day: str, asked: Mapping[str, Any], lamp: str | None = None) -> Explained:
+def _told(watcher: Watcher, day: str, asked: Mapping[str, Any], lamp: str = "") -> Explained:
+    """What is said of a day, with the rows behind one lamp; by default of none."""
     try:
-        return watcher.explain(day, asked.get("against"), lamp)
+        return watcher.kept_back(day, lamp) or watcher.explain(day, asked.get("against"), lamp)
     except NotWatched as error:
         raise Problem(404, str(error)) from None
 
@@ -178,7 +187,8 @@ def _day(stores: Stores, watcher: Watcher, told: Explained, asked: Mapping[str, 
         ],
         "untold": len(verdict.red_lamps) - len(told.evidence),
         "lamps": near[: len(verdict.red_lamps) + MOST_OTHERS],
-        "other_lamps": near[len(verdict.red_lamps) + MOST_OTHERS :],
+        "more_lamps": len(near) - len(verdict.red_lamps) - MOST_OTHERS,
+        "all_lamps": _address(stores, verdict.day, asked, "lamps"),
         "grey": [one for one in judged if one["state"] == "grey"],
         "columns": [_column(stores, one, told, asked) for one in shown],
         "more_columns": len(panels) - len(shown),
@@ -192,7 +202,7 @@ def _day(stores: Stores, watcher: Watcher, told: Explained, asked: Mapping[str, 
 
 
 def _columns_of(watcher: Watcher, day: str, asked: Mapping[str, Any]) -> tuple[Explained, list[Panel]]:
-    told = watcher.kept_back(day, "") or _explained(watcher, day, asked, "")
+    told = _told(watcher, day, asked)
     return told, _panels(watcher, told, asked)
 
 

@@ -88,6 +88,10 @@ def test_lamps_are_a_table_in_words_red_ones_first(api: Api) -> None:
     state, name, figure, value, threshold, _, since, severity = lamps[0]
     assert (state, name, figure, since, severity) == ("red", "rows.amount", "moved", TODAY, "warning")
     assert float(value) > float(threshold)
+    every = table(api.get(f"{PAGE}/lamps", day=TODAY).text, "All ")
+    assert [*zip(*lamps, strict=True)][1] == [*zip(*[one for one in every if one[0] != "grey"], strict=True)][1][
+        : len(lamps)
+    ]
     assert lamps[1][-1] == "warning, follows from rows.amount"
 
 

@@ -55,7 +55,9 @@ def test_audits_stand_with_their_interval_beside_the_estimate(home: Shown, api: 
     assert damaged["estimate_low"] < damaged["estimate"] < damaged["estimate_high"]
     html = api.get(PAGE).text
     assert 'class="band"' in html
-    assert {ESTIMATE, CONSTANT} <= {unescape(name) for name in re.findall(r'<span class="key \w+">([^<]*)</span>', html)}
+    assert {ESTIMATE, CONSTANT} <= {
+        unescape(name) for name in re.findall(r'<span class="key \w+">([^<]*)</span>', html)
+    }
     for title in ("By window of time", "By version", "By slice", "By age of the model", "beside the audit of its day"):
         assert title in words(html)
     assert f"{2 * right:,} {right / audited:.1%}".replace("%", " %") in words(html)
@@ -90,7 +92,7 @@ def test_of_many_days_a_point_is_of_several_and_of_too_many_nothing_is_shown(hom
 def test_a_person_without_javascript_zooms_by_the_form(home: Shown) -> None:
     with home.served() as api, chromium() as browser, visit(browser, api.url, javascript=False, phone=True) as visitor:
         page = visitor.go(PAGE)
-        page.get_by_label("From").fill(YESTERDAY)
+        page.get_by_label("From", exact=True).fill(YESTERDAY)
         page.get_by_role("button", name="Show").click()
         page.wait_for_url(f"**from={YESTERDAY}**")
         assert page.locator("figure.chart svg circle.estimate").count() == 1
