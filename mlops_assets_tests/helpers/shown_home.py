@@ -39,8 +39,8 @@ nothing came; yesterday, done, with `DIRTY`; and today, whose files came and wer
 DIRTY = "dirty.csv"
 """A file of yesterday of which two lines are refused; one is hostile to whoever shows it."""
 
-HOSTILE = '<script>alert("\u202e")</script>\x1b[31m'
-"""What stands in a refused line: markup, a sign that turns the line around, and an escape of terminals."""
+HOSTILE = "<script>alert(1)</script>\x1b[31m"
+"""What stands in a refused line: markup, and an escape of terminals."""
 
 DEADLINE = "23:30 UTC"
 
@@ -110,7 +110,8 @@ def _first_home() -> Path:
             read_raw(stores.use_case, home / "raw", stores.lake, day)
         champion = _crown(stores, home / "made")
         for day in (LEARNED, DAMAGED, YESTERDAY):
-            score_day(stores.use_case, stores.lake, day, Scorers(champion), LocalEngine(1), ignore, "the folder")
+            scorers = Scorers(champion, run=f"run-of-{day}")
+            score_day(stores.use_case, stores.lake, day, scorers, LocalEngine(1), ignore, "the folder")
             Watcher(stores).judge_and_keep(day)
     return home
 
@@ -126,8 +127,7 @@ def _spoil(raw: Path) -> None:
         cells = [line.rstrip(b"\r\n").split(b";") for line in lines]
         path.write_bytes(head + b"".join(b";".join([*one[:at], b"", *one[at + 1 :]]) + b"\r\n" for one in cells))
     first = min((raw / f"day={YESTERDAY}").glob("*.csv")).read_bytes().splitlines(keepends=True)
-    hostile = HOSTILE.replace("\u202e", "").encode()
-    (raw / f"day={YESTERDAY}" / DIRTY).write_bytes(first[0] + first[1] + hostile + b"\r\none;field\r\n")
+    (raw / f"day={YESTERDAY}" / DIRTY).write_bytes(first[0] + first[1] + HOSTILE.encode() + b"\r\none;field\r\n")
 
 
 def _crown(stores: Stores, folder: Path) -> Version:
