@@ -144,6 +144,17 @@ def test_a_day_that_is_not_published_is_told_with_the_command_that_does_it(store
         Watcher(stores).judge("2026-02-01")
 
 
+def test_a_day_that_was_kept_back_is_told_as_it_was_and_is_among_the_days(stores: Stores, lake: Lake) -> None:
+    keep(stores, DAYS[0], red=True)
+    watcher, back = Watcher(stores), "2026-01-04"
+    watcher.keep_back(Judged(verdict(back, red=True), version=2))
+    assert watcher.days() == [*DAYS, back]
+    assert watcher.kept_back(DAYS[0]) is None, "it is published"
+    kept = read_verdict(stores.use_case, lake, back)
+    assert kept is not None
+    assert kept.sentence == "`city` is empty."
+
+
 def test_a_version_without_a_reference_holds_no_day_up(stores: Stores, use_case: UseCase) -> None:
     found = check_drift(use_case, Watcher(stores), None, "")
     assert found.passed

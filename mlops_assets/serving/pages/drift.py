@@ -15,9 +15,9 @@ from mlops_assets.monitoring.lamp import Lamp
 from mlops_assets.monitoring.rows import Evidence
 from mlops_assets.monitoring.verdicts import Explained, NotWatched, Watcher
 from mlops_assets.serving.bodies import query
-from mlops_assets.serving.bodies.query import read_query
+from mlops_assets.serving.bodies.query import Read, read_query, refuse
 from mlops_assets.serving.pages.site import ROOT, Page, Site
-from mlops_assets.serving.problems import Problem
+from mlops_assets.serving.problems import Problem, Wrong
 from mlops_assets.use_case.drift import AGAINST, read_against
 from mlops_assets.views.drift import answer_panels, column_panels, first_line
 from mlops_assets.views.html.addresses import row_address, rows_address
@@ -28,6 +28,8 @@ from mlops_assets.workspace import Stores
 
 MOST_RED, MOST_OTHERS = 24, 12
 """Columns that the page shows: so many red ones, and so many of the others, those that changed most."""
+MOST_SHOWN = 3
+"""Red lamps whose rows stand on the page of their day; the page of each has those of the others."""
 A_PAGE = 48
 """Columns of a page of all of them."""
 MOST_DAYS = 60
@@ -38,14 +40,13 @@ WORDS = {
     "trailing": "the 28 days before it",
     "last-week": "the same weekday a week before",
 }
-PAGE = {"day": query.day, "against": read_against}
 
 
 def routes(site: Site) -> Sequence[BaseRoute]:
     """The routes."""
 
     def drift(request: Request) -> Response:
-        asked, stores = read_query(request, PAGE), site.stores(request)
+        asked, stores = _asked(request), site.stores(request)
         watcher = Watcher(stores)
         days = watcher.days()
         if not days and "day" not in asked:
@@ -61,8 +62,15 @@ def routes(site: Site) -> Sequence[BaseRoute]:
             request, "drift.html", day=day, why="", days=days, form=form, **_day(stores, watcher, told, asked)
         )
 
+    def lamps(request: Request) -> Response:
+        asked, stores = _asked(request), site.stores(request)
+        watcher, day = Watcher(stores), _given(asked, "day")
+        told = _told(watcher, day, asked)
+        every = [_line(stores, one, told, asked) for one in told.verdict.lamps]
+        return site.page(request, "drift_lamps.html", day=day, lamps=every, back=_address(stores, day, asked))
+
     def columns(request: Request) -> Response:
-        asked = read_query(request, {**PAGE, "page": query.whole, "name": str})
+        asked = _asked(request, page=query.whole, name=str)
         stores, day = site.stores(request), _given(asked, "day")
         told, panels = _columns_of(Watcher(stores), day, asked)
         name, page = asked.get("name", ""), asked.get("page", 1)
@@ -85,10 +93,10 @@ def routes(site: Site) -> Sequence[BaseRoute]:
         )
 
     def lamp(request: Request) -> Response:
-        asked = read_query(request, {**PAGE, "name": str})
+        asked = _asked(request, name=str)
         stores, day, name = site.stores(request), _given(asked, "day"), _given(asked, "name")
         watcher = Watcher(stores)
-        told = watcher.kept_back(day, name) or _explained(watcher, day, asked, name)
+        told = _told(watcher, day, asked, name)
         found = next((one for one in told.verdict.lamps if one.name == name), None)
         if found is None:
             raise Problem(404, f"{day} has no lamp {name!r}.")
@@ -113,8 +121,17 @@ def routes(site: Site) -> Sequence[BaseRoute]:
     return [
         Page("/{use_case}/drift", drift),
         Page("/{use_case}/drift/columns", columns),
+        Page("/{use_case}/drift/lamps", lamps),
         Page("/{use_case}/drift/lamp", lamp),
     ]
+
+
+def _asked(request: Request, **more: Read) -> dict[str, Any]:
+    """What is asked for: a day, and what it is compared with, which is not itself."""
+    asked = read_query(request, {"day": query.day, "against": read_against, **more})
+    if "day" in asked and asked["day"] == asked.get("against"):
+        refuse([Wrong("query.against", f"{asked['day']} is the day itself; compare it with another one")])
+    return asked
 
 
 def _given(asked: Mapping[str, Any], name: str) -> str:
@@ -123,9 +140,10 @@ def _given(asked: Mapping[str, Any], name: str) -> str:
     return str(asked[name])
 
 
-def _explained(watcher: Watcher, day: str, asked: Mapping[str, Any], lamp: str | None = None) -> Explained:
+def _told(watcher: Watcher, day: str, asked: Mapping[str, Any], lamp: str = "") -> Explained:
+    """What is said of a day, with the rows behind one lamp; by default of none."""
     try:
-        return watcher.explain(day, asked.get("against"), lamp)
+        return watcher.kept_back(day, lamp) or watcher.explain(day, asked.get("against"), lamp)
     except NotWatched as error:
         raise Problem(404, str(error)) from None
 
@@ -163,10 +181,14 @@ def _day(stores: Stores, watcher: Watcher, told: Explained, asked: Mapping[str, 
         "proposal": told.proposal,
         "estimate": told.doubt or (told.estimate.sentence if told.estimate else ""),
         "performance": f"{ROOT}/{quote(use_case.name, safe='')}/performance",
-        "red": [_red(stores, one, told, asked) for one in told.evidence],
-        "more_red": len(verdict.red_lamps) - len(told.evidence),
+        "red": [_red(stores, one, told, asked) for one in told.evidence[:MOST_SHOWN]],
+        "more_red": [
+            {**_line(stores, one.lamp, told, asked), "says": one.sentence} for one in told.evidence[MOST_SHOWN:]
+        ],
+        "untold": len(verdict.red_lamps) - len(told.evidence),
         "lamps": near[: len(verdict.red_lamps) + MOST_OTHERS],
-        "other_lamps": near[len(verdict.red_lamps) + MOST_OTHERS :],
+        "more_lamps": len(near) - len(verdict.red_lamps) - MOST_OTHERS,
+        "all_lamps": _address(stores, verdict.day, asked, "lamps"),
         "grey": [one for one in judged if one["state"] == "grey"],
         "columns": [_column(stores, one, told, asked) for one in shown],
         "more_columns": len(panels) - len(shown),
@@ -180,7 +202,7 @@ def _day(stores: Stores, watcher: Watcher, told: Explained, asked: Mapping[str, 
 
 
 def _columns_of(watcher: Watcher, day: str, asked: Mapping[str, Any]) -> tuple[Explained, list[Panel]]:
-    told = watcher.kept_back(day, "") or _explained(watcher, day, asked, "")
+    told = _told(watcher, day, asked)
     return told, _panels(watcher, told, asked)
 
 

@@ -36,13 +36,9 @@ def panel(column: Panel, usual: str, day: str) -> Markup:
     drawn = Markup('<path class="usual" d="{}"/><path class="{}" d="{}"/>').format(
         _bars(column.usual, most, 0), kind, _bars(column.today, most, 1)
     )
-    heads = Markup('<th scope="col">Value<th scope="col" class="number">{}<th scope="col" class="number">{}').format(
-        printable(usual), printable(day)
-    )
+    heads = Markup("<th>Value<th>{}<th>{}").format(printable(usual), printable(day))
     rows = Markup("").join(
-        Markup('<tr><th scope="row">{}<td class="number">{}<td class="number">{}').format(
-            cut(printable(name), LONGEST_TITLE), percent(then), percent(now)
-        )
+        Markup("<tr><th>{}<td>{}<td>{}").format(cut(printable(name), LONGEST_TITLE), percent(then), percent(now))
         for name, then, now in zip(column.names, column.usual, column.today, strict=True)
     )
     return Markup(

@@ -62,6 +62,20 @@ def test_a_window_ends_with_the_newest_published_day_and_leaves_out_what_the_ver
     assert (found[0]["low"], found[0]["high"]) == wilson(5, 10)
 
 
+def test_a_version_has_a_line_of_all_its_days_that_it_did_not_learn_from_up_to_the_one_that_is_asked_for(
+    use_case: UseCase, lake: Lake
+) -> None:
+    counted = audited(1, 5, 10), audited(9, 9, 10), audited(30, 10, 10), audited(2, 1, 10, version=2)
+    found = lines(use_case, lake, *counted, by="version")
+    assert [(one["part"], one["right_audited"], one["audited"]) for one in found] == [
+        ("version 1", 14, 20),
+        ("version 2", 1, 10),
+    ]
+    earlier = (dt.date.fromisoformat(DAY) - dt.timedelta(days=8)).isoformat()
+    windows = [one for one in levels(use_case, lake, counted, KNOWN, earlier).to_pylist() if one["by"] == "window"]
+    assert (windows[0]["part"], windows[0]["right_audited"]) == ("last 7 days", 9)
+
+
 def test_accuracy_by_age_tells_days_that_were_learned_from_apart(use_case: UseCase, lake: Lake) -> None:
     found = lines(use_case, lake, *(audited(back, right, 10) for back, right in ((0, 5), (23, 8), (30, 10))), by="age")
     assert [(one["part"], one["accuracy"]) for one in found] == [
