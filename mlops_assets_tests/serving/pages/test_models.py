@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 MODELS = "/pages/toy/models"
-TOKEN = "made-for-this-browser"
+BROWSER = "one-browser"
 SCRIPT = "<script>document.title='PWNED'</script>"
 
 
@@ -52,10 +52,10 @@ class Pages:
         assert answer.status == 200, answer.text
         return words(answer)
 
-    def send(self, path: str, token: str = TOKEN, **fields: Any) -> Answer:
+    def send(self, path: str, token: str = BROWSER, **fields: Any) -> Answer:
         """Send a form."""
         kind = ("Content-Type", "application/x-www-form-urlencoded")
-        headers = (HOST, kind, ("Cookie", f"mlops_form={TOKEN}"))
+        headers = (HOST, kind, ("Cookie", f"mlops_form={BROWSER}"))
         return ask(self.app, "POST", f"{MODELS}{path}", headers, [urlencode({"token": token, **fields}).encode()])
 
     def end(self, status: str = "SUCCESS") -> None:
