@@ -147,7 +147,9 @@ def test_links_and_for_a_browser_a_page(both: Any, alone: Any) -> None:
     assert links["use_cases"] == "/v1/use-cases"
     assert "predict" not in links
     assert told(get(alone, "/"))["links"].items() >= {("predict", "/predict/"), ("models", "/models/")}
-    assert '<a href="/v1/use-cases/toy">toy</a>' in get(both, "/", HTML).text
+    led = get(both, "/", HTML)
+    assert (led.status, led.headers["location"]) == (303, "/pages/")
+    assert '<a href="/pages/toy/days">toy</a>' in get(both, led.headers["location"], HTML).text
 
 
 def test_short_paths_where_one_use_case_is_served(alone: Any, both: Any) -> None:
