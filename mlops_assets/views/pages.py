@@ -1,4 +1,4 @@
-"""One HTML page from Markdown: no script, nothing loaded from elsewhere."""
+"""One HTML page: no script, nothing loaded from elsewhere; and pictures as Markdown that holds them, for Dagster."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ import io
 import warnings
 from typing import TYPE_CHECKING
 
-from markdown_it import MarkdownIt
-
-from mlops_assets.work.printable import cut, printable
+from mlops_assets.work.printable import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,24 +25,6 @@ th { background: #f3f6f9 } tbody tr:hover { background: #f8fafc }
 pre { background: #f3f6f9; padding: .8rem; overflow-x: auto; font-size: 12px } img { max-width: 100% }
 h1, th, td, code { unicode-bidi: isolate }
 """
-
-LONGEST = 30
-"""Signs of a label of an axis; a longer one would leave no room for the picture."""
-
-
-def page(title: str, markdown: str) -> str:
-    """A whole HTML document; raw HTML inside the Markdown is shown as text, for values come from files of others.
-
-    Parameters
-    ----------
-    title
-        Title of the window.
-    markdown
-        The content; tables and pictures as `data:` addresses are understood.
-    """
-    render = MarkdownIt("commonmark", {"html": False}).enable("table")
-    render.validateLink = _is_safe  # type: ignore[method-assign,assignment] # the library's way to say which links are safe
-    return document(title, render.render(markdown))
 
 
 def document(title: str, body: str, style: str = "") -> str:
@@ -80,13 +60,3 @@ def picture(figure: Figure, what: str) -> str:
 def embedded(png: bytes, what: str) -> str:
     """A picture as Markdown that holds it."""
     return f"![{what}](data:image/png;base64,{base64.b64encode(png).decode()})"
-
-
-def tick(name: str) -> str:
-    """A label of an axis; Matplotlib would read what stands between two dollars as a formula."""
-    return cut(printable(name), LONGEST).replace("$", r"\$")
-
-
-def _is_safe(address: str) -> bool:
-    """Pictures that stand in the page itself, nothing else: values come from files of others."""
-    return address.startswith("data:image/png;base64,")

@@ -231,13 +231,13 @@ def test_a_diff_publishes_nothing_and_leaves_nothing_behind(shop: Shop) -> None:
     assert not list((shop.home / "lake" / "visits" / "diffs").rglob("*.parquet"))
 
 
-def test_a_diff_is_a_page_with_a_picture(story: Shop, tmp_path: Path) -> None:
+def test_a_diff_is_a_page_with_the_figures_of_both_versions(story: Shop, tmp_path: Path) -> None:
     page = tmp_path / "diff.html"
     done = story("diff", "visits", "--day", DAYS[0], "--candidate", "3", "--format", "html", "-o", str(page))
     assert done.code == 0
     text = page.read_text()
     assert "<h1>visits, 2026-01-01: version 3 against version 1</h1>" in text
-    assert 'src="data:image/png;base64,' in text
+    assert "On held-out rows" in text
     assert "<td>no</td>" in text
 
 

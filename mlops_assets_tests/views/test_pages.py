@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import html
 import itertools
+import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mlops_assets.journey.explain.comparison import Comparison
-from mlops_assets.views import diffs, pictures
-from mlops_assets.views.card import confusion_table
-from mlops_assets.views.pages import page
+from mlops_assets.journey.model.about import About
+from mlops_assets.views import card_page, diff_page, grids, pictures
 from mlops_assets_tests.helpers.evil import MARKDOWN
+from mlops_assets_tests.helpers.models import ABOUT
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
@@ -53,35 +55,56 @@ def comparison() -> Comparison:
     )
 
 
-def documents() -> dict[str, str]:
-    """Pages by the name of their kind, with the title `safe` if it is not one of ours."""
+def card() -> About:
+    """A card with such classes, which are mistaken for each other, of such a candidate."""
     matrix = [[1] * len(MARKDOWN)] * len(MARKDOWN)
-    return {
-        "card": page("safe", confusion_table(MARKDOWN, matrix)),
-        "title": page(MARKDOWN[16], "nothing"),
-        "diff": diffs.html(comparison()),
-        "markdown": page("safe", "\n\n".join(MARKDOWN)),
+    classes = {name: {"rows": 1, "f1": 0.5, "precision": 0.5, "recall": 0.5} for name in MARKDOWN}
+    recipe = json.loads(json.dumps(ABOUT.recipe).replace('"linear"', json.dumps(MARKDOWN[16])))
+    said = {
+        "classes": classes,
+        "confusion": matrix,
+        "candidate": MARKDOWN[16],
+        "recipe": recipe,
+        "reason": MARKDOWN[13],
     }
+    return replace(ABOUT, importance=dict.fromkeys(MARKDOWN, 0.1), **said)
 
 
-def test_a_page_loads_nothing_from_elsewhere() -> None:
-    text = page(
-        "t", "![x](http://elsewhere/p.png) [pay](https://elsewhere/) <img src=x> ![ok](data:image/png;base64,AA==)"
-    )
-    assert "<img" in text
-    assert 'src="http' not in text
-    assert "href=" not in text
-    assert "<img src=x>" not in text
+def documents() -> dict[str, str]:
+    """Pages by the name of their kind."""
+    return {
+        "card": card_page.page(card(), 3),
+        "card without a number": card_page.page(card()),
+        "diff": diff_page.page(comparison()),
+        "diff with figures": diff_page.page(comparison(), [card(), card()]),
+    }
 
 
 @pytest.mark.parametrize("kind", documents())
 def test_a_page_holds_no_tag_and_no_address_but_ours(kind: str) -> None:
     text = documents()[kind]
-    assert not re.search(r"<(script|svg|iframe|a|link|object|form)\b", text)
-    assert all(source.startswith("data:image/png;base64,") for source in re.findall(r'src="([^"]*)"', text))
+    assert not re.search(r"<(script|iframe|a|img|link|object|form)\b", text)
+    assert not re.search(r"<svg (?!class=|role=)", text)
     policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', text)
     assert policy is not None
-    assert html.unescape(policy[1]) == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    assert re.fullmatch(r"default-src 'none'; style-src 'sha256-[\w+/=]+'; img-src data:", html.unescape(policy[1]))
+
+
+def test_a_card_shows_texts_of_others_as_they_are_and_what_cannot_be_seen_by_its_number() -> None:
+    text = html.unescape(card_page.page(card(), 3))
+    for label in ("<script>document.title='PWNED'</script>", "$x$", "a\\|b", "&lt;"):
+        assert label in text
+    assert "\u202e" not in text
+    assert "\\u202e" in text
+
+
+def test_of_very_many_classes_the_most_frequent_are_shown() -> None:
+    names = [f"c{number:03d}" for number in range(300)]
+    grid = grids.confusion(
+        names, [[number if across == number else 0 for across in range(300)] for number in range(300)]
+    )
+    assert (len(grid.names), grid.names[-1], grid.left_out) == (grids.CLASSES, "c299", 260)
+    assert {cell.step for _, _, cells in grid.rows for cell in cells} == {0, grids.STEPS}
 
 
 def test_labels_in_a_picture_are_cut_and_a_letter_that_the_font_lacks_is_no_warning() -> None:
@@ -116,6 +139,6 @@ def test_a_browser_runs_and_asks_for_nothing(tmp_path: Path) -> None:
             assert tab.title() == title, kind
             assert [url for url in asked if not url.startswith("data:")] == [file.as_uri()], kind
             assert dialogs == []
-            assert tab.locator("script, svg, a, iframe, object").count() == 0
+            assert tab.locator("script, a, iframe, object").count() == 0
             tab.close()
         browser.close()

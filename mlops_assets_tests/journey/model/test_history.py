@@ -179,3 +179,12 @@ def test_an_unfinished_change_counts_for_nothing(history: History, tmp_path: Pat
     promote(history, 1)
     (tmp_path / "cards" / "history" / ".0a1b.tmp").write_text(json.dumps({"number": 2, "version": 9}))
     assert history.champion() == 1
+
+
+def test_a_refusal_changes_no_champion_and_the_first_one_stands(tmp_path: Path) -> None:
+    history = History(tmp_path, "visits")
+    history.append("promote", 1, "ann", "better", "passed")
+    refusal = history.refuse(2, "ann", "worse")
+    with pytest.raises(UsageError, match="refused already, .* by ann: worse"):
+        history.refuse(2, "bob", "I think so, too")
+    assert (history.refusals(), history.champion(), len(history.changes())) == ({2: refusal}, 1, 1)
