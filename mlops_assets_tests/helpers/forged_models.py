@@ -333,7 +333,10 @@ def bomb(schema: Any, members: Members) -> None:
     del schema
     name = next(name for name in members if name.endswith(".npz"))
     file = io.BytesIO()
-    with ZipFile(file, "w", ZIP_DEFLATED, compresslevel=1) as archive, archive.open("data.npy", "w", force_zip64=True) as member:
+    with (
+        ZipFile(file, "w", ZIP_DEFLATED, compresslevel=1) as archive,
+        archive.open("data.npy", "w", force_zip64=True) as member,
+    ):
         block = bytes(1 << 24)
         for _ in range(130):
             member.write(block)
