@@ -370,7 +370,7 @@ def test_the_same_seed_draws_the_same_bytes_and_pictures_differ_in_their_rings()
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """A champion learned from drawn pictures; then a day to be scored with every kind of dirt."""
     with Stage.of(load_use_case(OWN_USE_CASES / "compound_rings"), tmp_path_factory.mktemp("rings") / "home") as stage:
-        stage.sample(HISTORY, files=4, rows=30)
+        stage.sample(HISTORY, files=4, rows=50)
         raw, day = stage.home / "raw", dt.date.fromisoformat(SCORED)
         list(write_sample(stage.use_case, raw, day, len(DIRT), 6, 1.0, seed=7, labelled=False))
         stage.run(HISTORY, SCORED, train=True)

@@ -146,7 +146,7 @@ def test_a_bad_row_is_rejected_with_its_reason(
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """A champion learned from one file; then a day with a bad row, one to be scored, and the real rows."""
     with Stage.of(load_use_case(OWN_USE_CASES / "santander"), tmp_path_factory.mktemp("santander") / "home") as stage:
-        stage.sample(HISTORY, files=1, rows=4_000)
+        stage.sample(HISTORY, files=1, rows=6_000)
         stage.sample(SCORED, files=1, rows=SCORED_ROWS, labelled=False)
         stage.folder(BAD).mkdir(parents=True)
         lines = [HEADER, *(line(ID_code=f"test_{one}") for one in range(9)), line(var_0="?"), ""]
