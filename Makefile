@@ -72,6 +72,9 @@ bench-starts: .venv/.all  ## What starting each command costs, some minutes; wri
 bench-monitors: .venv/.all  ## Watching a day beside Evidently and NannyML, some minutes; writes a section of docs/benchmarks.md
 	@$(BIN)/python -m benchmarks.monitors
 
+bench-watching: .venv/.all  ## A day of 3,000,000 files, watched and not, an hour and 30 GB; writes a section of docs/benchmarks.md
+	@$(BIN)/python -m benchmarks.watching
+
 bench-serving: .venv/.all  ## What an answer of the API costs beside other servers, half an hour; writes a section of docs/benchmarks.md
 	@$(BIN)/python -m benchmarks.serving
 
@@ -103,4 +106,4 @@ advisories: .venv/.all  ## Make the list of known weaknesses of locked packages 
 clean:  ## Remove .venv and all state under .mlops
 	rm -rf .venv .mlops
 
-.PHONY: help setup setup-dev demo dev services test test-long coverage bench bench-lamps drill bench-starts bench-monitors bench-serving lint check format lock advisories clean
+.PHONY: help setup setup-dev demo dev services test test-long coverage bench bench-lamps drill bench-starts bench-monitors bench-watching bench-serving lint check format lock advisories clean

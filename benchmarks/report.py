@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from benchmarks import monitors, serving, starts, trying
 from benchmarks.plot import draw
 from benchmarks.records import Record, medians, newest
-from benchmarks.sections import kept
+from benchmarks.sections import all_kept
 from benchmarks.tables import HEAD, line, markdown, mib, table
 from benchmarks.ways import WAYS
 
@@ -43,7 +42,7 @@ def write(records: Sequence[Record], page: Path) -> None:
         draw(middle, image)
         sections += [f"![Seconds over files](images/{image.name})", *_side_by_side(middle)]
     sections += [*_growth(middle), *_full(middle), *_checks(records), *_failed(records), *_machine(records)]
-    sections += [kept(name, page) for name in (starts.NAME, monitors.NAME, serving.NAME, trying.NAME)]
+    sections += all_kept(page)
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text("\n\n".join(section.strip() for section in sections if section) + "\n", encoding="utf-8")
 

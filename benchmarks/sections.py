@@ -31,3 +31,9 @@ def kept(name: str, page: Path) -> str:
     text = page.read_text(encoding="utf-8") if page.exists() else ""
     found = re.search(rf"<!-- {name}: .*?<!-- end of {name} -->", text, re.S)
     return found[0] if found else ""
+
+
+def all_kept(page: Path) -> list[str]:
+    """The sections of all programs of their own, as they stand in the page."""
+    text = page.read_text(encoding="utf-8") if page.exists() else ""
+    return [found[0] for found in re.finditer(r"<!-- (\w+): written by .*?<!-- end of \1 -->", text, re.S)]

@@ -12,8 +12,9 @@ import hashlib
 import os
 import shutil
 import subprocess
-import sys
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from benchmarks import machine, measure
@@ -32,6 +33,9 @@ NAME = "watching"
 DAY = dt.date(2024, 1, 31)
 FILES = 3_000_000
 CPU_BAR, MEMORY_BAR = 60, 200
+TOGETHER = (
+    "Both runs at the same time: where the machine does other work, it disturbs both alike; only CPU counts then."
+)
 ABOUT = """\
 `python -m benchmarks.watching` writes this section. A copy of `transactions` scores {files:,} files ({rows:,} rows, an
 account of its own in each) by `mlops-assets run`, once as it comes and once with `drift: {{watch: false}}`, each in a
@@ -50,7 +54,7 @@ class Found:
 
 
 class Bench:
-    """A work folder with a use case of its own, a champion and a day.
+    """A work folder with a champion and a day, and a use case twice: watched and not.
 
     Parameters
     ----------
@@ -59,27 +63,29 @@ class Bench:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.cases = folder, folder / "use_cases"
+        self.folder = folder
         self.cores = sorted(os.sched_getaffinity(0))[:2]
-        self.watch(on=True)
+        for on in (True, False):
+            self._write(on)
+
+    def _write(self, on: bool) -> None:
+        own, case = OWN_USE_CASES / ours.USE_CASE, self.place(on) / "use_cases" / NAME
+        shutil.copytree(own, case, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+        text = (own / "defs.yaml").read_text(encoding="utf-8").rstrip()
+        (case / "defs.yaml").write_text(f"{text}\n\n  drift: {{watch: {str(on).lower()}}}\n", encoding="utf-8")
+
+    def place(self, on: bool) -> Path:
+        """The folder of what is watched, or of what is not."""
+        return self.folder / ("watched" if on else "unwatched")
 
     @property
     def use_case(self) -> UseCase:
-        """The use case as it is written now."""
-        return load_use_case(self.cases / NAME)
+        """The watched one."""
+        return load_use_case(self.place(True) / "use_cases" / NAME)
 
-    def watch(self, *, on: bool) -> None:
-        """Write the use case, watched or not."""
-        own = OWN_USE_CASES / ours.USE_CASE
-        shutil.copytree(own, self.cases / NAME, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
-        text = (own / "defs.yaml").read_text(encoding="utf-8").rstrip()
-        (self.cases / NAME / "defs.yaml").write_text(
-            f"{text}\n\n  drift: {{watch: {str(on).lower()}}}\n", encoding="utf-8"
-        )
-
-    def environment(self, home: Path, raw: Path) -> dict[str, str]:
+    def environment(self, on: bool, home: Path, raw: Path) -> dict[str, str]:
         """What the command finds in its environment."""
-        return {**ours.environment(str(home), str(raw), 2), "MLOPS_USE_CASES": str(self.cases)}
+        return {**ours.environment(str(home), str(raw), 2), "MLOPS_USE_CASES": str(self.place(on) / "use_cases")}
 
     def train(self) -> Champion:
         """Learn from three labelled days, unless that was done before."""
@@ -89,7 +95,7 @@ class Bench:
                 for _ in write_sample(self.use_case, raw, DAY - dt.timedelta(days=ago), 400, 50, 0.0, 7):
                     pass
             command = [ours.command(), "run", NAME, "--train"]
-            subprocess.run(command, env=self.environment(home, raw), check=True, stdout=subprocess.DEVNULL)
+            subprocess.run(command, env=self.environment(True, home, raw), check=True, stdout=subprocess.DEVNULL)
         return champion_of(self.use_case, home)
 
     def make(self, files: int) -> Path:
@@ -103,19 +109,19 @@ class Bench:
         os.sync()
         return raw
 
-    def run(self, champion: Champion, raw: Path, *, on: bool) -> Found:
+    def run(self, champion: Champion, raw: Path, on: bool) -> Found:
         """Score the day once; all that it made is removed again."""
-        self.watch(on=on)
-        home = self.folder / "out"
+        home = self.place(on) / "home"
         shutil.rmtree(home, ignore_errors=True)
         home.mkdir()
         try:
             fresh_home(champion, home)
             command = [ours.command(), "run", NAME, "--from", str(DAY), "--to", str(DAY)]
-            took = measure.run(command, self.environment(home, raw), self.cores, self.folder / "run.log")
+            log = self.place(on) / "run.log"
+            took = measure.run(command, self.environment(on, home, raw), self.cores, log)
             say(f"watched: {on}; {took}")
             if took.code:
-                raise SystemExit(f"the command ended with {took.code}: see run.log in the work folder")
+                raise SystemExit(f"the command ended with {took.code}: see {log}")
             told = Lake(home / "lake", NAME).predictions.days()[str(DAY)].accounting
             return Found(took, told.predictions, _hashes(home / "lake" / NAME / "predictions"))
         finally:
@@ -163,12 +169,14 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=ROOT / ".mlops" / "bench-watching", help="Work folder.")
     parser.add_argument("--files", type=int, default=FILES, help="Files of the day.")
     parser.add_argument("--print", action="store_true", help="Print the section; the page stays as it is.")
+    parser.add_argument("--together", action="store_true", help=TOGETHER)
     given = parser.parse_args()
     bench = Bench(given.folder.absolute())
     champion = bench.train()
     raw = bench.make(given.files)
     try:
-        on, off = (bench.run(champion, raw, on=on) for on in (True, False))
+        with ProcessPoolExecutor(2 if given.together else 1) as pool:
+            on, off = pool.map(partial(bench.run, champion, raw), (True, False))
     finally:
         shutil.rmtree(raw, ignore_errors=True)
     candidate, cores = str(champion.about["candidate"]), machine.describe(bench.cores)["processor"]
@@ -179,4 +187,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

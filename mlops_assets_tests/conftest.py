@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, event
 
 from mlops_assets.settings import OWN_USE_CASES, Settings
@@ -27,6 +30,24 @@ def _trust_the_machine(connection: Any, record: object) -> None:
     """SQLite does not wait for the disk: tests kill processes, and nobody pulls the plug of their machine."""
     if isinstance(connection, sqlite3.Connection):
         connection.execute("PRAGMA synchronous = OFF")
+
+
+_scripts_of = ScriptDirectory.from_config
+
+
+@cache
+def _scripts_in(location: str | None) -> ScriptDirectory:
+    config = Config()
+    config.set_main_option("script_location", location or "")
+    return _scripts_of(config)
+
+
+def _read_once(config: Config) -> ScriptDirectory:
+    """Dagster and MLflow read all their migrations whenever they open a store; a process of tests opens hundreds."""
+    return _scripts_in(config.get_main_option("script_location"))
+
+
+ScriptDirectory.from_config = staticmethod(_read_once)  # type: ignore[method-assign, assignment]
 
 
 @pytest.fixture

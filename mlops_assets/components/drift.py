@@ -157,16 +157,15 @@ def _tell(context: dg.AssetExecutionContext, stores: Stores, watcher: Watcher, d
     metadata: dict[str, Any] = {
         "verdict": found.sentence,
         "red_lamps": len(verdict.red_lamps),
-        **{
-            f"effect/{what}": _short(effect) for what, effect in by_kind(verdict.lamps).items() if math.isfinite(effect)
-        },
         "lamps": showing.table(views.records([lamp for lamp in verdict.lamps if lamp.state != "green"][:MOST_LAMPS])),
         "green": len([lamp for lamp in verdict.lamps if lamp.state == "green"]),
         "compared": showing.table([_line(each) for each in (Compared.of(verdict), *found.others)]),
         "see": f"`mlops-assets drift {use_case.name} --day {day}`",
         "model_version": found.version,
     }
-    tell_day(context, drift_key, day, metadata | _shown(watcher, day, found))
+    # numbers that are there to be plotted come last: the page shows them in this order
+    effects = {f"effect/{what}": _short(one) for what, one in by_kind(verdict.lamps).items() if math.isfinite(one)}
+    tell_day(context, drift_key, day, metadata | _shown(watcher, day, found) | effects)
 
 
 def _line(compared: Compared) -> dict[str, str]:
@@ -192,11 +191,11 @@ def _shown(watcher: Watcher, day: str, found: Judged) -> dict[str, Any]:
     panels = views.panels(found.verdict, profile, reference)
     arrivals = {f"came/{name}": number for name, number in today.arrivals.items() if number is not None}
     return {
+        "picture": dg.MetadataValue.md(small_multiples(panels, f"{day} beside the training rows")),
         "came": today.came,
         **arrivals,
         **({"estimate": guess.sentence} if guess else {}),
         **{f"estimate/{name}": _short(number) for name, number in numbers.items()},
-        "picture": dg.MetadataValue.md(small_multiples(panels, f"{day} beside the training rows")),
         **{f"share/{name}": _short(share) for name, share in [*shares.items()][:MOST_CLASSES]},
     }
 

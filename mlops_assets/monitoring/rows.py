@@ -158,7 +158,11 @@ class _Found:
 
 def _merged(before: Counter[str], values: pa.ChunkedArray) -> Counter[str]:
     counted = pc.value_counts(as_text(values).drop_null())
-    found = before + Counter(dict(zip(counted.field(0).to_pylist(), counted.field(1).to_pylist(), strict=True)))
+    # thousands of files and accounts a shard: Python is given those alone that may be among the most frequent
+    most = np.argsort(-counted.field(1).to_numpy(), kind="stable")[:KEPT]
+    known = pc.is_in(counted.field(0), value_set=pa.array(list(before), pa.string())).to_numpy(zero_copy_only=False)
+    chosen = counted.take(pa.array(np.union1d(most, np.flatnonzero(known))))
+    found = before + Counter(dict(zip(chosen.field(0).to_pylist(), chosen.field(1).to_pylist(), strict=True)))
     return Counter(dict(found.most_common(KEPT)))
 
 

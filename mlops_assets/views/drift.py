@@ -151,8 +151,9 @@ def records(lamps: Sequence[Lamp]) -> list[dict[str, Any]]:
             "state": lamp.state,
             "says": lamp.sentence,
             "figure": lamp.what,
-            "effect": lamp.effect,
-            "threshold": lamp.threshold,
+            # of what cannot be judged nothing was measured: a 0 would read as if it had been
+            "effect": "" if lamp.state == "grey" else lamp.effect,
+            "threshold": "" if lamp.state == "grey" else lamp.threshold,
             "since": lamp.since or "",
             "do": lamp.advice,
         }

@@ -24,7 +24,7 @@ def ignore(report: Report) -> None:
 
 def read_raw(use_case: UseCase, raw: Path, lake: Lake, day: str) -> None:
     """List and read the raw files of a day, in this process."""
-    source = FolderSource(raw / use_case.name, use_case.files.suffix)
+    source = FolderSource(raw / use_case.name, use_case.files.suffix, use_case.follow_links)
     manifest = list_day(use_case, source, lake.table("raw_files"), day)
     read_day(use_case, source, lake, manifest, LocalEngine(1), ignore)
     for name in use_case.enrichments:

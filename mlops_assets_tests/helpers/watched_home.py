@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mlops_assets.journey.model.version import Version
@@ -20,6 +20,7 @@ from mlops_assets.use_case import Drift, Scoring, UseCase
 from mlops_assets.work.engines.local import LocalEngine
 from mlops_assets.work.shards import Engine
 from mlops_assets_tests.helpers.days import DAY, ignore, in_shards_of, read_raw
+from mlops_assets_tests.helpers.homes import copy_home, following_links
 from mlops_assets_tests.helpers.models import TREE
 from mlops_assets_tests.helpers.watched import recount_day, watched_version
 
@@ -38,6 +39,11 @@ class Home:
     @property
     def lake(self) -> Lake:
         return Lake(self.root, "transactions")
+
+    def copy(self, folder: Path) -> Home:
+        """The same in another folder, for a test that changes it."""
+        copy_home(self.folder, folder)
+        return replace(self, folder=folder, root=folder / "lake")
 
     def score(
         self,
@@ -72,7 +78,7 @@ class Home:
 
 def open_home(transactions: UseCase, folder: Path, root: Place | None = None) -> Home:
     """Draw both days, read them, and fit a tree."""
-    use_case, root = in_shards_of(5, transactions), root or folder / "lake"
+    use_case, root = following_links(in_shards_of(5, transactions)), root or folder / "lake"
     lake = Lake(root, use_case.name)
     for day, files, rows, seed in ((DAY, 12, 20, 7), (NEXT, 11, 15, 8)):
         for _ in write_sample(use_case, folder / "raw", dt.date.fromisoformat(day), files, rows, 0, seed):

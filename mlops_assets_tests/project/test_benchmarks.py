@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import measure, monitors, starts, trying
+from benchmarks import measure, monitors, starts, trying, watching
 from benchmarks.__main__ import main
 from benchmarks.plans import plan
 from benchmarks.records import Record, append, read
@@ -106,3 +106,20 @@ def test_a_section_is_replaced_where_it_stood(tmp_path: Path) -> None:
     assert kept("one", page) in text
     assert "first" not in text
     assert text.index("other") < text.index("second")
+
+
+def test_the_page_written_anew_keeps_the_section_of_every_other_program(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    for name in ("starts", "monitors", "serving", "watching"):
+        put_section(name, f"of {name}", page)
+    about = {"machine": {"cores": "2 used of 2"}, "champion": {"candidate": "vote", "rows": 10}, "quick": False}
+    write([Record("today", "session", about=about)], page)
+    assert all(f"of {name}\n" in kept(name, page) for name in ("starts", "monitors", "serving", "watching"))
+
+
+def test_what_watching_adds_to_a_day_is_the_difference_of_two_runs(tmp_path: Path) -> None:
+    on = watching.Found(measure.Measured(620.0, 1_140.0, 1_300 << 20, 0), 150_000, {"00000": "same", "00001": "one"})
+    off = watching.Found(measure.Measured(600.0, 1_100.0, 1_250 << 20, 0), 150_000, {"00000": "same", "00001": "other"})
+    text = watching.section(on, off, 3_000, "vote")
+    assert "2 files of predictions, 1 differ in a byte" in text.replace("\n", " ")
+    assert "| on top | 20 | 40 | 50 |" in text

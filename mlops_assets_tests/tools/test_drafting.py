@@ -34,7 +34,7 @@ from mlops_assets.use_case import load_use_case
 from mlops_assets.views.status import collect
 from mlops_assets.work.printable import printable_lines
 from mlops_assets.workspace import Workspace
-from mlops_assets_tests.helpers.homes import give_stores
+from mlops_assets_tests.helpers.homes import give_stores, measured_briefly
 from mlops_assets_tests.helpers.paths import REAL_DATA
 
 TODAY = dt.date(2026, 3, 1)
@@ -503,7 +503,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settin
         patch.setenv("MLOPS_USE_CASES", str(home / "cases"))
         state, definitions = Settings.from_environment(), defs()
         give_stores(home, "mlflow")
-        with dg.DagsterInstance.ephemeral() as instance:
+        with measured_briefly(), dg.DagsterInstance.ephemeral() as instance:
             for name, output in said.items():
                 command = next(line.split()[1:] for line in output.splitlines() if "mlops-assets import" in line)
                 assert CliRunner().invoke(cli, command, catch_exceptions=False).exit_code == 0

@@ -57,6 +57,11 @@ def test_a_table_of_lamps_is_one_table_without_a_link_or_a_picture() -> None:
     assert set(re.findall(r"<(\w+)", rendered)) <= {"table", "thead", "tbody", "tr", "th", "td", "code"}
 
 
+def test_a_lamp_that_cannot_be_judged_has_no_numbers_in_the_table() -> None:
+    (line,) = views.records([Lamp("rejects.type", "grey", "rejects", sentence="It cannot be judged.")])
+    assert (line["state"], line["effect"], line["threshold"]) == ("grey", "", "")
+
+
 def test_a_picture_is_drawn_of_any_names() -> None:
     bins = Bins("category", values=MARKDOWN)
     columns = {("rows", TERMINAL): Counts(np.arange(bins.number) + 1)}

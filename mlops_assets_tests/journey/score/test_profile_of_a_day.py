@@ -29,9 +29,14 @@ from mlops_assets_tests.helpers.watched import of_said_alone, told, watched_vers
 from mlops_assets_tests.helpers.watched_home import NEXT, Home, open_home
 
 
+@pytest.fixture(scope="module")
+def first_home(transactions: UseCase, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    return open_home(transactions, tmp_path_factory.mktemp("first") / "home")
+
+
 @pytest.fixture
-def home(transactions: UseCase, tmp_path: Path) -> Home:
-    return open_home(transactions, tmp_path)
+def home(first_home: Home, tmp_path: Path) -> Home:
+    return first_home.copy(tmp_path / "home")
 
 
 def test_every_number_of_a_day_is_what_sql_counts_over_its_published_rows(home: Home) -> None:

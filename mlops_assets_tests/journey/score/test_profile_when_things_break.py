@@ -38,9 +38,14 @@ class Killed(BaseException):
     """The process ends where this is raised."""
 
 
+@pytest.fixture(scope="module")
+def first_home(transactions: UseCase, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    return open_home(transactions, tmp_path_factory.mktemp("first") / "home")
+
+
 @pytest.fixture
-def home(transactions: UseCase, tmp_path: Path) -> Home:
-    return open_home(transactions, tmp_path)
+def home(first_home: Home, tmp_path: Path) -> Home:
+    return first_home.copy(tmp_path / "home")
 
 
 def assert_true(home: Home) -> None:
