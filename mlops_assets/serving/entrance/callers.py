@@ -26,3 +26,5 @@ class Caller:
 
 LOCAL = Caller("local")
 """Whoever asks where no key is asked for: somebody on this machine."""
+UNKNOWN = Caller("unknown", frozenset())
+"""Whoever asks with no key, or with none that is known, where one is asked for."""

@@ -14,12 +14,11 @@ from mlops_assets.serving.answers import JSON
 from mlops_assets.serving.bodies.query import preferred, see_parameters
 from mlops_assets.serving.routes.predictions import PlainRoute, predict_route
 from mlops_assets.serving.routes.use_cases import HTML, as_json, deployed_version, links_of, list_models
-from mlops_assets.serving.schema import answer, predictions_operation
+from mlops_assets.serving.schema import SHORT, answer, predictions_operation
 from mlops_assets.serving.service import Service
 from mlops_assets.views import pages
 
 FURTHER = {"docs": "/docs", "openapi": "/openapi.json", "health": "/health", "ready": "/ready", "metrics": "/metrics"}
-SHORT = {"predict": "/predict/", "models": "/models/", "deployed_version": "/deployed_version/"}
 WHAT = {
     "use_cases": "every use case with its champion",
     "predict": "where files are sent (POST)",
