@@ -1,7 +1,7 @@
 """What a process of the API holds: ready, after a request to each use case, under load, and when it is idle again.
 
-`python -m benchmarks.memory --home HOME` serves all use cases of a home that have a champion, in one process and in two, and
-puts a section into `docs/benchmarks.md`. Their raw files of the newest days are what is asked.
+`python -m benchmarks.memory --home HOME` serves all use cases of a home that have champions, in one process and in
+two, and puts a section into `docs/benchmarks.md`. Their raw files are what is asked.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ PAGES = ("docs", "openapi.json", "metrics", "v1/use-cases")
 IDLE = 12.0
 """Seconds after which what is free was given back."""
 ABOUT = """\
-`python -m benchmarks.memory --home HOME` writes this section: {served} use cases with a champion, each asked once, then by {clients}
-connections for {seconds:g} s each. Resident memory of a process (RSS) counts what it shares with others, such as libraries;
-its share (PSS) divides that by those who share it. The largest process is told; the bar is 400 MiB resident."""
+`python -m benchmarks.memory --home HOME` writes this section: {served} use cases with a champion, each asked once, then
+by {clients} connections for {seconds:g} s each. Resident memory of a process (RSS) counts what it shares with others,
+such as libraries; its share (PSS) divides that by those who share it. The largest process is told; bar: 400 MiB."""
 
 
 @dataclass(frozen=True)

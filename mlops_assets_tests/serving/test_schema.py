@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import threading
 import time
 from collections import Counter
@@ -145,7 +146,7 @@ def test_a_loaded_server_answers_as_its_schema_says(tmp_path: Path) -> None:
                 ask(api, operation, headers, 20, seen, busy=True)
                 ask(api, operation, {}, 1, seen, busy=True)
         client.join()
-    print(f"{seen.total()} requests by the schema: {dict(seen)}; beside them {dict(busy[0].statuses)}")
+    sys.stdout.write(f"{seen.total()} requests by the schema: {dict(seen)}; beside: {dict(busy[0].statuses)}\n")
     assert busy[0].statuses.keys() <= {200, 503}
     assert busy[0].good
     assert {"200", "401", "422"} <= seen.keys()
