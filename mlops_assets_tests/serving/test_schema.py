@@ -8,13 +8,12 @@ to do or lacks what it needs: it must be told by the schema like all else, and i
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,8 +34,7 @@ from mlops_assets.serving.entrance.callers import RIGHTS
 from mlops_assets.serving.entrance.keys import new_key
 from mlops_assets.workspace import Workspace
 from mlops_assets_tests.helpers.fake_dagster import fake_dagster
-from mlops_assets_tests.helpers.homes import state_in
-from mlops_assets_tests.helpers.served_home import Api, served, served_home
+from mlops_assets_tests.helpers.served_home import Api, copied_home, served, served_home
 
 MINUTES = float(os.environ.get("SCHEMA_MINUTES", "30"))
 """For how long the long test goes on."""
@@ -64,16 +62,6 @@ def operations(api: Api, headers: Headers = {}) -> Iterator[Any]:  # noqa: B006 
             shape.setdefault("additionalProperties", False)
     for found in schemathesis.openapi.from_dict(content).get_all_operations():
         yield found.ok()
-
-
-@contextmanager
-def copied_home(folder: Path, dagster: str) -> Iterator[Workspace]:
-    """A home that may be written to, with an address of Dagster."""
-    with served_home() as workspace:
-        shutil.copytree(workspace.settings.home, folder, dirs_exist_ok=True)
-    with state_in(folder):
-        found = Workspace.from_environment()
-        yield Workspace(replace(found.settings, dagster_url=dagster))
 
 
 def ask(api: Api, operation: Any, headers: Headers, number: int, seen: Counter[str], *, busy: bool) -> None:
