@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
+from dataclasses import asdict
 
 import click
 
@@ -19,7 +20,8 @@ from mlops_assets.cli.common import asked_days, day_options, find, show_progress
 def verify(use_case: str, day: dt.date | None, first: dt.date | None, last: dt.date | None, form: str) -> None:
     """Read everything that is stored of a use case, and say what is not as it was written.
 
-    Without days: all tables, documents and models. The exit code is 1 where a file is damaged or gone.
+    Without days: all tables, documents and models. The exit code is 1 where a file is damaged or gone. Of days with
+    requests that the API kept, it is said whether the day has what was answered: a later version may say otherwise.
 
     \b
     Examples:
@@ -28,11 +30,15 @@ def verify(use_case: str, day: dt.date | None, first: dt.date | None, last: dt.d
     """
     day, first, last = asked_days(day, first, last)
     stores = find(use_case)
+    from mlops_assets.views import answered
     from mlops_assets.views.output import to_json
     from mlops_assets.views.verifying import plain, render, verify_use_case
 
     show_progress()
-    found = verify_use_case(stores, str(day or first or ""), str(day or last or ""))
-    click.echo(to_json(plain(found), indent=2) if form == "json" else render(found))
+    days = str(day or first or ""), str(day or last or "")
+    found = verify_use_case(stores, *days)
+    kept = {} if found.findings else answered.answered_days(stores.lake, *days)  # what is damaged is not compared
+    told = {**plain(found), "answered": {one: asdict(numbers) for one, numbers in kept.items()}}
+    click.echo(to_json(told, indent=2) if form == "json" else render(found) + answered.render(kept))
     if found.findings:
         sys.exit(1)

@@ -129,6 +129,7 @@ def make_app(service: Service, entrance: Entrance | None = None, tell: Callable[
         openapi_url=None,  # all three load what they show from elsewhere, or are no routes of ours
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # see `requests.spelled`
         lifespan=life,
         generate_unique_id_function=lambda route: route.name,  # of which clients make the names of functions
         # the middleware sees to the keys; this tells of them in the schema
@@ -144,8 +145,9 @@ def make_app(service: Service, entrance: Entrance | None = None, tell: Callable[
         return Response(orjson.dumps(with_shared(app.openapi())), media_type="application/json")
 
     app.router.routes.append(mounted.mount(service, None if entrance is None else entrance.keys))
-    failures.install(app, [*app.router.routes[-2:], *(route for routes in routers for route in routes.routes)])
+    known = [*app.router.routes[-2:], *(route for routes in routers for route in routes.routes)]
+    failures.install(app, known)
     if entrance is not None:
         app.add_middleware(Doors, entrance=entrance)
-    app.add_middleware(Requests, tell=tell)  # what is added last comes first
+    app.add_middleware(Requests, tell=tell, routes=known)  # what is added last comes first
     return app

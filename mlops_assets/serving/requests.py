@@ -11,16 +11,20 @@ from collections.abc import Callable, Sequence
 
 import orjson
 from starlette.requests import Request
+from starlette.routing import BaseRoute, Match
 
 from mlops_assets.journey.score.online import Answered, Loaded
 from mlops_assets.serving.entrance.callers import LOCAL
 from mlops_assets.serving.entrance.guard import App, Headers, Message, Receive, Scope, Send, with_headers
 from mlops_assets.serving.failures import answer_failure
 from mlops_assets.serving.meters import AT_WORK, REQUESTS, STAGES, count_answer
+from mlops_assets.serving.schema import SHORT
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 """An id that a client may choose: short, and nothing that a line of a log or a header would be split by."""
 HEADER = b"x-request-id"
+LONG = ("/v1/", "/v2/")
+"""What paths begin with that have no slash at their end."""
 UNMATCHED = "unmatched"
 """The route of a path that there is not."""
 
@@ -37,11 +41,14 @@ class Requests:
         The application that answers.
     tell
         Is told a line of JSON for each request: no value of a row, and no key.
+    routes
+        Those of the application, by which a request is named that was refused before it reached one.
     """
 
-    def __init__(self, app: App, tell: Callable[[str], None] | None = None) -> None:
+    def __init__(self, app: App, tell: Callable[[str], None] | None = None, routes: Sequence[BaseRoute] = ()) -> None:
         self._app = app
         self._tell = tell
+        self._routes = routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Have a request answered."""
@@ -49,6 +56,7 @@ class Requests:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
+        scope["path"] = spelled(scope["path"])
         name, status = _id(Headers(scope["headers"])), 0
         scope.setdefault("state", {}).update(id=name, caller=LOCAL)
 
@@ -72,7 +80,7 @@ class Requests:
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
         """Count a request that ended, and tell of it; the status is 0 if its client left before."""
-        route = getattr(scope.get("route"), "path", UNMATCHED)
+        route = getattr(scope.get("route") or self._route(scope), "path", UNMATCHED)
         REQUESTS.labels(route, status).inc()
         STAGES.labels("whole").observe(seconds)
         if self._tell is None:
@@ -88,6 +96,24 @@ class Requests:
             **scope["state"].get("noted", {}),
         }
         self._tell(orjson.dumps(line).decode())
+
+    def _route(self, scope: Scope) -> BaseRoute | None:
+        return next((route for route in self._routes if route.matches(scope)[0] is Match.FULL), None)
+
+
+def spelled(path: str) -> str:
+    """A path as it is known, with the slash at its end that is wanted there, or without one.
+
+    Whoever runs the application redirects to its own address otherwise, which behind a proxy is not encrypted.
+
+    Examples
+    --------
+    >>> spelled("/v1/use-cases/"), spelled("/predict"), spelled("/predict/"), spelled("/docs")
+    ('/v1/use-cases', '/predict/', '/predict/', '/docs')
+    """
+    if path.startswith(LONG):
+        return path.removesuffix("/")
+    return f"{path}/" if f"{path}/" in SHORT.values() else path
 
 
 def note_answered(request: Request, loaded: Loaded, answered: Sequence[Answered]) -> None:

@@ -23,6 +23,8 @@ Schema = dict[str, Any]
 REFERENCE = "#/components/schemas/{model}"
 """How a schema is referred to that several paths have."""
 
+SHORT = {"predict": "/predict/", "models": "/models/", "deployed_version": "/deployed_version/"}
+"""Paths where one use case alone is served."""
 USE_CASES = "/v1/use-cases/{use_case}"
 """Where a use case lies."""
 

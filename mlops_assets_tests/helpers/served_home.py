@@ -62,6 +62,16 @@ def served_home() -> Iterator[Workspace]:
 
 
 @contextmanager
+def copied_home(folder: Path, dagster: str) -> Iterator[Workspace]:
+    """A home that may be written to, with an address of Dagster."""
+    with served_home() as workspace:
+        shutil.copytree(workspace.settings.home, folder, dirs_exist_ok=True)
+    with state_in(folder):
+        found = Workspace.from_environment()
+        yield Workspace(replace(found.settings, dagster_url=dagster))
+
+
+@contextmanager
 def champions_in(home: Path, *names: str) -> Iterator[Workspace]:
     """An environment with a home in which some use cases have a champion."""
     give_stores(home, "mlflow")

@@ -23,15 +23,16 @@ from mlops_assets.serving.entrance.keys import new_key
 from mlops_assets.tools.demo import ask_for_a_file
 from mlops_assets.use_case import list_use_cases
 from mlops_assets.workspace import Workspace
+from mlops_assets_tests.helpers.fake_dagster import fake_dagster
 from mlops_assets_tests.helpers.paths import ROOT
-from mlops_assets_tests.helpers.served_home import YESTERDAY, served, served_home
+from mlops_assets_tests.helpers.served_home import YESTERDAY, copied_home, crown, served, served_home
 
 PAGE = (ROOT / "docs" / "api.md").read_text()
 BLOCKS = re.compile(
     r"<!-- test: (?P<expected>[^>]+) -->\n```sh\n(?P<command>.*?)\n```(?:\n\n```json\n(?P<answer>.*?)\n```)?", re.S
 )
 SAMPLES, *ASKED = BLOCKS.finditer(PAGE)
-TOLD = "http://127.0.0.1:8000"
+TOLD, DAY = "http://127.0.0.1:8000", "2026-01-03"
 
 
 @dataclass
@@ -51,6 +52,17 @@ class Place:
         return self.stack.enter_context(served(self.workspace, "topics")).url
 
     @cached_property
+    def of_a_day(self) -> str:
+        dagster = self.stack.enter_context(fake_dagster())
+        workspace = self.stack.enter_context(copied_home(self.folder / "home", dagster.address))
+        stores = workspace.find("transactions")
+        crown(stores, self.folder / "second", seed=8)
+        stores.registry.roll_back("transactions", "somebody", "to begin with")
+        line = f"{YESTERDAY},transactions-0000000.csv,2,VAREJO,,{YESTERDAY}T23:59:59Z"
+        (self.folder / "audit.csv").write_text(f"day,file,line,label,who,when\n{line}\n")
+        return self.stack.enter_context(served(workspace)).url
+
+    @cached_property
     def with_keys(self) -> str:
         self.token, key = new_key("shop", frozenset({"read", "predict"}))
         return self.stack.enter_context(served(self.workspace, keys=[key])).url
@@ -59,7 +71,7 @@ class Place:
         """The exit code of a command, what the last request answered, and its status."""
         tools = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         given = {**os.environ, "PATH": tools, "CURL_HOME": str(self.folder), "API_KEY": getattr(self, "token", "")}
-        command = command.replace(TOLD, url)
+        command = command.replace(TOLD, url).replace(DAY, YESTERDAY.isoformat())
         done = subprocess.run(
             ["bash", "-ec", command], cwd=self.folder, env=given, capture_output=True, text=True, check=False
         )

@@ -52,6 +52,7 @@ def test_the_same_file_in_every_way_gets_the_same_answer(api: Api) -> None:
         api.post(name, body=FILE),
         api.post(("Content-Type", "application/x-www-form-urlencoded"), name, body=FILE),
         api.post(JSON, body=json.dumps({"files": [{"name": "a.csv", "rows": ROWS}]}).encode()),
+        api.post(body=json.dumps({"files": [{"name": "a.csv", "rows": ROWS}]}, indent=2).encode()),
         api.post(("Content-Type", "application/zip"), body=packed),
         api.post(*[form(("all.zip", packed))[0]], body=form(("all.zip", packed))[1]),
     ]

@@ -34,7 +34,7 @@ class Asked:
     def __init__(self, entrance: Entrance) -> None:
         self.done: list[tuple[str, int]] = []
         self.lines: list[dict[str, Any]] = []
-        app, routes = FastAPI(openapi_url=None), APIRouter()
+        app, routes = FastAPI(openapi_url=None, redirect_slashes=False), APIRouter()
 
         @routes.api_route("/v1/{name}/predictions", methods=["GET", "POST"])
         async def predict(name: str, request: Request) -> dict[str, str]:
@@ -50,7 +50,7 @@ class Asked:
 
         app.include_router(routes)
         app.add_middleware(Doors, entrance=entrance)
-        app.add_middleware(Requests, tell=lambda line: self.lines.append(json.loads(line)))
+        app.add_middleware(Requests, tell=lambda line: self.lines.append(json.loads(line)), routes=routes.routes)
         self.app = app
 
     def __call__(self, method: str, path: str, base: str = "http://localhost", **more: Any) -> httpx.Response:
@@ -105,7 +105,7 @@ def test_a_line_tells_of_a_request_and_nothing_of_its_rows_or_keys(keyed: Asked)
     assert (first["caller"], first["route"], first["rows"], first["rejected"], first["version"]) == (
         *("shop", "/v1/{name}/predictions", 5, 2, 3),
     )
-    assert (second["route"], second["status"], second["caller"]) == ("unmatched", 401, "local")
+    assert (second["route"], second["status"], second["caller"]) == ("unmatched", 401, "unknown")
     said = json.dumps(keyed.lines)
     assert "secret" not in said
     assert "Ada" not in said
@@ -184,6 +184,20 @@ def test_without_a_key_or_its_right_nothing_is_done(keyed: Asked) -> None:
 
 def test_what_watches_processes_needs_no_key(keyed: Asked) -> None:
     assert keyed("GET", "/health").status_code == 200
+
+
+def test_who_was_refused_is_told_with_the_route(keyed: Asked) -> None:
+    keyed("GET", PATH, headers=with_key(SHOP))
+    for _ in range(4):
+        keyed("POST", PATH, headers=with_key(SHOP))
+    refused = [(line["caller"], line["route"], line["status"]) for line in keyed.lines if line["status"] != 200]
+    assert refused == [("shop", "/v1/{name}/predictions", 403), ("shop", "/v1/{name}/predictions", 429)]
+
+
+def test_a_slash_at_the_end_makes_no_other_path_and_no_other_right(keyed: Asked) -> None:
+    assert keyed("POST", f"{PATH}/", headers=with_key(SHOP)).status_code == 200
+    assert keyed("GET", f"{PATH}/", headers=with_key(SHOP)).status_code == 403
+    assert keyed("GET", f"{PATH}//", headers=with_key(READER)).status_code == 404
 
 
 def test_beyond_its_rate_a_caller_is_told_when_to_ask_again(keyed: Asked) -> None:

@@ -60,6 +60,11 @@ def test_each_entry_is_answered_with_whether_it_counts_or_the_rule_it_breaks(api
     assert (entry["who"], entry["source_file"]) == (ME, told["file"])
 
 
+def test_json_is_known_by_how_it_begins_where_nobody_says_what_it_is(api: Api) -> None:
+    body = {"corrections": [correction()]}
+    assert sent(api.post(ADDRESS, body, "application/x-www-form-urlencoded"))["accepted"] == 1
+
+
 def test_the_same_content_lands_once_and_is_answered_the_same(api: Api, settings: Settings) -> None:
     first, second = (sent(api.post(ADDRESS, {"corrections": [correction()]})) for _ in range(2))
     assert second == {**first, "sent_before": True}

@@ -12,10 +12,10 @@ import pytest
 
 from mlops_assets.journey.score.online import Answered, Loaded, Sent
 from mlops_assets.serving.answering.enriching import Enriching
-from mlops_assets.serving.keeping.answered import compare
 from mlops_assets.serving.keeping.stored import JournalStore
 from mlops_assets.use_case import UseCase
 from mlops_assets.use_case.serving import Serving
+from mlops_assets.views.answered import answered_days, compare, render
 from mlops_assets.workspace import Workspace
 from mlops_assets_tests.helpers.shops import asking, deliver, lines, write_use_case
 from mlops_assets_tests.helpers.stage import Stage
@@ -92,7 +92,13 @@ def test_the_day_says_what_was_answered(stage: Stage, service: WeatherService) -
     assert rejected == {(path, one.line, one.rule) for path, told in answered for one in told.refusals}
     with stage.stores() as stores:
         told = compare(stores.lake, SECOND)
+        assert answered_days(stores.lake, "", "") == answered_days(stores.lake, SECOND, SECOND) == {SECOND: told}
+        assert answered_days(stores.lake, "2026-01-03", "") == {}
     assert (told.requests, told.predictions, told.same, told.differing, told.unpublished) == (6, 34, 34, 0, 0)
+    assert render({SECOND: told}) == (
+        f"\n{SECOND}: 34 predictions were answered to 6 kept requests; "
+        "the day says the same of 34, otherwise of 0, nothing of 0"
+    )
 
 
 def test_what_was_answered_is_compared_with_what_the_day_says(stage: Stage, tmp_path: Path) -> None:

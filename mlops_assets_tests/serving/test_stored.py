@@ -24,7 +24,7 @@ from mlops_assets.journey.read.readers.pack import Refusal
 from mlops_assets.journey.score.online import Sent
 from mlops_assets.serving.app import make_app
 from mlops_assets.serving.keeping.journal import Journal, NotKept
-from mlops_assets.serving.keeping.landing import plan
+from mlops_assets.serving.keeping.landing import _with_attached, plan
 from mlops_assets.serving.keeping.stored import JournalStore, NoStore, journals, open_store
 from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.service import Service
@@ -136,6 +136,11 @@ def test_raw_files_that_a_class_lists_cannot_be_added_to(tmp_path: Path, use_cas
     ("sent", "lies"),
     {
         "../../etc/passwd.csv": "passwd.csv",
+        "SPORTS/a.csv": "SPORTS/a.csv",
+        "deep/er/a.csv": "deep/er/a.csv",
+        "-2/a.csv": "a.csv",
+        "deep/.er/a.csv": "a.csv",
+        "deep\\er/a.csv": "a.csv",
         "C:\\data\\a.csv": "a.csv",
         ".hidden.csv": "hidden.csv",
         "_SUCCESS": "SUCCESS.csv",
@@ -162,7 +167,13 @@ def test_a_file_that_was_refused_is_not_made_readable_by_its_name(use_case: UseC
 
 def test_files_of_one_name_lie_in_folders_of_their_own(use_case: UseCase) -> None:
     planned = plan([Sent("a.csv", FILE), Sent("a.csv", FILE), Sent("b.csv", FILE)], [False] * 3, use_case.files)
-    assert [path for path, _ in planned] == ["a.csv", "2/a.csv", "b.csv"]
+    assert [path for path, _ in planned] == ["a.csv", "-2/a.csv", "b.csv"]
+
+
+def test_a_picture_lies_where_its_record_in_a_folder_says() -> None:
+    file = Sent("deep/a.json", b"[1]", {"deep/x.png": b"one", "y.png": b"two"})
+    laid = dict(_with_attached("-2/deep/a.json", file))
+    assert laid == {"-2/deep/a.json": b"[1]", "-2/deep/x.png": b"one", "-2/y.png": b"two"}
 
 
 def test_attachments_lie_beside_their_record(tmp_path: Path) -> None:
@@ -171,7 +182,7 @@ def test_attachments_lie_beside_their_record(tmp_path: Path) -> None:
     sent = [Sent("a.json", b"[1]", {"p/x.png": b"one"}), Sent("b.json", b"[2]", {"p/x.png": b"two"})]
     asyncio.run(keep(store, rings, sent))
     store.close()
-    laid = {"a.json": b"[1]", "p/x.png": b"one", "2/b.json": b"[2]", "2/p/x.png": b"two"}
+    laid = {"a.json": b"[1]", "p/x.png": b"one", "-2/b.json": b"[2]", "-2/p/x.png": b"two"}
     assert raw(tmp_path, rings) == {f"api/r1/{path}": data for path, data in laid.items()}
 
 

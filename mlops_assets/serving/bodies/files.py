@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import mimetypes
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from urllib.parse import unquote
@@ -35,6 +36,12 @@ RAW = (
     "text/plain",
 )
 """What a body may be called that is one file, whatever its bytes are."""
+
+UNSAID = RAW[:2]
+"""What it is called where nobody has said what it is."""
+
+ROWS = re.compile(rb'\s*\{\s*"files"\s*:')
+"""What rows of JSON begin with, and no file."""
 
 LONGEST_NAME = 255
 """Bytes that one part of a name may have, as on most disks."""
@@ -75,7 +82,8 @@ async def read_files(request: Request, use_case: UseCase) -> list[Sent]:
             parts = [(_file_name(request), b"".join([chunk async for chunk in chunks]))]
 
     def taken() -> list[Sent]:
-        if kind == JSON and FILE_NAME not in request.headers:
+        is_json = kind == JSON or (kind in UNSAID and ROWS.match(parts[0][1]) is not None)
+        if is_json and FILE_NAME not in request.headers:
             return _of_rows(parts[0][1], use_case)
         return files_of(parts, use_case)
 

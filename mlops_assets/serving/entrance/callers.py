@@ -27,5 +27,5 @@ class Caller:
 LOCAL = Caller("local")
 """Whoever asks where no key is asked for: somebody on this machine."""
 
-NOBODY = Caller("nobody", frozenset())
-"""Whoever asks for what needs no key where keys are asked for."""
+UNKNOWN = Caller("unknown", frozenset())
+"""Whoever asks with no known key where one is asked for, or for what needs none."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from mlops_assets.serving.entrance.callers import LOCAL, NOBODY, Caller
+from mlops_assets.serving.entrance.callers import LOCAL, UNKNOWN, Caller
 from mlops_assets.serving.entrance.guard import (
     READS,
     App,
@@ -101,12 +101,13 @@ class Doors:
         refusal = called_wrongly(scope, headers, entrance.hosts) or asked_by_others(scope, headers)
         if refusal is not None:
             raise Problem(refusal.status, refusal.reason)
-        caller = entrance.local if entrance.keys is None else NOBODY
+        state = scope["state"]
+        # at once, for the log tells of those who are refused, too
+        state["caller"] = entrance.local if entrance.keys is None else UNKNOWN
         if entrance.keys is not None and not is_open(path):
-            caller = entrance.keys.caller(headers)
+            state["caller"] = caller = entrance.keys.caller(headers)
             see_right(caller, method, path)
             entrance.keys.take(caller)
-        scope["state"]["caller"] = caller
 
     @asynccontextmanager
     async def _body(self, scope: Scope, headers: Headers, receive: Receive) -> AsyncIterator[Receive]:

@@ -35,6 +35,8 @@ from mlops_assets.workspace import Stores
 
 log = logging.getLogger("mlops_assets.serving")
 
+OTHERS = r"[^ \w.()+,=@~-]"
+"""Characters that a name is made without."""
 LONGEST = 120
 """Most letters of a name that is made of what a client sent."""
 
@@ -132,19 +134,22 @@ def _put(place: Place, data: bytes) -> None:
 
 
 def plan(sent: Sequence[Sent], refused: Sequence[bool], files: FileFormat) -> Paths:
-    """Where the files of a request lie within its folder; one whose name is taken gets a folder of its own."""
+    """Where the files of a request lie within its folder; one whose name is taken gets a folder of its own.
+
+    No folder that was sent begins with a hyphen, so that `as_sent` can tell such a folder from one that tells a label.
+    """
     taken: dict[str, bytes] = {}
     planned: Paths = []
     for number, (file, is_refused) in enumerate(zip(sent, refused, strict=True), 1):
-        name = _plain(re.split(r"[/\\]", file.name)[-1], r"[^ \w.()+,=@~-]") or "file"
+        folder, name = _plain_path(file.name)
         # a file that was read must be one for the day, too; of one that was refused nothing better is made
         if not is_refused and not name.endswith(files.suffix):
             name += files.suffix
         elif is_refused and name.endswith(files.suffix) and not file.name.endswith(files.suffix):
             name += "-"
-        path = name
+        path = posixpath.join(folder, name)
         while path in taken or any(taken.get(at, data) != data for at, data in _with_attached(path, file)):
-            path = f"{number}/{path}"
+            path = f"-{number}/{path}"
         taken |= dict(_with_attached(path, file))
         planned.append((path, file))
     return planned
@@ -152,8 +157,18 @@ def plan(sent: Sequence[Sent], refused: Sequence[bool], files: FileFormat) -> Pa
 
 def _with_attached(path: str, file: Sent) -> Iterator[tuple[str, bytes]]:
     yield path, file.data
+    # they are named from where the name of the file begins
+    root = posixpath.dirname(path).removesuffix(posixpath.dirname(file.name))
     for name, data in file.attached.items():
-        yield posixpath.join(posixpath.dirname(path), name), data
+        yield posixpath.join(root, name), data
+
+
+def _plain_path(sent: str) -> tuple[str, str]:
+    """Folder and name of a file: the folder as it was sent, for it may tell a label; none if it must not be used."""
+    folder, _, name = sent.rpartition("/")
+    parts = folder.split("/") if folder else []
+    is_plain = all(part and _plain(part, OTHERS) == part for part in parts)
+    return folder if is_plain else "", _plain(name.rpartition("\\")[2], OTHERS) or "file"
 
 
 def _plain(text: str, others: str) -> str:

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from mlops_assets.serving.entrance.callers import NOBODY
+from mlops_assets.serving.entrance.callers import UNKNOWN
 from mlops_assets.serving.pages.site import BESIDE, ROOT, go_to, is_part, page_headers, static
 from mlops_assets.serving.problems import Problem
 from mlops_assets.views.html.render import render
@@ -46,7 +46,7 @@ def problem_page(request: Request, problem: Problem, request_id: str) -> Respons
         use_case=None,
         use_cases=(),
         keyed=False,
-        caller=NOBODY,
+        caller=UNKNOWN,
         static=static,
     )
     return HTMLResponse(html, problem.status, {**problem.headers, **page_headers()})

@@ -11,6 +11,7 @@ from mlops_assets.journey.feedback.files import HEADER, LARGEST, MOST_LINES, WHY
 from mlops_assets.journey.feedback.handing import as_file, hand_in, outcomes, sign
 from mlops_assets.serving import shapes
 from mlops_assets.serving.answers import CSV, JSON
+from mlops_assets.serving.bodies.files import UNSAID
 from mlops_assets.serving.bodies.query import see_parameters
 from mlops_assets.serving.problems import Problem, Wrong
 from mlops_assets.serving.schema import SENT, answer
@@ -58,8 +59,10 @@ def router(service: Service) -> APIRouter:
         They land as a file of corrections; the same content lands once, and is answered as often as it is sent.
         """
         service.stores(use_case)  # an unknown name is told before the body is read
-        body, kind = await _body(request), request.headers.get("content-type", "")
-        is_json = kind.partition(";")[0].strip().lower() == JSON
+        body = await _body(request)
+        kind = request.headers.get("content-type", UNSAID[0]).partition(";")[0].strip().lower()
+        # no line of a CSV file begins so
+        is_json = kind == JSON or (kind in UNSAID and body.lstrip()[:1] == b"{")
         told = await run_in_threadpool(_take, service, use_case, body, caller_of(request).name, is_json=is_json)
         return Response(orjson.dumps(told), media_type=JSON)
 

@@ -14,7 +14,7 @@ from mlops_assets.serving.bodies.query import preferred, see_parameters
 from mlops_assets.serving.pages.site import ROOT
 from mlops_assets.serving.routes.predictions import PlainRoute, predict_route
 from mlops_assets.serving.routes.use_cases import HTML, as_json, deployed_version, links_of, list_models
-from mlops_assets.serving.schema import answer, predictions_operation
+from mlops_assets.serving.schema import SHORT, answer, predictions_operation
 from mlops_assets.serving.service import Service
 
 FURTHER = {
@@ -25,7 +25,6 @@ FURTHER = {
     "ready": "/ready",
     "metrics": "/metrics",
 }
-SHORT = {"predict": "/predict/", "models": "/models/", "deployed_version": "/deployed_version/"}
 
 
 def router(service: Service) -> APIRouter:

@@ -81,7 +81,8 @@ def summary(service: Service, name: str) -> dict[str, Any]:
     """A few words about a use case; whatever is wrong with one hides no other."""
     use_case = service.use_cases[name]
     try:
-        told = use_cases.summary(service.stores(name))
+        with service.open(name) as stores:
+            told = use_cases.summary(stores)
     except Exception:  # such as a damaged log of Delta
         reason = f"what is known of it cannot be read; `mlops-assets status {name}` says why"
         told = {"name": name, "description": use_case.description, "owner": use_case.owner, "error": reason}
@@ -90,15 +91,14 @@ def summary(service: Service, name: str) -> dict[str, Any]:
 
 def described(service: Service, name: str) -> dict[str, Any]:
     """A use case with its contract, its classes and its champion."""
-    stores = service.stores(name)
-    use_case = stores.use_case
-    return {
-        **use_cases.summary(stores),
-        "contract": use_cases.contract(stores),
-        "classes": _classes(service, stores),
-        "limits": use_case.serving.limits.model_dump(),
-        "links": links_of(name),
-    }
+    with service.open(name) as stores:
+        return {
+            **use_cases.summary(stores),
+            "contract": use_cases.contract(stores),
+            "classes": _classes(service, stores),
+            "limits": stores.use_case.serving.limits.model_dump(),
+            "links": links_of(name),
+        }
 
 
 def list_models(service: Service, name: str) -> dict[str, Any]:

@@ -40,17 +40,20 @@ def days_of(entries: Iterable[Lying]) -> list[str]:
     return sorted(day for entry in entries if entry.folder and (day := day_of(entry.name)) is not None)
 
 
+_LAID = re.compile(rf"{REQUESTS}/[^/]+/(-\d+/)*(?=.)")
+"""The folder of a kept request; further numbers tell files of one name apart."""
+
+
 def as_sent(path: str) -> tuple[str, str]:
     """A path within the folder of a day in two parts: where a kept request was laid, and the path as it was sent.
 
     Examples
     --------
-    >>> as_sent("api/7f07/sports/a.txt"), as_sent("sports/a.txt")
-    (('api/7f07/', 'sports/a.txt'), ('', 'sports/a.txt'))
+    >>> as_sent("api/7f07/sports/a.txt"), as_sent("sports/a.txt"), as_sent("api/7f07/-2/sports/a.txt")
+    (('api/7f07/', 'sports/a.txt'), ('', 'sports/a.txt'), ('api/7f07/-2/', 'sports/a.txt'))
     """
-    folder, _, rest = path.partition("/")
-    request, _, sent = rest.partition("/")
-    return (f"{folder}/{request}/", sent) if folder == REQUESTS and sent else ("", path)
+    found = _LAID.match(path)
+    return (found[0], path[found.end() :]) if found else ("", path)
 
 
 def is_hidden(name: str) -> bool:

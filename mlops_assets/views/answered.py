@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from mlops_assets.journey.enrich.lookups.records import query
-from mlops_assets.storage.catalog import REQUESTS, Lake
+from mlops_assets.journey.read.sources.entries import day_of
+from mlops_assets.storage.catalog import PREDICTIONS, REQUESTS, Lake
 from mlops_assets.storage.files import read_part
 from mlops_assets.storage.places import Place
 
@@ -32,6 +34,30 @@ class Compared:
     same: int
     differing: int
     unpublished: int
+
+
+def answered_days(lake: Lake, first: str, last: str) -> dict[str, Compared]:
+    """The days of some that have kept requests, each with how its answers and its predictions agree.
+
+    Parameters
+    ----------
+    lake
+        The tables of the use case.
+    first, last
+        The days to look at, `YYYY-MM-DD`; empty for no limit.
+    """
+    folder = lake.answered_days
+    days = sorted(day for path in (folder.iterdir() if folder.exists() else ()) if (day := day_of(path.name)))
+    return {day: compare(lake, day) for day in days if first <= day <= (last or day)}
+
+
+def render(days: Mapping[str, Compared]) -> str:
+    """A line for each of these days."""
+    return "".join(
+        f"\n{day}: {one.predictions:,} predictions were answered to {one.requests:,} kept requests; "
+        f"the day says the same of {one.same:,}, otherwise of {one.differing:,}, nothing of {one.unpublished:,}"
+        for day, one in days.items()
+    )
 
 
 def read_requests(lake: Lake, day: str) -> pa.Table:
@@ -63,7 +89,9 @@ def compare(lake: Lake, day: str) -> Compared:
     """
     kept = read_requests(lake, day)
     columns = ["file", "line", "prediction", "probability"]
-    published = lake.predictions.read_all([day]).select(columns)
+    table = lake.predictions
+    # a day that was not run yet says nothing
+    published = table.read_all([day], columns) if day in table.days() else PREDICTIONS.empty_table().select(columns)
     (told,) = query(
         """
         SELECT
