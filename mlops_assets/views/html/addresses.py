@@ -53,9 +53,10 @@ def row_address(use_case: str, day: str, file: str, line: int) -> str:
     return _address(use_case, "/predictions/row", {"day": day, "file": file, "line": line})
 
 
-def picture_address(use_case: str, day: str, file: str, line: int, column: str) -> str:
-    """The picture that a column of a row names."""
-    return _address(use_case, "/predictions/picture", {"day": day, "file": file, "line": line, "column": column})
+def picture_address(use_case: str, day: str, file: str, line: int, column: str | None = None) -> str:
+    """The picture that a column of a row names; the first one if None."""
+    which: dict[str, str | float] = {"day": day, "file": file, "line": line}
+    return _address(use_case, "/predictions/picture", which if column is None else {**which, "column": column})
 
 
 def _address(use_case: str, page: str, asked: dict[str, str | float]) -> str:
