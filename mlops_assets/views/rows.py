@@ -77,7 +77,7 @@ def row_record(stores: Stores, day: str, file: str, line: int) -> dict[str, Any]
     }
 
 
-def attached_to_row(stores: Stores, day: str, file: str, line: int, column: str) -> bytes:
+def attached_to_row(stores: Stores, day: str, file: str, line: int, column: str | None = None) -> bytes:
     """The file that a column of a row names, such as its picture, as it was when the day was read.
 
     Parameters
@@ -87,7 +87,7 @@ def attached_to_row(stores: Stores, day: str, file: str, line: int, column: str)
     day, file, line
         The row, as `predictions` names it.
     column
-        The column.
+        The column; the first one that names a file if None.
 
     Raises
     ------
@@ -100,9 +100,10 @@ def attached_to_row(stores: Stores, day: str, file: str, line: int, column: str)
     """
     published = published_of(stores.lake, day)
     row = find_row(stores.lake, day, published, file, line)
-    path = attachments_of_row(stores.use_case, row).get(column)
+    named = attachments_of_row(stores.use_case, row)
+    path = next(iter(named.values()), None) if column is None else named.get(column)
     if path is None:
-        raise NotAttached(f"{column!r} of the row names no file")
+        raise NotAttached(f"the row names no file in {'any column' if column is None else repr(column)}")
     return read_attachment(stores.use_case, stores.source, stores.lake, day, published, path)
 
 

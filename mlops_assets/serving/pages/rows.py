@@ -53,7 +53,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
         return await run_in_threadpool(_correct, site, request, sent)
 
     def picture(request: Request) -> Response:
-        which = _which(read_query(request, {**KNOWN, "column": text}), "column")
+        which = _which(read_query(request, {**KNOWN, "column": text}))
         return _picture(site.stores(request), **which)
 
     return [
@@ -63,9 +63,9 @@ def routes(site: Site) -> Sequence[BaseRoute]:
     ]
 
 
-def _which(given: Mapping[str, Any], *further: str) -> dict[str, Any]:
+def _which(given: Mapping[str, Any]) -> dict[str, Any]:
     """Day, file and line that an address names."""
-    missing = [name for name in (*KNOWN, *further) if name not in given]
+    missing = [name for name in KNOWN if name not in given]
     if missing:
         raise Problem(422, f"The address lacks {', '.join(missing)}: open a row from the list of predictions.")
     return dict(given)
@@ -188,7 +188,7 @@ def _take(site: Site, request: Request, use_case: UseCase, correction: Mapping[s
     return f"It was noted, and does not count: {'; '.join(broken)}." if broken else ""
 
 
-def _picture(stores: Stores, day: str, file: str, line: int, column: str) -> Response:
+def _picture(stores: Stores, day: str, file: str, line: int, column: str | None = None) -> Response:
     """A picture that a row was read with: the row is there, so the reader took it."""
     try:
         data = attached_to_row(stores, day, file, line, column)

@@ -39,7 +39,7 @@ def rows_address(
     """
     asked = {"day": day, "file": file, "account": account, "class": said, "least": least, "most": most}
     given = {name: value for name, value in {**asked, "cursor": cursor}.items() if value is not None}
-    return _address(use_case, "predictions", given)
+    return _address(use_case, "/predictions", given)
 
 
 def row_address(use_case: str, day: str, file: str, line: int) -> str:
@@ -50,13 +50,14 @@ def row_address(use_case: str, day: str, file: str, line: int) -> str:
     >>> row_address("topics", "2026-01-31", "a b.txt", 7)
     '/pages/topics/predictions/row?day=2026-01-31&file=a+b.txt&line=7'
     """
-    return _address(use_case, "predictions/row", {"day": day, "file": file, "line": line})
+    return _address(use_case, "/predictions/row", {"day": day, "file": file, "line": line})
 
 
-def picture_address(use_case: str, day: str, file: str, line: int, column: str) -> str:
-    """The picture that a column of a row names."""
-    return _address(use_case, "predictions/picture", {"day": day, "file": file, "line": line, "column": column})
+def picture_address(use_case: str, day: str, file: str, line: int, column: str | None = None) -> str:
+    """The picture that a column of a row names; the first one if None."""
+    which: dict[str, str | float] = {"day": day, "file": file, "line": line}
+    return _address(use_case, "/predictions/picture", which if column is None else {**which, "column": column})
 
 
 def _address(use_case: str, page: str, asked: dict[str, str | float]) -> str:
-    return f"{ROOT}/{quote(use_case, safe='')}/{page}" + (f"?{urlencode(asked)}" if asked else "")
+    return f"{ROOT}/{quote(use_case, safe='')}{page}" + (f"?{urlencode(asked)}" if asked else "")
