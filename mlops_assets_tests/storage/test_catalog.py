@@ -60,6 +60,8 @@ NOT_TABLES = {
     "key": "an asset, which may have the name of a table",
     "predictions_asset": "the asset before it",
     "watch_step": "a step of the daily job",
+    "Wrong": "a place in a request",
+    "Sum": "what a page counts",
     "_numbers": "a column of what `status` shows",
     "Notice": "a unit in which is counted what is noticed",
     "Column": "a column in the database of a target",
