@@ -1,14 +1,16 @@
-"""What pictures drawn by Pillow share: letters, texts that stand upright, and a picture as Markdown that holds it."""
+"""What pictures share: letters, texts that stand upright; and how Dagster gets them: as Markdown that holds them."""
 
 from __future__ import annotations
 
+import base64
 import io
+import warnings
 from typing import TYPE_CHECKING
 
-from mlops_assets.views import pages
 from mlops_assets.work.printable import cut, printable
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from PIL.Image import Image
     from PIL.ImageFont import FreeTypeFont
 
@@ -46,7 +48,21 @@ def upright(image: Image, middle: int, top: int, text: str, letters: FreeTypeFon
 
 
 def embed(image: Image, what: str) -> str:
-    """A picture as Markdown that holds it; `what` says what it shows where it cannot be seen."""
+    """A picture of Pillow's as Markdown; `what` says what it shows where it cannot be seen."""
     file = io.BytesIO()
     image.save(file, "PNG")
-    return pages.embedded(file.getvalue(), what)
+    return _embedded(file, what)
+
+
+def embed_figure(figure: Figure, what: str) -> str:
+    """A figure of Matplotlib's as Markdown."""
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        # a letter that the font has not is a box in the picture; the tables have it
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure.savefig(file, format="png", dpi=90)
+    return _embedded(file, what)
+
+
+def _embedded(png: io.BytesIO, what: str) -> str:
+    return f"![{what}](data:image/png;base64,{base64.b64encode(png.getvalue()).decode()})"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.journey.train.evaluation import Score
-from mlops_assets.views import drawing, pages
+from mlops_assets.views import drawing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -159,7 +159,7 @@ def live_accuracy(records: Sequence[Mapping[str, Any]]) -> str:
     axes.set_ylabel("share right")
     if records:
         axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
-    return pages.picture(figure, "live accuracy")
+    return drawing.embed_figure(figure, "live accuracy")
 
 
 def _draw_version(

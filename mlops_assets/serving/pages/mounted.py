@@ -20,9 +20,9 @@ from mlops_assets.serving.pages import (
     predictions,
     rows,
     signing_in,
-    trying,
 )
 from mlops_assets.serving.pages.site import ROOT, Page, Site
+from mlops_assets.serving.pages.trying import page as trying
 from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.service import Service
 from mlops_assets.views.html.render import asset

@@ -16,7 +16,7 @@ from typing import Any
 from mlops_assets.journey.score.online import Sent
 from mlops_assets.serving.bodies.multipart import Form
 from mlops_assets.serving.bodies.query import Read, day, refuse, whole
-from mlops_assets.serving.pages.trying_form import MOST_ROWS, rows_of
+from mlops_assets.serving.pages.trying.form import MOST_ROWS, rows_of
 from mlops_assets.serving.problems import Problem, Wrong
 from mlops_assets.serving.requests import ID
 

@@ -18,10 +18,10 @@ from mlops_assets.serving.bodies.files import files_of, read_form
 from mlops_assets.serving.bodies.json_rows import as_files
 from mlops_assets.serving.bodies.query import day, read_query, whole
 from mlops_assets.serving.failures import FORESEEN, noted_problem
-from mlops_assets.serving.pages import trying_form
 from mlops_assets.serving.pages.site import Page, Site, is_part, page_headers, see_token
-from mlops_assets.serving.pages.trying_answer import explained, refused, shown
-from mlops_assets.serving.pages.trying_sent import MOST_FIELDS, Asked, asked_of
+from mlops_assets.serving.pages.trying import form as rows_form
+from mlops_assets.serving.pages.trying.answer import explained, refused, shown
+from mlops_assets.serving.pages.trying.sent import MOST_FIELDS, Asked, asked_of
 from mlops_assets.serving.predicting import answer_request, choose, explain
 from mlops_assets.serving.problems import Problem, Wrong
 from mlops_assets.serving.service import Service, id_of
@@ -45,7 +45,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
         try:
             form = await read_form(request, use_case.serving.limits, MOST_FIELDS)
             see_token(request, next((text for name, text in form.fields if name == "token"), None))
-            asked = Asked(rows=trying_form.rows_of(form.fields)[: trying_form.MOST_ROWS])  # what is typed is kept
+            asked = Asked(rows=rows_form.rows_of(form.fields)[: rows_form.MOST_ROWS])  # what is typed is kept
             asked = asked_of(form)
             if asked.does in ("add", "remove"):
                 return await _page(site, request, use_case, asked)
@@ -86,9 +86,9 @@ async def _answered(site: Site, request: Request, use_case: UseCase, asked: Aske
 def _files(use_case: UseCase, asked: Asked, today: str) -> list[Sent]:
     """The files that are to be answered: those that were sent, or one of the rows of the form."""
     if asked.does == "example":
-        return files_of(trying_form.example_files(use_case, today), use_case)
+        return files_of(rows_form.example_files(use_case, today), use_case)
     if asked.rows:
-        return as_files([("form", trying_form.as_values(use_case, asked.rows))], use_case)
+        return as_files([("form", rows_form.as_values(use_case, asked.rows))], use_case)
     return files_of(asked.parts, use_case)
 
 
@@ -163,17 +163,17 @@ async def _page(
 
 def _form(use_case: UseCase, asked: Asked, today: str) -> dict[str, Any]:
     """The form of rows: its fields, and the rows in it."""
-    fields = trying_form.fields_of(use_case)
+    fields = rows_form.fields_of(use_case)
     rows = list(asked.rows)
     if asked.does == "remove" and len(rows) > 1:
         rows.pop()
-    if fields and (not rows or (asked.does == "add" and len(rows) < trying_form.MOST_ROWS)):
-        rows = trying_form.with_example(use_case, rows, today)
-    several = bool(fields) and trying_form.takes_several(use_case)
+    if fields and (not rows or (asked.does == "add" and len(rows) < rows_form.MOST_ROWS)):
+        rows = rows_form.with_example(use_case, rows, today)
+    several = bool(fields) and rows_form.takes_several(use_case)
     return {
         "fields": fields,
         "rows": rows,
-        "can_add": several and len(rows) < trying_form.MOST_ROWS,
+        "can_add": several and len(rows) < rows_form.MOST_ROWS,
         "can_remove": len(rows) > 1,
         "has_example": not fields and use_case.sample is not None and bool(use_case.files.reader),
     }
