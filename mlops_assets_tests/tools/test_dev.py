@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,8 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from urllib.parse import quote
 
@@ -26,13 +29,13 @@ from mlops_assets.workspace import Workspace
 from mlops_assets_tests.helpers.asgi import Answer
 from mlops_assets_tests.helpers.asked_api import Api
 from mlops_assets_tests.helpers.attacks import REFUSED, Request, attacks, post, send
-from mlops_assets_tests.helpers.browser import CHROMIUM, page_of_another_site
 from mlops_assets_tests.helpers.homes import give_stores
 from mlops_assets_tests.helpers.shop import Shop
 from mlops_assets_tests.helpers.stack import until
 from mlops_assets_tests.helpers.visits import place_visits
 
 DAY = "2026-01-02"
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 LAUNCH = """mutation($job: String!, $day: String!, $by: String!) { launchRun(executionParams: {
   selector: {repositoryName: "__repository__", repositoryLocationName: "mlops_assets", jobName: $job},
   mode: "default", runConfigData: "{}",
@@ -252,6 +255,24 @@ socket.onopen = () => document.title = "open"; socket.onerror = () => document.t
 </script><iframe src="{address}/runs" onload="document.body.append('framed')"></iframe>
 <form method="post" enctype="text/plain" action="{link}" target="hidden"><input name="a" value="b"></form>
 <iframe name="hidden"></iframe><script>document.forms[0].submit()</script>"""
+
+
+@contextmanager
+def page_of_another_site(text: str) -> Iterator[str]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *_: object) -> None:
+            """Says nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://localhost:{server.server_address[1]}/evil.html"
+        server.shutdown()
 
 
 @pytest.mark.long
