@@ -15,8 +15,9 @@ from starlette.routing import BaseRoute, Match
 
 from mlops_assets.errors import MlopsError, PublishConflict, UsageError
 from mlops_assets.errors.redaction import without_paths
-from mlops_assets.serving.answering.batcher import Busy, Failed, Late
+from mlops_assets.serving.answering.batcher import Busy
 from mlops_assets.serving.answering.champions import NoChampion
+from mlops_assets.serving.answering.lane import Failed, Late
 from mlops_assets.serving.dagster import NoDagster, NotLaunched
 from mlops_assets.serving.meters import FAILURES
 from mlops_assets.serving.pages.problem import is_page, problem_page

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from mlops_assets.serving.answering.batcher import Call
+from mlops_assets.serving.answering.lane import Call
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """Variable that names the folder where processes that share a port lay what they measure."""

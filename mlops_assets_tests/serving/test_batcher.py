@@ -13,7 +13,8 @@ import pytest
 
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.score.online import Answered, Loaded, Sent
-from mlops_assets.serving.answering.batcher import Batcher, Busy, Call, Failed, Late, Stopping
+from mlops_assets.serving.answering.batcher import Batcher, Busy, Stopping
+from mlops_assets.serving.answering.lane import Call, Failed, Late
 from mlops_assets.use_case import UseCase
 from mlops_assets.use_case.serving import Limits, Serving
 from mlops_assets_tests.helpers.toy import toy
@@ -112,20 +113,79 @@ async def test_another_version_or_day_is_another_call() -> None:
 
 async def test_a_call_takes_no_more_than_its_limit_and_never_parts_a_request() -> None:
     model, of = Model(held=True), loaded()
-    batcher = Batcher(answer=model, most_rows=4, most_files=3)
+    batcher = Batcher(answer=model, most_rows=8, most_files=3)
     first = await under_way(batcher, model, of)
     tasks = await waiting(
         batcher.ask(of, some("a", "b"), DAY),
         batcher.ask(of, some("c", "d"), DAY),
-        batcher.ask(of, some("rows", data=b"\n" * 4), DAY),
-        batcher.ask(of, some("picture", data=bytes(4 * 256)), DAY),
+        batcher.ask(of, some("rows", data=b"\n" * 8), DAY),
+        batcher.ask(of, some("picture", data=bytes(8 * 256)), DAY),
         batcher.ask(of, some(*"efghijkl"), DAY),
     )
-    assert batcher.rows_waiting == 20
+    assert batcher.rows_waiting == 28
     model.go.set()
     await asyncio.gather(first, *tasks)
     assert model.calls[1:] == [["a", "b"], ["c", "d"], ["rows"], ["picture"], [*"efghijkl"]]
     assert batcher.rows_waiting == 0
+
+
+class Held(Model):
+    """Holds files that are called `large` alone, and counts how many of them are answered at the same time."""
+
+    def __init__(self) -> None:
+        super().__init__(held=True)
+        self.at_once = self.most_at_once = 0
+
+    def __call__(self, loaded: Loaded, files: Sequence[Sent], day: str) -> list[Answered]:
+        if not files[0].name.startswith("large"):
+            return [Answered(file.name, 1, NONE, NONE, NONE, NONE) for file in files]
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            return super().__call__(loaded, files, day)
+        finally:
+            self.at_once -= 1
+
+
+LARGE = b"\n" * 9
+"""More rows than the eight that one call takes together in the tests below."""
+
+
+async def test_small_requests_are_answered_while_a_large_one_is_computed_and_no_two_large_ones_are() -> None:
+    model, of, watch = Held(), loaded(), Watched()
+    batcher = Batcher(30, answer=model, watch=watch, most_rows=8)
+    first, second, third = await waiting(*(batcher.ask(of, some(f"large{n}", data=LARGE), DAY) for n in range(3)))
+    assert await asyncio.to_thread(model.asked.wait, 60)
+    for name in "abc":  # each waits for nothing
+        assert await names(batcher.ask(of, some(name), DAY)) == [name]
+    assert batcher.rows_waiting == 18  # they count as all others do
+    with pytest.raises(Busy):
+        await batcher.ask(of, some("large", data=b"\n" * 13), DAY)
+    second.cancel()
+    await asyncio.wait([second])
+    assert batcher.rows_waiting == 9
+    assert [call.waiting for call in watch.calls] == [18, 18, 18]
+    model.go.set()
+    assert await asyncio.gather(first, third) == [["large0"], ["large2"]]
+    assert model.calls == [["large0"], ["large2"]]
+    assert model.most_at_once == 1
+
+
+async def test_at_the_end_a_large_request_is_answered_too_and_in_its_time_alone() -> None:
+    model = Held()
+    batcher = Batcher(answer=model, most_rows=8)
+    (large,) = await waiting(batcher.ask(loaded(), some("large", data=LARGE), DAY))
+    with pytest.raises(Late):
+        await batcher.ask(loaded(seconds=0.001), some("large late", data=LARGE), DAY)
+    draining = asyncio.create_task(batcher.drain())
+    await asyncio.sleep(0)
+    with pytest.raises(Stopping):
+        await batcher.ask(loaded(), some("a"), DAY)
+    assert not draining.done()
+    model.go.set()
+    assert await large == ["large"]
+    await draining
+    assert model.calls == [["large"]]
 
 
 async def test_use_cases_take_turns_and_so_do_the_days_of_one() -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from mlops_assets.errors import ConfigError
 from mlops_assets.journey.score.online import Answered, Loaded, Sent, answer_files
-from mlops_assets.serving.answering.batcher import Busy, Failed, Late
+from mlops_assets.serving.answering.batcher import Busy
+from mlops_assets.serving.answering.lane import Failed, Late
 from mlops_assets.serving.problems import Problem
 from mlops_assets.settings import Settings
 from mlops_assets.use_case import UseCase
