@@ -184,9 +184,16 @@ def trust_of(known: Known, told: Mapping[str, Any]) -> Trust:
     if told["state"] != "done":
         return Trust("no", _why_not(known, told))
     care = _care(known, told)
-    refused = f"; {told['rejected']:,} of {told['lines']:,} lines were refused" if told["rejected"] else ""
-    good = f"each of its {told['rows']:,} rows was looked at, and nothing is red{refused}"
+    good = f"each of its {told['rows']:,} rows has a prediction, and nothing is red{_refused(told)}"
     return Trust("care", "; ".join(care)) if care else Trust("yes", good)
+
+
+def _refused(told: Mapping[str, Any]) -> str:
+    """What of a good day has no prediction, for it could not be read: few lines, and perhaps whole files."""
+    lines = f"{told['rejected']:,} of {told['lines']:,} lines" if told["rejected"] else ""
+    files = f"{told['files_refused']:,} of {told['files']:,} files" if told["files_refused"] else ""
+    both = " and ".join(one for one in (lines, files) if one)
+    return f"; {both} were refused" if both else ""
 
 
 def _why_not(known: Known, told: Mapping[str, Any]) -> str:
@@ -300,6 +307,7 @@ def headline(lines: Sequence[Line]) -> str:
     """Of how many use cases yesterday can be trusted."""
     if not lines:
         return "No use case is served here."
-    good = sum(one.trust.answer == "yes" for one in lines)
+    good, care = (sum(one.trust.answer == answer for one in lines) for answer in ("yes", "care"))
     number = "1 use case" if len(lines) == 1 else f"{len(lines)} use cases"
-    return f"{good} of {number}: yesterday can be trusted."
+    with_care = f", and with care in {care} more" if care else ""
+    return f"Yesterday can be trusted in {good} of {number}{with_care}."

@@ -23,6 +23,10 @@ PATIENCE = 60_000
 """Milliseconds for which something is waited for: what is seen is that it comes."""
 KEPT = ROOT / "docs" / "pictures"
 """Pictures of pages that the documents show; `MLOPS_KEEP_PICTURES=1` has the tests take them anew."""
+SHOWN = ("overview", "drift", "try")
+"""The pictures that the documents show; of them the upper part, in few colours, for a clone has each for good."""
+SEEN = 1000
+"""Height of that part, in pixels."""
 OPEN_ALL = "() => document.querySelectorAll('details').forEach((one) => { one.open = true; })"
 
 
@@ -132,6 +136,10 @@ def visit(
 def keep_picture(visitor: Visitor, name: str, folder: Path) -> None:
     """Keep a picture of what is seen: in a folder of the test, and for the documents where they are made anew."""
     visitor.page.screenshot(path=folder / f"{name}.png", full_page=True)
-    if os.environ.get("MLOPS_KEEP_PICTURES"):
+    if os.environ.get("MLOPS_KEEP_PICTURES") and name in SHOWN:
+        from PIL import Image
+
+        with Image.open(folder / f"{name}.png") as whole:
+            upper = whole.convert("RGB").crop((0, 0, whole.width, min(whole.height, SEEN)))
         KEPT.mkdir(exist_ok=True)
-        shutil.copy(folder / f"{name}.png", KEPT / f"{name}.png")
+        upper.quantize(64).save(KEPT / f"{name}.png", optimize=True)

@@ -89,9 +89,13 @@ def check_current(rows: Published[ReadingAccounting] | None, raw: Published[List
     """Whether the published rows were read from the files that were listed last."""
     listed = raw.accounting.fingerprint if raw else "none"
     read = rows.accounting.manifest if rows else "none"
-    fingerprints = f"files listed: {listed}, files read: {read}"
+    same = "what was read is what was listed"
+    other = f"files listed: {listed}, files read: {read}"
     return DayCheck(
-        "rows_are_current", listed == read, fingerprints, "materialise raw_files and rows of this day again"
+        "rows_are_current",
+        listed == read,
+        same if listed == read else other,
+        "materialise raw_files and rows of this day again",
     )
 
 

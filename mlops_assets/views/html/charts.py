@@ -12,7 +12,7 @@ from mlops_assets.work.printable import cut, printable
 WIDTH, HEIGHT = 640, 220
 LEFT, RIGHT, TOP, BOTTOM = 64, 12, 14, 34
 """Room around the lines for the words of the axes."""
-LONGEST = 24
+LONGEST = 20
 """Signs of a name beside a bar."""
 ROW = 20
 """Height of a bar with the gap below it."""
@@ -213,11 +213,16 @@ def _axes(
         for value in values
     ]
     every = max(1, -(-len(places) // TICKS))
-    for at in range(0, len(places), every):
+    for number, at in enumerate(range(0, len(places), every)):
         name = cut(printable(places[at]), 12)
         # a name stands below its place, unless it would reach over the edge
         middle = min(max(across(at), LEFT), WIDTH - RIGHT - min(30, 3 * len(name)))
-        drawn.append(Markup('<text x="{}" y="{}" text-anchor="middle">{}</text>').format(middle, HEIGHT - 12, name))
+        drawn.append(
+            # every second one is left out on a phone
+            Markup('<text{} x="{}" y="{}" text-anchor="middle">{}</text>').format(
+                Markup(' class="second"') if number % 2 else "", middle, HEIGHT - 12, name
+            )
+        )
     return Markup("").join(drawn)
 
 

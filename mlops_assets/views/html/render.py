@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import hashlib
+import re
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -21,6 +22,7 @@ from mlops_assets.work.printable import cut, printable
 NOTHING = "–"  # noqa: RUF001  # what a table has where there is no value
 LONGEST = 120
 """Signs of a text in a table; longer ones stand whole in the title of their cell."""
+QUOTED = re.compile(r"`([^`]+)`")
 STYLES = ("pico.min.css", "pages.css")
 
 
@@ -78,7 +80,7 @@ def _environment() -> Environment:
         finalize=shown,
     )
     environment.filters.update(
-        number=number, percent=percent, share=share, when=when, short=short, exactly=exactly, size=size
+        number=number, percent=percent, share=share, when=when, short=short, exactly=exactly, size=size, said=said
     )
     environment.globals["charts"] = charts
     return environment
@@ -104,6 +106,20 @@ def short(text: str, longest: int = LONGEST) -> Markup:
     if len(whole) <= longest:
         return escape(whole)
     return Markup('<span title="{}">{}</span>').format(cut(whole, 4_000), cut(whole, longest))
+
+
+def said(text: str | None, longest: int = 1_000) -> Markup | str:
+    """A sentence as commands say it too: what stands between backticks there is code here.
+
+    Examples
+    --------
+    >>> str(said("`age` is empty: `<b>`"))
+    '<code>age</code> is empty: <code>&lt;b&gt;</code>'
+    """
+    if text is None:
+        return NOTHING
+    # two of them around something; what was escaped is put between
+    return Markup(QUOTED.sub(r"<code>\1</code>", str(escape(cut(printable(text), longest)))))  # noqa: S704
 
 
 def number(value: float | None, digits: int = 0) -> str:

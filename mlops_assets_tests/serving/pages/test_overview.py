@@ -14,7 +14,8 @@ import pytest
 from mlops_assets.monitoring.kept import Judged, keep
 from mlops_assets.monitoring.lamp import DayVerdict, Lamp
 from mlops_assets.serving.app import make_app
-from mlops_assets.views.overview import Line, broken, headline, look
+from mlops_assets.views.days import Known, record
+from mlops_assets.views.overview import Line, Trust, broken, headline, look, trust_of
 from mlops_assets_tests.helpers.asked_api import Api
 from mlops_assets_tests.helpers.shown_home import (
     DAMAGED,
@@ -115,7 +116,7 @@ def test_one_broken_use_case_hides_no_other(tmp_path: Path) -> None:
         for commit in log.glob("*.json"):
             commit.write_text("{")
         text = html.unescape(Api(make_app(home.service())).get("/pages/").text)
-    assert "0 of 2 use cases: yesterday can be trusted." in text
+    assert "Yesterday can be trusted in 0 of 2 use cases." in text
     assert "transactions</a>: what is known of it cannot be read." in text
     assert "mlops-assets status transactions" in text
     assert "loan_approval" in text
@@ -124,7 +125,7 @@ def test_one_broken_use_case_hides_no_other(tmp_path: Path) -> None:
 
 def test_the_page_says_it_in_a_sentence_and_what_to_run(home: Shown) -> None:
     text = html.unescape(Api(make_app(home.service())).get("/pages/").text)
-    assert "1 of 2 use cases: yesterday can be trusted." in text
+    assert "Yesterday can be trusted in 1 of 2 use cases." in text
     said = re.sub(r"<[^>]+>", "", text)
     assert "loan_approval: it has no day yet that is over." in said
     assert "mlops-assets run loan_approval --train" in text
@@ -132,6 +133,16 @@ def test_the_page_says_it_in_a_sentence_and_what_to_run(home: Shown) -> None:
     assert f'href="/pages/transactions/data/rejects?day={YESTERDAY}"' in text
 
 
+def test_a_good_day_says_how_many_files_could_not_be_read(home: Shown) -> None:
+    known = Known.of(home.stores, dt.datetime.now(dt.UTC))
+    told = {**record(known, YESTERDAY), "files": 60, "files_refused": 8}
+    assert trust_of(known, told).why.endswith("; 2 of 356 lines and 8 of 60 files were refused")
+
+
 def test_the_headline_counts_only_what_can_be_trusted() -> None:
     assert headline([]) == "No use case is served here."
-    assert headline([broken("one")]) == "0 of 1 use case: yesterday can be trusted."
+    doubted = replace(broken("two"), trust=Trust("care", "it was not compared"))
+    assert (
+        headline([broken("one"), doubted]) == "Yesterday can be trusted in 0 of 2 use cases, and with care in 1 more."
+    )
+    assert headline([broken("one")]) == "Yesterday can be trusted in 0 of 1 use case."

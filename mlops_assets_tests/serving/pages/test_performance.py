@@ -39,7 +39,10 @@ def words(html: str) -> str:
 def test_before_anybody_labelled_a_row_the_estimate_stands_alone_and_the_page_says_what_to_run(api: Api) -> None:
     """First of all: the tests after it label."""
     html = api.get(PAGE).text
-    assert f"mlops-assets audit transactions --day {YESTERDAY} -o audit.csv" in words(html)
+    run = (
+        f"mlops-assets audit transactions --day {YESTERDAY} -o audit.csv\nmlops-assets feedback transactions audit.csv"
+    )
+    assert run in html, "a command a line"
     assert "No audit of such a day has come" in words(html)
     assert f"{YESTERDAY}: Estimate without labels:" in words(html)
     assert 'polyline class="estimate"' in html

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
 from mlops_assets.serving.entrance.keys import new_key
-from mlops_assets_tests.helpers.browser import chromium, keep_picture, needs_chromium, visit
+from mlops_assets_tests.helpers.browser import chromium, needs_chromium, visit
 from mlops_assets_tests.helpers.served_home import Api, served, served_home
 
 if TYPE_CHECKING:
@@ -54,13 +53,12 @@ def sign_in(person: httpx.Client, name: str, following: str = "", token: str | N
 
 
 @needs_chromium
-def test_the_first_visit_loads_little_and_nothing_from_elsewhere(api: Api, browser: Browser, tmp_path: Path) -> None:
+def test_the_first_visit_loads_little_and_nothing_from_elsewhere(api: Api, browser: Browser) -> None:
     with visit(browser, api.url) as visitor:
         page = visitor.go("/")
         assert page.url == f"{api.url}/pages/"
         assert sum(visitor.loaded.values()) < 60_000
         visitor.see_accessible()
-        keep_picture(visitor, "overview", tmp_path)
         page.goto(f"{api.url}/pages/nothing")
         assert "Not Found" in page.title()
         visitor.see_accessible()
