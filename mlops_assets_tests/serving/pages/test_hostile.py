@@ -203,7 +203,7 @@ def test_whatever_stands_in_rows_names_labels_and_reasons_is_text_on_every_page_
 
 # -- who may do what ----------------------------------------------------------------------------------------------------
 
-CHANGES = (
+CHANGES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("/pages/toy/models/promote", {"version": 4, "why": "x"}),
     ("/pages/toy/models/rollback", {"why": "x"}),
     ("/pages/toy/models/refuse", {"version": 4, "why": "x"}),
@@ -332,7 +332,7 @@ def test_of_two_that_promote_at_once_one_run_is_made_and_of_two_that_label_a_row
         asked = [people.submit(pages.send, "/pages/toy/models/promote", version=4, why="both") for _ in range(4)]
         assert {one.result().status for one in asked} == {303}
         assert len(pages.dagster.runs) == 1
-        row = {"day": DAY, "file": "0 a|b.csv", "line": 1}
+        row: dict[str, Any] = {"day": DAY, "file": "0 a|b.csv", "line": 1}
         said = [people.submit(pages.send, "/pages/toy/predictions/row", **row, label=kind) for kind in (SCRIPT, "a|b")]
         # of a person the later word counts, and whose word came too late is told so
         assert {one.result().status for one in said} <= {303, 422}
