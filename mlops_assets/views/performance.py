@@ -106,7 +106,8 @@ def _known(stores: Stores) -> Mapping[int, Summary]:
 
 
 def _back(day: str, days: int) -> str:
-    return (dt.date.fromisoformat(day) - dt.timedelta(days=days)).isoformat()
+    # there is no day before the first one that a date can be
+    return dt.date.fromordinal(max(1, dt.date.fromisoformat(day).toordinal() - days)).isoformat()
 
 
 def _spans(first: str, last: str, size: int) -> list[tuple[str, str]]:

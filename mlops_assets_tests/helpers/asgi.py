@@ -57,8 +57,11 @@ def ask(
         sent.append(message)
 
     asyncio.run(app(scope, receive, send))
-    said = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
-    return Answer(sent[0]["status"], said, b"".join(one.get("body", b"") for one in sent[1:]).decode())
+    said: dict[str, list[str]] = {}
+    for name, value in sent[0]["headers"]:
+        said.setdefault(name.decode(), []).append(value.decode("latin-1"))
+    headers_sent = {name: ", ".join(values) for name, values in said.items()}
+    return Answer(sent[0]["status"], headers_sent, b"".join(one.get("body", b"") for one in sent[1:]).decode())
 
 
 def talk(

@@ -27,7 +27,7 @@ from mlops_assets.serving.entrance.guard import (
     called_wrongly,
     says_longer,
 )
-from mlops_assets.serving.entrance.keys import Keys, is_open, see_right
+from mlops_assets.serving.entrance.keys import OPEN_BYTES, Keys, is_open, see_right
 from mlops_assets.serving.failures import answer_failure
 from mlops_assets.serving.problems import Problem
 
@@ -116,8 +116,9 @@ class Doors:
             yield receive
             return
         entrance = self._entrance
-        if says_longer(headers, entrance.most_bytes):
-            raise self._too_long()
+        most = min(entrance.most_bytes, OPEN_BYTES) if is_open(scope["path"]) else entrance.most_bytes
+        if says_longer(headers, most):
+            raise _too_long(most)
         messages: list[Message] = []
         size, more = 0, True
         try:
@@ -127,7 +128,9 @@ class Doors:
                     messages.append(message)
                     came = len(message.get("body", b""))
                     size, self._held = size + came, self._held + came
-                    self._see_size(size)
+                    if size > most:
+                        raise _too_long(most)
+                    self._see_held()
                     more = message.get("more_body", False)
         except TimeoutError:
             self._held -= size
@@ -141,13 +144,11 @@ class Doors:
         finally:
             self._held -= size
 
-    def _see_size(self, size: int) -> None:
-        if size > self._entrance.most_bytes:
-            raise self._too_long()
+    def _see_held(self) -> None:
         if self._held > self._entrance.most_held:
             said = "The bodies of all requests that are worked on are too many bytes; ask again in 1 s."
             raise Problem(503, said, headers={"Retry-After": "1", **CLOSE})
 
-    def _too_long(self) -> Problem:
-        said = f"The body is longer than {self._entrance.most_bytes:,} bytes, which is the most that is read."
-        return Problem(413, said, headers=CLOSE)
+
+def _too_long(most: int) -> Problem:
+    return Problem(413, f"The body is longer than {most:,} bytes, which is the most that is read.", headers=CLOSE)

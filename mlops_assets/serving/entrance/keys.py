@@ -34,10 +34,13 @@ PREFIX = "mlops_"
 """What a key begins with, so that people and scanners see what it is."""
 REALM = 'Bearer realm="mlops-assets"'
 
-OPEN = frozenset({"/health", "/ready", "/v2/health/live", "/v2/health/ready"})
-"""Paths that ask for no key: what starts and watches processes has none."""
-OPEN_BELOW = ("/pages/static/", "/pages/sign-in")
-"""Beginnings of further ones: what a browser needs to ask somebody for a key."""
+OPEN = frozenset({"/health", "/ready", "/v2/health/live", "/v2/health/ready", "/pages/sign-in", "/pages/sign-out"})
+"""Paths that ask for no key: what starts and watches processes has none, nor has who signs in; who may only read signs
+out, too."""
+OPEN_FILE = re.compile(r"/pages/static/[0-9a-f]{12}/[a-z.]+")
+"""The files that pages load; nothing else below, for a use case may be called `static`."""
+OPEN_BYTES = 256 << 10
+"""Of a body that is sent without a key."""
 COOKIE = "mlops_key"
 """The cookie that a browser has the key in, once somebody has signed in."""
 PREDICTING = ("/predictions", "/infer", "/predict", "/try")
@@ -294,10 +297,10 @@ def is_open(path: str) -> bool:
 
     Examples
     --------
-    >>> is_open("/health"), is_open("/pages/sign-in"), is_open("/pages/")
+    >>> is_open("/health"), is_open("/pages/sign-in"), is_open("/pages/static/days/2026-01-31")
     (True, True, False)
     """
-    return path in OPEN or path.startswith(OPEN_BELOW)
+    return path in OPEN or OPEN_FILE.fullmatch(path) is not None
 
 
 def _unknown() -> Problem:

@@ -15,7 +15,7 @@ from mlops_assets.errors.redaction import without_paths
 from mlops_assets.serving.bodies import query
 from mlops_assets.serving.bodies.query import read_query
 from mlops_assets.serving.dagster import Dagster, NoDagster, NotLaunched
-from mlops_assets.serving.pages.site import ROOT, Page, Site, go_to, see_token
+from mlops_assets.serving.pages.site import ROOT, Page, Site, go_to, small_form
 from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.routes.days import no_day
 from mlops_assets.serving.run_checks import check_day
@@ -67,8 +67,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
         return _day(site, request, started)
 
     async def run(request: Request) -> Response:
-        form = await request.form(max_files=0, max_fields=8)
-        see_token(request, form.get("token"))
+        await small_form(request)
         return await run_in_threadpool(_run, site, request)
 
     return [

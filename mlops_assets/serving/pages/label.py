@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute
 from mlops_assets.journey.feedback.files import WITHDRAWN
 from mlops_assets.journey.feedback.handing import as_file
 from mlops_assets.serving.bodies.query import day, one_of, read_query, whole
-from mlops_assets.serving.pages.site import ROOT, Page, Site, go_to, see_token
+from mlops_assets.serving.pages.site import ROOT, Page, Site, go_to, small_form
 from mlops_assets.serving.problems import Problem, Wrong
 from mlops_assets.serving.routes.feedback import take
 from mlops_assets.serving.service import caller_of
@@ -59,9 +59,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
     async def say(request: Request) -> Response:
         if request.method != "POST":
             return await run_in_threadpool(show, request)
-        form = await request.form(max_files=0, max_fields=8)
-        see_token(request, form.get("token"))
-        sent = {name: value for name, value in form.items() if isinstance(value, str)}
+        sent = await small_form(request)
         return await run_in_threadpool(_say, site, request, sent)
 
     def tell(request: Request) -> Response:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import shlex
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
@@ -22,7 +21,7 @@ from mlops_assets.serving import starting
 from mlops_assets.serving.bodies.query import day, one_of, read_query, whole
 from mlops_assets.serving.comparing import Comparer
 from mlops_assets.serving.dagster import UNDER_WAY, NoDagster, NotLaunched
-from mlops_assets.serving.pages.site import ROOT, Page, Site, go_to, see_token
+from mlops_assets.serving.pages.site import ROOT, Page, Site, go_to, small_form
 from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.run_checks import check_promotion, check_refusal, check_rollback
 from mlops_assets.serving.service import caller_of
@@ -37,6 +36,8 @@ DAYS = 60
 SAID = {"SUCCESS": ("done", "done"), "FAILURE": ("red", "failed"), "CANCELED": ("", "was canceled")}
 """Lamp and word of a run that has ended."""
 WORDS = {"promote": "Promotion", "rollback": "Rollback", "training": "Training"}
+
+Form = Mapping[str, str]
 
 
 def routes(site: Site) -> Sequence[BaseRoute]:
@@ -162,17 +163,16 @@ class _Models:
             return found, ""
         return None, "Choose a day to see which of its rows would get another answer. Or have it written to a file:"
 
-    def changed(self, change: Callable[[Request, FormData], Response]) -> Callable[[Request], Awaitable[Response]]:
+    def changed(self, change: Callable[[Request, Form], Response]) -> Callable[[Request], Awaitable[Response]]:
         """A handler of a form that changes something, done in a thread."""
 
         async def handle(request: Request) -> Response:
-            form = await request.form(max_files=0, max_fields=8)
-            see_token(request, form.get("token"))
+            form = await small_form(request)
             return await run_in_threadpool(change, request, form)
 
         return handle
 
-    def promote(self, request: Request, form: FormData) -> Response:
+    def promote(self, request: Request, form: Form) -> Response:
         """Start the run that makes a version the champion."""
         stores, why, number = self.site.stores(request), _why(form), _version(form)
         name, override = stores.use_case.name, form.get("override") == "true"
@@ -180,7 +180,7 @@ class _Models:
         command = ["mlops-assets", "promote", name, f"{number}", *(["--override"] if override else []), "--why", why]
         return self._start(request, wish, lambda: check_promotion(stores, number, override=override), command, why)
 
-    def roll_back(self, request: Request, form: FormData) -> Response:
+    def roll_back(self, request: Request, form: Form) -> Response:
         """Start the run that makes the champion of before the champion again."""
         stores, why = self.site.stores(request), _why(form)
         wish = starting.rollback(stores.use_case.name, _who(request), why)
@@ -197,7 +197,7 @@ class _Models:
             return self._every(request, status=503, **told)
         return go_to(f"{here(self.site.stores(request))}?run={quote(run, safe='')}")
 
-    def refuse(self, request: Request, form: FormData) -> Response:
+    def refuse(self, request: Request, form: Form) -> Response:
         """Keep that somebody decided against a version; no run is needed, for nothing else changes."""
         stores, why, number = self.site.stores(request), _why(form), _version(form)
         check_refusal(stores, number)
@@ -236,15 +236,15 @@ def _who(request: Request) -> str:
     return f"{caller_of(request).name} (pages)"
 
 
-def _why(form: FormData) -> str:
-    why = str(form.get("why", "")).strip()
+def _why(form: Form) -> str:
+    why = form.get("why", "").strip()
     if not 1 <= len(why) <= LONGEST:
         raise Problem(422, f"Say why, in 1 to {LONGEST:,} signs: it stands in the history.")
     return why
 
 
-def _version(form: FormData) -> int:
+def _version(form: Form) -> int:
     try:
-        return whole(str(form.get("version", "")))
+        return whole(form.get("version", ""))
     except ValueError as error:
         raise Problem(422, f"Which version? {error}.") from None

@@ -63,9 +63,10 @@ def mount(service: Service, keys: Keys | None) -> Mount:
         The keys that are asked for; None where there are none.
     """
     site = Site(service, keyed=keys is not None)
-    found: list[BaseRoute] = [Page("/static/{digest}/{name}", _file), *signing_in.routes(site, keys)]
+    found: list[BaseRoute] = [*signing_in.routes(site, keys)]
     for make in PAGES:
         found.extend(make(site))
+    found.append(Page("/static/{digest}/{name}", _file))  # last: a use case may be called `static`
     return Mount(ROOT, routes=found, middleware=[Middleware(GZipMiddleware, minimum_size=1_000)])
 
 

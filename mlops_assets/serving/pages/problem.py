@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from mlops_assets.serving.entrance.callers import UNKNOWN
+from mlops_assets.serving.entrance.keys import COOKIE
 from mlops_assets.serving.pages.site import BESIDE, ROOT, go_to, is_part, page_headers, static
 from mlops_assets.serving.problems import Problem
 from mlops_assets.views.html.render import render
@@ -43,6 +44,8 @@ def problem_page(request: Request, problem: Problem, request_id: str) -> Respons
         detail=content["detail"],
         errors=content.get("errors", ()),
         request_id=request_id,
+        # of a key that was withdrawn, or has too few rights, nobody is to get out by deleting cookies
+        other_key=problem.status in (401, 403) and COOKIE in request.cookies,
         use_case=None,
         use_cases=(),
         keyed=False,

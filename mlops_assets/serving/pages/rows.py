@@ -23,7 +23,7 @@ from mlops_assets.serving.bodies import query
 from mlops_assets.serving.bodies.pictures import count_pixels, ending_of
 from mlops_assets.serving.bodies.query import Read, read_query
 from mlops_assets.serving.pages.predictions import text
-from mlops_assets.serving.pages.site import Page, Site, go_to, see_token
+from mlops_assets.serving.pages.site import Page, Site, go_to, small_form
 from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.routes.feedback import take
 from mlops_assets.serving.service import caller_of
@@ -47,9 +47,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
         return _page(site, request, **_which(read_query(request, {**KNOWN, "said": query.flag})))
 
     async def correct(request: Request) -> Response:
-        form = await request.form(max_files=0, max_fields=8)
-        see_token(request, form.get("token"))
-        sent = {name: str(value) for name, value in form.items()}
+        sent = await small_form(request)
         return await run_in_threadpool(_correct, site, request, sent)
 
     def picture(request: Request) -> Response:

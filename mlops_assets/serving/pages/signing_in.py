@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from mlops_assets.serving.entrance.keys import COOKIE, Keys
-from mlops_assets.serving.pages.site import BESIDE, ROOT, Page, Site, go_to, see_token, set_cookie
+from mlops_assets.serving.pages.site import BESIDE, ROOT, Page, Site, go_to, set_cookie, small_form
 from mlops_assets.serving.problems import Problem
 
 MOST = 2_000
@@ -32,9 +32,8 @@ def routes(site: Site, keys: Keys | None) -> Sequence[BaseRoute]:
             return go_to(f"{ROOT}/")
         if request.method != "POST":
             return _form(site, request, request.query_params.get("next", ""))
-        form = await request.form(max_files=0, max_fields=8)
-        see_token(request, form.get("token"))
-        key, following = str(form.get("key", "")).strip(), str(form.get("next", ""))
+        form = await small_form(request)
+        key, following = form.get("key", "").strip(), form.get("next", "")
         try:
             keys.known(key)
         except Problem as problem:
@@ -44,8 +43,7 @@ def routes(site: Site, keys: Keys | None) -> Sequence[BaseRoute]:
         return answer
 
     async def sign_out(request: Request) -> Response:
-        form = await request.form(max_files=0, max_fields=8)
-        see_token(request, form.get("token"))
+        await small_form(request)
         answer = go_to(f"{ROOT}/")
         answer.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
         return answer

@@ -26,6 +26,8 @@ BESIDE = ("/", "/docs")
 """What people open in a browser beside the pages."""
 FORM_COOKIE = "mlops_form"
 """A number of chance that a browser sends back in each form: a page of another site cannot know it."""
+FORM_BYTES, FORM_FIELDS = 256 << 10, 8
+"""What a form without files may have: it is parsed where all requests wait."""
 
 TABS = (
     ("days", "Days"),
@@ -92,7 +94,7 @@ class Site:
             "token": token,
         }
         answer = HTMLResponse(render(template, **{**frame, **values}), status, page_headers())
-        if FORM_COOKIE not in request.cookies:
+        if request.cookies.get(FORM_COOKIE) != token:  # also one that is empty
             set_cookie(request, answer, FORM_COOKIE, token)
         return answer
 
@@ -166,6 +168,21 @@ def see_token(request: Request, sent: object) -> None:
     if not known or not isinstance(sent, str) or not hmac.compare_digest(known.encode(), sent.encode()):
         said = "This form was not made for this browser, or its cookies are gone. Open the page anew and send it again."
         raise Problem(403, said)
+
+
+async def small_form(request: Request) -> dict[str, str]:
+    """The fields of a form without files, once it is seen that it was made for the browser that sent it.
+
+    Raises
+    ------
+    Problem
+        403, if it was not; 413, if it is longer than what people type.
+    """
+    if len(await request.body()) > FORM_BYTES:
+        raise Problem(413, f"The form is longer than {FORM_BYTES:,} bytes, which is the most that is read.")
+    form = await request.form(max_files=0, max_fields=FORM_FIELDS)
+    see_token(request, form.get("token"))
+    return {name: value for name, value in form.items() if isinstance(value, str)}
 
 
 def set_cookie(request: Request, answer: Response, name: str, value: str) -> None:
