@@ -40,7 +40,8 @@ def rejects_of(
     -------
     dict
         `rows`, each with `file`, `line`, `rule`, `message`, `raw`; `next`, the cursor of the next page or None;
-        `rules`, each with `rule`, `number` in the whole day, `means` and `advice`; `total` of the day.
+        `rules`, each with `rule`, `number` in the whole day, `means` and `advice`; `total` of the day, and how many of
+        them are whole `files`.
 
     Raises
     ------
@@ -68,6 +69,7 @@ def rejects_of(
             for each, number in counted.items()
         ],
         "total": sum(counted.values()),
+        "files": lake.rows.days()[day].accounting.files_refused,
     }
 
 

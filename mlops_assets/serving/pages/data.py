@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute
 from mlops_assets.serving.bodies.query import day, read_query
 from mlops_assets.serving.pages.site import ROOT, Page, Site
 from mlops_assets.serving.problems import Problem, Wrong
-from mlops_assets.views.html.addresses import rows_address
+from mlops_assets.views.html.addresses import rejects_address, rows_address
 from mlops_assets.views.paging import PublishedAgain, WrongCursor
 from mlops_assets.views.profile_page import content
 from mlops_assets.views.profiles import Profiled, profile_day
@@ -32,23 +32,6 @@ KEPT = 16
 def data_address(use_case: str, of_day: str | None = None) -> str:
     """The page of the data of a day; of the newest one if None."""
     return _address(use_case, "data", {"day": of_day})
-
-
-def rejects_address(
-    use_case: str,
-    of_day: str | None = None,
-    rule: str | None = None,
-    file: str | None = None,
-    cursor: str | None = None,
-) -> str:
-    """The page of the rejects of a day, of those of a rule and a file if these are named.
-
-    Examples
-    --------
-    >>> rejects_address("topics", "2026-01-31", rule="encoding")
-    '/pages/topics/data/rejects?day=2026-01-31&rule=encoding'
-    """
-    return _address(use_case, "data/rejects", {"day": of_day, "rule": rule, "file": file, "cursor": cursor})
 
 
 def _address(use_case: str, page: str, asked: Mapping[str, str | None]) -> str:
@@ -152,6 +135,7 @@ def _rejects(site: Site, request: Request, stores: Stores, asked: Mapping[str, A
         rows=rows,
         rules=rules,
         total=found["total"],
+        files=found["files"],
         data_address=data_address(name, chosen),
         all_address=rejects_address(name, chosen),
         next_address=rejects_address(name, chosen, rule, file, after) if after else None,

@@ -24,6 +24,7 @@ from mlops_assets.serving.starting import day_run
 from mlops_assets.views import day_details
 from mlops_assets.views.calendar import counted, in_words, months, newest_months
 from mlops_assets.views.days import STATES, Known, record, short_record
+from mlops_assets.views.html.addresses import lamp_address, rejects_address
 from mlops_assets.views.html.render import percent
 from mlops_assets.views.overview import next_of, trust_of
 from mlops_assets.views.timing import times
@@ -136,6 +137,8 @@ def _day(site: Site, request: Request, started: Started | None = None, status: i
         started=started,
         command=f"mlops-assets run {name} --from {day} --to {day}",
         query=urlencode({"day": day}),
+        lamps={one["name"]: lamp_address(name, day, one["name"]) for one in (told["drift"] or {}).get("red_lamps", ())},
+        refused={rule: rejects_address(name, day, rule) for rule in values["rejects"]},
         shown_percent=percent,
         **values,
     )

@@ -20,7 +20,7 @@ from mlops_assets.serving.pages.site import ROOT, Page, Site
 from mlops_assets.serving.problems import Problem, Wrong
 from mlops_assets.use_case.drift import AGAINST, read_against
 from mlops_assets.views.drift import answer_panels, column_panels, first_line
-from mlops_assets.views.html.addresses import row_address, rows_address
+from mlops_assets.views.html.addresses import rejects_address, row_address, rows_address
 from mlops_assets.views.html.panels import panel
 from mlops_assets.views.lamps import FIGURES, example_table, grid, lamp_lines, over_time, told_days
 from mlops_assets.views.multiples import Panel
@@ -237,17 +237,26 @@ def _line(stores: Stores, lamp: Lamp, told: Explained, asked: Mapping[str, Any])
 
 
 def _red(stores: Stores, behind: Evidence, told: Explained, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """The rows behind a red lamp, each with its address where the day is published."""
+    """The rows behind a red lamp, each with its address where the day is published; of rejects that of all like it."""
     name, day, lamp = stores.use_case.name, told.verdict.day, behind.lamp
-    published = told.today is not None
+    published, rejected = told.today is not None, lamp.source == "rejects"
     answers = lamp.source == "predictions"
+    rule = lamp.name.removeprefix("rejects.")
     heads, rows = example_table(behind.examples, lamp.column)
     shown = [
-        {"cells": cells, "href": row_address(name, day, row["file"], row["line"]) if published else None}
+        {
+            "cells": cells,
+            "href": rejects_address(name, day, rule, row["file"])
+            if rejected
+            else (row_address(name, day, row["file"], row["line"]) if published else None),
+        }
         for row, cells in zip(behind.examples, rows, strict=True)
     ]
     most: dict[str, list[tuple[str, int, str | None]]] = {
-        "Files": [(one, number, rows_address(name, day, file=one)) for one, number in behind.most_files.items()],
+        "Files": [
+            (one, number, rejects_address(name, day, rule, one) if rejected else rows_address(name, day, file=one))
+            for one, number in behind.most_files.items()
+        ],
         "Accounts": [
             (one, number, rows_address(name, day, account=one)) for one, number in behind.most_accounts.items()
         ],
@@ -264,12 +273,14 @@ def _red(stores: Stores, behind: Evidence, told: Explained, asked: Mapping[str, 
         "advice": lamp.advice,
         "rows": behind.rows,
         "files": behind.files,
-        "most": {what: [_linked(one, published=published) for one in every] for what, every in most.items() if every},
+        "most": {
+            what: [_linked(one, there=published or rejected) for one in every] for what, every in most.items() if every
+        },
         "heads": heads,
         "examples": shown,
     }
 
 
-def _linked(one: tuple[str, int, str | None], *, published: bool) -> dict[str, Any]:
+def _linked(one: tuple[str, int, str | None], *, there: bool) -> dict[str, Any]:
     name, number, href = one
-    return {"name": name, "number": number, "href": href if published else None}
+    return {"name": name, "number": number, "href": href if there else None}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from urllib.parse import quote, urlencode
 
 ROOT = "/pages"
@@ -53,11 +54,40 @@ def row_address(use_case: str, day: str, file: str, line: int) -> str:
     return _address(use_case, "/predictions/row", {"day": day, "file": file, "line": line})
 
 
+def rejects_address(
+    use_case: str,
+    day: str | None = None,
+    rule: str | None = None,
+    file: str | None = None,
+    cursor: str | None = None,
+) -> str:
+    """The page of the rejects of a day, of those of a rule and a file if these are named.
+
+    Examples
+    --------
+    >>> rejects_address("topics", "2026-01-31", rule="encoding")
+    '/pages/topics/data/rejects?day=2026-01-31&rule=encoding'
+    """
+    asked = {"day": day, "rule": rule, "file": file, "cursor": cursor}
+    return _address(use_case, "/data/rejects", {name: value for name, value in asked.items() if value is not None})
+
+
+def lamp_address(use_case: str, day: str, lamp: str) -> str:
+    """The page of a lamp of a day.
+
+    Examples
+    --------
+    >>> lamp_address("topics", "2026-01-31", "volume.rows")
+    '/pages/topics/drift/lamp?day=2026-01-31&name=volume.rows'
+    """
+    return _address(use_case, "/drift/lamp", {"day": day, "name": lamp})
+
+
 def picture_address(use_case: str, day: str, file: str, line: int, column: str | None = None) -> str:
     """The picture that a column of a row names; the first one if None."""
     which: dict[str, str | float] = {"day": day, "file": file, "line": line}
     return _address(use_case, "/predictions/picture", which if column is None else {**which, "column": column})
 
 
-def _address(use_case: str, page: str, asked: dict[str, str | float]) -> str:
+def _address(use_case: str, page: str, asked: Mapping[str, str | float]) -> str:
     return f"{ROOT}/{quote(use_case, safe='')}{page}" + (f"?{urlencode(asked)}" if asked else "")

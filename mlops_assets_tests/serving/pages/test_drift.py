@@ -175,6 +175,20 @@ def test_a_day_that_was_kept_back_is_shown_as_it_was_and_hostile_names_are_text(
     assert follow(api, page).status == 200
 
 
+def test_behind_a_red_lamp_of_rejects_are_rejects_and_no_rows(home: Shown, api: Api) -> None:
+    (rule, _), *_ = home.stores.lake.rows.days()[REFUSED].accounting.rules
+    lamp = Lamp(f"rejects.{rule}", "red", "rejects", 0.5, 0.01, 0.0, "rejects", "", "Many were refused.")
+    keep(home.use_case, home.stores.lake, Judged(DayVerdict(REFUSED, "the training rows", (lamp,)), version=1))
+
+    html = api.get(PAGE, day=REFUSED).text
+
+    assert links(html, "/pages/transactions/predictions?") == []
+    assert links(html, "/pages/transactions/predictions/row") == []
+    some = links(html, f"/pages/transactions/data/rejects?day={REFUSED}&rule={rule}&file=transactions")
+    assert some
+    assert f"Shown are those of the rule {rule} of the file" in words(follow(api, some[0]).text)
+
+
 def test_of_a_use_case_without_days_is_said_what_to_run(home: Shown) -> None:
     answer = Api(home_app(home)).get("/pages/loan_approval/drift")
     assert "mlops-assets run loan_approval" in words(answer.text)
