@@ -88,7 +88,7 @@ def pages_of(port: int, day: str) -> dict[str, str]:
         "performance": f"{base}/performance",
         "models": f"{base}/models",
         "a version": f"{base}/models/{version}",
-        "two versions": f"{base}/models/diff?{urlencode({'before': version, 'after': version - 1})}",
+        "two versions": f"{base}/models/diff?{urlencode({'before': version, 'after': version + 1})}",
         "label": of_day("label"),
         "what was said": f"{base}/label/said",
     }
