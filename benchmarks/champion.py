@@ -77,7 +77,7 @@ def train(use_case: UseCase, folder: Path, before: dt.date, days: int, files: in
 
 def _enthrone(use_case: UseCase, home: Path) -> None:
     """Make the candidate champion that wins on the real rows; on sample rows a cheaper one may be ahead by chance."""
-    stores = _workspace(home).of(use_case)
+    stores = workspace_of(home).of(use_case)
     registry, winner, found = stores.registry, stores.champion(), stores.runs.newest(Evaluation)
     if found is None or winner is None or winner.about.candidate == CANDIDATE:
         return
@@ -103,14 +103,14 @@ def champion_of(use_case: UseCase, home: Path) -> Champion:
     home
         The home.
     """
-    version = _workspace(home).of(use_case).champion()
+    version = workspace_of(home).of(use_case).champion()
     if version is None:
         raise SystemExit("The gate refused every model: there is nothing to measure with. Use more labelled files.")
     about = {"candidate": version.about.candidate, "rows": version.about.rows}
     return Champion(home, version.folder / "serving", version.serving_sha256, about)
 
 
-def _workspace(home: Path) -> Workspace:
+def workspace_of(home: Path) -> Workspace:
     """Where a run works that keeps all its state in a home."""
     mlflow = home / "mlflow"
     uri, artifacts = f"sqlite:///{mlflow / 'mlflow.db'}", mlflow / "artifacts"

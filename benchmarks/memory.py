@@ -15,6 +15,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -78,35 +79,53 @@ def measure(home: Path, workers: int, seconds: float) -> Iterator[Held]:
     seconds
         How long each use case is asked.
     """
+    with serving(home, home / "raw", workers) as (port, served, processes):
+        yield held(f"ready, {len(served)} champions", processes)
+        asked = {name: requests_of(home / "raw", name) for name in served}
+        for requests in asked.values():
+            ask(port, requests[:1], 2 * workers, 0.3)
+        yield held("each use case asked once", processes)
+        for requests in asked.values():
+            ask(port, requests, CLIENTS, seconds)
+        yield held(f"after {CLIENTS} connections", processes)
+        for path in PAGES * 2 * workers:
+            get(port, path)
+        yield held("after pages", processes)
+        time.sleep(IDLE)
+        yield held("idle again", processes)
+
+
+@contextmanager
+def serving(home: Path, raw: Path, workers: int, *names: str) -> Iterator[tuple[int, list[str], list[psutil.Process]]]:
+    """A server of a home: its port, the use cases that it answers, and the processes that do.
+
+    Parameters
+    ----------
+    home, raw
+        A home with champions, and its raw files.
+    workers
+        Processes.
+    names
+        The use cases to serve; all by default.
+    """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "mlops_assets.cli", "serve", "--port", str(port), "--workers", str(workers)]
-    environment = {**os.environ, "MLOPS_HOME": str(home)}
+    options = ["--port", str(port), "--workers", str(workers)]
+    command = [sys.executable, "-m", "mlops_assets.cli", "serve", *names, *options]
+    environment = {**os.environ, "MLOPS_HOME": str(home), "MLOPS_RAW": str(raw)}
     with TemporaryDirectory() as folder, (Path(folder) / "log").open("wb") as log:
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:
             served = _served(port)
-            processes = _answering(psutil.Process(server.pid), workers)
-            yield held(f"ready, {len(served)} champions", processes)
-            asked = {name: requests_of(home / "raw", name) for name in served}
-            for requests in asked.values():
-                ask(port, requests[:1], 2 * workers, 0.3)
-            yield held("each use case asked once", processes)
-            for requests in asked.values():
-                ask(port, requests, CLIENTS, seconds)
-            yield held(f"after {CLIENTS} connections", processes)
-            for path in PAGES * 2 * workers:
-                _get(port, path)
-            yield held("after pages", processes)
-            time.sleep(IDLE)
-            yield held("idle again", processes)
+            yield port, served, _answering(psutil.Process(server.pid), workers)
         finally:
             server.terminate()
             server.wait(60)
 
 
-def _get(port: int, path: str) -> bytes:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=60) as answer:
+def get(port: int, path: str) -> bytes:
+    """What a server answers under a path; an error where that is not 200."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=300) as answer:
         content: bytes = answer.read()
         return content
 
@@ -116,7 +135,7 @@ def _served(port: int) -> list[str]:
     until = time.monotonic() + PATIENCE
     while True:
         try:
-            return [*json.loads(_get(port, "ready"))["versions"]]
+            return [*json.loads(get(port, "ready"))["versions"]]
         except OSError:
             if time.monotonic() > until:
                 raise

@@ -1,13 +1,15 @@
 """In: a red lamp, and the day as it lies in the lake. Out: the rows behind it: how many, whose, and three of them.
 
 Of each shard the columns are read that are needed, and all columns of the one that has the first examples: what this
-takes does not grow with the day.
+takes of memory does not grow with the day. What was found is remembered, for parts are never written anew: of a day of
+300,000 files a process looks once.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+import threading
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,12 +29,16 @@ from mlops_assets.storage.places import Place
 from mlops_assets.storage.tables import Table
 from mlops_assets.use_case import UseCase
 from mlops_assets.work.printable import printable
+from mlops_assets.work.shards import fingerprint
 
 EXAMPLES = 3
 NAMED = 5
 """Files, accounts and values that are named."""
 KEPT = 200
 """Of each that are kept from shard to shard: one that is rarer in every shard is not among the most frequent."""
+
+REMEMBERED = 64
+"""Lamps whose rows a process remembers, those that were asked for last."""
 
 ACCOUNT = "account_id"
 """The account of a prediction."""
@@ -79,7 +85,7 @@ Mask = Callable[[pa.Table], np.ndarray]
 class _Asked:
     """Where to look: parts of a table, which rows, the columns of accounts and values, and what else has to be read."""
 
-    paths: Iterator[Place]
+    paths: Sequence[Place]
     mask: Mask
     account: str | None
     value: str | None = None
@@ -116,10 +122,36 @@ def evidence(lake: Lake, use_case: UseCase, day: str, lamp: Lamp, reference: Ref
     asked = _where(lake, use_case, day, lamp, reference)
     if asked is None:
         return Evidence(lamp, _told(lamp))
+    # the names of parts have the fingerprint of all that they hold; the rest is which of their rows are meant
+    mark = fingerprint(*map(str, asked.paths), asked.columns, lamp, reference and _bins(lamp, reference))
+    return _remembered(mark) or _remember(mark, _look(asked).evidence(lamp))
+
+
+_found = OrderedDict[str, Evidence]()
+_lock = threading.Lock()
+
+
+def _remembered(mark: str) -> Evidence | None:
+    with _lock:
+        if mark in _found:
+            _found.move_to_end(mark)
+        return _found.get(mark)
+
+
+def _remember(mark: str, found: Evidence) -> Evidence:
+    with _lock:
+        _found[mark] = found
+        while len(_found) > REMEMBERED:
+            _found.popitem(last=False)
+    return found
+
+
+def _look(asked: _Asked) -> _Found:
+    """What the parts say, one after the other."""
     found = _Found()
     for path in asked.paths:
         found.add(path, read_rows(path, asked.columns), asked)
-    return found.evidence(lamp)
+    return found
 
 
 class _Found:
@@ -139,7 +171,7 @@ class _Found:
             return
         self.rows += len(carrying)
         # files lie in one shard alone, so that their number is exact
-        self.files += len(np.unique(whole(part["file"]).indices.to_numpy()[carrying]))
+        self.files += int(np.count_nonzero(np.bincount(whole(part["file"]).indices.to_numpy()[carrying])))
         for what, name in (("file", "file"), ("account", asked.account), ("value", asked.value)):
             if name is not None:
                 self.most[what] = _merged(self.most[what], part[name].take(pa.array(carrying)))
@@ -157,13 +189,20 @@ class _Found:
 
 
 def _merged(before: Counter[str], values: pa.ChunkedArray) -> Counter[str]:
-    counted = pc.value_counts(as_text(values).drop_null())
+    coded = whole(values if pa.types.is_dictionary(values.type) else _coded(values))
+    counted = pc.value_counts(coded.indices.drop_null())
+    codes, numbers = (counted.field(at).to_numpy() for at in (0, 1))
     # thousands of files and accounts a shard: Python is given those alone that may be among the most frequent
-    most = np.argsort(-counted.field(1).to_numpy(), kind="stable")[:KEPT]
-    known = pc.is_in(counted.field(0), value_set=pa.array(list(before), pa.string())).to_numpy(zero_copy_only=False)
-    chosen = counted.take(pa.array(np.union1d(most, np.flatnonzero(known))))
-    found = before + Counter(dict(zip(chosen.field(0).to_pylist(), chosen.field(1).to_pylist(), strict=True)))
+    most = np.argsort(-numbers, kind="stable")[:KEPT]
+    known = pc.index_in(pa.array(list(before), pa.string()), value_set=coded.dictionary).drop_null().to_numpy()
+    chosen = np.union1d(most, np.flatnonzero(np.isin(codes, known)))
+    names = coded.dictionary.take(pa.array(codes[chosen])).to_pylist()
+    found = before + Counter(dict(zip(names, numbers[chosen].tolist(), strict=True)))
     return Counter(dict(found.most_common(KEPT)))
+
+
+def _coded(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pa.chunked_array([as_text(values)]).dictionary_encode()
 
 
 def _told(lamp: Lamp, rows: int = 0, files: int = 0, most: Mapping[str, int] | None = None) -> str:
@@ -187,7 +226,7 @@ def _where(lake: Lake, use_case: UseCase, day: str, lamp: Lamp, reference: Refer
         return _Asked(_paths(lake.rows, day), lambda part: np.ones(len(part), bool), use_case.account)
     if lamp.source == "predictions":
         return _of_answers(lake, day, lamp, reference)
-    bins = None if reference is None else reference.bins.get((lamp.source, lamp.column))
+    bins = None if reference is None else _bins(lamp, reference)
     if lamp.source != "rows" or bins is None:
         return None
     name = lamp.column.removesuffix(BEYOND_ASCII)
@@ -197,6 +236,11 @@ def _where(lake: Lake, use_case: UseCase, day: str, lamp: Lamp, reference: Refer
         use_case.account,
         name,
     )
+
+
+def _bins(lamp: Lamp, reference: Reference) -> Bins | None:
+    """How the column of a lamp is counted."""
+    return reference.bins.get((lamp.source, lamp.column))
 
 
 def _of_answers(lake: Lake, day: str, lamp: Lamp, reference: Reference | None) -> _Asked | None:
@@ -217,8 +261,8 @@ def _of_answers(lake: Lake, day: str, lamp: Lamp, reference: Reference | None) -
     return _Asked(paths, mask, ACCOUNT, "prediction", (column,))
 
 
-def _paths(table: Table[Any], day: str) -> Iterator[Place]:
-    return (table.folder / path for path in sorted(table.parts(day)))
+def _paths(table: Table[Any], day: str) -> list[Place]:
+    return [table.folder / path for path in sorted(table.parts(day))]
 
 
 def _are(values: pa.ChunkedArray, value: str) -> np.ndarray:

@@ -84,6 +84,15 @@ def test_files_accounts_values_and_three_rows_are_named(
     )
 
 
+def test_a_process_looks_for_the_rows_of_a_lamp_once_and_for_those_of_another_anew(
+    transactions: UseCase, lake: Lake, reference: Reference
+) -> None:
+    first, second = (lamp_of("home_state", reference.bins["rows", "home_state"].values.index(s)) for s in ("RJ", "SP"))
+    found = evidence(lake, transactions, DAY, first, reference)
+    assert evidence(lake, transactions, DAY, first, reference) is found
+    assert [*evidence(lake, transactions, DAY, second, reference).most_values] == ["SP"]
+
+
 def test_of_a_lamp_of_volume_the_accounts_are_named_that_carry_the_day(
     transactions: UseCase, lake: Lake, rows: pa.Table, reference: Reference
 ) -> None:

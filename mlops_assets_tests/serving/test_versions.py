@@ -12,6 +12,7 @@ import pytest
 
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.model.version import Version
+from mlops_assets.journey.score.loaded import load_cached
 from mlops_assets.serving.answering import versions
 from mlops_assets.serving.answering.versions import Wanted, find, read_version
 from mlops_assets.settings import Settings
@@ -37,6 +38,14 @@ def test_what_only_mlflow_may_have_is_found_by_a_process_of_its_own_and_so_is_wh
     with pytest.raises(MlopsError) as said:
         read_version(workspace, TOY, Wanted(2))
     assert f"version 2 of {NAME}" in str(said.value)
+
+
+def test_a_model_that_a_process_holds_is_not_loaded_a_second_time(tmp_path: Path) -> None:
+    workspace = workspace_in(tmp_path)
+    plant(workspace, 2, model_of(0))
+    answering = read_version(workspace, TOY, Wanted(2)).loaded
+    version = workspace.registry.prove(find(workspace.settings, NAME, Wanted(2)), ())
+    assert load_cached(version, TOY) is answering.model  # a row's page explains by what answers
 
 
 # -- what it costs -----------------------------------------------------------------------------------------------------

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
+from weakref import WeakValueDictionary
 
 from mlops_assets.errors import ModelRefused
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.version import Version
+from mlops_assets.storage.places import Place
 from mlops_assets.use_case import UseCase
 
 
@@ -21,9 +22,20 @@ def load_cached(version: Version, use_case: UseCase) -> Model:
     """
     if not version.proven:
         raise ModelRefused(f"version {version.version} of {version.use_case} was not tried before it shall score.")
-    return _load(version.folder / "serving", version.serving_sha256, use_case.training.trusted)
+    return _kept(version.folder / "serving", version.serving_sha256, use_case.training.trusted)
 
 
-@lru_cache(maxsize=3)
-def _load(folder: Path, sha256: str, trusted: tuple[str, ...]) -> Model:
-    return Model.load(folder, sha256, trusted)
+def load_shared(folder: Place, sha256: str, trusted: tuple[str, ...]) -> Model:
+    """A model that somebody in this process holds already, or that is loaded now: a forest is 100 MiB.
+
+    Parameters
+    ----------
+    folder, sha256, trusted
+        As of `Model.load`; what has the same hash is the same model.
+    """
+    known = sha256, trusted
+    return _held.get(known) or _held.setdefault(known, Model.load(folder, sha256, trusted))
+
+
+_held = WeakValueDictionary[tuple[str, tuple[str, ...]], Model]()
+_kept = lru_cache(maxsize=3)(load_shared)
