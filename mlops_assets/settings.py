@@ -60,6 +60,8 @@ class Settings:
     dagster_url
         Where Dagster's webserver answers, of which the API asks for runs (`MLOPS_DAGSTER_URL`), by default
         `http://127.0.0.1:3000`.
+    dagster_pages
+        Where people open Dagster's pages, for links (`MLOPS_DAGSTER_PAGES`); empty by default, which is `dagster_url`.
     """
 
     home: Path
@@ -76,6 +78,7 @@ class Settings:
     heartbeat_url: str = field(default="", repr=False)
     database: str = field(default="", repr=False)
     dagster_url: str = "http://127.0.0.1:3000"
+    dagster_pages: str = ""
 
     @classmethod
     def from_environment(cls) -> Settings:
@@ -112,6 +115,7 @@ class Settings:
             heartbeat_url=_variable("MLOPS_HEARTBEAT_URL"),
             database=database,
             dagster_url=_address("MLOPS_DAGSTER_URL", cls.dagster_url),
+            dagster_pages=_address("MLOPS_DAGSTER_PAGES", cls.dagster_url) if _variable("MLOPS_DAGSTER_PAGES") else "",
         )
 
     @property

@@ -155,6 +155,7 @@ def _variables(
         "STACK_MLFLOW_DATABASE_URL": postgres.url(options="-csearch_path=mlflow"),
         "STACK_MLFLOW_URL": f"http://127.0.0.1:{ports['STACK_MLFLOW_PORT']}",
         "STACK_CODE_HOST": "127.0.0.1",
+        "STACK_WEBSERVER_HOST": "127.0.0.1",
         "STACK_LISTEN": "127.0.0.1",
         "STACK_HOME": str(folder / "home"),
         "STACK_DAGSTER_HOME": str(folder / "dagster"),

@@ -14,8 +14,8 @@ from mlops_assets.errors import MlopsError
 LOCATION, REPOSITORY = "mlops_assets", "__repository__"
 """The names of the code location and of what it holds, as in `workspace.yaml`."""
 
-SECONDS = 30
-"""After so long the webserver does not answer; launching a run takes it a few."""
+CONNECTING, ANSWERING, LAUNCHING = 3, 10, 30
+"""Seconds after which the webserver does not answer: people wait for it. Launching a run takes it a few."""
 
 UNDER_WAY = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED")
 
@@ -41,6 +41,10 @@ fragment Said on PythonError { message className causes { message className } }"
 
 class NoDagster(MlopsError):
     """Dagster's webserver does not answer, or not as it should; the text says what to start."""
+
+
+class Silent(NoDagster):
+    """It took a question and said nothing: what it was asked for may be done."""
 
 
 class NotLaunched(MlopsError):
@@ -87,10 +91,13 @@ class Dagster:
     ----------
     address
         Where it answers, such as `http://127.0.0.1:3000`.
+    pages
+        Where people open its pages; by default the same.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, pages: str = "") -> None:
         self.address = address
+        self.pages = pages or address
 
     def launch(self, job: str, tags: Mapping[str, str], config: Mapping[str, Any] | None = None) -> str:
         """Start a run of a job; its id.
@@ -100,12 +107,16 @@ class Dagster:
         NoDagster
             If nobody answers.
         NotLaunched
-            If Dagster does not take it.
+            If Dagster does not take it, or is silent for so long that nobody knows.
         """
         selector = {"repositoryName": REPOSITORY, "repositoryLocationName": LOCATION, "jobName": job}
         told = [{"key": key, "value": value} for key, value in tags.items()]
         params = {"selector": selector, "runConfigData": config or {}, "executionMetadata": {"tags": told}}
-        done = self._ask(LAUNCH, {"params": params})["launchRun"]
+        try:
+            done = self._ask(LAUNCH, {"params": params}, LAUNCHING)["launchRun"]
+        except Silent:
+            said = f"Dagster did not say within {LAUNCHING} seconds whether it took a run of {job}"
+            raise NotLaunched(f"{said}: look at its runs before you ask for another.") from None
         if done["__typename"] == "LaunchRunSuccess":
             return str(done["run"]["runId"])
         reasons = [one["message"] for one in done.get("errors", ())] or [done.get("message", done["__typename"])]
@@ -141,19 +152,21 @@ class Dagster:
 
     def link(self, run_id: str) -> str:
         """The page of a run."""
-        return f"{self.address}/runs/{run_id}"
+        return f"{self.pages}/runs/{run_id}"
 
-    def _ask(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+    def _ask(self, query: str, variables: Mapping[str, Any], seconds: float = ANSWERING) -> dict[str, Any]:
         """What Dagster answers to a query."""
         try:
             # a redirect would lead to the page of a proxy's login
             answer = requests.post(
                 f"{self.address}/graphql",
                 json={"query": query, "variables": variables},
-                timeout=SECONDS,
+                timeout=(CONNECTING, seconds),
                 allow_redirects=False,
             )
             content = answer.json() if answer.ok else {}
+        except requests.ReadTimeout:
+            raise self._gone(f"does not answer within {seconds} seconds", Silent) from None
         except (requests.RequestException, ValueError):
             raise self._gone("does not answer") from None
         if not isinstance(content, dict) or not content.get("data"):
@@ -162,9 +175,9 @@ class Dagster:
         data: dict[str, Any] = content["data"]
         return data
 
-    def _gone(self, what: str) -> NoDagster:
-        return NoDagster(
-            f"Dagster's webserver at {self.address} {what}, so nothing was started. Start it: `mlops-assets dev`, or "
+    def _gone(self, what: str, kind: type[NoDagster] = NoDagster) -> NoDagster:
+        return kind(
+            f"Dagster's webserver at {self.address} {what}. Start it: `mlops-assets dev`, or "
             "the services of docker-compose.yml; if it is elsewhere, set MLOPS_DAGSTER_URL of the API to its address."
         )
 

@@ -75,7 +75,8 @@ class Service:
     @cached_property
     def starter(self) -> Starter:
         """Starts runs of Dagster: one for all who ask, so that what two ask for at once is started once."""
-        return Starter(Dagster(self.workspace.settings.dagster_url))
+        settings = self.workspace.settings
+        return Starter(Dagster(settings.dagster_url, settings.dagster_pages))
 
     def stores(self, name: str) -> Stores:
         """What there is of a use case.

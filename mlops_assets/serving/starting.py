@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from mlops_assets.errors.redaction import without_paths
 from mlops_assets.journey.model.changing import REASON_TAG, RETRO_TAG, WHO_TAG
-from mlops_assets.serving.dagster import Dagster, DagsterRun
+from mlops_assets.serving.dagster import ANSWERING, Dagster, DagsterRun, NoDagster
 from mlops_assets.serving.problems import Problem
 
 DAY_TAG, RANGE_TAGS = "dagster/partition", ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
@@ -103,20 +104,38 @@ class Starter:
         ------
         Problem
             422, if the key was used for something else.
+        NoDagster
+            If nobody answers: then nothing was started.
         """
+        try:
+            with self._in_turn():
+                return self._start(wish, who, check, key)
+        except NoDagster as error:
+            raise NoDagster(f"Nothing was started. {error}") from None
+
+    @contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        """One after another; while the one before waits for Dagster, the others do not wait for ever."""
+        if not self._lock.acquire(timeout=ANSWERING):
+            raise NoDagster(f"Dagster's webserver at {self.dagster.address} is busy: ask again.")
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def _start(self, wish: Wish, who: str, check: Callable[[], None], key: str | None) -> str:
         tags = {**wish.tags, WHO_TAG: who, REASON_TAG: f"asked for by {who}", REQUEST_TAG: wish.mark}
         by_key = {} if key is None else {KEY_TAG: hashlib.sha256(f"{who}\0{key}".encode()).hexdigest()[:32]}
-        with self._lock:
-            if by_key and (before := self.dagster.find(by_key)) is not None:
-                if before.tags.get(REQUEST_TAG) != wish.mark:
-                    detail = f"This Idempotency-Key started the run {before.run_id}, and that was for something else."
-                    raise Problem(422, f"{detail} Send another key.", further={"run": before.run_id})
-                return before.run_id
-            check()
-            same = self.dagster.find({REQUEST_TAG: wish.mark}, under_way=True)
-            if same is not None:
-                return same.run_id
-            return self.dagster.launch(wish.job, tags | by_key, wish.config)
+        if by_key and (before := self.dagster.find(by_key)) is not None:
+            if before.tags.get(REQUEST_TAG) != wish.mark:
+                detail = f"This Idempotency-Key started the run {before.run_id}, and that was for something else."
+                raise Problem(422, f"{detail} Send another key.", further={"run": before.run_id})
+            return before.run_id
+        check()
+        same = self.dagster.find({REQUEST_TAG: wish.mark}, under_way=True)
+        if same is not None:
+            return same.run_id
+        return self.dagster.launch(wish.job, tags | by_key, wish.config)
 
     def standing(self, run: str, use_cases: Iterable[str]) -> dict[str, Any]:
         """How a run stands, and what its failed steps said, as plain values.

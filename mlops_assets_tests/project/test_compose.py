@@ -269,7 +269,9 @@ def test_dagster_lets_in_the_host_names_that_people_call_it_by_and_others_only_i
     for said, listed in ({}, ["localhost", "127.0.0.1"]), ({"STACK_ALLOWED_HOSTS": "d.example"}, ["d.example"]):
         environment = compose.services(REQUIRED | said)["webserver"].environment
         monkeypatch.setenv("MLOPS_ALLOWED_HOSTS", environment["MLOPS_ALLOWED_HOSTS"])
-        assert [site.name for site in hosts_from_environment()] == listed
+        assert [site.name for site in hosts_from_environment()] == ["webserver", *listed], (
+            "the API calls it by its name"
+        )
         assert "can be reached from other machines" in str(check_address("0.0.0.0", hosts_from_environment()))
 
 

@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from dagster_graphql.schema import create_schema
 from graphql import parse, validate
 
 from mlops_assets.journey.model.history import History
-from mlops_assets.serving.dagster import FAILURES, LAUNCH, RUN, RUNS
+from mlops_assets.serving.answering.champions import Champions
+from mlops_assets.serving.dagster import ANSWERING, CONNECTING, FAILURES, LAUNCH, RUN, RUNS, Dagster
+from mlops_assets.serving.service import Service
 from mlops_assets.settings import Settings
 from mlops_assets.workspace import Workspace
 from mlops_assets_tests.helpers.asgi import Answer
@@ -189,3 +192,35 @@ def test_where_dagster_does_not_answer_it_is_told_what_to_start(settings: Settin
         assert "`mlops-assets dev`" in told["detail"]
         assert "MLOPS_DAGSTER_URL" in told["detail"]
         assert answer.headers["retry-after"] == "30"
+
+
+def test_a_silent_dagster_is_not_waited_for_long_and_nobody_says_that_nothing_was_started_if_that_is_not_known(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, post = list[tuple[str, Any]](), requests.post
+    silent = RUNS
+
+    def ask(address: str, **how: Any) -> Any:
+        asked.append((how["json"]["query"], how["timeout"]))
+        if how["json"]["query"] == silent:
+            raise requests.ReadTimeout
+        return post(address, **how)
+
+    monkeypatch.setattr(requests, "post", ask)
+    said = problem(api.post(RUN_DAY), 503)["detail"]
+    assert said.startswith("Nothing was started. Dagster's webserver at")
+    assert asked == [(RUNS, (CONNECTING, ANSWERING))]
+    silent = LAUNCH
+    said = problem(api.post(RUN_DAY), 503)["detail"]
+    assert "did not say within 30 seconds whether it took a run of toy_daily: look at its runs" in said
+    assert "Nothing was started" not in said
+
+
+def test_links_lead_to_where_people_open_dagster(dagster: FakeDagster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLOPS_DAGSTER_PAGES", "https://dagster.example.com/")
+    monkeypatch.setenv("MLOPS_DAGSTER_URL", dagster.address)
+    found = Settings.from_environment()
+    service = Service(Workspace(found), {}, Champions(Workspace(found)))
+    assert service.starter.dagster.link("one") == "https://dagster.example.com/runs/one"
+    assert service.starter.dagster.run("one") is None
+    assert Dagster("http://127.0.0.1:3000").link("one") == "http://127.0.0.1:3000/runs/one"

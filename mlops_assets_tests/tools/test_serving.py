@@ -210,6 +210,9 @@ def test_behind_nginx_with_tls_a_key_lets_in_and_a_foreign_page_does_not(tmp_pat
                 assert [answer[0] for answer in answers] == [401, 200, 200, 403]
                 assert {len(answer[1]["x-request-id"]) for answer in answers} == {32}
                 assert by_tls(port, trusted, "/ready", {})[0] == 200
+                status, headers = by_tls(port, trusted, "/pages/sign-in", {})
+                assert status == 200
+                assert headers["set-cookie"].endswith("; Secure")
             finally:
                 proxy.terminate()
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from urllib.parse import urlencode
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote, urlencode
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -14,8 +14,9 @@ from starlette.routing import BaseRoute
 from mlops_assets.errors.redaction import without_paths
 from mlops_assets.serving.bodies import query
 from mlops_assets.serving.bodies.query import read_query
-from mlops_assets.serving.dagster import Dagster, NoDagster, NotLaunched
+from mlops_assets.serving.dagster import NoDagster, NotLaunched
 from mlops_assets.serving.pages.site import ROOT, Page, Site, go_to, small_form
+from mlops_assets.serving.pages.standing import standing
 from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.routes.days import no_day
 from mlops_assets.serving.run_checks import check_day
@@ -31,25 +32,7 @@ from mlops_assets.views.timing import times
 
 MONTHS = 6
 """Months of a page."""
-
-
-@dataclass(frozen=True)
-class Started:
-    """A run that was started from a page.
-
-    Attributes
-    ----------
-    link
-        Its page at Dagster; empty if it is not known there.
-    says
-        How it stands, or what is wrong.
-    wrong
-        Whether something is.
-    """
-
-    link: str
-    says: str
-    wrong: bool = False
+NO_RUN = "Dagster knows no such run of this day."
 
 
 def routes(site: Site) -> Sequence[BaseRoute]:
@@ -63,9 +46,8 @@ def routes(site: Site) -> Sequence[BaseRoute]:
 
     def day(request: Request) -> Response:
         asked = read_query(request, {"run": str})
-        name, shown = request.path_params["use_case"], _day_of(request)
-        started = _started(site.service.starter.dagster, name, shown, asked["run"]) if "run" in asked else None
-        return _day(site, request, started)
+        run, trouble = _standing(site, request, asked["run"]) if asked.get("run") else (None, "")
+        return _day(site, request, run, trouble)
 
     async def run(request: Request) -> Response:
         await small_form(request)
@@ -104,7 +86,9 @@ def _days(site: Site, request: Request) -> Response:
     )
 
 
-def _day(site: Site, request: Request, started: Started | None = None, status: int = 200) -> Response:
+def _day(
+    site: Site, request: Request, run: Mapping[str, Any] | None = None, trouble: str = "", status: int = 200
+) -> Response:
     """All that there is to know of a day."""
     name, day = site.use_case(request).name, _day_of(request)
     with site.service.open(name) as stores:
@@ -134,7 +118,8 @@ def _day(site: Site, request: Request, started: Started | None = None, status: i
         after=every[at - 1] if at else None,
         run_link=dagster.link(told["run"]) if told["run"] else None,
         may_run="write" in caller_of(request).rights,
-        started=started,
+        run=run,
+        trouble=trouble,
         command=f"mlops-assets run {name} --from {day} --to {day}",
         query=urlencode({"day": day}),
         lamps={one["name"]: lamp_address(name, day, one["name"]) for one in (told["drift"] or {}).get("red_lamps", ())},
@@ -151,21 +136,24 @@ def _run(site: Site, request: Request) -> Response:
         wish, who = day_run(stores.use_case.name, day), f"{caller_of(request).name} (pages)"
         run = site.service.starter.start(wish, who, lambda: check_day(stores, day))
     except (NoDagster, NotLaunched) as error:
-        return _day(site, request, Started("", without_paths(str(error)), wrong=True), 503)
-    return go_to(f"{ROOT}/{stores.use_case.name}/days/{day}?{urlencode({'run': run})}")
+        return _day(site, request, trouble=without_paths(str(error)), status=503)
+    return go_to(_address(stores.use_case.name, day, run))
 
 
-def _started(dagster: Dagster, use_case: str, day: str, run: str) -> Started:
-    """How a run stands that a link says was started for a day."""
-    wish = day_run(use_case, day)
+def _address(use_case: str, day: str, run: str) -> str:
+    """The page of a day that tells of a run."""
+    return f"{ROOT}/{quote(use_case, safe='')}/days/{day}?{urlencode({'run': run})}"
+
+
+def _standing(site: Site, request: Request, run: str) -> tuple[Mapping[str, Any] | None, str]:
+    """How a run stands that a link says was started for this day; or nothing, and why."""
+    use_case, day = site.use_case(request).name, _day_of(request)
     try:
-        found = dagster.run(run[:100])
-    except NoDagster as error:
-        return Started("", without_paths(str(error)), wrong=True)
-    if found is None or found.job != wish.job or wish.tags.items() - found.tags.items():
-        return Started("", "Dagster knows no such run of this day.", wrong=True)
-    since = f", since {found.started:%Y-%m-%d %H:%M} UTC" if found.started else ""
-    return Started(dagster.link(found.run_id), f"A run of this day was started: {found.status.lower()}{since}.")
+        found, trouble = standing(site.service.starter, use_case, run, _address(use_case, day, run))
+    except Problem:
+        return None, NO_RUN
+    of_day = found is None or (found["job"] == day_run(use_case, day).job and found["days"] == {"from": day, "to": day})
+    return (found, trouble) if of_day else (None, NO_RUN)
 
 
 def _day_of(request: Request) -> str:

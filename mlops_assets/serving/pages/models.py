@@ -20,8 +20,9 @@ from mlops_assets.journey.model.version import Version
 from mlops_assets.serving import starting
 from mlops_assets.serving.bodies.query import day, one_of, read_query, whole
 from mlops_assets.serving.comparing import Comparer
-from mlops_assets.serving.dagster import UNDER_WAY, NoDagster, NotLaunched
+from mlops_assets.serving.dagster import NoDagster, NotLaunched
 from mlops_assets.serving.pages.site import ROOT, Page, Site, go_to, small_form
+from mlops_assets.serving.pages.standing import standing
 from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.run_checks import check_promotion, check_refusal, check_rollback
 from mlops_assets.serving.service import caller_of
@@ -33,9 +34,6 @@ LONGEST = 1_000
 """Signs of a reason."""
 DAYS = 60
 """Days that are offered to compare on, the newest ones."""
-SAID = {"SUCCESS": ("done", "done"), "FAILURE": ("red", "failed"), "CANCELED": ("", "was canceled")}
-"""Lamp and word of a run that has ended."""
-WORDS = {"promote": "Promotion", "rollback": "Rollback", "training": "Training"}
 
 Form = Mapping[str, str]
 
@@ -95,17 +93,8 @@ class _Models:
 
     def _run(self, stores: Stores, run: str) -> tuple[dict[str, Any] | None, str]:
         """How a run of the use case stands; or why Dagster does not tell."""
-        name = stores.use_case.name
-        try:
-            found = self.site.service.starter.standing(run[:100], [name])
-        except (NoDagster, NotLaunched) as error:
-            return None, without_paths(str(error))
-        state = found["state"].upper()
-        job = found["job"].removeprefix(f"{name}_")
-        lamp, said = SAID.get(state, ("waiting", "under way"))
         address = f"{here(stores)}?run={quote(run, safe='')}"
-        told = {"lamp": lamp, "said": said, "under_way": state in UNDER_WAY, "address": address}
-        return {**found, **told, "what": WORDS.get(job, job)}, ""
+        return standing(self.site.service.starter, stores.use_case.name, run, address)
 
     def version(self, request: Request) -> Response:
         """The card of a version."""

@@ -166,12 +166,14 @@ def test_somebody_finds_the_red_day_and_runs_it_again(
         visitor.see_accessible()
         keep_picture(visitor, "day", tmp_path)
         page.get_by_role("button", name="Run this day").click()
-        page.get_by_text("A run of this day was started: started").wait_for()
+        page.get_by_role("heading", name="Run of this day: under way").wait_for()
         (run,) = dagster.runs
         assert {"key": "dagster/partition", "value": DAMAGED} in dagster.runs[run]["tags"]
-        assert page.get_by_role("link", name="Watch it in Dagster.").get_attribute("href") == (
+        assert page.get_by_role("link", name="The run in Dagster").get_attribute("href") == (
             f"{dagster.address}/runs/{run}"
         )
+        dagster.end(run, "SUCCESS")
+        page.get_by_role("heading", name="Run of this day: done").wait_for()
 
 
 @needs_chromium
@@ -186,7 +188,7 @@ def test_on_a_phone_without_javascript_or_dagster_a_day_says_what_to_run(home: S
         assert page.get_by_role("link", name=re.compile(rf"^{YESTERDAY[8:]} done")).count() == 1
         page.goto(f"{server.url}{DAYS}/{TODAY}")
         page.get_by_role("button", name="Run this day").click()
-        page.get_by_text("does not answer, so nothing was started").wait_for()
+        page.get_by_text("Nothing was started. Dagster's webserver at").wait_for()
         assert f"mlops-assets run transactions --from {TODAY} --to {TODAY}" in page.content()
         visitor.said.clear()  # the browser tells of the 503
 

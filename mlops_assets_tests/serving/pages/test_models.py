@@ -174,6 +174,8 @@ def test_a_promotion_starts_the_run_in_the_name_of_who_asks_and_the_page_tells_h
     assert "Promotion: done" in done
     assert "Version 4 is champion" in done
     assert "ann (pages) 4 became champion 2 better on small accounts" in done
+    text = ask(pages.app, "GET", MODELS, (HOST,)).text
+    assert re.findall(r'value="(\d+)" selected', text) == ["4", "3"], "the newest is not compared with itself"
 
 
 def test_a_run_that_failed_says_why(pages: Pages) -> None:
