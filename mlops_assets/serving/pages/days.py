@@ -97,7 +97,7 @@ def _day(
         if day not in every:
             raise no_day(name, day, every)
         told = record(known, day)
-        values = {
+        values: dict[str, Any] = {
             "trust": trust_of(known, told),
             "following": next_of(told, name, stores.history.champion(), told["rejected"] or 0),
             "sums": day_details.sums(told),
