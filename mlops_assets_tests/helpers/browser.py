@@ -23,6 +23,8 @@ PATIENCE = 60_000
 """Milliseconds for which something is waited for: what is seen is that it comes."""
 KEPT = ROOT / "docs" / "pictures"
 """Pictures of pages that the documents show; `MLOPS_KEEP_PICTURES=1` has the tests take them anew."""
+KEEPING = bool(os.environ.get("MLOPS_KEEP_PICTURES"))
+"""Read now: a test that has a home of its own has no settings of others."""
 SHOWN = ("overview", "drift", "try")
 """The pictures that the documents show; of them the upper part, in few colours, for a clone has each for good."""
 SEEN = 1000
@@ -136,7 +138,7 @@ def visit(
 def keep_picture(visitor: Visitor, name: str, folder: Path) -> None:
     """Keep a picture of what is seen: in a folder of the test, and for the documents where they are made anew."""
     visitor.page.screenshot(path=folder / f"{name}.png", full_page=True)
-    if os.environ.get("MLOPS_KEEP_PICTURES") and name in SHOWN:
+    if KEEPING and name in SHOWN:
         from PIL import Image
 
         with Image.open(folder / f"{name}.png") as whole:

@@ -28,6 +28,7 @@ from mlops_assets.storage import s3
 from mlops_assets.use_case.notices import NOTICES
 from mlops_assets.use_case.source import PARAMETERS
 from mlops_assets.use_case.targets import TARGETS
+from mlops_assets_tests.helpers.browser import KEPT, SHOWN
 from mlops_assets_tests.helpers.paths import ROOT
 from mlops_assets_tests.helpers.readme import README, shown
 
@@ -155,6 +156,14 @@ def test_the_threat_model_has_a_row_for_each_port_of_the_stack() -> None:
 def test_links_between_documents_lead_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text()):
         assert (document.parent / target).exists(), target
+
+
+def test_pictures_of_pages_are_small_and_say_what_they_show() -> None:
+    kept = sorted(KEPT.iterdir())
+    assert {one.stem for one in kept} <= {*SHOWN}
+    assert [one.name for one in kept if one.stat().st_size >= 150_000] == []
+    shown = re.findall(r"!\[([^\]]*)\]\(pictures/([^)]+)\)", (ROOT / "docs" / "pages.md").read_text(encoding="utf-8"))
+    assert {name: bool(said) for said, name in shown} == {one.name: True for one in kept}
 
 
 def test_the_use_case_of_the_readme_works_as_it_is_written(tmp_path: Path) -> None:

@@ -128,6 +128,7 @@ def test_the_page_says_it_in_a_sentence_and_what_to_run(home: Shown) -> None:
     assert "Yesterday can be trusted in 1 of 2 use cases." in text
     said = re.sub(r"<[^>]+>", "", text)
     assert "loan_approval: it has no day yet that is over." in said
+    assert "no deadline" not in said
     assert "mlops-assets run loan_approval --train" in text
     assert f'href="/pages/transactions/days/{YESTERDAY}"' in text
     assert f'href="/pages/transactions/data/rejects?day={YESTERDAY}"' in text
