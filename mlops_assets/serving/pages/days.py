@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlencode
 
 from starlette.concurrency import run_in_threadpool
@@ -114,7 +115,7 @@ def _day(site: Site, request: Request, started: Started | None = None, status: i
         if day not in every:
             raise no_day(name, day, every)
         told = record(known, day)
-        values = {
+        values: dict[str, Any] = {
             "trust": trust_of(known, told),
             "following": next_of(told, name, stores.history.champion(), told["rejected"] or 0),
             "sums": day_details.sums(told),
