@@ -176,7 +176,7 @@ def test_a_day_that_was_kept_back_is_shown_as_it_was_and_hostile_names_are_text(
 
 
 def test_behind_a_red_lamp_of_rejects_are_rejects_and_no_rows(home: Shown, api: Api) -> None:
-    (rule, _), *_ = home.stores.lake.rows.days()[REFUSED].accounting.rules
+    rule = next(iter(home.stores.lake.rows.days()[REFUSED].accounting.rules))
     lamp = Lamp(f"rejects.{rule}", "red", "rejects", 0.5, 0.01, 0.0, "rejects", "", "Many were refused.")
     keep(home.use_case, home.stores.lake, Judged(DayVerdict(REFUSED, "the training rows", (lamp,)), version=1))
 
