@@ -15,7 +15,7 @@ from mlops_assets_tests.helpers.asgi import HOST, Answer, ask
 
 ORIGIN = f"http://{HOST[1]}"
 PART = [("HX-Request", "true"), ("HX-Request-Type", "partial")]
-TOKEN = "the-token-of-this-reader"  # what the cookie and each form hold alike
+CHANCE = "the-token-of-this-reader"  # what the cookie and each form hold alike
 MOST_RAW, MOST_PACKED = 100_000, 20_000
 REFERENCES = ("for", "aria-labelledby", "aria-describedby", "list", "form")
 """Attributes that name elements of the same page."""
@@ -140,7 +140,7 @@ class Crawler:
 
     def ask(self, address: str, *headers: tuple[str, str]) -> Answer:
         """What is answered, after it sent us on."""
-        given = [HOST, ("Cookie", f"mlops_form={TOKEN}"), *headers]
+        given = [HOST, ("Cookie", f"mlops_form={CHANCE}"), *headers]
         answer = ask(self.app, "GET", address, given)
         if answer.status in (303, 307):
             return ask(self.app, "GET", answer.headers["location"], given)
@@ -195,7 +195,7 @@ def faults(crawler: Crawler, page: Read) -> list[str]:
         f"ids twice: {[one for one, number in seen.ids.items() if number > 1]}": max(seen.ids.values(), default=0) > 1,
         f"names elements that are not there: {seen.named - {*seen.ids}}": bool(seen.named - {*seen.ids}),
         "a form that changes something has no token": any(
-            ("token", TOKEN) not in one.fields for one in seen.forms if one.method == "post"
+            ("token", CHANCE) not in one.fields for one in seen.forms if one.method == "post"
         ),
         f"{len(raw):,} bytes": len(raw) > MOST_RAW,
         f"{packed:,} bytes, compressed": packed > MOST_PACKED,

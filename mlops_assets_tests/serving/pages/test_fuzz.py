@@ -27,7 +27,7 @@ REQUESTS = int(os.environ.get("FUZZ_REQUESTS", "20000"))
 """Requests of the long test."""
 SECONDS = 3.0
 """Of CPU that an answer may take: the slowest page takes a tenth of it."""
-TOKEN = ("Cookie", "mlops_form=T")
+OF_BROWSER = ("Cookie", "mlops_form=T")
 SCRIPT = "<script>alert(1)</script>"
 ODD: tuple[str | bytes, ...] = (
     *(
@@ -124,7 +124,7 @@ class Fuzzer:
         given = [(name, self.value(name)) for name in names.split() if self.random.random() < 0.85]
         given += [("zzz", "1")] if self.random.random() < 0.05 else given[: self.random.random() < 0.05]
         target = "/pages/" + "/".join(quote(self.part(part), safe="") for part in path.split("/"))
-        headers = [HOST, TOKEN]
+        headers = [HOST, OF_BROWSER]
         if self.random.random() < 0.3:
             headers += [("HX-Request", "true"), ("HX-Request-Type", "partial")]
         if not posts:

@@ -42,7 +42,7 @@ EVIL = (
 )
 SCRIPT = "</style></title><script>document.title='PWNED'</script>"
 KINDS = (SCRIPT, '"><img src=x onerror=alert(1)>\u202e')
-TOKEN = "of-this-browser"
+CHANCE = "of-this-browser"
 FORM = ("Content-Type", "application/x-www-form-urlencoded")
 PART = (("HX-Request", "true"), ("HX-Request-Type", "partial"))
 TABS = ("predictions", "days", "try", "models", "performance", "drift", "label", "label/said", "data", "data/rejects")
@@ -151,14 +151,14 @@ class Pages:
     def get(self, path: str, *headers: tuple[str, str], key: str = "") -> Answer:
         return ask(self.app, "GET", path, [HOST, *headers, *_cookie(key)])
 
-    def send(self, path: str, *headers: tuple[str, str], key: str = "", token: str = TOKEN, **fields: Any) -> Answer:
+    def send(self, path: str, *headers: tuple[str, str], key: str = "", token: str = CHANCE, **fields: Any) -> Answer:
         body = urlencode({"token": token, **fields}).encode()
         return ask(self.app, "POST", path, [HOST, FORM, *headers, *_cookie(key)], [body])
 
 
 def _cookie(key: str) -> list[tuple[str, str]]:
     value = KEYS[key][0] if key in KEYS else key
-    return [("Cookie", f"mlops_form={TOKEN}" + (f"; mlops_key={value}" if value else ""))]
+    return [("Cookie", f"mlops_form={CHANCE}" + (f"; mlops_key={value}" if value else ""))]
 
 
 @pytest.fixture(scope="module")
@@ -247,7 +247,7 @@ def test_without_its_token_in_a_form_of_another_type_or_from_elsewhere_nothing_i
                 "POST",
                 path,
                 [HOST, ("Content-Type", "text/plain"), *_cookie("dora")],
-                [b"token=" + TOKEN.encode()],
+                [b"token=" + CHANCE.encode()],
             ),
             ask(keyed.app, "POST", path, [HOST, ("Content-Type", "application/json"), *_cookie("dora")], [b"{}"]),
             ask(
@@ -255,9 +255,9 @@ def test_without_its_token_in_a_form_of_another_type_or_from_elsewhere_nothing_i
                 "POST",
                 path,
                 [("Host", "evil.example"), FORM, *_cookie("dora")],
-                [b"token=" + TOKEN.encode()],
+                [b"token=" + CHANCE.encode()],
             ),
-            keyed.get(f"{path}?{urlencode({**fields, 'token': TOKEN})}", key="ann"),
+            keyed.get(f"{path}?{urlencode({**fields, 'token': CHANCE})}", key="ann"),
         ]
         assert {answer.status for answer in sent} <= {400, 403, 404, 405, 422}, path
         for answer in sent:
@@ -313,7 +313,7 @@ def test_what_is_sent_without_a_key_is_small_and_a_form_of_a_page_too(keyed: Pag
     ):
         answer = ask(keyed.app, "POST", path, [HOST, FORM, *_cookie(key)], many)
         assert answer.status == 413, path
-    few = [f"token={TOKEN}&".encode() + b"x=1&" * 100]
+    few = [f"token={CHANCE}&".encode() + b"x=1&" * 100]
     assert ask(keyed.app, "POST", "/pages/toy/models/refuse", [HOST, FORM, *_cookie("dora")], few).status == 400
 
 
