@@ -29,11 +29,10 @@ from mlops_assets_tests.helpers.served_home import YESTERDAY, copied_home
 Published = set[tuple[str, int, str, bytes]]
 """File, line, class, and the bits of the probability."""
 
-ROWS = [
-    {"account_id": "7", "home_city": "OSASCO", "date": DAY, "amount": 12.5, "merchant_city": "OSASCO"},
-    {"account_id": "7", "home_city": "OSASCO", "date": "no day", "amount": 1, "merchant_city": None},
-    {"account_id": "7", "date": DAY, "amount": 3000},
-]
+ROW = {"account_id": "7", "account_opened": 201910, "home_city": "OSASCO", "home_state": "SP", "age": 40, "sex": "F"}
+ROW |= {"limit_total": 1000, "limit_available": 900.5, "date": DAY, "amount": 12.5}
+ROW |= {"merchant_city": "OSASCO", "merchant_country": "BR"}
+ROWS = [ROW, ROW | {"date": "no day"}, ROW | {"amount": 3000, "merchant_city": None}]
 
 
 @pytest.fixture(scope="module")
