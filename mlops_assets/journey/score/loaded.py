@@ -26,7 +26,7 @@ def load_cached(version: Version, use_case: UseCase) -> Model:
 
 
 def load_shared(folder: Place, sha256: str, trusted: tuple[str, ...]) -> Model:
-    """A model that somebody in this process holds already, or that is loaded now: a forest is 100 MiB.
+    """A model that somebody in this process holds already, or that is loaded now: a forest is large.
 
     Parameters
     ----------
