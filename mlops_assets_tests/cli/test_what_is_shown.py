@@ -94,7 +94,7 @@ GIVEN = {
     "profile": "visits",
     "promote": "visits 1 --why TERMINAL --override",
     "rebuild": "visits 1",
-    "refuse": "visits 1 --why TERMINAL",
+    "refuse": "visits 2 --why TERMINAL",
     "register": "visits TERMINAL",
     "rejects": "visits",
     "replay": "visits MENDED",

@@ -31,11 +31,11 @@ def load_shared(folder: Place, sha256: str, trusted: tuple[str, ...]) -> Model:
     Parameters
     ----------
     folder, sha256, trusted
-        As of `Model.load`; what has the same hash is the same model.
+        As of `Model.load`; what lies in the same place and has the same hash is the same model.
     """
-    known = sha256, trusted
+    known = str(folder), sha256, trusted
     return _held.get(known) or _held.setdefault(known, Model.load(folder, sha256, trusted))
 
 
-_held = WeakValueDictionary[tuple[str, tuple[str, ...]], Model]()
+_held = WeakValueDictionary[tuple[str, str, tuple[str, ...]], Model]()
 _kept = lru_cache(maxsize=3)(load_shared)
