@@ -144,4 +144,5 @@ def keep_picture(visitor: Visitor, name: str, folder: Path) -> None:
         with Image.open(folder / f"{name}.png") as whole:
             upper = whole.convert("RGB").crop((0, 0, whole.width, min(whole.height, SEEN)))
         KEPT.mkdir(exist_ok=True)
-        upper.quantize(64).save(KEPT / f"{name}.png", optimize=True)
+        # by an octree, for the mean of a box of colours has no room for the few dots of a lamp
+        upper.quantize(128, method=Image.Quantize.FASTOCTREE).save(KEPT / f"{name}.png", optimize=True)
