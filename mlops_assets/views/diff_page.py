@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-from urllib.parse import quote, urlencode
 
 from pydantic import BaseModel
 
@@ -17,6 +16,7 @@ from mlops_assets.views import grids
 from mlops_assets.views.card import as_written
 from mlops_assets.views.card_page import figures, plain
 from mlops_assets.views.diffs import summary, title, version_name
+from mlops_assets.views.html.addresses import row_address
 from mlops_assets.views.html.render import single_file
 
 DIFF_FILE = "diff.json"
@@ -160,15 +160,15 @@ def _pair(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> 
     }
 
 
-def told(comparison: Comparison, base: str = "") -> dict[str, Any]:
+def told(comparison: Comparison, *, linked: bool = False) -> dict[str, Any]:
     """What the template of a comparison shows, as plain values.
 
     Parameters
     ----------
     comparison
         What changes on a day.
-    base
-        Address below which the pages of the use case lie, for links to rows; empty in a file.
+    linked
+        Whether rows have links to their pages, which lead nowhere in a file.
     """
     counts = {(one["before"], one["after"]): one["rows"] for one in comparison.transitions}
     return {
@@ -184,12 +184,9 @@ def told(comparison: Comparison, base: str = "") -> dict[str, Any]:
         "transitions": comparison.transitions[:LISTED],
         "more": max(0, len(comparison.transitions) - LISTED),
         "accounts": comparison.accounts,
-        "examples": [{**one, "link": _link(base, comparison, one)} for one in comparison.examples],
+        "examples": [{**one, "link": _link(comparison, one) if linked else ""} for one in comparison.examples],
     }
 
 
-def _link(base: str, comparison: Comparison, example: Mapping[str, Any]) -> str:
-    if not base:
-        return ""
-    row = urlencode({"day": comparison.day, "file": example["file"], "line": example["line"]})
-    return f"{base}/{quote(comparison.use_case)}/predictions/row?{row}"
+def _link(comparison: Comparison, example: Mapping[str, Any]) -> str:
+    return row_address(comparison.use_case, comparison.day, example["file"], example["line"])

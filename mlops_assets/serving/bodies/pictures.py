@@ -6,6 +6,8 @@ import struct
 
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8"
+TYPES = {".png": "image/png", ".jpg": "image/jpeg"}
+"""Media types, by how the names of such pictures end."""
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """Markers of a JPEG that begin a frame, which tells the size."""
 ALONE = frozenset({0x01, *range(0xD0, 0xD8)})

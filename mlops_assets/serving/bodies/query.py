@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, WithJsonSchema
 from starlette.requests import Request
 
 from mlops_assets.serving.problems import Problem, Wrong
 
+T = TypeVar("T")
 Read = Callable[[str], Any]
 """Makes a value of a text; raises ValueError with what is expected."""
 
@@ -52,6 +53,22 @@ def one_of(*words: str) -> Read:
         return text
 
     return read
+
+
+def text(longest: int) -> Callable[[str], str]:
+    """A text of so many signs at most."""
+
+    def read(given: str) -> str:
+        if len(given) > longest:
+            raise ValueError(f"expected at most {longest:,} signs")
+        return given
+
+    return read
+
+
+def perhaps(read: Callable[[str], T]) -> Callable[[str], T | None]:
+    """What a form sends of a field that nobody filled in is nothing."""
+    return lambda given: read(given) if given else None
 
 
 def read_query(request: Request, known: Mapping[str, Read]) -> dict[str, Any]:

@@ -6,37 +6,29 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from mlops_assets.serving.bodies.query import day, read_query
-from mlops_assets.serving.pages.site import ROOT, Page, Site
-from mlops_assets.serving.problems import Problem, Wrong
-from mlops_assets.views.html.addresses import rejects_address, rows_address
-from mlops_assets.views.paging import PublishedAgain, WrongCursor
+from mlops_assets.serving.pages.site import Page, Site
+from mlops_assets.serving.problems import Problem
+from mlops_assets.serving.routes.days import find_rejects
+from mlops_assets.views.html.addresses import page_address, rejects_address, rows_address
 from mlops_assets.views.profile_page import content
 from mlops_assets.views.profiles import Profiled, profile_day
-from mlops_assets.views.rejects import rejects_of
+from mlops_assets.views.rejects import told_by_rule
 from mlops_assets.workspace import Stores
 
 DAYS = 366
 """Days that are offered; any other has its address."""
 
+LINES = 50
+"""Rejects of a page."""
+
 KEPT = 16
 """Profiles that are kept: of hundreds of columns, one takes seconds."""
-
-
-def data_address(use_case: str, of_day: str | None = None) -> str:
-    """The page of the data of a day; of the newest one if None."""
-    return _address(use_case, "data", {"day": of_day})
-
-
-def _address(use_case: str, page: str, asked: Mapping[str, str | None]) -> str:
-    given = {name: value for name, value in asked.items() if value is not None}
-    return f"{ROOT}/{quote(use_case, safe='')}/{page}" + (f"?{urlencode(given)}" if given else "")
 
 
 class Profiles:
@@ -109,22 +101,17 @@ def _rejects(site: Site, request: Request, stores: Stores, asked: Mapping[str, A
     _see_published(stores, chosen, days)
     if chosen is None:
         raise Problem(404, f"No day of {name} is published yet: `mlops-assets run {name}`.")
-    try:
-        found = rejects_of(stores, chosen, rule, file, asked.get("cursor"))
-    except WrongCursor as error:
-        raise Problem(422, f"cursor: {error}", [Wrong("query.cursor", str(error))]) from None
-    except PublishedAgain as error:
-        raise Problem(410, str(error), [Wrong("query.cursor", str(error))]) from None
-    after = found["next"]
+    _, refused, after = find_rejects(site.service, name, chosen, rule, file, asked.get("cursor"), LINES)
+    told = told_by_rule(stores, chosen)
     rows = [
         {
             **one,
             "of_file": rejects_address(name, chosen, file=one["file"]),
             "rows_of_file": rows_address(name, chosen, one["file"]),
         }
-        for one in found["rows"]
+        for one in refused.to_pylist()
     ]
-    rules = [{**one, "address": rejects_address(name, chosen, one["rule"], file)} for one in found["rules"]]
+    rules = [{**one, "address": rejects_address(name, chosen, one["rule"], file)} for one in told["rules"]]
     return site.page(
         request,
         "data_rejects.html",
@@ -134,9 +121,9 @@ def _rejects(site: Site, request: Request, stores: Stores, asked: Mapping[str, A
         file=file,
         rows=rows,
         rules=rules,
-        total=found["total"],
-        files=found["files"],
-        data_address=data_address(name, chosen),
+        total=told["total"],
+        files=told["files"],
+        data_address=page_address(name, "data", day=chosen),
         all_address=rejects_address(name, chosen),
         next_address=rejects_address(name, chosen, rule, file, after) if after else None,
     )

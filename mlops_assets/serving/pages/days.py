@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -13,9 +13,9 @@ from starlette.routing import BaseRoute
 
 from mlops_assets.errors.redaction import without_paths
 from mlops_assets.serving.bodies import query
-from mlops_assets.serving.bodies.query import read_query
+from mlops_assets.serving.bodies.query import perhaps, read_query
 from mlops_assets.serving.dagster import NoDagster, NotLaunched
-from mlops_assets.serving.pages.site import ROOT, Page, Site, go_to, small_form
+from mlops_assets.serving.pages.site import Page, Site, go_to, small_form, who
 from mlops_assets.serving.pages.standing import standing
 from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.routes.days import no_day
@@ -25,7 +25,7 @@ from mlops_assets.serving.starting import day_run
 from mlops_assets.views import day_details
 from mlops_assets.views.calendar import counted, in_words, months, newest_months
 from mlops_assets.views.days import STATES, Known, record, short_record
-from mlops_assets.views.html.addresses import lamp_address, rejects_address
+from mlops_assets.views.html.addresses import lamp_address, page_address, rejects_address
 from mlops_assets.views.html.render import percent
 from mlops_assets.views.overview import next_of, trust_of
 from mlops_assets.views.timing import times
@@ -39,7 +39,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
     """The routes."""
 
     def use_case(request: Request) -> Response:
-        return go_to(f"{ROOT}/{site.use_case(request).name}/days")
+        return go_to(page_address(site.use_case(request).name, "days"))
 
     def days(request: Request) -> Response:
         return _days(site, request)
@@ -63,8 +63,8 @@ def routes(site: Site) -> Sequence[BaseRoute]:
 
 def _days(site: Site, request: Request) -> Response:
     """The calendar, and the days that are not as they should be."""
-    asked = read_query(request, {"from": _day_or_nothing, "to": _day_or_nothing})
-    first, last = asked.get("from", ""), asked.get("to", "")
+    asked = read_query(request, {"from": perhaps(query.day), "to": perhaps(query.day)})
+    first, last = asked.get("from") or "", asked.get("to") or ""
     name = site.use_case(request).name
     with site.service.open(name) as stores:
         known = Known.of(stores)
@@ -133,23 +133,18 @@ def _run(site: Site, request: Request) -> Response:
     """Start the run of a day, and tell of it on the page of the day."""
     stores, day = site.stores(request), _day_of(request)
     try:
-        wish, who = day_run(stores.use_case.name, day), f"{caller_of(request).name} (pages)"
-        run = site.service.starter.start(wish, who, lambda: check_day(stores, day))
+        wish = day_run(stores.use_case.name, day)
+        run = site.service.starter.start(wish, who(request), lambda: check_day(stores, day))
     except (NoDagster, NotLaunched) as error:
         return _day(site, request, trouble=without_paths(str(error)), status=503)
-    return go_to(_address(stores.use_case.name, day, run))
-
-
-def _address(use_case: str, day: str, run: str) -> str:
-    """The page of a day that tells of a run."""
-    return f"{ROOT}/{quote(use_case, safe='')}/days/{day}?{urlencode({'run': run})}"
+    return go_to(page_address(stores.use_case.name, f"days/{day}", run=run))
 
 
 def _standing(site: Site, request: Request, run: str) -> tuple[Mapping[str, Any] | None, str]:
     """How a run stands that a link says was started for this day; or nothing, and why."""
     use_case, day = site.use_case(request).name, _day_of(request)
     try:
-        found, trouble = standing(site.service.starter, use_case, run, _address(use_case, day, run))
+        found, trouble = standing(site.service.starter, use_case, run, page_address(use_case, f"days/{day}", run=run))
     except Problem:
         return None, NO_RUN
     of_day = found is None or (found["job"] == day_run(use_case, day).job and found["days"] == {"from": day, "to": day})
@@ -162,8 +157,3 @@ def _day_of(request: Request) -> str:
         return query.day(request.path_params["day"])
     except ValueError as error:
         raise Problem(404, f"There is no day {request.path_params['day'][:40]!r}: {error}.") from None
-
-
-def _day_or_nothing(text: str) -> str:
-    """A day; nothing where a form has an empty field."""
-    return query.day(text) if text else ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,11 +15,11 @@ from mlops_assets.monitoring.rows import Evidence
 from mlops_assets.monitoring.verdicts import Explained, NotWatched, Watcher
 from mlops_assets.serving.bodies import query
 from mlops_assets.serving.bodies.query import Read, read_query, refuse
-from mlops_assets.serving.pages.site import ROOT, Page, Site
+from mlops_assets.serving.pages.site import Page, Site
 from mlops_assets.serving.problems import Problem, Wrong
 from mlops_assets.use_case.drift import AGAINST, read_against
 from mlops_assets.views.drift import answer_panels, column_panels, first_line
-from mlops_assets.views.html.addresses import rejects_address, row_address, rows_address
+from mlops_assets.views.html.addresses import page_address, rejects_address, row_address, rows_address
 from mlops_assets.views.html.panels import panel
 from mlops_assets.views.lamps import FIGURES, example_table, grid, lamp_lines, over_time, told_days
 from mlops_assets.views.multiples import Panel
@@ -151,8 +150,8 @@ def _told(watcher: Watcher, day: str, asked: Mapping[str, Any], lamp: str = "") 
 def _address(stores: Stores, day: str, asked: Mapping[str, Any], below: str = "", **more: Any) -> str:
     """A page of a day, compared with what is compared with here."""
     given = {"day": day, "against": asked.get("against"), **more}
-    said = urlencode({name: value for name, value in given.items() if value})
-    return "/".join(filter(None, (ROOT, quote(stores.use_case.name, safe=""), "drift", below))) + f"?{said}"
+    page = f"drift/{below}" if below else "drift"
+    return page_address(stores.use_case.name, page, **{name: value or None for name, value in given.items()})
 
 
 def _form(stores: Stores, days: Sequence[str], day: str, against: str | None) -> dict[str, Any]:
@@ -180,7 +179,7 @@ def _day(stores: Stores, watcher: Watcher, told: Explained, asked: Mapping[str, 
         "came": told.today.came if told.today else "",
         "proposal": told.proposal,
         "estimate": told.doubt or (told.estimate.sentence if told.estimate else ""),
-        "performance": f"{ROOT}/{quote(use_case.name, safe='')}/performance",
+        "performance": page_address(use_case.name, "performance"),
         "red": [_red(stores, one, told, asked) for one in told.evidence[:MOST_SHOWN]],
         "more_red": [
             {**_line(stores, one.lamp, told, asked), "says": one.sentence} for one in told.evidence[MOST_SHOWN:]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import quote, urlencode
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -15,38 +14,17 @@ from starlette.routing import BaseRoute
 from mlops_assets.journey.feedback.files import WITHDRAWN
 from mlops_assets.journey.feedback.handing import as_file
 from mlops_assets.serving.bodies.query import day, one_of, read_query, whole
-from mlops_assets.serving.pages.site import ROOT, Page, Site, go_to, small_form
+from mlops_assets.serving.pages.site import Page, Site, go_to, small_form
 from mlops_assets.serving.problems import Problem, Wrong
 from mlops_assets.serving.routes.feedback import take
 from mlops_assets.serving.service import caller_of
-from mlops_assets.views.html.addresses import picture_address, row_address
+from mlops_assets.views.html.addresses import page_address, picture_address, row_address
 from mlops_assets.views.labelling import Drawn, Sample, classes_of, row_shown, sample_of
 from mlops_assets.views.said import BECAME, said
 from mlops_assets.workspace import Stores
 
 DAYS = 366
 """Days that are offered; any other has its address."""
-
-
-def label_address(use_case: str, of_day: str | None = None, row: int | None = None) -> str:
-    """The page on which a row of the sample of a day is labelled.
-
-    Examples
-    --------
-    >>> label_address("topics", "2026-01-31", 7)
-    '/pages/topics/label?day=2026-01-31&row=7'
-    """
-    return _address(use_case, "label", {"day": of_day, "row": row})
-
-
-def said_address(use_case: str, **asked: str | int | None) -> str:
-    """The page of what people have said: of `who`, what `became` of it, which `page`."""
-    return _address(use_case, "label/said", asked)
-
-
-def _address(use_case: str, page: str, asked: Mapping[str, str | int | None]) -> str:
-    given = {name: value for name, value in asked.items() if value is not None}
-    return f"{ROOT}/{quote(use_case, safe='')}/{page}" + (f"?{urlencode(given)}" if given else "")
 
 
 def routes(site: Site) -> Sequence[BaseRoute]:
@@ -97,13 +75,15 @@ def _show(
         label_name=stores.use_case.columns[stores.use_case.label].about or stores.use_case.label,
         last=sample.last if sample else None,
         refused=refused,
-        said_address=said_address(name),
-        performance_address=_address(name, "performance", {}),
+        said_address=page_address(name, "label/said"),
+        performance_address=page_address(name, "performance"),
         pictures=[(column, picture_address(name, row.day, row.file, row.line, column)) for column in shown["pictures"]]
         if row and shown
         else [],
-        skip_address=label_address(name, chosen, following.number) if following and following != row else None,
-        addresses=[label_address(name, chosen, one.number) for one in sample.rows] if sample else [],
+        skip_address=page_address(name, "label", day=chosen, row=following.number)
+        if following and following != row
+        else None,
+        addresses=[page_address(name, "label", day=chosen, row=one.number) for one in sample.rows] if sample else [],
     )
 
 
@@ -135,13 +115,13 @@ def _say(site: Site, request: Request, sent: Mapping[str, str]) -> Response:
     told = take(site.service, stores.use_case.name, as_file([{**correction, "when": _now()}]), who)
     entry = told["entries"][-1]
     if takes_back:
-        return go_to(label_address(stores.use_case.name, row.day, row.number))
+        return go_to(page_address(stores.use_case.name, "label", day=row.day, row=row.number))
     sample = sample_of(stores, row.day, who)
     following = sample.after(row.number) if sample else None
     number = following.number if following else None
     if not entry["counts"]:
         return _show(site, request, row.day, number, {**entry, "number": row.number, "label": label})
-    return go_to(label_address(stores.use_case.name, row.day, number))
+    return go_to(page_address(stores.use_case.name, "label", day=row.day, row=number))
 
 
 def _now() -> str:
@@ -170,8 +150,17 @@ def _tell(site: Site, request: Request, asked: Mapping[str, Any]) -> Response:
         asked.get("page", 1),
     )
     found = said(stores, who, kind, page)
+
+    def address(**asked: str | int | None) -> str:
+        return page_address(name, "label/said", **{"who": who, **asked})
+
     kinds = [
-        {"kind": one, "number": number, "means": BECAME[one], "address": said_address(name, who=who, became=one)}
+        {
+            "kind": one,
+            "number": number,
+            "means": BECAME[one],
+            "address": address(became=one),
+        }
         for one, number in found["became"].items()
     ]
     entries = [
@@ -185,7 +174,7 @@ def _tell(site: Site, request: Request, asked: Mapping[str, Any]) -> Response:
         who=who,
         kind=kind,
         page=page,
-        label_address=label_address(name),
-        before_address=said_address(name, who=who, became=kind, page=page - 1) if page > 1 else None,
-        after_address=said_address(name, who=who, became=kind, page=page + 1) if page < found["pages"] else None,
+        label_address=page_address(name, "label"),
+        before_address=address(became=kind, page=page - 1) if page > 1 else None,
+        after_address=address(became=kind, page=page + 1) if page < found["pages"] else None,
     )

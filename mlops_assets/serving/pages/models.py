@@ -6,7 +6,6 @@ import datetime as dt
 import shlex
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
-from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -21,12 +20,13 @@ from mlops_assets.serving import starting
 from mlops_assets.serving.bodies.query import day, one_of, read_query, whole
 from mlops_assets.serving.comparing import Comparer
 from mlops_assets.serving.dagster import NoDagster, NotLaunched
-from mlops_assets.serving.pages.site import ROOT, Page, Site, go_to, small_form
+from mlops_assets.serving.pages.site import Page, Site, go_to, small_form, who
 from mlops_assets.serving.pages.standing import standing
 from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.run_checks import check_promotion, check_refusal, check_rollback
 from mlops_assets.serving.service import caller_of
 from mlops_assets.views import card_page, diff_page, histories, models_page
+from mlops_assets.views.html.addresses import page_address
 from mlops_assets.views.use_cases import why_none
 from mlops_assets.workspace import Stores
 
@@ -93,7 +93,7 @@ class _Models:
 
     def _run(self, stores: Stores, run: str) -> tuple[dict[str, Any] | None, str]:
         """How a run of the use case stands; or why Dagster does not tell."""
-        address = f"{here(stores)}?run={quote(run, safe='')}"
+        address = page_address(stores.use_case.name, "models", run=run)
         return standing(self.site.service.starter, stores.use_case.name, run, address)
 
     def version(self, request: Request) -> Response:
@@ -136,7 +136,7 @@ class _Models:
             before=before,
             after=after,
             sides=diff_page.sides(first.details(), second.details()),
-            diff=diff_page.told(found, ROOT) if found else None,
+            diff=diff_page.told(found, linked=True) if found else None,
             days=days[:DAYS],
             missing=missing,
             command=f"mlops-assets diff {name} --day {chosen} --candidate {after} --against {before} -o diff.html",
@@ -165,14 +165,14 @@ class _Models:
         """Start the run that makes a version the champion."""
         stores, why, number = self.site.stores(request), _why(form), _version(form)
         name, override = stores.use_case.name, form.get("override") == "true"
-        wish = starting.promotion(name, number, _who(request), why, override=override)
+        wish = starting.promotion(name, number, who(request), why, override=override)
         command = ["mlops-assets", "promote", name, f"{number}", *(["--override"] if override else []), "--why", why]
         return self._start(request, wish, lambda: check_promotion(stores, number, override=override), command, why)
 
     def roll_back(self, request: Request, form: Form) -> Response:
         """Start the run that makes the champion of before the champion again."""
         stores, why = self.site.stores(request), _why(form)
-        wish = starting.rollback(stores.use_case.name, _who(request), why)
+        wish = starting.rollback(stores.use_case.name, who(request), why)
         command = ["mlops-assets", "rollback", stores.use_case.name, "--why", why]
         return self._start(request, wish, lambda: check_rollback(stores), command, why)
 
@@ -180,23 +180,23 @@ class _Models:
         self, request: Request, wish: starting.Wish, check: Callable[[], None], command: Sequence[str], why: str
     ) -> Response:
         try:
-            run = self.site.service.starter.start(wish, _who(request), check)
+            run = self.site.service.starter.start(wish, who(request), check)
         except (NoDagster, NotLaunched) as error:
             told = {"trouble": without_paths(str(error)), "command": shlex.join(command), "why": why}
             return self._every(request, status=503, **told)
-        return go_to(f"{here(self.site.stores(request))}?run={quote(run, safe='')}")
+        return go_to(page_address(self.site.stores(request).use_case.name, "models", run=run))
 
     def refuse(self, request: Request, form: Form) -> Response:
         """Keep that somebody decided against a version; no run is needed, for nothing else changes."""
         stores, why, number = self.site.stores(request), _why(form), _version(form)
         check_refusal(stores, number)
-        changing.refuse(stores.registry, stores.use_case, number, _who(request), why)
+        changing.refuse(stores.registry, stores.use_case, number, who(request), why)
         return go_to(here(stores))
 
 
 def here(stores: Stores) -> str:
     """Address of the versions of a use case."""
-    return f"{ROOT}/{quote(stores.use_case.name)}/models"
+    return page_address(stores.use_case.name, "models")
 
 
 def find(stores: Stores, number: int) -> Version:
@@ -219,10 +219,6 @@ def _previous(stores: Stores) -> int | None:
         return stores.history.previous()
     except MlopsError:
         return None
-
-
-def _who(request: Request) -> str:
-    return f"{caller_of(request).name} (pages)"
 
 
 def _why(form: Form) -> str:

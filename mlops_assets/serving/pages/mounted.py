@@ -21,10 +21,11 @@ from mlops_assets.serving.pages import (
     rows,
     signing_in,
 )
-from mlops_assets.serving.pages.site import ROOT, Page, Site
+from mlops_assets.serving.pages.site import Page, Site
 from mlops_assets.serving.pages.trying import page as trying
 from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.service import Service
+from mlops_assets.views.html.addresses import ROOT
 from mlops_assets.views.html.render import asset
 
 PAGES = (

@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute
 from mlops_assets.errors import UsageError
 from mlops_assets.journey.feedback.audited import EVERYTHING
 from mlops_assets.serving.bodies import query
-from mlops_assets.serving.bodies.query import read_query
+from mlops_assets.serving.bodies.query import perhaps, read_query
 from mlops_assets.serving.pages.site import Page, Site
 from mlops_assets.serving.problems import Problem, Wrong
 from mlops_assets.views.html.charts import Series, lines
@@ -32,11 +32,14 @@ BY = {
 }
 
 
+KNOWN = {"from": perhaps(query.day), "to": perhaps(query.day), "slice": query.text(1_000)}
+
+
 def routes(site: Site) -> Sequence[BaseRoute]:
     """The routes."""
 
     def show(request: Request) -> Response:
-        asked = read_query(request, {"from": _day, "to": _day, "slice": _text})
+        asked = read_query(request, KNOWN)
         first, last, part = asked.get("from"), asked.get("to"), asked.get("slice") or EVERYTHING
         try:
             told = performance(site.stores(request), first, last, part)
@@ -55,17 +58,6 @@ def routes(site: Site) -> Sequence[BaseRoute]:
         )
 
     return [Page("/{use_case}/performance", show)]
-
-
-def _day(text: str) -> str | None:
-    """A day; None of a field that was left empty."""
-    return query.day(text) if text else None
-
-
-def _text(text: str) -> str:
-    if len(text) > 1_000:
-        raise ValueError("expected at most 1,000 signs")
-    return text
 
 
 def chart(told: Mapping[str, Any], part: str = EVERYTHING) -> Markup:

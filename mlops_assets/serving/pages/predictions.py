@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from mlops_assets.serving.bodies import query
-from mlops_assets.serving.bodies.query import read_query
+from mlops_assets.serving.bodies.query import perhaps, read_query
 from mlops_assets.serving.pages.site import Page, Site
 from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.routes.days import MOST, Asked, Found, find_predictions
@@ -23,14 +23,10 @@ ROWS = 50
 LONGEST = 4_000
 """Signs of a name that is asked for."""
 
+
 T = TypeVar("T")
 
-
-def text(given: str) -> str:
-    """A name, as long as one may be."""
-    if len(given) > LONGEST:
-        raise ValueError(f"expected at most {LONGEST:,} signs")
-    return given
+name_of = query.text(LONGEST)
 
 
 def share(given: str) -> float:
@@ -44,19 +40,19 @@ def share(given: str) -> float:
     return found
 
 
-def _perhaps(read: Callable[[str], T]) -> Callable[[str], T | None]:
-    """What a form sends of a field that nobody filled in is nothing."""
-    return lambda given: read(given.strip()) if given.strip() else None
+def _typed(read: Callable[[str], T]) -> Callable[[str], T | None]:
+    """What somebody typed into a field, without the blanks around it."""
+    return lambda given: perhaps(read)(given.strip())
 
 
 KNOWN = {
-    "day": _perhaps(query.day),
-    "file": _perhaps(text),
-    "account": _perhaps(text),
-    "class": _perhaps(text),
-    "least": _perhaps(share),
-    "most": _perhaps(share),
-    "cursor": _perhaps(text),
+    "day": _typed(query.day),
+    "file": _typed(name_of),
+    "account": _typed(name_of),
+    "class": _typed(name_of),
+    "least": _typed(share),
+    "most": _typed(share),
+    "cursor": _typed(name_of),
 }
 
 

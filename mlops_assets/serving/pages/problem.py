@@ -9,8 +9,9 @@ from starlette.responses import HTMLResponse, Response
 
 from mlops_assets.serving.entrance.callers import UNKNOWN
 from mlops_assets.serving.entrance.keys import COOKIE
-from mlops_assets.serving.pages.site import BESIDE, ROOT, go_to, is_part, page_headers, static
+from mlops_assets.serving.pages.site import BESIDE, go_to, is_part, page_headers, static
 from mlops_assets.serving.problems import Problem
+from mlops_assets.views.html.addresses import ROOT
 from mlops_assets.views.html.render import render
 
 

@@ -20,9 +20,9 @@ from mlops_assets.journey.train.versions import known_labels
 from mlops_assets.plugins import NotAttached
 from mlops_assets.plugins.sources import SourceError
 from mlops_assets.serving.bodies import query
-from mlops_assets.serving.bodies.pictures import count_pixels, ending_of
+from mlops_assets.serving.bodies.pictures import TYPES, count_pixels, ending_of
 from mlops_assets.serving.bodies.query import Read, read_query
-from mlops_assets.serving.pages.predictions import text
+from mlops_assets.serving.pages.predictions import name_of
 from mlops_assets.serving.pages.site import Page, Site, go_to, small_form
 from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.routes.feedback import take
@@ -33,11 +33,10 @@ from mlops_assets.views.html.charts import Series, bars
 from mlops_assets.views.rows import LEAST, attached_to_row, row_record, strengths
 from mlops_assets.workspace import Stores
 
-KNOWN: dict[str, Read] = {"day": query.day, "file": text, "line": query.whole}
+KNOWN: dict[str, Read] = {"day": query.day, "file": name_of, "line": query.whole}
 MOST_CLASSES = 20
 """Classes that are drawn, the likeliest."""
 LONGEST_REASON = 500
-TYPES = {".png": "image/png", ".jpg": "image/jpeg"}
 
 
 def routes(site: Site) -> Sequence[BaseRoute]:
@@ -51,7 +50,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
         return await run_in_threadpool(_correct, site, request, sent)
 
     def picture(request: Request) -> Response:
-        which = _which(read_query(request, {**KNOWN, "column": text}))
+        which = _which(read_query(request, {**KNOWN, "column": name_of}))
         return _picture(site.stores(request), **which)
 
     return [

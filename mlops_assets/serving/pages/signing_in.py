@@ -9,8 +9,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from mlops_assets.serving.entrance.keys import COOKIE, Keys
-from mlops_assets.serving.pages.site import BESIDE, ROOT, Page, Site, go_to, set_cookie, small_form
+from mlops_assets.serving.pages.site import BESIDE, Page, Site, go_to, set_cookie, small_form
 from mlops_assets.serving.problems import Problem
+from mlops_assets.views.html.addresses import ROOT
 
 MOST = 2_000
 """Signs of the address that is gone to afterwards."""

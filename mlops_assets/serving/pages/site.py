@@ -18,10 +18,10 @@ from mlops_assets.serving.entrance.keys import COOKIE
 from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.service import Service, caller_of
 from mlops_assets.use_case import UseCase
+from mlops_assets.views.html.addresses import ROOT
 from mlops_assets.views.html.render import asset, render
 from mlops_assets.workspace import Stores
 
-ROOT = "/pages"
 BESIDE = ("/", "/docs")
 """What people open in a browser beside the pages."""
 FORM_COOKIE = "mlops_form"
@@ -189,6 +189,11 @@ def set_cookie(request: Request, answer: Response, name: str, value: str) -> Non
     """Set a cookie that only this server is sent, from its own pages, and no script reads."""
     secure = request.url.scheme == "https" or request.headers.get("x-forwarded-proto") == "https"
     answer.set_cookie(name, value, path="/", httponly=True, samesite="strict", secure=secure)
+
+
+def who(request: Request) -> str:
+    """Who changes something on a page, as histories tell it."""
+    return f"{caller_of(request).name} (pages)"
 
 
 def go_to(path: str) -> Response:

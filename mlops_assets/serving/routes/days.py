@@ -162,13 +162,8 @@ def router(service: Service) -> APIRouter:
     ) -> Response:
         """The refused lines and files of a day, and behind them the rows without a prediction."""
         kind = _form(request, form)
-        with service.open(use_case) as stores:
-            tables = stores.lake.rejects, stores.lake.unpredicted
-            listing = _listing(use_case, day, *tables)
-            among = _among(stores, day, file, *tables)
-        only = Only(_given({"rule": rule, "file": file}), among=among)
-        rows, after = _page(f"{use_case}/rejects", listing, ["day", *REJECTS.names], only, cursor, limit)
-        told = {"use_case": use_case, "day": day, "publication": listing.versions[0]}
+        publication, rows, after = find_rejects(service, use_case, day, rule, file, cursor, limit)
+        told = {"use_case": use_case, "day": day, "publication": publication}
         return _answer(request, kind, told, rows, after)
 
     return routes
@@ -211,6 +206,37 @@ def find_predictions(
     stored = [*COLUMNS, PROBABILITIES.name] if classes else [*COLUMNS]
     rows, after = _page(f"{use_case}/predictions", listing, stored, only, cursor, limit)
     return Found(published, rows, classes, after)
+
+
+def find_rejects(
+    service: Service, use_case: str, day: str, rule: str | None, file: str | None, cursor: str | None, limit: int
+) -> tuple[int, pa.Table, str | None]:
+    """A page of what was refused of a day, and behind it the rows without a prediction.
+
+    Parameters
+    ----------
+    service, use_case, cursor, limit
+        As of `find_predictions`.
+    day, rule, file
+        Of which day, rule and file; of all rules and files if None.
+
+    Returns
+    -------
+    tuple
+        The publication of the day, the rows, and the cursor of the next page or None.
+
+    Raises
+    ------
+    Problem
+        404, 410 and 422, as of `find_predictions`.
+    """
+    with service.open(use_case) as stores:
+        tables = stores.lake.rejects, stores.lake.unpredicted
+        listing = _listing(use_case, day, *tables)
+        among = _among(stores, day, file, *tables)
+    only = Only(_given({"rule": rule, "file": file}), among=among)
+    rows, after = _page(f"{use_case}/rejects", listing, ["day", *REJECTS.names], only, cursor, limit)
+    return listing.versions[0], rows, after
 
 
 def _json(content: dict[str, Any]) -> Response:

@@ -11,11 +11,11 @@ from mlops_assets import __version__
 from mlops_assets.serving import shapes
 from mlops_assets.serving.answers import JSON
 from mlops_assets.serving.bodies.query import preferred, see_parameters
-from mlops_assets.serving.pages.site import ROOT
 from mlops_assets.serving.routes.predictions import PlainRoute, predict_route
 from mlops_assets.serving.routes.use_cases import HTML, as_json, deployed_version, links_of, list_models
 from mlops_assets.serving.schema import SHORT, answer, predictions_operation
 from mlops_assets.serving.service import Service
+from mlops_assets.views.html.addresses import ROOT
 
 FURTHER = {
     "pages": f"{ROOT}/",

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from urllib.parse import quote, urlencode
 
 ROOT = "/pages"
+
+
+def page_address(use_case: str, page: str, /, **asked: str | float | None) -> str:
+    """A page of a use case; of what is asked for, None is left out.
+
+    Examples
+    --------
+    >>> page_address("topics", "days/2026-01-31", run="7f/3", day=None)
+    '/pages/topics/days/2026-01-31?run=7f%2F3'
+    """
+    given = {name: value for name, value in asked.items() if value is not None}
+    return f"{ROOT}/{quote(use_case, safe='')}/{page}" + (f"?{urlencode(given)}" if given else "")
 
 
 def rows_address(
@@ -39,8 +50,7 @@ def rows_address(
     '/pages/topics/predictions?day=2026-01-31&class=R%26D'
     """
     asked = {"day": day, "file": file, "account": account, "class": said, "least": least, "most": most}
-    given = {name: value for name, value in {**asked, "cursor": cursor}.items() if value is not None}
-    return _address(use_case, "/predictions", given)
+    return page_address(use_case, "predictions", **asked, cursor=cursor)
 
 
 def row_address(use_case: str, day: str, file: str, line: int) -> str:
@@ -51,7 +61,7 @@ def row_address(use_case: str, day: str, file: str, line: int) -> str:
     >>> row_address("topics", "2026-01-31", "a b.txt", 7)
     '/pages/topics/predictions/row?day=2026-01-31&file=a+b.txt&line=7'
     """
-    return _address(use_case, "/predictions/row", {"day": day, "file": file, "line": line})
+    return page_address(use_case, "predictions/row", day=day, file=file, line=line)
 
 
 def rejects_address(
@@ -68,8 +78,7 @@ def rejects_address(
     >>> rejects_address("topics", "2026-01-31", rule="encoding")
     '/pages/topics/data/rejects?day=2026-01-31&rule=encoding'
     """
-    asked = {"day": day, "rule": rule, "file": file, "cursor": cursor}
-    return _address(use_case, "/data/rejects", {name: value for name, value in asked.items() if value is not None})
+    return page_address(use_case, "data/rejects", day=day, rule=rule, file=file, cursor=cursor)
 
 
 def lamp_address(use_case: str, day: str, lamp: str) -> str:
@@ -80,14 +89,9 @@ def lamp_address(use_case: str, day: str, lamp: str) -> str:
     >>> lamp_address("topics", "2026-01-31", "volume.rows")
     '/pages/topics/drift/lamp?day=2026-01-31&name=volume.rows'
     """
-    return _address(use_case, "/drift/lamp", {"day": day, "name": lamp})
+    return page_address(use_case, "drift/lamp", day=day, name=lamp)
 
 
 def picture_address(use_case: str, day: str, file: str, line: int, column: str | None = None) -> str:
     """The picture that a column of a row names; the first one if None."""
-    which: dict[str, str | float] = {"day": day, "file": file, "line": line}
-    return _address(use_case, "/predictions/picture", which if column is None else {**which, "column": column})
-
-
-def _address(use_case: str, page: str, asked: Mapping[str, str | float]) -> str:
-    return f"{ROOT}/{quote(use_case, safe='')}{page}" + (f"?{urlencode(asked)}" if asked else "")
+    return page_address(use_case, "predictions/picture", day=day, file=file, line=line, column=column)

@@ -9,7 +9,7 @@ from typing import Any
 from mlops_assets.journey.explain.sent import Line, SentExplanation, lines_of
 from mlops_assets.journey.score.online import Answered, Loaded, Sent
 from mlops_assets.serving import answers
-from mlops_assets.serving.bodies.pictures import ending_of
+from mlops_assets.serving.bodies.pictures import TYPES, ending_of
 from mlops_assets.use_case import UseCase
 from mlops_assets.views import why
 from mlops_assets.views.html.render import share
@@ -18,7 +18,6 @@ MOST_LINES = 100
 """Lines of a file that are shown; a table for download has all."""
 LEAST = 0.001
 """Probabilities below it are counted, and not told each."""
-TYPES = {".png": "image/png", ".jpg": "image/jpeg"}
 MOST_FEATURES = 10
 """Features that are seen at once; the others are folded away."""
 
