@@ -117,7 +117,8 @@ def run(host: str, port: int, api_port: int, log_level: str, tell: Callable[[str
     """
     with ended_by_signals() as told, tempfile.TemporaryDirectory(prefix="mlops-dev-") as folder, ExitStack() as ending:
         tell(f"Dagster comes up on {address(host, port)}; Ctrl-C ends it.")
-        tell(f"The API comes up on {address(LOOPBACK, api_port)}; its pages are {address(LOOPBACK, api_port)}/docs")
+        site = address(LOOPBACK, api_port)
+        tell(f"The API comes up on {site}; its pages are {site}/docs and, for people, {site}/pages/")
         code = Path(folder, "code")
         waiting = _services(code, host, port, api_port, log_level)
         running = [waiting.pop(0)]

@@ -157,7 +157,7 @@ def check(wanted: Wanted) -> bool:
 def _how(wanted: Wanted, keyed: bool, served: Collection[str]) -> str:
     """Where it is, and how to ask it."""
     site = listening.address(wanted.host, wanted.port)
-    told = f"The API is on {site}, its pages are {site}/docs"
+    told = f"The API is on {site}, its pages are {site}/docs and, for people, {site}/pages/"
     if not served:
         return f"{told}\nNo use case has a champion yet; one that is trained answers without a new start."
     name = min(served)
