@@ -58,6 +58,7 @@ NOT_TABLES = {
     "pop": "a number of a report",
     "_common": "an asset, which may have the name of a table",
     "key": "an asset, which may have the name of a table",
+    "page_address": "a page, which may have the name of a table",
     "predictions_asset": "the asset before it",
     "watch_step": "a step of the daily job",
     "Wrong": "a place in a request",
