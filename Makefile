@@ -101,7 +101,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-heade
 lock: .venv/.all  ## Resolve the versions anew
 	@$(COMPILE) --group dev --all-extras --output-file requirements-dev.lock
 	@$(COMPILE) --constraint requirements-dev.lock --output-file requirements.lock
-	@$(COMPILE) --constraint requirements-dev.lock --extra apprise --extra kafka --extra services --output-file deploy/requirements.lock
+	@$(COMPILE) --constraint requirements-dev.lock --extra apprise --extra kafka --extra kubernetes --extra services --output-file deploy/requirements.lock
 
 advisories: .venv/.all  ## Make the list of known weaknesses of locked packages anew; SOURCE=FILE.zip takes a copy of a database
 	@$(BIN)/python -m scans.osv $(SOURCE)
