@@ -16,6 +16,9 @@ from mlops_assets.storage.spellings import check_spelling, quoted
 PACKAGE = Path(__file__).parent
 """The folder of the installed package."""
 
+ENGINES = ("local", "spark", "pipes")
+"""What runs the shards of a day, by name; `pipes` is a job elsewhere, which has one of the others inside."""
+
 SQLITE = "sqlite:///"
 
 OWN_USE_CASES = PACKAGE / "defs"
@@ -47,7 +50,7 @@ class Settings:
     workers
         Processes that work on shards (`MLOPS_WORKERS`), by default the number of cores.
     engine
-        `local` or `spark` (`MLOPS_ENGINE`): overrules `scale.engine` of the use cases; empty by default.
+        One of `ENGINES` (`MLOPS_ENGINE`): overrules `scale.engine` of the use cases; empty by default.
     user
         Who changes the champion or a published day (`MLOPS_USER`), by default the user of the system.
     spark_master
@@ -183,8 +186,8 @@ def _workers() -> int:
 
 def _engine() -> str:
     name = _variable("MLOPS_ENGINE")
-    if name not in ("", "local", "spark"):
-        raise UsageError(f"MLOPS_ENGINE={name}: give local or spark.")
+    if name not in ("", *ENGINES):
+        raise UsageError(f"MLOPS_ENGINE={name}: give {', '.join(ENGINES[:-1])} or {ENGINES[-1]}.")
     return name
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal, Self, TypeVar
 from pydantic import Field, PositiveInt, ValidationInfo, field_validator, model_validator
 
 from mlops_assets.errors.redaction import remember
+from mlops_assets.use_case.clients import Client, Subprocess
 from mlops_assets.use_case.drift import Drift
 from mlops_assets.use_case.enrichments import Enrichment, check_enrichments
 from mlops_assets.use_case.files import Checks, Column, FileFormat, Import
@@ -38,7 +39,10 @@ class Scale(Strict):
     rows_a_day: int = Field(1_000_000, gt=0, description="Planned rows a day.")
     minutes: float = Field(30, gt=0, description="Minutes that scoring the planned rows may take.")
     workers: int = Field(2, gt=0, description="Processes that are planned for it.")
-    engine: Literal["local", "spark"] = Field("local", description="What runs the shards; `MLOPS_ENGINE` overrules it.")
+    engine: Literal["local", "spark", "pipes"] = Field(
+        "local", description="What runs the shards; `MLOPS_ENGINE` overrules it."
+    )
+    client: Client = Field(default_factory=Subprocess, description="Where the job of the engine `pipes` is started.")
 
 
 class Attributes(Strict):
