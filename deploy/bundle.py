@@ -26,7 +26,18 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 LIBRARY = Path("lib", f"python{sys.version_info.major}.{sys.version_info.minor}")
 """Where an interpreter looks for its modules, seen from the folder above its own."""
-LEFT_OUT = ("__pycache__", "site-packages", "test", "idlelib", "tkinter", "_tkinter*", "turtledemo", "ensurepip", "lib2to3", "config-*")
+LEFT_OUT = (
+    "__pycache__",
+    "site-packages",
+    "test",
+    "idlelib",
+    "tkinter",
+    "_tkinter*",
+    "turtledemo",
+    "ensurepip",
+    "lib2to3",
+    "config-*",
+)
 """Parts of Python's own library that no job needs."""
 NO_WHEELS = ("bin", "share", "include", "etc", ".lock")
 """What packages bring beside their modules."""
@@ -50,7 +61,9 @@ def main() -> int:
         archive = pack(environment, folder)
     shutil.copyfile(ROOT / "deploy" / "entry.py", archive.with_name(archive.name.replace(".tar.gz", ".py")))
     print(f"{archive.name}: {archive.stat().st_size / 1e6:,.0f} MB, unpacked {unpacked / 1e6:,.0f} MB,")
-    print(f"made in {time.monotonic() - begun:,.0f} s; it runs on {os.uname().machine} Linux with glibc {glibc} or newer")
+    print(
+        f"made in {time.monotonic() - begun:,.0f} s; it runs on {os.uname().machine} Linux with glibc {glibc} or newer"
+    )
     return 0
 
 
@@ -88,7 +101,9 @@ def install_packages(modules: Path) -> None:
 
 def copy_project(modules: Path) -> None:
     """The package as it is checked out; files that nobody has committed belong to nobody's bundle."""
-    listed = subprocess.run(["git", "ls-files", "-z", "mlops_assets"], cwd=ROOT, check=True, capture_output=True, text=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "mlops_assets"], cwd=ROOT, check=True, capture_output=True, text=True
+    )
     for name in filter(None, listed.stdout.split("\0")):
         (modules / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, modules / name)
@@ -128,7 +143,9 @@ def needed_libraries(binaries: Sequence[Path], environment: Path) -> set[Path]:
 
 def glibc_of(environment: Path) -> str:
     """The oldest C library that has everything that the binaries of a folder ask for."""
-    asked = {version for path in binaries_of(environment) for version in re.findall(rb"GLIBC_(2\.\d+)\b", path.read_bytes())}
+    asked = {
+        version for path in binaries_of(environment) for version in re.findall(rb"GLIBC_(2\.\d+)\b", path.read_bytes())
+    }
     return max((version.decode() for version in asked), key=lambda text: int(text.partition(".")[2]), default="2.17")
 
 
@@ -156,10 +173,13 @@ def pack(environment: Path, folder: Path) -> Path:
     """
     unnamed = folder / f".unnamed-{os.getpid()}"
     try:
-        with unnamed.open("wb") as file, gzip.GzipFile("", "wb", 6, file, mtime=0) as packed:
-            with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive:
-                for path in sorted(environment.rglob("*"), key=lambda path: path.relative_to(environment).parts):
-                    archive.add(path, path.relative_to(environment).as_posix(), recursive=False, filter=anonymous)
+        with (
+            unnamed.open("wb") as file,
+            gzip.GzipFile("", "wb", 6, file, mtime=0) as packed,
+            tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
+        ):
+            for path in sorted(environment.rglob("*"), key=lambda path: path.relative_to(environment).parts):
+                archive.add(path, path.relative_to(environment).as_posix(), recursive=False, filter=anonymous)
         with unnamed.open("rb") as file:
             mark = hashlib.file_digest(file, "sha256").hexdigest()
         return unnamed.rename(folder / f"mlops-assets-{mark}.tar.gz")

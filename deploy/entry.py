@@ -2,12 +2,11 @@
 
 Written to run by any Python from 3.9 on, with nothing but boto3, and that only where it is used:
 
-    python mlops-assets-<SHA-256>.py [--bundle s3://...] [--variable NAME=VALUE] [--secret NAME=ARN] --job "USE_CASE --day D"
+    mlops-assets-<SHA-256>.py [--bundle s3://...] [--variable NAME=VALUE] [--secret NAME=ARN] --job "USE_CASE --day D"
 
-With `--bundle` the archive is fetched, compared with the hash in its name and unpacked, once a machine; the job is then a
-process of its interpreter. Without, this is that interpreter already: Spark unpacks the archive itself. A secret is
-fetched of Secrets Manager or of SSM's parameters, by the role of the job. What else is given, such as the parameters of
-Dagster Pipes, goes to the job as it is.
+With `--bundle` the archive is fetched, compared with the hash in its name and unpacked, once a machine; the job is then
+a process of its interpreter. Without, this is that interpreter already: Spark unpacks the archive itself. A secret is
+fetched of Secrets Manager or of SSM's parameters, by the role of the job. What a platform adds is passed over.
 """
 
 from __future__ import annotations
@@ -39,9 +38,13 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--bundle", default="", help="archive that is fetched and unpacked first")
     parser.add_argument("--variable", action="append", default=[], help="NAME=VALUE of the job's environment")
     parser.add_argument("--secret", action="append", default=[], help="NAME=ARN of one that is fetched")
-    parser.add_argument("--variables", default="", help="several, as words of a shell; for Glue, which takes a name once")
+    parser.add_argument(
+        "--variables", default="", help="several, as words of a shell; for Glue, which takes a name once"
+    )
     parser.add_argument("--secrets", default="", help="several")
-    parser.add_argument("--job", required=True, help="what the job is asked for, such as `transactions --day 2026-01-01`")
+    parser.add_argument(
+        "--job", required=True, help="what the job is asked for, such as `transactions --day 2026-01-01`"
+    )
     for name in PIPES:
         parser.add_argument(name, default="")
     asked, _ = parser.parse_known_args(arguments)
@@ -102,7 +105,9 @@ def fetch_secret(name: str, arn: str) -> str:
             wanted = parts[5].removeprefix("parameter")
             return str(client.get_parameter(Name=wanted, WithDecryption=True)["Parameter"]["Value"])
     except (BotoCoreError, ClientError, KeyError) as error:
-        raise Failed(f"the secret of {name} cannot be fetched: {reason(error)}. Let the role of the job read it.") from None
+        raise Failed(
+            f"the secret of {name} cannot be fetched: {reason(error)}. Let the role of the job read it."
+        ) from None
     raise Failed(f"the secret of {name} is named by no ARN of Secrets Manager or of an SSM parameter.")
 
 
@@ -131,7 +136,9 @@ def fetch(place: str) -> Path:
 
     arriving = file.with_name(f".{file.name}-{os.getpid()}")
     try:
-        boto3.client("s3", endpoint_url=os.environ.get("S3_ENDPOINT_URL") or None).download_file(bucket, key, str(arriving))
+        boto3.client("s3", endpoint_url=os.environ.get("S3_ENDPOINT_URL") or None).download_file(
+            bucket, key, str(arriving)
+        )
     except (BotoCoreError, ClientError) as error:
         arriving.unlink(missing_ok=True)
         raise Failed(f"{place} cannot be fetched: {reason(error)}. Let the role of the job read it.") from None
@@ -156,6 +163,8 @@ def unpack(archive: Path) -> Path:
         raise Failed(f"{archive.name} has not the content that its name says; fetch it anew, or make it anew.")
     folder = Path(tempfile.gettempdir()) / archive.name[: -len(".tar.gz")]
     if folder.exists():
+        if folder.stat().st_uid != os.getuid():
+            raise Failed(f"{folder.name} in the temporary folder belongs to somebody else.")
         return folder
     arriving = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".bundle-"))
     with tarfile.open(archive) as packed:

@@ -12,6 +12,8 @@ from mlops_assets.use_case import UseCase
 CLIENTS = {
     "subprocess": "mlops_assets.components.beside:open_subprocess",
     "spark_submit": "mlops_assets.components.beside:open_spark_submit",
+    **dict.fromkeys(("emr", "emr_serverless", "emr_containers", "glue", "ecs"), "mlops_assets.components.aws:open_aws"),
+    "kubernetes": "mlops_assets.components.kubernetes:open_kubernetes",
 }
 """By `scale.client.kind`, the function that opens a client of it: it is given `scale.client`, use case and settings."""
 

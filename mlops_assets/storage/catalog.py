@@ -346,6 +346,11 @@ class Lake:
         return self.behinds / f"{process}.json"
 
     @property
+    def heard(self) -> Place:
+        """Folder of what jobs elsewhere say while they run; it is removed when it was heard."""
+        return self.folder / "heard"
+
+    @property
     def replays(self) -> Place:
         """Folder of what is known of replayed lines."""
         return self.folder / "replays"

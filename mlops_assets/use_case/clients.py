@@ -6,13 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from mlops_assets.use_case.strict import Strict
-
-
-class JobClient(Strict):
-    """What is said of every platform."""
-
-    engine: Literal["local", "spark"] = Field("local", description="What runs the shards inside of the job.")
+from mlops_assets.use_case.platforms import Ecs, Emr, EmrContainers, EmrServerless, Glue, JobClient, Kubernetes
 
 
 class Subprocess(JobClient):
@@ -31,7 +25,10 @@ class SparkSubmit(JobClient):
     options: tuple[str, ...] = Field((), description="Further options of `spark-submit`, a word each.")
 
 
-Client = Annotated[Subprocess | SparkSubmit, Field(discriminator="kind")]
+Client = Annotated[
+    Subprocess | SparkSubmit | Emr | EmrServerless | EmrContainers | Glue | Ecs | Kubernetes,
+    Field(discriminator="kind"),
+]
 """Any of them, told by its `kind`."""
 
 CLIENTS: dict[str, type[JobClient]] = {"subprocess": Subprocess, "spark_submit": SparkSubmit}

@@ -178,7 +178,7 @@ def find_use_case(folders: Sequence[Path], name: str) -> UseCase:
 
 
 def _explain(path: Path, root: yaml.Node | None, attributes: Any, problem: Any) -> str:
-    keys = tuple(key for key in problem["loc"] if not str(key).startswith(PYDANTICS))
+    keys = _keys(problem["loc"], attributes)
     line = _line_of(root, ("attributes", *keys))
     where = ".".join(map(str, keys)) or "attributes"
     # as it is written: what it was filled in with may be a secret
@@ -187,7 +187,20 @@ def _explain(path: Path, root: yaml.Node | None, attributes: Any, problem: Any) 
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
         message = "this key is not known here; is it misspelt?"
+    if problem["type"].startswith("union_tag"):
+        message = f"there is no such `kind`; known: {problem['ctx'].get('expected_tags', 'see docs/configuration.md')}"
     return f"{path}:{line}: {where}: {message}{given}"
+
+
+def _keys(steps: Sequence[Any], attributes: Any) -> tuple[Any, ...]:
+    """The keys among the steps by which pydantic came to a problem: of several forms, it names that of the `kind`."""
+    keys: list[Any] = []
+    for step in steps:
+        here = _at(attributes, keys)
+        is_form = isinstance(here, dict) and step not in here and here.get("kind") == step
+        if not is_form and not str(step).startswith(PYDANTICS):
+            keys.append(step)
+    return tuple(keys)
 
 
 def _at(attributes: Any, keys: Sequence[Any]) -> Any:

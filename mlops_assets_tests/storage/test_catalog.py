@@ -45,6 +45,7 @@ WHERE = {
     "telling": "told/000001.json",
     "behinds": "behind",
     "behind": "behind/<process>.json",
+    "heard": "heard",
     "replays": "replays",
     "replay": "replays/<day>-<mark>.json",
     "code": "code/<fingerprint>.json",

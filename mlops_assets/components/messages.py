@@ -1,0 +1,122 @@
+"""How a job on a platform of others hears of its run, and the run of the job: through S3.
+
+What is said lies below one prefix, so that a policy can name it, and is removed when it was heard.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from mlops_assets.components.requests import Job
+from mlops_assets.errors import ConfigError
+from mlops_assets.settings import Settings
+from mlops_assets.storage import s3
+from mlops_assets.storage.catalog import Lake
+from mlops_assets.storage.places import S3Path, parse_place
+from mlops_assets.use_case import UseCase
+from mlops_assets.use_case.platforms import Elsewhere
+
+if TYPE_CHECKING:
+    from dagster_aws.pipes import PipesS3ContextInjector, PipesS3MessageReader
+
+Connect = Callable[[str], Any]
+"""Makes boto3's client of a service."""
+
+
+@dataclass(frozen=True)
+class Messages:
+    """Where a job says how it goes.
+
+    Attributes
+    ----------
+    place
+        The prefix in S3.
+    s3
+        boto3's client.
+    interval
+        Seconds between two looks for more.
+    """
+
+    place: S3Path
+    s3: Any
+    interval: float = 10
+
+    def reader(self) -> PipesS3MessageReader:
+        """Hears what a job says, its log included."""
+        from dagster_aws.pipes import PipesS3MessageReader
+
+        place, store = self.place, self.s3
+
+        class Reader(PipesS3MessageReader):
+            """dagster-aws's; its own names begin at the top of the bucket, and stay there."""
+
+            @contextmanager
+            def get_params(self) -> Iterator[Any]:
+                with super().get_params() as params:
+                    prefix = f"{place.key}/{params['key_prefix']}"
+                    try:
+                        yield {**params, "key_prefix": prefix}
+                    finally:
+                        _remove(store, place.bucket, f"{prefix}/")
+
+        return Reader(bucket=place.bucket, client=store, interval=self.interval, include_stdio_in_messages=True)
+
+    def context_injector(self) -> PipesS3ContextInjector:
+        """Tells a job of its run."""
+        from dagster_aws.pipes import PipesS3ContextInjector
+
+        return PipesS3ContextInjector(bucket=self.place.bucket, client=self.s3, key_prefix=f"{self.place.key}/")
+
+
+def _remove(store: Any, bucket: str, prefix: str) -> None:
+    for page in store.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        for found in page.get("Contents", ()):
+            store.delete_object(Bucket=bucket, Key=found["Key"])
+
+
+def messages_of(asked: Elsewhere, use_case: UseCase, settings: Settings, connect: Connect) -> Messages:
+    """Where the job says how it goes: in the use case's part of the lake, unless it is said otherwise.
+
+    Raises
+    ------
+    ConfigError
+        If that is no place in S3, or dagster-aws is missing.
+    """
+    try:
+        import_module("dagster_aws.pipes")
+    except ImportError:
+        raise ConfigError(
+            "A job elsewhere needs dagster-aws, to hear of it: pip install 'mlops-assets[aws]' brings it."
+        ) from None
+    place = parse_place(asked.messages) if asked.messages else Lake(settings.lake, use_case.name).heard
+    if not isinstance(place, S3Path):
+        raise ConfigError(
+            f"{use_case.name}: a job elsewhere needs the lake where it can reach it, and says there how it goes: set "
+            "MLOPS_LAKE to `s3://bucket/prefix`, or name `scale.client.messages`."
+        )
+    return Messages(place, connect("s3"))
+
+
+def job_of(context: dg.AssetExecutionContext, command: Sequence[str], environment: Mapping[str, str]) -> Job:
+    """The job of a step, named by the first of the runs that are tries of the same."""
+    run = context.run
+    return Job(command, environment, run.root_run_id or run.run_id, context.op_execution_context.retry_number)
+
+
+def connector(region: str | None) -> Connect:
+    """What makes boto3's clients: of AWS, and for S3 of the server that the lake lies on."""
+
+    def connect(service: str) -> Any:
+        import boto3  # type: ignore[import-untyped]
+
+        server = s3.endpoint() if service == "s3" else None
+        return boto3.client(service, region_name=region or os.environ.get("AWS_REGION"), endpoint_url=server)
+
+    return connect
