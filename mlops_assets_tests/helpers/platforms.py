@@ -1,0 +1,147 @@
+"""AWS as moto plays it: jobs are accepted and told of, and end at once as a test says, for nobody does them."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import boto3
+import dagster as dg
+from moto import mock_aws
+from moto.backends import get_backend
+from moto.moto_api import state_manager
+
+from mlops_assets.components.aws import AwsClient
+from mlops_assets.components.messages import Messages
+from mlops_assets.storage.places import S3Path
+from mlops_assets.use_case.clients import Client
+
+REGION, ACCOUNT = "eu-central-1", "123456789012"
+PLACE = S3Path("bank", "lake/shop/heard")
+BUNDLE = f"s3://bank/bundles/mlops-assets-{'0' * 64}.tar.gz"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/job"
+COMMAND = ["shop", "--day", "2026-01-01"]
+ENVIRONMENT = {"MLOPS_LAKE": "s3://bank/lake", "MLOPS_USER": "a b"}
+OPERATIONS = {
+    "emr": ("RunJobFlow", "AddJobFlowSteps"),
+    "emr_serverless": ("StartJobRun",),
+    "emr_containers": ("StartJobRun",),
+    "glue": ("StartJobRun",),
+    "ecs": ("RunTask",),
+}
+Heard = Callable[[Mapping[str, Any]], None]
+
+
+@dataclass
+class World:
+    """What AWS was asked, and what it does.
+
+    Attributes
+    ----------
+    calls
+        Operations and their parameters, in order.
+    at
+        What is done before an operation is answered, by its name; it may raise.
+    state
+        How jobs end.
+    """
+
+    calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    at: dict[str, Callable[[], None]] = field(default_factory=dict)
+    state: str = ""
+    started: Heard | None = None
+
+    def connect(self, service: str) -> Any:
+        """A client whose calls are seen."""
+        client = boto3.client(service, region_name=REGION)
+        client.meta.events.register("provide-client-params.*.*", self._seen)
+        for kind, operations in OPERATIONS.items():
+            if kind.replace("_", "-") == service:
+                for operation in operations:
+                    client.meta.events.register(f"after-call.{service}.{operation}", lambda **_: self._end(kind))
+        return client
+
+    def asked(self, operation: str) -> list[dict[str, Any]]:
+        """The parameters of each call of an operation."""
+        return [params for name, params in self.calls if name == operation]
+
+    def _seen(self, params: dict[str, Any], model: Any, **_: Any) -> None:
+        self.calls.append((model.name, params))
+        if model.name in self.at:
+            self.at[model.name]()
+
+    def _end(self, kind: str) -> None:
+        operations = [(name, params) for name, params in self.calls if name in OPERATIONS[kind]]
+        if self.started is not None:
+            self.started(operations[-1][1])
+        ENDINGS[kind](get_backend(kind.replace("_", "-").replace("emr-", "emr"))[ACCOUNT][REGION], self.state)
+
+
+def _end_emr(backend: Any, state: str) -> None:
+    for cluster in backend.clusters.values():
+        for step in cluster.steps:
+            step.state = state or "COMPLETED"
+
+
+def _end_serverless(backend: Any, state: str) -> None:
+    for runs in backend.job_runs.values():
+        runs[-1].state = state or "SUCCESS"
+
+
+def _end_containers(backend: Any, state: str) -> None:
+    for run in backend.job_runs.values():
+        run.state = state or "COMPLETED"
+
+
+def _end_glue(backend: Any, state: str) -> None:
+    for job in backend.jobs.values():
+        job.job_runs[-1].status = state or "SUCCEEDED"
+
+
+def _end_ecs(backend: Any, state: str) -> None:
+    for tasks in backend.tasks.values():
+        for task in tasks.values():
+            task.last_status = task.desired_status = "STOPPED"
+            task.containers = [{"name": "job", "exitCode": int(state or 0), "runtimeId": "r-1"}]
+
+
+ENDINGS = {
+    "emr": _end_emr,
+    "emr_serverless": _end_serverless,
+    "emr_containers": _end_containers,
+    "glue": _end_glue,
+    "ecs": _end_ecs,
+}
+
+
+@contextmanager
+def aws(monkeypatch: Any) -> Iterator[World]:
+    """AWS, with a bucket."""
+    for name, value in {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}.items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_PROFILE", "S3_ENDPOINT_URL", "AWS_ENDPOINT_URL", "AWS_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    with mock_aws():
+        boto3.client("s3", region_name=REGION).create_bucket(
+            Bucket=PLACE.bucket, CreateBucketConfiguration={"LocationConstraint": REGION}
+        )
+        for model in ("glue::job_run", "ecs::task"):
+            state_manager.set_transition(model, {"progression": "manual", "times": 1000})
+        yield World()
+
+
+def had_done(world: World, asked: Client) -> Any:
+    """Have a job done in a step of a Dagster run; what the client gives back."""
+    return in_a_step(AwsClient(asked, Messages(PLACE, world.connect("s3"), interval=0.05), world.connect))  # type: ignore[arg-type]
+
+
+def in_a_step(client: Any) -> Any:
+    """Run a client in a step of a Dagster run; what it gives back."""
+    given = []
+
+    @dg.asset
+    def day(context: dg.AssetExecutionContext) -> None:
+        given.append(client.run(context, COMMAND, ENVIRONMENT))
+
+    dg.materialize([day])
+    return given[0]
