@@ -127,7 +127,7 @@ def _do_days(context: dg.AssetExecutionContext, stores: Stores, order: Sequence[
     """Have a job done for each day, and tell what it told; tables in the order of the data, as Dagster wants it."""
     use_case, lake = stores.use_case, stores.lake
     chosen = {asset.path[-1] for asset in context.selected_asset_keys}
-    if lists := Lake.raw_files.name in chosen:
+    if Lake.raw_files.name in chosen:
         days = delivered_days(stores, context.partition_keys)
         yield from check_deliveries(use_case, context.partition_keys, days)
     else:
@@ -137,19 +137,14 @@ def _do_days(context: dg.AssetExecutionContext, stores: Stores, order: Sequence[
     told, client = _Told(), open_client(use_case, stores.settings)
     for day in days:
         _do_day(context, stores, client, day, told)
-    for check in sorted(context.selected_asset_check_keys, key=lambda one: (one.asset_key, one.name)):
-        asset = check.asset_key.path[-1]
-        if not (lists and check.name == EVERY_DAY_DELIVERED):
-            yield from _check_result(use_case, asset, check.name, told)
+    yield from _check_results(context, told)
     if told.broken:
         if use_case.drift.watch:  # the step that judges is skipped, and the other days are to be judged all the same
             watcher = Watcher(stores)
             for day in days_in(lake.predictions, [day for day in days if day not in told.broken]):
                 show_drift(context, stores, watcher, day)
         raise _failure(told)
-    for asset in order:
-        if asset in told.made & chosen:
-            yield days_told(key(use_case, asset))
+    yield from (days_told(key(use_case, asset)) for asset in order if asset in told.made & chosen)
 
 
 def _do_day(context: dg.AssetExecutionContext, stores: Stores, client: Client, day: str, told: _Told) -> None:
@@ -157,9 +152,7 @@ def _do_day(context: dg.AssetExecutionContext, stores: Stores, client: Client, d
     use_case = stores.use_case
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", dg.PreviewWarning
-            )  # of Pipes' own parts: for us, and not for who runs a day
+            warnings.simplefilter("ignore", dg.PreviewWarning)  # of parts of Pipes: for us to know
             invocation = client.run(context, _command(context, use_case, day), _environment(stores.settings))
     except Exception as error:
         told.broken[day] = (
@@ -216,14 +209,16 @@ def _as_check(result: dg.AssetCheckResult) -> DayCheck:
     return DayCheck(str(result.check_name), result.passed, said["found"], said["do"], warns)
 
 
-def _check_result(use_case: UseCase, asset: str, name: str, told: _Told) -> Iterator[dg.AssetCheckResult]:
-    """The result of a check over all days of the run; none where no step of its asset was reached."""
-    by_day = told.checks.get(asset, {})
-    # a day whose step failed is told by that
-    failed = {day: told.broken[day] for day, step in told.at.items() if step == asset}
-    note = told.note if asset == Lake.predictions.name and not by_day else ""
-    if by_day or failed or note:
-        yield from showing.check_results(key(use_case, asset), [name], by_day, failed, note=note)
+def _check_results(context: dg.AssetExecutionContext, told: _Told) -> Iterator[dg.AssetCheckResult]:
+    """The checks over all days of the run; none of tables that no day reached. That of deliveries was told before."""
+    for check in sorted(context.selected_asset_check_keys, key=str):
+        asset = check.asset_key.path[-1]
+        by_day = told.checks.get(asset, {})
+        # a day whose step failed is told by that
+        failed = {day: told.broken[day] for day, step in told.at.items() if step == asset}
+        note = told.note if asset == Lake.predictions.name and not by_day else ""
+        if check.name != EVERY_DAY_DELIVERED and (by_day or failed or note):
+            yield from showing.check_results(check.asset_key, [check.name], by_day, failed, note=note)
 
 
 def _failure(told: _Told) -> dg.Failure:
