@@ -5,10 +5,12 @@ Whoever needs a lake or a registry gets it from here. Workers on shards do not: 
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
+from mlops_assets.errors import MlopsError
 from mlops_assets.settings import Settings
 from mlops_assets.use_case import UseCase, find_use_case
 
@@ -18,8 +20,11 @@ if TYPE_CHECKING:
     from mlops_assets.journey.model.training_runs import TrainingRuns
     from mlops_assets.journey.model.version import Version
     from mlops_assets.journey.read.sources import Source
+    from mlops_assets.journey.score.day import Scorers
     from mlops_assets.storage.catalog import Lake
     from mlops_assets.storage.places import Place
+
+log = logging.getLogger("mlops_assets.daily")
 
 # The parts are imported where they are made: a command that reads a table need not wait for what opens models.
 
@@ -156,3 +161,49 @@ class Stores:
             If there is none, or it fails.
         """
         return self.registry.prove(self.registry.version(self.use_case.name, number), self.use_case.training.trusted)
+
+    def scorers(self, choice: str, day: str, run: str, accepted: str = "") -> Scorers | None:
+        """The version that was asked for, and the challenger if it can be loaded; None where there is no champion.
+
+        Parameters
+        ----------
+        choice
+            `current`, `as-of` or a number; see `Registry.choose`.
+        day
+            The day that they shall score.
+        run
+            Who scores, for `why`.
+        accepted
+            Why the day is published whatever lamp is red.
+
+        Raises
+        ------
+        MlopsError
+            If the version cannot be had, or may not score.
+        """
+        from mlops_assets.journey.score.day import Scorers
+        from mlops_assets.journey.score.profile.watching import see_reference
+
+        # a version that is named by its number needs no champion
+        if not choice.isdigit() and self.champion() is None:
+            return None
+        version = self.registry.choose(self.use_case.name, choice, day)
+        if version is None:
+            return None
+        version = self.registry.prove(version, self.use_case.training.trusted)
+        see_reference(self.use_case, version)
+        challenger = None
+        try:
+            challenger = self.registry.challenger(self.use_case, version)
+        except MlopsError as error:  # it must not keep the day from its champion
+            log.warning("%s predictions %s: the challenger does not score: %s", self.use_case.name, day, error)
+        return Scorers(version, choice, challenger, run, accepted)
+
+    def why_no_champion(self) -> str:
+        """Why there is no champion, and what to do."""
+        from mlops_assets.journey.train.records import Evaluation
+
+        name, newest = self.use_case.name, self.runs.newest(Evaluation)
+        if newest is None:
+            return f"{name} has no champion yet; run the job {name}_training."
+        return f"{name} has no champion: the gate {newest.verdict.reason}."

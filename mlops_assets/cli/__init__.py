@@ -27,8 +27,8 @@ OBJECTS = 10_000
 looks every 700, which is a sixth of a start."""
 
 
-def process() -> None:
-    """The whole life of the process `mlops-assets`: `main`, and an end that frees no memory.
+def process(command: click.Command = cli, name: str = "mlops-assets") -> None:
+    """The whole life of a process that is a command: `main`, and an end that frees no memory.
 
     The system takes it back at once; Python would go through millions of objects first, which takes a second after a
     run. All else that is done at an end is done before.
@@ -38,7 +38,7 @@ def process() -> None:
     os.environ["PYTHONSAFEPATH"] = "1"  # a worker must not import what lies in the folder where a person happens to be
     guard_streams()
     try:
-        main()
+        main(command, name)
     except SystemExit as end:
         codes.append(int(end.code or 0))
         raise
@@ -51,8 +51,8 @@ def _leave(codes: list[int]) -> None:
         os._exit(code)
 
 
-def main() -> None:
-    """Run the command; errors that are meant for people end it with one clear message."""
+def main(command: click.Command = cli, name: str = "mlops-assets") -> None:
+    """Run a command; errors that are meant for people end it with one clear message."""
     gc.set_threshold(OBJECTS)
     redact_logs()
     # wherever it stands, also behind the command
@@ -61,7 +61,7 @@ def main() -> None:
     try:
         # not standalone: click would end the process itself, and know nothing of our errors
         with private():
-            code = cli.main(arguments, prog_name="mlops-assets", standalone_mode=False) or 0
+            code = command.main(arguments, prog_name=name, standalone_mode=False) or 0
     except (click.exceptions.Abort, KeyboardInterrupt):
         code = _stopped()
     except click.ClickException as error:

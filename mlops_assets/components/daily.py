@@ -6,17 +6,17 @@ import logging
 import dagster as dg
 
 from mlops_assets.components import showing
-from mlops_assets.components.days import daily, days_in, days_told, each_day, key, tell_day
+from mlops_assets.components.days import daily, days_in, days_told, each_day, key, show_made
 from mlops_assets.components.enriching import enrichment_assets, enrichment_keys
 from mlops_assets.components.reading import raw_files_asset, rows_asset
-from mlops_assets.components.scoring import predictions_asset, why_no_champion
+from mlops_assets.components.scoring import predictions_asset
 from mlops_assets.components.watching import watch_step
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.enrich.answers import NotEnriched
 from mlops_assets.journey.features.day import aggregate_day
 from mlops_assets.storage.accounting import FeaturesAccounting
 from mlops_assets.use_case import UseCase
-from mlops_assets.views import markdown
+from mlops_assets.views import made, markdown
 from mlops_assets.work.engines import Engines
 from mlops_assets.work.shards import DayDone
 from mlops_assets.workspace import Stores, Workspace
@@ -74,14 +74,7 @@ def _aggregate_days(context: dg.AssetExecutionContext, stores: Stores, engines: 
             broken[day] = str(error)
 
     def tell(day: str, done: DayDone[FeaturesAccounting]) -> None:
-        log.info("%s features %s: %d files, %s", use_case.name, day, done.accounting.files, done)
-        metadata = {
-            **done.numbers(),
-            **watch.numbers(),
-            "first_rows": showing.first_rows(lake.features, day),
-            "dagster/row_count": done.accounting.files,
-        }
-        tell_day(context, key(use_case, "features"), day, metadata)
+        show_made(context, use_case, day, made.features(stores, day, done, watch))
 
     each_day(days, aggregate, tell, failed)
     return broken
@@ -100,7 +93,7 @@ def yesterday_check(use_case: UseCase) -> dg.AssetChecksDefinition:
         day = (dt.datetime.now(dt.UTC) - dt.timedelta(days=1)).date().isoformat()
         present = day in stores.lake.predictions.days()
         if not present and stores.champion() is None:
-            return dg.AssetCheckResult(passed=True, description=why_no_champion(stores))
+            return dg.AssetCheckResult(passed=True, description=stores.why_no_champion())
         message = f"The predictions of {day} are published."
         if not present:
             message = f"The predictions of {day} are missing. "

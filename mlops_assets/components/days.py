@@ -1,16 +1,21 @@
 """What all daily assets share: their partitions, the loop over the days of a run, and how they tell what was done."""
 
 import datetime as dt
+import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import groupby
 from typing import Any, TypeVar
 
 import dagster as dg
 
+from mlops_assets.components import showing
 from mlops_assets.components.private import DATA_VERSION_TAG, SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 from mlops_assets.errors import MlopsError
 from mlops_assets.storage.tables import Table
 from mlops_assets.use_case import UseCase
+from mlops_assets.views.made import Made, Skipped
+
+log = logging.getLogger("mlops_assets.daily")
 
 T = TypeVar("T")
 
@@ -48,6 +53,29 @@ def tell_day(
     """
     tags = {DATA_VERSION_TAG: version} if version else {}
     context.log_event(dg.AssetMaterialization(asset, partition=day, metadata=metadata, tags=tags))
+
+
+def show_made(context: dg.AssetExecutionContext, use_case: UseCase, day: str, made: Made | Skipped) -> None:
+    """Tell a table of a day that was made, or not: in the log, and to Dagster.
+
+    Parameters
+    ----------
+    context
+        Of the step.
+    use_case, day
+        Whose day it is.
+    made
+        What `views.made` says of it.
+    """
+    asset = key(use_case, made.asset)
+    if isinstance(made, Skipped):
+        log.warning("%s %s %s: %s", use_case.name, made.asset, day, made.why)
+        shown = dict(made.shown or {"skipped": made.why})
+        context.log_event(dg.AssetObservation(asset, partition=day, metadata=shown))
+        return
+    if made.said:
+        log.info("%s %s %s: %s", use_case.name, made.asset, day, made.said)
+    tell_day(context, asset, day, showing.metadata(made.shown), made.version)
 
 
 def days_told(asset: dg.AssetKey) -> dg.MaterializeResult[None]:

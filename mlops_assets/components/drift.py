@@ -10,10 +10,9 @@ import dagster as dg
 
 from mlops_assets.components import showing
 from mlops_assets.components.days import daily, daily_partitions, days_in, days_told, key, tell_day
-from mlops_assets.errors import MlopsError
 from mlops_assets.monitoring.kept import Compared, Judged
 from mlops_assets.monitoring.lamp import Lamp
-from mlops_assets.monitoring.verdicts import NotWatched, Watcher, by_kind
+from mlops_assets.monitoring.verdicts import Watcher, by_kind, try_to_judge
 from mlops_assets.use_case import UseCase
 from mlops_assets.views import drift as views
 from mlops_assets.views.multiples import small_multiples
@@ -127,23 +126,9 @@ def show_drift(context: dg.AssetExecutionContext, stores: Stores, watcher: Watch
     Judged or str
         What is said, or why nothing is.
     """
-    found = _judge(watcher, stores.use_case, day)
+    found = try_to_judge(stores.use_case, watcher, day)
     _tell(context, stores, watcher, day, found)
     return found
-
-
-def _judge(watcher: Watcher, use_case: UseCase, day: str) -> Judged | str:
-    """What is said of a day, or why nothing is: the day is published, whatever becomes of its watching."""
-    try:
-        return watcher.judge_and_keep(day)
-    except NotWatched as error:
-        return str(error)
-    except MlopsError as error:
-        log.warning("%s drift %s: not judged: %s", use_case.name, day, error)
-        return f"Not judged: {error}"
-    except Exception as error:
-        log.exception("%s drift %s: not judged; report it with these lines", use_case.name, day)
-        return f"Not judged, by a mistake of ours; the log of this step has it: {error!r}"
 
 
 def _tell(context: dg.AssetExecutionContext, stores: Stores, watcher: Watcher, day: str, found: Judged | str) -> None:

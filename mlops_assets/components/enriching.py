@@ -7,19 +7,17 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.components import showing
-from mlops_assets.components.days import daily, days_in, days_told, each_day, key, tell_day
+from mlops_assets.components.days import daily, days_in, days_told, each_day, key, show_made
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.enrich.day import enrich_day
-from mlops_assets.journey.score.checks import DayCheck
+from mlops_assets.journey.score.checks import EVERY_KEY_ANSWERED, check_answered
 from mlops_assets.storage.accounting import EnrichmentAccounting
 from mlops_assets.storage.catalog import enrichment_table
 from mlops_assets.use_case import UseCase
+from mlops_assets.views import made
 from mlops_assets.workspace import Stores, Workspace
 
 log = logging.getLogger("mlops_assets.enrichment")
-
-ENRICHMENT_CHECKS = ("enrichments_are_current", "enrichment_missing")
-"""Conditions of a day that use cases with enrichments have besides."""
 
 REFETCH_TAG = "mlops_assets/refetch"
 """Tag of a run that asks again for what was answered before, if it is `true`."""
@@ -50,7 +48,7 @@ def _enrichment(use_case: UseCase, name: str) -> dg.AssetsDefinition:
             f"{columns} by `{'`, `'.join(enrichment.keys)}`, asked for once a day for the keys of its rows and kept as "
             f"it was known then. Without an answer: {enrichment.missing.replace('_', ' ')}."
         ),
-        check_specs=[dg.AssetCheckSpec("every_key_answered", asset=answers)],
+        check_specs=[dg.AssetCheckSpec(EVERY_KEY_ANSWERED, asset=answers)],
         **daily(use_case),
     )
     def asset(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> Iterator[Any]:
@@ -61,7 +59,7 @@ def _enrichment(use_case: UseCase, name: str) -> dg.AssetsDefinition:
 
 def _enrich_days(context: dg.AssetExecutionContext, stores: Stores, name: str) -> Iterator[Any]:
     use_case, lake = stores.use_case, stores.lake
-    answers, table = key(use_case, enrichment_table(name)), lake.enrichment(name)
+    answers = key(use_case, enrichment_table(name))
     refetch = context.run.tags.get(REFETCH_TAG) == "true"
     broken: dict[str, str] = {}
 
@@ -74,29 +72,12 @@ def _enrich_days(context: dg.AssetExecutionContext, stores: Stores, name: str) -
         context.log_event(dg.AssetObservation(answers, partition=day, metadata={"failed": str(error)}))
 
     def tell(day: str, accounting: EnrichmentAccounting) -> None:
-        log.info("%s %s %s: %s", use_case.name, enrichment_table(name), day, _check(accounting).found)
-        problems = [{"problem": problem, "times": times} for problem, times in accounting.problems.items()]
-        shown = {
-            **accounting.numbers(),
-            "problems": showing.table(problems),
-            "first_rows": showing.first_rows(table, day),
-            "dagster/row_count": accounting.keys,
-        }
-        tell_day(context, answers, day, shown)
+        show_made(context, use_case, day, made.enrichment(stores, name, day, accounting))
 
     done = each_day(days_in(lake.rows, context.partition_keys), enrich, tell, failed)
     # where some days are done the run goes on, and `predictions` names the others
     if broken and not done:
         raise showing.failure(f"not enriched: {', '.join(sorted(broken))}", broken)
-    checks = {day: [_check(accounting)] for day, accounting in done.items()}
-    yield from showing.check_results(answers, ["every_key_answered"], checks, broken)
+    checks = {day: [check_answered(accounting)] for day, accounting in done.items()}
+    yield from showing.check_results(answers, [EVERY_KEY_ANSWERED], checks, broken)
     yield days_told(answers)
-
-
-def _check(accounting: EnrichmentAccounting) -> DayCheck:
-    answered = f"{accounting.fetched} of {accounting.keys} keys answered ({accounting.cached} of them before)"
-    summary = f"{answered}, {accounting.last_known} last known, {accounting.missing} missing; "
-    summary += f"{accounting.missing_share:.2%} of {accounting.rows} rows without an answer"
-    fresh = not accounting.missing and not accounting.last_known
-    advice = "look at the problems; run the day again when the source answers"
-    return DayCheck("every_key_answered", fresh, summary, advice)

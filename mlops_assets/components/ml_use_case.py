@@ -13,6 +13,7 @@ from mlops_assets.components.delivery import delivery_assets
 from mlops_assets.components.drift import drift_assets
 from mlops_assets.components.lost_database import retry_after_lost_database
 from mlops_assets.components.monitoring import monitoring_assets, monitoring_schedule
+from mlops_assets.components.pipes import job_assets
 from mlops_assets.components.resources import end_mlflow_run
 from mlops_assets.components.retraining import retraining_schedules, retraining_sensors
 from mlops_assets.components.scoring import made_besides
@@ -20,7 +21,9 @@ from mlops_assets.components.telling import telling_sensors
 from mlops_assets.components.training import training_assets
 from mlops_assets.journey.features.sql import describe
 from mlops_assets.journey.train.candidates import check_columns
+from mlops_assets.settings import Settings
 from mlops_assets.use_case import Attributes, UseCase, build_use_case, explained
+from mlops_assets.work.engines import engine_name
 
 
 class MlUseCase(dg.Component):
@@ -62,6 +65,8 @@ class MlUseCase(dg.Component):
         columns = describe(self.use_case)
         check_columns(self.use_case, columns.model)
         daily = daily_assets(self.use_case, has_file_features=bool(columns.file))
+        if engine_name(Settings.from_environment(), self.use_case) == "pipes":
+            daily = [job_assets(self.use_case, daily)]
         daily = [*daily, *drift_assets(self.use_case)]
         deliveries = delivery_assets(self.use_case)
         training = training_assets(self.use_case)

@@ -19,6 +19,7 @@ from mlops_assets.journey.model.about import Summary
 from mlops_assets.journey.score.day import CHALLENGER
 from mlops_assets.journey.train.versions import known_labels
 from mlops_assets.use_case import UseCase
+from mlops_assets.views.made import FIRST
 from mlops_assets.workspace import Stores, Workspace
 
 log = logging.getLogger("mlops_assets.monitoring")
@@ -79,7 +80,7 @@ def _feedback(use_case: UseCase) -> dg.AssetsDefinition:
                 "rejected": rejected,
                 "unfilled": taken.unfilled,
                 "by_rule": showing.table(by_rule),
-                "first_rejects": showing.table(taken.rejected.slice(0, showing.FIRST).to_pylist()),
+                "first_rejects": showing.table(taken.rejected.slice(0, FIRST).to_pylist()),
                 "rejects": dg.MetadataValue.path(str(stores.lake.rejected)),
                 "dagster/row_count": accepted,
             }

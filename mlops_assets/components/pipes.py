@@ -1,13 +1,30 @@
 """The daily assets of a use case whose days are done by a job elsewhere, which tells of them over Dagster Pipes."""
 
-from collections.abc import Mapping, Sequence
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Protocol
+from typing import Any, Protocol
 
 import dagster as dg
 
+from mlops_assets.components import showing
+from mlops_assets.components.days import daily, days_in, days_told, key, show_made, tell_day
+from mlops_assets.components.drift import show_drift
+from mlops_assets.components.enriching import REFETCH_TAG
+from mlops_assets.components.reading import check_deliveries, delivered_days
+from mlops_assets.journey.read.day import not_delivered
+from mlops_assets.journey.score.checks import EVERY_DAY_DELIVERED, DayCheck
+from mlops_assets.journey.score.day import ACCEPT_TAG, MODEL_TAG
+from mlops_assets.monitoring.verdicts import Watcher
 from mlops_assets.settings import Settings
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import UseCase
+from mlops_assets.views.made import Skipped
+from mlops_assets.workspace import Stores, Workspace
+
+log = logging.getLogger("mlops_assets.daily")
 
 CLIENTS = {
     "subprocess": "mlops_assets.components.beside:open_subprocess",
@@ -55,3 +72,167 @@ def open_client(use_case: UseCase, settings: Settings) -> Client:
     module, _, name = CLIENTS[asked.kind].partition(":")
     client: Client = getattr(import_module(module), name)(asked, use_case, settings)
     return client
+
+
+def job_assets(use_case: UseCase, assets: Sequence[dg.AssetsDefinition]) -> dg.AssetsDefinition:
+    """Daily assets as the one step of a job: same keys, checks and partitions, made elsewhere.
+
+    Parameters
+    ----------
+    use_case
+        The use case.
+    assets
+        The assets as they are drawn where this process makes them.
+    """
+    # what a day that fails does not reach is not made
+    specs = [spec.replace_attributes(skippable=True) for one in assets for spec in one.specs]
+
+    @dg.multi_asset(
+        name=f"{use_case.name}__job",
+        specs=specs,
+        check_specs=[spec for one in assets for spec in one.check_specs],
+        can_subset=True,
+        **daily(use_case),
+    )
+    def job(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> Iterator[Any]:
+        yield from _do_days(context, workspace.of(use_case), [spec.key.path[-1] for spec in specs])
+
+    return job
+
+
+@dataclass
+class _Told:
+    """What jobs told of the days of a run.
+
+    Attributes
+    ----------
+    made
+        The tables that were made of some day.
+    checks
+        By table and day, the conditions that were looked at.
+    broken
+        By day, why it failed.
+    at
+        By day that failed, the table whose step did; empty if the job itself did.
+    note
+        Why nothing was predicted.
+    """
+
+    made: set[str] = field(default_factory=set)
+    checks: dict[str, dict[str, list[DayCheck]]] = field(default_factory=dict)
+    broken: dict[str, str] = field(default_factory=dict)
+    at: dict[str, str] = field(default_factory=dict)
+    note: str = ""
+
+
+def _do_days(context: dg.AssetExecutionContext, stores: Stores, order: Sequence[str]) -> Iterator[Any]:
+    """Have a job done for each day, and tell what it told; tables in the order of the data, as Dagster wants it."""
+    use_case, lake = stores.use_case, stores.lake
+    chosen = {asset.path[-1] for asset in context.selected_asset_keys}
+    if Lake.raw_files.name in chosen:
+        days = delivered_days(stores, context.partition_keys)
+        yield from check_deliveries(use_case, context.partition_keys, days)
+    else:
+        days = days_in(lake.raw_files, context.partition_keys)
+    if not days:
+        raise dg.Failure(not_delivered(stores.source, context.partition_keys), allow_retries=False)
+    told, client = _Told(), open_client(use_case, stores.settings)
+    for day in days:
+        _do_day(context, stores, client, day, told)
+    yield from _check_results(context, told)
+    if told.broken:
+        if use_case.drift.watch:  # the step that judges is skipped, and the other days are to be judged all the same
+            watcher = Watcher(stores)
+            for day in days_in(lake.predictions, [day for day in days if day not in told.broken]):
+                show_drift(context, stores, watcher, day)
+        raise _failure(told)
+    yield from (days_told(key(use_case, asset)) for asset in order if asset in told.made & chosen)
+
+
+def _do_day(context: dg.AssetExecutionContext, stores: Stores, client: Client, day: str, told: _Told) -> None:
+    """Have the job of a day done, and show what it made."""
+    use_case = stores.use_case
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", dg.PreviewWarning)  # of parts of Pipes: for us to know
+            invocation = client.run(context, _command(context, use_case, day), _environment(stores.settings))
+    except Exception as error:
+        told.broken[day] = (
+            f"the job ended before it told how the day went: {error}. Its last lines are in the log of the run and in "
+            "its output. What it finished is kept: run the day again."
+        )
+        told.at[day] = ""
+        return
+    for result in invocation.get_results(implicit_materializations=False):
+        asset = result.asset_key
+        assert asset is not None, "the job names the asset of whatever it tells"  # noqa: S101 - see `views.reporting`
+        if isinstance(result, dg.AssetCheckResult):
+            by_day = told.checks.setdefault(asset.path[-1], {})
+            by_day.setdefault(day, []).append(_as_check(result))
+        else:
+            told.made.add(asset.path[-1])
+            version = result.data_version.value if result.data_version else ""
+            tell_day(context, asset, day, result.metadata or {}, version)
+    messages: list[dict[str, Any]] = [*invocation.get_custom_messages()]
+    for message in messages:
+        _hear(context, use_case, day, message, told)
+    if not any(end in message for message in messages for end in ("done", "failed")):
+        told.broken[day], told.at[day] = "the job ended and told nothing of the day; look at its output", ""
+
+
+def _hear(context: dg.AssetExecutionContext, use_case: UseCase, day: str, message: Any, told: _Told) -> None:
+    if failed := message.get("failed"):
+        told.broken[day], told.at[day] = failed["why"], failed["step"]
+    if skipped := message.get("skipped"):
+        show_made(context, use_case, day, Skipped(**skipped))
+        told.note = skipped["why"] if skipped["asset"] == Lake.predictions.name else told.note
+    if besides := message.get("besides"):
+        tell_day(context, key(use_case, besides["asset"]), day, _metadata(besides["shown"]))
+
+
+def _command(context: dg.AssetExecutionContext, use_case: UseCase, day: str) -> list[str]:
+    """The words of the job of a day."""
+    tags = context.run.tags
+    words = [use_case.name, "--day", day, "--model", tags.get(MODEL_TAG, "current")]
+    words += ["--accept-drift", tags[ACCEPT_TAG]] if tags.get(ACCEPT_TAG) else []
+    return [*words, "--refetch"] if tags.get(REFETCH_TAG) == "true" else words
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """Where everything is, and who asks; no secret is among it."""
+    artifacts = {"MLOPS_ARTIFACTS": str(settings.artifacts)} if settings.artifacts is not None else {}
+    places = {"MLOPS_RAW": str(settings.raw), "MLOPS_LAKE": str(settings.lake), **artifacts}
+    return {**places, "MLOPS_USER": settings.user}
+
+
+def _as_check(result: dg.AssetCheckResult) -> DayCheck:
+    said = {name: str(value.value) for name, value in result.metadata.items()}
+    warns = result.severity == dg.AssetCheckSeverity.WARN
+    return DayCheck(str(result.check_name), result.passed, said["found"], said["do"], warns)
+
+
+def _check_results(context: dg.AssetExecutionContext, told: _Told) -> Iterator[dg.AssetCheckResult]:
+    """The checks over all days of the run; none of tables that no day reached. That of deliveries was told before."""
+    for check in sorted(context.selected_asset_check_keys, key=str):
+        asset = check.asset_key.path[-1]
+        by_day = told.checks.get(asset, {})
+        # a day whose step failed is told by that
+        failed = {day: told.broken[day] for day, step in told.at.items() if step == asset}
+        note = told.note if asset == Lake.predictions.name and not by_day else ""
+        if check.name != EVERY_DAY_DELIVERED and (by_day or failed or note):
+            yield from showing.check_results(check.asset_key, [check.name], by_day, failed, note=note)
+
+
+def _failure(told: _Told) -> dg.Failure:
+    failure = showing.failure(f"not done: {', '.join(sorted(told.broken))}", told.broken)
+    # a reason of the day stays until somebody acts; a job that was lost may do better
+    failure.allow_retries = not any(told.at.values())
+    return failure
+
+
+def _metadata(shown: Mapping[str, Any]) -> dict[str, Any]:
+    kinds = {"md": dg.MetadataValue.md, "path": dg.MetadataValue.path}
+    return {
+        name: kinds[value["type"]](value["raw_value"]) if isinstance(value, dict) else value
+        for name, value in shown.items()
+    }

@@ -7,32 +7,31 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.components import showing
-from mlops_assets.components.days import daily, days_told, each_day, key, spans, tell_day
+from mlops_assets.components.days import daily, days_told, each_day, key, show_made, spans
 from mlops_assets.components.watching import watch_step
 from mlops_assets.errors import MlopsError
-from mlops_assets.journey.read.listing import Manifest, find_manifest, list_day
+from mlops_assets.journey.read.day import list_raw_files, not_delivered
+from mlops_assets.journey.read.listing import Manifest, find_manifest
 from mlops_assets.journey.read.rows import read_day
-from mlops_assets.journey.read.sources import Source
-from mlops_assets.journey.score.checks import DayCheck, check_rows_of_day
+from mlops_assets.journey.score.checks import (
+    DELIVER,
+    EMPTY,
+    EVERY_DAY_DELIVERED,
+    ROW_CHECKS,
+    DayCheck,
+    check_delivered,
+    check_rows_of_day,
+)
 from mlops_assets.storage.accounting import ReadingAccounting
 from mlops_assets.storage.catalog import Lake
-from mlops_assets.storage.verification import check_intact
 from mlops_assets.use_case import UseCase
-from mlops_assets.views import markdown
-from mlops_assets.views.status import forgotten, noticed_records
+from mlops_assets.views import made, markdown
 from mlops_assets.work.engines import Engines
-from mlops_assets.work.progress import Listing, Progress
 from mlops_assets.work.shards import DayDone
 from mlops_assets.workspace import Stores, Workspace
 
 log = logging.getLogger("mlops_assets.daily")
 
-EMPTY = "day_is_not_empty"
-ROW_CHECKS = ("accounting_adds_up", EMPTY, "reject_rate", "quarantine_rate", "noticed")
-EVERY_DAY_DELIVERED = "every_day_delivered"
-"""The check of `raw_files`: whether each day of a run has a folder."""
-
-DELIVER = "nothing to do if none was due; else have the files delivered, and run the day again"
 MOST_TOLD = 20
 """Spans of days that a line of the log tells one by one."""
 
@@ -60,66 +59,47 @@ def raw_files_asset(use_case: UseCase) -> dg.AssetsDefinition:
 
 
 def _list_days(context: dg.AssetExecutionContext, stores: Stores, engines: Engines) -> Iterator[Any]:
-    use_case, source, table = stores.use_case, stores.source, stores.lake.raw_files
-    listed_before = table.days()
-    # a day that was delivered once and has no folder now is listed as empty; one that never came is passed over
-    days = [day for day in context.partition_keys if day in listed_before or source.delivered(day)]
-    missing = spans([day for day in context.partition_keys if day not in days])
-    checks = {day: [DayCheck(EVERY_DAY_DELIVERED, True, "delivered", "")] for day in days}
-    # beside days that came, one that did not may not have been due
-    absent = DayCheck(EVERY_DAY_DELIVERED, False, "no folder", DELIVER, warns=bool(days))
-    checks |= {span: [absent] for span in missing}
-    yield from showing.check_results(key(use_case, "raw_files"), [EVERY_DAY_DELIVERED], checks, {})
+    use_case = stores.use_case
+    days = delivered_days(stores, context.partition_keys)
+    yield from check_deliveries(use_case, context.partition_keys, days)
     if not days:
-        raise dg.Failure(not_delivered(source, context.partition_keys), allow_retries=False)
+        raise dg.Failure(not_delivered(stores.source, context.partition_keys), allow_retries=False)
     for day in days:
         _list_one(context, stores, engines, day)
-    # files may come once a month: a backfill over a year does not fail for all other days, it leaves them missing
-    if missing:
-        number = len(context.partition_keys) - len(days)
-        told = [*missing[:MOST_TOLD], *([f"and {len(missing) - MOST_TOLD} more spans"] if missing[MOST_TOLD:] else [])]
-        log.warning("%s raw_files: %d days never delivered, and left out: %s", use_case.name, number, ", ".join(told))
     yield days_told(key(use_case, "raw_files"))
+
+
+def delivered_days(stores: Stores, days: Sequence[str]) -> list[str]:
+    """Those of some days that have a folder, or had one; the log names the others."""
+    listed_before = stores.lake.raw_files.days()
+    # a day that was delivered once and has no folder now is listed as empty; one that never came is passed over
+    found = [day for day in days if day in listed_before or stores.source.delivered(day)]
+    missing = spans([day for day in days if day not in found])
+    # files may come once a month: a backfill over a year does not fail for all other days, it leaves them missing
+    if missing and found:
+        number = len(days) - len(found)
+        told = [*missing[:MOST_TOLD], *([f"and {len(missing) - MOST_TOLD} more spans"] if missing[MOST_TOLD:] else [])]
+        name = stores.use_case.name
+        log.warning("%s raw_files: %d days never delivered, and left out: %s", name, number, ", ".join(told))
+    return found
+
+
+def check_deliveries(use_case: UseCase, days: Sequence[str], delivered: Sequence[str]) -> Iterator[dg.AssetCheckResult]:
+    """The check of `raw_files`: whether each day of a run came."""
+    checks = {day: [check_delivered(True)] for day in delivered}
+    missing = spans([day for day in days if day not in delivered])
+    checks |= {span: [check_delivered(False, others=bool(delivered))] for span in missing}
+    yield from showing.check_results(key(use_case, "raw_files"), [EVERY_DAY_DELIVERED], checks, {})
 
 
 def _list_one(context: dg.AssetExecutionContext, stores: Stores, engines: Engines, day: str) -> None:
     """Store the manifest of a day, and show it."""
-    use_case, table = stores.use_case, stores.lake.raw_files
-    listing = Listing(f"{use_case.name} raw_files {day}")
-
-    def tell(files: int) -> None:
-        listing(files)
-        if files > use_case.scale.files_a_shard:  # several shards: their processes can start meanwhile
-            engines.of(use_case).start()
-
-    def losing(files: int) -> None:
-        check_intact(stores.lake, day, f"{files} of its raw files are gone from {stores.source.place(day)}")
-
-    manifest = list_day(use_case, stores.source, table, day, tell, losing)
-    log.info("%s raw_files %s: %d files", use_case.name, day, manifest.files)
-    removed = forgotten(stores, day)
-    if removed:
+    use_case = stores.use_case
+    manifest = list_raw_files(use_case, stores.source, stores.lake, day, lambda: engines.of(use_case).start())
+    listed = made.raw_files(stores, day, manifest)
+    if removed := listed.shown.get("requests"):
         log.warning("%s raw_files %s: %s", use_case.name, day, removed)
-    metadata = {
-        **({"requests": removed} if removed else {}),
-        "files": manifest.files,
-        "attachments": manifest.attachments,
-        "bytes": manifest.size,
-        "shards": manifest.shards,
-        "fingerprint": manifest.fingerprint,
-        "folder": dg.MetadataValue.path(stores.source.place(day)),
-        "first_files": showing.first_rows(table, day, ["path", "size", "problem"]),
-        "dagster/row_count": manifest.files,
-    }
-    tell_day(context, key(use_case, "raw_files"), day, metadata, manifest.fingerprint)
-
-
-def not_delivered(source: Source, days: Sequence[str]) -> str:
-    """Why there is nothing to do for some days, and what to do."""
-    span = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
-    return (
-        f"No raw files of {span}: there is no folder {source.place(days[0])}. Have the files delivered, then run again."
-    )
+    show_made(context, use_case, day, listed)
 
 
 def rows_asset(use_case: UseCase) -> dg.AssetsDefinition:
@@ -178,7 +158,8 @@ def _read_days(context: dg.AssetExecutionContext, stores: Stores, engines: Engin
         log.error("%s rows %s: %s", use_case.name, day, error)
 
     def tell(day: str, reading: DayDone[ReadingAccounting]) -> None:
-        _show_rows(context, stores, day, reading, watch)
+        for table in made.rows(stores, day, reading, watch):
+            show_made(context, use_case, day, table)
 
     done = each_day(list(manifests), read, tell, failed)
     if not done:
@@ -204,26 +185,3 @@ def _listed(lake: Lake, days: Sequence[str]) -> Iterator[Manifest]:
         manifest = find_manifest(lake.raw_files, day)
         if manifest is not None:
             yield manifest
-
-
-def _show_rows(
-    context: dg.AssetExecutionContext, stores: Stores, day: str, reading: DayDone[ReadingAccounting], watch: Progress
-) -> None:
-    """Put a day's numbers where a person looks for them."""
-    use_case, accounting = stores.use_case, reading.accounting
-    good, rejected, refused = accounting.rows, accounting.rejected, accounting.files_refused
-    summary = f"{good} rows, {rejected} lines rejected, {refused} files refused, {reading}"
-    log.info("%s rows %s: %s", use_case.name, day, summary)
-    by_rule = [{"rule": rule, "number": number} for rule, number in accounting.rules.items()]
-    shown: dict[str, dict[str, Any]] = {
-        "rows": {
-            **reading.numbers(),
-            **watch.numbers(),
-            "noticed": showing.table(noticed_records(accounting)),
-            "dagster/row_count": good,
-        },
-        "rejects": {"by_rule": showing.table(by_rule), "dagster/row_count": rejected + refused},
-    }
-    for name, metadata in shown.items():
-        metadata["first_rows"] = showing.first_rows(stores.lake.table(name), day)
-        tell_day(context, key(use_case, name), day, metadata)

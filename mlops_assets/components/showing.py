@@ -8,18 +8,14 @@ from dataclasses import asdict
 from typing import Any
 
 import dagster as dg
-import pyarrow.compute as pc
 
 from mlops_assets.journey.model.history import Change
 from mlops_assets.journey.score.checks import DayCheck
 from mlops_assets.journey.train.contest import Contest
 from mlops_assets.journey.train.evaluation import Score, Verdict
-from mlops_assets.storage.tables import Table
 from mlops_assets.use_case import UseCase
 from mlops_assets.views import card, markdown, pictures
-
-FIRST = 10
-"""Rows of a table that are shown."""
+from mlops_assets.views.made import Text
 
 
 def table(records: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:
@@ -27,20 +23,10 @@ def table(records: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md(markdown.table(records))
 
 
-def first_rows(source: Table[Any], day: str, columns: Sequence[str] | None = None) -> dg.MarkdownMetadataValue:
-    """The first rows of a published day."""
-    return table(source.head(day, FIRST, columns).to_pylist() if source.open() is not None else [])
-
-
-def counts(source: Table[Any], day: str, column: str) -> dg.MarkdownMetadataValue:
-    """How often each value of a column stands in a published day, the most frequent first."""
-    # a batch at a time: a day may be larger than the memory
-    total: dict[str, int] = {}
-    for batch in source.read([day], [column]):
-        for item in pc.value_counts(batch.column(0)).to_pylist():
-            total[item["values"]] = total.get(item["values"], 0) + item["counts"]
-    ranked = sorted(total.items(), key=lambda item: -item[1])
-    return table([{column: value, "rows": number} for value, number in ranked])
+def metadata(shown: Mapping[str, Any]) -> dict[str, Any]:
+    """What `views.made` shows, as Dagster's."""
+    kinds = {"md": dg.MetadataValue.md, "path": dg.MetadataValue.path}
+    return {name: kinds[value.kind](value.text) if isinstance(value, Text) else value for name, value in shown.items()}
 
 
 def contract(use_case: UseCase) -> dg.MarkdownMetadataValue:

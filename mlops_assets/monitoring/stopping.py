@@ -3,14 +3,39 @@
 from __future__ import annotations
 
 from mlops_assets.errors import MlopsError
-from mlops_assets.journey.score.checks import DayCheck
-from mlops_assets.monitoring.days import WatchedDay
+from mlops_assets.journey.score.checks import ENRICHMENT_CHECKS, SCORE_CHECKS, DayCheck
+from mlops_assets.journey.score.day import Judge
+from mlops_assets.monitoring.days import WatchedDay, scored_day
 from mlops_assets.monitoring.kept import Judged
 from mlops_assets.monitoring.verdicts import Watcher
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import UseCase
 
 STOP_CHECK = "drift"
 """The condition that a day meets where `drift.stop` is on: no lamp of it is red, or somebody accepted that."""
+
+
+def checks_of_predictions(use_case: UseCase) -> tuple[str, ...]:
+    """The conditions that a day of a use case meets before it is published, besides those of its rows."""
+    stop = (STOP_CHECK,) if use_case.drift.stop else ()
+    return (*SCORE_CHECKS, *(ENRICHMENT_CHECKS if use_case.enrichments else ()), *stop)
+
+
+def judge_of(use_case: UseCase, lake: Lake, watcher: Watcher, day: str, accepted: str) -> Judge | None:
+    """What asks whether a lamp of a scored day is red, where such a day is kept back.
+
+    Parameters
+    ----------
+    use_case, lake, watcher
+        The use case, its tables, and what judges its days.
+    day
+        The day.
+    accepted
+        Why it shall be published nevertheless; empty where nobody says so.
+    """
+    if not use_case.drift.stop:
+        return None
+    return lambda parts, told: [check_drift(use_case, watcher, scored_day(lake, day, parts, told), accepted)]
 
 
 def check_drift(use_case: UseCase, watcher: Watcher, today: WatchedDay | None, accepted: str) -> DayCheck:

@@ -5,6 +5,7 @@ How they are kept, and who may read them as what, is in `kept`.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -26,6 +27,8 @@ from mlops_assets.monitoring.rows import Evidence, evidence
 from mlops_assets.use_case import UseCase
 from mlops_assets.use_case.drift import AGAINST
 from mlops_assets.workspace import Stores
+
+log = logging.getLogger("mlops_assets.drift")
 
 MOST_EVIDENCE = 8
 """Red lamps of a day whose rows are looked for: where all columns are red, those of the first say why."""
@@ -345,3 +348,23 @@ def by_kind(lamps: Sequence[Lamp]) -> dict[str, float]:
         for what, effect in {lamp.what: lamp.effect, **own}.items():
             most[what] = max(most.get(what, 0.0), effect)
     return most
+
+
+def try_to_judge(use_case: UseCase, watcher: Watcher, day: str) -> Judged | str:
+    """What is said of a day, or why nothing is: the day is published, whatever becomes of its watching.
+
+    Parameters
+    ----------
+    use_case, watcher, day
+        The use case, what judges its days, and one of them.
+    """
+    try:
+        return watcher.judge_and_keep(day)
+    except NotWatched as error:
+        return str(error)
+    except MlopsError as error:
+        log.warning("%s drift %s: not judged: %s", use_case.name, day, error)
+        return f"Not judged: {error}"
+    except Exception as error:
+        log.exception("%s drift %s: not judged; report it with these lines", use_case.name, day)
+        return f"Not judged, by a mistake of ours; the log of this step has it: {error!r}"

@@ -359,6 +359,14 @@ class Lake:
         """Where the lines of a raw file of mended rejects came from."""
         return self.replays / f"{day}-{mark}.json"
 
+    def jobs(self, day: str) -> Place:
+        """Folder of the jobs that did a day."""
+        return self.folder / "jobs" / f"day={day}"
+
+    def job(self, day: str, number: int) -> Place:
+        """Which job does a day, where, since when, and its last sign of life; the highest number is the last one."""
+        return self.jobs(day) / f"{number:06d}.json"
+
     def code(self, fingerprint: str) -> Place:
         """The modules and libraries that a fingerprint of code stands for."""
         return self.folder / "code" / f"{fingerprint}.json"

@@ -6,11 +6,12 @@ import io
 import logging
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 import pytest
 
 from mlops_assets import cli
@@ -42,6 +43,10 @@ class Shop:
         """Run a command in this process, as the installed script does."""
         if "--train" in arguments:
             give_stores(self.home, "mlflow", "dagster")
+        return self.give(cli.cli, arguments, environment)
+
+    def give(self, command: click.Command, arguments: Sequence[str], environment: Mapping[str, str]) -> Done:
+        """Run any command of ours in this process."""
         out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
         with (
             _process({**self.environment, **environment}, ["mlops-assets", *arguments], self.home.parent),
@@ -50,7 +55,7 @@ class Shop:
             redirect_stderr(err),
             pytest.raises(SystemExit) as end,
         ):
-            cli.main()
+            cli.main(command)
         texts = [stream.buffer.getvalue().decode() for stream in (out, err)]
         return Done(end.value.code if isinstance(end.value.code, int) else 0, *texts)
 

@@ -16,11 +16,9 @@ from pydantic import BaseModel
 from mlops_assets import settings as settings_module
 from mlops_assets import use_case
 from mlops_assets.cli import cli
-from mlops_assets.components.enriching import ENRICHMENT_CHECKS
-from mlops_assets.components.reading import ROW_CHECKS
-from mlops_assets.components.scoring import SCORE_CHECKS
 from mlops_assets.journey.feedback.rules import RULES as FEEDBACK_RULES
 from mlops_assets.journey.read.contract import RULES, RULES_OF_FILES
+from mlops_assets.journey.score.checks import ENRICHMENT_CHECKS, ROW_CHECKS, SCORE_CHECKS
 from mlops_assets.journey.train.metrics import HIGHER_IS_BETTER
 from mlops_assets.monitoring.stopping import STOP_CHECK
 from mlops_assets.serving.entrance import guard, keys

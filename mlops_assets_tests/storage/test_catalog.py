@@ -48,6 +48,8 @@ WHERE = {
     "heard": "heard",
     "replays": "replays",
     "replay": "replays/<day>-<mark>.json",
+    "jobs": "jobs/day=<day>",
+    "job": "jobs/day=<day>/000001.json",
     "code": "code/<fingerprint>.json",
     "versions": "versions",
     "version": "versions/000001.json",

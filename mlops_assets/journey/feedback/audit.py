@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 import numpy as np
@@ -13,6 +14,8 @@ from mlops_assets.storage.files import open_part, read_part, write_table
 from mlops_assets.storage.places import Place
 from mlops_assets.use_case import UseCase
 from mlops_assets.work.shards import fingerprint
+
+log = logging.getLogger("mlops_assets.daily")
 
 
 def draw_audit(use_case: UseCase, lake: Lake, day: str) -> pa.Table:
@@ -53,6 +56,21 @@ def draw_audit(use_case: UseCase, lake: Lake, day: str) -> pa.Table:
     if len(drawn):
         write_table(lake.audit(day), drawn)
     return drawn
+
+
+def try_audit(use_case: UseCase, lake: Lake, day: str) -> pa.Table | None:
+    """What `draw_audit` draws of a day that has just been published; None, which the log explains, where it cannot.
+
+    Parameters
+    ----------
+    use_case, lake, day
+        See `draw_audit`.
+    """
+    try:
+        return draw_audit(use_case, lake, day)
+    except MlopsError as error:
+        log.warning("%s audit_sample %s: not drawn: %s", use_case.name, day, error)
+        return None
 
 
 def _draw(paths: list[Place], most: int, seed: int, day: str) -> pa.Table:

@@ -6,11 +6,35 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mlops_assets.journey.enrich.answers import DayAnswers, NotEnriched
-from mlops_assets.storage.accounting import SQL_REJECTED, UNSEEN, ListingAccounting, ReadingAccounting
+from mlops_assets.storage.accounting import (
+    SQL_REJECTED,
+    UNSEEN,
+    EnrichmentAccounting,
+    ListingAccounting,
+    ReadingAccounting,
+)
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.tables import Published
 from mlops_assets.use_case import Checks, UseCase
 from mlops_assets.use_case.notices import find_notice
+
+EMPTY = "day_is_not_empty"
+ROW_CHECKS = ("accounting_adds_up", EMPTY, "reject_rate", "quarantine_rate", "noticed")
+"""Conditions of the rows of a day."""
+
+DELIVER = "nothing to do if none was due; else have the files delivered, and run the day again"
+
+EVERY_DAY_DELIVERED = "every_day_delivered"
+"""The condition of `raw_files`: whether each day of a run has a folder."""
+
+EVERY_KEY_ANSWERED = "every_key_answered"
+"""The condition of an enrichment."""
+
+SCORE_CHECKS = ("rows_are_current", "every_row_predicted", "unseen_categories")
+"""Conditions of a day that every use case has besides."""
+
+ENRICHMENT_CHECKS = ("enrichments_are_current", "enrichment_missing")
+"""Conditions of a day that use cases with enrichments have besides."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +71,7 @@ def check_rows_of_day(checks: Checks, accounting: ReadingAccounting | None, wher
     return [
         DayCheck("accounting_adds_up", adds_up, sums, "run the day again; if it stays so, report it with this line"),
         DayCheck(
-            "day_is_not_empty",
+            EMPTY,
             a.rows > 0,
             f"{a.rows} rows of {a.files} files",
             f"no file of the day has a good row; look in {where}, then run the day again",
@@ -128,6 +152,31 @@ def check_enriched(use_case: UseCase, answers: DayAnswers | NotEnriched) -> list
             "enrichment_missing", enough, f"rows without an answer, of those allowed: {', '.join(shares)}", advice
         ),
     ]
+
+
+def check_delivered(delivered: bool, *, others: bool = False) -> DayCheck:
+    """Whether a day has a folder.
+
+    Parameters
+    ----------
+    delivered
+        Whether it has one, or had.
+    others
+        Whether other days came: then one that did not may not have been due.
+    """
+    if delivered:
+        return DayCheck(EVERY_DAY_DELIVERED, True, "delivered", "")
+    return DayCheck(EVERY_DAY_DELIVERED, False, "no folder", DELIVER, warns=others)
+
+
+def check_answered(accounting: EnrichmentAccounting) -> DayCheck:
+    """Whether an enrichment has an answer of today for every key."""
+    answered = f"{accounting.fetched} of {accounting.keys} keys answered ({accounting.cached} of them before)"
+    summary = f"{answered}, {accounting.last_known} last known, {accounting.missing} missing; "
+    summary += f"{accounting.missing_share:.2%} of {accounting.rows} rows without an answer"
+    fresh = not accounting.missing and not accounting.last_known
+    advice = "look at the problems; run the day again when the source answers"
+    return DayCheck(EVERY_KEY_ANSWERED, fresh, summary, advice)
 
 
 def check_scores_of_day(checks: Checks, counts: Mapping[str, int], rows: int) -> list[DayCheck]:

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from mlops_assets.work.shards import Engine
 
 
+def engine_name(settings: Settings, use_case: UseCase) -> str:
+    """The name of the engine that a use case asks for; one of `settings.ENGINES`."""
+    return settings.engine or use_case.scale.engine
+
+
 class Engines:
     """The engines of one run: each is opened when it is first asked for, and closed with the run.
 
@@ -39,7 +44,9 @@ class Engines:
 
     def of(self, use_case: UseCase) -> Engine:
         """The engine that a use case asks for."""
-        name = self._settings.engine or use_case.scale.engine
+        name = engine_name(self._settings, use_case)
+        if name == "pipes":  # who asks is the job, or does what no job is started for
+            name = use_case.scale.client.engine
         if name not in self._opened:
             self._opened[name] = self._open(name)
         return self._opened[name]
