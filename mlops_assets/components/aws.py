@@ -15,12 +15,12 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.components import requests
-from mlops_assets.components.messages import Connect, Messages, connector, job_of, messages_of
+from mlops_assets.components.messages import Connect, Messages, check_needs, connector, job_of, messages_of
 from mlops_assets.components.requests import Job
 from mlops_assets.errors.aws import PlatformError, told_of_aws
 from mlops_assets.settings import Settings
 from mlops_assets.use_case import UseCase
-from mlops_assets.use_case.platforms import Aws, Ecs
+from mlops_assets.use_case.platforms import Aws, Bundled, Ecs
 
 
 @dataclass(frozen=True)
@@ -130,6 +130,8 @@ def open_aws(asked: Aws, use_case: UseCase, settings: Settings) -> AwsClient:
     ConfigError
         If dagster-aws is missing, or there is no place in S3 for what the job says.
     """
+    if isinstance(asked, Bundled):  # those of ECS are in the definition of its task
+        check_needs(use_case, settings, asked.secrets)
     connect = connector(asked.region)
     return AwsClient(asked, messages_of(asked, use_case, settings, connect), connect)
 

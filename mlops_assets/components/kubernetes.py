@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
-from mlops_assets.components.messages import Messages, connector, job_of, messages_of
+from mlops_assets.components.messages import Messages, check_needs, connector, job_of, messages_of
 from mlops_assets.components.requests import ask_kubernetes
 from mlops_assets.errors import ConfigError
 from mlops_assets.errors.aws import PlatformError
@@ -23,6 +23,7 @@ def open_kubernetes(asked: Kubernetes, use_case: UseCase, settings: Settings) ->
     ConfigError
         If dagster-k8s is missing, or there is no place in S3 for what the job says.
     """
+    check_needs(use_case, settings, asked.secrets)
     return KubernetesClient(asked, messages_of(asked, use_case, settings, connector(None)))
 
 

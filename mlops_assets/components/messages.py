@@ -6,10 +6,11 @@ What is said lies below one prefix, so that a policy can name it, and is removed
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -22,9 +23,16 @@ from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.places import S3Path, parse_place
 from mlops_assets.use_case import UseCase
 from mlops_assets.use_case.platforms import Elsewhere
+from mlops_assets.use_case.references import variables
 
 if TYPE_CHECKING:
     from dagster_aws.pipes import PipesS3ContextInjector, PipesS3MessageReader
+
+HANDED_ON = ("AWS_REGION", "AWS_DEFAULT_REGION", "S3_ENDPOINT_URL", "MLOPS_S3_PATIENCE", "MLOPS_WORKERS")
+"""Variables of this process that a job has, too, beside those that say where everything is; none is a secret."""
+
+SECRETS = ("MLOPS_DATABASE_URL", "MLFLOW_TRACKING_URI")
+"""Variables that a job has if this process has them, and that may hold a password."""
 
 Connect = Callable[[str], Any]
 """Makes boto3's client of a service."""
@@ -105,9 +113,44 @@ def messages_of(asked: Elsewhere, use_case: UseCase, settings: Settings, connect
 
 
 def job_of(context: dg.AssetExecutionContext, command: Sequence[str], environment: Mapping[str, str]) -> Job:
-    """The job of a step, named by the first of the runs that are tries of the same."""
+    """The job of a step, named by the first of the runs that are tries of the same.
+
+    Its environment has what this process was told of the world, too, as far as it is no secret.
+    """
     run = context.run
-    return Job(command, environment, run.root_run_id or run.run_id, context.op_execution_context.retry_number)
+    told = {name: os.environ[name] for name in HANDED_ON if os.environ.get(name)}
+    return Job(command, {**told, **environment}, run.root_run_id or run.run_id, context.op_execution_context.retry_number)
+
+
+def check_needs(use_case: UseCase, settings: Settings, secrets: Collection[str]) -> None:
+    """See that a job elsewhere can have what it needs, before one is paid for.
+
+    Parameters
+    ----------
+    use_case, settings
+        What the job is for.
+    secrets
+        The variables that the platform brings.
+
+    Raises
+    ------
+    ConfigError
+        If places are folders of this machine, or a variable that holds a secret is brought by nobody.
+    """
+    here = [name for name, place in (("MLOPS_RAW", settings.raw), ("MLOPS_LAKE", settings.lake)) if isinstance(place, Path)]
+    if settings.sqlite_file is not None:
+        here.append("MLOPS_DATABASE_URL or MLFLOW_TRACKING_URI")
+    if here:
+        raise ConfigError(
+            f"{use_case.name}: a job elsewhere cannot reach this machine: set {', '.join(here)} to a place that both can."
+        )
+    wanted = {name for name in SECRETS if os.environ.get(name)} | variables(use_case.written)
+    missing = sorted(wanted - {*secrets})
+    if missing:
+        raise ConfigError(
+            f"{use_case.name}: the job needs {', '.join(missing)}: name under `scale.client.secrets` where the platform "
+            "keeps it, as a request is no place for a secret."
+        )
 
 
 def connector(region: str | None) -> Connect:

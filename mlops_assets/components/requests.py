@@ -34,7 +34,7 @@ class Job:
     Attributes
     ----------
     words
-        Those of the job, such as `transactions --day 2026-01-01`.
+        Those of the job, such as `transactions --day 2026-01-01 --model current`.
     variables
         Its environment; no secret is among them.
     run
@@ -51,8 +51,8 @@ class Job:
     @property
     def name(self) -> str:
         """What people find it by, such as `transactions-2026-01-01-1f3b9a20`."""
-        words = [word for word in self.words if not word.startswith("-")]
-        return "-".join([*words, self.run[:8]]).replace("_", "-").lower()
+        day = self.words[self.words.index("--day") + 1]
+        return f"{self.words[0]}-{day}-{self.run[:8]}".replace("_", "-")
 
     @property
     def token(self) -> str:

@@ -16,7 +16,7 @@ def place(kind, w):
         w.connect("glue").create_job(Name="days", Role=ROLE, Command={"Name":"pythonshell"})
         return Glue(job="days", bundle=BUNDLE)
     if kind=="ecs":
-        e=w.connect("ecs"); e.create_cluster(clusterName="c"); e.register_task_definition(family="f", containerDefinitions=[{"name":"job","image":"i"}])
+        e=w.connect("ecs"); e.create_cluster(clusterName="c"); e.register_task_definition(family="f", containerDefinitions=[{"name":"job","image":"i","memory":512}])
         return Ecs(cluster="c", task="f", subnets=["subnet-1"])
 @pytest.mark.parametrize("kind", OPERATIONS)
 def test_k(kind, monkeypatch):
