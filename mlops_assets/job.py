@@ -67,9 +67,16 @@ class DayJob:
         self._began = time.time()
         self._step = ""
 
-    def do(self) -> None:
-        """Do every step that is wanted, and tell."""
+    def do(self, expected: str = "") -> None:
+        """Do every step that is wanted, and tell.
+
+        Parameters
+        ----------
+        expected
+            The identity that the use case must have; see `views.reporting.identity`.
+        """
         try:
+            self._check_identity(expected)
             with hold_day(self._lake, self._day, self._report.run, lambda: os.kill(os.getpid(), signal.SIGTERM)):
                 for step, work in self._steps():
                     self._step = step
@@ -78,6 +85,15 @@ class DayJob:
             self._report.failed(self._step, error)
         else:
             self._report.done()
+
+    def _check_identity(self, expected: str) -> None:
+        from mlops_assets.views.reporting import JobFailed, identity
+
+        if expected and (mine := identity(self._use_case)) != expected:
+            raise JobFailed(
+                f"the job has another code or configuration ({mine}) than the run that started it ({expected}): load "
+                "the code location again, or bring the job's files up to date."
+            )
 
     def _steps(self) -> Iterator[tuple[str, Callable[[], None]]]:
         from mlops_assets.journey.features.sql import describe
@@ -218,6 +234,7 @@ class DayJob:
     help="Publish the day although a lamp of it is red and `drift.stop` is on; the reason is kept with the day.",
 )
 @click.option("--refetch", is_flag=True, help="Ask enrichments again for what they answered before.")
+@click.option("--identity", default="", metavar="HASH", help="Refuse to work with another code or configuration.")
 @click.option("--with-parent", is_flag=True, help="End when the process that started the job is gone.")
 @click.option("--dagster-pipes-context", hidden=True, help="Given by Dagster Pipes.")
 @click.option("--dagster-pipes-messages", hidden=True, help="Given by Dagster Pipes.")
@@ -228,6 +245,7 @@ def job(
     model: str,
     accept: str,
     refetch: bool,
+    identity: str,
     with_parent: bool,
     dagster_pipes_context: str | None,  # noqa: ARG001 - Pipes reads the words of the command itself
     dagster_pipes_messages: str | None,  # noqa: ARG001
@@ -255,7 +273,7 @@ def job(
         if told := close_home(stores.settings.home):
             log.warning(told)
         with Engines(stores.settings) as engines:
-            DayJob(stores, day.isoformat(), engines, report, model, accept, refetch).do()
+            DayJob(stores, day.isoformat(), engines, report, model, accept, refetch).do(identity)
 
 
 def _end_when_told(with_parent: bool) -> None:

@@ -22,6 +22,7 @@ from mlops_assets.settings import Settings
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import UseCase
 from mlops_assets.views.made import Skipped
+from mlops_assets.views.reporting import identity
 from mlops_assets.workspace import Stores, Workspace
 
 log = logging.getLogger("mlops_assets.daily")
@@ -193,7 +194,7 @@ def _hear(context: dg.AssetExecutionContext, use_case: UseCase, day: str, messag
 def _command(context: dg.AssetExecutionContext, use_case: UseCase, day: str) -> list[str]:
     """The words of the job of a day."""
     tags = context.run.tags
-    words = [use_case.name, "--day", day, "--model", tags.get(MODEL_TAG, "current")]
+    words = [use_case.name, "--day", day, "--model", tags.get(MODEL_TAG, "current"), "--identity", identity(use_case)]
     words += ["--accept-drift", tags[ACCEPT_TAG]] if tags.get(ACCEPT_TAG) else []
     return [*words, "--refetch"] if tags.get(REFETCH_TAG) == "true" else words
 

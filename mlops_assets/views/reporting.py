@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import traceback
@@ -13,7 +14,10 @@ from typing import TYPE_CHECKING, Any
 from mlops_assets.errors import ConfigError, MlopsError, UsageError
 from mlops_assets.errors.redaction import redacted
 from mlops_assets.journey.score.checks import DayCheck
+from mlops_assets.journey.score.day import scores_code
+from mlops_assets.use_case import UseCase
 from mlops_assets.views.made import Made, Skipped, Text
+from mlops_assets.work.shards import fingerprint
 
 if TYPE_CHECKING:
     from dagster_pipes import PipesContext
@@ -23,6 +27,18 @@ log = logging.getLogger("mlops_assets.job")
 
 class JobFailed(MlopsError):
     """A day could not be done."""
+
+
+def identity(use_case: UseCase) -> str:
+    """Fingerprint of a use case's configuration and of the code that scores it: a run and its job must have the same.
+
+    Parameters
+    ----------
+    use_case
+        The use case.
+    """
+    recipe = json.dumps(use_case.recipe(), sort_keys=True, default=str)
+    return fingerprint(recipe, scores_code(use_case).fingerprint)
 
 
 class Report:

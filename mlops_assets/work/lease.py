@@ -33,7 +33,7 @@ PATIENCE = 120.0
 """Seconds after which a job without a sign of life is taken for gone; clocks of machines differ by less."""
 
 KEPT = 3
-"""Documents of a day that are kept behind the newest, for people who look."""
+"""Documents of a day that are kept, for people who look."""
 
 
 class DayHeld(MlopsError):
@@ -78,8 +78,8 @@ class Holder:
 
 
 @contextmanager
-def hold_day(lake: Lake, day: str, run: str, lost: Callable[[], None]) -> Iterator[None]:
-    """Hold a day while the context lasts, with a sign of life every `BEAT` seconds.
+def hold_day(lake: Lake, day: str, run: str, lost: Callable[[], None], beat: float = BEAT) -> Iterator[None]:
+    """Hold a day while the context lasts, with a sign of life every now and then.
 
     Parameters
     ----------
@@ -91,6 +91,8 @@ def hold_day(lake: Lake, day: str, run: str, lost: Callable[[], None]) -> Iterat
         Who wants it.
     lost
         Is called if another job took the day, because this one could give no sign of life for too long.
+    beat
+        Seconds between two signs.
 
     Raises
     ------
@@ -99,7 +101,9 @@ def hold_day(lake: Lake, day: str, run: str, lost: Callable[[], None]) -> Iterat
     """
     number, holder = _take(lake, day, run)
     stop = threading.Event()
-    beating = threading.Thread(target=_beat, args=(lake, day, number, holder, stop, lost), name="lease", daemon=True)
+    beating = threading.Thread(
+        target=_beat, args=(lake, day, number, holder, stop, lost, beat), name="lease", daemon=True
+    )
     beating.start()
     try:
         yield
@@ -144,8 +148,16 @@ def _read(lake: Lake, day: str, number: int) -> Holder | None:
         return None
 
 
-def _beat(lake: Lake, day: str, number: int, holder: Holder, stop: threading.Event, lost: Callable[[], None]) -> None:
-    while not stop.wait(BEAT):
+def _beat(
+    lake: Lake,
+    day: str,
+    number: int,
+    holder: Holder,
+    stop: threading.Event,
+    lost: Callable[[], None],
+    beat: float,
+) -> None:
+    while not stop.wait(beat):
         try:
             if _newest(lake, day) > number:
                 log.error("%s: another job took the day, as this one gave no sign of life; it ends.", day)

@@ -23,6 +23,7 @@ from mlops_assets.journey.train.metrics import HIGHER_IS_BETTER
 from mlops_assets.monitoring.stopping import STOP_CHECK
 from mlops_assets.serving.entrance import guard, keys
 from mlops_assets.storage import s3
+from mlops_assets.use_case.clients import CLIENTS
 from mlops_assets.use_case.notices import NOTICES
 from mlops_assets.use_case.source import PARAMETERS
 from mlops_assets.use_case.targets import TARGETS
@@ -49,6 +50,7 @@ SECTIONS = {
     "training.candidates.NAME.prepare": use_case.Preparation,
     "training.gate": use_case.Gate,
     "scale": use_case.Scale,
+    **{f"scale.client: {kind}": form for kind, form in CLIENTS.items()},
     "feedback": use_case.Feedback,
     "retraining": use_case.Retraining,
     "drift": use_case.Drift,
