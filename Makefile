@@ -103,10 +103,14 @@ lock: .venv/.all  ## Resolve the versions anew
 	@$(COMPILE) --constraint requirements-dev.lock --output-file requirements.lock
 	@$(COMPILE) --constraint requirements-dev.lock --extra apprise --extra kafka --extra kubernetes --extra services --output-file deploy/requirements.lock
 
+bundle: .venv/.all  ## An archive for platforms without an image, named by its hash: interpreter, packages, the project; to dist/
+	@$(GET_UV)
+	@$(BIN)/python -m deploy.bundle $(or $(FOLDER),dist)
+
 advisories: .venv/.all  ## Make the list of known weaknesses of locked packages anew; SOURCE=FILE.zip takes a copy of a database
 	@$(BIN)/python -m scans.osv $(SOURCE)
 
 clean:  ## Remove .venv and all state under .mlops
 	rm -rf .venv .mlops
 
-.PHONY: help setup setup-dev demo dev services test test-long coverage bench bench-lamps drill bench-starts bench-monitors bench-watching bench-serving bench-pages lint check format lock advisories clean
+.PHONY: help setup setup-dev demo dev services test test-long coverage bench bench-lamps drill bench-starts bench-monitors bench-watching bench-serving bench-pages lint check format lock bundle advisories clean

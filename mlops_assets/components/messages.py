@@ -119,7 +119,9 @@ def job_of(context: dg.AssetExecutionContext, command: Sequence[str], environmen
     """
     run = context.run
     told = {name: os.environ[name] for name in HANDED_ON if os.environ.get(name)}
-    return Job(command, {**told, **environment}, run.root_run_id or run.run_id, context.op_execution_context.retry_number)
+    return Job(
+        command, {**told, **environment}, run.root_run_id or run.run_id, context.op_execution_context.retry_number
+    )
 
 
 def check_needs(use_case: UseCase, settings: Settings, secrets: Collection[str]) -> None:
@@ -137,19 +139,21 @@ def check_needs(use_case: UseCase, settings: Settings, secrets: Collection[str])
     ConfigError
         If places are folders of this machine, or a variable that holds a secret is brought by nobody.
     """
-    here = [name for name, place in (("MLOPS_RAW", settings.raw), ("MLOPS_LAKE", settings.lake)) if isinstance(place, Path)]
+    here = [
+        name for name, place in (("MLOPS_RAW", settings.raw), ("MLOPS_LAKE", settings.lake)) if isinstance(place, Path)
+    ]
     if settings.sqlite_file is not None:
         here.append("MLOPS_DATABASE_URL or MLFLOW_TRACKING_URI")
     if here:
         raise ConfigError(
-            f"{use_case.name}: a job elsewhere cannot reach this machine: set {', '.join(here)} to a place that both can."
+            f"{use_case.name}: a job elsewhere cannot reach this machine: set {', '.join(here)} to places that both can."
         )
     wanted = {name for name in SECRETS if os.environ.get(name)} | variables(use_case.written)
     missing = sorted(wanted - {*secrets})
     if missing:
         raise ConfigError(
-            f"{use_case.name}: the job needs {', '.join(missing)}: name under `scale.client.secrets` where the platform "
-            "keeps it, as a request is no place for a secret."
+            f"{use_case.name}: the job needs {', '.join(missing)}: name under `scale.client.secrets` where the "
+            "platform keeps it, as a request is no place for a secret."
         )
 
 

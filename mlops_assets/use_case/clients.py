@@ -31,5 +31,14 @@ Client = Annotated[
 ]
 """Any of them, told by its `kind`."""
 
-CLIENTS: dict[str, type[JobClient]] = {"subprocess": Subprocess, "spark_submit": SparkSubmit}
+CLIENTS: dict[str, type[JobClient]] = {
+    "subprocess": Subprocess,
+    "spark_submit": SparkSubmit,
+    "emr": Emr,
+    "emr_serverless": EmrServerless,
+    "emr_containers": EmrContainers,
+    "glue": Glue,
+    "ecs": Ecs,
+    "kubernetes": Kubernetes,
+}
 """The form of each kind."""

@@ -32,7 +32,8 @@ class Elsewhere(JobClient):
     """What is said of every platform of others."""
 
     messages: Bucket | None = Field(
-        None, description="`s3://bucket/prefix` where the job says how it goes; `pipes` in the lake by default."
+        None,
+        description="`s3://bucket/prefix` where the job says how it goes; `heard` in its part of the lake by default.",
     )
     minutes: int = Field(180, gt=0, le=7 * 24 * 60, description="Minutes after which a job is ended.")
 

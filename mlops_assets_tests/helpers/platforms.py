@@ -1,12 +1,12 @@
 """AWS as moto plays it: jobs are accepted and told of, and end at once as a test says, for nobody does them."""
 
+import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
-
-import json
-import re
 
 import boto3
 import dagster as dg
@@ -60,7 +60,7 @@ class World:
         for kind, operations in OPERATIONS.items():
             if kind.replace("_", "-") == service:
                 for operation in operations:
-                    client.meta.events.register(f"after-call.{service}.{operation}", lambda **_: self._end(kind))
+                    client.meta.events.register(f"after-call.{service}.{operation}", partial(self._end, kind))
         return client
 
     def asked(self, operation: str) -> list[dict[str, Any]]:
@@ -72,7 +72,7 @@ class World:
         if model.name in self.at:
             self.at[model.name]()
 
-    def _end(self, kind: str) -> None:
+    def _end(self, kind: str, **_: Any) -> None:
         operations = [(name, params) for name, params in self.calls if name in OPERATIONS[kind]]
         say(operations[-1][1], boto3.client("s3", region_name=REGION))
         ENDINGS[kind](get_backend(kind.replace("_", "-").replace("emr-", "emr"))[ACCOUNT][REGION], self.state)
@@ -81,14 +81,13 @@ class World:
 def say(asked: Mapping[str, Any], s3: Any) -> None:
     """What the job that a request asks for would say, by the parameters that the request has for it."""
     text = json.dumps(asked)
-    found = {
-        name: re.search(rf"{name}\\W+(?:value\\W+)?(eJ[\\w+/=-]+)", text, re.I)[1]  # type: ignore[index]
-        for name in ("dagster.pipes.context", "dagster.pipes.messages")
-    }
+    found = dict(re.findall(r"(dagster.pipes.(?:context|messages))\W+(?:value\W+)?(eJ[\w+/=-]+)", text, re.I))
+    if not found:  # a cluster that stands
+        return
     with open_dagster_pipes(
         context_loader=PipesS3ContextLoader(s3),
         message_writer=PipesS3MessageWriter(s3),
-        params_loader=PipesMappingParamsLoader({key.replace(".", "_").upper(): one for key, one in found.items()}),
+        params_loader=PipesMappingParamsLoader({key.replace("-", "_").upper(): one for key, one in found.items()}),
     ) as pipes:
         pipes.report_custom_message({"done": True})
 

@@ -25,6 +25,7 @@ from mlops_assets.serving.entrance import guard, keys
 from mlops_assets.storage import s3
 from mlops_assets.use_case.clients import CLIENTS
 from mlops_assets.use_case.notices import NOTICES
+from mlops_assets.use_case.platforms import Cluster
 from mlops_assets.use_case.source import PARAMETERS
 from mlops_assets.use_case.targets import TARGETS
 from mlops_assets_tests.helpers.browser import KEPT, SHOWN
@@ -51,6 +52,7 @@ SECTIONS = {
     "training.gate": use_case.Gate,
     "scale": use_case.Scale,
     **{f"scale.client: {kind}": form for kind, form in CLIENTS.items()},
+    "scale.client.cluster of emr": Cluster,
     "feedback": use_case.Feedback,
     "retraining": use_case.Retraining,
     "drift": use_case.Drift,
