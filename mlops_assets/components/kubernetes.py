@@ -36,13 +36,18 @@ class KubernetesClient:
         What the use case says of the cluster.
     messages
         Where the job says how it goes.
+    kubeconfig
+        File that says where the cluster is; the usual one by default.
     interval
         Seconds between two looks at the pod.
     """
 
-    def __init__(self, asked: Kubernetes, messages: Messages, interval: float = 10) -> None:
+    def __init__(
+        self, asked: Kubernetes, messages: Messages, kubeconfig: str | None = None, interval: float = 10
+    ) -> None:
         self._asked = asked
         self._messages = messages
+        self._kubeconfig = kubeconfig
         self._interval = interval
 
     def run(
@@ -72,6 +77,7 @@ class KubernetesClient:
         pipes = PipesK8sClient(
             context_injector=self._messages.context_injector(),
             message_reader=self._messages.reader(),
+            kubeconfig_file=self._kubeconfig,
             kube_context=self._asked.context,
             poll_interval=self._interval,
         )

@@ -146,7 +146,7 @@ def check_needs(use_case: UseCase, settings: Settings, secrets: Collection[str])
         here.append("MLOPS_DATABASE_URL or MLFLOW_TRACKING_URI")
     if here:
         raise ConfigError(
-            f"{use_case.name}: a job elsewhere cannot reach this machine: set {', '.join(here)} to places that both can."
+            f"{use_case.name}: a job elsewhere cannot reach this machine: set {', '.join(here)} to what both can."
         )
     wanted = {name for name in SECRETS if os.environ.get(name)} | variables(use_case.written)
     missing = sorted(wanted - {*secrets})

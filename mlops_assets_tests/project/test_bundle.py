@@ -16,7 +16,9 @@ from pathlib import Path
 import pytest
 
 from deploy.bundle import pack
+from mlops_assets_tests.helpers import jobs
 from mlops_assets_tests.helpers.paths import ROOT
+from mlops_assets_tests.helpers.shop import Shop
 
 ENTRY = ROOT / "deploy" / "entry.py"
 JOB = (
@@ -120,3 +122,70 @@ def test_a_secret_is_fetched_by_the_role_of_the_job_and_stands_in_no_argument(
         assert fetch_secret("A", f"arn:aws:ssm:{region}:123456789012:parameter/bank/db") == "rose"
         with pytest.raises(Failed, match=r"the secret of A cannot be fetched: ParameterNotFound\. Let the role"):
             fetch_secret("A", f"arn:aws:ssm:{region}:123456789012:parameter/bank/none")
+
+
+LOADER = ("ld-linux-x86-64.so.2", "libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "librt.so.1")
+"""All that a system has to bring, beside `/proc`, a few devices and a temporary folder."""
+
+
+def empty_root(root: Path) -> None:
+    """A system with the C library and nothing else."""
+    (root / "lib64").mkdir(parents=True)
+    for place in ("proc", "tmp", "dev/shm", "job"):
+        (root / place).mkdir(parents=True)
+    for name in (*LOADER, "libresolv.so.2", "libutil.so.1"):
+        found = next(path for path in (Path("/lib64", name), Path("/lib/x86_64-linux-gnu", name)) if path.exists())
+        shutil.copy(found, root / "lib64" / name)
+    for name in ("null", "urandom"):
+        (root / "dev" / name).touch()
+
+
+def in_root(root: Path, shop: Shop, words: str) -> subprocess.CompletedProcess[str]:
+    """Run a program in that system, which has the folder of a shop under its own name."""
+    shared = f"{root}{shop.home.parent}"
+    Path(shared).mkdir(parents=True)
+    mounts = [
+        f"mount --rbind {shop.home.parent} {shared}",
+        f"mount -t proc proc {root}/proc",
+        *(f"mount --bind /dev/{name} {root}/dev/{name}" for name in ("null", "urandom")),
+        f"mount -t tmpfs tmpfs {root}/dev/shm",
+        f"exec chroot {root} {words}",
+    ]
+    told = {**shop.environment, "MLOPS_USER": "somebody", "HOME": "/tmp"}
+    return subprocess.run(
+        ["/usr/bin/unshare", "--mount", "--pid", "--net", "--fork", "/bin/sh", "-ec", "\n".join(mounts)],
+        env={**told, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.long
+@pytest.mark.skipif(os.geteuid() != 0 or os.uname().machine != "x86_64", reason="an empty root is root's, on x86-64")
+def test_a_bundle_does_a_day_where_nothing_is_installed_and_is_made_the_same_twice(tmp_path: Path) -> None:
+    dist = tmp_path / "dist"
+    make = [sys.executable, "-m", "deploy.bundle", str(dist)]
+    told = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    print(told)
+    (archive,) = dist.glob("*.tar.gz")
+    assert re.match(rf"{archive.name}: \d+ MB, unpacked [\d,]+ MB,\nmade in \d+ s; it runs on x86_64 Linux", told)
+    assert archive.with_name(archive.name.replace(".tar.gz", ".py")).read_text() == ENTRY.read_text()
+    shop = jobs.make(tmp_path / "made")
+    root = tmp_path / "root"
+    empty_root(root)
+    with tarfile.open(archive) as packed:
+        packed.extractall(root / "job", filter="tar")
+    done = in_root(root, shop, f"/job/bin/python -m mlops_assets.job visits --day {jobs.SECOND}")
+    assert done.returncode == 0, done.stderr
+    there = jobs.state(shop, jobs.SECOND)
+    assert there["predictions"][1]["rows"] > 0
+    # the same code here finds all of it done
+    again = jobs.give_job(shop, jobs.SECOND)
+    assert "0 of 4 shards done anew" in again.err
+    assert jobs.state(shop, jobs.SECOND) == there
+    shutil.rmtree(root)
+    name = archive.name
+    archive.unlink()
+    subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert [one.name for one in dist.glob("*.tar.gz")] == [name]
