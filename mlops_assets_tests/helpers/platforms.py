@@ -10,7 +10,14 @@ from typing import Any
 
 import boto3
 import dagster as dg
-from dagster_pipes import PipesMappingParamsLoader, PipesS3ContextLoader, PipesS3MessageWriter, open_dagster_pipes
+from dagster_pipes import (
+    PipesMappingParamsLoader,
+    PipesS3ContextLoader,
+    PipesS3MessageWriter,
+    decode_param,
+    encode_param,
+    open_dagster_pipes,
+)
 from moto import mock_aws
 from moto.backends import get_backend
 from moto.moto_api import state_manager
@@ -81,13 +88,19 @@ class World:
 def say(asked: Mapping[str, Any], s3: Any) -> None:
     """What the job that a request asks for would say, by the parameters that the request has for it."""
     text = json.dumps(asked)
-    found = dict(re.findall(r"(dagster.pipes.(?:context|messages))\W+(?:value\W+)?(eJ[\w+/=-]+)", text, re.I))
+    found = {
+        name.lower(): one
+        for name, one in re.findall(r"dagster.pipes.(context|messages)\W+(?:value\W+)?(eJ[\w+/=-]+)", text, re.I)
+    }
     if not found:  # a cluster that stands
         return
+    # what this process prints is no log of the job
+    messages = {**decode_param(found["messages"]), "include_stdio_in_messages": False}
+    parameters = {"DAGSTER_PIPES_CONTEXT": found["context"], "DAGSTER_PIPES_MESSAGES": encode_param(messages)}
     with open_dagster_pipes(
         context_loader=PipesS3ContextLoader(s3),
         message_writer=PipesS3MessageWriter(s3),
-        params_loader=PipesMappingParamsLoader({key.replace("-", "_").upper(): one for key, one in found.items()}),
+        params_loader=PipesMappingParamsLoader(parameters),
     ) as pipes:
         pipes.report_custom_message({"done": True})
 
@@ -132,6 +145,8 @@ ENDINGS = {
 @contextmanager
 def aws(monkeypatch: Any) -> Iterator[World]:
     """AWS, with a bucket."""
+    # after the end of a job Dagster waits ten seconds for what it may still say
+    monkeypatch.setattr("dagster._core.pipes.utils.WAIT_FOR_LOGS_AFTER_EXECUTION_INTERVAL", -1)
     for name, value in {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}.items():
         monkeypatch.setenv(name, value)
     for name in ("AWS_PROFILE", "S3_ENDPOINT_URL", "AWS_ENDPOINT_URL", "AWS_REGION"):

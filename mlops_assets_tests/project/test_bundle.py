@@ -6,6 +6,7 @@ The whole of it, made and run where nothing else is, is a long test.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -163,11 +164,14 @@ def in_root(root: Path, shop: Shop, words: str) -> subprocess.CompletedProcess[s
 
 @pytest.mark.long
 @pytest.mark.skipif(os.geteuid() != 0 or os.uname().machine != "x86_64", reason="an empty root is root's, on x86-64")
-def test_a_bundle_does_a_day_where_nothing_is_installed_and_is_made_the_same_twice(tmp_path: Path) -> None:
+def test_a_bundle_does_a_day_where_nothing_is_installed_and_is_made_the_same_twice(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     dist = tmp_path / "dist"
     make = [sys.executable, "-m", "deploy.bundle", str(dist)]
     told = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    print(told)
+    with capsys.disabled():
+        print(told)  # noqa: T201 - what was measured
     (archive,) = dist.glob("*.tar.gz")
     assert re.match(rf"{archive.name}: \d+ MB, unpacked [\d,]+ MB,\nmade in \d+ s; it runs on x86_64 Linux", told)
     assert archive.with_name(archive.name.replace(".tar.gz", ".py")).read_text() == ENTRY.read_text()
