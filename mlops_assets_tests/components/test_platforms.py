@@ -4,6 +4,7 @@ moto runs no jobs: what one would say is said in its place, by the parameters th
 """
 
 from itertools import pairwise
+from pathlib import Path
 
 import boto3
 import pytest
@@ -11,11 +12,16 @@ from botocore.exceptions import ClientError, EndpointConnectionError, NoCredenti
 from dagster._core.errors import DagsterExecutionInterruptedError
 
 from mlops_assets.components import requests
+from mlops_assets.components.messages import check_needs
 from mlops_assets.components.requests import Job
+from mlops_assets.errors import ConfigError
 from mlops_assets.errors.aws import PlatformError
+from mlops_assets.settings import Settings
+from mlops_assets.use_case import load_use_case
 from mlops_assets.use_case.clients import Client
 from mlops_assets.use_case.platforms import Cluster, Ecs, Emr, EmrContainers, EmrServerless, Glue
 from mlops_assets_tests.helpers.platforms import BUNDLE, OPERATIONS, PLACE, REGION, ROLE, World, aws, had_done
+from mlops_assets_tests.helpers.visits import place_visits
 
 SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:db-AbCdEf"
 SCRIPT = BUNDLE.replace(".tar.gz", ".py")
@@ -306,3 +312,32 @@ READ_BACK = {
     "ecs": read_ecs,
 }
 """What each platform tells of what it was asked for."""
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        (
+            {"MLOPS_RAW": "/raw"},
+            r"^visits: a job elsewhere cannot reach this machine: set MLOPS_RAW to what both can\.$",
+        ),
+        (
+            {"MLFLOW_TRACKING_URI": ""},
+            r"cannot reach this machine: set MLOPS_DATABASE_URL or MLFLOW_TRACKING_URI to what both can\.$",
+        ),
+        (
+            {"MLOPS_DATABASE_URL": "postgresql://u:tulip@db/d"},
+            r"^visits: the job needs MLOPS_DATABASE_URL: name under `scale\.client\.secrets` where the platform keeps it",
+        ),
+    ],
+    ids=["place", "registry", "secret"],
+)
+def test_what_a_job_elsewhere_cannot_have_is_told_before_one_is_started(
+    variables: dict[str, str], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_case = load_use_case(place_visits(tmp_path) / "visits")
+    enough = {"MLOPS_RAW": "s3://bank/raw", "MLOPS_LAKE": "s3://bank/lake", "MLFLOW_TRACKING_URI": "http://mlflow:5000"}
+    for name, value in {**enough, "MLOPS_HOME": str(tmp_path), **variables}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=told):
+        check_needs(use_case, Settings.from_environment(), ["MLFLOW_TRACKING_URI"])
