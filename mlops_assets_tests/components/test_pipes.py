@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -28,8 +29,8 @@ from mlops_assets_tests.helpers.jobs import FIRST, RED, SECOND
 from mlops_assets_tests.helpers.shop import Done, Shop
 
 ASSETS = ("raw_files", "rows", "rejects", "enrichment_places", "features", "predictions", "audit_sample", "drift")
-PASSING = {"files_a_second", "rows_a_second", "expected_minutes"}
-"""Numbers that tell how long a step took."""
+PASSING = {"files_a_second", "rows_a_second", "expected_minutes", "folder"}
+"""What tells how long a step took, and where."""
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +81,10 @@ def test_a_day_of_a_job_has_the_bits_the_accounting_and_the_pages_of_one_of_dags
         done = run(home, SECOND, SECOND, engine)
         assert done.code == 0, done.err
     assert jobs.state(shop, SECOND) == jobs.state(here, SECOND)
-    assert shown(shop, SECOND) == shown(here, SECOND)
+    (tables, checks), (tables_here, checks_here) = shown(shop, SECOND), shown(here, SECOND)
+    assert checks == checks_here
+    for asset in ASSETS:
+        assert tables[asset] == tables_here[asset], asset
 
 
 def test_a_range_of_days_does_the_good_ones_and_names_the_red_one_with_its_sentence(shop: Shop) -> None:
@@ -93,11 +97,9 @@ def test_a_range_of_days_does_the_good_ones_and_names_the_red_one_with_its_sente
         key = dg.AssetCheckKey(dg.AssetKey(["visits", "rows"]), "day_is_not_empty")
         record = instance.event_log_storage.get_asset_check_execution_history(key, limit=1)[0]
         found = record.event.dagster_event.asset_check_evaluation_data
-        (last,) = instance.get_run_records(limit=1)
-        told = [event.user_message for event in instance.all_logs(last.dagster_run.run_id)]
     assert not found.passed
     assert found.description == f"failed on {RED}"
-    assert any(line.startswith(f"visits predictions {SECOND}: ") for line in told)  # the log of the job is in the run
+    assert any(line.startswith(f"visits predictions {SECOND}: ") for line in told(shop))
 
 
 def test_a_job_that_is_killed_makes_a_red_run_and_the_next_one_resumes(shop: Shop) -> None:
@@ -109,7 +111,14 @@ def test_a_job_that_is_killed_makes_a_red_run_and_the_next_one_resumes(shop: Sho
     assert f"{SECOND}: the job ended before it told how the day went" in done.err
     done = run(shop, SECOND, SECOND)
     assert done.code == 0, done.err
-    assert "shards done anew" in done.err
+    assert any(re.fullmatch(rf"visits rows {SECOND}: .* [0-3] of 4 shards done anew", line) for line in told(shop))
+
+
+def told(shop: Shop) -> list[str]:
+    """The log of the last run, as its page shows it."""
+    with instance_of(shop) as instance:
+        (last,) = instance.get_run_records(limit=1)
+        return [event.user_message for event in instance.all_logs(last.dagster_run.run_id)]
 
 
 def _kill_the_job(shop: Shop) -> None:
