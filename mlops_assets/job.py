@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,7 @@ GRACE = 10.0
 
 
 class DayJob:
-    """The steps of a day, one after the other; one that fails ends it.
+    """The steps of a day, one after the other; one that fails ends it, and is then `step`.
 
     Parameters
     ----------
@@ -65,7 +66,7 @@ class DayJob:
         self._day, self._engines, self._report = day, engines, report
         self._model, self._accept, self._refetch = model, accept, refetch
         self._began = time.time()
-        self._step = ""
+        self.step = ""
 
     def do(self, expected: str = "") -> None:
         """Do every step that is wanted, and tell.
@@ -75,16 +76,12 @@ class DayJob:
         expected
             The identity that the use case must have; see `views.reporting.identity`.
         """
-        try:
-            self._check_identity(expected)
-            with hold_day(self._lake, self._day, self._report.run, lambda: os.kill(os.getpid(), signal.SIGTERM)):
-                for step, work in self._steps():
-                    self._step = step
-                    work()
-        except MlopsError as error:
-            self._report.failed(self._step, error)
-        else:
-            self._report.done()
+        self._check_identity(expected)
+        with hold_day(self._lake, self._day, self._report.run, lambda: os.kill(os.getpid(), signal.SIGTERM)):
+            for step, work in self._steps():
+                self.step = step
+                work()
+        self._report.done()
 
     def _check_identity(self, expected: str) -> None:
         from mlops_assets.views.reporting import JobFailed, identity
@@ -129,7 +126,7 @@ class DayJob:
         stores = self._stores
         # a day that was delivered once and has no folder now is listed as empty
         delivered = self._day in self._lake.raw_files.days() or stores.source.delivered(self._day)
-        self._report.checked(self._step, [check_delivered(delivered)])
+        self._report.checked(self.step, [check_delivered(delivered)])
         if not delivered:
             raise JobFailed(not_delivered(stores.source, [self._day]))
         engine = self._engines.of(self._use_case)
@@ -146,14 +143,12 @@ class DayJob:
         manifest = find_manifest(self._lake.raw_files, self._day)
         if manifest is None:
             raise JobFailed("not listed yet: materialise raw_files first")
-        watch = self._watch(self._step)
+        watch = self._watch(self.step)
         reading = read_day(use_case, source, self._lake, manifest, self._engines.of(use_case), watch)
         for table in made.rows(self._stores, self._day, reading, watch):
             self._report.made(table)
         # a red one ends nothing here: no bad day is published by the step that scores
-        self._report.checked(
-            self._step, check_rows_of_day(use_case.checks, reading.accounting, source.place(self._day))
-        )
+        self._report.checked(self.step, check_rows_of_day(use_case.checks, reading.accounting, source.place(self._day)))
 
     def _enrich(self, name: str) -> None:
         from mlops_assets.journey.enrich.day import enrich_day
@@ -163,13 +158,13 @@ class DayJob:
             self._use_case, self._lake, name, self._day, refetch=self._refetch, run=self._report.run
         )
         self._report.made(made.enrichment(self._stores, name, self._day, accounting))
-        self._report.checked(self._step, [check_answered(accounting)])
+        self._report.checked(self.step, [check_answered(accounting)])
 
     def _aggregate(self) -> None:
         from mlops_assets.journey.features.day import aggregate_day
         from mlops_assets.views import made
 
-        watch = self._watch(self._step)
+        watch = self._watch(self.step)
         done = aggregate_day(self._use_case, self._lake, self._day, self._engines.of(self._use_case), watch)
         self._report.made(made.features(self._stores, self._day, done, watch))
 
@@ -183,12 +178,12 @@ class DayJob:
         stores, use_case, lake, day = self._stores, self._use_case, self._lake, self._day
         scorers = stores.scorers(self._model, day, self._report.run, self._accept)
         if scorers is None:
-            self._report.made(made.Skipped(self._step, stores.why_no_champion()))
+            self._report.made(made.Skipped(self.step, stores.why_no_champion()))
             return
-        watch, judge = self._watch(self._step), judge_of(use_case, lake, Watcher(stores), day, self._accept)
+        watch, judge = self._watch(self.step), judge_of(use_case, lake, Watcher(stores), day, self._accept)
         engine, where = self._engines.of(use_case), stores.source.place(day)
         done = score_day(use_case, lake, day, scorers, engine, watch, where, judge)
-        self._report.checked(self._step, done.checks)
+        self._report.checked(self.step, done.checks)
         lake.clean(use_case.keep_days)
         if done.problems:
             raise DayRefused(done.problems)
@@ -211,7 +206,7 @@ class DayJob:
 
         use_case, lake, day = self._use_case, self._lake, self._day
         target = open_target(use_case, name, self._stores.settings)
-        what = f"{use_case.name} {self._step} {day}"
+        what = f"{use_case.name} {self.step} {day}"
         sending = Sending(what, lake.predictions.days()[day].accounting.predictions)
         record = deliver_day(use_case, lake, day, name, target, sending, self._report.run)
         log.info("%s: %s", what, f"{record.rows:,} rows" if record else "it is there already")
@@ -264,20 +259,25 @@ def job(
     from mlops_assets.views.reporting import open_report
     from mlops_assets.work.engines import Engines
 
-    _end_when_told(with_parent)
     show_progress()
     if model not in ("current", "as-of") and not model.isdigit():
         raise UsageError(f"--model {model}: say current, as-of, or the number of a version.")
-    with open_report(use_case, day.isoformat()) as report:
-        stores = find(use_case, raw)
-        if told := close_home(stores.settings.home):
-            log.warning(told)
-        with Engines(stores.settings) as engines:
-            DayJob(stores, day.isoformat(), engines, report, model, accept, refetch).do(identity)
+    with _ended_when_told(with_parent), open_report(use_case, day.isoformat()) as report:
+        work = None
+        try:
+            stores = find(use_case, raw)
+            if told := close_home(stores.settings.home):
+                log.warning(told)
+            with Engines(stores.settings) as engines:
+                work = DayJob(stores, day.isoformat(), engines, report, model, accept, refetch)
+                work.do(identity)
+        except MlopsError as error:
+            report.failed(work.step if work else "", error)
 
 
-def _end_when_told(with_parent: bool) -> None:
-    """Let Ctrl-C, SIGTERM and, if that is asked, the end of the parent end this process; its workers end with it."""
+@contextmanager
+def _ended_when_told(with_parent: bool) -> Iterator[None]:
+    """Let Ctrl-C, SIGTERM and, if that is asked, the end of the parent end what is done; its workers end with it."""
 
     def end(_number: int, _frame: Any) -> None:
         last = threading.Timer(GRACE, os._exit, [130])
@@ -285,10 +285,14 @@ def _end_when_told(with_parent: bool) -> None:
         last.start()
         raise KeyboardInterrupt
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     if with_parent:
         threading.Thread(target=_watch_parent, args=(os.getppid(),), name="parent-watch", daemon=True).start()
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _watch_parent(parent: int) -> None:

@@ -67,15 +67,19 @@ def show_made(context: dg.AssetExecutionContext, use_case: UseCase, day: str, ma
     made
         What `views.made` says of it.
     """
-    asset = key(use_case, made.asset)
     if isinstance(made, Skipped):
         log.warning("%s %s %s: %s", use_case.name, made.asset, day, made.why)
-        shown = dict(made.shown or {"skipped": made.why})
-        context.log_event(dg.AssetObservation(asset, partition=day, metadata=shown))
+        show_skipped(context, use_case, day, made)
         return
     if made.said:
         log.info("%s %s %s: %s", use_case.name, made.asset, day, made.said)
-    tell_day(context, asset, day, showing.metadata(made.shown), made.version)
+    tell_day(context, key(use_case, made.asset), day, showing.metadata(made.shown), made.version)
+
+
+def show_skipped(context: dg.AssetExecutionContext, use_case: UseCase, day: str, skipped: Skipped) -> None:
+    """Tell Dagster alone that a table of a day was not made, and why."""
+    shown = dict(skipped.shown or {"skipped": skipped.why})
+    context.log_event(dg.AssetObservation(key(use_case, skipped.asset), partition=day, metadata=shown))
 
 
 def days_told(asset: dg.AssetKey) -> dg.MaterializeResult[None]:

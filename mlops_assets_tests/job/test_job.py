@@ -69,7 +69,7 @@ def test_a_job_that_is_given_again_does_nothing_anew(shop: Shop) -> None:
         (("visitors", "--day", FIRST), 2, "Error: There is no use case 'visitors'"),
         (("visits", "--day", FIRST, "--model", "best"), 2, "Error: --model best: say current, as-of, or the number"),
         (("visits", "--day", "yesterday"), 2, "Error: Invalid value for '--day': 'yesterday' is not a day"),
-        (("visits", "--day", FIRST, "--model", "9"), 1, f"Error: visits predictions {FIRST}: "),
+        (("visits", "--day", FIRST, "--model", "9"), 2, "Error: There is no version 9 of visits; there are: 1."),
     ],
     ids=["red", "undelivered", "unknown", "model", "day", "version"],
 )
