@@ -73,6 +73,8 @@ def lay_out(environment: Path) -> None:
     modules = environment / LIBRARY / "site-packages"
     install_packages(modules)
     copy_project(modules)
+    if own := os.environ.get("MLOPS_USE_CASES"):
+        shutil.copytree(own, environment / "use_cases", ignore=shutil.ignore_patterns("__pycache__", ".*"))
     bring_libraries(environment)
     # compiled here, not at each start; valid whatever the times of files, which are all the same
     mode = py_compile.PycInvalidationMode.UNCHECKED_HASH

@@ -59,12 +59,15 @@ def main(arguments: list[str]) -> int:
                 os.environ[name[2:].replace("-", "_").upper()] = value
         words = ["-m", "mlops_assets.job", *shlex.split(asked.job)]
         if asked.bundle:
-            python = unpack(fetch(asked.bundle)) / "bin" / "python"
+            environment = unpack(fetch(asked.bundle))
+            use_cases_of(environment)
+            python = environment / "bin" / "python"
             sys.stdout.flush()
             os.execv(python, [str(python), *words])  # noqa: S606 - this process becomes the job
     except Failed as error:
         print(f"Error: {error}", file=sys.stderr)
         return 2
+    use_cases_of(Path(sys.prefix))
     sys.argv = ["mlops_assets.job", *words[2:]]
     runpy.run_module("mlops_assets.job", run_name="__main__", alter_sys=True)
     return 0
@@ -80,6 +83,12 @@ def split(word: str) -> tuple[str, str]:
     if not sign or not name.isidentifier():
         raise Failed(f"{name!r} is no NAME=VALUE.")
     return name, value
+
+
+def use_cases_of(environment: Path) -> None:
+    """Have the job find the use cases that a bundle brings beside those of the package."""
+    if (environment / "use_cases").is_dir():
+        os.environ.setdefault("MLOPS_USE_CASES", str(environment / "use_cases"))
 
 
 def fetch_secret(name: str, arn: str) -> str:

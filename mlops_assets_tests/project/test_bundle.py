@@ -35,6 +35,7 @@ def environment(tmp_path: Path) -> Path:
     modules.mkdir(parents=True)
     (modules / "__init__.py").touch()
     (modules / "job.py").write_text(JOB)
+    (folder / "use_cases" / "shop").mkdir(parents=True)
     (folder / "bin").mkdir()
     python = folder / "bin" / "python"
     python.write_text(f'#!/bin/sh\nPYTHONPATH="$(dirname "$0")/../modules" exec {sys.executable} "$@"\n')
@@ -76,8 +77,8 @@ def test_a_platform_starts_a_job_of_a_bundle(environment: Path, tmp_path: Path) 
     words = ["--bundle", bundle, "--variable", "MLOPS_LAKE=s3://a b", "--job", "shop --day 2026-01-01"]
     pipes = ["--dagster-pipes-context", "c0"]
     done = start(tmp_path, "--JOB_NAME", "x", *words, *pipes, "--variables", "A=1 'B=2 3'")
-    assert done.stdout == "job shop --day 2026-01-01 s3://a b c0\n", done.stderr
-    assert start(tmp_path, *words).stdout == "job shop --day 2026-01-01 s3://a b None\n"  # unpacked before
+    assert done.stdout == "job shop --day 2026-01-01 s3://a b c0\nshop\n", done.stderr
+    assert start(tmp_path, *words).stdout == "job shop --day 2026-01-01 s3://a b None\nshop\n"  # unpacked before
     assert len([*(tmp_path / "tmp").iterdir()]) == 1
 
 
