@@ -28,8 +28,15 @@ from mlops_assets.use_case.references import variables
 if TYPE_CHECKING:
     from dagster_aws.pipes import PipesS3ContextInjector, PipesS3MessageReader
 
-HANDED_ON = ("AWS_REGION", "AWS_DEFAULT_REGION", "S3_ENDPOINT_URL", "MLOPS_S3_PATIENCE", "MLOPS_WORKERS")
-"""Variables of this process that a job has, too, beside those that say where everything is; none is a secret."""
+HANDED_ON = (
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "S3_ENDPOINT_URL",
+    "MLOPS_S3_PATIENCE",
+    "MLOPS_WORKERS",
+    "MLFLOW_TRACKING_URI",
+)
+"""Variables of this process that a job has, too, unless they hold a password; where everything is, it is told besides."""
 
 SECRETS = ("MLOPS_DATABASE_URL", "MLFLOW_TRACKING_URI")
 """Variables that a job has if this process has them, and that may hold a password."""
@@ -118,10 +125,14 @@ def job_of(context: dg.AssetExecutionContext, command: Sequence[str], environmen
     Its environment has what this process was told of the world, too, as far as it is no secret.
     """
     run = context.run
-    told = {name: os.environ[name] for name in HANDED_ON if os.environ.get(name)}
+    told = {name: os.environ[name] for name in HANDED_ON if os.environ.get(name) and not _has_password(name)}
     return Job(
         command, {**told, **environment}, run.root_run_id or run.run_id, context.op_execution_context.retry_number
     )
+
+
+def _has_password(name: str) -> bool:
+    return "@" in os.environ.get(name, "")
 
 
 def check_needs(use_case: UseCase, settings: Settings, secrets: Collection[str]) -> None:
@@ -148,7 +159,7 @@ def check_needs(use_case: UseCase, settings: Settings, secrets: Collection[str])
         raise ConfigError(
             f"{use_case.name}: a job elsewhere cannot reach this machine: set {', '.join(here)} to what both can."
         )
-    wanted = {name for name in SECRETS if os.environ.get(name)} | variables(use_case.written)
+    wanted = {name for name in SECRETS if _has_password(name)} | variables(use_case.written)
     missing = sorted(wanted - {*secrets})
     if missing:
         raise ConfigError(
