@@ -36,7 +36,7 @@ HANDED_ON = (
     "MLOPS_WORKERS",
     "MLFLOW_TRACKING_URI",
 )
-"""Variables of this process that a job has, too, unless they hold a password; where everything is, it is told besides."""
+"""Variables of this process that a job has, too, unless they hold a password; places come besides."""
 
 SECRETS = ("MLOPS_DATABASE_URL", "MLFLOW_TRACKING_URI")
 """Variables that a job has if this process has them, and that may hold a password."""
