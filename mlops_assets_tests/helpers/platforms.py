@@ -11,12 +11,12 @@ from typing import Any
 import boto3
 import dagster as dg
 from dagster_pipes import (
+    PipesContext,
     PipesMappingParamsLoader,
     PipesS3ContextLoader,
     PipesS3MessageWriter,
     decode_param,
     encode_param,
-    open_dagster_pipes,
 )
 from moto import mock_aws
 from moto.backends import get_backend
@@ -97,7 +97,8 @@ def say(asked: Mapping[str, Any], s3: Any) -> None:
     # what this process prints is no log of the job
     messages = {**decode_param(found["messages"]), "include_stdio_in_messages": False}
     parameters = {"DAGSTER_PIPES_CONTEXT": found["context"], "DAGSTER_PIPES_MESSAGES": encode_param(messages)}
-    with open_dagster_pipes(
+    # not `open_dagster_pipes`, which a process can do once
+    with PipesContext(
         context_loader=PipesS3ContextLoader(s3),
         message_writer=PipesS3MessageWriter(s3),
         params_loader=PipesMappingParamsLoader(parameters),
