@@ -24,6 +24,7 @@ from mlops_assets.journey.enrich.answers import (
 )
 from mlops_assets.journey.features.day import stored_features
 from mlops_assets.journey.features.sql import read_rows
+from mlops_assets.journey.model.carried import for_workers
 from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.score.checks import (
     DayCheck,
@@ -55,6 +56,7 @@ from mlops_assets.work.shards import (
     DayDone,
     Engine,
     Made,
+    Needs,
     Report,
     Watch,
     add_up,
@@ -92,6 +94,11 @@ class ScoreTask:
     version: Version
     challenger: Version | None = None
     marks: Marks = field(default_factory=dict)
+
+    @property
+    def needs(self) -> Needs:
+        """What a machine needs for it."""
+        return Needs(scores_roots(self.use_case), (self.lake / self.use_case.name,))
 
 
 @dataclass(frozen=True)
@@ -198,9 +205,11 @@ def score_day(
     # looked at before the work: should another run publish the day meanwhile, this one publishes nothing
     tables = lake.predictions, lake.challenger_predictions, lake.unpredicted, lake.profiles
     before = _PartsBefore(*(table.parts(day) for table in tables))
-    versions = scorers.version, scorers.challenger
+    version = for_workers(scorers.version, lake, engine)
+    challenger = scorers.challenger and for_workers(scorers.challenger, lake, engine)
     tasks = [
-        ScoreTask(use_case, lake.root, day, part, *versions, answers.of(part)) for part in sorted(lake.rows.parts(day))
+        ScoreTask(use_case, lake.root, day, part, version, challenger, answers.of(part))
+        for part in sorted(lake.rows.parts(day))
     ]
     reports = run_shards(engine, score_shard, tasks, watch)
     counts, _ = add_up(reports)
@@ -355,7 +364,12 @@ def predictions_of(answers: Answers, rows: pa.Table, use_case: UseCase, version:
 
 def scores_code(use_case: UseCase) -> Code:
     """The code that decides what a model says: of this step, and of the types of one's own that a model may hold."""
-    return code_of(__name__, *(path.rpartition(".")[0] for path in use_case.training.trusted))
+    return code_of(*scores_roots(use_case))
+
+
+def scores_roots(use_case: UseCase) -> tuple[str, ...]:
+    """The modules that `scores_code` begins with."""
+    return __name__, *(path.rpartition(".")[0] for path in use_case.training.trusted)
 
 
 def _ask(task: ScoreTask, lake: Lake, rows: pa.Table, witnesses: Witnesses) -> Predicted:
