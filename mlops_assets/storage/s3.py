@@ -29,8 +29,11 @@ if TYPE_CHECKING:
 PAGE = 1_000
 """Keys that a server names at a time."""
 
+ENDPOINTS = ("S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+"""The environment variables that name another server than Amazon's; the first that is set counts."""
+
 VARIABLES = (
-    *("S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION"),
+    *(*ENDPOINTS, "AWS_REGION", "AWS_DEFAULT_REGION"),
     *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "MLOPS_S3_PATIENCE"),
 )
 """The environment variables that say where the server is and who asks: whatever works on shards needs them."""
@@ -80,8 +83,7 @@ def endpoint() -> str | None:
     UsageError
         If it is no address.
     """
-    names = ("S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
-    url = next((value for name in names if (value := os.environ.get(name))), None)
+    url = next((value for name in ENDPOINTS if (value := os.environ.get(name))), None)
     if url and not re.match(r"https?://[^/]+", url):
         raise UsageError(f"S3_ENDPOINT_URL={url}: write an address such as http://127.0.0.1:9000.")
     return url

@@ -188,17 +188,26 @@ def test_a_day_in_which_s3_asks_for_fewer_requests_is_the_same(
         assert the_same(said(driver)) == alone
 
 
-def test_a_worker_that_is_not_told_of_s3_is_named_with_what_it_lacks(installation: Installation) -> None:
+@pytest.mark.parametrize(
+    ("lacking", "told"),
+    [
+        ("S3_ENDPOINT_URL=", "it is not told of the server; the driver has S3_ENDPOINT_URL, which it lacks"),
+        ("AWS_SECRET_ACCESS_KEY=wrong", "access is denied: these credentials must be allowed to list, read and write"),
+    ],
+    ids=["server", "secret"],
+)
+def test_a_worker_that_cannot_read_the_lake_is_named_with_what_it_lacks(
+    installation: Installation, lacking: str, told: str
+) -> None:
     defaults = installation.home / "conf" / "spark-defaults.conf"
     before = defaults.read_text()
-    lacking = "spark.executorEnv.AWS_SECRET_ACCESS_KEY wrong\nspark.executorEnv.MLOPS_S3_PATIENCE 1\n"
     try:
-        defaults.write_text(before + lacking)
+        defaults.write_text(f"{before}spark.executorEnv.{lacking}\n")
         day = installation.run(installation.cluster.master, "untold")
     finally:
         defaults.write_text(before)
     assert "The worker on worker-" in day["error"]
-    assert "the secret key is wrong: look at AWS_SECRET_ACCESS_KEY" in day["error"]
+    assert told in day["error"]
 
 
 def test_a_worker_with_other_code_is_refused(installation: Installation) -> None:

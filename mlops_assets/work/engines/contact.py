@@ -22,7 +22,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 from mlops_assets.errors import MlopsError, S3Error, UsageError
 from mlops_assets.settings import cache_folder
 from mlops_assets.storage.places import Place, S3Path, write_whole
-from mlops_assets.storage.s3 import VARIABLES
+from mlops_assets.storage.s3 import ENDPOINTS, VARIABLES, endpoint
 from mlops_assets.work.code import PACKAGE, Code, code_of, differences, forget
 from mlops_assets.work.shards import Needs
 from mlops_assets.work.syntax import find, is_installed, top_name
@@ -125,22 +125,29 @@ class Contact:
             )
 
     def _see(self, place: Place) -> None:
-        try:
-            why = "" if place.exists() else "there is nothing"
-        except (S3Error, OSError) as error:
-            why = str(error).removeprefix(f"{place}: ").rstrip(".")
-        if not why:
-            return
         if not isinstance(place, S3Path):
+            if place.is_dir():
+                return
             raise NotReady(
                 f"{_host()} has no folder {place}: let MLOPS_RAW and MLOPS_LAKE name places on S3, or a disk that all "
                 "machines have under the same path."
             )
         absent = [name for name in self.variables if not os.environ.get(name)]
+        if not (why := self._trouble(place)):
+            return
         lacking = (
             f"; the driver has {', '.join(absent)}, which it lacks: set them for Spark's workers" if absent else ""
         )
         raise NotReady(f"{_host()} cannot read {place}: {why}{lacking} ({PAGE} has all that a worker needs).")
+
+    def _trouble(self, place: S3Path) -> str:
+        """Why a place on S3 cannot be read; empty if it can."""
+        if {*ENDPOINTS} & {*self.variables} and endpoint() is None:
+            return "it is not told of the server"  # Amazon's, which it would ask, has nothing of ours
+        try:
+            return "" if place.exists() else "there is nothing"
+        except S3Error as error:
+            return str(error).removeprefix(f"{place}: ").rstrip(".")
 
 
 _settled: set[str] = set()
