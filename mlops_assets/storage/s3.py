@@ -28,16 +28,7 @@ if TYPE_CHECKING:
 
 PAGE = 1_000
 """Keys that a server names at a time."""
-
-ENDPOINTS = ("S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
-"""The environment variables that name another server than Amazon's; the first that is set counts."""
-
-VARIABLES = (
-    *(*ENDPOINTS, "AWS_REGION", "AWS_DEFAULT_REGION"),
-    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "MLOPS_S3_PATIENCE"),
-)
-"""The environment variables that say where the server is and who asks: whatever works on shards needs them."""
-
+ENDPOINTS = ("S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")  # the first that is set counts
 REMEDIES = {
     "NoSuchBucket": "there is no such bucket: make it, or correct the name",
     "AccessDenied": "access is denied: these credentials must be allowed to list, read and write there",

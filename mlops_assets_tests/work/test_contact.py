@@ -15,10 +15,9 @@ import pytest
 
 from mlops_assets.errors import UsageError
 from mlops_assets.storage.places import Place, S3Path
-from mlops_assets.storage.s3 import VARIABLES
 from mlops_assets.work.code import code_fingerprint, forget
 from mlops_assets.work.engines import contact as contacts
-from mlops_assets.work.engines.contact import Contact
+from mlops_assets.work.engines.contact import VARIABLES, Contact
 from mlops_assets.work.shards import Needs
 from mlops_assets_tests.helpers.paths import ROOT
 

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from mlops_assets.errors import MlopsError
@@ -34,10 +33,10 @@ from mlops_assets.journey.score.checks import (
     check_scores_of_day,
 )
 from mlops_assets.journey.score.loaded import load_cached
-from mlops_assets.journey.score.predict import Answers, Predicted, Witnesses, answer, predict, together
+from mlops_assets.journey.score.predict import Predicted, Witnesses, answer, predict, together
 from mlops_assets.journey.score.profile.watching import Watched, is_watched
 from mlops_assets.journey.score.unpredicted import as_rejects
-from mlops_assets.journey.score.vectors import classes_told, keepers, notes_of, schema_of, vectors_of
+from mlops_assets.journey.score.vectors import classes_told, keepers, notes_of, predictions_of, schema_of
 from mlops_assets.storage.accounting import (
     SQL_REJECTED,
     TOO_LARGE,
@@ -47,7 +46,7 @@ from mlops_assets.storage.accounting import (
     ReadingAccounting,
     named,
 )
-from mlops_assets.storage.catalog import PREDICTIONS, PROBABILITIES, PROFILES, REJECTS, Lake
+from mlops_assets.storage.catalog import PROFILES, REJECTS, Lake
 from mlops_assets.storage.places import Place
 from mlops_assets.storage.tables import Published, Table
 from mlops_assets.use_case import UseCase
@@ -344,22 +343,6 @@ def score_shard(task: ScoreTask) -> Report:
 
     code = scores_code(task.use_case).fingerprint
     return finish(table, task.day, shard_number(task.rows), mark, make, code)
-
-
-def predictions_of(answers: Answers, rows: pa.Table, use_case: UseCase, version: int) -> pa.Table:
-    """What a model says of rows, as rows of the table `predictions`."""
-    account = rows[use_case.account]
-    columns = [
-        # no row, no dictionary to take over
-        rows["file"].combine_chunks() if rows.num_rows else pa.array([], PREDICTIONS.field("file").type),
-        rows["line"],
-        account if pa.types.is_dictionary(account.type) else account.cast(pa.string()).dictionary_encode(),
-        answers.labels(),
-        pa.array(answers.probabilities),
-        pa.array(np.full(rows.num_rows, version, np.int32)),
-    ]
-    table, vectors = pa.table(columns, schema=PREDICTIONS), vectors_of(answers)
-    return table if vectors is None else table.append_column(PROBABILITIES, vectors.column())
 
 
 def scores_code(use_case: UseCase) -> Code:

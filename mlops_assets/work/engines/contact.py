@@ -22,10 +22,16 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 from mlops_assets.errors import MlopsError, S3Error, UsageError
 from mlops_assets.settings import cache_folder
 from mlops_assets.storage.places import Place, S3Path, write_whole
-from mlops_assets.storage.s3 import ENDPOINTS, VARIABLES, endpoint
+from mlops_assets.storage.s3 import ENDPOINTS, endpoint
 from mlops_assets.work.code import PACKAGE, Code, code_of, differences, forget
 from mlops_assets.work.shards import Needs
 from mlops_assets.work.syntax import find, is_installed, top_name
+
+VARIABLES = (
+    *(*ENDPOINTS, "AWS_REGION", "AWS_DEFAULT_REGION", "MLOPS_S3_PATIENCE"),
+    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"),
+)
+"""The environment variables that say where S3 is and who asks; a worker that cannot read is told which it lacks."""
 
 LARGEST_MODULES = 16 << 20
 """Bytes of modules of one's own that are sent; more belongs into an installed package."""
