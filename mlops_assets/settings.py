@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import getpass
 import os
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import gettempdir
 from urllib.parse import unquote, urlsplit
 
 from mlops_assets.errors import UsageError
@@ -144,6 +146,28 @@ class Settings:
         return _folder("DAGSTER_HOME", self.home / "dagster")
 
 
+def cache_folder(kind: str) -> Path:
+    """Where a worker keeps copies of what the driver has: below `MLOPS_HOME`, else among its temporary files.
+
+    Parameters
+    ----------
+    kind
+        Name of the folder in it.
+
+    Raises
+    ------
+    UsageError
+        If it belongs to somebody else, who could put other files there.
+    """
+    home = _variable("MLOPS_HOME")
+    folder = _folder("MLOPS_HOME", "") / "cache" if home else Path(gettempdir()) / f"mlops_assets-{os.getuid()}"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o022:
+        raise UsageError(f"{folder}: others may write there; set MLOPS_HOME to a folder of this account.")
+    return folder / kind
+
+
 def sqlite_url(file: Path) -> str:
     """The URL of a file of SQLite."""
     return SQLITE + quoted(str(file))
@@ -161,7 +185,7 @@ def _place(variable: str, default: Path) -> Place:
         raise UsageError(f"{variable}={error}") from None
 
 
-def _folder(variable: str, default: Path) -> Path:
+def _folder(variable: str, default: str | Path) -> Path:
     value = _variable(variable, default)
     if "://" in value:
         raise UsageError(f"{variable}={value}: name a folder of this machine.")

@@ -258,6 +258,10 @@ class Lake:
         """What MLflow knows of one version."""
         return self.versions / f"{number:06d}.json"
 
+    def model(self, sha256: str) -> Place:
+        """What scoring needs of a version, by the SHA-256 of its hashes, for workers with other disks."""
+        return self.folder / "models" / sha256
+
     @property
     def training(self) -> Place:
         """Folder of the training runs, each with a folder of its own."""

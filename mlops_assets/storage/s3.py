@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 PAGE = 1_000
 """Keys that a server names at a time."""
-
+ENDPOINTS = ("S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")  # the first that is set counts
 REMEDIES = {
     "NoSuchBucket": "there is no such bucket: make it, or correct the name",
     "AccessDenied": "access is denied: these credentials must be allowed to list, read and write there",
@@ -74,8 +74,7 @@ def endpoint() -> str | None:
     UsageError
         If it is no address.
     """
-    names = ("S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
-    url = next((value for name in names if (value := os.environ.get(name))), None)
+    url = next((value for name in ENDPOINTS if (value := os.environ.get(name))), None)
     if url and not re.match(r"https?://[^/]+", url):
         raise UsageError(f"S3_ENDPOINT_URL={url}: write an address such as http://127.0.0.1:9000.")
     return url

@@ -224,6 +224,7 @@ class UseCase(Attributes):
             "source": self.source and unfilled(self.source, "source"),
             "enrichments": {name: unfilled(part, "enrichments", name) for name, part in self.enrichments.items()},
             "targets": {name: unfilled(part, "targets", name) for name, part in self.targets.items()},
+            "folder": None,  # another machine has another disk, or none of it
             "told": {},  # whoever works on shards tells nobody
             "training": self.training.model_copy(update={"candidates": tried}),
         }

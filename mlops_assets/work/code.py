@@ -56,6 +56,20 @@ class Code:
         return hash_of([self.source, *(f"{name} {release}" for name, release in sorted(self.libraries.items()))])
 
 
+def differences(then: Code, now: Code) -> tuple[str, ...]:
+    """How one code differs from another: the modules, and the libraries with both versions."""
+    libraries = (
+        f"{name} {then.libraries.get(name)}, now {now.libraries.get(name)}"
+        for name in _differing(then.libraries, now.libraries)
+    )
+    return (*_differing(then.modules, now.modules), *libraries)
+
+
+def _differing(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """The keys that have not the same value in both."""
+    return sorted(key for key in {*then, *now} if then.get(key) != now.get(key))
+
+
 @cache
 def code_of(*roots: str) -> Code:
     """The code that some modules reach, as this process found it when it first asked.

@@ -20,7 +20,7 @@ from mlops_assets.storage.integrity import Damaged, Gone, read_stored
 from mlops_assets.storage.parts import Part
 from mlops_assets.storage.places import Place
 from mlops_assets.storage.tables import A, Table, write_part
-from mlops_assets.work.code import Code
+from mlops_assets.work.code import Code, differences
 
 Task = TypeVar("Task")
 
@@ -61,8 +61,32 @@ class Report:
     repaired: bool = False
 
 
+@dataclass(frozen=True)
+class Needs:
+    """What a machine needs for the shards of a step; a task tells it as `needs`.
+
+    Attributes
+    ----------
+    roots
+        The modules whose code makes the result; see `code_of`.
+    places
+        What it must be able to read.
+    """
+
+    roots: tuple[str, ...] = ()
+    places: tuple[Place, ...] = ()
+
+
 class Engine(Protocol):
-    """Maps a function over tasks; `local.LocalEngine` is one."""
+    """Maps a function over tasks; `local.LocalEngine` is one.
+
+    Attributes
+    ----------
+    elsewhere
+        Whether other machines do the shards, which have no disk of this one.
+    """
+
+    elsewhere: bool
 
     def start(self) -> None:
         """Get ready in the background, if that takes time; work for several shards is about to come."""
@@ -250,15 +274,7 @@ def changed_code(lake: Lake, part: Place, now: Code) -> tuple[str, ...]:
     path = lake.code(made_by)
     if not made_by or not path.exists():
         return (NO_RECORD,)
-    then = Code(**read_json(path))
-    libraries = _differing(then.libraries, now.libraries)
-    versions = (f"{name} {then.libraries.get(name)}, now {now.libraries.get(name)}" for name in libraries)
-    return (*_differing(then.modules, now.modules), *versions)
-
-
-def _differing(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """The keys that have not the same value in both."""
-    return sorted(key for key in {*then, *now} if then.get(key) != now.get(key))
+    return differences(Code(**read_json(path)), now)
 
 
 def run_shards(engine: Engine, function: Callable[[Task], Report], tasks: Sequence[Task], watch: Watch) -> list[Report]:

@@ -47,9 +47,9 @@ class FaultyServer:
 
 
 @contextmanager
-def faulty_server(url: str) -> Iterator[FaultyServer]:
-    """A proxy before a server."""
-    command = [sys.executable, "-m", "mlops_assets_tests.helpers.faulty", url]
+def faulty_server(url: str, host: str = "127.0.0.1") -> Iterator[FaultyServer]:
+    """A proxy before a server, which listens at an address of this machine."""
+    command = [sys.executable, "-m", "mlops_assets_tests.helpers.faulty", url, host]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         yield FaultyServer(process.stdout.readline().strip())
@@ -121,13 +121,13 @@ class Handler(BaseHTTPRequestHandler):
         """Nothing."""
 
 
-def main(behind: str) -> None:
+def main(behind: str, host: str) -> None:
     Handler.behind = behind
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer((host, 0), Handler)
     server.daemon_threads = True
-    print(f"http://127.0.0.1:{server.server_address[1]}", flush=True)  # noqa: T201 - for the process that started this
+    print(f"http://{host}:{server.server_address[1]}", flush=True)  # noqa: T201 - for the process that started this
     server.serve_forever()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -7,18 +7,22 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import psutil
 import pyspark
 
+from mlops_assets_tests.helpers.machines import TMP, Machine
 from mlops_assets_tests.helpers.paths import ROOT
 
 QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 """Java that starts with little work, and has little to do."""
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -46,21 +50,43 @@ def standalone(folder: Path, workers: int) -> Iterator[Cluster]:
 
 
 @contextmanager
-def _daemon(folder: Path, name: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+def spread(folder: Path, driver: Machine, workers: Sequence[Machine], told: Mapping[str, str]) -> Iterator[Cluster]:
+    """A cluster whose master is on the machine of the driver, and whose workers have one each; its logs lie here."""
+    with ExitStack() as stack:
+        arguments = ("--host", driver.address, "--port", "0")
+        master = stack.enter_context(_daemon(folder / "master", "master.Master", *arguments, machine=driver, told=told))
+        address = wait_for(folder / "master" / "log", r"Starting Spark master at (spark://\S+)", master)
+        started = []
+        for one in workers:
+            arguments = ("--host", one.address, "-c", "1", "-m", "1g", "-d", f"{TMP}/work", address)
+            daemon = _daemon(folder / one.name, "worker.Worker", *arguments, machine=one, told=told)
+            started.append(stack.enter_context(daemon))
+        for one, process in zip(workers, started, strict=True):
+            wait_for(folder / one.name / "log", r"(Successfully registered) with master", process)
+        yield Cluster(address, [psutil.Process(process.pid) for process in started])
+
+
+@contextmanager
+def _daemon(
+    folder: Path, name: str, *arguments: str, machine: Machine | None = None, told: Mapping[str, str] = NOTHING
+) -> Iterator[subprocess.Popen[bytes]]:
     folder.mkdir()
+    own = TMP if machine else str(folder)
     environment = os.environ | {
-        "SPARK_LOCAL_DIRS": str(folder),
-        "SPARK_CONF_DIR": str(folder),
+        "SPARK_LOCAL_DIRS": own,
+        "SPARK_CONF_DIR": own,
         "SPARK_DAEMON_MEMORY": "256m",
         "SPARK_DAEMON_JAVA_OPTS": QUICK,
         "PYTHONPATH": str(ROOT),
         "PYSPARK_PYTHON": sys.executable,
+        **({"SPARK_LOCAL_IP": machine.address} if machine else {}),
+        **told,
     }
-    command = [str(Path(pyspark.__file__).parent / "bin" / "spark-class"), f"org.apache.spark.deploy.{name}"]
+    spark_class = str(Path(pyspark.__file__).parent / "bin" / "spark-class")
+    command = [spark_class, f"org.apache.spark.deploy.{name}", "--webui-port", "0", *arguments]
+    command = machine.command(command) if machine else command
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [*command, "--webui-port", "0", *arguments], env=environment, stdout=log, stderr=log, cwd=folder
-        )
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=folder)
     try:
         yield process
     finally:

@@ -344,6 +344,8 @@ print(len(reports), *modules)
 class FreshProcess:
     """An engine that does its tasks in this process, and before that in a new one, whose modules it notes."""
 
+    elsewhere = False
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.loaded: set[str] = set()

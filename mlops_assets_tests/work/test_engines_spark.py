@@ -342,6 +342,7 @@ class Held:
 
     engine: SparkEngine
     folder: Path
+    elsewhere = True
 
     def map(self, function: Callable[[Any], Report], tasks: Sequence[Any]) -> Iterator[Report]:
         return self.engine.map(hold_then, [(shard, self.folder, function, task) for shard, task in enumerate(tasks)])

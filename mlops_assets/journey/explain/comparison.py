@@ -19,7 +19,9 @@ from mlops_assets.journey.enrich.answers import Marks, find_answers, read_answer
 from mlops_assets.journey.features.day import stored_features
 from mlops_assets.journey.features.matrix import as_text
 from mlops_assets.journey.features.sql import read_rows
+from mlops_assets.journey.model.carried import for_workers
 from mlops_assets.journey.model.version import Version
+from mlops_assets.journey.score.day import scores_roots
 from mlops_assets.journey.score.loaded import load_cached
 from mlops_assets.journey.score.predict import predict
 from mlops_assets.storage.catalog import Lake
@@ -29,6 +31,7 @@ from mlops_assets.use_case import UseCase
 from mlops_assets.work.shards import (
     Engine,
     Made,
+    Needs,
     Report,
     Watch,
     add_up,
@@ -115,6 +118,11 @@ class CompareTask:
     mark: str
     marks: Marks = field(default_factory=dict)
 
+    @property
+    def needs(self) -> Needs:
+        """What a machine needs for it."""
+        return Needs((__name__, *scores_roots(self.use_case)), (self.lake / self.use_case.name,))
+
 
 def compare_day(
     use_case: UseCase, lake: Lake, day: str, before: Version, after: Version, engine: Engine, watch: Watch
@@ -151,6 +159,7 @@ def compare_day(
     table = lake.differences(mark)
     # of all enrichments, for the two versions may name different ones
     answers = find_answers(use_case, lake, day, state, list(use_case.enrichments))
+    before, after = (for_workers(version, lake, engine) for version in (before, after))
     tasks = [
         CompareTask(use_case, lake.root, day, path, before, after, mark, answers.of(path))
         for path in sorted(rows.parts(day))

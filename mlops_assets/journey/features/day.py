@@ -20,6 +20,7 @@ from mlops_assets.work.shards import (
     DayDone,
     Engine,
     Made,
+    Needs,
     Report,
     Watch,
     add_up,
@@ -42,6 +43,11 @@ class FeatureTask:
     day: str
     rows: str
     marks: Marks = field(default_factory=dict)
+
+    @property
+    def needs(self) -> Needs:
+        """What a machine needs for it."""
+        return Needs((__name__,), (self.lake / self.use_case.name,))
 
 
 def aggregate_day(use_case: UseCase, lake: Lake, day: str, engine: Engine, watch: Watch) -> DayDone[FeaturesAccounting]:

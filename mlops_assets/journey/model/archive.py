@@ -133,8 +133,7 @@ def read_model(folder: Place, sha256: str, trusted: Sequence[str] = ()) -> Store
     """
     from skops.io.exceptions import UntrustedTypesFoundException
 
-    files = _read_files(folder)  # once: what is loaded is what was checked, though a file be replaced meanwhile
-    _see_hash(folder, files, sha256)
+    files = read_files(folder, sha256)  # once: what is loaded is what was checked, though a file be replaced meanwhile
     path = folder / MEANING_FILE
     try:
         meaning = Meaning.model_validate_json(files[MEANING_FILE])
@@ -292,8 +291,7 @@ def copy_model(source: Place, sha256: str, folder: Path, meaning: Mapping[str, A
     ModelRefused
         If it is another one, or as of `hash_folder`.
     """
-    files = _read_files(source)
-    _see_hash(source, files, sha256)
+    files = read_files(source, sha256)
     files[MEANING_FILE] = _as_bytes(meaning)
     folder.mkdir(parents=True)
     for name, content in files.items():
@@ -312,9 +310,18 @@ def hash_folder(folder: Place) -> str:
     return _hash(_read_files(folder))
 
 
-def _see_hash(folder: Place, files: Mapping[str, bytes], sha256: str) -> None:
+def read_files(folder: Place, sha256: str) -> dict[str, bytes]:
+    """The files of a model, by name.
+
+    Raises
+    ------
+    ModelRefused
+        If it is another one, or as of `hash_folder`.
+    """
+    files = _read_files(folder)
     if _hash(files) != sha256:
         raise ModelRefused(f"{folder}: the model is not the one that was registered (another SHA-256).")
+    return files
 
 
 def _hash(files: Mapping[str, bytes]) -> str:
@@ -353,7 +360,7 @@ def read_plain(path: Place, largest: int) -> bytes:
     except NoFile:
         raise ModelRefused(f"{path}: it is no plain file.") from None
     except OSError as error:
-        raise ModelRefused(f"{path}: cannot be read: {error.strerror}.") from None
+        raise ModelRefused(f"{path}: cannot be read: {error.strerror or 'there is no such file'}.") from None
 
 
 def _see_size(path: Place, size: int, largest: int) -> None:

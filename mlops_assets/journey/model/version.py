@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from mlops_assets.errors import ModelRefused
 from mlops_assets.journey.model.about import About, Summary
 from mlops_assets.journey.model.archive import LARGEST, SQL_FILE, read_plain
 from mlops_assets.journey.model.history import Hashes
 from mlops_assets.journey.model.model import Model
+from mlops_assets.storage.places import Place
 
 ABOUT_FILE = "about.json"
 
@@ -36,7 +36,7 @@ class Version:
     version
         Its number, from 1.
     folder
-        Where its two models lie on this machine.
+        Where its two models lie on this machine; for workers elsewhere the place in the lake, see `carried`.
     serving_sha256, judged_sha256, about_sha256
         Hashes of the two models and of `about.json`, as the registry knows them.
     about
@@ -48,7 +48,7 @@ class Version:
 
     use_case: str
     version: int
-    folder: Path
+    folder: Place
     serving_sha256: str
     judged_sha256: str
     about_sha256: str

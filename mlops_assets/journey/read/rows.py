@@ -27,7 +27,7 @@ from mlops_assets.journey.read.noticing import note_shard, notice_day
 from mlops_assets.journey.read.readers import open_reader
 from mlops_assets.journey.read.readers.pack import Pack, Refusal
 from mlops_assets.journey.read.refusals import refusals_of, refuse_overfull
-from mlops_assets.journey.read.sources import Entry, Source
+from mlops_assets.journey.read.sources import Entry, Source, lies_at
 from mlops_assets.journey.read.sources.entries import LEADS_OUT
 from mlops_assets.journey.read.whole_files import find_wrong_files, notice_one_account
 from mlops_assets.plugins import plugin_modules
@@ -40,6 +40,7 @@ from mlops_assets.work.shards import (
     DayDone,
     Engine,
     Made,
+    Needs,
     Report,
     Watch,
     add_up,
@@ -70,6 +71,12 @@ class ReadTask:
     day: str
     shard: int
     attachments: str
+
+    @property
+    def needs(self) -> Needs:
+        """What a machine needs for it."""
+        raw = [lies_at(self.source)]
+        return Needs(rows_roots(self.use_case), (self.lake / self.use_case.name, *(place for place in raw if place)))
 
 
 def read_day(
@@ -164,9 +171,14 @@ def read_shard(task: ReadTask) -> Report:
 
 def rows_code(use_case: UseCase) -> Code:
     """The code that decides what becomes of a file: of this step, and of the reader and the source of one's own."""
+    return code_of(*rows_roots(use_case))
+
+
+def rows_roots(use_case: UseCase) -> tuple[str, ...]:
+    """The modules that `rows_code` begins with."""
     source = use_case.source.own if use_case.source else None
     own = [path for path in (use_case.files.reader, source) if path]
-    return code_of(__name__, *(module for path in own for module in plugin_modules(path)))
+    return __name__, *(module for path in own for module in plugin_modules(path))
 
 
 def rows_mark(entries: pa.Table, use_case: UseCase, attachments: str) -> str:

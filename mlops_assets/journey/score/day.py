@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from mlops_assets.errors import MlopsError
@@ -24,6 +23,7 @@ from mlops_assets.journey.enrich.answers import (
 )
 from mlops_assets.journey.features.day import stored_features
 from mlops_assets.journey.features.sql import read_rows
+from mlops_assets.journey.model.carried import for_workers
 from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.score.checks import (
     DayCheck,
@@ -33,10 +33,10 @@ from mlops_assets.journey.score.checks import (
     check_scores_of_day,
 )
 from mlops_assets.journey.score.loaded import load_cached
-from mlops_assets.journey.score.predict import Answers, Predicted, Witnesses, answer, predict, together
+from mlops_assets.journey.score.predict import Predicted, Witnesses, answer, predict, together
 from mlops_assets.journey.score.profile.watching import Watched, is_watched
 from mlops_assets.journey.score.unpredicted import as_rejects
-from mlops_assets.journey.score.vectors import classes_told, keepers, notes_of, schema_of, vectors_of
+from mlops_assets.journey.score.vectors import classes_told, keepers, notes_of, predictions_of, schema_of
 from mlops_assets.storage.accounting import (
     SQL_REJECTED,
     TOO_LARGE,
@@ -46,7 +46,7 @@ from mlops_assets.storage.accounting import (
     ReadingAccounting,
     named,
 )
-from mlops_assets.storage.catalog import PREDICTIONS, PROBABILITIES, PROFILES, REJECTS, Lake
+from mlops_assets.storage.catalog import PROFILES, REJECTS, Lake
 from mlops_assets.storage.places import Place
 from mlops_assets.storage.tables import Published, Table
 from mlops_assets.use_case import UseCase
@@ -55,6 +55,7 @@ from mlops_assets.work.shards import (
     DayDone,
     Engine,
     Made,
+    Needs,
     Report,
     Watch,
     add_up,
@@ -92,6 +93,11 @@ class ScoreTask:
     version: Version
     challenger: Version | None = None
     marks: Marks = field(default_factory=dict)
+
+    @property
+    def needs(self) -> Needs:
+        """What a machine needs for it."""
+        return Needs(scores_roots(self.use_case), (self.lake / self.use_case.name,))
 
 
 @dataclass(frozen=True)
@@ -198,9 +204,11 @@ def score_day(
     # looked at before the work: should another run publish the day meanwhile, this one publishes nothing
     tables = lake.predictions, lake.challenger_predictions, lake.unpredicted, lake.profiles
     before = _PartsBefore(*(table.parts(day) for table in tables))
-    versions = scorers.version, scorers.challenger
+    version = for_workers(scorers.version, lake, engine)
+    challenger = scorers.challenger and for_workers(scorers.challenger, lake, engine)
     tasks = [
-        ScoreTask(use_case, lake.root, day, part, *versions, answers.of(part)) for part in sorted(lake.rows.parts(day))
+        ScoreTask(use_case, lake.root, day, part, version, challenger, answers.of(part))
+        for part in sorted(lake.rows.parts(day))
     ]
     reports = run_shards(engine, score_shard, tasks, watch)
     counts, _ = add_up(reports)
@@ -337,25 +345,14 @@ def score_shard(task: ScoreTask) -> Report:
     return finish(table, task.day, shard_number(task.rows), mark, make, code)
 
 
-def predictions_of(answers: Answers, rows: pa.Table, use_case: UseCase, version: int) -> pa.Table:
-    """What a model says of rows, as rows of the table `predictions`."""
-    account = rows[use_case.account]
-    columns = [
-        # no row, no dictionary to take over
-        rows["file"].combine_chunks() if rows.num_rows else pa.array([], PREDICTIONS.field("file").type),
-        rows["line"],
-        account if pa.types.is_dictionary(account.type) else account.cast(pa.string()).dictionary_encode(),
-        answers.labels(),
-        pa.array(answers.probabilities),
-        pa.array(np.full(rows.num_rows, version, np.int32)),
-    ]
-    table, vectors = pa.table(columns, schema=PREDICTIONS), vectors_of(answers)
-    return table if vectors is None else table.append_column(PROBABILITIES, vectors.column())
-
-
 def scores_code(use_case: UseCase) -> Code:
     """The code that decides what a model says: of this step, and of the types of one's own that a model may hold."""
-    return code_of(__name__, *(path.rpartition(".")[0] for path in use_case.training.trusted))
+    return code_of(*scores_roots(use_case))
+
+
+def scores_roots(use_case: UseCase) -> tuple[str, ...]:
+    """The modules that `scores_code` begins with."""
+    return __name__, *(path.rpartition(".")[0] for path in use_case.training.trusted)
 
 
 def _ask(task: ScoreTask, lake: Lake, rows: pa.Table, witnesses: Witnesses) -> Predicted:

@@ -6,6 +6,7 @@ from functools import lru_cache
 from weakref import WeakValueDictionary
 
 from mlops_assets.errors import ModelRefused
+from mlops_assets.journey.model.carried import near
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.version import Version
 from mlops_assets.storage.places import Place
@@ -38,4 +39,8 @@ def load_shared(folder: Place, sha256: str, trusted: tuple[str, ...]) -> Model:
 
 
 _held = WeakValueDictionary[tuple[str, str, tuple[str, ...]], Model]()
-_kept = lru_cache(maxsize=3)(load_shared)
+
+
+@lru_cache(maxsize=3)
+def _kept(folder: Place, sha256: str, trusted: tuple[str, ...]) -> Model:
+    return load_shared(near(folder, sha256), sha256, trusted)

@@ -51,6 +51,8 @@ class LocalEngine:
         Number of processes.
     """
 
+    elsewhere = False
+
     def __init__(self, workers: int) -> None:
         self._workers = workers
         self._pool: ProcessPoolExecutor | None = None

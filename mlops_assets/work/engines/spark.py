@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import pickle
 import re
 import signal
 import socket
@@ -20,8 +21,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from mlops_assets.errors import ConfigError, MlopsError, ShardFailed
 from mlops_assets.storage.modes import keep_private
+from mlops_assets.work.engines.contact import Contact
 from mlops_assets.work.engines.local import ONE_THREAD, _environment
-from mlops_assets.work.shards import Report
+from mlops_assets.work.shards import Needs, Report
 
 if TYPE_CHECKING:
     from pyspark import SparkConf, SparkContext
@@ -46,6 +48,8 @@ class SparkEngine:
     patience
         Seconds to wait for a cluster that has no room for us, at the start or in the middle.
     """
+
+    elsewhere = True
 
     def __init__(self, master: str, workers: int, patience: float = 120) -> None:
         self._master = master
@@ -101,7 +105,10 @@ class SparkEngine:
         What a task adds arrives as it ends, and in an action Spark counts it once, however often the task ran.
         """
         inbox = _Inbox()
-        step = _Step(function, context.accumulator([], inbox))
+        # made here, where a mistake is told at once
+        needs: Needs | None = getattr(tasks[0], "needs", None)
+        contact = Contact.of(needs) if needs else None
+        step = _Partition(pickle.dumps(function), contact, context.accumulator([], inbox))
         # a partition a shard: Spark repeats what a lost machine had, and no more
         shards = context.parallelize(tasks, len(tasks))
         group = uuid.uuid4().hex
@@ -109,7 +116,7 @@ class SparkEngine:
         def work() -> None:
             try:
                 context.setJobGroup(group, f"{len(tasks)} shards", interruptOnCancel=True)
-                shards.foreach(step)
+                shards.foreachPartition(step)
                 inbox.queue.put(ShardFailed(f"Spark lost the report of a shard. {AGAIN}."))  # read only if one is due
             except BaseException as error:
                 inbox.queue.put(error)
@@ -196,26 +203,32 @@ class _Inbox:
         return kept
 
 
-class _Step:
-    """A function of shards as Spark runs it: an error meant for people comes back as a value, so is not tried again."""
+class _Partition:
+    """A function of shards as Spark runs it: an error meant for people comes back as a value, so is not tried again.
 
-    def __init__(self, function: Callable[[Any], Report], reports: Any) -> None:
+    Neither the function nor a task is unpacked before the contact is settled: a machine may have other modules.
+    """
+
+    def __init__(self, function: bytes, contact: Contact | None, reports: Any) -> None:
         self._function = function
+        self._contact = contact
         self._reports = reports
 
-    def __call__(self, task: Any) -> None:
+    def __call__(self, tasks: Iterator[Any]) -> None:
         import pyarrow as pa
 
         keep_private()  # the umask of a cluster's machines is their own
         # Spark gives a task one core
         pa.set_cpu_count(1)
-        outcome: Report | MlopsError
         try:
-            outcome = self._function(task)
+            if self._contact is not None:
+                self._contact.settle()
+            function: Callable[[Any], Report] = pickle.loads(self._function)
+            for task in tasks:
+                self._reports.add([function(task)])
+                _spare(function)
         except MlopsError as error:
-            outcome = error
-        _spare(self._function)
-        self._reports.add([outcome])
+            self._reports.add([error])
 
 
 @cache

@@ -25,8 +25,9 @@ from mlops_assets.journey.read.contract import rows_schema
 from mlops_assets.journey.read.listing import list_day
 from mlops_assets.journey.read.rows import read_day
 from mlops_assets.journey.read.sources.folder import FolderSource
-from mlops_assets.journey.score.day import ScoredDay, Scorers, predictions_of, score_day
+from mlops_assets.journey.score.day import ScoredDay, Scorers, score_day
 from mlops_assets.journey.score.predict import predict
+from mlops_assets.journey.score.vectors import predictions_of
 from mlops_assets.journey.train.candidates import fit
 from mlops_assets.journey.train.training_set import build_training_set
 from mlops_assets.settings import Settings
@@ -213,6 +214,8 @@ def test_a_hundred_thousand_predictions_are_those_of_plain_scikit_learn(
 
 class Elsewhere:
     """An engine as another machine would be: what comes and goes is pickled, and the last shard is done first."""
+
+    elsewhere = False
 
     def map(self, function: Callable[[Task], Report], tasks: Sequence[Task]) -> Iterator[Report]:
         for packed in [pickle.dumps((function, task)) for task in reversed(tasks)]:

@@ -15,7 +15,23 @@ from mlops_assets.use_case import source
 if TYPE_CHECKING:
     from mlops_assets.use_case import UseCase
 
-__all__ = ["Entry", "FolderSource", "OwnSource", "S3Source", "Source", "SourceError", "SqlSource", "open_source"]
+__all__ = [
+    "Entry",
+    "FolderSource",
+    "OwnSource",
+    "S3Source",
+    "Source",
+    "SourceError",
+    "SqlSource",
+    "lies_at",
+    "open_source",
+]
+
+
+def lies_at(source: Source) -> Place | None:
+    """Where the raw files of a source lie; None of a class of a user's own, which alone knows."""
+    lying = source.landed if isinstance(source, SqlSource) else source
+    return lying.root if isinstance(lying, FolderSource | S3Source) else None
 
 
 def open_source(use_case: UseCase, raw: Place) -> Source:
