@@ -47,7 +47,7 @@ class Settings:
     workers
         Processes that work on shards (`MLOPS_WORKERS`), by default the number of cores.
     engine
-        `local` or `spark` (`MLOPS_ENGINE`): overrules `scale.engine` of the use cases; empty by default.
+        `local`, `spark` or `runs` (`MLOPS_ENGINE`): overrules `scale.engine` of the use cases; empty by default.
     user
         Who changes the champion or a published day (`MLOPS_USER`), by default the user of the system.
     spark_master
@@ -183,8 +183,8 @@ def _workers() -> int:
 
 def _engine() -> str:
     name = _variable("MLOPS_ENGINE")
-    if name not in ("", "local", "spark"):
-        raise UsageError(f"MLOPS_ENGINE={name}: give local or spark.")
+    if name not in ("", "local", "spark", "runs"):
+        raise UsageError(f"MLOPS_ENGINE={name}: give local, spark or runs.")
     return name
 
 

@@ -10,6 +10,7 @@ from mlops_assets.components import showing
 from mlops_assets.components.days import daily, daily_partitions, days_in, days_told, each_day, key, tell_day
 from mlops_assets.components.drift import show_drift
 from mlops_assets.components.enriching import ENRICHMENT_CHECKS, enrichment_keys
+from mlops_assets.components.ranges import engine_of
 from mlops_assets.components.reading import not_delivered
 from mlops_assets.components.watching import watch_step
 from mlops_assets.errors import MlopsError
@@ -102,7 +103,7 @@ def _score_days(context: dg.AssetExecutionContext, stores: Stores, engines: Engi
     watch = watch_step(context, stores, "predictions", days)
 
     def score(day: str) -> tuple[Scorers, ScoredDay]:
-        engine = engines.of(use_case)
+        engine = engine_of(context, engines, use_case)
         scorers = _scorers(stores, choice, day, context.run)  # `as-of` is another version for another day
         judge = _judge(stores, watcher, day, scorers.accepted_drift)
         return scorers, score_day(use_case, lake, day, scorers, engine, watch, stores.source.place(day), judge)

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from mlops_assets.errors import MlopsError
@@ -33,10 +32,10 @@ from mlops_assets.journey.score.checks import (
     check_scores_of_day,
 )
 from mlops_assets.journey.score.loaded import load_cached
-from mlops_assets.journey.score.predict import Answers, Predicted, Witnesses, answer, predict, together
+from mlops_assets.journey.score.predict import Predicted, Witnesses, answer, predict, together
 from mlops_assets.journey.score.profile.watching import Watched, is_watched
 from mlops_assets.journey.score.unpredicted import as_rejects
-from mlops_assets.journey.score.vectors import classes_told, keepers, notes_of, schema_of, vectors_of
+from mlops_assets.journey.score.vectors import classes_told, keepers, notes_of, predictions_of, schema_of
 from mlops_assets.storage.accounting import (
     SQL_REJECTED,
     TOO_LARGE,
@@ -46,13 +45,14 @@ from mlops_assets.storage.accounting import (
     ReadingAccounting,
     named,
 )
-from mlops_assets.storage.catalog import PREDICTIONS, PROBABILITIES, PROFILES, REJECTS, Lake
+from mlops_assets.storage.catalog import PROFILES, REJECTS, Lake
 from mlops_assets.storage.places import Place
 from mlops_assets.storage.tables import Published, Table
 from mlops_assets.use_case import UseCase
 from mlops_assets.work.code import Code, code_of
 from mlops_assets.work.shards import (
     DayDone,
+    DayTask,
     Engine,
     Made,
     Report,
@@ -82,9 +82,10 @@ class DayRefused(MlopsError):
 
 
 @dataclass(frozen=True)
-class ScoreTask:
+class ScoreTask(DayTask):
     """One shard to be scored; see `score_shard`."""
 
+    step = Lake.predictions.name
     use_case: UseCase
     lake: Place
     day: str
@@ -92,6 +93,19 @@ class ScoreTask:
     version: Version
     challenger: Version | None = None
     marks: Marks = field(default_factory=dict)
+
+    def known_by(self) -> tuple[int, str]:
+        """Its number, and the fingerprint of what its predictions depend on."""
+        mark = scores_mark(Path(self.rows).name, self.use_case, self.version, self.challenger, self.marks)
+        return shard_number(self.rows), mark
+
+    def code(self) -> str:
+        """Fingerprint of what scores it."""
+        return scores_code(self.use_case).fingerprint
+
+    def models(self) -> tuple[int, ...]:
+        """The numbers of its versions."""
+        return tuple(version.version for version in (self.version, self.challenger) if version is not None)
 
 
 @dataclass(frozen=True)
@@ -301,7 +315,6 @@ def _answers(
 def score_shard(task: ScoreTask) -> Report:
     """Score one shard, unless that was done before."""
     version, challenger = task.version, task.challenger
-    mark = scores_mark(Path(task.rows).name, task.use_case, version, challenger, task.marks)
     lake = Lake(task.lake, task.use_case.name)
     table, beside = lake.predictions, lake.challenger_predictions
 
@@ -333,24 +346,7 @@ def score_shard(task: ScoreTask) -> Report:
         }
         return Made(tables, counts, notes=notes_of(answers, table, beside))
 
-    code = scores_code(task.use_case).fingerprint
-    return finish(table, task.day, shard_number(task.rows), mark, make, code)
-
-
-def predictions_of(answers: Answers, rows: pa.Table, use_case: UseCase, version: int) -> pa.Table:
-    """What a model says of rows, as rows of the table `predictions`."""
-    account = rows[use_case.account]
-    columns = [
-        # no row, no dictionary to take over
-        rows["file"].combine_chunks() if rows.num_rows else pa.array([], PREDICTIONS.field("file").type),
-        rows["line"],
-        account if pa.types.is_dictionary(account.type) else account.cast(pa.string()).dictionary_encode(),
-        answers.labels(),
-        pa.array(answers.probabilities),
-        pa.array(np.full(rows.num_rows, version, np.int32)),
-    ]
-    table, vectors = pa.table(columns, schema=PREDICTIONS), vectors_of(answers)
-    return table if vectors is None else table.append_column(PROBABILITIES, vectors.column())
+    return finish(table, task.day, *task.known_by(), make, task.code())
 
 
 def scores_code(use_case: UseCase) -> Code:

@@ -18,7 +18,7 @@ from mlops_assets.journey.score.predict import Answers, Witnesses, nobody
 from mlops_assets.storage.accounting import ChallengerAccounting, PredictionsAccounting
 from mlops_assets.storage.catalog import PREDICTIONS, PROBABILITIES
 from mlops_assets.storage.tables import Published, Table
-from mlops_assets.use_case import Scoring
+from mlops_assets.use_case import Scoring, UseCase
 from mlops_assets.work.shards import Report
 
 STEPS = 65_536
@@ -93,6 +93,22 @@ def vectors_of(answers: Answers) -> Vectors | None:
 def schema_of(scoring: Scoring) -> pa.Schema:
     """The columns of the predictions of a use case."""
     return PREDICTIONS if scoring.most == 0 else PREDICTIONS.append(PROBABILITIES)
+
+
+def predictions_of(answers: Answers, rows: pa.Table, use_case: UseCase, version: int) -> pa.Table:
+    """What a model says of rows, as rows of the table `predictions`."""
+    account = rows[use_case.account]
+    columns = [
+        # no row, no dictionary to take over
+        rows["file"].combine_chunks() if rows.num_rows else pa.array([], PREDICTIONS.field("file").type),
+        rows["line"],
+        account if pa.types.is_dictionary(account.type) else account.cast(pa.string()).dictionary_encode(),
+        answers.labels(),
+        pa.array(answers.probabilities),
+        pa.array(np.full(rows.num_rows, version, np.int32)),
+    ]
+    table, vectors = pa.table(columns, schema=PREDICTIONS), vectors_of(answers)
+    return table if vectors is None else table.append_column(PROBABILITIES, vectors.column())
 
 
 def notes_of(answers: Sequence[Answers], *tables: Table[Any]) -> dict[str, Any]:

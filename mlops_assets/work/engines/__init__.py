@@ -1,4 +1,4 @@
-"""What runs shards: a pool of processes on this machine, or a Spark cluster."""
+"""What runs shards: a pool of processes on this machine, a Spark cluster, or runs of Dagster."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from mlops_assets.settings import Settings
 from mlops_assets.work.engines.local import LocalEngine
+from mlops_assets.work.engines.runs import RunsEngine
 
 if TYPE_CHECKING:
     from mlops_assets.use_case import UseCase
+    from mlops_assets.work.engines.ranges import Asking
     from mlops_assets.work.shards import Engine
 
 
@@ -37,9 +39,22 @@ class Engines:
         self._opened.clear()
         self._stack.__exit__(kind, error, trace)
 
-    def of(self, use_case: UseCase) -> Engine:
-        """The engine that a use case asks for."""
+    def of(self, use_case: UseCase, asking: Asking | None = None) -> Engine:
+        """The engine that a use case asks for.
+
+        Parameters
+        ----------
+        use_case
+            The use case.
+        asking
+            Asks Dagster for a run that does a range of shards, where this process is a run itself.
+        """
         name = self._settings.engine or use_case.scale.engine
+        if name == "runs":  # which holds nothing open: a step has one of its own
+            return RunsEngine(self._of("local"), use_case.scale.ranges, asking)
+        return self._of(name)
+
+    def _of(self, name: str) -> Engine:
         if name not in self._opened:
             self._opened[name] = self._open(name)
         return self._opened[name]

@@ -25,8 +25,9 @@ from mlops_assets.journey.read.contract import rows_schema
 from mlops_assets.journey.read.listing import list_day
 from mlops_assets.journey.read.rows import read_day
 from mlops_assets.journey.read.sources.folder import FolderSource
-from mlops_assets.journey.score.day import ScoredDay, Scorers, predictions_of, score_day
+from mlops_assets.journey.score.day import ScoredDay, Scorers, score_day
 from mlops_assets.journey.score.predict import predict
+from mlops_assets.journey.score.vectors import predictions_of
 from mlops_assets.journey.train.candidates import fit
 from mlops_assets.journey.train.training_set import build_training_set
 from mlops_assets.settings import Settings

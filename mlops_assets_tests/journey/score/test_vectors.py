@@ -11,9 +11,9 @@ import pytest
 
 from mlops_assets.journey.features.sql import read_rows
 from mlops_assets.journey.read.contract import rows_schema
-from mlops_assets.journey.score.day import predictions_of, scores_mark
+from mlops_assets.journey.score.day import scores_mark
 from mlops_assets.journey.score.predict import predict
-from mlops_assets.journey.score.vectors import NotKept, Vectors, keepers, read_vectors, vectors_of
+from mlops_assets.journey.score.vectors import NotKept, Vectors, keepers, predictions_of, read_vectors, vectors_of
 from mlops_assets.storage.accounting import ListingAccounting
 from mlops_assets.storage.catalog import MANIFEST, PREDICTIONS, Lake
 from mlops_assets.storage.files import write_parquet
