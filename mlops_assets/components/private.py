@@ -15,6 +15,9 @@ from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_AS
 # A launcher that notices lost processes is a subclass of the default one, and answers run monitoring in its terms.
 from dagster._core.errors import DagsterUserCodeUnreachableError
 
+# An event of a run that speaks of no asset: a range tells each shard that it has done by one.
+from dagster._core.events import EngineEventData
+
 # `DagsterInstance` has no public way to be opened on a home with some settings overruled, here where output goes.
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
@@ -65,6 +68,7 @@ __all__ = [
     "CheckRunHealthResult",
     "DagsterUserCodeUnreachableError",
     "DefaultRunLauncher",
+    "EngineEventData",
     "InstanceRef",
     "QueuedRunCoordinator",
     "SerializableErrorInfo",

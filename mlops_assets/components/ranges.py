@@ -5,8 +5,6 @@ the business of the run that asked. It belongs to that run: nobody is alerted of
 it ends when that run has ended.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -16,7 +14,7 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.components.alerting import RANGE_OF_TAG, errors_of
-from mlops_assets.components.private import MAX_RETRIES_TAG, PRIORITY_TAG, QueuedRunCoordinator
+from mlops_assets.components.private import MAX_RETRIES_TAG, PRIORITY_TAG, EngineEventData, QueuedRunCoordinator
 from mlops_assets.errors import ConfigError, MlopsError
 from mlops_assets.journey.features.day import aggregate_day
 from mlops_assets.journey.read.listing import find_manifest
@@ -36,7 +34,7 @@ log = logging.getLogger("mlops_assets.daily")
 MACHINE = ("dagster-k8s/", "ecs/", "dagster-celery/")
 """What tags begin with that say on what machine a run is started: a range gets that of its day."""
 
-TOLD = ("shard", "seconds", "files")
+SHARD, SECONDS = "shard", "seconds"
 """What a range tells of each shard."""
 
 INTERRUPTED = "DagsterExecutionInterruptedError"
@@ -115,9 +113,9 @@ def _see_wanted(context: dg.OpExecutionContext) -> None:
 
 def _tell(context: dg.OpExecutionContext, report: Report) -> None:
     """Tell a shard that is done, and how long it took: what it took stands in no file, which would differ each time."""
-    seconds = report.parts[0].seconds
-    told = dict(zip(TOLD, (report.shard, seconds, report.counts.get("files", 0)), strict=True))
-    context.log_event(dg.ExpectationResult(success=True, label=f"shard {report.shard}", metadata=told))
+    told = EngineEventData({SHARD: report.shard, SECONDS: float(report.parts[0].seconds)})
+    files = report.counts.get("files", 0)
+    context.instance.report_engine_event(f"shard {report.shard} is done: {files:,} files", context.run, told)
     _see_wanted(context)
 
 
@@ -155,9 +153,43 @@ STEPS: Mapping[str, Callable[[Stores, Range, Engine], None]] = {
 # -- how they are asked for --------------------------------------------------------------------------------------------
 
 
-def engine_of(context: dg.AssetExecutionContext, engines: Engines, use_case: UseCase) -> Engine:
-    """The engine of a use case, which may ask for runs in the name of this one."""
-    return engines.of(use_case, partial(_ask, context, use_case))
+class _Run:
+    """A run of a range."""
+
+    def __init__(self, instance: dg.DagsterInstance, run_id: str) -> None:
+        self._instance = instance
+        self.name = run_id
+
+    def done(self) -> dict[int, float]:
+        """What it told of its shards; see `_tell`."""
+        told = self._instance.all_logs(self.name, of_type=dg.DagsterEventType.ENGINE_EVENT)
+        events: list[Any] = [entry.get_dagster_event().engine_event_data.metadata for entry in told]
+        return {event[SHARD].value: event[SECONDS].value for event in events if SHARD in event}
+
+    def state(self) -> State:
+        """How Dagster has it."""
+        run = self._instance.get_run_by_id(self.name)
+        if run is None:
+            return State(ended=True, lost=True)
+        if not run.is_finished:
+            return State(begun=run.status == dg.DagsterRunStatus.STARTED)
+        if run.status != dg.DagsterRunStatus.FAILURE:
+            told = "it was cancelled" if run.status == dg.DagsterRunStatus.CANCELED else ""
+            return State(begun=True, ended=True, said=told)
+        failed = self._instance.all_logs(self.name, of_type=dg.DagsterEventType.STEP_FAILURE)
+        errors = [entry.get_dagster_event().step_failure_data.error for entry in failed]
+        lost = all(error is not None and error.cls_name == INTERRUPTED for error in errors)
+        return State(begun=True, ended=True, lost=lost, said="; ".join(errors_of(self._instance, self.name)))
+
+    def stop(self) -> None:
+        """Cancel it, whether it waits or works."""
+        run = self._instance.get_run_by_id(self.name)
+        if run is None or run.is_finished:
+            return
+        try:
+            self._instance.run_coordinator.cancel_run(self.name)
+        except Exception as error:  # it ends itself at its next shard, for the run of the day has ended
+            log.warning("run %s of a range cannot be ended: %s", self.name, error)
 
 
 def _ask(context: dg.AssetExecutionContext, use_case: UseCase, wanted: Range) -> _Run:
@@ -189,41 +221,6 @@ def _plain(wanted: Range) -> dict[str, Any]:
     return {**asdict(wanted), "models": list(wanted.models)}
 
 
-class _Run:
-    """A run of a range."""
-
-    def __init__(self, instance: dg.DagsterInstance, run_id: str) -> None:
-        self._instance = instance
-        self.name = run_id
-
-    def done(self) -> dict[int, float]:
-        """What it told of its shards; see `_tell`."""
-        told = self._instance.all_logs(self.name, of_type=dg.DagsterEventType.STEP_EXPECTATION_RESULT)
-        events = (entry.get_dagster_event().step_expectation_result_data for entry in told)
-        numbers: list[Any] = [[event.expectation_result.metadata[name].value for name in TOLD] for event in events]
-        return {shard: seconds for shard, seconds, _ in numbers}
-
-    def state(self) -> State:
-        """How Dagster has it."""
-        run = self._instance.get_run_by_id(self.name)
-        if run is None:
-            return State(ended=True, lost=True)
-        if not run.is_finished:
-            return State(begun=run.status == dg.DagsterRunStatus.STARTED)
-        if run.status != dg.DagsterRunStatus.FAILURE:
-            told = "it was cancelled" if run.status == dg.DagsterRunStatus.CANCELED else ""
-            return State(begun=True, ended=True, said=told)
-        failed = self._instance.all_logs(self.name, of_type=dg.DagsterEventType.STEP_FAILURE)
-        errors = [entry.get_dagster_event().step_failure_data.error for entry in failed]
-        lost = all(error is not None and error.cls_name == INTERRUPTED for error in errors)
-        return State(begun=True, ended=True, lost=lost, said="; ".join(errors_of(self._instance, self.name)))
-
-    def stop(self) -> None:
-        """Cancel it, whether it waits or works."""
-        run = self._instance.get_run_by_id(self.name)
-        if run is None or run.is_finished:
-            return
-        try:
-            self._instance.run_coordinator.cancel_run(self.name)
-        except Exception as error:  # it ends itself at its next shard, for the run of the day has ended
-            log.warning("run %s of a range cannot be ended: %s", self.name, error)
+def engine_of(context: dg.AssetExecutionContext, engines: Engines, use_case: UseCase) -> Engine:
+    """The engine of a use case, which may ask for runs in the name of this one."""
+    return engines.of(use_case, partial(_ask, context, use_case))
