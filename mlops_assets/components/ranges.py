@@ -31,8 +31,11 @@ from mlops_assets.workspace import Stores, Workspace
 
 log = logging.getLogger("mlops_assets.daily")
 
-MACHINE = ("dagster-k8s/", "ecs/", "dagster-celery/")
-"""What tags begin with that say on what machine a run is started: a range gets that of its day."""
+MACHINE = ("dagster-k8s/config", "ecs/cpu", "ecs/memory", "ecs/ephemeral_storage")
+"""Tags that say on what machine a run is started: a range gets one like that of its day.
+
+Others of a launcher's are where that machine is, such as `ecs/task_arn`: whoever ended such a range would end the day.
+"""
 
 SHARD, SECONDS = "shard", "seconds"
 """What a range tells of each shard."""
@@ -202,7 +205,7 @@ def _ask(context: dg.AssetExecutionContext, use_case: UseCase, wanted: Range) ->
     resources: Any = day.run_config.get("resources", {})
     if "workspace" in resources:  # where the raw files of this run lie
         config["resources"] = {"workspace": resources["workspace"]}
-    tags = {key: value for key, value in day.tags.items() if key.startswith(MACHINE)}
+    tags = {key: value for key, value in day.tags.items() if key in MACHINE}
     # before days that wait, which would ask for ranges of their own; not `dagster/backfill`, whose limit the day holds
     tags |= {RANGE_OF_TAG: day.run_id, MAX_RETRIES_TAG: "0", PRIORITY_TAG: "1", "mlops_assets/day": wanted.day}
     run = instance.create_run_for_job(

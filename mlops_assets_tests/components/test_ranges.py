@@ -10,12 +10,15 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from mlops_assets.components.alerting import errors_of
 from mlops_assets.use_case import Scale
-from mlops_assets_tests.helpers.homes import copy_home
+from mlops_assets_tests.helpers.homes import copy_home, give_stores
 from mlops_assets_tests.helpers.queue_here import Queue, queue
 from mlops_assets_tests.helpers.stage import Stage, small
+from mlops_assets_tests.helpers.versions import register
 
 DAY = "2026-01-01"
+STEPS = ("rows", "features", "predictions")
 TABLES = ("rows", "rejects", "features", "predictions")
 
 
@@ -25,7 +28,11 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     use_case = small().model_copy(update={"scale": Scale(files_a_shard=2)})
     with Stage.of(use_case, tmp_path_factory.mktemp("ranges") / "home") as stage:
         stage.sample(DAY)
-        stage.run(DAY, train=True)
+        with stage.stores() as stores:
+            give_stores(stage.home, "mlflow")
+            made = register(stores, stage.home, boundary=50, accuracy=0.8)
+            stores.registry.promote(made, "ann", "the first one")
+        stage.run(DAY)
         yield stage
 
 
@@ -56,3 +63,47 @@ def test_a_day_by_ranges_is_the_day_by_the_local_engine(undone: Queue, local: St
     assert content(undone.stage) == content(local)
     ranges = undone.ranges(day)
     assert [run.status for run in ranges] == [dg.DagsterRunStatus.SUCCESS] * 6
+    for step in STEPS:
+        told = undone.metadata(step)
+        assert (told["shards"], told["reused"]) == (3, 0)
+    # its time is known, though another run took it
+    assert all(part.seconds for part in undone.stage.table("predictions").written(DAY).values())
+    assert_they_belong_to_their_day(ranges, day)
+    assert_they_refuse_what_is_other_there(undone, ranges[0])
+
+
+def assert_they_belong_to_their_day(ranges: list[dg.DagsterRun], day: dg.DagsterRun) -> None:
+    """No limit of a backfill holds them, Dagster does not try them again, and the sensor for files does not see them."""
+    for run in ranges:
+        assert {
+            name: tag for name, tag in run.tags.items() if name not in (".dagster/repository", "dagster/code_location")
+        } == {
+            "mlops_assets/range_of": day.run_id,
+            "mlops_assets/day": DAY,
+            "dagster/max_retries": "0",
+            "dagster/priority": "1",
+        }
+
+
+def assert_they_refuse_what_is_other_there(queue: Queue, run: dg.DagsterRun) -> None:
+    config = run.run_config["ops"]["transactions_do_range"]["config"]
+    other = {**config, "code": "0" * 16}
+    refused = queue.range({}, other)
+    assert refused.status == dg.DagsterRunStatus.FAILURE
+    (said,) = errors_of(queue.instance, refused.run_id)
+    assert f"{config['code']} here and 0000000000000000 there" in said
+    # and a range whose day has ended does nothing
+    left = queue.range({"mlops_assets/range_of": run.tags["mlops_assets/range_of"]}, other)
+    assert left.status == dg.DagsterRunStatus.SUCCESS
+
+
+def test_ranges_that_are_lost_are_asked_for_once_more_and_then_done_by_the_day(
+    undone: Queue, local: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    undone.loses = True
+    day = undone.day(DAY)
+    assert day.status == dg.DagsterRunStatus.SUCCESS
+    assert content(undone.stage) == content(local)
+    lost = undone.ranges(day)
+    assert [run.status for run in lost] == [dg.DagsterRunStatus.FAILURE] * 12
+    assert all(run.run_id in caplog.text for run in lost)

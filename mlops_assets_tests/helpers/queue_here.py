@@ -50,30 +50,49 @@ class Queue:
     def __init__(self, stage: Stage, instance: dg.DagsterInstance) -> None:
         self.stage = stage
         self.instance = instance
-        self.taken: list[str] = []
+        self.loses = False
         LAUNCHED[instance.root_directory] = self.take
 
     def take(self, run: dg.DagsterRun) -> None:
-        """Do a run here."""
-        self.taken.append(run.run_id)
+        """Do a run here, or lose its machine."""
+        if self.loses:
+            self.instance.report_run_failed(run, "the machine is gone")
+            return
         starting = dg.DagsterEvent(dg.DagsterEventType.PIPELINE_STARTING.value, run.job_name)
         self.instance.report_dagster_event(starting, run_id=run.run_id)
         execute_run(_InRepository(self.stage.definitions, run.job_name), self.run(run.run_id), self.instance)
 
     def day(self, day: str) -> dg.DagsterRun:
         """The run of a day, from the queue."""
-        name = f"{self.stage.use_case.name}_daily"
+        run = self._make(f"{self.stage.use_case.name}_daily", {"dagster/partition": day})
+        return self._execute(run)
+
+    def range(self, tags: dict[str, str], config: dict[str, Any]) -> dg.DagsterRun:
+        """The run of a range."""
+        name = self.stage.use_case.name
+        return self._execute(self._make(f"{name}_range", tags, {"ops": {f"{name}_do_range": {"config": config}}}))
+
+    def _make(self, name: str, tags: dict[str, str], config: dict[str, Any] | None = None) -> dg.DagsterRun:
         code = RepositoryPythonOrigin(sys.executable, ModuleCodePointer("nowhere", "defs", None))
         where = GrpcServerCodeLocationOrigin(host="nowhere", port=1, location_name="mlops_assets")
-        run = self.instance.create_run_for_job(
+        return self.instance.create_run_for_job(
             self.stage.definitions.resolve_job_def(name),
-            tags={"dagster/partition": day},
+            run_config=config,
+            tags=tags,
             remote_job_origin=RemoteJobOrigin(RemoteRepositoryOrigin(where, "__repository__"), name),
             job_code_origin=JobPythonOrigin(name, code),
         )
+
+    def _execute(self, run: dg.DagsterRun) -> dg.DagsterRun:
         with self.stage.settings(), measured_briefly():
-            execute_run(_InRepository(self.stage.definitions, name), run, self.instance)
+            execute_run(_InRepository(self.stage.definitions, run.job_name), run, self.instance)
         return self.run(run.run_id)
+
+    def metadata(self, asset: str) -> dict[str, Any]:
+        """What the newest materialisation shows in the UI."""
+        key = dg.AssetKey([self.stage.use_case.name, asset])
+        (record,) = self.instance.fetch_materializations(dg.AssetRecordsFilter(key), limit=1).records
+        return {name: value.value for name, value in record.asset_materialization.metadata.items()}
 
     def run(self, run_id: str) -> dg.DagsterRun:
         found = self.instance.get_run_by_id(run_id)
