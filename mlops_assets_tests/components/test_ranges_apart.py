@@ -12,6 +12,7 @@ import dagster as dg
 import pytest
 
 from mlops_assets.storage.catalog import Lake
+from mlops_assets.storage.database import with_driver
 from mlops_assets.storage.places import S3Path, below, remove
 from mlops_assets_tests.helpers import s3_server as s3_servers
 from mlops_assets_tests.helpers.apart import USE_CASE, Apart, apart, until, write_use_case
@@ -48,7 +49,7 @@ def cluster(
             "MLFLOW_S3_ENDPOINT_URL": s3_server.environment["S3_ENDPOINT_URL"],
             "MLOPS_HOME": str(folder / "home"),
             "MLOPS_USE_CASES": str(folder / "use_cases"),
-            "MLOPS_DATABASE_URL": url,
+            "MLOPS_DATABASE_URL": with_driver(url),
             "MLOPS_WORKERS": "1",
             **{f"MLOPS_{name.upper()}": str(bucket / name) for name in ("raw", "lake", "artifacts")},
         }

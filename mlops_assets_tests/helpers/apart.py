@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -134,9 +135,7 @@ def apart(folder: Path, runs_at_once: int = 6) -> Iterator[Apart]:
             stack.callback(process.wait)
             stack.callback(process.terminate)
             if command is code:
-                until(
-                    lambda: b"Started Dagster code server" in (folder / "dagster.log").read_bytes(), "the code server"
-                )
+                until(partial(_listens, process, folder / "dagster.log"), "the code server")
         instance = stack.enter_context(dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home))))
         try:
             yield Apart(folder, instance)
@@ -145,3 +144,8 @@ def apart(folder: Path, runs_at_once: int = 6) -> Iterator[Apart]:
                 process_of_run = instance.run_launcher.process(pid.stem)  # type: ignore[attr-defined]
                 if process_of_run is not None:
                     process_of_run.kill()
+
+
+def _listens(process: subprocess.Popen[bytes], log: Path) -> bool:
+    assert process.poll() is None, log.read_text()
+    return b"Started Dagster code server" in log.read_bytes()
