@@ -8,6 +8,7 @@ import dagster as dg
 from mlops_assets.journey.features.sql import describe
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.work import forecast
+from mlops_assets.work.engines import processes
 from mlops_assets.work.progress import Deadline, Progress
 from mlops_assets.workspace import Stores
 
@@ -27,7 +28,7 @@ def watch_step(context: dg.AssetExecutionContext, stores: Stores, step: str, day
     days
         The days that the step works on.
     """
-    use_case, workers = stores.use_case, stores.settings.workers
+    use_case, workers = stores.use_case, processes(stores.settings, stores.use_case)
     paces = forecast.measured(stores.lake)
     files, rows = _volume(stores.lake, step, days, paces)
     later = forecast.expect(paces, _steps_after(context, stores, step), rows, workers)

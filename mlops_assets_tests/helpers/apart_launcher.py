@@ -17,7 +17,7 @@ from dagster._core.launcher.base import CheckRunHealthResult, LaunchRunContext, 
 from dagster._grpc.types import ExecuteRunArgs
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
-ON_AN_EMPTY_DISK = 'mount -t tmpfs apart "$MLOPS_HOME" && exec "$@"'
+ON_AN_EMPTY_DISK = 'mount -t tmpfs -o mode=700 apart "$MLOPS_HOME" && exec "$@"'
 
 
 class ApartLauncher(RunLauncher, ConfigurableClass):  # type: ignore[type-arg]

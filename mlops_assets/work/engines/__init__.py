@@ -16,6 +16,16 @@ if TYPE_CHECKING:
     from mlops_assets.work.shards import Engine
 
 
+def processes(settings: Settings, use_case: UseCase) -> int:
+    """How many processes work on the shards of a use case at once, wherever they are."""
+    ranges = use_case.scale.ranges if _name(settings, use_case) == "runs" else 1
+    return settings.workers * ranges
+
+
+def _name(settings: Settings, use_case: UseCase) -> str:
+    return settings.engine or use_case.scale.engine
+
+
 class Engines:
     """The engines of one run: each is opened when it is first asked for, and closed with the run.
 
@@ -49,7 +59,7 @@ class Engines:
         asking
             Asks Dagster for a run that does a range of shards, where this process is a run itself.
         """
-        name = self._settings.engine or use_case.scale.engine
+        name = _name(self._settings, use_case)
         if name == "runs":  # which holds nothing open: a step has one of its own
             return RunsEngine(self._of("local"), use_case.scale.ranges, asking)
         return self._of(name)
