@@ -175,7 +175,8 @@ class _Run:
         if run is None:
             return State(ended=True, lost=True)
         if not run.is_finished:
-            return State(begun=run.status == dg.DagsterRunStatus.STARTED)
+            # a machine that is being made counts as begun: `run_monitoring` says how long that may take
+            return State(begun=run.status not in (dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED))
         if run.status != dg.DagsterRunStatus.FAILURE:
             told = "it was cancelled" if run.status == dg.DagsterRunStatus.CANCELED else ""
             return State(begun=True, ended=True, said=told)

@@ -153,7 +153,8 @@ def test_a_run_that_says_why_it_failed_is_told_and_its_shards_are_done_here(
 
 
 @pytest.mark.parametrize(
-    ("state", "said"), [(WAITING, "to begin, 2 of its shards are not done: is Dagster's daemon"), (WORKING, "for 0 s")]
+    ("state", "said"),
+    [(WAITING, "in the queue, 2 of its shards are not done: is Dagster's daemon"), (WORKING, "for 0 s")],
 )
 def test_a_run_of_which_nothing_comes_is_ended_and_its_shards_are_done_here(
     shards: list[Shard], state: State, said: str, caplog: pytest.LogCaptureFixture

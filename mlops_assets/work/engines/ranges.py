@@ -100,7 +100,7 @@ class State:
     Attributes
     ----------
     begun, ended
-        Whether it was started, and whether it is over.
+        Whether it has left the queue, and whether it is over.
     lost
         Whether its process is gone, or it was ended, without a word.
     said

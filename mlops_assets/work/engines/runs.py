@@ -26,7 +26,7 @@ LOOK = 2.0
 """Seconds between two looks at what the ranges have done."""
 
 QUEUED, SILENT = 120.0, 900.0
-"""Seconds that a range may wait to begin, and may work without a finished shard, before its shards are done here.
+"""Seconds that a range may wait in the queue, and be without a finished shard, before its shards are done here.
 
 So no limit of Dagster's queue can make a day and its ranges wait for each other."""
 
@@ -221,6 +221,6 @@ def _why(asked: _Asked, state: State, quiet: float) -> str:
     if state.begun:
         return f"run {asked.run.name} has finished no shard for {quiet:.0f} s, {left}"
     return (
-        f"run {asked.run.name} has waited {quiet:.0f} s to begin, {left}: is Dagster's daemon running, and is there "
-        "room beside the run of the day (concurrency.runs.max_concurrent_runs of dagster.yaml)?"
+        f"run {asked.run.name} has waited {quiet:.0f} s in the queue, {left}: is Dagster's daemon running, and is "
+        "there room beside the run of the day (concurrency.runs.max_concurrent_runs of dagster.yaml)?"
     )
