@@ -107,3 +107,18 @@ def test_ranges_that_are_lost_are_asked_for_once_more_and_then_done_by_the_day(
     lost = undone.ranges(day)
     assert [run.status for run in lost] == [dg.DagsterRunStatus.FAILURE] * 12
     assert all(run.run_id in caplog.text for run in lost)
+
+
+@pytest.mark.long
+def test_ranges_that_nobody_takes_from_the_queue_are_taken_back_and_done_by_the_day(
+    undone: Queue, local: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two minutes of waiting: a full queue, or no daemon, makes a day slower and does not stop it."""
+    for name in ("raw_files", "rows", "rejects", "features"):
+        shutil.copytree(local.home / "lake" / "transactions" / name, undone.stage.home / "lake" / "transactions" / name)
+    undone.takes = False
+    day = undone.day(DAY)
+    assert day.status == dg.DagsterRunStatus.SUCCESS
+    assert content(undone.stage) == content(local)
+    assert [run.status for run in undone.ranges(day)] == [dg.DagsterRunStatus.CANCELED] * 2
+    assert "s in the queue, 1 of its shards are not done: is Dagster's daemon running" in caplog.text

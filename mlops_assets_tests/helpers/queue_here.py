@@ -50,11 +50,13 @@ class Queue:
     def __init__(self, stage: Stage, instance: dg.DagsterInstance) -> None:
         self.stage = stage
         self.instance = instance
-        self.loses = False
+        self.takes, self.loses = True, False
         LAUNCHED[instance.root_directory] = self.take
 
     def take(self, run: dg.DagsterRun) -> None:
-        """Do a run here, or lose its machine."""
+        """Do a run here, or lose its machine, or leave it in the queue."""
+        if not self.takes:
+            return
         if self.loses:
             self.instance.report_run_failed(run, "the machine is gone")
             return
