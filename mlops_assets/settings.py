@@ -18,7 +18,7 @@ from mlops_assets.storage.spellings import check_spelling, quoted
 PACKAGE = Path(__file__).parent
 """The folder of the installed package."""
 
-ENGINES = ("local", "spark", "pipes")
+ENGINES = ("local", "spark", "runs", "pipes")
 """What runs the shards of a day, by name; `pipes` is a job elsewhere, which has one of the others inside."""
 
 SQLITE = "sqlite:///"

@@ -19,6 +19,10 @@ PATIENCE = 86_400
 """Seconds after the end of a run for which its alert is tried again."""
 
 
+RANGE_OF_TAG = "mlops_assets/range_of"
+"""Tag of a run that does a range of shards for the run of a day, which it names: that one tells what became of it."""
+
+
 class AlertWaits(dg.DagsterError):
     """The webhook did not take an alert, which the next tick tries again.
 
@@ -50,6 +54,8 @@ def alert_sensors(*, listening: bool) -> list[dg.SensorDefinition]:
         tags = (context.instance.get_run_by_id(run.run_id) or run).tags
         if tags.get(WILL_RETRY_TAG) == "true":
             return dg.SkipReason(f"the run {run.run_id} is tried again")
+        if RANGE_OF_TAG in tags:
+            return dg.SkipReason(f"the run {run.run_id} did a range for {tags[RANGE_OF_TAG]}, which goes on")
         alert = failed_run(run, errors_of(context.instance, run.run_id))
         return _tell(alert, workspace.settings.alert_url, context.instance)
 

@@ -8,6 +8,7 @@ import dagster as dg
 from mlops_assets.components import showing
 from mlops_assets.components.days import daily, days_in, days_told, each_day, key, show_made
 from mlops_assets.components.enriching import enrichment_assets, enrichment_keys
+from mlops_assets.components.ranges import engine_of
 from mlops_assets.components.reading import raw_files_asset, rows_asset
 from mlops_assets.components.scoring import predictions_asset
 from mlops_assets.components.watching import watch_step
@@ -65,7 +66,7 @@ def _aggregate_days(context: dg.AssetExecutionContext, stores: Stores, engines: 
     broken: dict[str, str] = {}
 
     def aggregate(day: str) -> DayDone[FeaturesAccounting]:
-        return aggregate_day(use_case, lake, day, engines.of(use_case), watch)
+        return aggregate_day(use_case, lake, day, engine_of(context, engines, use_case), watch)
 
     def failed(day: str, error: MlopsError) -> None:
         if isinstance(error, NotEnriched):  # `predictions` fails for it, and names the day

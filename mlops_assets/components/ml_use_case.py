@@ -14,6 +14,7 @@ from mlops_assets.components.drift import drift_assets
 from mlops_assets.components.lost_database import retry_after_lost_database
 from mlops_assets.components.monitoring import monitoring_assets, monitoring_schedule
 from mlops_assets.components.pipes import job_assets
+from mlops_assets.components.ranges import range_job
 from mlops_assets.components.resources import end_mlflow_run
 from mlops_assets.components.retraining import retraining_schedules, retraining_sensors
 from mlops_assets.components.scoring import made_besides
@@ -101,7 +102,14 @@ class MlUseCase(dg.Component):
         return dg.Definitions(
             assets=[*daily, *deliveries, *training, *monitoring, *made_besides(self.use_case)],
             asset_checks=[check],
-            jobs=[daily_job, training_job, watch_job, monitoring_job, *changing_jobs(self.use_case)],
+            jobs=[
+                daily_job,
+                training_job,
+                watch_job,
+                monitoring_job,
+                range_job(self.use_case),
+                *changing_jobs(self.use_case),
+            ],
             schedules=[
                 _daily_schedule(name, daily_job),
                 dg.ScheduleDefinition(

@@ -15,17 +15,25 @@ from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_AS
 # A launcher that notices lost processes is a subclass of the default one, and answers run monitoring in its terms.
 from dagster._core.errors import DagsterUserCodeUnreachableError
 
+# An event of a run that speaks of no asset: a range tells each shard that it has done by one.
+from dagster._core.events import EngineEventData
+
 # `DagsterInstance` has no public way to be opened on a home with some settings overruled, here where output goes.
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
 from dagster._core.launcher.default_run_launcher import DefaultRunLauncher
+
+# The queue from which the daemon takes runs: only it takes a run that another run asks for, without a workspace.
+from dagster._core.run_coordinator import QueuedRunCoordinator
 
 # Tags that Dagster gives to runs: which days they work on, why they were asked for, whether they are tried again.
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
     BACKFILL_ID_TAG,
+    MAX_RETRIES_TAG,
     PARTITION_NAME_TAG,
+    PRIORITY_TAG,
     RETRY_ON_ASSET_OR_OP_FAILURE_TAG,
     RUN_KEY_TAG,
     WILL_RETRY_TAG,
@@ -47,8 +55,10 @@ __all__ = [
     "ASSET_PARTITION_RANGE_START_TAG",
     "BACKFILL_ID_TAG",
     "DATA_VERSION_TAG",
+    "MAX_RETRIES_TAG",
     "NO_COMPUTE_LOGS",
     "PARTITION_NAME_TAG",
+    "PRIORITY_TAG",
     "RETRY_ON_ASSET_OR_OP_FAILURE_TAG",
     "RUN_KEY_TAG",
     "SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION",
@@ -58,7 +68,9 @@ __all__ = [
     "CheckRunHealthResult",
     "DagsterUserCodeUnreachableError",
     "DefaultRunLauncher",
+    "EngineEventData",
     "InstanceRef",
+    "QueuedRunCoordinator",
     "SerializableErrorInfo",
     "WorkerStatus",
     "deserialize_value",

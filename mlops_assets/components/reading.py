@@ -8,6 +8,7 @@ import dagster as dg
 
 from mlops_assets.components import showing
 from mlops_assets.components.days import daily, days_told, each_day, key, show_made, spans
+from mlops_assets.components.ranges import engine_of
 from mlops_assets.components.watching import watch_step
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.read.day import list_raw_files, not_delivered
@@ -151,7 +152,7 @@ def _read_days(context: dg.AssetExecutionContext, stores: Stores, engines: Engin
     broken: dict[str, str] = {}
 
     def read(day: str) -> DayDone[ReadingAccounting]:
-        return read_day(use_case, source, lake, manifests[day], engines.of(use_case), watch)
+        return read_day(use_case, source, lake, manifests[day], engine_of(context, engines, use_case), watch)
 
     def failed(day: str, error: MlopsError) -> None:
         broken[day] = str(error)

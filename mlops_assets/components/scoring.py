@@ -10,6 +10,7 @@ from mlops_assets.components import showing
 from mlops_assets.components.days import daily, daily_partitions, days_in, days_told, each_day, key, show_made
 from mlops_assets.components.drift import show_drift
 from mlops_assets.components.enriching import enrichment_keys
+from mlops_assets.components.ranges import engine_of
 from mlops_assets.components.watching import watch_step
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.feedback.audit import try_audit
@@ -88,7 +89,7 @@ def _score_days(context: dg.AssetExecutionContext, stores: Stores, engines: Engi
     watch = watch_step(context, stores, "predictions", days)
 
     def score(day: str) -> tuple[Scorers, ScoredDay]:
-        engine = engines.of(use_case)
+        engine = engine_of(context, engines, use_case)
         # `as-of` is another version for another day
         scorers = stores.scorers(choice, day, context.run.run_id, context.run.tags.get(ACCEPT_TAG, ""))
         assert scorers is not None, "asked for when there is a champion"  # noqa: S101 - the caller saw to it

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from mlops_assets.journey.features.sql import describe
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.work import forecast
+from mlops_assets.work.engines import processes
 from mlops_assets.work.progress import Deadline, Progress
 from mlops_assets.workspace import Stores
 
@@ -28,7 +29,7 @@ def watch_days(stores: Stores, step: str, days: Sequence[str], began: float, mad
     made
         The tables that the run makes.
     """
-    use_case, workers = stores.use_case, stores.settings.workers
+    use_case, workers = stores.use_case, processes(stores.settings, stores.use_case)
     paces = forecast.measured(stores.lake)
     files, rows = _volume(stores.lake, step, days, paces)
     later = forecast.expect(paces, _steps_after(stores, step, made), rows, workers)

@@ -6,10 +6,11 @@ import hashlib
 import logging
 import math
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,7 +21,10 @@ from mlops_assets.storage.integrity import Damaged, Gone, read_stored
 from mlops_assets.storage.parts import Part
 from mlops_assets.storage.places import Place
 from mlops_assets.storage.tables import A, Table, write_part
-from mlops_assets.work.code import Code, differences
+from mlops_assets.work.code import Code, code_of, differences
+
+if TYPE_CHECKING:
+    from mlops_assets.use_case import UseCase
 
 Task = TypeVar("Task")
 
@@ -75,6 +79,44 @@ class Needs:
 
     roots: tuple[str, ...] = ()
     places: tuple[Place, ...] = ()
+
+
+class DayTask(ABC):
+    """A shard of a step of a day: an engine may ask where it is kept once it is done, and what decides its content.
+
+    Attributes
+    ----------
+    step
+        The table that the step makes, and that its shards are known by.
+    use_case, lake, day
+        What of, and where.
+    """
+
+    step: ClassVar[str]
+    use_case: UseCase
+    lake: Place
+    day: str
+
+    @abstractmethod
+    def known_by(self) -> tuple[int, str]:
+        """Its number, and the fingerprint of all that its content depends on."""
+
+    @property
+    @abstractmethod
+    def needs(self) -> Needs:
+        """What a machine needs for it."""
+
+    def code(self) -> str:
+        """Fingerprint of the code that does it."""
+        return code_of(*self.needs.roots).fingerprint
+
+    def models(self) -> tuple[int, ...]:
+        """The numbers of the versions that score it, the champion's first; none where nothing is scored."""
+        return ()
+
+    def place(self) -> Place:
+        """The file whose being there tells that it is done."""
+        return Lake(self.lake, self.use_case.name).table(self.step).place(self.day, _stem(*self.known_by()))
 
 
 class Engine(Protocol):
@@ -193,7 +235,7 @@ def finish(table: Table[Any], day: str, shard: int, mark: str, make: Callable[[]
         Fingerprint of the code that does it; see `keep_code`.
     """
     # the name says what it was made of: a ledger beside the files could disagree with them after a crash
-    stem = f"{shard:05d}-{mark}"
+    stem = _stem(shard, mark)
     path = table.place(day, stem)
     try:
         return _finished(table, day, shard, path)
@@ -221,6 +263,11 @@ def finish(table: Table[Any], day: str, shard: int, mark: str, make: Callable[[]
     own = write_part(table, day, stem, rows, footer)
     own = replace(own, seconds=round(time.perf_counter() - began, 3))
     return Report(day, shard, made.counts, (own, *parts), made.rules, made.notes, repaired=repaired)
+
+
+def _stem(shard: int, mark: str) -> str:
+    """The name of the files of a shard, without their ending."""
+    return f"{shard:05d}-{mark}"
 
 
 def _finished(table: Table[Any], day: str, shard: int, path: Place) -> Report:

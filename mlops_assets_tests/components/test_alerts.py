@@ -161,6 +161,13 @@ def test_a_run_that_is_tried_again_is_not_told_yet(idle: Stage, receiver: Receiv
     assert receiver.got == []
 
 
+def test_a_range_that_failed_is_not_told_for_its_day_goes_on(idle: Stage, receiver: Receiver, look: Look) -> None:
+    result = idle.execute("daily", day="2026-01-04")
+    idle.instance.add_run_tags(result.run_id, {"mlops_assets/range_of": "a-day"})
+    assert "did a range for a-day" in (look(idle, result, receiver.url).skip_message or "")
+    assert receiver.got == []
+
+
 def test_a_training_without_rows_is_told_without_days(idle: Stage, receiver: Receiver, look: Look) -> None:
     look(idle, idle.execute("training"), receiver.url)
     (told,) = receiver.got

@@ -40,7 +40,7 @@ JOURNEY = {
 DAILY = ("raw_files", "rows", "rejects", "enrichment_calendar", "features", "predictions", "drift")
 TRAINING = ("training_set", "candidates", "evaluation", "model_version", "champion")
 MONITORING = ("feedback", "live_metrics", "scored_days")
-KINDS = ("daily", "training", "watch", "monitoring", "promote", "rollback")
+KINDS = ("daily", "range", "training", "watch", "monitoring", "promote", "rollback")
 
 WITHOUT_FEATURES = {
     **{name: before for name, before in JOURNEY.items() if name != "features"},
@@ -139,7 +139,7 @@ def test_the_checks_of_all_use_cases_are_these(graph: dg.AssetGraph) -> None:
     assert found >= CHECKS_OF_ENRICHMENTS
 
 
-def test_every_use_case_has_a_job_for_its_days_its_training_the_watch_the_monitoring_and_its_champion(
+def test_every_use_case_has_a_job_for_its_days_their_ranges_its_training_the_watch_the_monitoring_and_its_champion(
     definitions: dg.Definitions,
 ) -> None:
     jobs = {job.name for job in definitions.resolve_all_job_defs() if not job.name.startswith("__")}

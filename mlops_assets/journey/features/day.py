@@ -18,6 +18,7 @@ from mlops_assets.use_case import UseCase
 from mlops_assets.work.code import Code, code_of
 from mlops_assets.work.shards import (
     DayDone,
+    DayTask,
     Engine,
     Made,
     Needs,
@@ -35,9 +36,10 @@ from mlops_assets.work.shards import (
 
 
 @dataclass(frozen=True)
-class FeatureTask:
+class FeatureTask(DayTask):
     """One shard whose files are to be aggregated; see `aggregate_shard`."""
 
+    step = Lake.features.name
     use_case: UseCase
     lake: Place
     day: str
@@ -48,6 +50,11 @@ class FeatureTask:
     def needs(self) -> Needs:
         """What a machine needs for it."""
         return Needs((__name__,), (self.lake / self.use_case.name,))
+
+    def known_by(self) -> tuple[int, str]:
+        """Its number, and the fingerprint of what its aggregates depend on."""
+        mark = features_mark(Path(self.rows).name, self.use_case.features_sql, self.marks)
+        return shard_number(self.rows), mark
 
 
 def aggregate_day(use_case: UseCase, lake: Lake, day: str, engine: Engine, watch: Watch) -> DayDone[FeaturesAccounting]:
@@ -104,8 +111,7 @@ def sql_fingerprint(sql: str) -> str:
 
 def aggregate_shard(task: FeatureTask) -> Report:
     """Aggregate the files of one shard, unless that was done before."""
-    part, sql = Path(task.rows).name, task.use_case.features_sql
-    mark = features_mark(part, sql, task.marks)
+    sql = task.use_case.features_sql
     lake = Lake(task.lake, task.use_case.name)
     table = lake.features
 
@@ -117,7 +123,7 @@ def aggregate_shard(task: FeatureTask) -> Report:
         counts = {"files": files, "aggregated": data.num_rows, "failed": failed, "rows": rows.num_rows}
         return Made({table: data}, counts)
 
-    return finish(table, task.day, shard_number(part), mark, make, features_code().fingerprint)
+    return finish(table, task.day, *task.known_by(), make, task.code())
 
 
 def features_code() -> Code:

@@ -38,6 +38,7 @@ from mlops_assets.use_case import UseCase
 from mlops_assets.work.code import Code, code_of
 from mlops_assets.work.shards import (
     DayDone,
+    DayTask,
     Engine,
     Made,
     Needs,
@@ -61,9 +62,10 @@ they do so before one looks alone again. Side by side is twice as fast on a disk
 
 
 @dataclass(frozen=True)
-class ReadTask:
+class ReadTask(DayTask):
     """One shard of a day to be read; see `read_shard`."""
 
+    step = Lake.rows.name
     use_case: UseCase
     source: Source
     lake: Place
@@ -77,6 +79,10 @@ class ReadTask:
         """What a machine needs for it."""
         raw = [lies_at(self.source)]
         return Needs(rows_roots(self.use_case), (self.lake / self.use_case.name, *(place for place in raw if place)))
+
+    def known_by(self) -> tuple[int, str]:
+        """Its number, and the fingerprint of what its rows depend on."""
+        return self.shard, rows_mark(shard_of(self.manifest, self.shard), self.use_case, self.attachments)
 
 
 def read_day(
@@ -166,7 +172,7 @@ def read_shard(task: ReadTask) -> Report:
         notes = note_shard(read, label, pack.examples)
         return Made({rows: table, rejects: rejects_table(paths, refusals)}, counts, dict(rules), notes)
 
-    return finish(rows, task.day, task.shard, mark, make, rows_code(task.use_case).fingerprint)
+    return finish(rows, task.day, task.shard, mark, make, task.code())
 
 
 def rows_code(use_case: UseCase) -> Code:

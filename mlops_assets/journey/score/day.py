@@ -53,6 +53,7 @@ from mlops_assets.use_case import UseCase
 from mlops_assets.work.code import Code, code_of
 from mlops_assets.work.shards import (
     DayDone,
+    DayTask,
     Engine,
     Made,
     Needs,
@@ -83,9 +84,10 @@ class DayRefused(MlopsError):
 
 
 @dataclass(frozen=True)
-class ScoreTask:
+class ScoreTask(DayTask):
     """One shard to be scored; see `score_shard`."""
 
+    step = Lake.predictions.name
     use_case: UseCase
     lake: Place
     day: str
@@ -98,6 +100,15 @@ class ScoreTask:
     def needs(self) -> Needs:
         """What a machine needs for it."""
         return Needs(scores_roots(self.use_case), (self.lake / self.use_case.name,))
+
+    def known_by(self) -> tuple[int, str]:
+        """Its number, and the fingerprint of what its predictions depend on."""
+        mark = scores_mark(Path(self.rows).name, self.use_case, self.version, self.challenger, self.marks)
+        return shard_number(self.rows), mark
+
+    def models(self) -> tuple[int, ...]:
+        """The numbers of its versions."""
+        return tuple(version.version for version in (self.version, self.challenger) if version is not None)
 
 
 @dataclass(frozen=True)
@@ -309,7 +320,6 @@ def _answers(
 def score_shard(task: ScoreTask) -> Report:
     """Score one shard, unless that was done before."""
     version, challenger = task.version, task.challenger
-    mark = scores_mark(Path(task.rows).name, task.use_case, version, challenger, task.marks)
     lake = Lake(task.lake, task.use_case.name)
     table, beside = lake.predictions, lake.challenger_predictions
 
@@ -341,8 +351,7 @@ def score_shard(task: ScoreTask) -> Report:
         }
         return Made(tables, counts, notes=notes_of(answers, table, beside))
 
-    code = scores_code(task.use_case).fingerprint
-    return finish(table, task.day, shard_number(task.rows), mark, make, code)
+    return finish(table, task.day, *task.known_by(), make, task.code())
 
 
 def scores_code(use_case: UseCase) -> Code:

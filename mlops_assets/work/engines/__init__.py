@@ -1,4 +1,4 @@
-"""What runs shards: a pool of processes on this machine, or a Spark cluster."""
+"""What runs shards: a pool of processes on this machine, a Spark cluster, or runs of Dagster."""
 
 from __future__ import annotations
 
@@ -8,15 +8,23 @@ from typing import TYPE_CHECKING
 
 from mlops_assets.settings import Settings
 from mlops_assets.work.engines.local import LocalEngine
+from mlops_assets.work.engines.runs import RunsEngine
 
 if TYPE_CHECKING:
     from mlops_assets.use_case import UseCase
+    from mlops_assets.work.engines.ranges import Asking
     from mlops_assets.work.shards import Engine
 
 
 def engine_name(settings: Settings, use_case: UseCase) -> str:
     """The name of the engine that a use case asks for; one of `settings.ENGINES`."""
     return settings.engine or use_case.scale.engine
+
+
+def processes(settings: Settings, use_case: UseCase) -> int:
+    """How many processes work on the shards of a use case at once, wherever they are."""
+    ranges = use_case.scale.ranges if engine_name(settings, use_case) == "runs" else 1
+    return settings.workers * ranges
 
 
 class Engines:
@@ -42,11 +50,24 @@ class Engines:
         self._opened.clear()
         self._stack.__exit__(kind, error, trace)
 
-    def of(self, use_case: UseCase) -> Engine:
-        """The engine that a use case asks for."""
+    def of(self, use_case: UseCase, asking: Asking | None = None) -> Engine:
+        """The engine that a use case asks for.
+
+        Parameters
+        ----------
+        use_case
+            The use case.
+        asking
+            Asks Dagster for a run that does a range of shards, where this process is a run itself.
+        """
         name = engine_name(self._settings, use_case)
         if name == "pipes":  # who asks is the job, or does what no job is started for
             name = use_case.scale.client.engine
+        if name == "runs":  # which holds nothing open: a step has one of its own
+            return RunsEngine(self._of("local"), use_case.scale.ranges, asking)
+        return self._of(name)
+
+    def _of(self, name: str) -> Engine:
         if name not in self._opened:
             self._opened[name] = self._open(name)
         return self._opened[name]
