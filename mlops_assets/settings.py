@@ -16,6 +16,9 @@ from mlops_assets.storage.spellings import check_spelling, quoted
 PACKAGE = Path(__file__).parent
 """The folder of the installed package."""
 
+ENGINES = ("auto", "local", "spark")
+"""What runs shards, by name; `auto` is the cheapest of the others. `work.engines.kinds` knows what each is."""
+
 SQLITE = "sqlite:///"
 
 OWN_USE_CASES = PACKAGE / "defs"
@@ -47,9 +50,11 @@ class Settings:
     workers
         Processes that work on shards (`MLOPS_WORKERS`), by default the number of cores.
     engine
-        `local` or `spark` (`MLOPS_ENGINE`): overrules `scale.engine` of the use cases; empty by default.
+        One of `ENGINES` (`MLOPS_ENGINE`): overrules `scale.engine` of the use cases; empty by default.
     user
         Who changes the champion or a published day (`MLOPS_USER`), by default the user of the system.
+    prices
+        A table of prices of one's own (`MLOPS_PRICES`); by default that of the package.
     spark_master
         Spark's cluster (`MLOPS_SPARK_MASTER`), such as `spark://host:7077`; by default `local[WORKERS]`.
     alert_url
@@ -72,6 +77,7 @@ class Settings:
     use_cases: tuple[Path, ...]
     workers: int
     engine: str = ""
+    prices: Path | None = None
     spark_master: str = "local[1]"
     user: str = "somebody"
     alert_url: str = field(default="", repr=False)
@@ -109,6 +115,7 @@ class Settings:
             use_cases=(OWN_USE_CASES, *further),
             workers=workers,
             engine=_engine(),
+            prices=_folder("MLOPS_PRICES", home) if _variable("MLOPS_PRICES") else None,
             user=_variable("MLOPS_USER") or getpass.getuser(),
             spark_master=_variable("MLOPS_SPARK_MASTER", f"local[{workers}]"),
             alert_url=_variable("MLOPS_ALERT_URL"),
@@ -183,8 +190,8 @@ def _workers() -> int:
 
 def _engine() -> str:
     name = _variable("MLOPS_ENGINE")
-    if name not in ("", "local", "spark"):
-        raise UsageError(f"MLOPS_ENGINE={name}: give local or spark.")
+    if name not in ("", *ENGINES):
+        raise UsageError(f"MLOPS_ENGINE={name}: give {', '.join(ENGINES[:-1])} or {ENGINES[-1]}.")
     return name
 
 

@@ -65,7 +65,7 @@ def _aggregate_days(context: dg.AssetExecutionContext, stores: Stores, engines: 
     broken: dict[str, str] = {}
 
     def aggregate(day: str) -> DayDone[FeaturesAccounting]:
-        return aggregate_day(use_case, lake, day, engines.of(use_case), watch)
+        return aggregate_day(use_case, lake, day, engines.of(use_case, day), watch)
 
     def failed(day: str, error: MlopsError) -> None:
         if isinstance(error, NotEnriched):  # `predictions` fails for it, and names the day

@@ -90,7 +90,7 @@ def _list_one(context: dg.AssetExecutionContext, stores: Stores, engines: Engine
     def tell(files: int) -> None:
         listing(files)
         if files > use_case.scale.files_a_shard:  # several shards: their processes can start meanwhile
-            engines.of(use_case).start()
+            engines.start(use_case)
 
     def losing(files: int) -> None:
         check_intact(stores.lake, day, f"{files} of its raw files are gone from {stores.source.place(day)}")
@@ -171,7 +171,7 @@ def _read_days(context: dg.AssetExecutionContext, stores: Stores, engines: Engin
     broken: dict[str, str] = {}
 
     def read(day: str) -> DayDone[ReadingAccounting]:
-        return read_day(use_case, source, lake, manifests[day], engines.of(use_case), watch)
+        return read_day(use_case, source, lake, manifests[day], engines.of(use_case, day), watch)
 
     def failed(day: str, error: MlopsError) -> None:
         broken[day] = str(error)

@@ -102,7 +102,7 @@ def _score_days(context: dg.AssetExecutionContext, stores: Stores, engines: Engi
     watch = watch_step(context, stores, "predictions", days)
 
     def score(day: str) -> tuple[Scorers, ScoredDay]:
-        engine = engines.of(use_case)
+        engine = engines.of(use_case, day)
         scorers = _scorers(stores, choice, day, context.run)  # `as-of` is another version for another day
         judge = _judge(stores, watcher, day, scorers.accepted_drift)
         return scorers, score_day(use_case, lake, day, scorers, engine, watch, stores.source.place(day), judge)

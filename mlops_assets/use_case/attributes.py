@@ -38,7 +38,9 @@ class Scale(Strict):
     rows_a_day: int = Field(1_000_000, gt=0, description="Planned rows a day.")
     minutes: float = Field(30, gt=0, description="Minutes that scoring the planned rows may take.")
     workers: int = Field(2, gt=0, description="Processes that are planned for it.")
-    engine: Literal["local", "spark"] = Field("local", description="What runs the shards; `MLOPS_ENGINE` overrules it.")
+    engine: Literal["auto", "local", "spark"] = Field(
+        "local", description="What runs the shards; `MLOPS_ENGINE` overrules it. `auto` is the cheapest in time."
+    )
 
 
 class Attributes(Strict):

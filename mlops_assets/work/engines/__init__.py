@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from mlops_assets.settings import Settings
-from mlops_assets.work.engines.local import LocalEngine
+from mlops_assets.work.engines.choosing import plan_listed_day
+from mlops_assets.work.engines.kinds import AUTO, KINDS, LOCAL, asked
 
 if TYPE_CHECKING:
     from mlops_assets.use_case import UseCase
     from mlops_assets.work.shards import Engine
+
+log = logging.getLogger("mlops_assets.daily")
 
 
 class Engines:
@@ -26,6 +30,7 @@ class Engines:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._opened: dict[str, Engine] = {}
+        self._chosen: dict[tuple[str, str], tuple[str, int]] = {}
         self._stack = ExitStack()
 
     def __enter__(self) -> Engines:
@@ -37,17 +42,40 @@ class Engines:
         self._opened.clear()
         self._stack.__exit__(kind, error, trace)
 
-    def of(self, use_case: UseCase) -> Engine:
-        """The engine that a use case asks for."""
-        name = self._settings.engine or use_case.scale.engine
+    def start(self, use_case: UseCase) -> None:
+        """Let the engine get ready, if it is known before the day is listed; work for several shards is about to come.
+
+        Parameters
+        ----------
+        use_case
+            Whose work it is.
+        """
+        if asked(self._settings, use_case) != AUTO:
+            self.of(use_case).start()
+
+    def of(self, use_case: UseCase, day: str | None = None) -> Engine:
+        """The engine that a use case asks for.
+
+        Parameters
+        ----------
+        use_case
+            The use case.
+        day
+            The day that is done, which was listed. By it `auto` chooses, once: every step of the day has the same
+            engine. What is done beside days, such as comparing versions, stays on this machine then.
+        """
+        name, workers = asked(self._settings, use_case), self._settings.workers
+        if name == AUTO:
+            name, workers = self._choose(use_case, day) if day else (LOCAL, workers)
         if name not in self._opened:
-            self._opened[name] = self._open(name)
+            self._opened[name] = self._stack.enter_context(KINDS[name].open(self._settings, workers))
         return self._opened[name]
 
-    def _open(self, name: str) -> Engine:
-        # imported where it is asked for: pyspark comes with an extra
-        if name == "spark":
-            from mlops_assets.work.engines.spark import SparkEngine
-
-            return self._stack.enter_context(SparkEngine(self._settings.spark_master, self._settings.workers))
-        return self._stack.enter_context(LocalEngine(self._settings.workers))
+    def _choose(self, use_case: UseCase, day: str) -> tuple[str, int]:
+        key = use_case.name, day
+        if key not in self._chosen:
+            plan = plan_listed_day(self._settings, use_case, day)
+            why = plan.why if plan else f"{LOCAL}, for no other day was measured yet"
+            log.info("%s %s: engine %s", *key, why)
+            self._chosen[key] = (plan.engine, plan.workers) if plan else (LOCAL, self._settings.workers)
+        return self._chosen[key]
