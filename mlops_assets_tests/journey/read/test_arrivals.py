@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlops_assets.journey.read.arrivals import ArrivalError, Finding, Known, State, Verdict, summary
+from mlops_assets.journey.read.arrivals import ArrivalError, Finding, Verdict, summary
 from mlops_assets.journey.read.listing import list_day
+from mlops_assets.journey.read.looks import Known, State
 from mlops_assets.journey.read.sources import Entry
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import Sensor, UseCase
