@@ -176,7 +176,7 @@ class Runs:
 
 
 def _held(finding: Finding, why: str) -> Finding:
-    return replace(finding, verdict=Verdict.HELD, said=f"{finding.said}; {why}")
+    return replace(finding, verdict=Verdict.HELD, said=f"{finding.reason}; {why}", listed=0.0)
 
 
 def _days_of(run: dg.DagsterRun, window: Sequence[str]) -> list[str]:

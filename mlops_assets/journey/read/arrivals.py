@@ -69,7 +69,9 @@ class Finding:
     @property
     def reason(self) -> str:
         """What is to be said of a day with news, and since when it may be so."""
-        return f"{self.said}; listed last {_moment(self.listed)}" if self.listed else self.said
+        if not self.listed or self.verdict is Verdict.SAME:
+            return self.said
+        return f"{self.said}; listed last {_moment(self.listed)}"
 
 
 class Lookout:
@@ -132,12 +134,14 @@ class Lookout:
             If everything vanished at once, or a day is too large for a source that cannot go on with a listing.
         """
         self._see_what_was_delivered(lake)
-        self._look(lake, self.now() + self.asked.budget_seconds)
+        self._look(lake)
         for day in [day for day in self.called if self._is_answered(day, lake.get(day, Known()))]:
             del self.called[day]
 
-    def _look(self, lake: Mapping[str, Known], deadline: float) -> None:
-        for day in self._due(lake):
+    def _look(self, lake: Mapping[str, Known]) -> None:
+        began = self.now()
+        deadline = began + self.asked.budget_seconds
+        for day in self._due(lake, late=began - 2 * 60 * self.asked.relist_minutes):
             if self.asked.marker and not self.source.has(day, self.asked.marker):
                 self.unmarked.add(day)
                 self._forget(day)  # so that it is listed as soon as the mark is there
@@ -169,17 +173,16 @@ class Lookout:
         """
         return [self._finding(day, lake.get(day, Known())) for day in self.window]
 
-    def _due(self, lake: Mapping[str, Known]) -> list[str]:
+    def _due(self, lake: Mapping[str, Known], late: float) -> list[str]:
         """The days to be listed: first the one that was begun, then those that waited longest, then newer ones.
 
-        Days that messages name come before those that are due, unless these have waited far too long: whoever sends
-        messages without end must not keep the other days from being listed.
+        Days that messages name come before those that are due, unless these were not listed since it was late: whoever
+        sends messages without end must not keep the other days from being listed.
         """
         due = [day for day in self.window if self._is_due(day, lake.get(day, Known()))]
         waited = {day: look.began for day, look in self.looks.items()}
         due.sort(reverse=True)
         # Python's sort keeps the order of equals: newer days come first among those that have waited equally long
-        late = self.now() - 2 * 60 * self.asked.relist_minutes
         due.sort(
             key=lambda day: (
                 not self._is_begun(day),
