@@ -23,6 +23,10 @@ class SomeQueue:
     url: str
     client: Any
 
+    @property
+    def name(self) -> str:
+        return self.url.rpartition("/")[2]
+
     def send(self, *bodies: str) -> None:
         for body in bodies:
             self.client.send_message(QueueUrl=self.url, MessageBody=body)
@@ -37,7 +41,7 @@ class SomeQueue:
         """Show all messages again, as when the time is over for which they were hidden."""
         from moto.backends import get_backend
 
-        queue = get_backend("sqs")["123456789012"]["us-east-1"].queues[self.url.rpartition("/")[2]]
+        queue = get_backend("sqs")["123456789012"]["us-east-1"].queues[self.name]
         for message in queue._messages:
             message.change_visibility(0)
 

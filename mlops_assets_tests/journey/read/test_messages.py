@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Iterator
 
+import boto3
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from mlops_assets.journey.read.messages import Inbox, NotUnderstood, Queue, days_named
 from mlops_assets.storage.places import S3Path
 from mlops_assets.use_case import Messages
+from mlops_assets_tests.helpers.paths import ROOT as ROOT_OF_PROJECT
 from mlops_assets_tests.helpers.queues import KEYS, SomeQueue, event, handed_on, new_queue, notification, queue_server
 
 ROOT = S3Path("bank", "raw/transactions")
@@ -221,3 +224,41 @@ def test_a_queue_that_is_gone_is_told(queue: SomeQueue, monkeypatch: pytest.Monk
     assert inbox().hear(None).said == (
         "messages: the queue of NEW_FILES: there is no such queue; the days are listed as always"
     )
+
+
+# -- what the page says -------------------------------------------------------------------------------------------------
+
+
+def test_what_the_page_tells_the_queue_and_the_bucket_fits_together_and_is_json(queue: SomeQueue) -> None:
+    page = (ROOT_OF_PROJECT / "docs" / "platforms.md").read_text(encoding="utf-8")
+    section = page.partition("## New files by messages\n")[2].partition("\n## ")[0]
+    policy, told, rule = (json.loads(text) for text in re.findall(r"```json\n(.*?)```", section, re.S))
+    (allowed,), (configured,) = policy["Statement"], told["QueueConfigurations"]
+    assert (allowed["Principal"], allowed["Action"]) == ({"Service": "s3.amazonaws.com"}, "sqs:SendMessage")
+    assert allowed["Resource"] == configured["QueueArn"]
+    assert allowed["Condition"]["ArnLike"] == {"aws:SourceArn": f"arn:aws:s3:::{ROOT.bucket}"}
+    (by_prefix,) = configured["Filter"]["Key"]["FilterRules"]
+    assert by_prefix == {"Name": "prefix", "Value": f"{ROOT.key}/day="}
+    assert set(configured["Events"]) == {"s3:ObjectCreated:*", "s3:ObjectRemoved:*"}
+    assert rule["detail"] == {"bucket": {"name": [ROOT.bucket]}, "object": {"key": [{"prefix": f"{ROOT.key}/day="}]}}
+    sent = json.loads(event(ROOT.bucket, KEY))
+    assert sent["source"] in rule["source"]
+    assert sent["detail-type"] in rule["detail-type"]
+    queue.client.set_queue_attributes(QueueUrl=queue.url, Attributes={"Policy": json.dumps(policy)})
+
+
+def test_a_bucket_that_is_told_as_the_page_says_sends_what_is_understood(address: str, queue: SomeQueue) -> None:
+    """By moto's own S3: it makes the message, not this file."""
+    page = (ROOT_OF_PROJECT / "docs" / "platforms.md").read_text(encoding="utf-8")
+    told = next(text for text in re.findall(r"```json\n(.*?)```", page, re.S) if "QueueConfigurations" in text)
+    configuration = json.loads(told)
+    configuration["QueueConfigurations"][0]["QueueArn"] = f"arn:aws:sqs:us-east-1:123456789012:{queue.name}"
+    client = boto3.Session().client("s3", endpoint_url=address, **KEYS)
+    client.create_bucket(Bucket=ROOT.bucket)
+    client.put_bucket_notification_configuration(Bucket=ROOT.bucket, NotificationConfiguration=configuration)
+    client.put_object(Bucket=ROOT.bucket, Key=KEY, Body=b"x")
+    client.put_object(Bucket=ROOT.bucket, Key="raw/topics/day=2026-01-05/a.csv", Body=b"x")
+    heard = inbox().hear(None)
+    assert DAY in heard.days
+    assert heard.days == {DAY}
+    client.close()
