@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError
@@ -27,7 +27,7 @@ LONGEST = 64 << 10
 class Way(Strict, allow_inf_nan=False):
     """What one way of doing a day costs and needs; `costs.yaml` says what each key means."""
 
-    engine: str
+    engine: Literal["local", "spark", "runs", "pipes"]
     cores: int | None = Field(None, gt=0, le=1_024)
     most: int = Field(gt=0, le=1_000)
     beside: int = Field(0, ge=0, le=1_000)

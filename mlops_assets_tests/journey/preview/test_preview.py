@@ -125,6 +125,17 @@ def test_a_first_day_is_estimated_from_its_files_and_nothing_is_written(tmp_path
         assert [path.name for path in stage.home.iterdir()] == ["raw"]
 
 
+def test_where_there_is_a_champion_its_answers_are_timed_too(stage: Stage) -> None:
+    stage.sample(NEXT, files=FILES)
+    for name in ("rows", "features", "predictions"):  # as a model from elsewhere leaves a use case
+        for part in files(stage, name):
+            part.unlink()
+    found = look(stage, NEXT)
+    assert found.redo == {"rows": 4, "features": 4, "predictions": 4}
+    assert found.sampled == FILES
+    assert found.plan is not None, "it is made of all steps, or not at all"
+
+
 def test_what_the_engine_would_be_is_told_with_its_reason(stage: Stage) -> None:
     stage.sample(NEXT, files=FILES)
     auto = stage.use_case.model_copy(update={"scale": Scale(files_a_shard=5, engine="auto")})

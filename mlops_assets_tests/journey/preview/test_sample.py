@@ -15,10 +15,8 @@ from mlops_assets.journey.read.listing import look_at_day
 from mlops_assets.journey.read.sources import Entry, FolderSource, Source
 from mlops_assets.storage.catalog import MANIFEST, Lake
 from mlops_assets.use_case import UseCase
-from mlops_assets.views.previewing import preview_days
-from mlops_assets.workspace import Workspace
 from mlops_assets_tests.helpers.account_files import ROW, account_file
-from mlops_assets_tests.helpers.stage import Stage, small
+from mlops_assets_tests.helpers.stage import small
 
 DAY = "2026-01-01"
 LINES = 3
@@ -138,22 +136,6 @@ def test_a_day_without_a_good_row_tells_nothing(use_case: UseCase, tmp_path: Pat
     source = delivered(tmp_path, 0)
     (tmp_path / "raw" / "transactions" / f"day={DAY}" / "a.csv").write_bytes(b"\x00")
     assert sample_day(use_case, source, DAY, entries_of(use_case, source, tmp_path), lambda: None) is None
-
-
-def test_where_there_is_a_champion_its_answers_are_timed_too(tmp_path: Path) -> None:
-    with Stage.of(small(), tmp_path / "home") as stage:
-        stage.sample(DAY)
-        stage.run(DAY, train=True)
-        stage.sample("2026-01-02")
-        for name in ("rows", "features", "predictions"):  # as a model from elsewhere leaves a use case
-            for part in stage.table(name).folder.glob("day=*/*"):
-                part.unlink()
-        with stage.settings() as settings:
-            (found,) = preview_days(Workspace(settings).of(stage.use_case), "2026-01-02", "2026-01-02")
-    assert found.redo == {"rows": 1, "features": 1, "predictions": 1}
-    assert found.sampled == 6
-    assert found.plan is not None
-    assert found.minutes == found.plan.minutes
 
 
 # -- the straight line ---------------------------------------------------------------------------------------------------
