@@ -129,8 +129,8 @@ class DayJob:
         self._report.checked(self.step, [check_delivered(delivered)])
         if not delivered:
             raise JobFailed(not_delivered(stores.source, [self._day]))
-        engine = self._engines.of(self._use_case)
-        manifest = list_raw_files(self._use_case, stores.source, self._lake, self._day, engine.start)
+        several = partial(self._engines.start, self._use_case)
+        manifest = list_raw_files(self._use_case, stores.source, self._lake, self._day, several)
         self._report.made(made.raw_files(stores, self._day, manifest))
 
     def _read(self) -> None:
@@ -144,7 +144,7 @@ class DayJob:
         if manifest is None:
             raise JobFailed("not listed yet: materialise raw_files first")
         watch = self._watch(self.step)
-        reading = read_day(use_case, source, self._lake, manifest, self._engines.of(use_case), watch)
+        reading = read_day(use_case, source, self._lake, manifest, self._engines.of(use_case, self._day), watch)
         for table in made.rows(self._stores, self._day, reading, watch):
             self._report.made(table)
         # a red one ends nothing here: no bad day is published by the step that scores
@@ -165,7 +165,7 @@ class DayJob:
         from mlops_assets.views import made
 
         watch = self._watch(self.step)
-        done = aggregate_day(self._use_case, self._lake, self._day, self._engines.of(self._use_case), watch)
+        done = aggregate_day(self._use_case, self._lake, self._day, self._engines.of(self._use_case, self._day), watch)
         self._report.made(made.features(self._stores, self._day, done, watch))
 
     def _score(self) -> None:
@@ -181,7 +181,7 @@ class DayJob:
             self._report.made(made.Skipped(self.step, stores.why_no_champion()))
             return
         watch, judge = self._watch(self.step), judge_of(use_case, lake, Watcher(stores), day, self._accept)
-        engine, where = self._engines.of(use_case), stores.source.place(day)
+        engine, where = self._engines.of(use_case, day), stores.source.place(day)
         done = score_day(use_case, lake, day, scorers, engine, watch, where, judge)
         self._report.checked(self.step, done.checks)
         lake.clean(use_case.keep_days)

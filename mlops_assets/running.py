@@ -25,6 +25,7 @@ from mlops_assets.storage.database import DATABASE_VARIABLE, prepare_database
 from mlops_assets.storage.modes import close_home
 from mlops_assets.storage.spellings import sqlite_address
 from mlops_assets.use_case import UseCase
+from mlops_assets.work.engines.kinds import LOCAL, engine_name
 from mlops_assets.work.engines.local import LocalEngine
 from mlops_assets.workspace import Stores, Workspace
 
@@ -188,7 +189,7 @@ def start_early(stores: Stores, days: tuple[str, str], *, train: bool) -> None:
     first = next((day for day in stores.source.days() if days[0] <= day <= days[1]), days[0])
     more = scale.files_a_shard + 1
     several = len([*islice(stores.source.list(first), more)]) == more
-    if several and (settings.engine or scale.engine) == "local":
+    if several and engine_name(settings, stores.use_case) == LOCAL:
         LocalEngine(settings.workers).start()  # they import while this process imports Dagster: each takes seconds
     if train or not several:
         import_skops()

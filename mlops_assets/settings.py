@@ -18,8 +18,8 @@ from mlops_assets.storage.spellings import check_spelling, quoted
 PACKAGE = Path(__file__).parent
 """The folder of the installed package."""
 
-ENGINES = ("local", "spark", "runs", "pipes")
-"""What runs the shards of a day, by name; `pipes` is a job elsewhere, which has one of the others inside."""
+ENGINES = ("auto", "local", "spark", "runs", "pipes")
+"""What runs the shards of a day, by name: `work.engines` knows what each is."""
 
 SQLITE = "sqlite:///"
 
@@ -55,6 +55,8 @@ class Settings:
         One of `ENGINES` (`MLOPS_ENGINE`): overrules `scale.engine` of the use cases; empty by default.
     user
         Who changes the champion or a published day (`MLOPS_USER`), by default the user of the system.
+    prices
+        A table of prices of one's own (`MLOPS_PRICES`); by default that of the package.
     spark_master
         Spark's cluster (`MLOPS_SPARK_MASTER`), such as `spark://host:7077`; by default `local[WORKERS]`.
     alert_url
@@ -77,6 +79,7 @@ class Settings:
     use_cases: tuple[Path, ...]
     workers: int
     engine: str = ""
+    prices: Path | None = None
     spark_master: str = "local[1]"
     user: str = "somebody"
     alert_url: str = field(default="", repr=False)
@@ -114,6 +117,7 @@ class Settings:
             use_cases=(OWN_USE_CASES, *further),
             workers=workers,
             engine=_engine(),
+            prices=_folder("MLOPS_PRICES", home) if _variable("MLOPS_PRICES") else None,
             user=_variable("MLOPS_USER") or getpass.getuser(),
             spark_master=_variable("MLOPS_SPARK_MASTER", f"local[{workers}]"),
             alert_url=_variable("MLOPS_ALERT_URL"),

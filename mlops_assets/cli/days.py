@@ -6,6 +6,7 @@ import datetime as dt
 import logging
 import os
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -204,7 +205,7 @@ def _check_acceptance(why: str, first: dt.date | None, last: dt.date | None, *, 
     "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True, help="Format."
 )
 def preview(use_case: str, first: dt.date | None, last: dt.date | None, raw: Place | None, form: str) -> None:
-    """Show what `run` would do and why: shards, rows, minutes and disk, at the cost of earlier days; nothing is done.
+    """Show what `run` would do and why: shards, rows, minutes, disk and money, by earlier days or some files.
 
     \b
     Example:
@@ -219,7 +220,7 @@ def preview(use_case: str, first: dt.date | None, last: dt.date | None, raw: Pla
     previews = preview_days(stores, *days_to_run(stores, first, last))
     strays = str(find_strays(stores.use_case, stores.source))
     if form == "json":
-        click.echo(to_json([vars(preview) for preview in previews], indent=2))
+        click.echo(to_json([asdict(preview) for preview in previews], indent=2))
         click.echo(strays, err=True, nl=bool(strays))
     else:
         click.echo(render(previews, stores.use_case, strays))

@@ -59,8 +59,7 @@ COMMANDS = {
     ),
     "preview": (
         "mlops_assets.cli.days:preview",
-        "Show what `run` would do and why: "
-        "shards, rows, minutes and disk, at the cost of earlier days; nothing is done.",
+        "Show what `run` would do and why: shards, rows, minutes, disk and money, by earlier days or some files.",
     ),
     "profile": (
         "mlops_assets.cli.profile:profile",

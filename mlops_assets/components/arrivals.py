@@ -1,6 +1,7 @@
 """The sensor for new files: asks for a run of each day that holds other files than the lake, once it has settled."""
 
 import datetime as dt
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
@@ -16,7 +17,10 @@ from mlops_assets.components.private import (
 )
 from mlops_assets.components.retraining import UNDER_WAY
 from mlops_assets.journey.model.changing import REASON_TAG
-from mlops_assets.journey.read.arrivals import Finding, Lookout, State, Verdict, known_days, summary
+from mlops_assets.journey.read.arrivals import Finding, Lookout, Verdict, summary
+from mlops_assets.journey.read.looks import State, known_days
+from mlops_assets.journey.read.messages import Heard, Inbox, Queue
+from mlops_assets.journey.read.sources import S3Source
 from mlops_assets.journey.read.strays import find_strays
 from mlops_assets.settings import Settings
 from mlops_assets.storage.catalog import Lake
@@ -41,6 +45,17 @@ def arrival_sensors(use_case: UseCase, job: Any) -> list[dg.SensorDefinition]:
         """The tables; they remember the commits they have seen from one tick to the next."""
         return Workspace(settings).of(use_case).lake
 
+    @cache
+    def inbox_of(settings: Settings) -> Inbox | None:
+        """The messages that tell of new files; it knows from one tick to the next what it has received."""
+        if asked.messages is None:
+            return None
+        source = Workspace(settings).of(use_case).source
+        root = source.root if isinstance(source, S3Source) else None
+        # they come again when the tick after the next one has not deleted them
+        hidden = 2 * asked.interval_seconds + 120
+        return Inbox(Queue(asked.messages.queue_url_variable, hidden), asked.messages, root)
+
     @dg.sensor(
         name=f"{use_case.name}_files",
         job=job,
@@ -53,8 +68,10 @@ def arrival_sensors(use_case: UseCase, job: Any) -> list[dg.SensorDefinition]:
     )
     def files(context: dg.SensorEvaluationContext, workspace: dg.ResourceParam[Workspace]) -> dg.SensorResult:
         source, lake = workspace.of(use_case).source, lake_of(workspace.settings)
-        raw_files = lake.raw_files
-        lookout = Lookout(source, asked, _window(use_case), State.read(context.cursor, source.place("YYYY-MM-DD")))
+        raw_files, inbox = lake.raw_files, inbox_of(workspace.settings)
+        heard = inbox.hear(context.cursor, _days(use_case)) if inbox else Heard()
+        state = State.read(context.cursor, source.place("YYYY-MM-DD"))
+        lookout = Lookout(source, asked, _window(use_case), state, called=heard.days)
         # compared with the lake: whoever remembers the newest file forgets what is overwritten or deleted
         lookout.look(known_days(raw_files))
         runs = Runs(context.instance, use_case, lookout.window)  # before the lake is asked: a run may end in between
@@ -63,9 +80,13 @@ def arrival_sensors(use_case: UseCase, job: Any) -> list[dg.SensorDefinition]:
         changed = [finding for finding in findings if finding.verdict is Verdict.CHANGED]
         requests = [_request(use_case, finding) for finding in changed[:MOST_REQUESTS]]
         # the cursor moves even when nothing is asked for: it has what was seen, and since when it is quiet
-        strays = str(find_strays(use_case, source))
-        message, cursor = summary(findings), lookout.state.model_dump_json()
-        message = f"{message}; {strays}" if strays else message
+        cursor = lookout.state.model_dump_json()
+        if inbox:
+            inbox.used(cursor)
+        if heard.said:
+            context.log.warning(heard.said)
+        beside = (heard.said, str(find_strays(use_case, source)))
+        message = "; ".join([summary(findings, time.time()), *filter(None, beside)])
         if not requests:
             return dg.SensorResult(skip_reason=message, cursor=cursor)
         context.log.info(message)
@@ -74,12 +95,16 @@ def arrival_sensors(use_case: UseCase, job: Any) -> list[dg.SensorDefinition]:
     return [files]
 
 
+def _days(use_case: UseCase) -> list[str]:
+    """The days that may be run, in order; each has a partition."""
+    first, today = use_case.start.toordinal(), dt.datetime.now(dt.UTC).date().toordinal()
+    return [dt.date.fromordinal(number).isoformat() for number in range(first, today + 1)]
+
+
 def _window(use_case: UseCase) -> list[str]:
-    """The days that are watched, in order; each has a partition."""
+    """The days that are watched, in order."""
     assert use_case.sensor is not None, "there is a sensor"  # noqa: S101 - drawn only then
-    today = dt.datetime.now(dt.UTC).date()
-    days = (today - dt.timedelta(days=back) for back in reversed(range(use_case.sensor.window_days)))
-    return [day.isoformat() for day in days if day >= use_case.start]
+    return _days(use_case)[-use_case.sensor.window_days :]
 
 
 def _is_predicted(lake: Lake, day: str) -> bool:
@@ -94,7 +119,7 @@ def _key(use_case: UseCase, finding: Finding) -> str:
 
 
 def _request(use_case: UseCase, finding: Finding) -> dg.RunRequest:
-    return dg.RunRequest(_key(use_case, finding), partition_key=finding.day, tags={REASON_TAG: finding.said})
+    return dg.RunRequest(_key(use_case, finding), partition_key=finding.day, tags={REASON_TAG: finding.reason})
 
 
 class Runs:
@@ -151,7 +176,7 @@ class Runs:
 
 
 def _held(finding: Finding, why: str) -> Finding:
-    return replace(finding, verdict=Verdict.HELD, said=f"{finding.said}; {why}")
+    return replace(finding, verdict=Verdict.HELD, said=f"{finding.reason}; {why}", listed=0.0)
 
 
 def _days_of(run: dg.DagsterRun, window: Sequence[str]) -> list[str]:

@@ -66,7 +66,7 @@ def _aggregate_days(context: dg.AssetExecutionContext, stores: Stores, engines: 
     broken: dict[str, str] = {}
 
     def aggregate(day: str) -> DayDone[FeaturesAccounting]:
-        return aggregate_day(use_case, lake, day, engine_of(context, engines, use_case), watch)
+        return aggregate_day(use_case, lake, day, engine_of(context, engines, use_case, day), watch)
 
     def failed(day: str, error: MlopsError) -> None:
         if isinstance(error, NotEnriched):  # `predictions` fails for it, and names the day

@@ -24,7 +24,7 @@ from mlops_assets.journey.features.sql import describe
 from mlops_assets.journey.train.candidates import check_columns
 from mlops_assets.settings import Settings
 from mlops_assets.use_case import Attributes, UseCase, build_use_case, explained
-from mlops_assets.work.engines import engine_name
+from mlops_assets.work.engines.kinds import PIPES, engine_name
 
 
 class MlUseCase(dg.Component):
@@ -66,7 +66,7 @@ class MlUseCase(dg.Component):
         columns = describe(self.use_case)
         check_columns(self.use_case, columns.model)
         daily = daily_assets(self.use_case, has_file_features=bool(columns.file))
-        if engine_name(Settings.from_environment(), self.use_case) == "pipes":
+        if engine_name(Settings.from_environment(), self.use_case) == PIPES:
             daily = [job_assets(self.use_case, daily)]
         daily = [*daily, *drift_assets(self.use_case)]
         deliveries = delivery_assets(self.use_case)

@@ -225,6 +225,6 @@ def _plain(wanted: Range) -> dict[str, Any]:
     return {**asdict(wanted), "models": list(wanted.models)}
 
 
-def engine_of(context: dg.AssetExecutionContext, engines: Engines, use_case: UseCase) -> Engine:
-    """The engine of a use case, which may ask for runs in the name of this one."""
-    return engines.of(use_case, partial(_ask, context, use_case))
+def engine_of(context: dg.AssetExecutionContext, engines: Engines, use_case: UseCase, day: str) -> Engine:
+    """The engine of a day of a use case, which may ask for runs in the name of this one."""
+    return engines.of(use_case, day, partial(_ask, context, use_case))

@@ -96,7 +96,7 @@ def check_deliveries(use_case: UseCase, days: Sequence[str], delivered: Sequence
 def _list_one(context: dg.AssetExecutionContext, stores: Stores, engines: Engines, day: str) -> None:
     """Store the manifest of a day, and show it."""
     use_case = stores.use_case
-    manifest = list_raw_files(use_case, stores.source, stores.lake, day, lambda: engines.of(use_case).start())
+    manifest = list_raw_files(use_case, stores.source, stores.lake, day, lambda: engines.start(use_case))
     listed = made.raw_files(stores, day, manifest)
     if removed := listed.shown.get("requests"):
         log.warning("%s raw_files %s: %s", use_case.name, day, removed)
@@ -152,7 +152,7 @@ def _read_days(context: dg.AssetExecutionContext, stores: Stores, engines: Engin
     broken: dict[str, str] = {}
 
     def read(day: str) -> DayDone[ReadingAccounting]:
-        return read_day(use_case, source, lake, manifests[day], engine_of(context, engines, use_case), watch)
+        return read_day(use_case, source, lake, manifests[day], engine_of(context, engines, use_case, day), watch)
 
     def failed(day: str, error: MlopsError) -> None:
         broken[day] = str(error)

@@ -89,7 +89,7 @@ def _score_days(context: dg.AssetExecutionContext, stores: Stores, engines: Engi
     watch = watch_step(context, stores, "predictions", days)
 
     def score(day: str) -> tuple[Scorers, ScoredDay]:
-        engine = engine_of(context, engines, use_case)
+        engine = engine_of(context, engines, use_case, day)
         # `as-of` is another version for another day
         scorers = stores.scorers(choice, day, context.run.run_id, context.run.tags.get(ACCEPT_TAG, ""))
         assert scorers is not None, "asked for when there is a champion"  # noqa: S101 - the caller saw to it

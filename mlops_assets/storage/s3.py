@@ -126,7 +126,7 @@ def storage_options() -> dict[str, str]:
 
 
 def need_boto3() -> None:
-    """See that boto3 is installed: only MLflow's artifacts on S3 and the profiles in AWS's files need it.
+    """See that boto3 is installed: MLflow's artifacts on S3, queues and the profiles in AWS's files need it.
 
     Raises
     ------
@@ -137,7 +137,7 @@ def need_boto3() -> None:
         import boto3  # noqa: F401 - whether it can be
     except ModuleNotFoundError:
         raise UsageError(
-            "MLflow's artifacts on S3 and profiles of AWS need boto3: pip install 'mlops-assets[s3]' brings it."
+            "MLflow's artifacts on S3, queues and profiles of AWS need boto3: pip install 'mlops-assets[s3]' brings it."
         ) from None
 
 

@@ -7,7 +7,7 @@ from mlops_assets.use_case.files import Checks, Column, FileFormat, Import
 from mlops_assets.use_case.loading import build_use_case, explained, find_use_case, list_use_cases, load_use_case
 from mlops_assets.use_case.references import UnsetVariable, as_written, fill_environment, references, variables
 from mlops_assets.use_case.scoring import Scoring
-from mlops_assets.use_case.sensor import Sensor
+from mlops_assets.use_case.sensor import Messages, Sensor
 from mlops_assets.use_case.serving import Limits, Serving
 from mlops_assets.use_case.source import Origin
 from mlops_assets.use_case.strict import METRICS, Share, Strict
@@ -34,6 +34,7 @@ __all__ = [
     "HttpParameters",
     "Import",
     "Limits",
+    "Messages",
     "Origin",
     "Preparation",
     "Retraining",

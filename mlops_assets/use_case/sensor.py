@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from mlops_assets.use_case.strict import Strict
+from mlops_assets.use_case.strict import Strict, Variable
+
+
+class Messages(Strict):
+    """A queue of SQS that is told of new objects, so that their days are looked at sooner."""
+
+    queue_url_variable: Variable = Field(description="Environment variable with the URL of the queue.")
+    most: int = Field(100, gt=0, le=1_000, description="Messages that one look takes; the next one goes on.")
 
 
 class Sensor(Strict):
@@ -25,3 +32,6 @@ class Sensor(Strict):
     interval_seconds: int = Field(60, ge=5, description="Least seconds from one look to the next one.")
     # Dagster gives a tick of a sensor 60 seconds
     budget_seconds: float = Field(25, gt=0, le=45, description="Seconds that one look may list; the next one goes on.")
+    messages: Messages | None = Field(
+        None, description="A queue that is told of new files on S3: days that it names are listed at the next look."
+    )

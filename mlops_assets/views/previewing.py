@@ -6,12 +6,16 @@ import datetime as dt
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 
 from mlops_assets.errors import MlopsError
-from mlops_assets.journey.preview import Preview, preview_day
+from mlops_assets.journey.preview.day import Preview, preview_day
+from mlops_assets.journey.preview.sample import Trial
 from mlops_assets.journey.score.day import Scorers
 from mlops_assets.use_case import UseCase
 from mlops_assets.views.output import text_table
+from mlops_assets.work.costs import Offer, in_money
+from mlops_assets.work.engines.choosing import plan
 from mlops_assets.work.forecast import STEPS, measured
 from mlops_assets.workspace import Stores
 
@@ -37,9 +41,11 @@ def preview_days(stores: Stores, first: str, last: str) -> list[Preview]:
     if champion is not None:
         scorers = Scorers(champion, challenger=stores.registry.challenger(use_case, champion))
     paces, listed = measured(lake), lake.raw_files.days()
+    trial = Trial(use_case, source, scorers, lambda version: stores.registry.prove(version, use_case.training.trusted))
     # a day whose files are gone since would be run, too
     days = [day for day in _span(first, last) if day in listed or source.delivered(day)]
-    return [preview_day(use_case, source, lake, day, scorers, paces, stores.settings.workers) for day in days]
+    planned = partial(plan, stores.settings, use_case)
+    return [preview_day(use_case, source, lake, day, scorers, paces, planned, trial) for day in days]
 
 
 def _span(first: str, last: str) -> list[str]:
@@ -59,10 +65,37 @@ def render(previews: Sequence[Preview], use_case: UseCase, strays: str = "") -> 
     parts = [
         text_table([heads, *map(_line, previews)]).rstrip(),
         "\n".join(f"{number} shards: {why}" for why, number in reasons.most_common()) or "Nothing to do.",
+        *_costs(previews),
         _time(previews, use_case),
         *([strays] if strays else []),
     ]
     return "\n\n".join(parts)
+
+
+def _costs(previews: Sequence[Preview]) -> list[str]:
+    """What the days would take by each way, a run a day; nothing where it cannot be told of all of them."""
+    plans = [preview.plan for preview in previews if preview.plan is not None]
+    if len(plans) < len(previews):
+        return []
+    # every plan is made with the same table
+    ways = [_way(way) for way in zip(*(one.offers for one in plans), strict=True)]
+    first = plans[0]
+    heads = ["way", "machines", "of cores", "minutes", first.currency, "deadline"]
+    whys = dict.fromkeys(f"engine {one.why}" for one in plans if one.why)
+    prices = f"Prices of {first.dated}; what each way needs beside the work: docs/platforms.md."
+    return ["\n".join([text_table([heads, *ways]).rstrip(), prices, *whys])]
+
+
+def _way(days: Sequence[Offer]) -> list[str]:
+    """What one way takes for some days."""
+    most, late = max(days, key=lambda offer: offer.machines), [offer for offer in days if not offer.holds]
+    holds = "holds"
+    if late:
+        cores = max((offer.enough or 0 for offer in late), default=0)
+        impossible = any(offer.enough is None for offer in late)
+        holds = "CANNOT HOLD IT" if impossible else f"MISSED; {cores} cores would hold it"
+    minutes, money = sum(offer.minutes for offer in days), sum(offer.money for offer in days)
+    return [most.way, str(most.machines), str(most.cores), f"{minutes:.1f}", in_money(money), holds]
 
 
 def _time(previews: Sequence[Preview], use_case: UseCase) -> str:
@@ -73,7 +106,17 @@ def _time(previews: Sequence[Preview], use_case: UseCase) -> str:
         return "?: no day was measured yet; run a small one first."
     allowed = use_case.scale.minutes * len(previews)
     holds = "the deadline would hold" if sum(minutes) <= allowed else "THE DEADLINE WOULD BE MISSED"
-    return f"{sum(minutes):.1f} min of {allowed:g} min in all: {holds}"
+    return f"{_estimated(previews)}{sum(minutes):.1f} min of {allowed:g} min in all: {holds}"
+
+
+def _estimated(previews: Sequence[Preview]) -> str:
+    """From how many files the minutes are, where no earlier day tells them."""
+    tried = next((preview for preview in previews if preview.sampled), None)
+    if tried is None:
+        return ""
+    sure = "" if tried.uncertainty is None else f" (± {tried.uncertainty:.0%} of the work)"
+    files = "1 file" if tried.sampled == 1 else f"{tried.sampled} files"
+    return f"Estimated from {files}{sure}: "
 
 
 def _line(preview: Preview) -> list[str]:

@@ -36,15 +36,24 @@ class Pace:
     rows_a_byte: float
 
 
-def measured(lake: Lake) -> dict[str, Pace]:
-    """The pace of every step that was ever measured."""
-    paces = {table.name: _pace(table) for table in (lake.rows, lake.features, lake.predictions)}
+def measured(lake: Lake, but: str = "") -> dict[str, Pace]:
+    """The pace of every step that was ever measured.
+
+    Parameters
+    ----------
+    lake
+        The tables of a use case.
+    but
+        A day that tells nothing.
+    """
+    paces = {table.name: _pace(table, but) for table in (lake.rows, lake.features, lake.predictions)}
     return {step: pace for step, pace in paces.items() if pace is not None}
 
 
-def _pace(table: Table[Any]) -> Pace | None:
+def _pace(table: Table[Any], but: str) -> Pace | None:
     # the newest day may have no rows, or lie in files that are damaged
-    return next(filter(None, (_pace_of_day(table, day) for day in reversed(table.days()))), None)
+    days = (day for day in reversed(table.days()) if day != but)
+    return next(filter(None, (_pace_of_day(table, day) for day in days)), None)
 
 
 def _pace_of_day(table: Table[Any], day: str) -> Pace | None:

@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from mlops_assets.journey.read.arrivals import Finding, Known, Lookout, State, Verdict
+from mlops_assets.journey.read.arrivals import Finding, Lookout, Verdict
 from mlops_assets.journey.read.listing import Content
+from mlops_assets.journey.read.looks import Known, State
 from mlops_assets.journey.read.sources import Entry, FolderSource
 from mlops_assets.use_case import Sensor
 
@@ -73,10 +74,10 @@ class World:
     def wait(self, minutes: float) -> None:
         self.source.seconds += 60 * minutes
 
-    def tick(self) -> dict[str, Finding]:
-        """One tick of the sensor; what goes from one to the next is the cursor alone."""
+    def tick(self, *called: str) -> dict[str, Finding]:
+        """One tick of the sensor, when messages name some days; what goes from one to the next is the cursor alone."""
         state = State.read(self.cursor, self.source.place("D"))
-        lookout = Lookout(self.source, self.asked, WINDOW, state, self.source.now)
+        lookout = Lookout(self.source, self.asked, WINDOW, state, self.source.now, called)
         lookout.look(self.lake)
         findings = {one.day: one for one in lookout.findings(self.lake)}
         self.cursor = lookout.state.model_dump_json()

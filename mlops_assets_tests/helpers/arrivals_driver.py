@@ -11,7 +11,8 @@ import sys
 import time
 from pathlib import Path
 
-from mlops_assets.journey.read.arrivals import Lookout, State, Verdict
+from mlops_assets.journey.read.arrivals import Lookout, Verdict
+from mlops_assets.journey.read.looks import State
 from mlops_assets.journey.read.sources import S3Source
 from mlops_assets.storage.places import S3Path
 from mlops_assets.use_case import Sensor

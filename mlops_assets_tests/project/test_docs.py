@@ -60,6 +60,7 @@ SECTIONS = {
     "drift.columns.NAME": use_case.ColumnFloors,
     "drift.days": use_case.DriftDays,
     "sensor": use_case.Sensor,
+    "sensor.messages": use_case.Messages,
     "serving": use_case.Serving,
     "serving.limits": use_case.Limits,
     **{f"source.parameters: {name}": parameters for name, parameters in PARAMETERS.items()},

@@ -47,7 +47,7 @@ def test_tests_lie_in_folders_as_the_rooms() -> None:
     """Three folders are no room: what tests share, what is tested of a use case, and what of the project around it."""
     rooms = names(PACKAGE) | {"helpers", "project", "conftest"}
     assert names(TESTS) <= rooms
-    assert names(TESTS / "journey") <= names(PACKAGE / "journey") | {"test_preview"}
+    assert names(TESTS / "journey") <= names(PACKAGE / "journey")
 
 
 def test_tests_share_what_lies_in_helpers_alone() -> None:

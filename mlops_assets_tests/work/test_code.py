@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from mlops_assets.journey.enrich.day import enrich_day
 from mlops_assets.journey.explain.why import Explanation, explain
 from mlops_assets.journey.features.day import aggregate_day, features_code
 from mlops_assets.journey.model.version import Version
-from mlops_assets.journey.preview import Preview, preview_day
+from mlops_assets.journey.preview.day import Preview, preview_day
+from mlops_assets.journey.preview.sample import Trial
 from mlops_assets.journey.read.listing import list_day
 from mlops_assets.journey.read.rows import read_day, rows_code
 from mlops_assets.journey.read.sources.folder import FolderSource
@@ -29,12 +31,14 @@ from mlops_assets.journey.score.day import Scorers, score_day, scores_code
 from mlops_assets.journey.train.candidates import fit
 from mlops_assets.journey.train.training_set import build_training_set
 from mlops_assets.journey.train.versions import training_code
+from mlops_assets.settings import Settings
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.tables import Table
 from mlops_assets.tools.sampling import write_sample
 from mlops_assets.use_case import Candidate, UseCase
 from mlops_assets.views.why import to_text
 from mlops_assets.work.code import Code, code_of, forget
+from mlops_assets.work.engines.choosing import plan
 from mlops_assets.work.engines.local import LocalEngine
 from mlops_assets.work.shards import NO_RECORD, Report
 from mlops_assets_tests.helpers.day_driver import small_shards
@@ -457,7 +461,9 @@ class OtherCode:
 
     def preview(self, use_case: UseCase) -> Preview:
         source = FolderSource(self.folder / "raw" / "transactions", ".csv")
-        return preview_day(use_case, source, self.lake, DAY, Scorers(self.version), {}, 1)
+        nobody = Trial(use_case, source, None, lambda version: version)
+        planned = partial(plan, Settings.from_environment(), use_case)
+        return preview_day(use_case, source, self.lake, DAY, Scorers(self.version), {}, planned, nobody)
 
 
 def test_a_day_of_other_code_is_told_and_done_again_and_one_of_other_comments_is_not(

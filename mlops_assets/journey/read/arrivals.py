@@ -2,120 +2,31 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Literal
-
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.read.listing import Content
+from mlops_assets.journey.read.looks import NEVER, Begun, Known, Look, State
 from mlops_assets.journey.read.sources import Source
-from mlops_assets.storage.accounting import ListingAccounting
-from mlops_assets.storage.tables import Table
 from mlops_assets.use_case import Sensor
-
-NOTHING = Content().mark
-"""The fingerprint of a day without files."""
-
-NEVER = -1
-"""The version of a day that the lake does not know."""
-
 
 MOST_TOLD = 20
 """Days that a summary tells of one by one."""
 
+MOST_CALLED, CALLED_SECONDS = 100, 24 * 3600
+"""Days before the window that are watched because messages named them, and for how long at most."""
+
+
+CLEANED = "it lies before `window_days`, where raw files may have been cleaned up: if it is whole, run it by hand"
+"""Why a day is not run that has fewer files than before."""
+
 
 class ArrivalError(MlopsError):
     """It cannot be told what arrived."""
-
-
-@dataclass(frozen=True)
-class Known:
-    """A day as it was last listed into the lake.
-
-    Attributes
-    ----------
-    version
-        Version of the table `raw_files` that has it, or `NEVER`.
-    content
-        Fingerprint of its files; empty where it is of a time before there were any.
-    files
-        Number of its files.
-    """
-
-    version: int = NEVER
-    content: str = NOTHING
-    files: int = 0
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Look(_Frozen):
-    """A day as it was last listed from its first file to its last one; times are seconds since 1970.
-
-    Attributes
-    ----------
-    content, files
-        What lay there.
-    first
-        When the first listing that found exactly this was over.
-    began
-        When the last listing that found it began; between the two, nothing changed.
-    version
-        The version of the day that the lake had then.
-    """
-
-    content: str
-    files: int
-    first: float
-    began: float
-    version: int
-
-
-class Begun(_Frozen):
-    """A listing that was interrupted: where it goes on, and what was found so far."""
-
-    day: str
-    began: float
-    version: int
-    after: str = ""
-    content: str = ""
-    files: int = 0
-
-
-class State(_Frozen):
-    """What one look hands on to the next one: the cursor of the sensor.
-
-    Attributes
-    ----------
-    place
-        What was looked at; elsewhere everything begins anew.
-    looks
-        The days that were listed.
-    begun
-        The listing that was interrupted.
-    """
-
-    form: Literal[1] = 1
-    place: str
-    looks: dict[str, Look] = {}
-    begun: Begun | None = None
-
-    @classmethod
-    def read(cls, cursor: str | None, place: str) -> State:
-        """The state that a cursor holds; a new one if it holds none, or one of another place."""
-        try:
-            state = cls.model_validate_json(cursor or "")
-            Content(state.begun.content if state.begun else "")
-        except (ValidationError, ValueError):
-            # a cursor of another form begins anew: at worst, all days are listed once more
-            return cls(place=place)
-        return state if state.place == place else cls(place=place)
 
 
 class Verdict(Enum):
@@ -145,20 +56,22 @@ class Finding:
         The same for people.
     key
         Names the change that is to be made: what is in the lake, and what lies there.
+    listed
+        When the day was last listed and found as the lake has it, in seconds since 1970; 0 if that is not known.
     """
 
     day: str
     verdict: Verdict
     said: str
     key: str = ""
+    listed: float = 0.0
 
-
-def known_days(table: Table[ListingAccounting]) -> dict[str, Known]:
-    """The days of the table `raw_files`; no manifest is read for it."""
-    return {
-        day: Known(published.version, published.accounting.content, published.accounting.files)
-        for day, published in table.days().items()
-    }
+    @property
+    def reason(self) -> str:
+        """What is to be said of a day with news, and since when it may be so."""
+        if not self.listed or self.verdict is Verdict.SAME:
+            return self.said
+        return f"{self.said}; listed last {_moment(self.listed)}"
 
 
 class Lookout:
@@ -176,6 +89,8 @@ class Lookout:
         What the look before handed on.
     now
         The clock, in seconds since 1970.
+    called
+        Days that messages name; they are listed sooner, and watched for a while where they lie before the window.
     """
 
     def __init__(
@@ -185,11 +100,14 @@ class Lookout:
         window: Sequence[str],
         state: State,
         now: Callable[[], float] = time.time,
+        called: Collection[str] = (),
     ) -> None:
         self.source = source
         self.asked = asked
-        self.window = window
         self.now = now
+        self.called = _still_called(state.called, called, window, now())
+        self.before = {*self.called} - {*window}
+        self.window = window = sorted({*window, *self.called})
         self.place = state.place
         # a look of the future is of a clock that was wrong
         self.looks = {day: look for day, look in state.looks.items() if day in window and look.began <= now()}
@@ -200,7 +118,7 @@ class Lookout:
     @property
     def state(self) -> State:
         """What the next look needs."""
-        return State(place=self.place, looks=self.looks, begun=self.begun)
+        return State(place=self.place, looks=self.looks, begun=self.begun, called=self.called)
 
     def look(self, lake: Mapping[str, Known]) -> None:
         """List what is due, until the time is over.
@@ -215,14 +133,20 @@ class Lookout:
         ArrivalError
             If everything vanished at once, or a day is too large for a source that cannot go on with a listing.
         """
-        deadline = self.now() + self.asked.budget_seconds
         self._see_what_was_delivered(lake)
-        for day in self._due(lake):
+        self._look(lake)
+        for day in [day for day in self.called if self._is_answered(day, lake.get(day, Known()))]:
+            del self.called[day]
+
+    def _look(self, lake: Mapping[str, Known]) -> None:
+        began = self.now()
+        deadline = began + self.asked.budget_seconds
+        for day in self._due(lake, late=began - 2 * 60 * self.asked.relist_minutes):
             if self.asked.marker and not self.source.has(day, self.asked.marker):
                 self.unmarked.add(day)
                 self._forget(day)  # so that it is listed as soon as the mark is there
             else:
-                self._list(day, lake.get(day, Known()).version, deadline)
+                self._list(day, lake.get(day, Known()), deadline)
             # a listing that was interrupted has used the time up: the next look goes on with it before all others
             if self.begun is not None or self.now() >= deadline:
                 return
@@ -249,14 +173,37 @@ class Lookout:
         """
         return [self._finding(day, lake.get(day, Known())) for day in self.window]
 
-    def _due(self, lake: Mapping[str, Known]) -> list[str]:
-        """The days to be listed: first the one that was begun, then those that waited longest, then newer ones."""
+    def _due(self, lake: Mapping[str, Known], late: float) -> list[str]:
+        """The days to be listed: first the one that was begun, then those that waited longest, then newer ones.
+
+        Days that messages name come before those that are due, unless these were not listed since it was late: whoever
+        sends messages without end must not keep the other days from being listed.
+        """
         due = [day for day in self.window if self._is_due(day, lake.get(day, Known()))]
         waited = {day: look.began for day, look in self.looks.items()}
         due.sort(reverse=True)
         # Python's sort keeps the order of equals: newer days come first among those that have waited equally long
-        due.sort(key=lambda day: (not self._is_begun(day), waited.get(day, 0.0)))
+        due.sort(
+            key=lambda day: (
+                not self._is_begun(day),
+                waited.get(day, 0.0) > late,
+                not self._is_called(day),
+                waited.get(day, 0.0),
+            )
+        )
         return due
+
+    def _is_called(self, day: str) -> bool:
+        """Whether a message names a day that was not listed since."""
+        look = self.looks.get(day)
+        return day in self.called and (look is None or look.began < self.called[day])
+
+    def _is_answered(self, day: str, known: Known) -> bool:
+        """Whether it is known of a day what a message could have meant."""
+        if day not in self.delivered and known.version == NEVER:
+            return True
+        look = self.looks.get(day)
+        return look is not None and not self._is_called(day) and look.content == known.content
 
     def _is_due(self, day: str, known: Known) -> bool:
         if day not in self.delivered and known.version == NEVER:
@@ -267,6 +214,8 @@ class Lookout:
         # what differs is looked at again as soon as it can have settled, what is as in the lake more seldom
         if look.content != known.content and not self._has_settled(look, known):
             return self.now() >= look.first + 60 * self.asked.settle_minutes
+        if look.content == known.content and self._is_called(day):
+            return True
         return self.now() >= look.began + 60 * self.asked.relist_minutes
 
     def _is_outdated(self, look: Look, known: Known) -> bool:
@@ -289,9 +238,9 @@ class Lookout:
         """Whether the listing of a day was interrupted, and is to go on."""
         return self.begun is not None and self.begun.day == day
 
-    def _list(self, day: str, version: int, deadline: float) -> None:
+    def _list(self, day: str, known: Known, deadline: float) -> None:
         """List a day to its end, or as far as the time goes."""
-        fresh = Begun(day=day, began=self.now(), version=version)
+        fresh = Begun(day=day, began=self.now(), version=known.version)
         begun = self.begun if self.begun and self.begun.day == day else fresh
         try:
             whole, listing = self._go_on(begun, deadline)
@@ -305,14 +254,20 @@ class Lookout:
                 ) from None
         self.begun = None if whole else listing
         if whole:
-            self._remember(day, listing)
+            self._remember(day, listing, known)
 
-    def _remember(self, day: str, listing: Begun) -> None:
+    def _remember(self, day: str, listing: Begun, known: Known) -> None:
         """Keep what lies there; a day that did not change keeps the time at which it was first seen so."""
         before = self.looks.get(day)
         first = before.first if before and before.content == listing.content else self.now()
+        as_known = listing.began if listing.content == known.content else before.known if before else 0.0
         self.looks[day] = Look(
-            content=listing.content, files=listing.files, first=first, began=listing.began, version=listing.version
+            content=listing.content,
+            files=listing.files,
+            first=first,
+            began=listing.began,
+            version=listing.version,
+            known=as_known,
         )
 
     def _go_on(self, begun: Begun, deadline: float) -> tuple[bool, Begun]:
@@ -342,17 +297,36 @@ class Lookout:
 
     def _finding_of_listed(self, day: str, look: Look, known: Known) -> Finding:
         if look.content == known.content and known.version != NEVER:
-            return Finding(day, Verdict.SAME, f"{_files(look.files)}, listed as they lie there")
+            return Finding(day, Verdict.SAME, f"{_files(look.files)}, listed as they lie there", listed=look.began)
         # an empty folder is no delivery, unless a mark says that it is one
         if not look.files and known.version == NEVER and not self.asked.marker:
             return Finding(day, Verdict.ABSENT, "a folder without files")
         if not self._has_settled(look, known):
             minutes = (self.now() - look.first) / 60
             message = f"{_change(look, known)}; settling, last change seen {minutes:.0f} min ago"
-            return Finding(day, Verdict.SETTLING, message)
+            return Finding(day, Verdict.SETTLING, message, listed=_listed(look, known))
+        if day in self.before and look.files < known.files:
+            return Finding(day, Verdict.HELD, f"{_change(look, known)}; {CLEANED}", listed=_listed(look, known))
         # Dagster makes one run of a key, ever: it names the step from the listed version to what lies there, so that a
         # day that changes and changes back is run twice, and one whose run failed is not run in a loop
-        return Finding(day, Verdict.CHANGED, _change(look, known), f"{day}-{known.version}-{look.content}")
+        key = f"{day}-{known.version}-{look.content}"
+        return Finding(day, Verdict.CHANGED, _change(look, known), key, listed=_listed(look, known))
+
+
+def _still_called(
+    before: Mapping[str, float], called: Collection[str], window: Collection[str], now: float
+) -> dict[str, float]:
+    """The days that messages name, and when they did so: those of earlier looks, for a while, and those of now."""
+    every = {day: then for day, then in before.items() if now - CALLED_SECONDS < then <= now}
+    every |= dict.fromkeys(called, now)
+    # the newest calls of the newest days
+    beyond = sorted(every.keys() - {*window}, key=lambda day: (every[day], day))[:-MOST_CALLED]
+    return {day: then for day, then in every.items() if day not in beyond}
+
+
+def _listed(look: Look, known: Known) -> float:
+    """When a day was last listed and found as the lake has it; a new day never was."""
+    return 0.0 if known.version == NEVER else max(look.known, known.listed)
 
 
 def _change(look: Look, known: Known) -> str:
@@ -367,17 +341,31 @@ def _change(look: Look, known: Known) -> str:
     return f"{_files(look.files)}, {abs(more):,} {'more' if more > 0 else 'fewer'} than listed before"
 
 
+def _moment(seconds: float) -> str:
+    return f"{dt.datetime.fromtimestamp(seconds, dt.UTC):%Y-%m-%d %H:%M} UTC"
+
+
 def _files(number: int) -> str:
     return f"{number:,} {'file' if number == 1 else 'files'}"
 
 
-def summary(findings: Iterable[Finding]) -> str:
-    """All findings in one text; days of which nothing is to be said are counted."""
+def summary(findings: Iterable[Finding], now: float | None = None) -> str:
+    """All findings in one text; days of which nothing is to be said are counted.
+
+    Parameters
+    ----------
+    findings
+        What is known of each day.
+    now
+        The time, in seconds since 1970: with it is told how long ago the days were listed of which nothing is said.
+    """
     present = [finding for finding in findings if finding.verdict is not Verdict.ABSENT]
-    news = [f"{finding.day}: {finding.said}" for finding in present if finding.verdict is not Verdict.SAME]
-    same = len(present) - len(news)
+    news = [f"{finding.day}: {finding.reason}" for finding in present if finding.verdict is not Verdict.SAME]
+    listed = [finding.listed for finding in present if finding.verdict is Verdict.SAME]
+    same, ago = len(listed), int(now - min(listed)) // 60 if now and listed else 0
     if len(news) > MOST_TOLD:
         news[MOST_TOLD:] = [f"and {len(news) - MOST_TOLD} more days with news"]
     if same:
-        news.append(f"{same} {'day' if same == 1 else 'days'} as listed before")
+        when = f", up to {ago} min ago" if ago else ""
+        news.append(f"{same} {'day' if same == 1 else 'days'} as listed before{when}")
     return "; ".join(news) or "no files of these days yet"

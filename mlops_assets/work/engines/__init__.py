@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from mlops_assets.settings import Settings
-from mlops_assets.work.engines.local import LocalEngine
+from mlops_assets.work.engines.choosing import plan_listed_day
+from mlops_assets.work.engines.kinds import AUTO, KINDS, LOCAL, PIPES, RUNS, engine_name
 from mlops_assets.work.engines.runs import RunsEngine
 
 if TYPE_CHECKING:
@@ -15,15 +17,12 @@ if TYPE_CHECKING:
     from mlops_assets.work.engines.ranges import Asking
     from mlops_assets.work.shards import Engine
 
-
-def engine_name(settings: Settings, use_case: UseCase) -> str:
-    """The name of the engine that a use case asks for; one of `settings.ENGINES`."""
-    return settings.engine or use_case.scale.engine
+log = logging.getLogger("mlops_assets.daily")
 
 
 def processes(settings: Settings, use_case: UseCase) -> int:
     """How many processes work on the shards of a use case at once, wherever they are."""
-    ranges = use_case.scale.ranges if engine_name(settings, use_case) == "runs" else 1
+    ranges = use_case.scale.ranges if engine_name(settings, use_case) == RUNS else 1
     return settings.workers * ranges
 
 
@@ -39,6 +38,7 @@ class Engines:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._opened: dict[str, Engine] = {}
+        self._chosen: dict[tuple[str, str], tuple[str, int]] = {}
         self._stack = ExitStack()
 
     def __enter__(self) -> Engines:
@@ -50,32 +50,49 @@ class Engines:
         self._opened.clear()
         self._stack.__exit__(kind, error, trace)
 
-    def of(self, use_case: UseCase, asking: Asking | None = None) -> Engine:
+    def start(self, use_case: UseCase) -> None:
+        """Let the engine get ready, if it is known before the day is listed; work for several shards is about to come.
+
+        Parameters
+        ----------
+        use_case
+            Whose work it is.
+        """
+        if engine_name(self._settings, use_case) != AUTO:
+            self.of(use_case).start()
+
+    def of(self, use_case: UseCase, day: str | None = None, asking: Asking | None = None) -> Engine:
         """The engine that a use case asks for.
 
         Parameters
         ----------
         use_case
             The use case.
+        day
+            The day that is done, which was listed. By it `auto` chooses, once: every step of the day has the same
+            engine. What is done beside days, such as comparing versions, stays on this machine then.
         asking
             Asks Dagster for a run that does a range of shards, where this process is a run itself.
         """
-        name = engine_name(self._settings, use_case)
-        if name == "pipes":  # who asks is the job, or does what no job is started for
+        name, workers = engine_name(self._settings, use_case), self._settings.workers
+        if name == RUNS:  # which holds nothing open: a step has one of its own
+            return RunsEngine(self._opened_as(LOCAL, workers), use_case.scale.ranges, asking)
+        if name == PIPES:  # who asks is the job, or does what no job is started for
             name = use_case.scale.client.engine
-        if name == "runs":  # which holds nothing open: a step has one of its own
-            return RunsEngine(self._of("local"), use_case.scale.ranges, asking)
-        return self._of(name)
+        if name == AUTO:
+            name, workers = self._choose(use_case, day) if day else (LOCAL, workers)
+        return self._opened_as(name, workers)
 
-    def _of(self, name: str) -> Engine:
+    def _opened_as(self, name: str, workers: int) -> Engine:
         if name not in self._opened:
-            self._opened[name] = self._open(name)
+            self._opened[name] = self._stack.enter_context(KINDS[name].open(self._settings, workers))
         return self._opened[name]
 
-    def _open(self, name: str) -> Engine:
-        # imported where it is asked for: pyspark comes with an extra
-        if name == "spark":
-            from mlops_assets.work.engines.spark import SparkEngine
-
-            return self._stack.enter_context(SparkEngine(self._settings.spark_master, self._settings.workers))
-        return self._stack.enter_context(LocalEngine(self._settings.workers))
+    def _choose(self, use_case: UseCase, day: str) -> tuple[str, int]:
+        key = use_case.name, day
+        if key not in self._chosen:
+            plan = plan_listed_day(self._settings, use_case, day)
+            why = plan.why if plan else f"{LOCAL}, for no other day was measured yet"
+            log.info("%s %s: engine %s", *key, why)
+            self._chosen[key] = (plan.engine, plan.workers) if plan else (LOCAL, self._settings.workers)
+        return self._chosen[key]

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlops_assets.journey.read.arrivals import ArrivalError, Finding, Known, State, Verdict, summary
+from mlops_assets.journey.read.arrivals import ArrivalError, Finding, Verdict, summary
 from mlops_assets.journey.read.listing import list_day
+from mlops_assets.journey.read.looks import Known, State
 from mlops_assets.journey.read.sources import Entry
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import Sensor, UseCase
@@ -434,7 +435,8 @@ ACTIONS = st.one_of(
     st.tuples(st.just("put"), st.sampled_from(WINDOW), NAMES),
     st.tuples(st.just("remove"), st.sampled_from(WINDOW), NAMES),
     st.tuples(st.just("wait"), st.sampled_from([0.1, 1.0, 6.0, 11.0, 31.0])),
-    st.tuples(st.just("tick")),
+    # messages name any days, also for nothing, twice, or one that was never there
+    st.lists(st.sampled_from([*WINDOW, "2025-11-01"]), max_size=2).map(lambda days: ("tick", *days)),
     st.tuples(st.just("run")),
 )
 
@@ -442,7 +444,7 @@ ACTIONS = st.one_of(
 def act(world: World, action: tuple[str, ...], asked: list[Finding]) -> None:
     """One thing that happens; a run runs what was asked for last."""
     if action[0] == "tick":
-        asked[:] = [one for one in world.tick().values() if one.verdict is Verdict.CHANGED]
+        asked[:] = [one for one in world.tick(*action[1:]).values() if one.verdict is Verdict.CHANGED]
     elif action[0] == "run":
         for one in asked:
             world.run(one.day)

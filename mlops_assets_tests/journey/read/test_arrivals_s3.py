@@ -11,7 +11,8 @@ from collections.abc import Iterator
 import pytest
 
 from mlops_assets.errors import S3Error
-from mlops_assets.journey.read.arrivals import Lookout, State, Verdict
+from mlops_assets.journey.read.arrivals import Lookout, Verdict
+from mlops_assets.journey.read.looks import State
 from mlops_assets.journey.read.sources import S3Source
 from mlops_assets.storage import s3
 from mlops_assets.storage.places import S3Path

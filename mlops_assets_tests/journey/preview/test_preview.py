@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from mlops_assets.journey.preview import Preview
+from mlops_assets.journey.preview.day import Preview
 from mlops_assets.use_case import Scale
 from mlops_assets.views.previewing import preview_days, render
 from mlops_assets.workspace import Workspace
 from mlops_assets_tests.helpers.account_files import changed
+from mlops_assets_tests.helpers.stage import FILES as FILES_OF_A_STAGE
 from mlops_assets_tests.helpers.stage import SMALL_SQL, Stage, small
 
 DAY, NEXT = "2026-01-01", "2026-01-02"
@@ -105,20 +106,44 @@ def test_a_damaged_part_is_found(stage: Stage) -> None:
 def test_a_new_day_is_estimated_at_the_cost_of_the_old_one(stage: Stage) -> None:
     stage.sample(NEXT, files=FILES)
     found = look(stage, NEXT)
-    assert found.reasons == {"the day is new": 4}
+    assert (found.sampled, found.reasons) == (0, {"the day is new": 4})
     assert found.rows == pytest.approx(30 * FILES, rel=0.3)
     assert found.minutes is not None
     assert runs(stage, NEXT) == found.redo
 
 
-def test_before_the_first_day_nothing_can_be_estimated_and_nothing_is_written(tmp_path: Path) -> None:
+def test_a_first_day_is_estimated_from_its_files_and_nothing_is_written(tmp_path: Path) -> None:
     with Stage.of(small(), tmp_path / "home") as stage:
         stage.sample(DAY)
         found = look(stage)
         assert (found.reasons, found.redo["rows"], found.redo["predictions"]) == ({"the day is new": 1}, 1, 0)
-        assert (found.rows, found.minutes, found.disk) == (None, None, None)
+        assert found.sampled == FILES_OF_A_STAGE
+        assert found.rows == sum(path.read_bytes().count(b"\n") - 1 for path in stage.folder(DAY).iterdir())
+        assert (found.minutes or 0) > 0
+        assert (found.disk or 0) > 0
+        assert "Estimated from 6 files: " in render([found], stage.use_case)
         assert [path.name for path in stage.home.iterdir()] == ["raw"]
-        assert "?: no day was measured yet" in render([found], stage.use_case)
+
+
+def test_where_there_is_a_champion_its_answers_are_timed_too(stage: Stage) -> None:
+    stage.sample(NEXT, files=FILES)
+    for name in ("rows", "features", "predictions"):  # as a model from elsewhere leaves a use case
+        for part in files(stage, name):
+            part.unlink()
+    found = look(stage, NEXT)
+    assert found.redo == {"rows": 4, "features": 4, "predictions": 4}
+    assert found.sampled == FILES
+    assert found.plan is not None, "it is made of all steps, or not at all"
+
+
+def test_what_the_engine_would_be_is_told_with_its_reason(stage: Stage) -> None:
+    stage.sample(NEXT, files=FILES)
+    auto = stage.use_case.model_copy(update={"scale": Scale(files_a_shard=5, engine="auto")})
+    with stage.settings() as settings:
+        (found,) = preview_days(Workspace(settings).of(auto), NEXT, NEXT)
+    assert found.plan is not None
+    assert (found.plan.engine, found.minutes) == ("local", found.plan.offers[0].minutes)
+    assert f"engine {found.plan.why}" in render([found], auto)
 
 
 def test_the_table_says_whether_the_deadline_would_hold(stage: Stage) -> None:
@@ -146,6 +171,12 @@ def test_the_table_says_whether_the_deadline_would_hold(stage: Stage) -> None:
     assert (first.split()[0], first.split()[3]) == (DAY, "4")
     assert second.startswith(NEXT)
     assert "4 shards: the day is new" in rest
+    ways = {line.split()[0]: line.split() for line in rest if line.split()[-1:] == ["holds"]}
+    assert list(ways) == ["local", "spark", "emr", "runs"]
+    plans = [one.plan for one in found if one.plan]
+    for number, way in enumerate(ways):
+        assert float(ways[way][3]) == pytest.approx(sum(plan.offers[number].minutes for plan in plans), abs=0.05)
+    assert f"Prices of {plans[0].dated}; " in "\n".join(rest)
     assert rest[-1].endswith("60 min in all: the deadline would hold")
     assert render(found, hurried).endswith("THE DEADLINE WOULD BE MISSED")
 

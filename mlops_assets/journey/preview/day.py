@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from mlops_assets.journey.enrich.answers import DayAnswers, NotEnriched, find_an
 from mlops_assets.journey.features.day import features_code, features_mark
 from mlops_assets.journey.features.sql import describe
 from mlops_assets.journey.model.version import Version
+from mlops_assets.journey.preview.sample import Trial
 from mlops_assets.journey.read.listing import (
     ATTACHMENT,
     attachments_mark,
@@ -33,6 +34,8 @@ from mlops_assets.storage.places import Place
 from mlops_assets.storage.tables import Table
 from mlops_assets.use_case import UseCase
 from mlops_assets.work.code import Code
+from mlops_assets.work.costs import Step, Work
+from mlops_assets.work.engines.choosing import Plan
 from mlops_assets.work.forecast import STEPS, Pace
 from mlops_assets.work.shards import changed_code, shard_number
 
@@ -54,9 +57,15 @@ class Preview:
     rows
         Rows of the shards that would be read, if they are like those of earlier days; None if nothing was measured.
     minutes
-        How long it would take at the pace of earlier days; None if a step was never measured.
+        How long it would take by the engine that a run uses; None if nothing can be told.
     disk
-        Bytes that would be written; None if a step was never measured.
+        Bytes that would be written; None if nothing can be told.
+    plan
+        What it would take by each way, and by which a run does it; None if nothing can be told.
+    sampled
+        How many files were tried, where no earlier day tells the pace of every step; 0 where one does.
+    uncertainty
+        By which share of themselves the minutes may be wrong; see `sample.Sampled`.
     """
 
     day: str
@@ -68,6 +77,9 @@ class Preview:
     rows: int | None = None
     minutes: float | None = None
     disk: int | None = None
+    plan: Plan | None = None
+    sampled: int = 0
+    uncertainty: float | None = None
 
 
 def preview_day(
@@ -77,7 +89,8 @@ def preview_day(
     day: str,
     scorers: Scorers | None,
     paces: dict[str, Pace],
-    workers: int,
+    plan: Callable[[Work], Plan],
+    trial: Trial,
 ) -> Preview:
     """Look at a day as a run would, and stop before the work.
 
@@ -95,8 +108,10 @@ def preview_day(
         The versions that would score; None if there is none, and nothing would be scored.
     paces
         What `forecast.measured` found.
-    workers
-        Processes that would work.
+    plan
+        Says how a run of some work would be done.
+    trial
+        Tells the pace of steps that no earlier day tells.
     """
     # a run lists the files, too
     began = time.perf_counter()
@@ -110,23 +125,29 @@ def preview_day(
     for shard in range(shards if files else 0):
         look.at(shard, entries.slice(bounds[shard], bounds[shard + 1] - bounds[shard]))
     preview = Preview(day, files, _bytes(entries), shards, look.redo, dict(look.reasons.most_common()))
-    return _with_forecast(preview, look.bytes, paces, listing, workers)
+    unknown = any(look.redo[step] and step not in paces for step in STEPS)
+    # another machine's pace would be a guess
+    if unknown and (sampled := trial.of(day, entries)):
+        preview = replace(preview, sampled=sampled.files, uncertainty=sampled.uncertainty)
+        paces = {**sampled.paces, **paces}
+    return _with_forecast(preview, look, paces, listing, plan)
 
 
 def _with_forecast(
-    preview: Preview, to_do: Mapping[str, int], paces: Mapping[str, Pace], listing: float, workers: int
+    preview: Preview, look: _Look, paces: Mapping[str, Pace], listing: float, plan: Callable[[Work], Plan]
 ) -> Preview:
     """A preview with what the bytes to be done will bring and take, as far as it was ever measured."""
-    if "rows" not in paces:  # nothing was ever read here, and another machine's pace would be a guess
+    if "rows" not in paces:
         return preview
-    rows = {step: paces["rows"].rows_a_byte * to_do[step] for step in STEPS}
+    rows = {step: paces["rows"].rows_a_byte * look.bytes[step] for step in STEPS}
     preview = replace(preview, rows=round(rows["rows"]))
     steps = [step for step in STEPS if rows[step]]
     if any(step not in paces for step in steps):
         return preview
-    work = sum(paces[step].seconds_a_row * rows[step] for step in steps) / workers
+    work = Work(listing, tuple(Step(look.redo[step], paces[step].seconds_a_row * rows[step]) for step in steps))
     disk = sum(paces[step].stored_a_row * rows[step] for step in steps)
-    return replace(preview, minutes=(listing + work) / 60, disk=round(disk))
+    planned = plan(work)
+    return replace(preview, minutes=planned.minutes, disk=round(disk), plan=planned)
 
 
 def _bytes(entries: pa.Table) -> int:

@@ -1,0 +1,1 @@
+"""What a run of a day would do, and how long it would take, without doing it."""
