@@ -113,6 +113,10 @@ COMMANDS = {
         "mlops_assets.cli.tell:tell",
         "Tell the channels of a use case what is new, as the daemon does every half minute; or send them a test.",
     ),
+    "upgrade": (
+        "mlops_assets.cli.upgrade:upgrade",
+        "Bring what an earlier version wrote into the form of today, after a backup of it.",
+    ),
     "verify": (
         "mlops_assets.cli.verify:verify",
         "Read everything that is stored of a use case, and say what is not as it was written.",
