@@ -12,12 +12,15 @@ from importlib.metadata import PackageNotFoundError, version
 
 from mlops_assets import __version__
 from mlops_assets.errors import MlopsError
-from mlops_assets.storage.files import document, read_json
+from mlops_assets.storage.files import document, read_json, told_of_room
 from mlops_assets.storage.integrity import Damaged
 from mlops_assets.storage.places import Place, write_whole
 
 FIRST, FORM = 1, 2
 """The form of the first release, whose champion was MLflow's alias; that of today, whose champion the history names."""
+
+UNMARKED = 2
+"""The form of a lake that says nothing and is not of the first form: numbers came with this one."""
 
 FILE = "form.json"
 """Name of the document."""
@@ -74,13 +77,13 @@ def find_form(lake: Place) -> int:
     """The form of a lake: what it says, or else what it looks like."""
     if mark := read_mark(lake):
         return mark.form
-    return FIRST if first_form(lake) else FORM
+    return FIRST if first_form(lake) else UNMARKED
 
 
 def first_form(lake: Place) -> list[str]:
     """The use cases whose days were published in the first form: by a champion that no history knows."""
     published = {path.parent.parent.name for path in lake.glob("*/predictions/_delta_log")}
-    return sorted(name for name in published if not (lake / name / "history").exists())
+    return sorted(name for name in published if not any((lake / name / "history").glob("[0-9]*.json")))
 
 
 def see_form(lake: Place) -> None:
@@ -96,6 +99,14 @@ def see_form(lake: Place) -> None:
         raise newer(lake)
     if form < FORM:
         raise OtherForm(f"{lake} was written by an earlier version: `mlops-assets upgrade` brings it up to date, once.")
+
+
+def keep_form(lake: Place) -> None:
+    """See that a lake has the form of today, and let it say so from now on; errors as of `see_form`."""
+    see_form(lake)
+    if read_mark(lake) is None:
+        with told_of_room(lake / FILE):
+            mark_form(lake)
 
 
 def newer(lake: Place) -> OtherForm:

@@ -80,6 +80,8 @@ def back_up(
     if dump:
         _dump(unfinished / DUMP)
     for document in documents:
+        if not document.exists():  # a server of MLflow keeps it
+            continue
         copy = unfinished / "documents" / _name(document, settings)
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(document.read_bytes())

@@ -13,6 +13,7 @@ from dataclasses import fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 from mlops_assets.journey.model.about import About, Condition
 from mlops_assets.journey.model.fetching import download, folder_here
@@ -22,9 +23,9 @@ from mlops_assets.journey.model.registered import Registered
 from mlops_assets.journey.model.registry import ALIAS
 from mlops_assets.journey.model.version import ABOUT_FILE, LARGEST_CARD
 from mlops_assets.journey.train.records import Evaluation, FittedCandidates, GatheredRows
+from mlops_assets.journey.train.training_set import TrainingSet
 from mlops_assets.storage.files import read_json
-from mlops_assets.storage.places import Place, remove
-from mlops_assets.use_case import UseCase
+from mlops_assets.storage.places import Place, parse_place, remove
 from mlops_assets.workspace import Stores
 
 if TYPE_CHECKING:
@@ -36,8 +37,14 @@ RECORDS = (GatheredRows, FittedCandidates, Evaluation)
 
 
 def documents(stores: Stores) -> list[Place]:
-    """The documents that `upgrade` takes away or writes anew; those of versions are beside their models."""
-    return _old_records(stores)
+    """The documents that `upgrade` takes away or writes anew: records of trainings, and cards of versions."""
+    versions = find_versions(stores.registry.client(), stores.settings, stores.use_case.name)
+    old = [version for version in versions if "about_sha256" not in version.tags]
+    return [*_old_records(stores), *(_place(version.source) / ABOUT_FILE for version in old)]
+
+
+def _place(source: str) -> Place:
+    return parse_place(source if source.startswith("s3:") else unquote(urlsplit(source).path))
 
 
 def upgrade(stores: Stores) -> str:
@@ -138,7 +145,8 @@ def _card(client: MlflowClient, stores: Stores, version: Registered, old: Path) 
     except ValueError:
         known = read_json(old)
     run, training = str(known.get("training_set", "")), _evaluation(stores, str(known.get("training_set", "")))
-    score = next((one for one in training.get("scores", ()) if one["name"] == known["candidate"]), {})
+    scores: list[dict[str, Any]] = training.get("scores", [])
+    score = next((one for one in scores if one["name"] == known["candidate"]), {})
     conditions = training.get("verdict", {}).get("conditions", {}).get(known["candidate"], [])
     made = dt.datetime.fromtimestamp(_created(client, stores.use_case.name, version) / 1000, dt.UTC)
     learned = training.get("training_set", {})
@@ -160,7 +168,7 @@ def _card(client: MlflowClient, stores: Stores, version: Registered, old: Path) 
         reason=known["reason"],
         conditions=[Condition(**one) for one in conditions],
         training_set=known["training_set"],
-        set=_learned(stores.use_case, known, learned),
+        set=_learned(known, learned),
         rows=int(known["rows"]),
         days=known["days"],
         sql=known["sql"],
@@ -190,10 +198,8 @@ def _parameters(training: dict[str, Any], candidate: str) -> dict[str, Any]:
     return next((one["parameters"] for one in training.get("candidates", ()) if one["name"] == candidate), {})
 
 
-def _learned(use_case: UseCase, known: dict[str, Any], learned: dict[str, Any]) -> dict[str, Any]:
+def _learned(known: dict[str, Any], learned: dict[str, Any]) -> dict[str, Any]:
     """What it learned from, as cards tell it; the columns were told apart in another way then."""
-    from mlops_assets.journey.train.training_set import TrainingSet
-
     names = {each.name for each in fields(TrainingSet)}
     defaults = {"fingerprint": known["training_set"], "path": "", "rows": known["rows"], "days": known["days"]}
     defaults |= {"classes": [], "held_out": 0, "duplicates": 0, "boundary": "", "features": {}}

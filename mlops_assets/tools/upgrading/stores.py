@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.util import find_spec
+from importlib import resources
 from pathlib import Path
 from urllib.parse import quote
 
@@ -67,10 +67,7 @@ class Store:
     def _scripts(self):  # type: ignore[no-untyped-def]  # alembic's, whose import only this command needs
         from alembic.script import ScriptDirectory
 
-        spec = find_spec(self.library)
-        assert spec is not None
-        assert spec.origin is not None
-        return ScriptDirectory(str(Path(spec.origin).parent / SCRIPTS[self.library]))
+        return ScriptDirectory(str(resources.files(self.library).joinpath(SCRIPTS[self.library])))
 
 
 def find_stores(settings: Settings) -> list[Store]:
@@ -123,10 +120,10 @@ def migrate(store: Store, settings: Settings) -> None:
 
 
 def _migrate_mlflow(settings: Settings) -> None:
-    from mlflow.db import upgrade
+    from mlflow import db
 
-    assert upgrade.callback is not None
-    upgrade.callback(settings.tracking_uri)  # here: as a process of its own it would show the URL's password
+    # in this process: one of its own would show the URL's password to everybody on the machine
+    db.commands.main(["upgrade", settings.tracking_uri], standalone_mode=False)
 
 
 def _migrate_dagster(settings: Settings) -> None:
