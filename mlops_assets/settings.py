@@ -125,9 +125,15 @@ class Settings:
     def _alone(cls, home: Path, workers: int) -> Settings:
         """Those of a version by itself: what it has lies in the home, and other places do not count."""
         user = _variable("MLOPS_USER") or "somebody"  # a container may have no name for its user
-        places = {"home": home, "raw": home / "raw", "lake": home / "lake"}
         return cls(
-            **places, tracking_uri=STORE, artifacts=None, use_cases=(home / "use_cases",), workers=workers, user=user
+            home=home,
+            raw=home / "raw",
+            lake=home / "lake",
+            tracking_uri=STORE,
+            artifacts=None,
+            use_cases=(home / "use_cases",),
+            workers=workers,
+            user=user,
         )
 
     @property

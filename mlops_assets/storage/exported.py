@@ -23,7 +23,7 @@ FORM = 1
 STORE = "export:"
 """The address of the store that a version by itself knows of: there is none."""
 
-MADE = ("trials", "__pycache__")
+MADE = ("__pycache__",)
 """Folders in which a process may write something, where the folder can be written at all."""
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from starlette.responses import Response
 
 from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.service import Service
+from mlops_assets.storage.exported import read_manifest
 from mlops_assets.views.html.addresses import ROOT
 
 USE_CASE = "/v1/use-cases/{use_case}"
@@ -25,11 +26,10 @@ SAID = (
 
 def router(service: Service) -> APIRouter:
     """The routes."""
-    routes = APIRouter()
+    routes, alone = APIRouter(), read_manifest(service.workspace.settings.home)
 
-    def refuse(_: Request) -> Response:
-        ((use_case, version),) = service.champions.versions().items() or [(next(iter(service.use_cases)), "")]
-        raise Problem(501, SAID.format(version=version, use_case=use_case))
+    def refuse() -> Response:
+        raise Problem(501, SAID.format(version=alone.version, use_case=alone.use_case))
 
     for path in PLATFORMS:
         routes.add_api_route(path, refuse, methods=["GET", "POST"], include_in_schema=False, response_model=None)

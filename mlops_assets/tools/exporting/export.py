@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from mlops_assets import __version__
 from mlops_assets.errors import UsageError
@@ -103,26 +102,35 @@ def export(stores: Stores, number: int, folder: Path) -> Export:
     version, use_case = stores.registry.version(stores.use_case.name, number), stores.use_case
     notes = tuple(see_alone(use_case, version.sql()))
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # beside its place, so that a rename makes it whole at once
-    with TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
-        made = Path(temporary) / "version"
-        made.mkdir(mode=0o755)
-        _write_version(made, stores, version)
-        _write_use_case(made, use_case)
-        _write_code(made, use_case)
-        _write_start(made, use_case, number)
-        # here, so that the first answer need not wait for it
-        Registry(_settings(made, stores.settings)).prove(
-            replace(version, folder=copy_place(_hashes(version), made)), use_case.training.trusted
-        )
-        files = {name: hash_file(made / name) for name in files_of(made)}
-        facts = {"form": FORM, "use_case": use_case.name, "version": number, "mlops-assets": __version__}
-        write_json(made / MANIFEST, {**facts, "python": platform.python_version(), "files": files})
-        for path in [made, *made.rglob("*")]:  # an image is read by another user
-            path.chmod(0o755 if path.is_dir() or path.name == "start" else 0o644)
+    # beside its place, so that a rename makes it whole at once; what a killed export left is taken away
+    made = folder.with_name(f".{folder.name}.unfinished")
+    shutil.rmtree(made, ignore_errors=True)
+    made.mkdir()
+    try:
+        files = _write(made, stores, version)
         made.rename(folder)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
     size = sum((folder / name).stat().st_size for name in files)
     return Export(folder, len(files), size, notes)
+
+
+def _write(made: Path, stores: Stores, version: Version) -> dict[str, str]:
+    """Write all of it; the SHA-256 of each file."""
+    use_case, number = stores.use_case, version.version
+    _write_version(made, stores, version)
+    _write_use_case(made, use_case)
+    _write_code(made, use_case)
+    _write_start(made, use_case, number)
+    # tried here, so that the first answer need not wait for it
+    copy = replace(version, folder=copy_place(_hashes(version), made))
+    Registry(_settings(made, stores.settings)).prove(copy, use_case.training.trusted)
+    files = {name: hash_file(made / name) for name in files_of(made)}
+    facts = {"form": FORM, "use_case": use_case.name, "version": number, "mlops-assets": __version__}
+    write_json(made / MANIFEST, {**facts, "python": platform.python_version(), "files": files})
+    for path in [made, *made.rglob("*")]:  # in an image, another user reads it
+        path.chmod(0o755 if path.is_dir() or path.name == "start" else 0o644)
+    return files
 
 
 def see_alone(use_case: UseCase, sql: str) -> Iterator[str]:
@@ -144,7 +152,7 @@ def see_alone(use_case: UseCase, sql: str) -> Iterator[str]:
         if enrichment.use == "table" and not _lies_beside(use_case, str(enrichment.parameters["file"])):
             raise UsageError(f"{what} reads a file that does not lie beside defs.yaml: put it there, and export again.")
         if enrichment.use == "http":
-            yield f"{what} asks a service, which must be reached from where it runs; without an answer its columns are empty."
+            yield f"{what} asks a service, which must be reached from there; without an answer its columns are empty."
         if enrichment.missing == "last_known":
             yield f"{what} has no earlier answers here: `last_known` counts as missing."
     if use_case.serving.store:
@@ -176,15 +184,18 @@ def _write_version(home: Path, stores: Stores, version: Version) -> None:
     history = History(lake, name)
     history.pin(number, version.hashes)
     why = f"version {number} was exported by itself"
-    history.append(
-        "promote", number, stores.settings.user, why, version.about.reason, hashes=version.hashes, seen=0
-    )
+    history.append("promote", number, stores.settings.user, why, version.about.reason, hashes=version.hashes, seen=0)
     mark_form(lake)
 
 
+def _folder(use_case: UseCase) -> Path:
+    if use_case.folder is None:
+        raise UsageError(f"{use_case.name} lies in no folder, so there is nothing to write of it.")
+    return use_case.folder
+
+
 def _write_use_case(home: Path, use_case: UseCase) -> None:
-    assert use_case.folder is not None
-    shutil.copytree(use_case.folder, home / "use_cases" / use_case.name, ignore=shutil.ignore_patterns(*NO_PART))
+    shutil.copytree(_folder(use_case), home / "use_cases" / use_case.name, ignore=shutil.ignore_patterns(*NO_PART))
 
 
 def _write_code(home: Path, use_case: UseCase) -> None:
@@ -195,7 +206,7 @@ def _write_code(home: Path, use_case: UseCase) -> None:
     defs.mkdir()
     shutil.copy(PACKAGE / "defs" / "__init__.py", defs)
     if use_case.folder == PACKAGE / "defs" / use_case.name:
-        shutil.copytree(use_case.folder, defs / use_case.name, ignore=shutil.ignore_patterns(*NO_PART))
+        shutil.copytree(_folder(use_case), defs / use_case.name, ignore=shutil.ignore_patterns(*NO_PART))
     for name, place in own_modules(use_case.written).items():
         if place.is_dir():
             shutil.copytree(place, code / name, ignore=shutil.ignore_patterns(*NO_PART))

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import re
 import sys
-import sysconfig
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, distribution
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from packaging.requirements import Requirement
+
+from mlops_assets.work.syntax import PACKAGE, find, is_installed
 
 DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 """An import path."""
 
 ROOTS = (
     *("click", "pyyaml", "pydantic", "numpy", "scipy", "pandas", "pyarrow", "duckdb", "scikit-learn", "skops"),
-    *("joblib", "threadpoolctl", "deltalake", "obstore", "pillow", "requests", "urllib3", "sqlalchemy"),
+    *("joblib", "threadpoolctl", "deltalake", "obstore", "pillow", "requests", "urllib3"),
     *("fastapi", "starlette", "fastapi-swagger", "uvicorn[standard]", "python-multipart", "orjson"),
     *("prometheus-client", "jinja2", "markupsafe"),
 )
@@ -50,19 +50,14 @@ def _paths(value: Any) -> Iterator[str]:
 
 def _place(top: str) -> Path | None:
     """Where a module of somebody's own lies; None of what is installed, or is none."""
-    if top in sys.stdlib_module_names or top == "mlops_assets":
+    if top in sys.stdlib_module_names or top == PACKAGE or is_installed(top):
         return None
-    try:
-        spec = find_spec(top)
-    except (ImportError, ValueError):
+    spec = find(top)
+    if spec is None:
         return None
-    if spec is None or spec.origin is None:
-        return None
-    origin = Path(spec.origin).resolve()
-    installed = [Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib")]
-    if any(origin.is_relative_to(folder) for folder in installed):
-        return None
-    return origin.parent if spec.submodule_search_locations else origin
+    if spec.submodule_search_locations:
+        return Path(next(iter(spec.submodule_search_locations)))
+    return Path(spec.origin) if spec.origin else None
 
 
 def pins() -> list[str]:
