@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from mlops_assets.errors import UsageError
 from mlops_assets.storage.database import MLFLOW_SCHEMA, with_driver
-from mlops_assets.storage.exported import STORE, is_alone
+from mlops_assets.storage.exported import STORE, USE_CASES, is_alone
 from mlops_assets.storage.places import Place, parse_place
 from mlops_assets.storage.spellings import check_spelling, quoted
 
@@ -131,7 +131,7 @@ class Settings:
             lake=home / "lake",
             tracking_uri=STORE,
             artifacts=None,
-            use_cases=(home / "use_cases",),
+            use_cases=(home / USE_CASES,),
             workers=workers,
             user=user,
         )

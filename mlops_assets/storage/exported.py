@@ -17,6 +17,9 @@ from mlops_assets.storage.files import read_json
 MANIFEST = "manifest.json"
 """Its name in the folder; a home that has one is a version by itself."""
 
+CODE, USE_CASES = "code", "use_cases"
+"""Folders of what is imported, and of the one use case."""
+
 FORM = 1
 """Form of the folder."""
 

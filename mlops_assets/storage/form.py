@@ -7,12 +7,13 @@ none. Who meets a newer form leaves it alone, who meets an older one says what b
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
 from mlops_assets import __version__
 from mlops_assets.errors import MlopsError
-from mlops_assets.storage.files import document, read_json, told_of_room
+from mlops_assets.storage.files import document, read_json
 from mlops_assets.storage.integrity import Damaged
 from mlops_assets.storage.places import Place, write_whole
 
@@ -82,8 +83,10 @@ def find_form(lake: Place) -> int:
 
 def first_form(lake: Place) -> list[str]:
     """The use cases whose days were published in the first form: by a champion that no history knows."""
+    from mlops_assets.storage.catalog import Lake  # brings Delta's tables, and most lakes say their form
+
     published = {path.parent.parent.name for path in lake.glob("*/predictions/_delta_log")}
-    return sorted(name for name in published if not any((lake / name / "history").glob("[0-9]*.json")))
+    return sorted(name for name in published if not any(Lake(lake, name).history.glob("[0-9]*.json")))
 
 
 def see_form(lake: Place) -> None:
@@ -105,7 +108,7 @@ def keep_form(lake: Place) -> None:
     """See that a lake has the form of today, and let it say so from now on; errors as of `see_form`."""
     see_form(lake)
     if read_mark(lake) is None:
-        with told_of_room(lake / FILE):
+        with suppress(OSError):  # who writes there next says so
             mark_form(lake)
 
 

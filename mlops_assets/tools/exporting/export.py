@@ -18,7 +18,7 @@ from mlops_assets.journey.model.registry import Registry
 from mlops_assets.journey.model.version import ABOUT_FILE, Version
 from mlops_assets.settings import PACKAGE, Settings
 from mlops_assets.storage.catalog import Lake
-from mlops_assets.storage.exported import FORM, MANIFEST, STORE, files_of, hash_file
+from mlops_assets.storage.exported import CODE, FORM, MANIFEST, STORE, USE_CASES, files_of, hash_file
 from mlops_assets.storage.files import write_json
 from mlops_assets.storage.form import mark_form
 from mlops_assets.tools.exporting.modules import own_modules, pins
@@ -195,12 +195,12 @@ def _folder(use_case: UseCase) -> Path:
 
 
 def _write_use_case(home: Path, use_case: UseCase) -> None:
-    shutil.copytree(_folder(use_case), home / "use_cases" / use_case.name, ignore=shutil.ignore_patterns(*NO_PART))
+    shutil.copytree(_folder(use_case), home / USE_CASES / use_case.name, ignore=shutil.ignore_patterns(*NO_PART))
 
 
 def _write_code(home: Path, use_case: UseCase) -> None:
     """The package without its other use cases, and modules of the use case's own."""
-    code = home / "code"
+    code = home / CODE
     shutil.copytree(PACKAGE, code / PACKAGE.name, ignore=shutil.ignore_patterns(*NO_PART, "defs"))
     defs = code / PACKAGE.name / "defs"
     defs.mkdir()

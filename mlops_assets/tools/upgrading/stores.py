@@ -85,7 +85,7 @@ def find_stores(settings: Settings) -> list[Store]:
 
 
 def _of_dagster(home: Path) -> Store:
-    every = [*sorted((home / "history").rglob("*.db")), *sorted((home / "schedules").glob("*.db"))]
+    every = [*sorted(home.glob("history/**/*.db")), *sorted(home.glob("schedules/*.db"))]
     return _of_sqlite("dagster", [home / name for name in OF_DAGSTER if (home / name).exists()], every)
 
 
