@@ -26,9 +26,6 @@ FORM = 1
 STORE = "export:"
 """The address of the store that a version by itself knows of: there is none."""
 
-MADE = ("__pycache__",)
-"""Folders in which a process may write something, where the folder can be written at all."""
-
 
 @dataclass(frozen=True)
 class Alone:
@@ -62,11 +59,10 @@ def hash_file(path: Path) -> str:
 
 
 def files_of(home: Path) -> Iterator[str]:
-    """The files of an export, without the manifest and what a process makes beside them."""
+    """The files of an export, without the manifest."""
     for path in sorted(home.rglob("*")):
-        name = path.relative_to(home)
-        if (path.is_file() or path.is_symlink()) and not set(MADE) & set(name.parts[:-1]) and str(name) != MANIFEST:
-            yield str(name)
+        if (path.is_file() or path.is_symlink()) and path != home / MANIFEST:
+            yield str(path.relative_to(home))
 
 
 def read_manifest(home: Path) -> Alone:

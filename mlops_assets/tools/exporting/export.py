@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import compileall
 import platform
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from py_compile import PycInvalidationMode
 
 from mlops_assets import __version__
 from mlops_assets.errors import UsageError
@@ -212,6 +214,8 @@ def _write_code(home: Path, use_case: UseCase) -> None:
             shutil.copytree(place, code / name, ignore=shutil.ignore_patterns(*NO_PART))
         else:
             shutil.copy(place, code / place.name)
+    # in the manifest like all else: a start from a read-only folder would compile all of it anew
+    compileall.compile_dir(code, quiet=2, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH)
 
 
 def _write_start(home: Path, use_case: UseCase, number: int) -> None:
