@@ -12,6 +12,7 @@ from mlops_assets.components import MlUseCase
 from mlops_assets.components.alerting import alert_sensors
 from mlops_assets.components.resources import WorkspaceResource, engines, mlflow
 from mlops_assets.components.telling import heartbeat_sensor
+from mlops_assets.errors.secret_files import read_secret_files
 from mlops_assets.settings import OWN_USE_CASES, Settings
 from mlops_assets.storage.modes import close_home, keep_private
 from mlops_assets.use_case import UseCase, list_use_cases, load_use_case
@@ -25,6 +26,7 @@ warnings.simplefilter("ignore", dg.BetaWarning)  # such notices are for us, and 
 @dg.definitions
 def defs() -> dg.Definitions:
     """The use cases of the package and those of `MLOPS_USE_CASES`, side by side."""
+    read_secret_files()
     settings = Settings.from_environment()
     keep_private()  # what runs are made of this code writes state
     if told := close_home(settings.home):

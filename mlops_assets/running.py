@@ -22,6 +22,7 @@ from mlops_assets.journey.score.day import ACCEPT_TAG, MODEL_TAG
 from mlops_assets.settings import PACKAGE, Settings
 from mlops_assets.storage.catalog import enrichment_table
 from mlops_assets.storage.database import DATABASE_VARIABLE, prepare_database
+from mlops_assets.storage.form import keep_form
 from mlops_assets.storage.modes import close_home
 from mlops_assets.storage.spellings import sqlite_address
 from mlops_assets.use_case import UseCase
@@ -211,6 +212,7 @@ def prepare_home(settings: Settings) -> None:
     """
     if told := close_home(settings.home):
         log.warning(told)
+    keep_form(settings.lake)
     home = settings.dagster_home
     home.mkdir(parents=True, exist_ok=True)
     os.environ["DAGSTER_HOME"] = str(sqlite_address(home))

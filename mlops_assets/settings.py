@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from mlops_assets.errors import UsageError
 from mlops_assets.storage.database import MLFLOW_SCHEMA, with_driver
+from mlops_assets.storage.exported import STORE, USE_CASES, is_alone
 from mlops_assets.storage.places import Place, parse_place
 from mlops_assets.storage.spellings import check_spelling, quoted
 
@@ -100,6 +101,8 @@ class Settings:
         workers = _workers()
         database = _database()
         home = _folder("MLOPS_HOME", PACKAGE.parent / ".mlops")
+        if is_alone(home):
+            return cls._alone(home, workers)
         lake = _place("MLOPS_LAKE", home / "lake")
         for variable, place in (("MLOPS_HOME", home), ("MLOPS_LAKE", lake)):
             check_spelling(variable, place)
@@ -127,10 +130,30 @@ class Settings:
             dagster_pages=_address("MLOPS_DAGSTER_PAGES", cls.dagster_url) if _variable("MLOPS_DAGSTER_PAGES") else "",
         )
 
+    @classmethod
+    def _alone(cls, home: Path, workers: int) -> Settings:
+        """Those of a version by itself: what it has lies in the home, and other places do not count."""
+        user = _variable("MLOPS_USER") or "somebody"  # a container may have no name for its user
+        return cls(
+            home=home,
+            raw=home / "raw",
+            lake=home / "lake",
+            tracking_uri=STORE,
+            artifacts=None,
+            use_cases=(home / USE_CASES,),
+            workers=workers,
+            user=user,
+        )
+
+    @property
+    def alone(self) -> bool:
+        """Whether the home is a version by itself, which has no tables, no MLflow and no Dagster."""
+        return self.tracking_uri == STORE
+
     @property
     def has_registry(self) -> bool:
         """Whether MLflow's store may hold anything; asking an absent SQLite file would make one."""
-        return self.sqlite_file is None or self.sqlite_file.exists()
+        return not self.alone and (self.sqlite_file is None or self.sqlite_file.exists())
 
     @property
     def sqlite_file(self) -> Path | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from mlops_assets.errors import MlopsError
 from mlops_assets.settings import Settings
+from mlops_assets.storage.form import see_form
 from mlops_assets.use_case import UseCase, find_use_case
 
 if TYPE_CHECKING:
@@ -54,8 +55,11 @@ class Workspace:
         ------
         UsageError
             If one of them is not what it must be.
+        OtherForm
+            If what lies in the lake is of a later version, or of an earlier one and must be upgraded first.
         """
         settings = Settings.from_environment()
+        see_form(settings.lake)
         return cls(settings if raw is None else replace(settings, raw=raw))
 
     @cached_property

@@ -111,7 +111,10 @@ def find(name: str, raw: Place | None = None) -> Stores:
     """What there is of the use case of that name; `raw` is where its raw files lie, if not where the settings say."""
     from mlops_assets.workspace import Workspace
 
-    return Workspace.from_environment(raw).find(name)
+    workspace = Workspace.from_environment(raw)
+    if workspace.settings.alone:
+        raise UsageError(f"{workspace.settings.home} is a version by itself: `serve` serves it; all else needs a home.")
+    return workspace.find(name)
 
 
 def shell_word(path: Path) -> str:

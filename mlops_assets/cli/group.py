@@ -36,6 +36,10 @@ COMMANDS = {
         "mlops_assets.cli.drift:drift",
         "Show how published days differ from what their model learned from: what is red, its rows, and what to do.",
     ),
+    "export": (
+        "mlops_assets.cli.export:export",
+        "Write a folder that serves one version and needs nothing of the platform; it is the context of an image, too.",
+    ),
     "feedback": (
         "mlops_assets.cli.feedback:feedback",
         "Hand in corrections, CSV files with day, file, line, label, who, when; take in all, and tell which count.",
@@ -111,6 +115,10 @@ COMMANDS = {
     "tell": (
         "mlops_assets.cli.tell:tell",
         "Tell the channels of a use case what is new, as the daemon does every half minute; or send them a test.",
+    ),
+    "upgrade": (
+        "mlops_assets.cli.upgrade:upgrade",
+        "Bring what an earlier version wrote into the form of today, after a backup of it.",
     ),
     "verify": (
         "mlops_assets.cli.verify:verify",

@@ -25,6 +25,7 @@ from mlops_assets.components.private_webserver import (
     workspace_opts_to_load_target,
 )
 from mlops_assets.errors import UsageError
+from mlops_assets.errors.secret_files import read_secret_files
 from mlops_assets.serving.entrance.guard import MOST_BYTES, Guard, Site, hosts_from_environment
 from mlops_assets.serving.entrance.listening import check_address, listen
 from mlops_assets.storage.modes import private
@@ -82,6 +83,7 @@ def serve(
     if suppress_warnings:
         warnings.simplefilter("ignore")
         os.environ["PYTHONWARNINGS"] = "ignore"
+    read_secret_files()
     hosts = hosts_from_environment()
     configure_loggers(formatter=log_format, log_level=dagster_log_level.upper())
     logger = logging.getLogger("dagster-webserver")

@@ -25,7 +25,7 @@ from mlops_assets.serving.lean import giving_back
 from mlops_assets.serving.pages import mounted
 from mlops_assets.serving.ready import Readiness
 from mlops_assets.serving.requests import Requests
-from mlops_assets.serving.routes import about, days, feedback, predictions, runs, short, use_cases, v2
+from mlops_assets.serving.routes import about, alone, days, feedback, predictions, runs, short, use_cases, v2
 from mlops_assets.serving.schema import with_shared
 from mlops_assets.serving.service import Service
 from mlops_assets.use_case import find_use_case, list_use_cases
@@ -41,6 +41,9 @@ ROUTERS = (
     v2.router,
 )
 """Each makes the routes of one kind for a service."""
+
+ALONE = (predictions.router, use_cases.router, short.router, v2.router, alone.router)
+"""Those of a version by itself; the last one answers for the others."""
 
 HELD = 4
 """So many of the largest bodies may be worked on at once in a process."""
@@ -136,7 +139,8 @@ def make_app(service: Service, entrance: Entrance | None = None, tell: Callable[
         dependencies=[Depends(HTTPBearer(auto_error=False, description="A key of MLOPS_API_KEYS."))] if keyed else [],
     )
     app.state.service, app.state.readiness = service, readiness
-    routers = [*(router(service) for router in ROUTERS), about.router(readiness)]
+    is_alone = service.workspace.settings.alone
+    routers = [*(router(service) for router in (ALONE if is_alone else ROUTERS)), about.router(readiness)]
     for routes in routers:
         app.include_router(routes)
 
@@ -144,7 +148,8 @@ def make_app(service: Service, entrance: Entrance | None = None, tell: Callable[
     async def schema() -> Response:
         return Response(orjson.dumps(with_shared(app.openapi())), media_type="application/json")
 
-    app.router.routes.append(mounted.mount(service, None if entrance is None else entrance.keys))
+    if not is_alone:  # without tables there is nothing to show
+        app.router.routes.append(mounted.mount(service, None if entrance is None else entrance.keys))
     known = [*app.router.routes[-2:], *(route for routes in routers for route in routes.routes)]
     failures.install(app, known)
     if entrance is not None:

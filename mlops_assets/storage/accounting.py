@@ -49,7 +49,8 @@ class Stored:
         """Read what some version of the package wrote."""
         counts = {name: named(written, prefix) for name, prefix in cls.PREFIXES.items()}
         left = {name: value for name, value in written.items() if not name.startswith(tuple(cls.PREFIXES.values()))}
-        names = {attribute.name for attribute in fields(cls)} - {"further"}
+        # the first release wrote some of the counts as one number under that name: it stays what else was said
+        names = {attribute.name for attribute in fields(cls)} - {"further", *cls.PREFIXES}
         own = {name: value for name, value in left.items() if name in names}
         further = {name: value for name, value in left.items() if name not in names}
         return cls(**own, **counts, further=further)

@@ -19,6 +19,7 @@ from mlops_assets.serving.entrance import listening
 from mlops_assets.serving.entrance.guard import hosts_from_environment
 from mlops_assets.serving.entrance.keys import Keys
 from mlops_assets.settings import Settings
+from mlops_assets.storage.exported import see_whole
 from mlops_assets.tools.keeping import SLICE, Service, end_all, ended_by_signals, look_after
 from mlops_assets.tools.processes import Process
 from mlops_assets.use_case import find_use_case
@@ -148,6 +149,9 @@ def check(wanted: Wanted) -> bool:
     listening.check_api_address(wanted.host, hosts_from_environment(), keys is not None)
     for name in wanted.use_cases:
         find_use_case(settings.use_cases, name)
+    if settings.alone:
+        see_whole(settings.home)
+        return keys is not None
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not os.access(settings.home, os.W_OK):  # what was tried of a model is kept there
         raise UsageError(cannot_be_used(settings.home, "Permission denied"))

@@ -21,7 +21,7 @@ SIGNS = "a%20b 50% what?x=1 c#d [x] {y} o'k ação * & ;"
 TARGET = "  label: returned\n  targets:\n    out: {{use: files, parameters: {{place: {place}}}}}\n"
 
 MAKES_FILES = ("demo", "import", "replay", "sample")
-ONLY_READ = ("new", "preview", "profile", "status", "verify")
+ONLY_READ = ("new", "preview", "profile", "status", "upgrade", "verify")
 WRITES = ("demo", "dev", "feedback", "import", "run", "sample")
 
 JOURNEY = (
@@ -46,6 +46,7 @@ ARGUMENTS = {
     "dev": "",
     "diff": f"visits --day {DAY} --candidate 1",
     "drift": "visits",
+    "export": "visits 1 -o exported",
     "feedback": "visits",
     "history": "visits",
     "import": f"visits table.csv --day {DAY}",
@@ -66,6 +67,7 @@ ARGUMENTS = {
     "sample": f"visits --day {DAY}",
     "status": "",
     "tell": "visits",
+    "upgrade": "",
     "verify": "visits",
     "why": f"visits --day {DAY} --file a.csv --line 2",
 }

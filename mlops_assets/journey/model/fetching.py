@@ -46,7 +46,7 @@ def fetch(name: str, source: str, hashes: Sequence[str], settings: Settings) -> 
     ModelRefused
         If it cannot be fetched, or is not the one that was registered.
     """
-    copy = _copy(hashes, settings)
+    copy = copy_place(hashes, settings.home)
     if copy.exists():
         return copy
     # read where it lies: no copy of what this machine has
@@ -67,12 +67,13 @@ def fetch(name: str, source: str, hashes: Sequence[str], settings: Settings) -> 
 
 def is_here(source: str, hashes: Sequence[str], settings: Settings) -> bool:
     """Whether `fetch` has nothing to fetch; parameters as there."""
-    return source.startswith(("/", "file:")) or _copy(hashes, settings).exists()
+    return source.startswith(("/", "file:")) or copy_place(hashes, settings.home).exists()
 
 
-def _copy(hashes: Sequence[str], settings: Settings) -> Path:
+def copy_place(hashes: Sequence[str], home: Path) -> Path:
+    """Where the copy of a version lies in a home, by the hashes of what it holds."""
     # named by its content: the same number in another store is another folder
-    return settings.home / "models" / hashlib.sha256(" ".join(hashes).encode()).hexdigest()[:32]
+    return home / "models" / hashlib.sha256(" ".join(hashes).encode()).hexdigest()[:32]
 
 
 def folder_here(name: str, source: str) -> Path | None:

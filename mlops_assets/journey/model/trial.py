@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from mlops_assets.errors import ModelRefused
+from mlops_assets.errors import LakeError, ModelRefused
 from mlops_assets.errors.redaction import referred, remember
 from mlops_assets.journey.features.matrix import LARGEST, TEXT
 from mlops_assets.journey.model.archive import LARGEST as LARGEST_FILES
@@ -85,7 +86,8 @@ def try_model(
         ) from None
     if "refused" in answer:
         raise ModelRefused(answer["refused"])
-    write_json(verdict, {"model": sha256, **answer})
+    with suppress(LakeError):  # a home that cannot be written keeps none: it is tried again
+        write_json(verdict, {"model": sha256, **answer})
 
 
 def _mark(sha256: str, trusted: Sequence[str]) -> str:

@@ -115,6 +115,8 @@ def open_store(workspace: Workspace, use_cases: Mapping[str, UseCase]) -> Store:
     UsageError
         If one of them cannot have files landed.
     """
+    if workspace.settings.alone:
+        return NoStore()
     keeping = [use_case for use_case in use_cases.values() if use_case.serving.store]
     for use_case in keeping:
         raw_root(workspace.of(use_case))

@@ -38,7 +38,8 @@ def router(service: Service) -> APIRouter:
     @routes.get("/", **operation)
     def start(request: Request) -> Response:
         form = preferred(request.headers.get("accept", ""), (JSON, HTML))
-        return as_json(_links(service)) if form == JSON else RedirectResponse(f"{ROOT}/", 303, {"Vary": "Accept"})
+        for_people = "/docs" if service.workspace.settings.alone else f"{ROOT}/"
+        return as_json(_links(service)) if form == JSON else RedirectResponse(for_people, 303, {"Vary": "Accept"})
 
     if only is None:
         return routes
@@ -66,9 +67,10 @@ def _links(service: Service) -> dict[str, Any]:
         for name, use_case in service.use_cases.items()
     ]
     short = SHORT if len(use_cases) == 1 else {}
+    further = {name: path for name, path in FURTHER.items() if name != "pages" or not service.workspace.settings.alone}
     return {
         "name": "mlops-assets",
         "version": __version__,
         "use_cases": use_cases,
-        "links": {"use_cases": "/v1/use-cases", **short, **FURTHER},
+        "links": {"use_cases": "/v1/use-cases", **short, **further},
     }

@@ -1,0 +1,1 @@
+"""What earlier versions wrote, brought into the form of today: Dagster's store, MLflow's, and ours."""

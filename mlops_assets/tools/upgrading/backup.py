@@ -1,0 +1,120 @@
+"""A backup of what an upgrade is about to change: whole under its name, or not there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+
+from mlops_assets.errors import MlopsError, UsageError
+from mlops_assets.settings import Settings
+from mlops_assets.storage.database import DATABASE_VARIABLE, database_url
+from mlops_assets.storage.places import Place
+from mlops_assets.tools.upgrading.stores import Store
+
+DUMP = "postgres.dump"
+
+
+def see_place(folder: Path) -> None:
+    """See that a backup can be made there.
+
+    Raises
+    ------
+    UsageError
+        If something is there already.
+    """
+    if folder.exists():
+        raise UsageError(f"{folder} is there already: name a folder that is not, for no backup is overwritten.")
+
+
+def see_dump(stores: Iterable[Store], *, is_done: bool) -> None:
+    """See that PostgreSQL can be backed up here, or that somebody did.
+
+    Raises
+    ------
+    UsageError
+        If neither; with what to do.
+    """
+    if is_done or not any(store.schema for store in stores) or shutil.which("pg_dump"):
+        return
+    raise UsageError(
+        "pg_dump is not installed here, so PostgreSQL cannot be backed up. Where it is, run `pg_dump --format=custom "
+        f'--file={DUMP} "${DATABASE_VARIABLE}"` (without +psycopg2 in the URL), then `mlops-assets upgrade '
+        "--database-backed-up` here."
+    )
+
+
+def back_up(
+    folder: Path, settings: Settings, stores: Iterable[Store], documents: Iterable[Place], *, dump: bool
+) -> None:
+    """Copy stores and documents into a folder.
+
+    Parameters
+    ----------
+    folder
+        Where to; what is left of a backup that was killed is made anew.
+    settings
+        Where all of it lies.
+    stores
+        Stores of SQL.
+    documents
+        Files of ours.
+    dump
+        Whether PostgreSQL is copied, too.
+
+    Raises
+    ------
+    MlopsError
+        If one cannot be copied.
+    """
+    unfinished = folder.with_name(f"{folder.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    for store in stores:
+        for file in store.files:
+            _copy_sqlite(file, unfinished / store.library / _name(file, settings))
+    if dump:
+        _dump(unfinished / DUMP)
+    for document in documents:
+        if not document.exists():  # a server of MLflow keeps it
+            continue
+        copy = unfinished / "documents" / _name(document, settings)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(document.read_bytes())
+    unfinished.rename(folder)
+
+
+def _name(path: Place, settings: Settings) -> str:
+    """The path of a file below the home or the lake."""
+    text = str(path)
+    for root in (settings.dagster_home, settings.home, settings.lake):
+        if text.startswith(f"{root}/"):
+            return text.removeprefix(f"{root}/")
+    return text.rpartition("://")[2].lstrip("/")
+
+
+def _copy_sqlite(file: Path, copy: Path) -> None:
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(copy)) as target:
+            source.backup(target)  # whole, whatever is written meanwhile
+    except sqlite3.Error as error:
+        raise MlopsError(f"{file}: cannot be backed up: {error}. Nothing was changed.") from None
+
+
+def _dump(file: Path) -> None:
+    url = database_url(DATABASE_VARIABLE)
+    told = {"PGHOST": url.host or str(url.query.get("host", "")), "PGPORT": str(url.port or "")}
+    told |= {"PGUSER": url.username or "", "PGPASSWORD": str(url.password or ""), "PGDATABASE": url.database or ""}
+    environment = {**os.environ, **{name: value for name, value in told.items() if value}}
+    # by the environment: arguments can be read by everybody on the machine
+    done = subprocess.run(
+        ["pg_dump", "--format=custom", f"--file={file}"], env=environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        said = done.stderr.strip().splitlines()
+        raise MlopsError(f"pg_dump failed, and nothing was changed: {said[0] if said else done.returncode}")
