@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +34,7 @@ from mlops_assets.workspace import Workspace
 from mlops_assets_tests.helpers.asgi import HOST, Answer, ask
 from mlops_assets_tests.helpers.asked_api import problem
 from mlops_assets_tests.helpers.served import NAME, TOY, model_of, plant, promote, workspace_in
+from mlops_assets_tests.helpers.served_home import behind_a_server
 
 SECRET, BODY = "s" * 32, b'{"event": "champion"}'
 PATH = f"/v1/use-cases/{NAME}/refresh"
@@ -167,3 +174,63 @@ def test_a_bell_keeps_no_more_than_what_may_come_again(tmp_path: Path) -> None:
     assert [bell.ring("a", 0.0), bell.ring("a", LASTS), bell.ring("b", LASTS + 1)] == [False, True, False]
     assert len([*(tmp_path / "bell").iterdir()]) == 1
     assert not bell.ring("a", LASTS + 2)
+
+
+@contextmanager
+def mlflow_server(folder: Path) -> Iterator[str]:
+    """A server of MLflow that may call this machine."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1", "--port", port]
+    command += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder)]
+    given = {
+        **os.environ,
+        "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http",
+        "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+    quiet: Any = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=folder, env=given, start_new_session=True, **quiet) as process:
+        try:
+            assert any("Application startup complete" in line for line in process.stderr)
+            threading.Thread(target=process.stderr.read, daemon=True).start()
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.mark.long
+def test_mlflow_wakes_the_api_by_its_own_webhook_and_the_history_says_who_is_champion(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    from mlflow import MlflowClient
+
+    tried = threading.Event()
+
+    def read(workspace: Workspace, use_case: UseCase, wanted: Wanted) -> Ready:
+        if wanted.number == 2:
+            tried.set()
+        return read_version(workspace, use_case, wanted)
+
+    champions = Champions(workspace, read=read, clock=lambda: 0.0)
+    change = workspace.of(TOY).lake.change(2)
+    champions.load([TOY])
+    change.write_bytes(b"{")
+    champions.look()
+    app = make_app(
+        Service(workspace, {NAME: TOY}, champions), Entrance(keys=Keys([new_key("a", frozenset({"read"}))[1]]))
+    )
+    with mlflow_server(tmp_path) as mlflow, behind_a_server(app) as port:
+        assert NAME in champions.troubles()
+        change.unlink()
+        promote(workspace, 2)
+        client = MlflowClient(mlflow, mlflow)
+        path = f"http://127.0.0.1:{port}{PATH}"
+        client.create_webhook("api", path, ["model_version_alias.created"], secret=SECRET)
+        client.create_registered_model(NAME)
+        client.create_model_version(NAME, "mlflow-artifacts:/toy")
+        assert not tried.is_set()
+        client.set_registered_model_alias(NAME, "champion", "1")  # it lags behind
+        assert tried.wait(120)
+    assert champions.versions() == {NAME: 2}
