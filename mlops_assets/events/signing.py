@@ -60,7 +60,7 @@ class Seen:
 
 
 def keys_of(secret: str) -> list[bytes]:
-    """The keys of a secret: `whsec_` and base64, or any text; several with blanks between, while one takes over.
+    """The keys of a secret, which is any text or, behind `whsec_`, base64; several with blanks between.
 
     Raises
     ------

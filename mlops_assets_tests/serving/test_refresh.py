@@ -229,7 +229,8 @@ def test_mlflow_wakes_the_api_by_its_own_webhook_and_the_history_says_who_is_cha
         path = f"http://127.0.0.1:{port}{PATH}"
         client.create_webhook("api", path, ["model_version_alias.created"], secret=SECRET)
         client.create_registered_model(NAME)
-        client.create_model_version(NAME, "mlflow-artifacts:/toy")
+        run = client.create_run("0").info
+        client.create_model_version(NAME, f"{run.artifact_uri}/version", run.run_id)
         assert not tried.is_set()
         client.set_registered_model_alias(NAME, "champion", "1")  # it lags behind
         assert tried.wait(120)
