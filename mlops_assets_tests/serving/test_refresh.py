@@ -19,6 +19,8 @@ from typing import Any
 
 import pytest
 
+from mlops_assets.events.channels import NotTold, Webhook
+from mlops_assets.events.message import Message
 from mlops_assets.events.signing import TOLERANCE, sign
 from mlops_assets.serving.answering.bell import LASTS, Bell
 from mlops_assets.serving.answering.champions import Champions
@@ -135,6 +137,17 @@ def test_on_loopback_without_keys_a_program_may_call_and_a_page_of_others_may_no
     assert not call.other.heard()
     assert call(app=call.open).status == 202
     assert call.other.heard()
+
+
+def test_a_channel_that_signs_wakes_it_over_http(call: Called) -> None:
+    message = Message(NAME, "team:ml", "champion", "info", "champion:2", "version 2 is champion.", change=2)
+    with behind_a_server(call.app) as port:
+        url = f"http://127.0.0.1:{port}{PATH}"
+        assert Webhook(url, secret=SECRET).tell(message) == "it answered with 202"
+        assert call.other.heard()
+        with pytest.raises(NotTold, match="it answered with 401"):
+            Webhook(url, secret="t" * 32).tell(message)
+    assert not call.other.heard()
 
 
 def test_more_calls_than_the_rate_are_put_off(call: Called) -> None:
