@@ -59,7 +59,7 @@ def open_channel(told: Told, seconds: float = SECONDS) -> Channel:
         How long a message may take.
     """
     if told.url.lower().startswith(BY_US):
-        return Webhook(told.url, seconds, told.secret)
+        return Webhook(told.url, seconds, told.secret or "")
     return Apprise(told.url, seconds)
 
 

@@ -41,8 +41,8 @@ class Told(Strict):
         description="`{{ env.NAME }}` alone: the address is a secret. `https://...` takes JSON, any other is one of "
         "apprise, such as `mailtos://...`; where the variable is empty the channel is off.",
     )
-    secret: str = Field(
-        "",
+    secret: str | None = Field(
+        None,
         repr=False,
         description="`{{ env.NAME }}` alone: what the receiver of an `https://...` address knows, too, so that each "
         "message is signed; unsigned without this key.",
@@ -67,9 +67,9 @@ class Told(Strict):
 
     @field_validator("secret")
     @classmethod
-    def _can_sign(cls, secret: str, info: ValidationInfo) -> str:
+    def _can_sign(cls, secret: str | None, info: ValidationInfo) -> str | None:
         url = info.data.get("url", "")
-        if not url or VARIABLE.search(secret + url):
+        if secret is None or not url or VARIABLE.search(secret + url):
             return secret
         if not url.lower().startswith(BY_US):
             raise ValueError("apprise signs nothing: take the key away, or tell an address that begins with https://")
