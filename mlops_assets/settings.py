@@ -65,6 +65,9 @@ class Settings:
     heartbeat_url
         The address that is asked every minute, so that a dead daemon is noticed outside (`MLOPS_HEARTBEAT_URL`); a
         secret, empty by default.
+    refresh_secret
+        What signs the calls that make the API look for another champion (`MLOPS_REFRESH_SECRET`); a secret, empty by
+        default: then none is taken.
     dagster_url
         Where Dagster's webserver answers, of which the API asks for runs (`MLOPS_DAGSTER_URL`), by default
         `http://127.0.0.1:3000`.
@@ -85,6 +88,7 @@ class Settings:
     user: str = "somebody"
     alert_url: str = field(default="", repr=False)
     heartbeat_url: str = field(default="", repr=False)
+    refresh_secret: str = field(default="", repr=False)
     database: str = field(default="", repr=False)
     dagster_url: str = "http://127.0.0.1:3000"
     dagster_pages: str = ""
@@ -125,6 +129,7 @@ class Settings:
             spark_master=_variable("MLOPS_SPARK_MASTER", f"local[{workers}]"),
             alert_url=_variable("MLOPS_ALERT_URL"),
             heartbeat_url=_variable("MLOPS_HEARTBEAT_URL"),
+            refresh_secret=_variable("MLOPS_REFRESH_SECRET"),
             database=database,
             dagster_url=_address("MLOPS_DAGSTER_URL", cls.dagster_url),
             dagster_pages=_address("MLOPS_DAGSTER_PAGES", cls.dagster_url) if _variable("MLOPS_DAGSTER_PAGES") else "",

@@ -7,6 +7,7 @@ import dagster as dg
 from pydantic import BaseModel, ValidationError
 
 from mlops_assets.components.arrivals import arrival_sensors
+from mlops_assets.components.champions import champion_sensors
 from mlops_assets.components.changing import changing_jobs, retro_scoring_sensors
 from mlops_assets.components.daily import daily_assets, yesterday_check
 from mlops_assets.components.delivery import delivery_assets
@@ -16,7 +17,7 @@ from mlops_assets.components.monitoring import monitoring_assets, monitoring_sch
 from mlops_assets.components.pipes import job_assets
 from mlops_assets.components.ranges import range_job
 from mlops_assets.components.resources import end_mlflow_run
-from mlops_assets.components.retraining import retraining_schedules, retraining_sensors
+from mlops_assets.components.retraining import recipe_sensors, retraining_schedules, retraining_sensors
 from mlops_assets.components.scoring import made_besides
 from mlops_assets.components.telling import telling_sensors
 from mlops_assets.components.training import training_assets
@@ -121,6 +122,8 @@ class MlUseCase(dg.Component):
             sensors=[
                 *arrival_sensors(self.use_case, daily_job),
                 *retraining_sensors(self.use_case, training_job),
+                *recipe_sensors(self.use_case, training_job),
+                *champion_sensors(self.use_case),
                 *retro_scoring_sensors(self.use_case, training_job, daily_job),
                 *telling_sensors(self.use_case),
             ],

@@ -1,4 +1,4 @@
-"""What starts a training by itself: a schedule, and a sensor that looks at corrections, audits and red days."""
+"""What starts a training by itself: a schedule, and sensors that look at corrections, audits, red days, the recipe."""
 
 import datetime as dt
 from typing import Any
@@ -7,9 +7,11 @@ import dagster as dg
 
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.model.changing import REASON_TAG
+from mlops_assets.journey.train.recipe import decide_by_recipe, deciding, mark_of
+from mlops_assets.journey.train.records import GatheredRows
 from mlops_assets.journey.train.retraining import Evidence, decide, gather, last_trained
 from mlops_assets.monitoring.kept import red_days
-from mlops_assets.use_case import UseCase
+from mlops_assets.use_case import UseCase, load_use_case
 from mlops_assets.workspace import Stores, Workspace
 
 UNDER_WAY = [
@@ -69,6 +71,45 @@ def retraining_sensors(use_case: UseCase, job: Any) -> list[dg.SensorDefinition]
         return dg.RunRequest(run_key=f"{use_case.name}-{evidence.mark}-{after}", tags={REASON_TAG: decision.why})
 
     return [retraining]
+
+
+def recipe_sensors(use_case: UseCase, job: Any) -> list[dg.SensorDefinition]:
+    """The sensor that starts a training when the recipe changed, if the use case asks for it; its cursor is a mark.
+
+    It reads the folder of the use case anew, as the run will that it starts.
+    """
+    if not use_case.retraining.recipe:
+        return []
+
+    @dg.sensor(
+        name=f"{use_case.name}_recipe",
+        job=job,
+        minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Starts one training when keys of defs.yaml that decide a model, or features.sql, changed; the "
+        "gate decides.",
+    )
+    def recipe(
+        context: dg.SensorEvaluationContext, workspace: dg.ResourceParam[Workspace]
+    ) -> dg.SensorResult | dg.SkipReason:
+        newest = context.instance.get_run_records(dg.RunsFilter(job_name=job.name), limit=1)
+        if newest and _is_under_way(use_case, newest[0], dt.datetime.now(dt.UTC)):
+            return dg.SkipReason(f"the training {newest[0].dagster_run.run_id} is under way")
+        try:
+            now = deciding(load_use_case(use_case.folder) if use_case.folder else use_case)
+            mark = mark_of(now)
+            if mark == context.cursor:
+                return dg.SkipReason("the recipe is as it was")
+            decision = decide_by_recipe(now, [one.recipe for one in workspace.of(use_case).runs.every(GatheredRows)])
+        except MlopsError as error:  # such as a YAML that somebody is in the midst of
+            return dg.SkipReason(f"nothing is trained, for what decides it cannot be read: {error}")
+        if not decision.train:
+            return dg.SensorResult(skip_reason=decision.why, cursor=mark)
+        # the key is the recipe: whatever becomes of its training, it is started once
+        asked = dg.RunRequest(run_key=f"{use_case.name}-recipe-{mark}", tags={REASON_TAG: decision.why})
+        return dg.SensorResult(run_requests=[asked], cursor=mark)
+
+    return [recipe]
 
 
 def _gather(stores: Stores) -> Evidence:

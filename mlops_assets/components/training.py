@@ -24,6 +24,7 @@ from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.train import evaluation as judging
 from mlops_assets.journey.train.candidates import Fitted, fit_candidates
 from mlops_assets.journey.train.contest import hold_contest
+from mlops_assets.journey.train.recipe import deciding
 from mlops_assets.journey.train.records import Evaluation, FittedCandidates, GatheredRows, MadeVersion
 from mlops_assets.journey.train.training_set import TrainingSet, build_training_set
 from mlops_assets.journey.train.versions import make_version
@@ -114,7 +115,7 @@ def _training_set(use_case: UseCase) -> dg.AssetsDefinition:
         run, stores = _run_of(context, use_case), workspace.of(use_case)
         made = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
         data = _told(lambda: build_training_set(use_case, stores.lake))
-        stores.runs.write(run, GatheredRows(data, made))
+        stores.runs.write(run, GatheredRows(data, made, deciding(use_case)))
         counts = "%s: %d labelled rows, %d held out, %d corrected by people"
         log.info(counts, use_case.name, data.rows, data.held_out, data.corrected)
         if data.left_out:

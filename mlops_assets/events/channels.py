@@ -5,14 +5,18 @@ No address is in any text: it is a secret by itself.
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
+import time
+import uuid
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 from mlops_assets.errors import MlopsError
 from mlops_assets.errors.redaction import redacted
 from mlops_assets.events.message import PLAIN, Message, first_line, shown_by_chats
+from mlops_assets.events.signing import sign
 from mlops_assets.use_case.told import BY_US, Told
 
 SECONDS = 8.0
@@ -26,8 +30,15 @@ class NotTold(MlopsError):
 class Channel(Protocol):
     """Tells somebody."""
 
-    def tell(self, message: Message) -> str:
+    def tell(self, message: Message, name: str = "") -> str:
         """Tell a message; what the channel answered.
+
+        Parameters
+        ----------
+        message
+            The message.
+        name
+            Its id on the way to this channel, the same for each try.
 
         Raises
         ------
@@ -47,12 +58,13 @@ def open_channel(told: Told, seconds: float = SECONDS) -> Channel:
     seconds
         How long a message may take.
     """
-    kind = Webhook if told.url.lower().startswith(BY_US) else Apprise
-    return kind(told.url, seconds)
+    if told.url.lower().startswith(BY_US):
+        return Webhook(told.url, seconds, told.secret or "")
+    return Apprise(told.url, seconds)
 
 
 class Webhook:
-    """Posts JSON.
+    """Posts JSON, signed if there is a secret.
 
     Parameters
     ----------
@@ -60,18 +72,30 @@ class Webhook:
         The address.
     seconds
         How long it may take.
+    secret
+        What the receiver knows, too; empty where nothing is signed.
     """
 
-    def __init__(self, url: str, seconds: float = SECONDS) -> None:
+    def __init__(self, url: str, seconds: float = SECONDS, secret: str = "") -> None:
         self._url = url
         self._seconds = seconds
+        self._secret = secret
 
-    def tell(self, message: Message) -> str:
+    def tell(self, message: Message, name: str = "") -> str:
         """One POST."""
-        return ask("POST", self._url, self._seconds, message.to_post())
+        body = json.dumps(message.to_post()).encode()
+        headers = {"Content-Type": "application/json"}
+        if self._secret:  # the very bytes that are sent: whoever reads them anew would get others
+            try:
+                headers |= sign(self._secret, name or uuid.uuid4().hex, time.time(), body)
+            except ValueError as error:
+                raise NotTold(f"its secret cannot sign: {error}") from None
+        return ask("POST", self._url, self._seconds, body, headers)
 
 
-def ask(method: str, url: str, seconds: float, content: Mapping[str, Any] | None = None) -> str:
+def ask(
+    method: str, url: str, seconds: float, body: bytes | None = None, headers: Mapping[str, str] | None = None
+) -> str:
     """Ask an address; what it answered, of which the number alone is wanted.
 
     Parameters
@@ -80,8 +104,8 @@ def ask(method: str, url: str, seconds: float, content: Mapping[str, Any] | None
         How, and where; a redirect is not followed, for it could lead anywhere with what is said.
     seconds
         How long it may take.
-    content
-        What is said, as JSON.
+    body, headers
+        What is said.
 
     Raises
     ------
@@ -94,7 +118,9 @@ def ask(method: str, url: str, seconds: float, content: Mapping[str, Any] | None
 
     try:
         with ending_after(seconds) as session:
-            answer = session.request(method, url, json=content, timeout=seconds, allow_redirects=False, stream=True)
+            answer = session.request(
+                method, url, data=body, headers=headers, timeout=seconds, allow_redirects=False, stream=True
+            )
             status = answer.status_code
             answer.close()
     except (requests.RequestException, ValueError, OSError) as error:
@@ -119,7 +145,7 @@ class Apprise:
         self._url = url
         self._seconds = seconds
 
-    def tell(self, message: Message) -> str:
+    def tell(self, message: Message, name: str = "") -> str:  # noqa: ARG002 - apprise's services have ids of their own
         """Tell it in a thread of its own, which is left behind where it hangs."""
         try:
             import apprise  # noqa: F401 - takes seconds, which are not the channel's

@@ -192,7 +192,7 @@ class ChampionChanged(Event):
         after = f" after version {self.before}" if self.before else ""
         sentence = f"version {self.version} is champion{after}, by {self.action} of {self.who}."
         todo = f"mlops-assets card {use_case} {self.version}; undone by: mlops-assets rollback {use_case}"
-        return self._message(use_case, sentence, details=(self.why,), what_to_do=todo)
+        return self._message(use_case, sentence, details=(self.why,), what_to_do=todo, change=self.number)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -93,6 +93,8 @@ class Message:
         Whether it says that the cause is gone.
     lamps
         Names of the lamps that it is about.
+    change
+        Number of the history, of a change of the champion; 0 of all else.
     """
 
     use_case: str
@@ -108,6 +110,7 @@ class Message:
     run_id: str = ""
     over: bool = False
     lamps: tuple[str, ...] = ()
+    change: int = 0
 
     def cleaned(self) -> Message:
         """The same as it may be shown."""
@@ -155,6 +158,7 @@ class Message:
             "event": self.event,
             "severity": self.severity,
             "cause": self.cause,
+            "change": self.change,
             "over": self.over,
             "numbers": dict(self.numbers),
         }

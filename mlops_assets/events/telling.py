@@ -127,7 +127,7 @@ def _tell(
             outcomes[one.id] = ""  # taken out of the configuration: nobody waits for it
             continue
         # a channel that refused one message is asked again with the next look
-        why = refused.get(one.channel) or _told(opens(told), one.message)
+        why = refused.get(one.channel) or _told(opens(told), one)
         if why:
             refused[one.channel] = why
             log.warning("%s was not told, and is tried again: %s", one.channel, why)
@@ -135,9 +135,9 @@ def _tell(
     return outcomes
 
 
-def _told(channel: Channel, message: Message) -> str:
+def _told(channel: Channel, waiting: Waiting) -> str:
     try:
-        channel.tell(message)
+        channel.tell(waiting.message, waiting.id)
     except NotTold as error:
         return str(error)
     return ""

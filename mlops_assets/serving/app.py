@@ -25,7 +25,7 @@ from mlops_assets.serving.lean import giving_back
 from mlops_assets.serving.pages import mounted
 from mlops_assets.serving.ready import Readiness
 from mlops_assets.serving.requests import Requests
-from mlops_assets.serving.routes import about, alone, days, feedback, predictions, runs, short, use_cases, v2
+from mlops_assets.serving.routes import about, alone, days, feedback, predictions, refresh, runs, short, use_cases, v2
 from mlops_assets.serving.schema import with_shared
 from mlops_assets.serving.service import Service
 from mlops_assets.use_case import find_use_case, list_use_cases
@@ -36,6 +36,7 @@ ROUTERS = (
     use_cases.router,
     days.router,
     feedback.router,
+    refresh.router,
     runs.router,
     short.router,
     v2.router,

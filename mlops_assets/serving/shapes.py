@@ -355,6 +355,13 @@ class Span(BaseModel):
     last: str = Field(alias="to")
 
 
+class Refreshed(BaseModel):
+    """That the history is looked at, and which version answers until then."""
+
+    use_case: str
+    version: int | None
+
+
 class FailedStep(BaseModel):
     """A step of a run that failed."""
 

@@ -25,7 +25,7 @@ from mlops_assets.use_case.serving import Serving
 from mlops_assets.use_case.source import Origin
 from mlops_assets.use_case.strict import Strict, refuse
 from mlops_assets.use_case.targets import Delivering, TargetName, too_long, unkept
-from mlops_assets.use_case.told import ChannelName, Deadline, Told, literal_addresses
+from mlops_assets.use_case.told import ChannelName, Deadline, Told, literal_secrets
 from mlops_assets.use_case.training import Candidate, Feedback, Retraining, Training
 
 P = TypeVar("P", Candidate, Delivering, Enrichment, Origin)
@@ -209,7 +209,7 @@ class UseCase(Attributes):
 
     @model_validator(mode="after")
     def _addresses_are_of_the_environment(self) -> Self:
-        refuse([*literal_addresses(self.at("told"))])
+        refuse([*literal_secrets(self.at("told"))])
         return self
 
     def __getstate__(self) -> dict[Any, Any]:

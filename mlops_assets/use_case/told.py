@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from typing import Annotated, Any, Literal, Self, get_args
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from mlops_assets.use_case.references import VARIABLE
 from mlops_assets.use_case.strict import Problem, Strict
@@ -29,6 +29,9 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 BY_US = ("http://", "https://")
 """Addresses that are told by a plain POST of JSON; all others are apprise's."""
 
+LEAST_SECRET = 24
+"""Signs of a secret, at least; see `events.signing`."""
+
 
 class Told(Strict):
     """A channel: where somebody hears of what happens."""
@@ -37,6 +40,12 @@ class Told(Strict):
         repr=False,
         description="`{{ env.NAME }}` alone: the address is a secret. `https://...` takes JSON, any other is one of "
         "apprise, such as `mailtos://...`; where the variable is empty the channel is off.",
+    )
+    secret: str | None = Field(
+        None,
+        repr=False,
+        description="`{{ env.NAME }}` alone: what the receiver of an `https://...` address knows, too, so that each "
+        "message is signed; unsigned without this key.",
     )
     severity: Severity = Field(
         "warning", alias="from", description="The least that is told: `info`, `warning`, `error`."
@@ -56,6 +65,19 @@ class Told(Strict):
             raise ValueError("this address needs apprise: pip install 'mlops-assets[apprise]' brings it")
         return url
 
+    @field_validator("secret")
+    @classmethod
+    def _can_sign(cls, secret: str | None, info: ValidationInfo) -> str | None:
+        url = info.data.get("url", "")
+        if secret is None or not url or VARIABLE.search(secret + url):
+            return secret
+        if not url.lower().startswith(BY_US):
+            raise ValueError("apprise signs nothing: take the key away, or tell an address that begins with https://")
+        # said, and empty: nobody shall believe that it is signed
+        if len(secret) < LEAST_SECRET:
+            raise ValueError(f"a secret has at least {LEAST_SECRET} signs; `openssl rand -base64 32` makes one")
+        return secret
+
     def wants(self, kind: Kind, severity: Severity) -> bool:
         """Whether the channel is told of an event."""
         return bool(self.url) and kind in self.events and SEVERITIES.index(severity) >= SEVERITIES.index(self.severity)
@@ -64,8 +86,8 @@ class Told(Strict):
 ChannelName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
-def literal_addresses(written: Mapping[str, Any]) -> Iterator[Problem]:
-    """The channels whose address stands in the configuration, or in part: what is written there is read by many.
+def literal_secrets(written: Mapping[str, Any]) -> Iterator[Problem]:
+    """The channels whose address or secret stands in the configuration, or in part: many read what is written there.
 
     Parameters
     ----------
@@ -73,10 +95,11 @@ def literal_addresses(written: Mapping[str, Any]) -> Iterator[Problem]:
         `told` as it was written; what is made in Python has nothing there.
     """
     for name, channel in written.items():
-        url = channel.get("url", "") if isinstance(channel, Mapping) else ""
-        if url and not VARIABLE.fullmatch(str(url).strip()):
-            message = "an address is a secret: write {{ env.NAME }} and nothing else, and set that variable"
-            yield ("told", name, "url"), message, "***"
+        for key, what in (("url", "an address is a secret"), ("secret", "a secret stands in the environment")):
+            said = channel.get(key, "") if isinstance(channel, Mapping) else ""
+            if said and not VARIABLE.fullmatch(str(said).strip()):
+                message = f"{what}: write {{{{ env.NAME }}}} and nothing else, and set that variable"
+                yield ("told", name, key), message, "***"
 
 
 @dataclass(frozen=True)

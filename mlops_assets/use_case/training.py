@@ -249,13 +249,17 @@ class Retraining(Strict):
         gt=0,
         description="Published days in a row with a red lamp of `drift` that start one; not learned from yet.",
     )
+    recipe: bool = Field(
+        False, description="Whether a change of the recipe starts one: keys that decide a model, or `features.sql`."
+    )
     least_audited: int = Field(100, gt=0, description="Audited rows of the champion that `drop` needs to speak up.")
     hours_between: float = Field(24, ge=0, description="Least hours from one training to the next one that starts so.")
 
     @property
     def starts(self) -> bool:
         """Whether anything starts a training by itself."""
-        return any(cause is not None for cause in (self.schedule, self.corrections, self.drop, self.drift))
+        asked = any(cause is not None for cause in (self.schedule, self.corrections, self.drop, self.drift))
+        return asked or self.recipe
 
     @field_validator("schedule")
     @classmethod

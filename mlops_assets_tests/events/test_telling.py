@@ -42,7 +42,7 @@ class Street:
         street = self
 
         class Noted:
-            def tell(self, message: Message) -> str:
+            def tell(self, message: Message, _name: str = "") -> str:
                 if told.url in street.down:
                     raise NotTold("nobody is there")
                 if street.ask_others:

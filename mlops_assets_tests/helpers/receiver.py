@@ -16,10 +16,11 @@ SECRET_PATH = "hook-rosebud-7c41"
 
 @dataclass
 class Receiver:
-    """What came, and what it answers next: 200 where nothing is said; and how often it was asked by GET."""
+    """What came, its headers and bytes, and what it answers next: 200 where nothing is said; and how often by GET."""
 
     url: str = ""
     got: list[dict[str, Any]] = field(default_factory=list)
+    sent: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
     asked: int = 0
 
@@ -35,7 +36,9 @@ def webhook() -> Iterator[Receiver]:
             self.answer()
 
         def do_POST(self) -> None:
-            known.got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            known.sent.append((dict(self.headers), body))
+            known.got.append(json.loads(body))
             self.answer()
 
         def answer(self) -> None:

@@ -315,7 +315,7 @@ def test_workflows_have_few_rights_and_pin_what_they_use(path: Path) -> None:
             continue
         assert job["timeout-minutes"] <= 360
         writes = {right for right, how in job.get("permissions", {}).items() if how == "write"}
-        assert writes <= {"packages"}, name
+        assert writes <= {"packages", "pull-requests"}, name
         for step in job["steps"]:
             if "uses" in step:
                 assert re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{40}", step["uses"]), step["uses"]

@@ -23,7 +23,7 @@ NOBODY = "127.0.0.1:9"
 
 PLACES = """\
   told:
-    oncall: {url: "{{ env.TOLD_URL }}", from: info}
+    oncall: {url: "{{ env.TOLD_URL }}", secret: "{{ env.TOLD_SIGNS }}", from: info}
     mail: {url: "{{ env.TOLD_MAIL }}", from: info}
   enrichments:
     score:
@@ -81,7 +81,7 @@ SECRETS = [
     for name in (
         *("lookup", "token", "bearer", "header", "past", "warehouse", "client", "bus", "own", "model"),
         *("s3", "aws", "session", "database", "tracking", "proxy", "alert"),
-        *("oncall", "mail", "heartbeat"),
+        *("oncall", "signature", "mail", "heartbeat"),
     )
 ]
 
@@ -140,6 +140,7 @@ def planted(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> Itera
             "HTTP_PROXY": f"http://me:{word('proxy')}@{NOBODY}",
             "HTTPS_PROXY": f"http://me:{word('proxy')}@{NOBODY}",
             "NO_PROXY": "127.0.0.1",
+            "TOLD_SIGNS": word("signature"),
             "TOLD_URL": f"http://me:{word('oncall')}@{NOBODY}/{word('oncall')}",
             "TOLD_MAIL": f"mailto://me:{word('mail')}@{NOBODY}?from=a@example.org&to=b@example.org&mode=insecure",
             "MLOPS_HEARTBEAT_URL": f"http://me:{word('heartbeat')}@{NOBODY}/{word('heartbeat')}",

@@ -108,3 +108,37 @@ def test_an_address_of_apprise_needs_apprise(tmp_path: Path, monkeypatch: pytest
 )
 def test_a_deadline_is_a_moment_of_the_day_after_by_the_clock_of_its_zone(deadline: str, day: str, moment: str) -> None:
     assert Deadline.parse(deadline).of(day).isoformat() == f"{moment}:00+00:00"
+
+
+# -- a secret that signs --------------------------------------------------------------------------------------------------
+
+
+def test_a_secret_comes_from_the_environment_and_is_stored_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ONCALL_URL", "https://hooks.example.com/x")
+    monkeypatch.setenv("ONCALL_SECRET", "rosebud" * 5)
+    use_case = configured(tmp_path / "shop", **told(secret="{{ env.ONCALL_SECRET }}"))
+    assert use_case.told["oncall"].secret == "rosebud" * 5
+    for shown in (use_case.recipe(), use_case, pickle.dumps(use_case)):
+        assert "rosebud" not in str(shown)
+
+
+@pytest.mark.parametrize(
+    ("url", "known", "written", "message"),
+    [
+        ("https://x.example", "", "{{ env.ONCALL_SECRET }}", "told.oncall.secret: a secret has at least 24 signs"),
+        ("https://x.example", "short", "{{ env.ONCALL_SECRET }}", "told.oncall.secret: a secret has at least 24 signs"),
+        ("https://x.example", "r" * 32, "rosebud" * 5, "told.oncall.secret: a secret stands in the environment"),
+        ("ntfy://x.example/y", "r" * 32, "{{ env.ONCALL_SECRET }}", "told.oncall.secret: apprise signs nothing"),
+    ],
+    ids=["empty", "short", "written down", "apprise"],
+)
+def test_a_secret_that_signs_nothing_is_told_by_its_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, known: str, written: str, message: str
+) -> None:
+    monkeypatch.setenv("ONCALL_URL", url)
+    monkeypatch.setenv("ONCALL_SECRET", known)
+    with pytest.raises(ConfigError, match=message) as error:
+        configured(tmp_path / "shop", **told(secret=written))
+    assert "rosebud" not in str(error.value)

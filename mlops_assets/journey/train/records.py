@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Self
 
 from mlops_assets.journey.train.candidates import Fitted
@@ -23,17 +23,21 @@ class _Record:
 
 @dataclass(frozen=True)
 class GatheredRows(_Record):
-    """What there is to learn from, and when it was gathered (UTC; an early release did not say)."""
+    """What there is to learn from, and when it was gathered (UTC); and by what recipe, see `recipe.deciding`.
+
+    Earlier releases said neither, or no recipe.
+    """
 
     step: ClassVar[str] = "training_set"
 
     training_set: TrainingSet
     made: str | None
+    recipe: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> Self:
         """Read what was written."""
-        return cls(TrainingSet.from_json(written["training_set"]), written.get("made"))
+        return cls(TrainingSet.from_json(written["training_set"]), written.get("made"), written.get("recipe", {}))
 
 
 @dataclass(frozen=True)

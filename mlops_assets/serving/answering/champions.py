@@ -1,6 +1,7 @@
 """The versions that answer, each loaded once; a new champion takes the place of the old one while that one answers.
 
-A thread looks every second whether the history of a use case has one change more. Then the new version is loaded beside
+A thread looks every second whether the history of a use case has one change more; a bell that rings (`bell`) makes it
+try again at once what failed, too. Then the new version is loaded beside
 the old one and takes its place in one assignment; what was asked before is answered by the old one, for a request
 carries its version along. Where the new one cannot be loaded the old one goes on, and `troubles` says so.
 """
@@ -22,6 +23,7 @@ from mlops_assets.errors.redaction import redacted, without_paths
 from mlops_assets.events.behind import LASTS, Behind, Behinds
 from mlops_assets.journey.model.history import Change
 from mlops_assets.journey.score.online import Loaded
+from mlops_assets.serving.answering.bell import Bell
 from mlops_assets.serving.answering.versions import Ready, Wanted, known_here, read_version
 from mlops_assets.use_case import UseCase
 from mlops_assets.workspace import Workspace
@@ -118,6 +120,7 @@ class Champions:
         self._reasons: dict[str, tuple[float, str]] = {}
         self._said: dict[str, Behind] = {}
         self._process = uuid.uuid4().hex
+        self.bell = Bell(workspace.settings.home)
         self._looking = threading.Lock()  # of two that look at once one loads
         self._reading = threading.Lock()  # a version is read by one thread, and the others wait for it
         self._keeping = threading.Lock()
@@ -216,7 +219,7 @@ class Champions:
 
         def watch() -> None:
             while not self._stop.wait(seconds):
-                self.look()
+                self.look(patiently=not self.bell.heard())
 
         self._watcher = threading.Thread(target=watch, name="champions", daemon=True)
         self._watcher.start()

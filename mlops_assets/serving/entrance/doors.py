@@ -27,7 +27,7 @@ from mlops_assets.serving.entrance.guard import (
     called_wrongly,
     says_longer,
 )
-from mlops_assets.serving.entrance.keys import OPEN_BYTES, Keys, is_open, see_right
+from mlops_assets.serving.entrance.keys import OPEN_BYTES, Keys, asks_for_no_key, see_right
 from mlops_assets.serving.failures import answer_failure
 from mlops_assets.serving.problems import Problem
 
@@ -104,7 +104,7 @@ class Doors:
         state = scope["state"]
         # at once, for the log tells of those who are refused, too
         state["caller"] = entrance.local if entrance.keys is None else UNKNOWN
-        if entrance.keys is not None and not is_open(path):
+        if entrance.keys is not None and not asks_for_no_key(path, headers):
             state["caller"] = caller = entrance.keys.caller(headers)
             see_right(caller, method, path)
             entrance.keys.take(caller)
@@ -116,7 +116,8 @@ class Doors:
             yield receive
             return
         entrance = self._entrance
-        most = min(entrance.most_bytes, OPEN_BYTES) if is_open(scope["path"]) else entrance.most_bytes
+        is_anybody = asks_for_no_key(scope["path"], headers)
+        most = min(entrance.most_bytes, OPEN_BYTES) if is_anybody else entrance.most_bytes
         if says_longer(headers, most):
             raise _too_long(most)
         messages: list[Message] = []

@@ -20,6 +20,7 @@ from typing import Self
 from starlette.requests import cookie_parser
 
 from mlops_assets.errors import UsageError
+from mlops_assets.events.signing import FORMS
 from mlops_assets.serving.entrance.callers import RIGHTS, Caller
 from mlops_assets.serving.entrance.guard import READS, Headers
 from mlops_assets.serving.problems import Problem
@@ -39,6 +40,8 @@ OPEN = frozenset({"/health", "/ready", "/v2/health/live", "/v2/health/ready", "/
 out, too."""
 OPEN_FILE = re.compile(r"/pages/static/[0-9a-f]{12}/[a-z.]+")
 """The files that pages load; nothing else below, for a use case may be called `static`."""
+SIGNED = re.compile(r"/v1/use-cases/[^/]+/refresh")
+"""Paths whose requests may be signed instead: the route looks at the signature, for it is one of the whole body."""
 OPEN_BYTES = 256 << 10
 """Of a body that is sent without a key."""
 COOKIE = "mlops_key"
@@ -301,6 +304,11 @@ def is_open(path: str) -> bool:
     (True, True, False)
     """
     return path in OPEN or OPEN_FILE.fullmatch(path) is not None
+
+
+def asks_for_no_key(path: str, headers: Headers) -> bool:
+    """Whether a request comes in without a key: its path is open, or it says that it is signed where that is enough."""
+    return is_open(path) or (SIGNED.fullmatch(path) is not None and any(headers.all(name.encode()) for name in FORMS))
 
 
 def _unknown() -> Problem:
