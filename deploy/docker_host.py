@@ -52,16 +52,16 @@ class DockerHost:
         identity = ["--certificate-identity-regexp", self._settings.signer, "--certificate-oidc-issuer", ISSUER]
         try:
             _run(["cosign", "verify", *identity, image])
-        except _Failed as error:
+        except Failed as error:
             raise NotAllowed(f"it is not signed by the workflow that DEPLOY_SIGNER names ({error})") from None
         try:
             _run(["docker", "pull", "--quiet", image])
-        except _Failed as error:
+        except Failed as error:
             raise NotAllowed(f"it cannot be fetched ({error})") from None
 
     def pause(self) -> None:
         """Stop the daemon: it alone takes runs out of the queue."""
-        self._compose("stop", STARTS_RUNS)
+        self.compose("stop", STARTS_RUNS)
 
     def in_flight(self, seconds: float) -> list[str]:
         """Wait for runs; where nobody answers, what is stranded is seen after the switch."""
@@ -81,7 +81,7 @@ class DockerHost:
 
     def switch(self, image: str) -> None:
         """Stop the code that is there, set the image, and start all but the daemon with it."""
-        self._compose("stop", "code")
+        self.compose("stop", "code")
         set_in_env(self._settings.env, IMAGE, image)
         self._up(*OTHERS)
         deadline = time.monotonic() + LOADING
@@ -114,15 +114,16 @@ class DockerHost:
     def _up(self, *services: str) -> None:
         try:
             wait = ["--wait", "--wait-timeout", str(STARTING)]
-            self._compose("up", "--detach", "--no-build", "--pull", "never", *wait, *services)
-        except _Failed as error:
+            self.compose("up", "--detach", "--no-build", "--pull", "never", *wait, *services)
+        except Failed as error:
             raise Unwell(str(error)) from None
 
-    def _compose(self, *words: str) -> None:
+    def compose(self, *words: str) -> None:
+        """Run a command of compose; raises where it fails."""
         _run(["docker", "compose", *words])
 
 
-class _Failed(Unwell):
+class Failed(Unwell):
     """A command ended with an error; the last line of what it said."""
 
 
@@ -134,12 +135,12 @@ def _run(command: Sequence[str]) -> None:
             command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=COMMAND, check=False
         )
     except FileNotFoundError:
-        raise _Failed(f"{command[0]} is not installed") from None
+        raise Failed(f"{command[0]} is not installed") from None
     except subprocess.TimeoutExpired:
-        raise _Failed(f"{command[0]} {command[1]} took longer than {COMMAND:.0f} seconds") from None
+        raise Failed(f"{command[0]} {command[1]} took longer than {COMMAND:.0f} seconds") from None
     if done.returncode:
         last = (done.stderr or done.stdout).strip().rpartition("\n")[2]
-        raise _Failed(f"{command[0]} {command[1]}: {last[:300] or f'ended with code {done.returncode}'}")
+        raise Failed(f"{command[0]} {command[1]}: {last[:300] or f'ended with code {done.returncode}'}")
 
 
 def post(url: str, problem: str, errors: Sequence[str], what_to_do: str) -> str:

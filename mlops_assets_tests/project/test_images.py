@@ -32,6 +32,9 @@ MANIFEST = json.dumps(
     {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": []}
 ).encode()
 DIGEST = f"sha256:{hashlib.sha256(MANIFEST).hexdigest()}"
+GIVEN = "a" * 9
+"""The token that a registry gives to anybody."""
+
 OLD = f"sha256:{'0' * 64}"
 
 
@@ -90,8 +93,8 @@ def registry(body: bytes = MANIFEST, told: str = DIGEST, login: str = "") -> Ite
             host = f"127.0.0.1:{self.server.server_port}"  # type: ignore[attr-defined]
             if self.path.startswith("/token"):
                 assert self.path == "/token?service=here&scope=repository%3Aowner%2Fname%3Apull"
-                return self.answer(200, json.dumps({"token": "for-anybody"}).encode(), {})
-            if self.headers.get("Authorization") != "Bearer for-anybody":
+                return self.answer(200, json.dumps({"token": GIVEN}).encode(), {})
+            if self.headers.get("Authorization") != f"Bearer {GIVEN}":
                 wanted = f'Bearer realm="http://{host}/token",service="here",scope="repository:owner/name:pull"'
                 return self.answer(401, b"", {"WWW-Authenticate": login or wanted})
             known = self.path == "/v2/owner/name/manifests/1.0" and "image.index" in self.headers["Accept"]
