@@ -93,13 +93,16 @@ class DockerHost:
                     raise Unwell(str(error)) from None
             time.sleep(2)
 
-    def begin_again(self, runs: Sequence[str]) -> None:
-        """Put runs into Dagster's queue again."""
+    def begin_again(self, runs: Sequence[str]) -> list[str]:
+        """Put runs into Dagster's queue again; those that were never in it."""
+        left = []
         for run in runs:
             try:
-                self._dagster.begin_again(run)
+                if not self._dagster.begin_again(run):
+                    left.append(run)
             except NoAnswer as error:
                 raise Unwell(f"the run {run} that was ended cannot be begun again: {error}") from None
+        return left
 
     def go_on(self) -> None:
         """Start the daemon."""

@@ -41,8 +41,11 @@ class Host(Protocol):
         """End the code that is there and run an image, all but what starts runs; Unwell if it does not become well."""
         ...
 
-    def begin_again(self, runs: Sequence[str]) -> None:
-        """Put runs that were ended into the queue, each once; Unwell if it does not take them."""
+    def begin_again(self, runs: Sequence[str]) -> list[str]:
+        """Put runs that were ended into the queue, each once; those of commands, which only a person can give again.
+
+        Unwell if the queue does not take one.
+        """
         ...
 
     def go_on(self) -> None:

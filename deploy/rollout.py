@@ -171,12 +171,12 @@ def _carry_on(host: Host, memory: Memory, patience: float) -> bool:
     state = memory.read()
     if state.way == FORWARD:
         try:
-            count = _move(host, memory, state.new.image, patience)
+            told = _move(host, memory, state.new.image, patience)
         except Unwell as error:
             memory.write(replace(memory.read(), way=BACK, why=str(error)))
         else:
             memory.write(State(former=state.former, new=state.new))
-            host.tell(f"{state.new.version} is in service instead of {state.former.version}", [_runs(count)], "")
+            host.tell(f"{state.new.version} is in service instead of {state.former.version}", told, "")
             return True
     return _go_back(host, memory)
 
@@ -185,30 +185,33 @@ def _go_back(host: Host, memory: Memory) -> bool:
     state = memory.read()
     problem = f"{state.new.version} is not well"
     try:
-        count = _move(host, memory, state.former.image, 0)
+        told = _move(host, memory, state.former.image, 0)
     except Unwell as error:
-        told = [f"{state.new.version}: {state.why}", f"{state.former.version}: {error}"]
-        host.tell(f"{problem}, and {state.former.version} does not come back", told, STUCK)
+        why = [f"{state.new.version}: {state.why}", f"{state.former.version}: {error}"]
+        host.tell(f"{problem}, and {state.former.version} does not come back", why, STUCK)
         return False
     memory.write(State(former=state.new, new=state.former))
-    host.tell(f"{problem}: {state.former.version} is back", [state.why, _runs(count)], "Mend it and push again.")
+    host.tell(f"{problem}: {state.former.version} is back", [state.why, *told], "Mend it and push again.")
     return False
 
 
 STUCK = "Nothing starts runs now; none is lost. Mend it, then: python -m deploy.rollout --resume"
 
 
-def _move(host: Host, memory: Memory, image: str, patience: float) -> int:
-    """Run an image; how many runs were ended for it and begun again."""
+def _move(host: Host, memory: Memory, image: str, patience: float) -> list[str]:
+    """Run an image; what became of runs that were in flight, a line each."""
     host.pause()
     _end(host, memory, host.in_flight(patience), at_once=False)
     host.switch(image)
     # nothing was started since, and the code that was there is gone: what still seems in flight has lost its process
     _end(host, memory, host.in_flight(0), at_once=True)
     again = memory.read().again
-    host.begin_again(again)
+    left = host.begin_again(again)
     host.go_on()
-    return len(again)
+    begun = f"{len(again) - len(left)} runs were ended for it and begun again"
+    if not again:
+        return ["no run was in flight"]
+    return [begun, *(f"the run {run} of a command was ended: give the command again" for run in left)]
 
 
 def _end(host: Host, memory: Memory, runs: Sequence[str], *, at_once: bool) -> None:
@@ -217,10 +220,6 @@ def _end(host: Host, memory: Memory, runs: Sequence[str], *, at_once: bool) -> N
         state = memory.read()
         memory.write(replace(state, again=tuple(dict.fromkeys([*state.again, *runs]))))
         host.end(runs, at_once=at_once)
-
-
-def _runs(count: int) -> str:
-    return f"{count} runs were ended for it and begun again" if count else "no run was in flight"
 
 
 def main(arguments: list[str]) -> int:

@@ -24,7 +24,7 @@ PATIENCE = 60.0
 LARGEST = 16 * 2**20
 
 RUNS = """query($filter: RunsFilter!) { runsOrError(filter: $filter, limit: 1000) { __typename
-  ... on Runs { results { runId jobName status } } ... on PythonError { message } } }"""
+  ... on Runs { results { runId status repositoryOrigin { id } } } ... on PythonError { message } } }"""
 TERMINATE = """mutation($runs: [String!]!, $policy: TerminateRunPolicy!) {
   terminateRuns(runIds: $runs, terminatePolicy: $policy) { __typename ... on PythonError { message } } }"""
 AGAIN = """mutation($params: ReexecutionParams!) { launchRunReexecution(reexecutionParams: $params) { __typename
@@ -68,7 +68,7 @@ class Dagster:
         self._ask(TERMINATE, {"runs": [*runs], "policy": policy}, "terminateRuns")
 
     def begin_again(self, run: str) -> bool:
-        """Begin a run again that was ended, unless it is done or was begun again already.
+        """See that a run that was ended is begun again: now, unless it is done or was begun again already.
 
         Parameters
         ----------
@@ -78,7 +78,7 @@ class Dagster:
         Returns
         -------
         bool
-            Whether it is begun now.
+            False if it was a command's own (`mlops-assets run`): Dagster cannot begin it, who gave the command can.
 
         Raises
         ------
@@ -86,8 +86,11 @@ class Dagster:
             If Dagster does not take it: the code that is here now may have no such job.
         """
         if self._runs({"tags": [{"key": INSTEAD_OF, "value": run}]}):
-            return False
-        if not [one for one in self._runs({"runIds": [run]}) if one["status"] != "SUCCESS"]:
+            return True
+        found = [one for one in self._runs({"runIds": [run]}) if one["status"] != "SUCCESS"]
+        if not found:
+            return True
+        if found[0]["repositoryOrigin"] is None:
             return False
         tags = [{"key": INSTEAD_OF, "value": run}]
         params = {"parentRunId": run, "strategy": "ALL_STEPS", "extraTags": tags, "useParentRunTags": True}

@@ -15,9 +15,11 @@ from pathlib import Path
 import pytest
 
 from deploy import announce
-from deploy.receiver import PATH, Desk, server
+from deploy.receiver import PATH, Desk, Rollouts, main, server
+from deploy.rollout import Memory
 from deploy.services.s3 import free_port
 from deploy.signing import LARGEST, SIGNATURE, TIME, WINDOW, Refused, Wish, read, sign, written
+from mlops_assets_tests.helpers.stack import until
 
 KEY = "tulip-" * 8
 WISH = Wish(f"sha256:{'a' * 64}", "0.4.0")
@@ -212,3 +214,33 @@ def test_a_host_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch, capsy
     monkeypatch.setenv("DEPLOY_KEY", KEY)
     assert announce.main([WISH.digest, "1"]) == 1
     assert "does not answer" in capsys.readouterr().err
+
+
+# -- the process -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_rollout_that_a_person_began_makes_the_receiver_busy(tmp_path: Path) -> None:
+    memory = Memory(tmp_path / "rollout.json")
+    rollouts = Rollouts(memory)
+    assert not rollouts.is_busy()
+    with memory.alone():
+        assert rollouts.is_busy()
+    assert not rollouts.is_busy()
+
+
+def test_a_receiver_that_is_not_set_up_says_what_is_missing_and_begins_nothing(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DEPLOY_IMAGE", "")
+    assert main() == 2
+    rollouts = Rollouts(Memory(tmp_path / "rollout.json"))
+    rollouts.resume()  # by a process of its own, as at each start
+    until(lambda: not rollouts.is_busy(), "the end of a rollout without settings", 60)
+    monkeypatch.setenv("DEPLOY_IMAGE", "ghcr.io/owner/name")
+    monkeypatch.setenv("DEPLOY_SIGNER", "^https://github.com/owner/name/")
+    monkeypatch.setenv("DEPLOY_KEY", "")
+    assert main() == 2
+    said = capfd.readouterr().err.splitlines()
+    assert [line.partition(": ")[0] for line in said] == ["receiver", "rollout", "receiver"]
+    assert "DEPLOY_IMAGE: set it in .env" in said[0]
+    assert "DEPLOY_KEY: set at least 32 characters" in said[2]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -23,6 +24,7 @@ from deploy.rollout import Busy, Memory, Release, State, begin, resume
 from deploy.settings import NotSet, Settings, read_env, set_in_env
 from mlops_assets_tests.helpers.paths import ROOT
 from mlops_assets_tests.helpers.receiver import Receiver, webhook
+from mlops_assets_tests.helpers.stack import until
 
 DIGESTS = {name: f"sha256:{name * 64}" for name in "abc"}
 OLD, NEW, NEXT = (Release(f"ghcr.io/owner/name@{digest}", name) for name, digest in DIGESTS.items())
@@ -93,12 +95,13 @@ class Place:
             if image in self.sick:
                 raise Unwell("the code is not loaded")
 
-    def begin_again(self, runs: Sequence[str]) -> None:
+    def begin_again(self, runs: Sequence[str]) -> list[str]:
         with self._question():
             for run in runs:
                 if run not in self.instead_of:
                     self.instead_of[run] = 1
                     self.queue.append(f"again {run}")
+        return []
 
     def go_on(self) -> None:
         with self._question():
@@ -228,7 +231,7 @@ class Webserver:
             }
         wanted = variables["filter"]
         found = [
-            {"runId": run, "jobName": "day", "status": status}
+            {"runId": run, "status": status, "repositoryOrigin": None if run == "command" else {"id": "x"}}
             for run, status in self.runs.items()
             if run in wanted.get("runIds", [run])
             and status in wanted.get("statuses", [status])
@@ -263,12 +266,14 @@ def webserver() -> Iterator[Webserver]:
 
 
 PROGRAM = """#!{python}
-import os, sys
+import os, sys, time
 with open({log!r}, "a") as log:
     print({name!r}, *sys.argv[1:], file=log)
 said = " ".join([{name!r}, *sys.argv[1:], open({env!r}).read()])
 if all(part in said for part in os.environ.get("FAILS", "no such call").split(" & ")):
     sys.exit("it did not work")
+while all(part in said for part in os.environ.get("HANGS", "no such call").split(" & ")):
+    time.sleep(1)
 """
 
 
@@ -330,6 +335,19 @@ def test_the_host_verifies_fetches_pauses_ends_switches_and_goes_on(
     assert told["job"] == "deploy"
 
 
+def test_a_run_of_a_command_is_told_for_nobody_but_who_gave_it_can_give_it_again(
+    machine: Machine, webserver: Webserver, receiver: Receiver
+) -> None:
+    webserver.runs = {"command": "STARTED"}
+    assert begin(DockerHost(machine.settings), Memory(machine.settings.state), NEW, 0)
+    assert webserver.asked == ["end command"]
+    ended = [
+        "0 runs were ended for it and begun again",
+        "the run command of a command was ended: give the command again",
+    ]
+    assert receiver.got[0]["errors"] == ended
+
+
 def test_the_host_goes_back_where_the_new_services_do_not_become_well(
     machine: Machine, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -355,6 +373,37 @@ def test_the_host_runs_nothing_that_is_not_signed_or_not_there(
     assert not [call for call in machine.calls if "compose" in call]
     assert read_env(machine.settings.env)["STACK_IMAGE"] == OLD.image
     assert said in receiver.got[0]["problem"]
+
+
+ROLLOUT = """
+import sys
+from pathlib import Path
+from deploy.docker_host import DockerHost
+from deploy.rollout import Memory, Release, begin
+from deploy.settings import Settings
+folder = Path(sys.argv[1])
+settings = Settings("-", "-", sys.argv[2], 0, 0, env=folder / ".env", state=folder / ".rollout.json")
+begin(DockerHost(settings), Memory(settings.state), Release(sys.argv[3], "b"), 0)
+"""
+
+
+def test_a_rollout_whose_process_is_killed_while_services_start_is_gone_on_with_by_the_next(
+    machine: Machine, webserver: Webserver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = machine.settings
+    command = [sys.executable, "-c", ROLLOUT, str(machine.folder), webserver.url, NEW.image]
+    environment = {**os.environ, "HANGS": "compose up"}
+    running = subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True)
+    until(lambda: [call for call in machine.calls if "compose up" in call], "the start of the services", 60)
+    with pytest.raises(Busy):
+        resume(DockerHost(settings), Memory(settings.state), 0)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    assert Memory(settings.state).read().again == ("r1",)
+    assert resume(DockerHost(settings), Memory(settings.state), 0)
+    assert read_env(settings.env)["STACK_IMAGE"] == NEW.image
+    assert machine.calls[-1].endswith(" daemon")
+    assert webserver.asked == ["end r1", "again r1"], "it was ended once and begun again once"
 
 
 def test_an_owner_who_cannot_be_told_stops_no_rollout(
