@@ -23,8 +23,8 @@ STARTS_RUNS = "daemon"
 OTHERS = ("mlflow", "code", "webserver", "api")
 """The services of the platform: the one that starts runs, and those that must be well before it."""
 
-ENDING, STARTING, COMMAND = 240.0, 600, 900.0
-"""Seconds that runs have to end, services to become well, and a command in all."""
+STARTING, COMMAND = 600, 900.0
+"""Seconds that services have to become well, and a command in all."""
 
 LOADING = 120.0
 """Seconds that the webserver has to load the code of a code server that is well."""
@@ -38,6 +38,9 @@ class DockerHost:
     settings
         What it is told.
     """
+
+    ending = 240.0
+    """Seconds that runs have to end once they are told to: the shards that are at work are finished first."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -74,7 +77,7 @@ class DockerHost:
         """End runs; those that do not listen go with the container of the code, which `switch` stops."""
         try:
             self._dagster.end(runs, at_once=at_once)
-            if left := wait_until_none_is_in_flight(self._dagster, ENDING):
+            if left := wait_until_none_is_in_flight(self._dagster, self.ending):
                 self._dagster.end(left, at_once=True)
         except NoAnswer as error:
             raise Unwell(f"runs cannot be ended: {error}") from None

@@ -59,6 +59,8 @@ class FolderHost(DockerHost):
         What the services are told beside what docker-compose.yml tells them.
     """
 
+    ending = 10.0  # a shard that a test holds is never finished
+
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         port = {name: str(free_port()) for name in ("STACK_WEBSERVER_PORT", "STACK_CODE_PORT")}
         self._variables = {**NEEDED, **port, "STACK_LISTEN": "127.0.0.1", "STACK_CODE_HOST": "127.0.0.1"}
