@@ -89,6 +89,7 @@ lint: .venv/.all  ## ruff, types, layers, known weaknesses, secrets, workflows; 
 	@$(BIN)/python -m scans.dependencies
 	@$(BIN)/python -m scans.credentials
 	@$(BIN)/zizmor --offline --quiet .github
+	@$(BIN)/actionlint -shellcheck $(BIN)/shellcheck
 
 check: lint test  ## Everything that must be green before a commit
 

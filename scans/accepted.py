@@ -42,6 +42,10 @@ class Exemption:
     until: dt.date
 
 
+EXEMPTION: Mapping[str, type] = {"id": str, "package": str, "until": dt.date}
+"""The keys of an entry beside its reason."""
+
+
 @dataclass(frozen=True)
 class Harmless:
     """Text that looks like a secret and is none.
@@ -79,7 +83,28 @@ def read_exemptions(path: Path = ACCEPTED) -> list[Exemption]:
     Unusable
         If an entry lacks a key, has one that is not known, or one of another type.
     """
-    return [Exemption(**one) for one in _entries(path, "advisory", {"id": str, "package": str, "until": dt.date})]
+    return [Exemption(**one) for one in _entries(path, "advisory", EXEMPTION)]
+
+
+def read_accepted_of_images(path: Path = ACCEPTED) -> list[Exemption]:
+    """The entries `[[image]]`: what a scanner finds in the image beside the locked packages.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    list of Exemption
+        In the order of the file.
+
+    Raises
+    ------
+    Unusable
+        As `read_exemptions`.
+    """
+    return [Exemption(**one) for one in _entries(path, "image", EXEMPTION)]
 
 
 def read_harmless(path: Path = ACCEPTED) -> list[Harmless]:

@@ -152,9 +152,10 @@ def test_images_are_pinned(file: dict[str, Any]) -> None:
     for name in BOUGHT:
         image, _, tag = service(file, name)["image"].partition(":")
         assert image
-        assert re.match(r"\d+\.\d+", tag), name
+        assert re.fullmatch(r"\d+\.\d+[\w.-]*@sha256:[0-9a-f]{64}", tag), name
     bases = re.findall(r"^FROM (\S+)", (ROOT / compose.OURS).read_text(), re.M)
-    assert [base for base in bases if base != "base"] == ["python:3.11.15-slim-trixie"]
+    (base,) = (base for base in bases if base != "base")
+    assert re.fullmatch(r"python:3\.11\.15-slim-trixie@sha256:[0-9a-f]{64}", base)
 
 
 def test_services_wait_until_what_they_need_is_healthy(file: dict[str, Any]) -> None:
@@ -305,22 +306,60 @@ def test_the_image_ends_as_a_user_without_rights_and_copies_what_exists() -> Non
 # -- workflows ------------------------------------------------------------------------------------------------------------
 
 
+WRITES = {
+    ("image", "build"): {"packages"},
+    ("image", "publish"): {"packages", "id-token"},
+    ("weekly", "image"): {"packages", "id-token"},
+    ("codeql", "analyze"): {"security-events"},
+    ("recipe", "comment"): {"pull-requests"},
+}
+"""What a job may write: images, the identity that signs them, what CodeQL finds, and a comment on a recipe."""
+
+
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_workflows_have_few_rights_and_pin_what_they_use(path: Path) -> None:
     said = yaml.safe_load(path.read_text())
     assert said["permissions"] == {"contents": "read"}
     for name, job in said["jobs"].items():
+        writes = {right for right, how in job.get("permissions", {}).items() if how == "write"}
+        assert writes <= WRITES.get((path.stem, name), set()), name
         if job.get("uses", "").startswith("./"):
             assert (ROOT / job["uses"]).exists()
             continue
         assert job["timeout-minutes"] <= 360
-        writes = {right for right, how in job.get("permissions", {}).items() if how == "write"}
-        assert writes <= {"packages", "pull-requests"}, name
         for step in job["steps"]:
             if "uses" in step:
-                assert re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{40}", step["uses"]), step["uses"]
+                assert re.fullmatch(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}", step["uses"]), step["uses"]
             if "checkout" in step.get("uses", ""):
                 assert step["with"]["persist-credentials"] is False
+
+
+def test_an_image_is_checked_scanned_and_started_before_it_is_signed_and_deployed_by_digest_after_approval() -> None:
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "image.yml").read_text())["jobs"]
+    assert jobs["build"]["needs"] == "check"
+    assert set(jobs["publish"]["needs"]) == {"build", "scan", "smoke"}
+    assert "publish" in jobs["deploy"]["needs"]
+    assert jobs["deploy"]["environment"] == "production"
+    assert "refs/heads/main" in jobs["deploy"]["if"]
+    pushed = next(step["with"] for step in jobs["build"]["steps"] if "build-push" in step.get("uses", ""))
+    assert "push-by-digest=true" in pushed["outputs"]
+    assert "tags" not in pushed
+    assert jobs["build"]["outputs"]["image"].endswith("@${{ steps.build.outputs.digest }}")
+
+
+def test_workflows_keep_no_value_of_others_in_a_line_of_shell() -> None:
+    steps = [
+        step
+        for path in WORKFLOWS
+        for job in yaml.safe_load(path.read_text())["jobs"].values()
+        for step in job.get("steps", ())
+    ]
+    assert [step["run"] for step in steps if "${{" in step.get("run", "")] == []
+
+
+def test_workflows_have_no_fault_that_a_linter_knows() -> None:
+    done = tool("actionlint", "-shellcheck", str(Path(sys.executable).with_name("shellcheck")))
+    assert done.returncode == 0, done.stdout
 
 
 def test_workflows_call_targets_that_exist() -> None:

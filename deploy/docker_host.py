@@ -1,0 +1,173 @@
+"""The host of docker-compose.yml: images by `docker`, signatures by `cosign`, runs by Dagster's webserver."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+
+from deploy.host import NotAllowed, Unwell
+from deploy.images import ROOT
+from deploy.runs import Dagster, NoAnswer, wait_until_none_is_in_flight
+from deploy.settings import IMAGE, LOCAL, Settings, read_env, set_in_env
+
+ISSUER = "https://token.actions.githubusercontent.com"
+"""Who vouches for the workflow that signed: GitHub."""
+
+STARTS_RUNS = "daemon"
+OTHERS = ("mlflow", "code", "webserver", "api")
+"""The services of the platform: the one that starts runs, and those that must be well before it."""
+
+STARTING, COMMAND = 600, 900.0
+"""Seconds that services have to become well, and a command in all."""
+
+LOADING = 120.0
+"""Seconds that the webserver has to load the code of a code server that is well."""
+
+
+class DockerHost:
+    """The machine that this runs on.
+
+    Parameters
+    ----------
+    settings
+        What it is told.
+    """
+
+    ending = 240.0
+    """Seconds that runs have to end once they are told to: the shards that are at work are finished first."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._dagster = Dagster(settings.webserver)
+
+    def current(self) -> str:
+        """The image that is set to run."""
+        return read_env(self._settings.env).get(IMAGE) or LOCAL
+
+    def fetch(self, image: str) -> None:
+        """See who signed an image, and only then fetch it."""
+        identity = ["--certificate-identity-regexp", self._settings.signer, "--certificate-oidc-issuer", ISSUER]
+        try:
+            _run(["cosign", "verify", *identity, image])
+        except Failed as error:
+            raise NotAllowed(f"it is not signed by the workflow that DEPLOY_SIGNER names ({error})") from None
+        try:
+            _run(["docker", "pull", "--quiet", image])
+        except Failed as error:
+            raise NotAllowed(f"it cannot be fetched ({error})") from None
+
+    def pause(self) -> None:
+        """Stop the daemon: it alone takes runs out of the queue."""
+        self.compose("stop", STARTS_RUNS)
+
+    def in_flight(self, seconds: float) -> list[str]:
+        """Wait for runs; where nobody answers, what is stranded is seen after the switch."""
+        try:
+            return wait_until_none_is_in_flight(self._dagster, seconds)
+        except NoAnswer:
+            return []
+
+    def end(self, runs: Sequence[str], *, at_once: bool) -> None:
+        """End runs; those that do not listen go with the container of the code, which `switch` stops."""
+        try:
+            self._dagster.end(runs, at_once=at_once)
+            if left := wait_until_none_is_in_flight(self._dagster, self.ending):
+                self._dagster.end(left, at_once=True)
+        except NoAnswer as error:
+            raise Unwell(f"runs cannot be ended: {error}") from None
+
+    def switch(self, image: str) -> None:
+        """Stop the code that is there, set the image, and start all but the daemon with it."""
+        self.compose("stop", "code")
+        set_in_env(self._settings.env, IMAGE, image)
+        self._up(*OTHERS)
+        deadline = time.monotonic() + LOADING
+        while True:
+            try:
+                return self._dagster.check_code()
+            except NoAnswer as error:
+                if time.monotonic() > deadline:
+                    raise Unwell(str(error)) from None
+            time.sleep(2)
+
+    def begin_again(self, runs: Sequence[str]) -> list[str]:
+        """Put runs into Dagster's queue again; those that were never in it."""
+        left = []
+        for run in runs:
+            try:
+                if not self._dagster.begin_again(run):
+                    left.append(run)
+            except NoAnswer as error:
+                raise Unwell(f"the run {run} that was ended cannot be begun again: {error}") from None
+        return left
+
+    def go_on(self) -> None:
+        """Start the daemon."""
+        self._up(STARTS_RUNS)
+
+    def tell(self, problem: str, errors: Sequence[str], what_to_do: str) -> None:
+        """Say it here, and to the webhook that is told of failed runs, in the form of its alerts."""
+        print("\n".join([problem, *errors, what_to_do]).strip(), flush=True)
+        if self._settings.alert_url and (failed := post(self._settings.alert_url, problem, errors, what_to_do)):
+            print(f"rollout: STACK_ALERT_URL was not told: {failed}", file=sys.stderr, flush=True)
+
+    def _up(self, *services: str) -> None:
+        try:
+            wait = ["--wait", "--wait-timeout", str(STARTING)]
+            self.compose("up", "--detach", "--no-build", "--pull", "never", *wait, *services)
+        except Failed as error:
+            raise Unwell(str(error)) from None
+
+    def compose(self, *words: str) -> None:
+        """Run a command of compose; raises where it fails."""
+        _run(["docker", "compose", *words])
+
+
+class Failed(Unwell):
+    """A command ended with an error; the last line of what it said."""
+
+
+def _run(command: Sequence[str]) -> None:
+    # STACK_IMAGE of our own environment would win over `.env`
+    environment = {name: value for name, value in os.environ.items() if name != IMAGE}
+    try:
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=COMMAND, check=False
+        )
+    except FileNotFoundError:
+        raise Failed(f"{command[0]} is not installed") from None
+    except subprocess.TimeoutExpired:
+        raise Failed(f"{command[0]} {command[1]} took longer than {COMMAND:.0f} seconds") from None
+    if done.returncode:
+        last = (done.stderr or done.stdout).strip().rpartition("\n")[2]
+        raise Failed(f"{command[0]} {command[1]}: {last[:300] or f'ended with code {done.returncode}'}")
+
+
+def post(url: str, problem: str, errors: Sequence[str], what_to_do: str) -> str:
+    """Post an alert; why it was not taken, or nothing. The address is often a secret, so no text has it.
+
+    Parameters
+    ----------
+    url
+        The webhook.
+    problem, errors, what_to_do
+        As in the alerts of failed runs.
+    """
+    said = {"job": "deploy", "days": [], "run_id": "", "problem": problem, "errors": [*errors]}
+    text = "\n".join(filter(None, [problem, *errors, what_to_do]))
+    body = json.dumps({"text": text, **said, "what_to_do": what_to_do}).encode()
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310 - the owner's own
+    try:
+        with urllib.request.urlopen(request, timeout=10):  # noqa: S310
+            return ""
+    except urllib.error.HTTPError as error:
+        with error:
+            return f"it answered with {error.code}"
+    except (OSError, ValueError) as error:
+        return type(error).__name__
