@@ -60,7 +60,7 @@ def main() -> int:
 
 
 def _make_bucket(name: str) -> None:
-    import boto3  # type: ignore[import-untyped]
+    import boto3
 
     boto3.client("s3", endpoint_url=os.environ["S3_ENDPOINT_URL"]).create_bucket(Bucket=name)
 

@@ -91,9 +91,9 @@ def copy_interpreter(environment: Path) -> None:
 
 def install_packages(modules: Path) -> None:
     """The packages of the image, by their hashes."""
-    uv = [Path(sys.executable).with_name("uv"), "pip", "install", "--quiet", "--python", sys.executable]
+    uv = [str(Path(sys.executable).with_name("uv")), "pip", "install", "--quiet", "--python", sys.executable]
     lock = ROOT / "deploy" / "requirements.lock"
-    subprocess.run([*uv, "--target", modules, "--require-hashes", "--requirement", lock], check=True)
+    subprocess.run([*uv, "--target", modules, "--require-hashes", "--requirement", str(lock)], check=True)
     for name in NO_WHEELS:
         path = modules / name
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
@@ -182,8 +182,8 @@ def pack(environment: Path, folder: Path) -> Path:
         ):
             for path in sorted(environment.rglob("*"), key=lambda path: path.relative_to(environment).parts):
                 archive.add(path, path.relative_to(environment).as_posix(), recursive=False, filter=anonymous)
-        with unnamed.open("rb") as file:
-            mark = hashlib.file_digest(file, "sha256").hexdigest()
+        with unnamed.open("rb") as made:
+            mark = hashlib.file_digest(made, "sha256").hexdigest()
         return unnamed.rename(folder / f"mlops-assets-{mark}.tar.gz")
     finally:
         unnamed.unlink(missing_ok=True)

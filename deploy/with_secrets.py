@@ -17,9 +17,10 @@ def main(command: list[str]) -> int:
     try:
         read_secret_files()
     except UsageError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 2
-    os.execvp(command[0], command)  # noqa: S606 - it is what the service was to start
+        sys.stderr.write(f"Error: {error}\n")
+    else:
+        os.execvp(command[0], command)  # noqa: S606 - it is what the service was to start
+    return 2
 
 
 if __name__ == "__main__":

@@ -164,7 +164,7 @@ class AwsClient:
         PlatformError
             If AWS does not start it, or it ends otherwise than well.
         """
-        from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
+        from botocore.exceptions import BotoCoreError, ClientError
 
         platform = PLATFORMS[self._asked.kind]  # type: ignore[attr-defined]
         request = platform.ask(self._asked, job_of(context, command, environment))

@@ -172,7 +172,7 @@ def connector(region: str | None) -> Connect:
     """What makes boto3's clients: of AWS, and for S3 of the server that the lake lies on."""
 
     def connect(service: str) -> Any:
-        import boto3  # type: ignore[import-untyped]
+        import boto3
 
         server = s3.endpoint() if service == "s3" else None
         return boto3.client(service, region_name=region or os.environ.get("AWS_REGION"), endpoint_url=server)

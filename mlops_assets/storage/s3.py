@@ -112,7 +112,7 @@ def storage_options() -> dict[str, str]:
         options["aws_allow_http"] = str(url.startswith("http://")).lower()
     if _has_profile():
         need_boto3()
-        from boto3 import Session  # type: ignore[import-untyped]
+        from boto3 import Session
 
         if (credentials := Session().get_credentials()) is not None:
             keys = credentials.get_frozen_credentials()

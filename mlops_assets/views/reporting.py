@@ -213,7 +213,7 @@ def _open_pipes() -> PipesContext | None:
 
 def _s3_client() -> Any:
     try:
-        import boto3  # type: ignore[import-untyped]
+        import boto3
     except ImportError:
         raise ConfigError("Messages by S3 need boto3: pip install 'mlops-assets[s3]'.") from None
     return boto3.client("s3", endpoint_url=os.environ.get("S3_ENDPOINT_URL") or None)

@@ -180,8 +180,8 @@ class Queue:
     def _open(self) -> Any:
         if self._client is None:
             need_boto3()
-            from boto3 import Session  # type: ignore[import-untyped]
-            from botocore.config import Config  # type: ignore[import-untyped]
+            from boto3 import Session
+            from botocore.config import Config
 
             server = urlsplit(self._url())
             named = REGION.match(server.hostname or "")

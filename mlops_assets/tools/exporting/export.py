@@ -177,6 +177,7 @@ def _settings(home: Path, settings: Settings) -> Settings:
 def _write_version(home: Path, stores: Stores, version: Version) -> None:
     """Its model and card under their hashes, and the three documents that say which version it is."""
     place = copy_place(_hashes(version), home)
+    assert isinstance(version.folder, Path), "it was fetched to this machine"  # noqa: S101
     shutil.copytree(version.folder / "serving", place / "serving")
     shutil.copy(version.folder / ABOUT_FILE, place / ABOUT_FILE)
     name, number = version.use_case, version.version
