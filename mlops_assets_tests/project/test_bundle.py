@@ -22,9 +22,11 @@ from mlops_assets_tests.helpers.paths import ROOT
 from mlops_assets_tests.helpers.shop import Shop
 
 ENTRY = ROOT / "deploy" / "entry.py"
-JOB = (
-    "import os, sys; print('job', *sys.argv[1:], os.environ.get('MLOPS_LAKE'), os.environ.get('DAGSTER_PIPES_CONTEXT'))"
-)
+JOB = """
+import os, sys
+print("job", *sys.argv[1:], os.environ.get("MLOPS_LAKE"), os.environ.get("DAGSTER_PIPES_CONTEXT"))
+print(*os.listdir(os.environ["MLOPS_USE_CASES"]))
+"""
 
 
 @pytest.fixture

@@ -325,9 +325,8 @@ def score_shard(task: ScoreTask) -> Report:
 
     def make() -> Made:
         rows = read_rows(lake.rows.folder / task.rows)
-        watched = None
-        if is_watched(task.use_case, version):
-            watched = Watched(version, load_cached(version, task.use_case))
+        model = load_cached(version, task.use_case)
+        watched = Watched(version, model) if is_watched(task.use_case, version) else None
         keeping = keepers(task.use_case.scoring)
         predicted = _ask(task, lake, rows, together(watched.witnesses, keeping) if watched else keeping)
         answers, number = predicted.answers, version.version
