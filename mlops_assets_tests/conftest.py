@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Iterator, Mapping
+from functools import cache, lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import hypothesis
 import pytest
+import sqlalchemy
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, event
+from dagster._core.storage.event_log.sqlite import sqlite_event_log
+from dagster._core.storage.runs.sqlite import sqlite_run_storage
+from dagster._core.storage.schedules.sqlite import sqlite_schedule_storage
+from sqlalchemy import Engine, NullPool, event
 
 from mlops_assets.settings import OWN_USE_CASES, Settings
 from mlops_assets.storage.places import S3Path
@@ -48,6 +53,24 @@ def _read_once(config: Config) -> ScriptDirectory:
 
 
 ScriptDirectory.from_config = staticmethod(_read_once)  # type: ignore[method-assign, assignment]
+
+
+@lru_cache(maxsize=256)
+def _engine_of(url: str, timeout: float | None) -> Engine:
+    return sqlalchemy.create_engine(
+        url, poolclass=NullPool, connect_args={} if timeout is None else {"timeout": timeout}
+    )
+
+
+def _make_once(url: str, poolclass: type, connect_args: Mapping[str, float] = MappingProxyType({})) -> Engine:
+    """Dagster makes an engine for each event that it stores; all of these keep no connection, so one can do for all."""
+    assert poolclass is NullPool
+    assert connect_args.keys() <= {"timeout"}
+    return _engine_of(url, connect_args.get("timeout"))
+
+
+for _store in (sqlite_event_log, sqlite_run_storage, sqlite_schedule_storage):
+    _store.create_engine = _make_once  # type: ignore[attr-defined]
 
 
 @pytest.fixture

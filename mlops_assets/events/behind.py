@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from mlops_assets.errors import MlopsError
 from mlops_assets.storage import places
 from mlops_assets.storage.catalog import Lake
-from mlops_assets.storage.files import document, read_json
+from mlops_assets.storage.integrity import document, read_json
 from mlops_assets.storage.places import write_whole
 
 log = logging.getLogger("mlops_assets.told")

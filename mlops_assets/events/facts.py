@@ -173,7 +173,7 @@ def _newest_training(lake: Lake) -> tuple[str, MadeVersion | None]:
     path = newest(lake.training, f"{MadeVersion.step}.json")
     if path is None:
         return "", None
-    from mlops_assets.storage.files import read_json
+    from mlops_assets.storage.integrity import read_json
 
     return path.parent.name, MadeVersion.from_json(read_json(path))
 

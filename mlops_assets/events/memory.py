@@ -15,8 +15,8 @@ from typing import Any
 from mlops_assets.events.message import Message
 from mlops_assets.storage import places
 from mlops_assets.storage.catalog import Lake
-from mlops_assets.storage.files import document, read_json, told_of_room
-from mlops_assets.storage.integrity import understanding
+from mlops_assets.storage.files import told_of_room
+from mlops_assets.storage.integrity import document, read_json, understanding
 from mlops_assets.storage.places import create
 
 HELD = 120.0

@@ -18,8 +18,8 @@ from mlops_assets.errors import LakeError, S3Error
 from mlops_assets.monitoring.lamp import DayVerdict, Lamp
 from mlops_assets.monitoring.words import advice_on
 from mlops_assets.storage.catalog import Lake
-from mlops_assets.storage.files import read_json, write_json
-from mlops_assets.storage.integrity import Damaged, Gone, understanding
+from mlops_assets.storage.files import write_json
+from mlops_assets.storage.integrity import Damaged, Gone, read_json, understanding
 from mlops_assets.use_case import UseCase
 from mlops_assets.work.shards import fingerprint
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlops_assets.errors import MlopsError
-from mlops_assets.storage.files import read_json
+from mlops_assets.storage.integrity import read_json
 
 MANIFEST = "manifest.json"
 """Its name in the folder; a home that has one is a version by itself."""

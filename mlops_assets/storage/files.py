@@ -13,17 +13,11 @@ import pyarrow.parquet as pq
 
 from mlops_assets.errors import LakeError
 from mlops_assets.storage import places
-from mlops_assets.storage.integrity import BLANK, KEY, Damaged, read_stored, seal, sha256, telling
+from mlops_assets.storage.integrity import BLANK, KEY, document, read_stored, seal, sha256, telling
 from mlops_assets.storage.places import Place
 
 FOOTER = b"mlops_assets"
 """Key under which a Parquet file carries the report of the shard that wrote it."""
-
-
-HASH = "hash_of_all_else"
-"""Key of a document under which the hash of what it says otherwise stands."""
-
-_TRACES = (b"hash_of", b"all_else")
 
 
 class Written(NamedTuple):
@@ -119,45 +113,6 @@ def write_json(path: Place, content: Mapping[str, Any]) -> None:
     """
     with told_of_room(path):
         places.write_whole(path, document(content))
-
-
-def document(content: Mapping[str, Any]) -> bytes:
-    """The bytes of a small document, with a hash of what it says for `read_json`."""
-    # as a reader gets it back: a number that is a key becomes a text, which is sorted differently
-    said = json.loads(_text({key: value for key, value in content.items() if key != HASH}))
-    # sorted, so that the same content is the same bytes
-    return (_text({**said, HASH: sha256(_text(said).encode())}) + "\n").encode()
-
-
-def read_json(path: Place) -> dict[str, Any]:
-    """What a small document says; those of earlier versions have no hash to compare it with.
-
-    Raises
-    ------
-    Damaged
-        If it is not as it was written, or gone.
-    """
-    try:
-        return _read_json(path)
-    except RecursionError:
-        raise Damaged(path, "is damaged: its values are nested too deep") from None
-
-
-def _read_json(path: Place) -> dict[str, Any]:
-    with telling(path):
-        written = path.read_bytes()
-        content: dict[str, Any] = json.loads(written)
-        if not isinstance(content, dict):
-            raise Damaged(path, "is damaged: it is no document")
-    # byte by byte, for a changed blank says the same; a trace of the key tells that there was one
-    hashed = content.pop(HASH, None) or any(trace in written for trace in _TRACES)
-    if hashed and written != document(content):
-        raise Damaged(path, "is damaged: its bytes are not those that were written")
-    return content
-
-
-def _text(content: Mapping[str, Any]) -> str:
-    return json.dumps(content, indent=1, sort_keys=True, default=str)
 
 
 def write_table(path: Place, data: pa.Table) -> None:

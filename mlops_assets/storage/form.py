@@ -13,8 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from mlops_assets import __version__
 from mlops_assets.errors import MlopsError
-from mlops_assets.storage.files import document, read_json
-from mlops_assets.storage.integrity import Damaged
+from mlops_assets.storage.integrity import Damaged, document, read_json
 from mlops_assets.storage.places import Place, write_whole
 
 FIRST, FORM = 1, 2

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from mlops_assets.errors import LakeError
 from mlops_assets.storage import log
 from mlops_assets.storage.catalog import Lake
-from mlops_assets.storage.files import HASH, read_json, read_part
-from mlops_assets.storage.integrity import Damaged, is_sealed, read_stored, sha256, table_and_day
+from mlops_assets.storage.files import read_part
+from mlops_assets.storage.integrity import HASH, Damaged, is_sealed, read_json, read_stored, sha256, table_and_day
 from mlops_assets.storage.parts import parts_told
 from mlops_assets.storage.places import Place, below, side_by_side, sizes
 from mlops_assets.storage.tables import Table

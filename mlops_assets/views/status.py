@@ -14,7 +14,7 @@ from mlops_assets.journey.read.replay import open_rejects
 from mlops_assets.journey.read.strays import find_strays
 from mlops_assets.journey.train.records import Evaluation
 from mlops_assets.storage.accounting import TOO_LARGE, ListingAccounting, PredictionsAccounting, ReadingAccounting
-from mlops_assets.storage.files import read_json
+from mlops_assets.storage.integrity import read_json
 from mlops_assets.storage.tables import Published
 from mlops_assets.use_case import UseCase, list_use_cases
 from mlops_assets.use_case.notices import find_notice

@@ -21,7 +21,8 @@ from pathlib import Path
 from mlops_assets.errors import MlopsError
 from mlops_assets.storage import places
 from mlops_assets.storage.catalog import Lake
-from mlops_assets.storage.files import document, read_json, told_of_room, write_json
+from mlops_assets.storage.files import told_of_room, write_json
+from mlops_assets.storage.integrity import document, read_json
 from mlops_assets.storage.places import create
 
 log = logging.getLogger("mlops_assets.job")

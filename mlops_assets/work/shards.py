@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlops_assets.storage.catalog import Lake
-from mlops_assets.storage.files import read_finished, read_json, read_report, write_json
-from mlops_assets.storage.integrity import Damaged, Gone, read_stored
+from mlops_assets.storage.files import read_finished, read_report, write_json
+from mlops_assets.storage.integrity import Damaged, Gone, read_json, read_stored
 from mlops_assets.storage.parts import Part
 from mlops_assets.storage.places import Place
 from mlops_assets.storage.tables import A, Table, write_part

@@ -19,7 +19,8 @@ from mlops_assets.journey.train.evaluation import evaluate
 from mlops_assets.journey.train.records import FittedCandidates
 from mlops_assets.settings import sqlite_url
 from mlops_assets.storage.catalog import Lake
-from mlops_assets.storage.files import read_json, write_json
+from mlops_assets.storage.files import write_json
+from mlops_assets.storage.integrity import read_json
 from mlops_assets.use_case import load_use_case
 from mlops_assets_tests.helpers.forged_cards import card_of, forge_card, forge_tags, forget_pins, settle
 from mlops_assets_tests.helpers.homes import copy_home

@@ -13,7 +13,8 @@ from typing import Any
 
 from mlops_assets.journey.model.about import About
 from mlops_assets.settings import sqlite_url
-from mlops_assets.storage.files import read_json, write_json
+from mlops_assets.storage.files import write_json
+from mlops_assets.storage.integrity import read_json
 
 Forge = Callable[[dict[str, Any]], object]
 

@@ -16,7 +16,8 @@ from mlops_assets.monitoring.verdicts import NotWatched, Watcher, by_kind
 from mlops_assets.monitoring.words import ADVICE
 from mlops_assets.settings import Settings
 from mlops_assets.storage.catalog import Lake
-from mlops_assets.storage.files import read_json, write_json
+from mlops_assets.storage.files import write_json
+from mlops_assets.storage.integrity import read_json
 from mlops_assets.use_case import Drift, UseCase
 from mlops_assets.workspace import Stores, Workspace
 from mlops_assets_tests.helpers.feedback import predicted

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from mlops_assets.errors import LakeError
 from mlops_assets.storage.accounting import ReadingAccounting
 from mlops_assets.storage.catalog import Lake
-from mlops_assets.storage.files import read_finished, read_json, read_part, read_report, write_json, write_table
-from mlops_assets.storage.integrity import Damaged, Gone, sha256
+from mlops_assets.storage.files import read_finished, read_part, read_report, write_json, write_table
+from mlops_assets.storage.integrity import Damaged, Gone, read_json, sha256
 from mlops_assets.storage.places import Place, S3Path
 from mlops_assets.storage.tables import Table, write_part
 

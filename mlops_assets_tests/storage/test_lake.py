@@ -16,7 +16,8 @@ from deltalake import DeltaTable
 from mlops_assets.errors import LakeError, PublishConflict
 from mlops_assets.storage.accounting import ReadingAccounting
 from mlops_assets.storage.catalog import Lake
-from mlops_assets.storage.files import read_json, read_report, write_json
+from mlops_assets.storage.files import read_report, write_json
+from mlops_assets.storage.integrity import read_json
 from mlops_assets.storage.parts import Part
 from mlops_assets.storage.tables import Table, delta_schema, write_part
 

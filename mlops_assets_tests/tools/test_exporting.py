@@ -131,7 +131,11 @@ def test_it_has_nothing_of_the_platform(done: Export) -> None:
     lake = {path.relative_to(done.folder / "lake").as_posix() for path in (done.folder / "lake").rglob("*.*")}
     documents = ("history/000001.json", "history/versions/000001.json", "versions/000001.json")
     assert lake == {"form.json", *(f"{NAME}/{document}" for document in documents)}
-    assert [path.name for path in (done.folder / "code" / "mlops_assets" / "defs").iterdir() if path.is_dir()] == [NAME]
+    assert [
+        path.name
+        for path in (done.folder / "code" / "mlops_assets" / "defs").iterdir()
+        if (path / "defs.yaml").exists()
+    ] == [NAME]
     assert not [*done.folder.rglob("judged")]
 
 

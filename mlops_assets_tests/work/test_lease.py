@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from mlops_assets.storage.catalog import Lake
-from mlops_assets.storage.files import read_json, write_json
+from mlops_assets.storage.files import write_json
+from mlops_assets.storage.integrity import read_json
 from mlops_assets.storage.places import Place
 from mlops_assets.work.lease import KEPT, PATIENCE, DayHeld, Holder, hold_day
 

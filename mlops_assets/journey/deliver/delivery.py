@@ -18,7 +18,8 @@ from mlops_assets.journey.score.vectors import as_columns, as_maps, classes_of
 from mlops_assets.plugins.targets import Delivery, Target, TargetDown, TargetError
 from mlops_assets.storage.accounting import DeliveryRecord, PredictionsAccounting
 from mlops_assets.storage.catalog import PROBABILITIES, Lake
-from mlops_assets.storage.files import read_json, write_json
+from mlops_assets.storage.files import write_json
+from mlops_assets.storage.integrity import read_json
 from mlops_assets.storage.parts import Part
 from mlops_assets.storage.tables import Published
 from mlops_assets.use_case import UseCase, as_written

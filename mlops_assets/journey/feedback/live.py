@@ -17,7 +17,8 @@ from mlops_assets.journey.feedback.degradation import age_of
 from mlops_assets.journey.model.about import Summary
 from mlops_assets.journey.score.unpredicted import left_out, without
 from mlops_assets.storage.catalog import Lake
-from mlops_assets.storage.files import read_json, write_json
+from mlops_assets.storage.files import write_json
+from mlops_assets.storage.integrity import read_json
 from mlops_assets.use_case import UseCase
 from mlops_assets.work.shards import shard_number
 

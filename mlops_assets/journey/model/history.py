@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 
 from mlops_assets.errors import MlopsError, UsageError
 from mlops_assets.storage.catalog import Lake
-from mlops_assets.storage.files import document, read_json
+from mlops_assets.storage.integrity import document, read_json
 from mlops_assets.storage.places import Place, create
 
 

@@ -20,7 +20,7 @@ from mlops_assets.errors import MlopsError, ModelRefused
 from mlops_assets.errors.redaction import anonymous
 from mlops_assets.journey.model.about import Summary
 from mlops_assets.storage.catalog import Lake
-from mlops_assets.storage.files import document, read_json
+from mlops_assets.storage.integrity import document, read_json
 from mlops_assets.storage.places import Place, remove, write_whole
 
 ALIAS_FILE = "alias.json"

@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 from mlops_assets.errors import MlopsError
 from mlops_assets.storage.catalog import Lake
-from mlops_assets.storage.files import read_json, write_json
+from mlops_assets.storage.files import write_json
+from mlops_assets.storage.integrity import read_json
 from mlops_assets.storage.places import Place, by_age, newest
 
 

@@ -28,7 +28,8 @@ from mlops_assets.journey.read.rows import check_rows
 from mlops_assets.journey.read.sources import Entry, FolderSource, S3Source, Source, SourceError
 from mlops_assets.storage import places
 from mlops_assets.storage.catalog import REJECTS, Lake
-from mlops_assets.storage.files import read_json, write_json
+from mlops_assets.storage.files import write_json
+from mlops_assets.storage.integrity import read_json
 from mlops_assets.storage.places import Place
 from mlops_assets.use_case import UseCase
 from mlops_assets.work.shards import fingerprint

@@ -24,7 +24,7 @@ from mlops_assets.journey.model.registry import ALIAS
 from mlops_assets.journey.model.version import ABOUT_FILE, LARGEST_CARD
 from mlops_assets.journey.train.records import Evaluation, FittedCandidates, GatheredRows
 from mlops_assets.journey.train.training_set import TrainingSet
-from mlops_assets.storage.files import read_json
+from mlops_assets.storage.integrity import read_json
 from mlops_assets.storage.places import Place, parse_place, remove
 from mlops_assets.workspace import Stores
 
