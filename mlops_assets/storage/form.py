@@ -82,9 +82,11 @@ def find_form(lake: Place) -> int:
 
 def first_form(lake: Place) -> list[str]:
     """The use cases whose days were published in the first form: by a champion that no history knows."""
+    published = {path.parent.parent.name for path in lake.glob("*/predictions/_delta_log")}
+    if not published:
+        return []
     from mlops_assets.storage.catalog import Lake  # brings Delta's tables, and most lakes say their form
 
-    published = {path.parent.parent.name for path in lake.glob("*/predictions/_delta_log")}
     return sorted(name for name in published if not any(Lake(lake, name).history.glob("[0-9]*.json")))
 
 
