@@ -11,9 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from deploy.docker_host import DockerHost, Failed
-
-from deploy.host import NotAllowed
+from deploy.host import DockerHost, Failed, NotAllowed
 from deploy.services import compose
 from deploy.services.process import PATIENCE
 from deploy.services.s3 import free_port
