@@ -136,17 +136,21 @@ class DockerHost:
         """Ask the image's own `upgrade`, which changes nothing; what else is wrong is seen by what starts."""
         try:
             code, said = self.command(image, "mlops-assets", "upgrade", "--check")
-        except Failed:
-            return
+        except Failed as error:
+            code, said = 0, ""
+            print(f"rollout: nobody asked whether {image} fits what is stored: {error}", file=sys.stderr, flush=True)
         if code == LATER:
             raise NotAllowed(f"what is stored was upgraded to a later version since. {_last_line(said)}")
         todo = [line for line in said.splitlines() if line.startswith(TO_DO)]
         if code and todo:
             raise NotAllowed(f"what is stored must be upgraded first ({'; '.join(todo)}); {UPGRADES}")
+        if code:
+            last = _last_line(said)
+            print(f"rollout: {image} does not say whether it fits what is stored: {last}", file=sys.stderr, flush=True)
 
     def command(self, image: str, *words: str) -> tuple[int, str]:
         """Run a command in a container of an image, beside what runs: how it ended, and what it said."""
-        run = ["run", "--rm", "--no-deps", "--no-TTY", "--pull", "never", "code"]
+        run = ["run", "--rm", "--no-deps", "--no-TTY", "code"]
         done = _done(["docker", "compose", *run, *words], image)
         return done.returncode, done.stdout + done.stderr
 

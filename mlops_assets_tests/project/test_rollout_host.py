@@ -151,7 +151,7 @@ def test_the_host_verifies_fetches_pauses_ends_switches_and_goes_on(
     assert machine.calls == [
         f"cosign verify --certificate-identity-regexp {settings.signer} --certificate-oidc-issuer {ISSUER} {NEW.image}",
         f"docker pull --quiet {NEW.image}",
-        "docker compose run --rm --no-deps --no-TTY --pull never code mlops-assets upgrade --check",
+        "docker compose run --rm --no-deps --no-TTY code mlops-assets upgrade --check",
         "docker compose stop daemon",
         "docker compose stop code",
         f"{up} mlflow code webserver api",
@@ -231,11 +231,12 @@ def test_an_image_is_asked_whether_it_fits_what_is_stored_before_anything_stops(
 
 @pytest.mark.parametrize("code", ["1", "2", "137"])
 def test_what_else_is_wrong_with_stores_is_seen_by_what_starts(
-    code: str, machine: Machine, monkeypatch: pytest.MonkeyPatch
+    code: str, machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("FAILS", "upgrade --check")
     monkeypatch.setenv("CODE", code)
     DockerHost(machine.settings).see_stores(NEW.image)
+    assert capsys.readouterr().err.endswith(" does not say whether it fits what is stored: it did not work\n")
 
 
 def test_a_run_that_does_not_listen_is_called_ended_and_begun_again(machine: Machine, webserver: Webserver) -> None:
