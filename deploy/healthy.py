@@ -6,8 +6,8 @@ a check that imports half a platform is itself what does not answer on a busy ma
 
 from __future__ import annotations
 
+import http.client
 import sys
-import urllib.error
 import urllib.request
 
 PATIENCE = 5.0
@@ -32,7 +32,7 @@ def is_healthy(url: str, patience: float = PATIENCE) -> bool:
     try:
         with DIRECT.open(url, timeout=patience) as answer:
             return bool(answer.status == 200)
-    except (OSError, urllib.error.HTTPError):
+    except (OSError, ValueError, http.client.HTTPException):
         return False
 
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 
-from deploy.docker_host import ISSUER
+from deploy.host import ISSUER
 from deploy.images import REFERENCE
 
 TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")

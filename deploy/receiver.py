@@ -122,6 +122,14 @@ class Rollouts:
         # a session of its own: it ends what it began also where this process is ended
         command = [sys.executable, "-m", "deploy.rollout", *arguments]
         self._process = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
+        if arguments != ("--resume",):
+            threading.Thread(target=self._watch, args=[self._process], daemon=True).start()
+
+    def _watch(self, rollout: subprocess.Popen[bytes]) -> None:
+        """Go on, once, with a rollout that was killed alone, such as for want of memory: nothing may start runs."""
+        if rollout.wait() < 0:
+            print("receiver: the rollout was killed; it is gone on with", flush=True)
+            self.resume()
 
 
 def server(desk: Desk, port: int) -> ThreadingHTTPServer:

@@ -4,8 +4,9 @@
     python -m deploy.rollout --resume           # go on with one that was killed; nothing to do is fine
 
     fetched ──► nothing starts ──► runs ended ──► switched ──► well ──► runs begun again ──► things start
-    (signed)    (queue is kept)    (noted first)     │
-                                                     └─ not well: the same with the former image
+    (signed,    (queue is kept)    (noted first)     │
+     fits what                                       └─ not well: the same with the former image
+     is stored)
 
 Every step may be done twice, so a rollout that was killed does all of them again; what must outlive it is in one small
 file, written at once. A run that is in flight at the switch is ended before it and begun again after it: finished
@@ -23,9 +24,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from deploy.docker_host import DockerHost
-from deploy.host import Host, NotAllowed, Unwell
-from deploy.settings import NotSet, Settings
+from deploy.host import DockerHost, Host, NotAllowed, Unwell
+from deploy.settings import NotSet, Settings, write_whole
 from deploy.signing import Refused, Wish, read, written
 
 FORWARD, BACK = "forward", "back"
@@ -33,6 +33,10 @@ FORWARD, BACK = "forward", "back"
 
 class Busy(Exception):
     """Another rollout is under way."""
+
+
+class Spoiled(Exception):
+    """The file with the state holds something else."""
 
 
 @dataclass(frozen=True)
@@ -79,22 +83,28 @@ class Memory:
         self._path = path
 
     def read(self) -> State:
-        """What was written last."""
+        """What was written last.
+
+        Raises
+        ------
+        Spoiled
+            If it is no state.
+        """
         try:
-            said = json.loads(self._path.read_text(encoding="utf-8"))
+            said = json.loads(self._path.read_bytes())
+            former, new = (Release(**said.pop(name)) for name in ("former", "new"))
+            return State(**{**said, "again": tuple(said["again"])}, former=former, new=new)
         except FileNotFoundError:
             return State()
-        former, new = (Release(**said.pop(name)) for name in ("former", "new"))
-        return State(**{**said, "again": tuple(said["again"])}, former=former, new=new)
+        except (ValueError, LookupError, TypeError, AttributeError):
+            raise Spoiled(
+                f"{self._path} is not as a rollout wrote it. Mend it, or take it away: a rollout begins anew then, and "
+                "the runs that it names under `again` must be begun again by hand"
+            ) from None
 
     def write(self, state: State) -> None:
         """Write it whole or not at all, and onto the disk."""
-        beside = self._path.with_name(f"{self._path.name}.new")
-        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            json.dump(asdict(state), file, indent=2)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(self._path)
+        write_whole(self._path, json.dumps(asdict(state), indent=2).encode())
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -139,12 +149,15 @@ def begin(host: Host, memory: Memory, new: Release, patience: float) -> bool:
     Busy
         If another rollout is under way.
     """
-    with memory.alone():
+    with memory.alone(), _told(host):
         before, image = memory.read(), host.current()
         try:
             host.fetch(new.image)
+            host.see_stores(new.image)
         except NotAllowed as error:
-            host.tell(f"{new.version} is not deployed: {error}", [], "Nothing was changed. Look at the run of `image`.")
+            host.tell(f"{new.version} is not deployed: {error}", [], "Nothing was changed by it.")
+            if before.way:  # one that was killed is not left lying for it
+                _carry_on(host, memory, patience)
             return False
         if image == new.image and not before.way:
             return True
@@ -162,8 +175,18 @@ def resume(host: Host, memory: Memory, patience: float) -> bool:
     host, memory, patience
         See `begin`.
     """
-    with memory.alone():
+    with memory.alone(), _told(host):
         return _carry_on(host, memory, patience) if memory.read().way else True
+
+
+@contextmanager
+def _told(host: Host) -> Iterator[None]:
+    """Let no rollout stop without the owner's knowing, whatever stopped it: a disk that is full, a fault of ours."""
+    try:
+        yield
+    except Exception as error:
+        host.tell(f"a rollout stopped: {error or type(error).__name__}", [], STUCK)
+        raise
 
 
 def _carry_on(host: Host, memory: Memory, patience: float) -> bool:
@@ -185,8 +208,9 @@ def _go_back(host: Host, memory: Memory) -> bool:
     state = memory.read()
     problem = f"{state.new.version} is not well"
     try:
+        host.see_stores(state.former.image)
         told = _move(host, memory, state.former.image, 0)
-    except Unwell as error:
+    except (Unwell, NotAllowed) as error:
         why = [f"{state.new.version}: {state.why}", f"{state.former.version}: {error}"]
         host.tell(f"{problem}, and {state.former.version} does not come back", why, STUCK)
         return False
@@ -195,13 +219,20 @@ def _go_back(host: Host, memory: Memory) -> bool:
     return False
 
 
-STUCK = "Nothing starts runs now; none is lost. Mend it, then: python -m deploy.rollout --resume"
+STUCK = (
+    "Maybe nothing starts runs now; none is lost. Mend it, then: python -m deploy.rollout --resume. If something was "
+    "upgraded for the new version: put its backup back first, or deploy a better version (docs/platforms.md, Upgrades)."
+)
 
 
 def _move(host: Host, memory: Memory, image: str, patience: float) -> list[str]:
     """Run an image; what became of runs that were in flight, a line each."""
     host.pause()
-    _end(host, memory, host.in_flight(patience), at_once=False)
+    try:
+        left = host.in_flight(patience)
+    except Unwell:
+        left = []  # the webserver may be what is to be mended: what is stranded is seen after the switch
+    _end(host, memory, left, at_once=False)
     host.switch(image)
     # nothing was started since, and the code that was there is gone: what still seems in flight has lost its process
     _end(host, memory, host.in_flight(0), at_once=True)
@@ -249,6 +280,9 @@ def main(arguments: list[str]) -> int:
     except (Busy, NotSet, Refused) as error:
         print(f"rollout: {error}", file=sys.stderr)
         return 2
+    except (Spoiled, OSError) as error:  # the owner was told
+        print(f"rollout: {error}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

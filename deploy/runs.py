@@ -5,9 +5,9 @@ Plain Python: a host that has Docker and nothing else runs this.
 
 from __future__ import annotations
 
+import http.client
 import json
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from typing import Any
@@ -125,8 +125,8 @@ class Dagster:
             with DIRECT.open(request, timeout=PATIENCE) as answer:
                 said = json.loads(answer.read(LARGEST))
             found: dict[str, Any] = said["data"][field]
-        except (OSError, ValueError, LookupError, TypeError) as error:
-            raise NoAnswer(f"Dagster's webserver at {self._address} does not answer: {error}") from None
+        except (OSError, ValueError, LookupError, TypeError, http.client.HTTPException) as error:
+            raise NoAnswer(f"Dagster's webserver at {self._address} does not answer: {error!r}") from None
         if found["__typename"] not in FINE:
             raise NoAnswer(f"Dagster says {found['__typename']}: {_first_line(found)}")
         return found
@@ -139,7 +139,9 @@ def _first_line(said: dict[str, Any]) -> str:
     return str(said.get("message") or said["__typename"]).strip().partition("\n")[0][:300]
 
 
-def wait_until_none_is_in_flight(dagster: Dagster, seconds: float, look: float = 2.0) -> list[str]:
+def wait_until_none_is_in_flight(
+    dagster: Dagster, seconds: float, look: float = 2.0, silence: float = 0.0
+) -> list[str]:
     """Wait for runs to end by themselves.
 
     Parameters
@@ -150,13 +152,28 @@ def wait_until_none_is_in_flight(dagster: Dagster, seconds: float, look: float =
         How long.
     look
         Seconds between two looks.
+    silence
+        Seconds for which it may be silent: a webserver that starts anew says nothing of runs, which go on.
 
     Returns
     -------
     list of str
         Those that are still in flight.
+
+    Raises
+    ------
+    NoAnswer
+        If it is silent for longer.
     """
-    deadline = time.monotonic() + seconds
-    while (left := dagster.in_flight()) and time.monotonic() < deadline:
+    begun = heard = time.monotonic()
+    while True:
+        try:
+            left = dagster.in_flight()
+        except NoAnswer:
+            if time.monotonic() - heard >= silence:
+                raise
+        else:
+            heard = time.monotonic()
+            if not left or heard - begun >= seconds:
+                return left
         time.sleep(look)
-    return left

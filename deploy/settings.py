@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +23,24 @@ class NotSet(ValueError):
     """A setting is missing, or is not what it should be."""
 
 
+VARIABLE = re.compile(
+    r"""^[ \t]*(?:export[ \t]+)?(?P<name>\w+)[ \t]*=[ \t]*
+    (?P<value>'[^'\r\n]*'|"[^"\r\n]*"|[^\r\n]*?)[ \t]*(?:(?<=[ \t])\#[^\r\n]*)?\r?$""",
+    re.M | re.X,
+)
+"""A line as docker compose reads it: blanks, quotes and a remark after a blank are no part of the value."""
+
+
+def _text(path: Path) -> str:
+    """All of a file as it is: its ends of lines, and bytes that are no UTF-8, too; nothing where it is missing."""
+    try:
+        return path.read_bytes().decode(errors="surrogateescape")
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise NotSet(f"{path} cannot be read: {error.strerror}") from None
+
+
 def read_env(path: Path) -> dict[str, str]:
     """The variables of a file of lines `NAME=VALUE`; none where it is missing.
 
@@ -30,15 +49,17 @@ def read_env(path: Path) -> dict[str, str]:
     path
         The file.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return {}
-    return {name: value.strip().strip("'\"") for name, value in re.findall(r"^(\w+)=(.*)$", text, re.M)}
+    found = {one["name"]: one["value"] for one in VARIABLE.finditer(_text(path).removeprefix("\ufeff"))}
+    return {
+        name: value[1:-1] if value[:1] in ("'", '"') and value[1:].endswith(value[0]) else value
+        for name, value in found.items()
+    }
 
 
 def set_in_env(path: Path, name: str, value: str) -> None:
     """Set one variable of such a file; every other line stays as it is, and the file is whole at any moment.
+
+    It stays where a link leads, with its owner, and is read by nobody else.
 
     Parameters
     ----------
@@ -47,17 +68,42 @@ def set_in_env(path: Path, name: str, value: str) -> None:
     name, value
         The variable.
     """
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    path = path.resolve()
+    text = _text(path)
+    end = "\r\n" if "\r\n" in text else "\n"
     line = f"{name}={value}"
-    text, found = re.subn(rf"^{name}=.*$", line, text, flags=re.M)
+    text, found = re.subn(rf"^[ \t]*(?:export[ \t]+)?{name}[ \t]*=[^\r\n]*", lambda _: line, text, flags=re.M)
     if not found:
-        text += ("" if not text or text.endswith("\n") else "\n") + line + "\n"
+        text += ("" if not text or text.endswith("\n") else end) + line + end
+    owner = path.stat() if path.exists() else None
+    write_whole(path, text.encode(errors="surrogateescape"), owner=(owner.st_uid, owner.st_gid) if owner else None)
+
+
+def write_whole(path: Path, content: bytes, owner: tuple[int, int] | None = None) -> None:
+    """Write a file whole or not at all, onto the disk, for its owner alone.
+
+    Parameters
+    ----------
+    path
+        The file.
+    content
+        All of it.
+    owner
+        User and group that it belongs to; of whoever writes it by default, or where that is not allowed.
+    """
     beside = path.with_name(f"{path.name}.new")
-    with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    beside.unlink(missing_ok=True)  # left by a process that was killed
+    try:
+        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            if owner is not None:
+                with suppress(PermissionError):
+                    os.fchown(file.fileno(), *owner)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)

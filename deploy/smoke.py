@@ -6,17 +6,19 @@ daemon and code, and one file answered by the API. The questions are the same fo
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import re
 import secrets
+import signal
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -117,11 +119,15 @@ def _ask(stack: Stack, path: str, content: Mapping[str, Any] | bytes | None, exp
     except urllib.error.HTTPError as error:
         with error:
             status, said = error.code, error.read()
-    except OSError as error:
-        raise Failed(f"{path}: the API does not answer: {error}") from None
+    except (OSError, http.client.HTTPException) as error:
+        raise Failed(f"{path}: the API does not answer: {error!r}") from None
+    shown = said[:1500].decode(errors="replace")
     if status != expected:
-        raise Failed(f"{path}: the API answered with {status}: {said[:1500].decode(errors='replace')}")
-    return json.loads(said)
+        raise Failed(f"{path}: the API answered with {status}: {shown}")
+    try:
+        return json.loads(said)
+    except ValueError:
+        raise Failed(f"{path}: the API answered with {status} and no JSON: {shown}") from None
 
 
 # -- containers -------------------------------------------------------------------------------------------------------
@@ -141,7 +147,8 @@ class Containers:
 
     def compose(self, *words: str) -> None:
         """Run a command of compose, which says itself what is wrong."""
-        command = ["docker", "compose", "--project-name", PROJECT, *words]
+        # a `.env` beside docker-compose.yml is for another stack: it may name a database that people work with
+        command = ["docker", "compose", "--project-name", PROJECT, "--env-file", os.devnull, *words]
         if subprocess.run(command, cwd=ROOT, env=dict(self.environment), check=False).returncode:
             raise Failed(f"docker compose {words[0]} failed")
 
@@ -155,25 +162,54 @@ def containers(image: str) -> Iterator[Containers]:
     image
         The image; it is at hand.
     """
-    words = ["docker", "run", "--rm", image, "mlops-assets", "serve", "--new-key", "smoke"]
-    made = subprocess.run(
-        [*words, "--rights", "read,predict,write"], capture_output=True, text=True, timeout=ANSWER * 2, check=False
-    )
-    token, entry = re.search(r"^ *(mlops_\S+)$", made.stderr + made.stdout, re.M), made.stdout.strip()
-    if made.returncode or token is None:
-        raise Failed(f"the image makes no key: {made.stderr.strip()[-300:]}")
+    token, entry = _new_key(image)
     names = ("STACK_POSTGRES_PASSWORD", "STACK_S3_ACCESS_KEY", "STACK_S3_SECRET_KEY")
-    said = {name: secrets.token_hex(24) for name in names}
-    said |= {"STACK_IMAGE": image, "STACK_API_KEYS": entry.rpartition("\n")[2].strip()}
-    stack = Containers(token[1], {**os.environ, **said})
+    said = {name: secrets.token_hex(24) for name in names} | {"STACK_IMAGE": image, "STACK_API_KEYS": entry}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("STACK_", "COMPOSE_"))}
+    stack = Containers(token, {**kept, **said})
     try:
         stack.compose("up", "--detach", "--no-build", "--wait", "--wait-timeout", str(STARTING))
         yield stack
-    except BaseException:
-        stack.compose("logs", "--tail", "60")
+    except BaseException as error:
+        # what went wrong is told, and not that something else failed after it
+        with suppress(Failed):
+            if not isinstance(error, KeyboardInterrupt):
+                stack.compose("logs", "--tail", "60")
         raise
     finally:
-        stack.compose("down", "--volumes", "--timeout", "20")
+        with _uninterrupted():
+            try:
+                stack.compose("down", "--volumes", "--remove-orphans", "--timeout", "20")
+            except Failed as error:  # beside what went wrong before, and not instead of it
+                print(f"smoke: {error}: containers of {PROJECT} may be left", file=sys.stderr)
+
+
+def _new_key(image: str) -> tuple[str, str]:
+    """A key of the API with all rights, and its entry; the image makes it, so a platform of another kind is noticed."""
+    words = ["docker", "run", "--rm", image, "mlops-assets", "serve", "--new-key", "smoke"]
+    try:
+        made = subprocess.run(
+            [*words, "--rights", "read,predict,write"], capture_output=True, text=True, timeout=ANSWER * 2, check=False
+        )
+    except FileNotFoundError:
+        raise Failed("docker is not installed") from None
+    except subprocess.TimeoutExpired:
+        raise Failed(f"the image makes no key within {ANSWER * 2:.0f} seconds") from None
+    token = re.search(r"^ *(mlops_\S+)$", made.stderr + made.stdout, re.M)
+    if made.returncode or token is None:
+        raise Failed(f"the image makes no key: {made.stderr.strip()[-300:]}")
+    return token[1], made.stdout.strip().rpartition("\n")[2].strip()
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let a second Ctrl-C leave nothing lying about."""
+    before = {one: signal.signal(one, signal.SIG_IGN) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 # -- processes --------------------------------------------------------------------------------------------------------
@@ -228,7 +264,7 @@ def main(arguments: list[str]) -> int:
     Returns
     -------
     int
-        0 if all went well, 1 if not, 2 where nothing was started.
+        0 if all went well, 1 if not, 2 where nothing was started, 130 after Ctrl-C.
     """
     if len(arguments) == 1 and not arguments[0].startswith("-"):
         started: Any = containers(arguments[0])
@@ -237,6 +273,8 @@ def main(arguments: list[str]) -> int:
     else:
         print("Usage: python -m deploy.smoke IMAGE | --processes FOLDER", file=sys.stderr)
         return 2
+    for one in (signal.SIGINT, signal.SIGTERM):  # ended in any way, nothing of it stays
+        signal.signal(one, signal.default_int_handler)
     try:
         with started as stack:
             for line in check(stack):
@@ -244,6 +282,9 @@ def main(arguments: list[str]) -> int:
     except Failed as error:
         print(f"smoke: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("smoke: it was ended; what it had started is gone", file=sys.stderr)
+        return 130
     return 0
 
 

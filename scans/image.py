@@ -16,9 +16,12 @@ from typing import Any
 
 from scans.accepted import Exemption, Unusable, read_accepted_of_images
 
-COUNTS = ("High", "Critical")
-LARGEST = 256 * 2**20
-"""Bytes of a report."""
+COUNTS = ("high", "critical")
+KNOWN = (*COUNTS, "medium", "low", "negligible", "unknown")
+"""Severities: those that count, and all."""
+
+LARGEST = 64 * 2**20
+"""Bytes of a report; that of an image with thousands of weaknesses has a tenth."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Finding:
     names
         That, and its numbers elsewhere.
     severity
-        As the scanner says it, such as `High`.
+        One of `KNOWN`.
     package, version
         What is in the image.
     mended_by
@@ -49,7 +52,9 @@ class Finding:
     def __str__(self) -> str:
         """What a person needs to mend it."""
         mended = f"mended by {', '.join(self.mended_by)}" if self.mended_by else "no version mends it"
-        return f"{self.severity}: {self.package} {self.version}: {self.id}: {mended}"
+        text = f"{self.severity}: {self.package} {self.version}: {self.id}: {mended}"
+        # names of packages are whatever somebody put into an image; a line of a log is one line
+        return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def findings(report: Mapping[str, Any]) -> list[Finding]:
@@ -66,7 +71,7 @@ def findings(report: Mapping[str, Any]) -> list[Finding]:
         If it is none of Grype's: an image that was not looked at is not taken for a good one.
     """
     try:
-        if report["descriptor"]["name"] != "grype" or not report["source"]:
+        if report["descriptor"]["name"] != "grype" or report["source"]["type"] != "image":
             raise Unusable("the report is not one of Grype's on an image.")
         return [*dict.fromkeys(_finding(one) for one in report["matches"])]
     except (LookupError, TypeError, AttributeError):
@@ -75,14 +80,20 @@ def findings(report: Mapping[str, Any]) -> list[Finding]:
 
 def _finding(match: Mapping[str, Any]) -> Finding:
     weakness, package = match["vulnerability"], match["artifact"]
+    severity = str(weakness.get("severity") or "unknown").lower()  # Grype leaves it out where it knows none
+    if severity not in KNOWN:
+        raise Unusable(f"the report has the severity {severity[:20]!r}, and nobody knows whether that counts.")
     related = (str(one["id"]) for one in match.get("relatedVulnerabilities") or ())
     fix = weakness.get("fix") or {}
     # a fix may be known without its number
-    versions = tuple(map(str, fix.get("versions") or ())) or (("a newer one",) if fix.get("state") == "fixed" else ())
+    listed = fix.get("versions") or []
+    if not isinstance(listed, list):
+        raise TypeError
+    versions = tuple(map(str, listed)) or (("a newer one",) if fix.get("state") == "fixed" else ())
     return Finding(
         str(weakness["id"]),
         frozenset({str(weakness["id"]), *related}),
-        str(weakness["severity"]),
+        severity,
         str(package["name"]),
         str(package["version"]),
         versions,

@@ -8,8 +8,18 @@ from pathlib import Path
 import click
 
 
+class Later(click.ClickException):
+    """A store is of a later version: a rollout must tell that from all that can be mended, so `--check` ends so."""
+
+    exit_code = 3
+
+
 @click.command()
-@click.option("--check", is_flag=True, help="Say what is to be done, and change nothing; exit 1 if there is something.")
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Say what is to be done, and change nothing; exit 1 if there is something, 3 if one is of a later version.",
+)
 @click.option(
     "--backup",
     type=click.Path(path_type=Path),
@@ -29,9 +39,15 @@ def upgrade(context: click.Context, check: bool, backup: Path | None, database_b
       mlops-assets upgrade --backup /backups/before-upgrade
     """
     from mlops_assets.settings import Settings
+    from mlops_assets.storage.form import OtherForm
     from mlops_assets.tools.upgrading.upgrade import carry_out, make_plan
 
-    plan = make_plan(Settings.from_environment())
+    try:
+        plan = make_plan(Settings.from_environment())
+    except OtherForm as error:
+        if not check:
+            raise
+        raise Later(str(error)) from None
     if plan.is_empty:
         click.echo("Nothing is to be done: every store has the form of this version.")
         return

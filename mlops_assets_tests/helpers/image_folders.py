@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from deploy.docker_host import DockerHost, Failed
-from deploy.host import NotAllowed
+from deploy.host import DockerHost, Failed, NotAllowed
 from deploy.services import compose
 from deploy.services.process import PATIENCE
 from deploy.services.s3 import free_port
@@ -76,6 +76,13 @@ class FolderHost(DockerHost):
         if not (folder / SIGNATURE).exists() or (folder / SIGNATURE).read_text() != digest_of(folder):
             raise NotAllowed("it is not signed")
 
+    def command(self, image: str, *words: str) -> tuple[int, str]:
+        """Run a command of a folder."""
+        done = subprocess.run(
+            words, cwd=image, env=self._environment("code", image), capture_output=True, text=True, check=False
+        )
+        return done.returncode, done.stdout + done.stderr
+
     def tell(self, problem: str, errors: Sequence[str], what_to_do: str) -> None:
         """Note it."""
         self.told.append(f"{problem}: {'; '.join(errors)} {what_to_do}")
@@ -93,9 +100,7 @@ class FolderHost(DockerHost):
 
     def _start(self, name: str) -> None:
         service = compose.services(self._variables)[name]
-        environment = {one: os.environ[one] for one in KEPT if one in os.environ and one != "PYTHONPATH"}
-        environment |= {**service.environment, **self._more, "PYTHONPATH": self.current()}
-        environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        environment = self._environment(name, self.current())
         with (self._folder / f"{name}.log").open("ab") as log:
             process = _Service(self.current(), service.command, name=name, environment=environment, output=log)
             process.start()
@@ -108,6 +113,12 @@ class FolderHost(DockerHost):
             if process.ended_within(1):
                 raise Failed(f"{name} ended with code {process.code}")
         raise Failed(f"{name} was not well after {PATIENCE:.0f} seconds")
+
+    def _environment(self, name: str, image: str) -> dict[str, str]:
+        environment = {one: os.environ[one] for one in KEPT if one in os.environ and one != "PYTHONPATH"}
+        environment |= {**compose.services(self._variables)[name].environment, **self._more, "PYTHONPATH": image}
+        environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        return environment
 
     def end_all(self) -> None:
         """End all services."""

@@ -228,6 +228,21 @@ def test_a_rollout_that_a_person_began_makes_the_receiver_busy(tmp_path: Path) -
     assert not rollouts.is_busy()
 
 
+def test_a_rollout_that_is_killed_alone_is_gone_on_with_once(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    program = tmp_path / "python"
+    program.write_text(f'#!/bin/sh\necho "$*" >> "{tmp_path}/calls"\nkill -9 $$\n')
+    program.chmod(0o755)
+    monkeypatch.setattr("deploy.receiver.sys.executable", str(program))
+    rollouts = Rollouts(Memory(tmp_path / "rollout.json"))
+    rollouts.begin(WISH)
+    calls = [f"-m deploy.rollout {WISH.digest} {WISH.version}", "-m deploy.rollout --resume"]
+    until(lambda: (tmp_path / "calls").exists() and (tmp_path / "calls").read_text().splitlines() == calls, "both", 60)
+    until(lambda: not rollouts.is_busy(), "the end of the second", 60)
+    assert "the rollout was killed; it is gone on with" in capfd.readouterr().out
+
+
 def test_a_receiver_that_is_not_set_up_says_what_is_missing_and_begins_nothing(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

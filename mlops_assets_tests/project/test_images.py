@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import urllib.request
@@ -20,10 +21,9 @@ from typing import Any
 import pytest
 
 from deploy import publish
-from deploy.digests import renew
+from deploy.digests import LARGEST, NotTold, digest_of, place_of, renew
 from deploy.healthy import is_healthy
 from deploy.images import FILES, NAME, REFERENCE, name_of, pins, tags_of
-from deploy.registry import NotTold, digest_of, place_of
 from deploy.services.s3 import free_port
 from mlops_assets_tests.helpers.paths import ROOT
 from mlops_assets_tests.helpers.stack import until
@@ -81,11 +81,28 @@ def test_nothing_is_written_while_one_registry_does_not_answer(tmp_path: Path) -
     assert "@" not in file.read_text()
 
 
+def test_everything_that_the_dockerfile_copies_is_let_through_to_it() -> None:
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    through = {line[1:] for line in lines if line.startswith("!")}
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", (ROOT / "deploy" / "Dockerfile").read_text(), re.M)
+    sources = {source for one in copied for source in one.split()}
+    assert sources
+    assert [one for one in sources if Path(one).parts[0] not in through or not (ROOT / one).exists()] == []
+
+
 # -- registries ------------------------------------------------------------------------------------------------------------
 
 
 @contextmanager
-def registry(body: bytes = MANIFEST, told: str = DIGEST, login: str = "") -> Iterator[str]:
+def registry(
+    body: bytes = MANIFEST,
+    told: str = DIGEST,
+    login: str = "",
+    given: bytes = json.dumps({"token": GIVEN}).encode(),
+    status: int = 200,
+    leads: str = "",
+    longer: int = 0,
+) -> Iterator[str]:
     """A registry that wants a token, which it gives to anybody."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -93,16 +110,19 @@ def registry(body: bytes = MANIFEST, told: str = DIGEST, login: str = "") -> Ite
             host = f"127.0.0.1:{self.server.server_port}"  # type: ignore[attr-defined]
             if self.path.startswith("/token"):
                 assert self.path == "/token?service=here&scope=repository%3Aowner%2Fname%3Apull"
-                return self.answer(200, json.dumps({"token": GIVEN}).encode(), {})
+                return self.answer(200, given, {})
+            if self.path == "/elsewhere":
+                return self.answer(200 if "Authorization" not in self.headers else 500, body, {})
             if self.headers.get("Authorization") != f"Bearer {GIVEN}":
                 wanted = f'Bearer realm="http://{host}/token",service="here",scope="repository:owner/name:pull"'
                 return self.answer(401, b"", {"WWW-Authenticate": login or wanted})
             known = self.path == "/v2/owner/name/manifests/1.0" and "image.index" in self.headers["Accept"]
-            return self.answer(200 if known else 404, body, {"Docker-Content-Digest": told})
+            headers = {"Docker-Content-Digest": told, **({"Location": leads} if leads else {})}
+            return self.answer(status if known else 404, body, headers)
 
         def answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
             self.send_response(status)
-            for name, value in {**headers, "Content-Length": str(len(body))}.items():
+            for name, value in {**headers, "Content-Length": str(len(body) + longer)}.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
@@ -123,16 +143,57 @@ def test_a_registry_is_asked_with_a_token_for_anybody() -> None:
         assert digest_of(f"{host}/owner/name", "1.0", "http") == DIGEST
 
 
+def test_a_redirect_is_followed_without_the_token() -> None:
+    with registry(status=302, leads="/elsewhere") as host:
+        assert digest_of(f"{host}/owner/name", "1.0", "http") == DIGEST
+
+
 @pytest.mark.parametrize(
     ("how", "said"),
     [
         ({"body": b"another"}, "and what it sent is sha256:"),
-        ({"login": 'Basic realm="x"'}, "does not say"),
+        ({"login": 'Basic realm="x"'}, "it asks for a login"),
+        ({"login": 'Bearer realm="file:///etc/hostname"'}, "it asks for a login"),
+        ({"given": b"[]"}, "it gives no token"),
+        ({"given": b'{"token": "a\\nb"}'}, "it gives no token"),
+        ({"given": b"<html>"}, "does not say what"),
+        ({"status": 401}, "401"),
+        ({"status": 429}, "429: .*: ask again later"),
+        ({"status": 302, "leads": "file:///etc/hostname"}, "does not say what"),
+        ({"status": 302, "leads": "https://127.0.0.1:9/"}, "it leads elsewhere than by http"),
+        ({"longer": 9}, "its answer ends early"),
+        ({"body": b" " * (LARGEST + 1)}, "it sends more than"),
     ],
-    ids=["another manifest", "a login"],
+    ids=[
+        *("another manifest", "a login", "a token from a file", "a list", "two lines", "a page", "not for anybody"),
+        *("too often", "a file", "another scheme", "half an answer", "too much"),
+    ],
 )
 def test_what_a_registry_says_is_not_believed_where_it_does_not_fit(how: dict[str, Any], said: str) -> None:
     with registry(**how) as host, pytest.raises(NotTold, match=said):
+        digest_of(f"{host}/owner/name", "1.0", "http")
+
+
+@pytest.mark.parametrize("said", [b"", b"no HTTP\r\n\r\n", b"HTTP/1.1 200 fine\r\nContent-Length: 5\r\n\r\n1"])
+def test_what_answers_by_another_protocol_or_stops_within_is_told(said: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            line, _ = server.accept()
+            with line:
+                line.recv(2**16)
+                line.sendall(said)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(NotTold, match="does not say what"):
+            digest_of(f"127.0.0.1:{server.getsockname()[1]}/owner/name", "1.0", "http")
+        thread.join()
+
+
+def test_a_registry_that_goes_on_and_on_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deploy.digests.LONGEST", -1.0)
+    with registry() as host, pytest.raises(NotTold, match="it takes more than"):
         digest_of(f"{host}/owner/name", "1.0", "http")
 
 
@@ -235,13 +296,15 @@ def test_what_has_no_digest_or_no_tag_is_not_published(arguments: Sequence[str])
 
 def test_the_programs_of_the_workflows_are_modules_that_exist() -> None:
     text = "".join(path.read_text() for path in (ROOT / ".github" / "workflows").glob("*.yml"))
+    text = re.sub(r"(?m)^ *#.*", "", text)
     called = set(re.findall(r"python -m ([\w.]+)", text))
     assert called >= {"deploy.smoke", "deploy.publish", "deploy.announce", "deploy.images", "scans.image"}
     assert [name for name in called if not (ROOT / f"{name.replace('.', '/')}.py").exists()] == []
-    alone = re.findall(r"python -m ((?:deploy|scans)\.\w+)", text)
-    bare = set(alone) - {"scans.dependencies", "deploy.digests"}  # these two have an environment of `make`
+    bare = set(re.findall(r"(?<!\.venv/bin/)python -m ((?:deploy|scans)\.\w+)", text))
+    assert "deploy.smoke" in bare
+    bare |= {"deploy.receiver", "deploy.rollout"}
     code = "import sys; sys.path.insert(0, sys.argv[1]); __import__(sys.argv[2])"
-    for name in bare:  # a job of a workflow has Python and nothing else
+    for name in bare:  # a job of a workflow, and a host, have Python and nothing else
         done = subprocess.run(
             ["python3", "-I", "-S", "-c", code, str(ROOT), name], capture_output=True, text=True, check=False
         )

@@ -91,11 +91,14 @@ class Place:
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Release]:
-    """The one that is there, the next, one whose code cannot be loaded, and one that nobody signed."""
+    """The one that is there, the next, one whose code cannot be loaded, one of each other form, one nobody signed."""
     folder = tmp_path_factory.mktemp("images")
     held = {"journey/score/day.py": ("def score_shard(task: ScoreTask) -> Report:\n", HELD)}
     broken = {"definitions.py": ("from __future__ import annotations", "import nowhere")}
+    form = "FIRST, FORM = 1, 2"
     made = {
+        "before": make_image(folder / "before", {"storage/form.py": (form, "FIRST, FORM = 0, 1")}),
+        "after": make_image(folder / "after", {"storage/form.py": (form, "FIRST, FORM = 1, 3")}),
         "held": make_image(folder / "held", held),
         "new": make_image(folder / "new"),
         "broken": make_image(folder / "broken", broken),
@@ -163,3 +166,19 @@ def test_code_that_is_not_signed_is_not_started(place: Place, images: dict[str, 
     assert not begin(place.host, place.memory, images["unsigned"], 0)
     assert {name: process.pid for name, process in place.host.running.items()} == before
     assert "it is not signed" in place.host.told[-1]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("before", "before is not deployed: what is stored was upgraded to a later version since. Error: "),
+        ("after", "after is not deployed: what is stored must be upgraded first (To do: the lake: from form 2 to 3"),
+    ],
+)
+def test_code_of_another_form_is_asked_before_it_is_started(
+    name: str, said: str, place: Place, images: dict[str, Release]
+) -> None:
+    before = {name: process.pid for name, process in place.host.running.items()}
+    assert not begin(place.host, place.memory, images[name], 0)
+    assert {name: process.pid for name, process in place.host.running.items()} == before
+    assert place.host.told[-1].startswith(said)
