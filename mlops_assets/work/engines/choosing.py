@@ -33,6 +33,8 @@ class Plan:
         What each way would take.
     dated, currency
         Of the prices.
+    sources
+        Where the seconds of each way are from, by its name, and the prices by an empty one; empty where nobody said so.
     """
 
     engine: str
@@ -42,6 +44,7 @@ class Plan:
     offers: tuple[Offer, ...]
     dated: str
     currency: str
+    sources: dict[str, str]
 
 
 def plan(settings: Settings, use_case: UseCase, work: Work) -> Plan:
@@ -58,7 +61,8 @@ def plan(settings: Settings, use_case: UseCase, work: Work) -> Plan:
             why = _reason(found, use_case.scale.minutes, table, ready)
     way = _way_of(table, name, use_case.scale.client)
     takes = minutes(way, work, workers) if way else None
-    return Plan(name, workers, takes, why, every, table.dated.isoformat(), table.currency)
+    sources = {"": table.source, **{name: way.source for name, way in table.ways.items()}}
+    return Plan(name, workers, takes, why, every, table.dated.isoformat(), table.currency, sources)
 
 
 def _way_of(table: PriceTable, engine: str, client: Client) -> Way | None:
