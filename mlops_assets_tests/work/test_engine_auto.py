@@ -27,7 +27,7 @@ from mlops_assets.work.shards import Made, finish
 BEFORE, DAY, LATER = "2026-01-01", "2026-01-02", "2026-01-03"
 BYTES, SHARDS, SECONDS = 5_000, 10, 600.0
 
-EMR = {"kind": "emr", "cluster_id": "j-1", "bundle": f"s3://b/bundles/mlops-assets-{'0' * 64}.tar.gz"}
+EMR = {"kind": "emr", "cluster_id": "j-1", "bundle": f"s3://bank/bundles/mlops-assets-{'0' * 64}.tar.gz"}
 ECS = {"kind": "ecs", "cluster": "c", "task": "t", "container": "j", "subnets": ["s"]}
 
 Auto = Callable[..., tuple[Engines, UseCase]]
