@@ -69,9 +69,12 @@ def arrival_sensors(use_case: UseCase, job: Any) -> list[dg.SensorDefinition]:
     def files(context: dg.SensorEvaluationContext, workspace: dg.ResourceParam[Workspace]) -> dg.SensorResult:
         source, lake = workspace.of(use_case).source, lake_of(workspace.settings)
         raw_files, inbox = lake.raw_files, inbox_of(workspace.settings)
+        began = time.monotonic()
         heard = inbox.hear(context.cursor, _days(use_case)) if inbox else Heard()
+        left = max(asked.budget_seconds / 4, asked.budget_seconds - (time.monotonic() - began))
         state = State.read(context.cursor, source.place("YYYY-MM-DD"))
-        lookout = Lookout(source, asked, _window(use_case), state, called=heard.days)
+        in_time = asked.model_copy(update={"budget_seconds": left})  # a tick has 60 seconds, a slow queue among them
+        lookout = Lookout(source, in_time, _window(use_case), state, called=heard.days)
         # compared with the lake: whoever remembers the newest file forgets what is overwritten or deleted
         lookout.look(known_days(raw_files))
         runs = Runs(context.instance, use_case, lookout.window)  # before the lake is asked: a run may end in between

@@ -15,7 +15,7 @@ import dagster as dg
 
 from mlops_assets.components.alerting import RANGE_OF_TAG, errors_of
 from mlops_assets.components.private import MAX_RETRIES_TAG, PRIORITY_TAG, EngineEventData, QueuedRunCoordinator
-from mlops_assets.errors import ConfigError, MlopsError
+from mlops_assets.errors import MlopsError
 from mlops_assets.journey.features.day import aggregate_day
 from mlops_assets.journey.read.listing import find_manifest
 from mlops_assets.journey.read.rows import read_day
@@ -24,8 +24,8 @@ from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import UseCase
 from mlops_assets.work.engines import Engines
 from mlops_assets.work.engines.local import LocalEngine
-from mlops_assets.work.engines.ranges import Range, RangeDone, RangeEngine, State
-from mlops_assets.work.engines.runs import NOBODY
+from mlops_assets.work.engines.ranges import Alone, Range, RangeDone, RangeEngine, State
+from mlops_assets.work.engines.runs import NO_QUEUE
 from mlops_assets.work.shards import Engine, Report
 from mlops_assets.workspace import Stores, Workspace
 
@@ -40,8 +40,19 @@ Others of a launcher's are where that machine is, such as `ecs/task_arn`: whoeve
 SHARD, SECONDS = "shard", "seconds"
 """What a range tells of each shard."""
 
+ENGINE_EVENT, EVENTS = dg.DagsterEventType.ENGINE_EVENT, 1_000
+"""By which event it does so, and how many of them are read at a time."""
+
 INTERRUPTED = "DagsterExecutionInterruptedError"
 """What Dagster makes of a machine that is taken away: its process is asked to end, and nobody cancelled the run."""
+
+
+AT_WORK = [
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+"""What the queue counts against `max_concurrent_runs`."""
 
 
 class _Unwanted(Exception):
@@ -58,7 +69,7 @@ def range_job(use_case: UseCase) -> dg.JobDefinition:
     @dg.op(
         name=f"{name}_do_range",
         config_schema={
-            "step": dg.Field(str, description="The table that is made."),
+            "step": dg.Field(dg.Enum("Step", [*map(dg.EnumValue, STEPS)]), description="The table that is made."),
             "day": dg.Field(str, description="The day."),
             "first": dg.Field(int, description="Position of the first shard."),
             "last": dg.Field(int, description="Position of the last shard."),
@@ -109,8 +120,10 @@ def _do(context: dg.OpExecutionContext, stores: Stores) -> None:
 def _see_wanted(context: dg.OpExecutionContext) -> None:
     """See that the run of the day is still under way; a run that somebody starts by hand has none."""
     asked_by = context.run.tags.get(RANGE_OF_TAG)
-    run = context.instance.get_run_by_id(asked_by) if asked_by else None
-    if run is not None and run.is_finished:
+    if asked_by is None:
+        return
+    run = context.instance.get_run_by_id(asked_by)
+    if run is None or run.is_finished:
         raise _Unwanted
 
 
@@ -161,13 +174,20 @@ class _Run:
 
     def __init__(self, instance: dg.DagsterInstance, run_id: str) -> None:
         self._instance = instance
+        self._told: dict[int, float] = {}
+        self._read_to: str | None = None
         self.name = run_id
 
     def done(self) -> dict[int, float]:
-        """What it told of its shards; see `_tell`."""
-        told = self._instance.all_logs(self.name, of_type=dg.DagsterEventType.ENGINE_EVENT)
-        events: list[Any] = [entry.get_dagster_event().engine_event_data.metadata for entry in told]
-        return {event[SHARD].value: event[SECONDS].value for event in events if SHARD in event}
+        """What it told of its shards; see `_tell`. What was read before is not read again."""
+        more = True
+        while more:
+            page = self._instance.get_records_for_run(self.name, self._read_to, ENGINE_EVENT, limit=EVENTS)
+            self._read_to, more = page.cursor, page.has_more
+            events: list[Any] = [one.event_log_entry.get_dagster_event() for one in page.records]
+            told = [event.engine_event_data.metadata for event in events]
+            self._told |= {one[SHARD].value: one[SECONDS].value for one in told if SHARD in one}
+        return self._told
 
     def state(self) -> State:
         """How Dagster has it."""
@@ -201,7 +221,11 @@ def _ask(context: dg.AssetExecutionContext, use_case: UseCase, wanted: Range) ->
     instance, day = context.instance, context.run
     name, origin, code = f"{use_case.name}_range", day.remote_job_origin, day.job_code_origin
     if origin is None or code is None or not isinstance(instance.run_coordinator, QueuedRunCoordinator):
-        raise ConfigError(NOBODY)
+        raise Alone(NO_QUEUE)
+    most = instance.run_coordinator.get_run_queue_config().max_concurrent_runs
+    at_work = instance.get_runs_count(dg.RunsFilter(statuses=AT_WORK))
+    if 0 <= most <= at_work:  # -1 is no limit
+        raise Alone(f"Dagster's queue has no room: {at_work} runs are at work, and max_concurrent_runs is {most}")
     config: dict[str, Any] = {"ops": {f"{use_case.name}_do_range": {"config": _plain(wanted)}}}
     resources: Any = day.run_config.get("resources", {})
     if "workspace" in resources:  # where the raw files of this run lie

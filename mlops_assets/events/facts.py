@@ -18,6 +18,7 @@ from mlops_assets.storage.places import newest
 from mlops_assets.storage.tables import Published
 from mlops_assets.use_case.told import Deadline
 from mlops_assets.work import forecast
+from mlops_assets.work.engines.kinds import processes
 from mlops_assets.workspace import Stores
 
 SOON = dt.timedelta(hours=6)
@@ -215,7 +216,9 @@ def _how_far(
     else:  # as many as the newest day has, of which the pace is known
         newest_day = next(reversed(lake.rows.days().values()), None)
         rows = float(newest_day.accounting.rows) if newest_day else 0.0
-    return Due(day, moment, state, _expected(lake, day, rows, paces, stores.settings.workers, began, now))
+    return Due(
+        day, moment, state, _expected(lake, day, rows, paces, processes(stores.settings, stores.use_case), began, now)
+    )
 
 
 def _expected(

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from mlops_assets.journey.features.sql import describe
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.work import forecast
-from mlops_assets.work.engines import processes
+from mlops_assets.work.engines.kinds import processes
 from mlops_assets.work.progress import Deadline, Progress
 from mlops_assets.workspace import Stores
 

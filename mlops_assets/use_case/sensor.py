@@ -11,7 +11,12 @@ class Messages(Strict):
     """A queue of SQS that is told of new objects, so that their days are looked at sooner."""
 
     queue_url_variable: Variable = Field(description="Environment variable with the URL of the queue.")
-    most: int = Field(100, gt=0, le=1_000, description="Messages that one look takes; the next one goes on.")
+    most: int = Field(
+        5_000,
+        gt=0,
+        le=20_000,
+        description="Messages that one look takes, or as many as come in 6 s.",
+    )
 
 
 class Sensor(Strict):

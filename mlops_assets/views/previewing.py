@@ -15,7 +15,7 @@ from mlops_assets.journey.score.day import Scorers
 from mlops_assets.use_case import UseCase
 from mlops_assets.views.output import text_table
 from mlops_assets.work.costs import Offer, in_money
-from mlops_assets.work.engines.choosing import plan
+from mlops_assets.work.engines.choosing import Plan, plan
 from mlops_assets.work.forecast import STEPS, measured
 from mlops_assets.workspace import Stores
 
@@ -82,8 +82,14 @@ def _costs(previews: Sequence[Preview]) -> list[str]:
     first = plans[0]
     heads = ["way", "machines", "of cores", "minutes", first.currency, "deadline"]
     whys = dict.fromkeys(f"engine {one.why}" for one in plans if one.why)
-    prices = f"Prices of {first.dated}; what each way needs beside the work: docs/platforms.md."
-    return ["\n".join([text_table([heads, *ways]).rstrip(), prices, *whys])]
+    return ["\n".join([text_table([heads, *ways]).rstrip(), *_sources(first), *whys])]
+
+
+def _sources(plan: Plan) -> list[str]:
+    """Where the numbers of the ways are from, a line each."""
+    of = {name: source or "a table of your own, which does not say from where" for name, source in plan.sources.items()}
+    prices = f"Prices of {plan.dated}: {of.pop('')}"
+    return [prices, *(f"Seconds beside the work, {name}: {source}" for name, source in of.items())]
 
 
 def _way(days: Sequence[Offer]) -> list[str]:
@@ -103,6 +109,8 @@ def _time(previews: Sequence[Preview], use_case: UseCase) -> str:
     minutes = [preview.minutes for preview in previews if preview.minutes is not None]
     # a sum without some of the days would promise too much
     if len(minutes) < len(previews):
+        if all(preview.plan is not None for preview in previews):
+            return "?: the table of prices has no way of the engine that is named."
         return "?: no day was measured yet; run a small one first."
     allowed = use_case.scale.minutes * len(previews)
     holds = "the deadline would hold" if sum(minutes) <= allowed else "THE DEADLINE WOULD BE MISSED"
@@ -110,13 +118,14 @@ def _time(previews: Sequence[Preview], use_case: UseCase) -> str:
 
 
 def _estimated(previews: Sequence[Preview]) -> str:
-    """From how many files the minutes are, where no earlier day tells them."""
-    tried = next((preview for preview in previews if preview.sampled), None)
-    if tried is None:
-        return ""
-    sure = "" if tried.uncertainty is None else f" (± {tried.uncertainty:.0%} of the work)"
-    files = "1 file" if tried.sampled == 1 else f"{tried.sampled} files"
-    return f"Estimated from {files}{sure}: "
+    """What the work was measured on: earlier days, or some of the files."""
+    days = sorted({day for preview in previews for day in preview.measured})
+    tried = max(previews, key=lambda preview: preview.sampled)
+    told = [f"at the pace of {', '.join(days)}"] if days else []
+    if tried.sampled:
+        sure = "" if tried.uncertainty is None else f" (± {tried.uncertainty:.0%} of the work)"
+        told.append(f"from {'1 file' if tried.sampled == 1 else f'{tried.sampled} files'}{sure}")
+    return f"Estimated {' and '.join(told)}: " if told else ""
 
 
 def _line(preview: Preview) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError
@@ -24,6 +24,11 @@ LONGEST = 64 << 10
 """Bytes of a table."""
 
 
+Seconds = Annotated[float, Field(ge=0, le=86_400)]
+
+Name = Annotated[str, Field(pattern=r"^[\w.-]{1,30}$")]
+
+
 class Way(Strict, allow_inf_nan=False):
     """What one way of doing a day costs and needs; `costs.yaml` says what each key means."""
 
@@ -31,10 +36,10 @@ class Way(Strict, allow_inf_nan=False):
     cores: int | None = Field(None, gt=0, le=1_024)
     most: int = Field(gt=0, le=1_000)
     beside: int = Field(0, ge=0, le=1_000)
-    core_hour: float = Field(ge=0)
-    start: float = Field(0, ge=0)
-    step: float = Field(0, ge=0)
-    shard: float = Field(0, ge=0)
+    core_hour: float = Field(ge=0, le=1e6)
+    start: Seconds = 0
+    step: Seconds = 0
+    shard: Seconds = 0
     source: str = ""
 
 
@@ -42,9 +47,9 @@ class PriceTable(Strict):
     """Prices of a date, and what each way needs beside the work."""
 
     dated: dt.date
-    currency: str = Field(max_length=10)
+    currency: Name
     source: str = ""
-    ways: dict[str, Way]
+    ways: dict[Name, Way] = Field(max_length=100)
 
 
 @dataclass(frozen=True)
@@ -115,13 +120,19 @@ def price_table(own: Path | None) -> PriceTable:
         raise UsageError(f"{VARIABLE}: say `dated`, the day on which these prices were looked up.")
     ways, more = shipped["ways"], said.get("ways", {})
     if isinstance(more, Mapping) and all(isinstance(way, Mapping) for way in more.values()):
-        more = {**ways, **{name: {**ways.get(name, {}), **way} for name, way in more.items()}}
+        more = {**ways, **{name: _with_own(ways.get(name, {}), way) for name, way in more.items()}}
     try:
         return PriceTable.model_validate({**shipped, "source": "", **said, "ways": more})
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(map(str, problem["loc"]))
         raise UsageError(f"{VARIABLE}: {where}: {problem['msg']}. See docs/platforms.md, 'What it costs'.") from None
+
+
+def _with_own(shipped: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """A way with what a table of one's own says of it: seconds of one's own are not from where the others were."""
+    source = {"source": ""} if own.keys() & {"start", "step", "shard"} else {}
+    return {**shipped, **source, **own}
 
 
 @cache

@@ -29,11 +29,14 @@ class Pace:
         Bytes on disk a row.
     rows_a_byte
         Rows a byte of raw file; 0 for tables that are not made of raw files.
+    day
+        The day that it was measured on; empty where it was tried on a few files.
     """
 
     seconds_a_row: float
     stored_a_row: float
     rows_a_byte: float
+    day: str = ""
 
 
 def measured(lake: Lake, but: str = "") -> dict[str, Pace]:
@@ -69,7 +72,7 @@ def _pace_of_day(table: Table[Any], day: str) -> Pace | None:
     seconds = sum(part.seconds for part, _ in reports)
     stored = sum(part.size for part, _ in reports)
     read = sum(report["counts"].get("bytes", 0) for _, report in reports)
-    return Pace(seconds / rows, stored / rows, rows / read if read else 0.0)
+    return Pace(seconds / rows, stored / rows, rows / read if read else 0.0, day)
 
 
 def expect(paces: dict[str, Pace], steps: Sequence[str], rows: float, workers: int) -> float | None:

@@ -47,11 +47,12 @@ def content(stage: Stage) -> dict[str, Any]:
 
 
 @pytest.fixture
-def undone(local: Stage, tmp_path: Path) -> Iterator[Queue]:
-    """The same home before anything was done of the day, and a queue."""
+def undone(local: Stage, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Queue]:
+    """The same home before anything was done of the day, and a queue with the room that a test asks for."""
+    room = getattr(request, "param", 10)
     by_runs = local.use_case.model_copy(update={"scale": Scale(files_a_shard=2, ranges=2, engine="runs")})
     copy_home(local.home, tmp_path / "home")
-    with Stage.of(by_runs, tmp_path / "home") as stage, queue(stage, tmp_path / "dagster") as found:
+    with Stage.of(by_runs, tmp_path / "home") as stage, queue(stage, tmp_path / "dagster", room) as found:
         for name in (*TABLES, "profiles", "unpredicted", "raw_files"):
             shutil.rmtree(tmp_path / "home" / "lake" / stage.use_case.name / name, ignore_errors=True)
         yield found
@@ -92,9 +93,40 @@ def assert_they_refuse_what_is_other_there(queue: Queue, run: dg.DagsterRun) -> 
     assert refused.status == dg.DagsterRunStatus.FAILURE
     (said,) = errors_of(queue.instance, refused.run_id)
     assert f"{config['code']} here and 0000000000000000 there" in said
+    with pytest.raises(dg.DagsterInvalidConfigError, match="config:step not in enum type Step got row"):
+        queue.range({}, {**config, "step": "row"})
     # and a range whose day has ended does nothing
     left = queue.range({"mlops_assets/range_of": run.tags["mlops_assets/range_of"]}, other)
     assert left.status == dg.DagsterRunStatus.SUCCESS
+
+
+@pytest.mark.parametrize("undone", [1], indirect=True)
+def test_where_the_queue_has_room_for_the_day_alone_nobody_waits_for_ranges(
+    undone: Queue, local: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    day = undone.day(DAY)
+    assert day.status == dg.DagsterRunStatus.SUCCESS
+    assert content(undone.stage) == content(local)
+    assert undone.ranges(day) == []
+    why = "no run can be asked for: Dagster's queue has no room: 1 runs are at work, and max_concurrent_runs is 1"
+    assert sum(why in message for message in caplog.messages) == len(STEPS)
+
+
+def test_a_model_that_is_promoted_while_ranges_work_scores_the_next_day(undone: Queue, local: Stage) -> None:
+    def promote() -> None:
+        with undone.stage.stores() as stores:
+            registry = stores.registry
+            if stores.lake.features.days() and len(stores.history.changes()) == 1:
+                made = register(stores, undone.stage.home, boundary=10, accuracy=0.9)
+                registry.promote(made, "ann", "in the middle of a day")
+
+    undone.before = promote
+    assert undone.day(DAY).status == dg.DagsterRunStatus.SUCCESS
+    assert content(undone.stage) == content(local)
+    with undone.stage.stores() as stores:
+        champion = stores.champion()
+    assert champion is not None
+    assert champion.version == 2
 
 
 def test_ranges_that_are_lost_are_asked_for_once_more_and_then_done_by_the_day(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,7 @@ class Queue:
         self.stage = stage
         self.instance = instance
         self.takes, self.loses = True, False
+        self.before: Callable[[], object] = lambda: None
         LAUNCHED[instance.root_directory] = self.take
 
     def take(self, run: dg.DagsterRun) -> None:
@@ -60,6 +61,7 @@ class Queue:
         if self.loses:
             self.instance.report_run_failed(run, "the machine is gone")
             return
+        self.before()
         starting = dg.DagsterEvent(dg.DagsterEventType.PIPELINE_STARTING.value, run.job_name)
         self.instance.report_dagster_event(starting, run_id=run.run_id)
         execute_run(_InRepository(self.stage.definitions, run.job_name), self.run(run.run_id), self.instance)
@@ -108,10 +110,11 @@ class Queue:
 
 
 @contextmanager
-def queue(stage: Stage, folder: Path) -> Iterator[Queue]:
-    """A queue of a stage, in an instance of its own."""
+def queue(stage: Stage, folder: Path, room: int = 10) -> Iterator[Queue]:
+    """A queue of a stage, in an instance of its own, from which so many runs are taken at a time."""
     folder.mkdir()
-    coordinator = {"run_coordinator": {"module": __name__, "class": "QueueHere"}}
+    config = {"max_concurrent_runs": room}
+    coordinator = {"run_coordinator": {"module": __name__, "class": "QueueHere", "config": config}}
     with dg.DagsterInstance.local_temp(str(folder), overrides=coordinator) as instance:
         try:
             yield Queue(stage, instance)

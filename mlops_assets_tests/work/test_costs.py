@@ -82,7 +82,7 @@ def test_of_equals_the_first_is_chosen() -> None:
     assert found.engine == "local"
 
 
-seconds = st.floats(0, 1e5, allow_nan=False)
+seconds = st.floats(0, 86_400, allow_nan=False)
 works = st.builds(Work, seconds, st.lists(st.builds(Step, st.integers(0, 2_000), seconds), max_size=4).map(tuple))
 ways = st.builds(
     Way,
@@ -138,6 +138,9 @@ def test_a_table_of_ones_own_says_what_is_other(tmp_path: Path) -> None:
     assert table.ways["local"] == shipped.ways["local"].model_copy(update={"core_hour": 0.0})
     assert table.ways["spark"] == shipped.ways["spark"].model_copy(update={"cores": 8, "most": 3})
     assert table.ways["emr"] == shipped.ways["emr"]
+    own.write_text("dated: 2026-02-03\nways: {spark: {start: 30}, emr: {step: 1, source: our clusters}}\n")
+    ways = price_table(own).ways
+    assert (ways["spark"].source, ways["emr"].source) == ("", "our clusters"), "not from where the shipped ones are"
 
 
 @pytest.mark.parametrize(
@@ -153,6 +156,16 @@ def test_a_table_of_ones_own_says_what_is_other(tmp_path: Path) -> None:
         ("dated: 2026-02-03\nways: {spark: {engine: sparc}}", "MLOPS_PRICES: ways.spark.engine: "),
         ("dated: 2026-02-03\nways: [1]", "MLOPS_PRICES: ways: "),
         ("dated: 2026-02-03\nways: {spark: 1}", "MLOPS_PRICES: ways.spark: "),
+        ("dated: 2026-02-03\nways: {spark: {start: 1e308}}", "MLOPS_PRICES: ways.spark.start: "),
+        ("dated: 2026-02-03\nways: {spark: {core_hour: .inf}}", "MLOPS_PRICES: ways.spark.core_hour: "),
+        ('dated: 2026-02-03\ncurrency: "\\e[2J"', "MLOPS_PRICES: currency: "),
+        ('dated: 2026-02-03\nways: {"\\e[2J": {most: 1}}', "MLOPS_PRICES: ways."),
+        ("dated: 2026-02-03\n1: 2", "MLOPS_PRICES: "),
+        (
+            f"dated: 2026-02-03\nways: {{{', '.join(f'w{n}: {{engine: local, most: 1, core_hour: 0}}' for n in range(101))}}}",
+            "MLOPS_PRICES: ways: ",
+        ),
+        ("dated: 2026-02-03\na: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]", "MLOPS_PRICES: a: "),
         ("- 1", "MLOPS_PRICES: the table must have keys, such as `dated` and `ways`."),
         ("a: [", "MLOPS_PRICES: the table is no YAML in line 1."),
         ("#" * 70_000, "MLOPS_PRICES: a table has at most 65,536 signs."),
@@ -169,6 +182,13 @@ def test_a_table_of_ones_own_says_what_is_other(tmp_path: Path) -> None:
         "other engine",
         "list",
         "number",
+        "huge",
+        "endless",
+        "signs of a terminal",
+        "a name of such signs",
+        "a number as key",
+        "too many ways",
+        "aliases",
         "text",
         "yaml",
         "long",

@@ -16,14 +16,19 @@ from mlops_assets.storage.accounting import ListingAccounting, ReadingAccounting
 from mlops_assets.storage.catalog import MANIFEST, Lake
 from mlops_assets.storage.tables import write_part
 from mlops_assets.use_case import Scale, UseCase
+from mlops_assets.work.costs import Step, Work
 from mlops_assets.work.engines import Engines
-from mlops_assets.work.engines.kinds import AUTO, KINDS, set_up
+from mlops_assets.work.engines.choosing import plan
+from mlops_assets.work.engines.kinds import AUTO, KINDS, PIPES, RUNS, set_up
 from mlops_assets.work.engines.local import LocalEngine
 from mlops_assets.work.engines.spark import SparkEngine
 from mlops_assets.work.shards import Made, finish
 
 BEFORE, DAY, LATER = "2026-01-01", "2026-01-02", "2026-01-03"
 BYTES, SHARDS, SECONDS = 5_000, 10, 600.0
+
+EMR = {"kind": "emr", "cluster_id": "j-1", "bundle": f"s3://bank/bundles/mlops-assets-{'0' * 64}.tar.gz"}
+ECS = {"kind": "ecs", "cluster": "c", "task": "t", "container": "j", "subnets": ["s"]}
 
 Auto = Callable[..., tuple[Engines, UseCase]]
 
@@ -66,7 +71,7 @@ def said(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def test_the_names_are_the_same_wherever_they_are_listed() -> None:
-    assert set(ENGINES) == {AUTO, *KINDS} == set(get_args(Scale.model_fields["engine"].annotation))
+    assert set(ENGINES) == {AUTO, RUNS, PIPES, *KINDS} == set(get_args(Scale.model_fields["engine"].annotation))
 
 
 def test_before_anything_was_measured_it_is_this_machine(
@@ -148,3 +153,25 @@ def test_prices_of_ones_own_decide(
     with caplog.at_level(logging.INFO), engines:
         assert isinstance(engines.of(use_case, DAY), SparkEngine)
     assert said(caplog)[0].endswith("(prices of 2026-02-03)")
+
+
+# ten shards of a minute, by MLOPS_WORKERS = 2: start, and what a step adds, are those of `costs.yaml`
+@pytest.mark.parametrize(
+    ("scale", "seconds"),
+    [
+        ({"engine": "local"}, 12 + 5 * 60),
+        ({"engine": "runs", "ranges": 3}, 12 + 12 + 2 * 60),
+        ({"engine": "pipes"}, 12 + 5 * 60),
+        ({"engine": "pipes", "client": {"kind": "spark_submit"}}, 18 + 0.4 + 5 * 60.03),
+        ({"engine": "pipes", "client": EMR}, 500 + 0.4 + 5 * 60.03),
+        ({"engine": "pipes", "client": ECS}, None),
+    ],
+    ids=["local", "all ranges work", "a job here", "a job by Spark", "EMR", "a platform without prices"],
+)
+def test_minutes_are_those_of_the_engine_that_is_named(
+    settings: Settings, transactions: UseCase, scale: dict[str, object], seconds: float | None
+) -> None:
+    named = transactions.model_copy(update={"scale": Scale.model_validate(scale)})
+    planned = plan(replace(settings, workers=2), named, Work(0.0, (Step(10, 600.0),)))
+    assert planned.minutes == (None if seconds is None else pytest.approx(seconds / 60))
+    assert planned.sources.keys() == {"", *(offer.way for offer in planned.offers)}

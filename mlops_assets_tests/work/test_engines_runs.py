@@ -14,9 +14,9 @@ from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.places import Place
 from mlops_assets.use_case import UseCase
 from mlops_assets.work.engines.local import LocalEngine
-from mlops_assets.work.engines.ranges import Range, RangeDone, RangeEngine, State
+from mlops_assets.work.engines.ranges import Alone, Range, RangeDone, RangeEngine, State
 from mlops_assets.work.engines.runs import RunsEngine
-from mlops_assets.work.shards import DayTask, Made, Report, finish
+from mlops_assets.work.shards import DayTask, Made, Needs, Report, finish
 
 DAY = "2026-01-01"
 WAITING, WORKING, DONE = State(), State(begun=True), State(begun=True, ended=True)
@@ -38,6 +38,10 @@ class Shard(DayTask):
 
     def known_by(self) -> tuple[int, str]:
         return self.number, self.mark
+
+    @property
+    def needs(self) -> Needs:
+        return Needs()
 
     def code(self) -> str:
         return self.by
@@ -196,9 +200,29 @@ def test_what_is_no_step_of_a_day_is_done_here() -> None:
     assert len([*engine_of(None).map(lambda number: Report(DAY, number, {}, ()), range(3))]) == 3
 
 
-def test_a_process_that_is_no_run_of_the_queue_is_told_what_to_do(shards: list[Shard]) -> None:
-    with pytest.raises(ConfigError, match=r"start the day on Dagster's page.*MLOPS_ENGINE=local"):
-        list(engine_of(None).map(do, shards))
+def test_a_process_that_is_no_run_of_the_queue_does_the_day_itself_and_says_so(
+    shards: list[Shard], caplog: pytest.LogCaptureFixture
+) -> None:
+    """What to run by hand is said in alerts and pages: it must do the day, whatever the engine."""
+    assert [report.reused for report in engine_of(None).map(do, shards)] == [False] * 5
+    assert [message.partition(": ")[2] for message in caplog.messages] == [
+        "no run can be asked for: this is no run that Dagster's daemon took from its queue, such as `mlops-assets run`",
+        "5 shards are done by the run of the day itself",
+    ]
+
+
+def test_where_the_queue_is_full_nobody_waits_for_it(shards: list[Shard], caplog: pytest.LogCaptureFixture) -> None:
+    dagster = Dagster(shards, [])
+
+    def ask(wanted: Range) -> Run:
+        if dagster.runs:
+            raise Alone("there is no room")
+        return dagster(wanted)
+
+    engine = RunsEngine(LocalEngine(1), 3, ask, look=0.0, queued=0.0, silent=0.0)
+    assert sorted(report.shard for report in engine.map(do, shards)) == [0, 1, 2, 3, 4]
+    assert [(one.wanted.first, one.wanted.last) for one in dagster.runs] == [(0, 0)]
+    assert sum("no run can be asked for: there is no room" in message for message in caplog.messages) == 1
 
 
 # -- a range -----------------------------------------------------------------------------------------------------------

@@ -62,6 +62,8 @@ class Preview:
         Bytes that would be written; None if nothing can be told.
     plan
         What it would take by each way, and by which a run does it; None if nothing can be told.
+    measured
+        The days that the pace of its steps was measured on.
     sampled
         How many files were tried, where no earlier day tells the pace of every step; 0 where one does.
     uncertainty
@@ -78,6 +80,7 @@ class Preview:
     minutes: float | None = None
     disk: int | None = None
     plan: Plan | None = None
+    measured: tuple[str, ...] = ()
     sampled: int = 0
     uncertainty: float | None = None
 
@@ -137,17 +140,17 @@ def _with_forecast(
     preview: Preview, look: _Look, paces: Mapping[str, Pace], listing: float, plan: Callable[[Work], Plan]
 ) -> Preview:
     """A preview with what the bytes to be done will bring and take, as far as it was ever measured."""
-    if "rows" not in paces:
+    steps = [step for step in STEPS if look.redo[step]]
+    if steps and "rows" not in paces:
         return preview
-    rows = {step: paces["rows"].rows_a_byte * look.bytes[step] for step in STEPS}
-    preview = replace(preview, rows=round(rows["rows"]))
-    steps = [step for step in STEPS if rows[step]]
+    rows = {step: paces["rows"].rows_a_byte * look.bytes[step] for step in steps}
+    preview = replace(preview, rows=round(rows.get("rows", 0)))
     if any(step not in paces for step in steps):
         return preview
     work = Work(listing, tuple(Step(look.redo[step], paces[step].seconds_a_row * rows[step]) for step in steps))
     disk = sum(paces[step].stored_a_row * rows[step] for step in steps)
-    planned = plan(work)
-    return replace(preview, minutes=planned.minutes, disk=round(disk), plan=planned)
+    planned, days = plan(work), sorted({paces[step].day for step in steps} - {""})
+    return replace(preview, minutes=planned.minutes, disk=round(disk), plan=planned, measured=tuple(days))
 
 
 def _bytes(entries: pa.Table) -> int:

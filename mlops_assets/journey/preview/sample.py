@@ -38,6 +38,9 @@ log = logging.getLogger("mlops_assets.preview")
 FILES, BYTES, SECONDS = 200, 64 << 20, 20.0
 """What is read at most, and after how long no further shard is begun."""
 
+MOST_FAILED = 3
+"""After so many days that told nothing no other is tried."""
+
 LARGE, SMALL, RATIO = 3, 3, 11
 """Shards that get many files, those that get few, and which share of the files that is: one of so many. Both are
 needed, for a call costs as much as hundreds of rows, which would be added to the cost of each row."""
@@ -54,14 +57,15 @@ class Sampled:
     ----------
     paces
         The pace of each step that was done; seconds are those of the CPU.
-    files
-        How many files were read.
+    drawn, files
+        How many files were drawn, and how many of them were read in the time there is.
     uncertainty
         By which share of itself the time may be wrong, 0.2 for 20 %, nine times of ten; None where too few files lie
         there to tell.
     """
 
     paces: dict[str, Pace]
+    drawn: int
     files: int
     uncertainty: float | None
 
@@ -75,8 +79,14 @@ class _Done:
     report: Report
 
 
+class NothingTold(MlopsError):
+    """The files of a day tell nothing of how long it takes; the text says why."""
+
+
 class Trial:
-    """Tries a few files of the first day that is asked for; what they tell holds for the others.
+    """Tries a few files of a day; what they tell holds for the other days that are asked for.
+
+    A day of many more files than were tried is tried, too: a handful tells little, and a broken day nothing.
 
     Parameters
     ----------
@@ -97,16 +107,18 @@ class Trial:
         self._source = source
         self._scorers = scorers
         self._prove = prove
-        self._is_done = False
+        self._failed = 0
         self._found: Sampled | None = None
 
     def of(self, day: str, entries: pa.Table) -> Sampled | None:
         """What a few files tell, of all entries of a day; None where they cannot be done, which is logged."""
-        if not self._is_done:
-            self._is_done = True
+        tried = self._found.drawn if self._found else 0
+        # twice as many, so that a year of days costs a few trials
+        if self._failed < MOST_FAILED and min(FILES, len(files_of(entries))) >= 2 * tried:
             try:
                 self._found = sample_day(self._use_case, self._source, day, entries, self._proven)
             except (MlopsError, OSError) as error:
+                self._failed += 1
                 log.warning("%s %s: a few of its files were tried, which ended so: %s", self._use_case.name, day, error)
         return self._found
 
@@ -121,7 +133,7 @@ def sample_day(
     entries: pa.Table,
     scorers: Callable[[], Scorers | None],
     clock: Callable[[], float] = time.monotonic,
-) -> Sampled | None:
+) -> Sampled:
     """Read, aggregate and score a few files that are drawn evenly from a day.
 
     Parameters
@@ -139,14 +151,12 @@ def sample_day(
     clock
         Tells how long it takes already.
 
-    Returns
-    -------
-    Sampled
-        None where a single file is larger than what may be read, or no row was good.
+    Raises
+    ------
+    NothingTold
+        If a single file is larger than what may be read, or no row was good.
     """
-    drawn = _draw(entries.filter(pa.array(entries["shard"].to_numpy() != ATTACHMENT)))
-    if drawn is None:
-        return None
+    drawn = _draw(files_of(entries))
     # as in a worker: threads that wait for each other would count as work
     with tempfile.TemporaryDirectory(prefix="mlops-preview-") as folder, threadpool_limits(1):
         shards = _Shards(use_case, source, Path(folder), day, drawn, attachments_of(entries))
@@ -154,7 +164,12 @@ def sample_day(
     return _sampled(done, len(drawn))
 
 
-def _draw(files: pa.Table) -> pa.Table | None:
+def files_of(entries: pa.Table) -> pa.Table:
+    """The files among the entries of a day, without attachments."""
+    return entries.filter(pa.array(entries["shard"].to_numpy() != ATTACHMENT))
+
+
+def _draw(files: pa.Table) -> pa.Table:
     """Some files from all over a day, as many as may be read; their shards are those of the sample."""
     number = min(FILES, len(files))
     while number:
@@ -163,7 +178,7 @@ def _draw(files: pa.Table) -> pa.Table | None:
         if drawn["size"].to_numpy().sum() <= BYTES:
             return _in_shards(drawn)
         number //= 2
-    return None
+    raise NothingTold(f"its files are larger than the {BYTES >> 20} MB that are read")
 
 
 def _in_shards(drawn: pa.Table) -> pa.Table:
@@ -239,11 +254,11 @@ def _timed(work: Callable[[], Report]) -> tuple[float, Report]:
     return time.process_time() - began, report
 
 
-def _sampled(done: dict[str, list[_Done]], files: int) -> Sampled | None:
+def _sampled(done: dict[str, list[_Done]], files: int) -> Sampled:
     read = done[STEPS[0]]
     rows, size = sum(one.report.counts["rows"] for one in read), sum(one.bytes for one in read)
     if not rows or not size:
-        return None
+        raise NothingTold("none of them has a good row")
     paces, total, error = {}, 0.0, 0.0
     for step, shards in done.items():
         if not shards:
@@ -254,7 +269,7 @@ def _sampled(done: dict[str, list[_Done]], files: int) -> Sampled | None:
         paces[step] = Pace(slope * size / rows, stored / rows, rows / size if step == STEPS[0] else 0.0)
     told = read and len(read) > 3
     read_files = sum(one.report.counts["files"] for one in read)
-    return Sampled(paces, min(files, read_files), SURE * sqrt(error) / total if told and total else None)
+    return Sampled(paces, files, min(files, read_files), SURE * sqrt(error) / total if told and total else None)
 
 
 def seconds_a_byte(sizes: Sequence[int], seconds: Sequence[float]) -> tuple[float, float]:

@@ -11,7 +11,7 @@ import os
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -26,8 +26,8 @@ from mlops_assets.use_case.sensor import Messages
 LARGEST = 1 << 20
 """Signs of a message that is read: SQS takes no larger one."""
 
-AT_ONCE, SECONDS = 10, 10.0
-"""Messages that SQS hands out at a time, and after how long no more are asked for in one look."""
+AT_ONCE, SECONDS = 10, 6.0
+"""Messages that SQS hands out at a time, and after how long no more are asked for, or deleted, in one look."""
 
 REGION = re.compile(r"^(?:sqs\.|queue\.)?([a-z]{2}(?:-[a-z]+)+-\d)\.")
 """The region in the name of Amazon's server."""
@@ -123,38 +123,41 @@ class Queue:
         Environment variable with its URL, which also says where the server is.
     hidden
         Seconds for which a message that was received is shown to nobody else; then it comes again.
+    seconds
+        See `SECONDS`.
     """
 
-    def __init__(self, variable: str, hidden: int) -> None:
+    def __init__(self, variable: str, hidden: int, seconds: float = SECONDS) -> None:
         self._variable = variable
         self._hidden = hidden
+        self._seconds = seconds
         self._client: Any = None
 
-    def receive(self, most: int, clock: Callable[[], float] = time.monotonic) -> list[Message]:
-        """Some messages, at most so many.
+    def receive(self, most: int) -> Iterator[Message]:
+        """Some messages, at most so many; a few are held at a time, for each may be a million signs long.
 
         Raises
         ------
         QueueError
             If the queue cannot be asked.
         """
-        until, found = clock() + SECONDS, list[Message]()
-        with self._telling():
-            while len(found) < most and clock() < until:
+        until, found = time.monotonic() + self._seconds, 0
+        while found < most and time.monotonic() < until:
+            with self._telling():
                 answer = self._open().receive_message(
                     QueueUrl=self._url(),
-                    MaxNumberOfMessages=min(AT_ONCE, most - len(found)),
+                    MaxNumberOfMessages=min(AT_ONCE, most - found),
                     VisibilityTimeout=self._hidden,
                     # asked for at once, a queue of few messages often says that it has none
                     WaitTimeSeconds=0 if found else 1,
                 )
-                some = answer.get("Messages", [])
-                found += [Message(one["ReceiptHandle"], one["Body"]) for one in some]
-                if not some:
-                    break
-        return found
+                some = [Message(one["ReceiptHandle"], one["Body"]) for one in answer.get("Messages", [])]
+            if not some:
+                return
+            found += len(some)
+            yield from some
 
-    def delete(self, receipts: Sequence[str], clock: Callable[[], float] = time.monotonic) -> None:
+    def delete(self, receipts: Sequence[str]) -> None:
         """Delete messages, as far as the time goes; one that is not deleted comes again.
 
         Raises
@@ -162,10 +165,10 @@ class Queue:
         QueueError
             If the queue cannot be asked.
         """
-        until = clock() + SECONDS
+        until = time.monotonic() + self._seconds
         with self._telling():
             for first in range(0, len(receipts), AT_ONCE):
-                if clock() >= until:
+                if time.monotonic() >= until:
                     return
                 some = enumerate(receipts[first : first + AT_ONCE])
                 entries = [{"Id": str(number), "ReceiptHandle": receipt} for number, receipt in some]
@@ -209,7 +212,8 @@ class Queue:
 
 def _why(error: Exception) -> str:
     name = type(error).__name__
-    code = getattr(error, "response", {}).get("Error", {}).get("Code", "")
+    said = getattr(error, "response", None)  # None, too, of a request that nobody answered
+    code = _text(said, "Error", "Code")
     if name in ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "CredentialRetrievalError"):
         return "no credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
     if "NonExistentQueue" in code or "QueueDoesNotExist" in code:
@@ -269,23 +273,27 @@ class Inbox:
         """
         if self._root is None:
             return Heard(said="messages: raw files do not lie on S3, so nobody is asked; the days are listed as always")
+        self._received, named, dropped, away = [], set[str](), Counter[str](), ""
         try:
             self._delete_used(cursor)
-            messages = self._queue.receive(self._asked.most)
-        except MlopsError as error:
-            return Heard(said=f"messages: {str(error).rstrip('.')}; the days are listed as always")
-        self._received = [message.receipt for message in messages]
-        named, dropped = set[str](), Counter[str]()
-        for message in messages:
-            try:
-                found = days_named(message.body, self._root)
-            except NotUnderstood as why:
-                dropped[str(why)] += 1
-                continue
-            named |= found if days is None else found.intersection(days)
-            if days is not None and not found.intersection(days):
-                dropped["it names days that cannot be run"] += 1
-        return Heard(frozenset(named), _dropped(dropped))
+            for message in self._queue.receive(self._asked.most):
+                self._received.append(message.receipt)
+                try:
+                    named |= self._named(message.body, days)
+                except NotUnderstood as why:
+                    dropped[str(why)] += 1
+        except MlopsError as error:  # what came before it counts
+            away = f"messages: {str(error).rstrip('.')}; the days are listed as always"
+        return Heard(frozenset(named), "; ".join(filter(None, (away, _dropped(dropped)))))
+
+    def _named(self, body: str, days: Collection[str] | None) -> set[str]:
+        assert self._root is not None, "nobody is asked otherwise"  # noqa: S101 - `hear` has seen it
+        found = days_named(body, self._root)
+        if days is None:
+            return found
+        if not found.intersection(days):
+            raise NotUnderstood("it names days that cannot be run")
+        return found.intersection(days)
 
     def used(self, cursor: str) -> None:
         """Take note of what will have been kept once the look is over, whose messages then are deleted."""

@@ -20,12 +20,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("mlops_assets.daily")
 
 
-def processes(settings: Settings, use_case: UseCase) -> int:
-    """How many processes work on the shards of a use case at once, wherever they are."""
-    ranges = use_case.scale.ranges if engine_name(settings, use_case) == RUNS else 1
-    return settings.workers * ranges
-
-
 class Engines:
     """The engines of one run: each is opened when it is first asked for, and closed with the run.
 

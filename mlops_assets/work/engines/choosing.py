@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from mlops_assets.settings import Settings
 from mlops_assets.storage.catalog import Lake
-from mlops_assets.work.costs import Offer, PriceTable, Step, Work, cheapest, in_money, minutes, offers, price_table
-from mlops_assets.work.engines.kinds import AUTO, LOCAL, engine_name, set_up
+from mlops_assets.use_case.clients import Client
+from mlops_assets.use_case.platforms import Elsewhere
+from mlops_assets.work.costs import Offer, PriceTable, Step, Way, Work, cheapest, in_money, minutes, offers, price_table
+from mlops_assets.work.engines.kinds import AUTO, LOCAL, PIPES, engine_name, processes, set_up
 from mlops_assets.work.forecast import STEPS, measured
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ class Plan:
         What each way would take.
     dated, currency
         Of the prices.
+    sources
+        Where the seconds of each way are from, by its name, and the prices by an empty one; empty where nobody said so.
     """
 
     engine: str
@@ -40,12 +44,13 @@ class Plan:
     offers: tuple[Offer, ...]
     dated: str
     currency: str
+    sources: dict[str, str]
 
 
 def plan(settings: Settings, use_case: UseCase, work: Work) -> Plan:
     """How a run of some work would be done, and what else it might cost."""
-    table, name, workers = price_table(settings.prices), engine_name(settings, use_case), settings.workers
-    every, why = offers(table, work, use_case.scale.minutes, workers), ""
+    table, name, workers = price_table(settings.prices), engine_name(settings, use_case), processes(settings, use_case)
+    every, why = offers(table, work, use_case.scale.minutes, settings.workers), ""
     if name == AUTO:
         ready = set_up(settings)
         found = cheapest(every, ready)
@@ -54,9 +59,18 @@ def plan(settings: Settings, use_case: UseCase, work: Work) -> Plan:
         else:
             name, workers = found.engine, found.workers
             why = _reason(found, use_case.scale.minutes, table, ready)
-    way = next((way for way in table.ways.values() if way.engine == name), None)
+    way = _way_of(table, name, use_case.scale.client)
     takes = minutes(way, work, workers) if way else None
-    return Plan(name, workers, takes, why, every, table.dated.isoformat(), table.currency)
+    sources = {"": table.source, **{name: way.source for name, way in table.ways.items()}}
+    return Plan(name, workers, takes, why, every, table.dated.isoformat(), table.currency, sources)
+
+
+def _way_of(table: PriceTable, engine: str, client: Client) -> Way | None:
+    """The way that an engine is: the first of the table. A job elsewhere is the one that is named as its platform."""
+    if engine == PIPES and isinstance(client, Elsewhere):
+        return table.ways.get(client.kind)
+    wanted = client.engine if engine == PIPES else engine
+    return next((way for way in table.ways.values() if way.engine == wanted), None)
 
 
 def _reason(offer: Offer, deadline: float, table: PriceTable, ready: list[str]) -> str:

@@ -58,6 +58,12 @@ def engine_name(settings: Settings, use_case: UseCase) -> str:
     return settings.engine or use_case.scale.engine
 
 
+def processes(settings: Settings, use_case: UseCase) -> int:
+    """How many processes work on the shards of a use case at once, wherever they are."""
+    ranges = use_case.scale.ranges if engine_name(settings, use_case) == RUNS else 1
+    return settings.workers * ranges
+
+
 def set_up(settings: Settings) -> list[str]:
     """The engines that `auto` may choose from."""
     return [name for name, kind in KINDS.items() if kind.is_set_up(settings)]

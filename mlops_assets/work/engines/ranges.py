@@ -113,8 +113,12 @@ class State:
     said: str = ""
 
 
+class Alone(Exception):
+    """No run can be asked for, so shards are done by the day's run itself; the text says why."""
+
+
 Asking = Callable[[Range], Run]
-"""Asks Dagster for a run that does a range."""
+"""Asks Dagster for a run that does a range; raises `Alone` where there is none to be had."""
 
 
 class RangeDone(Exception):

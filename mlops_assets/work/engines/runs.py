@@ -13,9 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from mlops_assets.errors import ConfigError
 from mlops_assets.storage.places import Place
-from mlops_assets.work.engines.ranges import Asking, Range, Run, State, places_of
+from mlops_assets.work.engines.ranges import Alone, Asking, Range, Run, State, places_of
 from mlops_assets.work.shards import DayTask, Engine, Report, shard_number
 
 Task = TypeVar("Task")
@@ -30,11 +29,8 @@ QUEUED, SILENT = 120.0, 900.0
 
 So no limit of Dagster's queue can make a day and its ranges wait for each other."""
 
-NOBODY = (
-    "The engine runs needs a run that Dagster's daemon took from its queue: start the day on Dagster's page, by its "
-    "schedule or sensor, or by the API, with `mlops-assets dev` running and the run queue of dagster.yaml on. For this "
-    "run, set MLOPS_ENGINE=local."
-)
+NO_QUEUE = "this is no run that Dagster's daemon took from its queue, such as `mlops-assets run`"
+"""Why a process that is no such run is alone."""
 
 
 @dataclass
@@ -64,13 +60,21 @@ class _FanOut:
         self._tasks = tasks
         self._places = places
         self._asking = asking
+        self._alone = False
         self._positions = {shard_number(place.name): position for position, place in enumerate(places)}
 
-    def ask(self, positions: Sequence[int], *, again: bool = False) -> str:
-        """Have a run do some shards, and those between them; its name."""
+    def ask(self, positions: Sequence[int], *, again: bool = False) -> bool:
+        """Have a run do some shards, and those between them; whether there is one."""
         wanted = Range.of(self._tasks, self._places, positions[0], positions[-1])
-        self.at_work.append(_Asked(self._asking(wanted), {*positions}, again))
-        return self.at_work[-1].run.name
+        try:
+            run = self._asking(wanted)
+        except Alone as why:
+            if not self._alone:
+                log.warning("%s: no run can be asked for: %s", self.what, why)
+            self._alone = True
+            return False
+        self.at_work.append(_Asked(run, {*positions}, again))
+        return True
 
     def news(self) -> Iterator[tuple[int, float]]:
         """The shards that were done since, and the seconds that each took."""
@@ -102,8 +106,8 @@ class _FanOut:
                 continue
             log.warning("%s: %s", self.what, _why(asked, state, quiet))
             left = sorted(asked.left)
-            if state.lost and not asked.again:
-                log.info("%s: one more run does the rest: %s", self.what, self.ask(left, again=True))
+            if state.lost and not asked.again and self.ask(left, again=True):
+                log.info("%s: one more run does the rest: %s", self.what, self.at_work[-1].run.name)
                 continue
             asked.run.stop()
             nobody += left
@@ -125,7 +129,7 @@ class RunsEngine:
     ranges
         Into how many ranges the shards are cut.
     asking
-        Asks for a run; None where this process is no run of Dagster's.
+        Asks for a run; None where this process is no run of Dagster's queue.
     look, queued, silent
         See `LOOK`, and `QUEUED`, `SILENT`.
     """
@@ -144,7 +148,7 @@ class RunsEngine:
     ) -> None:
         self._here = here
         self._ranges = ranges
-        self._asking = asking
+        self._asking = asking or _nobody
         self._look = look
         self._queued = queued
         self._silent = silent
@@ -153,17 +157,10 @@ class RunsEngine:
         """Nothing: runs are asked for when there is work."""
 
     def map(self, function: Callable[[Task], Report], tasks: Sequence[Task]) -> Iterator[Report]:
-        """Reports as shards are found done; those that ranges of this step did count as done now.
-
-        Raises
-        ------
-        ConfigError
-            If no run can be asked for.
-        """
+        """Reports as shards are found done; those that ranges of this step did count as done now."""
         of_day = [task for task in tasks if isinstance(task, DayTask)]
-        if len(of_day) < max(
-            2, len(tasks)
-        ):  # a comparison is no step of a day, and one shard is done before a run began
+        # a comparison is no step of a day, and one shard is done before a run began
+        if len(of_day) < max(2, len(tasks)):
             yield from self._here.map(function, tasks)
             return
         places = places_of(of_day)
@@ -172,8 +169,6 @@ class RunsEngine:
         if len(missing) < 2:
             yield from self._here.map(function, tasks)
             return
-        if self._asking is None:
-            raise ConfigError(NOBODY)
         found = (tasks[position] for position, place in enumerate(places) if place.name in known)
         yield from map(function, found)
         yield from self._by_ranges(function, tasks, missing, _FanOut(of_day, places, self._asking))
@@ -183,19 +178,26 @@ class RunsEngine:
     ) -> Iterator[Report]:
         """Have the missing shards done by ranges; those that remain are done here."""
         try:
-            names = [fan.ask(part) for part in _cut(missing, self._ranges)]
-            log.info("%s: %d shards by %d runs: %s", fan.what, len(missing), len(names), ", ".join(names))
-            while fan.at_work:
+            nobody = [position for part in _cut(missing, self._ranges) if not fan.ask(part) for position in part]
+            if fan.at_work:
+                names = ", ".join(asked.run.name for asked in fan.at_work)
+                log.info("%s: %d shards by %d runs: %s", fan.what, len(missing), len(fan.at_work), names)
+            while nobody or fan.at_work:
+                if nobody:
+                    log.warning("%s: %d shards are done by the run of the day itself", fan.what, len(nobody))
+                    yield from map(_done_now, self._here.map(function, [tasks[position] for position in nobody]))
                 states = [asked.run.state() for asked in fan.at_work]
                 for position, seconds in fan.news():
                     yield _done_now(function(tasks[position]), seconds)
-                if nobody := fan.given_up(states, self._queued, self._silent):
-                    log.warning("%s: %d shards are done by the run of the day itself", fan.what, len(nobody))
-                    yield from map(_done_now, self._here.map(function, [tasks[position] for position in nobody]))
-                elif fan.at_work:
+                nobody = fan.given_up(states, self._queued, self._silent)
+                if fan.at_work and not nobody:
                     time.sleep(self._look)
         finally:
             fan.stop()
+
+
+def _nobody(_: Range) -> Run:
+    raise Alone(NO_QUEUE)
 
 
 def _cut(items: Sequence[int], parts: int) -> list[Sequence[int]]:

@@ -10,6 +10,7 @@ import pytest
 from mlops_assets.journey.preview.day import Preview
 from mlops_assets.use_case import Scale
 from mlops_assets.views.previewing import preview_days, render
+from mlops_assets.work.costs import price_table
 from mlops_assets.workspace import Workspace
 from mlops_assets_tests.helpers.account_files import changed
 from mlops_assets_tests.helpers.stage import FILES as FILES_OF_A_STAGE
@@ -122,6 +123,10 @@ def test_a_first_day_is_estimated_from_its_files_and_nothing_is_written(tmp_path
         assert (found.minutes or 0) > 0
         assert (found.disk or 0) > 0
         assert "Estimated from 6 files: " in render([found], stage.use_case)
+        stage.folder(NEXT).mkdir()
+        nothing = look(stage, NEXT)
+        assert (nothing.files, nothing.rows, nothing.disk, nothing.sampled) == (0, 0, 0, 0)
+        assert nothing.minutes is not None, "that the run starts and lists is all that it takes"
         assert [path.name for path in stage.home.iterdir()] == ["raw"]
 
 
@@ -176,7 +181,11 @@ def test_the_table_says_whether_the_deadline_would_hold(stage: Stage) -> None:
     plans = [one.plan for one in found if one.plan]
     for number, way in enumerate(ways):
         assert float(ways[way][3]) == pytest.approx(sum(plan.offers[number].minutes for plan in plans), abs=0.05)
-    assert f"Prices of {plans[0].dated}; " in "\n".join(rest)
+    assert f"Prices of {plans[0].dated}: {price_table(None).source}" in rest
+    assert [line.split(": ")[0] for line in rest if line.startswith("Seconds beside")] == [
+        f"Seconds beside the work, {name}" for name in ways
+    ]
+    assert rest[-1].startswith(f"Estimated at the pace of {DAY}: ")
     assert rest[-1].endswith("60 min in all: the deadline would hold")
     assert render(found, hurried).endswith("THE DEADLINE WOULD BE MISSED")
 

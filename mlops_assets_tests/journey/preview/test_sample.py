@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from mlops_assets.journey.preview.sample import BYTES, FILES, Sampled, Trial, sample_day, seconds_a_byte
+from mlops_assets.journey.preview.sample import BYTES, FILES, NothingTold, Sampled, Trial, sample_day, seconds_a_byte
 from mlops_assets.journey.read.listing import look_at_day
 from mlops_assets.journey.read.sources import Entry, FolderSource, Source
 from mlops_assets.storage.catalog import MANIFEST, Lake
@@ -113,12 +113,13 @@ def test_no_further_shard_is_begun_when_the_time_is_over(use_case: UseCase, tmp_
 def test_files_that_would_fill_the_memory_are_not_read(use_case: UseCase, tmp_path: Path) -> None:
     source = delivered(tmp_path, 1)
     large = [["a.csv"], [BYTES + 1], [0], [""], [""], [0]]
-    assert sample_day(use_case, source, DAY, pa.table(large, schema=MANIFEST), lambda: None) is None
+    with pytest.raises(NothingTold, match="its files are larger than the 64 MB that are read"):
+        sample_day(use_case, source, DAY, pa.table(large, schema=MANIFEST), lambda: None)
     assert source.read_files == []
 
 
 @pytest.mark.usefixtures("no_traces")
-def test_a_day_that_cannot_be_read_is_told_and_tried_once(
+def test_a_day_that_cannot_be_read_is_told_and_after_three_of_them_no_other_is_tried(
     use_case: UseCase, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     source = delivered(tmp_path, 3)
@@ -126,16 +127,25 @@ def test_a_day_that_cannot_be_read_is_told_and_tried_once(
     for path in (tmp_path / "raw" / "transactions" / f"day={DAY}").iterdir():
         path.write_bytes(b"")
     trial = Trial(use_case, source, None, lambda version: version)
-    assert [trial.of(DAY, entries), trial.of(DAY, entries)] == [None, None]
-    (message,) = caplog.messages
-    assert message.startswith(f"transactions {DAY}: a few of its files were tried, which ended so: ")
-    assert "changed after the day was listed" in message
+    assert [trial.of(DAY, entries) for _ in range(5)] == [None] * 5
+    assert len(caplog.messages) == 3
+    assert caplog.messages[0].startswith(f"transactions {DAY}: a few of its files were tried, which ended so: ")
+    assert "changed after the day was listed" in caplog.messages[0]
+
+
+def test_a_day_of_many_more_files_tells_more_than_one_of_a_handful(use_case: UseCase, tmp_path: Path) -> None:
+    source = delivered(tmp_path, 24)
+    entries = entries_of(use_case, source, tmp_path)
+    trial = Trial(use_case, source, None, lambda version: version)
+    found = [trial.of(DAY, entries.slice(0, files)) for files in (2, 3, 8, 24, 1)]
+    assert [one and one.files for one in found] == [2, 2, 8, 24, 24]
 
 
 def test_a_day_without_a_good_row_tells_nothing(use_case: UseCase, tmp_path: Path) -> None:
     source = delivered(tmp_path, 0)
     (tmp_path / "raw" / "transactions" / f"day={DAY}" / "a.csv").write_bytes(b"\x00")
-    assert sample_day(use_case, source, DAY, entries_of(use_case, source, tmp_path), lambda: None) is None
+    with pytest.raises(NothingTold, match="none of them has a good row"):
+        sample_day(use_case, source, DAY, entries_of(use_case, source, tmp_path), lambda: None)
 
 
 # -- the straight line ---------------------------------------------------------------------------------------------------

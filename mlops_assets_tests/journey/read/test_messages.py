@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import socketserver
+import threading
 from collections.abc import Iterator
 
 import boto3
@@ -12,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlops_assets.journey.read.messages import Inbox, NotUnderstood, Queue, days_named
+from mlops_assets.journey.read.messages import Inbox, Message, NotUnderstood, Queue, QueueError, days_named
 from mlops_assets.storage.places import S3Path
 from mlops_assets.use_case import Messages
 from mlops_assets_tests.helpers.paths import ROOT as ROOT_OF_PROJECT
@@ -20,6 +22,7 @@ from mlops_assets_tests.helpers.queues import KEYS, SomeQueue, event, handed_on,
 
 ROOT = S3Path("bank", "raw/transactions")
 DAY, OTHER = "2026-01-01", "2026-01-02"
+SILENT = "a server that takes calls and says nothing"
 KEY = f"raw/transactions/day={DAY}/São Paulo/a b+c.csv"
 
 
@@ -34,11 +37,12 @@ KEY = f"raw/transactions/day={DAY}/São Paulo/a b+c.csv"
         event("bank", KEY),
         handed_on(notification("bank", KEY)),
         handed_on(event("bank", KEY)),
+        notification("bank", KEY).replace("day=", "day%3D").replace("a+b", "%FF%00"),
         notification("other", KEY.replace(DAY, OTHER))[:-2]
         + ","
         + notification("bank", KEY).removeprefix('{"Records": ['),
     ],
-    ids=["S3", "removed", "EventBridge", "S3 by SNS", "EventBridge by SNS", "two buckets"],
+    ids=["S3", "removed", "EventBridge", "S3 by SNS", "EventBridge by SNS", "strange key", "two buckets"],
 )
 def test_every_form_names_the_day_of_its_object(body: str) -> None:
     assert days_named(body, ROOT) == {DAY}
@@ -71,11 +75,12 @@ def test_where_the_bucket_is_the_place_the_folder_is_the_first_part_of_the_key()
         (event("bank", f"raw/transactions/day={DAY}"), "it names no object"),
         (event("bank", f"raw/transactions/day={DAY}/"), "it names no object"),
         (event("bank", "raw/transactions/day=2026-02-30/a.csv"), "it names no object"),
+        (event("bank", "raw/transactions/day=\uff12\uff10\uff12\uff16-01-01/a.csv"), "it names no object"),
         (event("bank", f"raw/transactions/../transactions/day={DAY}/a.csv"), "it names no object"),
     ],
     ids=[
         *("empty", "cut off", "deep", "list", "long", "nothing", "test event", "no records", "no detail", "not SNS"),
-        *("bucket", "use case", "longer name", "no file", "folder", "no date", "dots"),
+        *("bucket", "use case", "longer name", "no file", "folder", "no date", "other digits", "dots"),
     ],
 )
 def test_what_names_no_object_of_ours_is_not_understood(body: str, why: str) -> None:
@@ -122,7 +127,7 @@ def queue(address: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[SomeQueue]:
 
 
 def inbox(most: int = 100) -> Inbox:
-    return Inbox(Queue("NEW_FILES", 600), Messages(queue_url_variable="NEW_FILES", most=most), ROOT)
+    return Inbox(Queue("NEW_FILES", 600, 600.0), Messages(queue_url_variable="NEW_FILES", most=most), ROOT)
 
 
 def test_a_message_is_deleted_once_the_look_that_it_brought_about_was_kept(queue: SomeQueue) -> None:
@@ -167,6 +172,20 @@ def test_messages_that_say_nothing_of_ours_are_dropped_with_a_line(queue: SomeQu
     assert queue.counts() == (0, 0)
 
 
+def test_what_was_heard_before_the_queue_went_away_counts(queue: SomeQueue) -> None:
+    queue.send(event("bank", KEY))
+    asked = Queue("NEW_FILES", 600)
+
+    class GoesAway(Queue):
+        def receive(self, most: int) -> Iterator[Message]:
+            yield from asked.receive(most)
+            raise QueueError("the queue went away")
+
+    ours = Inbox(GoesAway("NEW_FILES", 600), Messages(queue_url_variable="NEW_FILES"), ROOT)
+    heard = ours.hear(None)
+    assert (heard.days, heard.said) == ({DAY}, "messages: the queue went away; the days are listed as always")
+
+
 def test_a_look_takes_no_more_messages_than_it_may(queue: SomeQueue) -> None:
     queue.send(*[event("bank", KEY)] * 25)
     ours, left = inbox(most=12), []
@@ -175,6 +194,13 @@ def test_a_look_takes_no_more_messages_than_it_may(queue: SomeQueue) -> None:
         ours.used(cursor)
         left.append(sum(queue.counts()))
     assert left == [25, 13, 1]
+
+
+def test_a_look_that_has_no_time_left_leaves_the_others_and_deletes_none(queue: SomeQueue) -> None:
+    queue.send(*[event("bank", KEY)] * 3)
+    hurried = Inbox(Queue("NEW_FILES", 600, 0.0), Messages(queue_url_variable="NEW_FILES"), ROOT)
+    assert hurried.hear(None).days == frozenset()
+    assert queue.counts() == (3, 0)
 
 
 def test_a_queue_of_raw_files_that_lie_in_a_folder_is_not_asked(queue: SomeQueue) -> None:
@@ -209,14 +235,18 @@ def test_without_credentials_it_is_said_what_to_set(queue: SomeQueue, monkeypatc
         ("", "NEW_FILES must hold the URL of a queue of SQS"),
         ("new-files", "NEW_FILES must hold the URL of a queue of SQS"),
         ("http://127.0.0.1:9/1/q", "the queue of NEW_FILES: it does not answer (EndpointConnectionError)"),
+        (SILENT, "the queue of NEW_FILES: it does not answer (ConnectionClosedError)"),
     ],
-    ids=["unset", "a name", "nobody there"],
+    ids=["unset", "a name", "nobody there", "hangs up"],
 )
 def test_a_queue_that_is_none_is_told_by_its_variable(
     queue: SomeQueue, monkeypatch: pytest.MonkeyPatch, url: str, said: str
 ) -> None:
-    monkeypatch.setenv("NEW_FILES", url)
-    assert inbox().hear(None).said == f"messages: {said}; the days are listed as always"
+    with socketserver.TCPServer(("127.0.0.1", 0), socketserver.BaseRequestHandler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        monkeypatch.setenv("NEW_FILES", url.replace(SILENT, f"http://127.0.0.1:{server.server_address[1]}/1/q"))
+        assert inbox().hear(None).said == f"messages: {said}; the days are listed as always"
+        server.shutdown()
 
 
 def test_a_queue_that_is_gone_is_told(queue: SomeQueue, monkeypatch: pytest.MonkeyPatch) -> None:
