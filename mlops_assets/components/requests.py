@@ -58,7 +58,7 @@ class Job:
     def token(self) -> str:
         """The same for a request that is sent again, so that a platform starts one job; another for another try.
 
-        A platform that knows a token refuses another request by it, for a day.
+        A platform that knows a token refuses another request by it.
         """
         return hashlib.sha256(f"{self.run} {self.attempt} {shlex.join(self.words)}".encode()).hexdigest()[:32]
 
