@@ -145,7 +145,10 @@ def _do_days(context: dg.AssetExecutionContext, stores: Stores, order: Sequence[
         days = days_in(lake.raw_files, context.partition_keys)
     if not days:
         raise dg.Failure(not_delivered(stores.source, context.partition_keys), allow_retries=False)
-    told, client = _Told(), open_client(use_case, stores.settings)
+    try:
+        told, client = _Told(), open_client(use_case, stores.settings)
+    except MlopsError as error:  # it stays so until somebody sets what is missing
+        raise dg.Failure(str(error), allow_retries=False) from None
     for day in days:
         _do_day(context, stores, client, day, told)
     yield from _check_results(context, told)
