@@ -64,7 +64,7 @@ def main(arguments: list[str]) -> int:
             python = environment / "bin" / "python"
             sys.stdout.flush()
             os.execv(python, [str(python), *words])  # noqa: S606 - this process becomes the job
-    except Failed as error:
+    except (Failed, OSError, ValueError) as error:  # of a system that has no room, of words that are none
         print(f"Error: {error}", file=sys.stderr)
         return 2
     use_cases_of(Path(sys.prefix))
@@ -137,8 +137,10 @@ def fetch(place: str) -> Path:
     if not place.startswith("s3://"):
         return Path(place)
     bucket, _, key = place[len("s3://") :].partition("/")
+    if not key.endswith(".tar.gz"):
+        raise Failed(f"{place} is no bundle: its name ends with `.tar.gz`.")
     file = Path(tempfile.gettempdir()) / Path(key).name
-    if file.exists() and is_whole(file):
+    if file.is_file() and is_whole(file):
         return file
     import boto3
     from botocore.exceptions import BotoCoreError, ClientError
@@ -148,10 +150,11 @@ def fetch(place: str) -> Path:
         boto3.client("s3", endpoint_url=os.environ.get("S3_ENDPOINT_URL") or None).download_file(
             bucket, key, str(arriving)
         )
+        arriving.replace(file)
     except (BotoCoreError, ClientError) as error:
-        arriving.unlink(missing_ok=True)
         raise Failed(f"{place} cannot be fetched: {reason(error)}. Let the role of the job read it.") from None
-    arriving.replace(file)
+    finally:
+        arriving.unlink() if arriving.exists() else None
     return file
 
 
@@ -176,13 +179,18 @@ def unpack(archive: Path) -> Path:
             raise Failed(f"{folder.name} in the temporary folder belongs to somebody else.")
         return folder
     arriving = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".bundle-"))
-    with tarfile.open(archive) as packed:
-        packed.extractall(arriving)  # noqa: S202 - its content is what its name says
-    arriving.chmod(0o755)
     try:
-        arriving.rename(folder)
-    except OSError:  # another job of this machine was first
-        shutil.rmtree(arriving)
+        with tarfile.open(archive) as packed:
+            if hasattr(tarfile, "data_filter"):  # Pythons of before 2023 have none
+                packed.extraction_filter = tarfile.data_filter
+            packed.extractall(arriving)  # noqa: S202 - its content is what its name says
+        arriving.chmod(0o755)
+        if not folder.exists():  # else another job of this machine was first
+            arriving.rename(folder)
+    except (OSError, EOFError, tarfile.TarError) as error:
+        raise Failed(f"{archive.name} cannot be unpacked in {folder.parent}: {error}.") from None
+    finally:
+        shutil.rmtree(arriving, ignore_errors=True)
     return folder
 
 

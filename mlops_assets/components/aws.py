@@ -43,6 +43,8 @@ class Platform:
         Makes the request.
     stop
         Ends a job, by what was asked for and what the start answered.
+    unasked
+        Calls of Pipes that are not made, for nothing needs what they answer.
     """
 
     title: str
@@ -52,6 +54,7 @@ class Platform:
     argument: str
     ask: Callable[[Any, Job], dict[str, Any]]
     stop: Callable[[Any, Mapping[str, Any], Mapping[str, Any]], object]
+    unasked: tuple[str, ...] = ()
 
 
 def _stop_emr(api: Any, asked: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
@@ -59,15 +62,16 @@ def _stop_emr(api: Any, asked: Mapping[str, Any], answer: Mapping[str, Any]) -> 
         api.terminate_job_flows(JobFlowIds=[answer["JobFlowId"]])
         return
     cluster = asked["JobFlowId"]
-    api.cancel_steps(ClusterId=cluster, StepIds=answer["StepIds"], StepCancellationOption="TERMINATE_PROCESS")
-    # in cluster mode the step is but the messenger: Spark's driver lives on in YARN
     tag = asked["Steps"][0]["Name"]
     listed = f"yarn application -list -appTags {tag} -appStates SUBMITTED,ACCEPTED,RUNNING"
     end = f"{listed} | grep -o '^application_[0-9_]*' | xargs -r -n 1 yarn application -kill"
     jar = {"Jar": "command-runner.jar", "Args": ["bash", "-c", end]}
-    api.add_job_flow_steps(
-        JobFlowId=cluster, Steps=[{"Name": f"end-{tag}", "ActionOnFailure": "CONTINUE", "HadoopJarStep": jar}]
-    )
+    try:
+        api.cancel_steps(ClusterId=cluster, StepIds=answer["StepIds"], StepCancellationOption="TERMINATE_PROCESS")
+    finally:  # in cluster mode the step is but the messenger: Spark's driver lives on in YARN
+        api.add_job_flow_steps(
+            JobFlowId=cluster, Steps=[{"Name": f"end-{tag}", "ActionOnFailure": "CONTINUE", "HadoopJarStep": jar}]
+        )
 
 
 PLATFORMS = {
@@ -84,10 +88,12 @@ PLATFORMS = {
         "EMR Serverless",
         "emr-serverless",
         ("start_job_run",),
-        "dagster_aws.pipes:PipesEMRServerlessClient",
+        "mlops_assets.components.emr:ServerlessClient",
         "start_job_run_params",
         requests.ask_emr_serverless,
         lambda api, _, job: api.cancel_job_run(applicationId=job["applicationId"], jobRunId=job["jobRunId"]),
+        # an address by which whoever reads the log could look at the job; a job is not to fail for want of it
+        unasked=("get_dashboard_for_job_run",),
     ),
     "emr_containers": Platform(
         "EMR on EKS",
@@ -164,16 +170,20 @@ class AwsClient:
         PlatformError
             If AWS does not start it, or it ends otherwise than well.
         """
-        from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
         platform = PLATFORMS[self._asked.kind]  # type: ignore[attr-defined]
         request = platform.ask(self._asked, job_of(context, command, environment))
+        watched = Watched(self._connect(platform.service), platform, request, self._asked.minutes)
         try:
-            watched = Watched(self._connect(platform.service), platform, request, self._asked.minutes)
             with watched:
                 return self._pipes(platform, watched).run(
                     context=context, **{platform.argument: request}, **self._further()
                 )
+        except WaiterError as error:  # of ECS: boto3's own way to wait
+            if "Max attempts" in str(error):
+                raise watched.too_long() from None
+            raise PlatformError(f"{platform.title} knows the job no longer: run the day again.") from None
         except (BotoCoreError, ClientError) as error:
             raise PlatformError(told_of_aws(platform.title, error)) from None
         except (RuntimeError, dg.DagsterInvariantViolationError) as error:  # dagster-aws's, of a job that ended badly
@@ -232,19 +242,24 @@ class Watched:
         try:
             self._platform.stop(self._api, self._asked, self._answer)
         except (BotoCoreError, ClientError) as refused:
-            # most often it had ended; what is told is the error that brought us here
-            dg.get_dagster_logger().info(told_of_aws(self._platform.title, refused))
+            # most often it had ended; what the run tells is the error that brought us here
+            told = told_of_aws(self._platform.title, refused)
+            dg.get_dagster_logger().warning(f"The job was not ended from here; see that it has ended there. {told}")
 
     def __getattr__(self, name: str) -> Any:
         called = getattr(self._api, name)
         if name in self._platform.starts:
             return lambda **request: self._started(called(**request))
         if self._answer is not None and time.monotonic() - self._begun > self._seconds:
-            raise PlatformError(
-                f"{self._platform.title}: the job took longer than {self._seconds / 60:g} minutes and was ended. "
-                "What it finished is kept: run the day again, with more room or a larger `scale.client.minutes`."
-            )
-        return called
+            raise self.too_long()
+        return (lambda **_: "in the console") if name in self._platform.unasked else called
+
+    def too_long(self) -> PlatformError:
+        """What is told of a job that was ended since it took too long."""
+        return PlatformError(
+            f"{self._platform.title}: the job took longer than {self._seconds / 60:g} minutes and was ended. "
+            "What it finished is kept: run the day again, with more room or a larger `scale.client.minutes`."
+        )
 
     def _started(self, answer: dict[str, Any]) -> dict[str, Any]:
         for failure in answer.get("failures", ()):  # ECS has no room, and says so in an answer that is none

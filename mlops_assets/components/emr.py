@@ -1,7 +1,7 @@
-"""A client of Pipes for steps of EMR, for clusters that stand and for those that are made for one step.
+"""Clients of Pipes for EMR: for steps, of clusters that stand and of those that are made for one step, and Serverless.
 
-dagster-aws's own makes a cluster for each job alone, gives up after 30 minutes while the cluster lives on, and takes
-one that ended with errors for one that did its work.
+dagster-aws's own for steps makes a cluster for each job alone, gives up after 30 minutes while the cluster lives on,
+and takes one that ended with errors for one that did its work.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 import dagster as dg
 from dagster import PipesContextInjector, PipesMessageReader
+from dagster_aws.pipes import PipesEMRServerlessClient
 
 ENDED_WELL = "COMPLETED"
 ENDED = (ENDED_WELL, "CANCELLED", "FAILED", "INTERRUPTED")
@@ -103,3 +104,10 @@ class PipesEmrStepClient(dg.PipesClient):
             raise RuntimeError(
                 f"step {step} of cluster {cluster} is {status['State']}: {reason or 'no reason is given'}"
             )
+
+
+class ServerlessClient(PipesEMRServerlessClient):
+    """dagster-aws's; what a job said came through S3, so nothing is looked for in CloudWatch when it has ended."""
+
+    def _read_messages(self, *_: Any) -> None:
+        pass

@@ -5,7 +5,9 @@ What is said lies below one prefix, so that a policy can name it, and is removed
 
 from __future__ import annotations
 
+import json
 import os
+import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ import dagster as dg
 
 from mlops_assets.components.requests import Job
 from mlops_assets.errors import ConfigError
+from mlops_assets.errors.aws import told_of_aws
 from mlops_assets.settings import Settings
 from mlops_assets.storage import s3
 from mlops_assets.storage.catalog import Lake
@@ -31,7 +34,6 @@ if TYPE_CHECKING:
 HANDED_ON = (
     "AWS_REGION",
     "AWS_DEFAULT_REGION",
-    "S3_ENDPOINT_URL",
     "MLOPS_S3_PATIENCE",
     "MLOPS_WORKERS",
     "MLFLOW_TRACKING_URI",
@@ -65,21 +67,42 @@ class Messages:
 
     def reader(self) -> PipesS3MessageReader:
         """Hears what a job says, its log included."""
+        from botocore.exceptions import BotoCoreError
         from dagster_aws.pipes import PipesS3MessageReader
 
         place, store = self.place, self.s3
 
         class Reader(PipesS3MessageReader):
-            """dagster-aws's; its own names begin at the top of the bucket, and stay there."""
+            """dagster-aws's; it takes in a chunk at a time, and none after a network that failed once."""
 
             @contextmanager
             def get_params(self) -> Iterator[Any]:
                 with super().get_params() as params:
-                    prefix = f"{place.key}/{params['key_prefix']}"
+                    prefix = f"{place.key}/{params['key_prefix']}"  # its own names begin at the top of the bucket
                     try:
                         yield {**params, "key_prefix": prefix}
                     finally:
-                        _remove(store, place.bucket, f"{prefix}/")
+                        remove(store, place.bucket, f"{prefix}/")
+
+            def download_messages(self, cursor: Any, params: Any) -> tuple[Any, str] | None:
+                """All that was said since: a job that says much is heard to its last word, which tells how it went."""
+                chunks = []
+                while (found := super().download_messages(cursor, params)) is not None:
+                    cursor, chunk = found
+                    chunks.append(chunk)
+                return (cursor, "\n".join(chunks)) if chunks else None
+
+            def download_messages_chunk(self, index: int, params: Any) -> str | None:
+                try:
+                    return super().download_messages_chunk(index, params)
+                except BotoCoreError:
+                    return None  # the next look may do better
+
+            def messages_are_readable(self, params: Any) -> bool:
+                try:
+                    return super().messages_are_readable(params)
+                except BotoCoreError:
+                    return False
 
         return Reader(bucket=place.bucket, client=store, interval=self.interval, include_stdio_in_messages=True)
 
@@ -87,13 +110,41 @@ class Messages:
         """Tells a job of its run."""
         from dagster_aws.pipes import PipesS3ContextInjector
 
-        return PipesS3ContextInjector(bucket=self.place.bucket, client=self.s3, key_prefix=f"{self.place.key}/")
+        place, store = self.place, self.s3
+
+        class Injector(PipesS3ContextInjector):
+            """dagster-aws's; it leaves what it told if the step fails."""
+
+            @contextmanager
+            def inject_context(self, context: Any) -> Iterator[Any]:
+                key = f"{place.key}/{uuid.uuid4().hex}/context.json"
+                store.put_object(Bucket=place.bucket, Key=key, Body=json.dumps(context).encode())
+                try:
+                    yield {"bucket": place.bucket, "key": key}
+                finally:
+                    remove(store, place.bucket, key)
+
+        return Injector(bucket=place.bucket, client=store)
 
 
-def _remove(store: Any, bucket: str, prefix: str) -> None:
-    for page in store.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-        for found in page.get("Contents", ()):
-            store.delete_object(Bucket=bucket, Key=found["Key"])
+def remove(store: Any, bucket: str, prefix: str) -> None:
+    """Remove what was said; that it stays is no reason to call a day that was done a red one.
+
+    Parameters
+    ----------
+    store
+        boto3's client of S3.
+    bucket, prefix
+        Where it lies.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        for page in store.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            for found in page.get("Contents", ()):
+                store.delete_object(Bucket=bucket, Key=found["Key"])
+    except (BotoCoreError, ClientError) as error:
+        dg.get_dagster_logger().warning(f"s3://{bucket}/{prefix} could not be removed: {told_of_aws('S3', error)}")
 
 
 def messages_of(asked: Elsewhere, use_case: UseCase, settings: Settings, connect: Connect) -> Messages:
@@ -126,13 +177,18 @@ def job_of(context: dg.AssetExecutionContext, command: Sequence[str], environmen
     """
     run = context.run
     told = {name: os.environ[name] for name in HANDED_ON if os.environ.get(name) and not _has_password(name)}
-    return Job(
-        command, {**told, **environment}, run.root_run_id or run.run_id, context.op_execution_context.retry_number
-    )
+    if (server := s3.endpoint()) and not _names_who(server):
+        told["S3_ENDPOINT_URL"] = server
+    first = run.root_run_id or run.run_id
+    return Job(command, {**told, **environment}, first, f"{run.run_id} {context.op_execution_context.retry_number}")
 
 
 def _has_password(name: str) -> bool:
-    return "@" in os.environ.get(name, "")
+    return _names_who(os.environ.get(name, ""))
+
+
+def _names_who(address: str) -> bool:
+    return "@" in address
 
 
 def check_needs(use_case: UseCase, settings: Settings, secrets: Collection[str]) -> None:
@@ -173,8 +229,12 @@ def connector(region: str | None) -> Connect:
 
     def connect(service: str) -> Any:
         import boto3
+        from botocore.config import Config
 
         server = s3.endpoint() if service == "s3" else None
-        return boto3.client(service, region_name=region or os.environ.get("AWS_REGION"), endpoint_url=server)
+        place = region or os.environ.get("AWS_REGION")
+        # a job of hours is not ended for a platform that does not answer for a minute
+        patient = Config(retries={"mode": "standard", "max_attempts": 10})
+        return boto3.client(service, region_name=place, endpoint_url=server, config=patient)
 
     return connect

@@ -14,6 +14,7 @@ from mlops_assets.components.days import daily, days_in, days_told, key, show_sk
 from mlops_assets.components.drift import show_drift
 from mlops_assets.components.enriching import REFETCH_TAG
 from mlops_assets.components.reading import check_deliveries, delivered_days
+from mlops_assets.errors import MlopsError
 from mlops_assets.journey.read.day import not_delivered
 from mlops_assets.journey.score.checks import EVERY_DAY_DELIVERED, DayCheck
 from mlops_assets.journey.score.day import ACCEPT_TAG, MODEL_TAG
@@ -144,7 +145,10 @@ def _do_days(context: dg.AssetExecutionContext, stores: Stores, order: Sequence[
         days = days_in(lake.raw_files, context.partition_keys)
     if not days:
         raise dg.Failure(not_delivered(stores.source, context.partition_keys), allow_retries=False)
-    told, client = _Told(), open_client(use_case, stores.settings)
+    try:
+        told, client = _Told(), open_client(use_case, stores.settings)
+    except MlopsError as error:  # it stays so until somebody sets what is missing
+        raise dg.Failure(str(error), allow_retries=False) from None
     for day in days:
         _do_day(context, stores, client, day, told)
     yield from _check_results(context, told)
@@ -168,6 +172,9 @@ def _do_day(context: dg.AssetExecutionContext, stores: Stores, client: Client, d
             invocation = client.run(
                 _Lenient(context.op_execution_context), _command(context, use_case, day), _environment(stores.settings)
             )
+    except MlopsError as error:  # of a platform: it says what is to be done
+        told.broken[day], told.at[day] = str(error), ""
+        return
     except Exception as error:
         told.broken[day] = (
             f"the job ended before it told how the day went: {error}. Its last lines are in the log of the run and in "

@@ -40,23 +40,26 @@ class Job:
     run
         The Dagster run that it belongs to, of several tries the first.
     attempt
-        Which try of the step it is.
+        Which of these tries it is.
     """
 
     words: Sequence[str]
     variables: Mapping[str, str]
     run: str
-    attempt: int = 0
+    attempt: str = ""
 
     @property
     def name(self) -> str:
-        """What people find it by, such as `transactions-2026-01-01-1f3b9a20`."""
+        """What people find it by, such as `transactions-2026-01-01-1f3b9a20`; platforms take 63 signs."""
         day = self.words[self.words.index("--day") + 1]
-        return f"{self.words[0]}-{day}-{self.run[:8]}".replace("_", "-")
+        return f"{self.words[0][:43]}-{day}-{self.run[:8]}".replace("_", "-").lstrip("-")
 
     @property
     def token(self) -> str:
-        """The same for a request that is sent again, so that a platform starts one job."""
+        """The same for a request that is sent again, so that a platform starts one job; another for another try.
+
+        A platform that knows a token refuses another request by it.
+        """
         return hashlib.sha256(f"{self.run} {self.attempt} {shlex.join(self.words)}".encode()).hexdigest()[:32]
 
 
@@ -99,7 +102,11 @@ def ask_emr(asked: Emr, job: Job) -> dict[str, Any]:
             ],
         },
         "Steps": steps,
-        "Tags": [{"Key": "mlops-assets", "Value": job.name}],
+        # without the second one, AWS's own policy of the service's role (v2) refuses to make machines
+        "Tags": [
+            {"Key": "mlops-assets", "Value": job.name},
+            {"Key": "for-use-with-amazon-emr-managed-policies", "Value": "true"},
+        ],
         **({"LogUri": cluster.logs} if cluster.logs else {}),
     }
 

@@ -34,6 +34,8 @@ WORDS = {
         "ExpiredToken",
         "ExpiredTokenException",
         "InvalidClientTokenId",
+        "InvalidAccessKeyId",
+        "SignatureDoesNotMatch",
     ),
     "asks for fewer requests: run again later": (
         "Throttling",
@@ -51,11 +53,15 @@ WORDS = {
         "ResourceNotFoundException",
         "EntityNotFoundException",
         "ClusterNotFoundException",
+        "NoSuchBucket",
     ),
 }
 """What is told, and the names of errors and codes for which it is."""
 
 TOLD = {name: words for words, names in WORDS.items() for name in names}
+
+OF_S3 = ("PutObject", "GetObject", "DeleteObject", "ListObjectsV2")
+"""Calls by which a run talks with its job."""
 
 LONGEST = 300
 """Signs of a reason that AWS gives."""
@@ -78,6 +84,8 @@ def told_of_aws(platform: str, error: Exception) -> str:
     """
     said = getattr(error, "response", {}).get("Error", {})
     name = str(said.get("Code") or type(error).__name__)
+    # what a job says goes through S3: an error of that is none of the platform
+    platform = "S3" if getattr(error, "operation_name", "") in OF_S3 else platform
     reason = " ".join(str(said.get("Message") or error).split())[:LONGEST].rstrip(".")
     words = TOLD.get(name, "refuses the job")
     exact = reason if said and name not in ("AccessDenied", "AccessDeniedException") else ""

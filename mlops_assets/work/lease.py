@@ -31,7 +31,10 @@ BEAT = 15.0
 """Seconds between two signs of life."""
 
 PATIENCE = 120.0
-"""Seconds after which a job without a sign of life is taken for gone; clocks of machines differ by less."""
+"""Seconds after which a job without a sign of life is taken for gone; clocks of machines differ by less.
+
+A sign that is as far in the future tells as little: its clock was wrong, and who waited for that time would wait long.
+"""
 
 KEPT = 3
 """Documents of a day that are kept, for people who look."""
@@ -69,7 +72,7 @@ class Holder:
 
     def is_alive(self, now: float) -> bool:
         """Whether it must be taken for being at work."""
-        if self.ended or now - self.seen > PATIENCE:
+        if self.ended or abs(now - self.seen) > PATIENCE:
             return False
         return self.machine != _machine() or _runs(self.process)
 

@@ -23,10 +23,10 @@ ASKED = Kubernetes(
 )
 
 
-def had_done(cluster: Cluster, kubeconfig: str = "") -> Any:
+def had_done(cluster: Cluster, kubeconfig: str = "", asked: Kubernetes = ASKED) -> Any:
     """Have the job done in a step of a Dagster run."""
     messages = Messages(PLACE, boto3.client("s3", region_name=REGION), interval=0.05)
-    return in_a_step(KubernetesClient(ASKED, messages, kubeconfig or cluster.kubeconfig, interval=0.05))
+    return in_a_step(KubernetesClient(asked, messages, kubeconfig or cluster.kubeconfig, interval=0.05))
 
 
 def test_the_pod_of_a_day_and_the_run_hears_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,6 +74,24 @@ def test_no_pod_outlives_its_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         with pytest.raises(PlatformError, match=r"^The pod did not do the job to its end: "):
             had_done(cluster)
         assert len(cluster.deleted) == 1
+
+
+def test_a_pod_that_finds_no_room_is_waited_for_as_long_as_a_job_may_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with aws(monkeypatch), kubernetes_api(tmp_path) as cluster:
+        cluster.exit_code = None
+        soon = ASKED.model_copy(update={"minutes": 0.001})
+        with pytest.raises(PlatformError, match=r"Timed out while waiting for pod to become ready\.$"):
+            had_done(cluster, asked=soon)
+        assert len(cluster.deleted) == 1
+
+
+def test_a_pod_that_somebody_removed_is_told_as_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with aws(monkeypatch), kubernetes_api(tmp_path) as cluster:
+        cluster.exit_code, cluster.gone = 137, True
+        with pytest.raises(PlatformError, match=r"^The pod was removed by somebody else before its end"):
+            had_done(cluster)
 
 
 def test_a_cluster_that_refuses_or_is_not_there_is_told_in_a_sentence(

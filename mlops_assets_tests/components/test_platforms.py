@@ -3,16 +3,20 @@
 moto runs no jobs: what one would say is said in its place, by the parameters that the request has for it.
 """
 
+import re
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
+from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, WaiterError
 from dagster._core.errors import DagsterExecutionInterruptedError
 
-from mlops_assets.components import requests
-from mlops_assets.components.messages import check_needs
+from mlops_assets.components.aws import PLATFORMS
+from mlops_assets.components.messages import Messages, check_needs, job_of
 from mlops_assets.components.requests import Job
 from mlops_assets.errors import ConfigError
 from mlops_assets.errors.aws import PlatformError
@@ -20,7 +24,19 @@ from mlops_assets.settings import Settings
 from mlops_assets.use_case import load_use_case
 from mlops_assets.use_case.clients import Client
 from mlops_assets.use_case.platforms import Cluster, Ecs, Emr, EmrContainers, EmrServerless, Glue
-from mlops_assets_tests.helpers.platforms import BUNDLE, OPERATIONS, PLACE, REGION, ROLE, World, aws, had_done
+from mlops_assets_tests.helpers.platforms import (
+    BUNDLE,
+    COMMAND,
+    OPERATIONS,
+    PLACE,
+    REGION,
+    ROLE,
+    World,
+    actions,
+    allowed,
+    aws,
+    had_done,
+)
 from mlops_assets_tests.helpers.visits import place_visits
 
 SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:db-AbCdEf"
@@ -79,21 +95,14 @@ def placed(kind: str, world: World) -> Client:
     return Ecs(cluster="days", task="day", subnets=("subnet-1",))
 
 
-def request(asked: Client) -> dict[str, object]:
+def request(asked: Client) -> dict[str, Any]:
     """What a platform is asked for."""
-    ask = {
-        Emr: requests.ask_emr,
-        EmrServerless: requests.ask_emr_serverless,
-        EmrContainers: requests.ask_emr_containers,
-        Glue: requests.ask_glue,
-        Ecs: requests.ask_ecs,
-    }
-    return ask[type(asked)](asked, JOB)  # type: ignore[index, operator, no-any-return]
+    return PLATFORMS[asked.kind].ask(asked, JOB)
 
 
 def test_a_step_for_a_cluster_of_emr_that_stands() -> None:
     asked = request(Emr(cluster_id="j-1", spark={"spark.executor.memory": "4g"}, **BUNDLED))
-    step = asked["Steps"][0]  # type: ignore[index]
+    step = asked["Steps"][0]
     words = step["HadoopJarStep"].pop("Args")
     assert asked["JobFlowId"] == "j-1"
     assert step == {
@@ -118,7 +127,7 @@ def test_a_cluster_of_emr_that_is_gone_after_the_day() -> None:
     cluster = Cluster(release="emr-7.12.0", subnet="subnet-1", spot=True, logs="s3://bank/logs")
     asked = request(Emr(cluster=cluster, **BUNDLED))
     steps = asked.pop("Steps")
-    assert steps[0]["ActionOnFailure"] == "TERMINATE_CLUSTER"  # type: ignore[index]
+    assert steps[0]["ActionOnFailure"] == "TERMINATE_CLUSTER"
     assert asked == {
         "Name": "shop-2026-01-01-1f3b9a20",
         "ReleaseLabel": "emr-7.12.0",
@@ -147,14 +156,71 @@ def test_a_cluster_of_emr_that_is_gone_after_the_day() -> None:
                 },
             ],
         },
-        "Tags": [{"Key": "mlops-assets", "Value": "shop-2026-01-01-1f3b9a20"}],
+        "Tags": [
+            {"Key": "mlops-assets", "Value": "shop-2026-01-01-1f3b9a20"},
+            {"Key": "for-use-with-amazon-emr-managed-policies", "Value": "true"},
+        ],
     }
 
 
-def test_a_request_that_is_sent_again_has_the_same_token_and_another_try_has_not() -> None:
-    again = Job(JOB.words, JOB.variables, JOB.run, attempt=1)
-    assert JOB.token == Job(list(JOB.words), {}, JOB.run).token != again.token
-    assert again.name == JOB.name
+def test_a_request_that_is_sent_again_has_the_same_token_and_one_of_another_try_has_not() -> None:
+    first, step, run = (job_of(try_of(*one), COMMAND, {}) for one in (("r1", 0), ("r1", 1), ("r2", 0)))
+    assert first.token == job_of(try_of("r1", 0), list(COMMAND), {"A": "b"}).token
+    assert len({first.token, step.token, run.token}) == 3
+    assert first.name == step.name == run.name == "shop-2026-01-01-r0"
+
+
+def try_of(run: str, number: int) -> Any:
+    """The context of a step of a run that tries again what the run `r0` did."""
+    return SimpleNamespace(
+        run=SimpleNamespace(run_id=run, root_run_id="r0"), op_execution_context=SimpleNamespace(retry_number=number)
+    )
+
+
+@pytest.mark.parametrize("kind", [*OPERATIONS, "transient"])
+def test_a_request_fits_what_the_platform_says_of_its_own_fields(kind: str) -> None:
+    words = ["_" + 40 * "long_", *JOB.words[1:]]
+    job = Job(words, {"MLOPS_USER": "a 'b' \u00e9", "MLOPS_LAKE": "s3://bank/" + 200 * "x"}, JOB.run)
+    asked: dict[str, Client] = {
+        "emr": Emr(cluster_id="j-1A2B", **BUNDLED),
+        "transient": Emr(cluster=Cluster(release="emr-7.12.0", subnet="subnet-1", machines=500), **BUNDLED),
+        "emr_serverless": EmrServerless(application="00f1", role=ROLE, minutes=1, **BUNDLED),
+        "emr_containers": EmrContainers(cluster="0a1b", role=ROLE, release="emr-7.12.0-latest", **BUNDLED),
+        "glue": Glue(job="days", minutes=7 * 24 * 60, **BUNDLED),
+        "ecs": Ecs(cluster="days", task="day", subnets=("subnet-1",), spot=True),
+    }
+    operation = OPERATIONS.get(kind, ("RunJobFlow",))[-1]
+    platform = PLATFORMS["emr" if kind == "transient" else kind]
+    model = boto3.client(platform.service, region_name=REGION).meta.service_model.operation_model(operation)
+    assert [*unfit(platform.ask(asked[kind], job), model.input_shape)] == []
+    label = re.compile(r"[a-z0-9A-Z]([\w.-]{0,61}[a-z0-9A-Z])?")
+    assert label.fullmatch(job.name)  # of a pod
+
+
+def unfit(value: Any, shape: Any, place: str = "") -> Iterator[str]:
+    """What of a request is not as botocore's description of the API has it; boto3 itself looks at less."""
+    known = shape.metadata
+    if shape.type_name == "structure":
+        yield from (f"{place}.{name}: unknown" for name in value.keys() - shape.members.keys())
+        yield from (f"{place}.{name}: missing" for name in {*shape.required_members} - value.keys())
+        for name in value.keys() & shape.members.keys():
+            yield from unfit(value[name], shape.members[name], f"{place}.{name}")
+    elif shape.type_name == "list":
+        for number, one in enumerate(value):
+            yield from unfit(one, shape.member, f"{place}[{number}]")
+    elif shape.type_name == "map":
+        for name, one in value.items():
+            yield from unfit(name, shape.key, f"{place}.{name}")
+            yield from unfit(one, shape.value, f"{place}.{name}")
+    size = value if isinstance(value, int) else len(value)
+    if not known.get("min", 0) <= size <= known.get("max", size):
+        yield f"{place}: {size} is not within {known.get('min')} and {known.get('max')}"
+    if isinstance(value, str) and known.get("enum") and value not in known["enum"]:
+        yield f"{place}: {value} is none of {known['enum']}"
+    pattern = known.get("pattern", "")
+    # Java's classes of signs are told otherwise in Python
+    if isinstance(value, str) and not re.search(r"\\[pu]", pattern) and not re.search(pattern, value):
+        yield f"{place}: {value} does not match {pattern}"
 
 
 @pytest.mark.parametrize("kind", OPERATIONS)
@@ -167,6 +233,7 @@ def test_a_platform_takes_the_request_and_the_run_hears_what_the_job_says(
         assert list(invocation.get_custom_messages()) == [{"done": True}]
         READ_BACK[kind](world, asked)
         assert not world.asked(STOPS[kind])
+        assert actions(world) <= allowed(kind)
         # nothing is left of what was said
         found = world.connect("s3").list_objects_v2(Bucket=PLACE.bucket)
         assert [one["Key"] for one in found.get("Contents", [])] == []
@@ -194,6 +261,7 @@ def test_a_run_that_is_cancelled_ends_its_job(kind: str, monkeypatch: pytest.Mon
         with pytest.raises(DagsterExecutionInterruptedError):
             had_done(world, asked)
         assert len(world.asked(STOPS[kind])) == 1
+        assert actions(world) <= allowed(kind)
         if kind == "emr":  # the driver in YARN, too
             words = world.asked("AddJobFlowSteps")[-1]["Steps"][0]["HadoopJarStep"]["Args"]
             assert "yarn application -kill" in words[-1]
@@ -225,6 +293,87 @@ def test_what_aws_refuses_is_a_sentence(error: Exception | str, told: str, monke
         with pytest.raises(PlatformError, match=rf"^{told}.*\.$"):
             had_done(world, asked)
         assert not world.asked("CancelJobRun")
+
+
+def test_a_job_that_cannot_be_ended_is_told_of_and_the_error_stays_what_it_was(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with aws(monkeypatch) as world:
+        asked = placed("glue", world)
+        world.state = "TIMEOUT"
+        world.at["BatchStopJobRun"] = refusing("AccessDeniedException")
+        with pytest.raises(PlatformError, match="completed with status TIMEOUT"):
+            had_done(world, asked)
+    assert "WARNING" in (told := capfd.readouterr().err)
+    assert "The job was not ended from here; see that it has ended there. Glue denies access" in told
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        ("Max attempts exceeded", "^ECS: the job took longer than 180 minutes and was ended"),
+        ("Waiter encountered a terminal failure state", "^ECS knows the job no longer: run the day again"),
+    ],
+    ids=["long", "vanished"],
+)
+def test_a_task_that_takes_too_long_or_is_gone_is_a_sentence(
+    reason: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end() -> None:
+        raise WaiterError("TasksStopped", reason, {})
+
+    with aws(monkeypatch) as world:
+        asked = placed("ecs", world)
+        world.at["DescribeTasks"] = end
+        with pytest.raises(PlatformError, match=told):
+            had_done(world, asked)
+        assert len(world.asked("StopTask")) == 1
+
+
+def test_a_day_that_was_done_is_not_red_because_what_was_said_of_it_cannot_be_removed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with aws(monkeypatch) as world:
+        asked = placed("glue", world)
+        world.at["DeleteObject"] = refusing("AccessDenied")
+        assert list(had_done(world, asked).get_custom_messages()) == [{"done": True}]
+        assert not world.asked("BatchStopJobRun")
+        # what cannot be told is no fault of the platform
+        world.at["PutObject"] = refusing("AccessDenied", "PutObject")
+        with pytest.raises(PlatformError, match=r"^S3 denies access: "):
+            had_done(world, asked)
+
+
+def refusing(code: str, operation: str = "") -> Callable[[], None]:
+    """A call that AWS refuses."""
+
+    def refuse() -> None:
+        raise ClientError({"Error": {"Code": code, "Message": "the reason"}}, operation)
+
+    return refuse
+
+
+def test_all_that_a_job_said_is_heard_at_once_and_a_network_that_fails_costs_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with aws(monkeypatch) as world:
+        store = world.connect("s3")
+        reader, params = Messages(PLACE, store).reader(), {"key_prefix": "k"}
+        for number in range(1, 41):
+            store.put_object(Bucket=PLACE.bucket, Key=f"k/{number}.json", Body=f"line {number}".encode())
+        assert reader.messages_are_readable(params)
+        cursor, text = reader.download_messages(None, params)
+        assert text.splitlines() == [f"line {number}" for number in range(1, 41)]
+        store.put_object(Bucket=PLACE.bucket, Key="k/41.json", Body=b"the last one")
+
+        def fail() -> None:
+            raise EndpointConnectionError(endpoint_url="https://x")
+
+        world.at["GetObject"] = world.at["HeadObject"] = fail
+        assert reader.download_messages(cursor, params) is None
+        assert not reader.messages_are_readable(params)
+        world.at.clear()
+        assert reader.download_messages(cursor, params)[1] == "the last one"
 
 
 def read_emr(world: World, asked: Client) -> None:

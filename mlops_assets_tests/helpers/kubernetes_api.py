@@ -31,7 +31,9 @@ class Cluster:
     created
         Is called with the body of a pod, before it is answered.
     exit_code
-        With which pods end.
+        With which pods end; None for pods that find no room to begin.
+    gone
+        Whether pods are removed by somebody else before they are looked at.
     refuse
         A status with which every creation is refused, if it is not 0.
     """
@@ -39,7 +41,8 @@ class Cluster:
     pods: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     deleted: list[tuple[str, str]] = field(default_factory=list)
     created: Callable[[Mapping[str, Any]], None] = lambda _: None
-    exit_code: int = 0
+    exit_code: int | None = 0
+    gone: bool = False
     refuse: int = 0
     kubeconfig: str = ""
 
@@ -54,12 +57,13 @@ class Cluster:
     def ended(self, namespace: str) -> dict[str, Any]:
         """The pods of a namespace, all at their end."""
         code = self.exit_code
+        begun = code is not None
         state = {"terminated": {"exitCode": code, "reason": "Error" if code else "Completed", "message": "no room"}}
         status = {
-            "phase": "Failed" if code else "Succeeded",
+            "phase": ("Failed" if code else "Succeeded") if begun else "Pending",
             "containerStatuses": [
                 {"name": "job", "state": state, "ready": False, "restartCount": 0, "image": "i", "imageID": "i"}
-            ],
+            ][: int(begun)],
         }
         found = [{**body, "status": status} for (there, _), body in self.pods.items() if there == namespace]
         return {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": found}
@@ -92,7 +96,8 @@ def kubernetes_api(folder: Path) -> Iterator[Cluster]:
 
         def do_DELETE(self) -> None:
             cluster.deleted.append(self._place())
-            self._answer(200, {"kind": "Status", "status": "Success"})
+            status = 404 if cluster.gone else 200
+            self._answer(status, {"kind": "Status", "code": status, "status": "Failure" if cluster.gone else "Success"})
 
         def log_message(self, *_: Any) -> None:
             """Nothing."""

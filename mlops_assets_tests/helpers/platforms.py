@@ -10,6 +10,7 @@ from typing import Any
 
 import boto3
 import dagster as dg
+from botocore.awsrequest import AWSResponse
 from dagster_pipes import (
     PipesContext,
     PipesMappingParamsLoader,
@@ -26,6 +27,7 @@ from mlops_assets.components.aws import AwsClient
 from mlops_assets.components.messages import Messages
 from mlops_assets.storage.places import S3Path
 from mlops_assets.use_case.clients import Client
+from mlops_assets_tests.helpers.paths import ROOT
 
 REGION, ACCOUNT = "eu-central-1", "123456789012"
 PLACE = S3Path("bank", "lake/shop/heard")
@@ -40,6 +42,9 @@ OPERATIONS = {
     "glue": ("StartJobRun",),
     "ecs": ("RunTask",),
 }
+
+UNPLAYED = ("CancelSteps", "BatchStopJobRun")
+"""What moto does not know, and has no need to: it is noted, and answered with nothing."""
 
 
 @dataclass
@@ -64,6 +69,8 @@ class World:
         """A client whose calls are seen."""
         client = boto3.client(service, region_name=REGION)
         client.meta.events.register("provide-client-params.*.*", self._seen)
+        for operation in UNPLAYED:
+            client.meta.events.register(f"before-call.*.{operation}", self._taken)
         for kind, operations in OPERATIONS.items():
             if kind.replace("_", "-") == service:
                 for operation in operations:
@@ -78,6 +85,9 @@ class World:
         self.calls.append((model.name, params))
         if model.name in self.at:
             self.at[model.name]()
+
+    def _taken(self, **_: Any) -> tuple[AWSResponse, dict[str, Any]]:
+        return AWSResponse("", 200, {}, None), {}
 
     def _end(self, kind: str, **_: Any) -> None:
         operations = [(name, params) for name, params in self.calls if name in OPERATIONS[kind]]
@@ -141,6 +151,25 @@ ENDINGS = {
     "glue": _end_glue,
     "ecs": _end_ecs,
 }
+
+
+def actions(world: World) -> set[str]:
+    """What a policy must allow of a run that made these calls, but for what a test itself made before."""
+    begun = next(i for i, (name, _) in enumerate(world.calls) if name == "PutObject")
+    end = [name for name, _ in world.calls].index("ListObjectsV2")
+    return {name for name, _ in world.calls[begun:end]} - {"PutObject", "HeadObject", "GetObject", "DeleteObject"}
+
+
+def allowed(kind: str) -> set[str]:
+    """The calls that the policy of a kind of platform allows."""
+    policy = json.loads((ROOT / "deploy" / "policies" / f"{kind}.json").read_text())
+    named = [action for statement in policy["Statement"] for action in words_of(statement["Action"])]
+    return {action.partition(":")[2] for action in named}
+
+
+def words_of(said: str | list[str]) -> list[str]:
+    """A part of a policy that is one word or several."""
+    return [said] if isinstance(said, str) else said
 
 
 @contextmanager

@@ -125,7 +125,7 @@ def test_the_day_of_a_job_that_was_killed_is_free_at_once_on_its_machine(shop: S
     process = jobs.start(shop, ["-m", "mlops_assets.job", "visits", "--day", SECOND])
     jobs.wait_for_part(shop, "rows", SECOND)
     process.kill()
-    process.wait(30)
+    process.communicate(timeout=30)
     (document,) = (shop.home / "lake" / "visits" / "jobs" / f"day={SECOND}").iterdir()
     assert not json.loads(document.read_text())["ended"]
     assert jobs.give_job(shop, SECOND).code == 0

@@ -94,14 +94,28 @@ def test_a_bundle_that_is_not_what_its_name_says_starts_nothing(environment: Pat
     )
 
 
+@pytest.mark.skipif(not hasattr(tarfile, "data_filter"), reason="an older Python takes what is in an archive")
+def test_an_archive_that_would_write_outside_of_its_folder_is_not_unpacked(environment: Path, tmp_path: Path) -> None:
+    (environment / "out").symlink_to("/etc")
+    done = start(tmp_path, "--bundle", str(pack(environment, tmp_path)), "--job", "shop --day 2026-01-01")
+    assert done.returncode == 2
+    assert re.fullmatch(
+        r"Error: mlops-assets-\w+\.tar\.gz cannot be unpacked in \S+: 'out' is a link to .*\n", done.stderr
+    )
+    assert [*(tmp_path / "tmp").iterdir()] == []
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
         (["--secret", "A=password"], "the secret of A is named by no ARN of Secrets Manager or of an SSM parameter."),
         (["--variable", "A"], "'A' is no NAME=VALUE."),
         (["--bundle", "nowhere.tar.gz"], "there is no bundle nowhere.tar.gz."),
+        (["--bundle", "s3://bank"], "s3://bank is no bundle: its name ends with `.tar.gz`."),
+        (["--variables", "A='b"], "No closing quotation"),
+        (["--variable", "=b"], "'' is no NAME=VALUE."),
     ],
-    ids=["secret", "variable", "bundle"],
+    ids=["secret", "variable", "bundle", "bucket", "quote", "no name"],
 )
 def test_a_start_that_fails_says_so_in_a_sentence(words: list[str], told: str, tmp_path: Path) -> None:
     done = start(tmp_path, *words, "--job", "shop --day 2026-01-01")

@@ -52,7 +52,11 @@ def test_a_day_is_free_once_its_job_has_ended_however_that_was(lake: Lake) -> No
         assert lake.job(DAY, 2).exists()
 
 
-@pytest.mark.parametrize(("silent", "free"), [(PATIENCE / 2, False), (PATIENCE + 1, True)], ids=["alive", "gone"])
+@pytest.mark.parametrize(
+    ("silent", "free"),
+    [(PATIENCE / 2, False), (PATIENCE + 1, True), (-PATIENCE / 2, False), (-1e9, True)],
+    ids=["alive", "gone", "fast clock", "wrong clock"],
+)
 def test_a_job_elsewhere_has_the_day_as_long_as_it_gives_signs_of_life(lake: Lake, silent: float, free: bool) -> None:
     write_json(lake.job(DAY, 1), asdict(replace(ELSEWHERE, seen=time.time() - silent)))
     if free:
