@@ -12,9 +12,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from mlops_assets.serving.bodies.query import day, read_query
+from mlops_assets.serving.finding import find_rejects
 from mlops_assets.serving.pages.site import Page, Site
 from mlops_assets.serving.problems import Problem
-from mlops_assets.serving.routes.days import find_rejects
 from mlops_assets.views.html.addresses import page_address, rejects_address, rows_address
 from mlops_assets.views.profile_page import content
 from mlops_assets.views.profiles import Profiled, profile_day
