@@ -98,7 +98,7 @@ def crown(stores: Stores, folder: Path, seed: int = 7) -> None:
     run = registry.client().create_run(registry.experiment(use_case.name)).info.run_id
     # a card tells how each candidate was made
     made = min(ABOUT.recipe["training"]["candidates"])
-    about = replace(ABOUT, candidate=made, set={**ABOUT.set, "classes": [*model.classes]})
+    about = replace(ABOUT, use_case=use_case.name, candidate=made, set={**ABOUT.set, "classes": [*model.classes]})
     registry.promote(registry.register(use_case.name, run, folder / "version", about), "somebody", "a test")
 
 

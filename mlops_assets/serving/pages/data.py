@@ -68,7 +68,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
         links = {
             "rules": {rule: rejects_address(name, chosen, rule) for rule in found.rejects},
             "all": rejects_address(name, chosen),
-            "rows": rows_address(name, chosen),
+            "rows": rows_address(name, chosen) if chosen in stores.lake.predictions.days() else None,
         }
         return site.page(
             request, "data.html", days=days[:DAYS], day=chosen, rejects=links if chosen else None, **content(found)

@@ -8,6 +8,7 @@ import io
 import json
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -135,13 +136,19 @@ def _shown(row: dict[str, Any]) -> list[str]:
 _CUT = (("file", 60), ("prediction", 40), ("account_id", 40))
 
 
+def _kinds(crawler: Crawler) -> dict[tuple[str, ...], str]:
+    """An address of each kind of page."""
+    return {kind_of(page.address): page.address for page in crawler.read("/pages/") if page.seen}
+
+
 @needs_chromium
 @pytest.mark.long
 def test_every_page_of_it_is_for_everybody_in_light_and_dark_on_a_phone_and_on_a_desk(
     workspace: Workspace, api: Api, name: str, browser: Browser
 ) -> None:
     crawler = Crawler(api.app, (workspace.settings.dagster_url,), of_a_kind=1)
-    pages = {kind_of(page.address): page.address for page in crawler.read("/pages/") if page.seen}
+    with ThreadPoolExecutor(1) as other:  # the browser has the loop of this one
+        pages = other.submit(_kinds, crawler).result()
     assert crawler.wrong == []
     with behind_a_server(api.app) as port:
         for phone in (False, True):
