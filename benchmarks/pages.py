@@ -147,7 +147,13 @@ def section(home: Home, found: Mapping[str, tuple[Cost, Cost]], memory: tuple[in
     """
     lake, day = home.stores().lake, str(DAY)
     told = lake.rows.days()[day].accounting
-    numbers = {"files": told.files, "rows": told.rows, "rejects": told.rejected, "days": DAYS, "versions": VERSIONS}
+    numbers = {
+        "files": told.files,
+        "rows": told.rows,
+        "rejects": told.rejected,
+        "days": len(lake.rows.days()) - 1,
+        "versions": VERSIONS,
+    }
     ready, most, idle = memory
     about = ABOUT.format(use_case=USE_CASE, said=CORRECTIONS, later=LATER, ready=ready, most=most, idle=idle, **numbers)
     rows = [
@@ -163,10 +169,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pages", description=__doc__)
     parser.add_argument("--folder", type=Path, default=ROOT / ".mlops" / "bench-pages", help="Work folder.")
     parser.add_argument("--files", type=int, default=FILES, help="Files of the large day.")
+    parser.add_argument("--days", type=int, default=DAYS, help="Small days before it.")
     parser.add_argument("--print", action="store_true", help="Print the section; the page stays as it is.")
     parser.add_argument("--keep", action="store_true", help="Keep the home; the next measurement takes it.")
     given = parser.parse_args()
-    home = make_home(given.folder.absolute(), given.files)
+    home = make_home(given.folder.absolute(), given.files, given.days)
     text = section(home, *measure(home, str(DAY)))
     print(text)
     if not given.print:

@@ -65,7 +65,7 @@ class Home:
         return workspace_of(self.place).find(USE_CASE)
 
 
-def make_home(folder: Path, files: int = FILES) -> Home:
+def make_home(folder: Path, files: int = FILES, days: int = DAYS) -> Home:
     """Make the home, unless it is there.
 
     Parameters
@@ -74,6 +74,8 @@ def make_home(folder: Path, files: int = FILES) -> Home:
         The work folder.
     files
         Files of the large day.
+    days
+        Small days before it.
     """
     home, use_case = Home(folder), load_use_case(OWN_USE_CASES / USE_CASE)
     made = folder / "made"
@@ -82,11 +84,11 @@ def make_home(folder: Path, files: int = FILES) -> Home:
     folder.mkdir(parents=True, exist_ok=True)
     if shutil.disk_usage(folder).free < files * BYTES_A_FILE:
         raise SystemExit(f"{files:,} files need about {files * BYTES_A_FILE >> 30} GiB of disk.")
-    first = DAY - dt.timedelta(days=DAYS)
+    first = DAY - dt.timedelta(days=days)
     say("training")
     train(use_case, folder, first, 3, 400)
-    say(f"{DAYS} days")
-    for ago in range(DAYS, 0, -1):
+    say(f"{days} days")
+    for ago in range(days, 0, -1):
         for _ in write_sample(use_case, home.raw, DAY - dt.timedelta(days=ago), 2, 20, 0.0, ago, labelled=False):
             pass
     home.command("run", USE_CASE, "--from", str(first), "--to", str(DAY - dt.timedelta(days=1)))

@@ -15,6 +15,7 @@ from mlops_assets.journey.score.online import Answered
 from mlops_assets.journey.score.vectors import OF_CLASS
 from mlops_assets.serving.bodies.query import MOST_TOLD
 from mlops_assets.serving.problems import Problem, Wrong
+from mlops_assets.work.spreadsheets import mark
 
 TOP = 3
 """Likeliest classes that are told where `probabilities=top` is asked for."""
@@ -137,25 +138,31 @@ def write(
     return orjson.dumps(said, default=str)
 
 
-def to_csv(answered: Sequence[Answered], classes: Sequence[str], probabilities: str | None) -> bytes:
+def to_csv(
+    answered: Sequence[Answered], classes: Sequence[str], probabilities: str | None, *, spreadsheet: bool = False
+) -> bytes:
     """The predictions of all files as one table.
 
     Parameters
     ----------
     answered, classes, probabilities
         As of `as_files`; each class has a column of its own, empty where its probability is not told.
+    spreadsheet
+        Whether texts get an apostrophe where a spreadsheet would take them for a formula.
     """
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     named = classes if probabilities else ()
-    table.writerow([*COLUMNS, *(OF_CLASS + name for name in named)])
+    written = mark if spreadsheet else str
+    table.writerow([*COLUMNS, *(written(OF_CLASS + name) for name in named)])
     for one in answered:
         if not len(one.line):
             continue
         numbers = one.line.tolist(), one.numbers.tolist(), shortest(one.probability)
         vectors = _vectors(one.probabilities, classes, probabilities) if probabilities else [{}] * len(one.line)
         for line, number, probability, vector in zip(*numbers, vectors, strict=True):
-            table.writerow([one.name, line, classes[number], probability, *(vector.get(name, "") for name in named)])
+            row = written(one.name), line, written(classes[number]), probability
+            table.writerow([*row, *(vector.get(name, "") for name in named)])
     return text.getvalue().encode()
 
 

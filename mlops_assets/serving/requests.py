@@ -23,8 +23,10 @@ from mlops_assets.serving.schema import SHORT
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 """An id that a client may choose: short, and nothing that a line of a log or a header would be split by."""
 HEADER = b"x-request-id"
-LONG = ("/v1/", "/v2/")
+LONG = ("/v1/", "/v2/", "/pages/")
 """What paths begin with that have no slash at their end."""
+SLASHED = (*SHORT.values(), "/pages/")
+"""Paths that have one."""
 UNMATCHED = "unmatched"
 """The route of a path that there is not."""
 
@@ -110,10 +112,13 @@ def spelled(path: str) -> str:
     --------
     >>> spelled("/v1/use-cases/"), spelled("/predict"), spelled("/predict/"), spelled("/docs")
     ('/v1/use-cases', '/predict/', '/predict/', '/docs')
+    >>> spelled("/pages"), spelled("/pages/"), spelled("/pages/topics/days/")
+    ('/pages/', '/pages/', '/pages/topics/days')
     """
-    if path.startswith(LONG):
-        return path.removesuffix("/")
-    return f"{path}/" if f"{path}/" in SHORT.values() else path
+    slashed = f"{path.removesuffix('/')}/"
+    if slashed in SLASHED:
+        return slashed
+    return path.removesuffix("/") if path.startswith(LONG) else path
 
 
 def note_answered(request: Request, loaded: Loaded, answered: Sequence[Answered]) -> None:

@@ -1,4 +1,4 @@
-"""Whether what somebody asks a run for can be done: told at once, and not by a run that fails."""
+"""Whether what somebody asks a run for can be done: told at once, and not by a run that fails; and what needs none."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import datetime as dt
 from collections.abc import Mapping
 
 from mlops_assets.errors import UsageError
+from mlops_assets.journey.model import changing
 from mlops_assets.journey.model.about import Summary
 from mlops_assets.journey.model.changing import check_gate
+from mlops_assets.journey.model.history import Refusal
 from mlops_assets.journey.read.sources import SqlSource
 from mlops_assets.serving.problems import Problem, Wrong
 from mlops_assets.workspace import Stores
@@ -82,8 +84,8 @@ def check_promotion(stores: Stores, version: int, *, override: bool) -> None:
         raise Problem(409, f"Version {version} of {name} did not pass the gate ({told.reason}); {advice}.") from None
 
 
-def check_refusal(stores: Stores, version: int) -> None:
-    """See that somebody can decide against a version.
+def refuse(stores: Stores, version: int, who: str, why: str) -> Refusal:
+    """Decide against a version, as the command `refuse` does; no run is needed, for nothing else changes.
 
     Raises
     ------
@@ -91,12 +93,10 @@ def check_refusal(stores: Stores, version: int) -> None:
         404 if there is none of that number; 409 if it is champion, or was refused before.
     """
     _known(stores, version)
-    name, before = stores.use_case.name, stores.history.refusals().get(version)
-    if stores.history.champion() == version:
-        raise Problem(409, f"Version {version} of {name} is champion: roll back, or promote another one.")
-    if before is not None:
-        said = f"{before.when[:19]} by {before.who}: {before.why}"
-        raise Problem(409, f"Version {version} of {name} was refused already, {said}")
+    try:
+        return changing.refuse(stores.registry, stores.use_case, version, who, why)
+    except UsageError as error:
+        raise Problem(409, str(error)) from None
 
 
 def _known(stores: Stores, version: int) -> Mapping[int, Summary]:

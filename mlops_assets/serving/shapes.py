@@ -348,6 +348,16 @@ class Started(BaseModel):
     link: str
 
 
+class Refused(BaseModel):
+    """That somebody decided against a version, when and why."""
+
+    use_case: str
+    version: int
+    when: str
+    who: str
+    why: str
+
+
 class Span(BaseModel):
     """Days from the first to the last."""
 

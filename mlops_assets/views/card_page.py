@@ -14,7 +14,8 @@ from mlops_assets.journey.train.training_set import TrainingSet
 from mlops_assets.views import grids
 from mlops_assets.views.card import as_written, recipe_of
 from mlops_assets.views.html import charts
-from mlops_assets.views.html.render import number, percent, single_file
+from mlops_assets.views.html.render import single_file
+from mlops_assets.views.numbers import number, percent
 
 DRAWN = 20
 """Columns whose importance is drawn; what is less important than twenty others hardly matters."""

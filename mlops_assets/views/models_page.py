@@ -13,7 +13,7 @@ from mlops_assets.journey.model.about import Summary
 from mlops_assets.journey.train.metrics import higher_is_better
 from mlops_assets.views.histories import Known, decisions
 from mlops_assets.views.html import charts
-from mlops_assets.views.html.render import number as words
+from mlops_assets.views.numbers import number as words
 
 STATES = {
     "champion": ("done", "champion"),

@@ -20,10 +20,10 @@ from mlops_assets.workspace import Stores
 DAYS = 30
 """Days whose times are shown."""
 
-Answer = Literal["yes", "care", "no"]
+Answer = Literal["yes", "care", "no", "none"]
 
-WORDS: Mapping[Answer, str] = {"yes": "yes", "care": "with care", "no": "no"}
-"""Whether a day can be trusted, as people say it."""
+WORDS: Mapping[Answer, str] = {"no": "no", "care": "with care", "yes": "yes", "none": "not begun"}
+"""Whether a day can be trusted, as people say it; in the order in which somebody should read it."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Trust:
     Attributes
     ----------
     answer
-        `yes`; `care`, where there is something to know beside it; `no`.
+        `yes`; `care`, where there is something to know beside it; `no`; `none`, where there is no day yet.
     why
         A sentence without its full stop.
     """
@@ -131,7 +131,7 @@ def look(stores: Stores, now: dt.datetime) -> Line:
     }
     days = known.days(last=yesterday)
     if not days:
-        return Line(name, Trust("no", "it has no day yet that is over"), _first(stores, known), **champion)
+        return Line(name, Trust("none", "it has no day yet that is over"), _first(stores, known), **champion)
     told = record(known, days[0])
     found = trust_of(known, told)
     still_open = open_rejects(stores.source, stores.lake, days[0]).get(days[0], told["rejected"])
@@ -307,7 +307,16 @@ def headline(lines: Sequence[Line]) -> str:
     """Of how many use cases yesterday can be trusted."""
     if not lines:
         return "No use case is served here."
-    good, care = (sum(one.trust.answer == answer for one in lines) for answer in ("yes", "care"))
-    number = "1 use case" if len(lines) == 1 else f"{len(lines)} use cases"
+    good, care, none = (sum(one.trust.answer == answer for one in lines) for answer in ("yes", "care", "none"))
+    begun = len(lines) - none
+    if not begun:
+        return "No use case has a day yet that is over."
+    number = "1 use case" if begun == 1 else f"{begun} use cases"
     with_care = f", and with care in {care} more" if care else ""
-    return f"Yesterday can be trusted in {good} of {number}{with_care}."
+    waiting = f" {none} more {'has' if none == 1 else 'have'} no day yet." if none else ""
+    return f"Yesterday can be trusted in {good} of {number}{with_care}.{waiting}"
+
+
+def in_order(lines: Sequence[Line]) -> list[Line]:
+    """Those first that cannot be trusted, and those last that have not begun."""
+    return sorted(lines, key=lambda one: [*WORDS].index(one.trust.answer))

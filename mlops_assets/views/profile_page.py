@@ -11,6 +11,7 @@ from markupsafe import Markup
 from mlops_assets.monitoring.overview import Overview, Seen
 from mlops_assets.views.histograms import bar, histogram
 from mlops_assets.views.html.render import single_file
+from mlops_assets.views.numbers import percent
 from mlops_assets.views.profiles import Profiled, kind_of, span, top
 from mlops_assets.work.printable import cut
 
@@ -27,16 +28,16 @@ CLASSES = 100
 """Classes of the label that are listed."""
 
 HEADS = (
-    *("used as", "#missing", "#in training", "#values", "spread", "from to, or most frequent"),
-    *("#label V", "#alone", "#area"),
+    *("Used as", "#Missing", "#In training", "#Values", "Spread", "From to, or most frequent"),
+    *("#Label V", "#Alone", "#Area"),
 )
 """Of the table of columns, behind their names; those that begin with # are numbers."""
 
 EXPLAINED = (
-    "label V: Cramer's V of the column and the label, corrected for few rows (Bergsma 2013): 0 for nothing, 1 where "
+    "Label V: Cramer's V of the column and the label, corrected for few rows (Bergsma 2013): 0 for nothing, 1 where "
     "one says the other. Numbers and dates are cut into bins of equal frequency for it; a missing value is a bin.",
-    "alone: share of rows whose label is told right by the most frequent label of their bin in the other half of the "
-    "rows. area: the area under the ROC curve of the same, for two classes. Both are of rows that were not fitted on.",
+    "Alone: share of rows whose label is told right by the most frequent label of their bin in the other half of the "
+    "rows. Area: the area under the ROC curve of the same, for two classes. Both are of rows that were not fitted on.",
     "A column with many different texts, a key of rows and the account may name people: their values are not listed, "
     "and of examples the form alone is shown, a for a letter and 9 for a digit.",
     "Of numbers with long tails the first and the last half per cent are not drawn.",
@@ -90,7 +91,7 @@ def _classes(seen: Overview) -> dict[str, Any]:
     rows = sum(seen.classes.values())
     shown = [*seen.classes.items()][:CLASSES]
     listed = [
-        {"name": name, "rows": number, "share": number / rows, "bar": bar(number / rows, f"{number / rows:.2%}")}
+        {"name": name, "rows": number, "share": number / rows, "bar": bar(number / rows, percent(number / rows, 2))}
         for name, number in shown
     ]
     return {
@@ -117,8 +118,8 @@ def _cells(profiled: Profiled, overview: Overview, name: str) -> Mapping[str, ob
     told, away = seen.told, seen.training_missing
     cells = (
         profiled.uses.get(name, ""),
-        f"{seen.missing:.1%}",
-        "" if away is None else f"{away:.1%}",
+        percent(seen.missing),
+        "" if away is None else percent(away),
         f"{seen.distinct:,}",
         _picture(seen, name),
         cut(span(seen, overview.day), 120),

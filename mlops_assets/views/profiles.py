@@ -20,6 +20,7 @@ from mlops_assets.monitoring.suspicions import suspected
 from mlops_assets.storage.parts import Part
 from mlops_assets.use_case import Column, UseCase
 from mlops_assets.views import output
+from mlops_assets.views.numbers import percent
 from mlops_assets.views.status import left_out
 from mlops_assets.work.printable import LONGEST, printable
 from mlops_assets.workspace import Stores
@@ -187,7 +188,7 @@ def _classes(seen: Overview) -> str:
     rows = sum(seen.classes.values())
     if not rows:
         return "no row has one"
-    shares = [f"{printable(name)} {number / rows:.1%}" for name, number in [*seen.classes.items()][:5]]
+    shares = [f"{printable(name)} {percent(number / rows)}" for name, number in [*seen.classes.items()][:5]]
     rest = f", and {len(seen.classes) - 5} more" if len(seen.classes) > 5 else ""
     return f"{len(seen.classes)} classes in {rows:,} rows ({', '.join(shares)}{rest}); {seen.unlabelled:,} have none"
 
@@ -201,9 +202,9 @@ def _lines(profiled: Profiled) -> Iterator[list[str]]:
             yield [*start, *[""] * 5]
             continue
         v = "" if values.association is None else f"{values.association:.2f}"
-        alone = "" if values.told is None else f"{values.told.accuracy:.0%}"
+        alone = "" if values.told is None else percent(values.told.accuracy, 0)
         spread = span(values, profiled.overview.day if profiled.overview else "")
-        yield [*start, f"{values.missing:.1%}", f"{values.distinct:,}", spread, v, alone]
+        yield [*start, percent(values.missing), f"{values.distinct:,}", spread, v, alone]
 
 
 def kind_of(column: Column) -> str:
@@ -214,7 +215,7 @@ def kind_of(column: Column) -> str:
 def span(seen: Seen, day: str) -> str:
     """The most frequent values of a column, or its smallest and largest one; nothing where they may name people."""
     if seen.kind == "category":
-        return ", ".join(f"{value} {percent(share)}" for value, share, _ in top(seen)[:3])
+        return ", ".join(f"{value} {percent(share, 0)}" for value, share, _ in top(seen)[:3])
     if seen.hidden or seen.counts.lowest is None or seen.counts.highest is None:
         return ""
     if seen.kind == "text":
@@ -223,11 +224,6 @@ def span(seen: Seen, day: str) -> str:
         (seen.counts.highest, seen.counts.lowest) if seen.kind == "date" else (seen.counts.lowest, seen.counts.highest)
     )
     return " to ".join(written(end, seen, day) for end in ends)
-
-
-def percent(share: float) -> str:
-    """A share in whole per cent; what is there is more than nothing."""
-    return "<1%" if 0 < share < 0.005 else f"{share:.0%}"
 
 
 def written(number: float, seen: Seen, day: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from mlops_assets.views.days import Known
 from mlops_assets.views.status import time_of
 
 MOST_TIMES = 2
-"""A day that is much later is drawn as so many times the deadline: else nobody would see the others."""
+"""A day that is much later is drawn as so many times the deadline."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,12 @@ class Pace:
     over: int = 0
 
     @property
+    def drawn(self) -> list[float | None]:
+        """The minutes of each day, those of a day that is much later cut: else nobody would see the others."""
+        most = math.inf if self.limit is None else max(MOST_TIMES * self.limit, 60.0)
+        return [None if one is None else min(one, most) for one in self.minutes]
+
+    @property
     def last(self) -> str:
         """Minutes of the last day that is known, in words; empty if none is."""
         known = [value for value in self.minutes if value is not None]
@@ -57,6 +64,14 @@ class Pace:
             return f"minutes of work on each of {number} days, all processes together: {last} on the last one"
         said = f"minutes from the end of each of {number} days until it was published: {last} on the last one"
         return f"{said}, {self.limit:,.0f} are allowed; {self.over} of them were late"
+
+    @property
+    def short(self) -> str:
+        """The same beside the line."""
+        if self.limit is None:
+            return f"{self.last} {'minute' if self.last in ('1', 'less than 1') else 'minutes'} of work, no deadline"
+        late = f"; {self.over} of the last {len(self.days)} days were late" if self.over else ""
+        return f"{self.last}, allowed are {self.limit:,.0f}{late}"
 
 
 def pace(known: Known, days: Sequence[str], now: dt.datetime) -> Pace:
@@ -78,9 +93,7 @@ def pace(known: Known, days: Sequence[str], now: dt.datetime) -> Pace:
     deadline, publications = Deadline.parse(stores.use_case.deadline), stores.lake.predictions.publications()
     limit = allowed(deadline)
     found = [_until(deadline, limit, day, publications.get(day), now) for day in days]
-    most = max(MOST_TIMES * limit, 60.0)
-    drawn = [None if one is None else min(one, most) for one in found]
-    return Pace(days, drawn, limit, sum(one is not None and one > limit for one in found))
+    return Pace(days, found, limit, sum(one is not None and one > limit for one in found))
 
 
 def allowed(deadline: Deadline) -> float:

@@ -7,6 +7,7 @@ import json
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from sklearn.tree import DecisionTreeClassifier
 from mlops_assets.errors import UsageError
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.score.online import Loaded
+from mlops_assets.serving.answering.bell import Bell
 from mlops_assets.serving.answering.champions import NoChampion
 from mlops_assets.serving.app import make_app
 from mlops_assets.serving.service import Service
@@ -35,8 +37,9 @@ RING_COLUMNS = ("rings", "bond", "lines")
 class Standing:
     """Version 7, champion from 2026-01-10 on."""
 
-    def __init__(self, loaded: Loaded) -> None:
+    def __init__(self, loaded: Loaded, home: Path) -> None:
         self._loaded = loaded
+        self.bell = Bell(home)
 
     def choose(self, use_case: UseCase, version: int | None = None, as_of: str | None = None) -> Loaded:
         if version not in (None, self._loaded.version):
@@ -78,7 +81,8 @@ class Api:
 def api_of(use_case: UseCase, model: Model, settings: Settings, **parts: Any) -> Api:
     """The API with a model that answers as version 7, and with some parts of a service."""
     loaded = Loaded(use_case, 7, model)
-    service = Service(Workspace(settings), {use_case.name: use_case}, Standing(loaded), **parts)  # type: ignore[arg-type]
+    champions = Standing(loaded, settings.home)
+    service = Service(Workspace(settings), {use_case.name: use_case}, champions, **parts)  # type: ignore[arg-type]
     return Api(use_case, make_app(service), loaded)
 
 

@@ -16,7 +16,6 @@ from mlops_assets_tests.helpers.asgi import HOST, Answer, ask
 ORIGIN = f"http://{HOST[1]}"
 PART = [("HX-Request", "true"), ("HX-Request-Type", "partial")]
 CHANCE = "the-token-of-this-reader"  # what the cookie and each form hold alike
-MOST_RAW, MOST_PACKED = 100_000, 20_000
 REFERENCES = ("for", "aria-labelledby", "aria-describedby", "list", "form")
 """Attributes that name elements of the same page."""
 
@@ -131,11 +130,14 @@ class Crawler:
         Beginnings of addresses of other servers that pages may name, as that of Dagster.
     of_a_kind
         Pages of one kind that are read.
+    most
+        Bytes that a page may have, and compressed ones.
     """
 
     app: Any
     allowed: tuple[str, ...] = ()
     of_a_kind: int = 2
+    most: tuple[int, int] = (100_000, 20_000)
     wrong: list[str] = field(default_factory=list)
 
     def ask(self, address: str, *headers: tuple[str, str]) -> Answer:
@@ -197,8 +199,8 @@ def faults(crawler: Crawler, page: Read) -> list[str]:
         "a form that changes something has no token": any(
             ("token", CHANCE) not in one.fields for one in seen.forms if one.method == "post"
         ),
-        f"{len(raw):,} bytes": len(raw) > MOST_RAW,
-        f"{packed:,} bytes, compressed": packed > MOST_PACKED,
+        f"{len(raw):,} bytes": len(raw) > crawler.most[0],
+        f"{packed:,} bytes, compressed": packed > crawler.most[1],
         "no Vary": "HX-Request" not in headers.get("vary", ""),
         "its policy": "unsafe" in headers.get("content-security-policy", "unsafe"),
         "its part is another one": _main(page.answer.text) != _part(crawler.ask(page.address, *PART).text),

@@ -85,7 +85,7 @@ def champions_in(home: Path, *names: str) -> Iterator[Workspace]:
 def crown(stores: Stores, folder: Path, seed: int = 7) -> None:
     """Learn from a sample day, and promote what was learned; of another seed it is another day, and another model."""
     use_case, registry = stores.use_case, stores.registry
-    files, rows = DRAWN[use_case.name]
+    files, rows = DRAWN.get(use_case.name, (1, 200))
     raw = Path(str(stores.settings.raw))
     for _ in write_sample(use_case, raw, YESTERDAY, files, rows, 0.0, seed):
         pass
@@ -96,7 +96,9 @@ def crown(stores: Stores, folder: Path, seed: int = 7) -> None:
     for kind in ("judged", "serving"):
         model.save(folder / "version" / kind)
     run = registry.client().create_run(registry.experiment(use_case.name)).info.run_id
-    about = replace(ABOUT, candidate="tree", set={**ABOUT.set, "classes": [*model.classes]})
+    # a card tells how each candidate was made
+    made = min(ABOUT.recipe["training"]["candidates"])
+    about = replace(ABOUT, use_case=use_case.name, candidate=made, set={**ABOUT.set, "classes": [*model.classes]})
     registry.promote(registry.register(use_case.name, run, folder / "version", about), "somebody", "a test")
 
 

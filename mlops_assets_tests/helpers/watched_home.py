@@ -14,6 +14,7 @@ from mlops_assets.journey.train.candidates import fit
 from mlops_assets.journey.train.training_set import build_training_set
 from mlops_assets.monitoring.days import WatchedDay, day_profile
 from mlops_assets.storage.catalog import Lake
+from mlops_assets.storage.form import keep_form
 from mlops_assets.storage.places import Place
 from mlops_assets.tools.sampling import write_sample
 from mlops_assets.use_case import Drift, Scoring, UseCase
@@ -80,6 +81,7 @@ def open_home(transactions: UseCase, folder: Path, root: Place | None = None) ->
     """Draw both days, read them, and fit a tree."""
     use_case, root = following_links(in_shards_of(5, transactions)), root or folder / "lake"
     lake = Lake(root, use_case.name)
+    keep_form(root)
     for day, files, rows, seed in ((DAY, 12, 20, 7), (NEXT, 11, 15, 8)):
         for _ in write_sample(use_case, folder / "raw", dt.date.fromisoformat(day), files, rows, 0, seed):
             pass

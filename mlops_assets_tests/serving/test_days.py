@@ -40,7 +40,7 @@ def home(transactions: UseCase, tmp_path_factory: pytest.TempPathFactory) -> Hom
     home = open_home(use_case, tmp_path_factory.mktemp("home"))
     folder = home.folder / "raw" / "transactions" / f"day={DAY}"
     lines = min(folder.glob("*.csv")).read_bytes().splitlines(keepends=True)
-    (folder / "dirty.csv").write_bytes(lines[0] + b"one;field\r\n" * 2)
+    (folder / "dirty.csv").write_bytes(lines[0] + b"one;field\r\n=one;@field\r\n")
     read_raw(home.use_case, home.folder / "raw", home.lake, DAY)
     home.score(DAY)
     return home
@@ -107,6 +107,14 @@ def test_csv_comes_where_it_is_asked_for_with_the_next_page_in_the_headers(api: 
     assert max(every) == pytest.approx(float(rows[0]["probability"]), abs=1e-5)
     (as_json, _) = api.read(f"{DAYS}/{DAY}/predictions", limit=2, probabilities="all")["rows"]
     assert [*as_json["probabilities"].values()] == pytest.approx(every)
+
+
+def test_csv_for_a_spreadsheet_has_nothing_that_it_would_compute(api: Api) -> None:
+    address = f"{DAYS}/{DAY}/rejects"
+    exact, marked = (api.get(address, format="csv", **more).text for more in ({}, {"spreadsheet": "true"}))
+    assert [row["raw"] for row in csv.DictReader(io.StringIO(exact))] == ["one;field", "=one;@field"]
+    assert [row["raw_marked"] for row in csv.DictReader(io.StringIO(marked))] == ["one;field", "'=one;'@field"]
+    assert "is for CSV" in problem(api.get(address, spreadsheet="true"), 422)["detail"]
 
 
 def test_rejects_are_asked_for_by_rule_and_file(api: Api) -> None:

@@ -6,7 +6,7 @@ import datetime as dt
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,18 @@ from mlops_assets_tests.helpers.asgi import Answer
 from mlops_assets_tests.helpers.asked_api import Api, problem
 from mlops_assets_tests.helpers.fake_dagster import FakeDagster, fake_dagster
 from mlops_assets_tests.helpers.toy import DAY, toy
+from mlops_assets_tests.helpers.versions import copy_of, decided_home
 
 BASE = "/v1/use-cases/toy"
 RUN_DAY = f"{BASE}/days/{DAY}/run"
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with versions that wait for a person."""
+    home = tmp_path_factory.mktemp("decided")
+    with decided_home(home):
+        return home
 
 
 @pytest.fixture
@@ -123,6 +132,7 @@ TOMORROW = (dt.datetime.now(dt.UTC).date() + dt.timedelta(days=1)).isoformat()
         ("/train", {"retro_score": {"from": "2025-01-01", "to": DAY}}, 422, "2025-01-01 cannot be run"),
         ("/promote", {"version": 9, "why": "x"}, 404, "There is no version 9 of toy; there are: none"),
         ("/rollback", {"why": "x"}, 409, "no champion before this one"),
+        ("/refuse", {"version": 9, "why": "x"}, 404, "There is no version 9 of toy; there are: none"),
     ],
 )
 def test_what_cannot_be_done_is_told_and_nothing_is_started(
@@ -130,6 +140,22 @@ def test_what_cannot_be_done_is_told_and_nothing_is_started(
 ) -> None:
     assert said in problem(api.post(BASE + path, body), status)["detail"]
     assert dagster.runs == {}
+
+
+def test_a_refusal_starts_nothing_is_kept_with_who_and_why_and_is_said_once(
+    first: Path, tmp_path: Path, dagster: FakeDagster
+) -> None:
+    with copy_of(first, tmp_path / "home") as workspace:
+        api = Api.of(Workspace(replace(workspace.settings, dagster_url=dagster.address)), toy())
+        told = json.loads(api.post(f"{BASE}/refuse", {"version": 4, "why": "worse on rare kinds"}).text)
+        kept = workspace.of(toy()).history.refusals()[4]
+        again = problem(api.post(f"{BASE}/refuse", {"version": 4, "why": "again"}), 409)
+        champion = problem(api.post(f"{BASE}/refuse", {"version": 2, "why": "x"}), 409)
+        assert told == {"use_case": "toy", **asdict(kept)}
+        assert (kept.who, kept.why) == ("local (API)", "worse on rare kinds")
+        assert "was refused already" in again["detail"]
+        assert "is champion" in champion["detail"]
+        assert dagster.runs == {}
 
 
 @pytest.mark.parametrize("body", [{}, {"why": ""}, {"why": "x", "version": "2"}, {"why": "x", "version": 2, "more": 1}])

@@ -170,4 +170,4 @@ def test_nothing_is_suspected_of_the_real_transactions() -> None:
     found = profile_table(path, "grupo_estabelecimento", None, "auto", [])
     assert found.overview is not None
     assert found.overview.suspicions == ()
-    assert re.search(r"valor +number +number +0\.\d%", profiles.text(found))
+    assert re.search(r"valor +number +number +0\.\d %", profiles.text(found))

@@ -12,9 +12,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from mlops_assets.serving.bodies.query import day, read_query
+from mlops_assets.serving.finding import find_rejects
 from mlops_assets.serving.pages.site import Page, Site
 from mlops_assets.serving.problems import Problem
-from mlops_assets.serving.routes.days import find_rejects
 from mlops_assets.views.html.addresses import page_address, rejects_address, rows_address
 from mlops_assets.views.profile_page import content
 from mlops_assets.views.profiles import Profiled, profile_day
@@ -68,7 +68,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
         links = {
             "rules": {rule: rejects_address(name, chosen, rule) for rule in found.rejects},
             "all": rejects_address(name, chosen),
-            "rows": rows_address(name, chosen),
+            "rows": rows_address(name, chosen) if chosen in stores.lake.predictions.days() else None,
         }
         return site.page(
             request, "data.html", days=days[:DAYS], day=chosen, rejects=links if chosen else None, **content(found)

@@ -15,10 +15,10 @@ from mlops_assets.errors.redaction import without_paths
 from mlops_assets.serving.bodies import query
 from mlops_assets.serving.bodies.query import perhaps, read_query
 from mlops_assets.serving.dagster import NoDagster, NotLaunched
+from mlops_assets.serving.finding import no_day
 from mlops_assets.serving.pages.site import Page, Site, go_to, small_form, who
 from mlops_assets.serving.pages.standing import standing
 from mlops_assets.serving.problems import Problem
-from mlops_assets.serving.routes.days import no_day
 from mlops_assets.serving.run_checks import check_day
 from mlops_assets.serving.service import caller_of
 from mlops_assets.serving.starting import day_run
@@ -26,7 +26,7 @@ from mlops_assets.views import day_details
 from mlops_assets.views.calendar import counted, in_words, months, newest_months
 from mlops_assets.views.days import STATES, Known, record, short_record
 from mlops_assets.views.html.addresses import lamp_address, page_address, rejects_address
-from mlops_assets.views.html.render import percent
+from mlops_assets.views.numbers import percent
 from mlops_assets.views.overview import next_of, trust_of
 from mlops_assets.views.timing import times
 

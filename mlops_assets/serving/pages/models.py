@@ -14,7 +14,6 @@ from starlette.routing import BaseRoute
 
 from mlops_assets.errors import MlopsError, UsageError
 from mlops_assets.errors.redaction import without_paths
-from mlops_assets.journey.model import changing
 from mlops_assets.journey.model.version import Version
 from mlops_assets.serving import starting
 from mlops_assets.serving.bodies.query import day, one_of, read_query, whole
@@ -23,7 +22,7 @@ from mlops_assets.serving.dagster import NoDagster, NotLaunched
 from mlops_assets.serving.pages.site import Page, Site, go_to, small_form, who
 from mlops_assets.serving.pages.standing import standing
 from mlops_assets.serving.problems import Problem
-from mlops_assets.serving.run_checks import check_promotion, check_refusal, check_rollback
+from mlops_assets.serving.run_checks import check_promotion, check_rollback, refuse
 from mlops_assets.serving.service import caller_of
 from mlops_assets.views import card_page, diff_page, histories, models_page
 from mlops_assets.views.html.addresses import page_address
@@ -187,10 +186,9 @@ class _Models:
         return go_to(page_address(self.site.stores(request).use_case.name, "models", run=run))
 
     def refuse(self, request: Request, form: Form) -> Response:
-        """Keep that somebody decided against a version; no run is needed, for nothing else changes."""
+        """Keep that somebody decided against a version."""
         stores, why, number = self.site.stores(request), _why(form), _version(form)
-        check_refusal(stores, number)
-        changing.refuse(stores.registry, stores.use_case, number, who(request), why)
+        refuse(stores, number, who(request), why)
         return go_to(here(stores))
 
 

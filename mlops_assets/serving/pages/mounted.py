@@ -6,7 +6,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount
+from starlette.routing import BaseRoute, Mount, Router
 
 from mlops_assets.serving.entrance.keys import Keys
 from mlops_assets.serving.pages import (
@@ -68,7 +68,9 @@ def mount(service: Service, keys: Keys | None) -> Mount:
     for make in PAGES:
         found.extend(make(site))
     found.append(Page("/static/{digest}/{name}", _file))  # last: a use case may be called `static`
-    return Mount(ROOT, routes=found, middleware=[Middleware(GZipMiddleware, minimum_size=1_000)])
+    # no redirects, see `requests.spelled`
+    pages = Router(found, redirect_slashes=False)
+    return Mount(ROOT, pages, middleware=[Middleware(GZipMiddleware, minimum_size=1_000)])
 
 
 def _file(request: Request) -> Response:

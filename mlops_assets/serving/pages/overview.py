@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute
 from mlops_assets.serving.bodies.query import read_query
 from mlops_assets.serving.pages.site import Page, Site
 from mlops_assets.serving.service import Service
-from mlops_assets.views.overview import Line, broken, headline, look
+from mlops_assets.views.overview import Line, broken, headline, in_order, look
 
 LOGGER = logging.getLogger(__name__)
 
@@ -26,7 +26,9 @@ def routes(site: Site) -> Sequence[BaseRoute]:
         now = dt.datetime.now(dt.UTC)
         told = [_line(site.service, name, now) for name in site.service.use_cases]
         yesterday = (now.date() - dt.timedelta(days=1)).isoformat()
-        return site.page(request, "overview.html", told=told, headline=headline(told), yesterday=yesterday)
+        return site.page(
+            request, "overview.html", told=told, ordered=in_order(told), headline=headline(told), yesterday=yesterday
+        )
 
     return [Page("/", overview)]
 

@@ -18,7 +18,7 @@ from mlops_assets.serving.bodies.query import perhaps, read_query
 from mlops_assets.serving.pages.site import Page, Site
 from mlops_assets.serving.problems import Problem, Wrong
 from mlops_assets.views.html.charts import Series, lines
-from mlops_assets.views.html.render import percent
+from mlops_assets.views.numbers import percent
 from mlops_assets.views.performance import performance
 
 ESTIMATE = "estimate (without labels)"

@@ -13,9 +13,9 @@ from starlette.routing import BaseRoute
 
 from mlops_assets.serving.bodies import query
 from mlops_assets.serving.bodies.query import perhaps, read_query
+from mlops_assets.serving.finding import MOST, Asked, Found, find_predictions
 from mlops_assets.serving.pages.site import Page, Site
 from mlops_assets.serving.problems import Problem
-from mlops_assets.serving.routes.days import MOST, Asked, Found, find_predictions
 from mlops_assets.views.html.addresses import row_address, rows_address
 
 ROWS = 50
@@ -130,7 +130,7 @@ def _shown(use_case: str, asked: Asked, given: Mapping[str, Any], found: Found) 
 
 
 def _export(use_case: str, asked: Asked) -> str:
-    """The same rows as CSV, from the API."""
+    """The same rows as CSV, from the API; people open it in a spreadsheet."""
     wanted = {
         "file": asked.file,
         "account": asked.account,
@@ -140,5 +140,5 @@ def _export(use_case: str, asked: Asked) -> str:
     }
     given = {name: value for name, value in wanted.items() if value is not None}
     return f"/v1/use-cases/{use_case}/days/{asked.day}/predictions?" + urlencode(
-        {**given, "limit": MOST, "format": "csv"}
+        {**given, "limit": MOST, "format": "csv", "spreadsheet": "true"}
     )

@@ -30,6 +30,7 @@ from mlops_assets.serving.service import caller_of
 from mlops_assets.use_case import UseCase
 from mlops_assets.views.html.addresses import picture_address, row_address, rows_address
 from mlops_assets.views.html.charts import Series, bars
+from mlops_assets.views.numbers import percent
 from mlops_assets.views.rows import LEAST, attached_to_row, row_record, strengths
 from mlops_assets.workspace import Stores
 
@@ -123,7 +124,7 @@ def _charts(told: Mapping[str, Any]) -> dict[str, Markup]:
     """The probabilities, and what speaks for the answer and against it."""
     said = told["prediction"]
     likely = {name: p for name, p in [*told["probabilities"].items()][:MOST_CLASSES] if p >= LEAST or name == said}
-    drawn = {"likely": _bars("Probability of each class, in percent", likely, _percent)}
+    drawn = {"likely": _bars("Probability of each class, in percent", likely, percent)}
     why = told["why"] or {"features": (), "words": ()}
     # a text alone is no reason: its words are
     named = (
@@ -144,10 +145,6 @@ def _named(feature: Mapping[str, Any]) -> str:
 
 def _bars(what: str, values: Mapping[str, float], words: Any, kind: str = "day") -> Markup:
     return bars(what, [*values], [Series("", [*values.values()], kind)], words) if values else Markup("")
-
-
-def _percent(value: float) -> str:
-    return f"{value * 100:.1f} %"
 
 
 def _points(value: float) -> str:

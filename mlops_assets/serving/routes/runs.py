@@ -1,6 +1,7 @@
-"""`POST .../run`, `/train`, `/promote`, `/rollback` start runs of Dagster, and `GET /v1/runs/{id}` tells of one."""
+"""Start runs of Dagster: a day, a training, a promotion, a rollback; tell of one; and `/refuse`, which needs none."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import orjson
@@ -8,7 +9,7 @@ from fastapi import APIRouter, Body, Depends, Header, Path, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from mlops_assets.serving import shapes
+from mlops_assets.serving import run_checks, shapes
 from mlops_assets.serving.answers import JSON
 from mlops_assets.serving.bodies.query import Day, see_parameters
 from mlops_assets.serving.run_checks import check_day, check_promotion, check_retro, check_rollback
@@ -53,10 +54,15 @@ class Rollback(_Asked):
     why: str = Field(min_length=1, max_length=1_000, pattern=r"\S", description="The reason, for the history.")
 
 
-class Promote(Rollback):
-    """Which version shall be champion."""
+class Refuse(Rollback):
+    """Which version nobody shall be asked about again."""
 
     version: int = Field(ge=1, le=1_000_000_000, strict=True)
+
+
+class Promote(Refuse):
+    """Which version shall be champion."""
+
     override: bool = Field(False, strict=True, description="Promote it although the gate refused it.")
 
 
@@ -113,6 +119,12 @@ def router(service: Service) -> APIRouter:
         """Make the champion before the present one the champion again."""
         stores, wish = service.stores(use_case), to_go_back(use_case, _who(request), asked.why)
         return start(request, wish, key, lambda: check_rollback(stores))
+
+    @routes.post(f"{base}/refuse", **answer("What was decided.", shapes.Refused, 409, *SENT))
+    def refuse(request: Request, use_case: name, asked: Refuse) -> Response:
+        """Decide against a version that waits for a person; nothing is run, and a promotion overrules it."""
+        decided = run_checks.refuse(service.stores(use_case), asked.version, _who(request), asked.why)
+        return Response(orjson.dumps({"use_case": use_case, **asdict(decided)}), media_type=JSON)
 
     @routes.get("/v1/runs/{run}", **answer("How a run stands, and what its failed steps said.", shapes.Run))
     def get_run(run: Annotated[str, Path(max_length=100, description="The id of a run.")]) -> Response:

@@ -17,9 +17,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from mlops_assets.views.html import charts
+from mlops_assets.views.numbers import NOTHING, number, percent, share, size
 from mlops_assets.work.printable import cut, printable
 
-NOTHING = "–"  # noqa: RUF001  # what a table has where there is no value
 LONGEST = 120
 """Signs of a text in a table; longer ones stand whole in the title of their cell."""
 QUOTED = re.compile(r"`([^`]+)`")
@@ -120,50 +120,6 @@ def said(text: str | None, longest: int = 1_000) -> Markup | str:
         return NOTHING
     # two of them around something; what was escaped is put between
     return Markup(QUOTED.sub(r"<code>\1</code>", str(escape(cut(printable(text), longest)))))  # noqa: S704
-
-
-def number(value: float | None, digits: int = 0) -> str:
-    """A number with commas between its thousands.
-
-    Examples
-    --------
-    >>> number(1234567), number(0.12345, 3)
-    ('1,234,567', '0.123')
-    """
-    return NOTHING if value is None else f"{value:,.{digits}f}"
-
-
-def percent(value: float | None, digits: int = 1) -> str:
-    """A share of one, in percent.
-
-    Examples
-    --------
-    >>> percent(0.1234)
-    '12.3 %'
-    """
-    return NOTHING if value is None else f"{value * 100:.{digits}f} %"
-
-
-def share(value: float | None) -> str:
-    """A probability: three digits behind the point."""
-    return number(value, 3)
-
-
-def size(value: float | None) -> str:
-    """Bytes in a unit that is read at once.
-
-    Examples
-    --------
-    >>> size(2_500_000)
-    '2.5 MB'
-    """
-    if value is None:
-        return NOTHING
-    for unit, digits in (("B", 0), ("kB", 1), ("MB", 1)):
-        if abs(value) < 1000:
-            return f"{value:.{digits}f} {unit}"
-        value /= 1000
-    return f"{value:,.1f} GB"
 
 
 def when(value: str | dt.datetime | None) -> Markup | str:

@@ -154,7 +154,7 @@ def test_somebody_finds_the_red_day_and_runs_it_again(
 ) -> None:
     with home.served(dagster.address) as server, visit(browser, server.url) as visitor:
         page = visitor.go("/pages/")
-        page.get_by_text("Yesterday can be trusted in 1 of 2 use cases.").wait_for()
+        page.get_by_text("Yesterday can be trusted in 1 of 1 use case.").wait_for()
         visitor.see_accessible()
         keep_picture(visitor, "overview", tmp_path)
         page.get_by_role("link", name="transactions").last.click()

@@ -235,7 +235,7 @@ def test_where_dagster_is_not_there_the_page_says_so_and_what_to_run(first: Path
         ("/promote", {"version": 9, "why": "x"}, 404, "There is no version 9"),
         ("/promote", {"version": 2, "why": "x"}, 409, "is champion already"),
         ("/promote", {"version": 3, "why": "x"}, 409, "did not pass the gate"),
-        ("/refuse", {"version": 2, "why": "x"}, 409, "is champion: roll back"),
+        ("/refuse", {"version": 2, "why": "x"}, 409, "is champion: `rollback` takes that back"),
         ("/refuse", {"version": 9, "why": "x"}, 404, "There is no version 9"),
         ("/refuse", {"version": 4, "why": "x", "token": "of another site"}, 403, "was not made for this browser"),
     ],

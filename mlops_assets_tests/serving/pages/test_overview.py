@@ -15,7 +15,7 @@ from mlops_assets.monitoring.kept import Judged, keep
 from mlops_assets.monitoring.lamp import DayVerdict, Lamp
 from mlops_assets.serving.app import make_app
 from mlops_assets.views.days import Known, record
-from mlops_assets.views.overview import Line, Trust, broken, headline, look, trust_of
+from mlops_assets.views.overview import Line, Trust, broken, headline, in_order, look, trust_of
 from mlops_assets_tests.helpers.asked_api import Api
 from mlops_assets_tests.helpers.shown_home import (
     DAMAGED,
@@ -89,6 +89,9 @@ def test_minutes_are_those_from_the_end_of_the_day_and_the_deadline_is_their_lim
     assert last < 1440, "the home was made today"
     assert found.over == sum(minutes is not None and minutes > 1410 for minutes in found.minutes)
     assert "1,410 are allowed" in found.words
+    assert f"{last:,.0f}, allowed are 1,410" in found.short
+    assert max(one for one in found.minutes if one is not None) > 2820, "what is said is what was"
+    assert max(one for one in found.drawn if one is not None) == 2820, "what is drawn is cut"
     without = replace(home, use_case=home.use_case.model_copy(update={"deadline": None}))
     worked = as_of(without, YESTERDAY).pace
     assert worked is not None
@@ -116,7 +119,7 @@ def test_one_broken_use_case_hides_no_other(tmp_path: Path) -> None:
         for commit in log.glob("*.json"):
             commit.write_text("{")
         text = html.unescape(Api(make_app(home.service())).get("/pages/").text)
-    assert "Yesterday can be trusted in 0 of 2 use cases." in text
+    assert "Yesterday can be trusted in 0 of 1 use case. 1 more has no day yet." in text
     assert "transactions</a>: what is known of it cannot be read." in text
     assert "mlops-assets status transactions" in text
     assert "loan_approval" in text
@@ -125,9 +128,10 @@ def test_one_broken_use_case_hides_no_other(tmp_path: Path) -> None:
 
 def test_the_page_says_it_in_a_sentence_and_what_to_run(home: Shown) -> None:
     text = html.unescape(Api(make_app(home.service())).get("/pages/").text)
-    assert "Yesterday can be trusted in 1 of 2 use cases." in text
+    assert "Yesterday can be trusted in 1 of 1 use case. 1 more has no day yet." in text
     said = re.sub(r"<[^>]+>", "", text)
     assert "loan_approval: it has no day yet that is over." in said
+    assert said.index("transactions: each of its 354 rows") < said.index("loan_approval: it has no day")
     assert "no deadline" not in said
     assert "mlops-assets run loan_approval --train" in text
     assert f'href="/pages/transactions/days/{YESTERDAY}"' in text
@@ -147,3 +151,7 @@ def test_the_headline_counts_only_what_can_be_trusted() -> None:
         headline([broken("one"), doubted]) == "Yesterday can be trusted in 0 of 2 use cases, and with care in 1 more."
     )
     assert headline([broken("one")]) == "Yesterday can be trusted in 0 of 1 use case."
+    new = replace(broken("three"), trust=Trust("none", "it has no day yet"))
+    assert headline([broken("one"), new, new]) == "Yesterday can be trusted in 0 of 1 use case. 2 more have no day yet."
+    assert headline([new]) == "No use case has a day yet that is over."
+    assert [one.name for one in in_order([new, doubted, broken("one")])] == ["one", "two", "three"]

@@ -96,6 +96,14 @@ def test_the_table_is_that_of_the_api_with_the_file_sent_once(api: Api) -> None:
     assert send(api, ("a.csv", FILE), ("b.csv", FILE), **{"as": "csv_all"}).text == table.text
 
 
+def test_a_table_that_people_open_in_a_spreadsheet_computes_nothing(api: Api) -> None:
+    page = send(api, ("=HYPERLINK(1).csv", FILE))
+    table = send(api, **{**carried(page), "as": "csv"})
+    assert table.text.splitlines()[1].startswith("'=HYPERLINK(1).csv,1,FOOD,")
+    exact = api.post(("X-File-Name", "=HYPERLINK(1).csv"), ("Accept", "text/csv"), body=FILE)
+    assert exact.text.splitlines()[1].startswith("=HYPERLINK(1).csv,1,FOOD,"), "machines get it as it is"
+
+
 def test_why_is_what_the_api_explains_as_a_part_and_as_a_page(api: Api) -> None:
     page = send(api, ("a.csv", FILE))
     (strongest, *_) = told(api.post(("X-File-Name", "a.csv"), body=FILE, query="explain=true&line=4"))["why"][

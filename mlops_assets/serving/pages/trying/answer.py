@@ -12,7 +12,7 @@ from mlops_assets.serving import answers
 from mlops_assets.serving.bodies.pictures import TYPES, ending_of
 from mlops_assets.use_case import UseCase
 from mlops_assets.views import why
-from mlops_assets.views.html.render import share
+from mlops_assets.views.numbers import share
 
 MOST_LINES = 100
 """Lines of a file that are shown; a table for download has all."""

@@ -93,8 +93,8 @@ def _files(use_case: UseCase, asked: Asked, today: str) -> list[Sent]:
 
 
 def _table(loaded: Loaded, answered: Sequence[Answered], probabilities: str | None) -> Response:
-    """What the API answers where `Accept: text/csv` asks for it."""
-    body = answers.to_csv(answered, loaded.model.classes, probabilities)
+    """What the API answers where `Accept: text/csv` asks for it, but for a spreadsheet: people open it in one."""
+    body = answers.to_csv(answered, loaded.model.classes, probabilities, spreadsheet=True)
     headers = {
         **page_headers(),
         "Content-Disposition": f'attachment; filename="{loaded.use_case.name}-predictions.csv"',

@@ -1,0 +1,56 @@
+"""In: numbers. Out: how people read them: in tables of commands, on pages and in single files alike."""
+
+from __future__ import annotations
+
+NOTHING = "–"  # noqa: RUF001  # what a table has where there is no value
+
+
+def number(value: float | None, digits: int = 0) -> str:
+    """A number with commas between its thousands.
+
+    Examples
+    --------
+    >>> number(1234567), number(0.12345, 3)
+    ('1,234,567', '0.123')
+    """
+    return NOTHING if value is None else f"{value:,.{digits}f}"
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """A share of one, in percent; few are not told as none, and not quite all not as all.
+
+    Examples
+    --------
+    >>> percent(0.1234), percent(0.00001), percent(0.99999), percent(1)
+    ('12.3 %', '< 0.1 %', '> 99.9 %', '100.0 %')
+    """
+    if value is None:
+        return NOTHING
+    least, half = 10.0**-digits, 0.005 * 10.0**-digits
+    if 0 < value < half:
+        return f"< {least:.{digits}f} %"
+    if 1 - half < value < 1:
+        return f"> {100 - least:.{digits}f} %"
+    return f"{value * 100:.{digits}f} %"
+
+
+def share(value: float | None) -> str:
+    """A probability: three digits behind the point."""
+    return number(value, 3)
+
+
+def size(value: float | None) -> str:
+    """Bytes in a unit that is read at once.
+
+    Examples
+    --------
+    >>> size(2_500_000)
+    '2.5 MB'
+    """
+    if value is None:
+        return NOTHING
+    for unit, digits in (("B", 0), ("kB", 1), ("MB", 1)):
+        if abs(value) < 1000:
+            return f"{value:.{digits}f} {unit}"
+        value /= 1000
+    return f"{value:,.1f} GB"
