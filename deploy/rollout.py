@@ -25,8 +25,8 @@ from pathlib import Path
 
 from deploy.docker_host import DockerHost
 from deploy.host import Host, NotAllowed, Unwell
-from deploy.settings import NotSet, Settings
-from deploy.signing import Refused, Wish, read, written
+from deploy.messages import Refused, Wish, read, written
+from deploy.settings import NotSet, Settings, write_whole
 
 FORWARD, BACK = "forward", "back"
 
@@ -89,12 +89,7 @@ class Memory:
 
     def write(self, state: State) -> None:
         """Write it whole or not at all, and onto the disk."""
-        beside = self._path.with_name(f"{self._path.name}.new")
-        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            json.dump(asdict(state), file, indent=2)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(self._path)
+        write_whole(self._path, json.dumps(asdict(state), indent=2))
 
     @contextmanager
     def alone(self) -> Iterator[None]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.images import NAME, ROOT
-from deploy.signing import SHORTEST
+from mlops_assets.events.signing import keys_of
 
 ENV = ROOT / ".env"
 IMAGE = "STACK_IMAGE"
@@ -52,6 +52,17 @@ def set_in_env(path: Path, name: str, value: str) -> None:
     text, found = re.subn(rf"^{name}=.*$", line, text, flags=re.M)
     if not found:
         text += ("" if not text or text.endswith("\n") else "\n") + line + "\n"
+    write_whole(path, text)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file whole or not at all, onto the disk; nobody else may read it.
+
+    Parameters
+    ----------
+    path, text
+        The file, and what it holds from now on.
+    """
     beside = path.with_name(f"{path.name}.new")
     with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
         file.write(text)
@@ -129,8 +140,10 @@ class Settings:
         NotSet
             If it is missing or could be guessed.
         """
-        if len(self.key) < SHORTEST:
-            raise NotSet(f"DEPLOY_KEY: set at least {SHORTEST} characters in .env: openssl rand -hex 32")
+        try:
+            keys_of(self.key)
+        except ValueError as error:
+            raise NotSet(f"DEPLOY_KEY in .env: {error}") from None
         return self.key
 
 

@@ -13,6 +13,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 TOLERANCE = 300.0
 """Seconds that a message may be old, or ahead of our clock."""
@@ -35,6 +36,22 @@ class NotSigned(Exception):
 
 class Repeated(NotSigned):
     """A message that is signed and came before: it is answered as if it were new, for its sender may not know."""
+
+
+@dataclass(frozen=True)
+class Signed:
+    """What is known of a message that is signed.
+
+    Attributes
+    ----------
+    name
+        Its id.
+    made
+        When this try of it was sent, in seconds since 1970.
+    """
+
+    name: str
+    made: int
 
 
 class Seen:
@@ -106,8 +123,10 @@ def is_signed(headers: Mapping[str, str]) -> bool:
     return any(name.lower() in FORMS for name in headers)
 
 
-def verify(headers: Mapping[str, str], body: bytes, secret: str, now: float, seen: Callable[[str, float], bool]) -> str:
-    """The id of a message that was sent just now, for the first time, by somebody who knows the secret.
+def verify(
+    headers: Mapping[str, str], body: bytes, secret: str, now: float, seen: Callable[[str, float], bool]
+) -> Signed:
+    """What is known of a message that was sent just now, for the first time, by somebody who knows the secret.
 
     Parameters
     ----------
@@ -134,7 +153,8 @@ def verify(headers: Mapping[str, str], body: bytes, secret: str, now: float, see
     keys, given = keys_of(secret), {name.lower(): value for name, value in headers.items()}
     signed, (id_header, time_header) = next(((name, FORMS[name]) for name in FORMS if name in given), ("", ("", "")))
     name, when = given.get(id_header, ""), given.get(time_header, "")
-    if not signed or not name or not TIME.fullmatch(when):
+    # an id with a dot could be cut elsewhere, and the rest be taken for a time: the signed bytes would be the same
+    if not signed or not name or "." in name or not TIME.fullmatch(when):
         raise NotSigned("it is not signed: the headers of Standard Webhooks are id, timestamp and signature")
     # each is compared in the same time: how long it took tells nobody how near a guess was
     sent = [one.encode("utf-8", "surrogateescape") for one in given[signed].split()]
@@ -145,7 +165,7 @@ def verify(headers: Mapping[str, str], body: bytes, secret: str, now: float, see
         raise NotSigned(f"it was sent more than {TOLERANCE:g} s ago, or one of both clocks is wrong")
     if seen(name, now):
         raise Repeated("it came before")
-    return name
+    return Signed(name, int(when))
 
 
 def _signature(key: bytes, name: str, when: str, body: bytes) -> str:
