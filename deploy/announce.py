@@ -10,8 +10,10 @@ import sys
 import time
 import urllib.error
 import urllib.request
+import uuid
 
-from deploy.signing import SHORTEST, SIGNATURE, TIME, Refused, Wish, read, sign, written
+from deploy.messages import Refused, Wish, read, written
+from mlops_assets.events.signing import keys_of, sign
 
 PATIENCE = 30.0
 """Seconds that an answer may take; the deploy itself goes on after it."""
@@ -40,8 +42,8 @@ def announce(url: str, key: str, wish: Wish, now: float) -> None:
     NotTaken
         If it is not taken; with what was answered.
     """
-    body, made = written(wish), int(now)
-    headers = {"Content-Type": "application/json", TIME: str(made), SIGNATURE: sign(key, made, body)}
+    body = written(wish)
+    headers = {"Content-Type": "application/json", **sign(key, uuid.uuid4().hex, now, body)}
     request = urllib.request.Request(url, body, headers)  # noqa: S310 - looked at by `main`
     try:
         with _OPENER.open(request, timeout=PATIENCE) as answer:
@@ -85,8 +87,10 @@ def main(arguments: list[str]) -> int:
     if not url.startswith(("https://", "http://127.0.0.1:")):
         print("announce: DEPLOY_URL must be an address with https", file=sys.stderr)
         return 2
-    if len(key) < SHORTEST:
-        print(f"announce: DEPLOY_KEY must have at least {SHORTEST} characters", file=sys.stderr)
+    try:
+        keys_of(key)
+    except ValueError as error:
+        print(f"announce: DEPLOY_KEY: {error}", file=sys.stderr)
         return 2
     try:
         wish = read(written(Wish(*arguments)))

@@ -10,15 +10,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 from deploy.images import ROOT
+from deploy.messages import LARGEST, Refused, Wish, check, read
 from deploy.rollout import Busy, Memory
-from deploy.settings import NotSet, Settings
-from deploy.signing import LARGEST, SIGNATURE, TIME, Refused, Wish, check, read
+from deploy.settings import NotSet, Settings, write_whole
 
 PATIENCE = 10.0
 """Seconds that a message may take to come."""
@@ -58,13 +58,13 @@ class Desk:
         self._key, self._memory, self._begin, self._is_busy, self._clock = key, memory, begin, is_busy, clock
         self._lock = threading.Lock()
 
-    def take(self, made: str, signature: str, body: bytes) -> Wish:
+    def take(self, headers: Mapping[str, str], body: bytes) -> Wish:
         """Obey a message.
 
         Parameters
         ----------
-        made, signature, body
-            Its headers, and what it says.
+        headers, body
+            What it is signed by, and what it says.
 
         Raises
         ------
@@ -75,14 +75,12 @@ class Desk:
         """
         with self._lock:
             newest = int(self._memory.read_text()) if self._memory.exists() else 0
-            when = check(self._key, made, signature, body, now=self._clock(), newest=newest)
+            made = check(self._key, headers, body, now=self._clock(), newest=newest)
             wish = read(body)
             if self._is_busy():
                 raise UnderWay
             # before it is obeyed: a message that is lost is sent again, one that is obeyed twice cannot be taken back
-            beside = self._memory.with_name(f"{self._memory.name}.new")
-            beside.write_text(str(when))
-            beside.replace(self._memory)
+            write_whole(self._memory, str(made).encode())
             self._begin(wish)
             return wish
 
@@ -156,12 +154,15 @@ def server(desk: Desk, port: int) -> ThreadingHTTPServer:
                 return self._answer(413, f"a body of at most {LARGEST} bytes, and its length, are needed")
             try:
                 body = self.rfile.read(int(length))
-                wish = desk.take(self.headers.get(TIME, ""), self.headers.get(SIGNATURE, ""), body)
+                wish = desk.take(dict(self.headers), body)
             except Refused as error:
                 self.log_message("refused: %s", error)
                 return self._answer(403, str(error))
             except UnderWay:
                 return self._answer(409, "a rollout is under way; send it again later")
+            except (OSError, ValueError) as error:
+                self.log_message("not taken, for what was obeyed last cannot be read or noted: %s", error)
+                return self._answer(500, "the disk of this host is not well")
             self.log_message("takes %s, version %s", wish.digest, wish.version)
             return self._answer(202, "taken")
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-import io
 import os
+import re
 import subprocess
 import sys
-import tarfile
 import tempfile
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +21,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from deploy.repository import changed_use_cases, find_base, take_out, top_of
 from mlops_assets.errors import MlopsError
 from mlops_assets.errors.redaction import redacted, without_paths
 from mlops_assets.journey.train.contest import ask
@@ -33,17 +33,23 @@ from mlops_assets.journey.train.training_set import ROW
 from mlops_assets.settings import Settings, sqlite_url
 from mlops_assets.use_case import UseCase
 from mlops_assets.views import markdown
+from mlops_assets.work.printable import cut, printable_lines
 from mlops_assets.workspace import Stores, Workspace
 
 FOLDER = "mlops_assets/defs"
 """Where the use cases of this repository lie."""
 
-MARK = "<!-- mlops-assets: review of recipes -->"
 MOST = 60_000
-"""Signs of a comment; GitHub takes 65,536."""
+"""Bytes of a comment; GitHub takes 65,536 signs, and a variable of the environment has 131,072 bytes."""
 
-LINES = 12
-"""Lines of what a command said that are shown."""
+MOST_KEYS = 40
+"""Keys that are named; a changed contract may have hundreds."""
+
+LINES, LONGEST = 16, 400
+"""Lines of what a command said that are shown, and signs of a line."""
+
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+"""What Dagster colours its lines by."""
 
 OURS = ("MLOPS_", "MLFLOW_", "DAGSTER_", "PYTHONPATH")
 """Variables that a side does not have from outside."""
@@ -103,7 +109,7 @@ class Side:
             If its folder cannot be read.
         """
         folder = self.root / self.folder
-        if not (folder / name).is_dir():
+        if not (folder / name / "defs.yaml").is_file():
             return None
         mlflow = self.home / "mlflow"
         settings = replace(
@@ -128,34 +134,6 @@ class Compared:
     changed: float
 
 
-def changed_use_cases(root: Path, base: str, folder: str) -> list[str]:
-    """Names of the use cases in whose folders something differs between a commit and the files at hand.
-
-    Parameters
-    ----------
-    root
-        Of the repository.
-    base
-        The commit.
-    folder
-        Where the use cases lie.
-    """
-    said = _git(root, "diff", "--name-only", "-z", "--no-renames", base, "--", folder).decode()
-    depth = len(Path(folder).parts)
-    parts = [Path(path).parts for path in said.split("\0") if path]
-    return sorted({each[depth] for each in parts if len(each) > depth + 1})
-
-
-def take_out(root: Path, commit: str, to: Path) -> None:
-    """Lay the files of a commit into a folder; nothing of git is with them."""
-    with tarfile.open(fileobj=io.BytesIO(_git(root, "archive", commit))) as files:
-        files.extractall(to, filter="data")
-
-
-def _git(root: Path, *command: str) -> bytes:
-    return subprocess.run(["git", "-C", str(root), *command], capture_output=True, check=True).stdout
-
-
 def review(before: Side, after: Side, names: Sequence[str], sample: Sample) -> tuple[str, bool]:
     """The comment, and whether all went well.
 
@@ -169,11 +147,11 @@ def review(before: Side, after: Side, names: Sequence[str], sample: Sample) -> t
         What both learn from.
     """
     problem = _check(after)
-    parts = [MARK, f"**Definitions**: {problem or 'all of them load.'}"]
+    parts = [f"**Definitions**: {problem or 'all of them load.'}"]
     well = not problem
     for name in names:
         try:
-            parts += [f"### {name}", *_of_one(before, after, name, sample)]
+            parts += _of_one(before, after, name, sample)  # what was said before an error stays
         except MlopsError as error:
             well = False
             parts.append(_quoted(str(error)))
@@ -184,13 +162,30 @@ def review(before: Side, after: Side, names: Sequence[str], sample: Sample) -> t
             f"Learned from {sample.days} x {sample.files} sample files: enough to see that a recipe works, not how "
             "good it is. Merging trains on the real rows where `retraining.recipe` is set, and the gate decides there."
         )
-    text = "\n\n".join(parts)
-    return (text if len(text) <= MOST else f"{text[:MOST]}\n\n(cut)") + "\n", well
+    return joined(parts), well
+
+
+def joined(parts: Sequence[str]) -> str:
+    """Parts as one text; of too many the last are left out, each as a whole: half of one could end no fence.
+
+    Parameters
+    ----------
+    parts
+        Paragraphs, tables, blocks.
+    """
+    left = "\n\n".join(parts)
+    while len(left.encode()) > MOST:
+        parts = parts[:-1]
+        left = "\n\n".join([*parts, "Cut here: there is more than a comment may hold."])
+    return f"{left}\n"
 
 
 def _check(side: Side) -> str:
     """What is wrong with the definitions; empty where all of them load."""
-    done = side.run("dagster", "definitions", "validate", "-m", "mlops_assets.definitions", "--log-level", "error")
+    command = "dagster_dg_cli.cli.entrypoint check defs --use-active-venv"
+    if side.folder != FOLDER:  # in no project of dg's; it is what `dg` calls there
+        command = "dagster definitions validate -m mlops_assets.definitions"
+    done = side.run(*command.split(), "--log-level", "error")
     return "" if done.returncode == 0 else f"they do not load.\n\n{_quoted(done.stderr + done.stdout)}"
 
 
@@ -202,9 +197,10 @@ def _of_one(before: Side, after: Side, name: str, sample: Sample) -> Iterator[st
     MlopsError
         If it cannot be read, or its recipe learns nothing.
     """
+    yield f"### {markdown.value(name)}"
     new = after.find(name)
     if new is None:
-        yield "Its folder is taken away."
+        yield "It has no `defs.yaml` any more: no use case, and nothing is trained."
         return
     try:
         old = before.find(name)
@@ -215,7 +211,9 @@ def _of_one(before: Side, after: Side, name: str, sample: Sample) -> Iterator[st
     if old and not keys:
         yield "Nothing changed that decides a model: no training follows."
         return
-    yield f"Changed: {', '.join(f'`{key}`' for key in keys)}." if old else "There is no such use case to compare with."
+    named = ", ".join(markdown.value(key) for key in keys[:MOST_KEYS])
+    more = f" and {len(keys) - MOST_KEYS} more" if len(keys) > MOST_KEYS else ""
+    yield f"Changed: {named}{more}." if old else "There is no such use case to compare with."
     _draw(after, name, sample)
     learned = _learn(after, name, new)
     yield f"**The gate says**: {markdown.text(learned.verdict.reason)}"
@@ -293,8 +291,8 @@ def _shown(said: str) -> str:
 
 def _quoted(said: str) -> str:
     """The last lines of what a command said, as they may be shown to anybody."""
-    lines = [line for line in _shown(said).splitlines() if line.strip()]
-    return markdown.code("\n".join(lines[-LINES:]))
+    lines = [line for line in COLOUR.sub("", _shown(said)).splitlines() if line.strip()]
+    return markdown.code(printable_lines("\n".join(cut(line, LONGEST) for line in lines[-LINES:])))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -308,9 +306,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rows", type=int, default=30, help="rows a sample file")
     parser.add_argument("-o", "--output", type=Path, default=Path("comment.md"), help="the comment, in Markdown")
     given = parser.parse_args(arguments)
-    root = given.root.resolve()
-    base = _git(root, "rev-parse", "--verify", "--end-of-options", f"{given.base}^{{commit}}").decode().strip()
-    names = changed_use_cases(root, base, given.use_cases)
+    try:
+        root = top_of(given.root)
+        folder = (given.root / given.use_cases).resolve()
+        if not folder.is_relative_to(root):
+            raise MlopsError(f"--use-cases: {folder} is not in the repository {root}.")
+        given.use_cases = folder.relative_to(root).as_posix()
+        base = find_base(root, given.base)
+        names = changed_use_cases(root, base, given.use_cases)
+    except MlopsError as error:
+        print(f"review: {error}", file=sys.stderr)
+        return 2
     with tempfile.TemporaryDirectory(prefix="review-") as scratch:
         work = Path(scratch)
         take_out(root, base, work / "files")

@@ -25,8 +25,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from deploy.host import DockerHost, Host, NotAllowed, Unwell
+from deploy.messages import Refused, Wish, read, written
 from deploy.settings import NotSet, Settings, write_whole
-from deploy.signing import Refused, Wish, read, written
 
 FORWARD, BACK = "forward", "back"
 

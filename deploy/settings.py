@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.images import NAME, ROOT
-from deploy.signing import SHORTEST
+from mlops_assets.events.signing import keys_of
 
 ENV = ROOT / ".env"
 IMAGE = "STACK_IMAGE"
@@ -175,8 +175,10 @@ class Settings:
         NotSet
             If it is missing or could be guessed.
         """
-        if len(self.key) < SHORTEST:
-            raise NotSet(f"DEPLOY_KEY: set at least {SHORTEST} characters in .env: openssl rand -hex 32")
+        try:
+            keys_of(self.key)
+        except ValueError as error:
+            raise NotSet(f"DEPLOY_KEY in .env: {error}") from None
         return self.key
 
 

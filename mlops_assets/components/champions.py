@@ -1,5 +1,6 @@
 """The sensor that sees a change of the champion, whoever made it: Dagster shows it, and people are told at once."""
 
+import re
 from functools import cache
 
 import dagster as dg
@@ -13,6 +14,9 @@ from mlops_assets.workspace import Stores, Workspace
 
 INTERVAL = 10
 """Seconds between two looks; each asks for two files of the history."""
+
+CURSOR = re.compile(r"[0-9]{1,9}")
+"""What our cursors look like."""
 
 MOST = 100
 """Changes that a look takes up; the next one takes up the others."""
@@ -40,7 +44,9 @@ def champion_sensors(use_case: UseCase) -> list[dg.SensorDefinition]:
     def champion(
         context: dg.SensorEvaluationContext, workspace: dg.ResourceParam[Workspace]
     ) -> dg.SensorResult | dg.SkipReason:
-        stores, seen = stores_of(workspace.settings), int(context.cursor or 0)
+        cursor = context.cursor or ""
+        # a cursor that somebody broke is none: what was seen is shown once more, and told to nobody twice
+        stores, seen = stores_of(workspace.settings), int(cursor) if CURSOR.fullmatch(cursor) else 0
         # raised, not skipped: a history that is damaged is a tick that failed, in red, and the cursor stays
         if seen and not stores.history.has_change(seen):
             raise dg.Failure(

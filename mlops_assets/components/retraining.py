@@ -100,13 +100,15 @@ def recipe_sensors(use_case: UseCase, job: Any) -> list[dg.SensorDefinition]:
             mark = mark_of(now)
             if mark == context.cursor:
                 return dg.SkipReason("the recipe is as it was")
-            decision = decide_by_recipe(now, [one.recipe for one in workspace.of(use_case).runs.every(GatheredRows)])
+            last = workspace.of(use_case).runs.newest(GatheredRows)
+            decision = decide_by_recipe(now, last.recipe if last else None)
         except MlopsError as error:  # such as a YAML that somebody is in the midst of
             return dg.SkipReason(f"nothing is trained, for what decides it cannot be read: {error}")
         if not decision.train:
             return dg.SensorResult(skip_reason=decision.why, cursor=mark)
-        # the key is the recipe: whatever becomes of its training, it is started once
-        asked = dg.RunRequest(run_key=f"{use_case.name}-recipe-{mark}", tags={REASON_TAG: decision.why})
+        # the key is the change: whatever becomes of its training, it is started once
+        change = f"{mark}-after-{last.made if last else None}"
+        asked = dg.RunRequest(run_key=f"{use_case.name}-recipe-{change}", tags={REASON_TAG: decision.why})
         return dg.SensorResult(run_requests=[asked], cursor=mark)
 
     return [recipe]

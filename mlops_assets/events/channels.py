@@ -27,6 +27,14 @@ class NotTold(MlopsError):
     """A channel did not take a message."""
 
 
+class Unfit(NotTold):
+    """A channel did not take this message, and may take others."""
+
+
+UNFIT = (400, 413, 422)
+"""Answers that are about what was sent: it is wrong, or too long."""
+
+
 class Channel(Protocol):
     """Tells somebody."""
 
@@ -126,7 +134,7 @@ def ask(
     except (requests.RequestException, ValueError, OSError) as error:
         raise NotTold(type(error).__name__) from None
     if not 200 <= status < 300:
-        raise NotTold(f"it answered with {status}")
+        raise (Unfit if status in UNFIT else NotTold)(f"it answered with {status}")
     return f"it answered with {status}"
 
 

@@ -60,6 +60,8 @@ class Waiting:
         What the channel said last.
     id
         Names it.
+    held
+        Until when it is in the hands of a process that tells it.
     """
 
     channel: str
@@ -69,11 +71,12 @@ class Waiting:
     after: float = 0.0
     why: str = ""
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    held: float = 0.0
 
     def refused(self, why: str, now: float) -> Waiting:
         """The same after a try that failed."""
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**self.tries)
-        return replace(self, tries=self.tries + 1, after=now + pause, why=why)
+        return replace(self, tries=self.tries + 1, after=now + pause, why=why, held=0.0)
 
 
 @dataclass(frozen=True)
@@ -119,19 +122,38 @@ class Memory:
         entry = {"channel": waiting.channel, "sentence": waiting.message.sentence, "why": why, "when": now}
         return replace(self, lost=(*self.lost, entry)[-MOST_LOST:])
 
+    def due(self, now: float) -> list[Waiting]:
+        """What may be told now: all that waits for a channel, the oldest first, as soon as one of it may be tried.
+
+        Nobody shall hear that a cause is over, and of the cause after that: so a channel to which another process is
+        telling waits for it, too. The channel that refused least comes first: one that hangs keeps no other from its
+        news.
+        """
+        tries: dict[str, int] = {}
+        for one in self.waiting:
+            tries[one.channel] = max(one.tries, tries.get(one.channel, 0))
+        ready = {one.channel for one in self.waiting if one.after <= now}
+        ready -= {one.channel for one in self.waiting if one.held > now}
+        return sorted((one for one in self.waiting if one.channel in ready), key=lambda one: tries[one.channel])
+
     def hold(self, ids: Iterable[str], now: float) -> Memory:
         """The same with some messages in the hands of who writes this."""
         held = {*ids}
-        waiting = tuple(replace(one, after=now + HELD) if one.id in held else one for one in self.waiting)
+        waiting = tuple(replace(one, held=now + HELD) if one.id in held else one for one in self.waiting)
         return replace(self, waiting=waiting)
 
-    def settle(self, outcomes: Mapping[str, str], now: float) -> Memory:
-        """The same after some messages were tried: by their ids, why they were refused, or nothing."""
+    def settle(self, outcomes: Mapping[str, str | None], now: float) -> Memory:
+        """The same after some messages were in our hands: by their ids, why they were refused.
+
+        It is nothing where they were told, and None where they were not tried.
+        """
         known = replace(self, waiting=())
         for one in self.waiting:
             why = outcomes.get(one.id)
-            if why is None:
+            if one.id not in outcomes:
                 known = replace(known, waiting=(*known.waiting, one))
+            elif why is None:
+                known = replace(known, waiting=(*known.waiting, replace(one, held=0.0)))
             elif why and now - one.since > PATIENCE:
                 known = known.lose(one, why, now)
             elif why:

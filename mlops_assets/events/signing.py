@@ -13,6 +13,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 TOLERANCE = 300.0
 """Seconds that a message may be old, or ahead of our clock."""
@@ -37,6 +38,22 @@ class Repeated(NotSigned):
     """A message that is signed and came before: it is answered as if it were new, for its sender may not know."""
 
 
+@dataclass(frozen=True)
+class Signed:
+    """What is known of a message that is signed.
+
+    Attributes
+    ----------
+    name
+        Its id.
+    made
+        When this try of it was sent, in seconds since 1970.
+    """
+
+    name: str
+    made: int
+
+
 class Seen:
     """The ids that came within the tolerance: what comes again is a replay.
 
@@ -57,6 +74,10 @@ class Seen:
         # a message from ahead of our clock stays good for twice the tolerance
         self._until.setdefault(name, now + 2 * TOLERANCE)
         return before
+
+    def forget(self, name: str) -> None:
+        """Take a message back that could not be acted on: its sender tries again, and it is no replay then."""
+        self._until.pop(name, None)
 
 
 def keys_of(secret: str) -> list[bytes]:
@@ -106,8 +127,10 @@ def is_signed(headers: Mapping[str, str]) -> bool:
     return any(name.lower() in FORMS for name in headers)
 
 
-def verify(headers: Mapping[str, str], body: bytes, secret: str, now: float, seen: Callable[[str, float], bool]) -> str:
-    """The id of a message that was sent just now, for the first time, by somebody who knows the secret.
+def verify(
+    headers: Mapping[str, str], body: bytes, secret: str, now: float, seen: Callable[[str, float], bool]
+) -> Signed:
+    """What is known of a message that was sent just now, for the first time, by somebody who knows the secret.
 
     Parameters
     ----------
@@ -136,6 +159,8 @@ def verify(headers: Mapping[str, str], body: bytes, secret: str, now: float, see
     name, when = given.get(id_header, ""), given.get(time_header, "")
     if not signed or not name or not TIME.fullmatch(when):
         raise NotSigned("it is not signed: the headers of Standard Webhooks are id, timestamp and signature")
+    if "." in name:  # it could be cut elsewhere, and the rest be taken for a time: the signed bytes would be the same
+        raise NotSigned("its id has a dot, which divides what is signed")
     # each is compared in the same time: how long it took tells nobody how near a guess was
     sent = [one.encode("utf-8", "surrogateescape") for one in given[signed].split()]
     expected = [f"{VERSION},{_signature(key, name, when, body)}".encode() for key in keys]
@@ -145,7 +170,7 @@ def verify(headers: Mapping[str, str], body: bytes, secret: str, now: float, see
         raise NotSigned(f"it was sent more than {TOLERANCE:g} s ago, or one of both clocks is wrong")
     if seen(name, now):
         raise Repeated("it came before")
-    return name
+    return Signed(name, int(when))
 
 
 def _signature(key: bytes, name: str, when: str, body: bytes) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mlops_assets.events.channels import Channel, NotTold, open_channel
+from mlops_assets.events.channels import Channel, NotTold, Unfit, open_channel
 from mlops_assets.events.facts import Lamps, Runs, gather
 from mlops_assets.events.memory import Memories, Memory, Waiting
 from mlops_assets.events.message import Message
@@ -96,7 +96,7 @@ def look(
         wanted = [name for name, told in channels.items() if told.wants(message.event, message.severity)]
         for name in wanted:
             known = known.tell(name, message, now())
-    due = _due(known, now())
+    due = known.due(now())
     if known == before and not due:
         return Look(waiting=known.waiting, lost=known.lost)
     # written before anybody is told: of two processes that see the same, one may write
@@ -104,46 +104,41 @@ def look(
         return Look(by_others=True)
     outcomes = _tell(channels, due, now, opens)
     known = _settle(memories, outcomes, now)
-    told = sum(not why for why in outcomes.values())
+    told = sum(why == "" for why in outcomes.values())
     return Look(tuple(messages), told, known.waiting, known.lost)
-
-
-def _due(memory: Memory, now: float) -> list[Waiting]:
-    """What may be told now: what was never refused first, so that a channel that hangs keeps no other from its news."""
-    return sorted((one for one in memory.waiting if one.after <= now), key=lambda one: one.tries)
 
 
 def _tell(
     channels: Mapping[str, Told], due: Sequence[Waiting], now: Callable[[], float], opens: OPENS
-) -> dict[str, str]:
-    """Tell some messages: by their ids, why they were refused, or nothing; those that were not tried are not in it."""
-    began, outcomes = now(), {}
+) -> dict[str, str | None]:
+    """Tell some messages: by their ids, why they were refused; empty where they were told, None for want of time."""
+    began = now()
+    outcomes: dict[str, str | None] = dict.fromkeys(one.id for one in due)
     refused: dict[str, str] = {}
     for one in due:
-        if now() - began > BUDGET:
-            break
         told = channels.get(one.channel)
         if told is None or not told.url:
             outcomes[one.id] = ""  # taken out of the configuration: nobody waits for it
-            continue
-        # a channel that refused one message is asked again with the next look
-        why = refused.get(one.channel) or _told(opens(told), one)
-        if why:
-            refused[one.channel] = why
-            log.warning("%s was not told, and is tried again: %s", one.channel, why)
-        outcomes[one.id] = why
+        elif one.channel in refused:  # what comes after is not told before
+            outcomes[one.id] = refused[one.channel]
+        elif now() - began <= BUDGET:
+            outcomes[one.id] = _told(opens(told), one, refused)
     return outcomes
 
 
-def _told(channel: Channel, waiting: Waiting) -> str:
+def _told(channel: Channel, waiting: Waiting, refused: dict[str, str]) -> str:
+    """Why a message was refused, or nothing; a channel that takes none now is one of the `refused`."""
     try:
         channel.tell(waiting.message, waiting.id)
     except NotTold as error:
+        log.warning("%s was not told, and is tried again: %s", waiting.channel, error)
+        if not isinstance(error, Unfit):
+            refused[waiting.channel] = str(error)
         return str(error)
     return ""
 
 
-def _settle(memories: Memories, outcomes: Mapping[str, str], now: Callable[[], float]) -> Memory:
+def _settle(memories: Memories, outcomes: Mapping[str, str | None], now: Callable[[], float]) -> Memory:
     """Note what was told, upon what others may have written meanwhile."""
     while True:
         number, newest = memories.newest()

@@ -68,6 +68,15 @@ def test_a_tick_that_is_lost_tells_nothing_twice(stage: Stage, receiver: Receive
     assert [got["change"] for got in receiver.got] == [1]
 
 
+def test_a_cursor_that_is_lost_or_none_begins_anew_and_tells_nothing_twice(stage: Stage, receiver: Receiver) -> None:
+    with stage.stores() as stores:
+        change(stores, 1)
+    for cursor in (None, "", "none", "-1", '{"seen": 1}', "9" * 99):
+        tick = stage.tick(SENSOR, cursor)
+        assert (numbers(tick), tick.cursor) == ([1], "1")
+    assert [got["change"] for got in receiver.got] == [1]
+
+
 def test_a_history_that_is_damaged_or_shorter_than_it_was_fails_the_tick(stage: Stage) -> None:
     with stage.stores() as stores:
         change(stores, 1)

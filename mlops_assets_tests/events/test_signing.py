@@ -12,7 +12,7 @@ import pytest
 from mlops_assets.events.channels import NotTold, Webhook, open_channel
 from mlops_assets.events.facts import Runs
 from mlops_assets.events.message import Message
-from mlops_assets.events.signing import TOLERANCE, NotSigned, Repeated, Seen, sign, verify
+from mlops_assets.events.signing import TOLERANCE, NotSigned, Repeated, Seen, Signed, sign, verify
 from mlops_assets.events.telling import look
 from mlops_assets.use_case import Told
 from mlops_assets.workspace import Workspace
@@ -29,10 +29,10 @@ NO_BASE64 = "".join(("whsec_", "!" * 40))
 
 def test_what_is_signed_is_taken_once() -> None:
     headers, seen = sign(SECRET, "msg_1", NOW, BODY), Seen()
-    assert verify(headers, BODY, SECRET, NOW, seen) == "msg_1"
+    assert verify(headers, BODY, SECRET, NOW, seen) == Signed("msg_1", int(NOW))
     with pytest.raises(Repeated):
         verify(headers, BODY, SECRET, NOW + 10, seen)
-    assert verify({name.upper(): value for name, value in headers.items()}, BODY, SECRET, NOW, Seen()) == "msg_1"
+    assert verify({name.upper(): value for name, value in headers.items()}, BODY, SECRET, NOW, Seen())
 
 
 def test_the_signature_is_that_of_standard_webhooks() -> None:
@@ -51,6 +51,7 @@ def test_the_signature_is_that_of_standard_webhooks() -> None:
         ({"webhook-timestamp": str(int(NOW) + 1)}, "its signature is not that of the secret"),
         ({"webhook-timestamp": "9" * 5000}, "it is not signed"),
         ({"webhook-id": ""}, "it is not signed"),
+        ({"webhook-id": "msg_1.1"}, "its id has a dot"),
     ],
 )
 def test_what_is_forged_is_refused_and_remembered_by_nobody(change: dict[str, str], why: str) -> None:
@@ -61,7 +62,7 @@ def test_what_is_forged_is_refused_and_remembered_by_nobody(change: dict[str, st
         verify(headers, BODY + b" ", SECRET, NOW, seen)
     with pytest.raises(NotSigned, match="it is not signed"):
         verify({}, BODY, SECRET, NOW, seen)
-    assert verify(headers, BODY, SECRET, NOW, seen) == "msg_1"
+    assert verify(headers, BODY, SECRET, NOW, seen) == Signed("msg_1", int(NOW))
 
 
 @pytest.mark.parametrize("away", [TOLERANCE + 1, -TOLERANCE - 1], ids=["old", "ahead"])
@@ -75,6 +76,12 @@ def test_a_replay_stays_one_as_long_as_its_time_is_good() -> None:
     verify(headers, BODY, SECRET, NOW, seen)
     with pytest.raises(Repeated):
         verify(headers, BODY, SECRET, NOW + 2 * TOLERANCE - 1, seen)
+
+
+def test_what_could_not_be_acted_on_may_come_again() -> None:
+    headers, seen = sign(SECRET, "msg_1", NOW, BODY), Seen()
+    seen.forget(verify(headers, BODY, SECRET, NOW, seen).name)
+    assert verify(headers, BODY, SECRET, NOW, seen)
 
 
 def test_a_secret_is_replaced_without_a_message_that_is_refused() -> None:
@@ -98,7 +105,7 @@ def test_mlflow_signs_the_same_bytes_under_names_of_its_own() -> None:
         constants.WEBHOOK_TIMESTAMP_HEADER: str(int(NOW)),
         constants.WEBHOOK_SIGNATURE_HEADER: _generate_hmac_signature(OTHER, "d1", str(int(NOW)), BODY.decode()),
     }
-    assert verify(headers, BODY, OTHER, NOW, Seen()) == "d1"
+    assert verify(headers, BODY, OTHER, NOW, Seen()).name == "d1"
     with pytest.raises(NotSigned):
         verify(headers, BODY + b"x", OTHER, NOW, Seen())
 

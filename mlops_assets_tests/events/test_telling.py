@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from mlops_assets.events.channels import Channel, NotTold
+from mlops_assets.events.channels import Channel, NotTold, Unfit
 from mlops_assets.events.facts import Runs
 from mlops_assets.events.memory import HELD, KEPT, MOST_WAITING, PATIENCE, Memories, Memory
 from mlops_assets.events.message import Message
-from mlops_assets.events.telling import Look, look, try_channels
+from mlops_assets.events.telling import BUDGET, Look, look, try_channels
 from mlops_assets.use_case import Told
 from mlops_assets.workspace import Stores, Workspace
 from mlops_assets_tests.helpers.homes import state_in
@@ -31,6 +31,8 @@ class Street:
     time: float = 1_000_000.0
     got: list[tuple[str, str]] = field(default_factory=list)
     down: set[str] = field(default_factory=set)
+    unfit: set[str] = field(default_factory=set)
+    slow: float = 0.0
     kills: bool = False
     meanwhile: list[Look] = field(default_factory=list)
     ask_others: bool = False
@@ -43,8 +45,11 @@ class Street:
 
         class Noted:
             def tell(self, message: Message, _name: str = "") -> str:
+                street.time += street.slow
                 if told.url in street.down:
                     raise NotTold("nobody is there")
+                if message.sentence[:9] in street.unfit:
+                    raise Unfit("it answered with 400")
                 if street.ask_others:
                     street.ask_others = False
                     street.meanwhile.append(street.look())
@@ -130,6 +135,37 @@ def test_a_channel_that_fails_keeps_no_other_from_its_news_and_is_tried_again_wi
     street.time += 31
     assert street.look().told == 1
     assert street.versions("a://") == ["1"]
+
+
+def test_a_channel_that_is_back_hears_all_it_missed_in_order_each_once(street: Street) -> None:
+    """Else somebody would hear that a day is well again, and a quarter of an hour later that it is red."""
+    street.down = {"a://"}
+    for version in (1, 2, 3):
+        street.change(version)
+        street.look()
+        street.time += 600
+    assert street.versions("a://") == []
+    street.down = set()
+    street.change(4)  # is told at once, and so is what has waited before it, whatever its pause
+    assert street.look().told == 5
+    assert street.look().waiting == ()
+    assert street.versions("a://") == street.versions("b://") == ["1", "2", "3", "4"]
+
+
+def test_a_message_that_a_channel_takes_for_wrong_keeps_back_no_other(street: Street) -> None:
+    street.unfit = {"version 1"}
+    street.change(1)
+    street.change(2)
+    assert street.look().told == 2
+    assert street.versions("a://") == street.versions("b://") == ["2"]
+
+
+def test_what_there_was_no_time_for_is_told_with_the_next_look(street: Street) -> None:
+    street.slow = BUDGET + 1
+    street.change(1)
+    street.change(2)
+    assert [street.look().told for _ in range(5)] == [1, 1, 1, 1, 0]
+    assert street.versions("a://") == street.versions("b://") == ["1", "2"]
 
 
 def test_what_no_channel_takes_for_a_day_is_given_up_and_stays_visible(street: Street) -> None:

@@ -38,7 +38,7 @@ def test_the_environment_wins_over_the_file_and_a_weak_key_is_refused(tmp_path: 
     env.write_text("DEPLOY_IMAGE=ghcr.io/other/name\nSTACK_WEBSERVER_PORT=3001\nDEPLOY_KEY=short\n")
     found = Settings.of_host(env, SAID)
     assert (found.image, found.webserver, found.patience) == ("ghcr.io/owner/name", "http://127.0.0.1:3001", 1800.0)
-    with pytest.raises(NotSet, match="DEPLOY_KEY: set at least 32 characters"):
+    with pytest.raises(NotSet, match="DEPLOY_KEY in .env: a secret has at least 24 bytes"):
         found.checked_key()
     assert "short" not in repr(found)
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
 from deploy import review
-from deploy.review import MARK, Sample, Side, changed_use_cases, hand_over, take_out
+from deploy.repository import changed_use_cases, find_base, take_out
+from deploy.review import MOST, Sample, Side, hand_over, joined, main
 from mlops_assets.errors import ConfigError
 from mlops_assets_tests.helpers.paths import ROOT
 
@@ -47,11 +50,14 @@ class Repository:
             self.write(name)
         (root / "README.md").write_text("Use cases.\n")
         self.git("init", "--quiet", "--initial-branch=main")
-        self.git("add", "--all")
-        self.git("-c", "user.name=ann", "-c", "user.email=ann@example.org", "commit", "--quiet", "--message=one")
+        self.commit()
 
     def git(self, *command: str) -> None:
         subprocess.run(["git", "-C", str(self.root), *command], check=True)
+
+    def commit(self) -> None:
+        self.git("add", "--all")
+        self.git("-c", "user.name=ann", "-c", "user.email=ann@example.org", "commit", "--quiet", "--message=one")
 
     def write(self, name: str, recipe: str = RECIPE, sql: str = SQL) -> None:
         folder = self.root / "cases" / name
@@ -83,9 +89,38 @@ def test_the_use_cases_are_those_in_whose_folders_something_differs(repository: 
     repository.take_away("gone")
     (repository.root / "README.md").write_text("Other words.\n")
     (repository.root / "cases" / "notes.md").write_text("No use case.\n")
-    repository.write("fresh")
-    repository.git("add", "--all")
+    repository.write("fresh")  # which git does not know yet
     assert changed_use_cases(repository.root, "main", "cases") == ["fresh", "gone", "toy"]
+
+
+def test_what_came_to_the_base_since_is_no_part_of_a_proposal(repository: Repository) -> None:
+    repository.git("checkout", "--quiet", "-b", "proposal")
+    repository.write("toy", sql=f"{SQL}\n")
+    repository.commit()
+    repository.git("checkout", "--quiet", "main")
+    repository.write("same", sql=f"{SQL}\n")
+    repository.commit()
+    repository.git("checkout", "--quiet", "proposal")
+    assert changed_use_cases(repository.root, find_base(repository.root, "main"), "cases") == ["toy"]
+
+
+@pytest.mark.parametrize(
+    ("root", "arguments", "said"),
+    [
+        ("", ["--base=origin/main"], "there is no commit 'origin/main' here: fetch it"),
+        ("", ["--base=--all"], "there is no commit '--all' here"),
+        ("", ["--base=main", "--use-cases=/"], "is not in the repository"),
+        ("/", [], "git rev-parse: fatal: not a git repository"),
+    ],
+    ids=["no base", "an option", "elsewhere", "no repository"],
+)
+def test_what_cannot_be_compared_is_told_in_one_line(
+    repository: Repository, root: str, arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--root", root or str(repository.root), *arguments]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("review: ")
+    assert said in line
 
 
 def test_where_nothing_changed_that_decides_nothing_is_trained(repository: Repository, tmp_path: Path) -> None:
@@ -93,7 +128,12 @@ def test_where_nothing_changed_that_decides_nothing_is_trained(repository: Repos
     repository.take_away("gone")
     before, after = repository.sides(tmp_path / "scratch")
     said = [*review._of_one(before, after, "toy", SAMPLE), *review._of_one(before, after, "gone", SAMPLE)]
-    assert said == ["Nothing changed that decides a model: no training follows.", "Its folder is taken away."]
+    assert said == [
+        "### toy",
+        "Nothing changed that decides a model: no training follows.",
+        "### gone",
+        "It has no `defs.yaml` any more: no use case, and nothing is trained.",
+    ]
     assert not (tmp_path / "scratch" / "raw").exists()
 
 
@@ -101,6 +141,28 @@ def test_a_yaml_that_is_wrong_is_told_by_its_key(repository: Repository, tmp_pat
     repository.write("toy", recipe=RECIPE.replace("folds: 2", "folds: many"))
     with pytest.raises(ConfigError, match=r"defs.yaml:13: training.folds"):
         [*review._of_one(*repository.sides(tmp_path / "scratch"), "toy", SAMPLE)]
+
+
+def test_a_comment_calls_nobody_and_links_nowhere_whatever_names_it_has(repository: Repository, tmp_path: Path) -> None:
+    hostile = "`@team` | [x](https://evil.example) <!-- @all ![](//evil.example/p.png)"
+    repository.write("toy", recipe=RECIPE.replace("max_depth: 3", f"class_weight: {{'{hostile}': 1}}"))
+    before, after = repository.sides(tmp_path / "scratch")
+    said = [
+        *islice(review._of_one(before, after, "toy", SAMPLE), 2),  # what follows is learned
+        *review._of_one(before, after, hostile.replace("/", ""), SAMPLE),
+        review._quoted(f"```\n{hostile}\x1b[31m\x1b[2J" + "x" * 9999),
+    ]
+    assert said[1].startswith("Changed: training.candidates.tree.parameters.class_weight.")
+    code = re.compile(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)", re.DOTALL)
+    shown = code.sub("", re.sub(r"\\[^\w\s]", "", "\n\n".join(said)))
+    assert not re.search(r"@|://|\]\(|<!--", shown)
+    assert "\x1b" not in said[-1]
+    assert len(said[-1]) < 1000
+
+
+def test_of_a_comment_that_is_too_long_whole_parts_are_left_out() -> None:
+    text = joined(["first", "```\n" + "\u00e9" * (MOST // 2) + "\n```"])
+    assert text == "first\n\nCut here: there is more than a comment may hold.\n"
 
 
 def test_a_workflow_gets_the_comment_whatever_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,7 +193,7 @@ def test_both_recipes_learn_and_are_compared_on_equal_rows(repository: Repositor
     done = run(repository.root)
     said = (repository.root / "comment.md").read_text()
     assert done.returncode == 0, done.stderr
-    assert said.startswith(f"{MARK}\n\n**Definitions**: all of them load.")
+    assert said.startswith("**Definitions**: all of them load.")
     assert "Changed: `features.sql`." in said
     assert "rows that both held out" in said
     assert "| accuracy | 0." in said

@@ -6,7 +6,7 @@ people read, not who is told, not the gate, which judges the same model. Of `fea
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import duckdb
@@ -58,23 +58,23 @@ def changed(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
     return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
 
 
-def decide_by_recipe(now: Mapping[str, str], trained: Sequence[Mapping[str, str]]) -> Decision:
-    """Whether a recipe asks for a training: it is another one than the last, and none has learned by it.
+def decide_by_recipe(now: Mapping[str, str], last: Mapping[str, str] | None) -> Decision:
+    """Whether a recipe asks for a training: it is another one than that of the last training.
 
     Parameters
     ----------
     now
         The recipe; see `deciding`.
-    trained
-        Those of all trainings, the oldest first; empty where an earlier release kept none.
+    last
+        That of the last training: empty where an earlier release kept none, None where there was no training.
     """
-    if not trained:
+    if last is None:
         return Decision(False, "nothing was trained yet; start the first training by hand")
-    if not trained[-1]:
+    if not last:
         return Decision(False, "the last training kept no recipe, so this one is taken for it")
-    if now in trained:
-        return Decision(False, "a training has learned by this recipe already")
-    keys = changed(trained[-1], now)
+    keys = changed(last, now)
+    if not keys:
+        return Decision(False, "the last training has learned by this recipe")
     more = f" and {len(keys) - MOST_KEYS} more" if len(keys) > MOST_KEYS else ""
     return Decision(True, f"recipe changed: {', '.join(keys[:MOST_KEYS])}{more}")
 

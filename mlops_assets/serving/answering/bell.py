@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from mlops_assets.events.signing import TOLERANCE
@@ -62,5 +63,6 @@ class Bell:
 
     def _tidy(self, now: float) -> None:
         for entry in os.scandir(self._folder):
-            if entry.stat().st_mtime < now - LASTS:
-                Path(entry).unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # another process tidies, too
+                if entry.stat().st_mtime < now - LASTS:
+                    Path(entry).unlink()
