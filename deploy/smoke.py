@@ -12,6 +12,7 @@ import re
 import secrets
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -23,6 +24,7 @@ from typing import Any, Protocol
 
 from deploy.healthy import DIRECT
 from deploy.images import ROOT
+from deploy.new_secrets import of_database, of_store, write
 
 USE_CASE, DAY, ROWS = "loan_approval", "2026-01-31", 300
 COLUMNS = ",Age,Annual_Income,Credit_Score,Loan_Amount,Loan_Duration_Years,Number_of_Open_Accounts,Had_Past_Default"
@@ -162,18 +164,19 @@ def containers(image: str) -> Iterator[Containers]:
     token, entry = re.search(r"^ *(mlops_\S+)$", made.stderr + made.stdout, re.M), made.stdout.strip()
     if made.returncode or token is None:
         raise Failed(f"the image makes no key: {made.stderr.strip()[-300:]}")
-    names = ("STACK_POSTGRES_PASSWORD", "STACK_S3_ACCESS_KEY", "STACK_S3_SECRET_KEY")
-    said = {name: secrets.token_hex(24) for name in names}
-    said |= {"STACK_IMAGE": image, "STACK_API_KEYS": entry.rpartition("\n")[2].strip()}
-    stack = Containers(token[1], {**os.environ, **said})
-    try:
-        stack.compose("up", "--detach", "--no-build", "--wait", "--wait-timeout", str(STARTING))
-        yield stack
-    except BaseException:
-        stack.compose("logs", "--tail", "60")
-        raise
-    finally:
-        stack.compose("down", "--volumes", "--timeout", "20")
+    with tempfile.TemporaryDirectory() as folder:
+        values = {**of_database(secrets.token_hex(24)), **of_store(secrets.token_hex(12), secrets.token_hex(24))}
+        write(Path(folder), {**values, "api_keys": entry.rpartition("\n")[2].strip()})
+        said = {"STACK_IMAGE": image, "COMPOSE_PROFILES": "api", "STACK_SECRETS": folder}
+        stack = Containers(token[1], {**os.environ, **said})
+        try:
+            stack.compose("up", "--detach", "--no-build", "--wait", "--wait-timeout", str(STARTING))
+            yield stack
+        except BaseException:
+            stack.compose("logs", "--tail", "60")
+            raise
+        finally:
+            stack.compose("down", "--volumes", "--timeout", "20")
 
 
 # -- processes --------------------------------------------------------------------------------------------------------
