@@ -118,7 +118,7 @@ def test_the_next_day_runs_old_days_get_the_same_bits_and_champions_change(
 def test_it_is_killed_and_given_again(tmp_path: Path) -> None:
     shop = Shop(unpack(tmp_path))
     before = answers(shop.home)
-    environment = {**os.environ, **shop.environment, "DAGSTER_HOME": ""}
+    environment = {**os.environ, **shop.environment, "DAGSTER_HOME": "", "MLFLOW_TRACKING_URI": ""}
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "mlops_assets.cli", "upgrade"], env=environment, stdout=subprocess.PIPE, text=True
     )

@@ -17,7 +17,6 @@ from mlops_assets.settings import Settings
 from mlops_assets.storage.database import DATABASE_VARIABLE, database_url
 from mlops_assets.storage.files import read_json, write_json
 from mlops_assets.storage.form import mark_of_today
-from mlops_assets.storage.places import Place
 from mlops_assets.tools.upgrading.stores import Store
 
 DUMP = "postgres.dump"
@@ -74,7 +73,7 @@ def see_dump(stores: Iterable[Store], *, is_done: bool) -> None:
 
 
 def back_up(
-    folder: Path, settings: Settings, stores: Iterable[Store], documents: Iterable[Place], *, dump: bool
+    folder: Path, settings: Settings, stores: Iterable[Store], documents: Iterable[tuple[str, bytes]], *, dump: bool
 ) -> None:
     """Copy stores and documents into a folder.
 
@@ -87,7 +86,7 @@ def back_up(
     stores
         Stores of SQL.
     documents
-        Files of ours.
+        Files of ours: where each lies, and its content.
     dump
         Whether PostgreSQL is copied, too.
 
@@ -108,24 +107,21 @@ def back_up(
 
 
 def _copy(
-    unfinished: Path, settings: Settings, stores: Iterable[Store], documents: Iterable[Place], *, dump: bool
+    unfinished: Path, settings: Settings, stores: Iterable[Store], documents: Iterable[tuple[str, bytes]], *, dump: bool
 ) -> None:
     for store in stores:
         for file in store.files:
-            _copy_sqlite(file, unfinished / store.library / _name(file, settings))
+            _copy_sqlite(file, unfinished / store.library / _name(str(file), settings))
     if dump:
         _dump(unfinished / DUMP)
-    for document in documents:
-        if not document.exists():  # a server of MLflow keeps it
-            continue
-        copy = unfinished / "documents" / _name(document, settings)
+    for place, content in documents:
+        copy = unfinished / "documents" / _name(place, settings)
         copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.write_bytes(document.read_bytes())
+        copy.write_bytes(content)
 
 
-def _name(path: Place, settings: Settings) -> str:
+def _name(text: str, settings: Settings) -> str:
     """The path of a file below the home or the lake."""
-    text = str(path)
     for root in (settings.dagster_home, settings.home, settings.lake):
         if text.startswith(f"{root}/"):
             return text.removeprefix(f"{root}/")
