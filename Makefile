@@ -45,6 +45,9 @@ demo: .venv/.running  ## Sample days through the whole graph, with numbers that 
 dev: .venv/.running  ## Dagster's UI and daemon on http://127.0.0.1:3000, the API on http://127.0.0.1:8000
 	@$(BIN)/mlops-assets dev
 
+secrets:  ## Make the secrets of docker-compose.yml, a file each in .secrets; what is there stays
+	@$(PYTHON) -m deploy.new_secrets
+
 services: .venv/.all  ## The stack of docker-compose.yml as processes: S3, PostgreSQL, MLflow, Dagster, the API; Ctrl-C ends it
 	@$(BIN)/python -m deploy.services $(MLOPS_HOME)/services
 
@@ -97,12 +100,15 @@ format: .venv/.all  ## Put the code into its format
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+IMAGE = --extra apprise --extra kafka --extra kubernetes --extra services
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header pyproject.toml
 
 lock: .venv/.all  ## Resolve the versions anew
 	@$(COMPILE) --group dev --all-extras --output-file requirements-dev.lock
 	@$(COMPILE) --constraint requirements-dev.lock --output-file requirements.lock
-	@$(COMPILE) --constraint requirements-dev.lock --extra apprise --extra kafka --extra kubernetes --extra services --output-file deploy/requirements.lock
+	@$(COMPILE) --constraint requirements-dev.lock $(IMAGE) --output-file deploy/requirements.lock
+	@$(COMPILE) --constraint requirements-dev.lock $(IMAGE) --extra spark --output-file deploy/spark.lock
+	@$(COMPILE) --constraint requirements-dev.lock $(IMAGE) --extra notebooks --output-file deploy/notebooks.lock
 
 bundle: .venv/.all  ## An archive for platforms without an image, named by its hash: interpreter, packages, the project; to dist/
 	@$(GET_UV)
@@ -114,4 +120,4 @@ advisories: .venv/.all  ## Make the list of known weaknesses of locked packages 
 clean:  ## Remove .venv and all state under .mlops
 	rm -rf .venv .mlops
 
-.PHONY: help setup setup-dev demo dev services test test-long coverage bench bench-lamps drill bench-starts bench-monitors bench-watching bench-serving bench-pages lint check format lock bundle advisories clean
+.PHONY: help setup setup-dev demo dev secrets services test test-long coverage bench bench-lamps drill bench-starts bench-monitors bench-watching bench-serving bench-pages lint check format lock bundle advisories clean

@@ -82,8 +82,11 @@ ISSUER = "https://token.actions.githubusercontent.com"
 """Who vouches for the workflow that signed: GitHub."""
 
 STARTS_RUNS = "daemon"
-OTHERS = ("mlflow", "code", "webserver", "api")
+OTHERS = ("mlflow", "code", "webserver")
 """The services of the platform: the one that starts runs, and those that must be well before it."""
+
+OF_PROFILES = {"api": ("api",), "spark": ("spark-master", "spark-worker")}
+"""Those of the same image that are there where `COMPOSE_PROFILES` says so."""
 
 STARTING, COMMAND = 600, 900.0
 """Seconds that services have to become well, and a command in all."""
@@ -182,7 +185,8 @@ class DockerHost:
                 set_in_env(self._settings.env, IMAGE, image)
             except (OSError, NotSet) as error:
                 raise Unwell(f"{self._settings.env} cannot be written: {error}") from None
-        self._up(*OTHERS)
+        on = [name for profile in self._settings.profiles for name in OF_PROFILES.get(profile, ())]
+        self._up(*OTHERS, *on)
         deadline = time.monotonic() + LOADING
         while True:
             try:

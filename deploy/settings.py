@@ -126,6 +126,8 @@ class Settings:
         Where the receiver listens, on loopback.
     patience
         Seconds that runs in flight have to end by themselves.
+    profiles
+        The profiles of docker-compose.yml that are on.
     env, state
         The file with the image that runs, and that of the rollout.
     """
@@ -137,6 +139,7 @@ class Settings:
     patience: float
     key: str = field(default="", repr=False)
     alert_url: str = field(default="", repr=False)
+    profiles: tuple[str, ...] = ()
     env: Path = ENV
     state: Path = ROOT / ".rollout.json"
 
@@ -163,6 +166,7 @@ class Settings:
             patience=60.0 * _number(said, "DEPLOY_PATIENCE_MINUTES", 30),
             key=said.get("DEPLOY_KEY", ""),
             alert_url=said.get("STACK_ALERT_URL", ""),
+            profiles=tuple(filter(None, said.get("COMPOSE_PROFILES", "").split(","))),
             env=env,
             state=env.with_name(".rollout.json"),
         )

@@ -14,6 +14,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -25,6 +26,7 @@ from typing import Any, Protocol
 
 from deploy.healthy import DIRECT
 from deploy.images import ROOT
+from deploy.new_secrets import of_database, of_store, write
 
 USE_CASE, DAY, ROWS = "loan_approval", "2026-01-31", 300
 COLUMNS = ",Age,Annual_Income,Credit_Score,Loan_Amount,Loan_Duration_Years,Number_of_Open_Accounts,Had_Past_Default"
@@ -163,25 +165,27 @@ def containers(image: str) -> Iterator[Containers]:
         The image; it is at hand.
     """
     token, entry = _new_key(image)
-    names = ("STACK_POSTGRES_PASSWORD", "STACK_S3_ACCESS_KEY", "STACK_S3_SECRET_KEY")
-    said = {name: secrets.token_hex(24) for name in names} | {"STACK_IMAGE": image, "STACK_API_KEYS": entry}
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("STACK_", "COMPOSE_"))}
-    stack = Containers(token, {**kept, **said})
-    try:
-        stack.compose("up", "--detach", "--no-build", "--wait", "--wait-timeout", str(STARTING))
-        yield stack
-    except BaseException as error:
-        # what went wrong is told, and not that something else failed after it
-        with suppress(Failed):
-            if not isinstance(error, KeyboardInterrupt):
-                stack.compose("logs", "--tail", "60")
-        raise
-    finally:
-        with _uninterrupted():
-            try:
-                stack.compose("down", "--volumes", "--remove-orphans", "--timeout", "20")
-            except Failed as error:  # beside what went wrong before, and not instead of it
-                print(f"smoke: {error}: containers of {PROJECT} may be left", file=sys.stderr)
+    with tempfile.TemporaryDirectory() as folder:
+        values = {**of_database(secrets.token_hex(24)), **of_store(secrets.token_hex(12), secrets.token_hex(24))}
+        write(Path(folder), {**values, "api_keys": entry})
+        said = {"STACK_IMAGE": image, "COMPOSE_PROFILES": "api", "STACK_SECRETS": folder}
+        stack = Containers(token, {**kept, **said})
+        try:
+            stack.compose("up", "--detach", "--no-build", "--wait", "--wait-timeout", str(STARTING))
+            yield stack
+        except BaseException as error:
+            # what went wrong is told, and not that something else failed after it
+            with suppress(Failed):
+                if not isinstance(error, KeyboardInterrupt):
+                    stack.compose("logs", "--tail", "60")
+            raise
+        finally:
+            with _uninterrupted():
+                try:
+                    stack.compose("down", "--volumes", "--remove-orphans", "--timeout", "20")
+                except Failed as error:  # beside what went wrong before, and not instead of it
+                    print(f"smoke: {error}: containers of {PROJECT} may be left", file=sys.stderr)
 
 
 def _new_key(image: str) -> tuple[str, str]:

@@ -13,6 +13,9 @@ from deploy.services.s3 import PROGRAMS, is_installed
 from deploy.services.stack import PORTS, PortTaken, Stack, stack
 from deploy.services.supervisor import GaveUp
 
+TOLD = ("COMPOSE_PROFILES", "STACK_USE_CASES", "STACK_ENGINE")
+"""What of `.env.example` the environment may say here."""
+
 
 def main(arguments: list[str]) -> int:
     """Start them, print where they are, and tell of each that dies.
@@ -34,9 +37,9 @@ def main(arguments: list[str]) -> int:
         return 2
     signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
     folder = Path(arguments[0]).absolute()
-    ports = {name: os.environ[name] for name in PORTS if os.environ.get(name)}
+    said = {name: os.environ[name] for name in (*PORTS, *TOLD) if os.environ.get(name)}
     try:
-        with stack(folder, lambda line: print(line, flush=True), **ports) as running:
+        with stack(folder, lambda line: print(line, flush=True), **said) as running:
             _tell_addresses(running)
             running.supervisor.watch()
     except KeyboardInterrupt:

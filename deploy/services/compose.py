@@ -16,7 +16,7 @@ FILE = ROOT / "docker-compose.yml"
 OURS = "deploy/Dockerfile"
 """What the services are built from that are processes of this project."""
 
-BEGIN = re.compile(r"\$(?:\$|\{(?P<name>\w+)(?P<operator>:-|:\?|\}))")
+BEGIN = re.compile(r"\$(?:\$|\{(?P<name>\w+)(?P<operator>:-|:\?|:\+|\}))")
 
 
 class NotSet(ValueError):
@@ -41,6 +41,8 @@ class Service:
         The command that tells whether it is healthy.
     needs
         The services that must be healthy before it starts.
+    profiles
+        It is started where one of them is named in `COMPOSE_PROFILES`; always, if it has none.
     interval, timeout, retries
         How often the health check is made, how many seconds it may take, and how many bad answers make it unhealthy.
     """
@@ -51,13 +53,14 @@ class Service:
     environment: Mapping[str, str]
     health: tuple[str, ...]
     needs: tuple[str, ...]
+    profiles: tuple[str, ...] = ()
     interval: float = 10.0
     timeout: float = 10.0
     retries: int = 6
 
 
 def interpolate(text: str, variables: Mapping[str, str]) -> str:
-    """Replace `${NAME}`, `${NAME:-default}`, `${NAME:?message}` and `$$`; a default may hold further ones.
+    """Replace `${NAME}`, `${NAME:-default}`, `${NAME:+instead}`, `${NAME:?message}`, `$$`; both may hold further ones.
 
     Raises
     ------
@@ -82,7 +85,9 @@ def interpolate(text: str, variables: Mapping[str, str]) -> str:
         value = variables.get(match["name"], "")
         if not value and match["operator"] == ":?":
             raise NotSet(f"{match['name']}: {other}")
-        done, text = done + (value or interpolate(other, variables)), rest
+        if bool(value) == (match["operator"] == ":+"):
+            value = interpolate(other, variables)
+        done, text = done + value, rest
     return done + text
 
 
@@ -119,14 +124,16 @@ def _replaced(value: Any, variables: Mapping[str, str]) -> Any:
 
 
 def services(variables: Mapping[str, str], file: Path = FILE) -> dict[str, Service]:
-    """The services in an order in which each comes after those that it needs.
+    """The services of the profiles that are on, in an order in which each comes after those that it needs.
 
     Parameters
     ----------
     variables, file
         See `read`.
     """
-    found = {name: _service(name, said) for name, said in read(variables, file)["services"].items()}
+    on = set(variables.get("COMPOSE_PROFILES", "").split(","))
+    every = {name: _service(name, said) for name, said in read(variables, file)["services"].items()}
+    found = {name: one for name, one in every.items() if not one.profiles or on & set(one.profiles)}
     order = TopologicalSorter({name: service.needs for name, service in found.items()}).static_order()
     return {name: found[name] for name in order}
 
@@ -139,6 +146,7 @@ def _service(name: str, said: Mapping[str, Any]) -> Service:
         environment={key: str(value) for key, value in said.get("environment", {}).items()},
         health=tuple(said["healthcheck"]["test"][1:]),
         needs=tuple(said.get("depends_on", ())),
+        profiles=tuple(said.get("profiles", ())),
         interval=float(said["healthcheck"]["interval"].removesuffix("s")),
         timeout=float(said["healthcheck"]["timeout"].removesuffix("s")),
         retries=int(said["healthcheck"]["retries"]),

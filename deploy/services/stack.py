@@ -20,6 +20,7 @@ from typing import Any
 
 import boto3
 
+from deploy import new_secrets
 from deploy.healthy import is_healthy
 from deploy.services import compose
 from deploy.services.folder import taken
@@ -27,6 +28,7 @@ from deploy.services.postgres import Postgres
 from deploy.services.process import Health, Process, holds
 from deploy.services.s3 import FILE, S3Server, free_port, s3_server
 from deploy.services.supervisor import Supervisor
+from mlops_assets.errors.secret_files import read_secret_files
 from mlops_assets.serving.entrance.callers import RIGHTS
 from mlops_assets.serving.entrance.keys import new_key
 from mlops_assets.storage import modes
@@ -38,7 +40,23 @@ SLOWEST = 60.0
 """Seconds that a health check may take that is a program; that many, for its own start counts, too."""
 
 BUCKET = "mlops"
-PORTS = tuple(f"STACK_{name}_PORT" for name in ("MLFLOW", "CODE", "WEBSERVER", "API"))
+PORTS = tuple(
+    f"STACK_{name}"
+    for name in (
+        *("MLFLOW_PORT", "CODE_PORT", "WEBSERVER_PORT", "API_PORT", "NOTEBOOKS_PORT"),
+        *("SPARK_MASTER_PORT", "SPARK_MASTER_PAGE", "SPARK_WORKER_PAGE"),
+    )
+)
+
+
+PAGES = {
+    "Dagster": ("webserver", "WEBSERVER_PORT"),
+    "MLflow": ("mlflow", "MLFLOW_PORT"),
+    "API": ("api", "API_PORT"),
+    "Spark": ("spark-master", "SPARK_MASTER_PAGE"),
+    "Notebooks": ("notebooks", "NOTEBOOKS_PORT"),
+}
+"""What a person looks at: its service, and the variable that names its port."""
 
 
 class PortTaken(RuntimeError):
@@ -62,7 +80,7 @@ class Stack:
     variables
         The STACK_ variables that they were started with.
     key
-        A key of the API with all rights; empty where the variables brought keys of their own.
+        A key of the API with all rights.
     """
 
     folder: Path
@@ -76,21 +94,23 @@ class Stack:
     @property
     def addresses(self) -> dict[str, str]:
         """Where a person looks."""
-        return {
-            "Dagster": f"http://127.0.0.1:{self.variables['STACK_WEBSERVER_PORT']}",
-            "MLflow": f"http://127.0.0.1:{self.variables['STACK_MLFLOW_PORT']}",
-            "API": f"http://127.0.0.1:{self.variables['STACK_API_PORT']}",
-            "S3": self.s3.url,
+        found = {
+            name: f"http://127.0.0.1:{self.variables[f'STACK_{port}']}"
+            for name, (service, port) in PAGES.items()
+            if service in self.processes
         }
+        return {**found, "S3": self.s3.url}
 
     @property
     def environment(self) -> dict[str, str]:
         """What `mlops-assets` and tests are told to work beside the services."""
-        return dict(compose.services(self.variables)["code"].environment)
+        found = dict(compose.services(self.variables)["code"].environment)
+        read_secret_files(found)
+        return found
 
 
 @contextmanager
-def stack(folder: Path, tell: Callable[[str], Any], **more: str) -> Iterator[Stack]:
+def stack(folder: Path, tell: Callable[[str], Any], password: str = "", **more: str) -> Iterator[Stack]:
     """Start all services, watch them, and end them with the context.
 
     Parameters
@@ -99,8 +119,10 @@ def stack(folder: Path, tell: Callable[[str], Any], **more: str) -> Iterator[Sta
         Where logs and data go; emptied first, for every stack begins anew.
     tell
         Is told of each service.
+    password
+        That of PostgreSQL; a new one by default.
     **more
-        Further STACK_ variables.
+        Further STACK_ variables, and `COMPOSE_PROFILES`; `api` by default.
 
     Raises
     ------
@@ -117,18 +139,18 @@ def stack(folder: Path, tell: Callable[[str], Any], **more: str) -> Iterator[Sta
     with ExitStack() as cleaning:
         cleaning.enter_context(modes.private())  # what they write is for us alone; they inherit the umask
         held = (cleaning.enter_context(taken(folder)),)
-        for one in ("dagster", "home", "tmp"):
+        for one in ("dagster", "home", "spark", "tmp"):
             (folder / one).mkdir(mode=0o700)
         shutil.copyfile(compose.ROOT / "deploy" / "dagster.yaml", folder / "dagster" / "dagster.yaml")  # not its mode
-        password = more.get("STACK_POSTGRES_PASSWORD", secrets.token_hex(16))
-        postgres = Postgres(folder / "postgres", password, folder / "postgres.log", held)
+        postgres = Postgres(folder / "postgres", password or secrets.token_hex(16), folder / "postgres.log", held)
         cleaning.callback(postgres.stop)
         tell("postgres is there")
         s3 = cleaning.enter_context(s3_server(folder / "s3", objects=FILE, held=held))
         _make_bucket(s3)
         tell(f"s3 is there: {s3.url}")
         token, key = new_key("services", frozenset(RIGHTS))
-        variables = {"STACK_API_KEYS": key.entry, **_variables(folder, postgres, s3, password, more)}
+        _write_secrets(folder / "secrets", postgres, s3, key.entry)
+        variables = _variables(folder, s3, more)
         services = [service for service in compose.services(variables).values() if service.ours]
         ours = [_process(service, folder, held, variables) for service in services]
         processes = [postgres.process, *s3.processes, *ours]
@@ -140,25 +162,35 @@ def stack(folder: Path, tell: Callable[[str], Any], **more: str) -> Iterator[Sta
         yield Stack(folder, s3, postgres, {one.name: one for one in processes}, supervisor, variables, token)
 
 
-def _variables(
-    folder: Path, postgres: Postgres, s3: S3Server, password: str, more: Mapping[str, str]
-) -> dict[str, str]:
+def _write_secrets(folder: Path, postgres: Postgres, s3: S3Server, api_keys: str) -> None:
+    """What lies in /run/secrets of a container, but for what the stand-ins do not read."""
+    values = new_secrets.of_store(s3.access_key, s3.secret_key)
+    values |= {"database_url": postgres.url(), "mlflow_database_url": postgres.url(options="-csearch_path=mlflow")}
+    new_secrets.write(folder, {**values, "api_keys": api_keys, "notebook_token": secrets.token_hex(24)}, mode=0o400)
+
+
+def _variables(folder: Path, s3: S3Server, more: Mapping[str, str]) -> dict[str, str]:
     """What docker-compose.yml is told of this machine, and further variables."""
     ports = {name: more.get(name) or str(free_port()) for name in PORTS}
+    profiles = more.get("COMPOSE_PROFILES", "api")
+    if "spark" in profiles.split(","):
+        ports["STACK_SPARK_MASTER"] = f"spark://127.0.0.1:{ports['STACK_SPARK_MASTER_PORT']}"
     return {
-        "STACK_POSTGRES_PASSWORD": password,
-        "STACK_S3_ACCESS_KEY": s3.access_key,
-        "STACK_S3_SECRET_KEY": s3.secret_key,
+        "COMPOSE_PROFILES": profiles,
+        "STACK_SECRETS_IN": str(folder / "secrets"),
         "STACK_S3_URL": s3.url,
         "STACK_BUCKET": BUCKET,
-        "STACK_DATABASE_URL": postgres.url(),
-        "STACK_MLFLOW_DATABASE_URL": postgres.url(options="-csearch_path=mlflow"),
         "STACK_MLFLOW_URL": f"http://127.0.0.1:{ports['STACK_MLFLOW_PORT']}",
         "STACK_CODE_HOST": "127.0.0.1",
         "STACK_WEBSERVER_HOST": "127.0.0.1",
         "STACK_LISTEN": "127.0.0.1",
         "STACK_HOME": str(folder / "home"),
         "STACK_DAGSTER_HOME": str(folder / "dagster"),
+        "STACK_USE_CASES_IN": more.get("STACK_USE_CASES", ""),
+        "STACK_SPARK_MASTER_HOST": "127.0.0.1",
+        "STACK_SPARK_WORKER_HOST": "127.0.0.1",
+        "STACK_SPARK_DISK": str(folder / "spark"),
+        "STACK_NOTEBOOKS_IN": str(compose.ROOT / "notebooks"),
         **ports,
         **more,
     }
@@ -173,7 +205,7 @@ def _process(service: compose.Service, folder: Path, held: tuple[int, ...], vari
     environment = {name: os.environ[name] for name in KEPT if name in os.environ}
     environment |= {"HOME": str(folder / "tmp"), "TMPDIR": str(folder / "tmp")}
     environment |= {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", **service.environment}
-    port = variables.get(f"STACK_{service.name.upper()}_PORT")
+    port = variables.get(f"STACK_{service.name.upper().replace('-', '_')}_PORT")
     return Process(
         service.name,
         service.command,

@@ -40,6 +40,7 @@ def upgrade(context: click.Context, check: bool, backup: Path | None, database_b
     """
     from mlops_assets.settings import Settings
     from mlops_assets.storage.form import OtherForm
+    from mlops_assets.tools.upgrading.backup import find_pending
     from mlops_assets.tools.upgrading.upgrade import carry_out, make_plan
 
     try:
@@ -56,6 +57,7 @@ def upgrade(context: click.Context, check: bool, backup: Path | None, database_b
             click.echo(f"To do: {line}")
         context.exit(1)
     now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H%M%SZ")
-    folder = (backup or plan.settings.home / "backups" / now).absolute()
+    backups = plan.settings.home / "backups"
+    folder = (backup or find_pending(backups, plan.settings) or backups / now).absolute()
     carry_out(plan, folder, click.echo, dumped=database_backed_up)
     click.echo("Done.")

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from mlops_assets.errors import MlopsError
@@ -19,6 +21,9 @@ MANIFEST = "manifest.json"
 
 CODE, USE_CASES = "code", "use_cases"
 """Folders of what is imported, and of the one use case."""
+
+REQUIREMENTS = "requirements.txt"
+"""The packages that it needs, each with the version that it was made with."""
 
 FORM = 1
 """Form of the folder."""
@@ -77,6 +82,22 @@ def read_manifest(home: Path) -> Alone:
     if content.get("form") != FORM:
         raise MlopsError(f"{MANIFEST}: it is of form {content.get('form')}, and this version reads form {FORM}.")
     return Alone(content["use_case"], content["version"], content["files"])
+
+
+def other_versions(home: Path) -> list[str]:
+    """The packages, and the Python, that are here in another version than the export was made with, for people."""
+    content = read_json(home / MANIFEST)
+    wanted = {"python": content["python"]}
+    wanted |= dict(line.split("==") for line in (home / REQUIREMENTS).read_text(encoding="utf-8").split())
+    found = {name: _version(name) for name in wanted}
+    return [f"{name} {found[name]} instead of {wanted[name]}" for name in wanted if found[name] != wanted[name]]
+
+
+def _version(name: str) -> str:
+    try:
+        return platform.python_version() if name == "python" else version(name)
+    except PackageNotFoundError:
+        return "missing"
 
 
 def see_whole(home: Path) -> Alone:

@@ -124,14 +124,15 @@ def newer(lake: Place) -> OtherForm:
 
 def mark_form(lake: Place) -> None:
     """Say that a lake has the form of today, and what its stores were made by."""
-    write_whole(lake / FILE, document(asdict(Mark(FORM, _installed()))))
+    write_whole(lake / FILE, document(asdict(mark_of_today())))
 
 
-def _installed() -> dict[str, str]:
+def mark_of_today() -> Mark:
+    """What a lake says that was made or upgraded by what is installed."""
     found = {"mlops-assets": __version__}
     for library in LIBRARIES:
         try:
             found[library] = version(library)
         except PackageNotFoundError:  # a version by itself runs without it
             continue
-    return found
+    return Mark(FORM, found)

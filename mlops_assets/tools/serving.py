@@ -19,7 +19,7 @@ from mlops_assets.serving.entrance import listening
 from mlops_assets.serving.entrance.guard import hosts_from_environment
 from mlops_assets.serving.entrance.keys import Keys
 from mlops_assets.settings import Settings
-from mlops_assets.storage.exported import see_whole
+from mlops_assets.storage.exported import other_versions, see_whole
 from mlops_assets.tools.keeping import SLICE, Service, end_all, ended_by_signals, look_after
 from mlops_assets.tools.processes import Process
 from mlops_assets.use_case import find_use_case
@@ -161,11 +161,16 @@ def check(wanted: Wanted) -> bool:
 def _how(wanted: Wanted, keyed: bool, served: Collection[str]) -> str:
     """Where it is, and how to ask it."""
     site = listening.address(wanted.host, wanted.port)
-    told = f"The API is on {site}, its pages are {site}/docs and, for people, {site}/pages/"
+    settings = Settings.from_environment()
+    told = f"The API is on {site}, its pages are {site}/docs"
+    if not settings.alone:
+        told += f" and, for people, {site}/pages/"
+    elif others := other_versions(settings.home):
+        told = f"Answers may differ in their last bits from those of the platform: here is {', '.join(others)}.\n{told}"
     if not served:
         return f"{told}\nNo use case has a champion yet; one that is trained answers without a new start."
     name = min(served)
-    suffix = find_use_case(Settings.from_environment().use_cases, name).files.suffix
+    suffix = find_use_case(settings.use_cases, name).files.suffix
     key = "-H 'Authorization: Bearer KEY' " if keyed else ""
     return f"{told}\n  curl {key}-F file=@FILE{suffix} {site}/v1/use-cases/{name}/predictions"
 

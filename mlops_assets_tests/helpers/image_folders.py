@@ -21,7 +21,6 @@ from mlops_assets.tools.processes import Process
 from mlops_assets_tests.helpers.paths import ROOT
 
 SIGNATURE = "signature"
-NEEDED = {"STACK_POSTGRES_PASSWORD": "-", "STACK_S3_ACCESS_KEY": "-", "STACK_S3_SECRET_KEY": "-", "STACK_API_KEYS": "-"}
 STARTED = ("code", "webserver", "daemon")
 """The services that there are here; the database is SQLite, and raw files and lake are folders."""
 
@@ -63,7 +62,7 @@ class FolderHost(DockerHost):
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         port = {name: str(free_port()) for name in ("STACK_WEBSERVER_PORT", "STACK_CODE_PORT")}
-        self._variables = {**NEEDED, **port, "STACK_LISTEN": "127.0.0.1", "STACK_CODE_HOST": "127.0.0.1"}
+        self._variables = {**port, "STACK_LISTEN": "127.0.0.1", "STACK_CODE_HOST": "127.0.0.1"}
         self._folder, self._more = folder, environment
         self.address = f"http://127.0.0.1:{port['STACK_WEBSERVER_PORT']}"
         self.running: dict[str, _Service] = {}
@@ -116,7 +115,9 @@ class FolderHost(DockerHost):
 
     def _environment(self, name: str, image: str) -> dict[str, str]:
         environment = {one: os.environ[one] for one in KEPT if one in os.environ and one != "PYTHONPATH"}
-        environment |= {**compose.services(self._variables)[name].environment, **self._more, "PYTHONPATH": image}
+        said = compose.services(self._variables)[name].environment
+        environment |= {one: value for one, value in said.items() if not one.endswith("_FILE")}
+        environment |= {**self._more, "PYTHONPATH": image}
         environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         return environment
 

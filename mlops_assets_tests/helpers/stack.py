@@ -163,10 +163,10 @@ def platform(folder: Path, alert_url: str) -> Iterator[Platform]:
     use_case.mkdir(parents=True)
     (use_case / "defs.yaml").write_text(shown("defs.yaml") + SENSOR)
     (use_case / "features.sql").write_text(shown("features.sql"))
-    more = {"STACK_USE_CASES": str(use_case.parent), "STACK_POSTGRES_PASSWORD": SECRET, "STACK_ALERT_URL": alert_url}
+    more = {"STACK_USE_CASES": str(use_case.parent), "STACK_ALERT_URL": alert_url}
     told: list[str] = []
     with (
-        services.stack(folder / "services", told.append, **more) as running,
+        services.stack(folder / "services", told.append, SECRET, **more) as running,
         pytest.MonkeyPatch.context() as environment,
     ):
         for name, value in running.environment.items():

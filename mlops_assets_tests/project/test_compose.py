@@ -14,24 +14,26 @@ import click
 import pytest
 import yaml
 
+from deploy import new_secrets
 from deploy.services import compose
 from mlops_assets.components import webserver as guarded
+from mlops_assets.errors.redaction import NAMED
 from mlops_assets.serving.entrance.guard import hosts_from_environment
 from mlops_assets.serving.entrance.listening import check_address
 from mlops_assets.settings import PACKAGE
 
 ROOT = PACKAGE.parent
-REQUIRED = {"STACK_POSTGRES_PASSWORD": "tulip", "STACK_S3_ACCESS_KEY": "rose", "STACK_S3_SECRET_KEY": "poppy"}
-REQUIRED["STACK_API_KEYS"] = "shop:read:-:" + "0" * 64
-OURS = ("mlflow", "code", "webserver", "daemon", "api")
+ALL = {"COMPOSE_PROFILES": "api,spark,notebooks"}
+OF_PROFILES = {"api": "api", "spark-master": "spark", "spark-worker": "spark", "notebooks": "notebooks"}
+OURS = ("mlflow", "code", "webserver", "daemon", *OF_PROFILES)
 BOUGHT = ("postgres", "s3")
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
 
 @pytest.fixture(scope="module")
 def file() -> dict[str, Any]:
-    """docker-compose.yml with the three secrets set, and nothing else."""
-    return compose.read(REQUIRED)
+    """docker-compose.yml with nothing set."""
+    return compose.read({})
 
 
 def service(file: dict[str, Any], name: str) -> dict[str, Any]:
@@ -87,39 +89,87 @@ def test_the_dockerfile_has_no_fault_that_a_linter_knows() -> None:
         ("${EMPTY:-x}", "x"),
         ("${NONE:-b-${A}-${NONE:-${A}}}/c", "b-a-a/c"),
         ("${A:?must be set}", "a"),
+        ("${A:+x-${A}}${EMPTY:+y}${NONE:+z}", "x-a"),
     ],
 )
 def test_variables_are_replaced_as_compose_does(text: str, result: str) -> None:
     assert compose.interpolate(text, {"A": "a", "EMPTY": ""}) == result
 
 
-@pytest.mark.parametrize("name", REQUIRED)
-@pytest.mark.parametrize("value", [None, ""])
-def test_nothing_starts_while_a_secret_is_not_set(name: str, value: str | None) -> None:
-    given = {key: text for key, text in REQUIRED.items() if key != name}
-    with pytest.raises(compose.NotSet, match=f"{name}: set it in .env"):
-        compose.read(given if value is None else given | {name: value})
+def test_a_variable_that_must_be_set_is_told() -> None:
+    with pytest.raises(compose.NotSet, match="A: set it in .env"):
+        compose.interpolate("${A:?set it in .env}", {"A": ""})
 
 
-def test_the_example_names_the_secrets_and_sets_none() -> None:
-    lines = dict(re.findall(r"^(STACK_\w+)=(.*)$", (ROOT / ".env.example").read_text(), re.M))
-    assert {name for name in REQUIRED if lines.get(name) == ""} == set(REQUIRED)
-    used = set(re.findall(r"\$\{(STACK_\w+)", compose.FILE.read_text()))
-    assert set(lines) <= used
+def test_the_example_sets_what_the_file_reads() -> None:
+    lines = set(re.findall(r"^(?:# )?(STACK_\w+)=", (ROOT / ".env.example").read_text(), re.M))
+    assert lines
+    assert lines <= set(re.findall(r"\$\{(STACK_\w+)", compose.FILE.read_text()))
 
 
-def test_the_file_with_secrets_is_ignored_by_git_and_stays_out_of_the_image() -> None:
-    assert ".env" in (ROOT / ".gitignore").read_text().splitlines()
+# -- secrets --------------------------------------------------------------------------------------------------------------
+
+
+def test_each_service_has_the_secrets_that_its_variables_name_and_no_other(file: dict[str, Any]) -> None:
+    used = set()
+    for name, said in file["services"].items():
+        words = [*said.get("environment", {}).values(), *said.get("command", ())]
+        named = {match for word in words for match in re.findall(r"/run/secrets/(\w+)", str(word))}
+        assert named == set(said.get("secrets", ())), name
+        used |= named
+    assert used == set(file["secrets"])
+    assert {name: one["file"] for name, one in file["secrets"].items()} == {one: f"./.secrets/{one}" for one in used}
+
+
+def test_no_secret_is_in_the_environment_of_a_container(file: dict[str, Any]) -> None:
+    """Whoever may ask the engine sees it; webhooks that are told are in `.env`, for who deploys reads them there."""
+    told = {"MLOPS_ALERT_URL", "MLOPS_HEARTBEAT_URL"}
+    for name, said in file["services"].items():
+        secret = {
+            variable
+            for variable in said.get("environment", {})
+            if NAMED.search(variable) and not variable.endswith("_FILE")
+        }
+        assert secret <= told, name
+
+
+def test_a_program_of_others_is_started_with_what_the_files_hold(file: dict[str, Any]) -> None:
+    ours = {
+        ("mlops-assets",),
+        ("python", "-m", "mlops_assets.components.webserver"),
+        ("python", "-m", "deploy.healthy"),
+    }
+    for name in OURS:
+        said = service(file, name)
+        for words in (said["command"], said["healthcheck"]["test"][1:]):
+            reads = words[:3] == ["python", "-m", "deploy.with_secrets"] or {tuple(words[:1]), tuple(words[:3])} & ours
+            assert reads or not said.get("secrets"), (name, words)
+
+
+def test_secrets_are_made_once_closed_to_others_and_as_the_containers_want_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "secrets"
+    assert new_secrets.main([str(folder)]) == 0
+    made = {path.name: path.read_text().strip() for path in folder.iterdir()}
+    assert set(made) | {"api_keys"} == set(compose.read({})["secrets"])
+    assert not any(value in capsys.readouterr().out for value in made.values())
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o444}, "the users of containers read them"
+    assert f":{made['postgres_password']}@postgres:5432/" in made["mlflow_database_url"]
+    assert new_secrets.main([str(folder)]) == 0
+    assert {path.name: path.read_text().strip() for path in folder.iterdir()} == made
+    (folder / "postgres_password").unlink()
+    assert new_secrets.main([str(folder)]) == 1
+    assert "postgres_password missing beside database_url" in capsys.readouterr().err
+    assert not (folder / "postgres_password").exists()
+
+
+def test_files_with_secrets_are_ignored_by_git_and_stay_out_of_the_image() -> None:
+    assert {".env", ".secrets/"} <= set((ROOT / ".gitignore").read_text().splitlines())
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     assert "*" in ignored
-    assert not [line for line in ignored if line.startswith("!.env")]
-
-
-def test_secrets_are_in_no_command(file: dict[str, Any]) -> None:
-    """Whoever lists processes sees commands."""
-    for name, said in file["services"].items():
-        for part in [*said.get("command", ()), *said["healthcheck"]["test"]]:
-            assert not any(secret in part for secret in REQUIRED.values()), name
+    assert not [line for line in ignored if line.startswith(("!.env", "!.secrets"))]
 
 
 # -- hardened -------------------------------------------------------------------------------------------------------------
@@ -145,7 +195,7 @@ def test_every_service_is_small_in_rights_and_bounded(file: dict[str, Any], name
 def test_ports_are_published_on_loopback_alone(file: dict[str, Any], name: str) -> None:
     published = service(file, name).get("ports", [])
     assert all(one.startswith("127.0.0.1:") for one in published)
-    assert bool(published) == (name in ("s3", "mlflow", "webserver", "api"))
+    assert bool(published) == (name in ("s3", "mlflow", "webserver", "api", "notebooks"))
 
 
 def test_images_are_pinned(file: dict[str, Any]) -> None:
@@ -154,18 +204,21 @@ def test_images_are_pinned(file: dict[str, Any]) -> None:
         assert image
         assert re.fullmatch(r"\d+\.\d+[\w.-]*@sha256:[0-9a-f]{64}", tag), name
     bases = re.findall(r"^FROM (\S+)", (ROOT / compose.OURS).read_text(), re.M)
-    (base,) = (base for base in bases if base != "base")
-    assert re.fullmatch(r"python:3\.11\.15-slim-trixie@sha256:[0-9a-f]{64}", base)
+    stages = set(re.findall(r" AS (\S+)", (ROOT / compose.OURS).read_text()))
+    python, java = (base for base in bases if base not in stages)
+    assert re.fullmatch(r"python:3\.11\.15-slim-trixie@sha256:[0-9a-f]{64}", python)
+    assert re.fullmatch(r"eclipse-temurin:17-jre-noble@sha256:[0-9a-f]{64}", java)
 
 
 def test_services_wait_until_what_they_need_is_healthy(file: dict[str, Any]) -> None:
-    for name in OURS:
+    for name in set(OURS) - {"spark-master"}:
         needs = service(file, name)["depends_on"]
-        assert "postgres" in needs
+        assert {"postgres", "s3"} & set(needs)
         assert {one["condition"] for one in needs.values()} == {"service_healthy"}
 
 
 def test_state_lies_on_named_volumes(file: dict[str, Any]) -> None:
+    """But the use cases of one's own, which lie where `STACK_USE_CASES` says."""
     mounted = {one.split(":")[0] for name in file["services"] for one in service(file, name).get("volumes", [])}
     assert {name for name in mounted if not name.startswith("./")} == set(file["volumes"])
     for name in mounted - set(file["volumes"]):
@@ -176,8 +229,10 @@ def test_state_lies_on_named_volumes(file: dict[str, Any]) -> None:
 
 
 def test_the_runner_starts_just_the_services_that_are_built_here() -> None:
-    found = compose.services(REQUIRED)
+    found = compose.services(ALL)
     assert {name for name, one in found.items() if one.ours} == set(OURS)
+    assert {name for name, one in compose.services({}).items() if one.ours} == set(OURS) - set(OF_PROFILES)
+    assert {name: profile for name, one in found.items() for profile in one.profiles} == OF_PROFILES
     order = list(found)
     assert order.index("postgres") < order.index("code") < order.index("webserver") < order.index("daemon")
 
@@ -185,11 +240,14 @@ def test_the_runner_starts_just_the_services_that_are_built_here() -> None:
 @pytest.mark.filterwarnings("ignore::UserWarning")  # of MLflow, as its command is imported
 @pytest.mark.parametrize("name", OURS)
 def test_every_command_and_health_check_is_a_program_with_options_that_it_knows(name: str) -> None:
-    said = compose.services(REQUIRED)[name]
+    said = compose.services(ALL)[name]
     for words in (said.command, said.health):
-        program, *rest = words
+        program, *rest = words[3:] if words[:3] == ("python", "-m", "deploy.with_secrets") else words
         assert shutil.which(program, path=f"{Path(sys.executable).parent}:{os.environ['PATH']}"), program
-        if rest[:2] == ["-m", "deploy.healthy"]:
+        if rest[:2] == ["-m", "deploy.healthy"] or program in (
+            "spark-class",
+            "jupyter-lab",
+        ):  # started by test_smoke.py
             continue
         command = guarded.command if rest[:2] == ["-m", guarded.__name__] else entry(program)
         rest = [word for word in rest if word not in ("-m", guarded.__name__)]
@@ -217,7 +275,7 @@ def test_addresses_name_services_and_the_ports_on_which_they_listen(file: dict[s
     for name in ("mlflow", "code", "webserver", "api"):
         assert f"--port={listening[name]}" in service(file, name)["command"]
     assert "-s3.port=8333" in service(file, "s3")["command"]
-    for name in OURS:
+    for name in set(OURS) - {"spark-master"}:
         values = [str(value) for value in service(file, name)["environment"].values()]
         found = {match for value in values for match in re.findall(r"(?://|@)(\w+):(\d+)(?:/|$)", value)}
         assert found
@@ -230,7 +288,7 @@ def test_addresses_name_services_and_the_ports_on_which_they_listen(file: dict[s
 def test_health_checks_ask_the_port_on_which_the_service_listens() -> None:
     moved = {"STACK_MLFLOW_PORT": "5001", "STACK_CODE_PORT": "4001", "STACK_WEBSERVER_PORT": "3001"}
     moved["STACK_API_PORT"] = "8001"
-    found = compose.services(REQUIRED | moved)
+    found = compose.services(ALL | moved)
     for name, port in (("mlflow", "5001"), ("code", "4001"), ("webserver", "3001"), ("api", "8001")):
         assert f"--port={port}" in found[name].command
         assert port in found[name].health[-1]
@@ -240,7 +298,8 @@ def test_health_checks_ask_the_port_on_which_the_service_listens() -> None:
 def test_every_variable_of_the_platform_is_one_that_it_reads(file: dict[str, Any]) -> None:
     text = "".join(path.read_text() for path in PACKAGE.rglob("*.py")) + (ROOT / "README.md").read_text()
     text += (ROOT / "deploy" / "dagster.yaml").read_text() + (ROOT / "deploy" / "workspace.yaml").read_text()
-    for name in service(file, "code")["environment"]:
+    for variable in service(file, "code")["environment"]:
+        name = variable.removesuffix("_FILE")
         assert name in text or name in os_of_libraries(), name
 
 
@@ -268,7 +327,7 @@ def test_dagster_lets_in_the_host_names_that_people_call_it_by_and_others_only_i
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for said, listed in ({}, ["localhost", "127.0.0.1"]), ({"STACK_ALLOWED_HOSTS": "d.example"}, ["d.example"]):
-        environment = compose.services(REQUIRED | said)["webserver"].environment
+        environment = compose.services(said)["webserver"].environment
         monkeypatch.setenv("MLOPS_ALLOWED_HOSTS", environment["MLOPS_ALLOWED_HOSTS"])
         assert [site.name for site in hosts_from_environment()] == ["webserver", *listed], (
             "the API calls it by its name"

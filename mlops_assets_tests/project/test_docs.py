@@ -149,7 +149,7 @@ def test_the_threat_model_has_a_row_for_each_port_of_the_stack() -> None:
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"].values()
     told = [str(port) for one in services for port in (*one.get("ports", ()), *one.get("expose", ()))]
     ports = {found[-1] for text in told if (found := re.findall(r"\d{4,5}", text))}
-    assert len(ports) == 6
+    assert len(ports) == 8
     assert set(re.findall(r"^\| [^|]*, (\d{4,5}) \|", SECURITY, re.M)) == ports
 
 

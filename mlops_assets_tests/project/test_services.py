@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -18,10 +18,11 @@ import boto3
 import pyarrow as pa
 import pytest
 
+from deploy import new_secrets
 from deploy.healthy import is_healthy
 from deploy.services import compose
 from deploy.services.process import Health, NotHealthy, Process
-from deploy.services.s3 import FILE, free_port, greets, is_installed, s3_server
+from deploy.services.s3 import FILE, S3Server, free_port, greets, is_installed, s3_server
 from deploy.services.stack import asked
 from mlops_assets.errors import PublishConflict, S3Error
 from mlops_assets.serving.entrance.keys import new_key
@@ -32,16 +33,14 @@ from mlops_assets.storage.places import S3Path, create
 from mlops_assets.storage.tables import Table, write_part
 from mlops_assets_tests.helpers.attacks import REFUSED, Request, attacks, post, send
 from mlops_assets_tests.helpers.s3_server import VARIABLES
+from mlops_assets_tests.helpers.shop import Shop
 
 CHILD = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
 API_KEY, _key = new_key("shop", frozenset({"read"}))
-REQUIRED = {
-    "STACK_POSTGRES_PASSWORD": "tulip",
-    "STACK_S3_ACCESS_KEY": "rose",
-    "STACK_S3_SECRET_KEY": "poppy",
-    "STACK_API_KEYS": _key.entry,
-}
-"""What the compose file has no default for."""
+SECRETS = {**new_secrets.of_database("tulip"), **new_secrets.of_store("rose", "poppy"), "api_keys": _key.entry}
+SECRETS["notebook_token"] = "wallflower-of-the-notebooks"
+SMALL, DAY = "loan_approval", "2026-01-31"
+KEYS = {"AWS_ACCESS_KEY_ID": "rose", "AWS_SECRET_ACCESS_KEY": "poppy"}
 PAGE = CHILD + "import http.server as s; s.test(s.SimpleHTTPRequestHandler, bind='127.0.0.1', port=int(sys.argv[1]))"
 
 
@@ -59,6 +58,12 @@ def process(
         yield found
     finally:
         found.kill()
+
+
+def secret_files(folder: Path) -> dict[str, str]:
+    """The secrets of the file, and where they are."""
+    new_secrets.write(folder / "secrets", SECRETS)
+    return {"COMPOSE_PROFILES": "api", "STACK_SECRETS_IN": str(folder / "secrets")}
 
 
 @pytest.fixture
@@ -102,7 +107,7 @@ def test_a_page_that_does_not_answer_is_not_healthy() -> None:
 
 def test_the_code_location_comes_up_by_the_command_of_the_compose_file(tmp_path: Path) -> None:
     variables = {
-        **REQUIRED,
+        **secret_files(tmp_path),
         "STACK_LISTEN": "127.0.0.1",
         "STACK_CODE_PORT": str(free_port()),
         "STACK_HOME": str(tmp_path / "home"),
@@ -148,7 +153,7 @@ def test_a_hanging_process_of_ceph_is_not_healthy(tmp_path: Path) -> None:
 def test_dagsters_pages_come_up_by_the_command_of_the_compose_file_and_obey_no_other_page(tmp_path: Path) -> None:
     port = free_port()
     variables = {
-        **REQUIRED,
+        **secret_files(tmp_path),
         "STACK_CODE_PORT": str(free_port()),  # nobody is there; the pages say so, and come up
         "STACK_CODE_HOST": "127.0.0.1",
         "STACK_WEBSERVER_PORT": str(port),
@@ -171,7 +176,7 @@ def test_dagsters_pages_come_up_by_the_command_of_the_compose_file_and_obey_no_o
 def test_the_api_comes_up_by_the_command_of_the_compose_file_and_asks_for_a_key(tmp_path: Path) -> None:
     port = free_port()
     variables = {
-        **REQUIRED,
+        **secret_files(tmp_path),
         "STACK_API_PORT": str(port),
         "STACK_HOME": str(tmp_path / "home"),
         "STACK_LAKE": str(tmp_path / "lake"),
@@ -200,7 +205,11 @@ WEED = Path(sys.executable).with_name("weed")
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Path]:
     """The bucket of the store, started as docker-compose.yml says, but for its folder, host name and port."""
     port = str(free_port())
-    service, here = compose.services(REQUIRED)["s3"], {"-dir=/data": f"-dir={tmp_path}", "-ip=s3": "-ip=127.0.0.1"}
+    service, here = (
+        compose.services(secret_files(tmp_path))["s3"],
+        {"-dir=/data": f"-dir={tmp_path}", "-ip=s3": "-ip=127.0.0.1"},
+    )
+    here["-s3.config=/run/secrets/s3_users"] = f"-s3.config={tmp_path}/secrets/s3_users"
     here["-s3.port=8333"] = f"-s3.port={port}"
     assert here.keys() < set(service.command)
     command = [str(WEED), *(here.get(argument, argument) for argument in service.command)]
@@ -209,7 +218,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Path]:
     health = ["python", "-m", "deploy.healthy", f"{url}/healthz"]
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    for name, value in {"S3_ENDPOINT_URL": url, "AWS_REGION": "us-east-1", **service.environment}.items():
+    for name, value in ({"S3_ENDPOINT_URL": url, "AWS_REGION": "us-east-1"} | KEYS).items():
         monkeypatch.setenv(name, value)
     s3.store.cache_clear()
     with process(tmp_path, command, health, dict(service.environment)) as found:
@@ -240,3 +249,86 @@ def test_the_store_of_the_compose_file_keeps_days_whole(store: S3Path, monkeypat
     s3.store.cache_clear()
     with pytest.raises(S3Error, match="secret key is wrong|access is denied"):
         (store / "champion").read_bytes()
+
+
+# -- profiles -----------------------------------------------------------------------------------------------------------
+
+
+def start(folder: Path, name: str, variables: dict[str, str], stack: ExitStack) -> Process:
+    """A service by the command, environment and health check of the compose file, until the stack is left."""
+    service = compose.services(variables)[name]
+    (folder / name).mkdir()
+    found = stack.enter_context(process(folder / name, service.command, service.health, dict(service.environment)))
+    found.wait()
+    return found
+
+
+def test_notebooks_come_up_by_the_command_of_the_compose_file_and_open_with_the_token_alone(tmp_path: Path) -> None:
+    port = free_port()
+    variables = {**secret_files(tmp_path), "COMPOSE_PROFILES": "notebooks", "STACK_LISTEN": "127.0.0.1"}
+    variables |= {"STACK_NOTEBOOKS_PORT": str(port), "STACK_NOTEBOOKS_IN": str(compose.ROOT / "notebooks")}
+    with ExitStack() as stack:
+        started = start(tmp_path, "notebooks", variables, stack)
+        for token, status in ((), 403), ((("Authorization", f"token {SECRETS['notebook_token']}"),), 200):
+            request = Request("GET", "/api/contents", (("Host", f"localhost:{port}"), *token))
+            answered, content = send(port, request)
+            assert answered == status
+        assert "own_model.ipynb" in str(content)
+        assert SECRETS["notebook_token"] not in started.tail()
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not is_installed(), reason="the S3 server is not installed: ceph-mon, ceph-osd, radosgw")
+def test_a_day_by_the_spark_of_the_compose_file_is_that_of_one_machine_to_the_bit(tmp_path: Path) -> None:
+    """Master, worker and driver have the environment of the file; they share S3 and nothing else."""
+    with ExitStack() as stack:
+        server = stack.enter_context(s3_server(tmp_path / "s3"))
+        secret = {**SECRETS, **new_secrets.of_store(server.access_key, server.secret_key)}
+        new_secrets.write(tmp_path / "secrets", secret)
+        ports = {f"STACK_SPARK_{name}": str(free_port()) for name in ("MASTER_PORT", "MASTER_PAGE", "WORKER_PAGE")}
+        variables = {
+            **secret_files(tmp_path),
+            **ports,
+            "COMPOSE_PROFILES": "spark",
+            "STACK_ENGINE": "spark",
+            "STACK_BUCKET": "mlops",
+            "STACK_SPARK_MASTER": f"spark://127.0.0.1:{ports['STACK_SPARK_MASTER_PORT']}",
+            "STACK_SPARK_MASTER_HOST": "127.0.0.1",
+            "STACK_SPARK_WORKER_HOST": "127.0.0.1",
+            "STACK_S3_URL": server.url,
+            "STACK_SPARK_DISK": str(tmp_path / "disk"),
+            "STACK_HOME": str(tmp_path / "home"),
+            "STACK_DAGSTER_HOME": "",
+            "STACK_MLFLOW_URL": "",
+        }
+        client = boto3.client("s3", endpoint_url=server.url, region_name="us-east-1", **_keys(server))
+        client.create_bucket(Bucket="mlops")
+        client.close()
+        start(tmp_path, "spark-master", variables, stack)
+        worker = start(tmp_path, "spark-worker", variables, stack)
+        told = {**compose.services(variables)["code"].environment, "MLOPS_WORKERS": "1"}
+        del told["MLOPS_DATABASE_URL_FILE"]  # SQLite, in the home
+        shop = Shop(tmp_path / "home")
+        sampled = shop(*f"sample {SMALL} --day {DAY} --files 3 --rows 50".split(), **told)
+        assert sampled.code == 0, sampled.err
+        hashes = []
+        for engine, lake in (("spark", "one"), ("local", "two")):
+            where = {**told, "MLOPS_ENGINE": engine, "MLOPS_LAKE": f"s3://mlops/{lake}"}
+            done = shop(*f"run {SMALL} --from {DAY}".split(), **where)
+            assert done.code == 0, done.err
+            hashes.append(_parts(server, f"{lake}/{SMALL}/"))
+        assert hashes[0]
+        assert hashes[0] == hashes[1]
+        assert "Launch command" in worker.log.read_text()
+
+
+def _keys(server: S3Server) -> dict[str, str]:
+    return {"aws_access_key_id": server.access_key, "aws_secret_access_key": server.secret_key}
+
+
+def _parts(server: S3Server, prefix: str) -> dict[str, str]:
+    """What tables are made of: the hash of each file, by its name."""
+    client = boto3.client("s3", endpoint_url=server.url, region_name="us-east-1", **_keys(server))
+    found = client.list_objects_v2(Bucket="mlops", Prefix=prefix)["Contents"]
+    client.close()
+    return {one["Key"].removeprefix(prefix): one["ETag"] for one in found if one["Key"].endswith(".parquet")}

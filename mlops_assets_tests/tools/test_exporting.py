@@ -20,7 +20,7 @@ from deploy.services.s3 import free_port
 from mlops_assets.errors import MlopsError, UsageError
 from mlops_assets.serving.app import make_app, make_service
 from mlops_assets.settings import Settings
-from mlops_assets.storage.exported import MANIFEST, see_whole
+from mlops_assets.storage.exported import MANIFEST, other_versions, see_whole
 from mlops_assets.tools.exporting.export import Export, export, see_alone
 from mlops_assets.tools.exporting.modules import own_modules, pins
 from mlops_assets.workspace import Stores, Workspace
@@ -126,7 +126,7 @@ def test_its_answers_are_those_of_the_platform_and_of_the_day_to_the_bit(stores:
 
 
 def test_it_has_nothing_of_the_platform(done: Export) -> None:
-    wanted = {line.partition("==")[0].lower() for line in pins()}
+    wanted = {line.partition("==")[0].lower() for line in pins({})}
     assert not {"mlflow", "mlflow-skinny", "dagster", "alembic", "psycopg2-binary", "sqlalchemy", "boto3"} & wanted
     lake = {path.relative_to(done.folder / "lake").as_posix() for path in (done.folder / "lake").rglob("*.*")}
     documents = ("history/000001.json", "history/versions/000001.json", "versions/000001.json")
@@ -197,6 +197,15 @@ def test_a_file_that_is_another_one_is_told_before_anything_is_served(
     assert (ended.code, said in ended.err) == (1, True)
 
 
+def test_other_packages_than_those_it_was_made_with_are_told(copy: Path) -> None:
+    assert other_versions(copy) == []
+    (copy / "requirements.txt").write_text("numpy==0.1\nnothing-of-this-name==1.0\n")
+    assert other_versions(copy) == [
+        f"numpy {np.__version__} instead of 0.1",
+        "nothing-of-this-name missing instead of 1.0",
+    ]
+
+
 def test_a_manifest_that_was_changed_is_refused(copy: Path) -> None:
     (copy / MANIFEST).write_text((copy / MANIFEST).read_text().replace('"version": 1', '"version": 2'))
     with pytest.raises(MlopsError, match=r"manifest\.json.* not those that were written"):
@@ -231,13 +240,20 @@ def test_a_killed_export_leaves_nothing_under_its_name_and_the_next_one_clears_i
 def test_modules_of_its_own_go_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "rain_of_ours").mkdir()
     (tmp_path / "rain_of_ours" / "__init__.py").write_text("")
-    (tmp_path / "rain_alone.py").write_text("")
+    (tmp_path / "rain_of_ours" / "days.py").write_text("import rain_below\nimport moto\n")
+    (tmp_path / "rain_below.py").write_text("x = 1")
+    (tmp_path / "rain_alone.py").write_text("def f(): ...")
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "large.bin").write_text("x")
     monkeypatch.syspath_prepend(tmp_path)
     written = {
         "a": ["rain_of_ours.days.Rain", "sklearn.dummy.DummyClassifier"],
-        "b": {"c": "rain_alone.f", "d": "e.g."},
+        "b": {"c": "rain_alone.f", "d": "e.g.", "file": "files.csv", "browser": "playwright.sync_api.Browser"},
     }
-    assert own_modules(written) == {"rain_alone": tmp_path / "rain_alone.py", "rain_of_ours": tmp_path / "rain_of_ours"}
+    alone = {f"rain_{name}": tmp_path / f"rain_{name}.py" for name in ("alone", "below")}
+    assert own_modules(written) == {**alone, "rain_of_ours": tmp_path / "rain_of_ours"}
+    named = {line.partition("==")[0] for line in pins(written)} - {line.partition("==")[0] for line in pins({})}
+    assert {"moto", "playwright"} <= named
 
 
 def enriched(stores: Stores, use: str, **parameters: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -27,6 +28,7 @@ from mlops_assets.settings import Settings
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.database import with_driver
 from mlops_assets.storage.form import FORM, find_form, mark_form, read_mark
+from mlops_assets.tools.dev import LOCK
 from mlops_assets.tools.upgrading.stores import find_stores
 from mlops_assets_tests.helpers.first_release import DAYS, NEXT_DAY, unpack
 from mlops_assets_tests.helpers.homes import give_stores, state_in
@@ -117,7 +119,7 @@ def test_the_next_day_runs_old_days_get_the_same_bits_and_champions_change(
 def test_it_is_killed_and_given_again(tmp_path: Path) -> None:
     shop = Shop(unpack(tmp_path))
     before = answers(shop.home)
-    environment = {**os.environ, **shop.environment, "DAGSTER_HOME": ""}
+    environment = {**os.environ, **shop.environment, "DAGSTER_HOME": "", "MLFLOW_TRACKING_URI": ""}
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "mlops_assets.cli", "upgrade"], env=environment, stdout=subprocess.PIPE, text=True
     )
@@ -126,8 +128,12 @@ def test_it_is_killed_and_given_again(tmp_path: Path) -> None:
     process.send_signal(signal.SIGKILL)
     process.wait()
     process.stdout.close()
-    done = shop("upgrade", "--backup", str(tmp_path / "again"))
+    done = shop("upgrade")
     assert done.code == 0, done.err
+    (backup,) = (shop.home / "backups").iterdir()
+    assert done.out.startswith(f"Backup: {backup}, of before this upgrade was ended\n")
+    assert not (backup / "pending.json").exists()
+    assert "recipe" not in json.loads(next(backup.rglob("about.json")).read_text()), "of before both"
     history = (shop.home / "lake" / "visits" / "history" / "000001.json").read_bytes()
     # as a kill before the last two steps leaves it
     (shop.home / "lake" / "visits" / "history" / "000001.json").unlink()
@@ -143,7 +149,39 @@ def test_no_backup_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "backup").mkdir()
     done = shop("upgrade", "--backup", str(tmp_path / "backup"))
     assert (done.code, "is there already" in done.err) == (2, True)
+    done = shop("upgrade", "--backup", "s3://bucket/backup")
+    assert (done.code, "the backup is a folder of this machine" in done.err) == (2, True)
     assert find_form(shop.home / "lake") == 1
+
+
+def test_a_backup_that_cannot_be_made_leaves_nothing_and_changes_nothing(tmp_path: Path) -> None:
+    shop = Shop(unpack(tmp_path))
+    before = (shop.home / "mlflow" / "mlflow.db").read_bytes()
+    with (tmp_path / "folder").open("wb"):  # a file where a folder should be
+        done = shop("upgrade", "--backup", str(tmp_path / "folder" / "backup"))
+    assert (done.code, len(done.err.splitlines())) == (2, 1)
+    next((shop.home / "dagster" / "history" / "runs").glob("*-*.db")).write_bytes(b"of no store" * 100)
+    done = shop("upgrade", "--backup", str(tmp_path / "backup"))
+    assert (done.code, "cannot be copied" in done.err) == (1, True)
+    assert not [*tmp_path.glob("*backup*"), *tmp_path.glob(".backup*")]
+    assert (shop.home / "mlflow" / "mlflow.db").read_bytes() == before
+
+
+def test_a_use_case_of_the_lake_whose_recipe_is_gone_is_told(tmp_path: Path) -> None:
+    shop = Shop(unpack(tmp_path))
+    (tmp_path / "use_cases").rename(tmp_path / "elsewhere")
+    (tmp_path / "use_cases").mkdir()
+    done = shop("upgrade", "--check")
+    assert (done.code, f"move {shop.home / 'lake' / 'visits'} away" in done.err) == (2, True)
+
+
+def test_it_waits_for_nobody_who_works_on_the_same_home(tmp_path: Path) -> None:
+    shop = Shop(unpack(tmp_path))
+    with (shop.home / LOCK).open("ab") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        done = shop("upgrade")
+    assert (done.code, "or another upgrade, is at work" in done.err) == (2, True)
+    assert not (shop.home / "backups").exists()
 
 
 # -- what is newer ----------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from mlops_assets.journey.model.registry import Registry
 from mlops_assets.journey.model.version import ABOUT_FILE, Version
 from mlops_assets.settings import PACKAGE, Settings
 from mlops_assets.storage.catalog import Lake
-from mlops_assets.storage.exported import CODE, FORM, MANIFEST, STORE, USE_CASES, files_of, hash_file
+from mlops_assets.storage.exported import CODE, FORM, MANIFEST, REQUIREMENTS, STORE, USE_CASES, files_of, hash_file
 from mlops_assets.storage.files import write_json
 from mlops_assets.storage.form import mark_form
 from mlops_assets.tools.exporting.modules import own_modules, pins
@@ -198,21 +198,22 @@ def _folder(use_case: UseCase) -> Path:
 
 
 def _write_use_case(home: Path, use_case: UseCase) -> None:
-    shutil.copytree(_folder(use_case), home / USE_CASES / use_case.name, ignore=shutil.ignore_patterns(*NO_PART))
+    target, ignored = home / USE_CASES / use_case.name, shutil.ignore_patterns(*NO_PART)
+    shutil.copytree(_folder(use_case), target, ignore=ignored, ignore_dangling_symlinks=True)
 
 
 def _write_code(home: Path, use_case: UseCase) -> None:
     """The package without its other use cases, and modules of the use case's own."""
-    code = home / CODE
+    code, ignored = home / CODE, shutil.ignore_patterns(*NO_PART)
     shutil.copytree(PACKAGE, code / PACKAGE.name, ignore=shutil.ignore_patterns(*NO_PART, "defs"))
     defs = code / PACKAGE.name / "defs"
     defs.mkdir()
     shutil.copy(PACKAGE / "defs" / "__init__.py", defs)
     if use_case.folder == PACKAGE / "defs" / use_case.name:
-        shutil.copytree(_folder(use_case), defs / use_case.name, ignore=shutil.ignore_patterns(*NO_PART))
+        shutil.copytree(_folder(use_case), defs / use_case.name, ignore=ignored, ignore_dangling_symlinks=True)
     for name, place in own_modules(use_case.written).items():
         if place.is_dir():
-            shutil.copytree(place, code / name, ignore=shutil.ignore_patterns(*NO_PART))
+            shutil.copytree(place, code / name, ignore=ignored, ignore_dangling_symlinks=True)
         else:
             shutil.copy(place, code / place.name)
     # in the manifest like all else: a start from a read-only folder would compile all of it anew
@@ -226,7 +227,7 @@ def _write_start(home: Path, use_case: UseCase, number: int) -> None:
         "Dockerfile": DOCKERFILE.format(**about),
         "start": START,
         "settings.env": SETTINGS.format(**about) + needs,
-        "requirements.txt": "\n".join([*pins(), ""]),
+        REQUIREMENTS: "\n".join([*pins(use_case.written), ""]),
     }
     for name, text in texts.items():
         (home / name).write_text(text, encoding="utf-8")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
 from pathlib import Path
 from typing import Any
 
 from packaging.requirements import Requirement
 
-from mlops_assets.work.syntax import PACKAGE, find, is_installed
+from mlops_assets.work.code import Code, code_of
+from mlops_assets.work.syntax import PACKAGE, find, is_installed, top_name
 
 DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 """An import path."""
@@ -26,15 +27,25 @@ ROOTS = (
 
 
 def own_modules(configuration: Any) -> dict[str, Path]:
-    """The modules that a configuration names and no package brings: file or folder, by the name of the top.
+    """The modules that a configuration reaches and no package brings: file or folder, by the name of the top.
 
     Parameters
     ----------
     configuration
         What is written in a `defs.yaml`.
     """
-    tops = {path.partition(".")[0] for path in _paths(configuration)}
+    tops = {top_name(module) for module in _own(configuration).modules} - {PACKAGE}
     return {top: place for top in sorted(tops) if (place := _place(top)) is not None}
+
+
+def _own(configuration: Any) -> Code:
+    """The code of one's own that a configuration names, with what it imports."""
+    paths = sorted(set(_paths(configuration)))
+    return code_of(*(path for path in paths if not _is_brought(top_name(path))))
+
+
+def _is_brought(top: str) -> bool:
+    return top in sys.stdlib_module_names or top == PACKAGE or is_installed(top)
 
 
 def _paths(value: Any) -> Iterator[str]:
@@ -50,9 +61,7 @@ def _paths(value: Any) -> Iterator[str]:
 
 def _place(top: str) -> Path | None:
     """Where a module of somebody's own lies; None of what is installed, or is none."""
-    if top in sys.stdlib_module_names or top == PACKAGE or is_installed(top):
-        return None
-    spec = find(top)
+    spec = None if _is_brought(top) else find(top)
     if spec is None:
         return None
     if spec.submodule_search_locations:
@@ -60,13 +69,20 @@ def _place(top: str) -> Path | None:
     return Path(spec.origin) if spec.origin else None
 
 
-def pins() -> list[str]:
+def pins(configuration: Any) -> list[str]:
     """The packages that serving needs, each with the version that is installed here, `name==version`.
 
     What it says is known to answer with the same bits: those of here.
+
+    Parameters
+    ----------
+    configuration
+        What is written in a `defs.yaml`: packages that it names, or that modules of one's own import, are needed, too.
     """
     found: dict[str, str] = {}
-    left = [Requirement(root) for root in ROOTS]
+    brings = packages_distributions()
+    named = {name for path in _paths(configuration) for name in brings.get(top_name(path), ())}
+    left = [Requirement(root) for root in (*ROOTS, *sorted(named), *sorted(_own(configuration).libraries))]
     while left:
         requirement = left.pop()
         try:

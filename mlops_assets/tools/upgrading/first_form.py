@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,7 +27,7 @@ from mlops_assets.journey.model.version import ABOUT_FILE, LARGEST_CARD
 from mlops_assets.journey.train.records import Evaluation, FittedCandidates, GatheredRows
 from mlops_assets.journey.train.training_set import TrainingSet
 from mlops_assets.storage.integrity import read_json
-from mlops_assets.storage.places import Place, parse_place, remove
+from mlops_assets.storage.places import Place, remove
 from mlops_assets.workspace import Stores
 
 if TYPE_CHECKING:
@@ -36,15 +38,27 @@ WHY = "it was champion by MLflow's alias, as in the first release"
 RECORDS = (GatheredRows, FittedCandidates, Evaluation)
 
 
-def documents(stores: Stores) -> list[Place]:
-    """The documents that `upgrade` takes away or writes anew: records of trainings, and cards of versions."""
-    versions = find_versions(stores.registry.client(), stores.settings, stores.use_case.name)
-    old = [version for version in versions if "about_sha256" not in version.tags]
-    return [*_old_records(stores), *(_place(version.source) / ABOUT_FILE for version in old)]
+def documents(stores: Stores) -> Iterator[tuple[str, bytes]]:
+    """The documents that `upgrade` takes away or writes anew, with their places: records of trainings, and cards."""
+    for path in _old_records(stores):
+        yield str(path), path.read_bytes()
+    for version in find_versions(stores.registry.client(), stores.settings, stores.use_case.name):
+        if "about_sha256" not in version.tags:
+            with _files_of(stores, version) as folder:
+                yield f"{unquote(urlsplit(version.source).path)}/{ABOUT_FILE}", (folder / ABOUT_FILE).read_bytes()
 
 
-def _place(source: str) -> Place:
-    return parse_place(source if source.startswith("s3:") else unquote(urlsplit(source).path))
+@contextmanager
+def _files_of(stores: Stores, version: Registered) -> Iterator[Path]:
+    """The folder of a version, if it lies on this machine; else one with a copy of its card."""
+    name = f"version {version.version} of {stores.use_case.name}"
+    with TemporaryDirectory() as temporary:
+        folder = folder_here(name, version.source)
+        if folder is None:
+            folder = Path(temporary)
+            download(name, version.source, {ABOUT_FILE: LARGEST_CARD}, folder / "fetched", stores.settings)
+            folder /= "fetched"
+        yield folder
 
 
 def upgrade(stores: Stores) -> str:
@@ -115,12 +129,7 @@ def _old_records(stores: Stores) -> list[Place]:
 
 def _write_card(client: MlflowClient, stores: Stores, version: Registered) -> None:
     """Write the card of a version in the form of today, and register its hash; the old one is part of it."""
-    name = f"version {version.version} of {stores.use_case.name}"
-    with TemporaryDirectory() as temporary:
-        folder = folder_here(name, version.source)
-        if folder is None:
-            folder = Path(temporary) / "fetched"
-            download(name, version.source, {ABOUT_FILE: LARGEST_CARD}, folder, stores.settings)
+    with _files_of(stores, version) as folder, TemporaryDirectory() as temporary:
         text = _card(client, stores, version, folder / ABOUT_FILE)
         file = Path(temporary) / ABOUT_FILE
         file.write_text(text, encoding="utf-8")

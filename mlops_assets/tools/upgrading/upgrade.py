@@ -76,9 +76,20 @@ def make_plan(settings: Settings) -> Plan:
                 f"{version(store.library)}, which is installed here: its revision {', '.join(sorted(store.revisions))} "
                 f"is not known to it. It is left alone; the last upgrade was by {mark.wrote(store.library)}."
             )
-    workspace = Workspace(settings)
     names = first_form(settings.lake) if form == FIRST else []
-    return Plan(settings, tuple(store for store in stores if store.is_old), form, tuple(map(workspace.find, names)))
+    return Plan(settings, tuple(store for store in stores if store.is_old), form, tuple(_find(settings, names)))
+
+
+def _find(settings: Settings, names: list[str]) -> Iterator[Stores]:
+    workspace = Workspace(settings)
+    for name in names:
+        try:
+            yield workspace.find(name)
+        except UsageError as error:
+            raise UsageError(
+                f"{settings.lake} has days of {name}, whose recipe is needed. {error} Name the folder above it in "
+                f"MLOPS_USE_CASES, or move {settings.lake / name} away."
+            ) from None
 
 
 def carry_out(plan: Plan, folder: Path, tell: Callable[[str], None], *, dumped: bool) -> None:
@@ -104,20 +115,28 @@ def carry_out(plan: Plan, folder: Path, tell: Callable[[str], None], *, dumped: 
     """
     settings = plan.settings
     with _alone(settings.home):
-        backup.see_place(folder)
-        # the form of ours is changed through MLflow's store, whose tags get a hash
-        touched = [store for store in find_stores(settings) if store in plan.stores or plan.ours]
-        backup.see_dump(touched, is_done=dumped)
-        documents = [document for one in plan.ours for document in first.documents(one)]
-        dump = not dumped and any(store.schema for store in touched)
-        backup.back_up(folder, settings, touched, documents, dump=dump)
-        tell(f"Backup: {folder}")
+        if backup.is_pending(folder, settings):
+            tell(f"Backup: {folder}, of before this upgrade was ended")
+        else:
+            _back_up(plan, folder, dumped=dumped)
+            tell(f"Backup: {folder}")
         for store in plan.stores:
             migrate(store, settings)
             tell(f"{store.library}'s store: now of revision {store.head}")
         for one in plan.ours:
             tell(first.upgrade(one))
+        (folder / backup.PENDING).unlink()  # before the number: what is left behind it would be taken for a backup
         mark_form(settings.lake)
+
+
+def _back_up(plan: Plan, folder: Path, *, dumped: bool) -> None:
+    backup.see_place(folder)
+    # the form of ours is changed through MLflow's store, whose tags get a hash
+    touched = [store for store in find_stores(plan.settings) if store in plan.stores or plan.ours]
+    backup.see_dump(touched, is_done=dumped)
+    documents = [document for one in plan.ours for document in first.documents(one)]
+    dump = not dumped and any(store.schema for store in touched)
+    backup.back_up(folder, plan.settings, touched, documents, dump=dump)
 
 
 @contextmanager
