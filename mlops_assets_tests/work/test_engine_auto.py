@@ -17,7 +17,7 @@ from mlops_assets.storage.catalog import MANIFEST, Lake
 from mlops_assets.storage.tables import write_part
 from mlops_assets.use_case import Scale, UseCase
 from mlops_assets.work.engines import Engines
-from mlops_assets.work.engines.kinds import AUTO, KINDS, set_up
+from mlops_assets.work.engines.kinds import AUTO, KINDS, PIPES, RUNS, set_up
 from mlops_assets.work.engines.local import LocalEngine
 from mlops_assets.work.engines.spark import SparkEngine
 from mlops_assets.work.shards import Made, finish
@@ -66,7 +66,7 @@ def said(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def test_the_names_are_the_same_wherever_they_are_listed() -> None:
-    assert set(ENGINES) == {AUTO, *KINDS} == set(get_args(Scale.model_fields["engine"].annotation))
+    assert set(ENGINES) == {AUTO, PIPES, RUNS, *KINDS} == set(get_args(Scale.model_fields["engine"].annotation))
 
 
 def test_before_anything_was_measured_it_is_this_machine(
