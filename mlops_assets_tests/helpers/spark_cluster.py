@@ -104,7 +104,7 @@ def _daemon(
 
 def wait_for(log: Path, pattern: str, process: subprocess.Popen[bytes]) -> str:
     """The first group of a pattern, once a process has written it."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240  # a machine that is busy takes its time
     while time.monotonic() < deadline and process.poll() is None:
         if found := re.search(pattern, log.read_text(errors="replace")):
             return found.group(1)
