@@ -13,8 +13,8 @@ from urllib.parse import unquote, urlsplit
 from mlops_assets.errors import UsageError
 from mlops_assets.storage.database import MLFLOW_SCHEMA, with_driver
 from mlops_assets.storage.exported import STORE, USE_CASES, is_alone
-from mlops_assets.storage.places import Place, parse_place
-from mlops_assets.storage.spellings import check_spelling, quoted
+from mlops_assets.storage.places import Place, parse_place, quoted
+from mlops_assets.storage.spellings import check_spelling
 
 PACKAGE = Path(__file__).parent
 """The folder of the installed package."""

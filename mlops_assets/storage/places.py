@@ -56,6 +56,11 @@ class Status(NamedTuple):
     st_mtime: float
 
 
+def quoted(path: str) -> str:
+    """A path as it stands in a URL of SQLite or S3, which ends at a `?` and a `#`, and where each `%20` is undone."""
+    return path.replace("%", "%25").replace("?", "%3F").replace("#", "%23")
+
+
 @dataclass(frozen=True, order=True, slots=True)
 class S3Path:
     """A place on S3.
@@ -93,8 +98,8 @@ class S3Path:
         return S3Path(self.bucket, self.key.rpartition("/")[0])
 
     def as_uri(self) -> str:
-        """The place as an address."""
-        return str(self)
+        """The place as an address; as it is, it would end at a `?` or a `#`, and all tables of a lake would be one."""
+        return quoted(str(self))
 
     def exists(self) -> bool:
         """Whether there is an object, or any below it."""

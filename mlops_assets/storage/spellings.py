@@ -1,4 +1,4 @@
-"""Folders of this machine as libraries take them that make a URL of a path, and a path of it again.
+"""Places as libraries take them that make a URL of a path, and a path of it again.
 
 A path with `%20` or `?` is another one as a URL. Delta's library takes a proper URL, and undoes one `%20` too many when
 it reads its log; Dagster puts a path into a URL as it is; MLflow makes a folder of the URL as it is. For them a link
@@ -15,12 +15,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from mlops_assets.errors import UsageError
-from mlops_assets.storage.places import Place
-
-
-def quoted(path: str) -> str:
-    """A path as it stands in a URL of SQLite, which ends at a `?` and a `#`, and where each `%20` is undone."""
-    return path.replace("%", "%25").replace("?", "%3F").replace("#", "%23")
+from mlops_assets.storage.places import Place, quoted
 
 
 def check_spelling(variable: str, folder: Place) -> None:
@@ -31,11 +26,14 @@ def check_spelling(variable: str, folder: Place) -> None:
     UsageError
         If it cannot.
     """
-    for name in folder.parts[1:] if isinstance(folder, Path) else ():
+    here = isinstance(folder, Path)
+    for name in folder.parts[1:] if isinstance(folder, Path) else folder.key.split("/"):
         with suppress(UnicodeError):
             read = unquote(name, errors="strict")
             signs = {unicodedata.category(sign) for sign in name + read}
-            if read not in (".", "..") and not signs & {"Cc", "Cs"} and not set(read) & set("/\\"):
+            # S3 has no links, by which what is read otherwise would be found
+            reads_well = read not in (".", "..") and not set(read) & set("/\\") if here else read == name
+            if reads_well and not signs & {"Cc", "Cs"}:
                 continue
         raise UsageError(
             f"{variable}={str(folder)!r}: tables cannot lie under {name!r}, for Delta's library does not take that as "

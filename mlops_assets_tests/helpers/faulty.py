@@ -52,8 +52,10 @@ def faulty_server(url: str, host: str = "127.0.0.1") -> Iterator[FaultyServer]:
     command = [sys.executable, "-m", "mlops_assets_tests.helpers.faulty", url, host]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        yield FaultyServer(process.stdout.readline().strip())
-        process.kill()
+        try:
+            yield FaultyServer(process.stdout.readline().strip())
+        finally:  # else whoever fails beside it waits for it for ever
+            process.kill()
 
 
 class Handler(BaseHTTPRequestHandler):

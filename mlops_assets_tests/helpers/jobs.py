@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import psutil
+import yaml
 
 from mlops_assets.job import job
 from mlops_assets.storage.catalog import Lake
+from mlops_assets.storage.tables import Table
 from mlops_assets_tests.helpers.homes import copy_home
 from mlops_assets_tests.helpers.shop import Done, Shop
 from mlops_assets_tests.helpers.visits import LINKED, place_visits
@@ -80,9 +84,26 @@ def wait_for_part(shop: Shop, table: str, day: str) -> None:
         time.sleep(0.02)
 
 
-def state(shop: Shop, day: str) -> dict[str, tuple[set[str], dict[str, int]]]:
-    """Parts of the tables of a day, whose names tell what they were made of, and the numbers beside them."""
-    lake = Lake(shop.home / "lake", "visits")
-    return {
-        name: ({*lake.table(name).parts(day)}, lake.table(name).days()[day].accounting.numbers()) for name in TABLES
-    }
+def scale(shop: Shop, **keys: Any) -> None:
+    """Change keys of `scale` of the use case beside a home, which is a link until then."""
+    place = shop.home.parent / "use_cases"
+    if place.is_symlink():
+        original = place.resolve()
+        place.unlink()
+        shutil.copytree(original, place)
+    file = place / "visits" / "defs.yaml"
+    content = yaml.safe_load(file.read_text())
+    content["attributes"]["scale"] |= keys
+    file.write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+def state(shop: Shop, day: str) -> dict[str, tuple[dict[str, str], dict[str, Any]]]:
+    """What is published of a day: the hash of each file by its name, which tells what it was made of, and accounting."""
+    return {name: _published(Lake(shop.home / "lake", "visits").table(name), day) for name in TABLES}
+
+
+def _published(table: Table[Any], day: str) -> tuple[dict[str, str], dict[str, Any]]:
+    parts = table.parts(day)
+    hashes = {path: part.sha256 for path, part in table.written(day).items() if path in parts}
+    assert hashes.keys() == parts
+    return hashes, table.days()[day].accounting.to_json()

@@ -27,10 +27,11 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Cluster:
-    """Address of the master, and the processes of the workers."""
+    """Address of the master, the processes of the workers, and the folders in which executors have their logs."""
 
     master: str
     workers: list[psutil.Process]
+    places: Sequence[Path] = ()
 
 
 @contextmanager
@@ -46,7 +47,7 @@ def standalone(folder: Path, workers: int) -> Iterator[Cluster]:
             started.append(stack.enter_context(_daemon(place, "worker.Worker", *arguments)))
         for place, process in zip(places, started, strict=True):
             wait_for(place / "log", r"(Successfully registered) with master", process)
-        yield Cluster(address, [psutil.Process(process.pid) for process in started])
+        yield Cluster(address, [psutil.Process(process.pid) for process in started], places)
 
 
 @contextmanager
@@ -103,7 +104,7 @@ def _daemon(
 
 def wait_for(log: Path, pattern: str, process: subprocess.Popen[bytes]) -> str:
     """The first group of a pattern, once a process has written it."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240  # a machine that is busy takes its time
     while time.monotonic() < deadline and process.poll() is None:
         if found := re.search(pattern, log.read_text(errors="replace")):
             return found.group(1)
@@ -114,6 +115,11 @@ def wait_for(log: Path, pattern: str, process: subprocess.Popen[bytes]) -> str:
 def executor_of(process: int) -> psutil.Process:
     """The Java process that the Python process of a shard belongs to."""
     return next(parent for parent in psutil.Process(process).parents() if "java" in parent.name())
+
+
+def executors(cluster: Cluster) -> set[Path]:
+    """The logs of all executors that there were: whoever started one had shards done there."""
+    return {log for place in cluster.places for log in place.glob("work/app-*/*/stderr")}
 
 
 def end_java() -> None:

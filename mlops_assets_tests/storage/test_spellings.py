@@ -12,6 +12,7 @@ from sqlalchemy import create_engine, text
 
 from mlops_assets.errors import UsageError
 from mlops_assets.storage.accounting import Accounting
+from mlops_assets.storage.places import S3Path
 from mlops_assets.storage.spellings import check_spelling, delta_address, sqlite_address
 from mlops_assets.storage.tables import Table, write_part
 
@@ -88,3 +89,19 @@ def test_a_name_that_is_taken_by_something_else_is_told(tmp_path: Path) -> None:
 def test_a_name_that_cannot_work_is_told_before_anything_is_made(name: str) -> None:
     with pytest.raises(UsageError, match=r"^MLOPS_HOME=.*: tables cannot lie under .* Name another one"):
         check_spelling("MLOPS_HOME", Path("/somewhere") / name / "home")
+
+
+def test_a_lake_on_s3_may_have_a_name_that_ends_an_address(bucket: S3Path) -> None:
+    lakes = [bucket / name for name in ("lake #1 50% ã+b&c=d", "lake #2?", "lake ")]
+    for number, lake in enumerate(lakes):
+        table = table_in(lake)
+        data = pa.table({"number": [number]})
+        assert table.publish(DAY, [write_part(table, DAY, "part", data)], data.schema, Accounting(), set())
+    assert [table_in(lake).read_all().column("number").to_pylist() for lake in lakes] == [[0], [1], [2]]
+
+
+@pytest.mark.parametrize("name", ["a%41", "a%2Fb", "%25", "a\nb", "%2E%2E", "%E7"])
+def test_a_name_on_s3_that_cannot_work_is_told_before_anything_is_made(name: str) -> None:
+    with pytest.raises(UsageError, match=r"^MLOPS_LAKE=.*: tables cannot lie under .* Name another one"):
+        check_spelling("MLOPS_LAKE", S3Path("bucket", f"{name}/lake"))
+    check_spelling("MLOPS_LAKE", S3Path("bucket"))

@@ -27,6 +27,7 @@ if not (os.environ.get("JAVA_HOME") or shutil.which("java")):
     pytest.skip("Spark needs Java", allow_module_level=True)
 
 from pyspark import SparkConf, SparkContext
+from pyspark.errors import PySparkRuntimeError
 
 from mlops_assets.errors import ConfigError, ShardFailed
 from mlops_assets.journey.enrich.day import enrich_day
@@ -38,7 +39,7 @@ from mlops_assets.journey.score.day import Scorers, score_day
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.tools.sampling import write_sample
 from mlops_assets.work.engines.local import ONE_THREAD, LocalEngine
-from mlops_assets.work.engines.spark import SparkEngine
+from mlops_assets.work.engines.spark import SparkEngine, _report
 from mlops_assets.work.shards import Engine, Report, Watch
 from mlops_assets_tests.helpers.day_driver import DAY, content, small_shards, train, version_of
 from mlops_assets_tests.helpers.spark_cluster import QUICK, Cluster, end_java, executor_of, standalone
@@ -130,6 +131,49 @@ def test_an_address_that_is_none_is_told() -> None:
         list(SparkEngine("nonsense", 2).map(square, [1]))
 
 
+def test_yarn_without_a_word_where_it_is_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spark would ask port 8032 of no address for ever."""
+    for name in ("HADOOP_CONF_DIR", "YARN_CONF_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ConfigError, match=r"^MLOPS_SPARK_MASTER=yarn: HADOOP_CONF_DIR must name the folder"):
+        list(SparkEngine("yarn", 2).map(square, [1]))
+
+
+PYTHON = "Each machine of the cluster needs this Python and mlops-assets[spark] in this release; PYSPARK_PYTHON says"
+STACK = """Job aborted: org.apache.spark.api.python.PythonException: Traceback (most recent call last):
+  File "worker.py", line 1, in main
+    work()
+{}
+\tat org.apache.spark.Java(Java.scala:1)"""
+
+
+@pytest.mark.parametrize(
+    ("said", "reason", "advice"),
+    [
+        ("ModuleNotFoundError: No module named 'pydantic'", "No module named 'pydantic'", PYTHON),
+        (
+            "pyspark.errors.PySparkRuntimeError: [PYTHON_VERSION_MISMATCH] Python in worker has different version: 3.12"
+            " than that in driver.\nPlease check environment variables.\n",
+            "Python in worker has different version: 3.12 than that in driver",
+            PYTHON,
+        ),
+        (
+            f"NotADirectoryError: [Errno 20] Not a directory: '/tmp/modules/{'0' * 64}.zip/own/prices.csv'",
+            "own/prices.csv'",
+            "ZIP file of .py files alone: what they need besides belongs into an installed package.",
+        ),
+        ("OSError: [Errno 5] Input/output error: '/lake'", "OSError: [Errno 5] Input/output error: '/lake'", ""),
+    ],
+    ids=["library", "python", "data file", "disk"],
+)
+def test_what_a_worker_lacks_is_told_with_what_to_do(said: str, reason: str, advice: str) -> None:
+    with pytest.raises(ShardFailed) as error:
+        _report(PySparkRuntimeError(STACK.format(said)))
+    assert f"{reason}. Finished shards are kept: run again." in str(error.value)
+    assert advice in str(error.value)
+    assert "memory" not in str(error.value)
+
+
 def test_java_that_is_missing_is_told_with_what_to_install(tmp_path: Path) -> None:
     work = "from mlops_assets.work.engines.spark import SparkEngine as E; list(E('local[2]', 2).map(print, [1]))"
     environment = os.environ | {"JAVA_HOME": str(tmp_path)}
@@ -215,6 +259,18 @@ def test_libraries_have_one_thread_in_each_process(engine: SparkEngine) -> None:
 
 def test_shards_write_for_their_owner_alone(engine: SparkEngine) -> None:
     assert [report.counts for report in engine.map(tell_umask, range(2))] == [{"umask": 0o077}] * 2
+
+
+def test_two_use_cases_at_once_share_a_session() -> None:
+    """Each thread has a day of its own; the session is opened by one of them."""
+    done: list[int] = []
+    with SparkEngine("local[2]", 2) as engine:
+        days = [threading.Thread(target=lambda: done.append(len([*engine.map(square, range(3))]))) for _ in range(2)]
+        for day in days:
+            day.start()
+        for day in days:
+            day.join()
+    assert done == [3, 3]
 
 
 def test_ctrl_c_is_left_as_it_was(engine: SparkEngine) -> None:

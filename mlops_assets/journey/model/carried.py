@@ -13,7 +13,7 @@ from dataclasses import astuple, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from mlops_assets.errors import ModelRefused
+from mlops_assets.errors import ModelRefused, UsageError
 from mlops_assets.journey.model.archive import hash_folder, read_files, read_plain
 from mlops_assets.journey.model.version import ABOUT_FILE, LARGEST_CARD, REFERENCE_FILE, Version
 from mlops_assets.settings import cache_folder
@@ -94,10 +94,9 @@ def near(folder: Place, sha256: str) -> Place:
                 return copy
         shutil.rmtree(copy, ignore_errors=True)
         _copy(folder, sha256, copy)
-    except OSError as error:  # the copy saves time, it is not needed
-        log.warning(
-            "The model %s is read from the lake, for no copy can be kept here: %s.", sha256[:12], error.strerror
-        )
+    except (OSError, UsageError) as error:  # the copy saves time, it is not needed
+        why = error.strerror if isinstance(error, OSError) else error
+        log.warning("The model %s is read from the lake, for no copy can be kept here: %s.", sha256[:12], why)
         return folder
     return copy
 

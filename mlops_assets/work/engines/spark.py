@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from mlops_assets.errors import ConfigError, MlopsError, ShardFailed
 from mlops_assets.storage.modes import keep_private
-from mlops_assets.work.engines.contact import Contact
+from mlops_assets.work.engines.contact import PAGE, Contact
 from mlops_assets.work.engines.local import ONE_THREAD, _environment
 from mlops_assets.work.shards import Needs, Report
 
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 Task = TypeVar("Task")
 
 AGAIN = "Finished shards are kept: run again"
+
+_opening = threading.Lock()
+"""A process has one session: two use cases that want it at once open it once."""
 
 
 class SparkEngine:
@@ -152,16 +155,17 @@ class SparkEngine:
             from pyspark import SparkContext
         except ImportError:
             raise ConfigError("The engine spark needs pyspark: pip install 'mlops-assets[spark]'.") from None
-        if self._own is not None and (_ended(self._own) or self._own._jsc.sc().isStopped()):
-            self._close()  # the cluster ended it; the next day may do better
-        if SparkContext._active_spark_context is not None:
-            return SparkContext._active_spark_context
-        _probe(self._master)
-        # tasks on this machine run this Python and its libraries, not the first one on the PATH
-        defaults = {"PYSPARK_PYTHON": sys.executable, "SPARK_DRIVER_MEMORY": "512m"}
-        with _environment({name: os.environ.get(name, value) for name, value in defaults.items()}):
-            self._own = _start(self._master, self._workers)
-        return self._own
+        with _opening:
+            if self._own is not None and (_ended(self._own) or self._own._jsc.sc().isStopped()):
+                self._close()  # the cluster ended it; the next day may do better
+            if SparkContext._active_spark_context is not None:
+                return SparkContext._active_spark_context
+            _probe(self._master)
+            # tasks on this machine run this Python and its libraries, not the first one on the PATH
+            defaults = {"PYSPARK_PYTHON": sys.executable, "SPARK_DRIVER_MEMORY": "512m"}
+            with _environment({name: os.environ.get(name, value) for name, value in defaults.items()}):
+                self._own = _start(self._master, self._workers)
+            return self._own
 
     def _close(self, died: bool = False) -> None:
         own, self._own = self._own, None
@@ -242,18 +246,43 @@ def _report(outcome: Report | BaseException) -> Report:
     if isinstance(outcome, Report):
         return outcome
     if hasattr(outcome, "java_exception") or type(outcome).__module__.startswith("pyspark."):
-        raise ShardFailed(
-            f"Spark gave a shard up: {_reason(outcome)}. {AGAIN}. If processes die for want of memory, give workers "
-            "fewer cores, or set a smaller scale.files_a_shard."
-        )
+        reason = _reason(outcome)
+        raise ShardFailed(f"Spark gave a shard up: {reason}. {AGAIN}.{_advice(reason)}")
     raise outcome
 
 
 def _reason(error: BaseException) -> str:
-    """What Spark says, without its stacks: the last line of a worker's traceback, or Java's message."""
+    """What Spark says, without its stacks: the error at the end of a worker's traceback, or Java's message."""
     text = str(getattr(error, "java_exception", error))
-    text = re.split(r"\n\s+at |\nDriver stacktrace:|\s+SQLSTATE: |\. Consider setting ", text)[0]
-    return text.strip().splitlines()[-1].rpartition("Exception: ")[2].rstrip(".")
+    text = re.split(r"\n\s+at |\nDriver stacktrace:|\s+SQLSTATE: |\. Consider setting ", text)[0].strip()
+    after_stack = re.split(r"\n {2}.*\n(?! )", text)
+    line = after_stack[-1].splitlines()[0] if after_stack[1:] else text.splitlines()[-1]
+    return re.sub(r"^[\w.]+: \[[A-Z_]+\] ", "", line.rpartition("Exception: ")[2]).rstrip(".")
+
+
+def _cause(error: Any) -> str:
+    """What Java says of why something does not start: its first cause tells most."""
+    java = error.java_exception
+    while java.getCause() is not None:
+        java = java.getCause()
+    return _reason(Exception(java.toString()))
+
+
+def _advice(reason: str) -> str:
+    """What helps against a reason, as a sentence; empty where nobody knows."""
+    if re.search("No module named|Cannot run program|different version|pyspark.daemon", reason):
+        return (
+            " Each machine of the cluster needs this Python and mlops-assets[spark] in this release; PYSPARK_PYTHON "
+            f"says where it lies on the workers ({PAGE})."
+        )
+    if re.search(r"modules/\w{64}\.zip", reason):
+        return (
+            " The use case's own modules reach workers as a ZIP file of .py files alone: what they need besides "
+            "belongs into an installed package."
+        )
+    if re.search("exited unexpectedly|ExecutorLost|xit(ed|ing).* code|heartbeat", reason):
+        return " If processes die for want of memory, give workers fewer cores, or set a smaller scale.files_a_shard."
+    return ""
 
 
 def _start(master: str, workers: int) -> SparkContext:
@@ -281,7 +310,7 @@ def _start(master: str, workers: int) -> SparkContext:
         context = SparkContext(conf=_settings(SparkConf(), master, workers))
     except Py4JJavaError as error:
         raise ConfigError(
-            f"Spark does not start on {master}: {_reason(error)}. Look at MLOPS_SPARK_MASTER and spark-defaults.conf."
+            f"Spark does not start on {master}: {_cause(error)}. Look at MLOPS_SPARK_MASTER and spark-defaults.conf."
         ) from None
     finally:
         if threading.current_thread() is threading.main_thread():
@@ -308,7 +337,9 @@ def _settings(conf: SparkConf, master: str, workers: int) -> SparkConf:
 
 
 def _probe(master: str) -> None:
-    """Refuse a standalone master that does not answer; Spark would try for a minute and then say less."""
+    """Refuse a master that cannot be reached; Spark would try for a minute or for ever, and then say less."""
+    if master == "yarn" and not ({"HADOOP_CONF_DIR", "YARN_CONF_DIR"} & os.environ.keys()):
+        raise ConfigError("MLOPS_SPARK_MASTER=yarn: HADOOP_CONF_DIR must name the folder that says where YARN is.")
     if not master.startswith("spark://"):
         return
     for address in master.removeprefix("spark://").split(","):

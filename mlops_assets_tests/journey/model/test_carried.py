@@ -109,6 +109,12 @@ def test_a_worker_that_can_keep_nothing_reads_the_lake(
     serving = carried(version, bucket / "lake").folder / "serving"
     assert near(serving, version.serving_sha256) == serving
 
+    (tmp_path / "others" / "cache").mkdir(parents=True)
+    (tmp_path / "others" / "cache").chmod(0o777)  # anybody could put another model there
+    monkeypatch.setenv("MLOPS_HOME", str(tmp_path / "others"))
+    assert near(serving, version.serving_sha256) == serving
+    assert [*(tmp_path / "others" / "cache").iterdir()] == []
+
 
 def test_a_model_that_is_not_in_the_lake_is_told(bucket: S3Path, cache: Path) -> None:
     with pytest.raises(ModelRefused, match=r"^s3://.*/model\.skops: cannot be read: there is no such file\.$"):
