@@ -11,10 +11,12 @@ import secrets
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from deploy.images import ROOT
 
 FOLDER = ROOT / ".secrets"
+ACTIONS = ["Admin", "Read", "Write", "List", "Tagging"]  # what SeaweedFS lets whoever has the keys do
 
 
 def of_store(access_key: str, secret_key: str) -> dict[str, str]:
@@ -25,8 +27,8 @@ def of_store(access_key: str, secret_key: str) -> dict[str, str]:
     access_key, secret_key
         The keys.
     """
-    credentials = [{"accessKey": access_key, "secretKey": secret_key}]
-    user = {"name": "mlops", "credentials": credentials, "actions": ["Admin", "Read", "Write", "List", "Tagging"]}
+    user: dict[str, Any] = {"name": "mlops", "actions": ACTIONS}
+    user["credentials"] = [{"accessKey": access_key, "secretKey": secret_key}]
     return {"s3_access_key": access_key, "s3_secret_key": secret_key, "s3_users": json.dumps({"identities": [user]})}
 
 

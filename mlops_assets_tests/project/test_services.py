@@ -38,7 +38,7 @@ from mlops_assets_tests.helpers.shop import Shop
 CHILD = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
 API_KEY, _key = new_key("shop", frozenset({"read"}))
 SECRETS = {**new_secrets.of_database("tulip"), **new_secrets.of_store("rose", "poppy"), "api_keys": _key.entry}
-SECRETS["notebook_token"] = "wallflower-of-the-notebooks"
+SECRETS["notebook_token"] = "tulip-of-the-notebooks"
 SMALL, DAY = "loan_approval", "2026-01-31"
 KEYS = {"AWS_ACCESS_KEY_ID": "rose", "AWS_SECRET_ACCESS_KEY": "poppy"}
 PAGE = CHILD + "import http.server as s; s.test(s.SimpleHTTPRequestHandler, bind='127.0.0.1', port=int(sys.argv[1]))"

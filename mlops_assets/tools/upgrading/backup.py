@@ -15,8 +15,9 @@ from typing import Any
 from mlops_assets.errors import MlopsError, UsageError
 from mlops_assets.settings import Settings
 from mlops_assets.storage.database import DATABASE_VARIABLE, database_url
+from mlops_assets.storage.files import write_json
 from mlops_assets.storage.form import mark_of_today
-from mlops_assets.storage.integrity import read_json, write_json
+from mlops_assets.storage.integrity import read_json
 from mlops_assets.tools.upgrading.stores import Store
 
 DUMP = "postgres.dump"
