@@ -39,6 +39,22 @@ def share(value: float | None) -> str:
     return number(value, 3)
 
 
+def span(minutes: float) -> str:
+    """A time that went by, in the two largest units that it fills.
+
+    Examples
+    --------
+    >>> span(0.4), span(12), span(125), span(2149)
+    ('0 min', '12 min', '2 h 5 min', '1 d 11 h')
+    """
+    whole = round(minutes)
+    days, rest = divmod(whole, 24 * 60)
+    hours, left = divmod(rest, 60)
+    if days:
+        return f"{days} d {hours} h"
+    return f"{hours} h {left} min" if hours else f"{left} min"
+
+
 def size(value: float | None) -> str:
     """Bytes in a unit that is read at once.
 

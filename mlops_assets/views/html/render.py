@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from mlops_assets.views.html import charts
-from mlops_assets.views.numbers import NOTHING, number, percent, share, size
+from mlops_assets.views.numbers import NOTHING, number, percent, share, size, span
 from mlops_assets.work.printable import cut, printable
 
 LONGEST = 120
@@ -79,9 +79,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=shown,
     )
-    environment.filters.update(
-        number=number, percent=percent, share=share, when=when, short=short, exactly=exactly, size=size, said=said
-    )
+    told = (number, percent, share, size, span, when, short, exactly, said)
+    environment.filters.update({each.__name__: each for each in told})
     environment.globals["charts"] = charts
     return environment
 
