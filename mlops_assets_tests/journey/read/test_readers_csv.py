@@ -272,7 +272,7 @@ FIELDS = st.sampled_from(["", "a", '"a"', '""', '"a;b"', '"a""b"', 'a"', '"', '"
 BODIES = st.lists(st.lists(FIELDS, min_size=1, max_size=4).map(";".join), min_size=1, max_size=4).map("\n".join)
 
 
-@hypothesis.settings(max_examples=1_500)
+@hypothesis.settings(max_examples=500)
 @hypothesis.given(bodies=st.lists(BODIES, min_size=1, max_size=4), spanning=st.booleans())
 def test_quoted_files_that_are_parsed_together_mean_what_pythons_csv_says_of_each(
     bodies: list[str], spanning: bool
@@ -322,7 +322,7 @@ def count_lines(data: bytes, header: bool) -> int:
     return data.count(end) + (not data.endswith(end)) - header
 
 
-@hypothesis.settings(max_examples=2_000)
+@hypothesis.settings(max_examples=700)
 @hypothesis.given(bodies=st.lists(ANY_BYTES, max_size=4), form=FORMS)
 def test_whatever_the_bytes_every_line_is_a_row_or_a_reject_or_told_to_be_swallowed(
     bodies: list[bytes], form: dict[str, Any]
