@@ -98,7 +98,11 @@ def test_a_document_of_somebody_else_is_not_taken_for_ours_though_an_answer_was_
 
 @pytest.mark.parametrize(
     "fault",
-    ["drop", "lose", *(pytest.param(one, marks=pytest.mark.long) for one in ((500, "InternalError"), (503, "SlowDown")))],
+    [
+        "drop",
+        "lose",
+        *(pytest.param(one, marks=pytest.mark.long) for one in ((500, "InternalError"), (503, "SlowDown"))),
+    ],
     ids=str,
 )
 def test_a_day_whose_commit_fails_on_the_way_is_published_once(
