@@ -156,7 +156,8 @@ def _of_address(value: str) -> list[str]:
 
 
 def _behind_host(value: str) -> list[str]:
-    if "://" not in value:
+    """What a web address says behind its host, such as the token of a hook; of a database that is its name."""
+    if not value.lower().startswith(("http://", "https://")):
         return []
     path, _, query = value.partition("://")[2].partition("/")[2].partition("?")
     return [path, query]

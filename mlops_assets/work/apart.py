@@ -133,6 +133,10 @@ def _confined(
     sender: Connection,
 ) -> None:
     """What the process does."""
+    import pyarrow as pa
+
+    # at its first byte Arrow sets a gigabyte of addresses aside: what a library takes, and no memory yet
+    pa.allocate_buffer(1)
     _limit(limits)
     for name in [name for name in os.environ if not INHERITED.fullmatch(name)]:
         del os.environ[name]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -70,6 +71,10 @@ def _differing(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     return sorted(key for key in {*then, *now} if then.get(key) != now.get(key))
 
 
+_TURN = threading.Lock()
+"""Threads that ask at the same time wait for the first one's trees: all at once each would take as long as all."""
+
+
 @cache
 def code_of(*roots: str) -> Code:
     """The code that some modules reach, as this process found it when it first asked.
@@ -81,7 +86,7 @@ def code_of(*roots: str) -> Code:
     """
     unfollowed = LIBRARIES.keys() | sys.stdlib_module_names
     # once a process, and not on disk: a worker finds out for itself, for the driver may have other code
-    with _collecting_nothing():
+    with _TURN, _collecting_nothing():
         own_roots = _innermost(_module_of(root) for root in roots if top_name(root) not in unfollowed)
         modules = _walk(own_roots)
         saying = {name: module for name, module in sorted(modules.items()) if module.pieces != NOTHING}

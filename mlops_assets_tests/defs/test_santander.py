@@ -33,7 +33,7 @@ PUBLIC_LINEAR, PUBLIC_BAYES = 0.8588, 0.888
 REAL_ROWS = REAL_DATA / "santander" / "unlabelled_250_rows.csv"
 VARS = [f"var_{place}" for place in range(200)]
 HISTORY, BAD, SCORED, REAL = "2026-01-01", "2026-01-02", "2026-01-03", "2026-01-04"
-SCORED_ROWS = 3_000
+SCORED_ROWS = 1_500
 
 
 def drawn(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -146,7 +146,7 @@ def test_a_bad_row_is_rejected_with_its_reason(
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """A champion learned from one file; then a day with a bad row, one to be scored, and the real rows."""
     with Stage.of(load_use_case(OWN_USE_CASES / "santander"), tmp_path_factory.mktemp("santander") / "home") as stage:
-        stage.sample(HISTORY, files=1, rows=6_000)
+        stage.sample(HISTORY, files=1, rows=3_000)
         stage.sample(SCORED, files=1, rows=SCORED_ROWS, labelled=False)
         stage.folder(BAD).mkdir(parents=True)
         lines = [HEADER, *(line(ID_code=f"test_{one}") for one in range(9)), line(var_0="?"), ""]

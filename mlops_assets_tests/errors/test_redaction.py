@@ -66,6 +66,13 @@ def test_behind_the_host_an_address_that_is_referred_to_has_its_secret_too() -> 
     )
 
 
+def test_the_name_of_a_database_that_is_referred_to_is_none() -> None:
+    """A target may lie where the state does; who is told what to grant is told of which database."""
+    environment = {remember("TEST_REDACTION_TABLES"): f"postgresql://me:{ENCODED}@host/orders?options=-cx"}
+    said = f"GRANT CREATE ON DATABASE orders; {ENCODED}"
+    assert redacted(said, environment) == "GRANT CREATE ON DATABASE orders; ***"
+
+
 def test_what_an_address_says_by_a_secret_name_is_secret() -> None:
     environment = {"ANYTHING": "postgresql://host/all?sslmode=require&sslpassword=rosebud"}
     said = "rosebud: postgresql://other/?sslmode=require&password=x and http://host/?API_KEY=a&page=2"

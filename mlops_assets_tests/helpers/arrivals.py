@@ -53,6 +53,9 @@ class Slow:
 class World:
     """Files that come and go, looks at them, and a lake that learns of a day when it is run."""
 
+    ticks = 60
+    """How often it looks in the hour after which nothing is left to be seen."""
+
     def __init__(self, root: Path, asked: Sensor | None = None, source: type[Slow] = Slow) -> None:
         self.source = source(root)
         self.asked = asked or Sensor()
@@ -101,9 +104,9 @@ class World:
 
     def settle(self) -> dict[str, Finding]:
         """The findings after so long that nothing is left to be seen, and no listing is half-way."""
-        for _ in range(60):
+        for _ in range(self.ticks):
             findings = self.tick()
-            self.wait(1)
+            self.wait(60 / self.ticks)
         while any(one.verdict is Verdict.LISTING for one in findings.values()):
             findings = self.tick()
         return findings

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pyarrow as pa
 
@@ -67,3 +69,21 @@ def delivery(
         lambda _: None,
         again,
     )
+
+
+def messages(servers: str, topic: str, number: int) -> list[tuple[bytes, dict[str, Any]]]:
+    """The first messages of a topic: key and value; read without a group, whose members a broker waits for."""
+    from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+
+    consumer = Consumer({"bootstrap.servers": servers, "group.id": "test", "log_level": 0})
+    found: list[tuple[bytes, dict[str, Any]]] = []
+    try:
+        parts = consumer.list_topics(topic, timeout=20).topics[topic].partitions
+        consumer.assign([TopicPartition(topic, part, OFFSET_BEGINNING) for part in parts])
+        while len(found) < number:
+            (message,) = consumer.consume(1, timeout=30)
+            if message.error() is None:
+                found.append((message.key() or b"", json.loads(message.value())))
+    finally:
+        consumer.close()
+    return found

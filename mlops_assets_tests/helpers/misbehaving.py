@@ -8,6 +8,7 @@ import socket
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 PATH = "mlops_assets_tests.helpers.misbehaving."
@@ -83,3 +84,9 @@ class Curious(Behaved):
 class Nosy(Behaved):
     def behave(self) -> None:
         Path(f"/proc/{os.getppid()}/environ").read_bytes()
+
+
+def half_a_gigabyte_beside_arrow() -> int:
+    """What an honest model may take beside the rows that it is given."""
+    rows = pa.array([1.0])
+    return len(rows) + np.empty(1 << 29, np.uint8).nbytes

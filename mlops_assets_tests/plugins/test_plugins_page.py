@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from mlops_assets.work import code
+from mlops_assets_tests.helpers.own_code import keep_own_code
 from mlops_assets_tests.helpers.paths import ROOT
 from mlops_assets_tests.helpers.shop import Done, Shop
 
@@ -66,8 +67,9 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
     """An empty folder with a package `shop` of the user's, and a home."""
     for name in [name for name in sys.modules if name.partition(".")[0] == "shop"]:
         del sys.modules[name]
-    code.forget()
     with pytest.MonkeyPatch.context() as environment:
+        keep_own_code(environment)
+        code.forget()
         environment.syspath_prepend(tmp_path)
         environment.setattr(sys, "dont_write_bytecode", True)  # a changed file of the same second must be read again
         yield Shop(tmp_path / "home")

@@ -24,6 +24,13 @@ from mlops_assets_tests.helpers.s3_server import Server
 DAY = "2026-01-01"
 SCHEMA = pa.schema({"number": pa.int64()})
 COMMIT = "_delta_log/0000"
+TRIED_AGAIN = [
+    ((503, "SlowDown"), "the server asks for fewer requests"),
+    ((500, "InternalError"), "the server answers 500 Internal"),
+    ("drop", "does not answer, or breaks off. What was finished is kept"),
+    ("cut", "does not answer, or breaks off. What was finished is kept"),
+]
+"""What may heal, and what is told of it where it does not."""
 
 
 @pytest.fixture
@@ -89,7 +96,15 @@ def test_a_document_of_somebody_else_is_not_taken_for_ours_though_an_answer_was_
     assert (bucket / "1.json").read_bytes() == b"theirs"
 
 
-@pytest.mark.parametrize("fault", ["drop", "lose", (500, "InternalError"), (503, "SlowDown")], ids=str)
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "drop",
+        "lose",
+        *(pytest.param(one, marks=pytest.mark.long) for one in ((500, "InternalError"), (503, "SlowDown"))),
+    ],
+    ids=str,
+)
 def test_a_day_whose_commit_fails_on_the_way_is_published_once(
     bucket: S3Path, faulty: FaultyServer, table: Table, fault: Fault
 ) -> None:
@@ -117,10 +132,7 @@ def test_a_table_whose_making_fails_on_the_way_is_made(bucket: S3Path, faulty: F
         ((403, "SignatureDoesNotMatch"), "the secret key is wrong"),
         ((400, "ExpiredToken"), "the credentials have expired"),
         ((403, "RequestTimeTooSkewed"), "the clock of this machine"),
-        ((503, "SlowDown"), "the server asks for fewer requests"),
-        ((500, "InternalError"), "the server answers 500 Internal"),
-        ("drop", "does not answer, or breaks off. What was finished is kept"),
-        ("cut", "does not answer, or breaks off. What was finished is kept"),
+        *(pytest.param(*one, marks=pytest.mark.long) for one in TRIED_AGAIN),
     ],
     ids=str,
 )
@@ -146,6 +158,21 @@ def test_what_does_not_heal_is_told_in_one_sentence_whatever_was_asked(
         assert str(told.value).startswith(f"{bucket}/")
         assert len(str(told.value)) < 400
         assert "secret details" not in str(told.value)
+
+
+@pytest.mark.parametrize(("fault", "said"), TRIED_AGAIN, ids=str)
+def test_what_is_tried_again_is_told_when_the_patience_is_over(
+    bucket: S3Path, faulty: FaultyServer, monkeypatch: pytest.MonkeyPatch, fault: Fault, said: str
+) -> None:
+    """A small version of the one above, in which each request is waited for."""
+    monkeypatch.setenv("MLOPS_S3_PATIENCE", "0.3")
+    s3.store.cache_clear()
+    (bucket / "a.csv").write_bytes(b"data" * 100)
+    faulty.fail(fault)
+    with pytest.raises(S3Error, match=said) as told:
+        (bucket / "a.csv").read_bytes()
+    assert str(told.value).startswith(f"{bucket}/")
+    assert "secret details" not in str(told.value)
 
 
 def test_a_server_that_is_not_there_is_told(bucket: S3Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,12 +92,12 @@ def test_a_name_that_cannot_work_is_told_before_anything_is_made(name: str) -> N
 
 
 def test_a_lake_on_s3_may_have_a_name_that_ends_an_address(bucket: S3Path) -> None:
-    lakes = [bucket / name for name in ("lake #1 50% ã+b&c=d", "lake #2?", "lake ")]
+    lakes = [bucket / name for name in ("lake #1 50% ã+b&c=d?", "lake ")]
     for number, lake in enumerate(lakes):
         table = table_in(lake)
         data = pa.table({"number": [number]})
         assert table.publish(DAY, [write_part(table, DAY, "part", data)], data.schema, Accounting(), set())
-    assert [table_in(lake).read_all().column("number").to_pylist() for lake in lakes] == [[0], [1], [2]]
+    assert [table_in(lake).read_all().column("number").to_pylist() for lake in lakes] == [[0], [1]]
 
 
 @pytest.mark.parametrize("name", ["a%41", "a%2Fb", "%25", "a\nb", "%2E%2E", "%E7"])

@@ -21,7 +21,7 @@ DAY, OTHER = "2026-01-01", "2026-01-02"
 DATA = pa.table({"number": list(range(100))})
 
 
-@pytest.fixture(params=["disk", "s3"])
+@pytest.fixture(params=["disk", pytest.param("s3", marks=pytest.mark.long)])
 def lake(request: pytest.FixtureRequest, tmp_path: Path) -> Lake:
     root: Place = tmp_path if request.param == "disk" else request.getfixturevalue("bucket") / "lake"
     lake = Lake(root, "toy")
@@ -52,6 +52,7 @@ def test_a_whole_lake_is_intact_and_its_bytes_are_counted(lake: Lake) -> None:
     assert told[-1] == (verified.bytes, verified.bytes, 7)
 
 
+@pytest.mark.parametrize("lake", ["disk", "s3"], indirect=True)
 def test_each_damaged_file_is_named_with_table_day_and_way_out(lake: Lake) -> None:
     places = [lake.rows.place(DAY, f"00000-{DAY}"), lake.training_set("mark"), lake.challenge(DAY), lake.code("abc")]
     for place in places:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +12,7 @@ from pydantic import ValidationError
 from mlops_assets.journey.deliver.targets.kafka import KafkaTarget
 from mlops_assets.plugins.targets import TargetDown, TargetError
 from mlops_assets.use_case.targets import KafkaTarget as Parameters
-from mlops_assets_tests.helpers.deliveries import SOME, delivery
+from mlops_assets_tests.helpers.deliveries import SOME, delivery, messages
 
 confluent_kafka = pytest.importorskip("confluent_kafka")
 
@@ -31,27 +30,11 @@ def target(servers: str, **parameters: Any) -> KafkaTarget:
     return KafkaTarget(Parameters(**{"servers": servers, "topic": "said", "timeout": 20, **parameters}))
 
 
-def messages(servers: str, number: int) -> list[tuple[bytes, dict[str, Any]]]:
-    """The first messages of the topic: key and value."""
-    settings = {"bootstrap.servers": servers, "group.id": "test", "auto.offset.reset": "earliest", "log_level": 0}
-    consumer = confluent_kafka.Consumer(settings)
-    consumer.subscribe(["said"])
-    found: list[tuple[bytes, dict[str, Any]]] = []
-    try:
-        while len(found) < number:
-            (message,) = consumer.consume(1, timeout=30)
-            if message.error() is None:
-                found.append((message.key() or b"", json.loads(message.value())))
-    finally:
-        consumer.close()
-    return found
-
-
 def test_every_prediction_is_a_message_keyed_by_account_and_marked_by_publication(servers: str) -> None:
     told = target(servers).deliver(delivery())
     assert told == {"topic": "said", "messages": 4}
     assert target(servers).guarantee() == "at least once"
-    found = messages(servers, 4)
+    found = messages(servers, "said", 4)
     assert {(value["file"], value["line"]): value["prediction"] for _, value in found} == SOME
     assert {(key, value["line"] % 2) for key, value in found} == {(b"A", 1), (b"", 0)}
     (publication,) = {(v["use_case"], v["publication"], v["published"], v["day"]) for _, v in found}
@@ -62,7 +45,7 @@ def test_every_prediction_is_a_message_keyed_by_account_and_marked_by_publicatio
 def test_a_delivery_that_is_begun_again_can_be_told_from_the_first_by_nobody_but_by_its_marks(servers: str) -> None:
     for published in (1, 1, 2):
         target(servers).deliver(delivery(published=published))
-    found = [value for _, value in messages(servers, 12)]
+    found = [value for _, value in messages(servers, "said", 12)]
     once = {(value["publication"], value["file"], value["line"]) for value in found}
     assert len(found) == 12
     assert len(once) == 8

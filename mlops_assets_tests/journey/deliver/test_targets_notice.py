@@ -17,7 +17,7 @@ from mlops_assets.plugins.targets import Delivery, TargetDown, TargetError
 from mlops_assets.use_case import Delivering
 from mlops_assets.use_case.targets import DAYS_DONE
 from mlops_assets.use_case.targets import NoticeTarget as Parameters
-from mlops_assets_tests.helpers.deliveries import delivery
+from mlops_assets_tests.helpers.deliveries import delivery, messages
 from mlops_assets_tests.helpers.stage import Stage, small
 
 NUMBERS = {"files": 3, "rows": 4, "rejected": 1}
@@ -89,13 +89,8 @@ def test_a_message_with_the_use_case_as_its_key() -> None:
     target = NoticeTarget(Parameters(kafka={"servers": servers, "topic": "done", "timeout": 20}))
     assert target.guarantee() == "at least once"
     assert target.deliver(done())["messages"] == 1
-    settings = {"bootstrap.servers": servers, "group.id": "test", "auto.offset.reset": "earliest", "log_level": 0}
-    consumer = confluent_kafka.Consumer(settings)
-    consumer.subscribe(["done"])
-    (message,) = consumer.consume(1, timeout=30)
-    consumer.close()
-    assert message.key() == b"shop"
-    assert json.loads(message.value())["numbers"] == NUMBERS
+    ((key, said),) = messages(servers, "done", 1)
+    assert (key, said["numbers"]) == (b"shop", NUMBERS)
 
 
 @pytest.mark.parametrize(

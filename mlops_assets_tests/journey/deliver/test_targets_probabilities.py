@@ -24,6 +24,7 @@ from mlops_assets.storage.accounting import ListingAccounting
 from mlops_assets.storage.catalog import MANIFEST, Lake
 from mlops_assets.storage.database import open_database
 from mlops_assets.use_case import Delivering, UseCase
+from mlops_assets_tests.helpers.deliveries import messages
 from mlops_assets_tests.helpers.models import as_version
 from mlops_assets_tests.helpers.toy import DAY, purchases, put, toy
 from mlops_assets_tests.helpers.vectors import HOSTILE, keeping, says, score
@@ -124,10 +125,7 @@ def test_a_message_has_them_by_class(lake: Lake, settings: Settings) -> None:
     (broker,) = cluster.list_topics(timeout=20).brokers.values()
     servers = f"{broker.host}:{broker.port}"
     deliver(wanting("kafka", {"servers": servers, "topic": "said"}), lake, settings)
-    consumer = kafka.Consumer({"bootstrap.servers": servers, "group.id": "t", "auto.offset.reset": "earliest"})
-    consumer.subscribe(["said"])
-    found = [json.loads(message.value()) for message in consumer.consume(12, timeout=30)]
-    consumer.close()
+    found = [said for _, said in messages(servers, "said", 12)]
     assert {frozenset(row["probabilities"]) for row in found} == {frozenset(CLASSES)}
     assert all(abs(sum(row["probabilities"].values()) - 1) < 1e-4 for row in found)
 

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_assets.journey.enrich.asking import GRACE, MOST_HALVES, PROBES, Asking
+from mlops_assets.journey.enrich.asking import MOST_HALVES, PROBES, Asking
 from mlops_assets.journey.enrich.lookups import EnrichmentError, NoAnswer, open_enrichment
 from mlops_assets.journey.enrich.replies import LONGEST_TEXT, believe
 from mlops_assets.use_case import Enrichment
@@ -54,8 +54,10 @@ def http(url: str, parameters: dict[str, Any] | None = None, **more: Any) -> Enr
     return Enrichment(use="http", parameters=given, keys=("city", "date"), columns=COLUMNS, **fast)
 
 
-def asking(enrichment: Enrichment, schema: pa.Schema = SCHEMA, folder: Path | None = None, day: str = DAY) -> Asking:
-    return Asking(enrichment, open_enrichment(enrichment, schema, folder), schema, day)
+def asking(
+    enrichment: Enrichment, schema: pa.Schema = SCHEMA, folder: Path | None = None, day: str = DAY, **further: Any
+) -> Asking:
+    return Asking(enrichment, open_enrichment(enrichment, schema, folder), schema, day, **further)
 
 
 @pytest.fixture
@@ -422,11 +424,11 @@ class Hanging:
 def test_a_class_that_hangs_is_left_when_the_time_of_the_day_is_over() -> None:
     use = f"{__name__}.Hanging"
     began = time.monotonic()
-    one = asking(Enrichment(use=use, keys=("city", "date"), columns=COLUMNS, minutes=0.001))
+    one = asking(Enrichment(use=use, keys=("city", "date"), columns=COLUMNS, minutes=0.001), grace=0.3)
     assert len(one.ask(many(3000))) == 0
     assert dict(one.problems) == {"no answer when the time of the day was over": 1}
     assert (one.counts["failed"], one.counts["not_asked"]) == (1, 2000)
-    assert time.monotonic() - began >= GRACE
+    assert time.monotonic() - began >= 0.3
 
 
 # -- records with validity ---------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from mlops_assets.errors import MlopsError, ModelRefused, UsageError
+from mlops_assets.journey.model import store
 from mlops_assets.journey.model.archive import ESTIMATOR_FILE, MEANING_FILE, SQL_FILE
 from mlops_assets.journey.model.history import HistoryConflict
 from mlops_assets.journey.model.model import Model
@@ -352,6 +353,7 @@ def test_a_server_that_is_down_is_told_at_once_with_its_address_and_without_its_
 def test_a_server_that_takes_a_connection_and_says_nothing_is_not_waited_for(
     registry: Registry, name: str, scheme: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(store, "SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as server:
         uri = f"{scheme}://me:pa55@127.0.0.1:{server.getsockname()[1]}/mlflow"
         monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)

@@ -34,6 +34,8 @@ class SlowBucket(Slow):
 class Bucket(World):
     """Objects that come and go."""
 
+    ticks = 20
+
     def __init__(self, root: S3Path, asked: Sensor | None = None) -> None:
         super().__init__(root, asked, SlowBucket)  # type: ignore[arg-type]
         self.root = root

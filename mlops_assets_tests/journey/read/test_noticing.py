@@ -26,7 +26,7 @@ NEXT = "2026-01-02"
 READER = "mlops_assets_tests.journey.read.test_record_readers.Scripted"
 
 
-@pytest.fixture(params=["disk", "s3"])
+@pytest.fixture(params=["disk", pytest.param("s3", marks=pytest.mark.long)])
 def root(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """Where raw files and lake lie."""
     if request.param == "disk":
@@ -137,6 +137,7 @@ def test_files_of_the_same_content_are_counted_across_shards_and_named(root: Pla
     assert "late.csv = b.csv" in late.examples["same_content"]
 
 
+@pytest.mark.parametrize("root", ["disk", "s3"], indirect=True)
 def test_files_of_the_day_before_that_come_again_are_told(root: Place, transactions: UseCase) -> None:
     assert told(root, transactions, {"a.csv": account_file(), "b.csv": labels("VAREJO")}).noticed == {}
     second = told(root, transactions, {"x.csv": account_file(), "y.csv": account_file([ROW, ROW])}, NEXT)

@@ -272,8 +272,11 @@ FIELDS = st.sampled_from(["", "a", '"a"', '""', '"a;b"', '"a""b"', 'a"', '"', '"
 BODIES = st.lists(st.lists(FIELDS, min_size=1, max_size=4).map(";".join), min_size=1, max_size=4).map("\n".join)
 
 
-@hypothesis.settings(max_examples=1_500)
-@hypothesis.given(bodies=st.lists(BODIES, min_size=1, max_size=4), spanning=st.booleans())
+QUOTED = {"bodies": st.lists(BODIES, min_size=1, max_size=4), "spanning": st.booleans()}
+
+
+@hypothesis.settings(max_examples=500)
+@hypothesis.given(**QUOTED)
 def test_quoted_files_that_are_parsed_together_mean_what_pythons_csv_says_of_each(
     bodies: list[str], spanning: bool
 ) -> None:
@@ -300,6 +303,14 @@ def test_quoted_files_that_are_parsed_together_mean_what_pythons_csv_says_of_eac
         assert refused == [(line, "field_count") for line, record in records if len(record) not in (0, 3)]
 
 
+@pytest.mark.long
+@hypothesis.settings(max_examples=1_500)
+@hypothesis.given(**QUOTED)
+def test_many_more_quoted_files_mean_what_pythons_csv_says_of_each(bodies: list[str], spanning: bool) -> None:
+    check = test_quoted_files_that_are_parsed_together_mean_what_pythons_csv_says_of_each
+    check.hypothesis.inner_test(bodies, spanning)  # type: ignore[attr-defined]
+
+
 PIECES = st.sampled_from(
     [b"1;10;a", b";", b'"', b'""', b'"a"', b"\n", b"\r\n", b"\r", b"\n\n", b"x", b"\xc3\xa9", b"\xe9", b"\x00",
      b"\xef\xbb\xbf", "\u2028".encode(), b"\x85", b"\xc2\x85", b"\x0b", b"\x0c", b"\x1c", b" ", b'"a\nb"', b"1;10;a\n"]
@@ -322,8 +333,11 @@ def count_lines(data: bytes, header: bool) -> int:
     return data.count(end) + (not data.endswith(end)) - header
 
 
-@hypothesis.settings(max_examples=2_000)
-@hypothesis.given(bodies=st.lists(ANY_BYTES, max_size=4), form=FORMS)
+ANY_FILES = {"bodies": st.lists(ANY_BYTES, max_size=4), "form": FORMS}
+
+
+@hypothesis.settings(max_examples=700)
+@hypothesis.given(**ANY_FILES)
 def test_whatever_the_bytes_every_line_is_a_row_or_a_reject_or_told_to_be_swallowed(
     bodies: list[bytes], form: dict[str, Any]
 ) -> None:
@@ -340,6 +354,16 @@ def test_whatever_the_bytes_every_line_is_a_row_or_a_reject_or_told_to_be_swallo
         found = len(lines) + len(rejected) + swallowed
         assert found == pack.lines[number] == count_lines(data, form["header"] != "none")
         assert form["line_breaks_in_fields"] or sorted([*lines, *rejected]) == list(range(1, found + 1))
+
+
+@pytest.mark.long
+@hypothesis.settings(max_examples=2_000)
+@hypothesis.given(**ANY_FILES)
+def test_of_many_more_bytes_every_line_is_a_row_or_a_reject_or_told_to_be_swallowed(
+    bodies: list[bytes], form: dict[str, Any]
+) -> None:
+    check = test_whatever_the_bytes_every_line_is_a_row_or_a_reject_or_told_to_be_swallowed
+    check.hypothesis.inner_test(bodies, form)  # type: ignore[attr-defined]
 
 
 def test_letters_and_signs_that_only_look_like_line_ends_end_no_line() -> None:

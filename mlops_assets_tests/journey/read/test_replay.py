@@ -82,7 +82,7 @@ class Bench:
         return open_rejects(self.source, self.lake).get(DAY, -1)
 
 
-@pytest.fixture(params=["disk", "s3"])
+@pytest.fixture(params=["disk", pytest.param("s3", marks=pytest.mark.long)])
 def bench(request: pytest.FixtureRequest, tmp_path: Path, transactions: UseCase) -> Bench:
     bucket: S3Path | Path = tmp_path if request.param == "disk" else request.getfixturevalue("bucket")
     return Bench(bucket, transactions)
@@ -142,6 +142,7 @@ def test_lines_of_the_same_text_may_come_one_after_the_other(disk: Bench) -> Non
     assert (disk.open(), len(disk.rows())) == (1, 3 + 2)
 
 
+@pytest.mark.parametrize("bench", ["disk", "s3"], indirect=True)
 def test_a_replay_that_was_killed_is_finished_by_the_next_one(bench: Bench) -> None:
     done = bench.replay(bench.mended())
     whole = bench.raw()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import json
 import logging
 import os
 import pickle
@@ -384,17 +385,37 @@ def test_a_training_set_that_a_run_says_it_learned_from_leads_nowhere_else(
     assert "'../../../secret' is no fingerprint of a training set" in contest.problem
 
 
+NOTEBOOK = Path(__file__).parents[3] / "notebooks" / "own_model.ipynb"
+
+
+def test_the_code_of_the_notebook_runs_from_the_rows_to_the_diff(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A small version of the next one: without Jupyter, whose start takes most of the time."""
+    monkeypatch.setenv("USE_CASE", "visits")
+    book, names = json.loads(NOTEBOOK.read_text()), {"__name__": "__main__"}
+    for cell in book["cells"]:
+        assert not cell.get("outputs")
+        if cell["cell_type"] == "code":
+            exec("".join(cell["source"]), names)
+    shown = capsys.readouterr().out
+    assert "rows to learn from" in shown
+    assert "get another answer" in shown
+    *_, newest = Registry(settings).known("visits").values()
+    assert newest.candidate.startswith("runs:/")
+
+
+@pytest.mark.long
 def test_the_notebook_runs_from_the_rows_to_the_diff(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Jupyter's own
         import nbformat
         from nbclient import NotebookClient
 
-        path = Path(__file__).parents[3] / "notebooks" / "own_model.ipynb"
-        book = nbformat.read(path, as_version=4)
+        book = nbformat.read(NOTEBOOK, as_version=4)
         assert all(not cell.get("outputs") for cell in book.cells)
         monkeypatch.setenv("USE_CASE", "visits")
-        monkeypatch.setenv("PYTHONPATH", str(path.parents[1]))
+        monkeypatch.setenv("PYTHONPATH", str(NOTEBOOK.parents[1]))
         monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
         monkeypatch.delenv("MLFLOW_EXPERIMENT_ID", raising=False)
         loop = asyncio.new_event_loop()
