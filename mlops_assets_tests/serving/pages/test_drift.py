@@ -220,8 +220,8 @@ def test_a_person_sees_the_lamp_go_red_after_a_damaged_day(browser: Browser, tmp
             assert f"day={YESTERDAY}" in page.url
             page.go_back()
             page.get_by_text(f"{TODAY}: amount has moved by").wait_for()
-            visitor.see_accessible()
             page.locator("summary", has_text="more columns").click()
+            visitor.see_accessible()
             page.get_by_role("link", name="Show all columns").click()
             page.locator("#more figure").first.wait_for()
             page.get_by_role("link", name="rows.amount").first.click()
