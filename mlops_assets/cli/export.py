@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from mlops_assets.cli.common import find
+from mlops_assets.cli.common import find, shell_word
 
 
 @click.command()
@@ -35,4 +35,4 @@ def export(use_case: str, version: int, folder: Path) -> None:
     for note in done.notes:
         click.echo(note, err=True)
     click.echo(f"Version {version} of {use_case} by itself: {done.files:,} files, {done.size / 1e6:.1f} MB. Start it:")
-    click.echo(f"  {folder / 'start'}")
+    click.echo(f"  {shell_word(folder / 'start')}")

@@ -151,24 +151,29 @@ class Refusal(BaseModel):
     why: str
 
 
-class Version(BaseModel):
-    """What is short of a version."""
+class KnownVersion(BaseModel):
+    """What lists and cards tell of a version."""
 
     version: int
     candidate: str
+    made: str
+    reason: str
     metrics: dict[str, Number]
     baseline_metrics: dict[str, Number]
     held_out: int
-    rows_per_second: float
-    passed: bool | None
-    reason: str
     training_set: str
     rows: int
     days: list[str]
+
+
+class Version(KnownVersion):
+    """What is short of a version."""
+
+    rows_per_second: float
+    passed: bool | None
     sql: str
     contract: str
     reference: str
-    made: str
     refused: Refusal | None
     links: Links
 
@@ -192,21 +197,14 @@ class Condition(BaseModel):
     passed: bool
 
 
-class Card(BaseModel):
+class Card(KnownVersion):
     """The card of a version."""
 
     use_case: str
-    version: int
     champion: bool
-    candidate: str
     origin: dict[str, str] | None
-    made: str
     passed: bool
-    reason: str
     conditions: list[Condition]
-    metrics: dict[str, Number]
-    baseline_metrics: dict[str, Number]
-    held_out: int
     folds: list[Number]
     classes: dict[str, dict[str, Number]]
     confusion: list[list[int]]
@@ -214,9 +212,6 @@ class Card(BaseModel):
     calibrated: dict[str, Any]
     importance: dict[str, Number]
     cost: dict[str, Number]
-    training_set: str
-    rows: int
-    days: list[str]
     libraries: dict[str, str]
 
 
@@ -348,14 +343,11 @@ class Started(BaseModel):
     link: str
 
 
-class Refused(BaseModel):
+class Refused(Refusal):
     """That somebody decided against a version, when and why."""
 
     use_case: str
     version: int
-    when: str
-    who: str
-    why: str
 
 
 class Span(BaseModel):

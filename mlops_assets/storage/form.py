@@ -50,7 +50,9 @@ class Mark:
 
     def wrote(self, package: str) -> str:
         """Which version of a package wrote the stores, for people."""
-        return f"{package} {self.written_by.get(package, 'of an unknown version')}"
+        found = str(self.written_by.get(package, ""))
+        # what else stands there is no version, and no terminal is to obey it
+        return f"{package} {found if found and found.isprintable() else 'of an unknown version'}"
 
 
 def read_mark(lake: Place) -> Mark | None:

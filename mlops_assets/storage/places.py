@@ -7,7 +7,6 @@ remove.
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import shutil
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from mlops_assets.errors import UsageError
 from mlops_assets.storage import s3
+from mlops_assets.storage.s3_file import S3File
 
 if TYPE_CHECKING:
     from collections.abc import Buffer  # type: ignore[attr-defined]
@@ -256,49 +256,7 @@ def readable(place: Place, ahead: int = WHOLE) -> Any:
     FileNotFoundError
         On S3, if there is none.
     """
-    return S3File(place, ahead) if isinstance(place, S3Path) else place
-
-
-class S3File(io.RawIOBase):
-    """An object as a file for reading; see `readable`. All of it is of one version of the object."""
-
-    def __init__(self, place: S3Path, ahead: int) -> None:
-        self._place = place
-        self._at = 0
-        # one request: the end is Parquet's footer, or all of a small file
-        self._end, self._size, self._version = s3.get_end(place.bucket, place.key, ahead)
-
-    def readable(self) -> bool:
-        """Yes."""
-        return True
-
-    def seekable(self) -> bool:
-        """Yes."""
-        return True
-
-    def tell(self) -> int:
-        """Where the next byte is read."""
-        return self._at
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        """Go somewhere."""
-        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
-        return self._at
-
-    def readinto(self, buffer: Any, /) -> int:
-        """Read as many bytes as there is room for, or as there are."""
-        first, last = self._at, min(self._size, self._at + len(buffer))
-        if first >= last:
-            return 0
-        kept = self._size - len(self._end)
-        if first >= kept:
-            data: Buffer = self._end[first - kept : last - kept]
-        else:
-            # of the version that the end was read from, or an error: never parts of two
-            data = s3.get_range(self._place.bucket, self._place.key, first, last, self._version)
-        buffer[: last - first] = data
-        self._at = last
-        return last - first
+    return S3File(place.bucket, place.key, ahead) if isinstance(place, S3Path) else place
 
 
 def by_age(folder: Place, name: str) -> list[Place]:

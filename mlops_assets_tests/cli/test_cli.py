@@ -74,7 +74,7 @@ def shop(trained: tuple[Shop, Done]) -> Shop:
     return trained[0]
 
 
-@pytest.mark.parametrize("where", ["folder", "s3"])
+@pytest.mark.parametrize("where", ["folder", pytest.param("s3", marks=pytest.mark.long)])
 def test_run_preview_and_status_name_what_lies_beside_the_days(
     where: str, shop: Shop, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -15,7 +15,6 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -313,12 +312,9 @@ def trial(before: Before, tmp_path: Path, request: pytest.FixtureRequest) -> Tri
 
 def kill_and_give_again(trial: Trial, kills: int) -> tuple[int, int]:
     """Kill a command at random moments of its work until so many have hit; how many did, and how many were too late."""
-    process, began = trial.start(), time.monotonic()
-    assert process.stdout is not None
-    told = "".join(takewhile(lambda line: line != DONE, process.stdout))
-    seconds = time.monotonic() - began  # of its work, without the end of the process
-    process.communicate()
-    assert process.returncode == 0, told
+    began = time.monotonic()
+    trial.give(*trial.arguments)
+    seconds = time.monotonic() - began  # of its work, which is all that a process does once it has begun
     expected = trial.outcome()
     draw, hits, late = random.Random(type(trial).__name__), 0, 0
     while hits < kills:
@@ -336,7 +332,7 @@ def kill_and_give_again(trial: Trial, kills: int) -> tuple[int, int]:
     return hits, late
 
 
-@pytest.mark.parametrize("trial", [DeliverFiles, UpsertPostgres, ReplayLines, VerifyHome, RestoreDay], indirect=True)
+@pytest.mark.parametrize("trial", [DeliverFiles, UpsertSql, ReplayLines, RestoreDay], indirect=True)
 def test_a_killed_command_is_given_again(trial: Trial) -> None:
     assert kill_and_give_again(trial, 1)[0] == 1
 

@@ -25,7 +25,7 @@ ONLY_READ = ("new", "preview", "profile", "status", "upgrade", "verify")
 WRITES = ("demo", "dev", "feedback", "import", "run", "sample")
 
 JOURNEY = (
-    "sample visits --day 2026-01-01 --days 2 --files 2 --rows 60",
+    f"sample visits --day {DAY} --files 2 --rows 60",
     "run visits --train",
     "status visits",
     "history visits",

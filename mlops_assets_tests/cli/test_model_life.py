@@ -312,7 +312,7 @@ def test_who_reads_goes_on_from_the_lake_and_is_told_what_mlflow_lost(shop: Shop
     assert told(shop("status", "visits", "--format", "json"))["champion"]["version"] == 1
 
 
-@pytest.mark.parametrize("how", ["a deleted version", "a lost file"])
+@pytest.mark.parametrize("how", [pytest.param("a deleted version", marks=pytest.mark.long), "a lost file"])
 def test_a_training_makes_it_well_again(shop: Shop, how: str) -> None:
     said = mlflow_says(shop, how)
     edit(shop, BY_HAND.replace("    promotion: manual\n", "").replace("C: 0.0005", "C: 2.0"))
@@ -340,14 +340,14 @@ def dated(shop: Shop) -> None:
 
 def test_past_days_are_scored_by_the_champion_of_then_or_of_now_and_each_day_says_so(shop: Shop) -> None:
     dated(shop)
-    span = ("--from", DAYS[0], "--to", DAYS[2])
+    span = ("--from", DAYS[0], "--to", DAYS[1])
     assert shop("run", "visits", *span, "--model", "as-of").code == 0
-    assert versions(shop) == [1, 2, 2]
+    assert versions(shop) == [1, 2, 1]
     as_of = [predictions(shop, day) for day in DAYS]
     assert shop("run", "visits", *span, "--model", "current").code == 0
-    assert versions(shop) == [2, 2, 2]
+    assert versions(shop) == [2, 2, 1]
     days = Lake(shop.home / "lake", "visits").table("predictions").publications()
-    assert [[one.accounting.model_choice for one in days[day]][-2:] for day in DAYS] == [["as-of", "current"]] * 3
+    assert [[one.accounting.model_choice for one in days[day]][-2:] for day in DAYS[:2]] == [["as-of", "current"]] * 2
     assert all(one.run for day in DAYS for one in days[day])
     # what was replaced stays readable, and comes back exactly
     then = dt.datetime.fromtimestamp(days[DAYS[0]][-2].time / 1000, dt.UTC)
@@ -357,7 +357,7 @@ def test_past_days_are_scored_by_the_champion_of_then_or_of_now_and_each_day_say
     assert first == "120 predictions of 2026-01-01 by version 1 are published again."
     assert judged.startswith(f"{DAYS[0]}: "), "what is published has a verdict of its own"
     assert predictions(shop, DAYS[0]) == as_of[0]
-    assert versions(shop) == [1, 2, 2]
+    assert versions(shop) == [1, 2, 1]
 
 
 def test_a_day_before_the_first_champion_cannot_be_scored_as_of_then(shop: Shop) -> None:

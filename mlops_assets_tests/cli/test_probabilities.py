@@ -16,6 +16,7 @@ import pytest
 
 from mlops_assets.storage.accounting import PredictionsAccounting
 from mlops_assets.storage.catalog import PREDICTIONS, PROBABILITIES, Lake
+from mlops_assets.storage.form import keep_form
 from mlops_assets.storage.tables import write_part
 from mlops_assets_tests.helpers.shop import Shop
 from mlops_assets_tests.helpers.vectors import HOSTILE
@@ -36,6 +37,7 @@ def shop(tmp_path: Path) -> Shop:
 
 def publish(folder: Path, day: str, classes: Sequence[str], rows: list[Any], *, keep: bool = True) -> None:
     """Publish predictions of a day with these probabilities; the first class is said."""
+    keep_form(folder / "home" / "lake")
     table = Lake(folder / "home" / "lake", "visits").predictions
     schema = PREDICTIONS.append(PROBABILITIES) if keep else PREDICTIONS
     records = [

@@ -62,7 +62,7 @@ def test_a_page_names_no_account(shop: Shop, tmp_path: Path) -> None:
     page = (tmp_path / "page.html").read_text()
     assert "Aaa 9" in page
     assert "Ana " not in page
-    assert "in training" in page
+    assert "In training" in page
     assert 'class="line"' in page
 
 

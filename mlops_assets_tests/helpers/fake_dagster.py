@@ -89,7 +89,7 @@ def fake_dagster() -> Iterator[FakeDagster]:
             """Says nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         fake.address = f"http://127.0.0.1:{server.server_address[1]}"
         yield fake
         server.shutdown()

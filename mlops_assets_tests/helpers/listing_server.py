@@ -110,7 +110,7 @@ class Answer(BaseHTTPRequestHandler):
 def listing_server(days: dict[str, int]) -> Iterator[ListingServer]:
     """A server, for as long as the context lasts."""
     server = ListingServer(days)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:
         yield server

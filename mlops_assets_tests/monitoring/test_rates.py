@@ -27,10 +27,10 @@ def check(rates: Rates) -> None:
 
 
 def test_lamps_are_quiet_on_quiet_days_and_red_on_damaged_ones(tmp_path: Path) -> None:
-    rates = measure(set_stage("loan_approval", tmp_path), quiet=6, cases=4, seed=3)
+    rates = measure(set_stage("loan_approval", tmp_path), quiet=2, cases=2, seed=3)
     check(rates)
     told = section([rates], "")
-    assert "| half the files missing | 100 % of 4 |" in told
+    assert "| half the files missing | 100 % of 2 |" in told
     assert "| encoding broken | none |" in told
 
 

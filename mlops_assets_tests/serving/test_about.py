@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from mlops_assets.errors import LakeError
 from mlops_assets.serving import meters
+from mlops_assets.serving.answering.bell import Bell
 from mlops_assets.serving.answering.champions import Champions, NoChampion
 from mlops_assets.serving.app import make_app, make_entrance, make_service
 from mlops_assets.serving.entrance.keys import VARIABLE, new_key
@@ -28,6 +29,7 @@ class Stub:
     """Champions that are what a test says: a version, why there is none, or what is wrong."""
 
     found: dict[str, int | Exception]
+    bell: Bell
     loaded: list[str] = field(default_factory=list)
     watched: bool = False
 
@@ -56,7 +58,7 @@ class Stub:
 def serving(home: Path, **found: int | Exception) -> Service:
     with state_in(home):
         service = make_service(Workspace.from_environment(), tuple(found))
-    return Service(service.workspace, service.use_cases, cast("Champions", Stub(dict(found))))
+    return Service(service.workspace, service.use_cases, cast("Champions", Stub(dict(found), Bell(home))))
 
 
 @pytest.fixture

@@ -148,7 +148,7 @@ def test_a_parquet_file_is_read_by_its_end_and_by_ranges(top: Place, tmp_path: P
 def test_a_file_of_s3_is_like_any_other(bucket: S3Path) -> None:
     data = os.urandom(1_000)
     (bucket / "x").write_bytes(data)
-    with places.S3File(bucket / "x", 100) as file:
+    with places.readable(bucket / "x", 100) as file:
         assert file.read(10) == data[:10]
         assert file.seek(-150, os.SEEK_END) == 850
         assert file.read(100) == data[850:950]
@@ -160,7 +160,7 @@ def test_a_file_of_s3_is_like_any_other(bucket: S3Path) -> None:
 
 def test_an_object_that_is_replaced_while_it_is_read_is_told(bucket: S3Path) -> None:
     (bucket / "x").write_bytes(bytes(1_000))
-    file = places.S3File(bucket / "x", 100)
+    file = places.readable(bucket / "x", 100)
     (bucket / "x").write_bytes(bytes(1_001))
     with pytest.raises(Exception, match="s3://.*/x: changed while it was read"):
         file.read(10)

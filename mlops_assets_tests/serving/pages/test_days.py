@@ -153,6 +153,7 @@ def test_somebody_finds_the_red_day_and_runs_it_again(
     home: Shown, dagster: FakeDagster, browser: Browser, tmp_path: Path
 ) -> None:
     with home.served(dagster.address) as server, visit(browser, server.url) as visitor:
+        visitor.page.clock.install()
         page = visitor.go("/pages/")
         page.get_by_text("Yesterday can be trusted in 1 of 1 use case.").wait_for()
         visitor.see_accessible()
@@ -173,6 +174,7 @@ def test_somebody_finds_the_red_day_and_runs_it_again(
             f"{dagster.address}/runs/{run}"
         )
         dagster.end(run, "SUCCESS")
+        page.clock.fast_forward(3_000)  # after which it asks by itself
         page.get_by_role("status").get_by_text("done", exact=True).wait_for()
 
 

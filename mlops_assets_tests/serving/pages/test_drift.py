@@ -221,9 +221,9 @@ def test_a_person_sees_the_lamp_go_red_after_a_damaged_day(browser: Browser, tmp
             page.go_back()
             page.get_by_text(f"{TODAY}: amount has moved by").wait_for()
             page.locator("summary", has_text="more columns").click()
+            visitor.see_accessible()
             page.get_by_role("link", name="Show all columns").click()
             page.locator("#more figure").first.wait_for()
-            visitor.see_accessible()
             page.get_by_role("link", name="rows.amount").first.click()
             page.get_by_role("heading", name="The rows behind it").wait_for()
             visitor.see_accessible()
@@ -235,3 +235,14 @@ def test_a_person_sees_the_lamp_go_red_after_a_damaged_day(browser: Browser, tmp
             page.locator("summary", has_text="more columns").click()
             page.get_by_role("link", name="Show all columns").click()
             assert page.locator("#panels figure").count() > 12
+
+
+@pytest.mark.long
+@needs_chromium
+def test_all_columns_together_are_as_accessible_as_some(home: Shown, browser: Browser) -> None:
+    with home.served() as api, visit(browser, api.url) as visitor:
+        page = visitor.go(f"{PAGE}?day={TODAY}")
+        page.locator("summary", has_text="more columns").click()
+        page.get_by_role("link", name="Show all columns").click()
+        page.locator("#more figure").first.wait_for()
+        visitor.see_accessible()

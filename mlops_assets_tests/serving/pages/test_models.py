@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 MODELS = "/pages/toy/models"
 BROWSER = "one-browser"
+ASKS_AGAIN = 3_000
+"""Milliseconds after which the page asks by itself how a run stands."""
 SCRIPT = "<script>document.title='PWNED'</script>"
 
 
@@ -289,6 +291,7 @@ def test_a_person_compares_two_versions_and_promotes_one_and_another_refuses(fir
             page.get_by_text("21 of 60 rows").wait_for()
             assert fits(page)
         with visit(browser, url) as visitor:
+            visitor.page.clock.install()
             page = visitor.go(MODELS)
             visitor.see_accessible()
             keep_picture(visitor, "models", tmp_path)
@@ -302,7 +305,7 @@ def test_a_person_compares_two_versions_and_promotes_one_and_another_refuses(fir
             page.get_by_text("under way").wait_for()
             visitor.see_accessible()
             pages.end()
-            # the page asks again by itself
+            visitor.page.clock.fast_forward(ASKS_AGAIN)
             page.get_by_text("done", exact=True).wait_for()
             page.get_by_role("cell", name="ann (pages)").wait_for()
             page.get_by_role("cell", name="better, see the diff").wait_for()

@@ -93,12 +93,13 @@ def test_of_many_days_a_point_is_of_several_and_of_too_many_nothing_is_shown(hom
 
 @needs_chromium
 def test_a_person_without_javascript_zooms_by_the_form(home: Shown) -> None:
-    with home.served() as api, chromium() as browser, visit(browser, api.url, javascript=False, phone=True) as visitor:
-        page = visitor.go(PAGE)
-        page.get_by_label("From", exact=True).fill(YESTERDAY)
-        page.get_by_role("button", name="Show").click()
-        page.wait_for_url(f"**from={YESTERDAY}**")
-        assert page.locator("figure.chart svg circle.estimate").count() == 1
-    with home.served() as api, chromium() as browser, visit(browser, api.url) as visitor:
-        visitor.go(PAGE)
-        visitor.see_accessible()
+    with home.served() as api, chromium() as browser:
+        with visit(browser, api.url, javascript=False, phone=True) as visitor:
+            page = visitor.go(PAGE)
+            page.get_by_label("From", exact=True).fill(YESTERDAY)
+            page.get_by_role("button", name="Show").click()
+            page.wait_for_url(f"**from={YESTERDAY}**")
+            assert page.locator("figure.chart svg circle.estimate").count() == 1
+        with visit(browser, api.url) as visitor:
+            visitor.go(PAGE)
+            visitor.see_accessible()

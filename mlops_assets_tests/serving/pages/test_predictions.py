@@ -245,7 +245,7 @@ def browser() -> Iterator[Browser]:
 
 
 @needs_chromium
-@pytest.mark.parametrize("javascript", [True, False])
+@pytest.mark.parametrize("javascript", [True, pytest.param(False, marks=pytest.mark.long)])
 def test_a_person_finds_a_row_and_corrects_it(
     server: str, browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, javascript: bool
 ) -> None:

@@ -75,7 +75,10 @@ def ask_why(visitor: Visitor) -> None:
     visitor.page.get_by_role("img", name="Probability of each class, line 2").wait_for()
 
 
-@pytest.mark.parametrize("javascript", [True, False], ids=["with scripts", "without"])
+@pytest.mark.parametrize(
+    "javascript",
+    [pytest.param(True, id="with scripts"), pytest.param(False, id="without", marks=pytest.mark.long)],
+)
 def test_a_file_of_transactions_is_predicted_explained_and_taken_home(
     api: Api, browser: Browser, samples: Path, tmp_path: Path, javascript: bool
 ) -> None:
