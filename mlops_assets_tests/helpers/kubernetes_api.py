@@ -103,7 +103,7 @@ def kubernetes_api(folder: Path) -> Iterator[Cluster]:
             """Nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     address = f"http://127.0.0.1:{server.server_address[1]}"
     config = {
         "apiVersion": "v1",

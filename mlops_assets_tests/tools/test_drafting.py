@@ -487,8 +487,11 @@ def new(*arguments: str | Path) -> Result:
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, dict[str, str]]]:
-    """The published tables after the commands that `new` prints: what it said, and all state."""
+def published(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[tuple[Settings, dict[str, str]]]:
+    """Published tables after the commands that `new` prints: what it said, and all state."""
+    tables = request.param
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         for name in ("MLOPS_RAW", "MLOPS_LAKE", "MLFLOW_TRACKING_URI", "MLOPS_USE_CASES", "DAGSTER_HOME"):
@@ -496,7 +499,8 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settin
         patch.setenv("MLOPS_HOME", str(home))
         patch.setenv("MLOPS_WORKERS", "1")
         said = {}
-        for name, (file, label) in PUBLISHED.items():
+        for name in tables:
+            file, label = PUBLISHED[name]
             done = new(name, "--from", DATA / file, "--label", label, "--into", home / "cases")
             said[name] = done.output
             assert done.exit_code == 0
@@ -513,7 +517,18 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settin
         yield state, said
 
 
-@pytest.mark.parametrize(("name", "rows"), [("iris", 150), ("wine", 178), ("cancer", 569)])
+ONE, ALL = ("wine",), tuple(PUBLISHED)
+
+
+@pytest.mark.parametrize(
+    ("published", "name", "rows"),
+    [
+        (ONE, "wine", 178),
+        *(pytest.param(ALL, *one, marks=pytest.mark.long) for one in (("iris", 150), ("wine", 178), ("cancer", 569))),
+    ],
+    indirect=["published"],
+    ids=["wine", "iris beside others", "wine beside others", "cancer beside others"],
+)
 def test_a_published_table_predicts_without_an_edit(
     published: tuple[Settings, dict[str, str]], name: str, rows: int
 ) -> None:
@@ -526,6 +541,7 @@ def test_a_published_table_predicts_without_an_edit(
     assert champion["metrics"]["accuracy"] > champion["baseline_metrics"]["accuracy"] + 0.2
 
 
+@pytest.mark.parametrize("published", [ONE], indirect=True, ids=["wine"])
 def test_the_walkthrough_shows_what_is_printed(published: tuple[Settings, dict[str, str]]) -> None:
     text = (Path(__file__).parents[2] / "docs" / "new_use_case.md").read_text()
     commands, output = re.findall(r"<!-- test: \w+ -->\n```\w+\n(.*?)```", text, re.S)
