@@ -486,13 +486,21 @@ def new(*arguments: str | Path) -> Result:
     return CliRunner().invoke(cli, ["new", *map(str, arguments)], catch_exceptions=False)
 
 
+Published = tuple[Settings, dict[str, str]]
+
+
 @pytest.fixture(scope="module")
-def published(
-    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Iterator[tuple[Settings, dict[str, str]]]:
-    """Published tables after the commands that `new` prints: what it said, and all state."""
-    tables = request.param
-    home = tmp_path_factory.mktemp("home")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
+    yield from publish(tmp_path_factory.mktemp("home"), "wine")
+
+
+@pytest.fixture(scope="module")
+def all_published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
+    yield from publish(tmp_path_factory.mktemp("home"), *PUBLISHED)
+
+
+def publish(home: Path, *tables: str) -> Iterator[Published]:
+    """Published tables after the commands that `new` prints: all state, and what it said."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("MLOPS_RAW", "MLOPS_LAKE", "MLFLOW_TRACKING_URI", "MLOPS_USE_CASES", "DAGSTER_HOME"):
             patch.delenv(name, raising=False)
@@ -517,21 +525,17 @@ def published(
         yield state, said
 
 
-ONE, ALL = ("wine",), tuple(PUBLISHED)
+def test_a_published_table_predicts_without_an_edit(published: Published) -> None:
+    see_predictions(published, "wine", 178)
 
 
-@pytest.mark.parametrize(
-    ("published", "name", "rows"),
-    [
-        (ONE, "wine", 178),
-        *(pytest.param(ALL, *one, marks=pytest.mark.long) for one in (("iris", 150), ("wine", 178), ("cancer", 569))),
-    ],
-    indirect=["published"],
-    ids=["wine", "iris beside others", "wine beside others", "cancer beside others"],
-)
-def test_a_published_table_predicts_without_an_edit(
-    published: tuple[Settings, dict[str, str]], name: str, rows: int
-) -> None:
+@pytest.mark.long
+@pytest.mark.parametrize(("name", "rows"), [("iris", 150), ("wine", 178), ("cancer", 569)])
+def test_published_tables_predict_beside_each_other(all_published: Published, name: str, rows: int) -> None:
+    see_predictions(all_published, name, rows)
+
+
+def see_predictions(published: Published, name: str, rows: int) -> None:
     state, said = published
     assert f"This contract takes {rows} of {rows} lines of the file." in said[name]
     predictions = Lake(state.lake, name).table("predictions")
@@ -541,8 +545,7 @@ def test_a_published_table_predicts_without_an_edit(
     assert champion["metrics"]["accuracy"] > champion["baseline_metrics"]["accuracy"] + 0.2
 
 
-@pytest.mark.parametrize("published", [ONE], indirect=True, ids=["wine"])
-def test_the_walkthrough_shows_what_is_printed(published: tuple[Settings, dict[str, str]]) -> None:
+def test_the_walkthrough_shows_what_is_printed(published: Published) -> None:
     text = (Path(__file__).parents[2] / "docs" / "new_use_case.md").read_text()
     commands, output = re.findall(r"<!-- test: \w+ -->\n```\w+\n(.*?)```", text, re.S)
     file, label = PUBLISHED["wine"]
