@@ -25,8 +25,11 @@ REFERENCE = re.compile(rf"{NAME.pattern}@{DIGEST.pattern}")
 """A registry with its port, and a path in it; `name@digest` leads to the same bytes for ever, a tag does not."""
 
 PIN = re.compile(
-    rf"^(?P<before>FROM |\s+image: )(?P<name>{NAME.pattern}):(?P<tag>[\w.-]+)(?:@(?P<digest>{DIGEST.pattern}))?", re.M
+    rf"^(?P<before>FROM |\s+image: )(?P<name>{NAME.pattern}):(?P<tag>(?!local$)[\w.-]+)"
+    rf"(?:@(?P<digest>{DIGEST.pattern}))?",
+    re.M,
 )
+"""Not the tag `local`, which images have that are built here."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from functools import cache, lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -24,6 +24,7 @@ from mlops_assets.storage.places import S3Path
 from mlops_assets.use_case import UseCase, load_use_case
 from mlops_assets_tests.helpers import s3_server as s3_servers
 from mlops_assets_tests.helpers.account_files import WriteDay
+from mlops_assets_tests.helpers.left_behind import nothing_left
 from mlops_assets_tests.helpers.postgres import Server
 
 hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
@@ -71,6 +72,13 @@ def _make_once(url: str, poolclass: type, connect_args: Mapping[str, float] = Ma
 
 for _store in (sqlite_event_log, sqlite_run_storage, sqlite_schedule_storage):
     _store.create_engine = _make_once  # type: ignore[attr-defined]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Generator[None, bool | None, bool | None]:
+    """Each test begins in a process without what those before it have left."""
+    with nothing_left():
+        return (yield)
 
 
 @pytest.fixture

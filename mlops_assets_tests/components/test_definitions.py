@@ -245,6 +245,7 @@ def test_a_use_case_of_the_package_is_yaml_and_sql_beside_its_sample_data(name: 
 # -- loading ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_dg_check_defs_is_green_in_a_clean_process(tmp_path: Path) -> None:
     command = [str(Path(sys.executable).with_name("dg")), "check", "defs"]
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLOPS_", "DAGSTER_", "MLFLOW_"))}

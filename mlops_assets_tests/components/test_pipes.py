@@ -33,9 +33,9 @@ PASSING = {"files_a_second", "rows_a_second", "expected_minutes", "folder"}
 """What tells how long a step took, and where."""
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    return jobs.make(tmp_path_factory.mktemp("jobs"))
+@pytest.fixture
+def made() -> Shop:
+    return jobs.made()
 
 
 @pytest.fixture
@@ -127,7 +127,9 @@ def _kill_the_job(shop: Shop) -> None:
     os.kill(json.loads(document.read_text())["process"], signal.SIGKILL)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["cancelled", "killed"])
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGINT, marks=pytest.mark.long), signal.SIGKILL], ids=["cancelled", "killed"]
+)
 def test_no_process_is_left_of_a_run_that_ends_early(shop: Shop, number: signal.Signals) -> None:
     command = ["-m", "mlops_assets.cli", "run", "visits", "--from", SECOND, "--to", SECOND]
     process = jobs.start(shop, command, MLOPS_ENGINE="pipes", MLOPS_WORKERS="2")

@@ -303,6 +303,7 @@ def test_a_refusal_leaves_no_run_and_no_check_red(refused: Stage) -> None:
         assert refused.check(asset, name).passed
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not REAL_DATA.is_dir(), reason="the real data are not beside this checkout")
 def test_the_published_loan_table_is_read_whole_and_its_models_are_refused(tmp_path: Path) -> None:
     use_case = load_use_case(OWN_USE_CASES / "loan_approval")

@@ -1,6 +1,6 @@
 """Runs a day from raw files to predictions in a process of its own, which a test may kill at any moment.
 
-Usage: python -m mlops_assets_tests.helpers.day_driver RAW LAKE MODEL SHA256
+Usage: python -m mlops_assets_tests.helpers.day_driver RAW LAKE MODEL SHA256 [WORKERS]
 """
 
 from __future__ import annotations
@@ -41,14 +41,17 @@ def nothing(task: int) -> Report:
     return Report(DAY, task, {}, ())
 
 
-def main(raw: Path, lake_folder: Path, model: Path, sha256: str) -> None:
-    """Run the day, resuming what an earlier process left; say when work begins, then how many shards were reused."""
+def main(raw: Path, lake_folder: Path, model: Path, sha256: str, workers: int = 2) -> tuple[int, int]:
+    """Run the day, resuming what an earlier process left; say when work begins, then how many shards were done, and reused.
+
+    Returns them, too.
+    """
     use_case = small_shards()
     lake = Lake(lake_folder, use_case.name)
     source = FolderSource(raw / use_case.name, use_case.files.suffix)
     version = version_of(model, sha256)
     reports: list[Report] = []
-    with LocalEngine(2) as engine:
+    with LocalEngine(workers) as engine:
         list(engine.map(nothing, range(2)))  # the processes are there: whoever is killed now is killed at work
         print("begun", flush=True)  # noqa: T201 - the test reads it
         manifest = list_day(use_case, source, lake.table("raw_files"), DAY)
@@ -59,6 +62,7 @@ def main(raw: Path, lake_folder: Path, model: Path, sha256: str) -> None:
     assert not done.problems, done.problems
     reused = sum(report.reused for report in reports)
     print(len(reports) - reused, reused)  # noqa: T201 - the test reads it
+    return len(reports) - reused, reused
 
 
 def version_of(model: Path, sha256: str) -> Version:
@@ -97,4 +101,4 @@ def content(lake: Path, table: str) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4])
+    main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4], *map(int, sys.argv[5:]))

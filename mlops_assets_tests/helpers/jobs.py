@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +38,14 @@ CREATE VIEW model_input AS
 SELECT rows.file, line, minutes, channel, rent, file_rows
 FROM rows JOIN file_features USING (file) LEFT JOIN places USING (channel);
 """
+
+
+@cache
+def made() -> Shop:
+    """What `make` makes, once a process: nobody writes there, each test has a copy."""
+    folder = Path(tempfile.mkdtemp(prefix="jobs-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return make(folder)
 
 
 def make(folder: Path) -> Shop:

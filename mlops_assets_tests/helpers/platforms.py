@@ -1,11 +1,15 @@
 """AWS as moto plays it: jobs are accepted and told of, and end at once as a test says, for nobody does them."""
 
+import datetime as dt
 import json
 import re
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -172,11 +176,26 @@ def words_of(said: str | list[str]) -> list[str]:
     return [said] if isinstance(said, str) else said
 
 
+class Clock:
+    """A second passes each time that a thread looks."""
+
+    def __init__(self) -> None:
+        self._of_thread = threading.local()
+
+    def now(self) -> dt.datetime:
+        """Its time."""
+        self._of_thread.seconds = getattr(self._of_thread, "seconds", 0) + 1
+        return dt.datetime.fromtimestamp(self._of_thread.seconds, dt.UTC)
+
+
 @contextmanager
 def aws(monkeypatch: Any) -> Iterator[World]:
-    """AWS, with a bucket."""
-    # after the end of a job Dagster waits ten seconds for what it may still say
-    monkeypatch.setattr("dagster._core.pipes.utils.WAIT_FOR_LOGS_AFTER_EXECUTION_INTERVAL", -1)
+    """AWS, with a bucket, and messages that nobody waits seconds for."""
+    # after the end of a job Dagster looks for ten seconds for what it may still say: here once
+    monkeypatch.setattr("dagster._core.pipes.utils.WAIT_FOR_LOGS_AFTER_EXECUTION_INTERVAL", 1)
+    monkeypatch.setattr("dagster._core.pipes.utils.DEFAULT_SLEEP_INTERVAL", 0.01)
+    monkeypatch.setattr("dagster._core.pipes.utils.datetime", SimpleNamespace(datetime=Clock()))
+    monkeypatch.setattr("dagster_pipes.time", SimpleNamespace(sleep=lambda _: time.sleep(0.01), time=time.time))
     for name, value in {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}.items():
         monkeypatch.setenv(name, value)
     for name in ("AWS_PROFILE", "S3_ENDPOINT_URL", "AWS_ENDPOINT_URL", "AWS_REGION"):

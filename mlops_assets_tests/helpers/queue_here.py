@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pytest
 from dagster._core.code_pointer import ModuleCodePointer
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run
@@ -16,6 +18,7 @@ from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
 from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._core.run_coordinator import QueuedRunCoordinator, SubmitRunContext
 
+from mlops_assets.work.engines.runs import RunsEngine
 from mlops_assets_tests.helpers.homes import measured_briefly
 from mlops_assets_tests.helpers.stage import Stage
 
@@ -115,7 +118,11 @@ def queue(stage: Stage, folder: Path, room: int = 10) -> Iterator[Queue]:
     folder.mkdir()
     config = {"max_concurrent_runs": room}
     coordinator = {"run_coordinator": {"module": __name__, "class": "QueueHere", "config": config}}
-    with dg.DagsterInstance.local_temp(str(folder), overrides=coordinator) as instance:
+    with (
+        dg.DagsterInstance.local_temp(str(folder), overrides=coordinator) as instance,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr("mlops_assets.work.engines.RunsEngine", partial(RunsEngine, look=0.01))
         try:
             yield Queue(stage, instance)
         finally:

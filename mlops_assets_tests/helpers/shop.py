@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ import pytest
 
 from mlops_assets import cli
 from mlops_assets_tests.helpers.homes import give_stores, measured_briefly
+from mlops_assets_tests.helpers.left_behind import nothing_left
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,7 @@ class Shop:
 @contextmanager
 def _process(environment: Mapping[str, str], arguments: list[str], folder: Path) -> Iterator[None]:
     """Arguments, environment, folder and loggers of a process of its own; all as before when it ends."""
-    logger = logging.getLogger("mlops_assets")
-    handlers, propagate, level = logger.handlers[:], logger.propagate, logger.level
-    with pytest.MonkeyPatch.context() as process:
+    with nothing_left(), pytest.MonkeyPatch.context() as process:
         for name in [name for name in os.environ if name.startswith(("MLOPS_", "MLFLOW_", "DAGSTER_"))]:
             process.delenv(name)
         process.setenv("DAGSTER_HOME", "")  # the command sets it: so it is forgotten afterwards
@@ -77,8 +75,4 @@ def _process(environment: Mapping[str, str], arguments: list[str], folder: Path)
             process.setenv(name, value)
         process.setattr(sys, "argv", arguments)
         process.chdir(folder)
-        try:
-            yield
-        finally:
-            logger.handlers[:], logger.propagate = handlers, propagate
-            logger.setLevel(level)
+        yield

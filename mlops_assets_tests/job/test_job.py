@@ -26,9 +26,9 @@ finally:
 """
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    return jobs.make(tmp_path_factory.mktemp("jobs"))
+@pytest.fixture
+def made() -> Shop:
+    return jobs.made()
 
 
 @pytest.fixture
@@ -106,7 +106,9 @@ def test_a_job_of_another_code_or_configuration_than_its_run_does_nothing(shop: 
     assert SECOND not in Lake(shop.home / "lake", "visits").raw_files.days()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)], ids=["SIGTERM", "SIGINT"]
+)
 def test_a_job_that_is_told_to_end_ends_with_all_its_workers_and_resumes(shop: Shop, number: signal.Signals) -> None:
     process = jobs.start(shop, ["-m", "mlops_assets.job", "visits", "--day", SECOND], MLOPS_WORKERS="2")
     jobs.wait_for_part(shop, "rows", SECOND)

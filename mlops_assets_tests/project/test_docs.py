@@ -31,6 +31,7 @@ from mlops_assets.use_case.targets import TARGETS
 from mlops_assets_tests.helpers.browser import KEPT, SHOWN
 from mlops_assets_tests.helpers.paths import ROOT
 from mlops_assets_tests.helpers.readme import README, shown
+from mlops_assets_tests.helpers.shop import Shop
 
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 SECURITY = (ROOT / "docs" / "security.md").read_text()
@@ -169,18 +170,36 @@ def test_pictures_of_pages_are_small_and_say_what_they_show() -> None:
     assert {name: bool(said) for said, name in shown} == {one.name: True for one in kept}
 
 
-def test_the_use_case_of_the_readme_works_as_it_is_written(tmp_path: Path) -> None:
+@pytest.fixture
+def churn(tmp_path: Path) -> Path:
+    """A folder with the use case of the README."""
     folder = tmp_path / "use_cases" / "churn"
     folder.mkdir(parents=True)
     (folder / "defs.yaml").write_text(shown("defs.yaml"))
     (folder / "features.sql").write_text(shown("features.sql"))
+    return tmp_path
+
+
+def test_the_use_case_of_the_readme_works_as_it_is_written(churn: Path) -> None:
+    first, *commands = shown("commands").splitlines()
+    assert first == "export MLOPS_USE_CASES=$PWD/use_cases"  # as a shop has it
+    assert [command.split()[0] for command in commands] == ["mlops-assets"] * 3
+    done = [Shop(churn / "home")(*command.split()[1:]) for command in commands]
+    assert [one.code for one in done] == [0, 0, 0], done
+    assert "champion: version 1, forest" in done[1].out
+    assert "customer" not in "".join(one.err for one in done)
+    assert {path.name for path in churn.iterdir()} == {"use_cases", "home"}
+
+
+@pytest.mark.long
+def test_the_use_case_of_the_readme_works_in_a_shell(churn: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("MLOPS_", "DAGSTER_"))}
-    environment |= {"MLOPS_HOME": str(tmp_path / "home"), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    environment |= {"MLOPS_HOME": str(churn / "home"), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     done = subprocess.run(
         ["/bin/sh", "-e"],
         input=shown("commands"),
         env=environment,
-        cwd=tmp_path,
+        cwd=churn,
         capture_output=True,
         text=True,
         check=False,
@@ -188,4 +207,4 @@ def test_the_use_case_of_the_readme_works_as_it_is_written(tmp_path: Path) -> No
     assert done.returncode == 0, done.stderr
     assert "champion: version 1, forest" in done.stdout
     assert "customer" not in done.stderr
-    assert {path.name for path in tmp_path.iterdir()} == {"use_cases", "home"}
+    assert {path.name for path in churn.iterdir()} == {"use_cases", "home"}

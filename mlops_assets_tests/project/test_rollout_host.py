@@ -154,7 +154,7 @@ def test_the_host_verifies_fetches_pauses_ends_switches_and_goes_on(
         "docker compose run --rm --no-deps --no-TTY code mlops-assets upgrade --check",
         "docker compose stop daemon",
         "docker compose stop code",
-        f"{up} mlflow code webserver api",
+        f"{up} mlflow code webserver",
         f"{up} daemon",
     ]
     assert webserver.asked == ["end r1", "again r1"]
@@ -165,6 +165,13 @@ def test_the_host_verifies_fetches_pauses_ends_switches_and_goes_on(
     assert told["problem"] == "b is in service instead of the one before"
     assert told["errors"] == ["1 runs were ended for it and begun again"]
     assert told["job"] == "deploy"
+
+
+def test_services_of_the_profiles_that_are_on_come_up_with_the_others(machine: Machine) -> None:
+    settings = replace(machine.settings, profiles=("api", "notebooks"))  # notebooks have an image of their own
+    assert begin(DockerHost(settings), Memory(settings.state), NEW, 0)
+    (up,) = (call for call in machine.calls if " mlflow code " in call)
+    assert up.endswith(" mlflow code webserver api")
 
 
 def test_a_run_of_a_command_is_told_for_nobody_but_who_gave_it_can_give_it_again(
@@ -386,7 +393,7 @@ def test_of_two_messages_at_once_one_brings_its_image_into_service_and_tells_the
         (told,) = until(lambda: receiver.got, "what the owner is told", 60)
         assert told["problem"] == f"{taken.version} is in service instead of the one before"
         assert read_env(machine.settings.env)["STACK_IMAGE"] == taken.image
-        assert [call.split()[-1] for call in machine.calls if " up " in call] == ["api", "daemon"]
+        assert [call.split()[-1] for call in machine.calls if " up " in call] == ["webserver", "daemon"]
     finally:
         waiting.send_signal(signal.SIGINT)
         out, _ = waiting.communicate(timeout=60)

@@ -40,6 +40,7 @@ PLACES = """\
       parameters: {url_variable: PAST_URL, query: "SELECT 'web' AS channel, 1.5 AS ranked"}
       keys: [channel]
       columns: {ranked: number}
+      retries: 0
   targets:
     warehouse:
       use: sql

@@ -121,6 +121,7 @@ def test_the_code_location_comes_up_by_the_command_of_the_compose_file(tmp_path:
         found.wait()
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not is_installed(), reason="the S3 server is not installed: ceph-mon, ceph-osd, radosgw")
 def test_what_the_stand_in_of_the_s3_store_has_acknowledged_outlives_each_of_its_processes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import fcntl
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,6 +25,7 @@ import psutil
 import pytest
 
 from deploy.services.s3 import free_port
+from mlops_assets.tools.dev import LOCK
 from mlops_assets.tools.keeping import ENDS, Ended, Service, look_after
 from mlops_assets.tools.processes import Process
 from mlops_assets.workspace import Workspace
@@ -376,17 +379,28 @@ def test_it_ends_on_term_with_all_that_it_started_and_frees_port_and_home(dev: D
     assert dev.process.wait(timeout=120) == 0
     assert len(family) >= 7
     assert not any(one.is_running() for one in family)
-    again = Dev(start(dev.shop, dev.port, log=dev.log), dev.port, dev.shop, dev.log)
-    until(partial(said_again, dev.log), "its start on the same port")
-    until(lambda: len(again.family()) > 1, "its code server")
-    family = again.family()
-    line = again.named("code-server").cmdline()
-    folder = Path(line[line.index("--socket") + 1]).parent
-    again.process.kill()
-    again.process.wait()
-    _, alive = psutil.wait_procs(family, timeout=60)
-    assert alive == []
-    assert not folder.exists()
+    with socket.create_server(("127.0.0.1", dev.port)), (dev.shop.home / "dagster" / LOCK).open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@pytest.mark.long
+def test_killed_and_begun_again_it_takes_all_that_it_started_along(tmp_path: Path) -> None:
+    """Of one process and its watcher, `test_processes` tells this in the suite."""
+    with running(tmp_path) as dev:
+        until(dev.is_there, "the pages")
+        dev.process.send_signal(signal.SIGTERM)
+        assert dev.process.wait(timeout=120) == 0
+        again = Dev(start(dev.shop, dev.port, log=dev.log), dev.port, dev.shop, dev.log)
+        until(partial(said_again, dev.log), "its start on the same port")
+        until(lambda: len(again.family()) > 1, "its code server")
+        family = again.family()
+        line = again.named("code-server").cmdline()
+        folder = Path(line[line.index("--socket") + 1]).parent
+        again.process.kill()
+        again.process.wait()
+        _, alive = psutil.wait_procs(family, timeout=60)
+        assert alive == []
+        assert not folder.exists()
 
 
 def said_again(log: Path) -> bool:

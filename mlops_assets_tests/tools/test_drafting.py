@@ -486,17 +486,29 @@ def new(*arguments: str | Path) -> Result:
     return CliRunner().invoke(cli, ["new", *map(str, arguments)], catch_exceptions=False)
 
 
+Published = tuple[Settings, dict[str, str]]
+
+
 @pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, dict[str, str]]]:
-    """The published tables after the commands that `new` prints: what it said, and all state."""
-    home = tmp_path_factory.mktemp("home")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
+    yield from publish(tmp_path_factory.mktemp("home"), "wine")
+
+
+@pytest.fixture(scope="module")
+def all_published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
+    yield from publish(tmp_path_factory.mktemp("home"), *PUBLISHED)
+
+
+def publish(home: Path, *tables: str) -> Iterator[Published]:
+    """Published tables after the commands that `new` prints: all state, and what it said."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("MLOPS_RAW", "MLOPS_LAKE", "MLFLOW_TRACKING_URI", "MLOPS_USE_CASES", "DAGSTER_HOME"):
             patch.delenv(name, raising=False)
         patch.setenv("MLOPS_HOME", str(home))
         patch.setenv("MLOPS_WORKERS", "1")
         said = {}
-        for name, (file, label) in PUBLISHED.items():
+        for name in tables:
+            file, label = PUBLISHED[name]
             done = new(name, "--from", DATA / file, "--label", label, "--into", home / "cases")
             said[name] = done.output
             assert done.exit_code == 0
@@ -513,10 +525,17 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settin
         yield state, said
 
 
+def test_a_published_table_predicts_without_an_edit(published: Published) -> None:
+    see_predictions(published, "wine", 178)
+
+
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "rows"), [("iris", 150), ("wine", 178), ("cancer", 569)])
-def test_a_published_table_predicts_without_an_edit(
-    published: tuple[Settings, dict[str, str]], name: str, rows: int
-) -> None:
+def test_published_tables_predict_beside_each_other(all_published: Published, name: str, rows: int) -> None:
+    see_predictions(all_published, name, rows)
+
+
+def see_predictions(published: Published, name: str, rows: int) -> None:
     state, said = published
     assert f"This contract takes {rows} of {rows} lines of the file." in said[name]
     predictions = Lake(state.lake, name).table("predictions")
@@ -526,7 +545,7 @@ def test_a_published_table_predicts_without_an_edit(
     assert champion["metrics"]["accuracy"] > champion["baseline_metrics"]["accuracy"] + 0.2
 
 
-def test_the_walkthrough_shows_what_is_printed(published: tuple[Settings, dict[str, str]]) -> None:
+def test_the_walkthrough_shows_what_is_printed(published: Published) -> None:
     text = (Path(__file__).parents[2] / "docs" / "new_use_case.md").read_text()
     commands, output = re.findall(r"<!-- test: \w+ -->\n```\w+\n(.*?)```", text, re.S)
     file, label = PUBLISHED["wine"]

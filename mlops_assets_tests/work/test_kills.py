@@ -119,7 +119,14 @@ def kill_and_resume(unkilled: Unkilled, lake: Path, moment: float, kill: Callabl
 KILLS = [the_whole_tree, the_driver, one_of_its_processes]
 
 
-@pytest.mark.parametrize(("share", "kill"), [*zip([0.3, 0.6, 0.9], KILLS, strict=True)])
+@pytest.mark.parametrize(
+    ("share", "kill"),
+    [
+        (0.6, the_whole_tree),
+        pytest.param(0.3, the_driver, marks=pytest.mark.long),
+        pytest.param(0.9, one_of_its_processes, marks=pytest.mark.long),
+    ],
+)
 def test_a_killed_day_resumes_to_the_same_content(
     unkilled: Unkilled, tmp_path: Path, share: float, kill: Callable[[int], None]
 ) -> None:
