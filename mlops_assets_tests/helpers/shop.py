@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 import click
 import pytest
@@ -69,12 +70,10 @@ def _process(environment: Mapping[str, str], arguments: list[str], folder: Path)
     """Arguments, environment, folder and loggers of a process of its own; all as before when it ends."""
     logger = logging.getLogger("mlops_assets")
     handlers, propagate, level = logger.handlers[:], logger.propagate, logger.level
-    with pytest.MonkeyPatch.context() as process:
+    with patch.dict(os.environ), pytest.MonkeyPatch.context() as process:  # a command sets variables, such as secrets
         for name in [name for name in os.environ if name.startswith(("MLOPS_", "MLFLOW_", "DAGSTER_"))]:
-            process.delenv(name)
-        process.setenv("DAGSTER_HOME", "")  # the command sets it: so it is forgotten afterwards
-        for name, value in environment.items():
-            process.setenv(name, value)
+            del os.environ[name]
+        os.environ.update(environment)
         process.setattr(sys, "argv", arguments)
         process.chdir(folder)
         try:
