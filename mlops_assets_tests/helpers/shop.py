@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 import click
 import pytest
@@ -67,12 +68,11 @@ class Shop:
 @contextmanager
 def _process(environment: Mapping[str, str], arguments: list[str], folder: Path) -> Iterator[None]:
     """Arguments, environment, folder and loggers of a process of its own; all as before when it ends."""
-    with nothing_left(), pytest.MonkeyPatch.context() as process:
+    # a command sets variables, such as secrets
+    with nothing_left(), patch.dict(os.environ), pytest.MonkeyPatch.context() as process:
         for name in [name for name in os.environ if name.startswith(("MLOPS_", "MLFLOW_", "DAGSTER_"))]:
-            process.delenv(name)
-        process.setenv("DAGSTER_HOME", "")  # the command sets it: so it is forgotten afterwards
-        for name, value in environment.items():
-            process.setenv(name, value)
+            del os.environ[name]
+        os.environ.update(environment)
         process.setattr(sys, "argv", arguments)
         process.chdir(folder)
         yield

@@ -148,12 +148,13 @@ LOADER = ("ld-linux-x86-64.so.2", "libc.so.6", "libm.so.6", "libdl.so.2", "libpt
 
 def empty_root(root: Path) -> None:
     """A system with the C library and nothing else."""
-    (root / "lib64").mkdir(parents=True)
     for place in ("proc", "tmp", "dev/shm", "job"):
         (root / place).mkdir(parents=True)
     for name in (*LOADER, "libresolv.so.2", "libutil.so.1"):
         found = next(path for path in (Path("/lib64", name), Path("/lib/x86_64-linux-gnu", name)) if path.exists())
-        shutil.copy(found, root / "lib64" / name)
+        there = Path(f"{root}{found}")  # where its loader looks: a cache of libraries there is none
+        there.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(found, there)
     for name in ("null", "urandom"):
         (root / "dev" / name).touch()
 

@@ -194,7 +194,7 @@ def test_both_recipes_learn_and_are_compared_on_equal_rows(repository: Repositor
     said = (repository.root / "comment.md").read_text()
     assert done.returncode == 0, done.stderr
     assert said.startswith("**Definitions**: all of them load.")
-    assert "Changed: `features.sql`." in said
+    assert "Changed: features.sql." in said
     assert "rows that both held out" in said
     assert "| accuracy | 0." in said
     assert "There is no such use case to compare with." in said
