@@ -14,7 +14,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import islice
@@ -280,7 +280,11 @@ def sizes(folder: Place) -> dict[str, int]:
     if isinstance(folder, S3Path):
         depth = len(f"{folder.key}/")
         return {path.key[depth:]: status.st_size for path, status in folder.files()}
-    return {path.name: path.stat().st_size for path in folder.glob("*")}
+    found = {}
+    for path in folder.glob("*"):
+        with suppress(FileNotFoundError):  # what another process is writing has a name of its own for a moment
+            found[path.name] = path.stat().st_size
+    return found
 
 
 def below(folder: Place) -> Iterator[str]:

@@ -214,6 +214,12 @@ def test_the_newest_of_several_files_of_a_name_is_found(top: Place, s3_server: S
     assert found.read_bytes() == b"a"
 
 
+def test_what_goes_while_a_folder_is_listed_has_no_size(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("12")
+    (tmp_path / "b").symlink_to("gone")
+    assert places.sizes(tmp_path) == {"a": 2}
+
+
 def test_files_of_either_kind_are_on_disk_for_those_who_need_it(top: Place) -> None:
     wanted = [write(top / "a" / "x", "1"), write(top / "b" / "x", "2")]
     with places.on_disk(wanted) as paths:
