@@ -51,15 +51,14 @@ secrets:  ## Make the secrets of docker-compose.yml, a file each in .secrets; wh
 services: .venv/.all  ## The stack of docker-compose.yml as processes: S3, PostgreSQL, MLflow, Dagster, the API; Ctrl-C ends it
 	@$(BIN)/python -m deploy.services $(MLOPS_HOME)/services
 
-# three workers on two cores: a worker waits for S3, processes and a browser a fifth of its time
 test: .venv/.all  ## The test suite
-	@$(BIN)/python -m pytest -n 3 --dist loadfile
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-long: .venv/.all  ## The long tests: kills, fuzz, scale
 	@$(BIN)/python -m pytest -m long
 
 coverage: .venv/.all  ## The test suite, and which lines and branches of the package it reaches
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --cov=mlops_assets --cov-branch --cov-report=term:skip-covered
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov=mlops_assets --cov-branch --cov-report=term:skip-covered
 
 bench: .venv/.all  ## The daily job beside other ways of doing the same, about an hour; writes docs/benchmarks.md
 	@$(BIN)/python -m benchmarks
