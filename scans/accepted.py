@@ -65,13 +65,15 @@ class Harmless:
     reason: str
 
 
-def read_exemptions(path: Path = ACCEPTED) -> list[Exemption]:
-    """The entries `[[advisory]]`.
+def read_exemptions(path: Path = ACCEPTED, table: str = "advisory") -> list[Exemption]:
+    """The entries of a table of known weaknesses.
 
     Parameters
     ----------
     path
         The file.
+    table
+        `advisory`, of the locked packages, or `image`, of what a scanner finds in the image beside them.
 
     Returns
     -------
@@ -83,28 +85,7 @@ def read_exemptions(path: Path = ACCEPTED) -> list[Exemption]:
     Unusable
         If an entry lacks a key, has one that is not known, or one of another type.
     """
-    return [Exemption(**one) for one in _entries(path, "advisory", EXEMPTION)]
-
-
-def read_accepted_of_images(path: Path = ACCEPTED) -> list[Exemption]:
-    """The entries `[[image]]`: what a scanner finds in the image beside the locked packages.
-
-    Parameters
-    ----------
-    path
-        The file.
-
-    Returns
-    -------
-    list of Exemption
-        In the order of the file.
-
-    Raises
-    ------
-    Unusable
-        As `read_exemptions`.
-    """
-    return [Exemption(**one) for one in _entries(path, "image", EXEMPTION)]
+    return [Exemption(**one) for one in _entries(path, table, EXEMPTION)]
 
 
 def read_harmless(path: Path = ACCEPTED) -> list[Harmless]:

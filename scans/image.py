@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scans.accepted import Exemption, Unusable, read_accepted_of_images
+from scans.accepted import Exemption, Unusable, read_exemptions
 
 COUNTS = ("high", "critical")
 KNOWN = (*COUNTS, "medium", "low", "negligible", "unknown")
@@ -150,7 +150,7 @@ def main(arguments: list[str]) -> int:
         return 2
     try:
         found = findings(_read(Path(arguments[0])))
-        told = judge(found, read_accepted_of_images(), dt.datetime.now(dt.UTC).date())
+        told = judge(found, read_exemptions(table="image"), dt.datetime.now(dt.UTC).date())
     except Unusable as error:
         print(f"image: {error}", file=sys.stderr)
         return 2

@@ -1,14 +1,12 @@
 """The sensor that sees a change of the champion, whoever made it: Dagster shows it, and people are told at once."""
 
 import re
-from functools import cache
 
 import dagster as dg
 
 from mlops_assets.components.days import key
-from mlops_assets.components.telling import look_now
+from mlops_assets.components.telling import look_now, remembered
 from mlops_assets.journey.model.history import Change
-from mlops_assets.settings import Settings
 from mlops_assets.use_case import UseCase
 from mlops_assets.workspace import Stores, Workspace
 
@@ -27,10 +25,7 @@ TRIES = 3
 
 def champion_sensors(use_case: UseCase) -> list[dg.SensorDefinition]:
     """The sensor whose cursor is the number of the last change that it saw; it runs from the start."""
-
-    @cache
-    def stores_of(settings: Settings) -> Stores:
-        return Workspace(settings).of(use_case)
+    stores_of = remembered(use_case)
 
     @dg.sensor(
         name=f"{use_case.name}_champion",

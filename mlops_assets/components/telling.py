@@ -2,7 +2,7 @@
 
 import datetime as dt
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 
 import dagster as dg
@@ -34,15 +34,22 @@ JOBS = ("daily", "training", "monitoring")
 """The jobs of a use case whose failures are told."""
 
 
+def remembered(use_case: UseCase) -> Callable[[Settings], Stores]:
+    """The tables for the looks of a sensor; they remember the commits they have seen from one look to the next."""
+
+    @cache
+    def stores_of(settings: Settings) -> Stores:
+        return Workspace(settings).of(use_case)
+
+    return stores_of
+
+
 def telling_sensors(use_case: UseCase) -> list[dg.SensorDefinition]:
     """The sensor that tells, if the use case names a channel; it runs as soon as the code location is loaded."""
     if not use_case.told:
         return []
 
-    @cache
-    def stores_of(settings: Settings) -> Stores:
-        """The tables; they remember the commits they have seen from one look to the next."""
-        return Workspace(settings).of(use_case)
+    stores_of = remembered(use_case)
 
     @dg.sensor(
         name=f"{use_case.name}_told",

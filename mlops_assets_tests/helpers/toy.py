@@ -23,26 +23,28 @@ CANDIDATES: dict[str, Any] = {
 }
 
 
+SQL = "CREATE VIEW model_input AS SELECT file, line, amount, city FROM rows"
+KEYS: dict[str, Any] = {
+    "description": "Kind of a purchase.",
+    "start": "2026-01-01",
+    "columns": {
+        "account": {"type": "string"},
+        "date": {"type": "date"},
+        "amount": {"type": "number"},
+        "city": {"type": "string"},
+        "kind": {"type": "string"},
+    },
+    "account": "account",
+    "label": "kind",
+    "training": {"split": {"by": "time", "column": "date"}, "baseline": "majority", "candidates": CANDIDATES},
+}
+"""What its `defs.yaml` says."""
+
+
 def toy(**training: Any) -> UseCase:
     """A use case of four columns; `training` changes how it is learned."""
-    defaults = {"split": {"by": "time", "column": "date"}, "baseline": "majority", "candidates": CANDIDATES}
     return UseCase.model_validate(
-        {
-            "name": "toy",
-            "description": "Kind of a purchase.",
-            "start": "2026-01-01",
-            "columns": {
-                "account": {"type": "string"},
-                "date": {"type": "date"},
-                "amount": {"type": "number"},
-                "city": {"type": "string"},
-                "kind": {"type": "string"},
-            },
-            "account": "account",
-            "label": "kind",
-            "training": {**defaults, **training},
-            "features_sql": "CREATE VIEW model_input AS SELECT file, line, amount, city FROM rows",
-        }
+        {"name": "toy", **KEYS, "training": {**KEYS["training"], **training}, "features_sql": SQL}
     )
 
 

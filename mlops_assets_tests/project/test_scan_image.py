@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from scans import image
-from scans.accepted import Exemption, Unusable, read_accepted_of_images
+from scans.accepted import Exemption, Unusable, read_exemptions
 
 TODAY = dt.date(2026, 11, 1)
 
@@ -155,8 +155,8 @@ def test_the_command_says_what_it_found(tmp_path: Path, capsys: pytest.CaptureFi
 def test_entries_for_images_have_the_keys_of_those_for_packages(tmp_path: Path) -> None:
     file = tmp_path / "accepted.toml"
     file.write_text('[[image]]\nid = "CVE-1"\npackage = "zlib"\nreason = "not reached"\nuntil = 2026-12-01\n')
-    assert read_accepted_of_images(file) == [Exemption("CVE-1", "zlib", "not reached", dt.date(2026, 12, 1))]
+    assert read_exemptions(file, "image") == [Exemption("CVE-1", "zlib", "not reached", dt.date(2026, 12, 1))]
     file.write_text('[[image]]\nid = "CVE-1"\n')
     with pytest.raises(Unusable, match=r"\[\[image\]\] number 1 must have the keys"):
-        read_accepted_of_images(file)
-    assert isinstance(read_accepted_of_images(), list)
+        read_exemptions(file, "image")
+    assert isinstance(read_exemptions(table="image"), list)

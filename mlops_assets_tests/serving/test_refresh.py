@@ -31,6 +31,7 @@ from mlops_assets.serving.entrance.doors import Entrance
 from mlops_assets.serving.entrance.keys import Keys, new_key
 from mlops_assets.serving.routes.refresh import RATE
 from mlops_assets.serving.service import Service
+from mlops_assets.storage.places import Place
 from mlops_assets.use_case import UseCase
 from mlops_assets.workspace import Workspace
 from mlops_assets_tests.helpers.asgi import HOST, Answer, ask
@@ -157,8 +158,8 @@ def test_more_calls_than_the_rate_are_put_off(call: Called) -> None:
     assert late[0].headers["retry-after"] == "1"
 
 
-def test_a_process_that_hears_it_tries_again_at_once_what_failed(workspace: Workspace) -> None:
-    """Of itself it would wait, by a clock that stands still for ever."""
+def spoiled(workspace: Workspace) -> tuple[Champions, Place, threading.Event]:
+    """Champions that could not read a change, by a clock that stands still; the change, and whether version 2 is tried."""
     tried = threading.Event()
 
     def read(workspace: Workspace, use_case: UseCase, wanted: Wanted) -> Ready:
@@ -171,6 +172,12 @@ def test_a_process_that_hears_it_tries_again_at_once_what_failed(workspace: Work
     champions.load([TOY])
     change.write_bytes(b"{")
     champions.look()
+    return champions, change, tried
+
+
+def test_a_process_that_hears_it_tries_again_at_once_what_failed(workspace: Workspace) -> None:
+    """Of itself it would wait, by a clock that stands still for ever."""
+    champions, change, tried = spoiled(workspace)
     champions.look()
     assert NAME in champions.troubles()
     change.unlink()
@@ -220,18 +227,7 @@ def test_mlflow_wakes_the_api_by_its_own_webhook_and_the_history_says_who_is_cha
 ) -> None:
     from mlflow import MlflowClient
 
-    tried = threading.Event()
-
-    def read(workspace: Workspace, use_case: UseCase, wanted: Wanted) -> Ready:
-        if wanted.number == 2:
-            tried.set()
-        return read_version(workspace, use_case, wanted)
-
-    champions = Champions(workspace, read=read, clock=lambda: 0.0)
-    change = workspace.of(TOY).lake.change(2)
-    champions.load([TOY])
-    change.write_bytes(b"{")
-    champions.look()
+    champions, change, tried = spoiled(workspace)
     app = make_app(
         Service(workspace, {NAME: TOY}, champions), Entrance(keys=Keys([new_key("a", frozenset({"read"}))[1]]))
     )

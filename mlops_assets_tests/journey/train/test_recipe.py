@@ -21,24 +21,10 @@ from mlops_assets.settings import Settings
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import UseCase, load_use_case
 from mlops_assets.workspace import Workspace
-from mlops_assets_tests.helpers.toy import CANDIDATES, built, purchases
+from mlops_assets_tests.helpers import toy
+from mlops_assets_tests.helpers.toy import CANDIDATES, SQL, built, purchases
 
-SQL = "CREATE VIEW model_input AS SELECT file, line, amount, city FROM rows"
-KEYS: dict[str, Any] = {
-    "description": "Kind of a purchase.",
-    "start": "2026-01-01",
-    "columns": {
-        "account": {"type": "string"},
-        "date": {"type": "date"},
-        "amount": {"type": "number"},
-        "city": {"type": "string"},
-        "kind": {"type": "string"},
-    },
-    "account": "account",
-    "label": "kind",
-    "training": {"split": {"by": "time", "column": "date"}, "baseline": "majority", "candidates": CANDIDATES},
-    "retraining": {"recipe": True},
-}
+KEYS = {**toy.KEYS, "retraining": {"recipe": True}}
 
 
 class Folder:
