@@ -12,7 +12,6 @@ from mlops_assets.journey.score.checks import DayCheck, check_current, check_row
 from mlops_assets.monitoring.kept import Judged, verdict_of
 from mlops_assets.storage.accounting import ListingAccounting, PredictionsAccounting, ReadingAccounting
 from mlops_assets.storage.tables import Published
-from mlops_assets.use_case.told import Deadline
 from mlops_assets.views.status import NUMBERS, are_current, delivery_of, time_of
 from mlops_assets.workspace import Stores
 
@@ -79,11 +78,12 @@ class Known:
 def _late(stores: Stores, missing: set[str], published: Mapping[str, object], now: dt.datetime) -> frozenset[str]:
     """The days whose deadline is over; without a champion nothing is predicted, and nothing is late."""
     use_case = stores.use_case
-    if use_case.deadline is None or stores.history.champion() is None:
+    deadline = use_case.due
+    if deadline is None or stores.history.champion() is None:
         return frozenset()
-    window = {(now.date() - dt.timedelta(days=back)).isoformat() for back in range(1, WINDOW + 1)}
-    expected = {day for day in window - published.keys() if day >= use_case.start.isoformat()}
-    deadline = Deadline.parse(use_case.deadline)
+    partitions = use_case.partitions
+    first = max(use_case.first_day, partitions.days_ago(now, WINDOW))
+    expected = {*partitions.between(first, partitions.over(now))} - published.keys()
     return frozenset(day for day in missing | expected if deadline.of(day) < now)
 
 
