@@ -23,7 +23,7 @@ from mlops_assets.use_case.references import as_written, variables
 from mlops_assets.use_case.scoring import Scoring
 from mlops_assets.use_case.sensor import Sensor
 from mlops_assets.use_case.serving import Serving
-from mlops_assets.use_case.source import Origin
+from mlops_assets.use_case.source import Origin, check_hours
 from mlops_assets.use_case.strict import Strict, refuse
 from mlops_assets.use_case.targets import Delivering, TargetName, too_long, unkept
 from mlops_assets.use_case.told import ChannelName, Deadline, Told, literal_secrets
@@ -163,6 +163,14 @@ class Attributes(Strict):
         if columns is not None and name != "day" and getattr(columns.get(name), "type", None) != "date":
             raise ValueError(f"split.column: {name!r} is not a date column of this use case (nor `day`)")
         return training
+
+    @field_validator("source")
+    @classmethod
+    def _asks_for_a_period(cls, source: Origin | None, info: ValidationInfo) -> Origin | None:
+        partitions = info.data.get("partitions")
+        if source is not None and partitions is not None:
+            check_hours(source, partitions.every)
+        return source
 
     @field_validator("deadline")
     @classmethod

@@ -313,7 +313,7 @@ def date_of(key: str) -> dt.date:
     >>> date_of("2026-01-31").isoformat(), date_of("2026-10-25T02+0100").isoformat()
     ('2026-01-31', '2026-10-25')
     """
-    return dt.date.fromisoformat(key[:10])
+    return _parts(key)[0]
 
 
 def back(key: str, days: int) -> str:

@@ -38,6 +38,19 @@ class SqlSource(Strict):
         return query
 
 
+def check_hours(origin: Origin, every: str) -> None:
+    """See that a query asks for an hour or a week, and not for its day, whose rows would come up to 24 times.
+
+    Raises
+    ------
+    ValueError
+        If it does not.
+    """
+    query = origin.parameters.get("query")
+    if every != "day" and origin.use in PARAMETERS and not {"start", "end"} <= parameters_of(str(query)):
+        raise ValueError(f"parameters.query: with `every: {every}` it must name `:start` and `:end`, not the day alone")
+
+
 def parameters_of(query: str) -> set[str]:
     """The parameters that a query names, such as `day` for `:day`; `::day` is a cast of PostgreSQL, and none."""
     return {*re.findall(r"(?<![:\w\\]):(\w+)(?!:)", query)}

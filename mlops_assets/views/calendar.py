@@ -46,7 +46,7 @@ def _month(name: str) -> Month:
     return Month(f"{calendar.month_name[number]} {year}", shown)
 
 
-def newest_months(days: Sequence[str], number: int) -> tuple[list[str], str | None]:
+def newest_months(days: Sequence[str], number: int, signs: int = 7) -> tuple[list[str], str | None]:
     """The days of the newest months, and the last of those before them; None if these are all.
 
     Parameters
@@ -55,14 +55,16 @@ def newest_months(days: Sequence[str], number: int) -> tuple[list[str], str | No
         The newest first.
     number
         How many months that have a day.
+    signs
+        By how many signs a key tells its month; by 10 it tells its calendar day, of which there are so many then.
 
     Examples
     --------
     >>> newest_months(["2026-03-01", "2026-01-31", "2025-12-24"], 2)
     (['2026-03-01', '2026-01-31'], '2025-12-24')
     """
-    chosen = sorted({day[:7] for day in days}, reverse=True)[:number]
-    shown = [day for day in days if day[:7] in chosen]
+    chosen = sorted({day[:signs] for day in days}, reverse=True)[:number]
+    shown = [day for day in days if day[:signs] in chosen]
     return shown, days[len(shown)] if len(shown) < len(days) else None
 
 

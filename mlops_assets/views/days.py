@@ -72,7 +72,10 @@ class Known:
     def days(self, first: str = "", last: str = "") -> list[str]:
         """The days that there is something to say of, the newest first."""
         every = {*self.delivered, *self.rows, *self.predictions, *self.late}
-        return sorted((day for day in every if first <= day <= (last or day)), reverse=True)
+        # of hours, a calendar day has all of them
+        return sorted(
+            (day for day in every if first <= day and (not last or day <= last or day[:10] == last)), reverse=True
+        )
 
 
 def _late(stores: Stores, missing: set[str], published: Mapping[str, object], now: dt.datetime) -> frozenset[str]:

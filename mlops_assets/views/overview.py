@@ -6,13 +6,13 @@ Who reads this need not know what a lamp or a champion is.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlencode
 
 from mlops_assets.journey.read.replay import open_rejects
-from mlops_assets.use_case.partitions import folder_of
+from mlops_assets.use_case.partitions import Partitions, folder_of
 from mlops_assets.views.days import MEANS, Known, record
 from mlops_assets.views.timing import Pace, pace
 from mlops_assets.views.use_cases import why_none
@@ -316,6 +316,19 @@ def headline(lines: Sequence[Line]) -> str:
     with_care = f", and with care in {care} more" if care else ""
     waiting = f" {none} more {'has' if none == 1 else 'have'} no day yet." if none else ""
     return f"Yesterday can be trusted in {good} of {number}{with_care}.{waiting}"
+
+
+def clock(every: Iterable[Partitions], now: dt.datetime) -> str:
+    """What yesterday is: by each clock, and of use cases of hours or weeks the last one of these.
+
+    Examples
+    --------
+    >>> hours = Partitions(every="hour", timezone="Europe/Berlin")
+    >>> clock([Partitions(), hours], dt.datetime(2026, 1, 31, 4, 30, tzinfo=dt.UTC))
+    'Yesterday is 2026-01-30, by UTC. The last hour is 2026-01-31T04, by Europe/Berlin.'
+    """
+    told = {(one.every, one.timezone): f"{one.last_one} is {one.over(now)}, by {one.timezone}." for one in every}
+    return " ".join(f"{text[0].upper()}{text[1:]}" for text in told.values())
 
 
 def in_order(lines: Sequence[Line]) -> list[Line]:

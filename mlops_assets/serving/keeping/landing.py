@@ -20,6 +20,7 @@ from typing import Any
 import pyarrow as pa
 
 from mlops_assets.errors import MlopsError, UsageError
+from mlops_assets.journey.read.rhythm import check_rhythm
 from mlops_assets.journey.read.sources import FolderSource, S3Source, SqlSource
 from mlops_assets.journey.read.sources.entries import REQUESTS as FOLDER
 from mlops_assets.journey.read.sources.entries import day_of, is_hidden
@@ -88,6 +89,7 @@ def land(path: Path, raw: Place, find: Find) -> None:
 
     def lay(kept: Kept) -> tuple[Kept, list[str]]:
         stores = find(kept.told["use_case"])
+        check_rhythm(stores.use_case, stores.lake)
         return kept, _lay(raw_root(stores) / folder_of(kept.told["day"]), kept, stores.use_case.files)
 
     for kept, paths in places.side_by_side(raw, lay, segment.requests()):
