@@ -51,8 +51,8 @@ class Partitions(Strict):
     timezone: str = Field("UTC", description="Zone of the clock and the calendar, such as `America/Sao_Paulo`.")
     at: str | None = Field(
         None,
-        description="When the schedule runs the period that is over, by that clock: a time, `01:00` by default, of the "
-        'day after, of a week on Monday; of an hour the minutes past it, `":05"` by default.',
+        description='When the schedule runs what is over, by that clock, in quotes: `"01:00"` by default, of a week on '
+        'Monday; of an hour the minutes past it, `":05"` by default.',
         validate_default=True,
     )
 
