@@ -5,7 +5,7 @@ from __future__ import annotations
 from mlops_assets.errors import MlopsError
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import write_json
-from mlops_assets.storage.integrity import Gone, read_json
+from mlops_assets.storage.integrity import read_json
 from mlops_assets.use_case import UseCase
 from mlops_assets.use_case.partitions import DAYS, Partitions
 
@@ -54,10 +54,9 @@ def _rhythm(partitions: Partitions) -> tuple[str, str]:
 
 def _stored(lake: Lake) -> tuple[str, str] | None:
     """By which days a use case is stored; None where nothing is."""
-    try:
-        told = read_json(lake.rhythm)
-    except Gone:
+    if not lake.rhythm.exists():
         return _rhythm(DAYS) if lake.raw_files.days() else None
+    told = read_json(lake.rhythm)
     return str(told["every"]), str(told["timezone"])
 
 
