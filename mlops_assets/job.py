@@ -119,10 +119,12 @@ class DayJob:
 
     def _list(self) -> None:
         from mlops_assets.journey.read.day import list_raw_files, not_delivered
+        from mlops_assets.journey.read.rhythm import check_rhythm
         from mlops_assets.views import made
         from mlops_assets.views.reporting import JobFailed
 
         stores = self._stores
+        check_rhythm(self._use_case, self._lake)
         # a day that was delivered once and has no folder now is listed as empty
         delivered = self._day in self._lake.raw_files.days() or stores.source.delivered(self._day)
         self._report.checked(self.step, [check_delivered(delivered)])

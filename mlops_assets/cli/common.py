@@ -44,7 +44,7 @@ class Day(click.ParamType[str]):
         try:
             return dt.date.fromisoformat(value).isoformat()
         except ValueError:
-            self.fail(f"{value!r} is not a day; write it like 2026-01-31, an hour like 2026-01-31T05.", param, ctx)
+            self.fail(f"{value!r} is not a day; write it like 2026-01-31. An hour is 2026-01-31T05.", param, ctx)
 
 
 class Moment(click.ParamType[dt.datetime]):

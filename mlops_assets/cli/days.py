@@ -267,9 +267,8 @@ def predictions(
       mlops-assets predictions santander --day 2026-01-03 --column ID_code=account_id --column target=probability_1
       mlops-assets predictions transactions --day 2026-01-03 --max-probability 0.3
     """
-    stores = find(use_case)
-    table, days = stores.lake.predictions, asked_days(stores.use_case, day, first, last)
-    published = published_days(table, use_case, days)
+    table = (stores := find(use_case)).lake.predictions
+    published = published_days(table, use_case, asked_days(stores.use_case, day, first, last))
     if moment is not None and len(published) > 1:
         raise UsageError("--as-published-on reads one day: name it with --day.")
     from mlops_assets.views.paging import within

@@ -13,6 +13,7 @@ from mlops_assets.components.watching import watch_step
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.read.day import list_raw_files, not_delivered
 from mlops_assets.journey.read.listing import Manifest, find_manifest
+from mlops_assets.journey.read.rhythm import OtherRhythm, check_rhythm
 from mlops_assets.journey.read.rows import read_day
 from mlops_assets.journey.score.checks import (
     DELIVER,
@@ -72,6 +73,10 @@ def _list_days(context: dg.AssetExecutionContext, stores: Stores, engines: Engin
 
 def delivered_days(stores: Stores, days: Sequence[str]) -> list[str]:
     """Those of some days that have a folder, or had one; the log names the others."""
+    try:
+        check_rhythm(stores.use_case, stores.lake)
+    except OtherRhythm as error:
+        raise dg.Failure(str(error), allow_retries=False) from None
     listed_before = stores.lake.raw_files.days()
     # a day that was delivered once and has no folder now is listed as empty; one that never came is passed over
     found = [day for day in days if day in listed_before or stores.source.delivered(day)]
