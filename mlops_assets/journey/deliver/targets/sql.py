@@ -281,7 +281,7 @@ def _maps_as_texts(batch: pa.RecordBatch) -> pa.RecordBatch:
     return batch
 
 
-def _insert_records(connection: Connection, table: Table, batch: pa.RecordBatch, day: dt.date) -> None:
+def _insert_records(connection: Connection, table: Table, batch: pa.RecordBatch, day: dt.date | str) -> None:
     for start in range(0, len(batch), BATCH):
         records = batch.slice(start, BATCH).to_pylist()
         connection.execute(table.insert(), [{**record, "day": day} for record in records])
