@@ -109,8 +109,8 @@ def write_sample(
     """
     key = day if isinstance(day, str) else use_case.partitions.of_date(day)
     if key < use_case.first_day:
-        first = f"{use_case.partitions.every.title()}s of {use_case.name} begin on {use_case.first_day}"
-        raise UsageError(f"{first}: a sample of {key} would never be run.")
+        begin = f"{use_case.partitions.every.title()}s of {use_case.name} begin on {use_case.first_day}"
+        raise UsageError(f"{begin}: a sample of {key} would never be run.")
     folder, date = raw / use_case.name / folder_of(key), date_of(key)
     # by the day as well: the same arguments are the same bytes, and no two days are alike, nor hours of one
     generator = np.random.default_rng([seed, date.toordinal(), *key[11:].encode()])
