@@ -1,9 +1,9 @@
 """In: what a candidate says of rows that it has not learned. Out: what makes its probabilities true, where that helps.
 
-It is chosen on the last fold, learned from the folds before it. With a split by time these are rows one, two and more
-folds later than what a model learned (`folds`), for so are the rows that it will be asked of. The probability of the
-answer is what counts, for that is what people see; isotonic regression of one class against the rest, class by class,
-was found to worsen the log loss.
+It is chosen on the last round that chooses, learned from those before it. With a split by time these are rows one, two
+and more rounds later than what a model learned (`folds`), for so are the rows that it will be asked of. The probability
+of the answer is what counts, for that is what people see; isotonic regression of one class against the rest, class by
+class, was found to worsen the log loss.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ class Calibration:
     Attributes
     ----------
     judged, serving
-        For the model that learned the training rows alone, from its out-of-fold rows; and for the one that learned all
-        rows, from these and the held-out ones. None where they are taken as they are.
+        For what is tested, learned from the rows that choose; and for the model that learned all rows, from these and
+        those that test. None where they are taken as they are.
     rows
-        Number of out-of-fold rows.
+        Number of rows that choose.
     before, after
-        Expected calibration error on the held-out rows, without and with `judged`; see `expected_error`.
+        Expected calibration error on the rows that test, without and with `judged`; see `expected_error`.
     chance
         What it would be if the probabilities were true.
     why
@@ -77,7 +77,11 @@ class Calibration:
 
 
 def find_calibration(
-    training: Training, model: Model, folds: Sequence[Sequence[Said | None]], held_out: Said
+    training: Training,
+    model: Model,
+    folds: Sequence[Sequence[Said | None]],
+    tests: Sequence[Sequence[Said | None]],
+    held_out: Said,
 ) -> Calibration:
     """Find what makes the probabilities of a model true.
 
@@ -88,15 +92,17 @@ def find_calibration(
     model
         The model that learned the training rows, not calibrated.
     folds
-        What the same candidate says of each fold of the training rows, the one that learned most the last; see
-        `ask_folds`.
+        What the same candidate says of each round that chooses, the model that learned most the last; see `ask_rounds`.
+    tests
+        The same of each round that tests; the serving model has learned these rows as well, so its calibration may.
     held_out
-        What the model says of the held-out rows.
+        What is said of the rows that test, of each once.
     """
     known = [[said for said in fold if said is not None] for fold in folds if any(fold)]
+    later = [[said for said in test if said is not None] for test in tests]
     kind, why = _choose(training, model, known)
     judged = _learn(kind, _joined(*known)) if kind else None
-    serving = _learn(kind, _joined(*known, [held_out])) if kind else None
+    serving = _learn(kind, _joined(*known, *later)) if kind else None
     calibrated = replace(model, calibrator=judged)
     chance = round(chance_error(_answers(calibrated, held_out)[1]), 4)
     return Calibration(

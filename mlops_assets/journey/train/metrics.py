@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from numbers import Real
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,20 +15,11 @@ from mlops_assets.plugins import load_plugin
 from mlops_assets.plugins.metrics import MetricFunction
 from mlops_assets.use_case import Training
 
-if TYPE_CHECKING:
-    from mlops_assets.journey.model.model import Model
-
 HIGHER_IS_BETTER = {"accuracy": True, "macro_f1": True, "weighted_f1": True, "log_loss": False, "roc_auc": True}
 """The metrics of every evaluation, and which way is better."""
 
-SCORERS = {
-    "log_loss": "neg_log_loss",
-    "macro_f1": "f1_macro",
-    "weighted_f1": "f1_weighted",
-    "roc_auc": "roc_auc_ovr",
-    "accuracy": "accuracy",
-}
-"""What scikit-learn calls them, for a search over folds."""
+PROPER = "log_loss"
+"""What decides between candidates that the ranking metric cannot tell apart: a proper score of all that they say."""
 
 STEPS = 10
 """Steps of probability in which answers are compared with the truth."""
@@ -43,23 +32,15 @@ def higher_is_better(metric: str) -> bool:
     return HIGHER_IS_BETTER.get(metric, True)
 
 
+def deciding_metrics(training: Training) -> tuple[str, ...]:
+    """The metrics that rank, that the gate asks for, and accuracy: those whose bounds are worth their computation."""
+    gate = training.gate
+    return tuple(dict.fromkeys([training.metric, "accuracy", *gate.floors, *gate.margin, *gate.tolerance]))
+
+
 def load_metrics(training: Training) -> dict[str, MetricFunction]:
     """The metrics that a use case brings, by name."""
     return {name: load_plugin(path, MetricFunction) for name, path in training.metrics.items()}
-
-
-def scorer(training: Training, model: Model) -> str | Callable[[Any, np.ndarray, np.ndarray], float]:
-    """The metric that ranks, as scikit-learn's searches ask for it; `model` knows columns and classes."""
-    function = load_metrics(training).get(training.metric)
-    if function is None:
-        return SCORERS[training.metric]
-
-    def score(estimator: Any, matrix: np.ndarray, truth: np.ndarray) -> float:
-        # scikit-learn fits copies of the estimator; columns and classes stay those of the model
-        probabilities = replace(model, estimator=estimator).probabilities(matrix)
-        return _ask(training.metric, function, truth, probabilities, model.classes)
-
-    return score
 
 
 def measure(
