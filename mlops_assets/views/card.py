@@ -14,6 +14,7 @@ from mlops_assets.journey.model.about import About, Condition
 from mlops_assets.journey.train.training_set import TrainingSet
 from mlops_assets.journey.train.versions import REPEATS
 from mlops_assets.views import markdown
+from mlops_assets.views.judging import judged
 
 
 def render(about: About, version: int | None = None) -> str:
@@ -67,10 +68,14 @@ def _condition(condition: Condition) -> dict[str, str]:
 
 
 def _quality(about: About) -> Iterator[str]:
-    """How it did on rows that it never saw."""
+    """How it did on rows that neither taught nor chose it."""
     metric = about.recipe["training"]["metric"]
     yield "## On held-out rows"
+    shown = judged(about.judging, about.metrics, about.baseline_metrics, about.held_out)
+    headline, *more = [*shown.as_markdown()] or [""]
+    yield headline
     yield markdown.table([{"": "this version", **about.metrics}])
+    yield from more
     yield _folds(about, metric)
     yield "### Classes"
     yield markdown.table(class_lines(about.classes))
@@ -100,7 +105,7 @@ def calibrated(told: Mapping[str, Any]) -> str:
         return ""
     line = {
         "calibrated by": told["kind"],
-        "out-of-fold rows": told["rows"],
+        "rows that choose": told["rows"],
         "error without it": told["before"],
         "error with it": told["after"],
         "by chance": told["chance"],
@@ -121,7 +126,7 @@ def class_lines(classes: Mapping[str, Mapping[str, float]]) -> list[dict[str, ob
 
 def _folds(about: About, metric: str) -> str:
     values = ", ".join(f"{value:.3f}" for value in about.folds)
-    return f"Over {len(about.folds)} folds of the training part, {markdown.value(metric)}: {values}" if values else ""
+    return f"In {len(about.folds)} rounds that choose, {markdown.value(metric)}: {values}" if values else ""
 
 
 def _cost(about: About) -> Iterator[str]:
