@@ -130,7 +130,7 @@ def verdict(decision: Verdict) -> dg.MarkdownMetadataValue:
         for name, conditions in decision.conditions.items()
         for condition in conditions
     ]
-    return dg.MetadataValue.md(f"**{markdown.value(decision.reason)}**\n\n{markdown.table(lines)}")
+    return dg.MetadataValue.md(f"**{markdown.text(decision.reason)}**\n\n{markdown.table(lines)}")
 
 
 def history(changes: Sequence[Change]) -> dg.MarkdownMetadataValue:

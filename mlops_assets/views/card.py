@@ -54,7 +54,7 @@ def _verdict(about: About, version: int | None) -> Iterator[str]:
     title = f"# {markdown.value(about.use_case)}: {markdown.value(about.candidate)}"
     yield f"{title}, version {version}" if version else title
     yield markdown.text(about.recipe["description"])
-    yield f"**{'Passed the gate' if about.passed else 'Refused by the gate'}.** {markdown.value(about.reason)}"
+    yield f"**{'Passed the gate' if about.passed else 'Refused by the gate'}.** {markdown.text(about.reason)}"
     yield markdown.table([_condition(condition) for condition in about.conditions])
 
 
