@@ -223,9 +223,8 @@ def _shown_evaluation(use_case: UseCase, evaluation: Evaluation) -> dict[str, An
         "verdict": showing.verdict(evaluation.verdict),
         "leaderboard": showing.leaderboard(evaluation.scores),
         **beside,
-        "classes": showing.classes(best),
-        "confusion": showing.confusion(best),
-        "calibration": showing.calibration(best),
+        **({"classes": showing.classes(best), "confusion": showing.confusion(best)} if best.classes else {}),
+        "calibration" if best.classes else "predicted_and_true": showing.calibration(best),
         "baseline": baseline.metrics[metric],
         metric: best.metrics[metric],
     }
@@ -242,7 +241,8 @@ def _track(mlflow: Any, evaluation: Evaluation) -> None:
             speed = {"rows_per_second": score.rows_per_second, "fit_seconds": candidate.fit_seconds}
             mlflow.log_metrics({**score.metrics, **speed, "bytes": candidate.size})
             if (calibrated := score.calibrated) is not None:
-                mlflow.log_metrics({"ece_before": calibrated.before, "ece_after": calibrated.after})
+                names = ("ece_before", "ece_after") if score.classes else ("interval_asked", "interval_holds")
+                mlflow.log_metrics(dict(zip(names, (calibrated.before, calibrated.after), strict=True)))
             for step, value in enumerate(score.folds):
                 mlflow.log_metric("fold", value, step=step)
     mlflow.set_tags({"verdict": evaluation.verdict.reason, "winner": evaluation.verdict.winner or ""})

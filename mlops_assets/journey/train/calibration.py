@@ -18,14 +18,17 @@ from mlops_assets.journey.model.calibrator import (
     LEAST_TEMPERATURE,
     MOST_TEMPERATURE,
     Calibrator,
+    Interval,
     Isotonic,
     Temperature,
     read_calibrator,
 )
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.train.folds import Said
-from mlops_assets.journey.train.metrics import chance_error, expected_error
+from mlops_assets.journey.train.intervals import learn_interval
+from mlops_assets.journey.train.metrics import chance_error, expected_error, within
 from mlops_assets.use_case import Training
+from mlops_assets.use_case.training import INTERVAL
 
 LEAST = 100
 """Rows to learn from, and rows of the last fold; what fewer say is luck."""
@@ -94,6 +97,8 @@ def find_calibration(
         What the model says of the held-out rows.
     """
     known = [[said for said in fold if said is not None] for fold in folds if any(fold)]
+    if not model.classes:
+        return _interval(training, known, held_out)
     kind, why = _choose(training, model, known)
     judged = _learn(kind, _joined(*known)) if kind else None
     serving = _learn(kind, _joined(*known, [held_out])) if kind else None
@@ -102,6 +107,32 @@ def find_calibration(
     return Calibration(
         judged, serving, _rows(known), _error(model, held_out), _error(calibrated, held_out), chance, why
     )
+
+
+def _interval(training: Training, folds: Sequence[Sequence[Said]], held_out: Said) -> Calibration:
+    """The interval of a model that says numbers: `before` is the share that it is to hold, `after` what it holds."""
+    coverage = training.interval or INTERVAL
+    if training.calibration == "off":
+        return Calibration(None, None, _rows(folds), coverage, 0.0, 0.0, "training.calibration is off")
+    learned = [said for fold in folds for said in fold[-1:]]
+    judged = _learn_interval(learned, coverage)
+    if judged is None:
+        why = f"there are fewer than {LEAST} out-of-fold rows to learn an interval from"
+        return Calibration(None, None, _rows(folds), coverage, 0.0, 0.0, why)
+    ends = judged.around(held_out.probabilities[:, 0])
+    held = float(within(held_out.truth, *ends).mean())
+    why = f"{held:.1%} of the held-out rows lie in their interval, {coverage:.1%} are asked"
+    serving = _learn_interval([*learned, held_out], coverage)
+    return Calibration(judged, serving, _rows(folds), coverage, round(held, 4), 0.0, why)
+
+
+def _learn_interval(said: Sequence[Said], coverage: float) -> Interval | None:
+    if not said:
+        return None
+    truth, numbers = (
+        np.concatenate(each) for each in ([one.truth for one in said], [one.probabilities[:, 0] for one in said])
+    )
+    return learn_interval(truth, numbers, coverage)
 
 
 def _choose(training: Training, model: Model, folds: Sequence[Sequence[Said]]) -> tuple[str | None, str]:

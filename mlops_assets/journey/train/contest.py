@@ -23,7 +23,7 @@ from mlops_assets.journey.model.registry import Registry
 from mlops_assets.journey.model.trial import try_model
 from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.train.candidates import calm_fitting, class_numbers
-from mlops_assets.journey.train.metrics import load_metrics, measure
+from mlops_assets.journey.train.metrics import UNSURE, load_metrics, measure
 from mlops_assets.journey.train.training_set import CONTENT, ROW, TrainingSet, find_training_set
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import read_part
@@ -162,7 +162,7 @@ def _rows_of_neither(
             f"{len(rows):,} of {len(held_out):,} held-out rows are known to neither, {least:,} are asked "
             "(training.gate.compared_rows)"
         )
-    return rows, _see_classes(held_out, rows)
+    return rows, () if use_case.training.says_numbers else _see_classes(held_out, rows)
 
 
 def _learned(lake: Lake, who: str, mark: str | None) -> pa.Table:
@@ -210,11 +210,16 @@ def _class_counts(rows: pa.Table) -> dict[str, int]:
 def _measure(use_case: UseCase, model: Model, rows: pa.Table) -> dict[str, float]:
     """The metrics of a model on labelled rows."""
     labels, truth, probabilities, predicted = ask(model, rows)
-    return measure(truth, probabilities, predicted, labels, load_metrics(use_case.training))
+    sure = model.task.sure(probabilities, predicted) if not labels else UNSURE
+    return measure(truth, probabilities, predicted, labels, load_metrics(use_case.training), sure=sure)
 
 
 def ask(model: Model, rows: pa.Table) -> tuple[tuple[str, ...], np.ndarray, np.ndarray, np.ndarray]:
     """What a model says of labelled rows: the labels, and by their numbers the truth, probabilities and answers."""
+    if not model.classes:
+        with calm_fitting():
+            said = model.probabilities(model.matrix(rows))
+        return (), class_numbers(rows, ()), said, model.decide(said)
     # a champion may not know a label that came later: it is a class of its own, which this model never says
     labels = (*model.classes, *sorted(set(pc.unique(rows["_label"]).to_pylist()) - set(model.classes)))
     truth = class_numbers(rows, labels)

@@ -17,6 +17,7 @@ from mlops_assets.journey.train.calibration import Calibration, find_calibration
 from mlops_assets.journey.train.candidates import Fitted, as_fitted, in_short, see_that_some_work
 from mlops_assets.journey.train.contest import Contest, ask
 from mlops_assets.journey.train.folds import Said, ask_folds, ask_for
+from mlops_assets.journey.train.intervals import by_size
 from mlops_assets.journey.train.metrics import NO_METRICS, higher_is_better, load_metrics, measure, steps
 from mlops_assets.journey.train.speed import speed
 from mlops_assets.journey.train.training_set import TrainingSet
@@ -179,6 +180,11 @@ def score(
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
     labels, truth, probabilities, predicted = ask(model, held_out)
+    if not labels:
+        sure = model.task.sure(probabilities, predicted)
+        metrics = measure(truth, probabilities, predicted, (), own, sure=sure)
+        sizes = by_size(truth, predicted, **sure)
+        return Score(name, metrics, folds, round(speed(model, model.matrix(held_out))), calibration=sizes)
     numbers = np.arange(len(labels))
     per_class = precision_recall_fscore_support(truth, predicted, labels=numbers, zero_division=0)
     table = {

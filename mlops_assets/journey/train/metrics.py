@@ -20,7 +20,19 @@ from mlops_assets.use_case import Training
 if TYPE_CHECKING:
     from mlops_assets.journey.model.model import Model
 
-HIGHER_IS_BETTER = {"accuracy": True, "macro_f1": True, "weighted_f1": True, "log_loss": False, "roc_auc": True}
+HIGHER_IS_BETTER = {
+    "accuracy": True,
+    "macro_f1": True,
+    "weighted_f1": True,
+    "log_loss": False,
+    "roc_auc": True,
+    "mae": False,
+    "rmse": False,
+    "r2": True,
+    "median_error": False,
+    "mape": False,
+    "coverage": True,
+}
 """The metrics of every evaluation, and which way is better."""
 
 SCORERS = {
@@ -29,6 +41,11 @@ SCORERS = {
     "weighted_f1": "f1_weighted",
     "roc_auc": "roc_auc_ovr",
     "accuracy": "accuracy",
+    "mae": "neg_mean_absolute_error",
+    "rmse": "neg_root_mean_squared_error",
+    "r2": "r2",
+    "median_error": "neg_median_absolute_error",
+    "mape": "neg_mean_absolute_percentage_error",
 }
 """What scikit-learn calls them, for a search over folds."""
 
@@ -36,6 +53,10 @@ STEPS = 10
 """Steps of probability in which answers are compared with the truth."""
 
 NO_METRICS: Mapping[str, MetricFunction] = MappingProxyType({})
+UNSURE: Mapping[str, np.ndarray] = MappingProxyType({})
+
+DIGITS = 6
+"""Digits of a metric of numbers, which may be of any size."""
 
 
 def higher_is_better(metric: str) -> bool:
@@ -69,40 +90,84 @@ def measure(
     classes: Sequence[str] = (),
     own: Mapping[str, MetricFunction] = NO_METRICS,
     names: Collection[str] | None = None,
+    sure: Mapping[str, np.ndarray] = UNSURE,
 ) -> dict[str, float]:
     """The metrics of predictions; one that has no value for these rows is absent.
 
     Parameters
     ----------
     truth, predicted
-        Class numbers.
+        Class numbers, or floats where what is predicted is a number.
     probabilities
-        One column a class.
+        What was said: one column a class, or one with the numbers.
     classes, own
-        Labels by class number, and the metrics of the use case, which ask for them.
+        Labels by class number, none of numbers; and the metrics of the use case, which ask for them.
     names
         The metrics that are wanted; all by default, which takes many times as long as one.
+    sure
+        Of numbers, the ends of their intervals; see `Task.sure`.
 
     Raises
     ------
     MlopsError
         If a metric of the use case fails, or gives no number.
     """
+    is_number = truth.dtype.kind == "f"
+    of_every_evaluation = (
+        _of_numbers(truth, predicted, sure) if is_number else _of_classes(truth, probabilities, predicted)
+    )
+    of_the_use_case = {
+        name: partial(_ask, name, function, truth, probabilities, classes) for name, function in own.items()
+    }
+    asked: dict[str, Callable[[], float]] = {**of_every_evaluation, **of_the_use_case}
+    values = {name: float(ask()) for name, ask in asked.items() if names is None or name in names}
+    shorter = _significant if is_number else partial(round, ndigits=4)
+    return {name: shorter(value) for name, value in values.items() if not math.isnan(value)}
+
+
+def _significant(value: float) -> float:
+    return float(f"{value:.{DIGITS}g}")
+
+
+def _of_classes(truth: np.ndarray, probabilities: np.ndarray, predicted: np.ndarray) -> dict[str, Callable[[], float]]:
     from sklearn.metrics import accuracy_score, f1_score, log_loss
 
-    of_every_evaluation: dict[str, Callable[[], float]] = {
+    return {
         "accuracy": lambda: accuracy_score(truth, predicted),
         "macro_f1": lambda: f1_score(truth, predicted, average="macro", zero_division=0),
         "weighted_f1": lambda: f1_score(truth, predicted, average="weighted", zero_division=0),
         "log_loss": lambda: log_loss(truth, _clipped(probabilities), labels=np.arange(probabilities.shape[1])),
         "roc_auc": lambda: _roc_auc(truth, probabilities),
     }
-    of_the_use_case = {
-        name: partial(_ask, name, function, truth, probabilities, classes) for name, function in own.items()
+
+
+def _of_numbers(
+    truth: np.ndarray, predicted: np.ndarray, sure: Mapping[str, np.ndarray]
+) -> dict[str, Callable[[], float]]:
+    """Errors of numbers; the relative one where no true number is 0, r2 where they are not all the same."""
+    errors = np.abs(predicted - truth)
+    spread = float(((truth - truth.mean()) ** 2).sum())
+    return {
+        "mae": lambda: float(errors.mean()),
+        "rmse": lambda: float(np.sqrt((errors**2).mean())),
+        "r2": lambda: 1 - float((errors**2).sum()) / spread if spread else math.nan,
+        "median_error": lambda: float(np.median(errors)),
+        "mape": lambda: float((errors / np.abs(truth)).mean()) if truth.all() else math.nan,
+        "coverage": lambda: _coverage(truth, sure),
     }
-    asked: dict[str, Callable[[], float]] = {**of_every_evaluation, **of_the_use_case}
-    values = {name: float(ask()) for name, ask in asked.items() if names is None or name in names}
-    return {name: round(value, 4) for name, value in values.items() if not math.isnan(value)}
+
+
+def _coverage(truth: np.ndarray, sure: Mapping[str, np.ndarray]) -> float:
+    """Share of the true numbers that lie in their intervals; NaN where there are none."""
+    if not sure or np.isnan(sure["low"]).any():
+        return math.nan
+    return float(within(truth, sure["low"], sure["high"]).mean())
+
+
+def within(truth: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Which true numbers lie in their intervals, the ends among them."""
+    inside: np.ndarray = (low <= truth) & (truth <= high)
+    return inside
 
 
 def steps(sure: np.ndarray) -> np.ndarray:
@@ -175,7 +240,8 @@ def _ask(
 ) -> float:
     """What a metric of the use case says."""
     try:
-        value = function(np.array(classes, object)[truth], probabilities, tuple(classes))
+        labels = np.array(classes, object)[truth] if classes else truth
+        value = function(labels, probabilities, tuple(classes))
     except Exception as error:  # the user's own code: whatever it raises is told
         raise MlopsError(f"training.metrics.{name} failed: {type(error).__name__}: {error}") from error
     if not isinstance(value, Real):
