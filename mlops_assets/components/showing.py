@@ -12,7 +12,8 @@ import dagster as dg
 from mlops_assets.journey.model.history import Change
 from mlops_assets.journey.score.checks import DayCheck
 from mlops_assets.journey.train.contest import Contest
-from mlops_assets.journey.train.evaluation import Score, Verdict
+from mlops_assets.journey.train.gate import Verdict
+from mlops_assets.journey.train.scores import Score
 from mlops_assets.use_case import UseCase
 from mlops_assets.views import card, markdown, number_card, pictures
 from mlops_assets.views.made import Text

@@ -21,9 +21,11 @@ from mlops_assets.components.private import (
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.model.about import About
 from mlops_assets.journey.model.version import Version
-from mlops_assets.journey.train import evaluation as judging
 from mlops_assets.journey.train.candidates import Fitted, fit_candidates
+from mlops_assets.journey.train.choice import NO_RECIPE, Recipe, recipe_of
 from mlops_assets.journey.train.contest import hold_contest
+from mlops_assets.journey.train.evaluation import evaluate
+from mlops_assets.journey.train.gate import decide
 from mlops_assets.journey.train.recipe import deciding
 from mlops_assets.journey.train.records import Evaluation, FittedCandidates, GatheredRows, MadeVersion
 from mlops_assets.journey.train.training_set import TrainingSet, build_training_set
@@ -129,9 +131,11 @@ def _training_set(use_case: UseCase) -> dg.AssetsDefinition:
 def _shown_set(use_case: UseCase, data: TrainingSet) -> dict[str, Any]:
     """A training set for the UI."""
     features = [{"column": name, "is": _kind(use_case, name, text=text)} for name, text in data.features.items()]
+    origins = [asdict(one) for one in data.origins]
     in_words = {
+        "origins": showing.table(origins) if origins else "none: folds choose, and one held-out part tests",
         "days": " to ".join(data.days),
-        "classes": ", ".join(data.classes),
+        "classes": ", ".join(data.classes) or "numbers",
         "features": showing.table(features),
         "dagster/row_count": data.rows,
     }
@@ -181,7 +185,10 @@ def _shown_candidate(use_case: UseCase, candidate: Fitted) -> dict[str, Any]:
 def _evaluation(use_case: UseCase) -> dg.AssetsDefinition:
     @dg.asset(
         **_common(use_case, "evaluation", "candidates", {"scikitlearn", "mlflow"}),
-        description="All candidates on the same held-out rows, and the verdict of the gate with its reasons.",
+        description=(
+            "All candidates on the same rows that choose, the chosen one on rows that chose nothing, and the verdict "
+            "of the gate with its reasons."
+        ),
     )
     def evaluation(
         context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace], mlflow: dg.ResourceParam[Any]
@@ -198,20 +205,23 @@ def _evaluation(use_case: UseCase) -> dg.AssetsDefinition:
 
 
 def _judge(stores: Stores, fitted: FittedCandidates) -> Evaluation:
-    """The candidates on the held-out rows, and the word of the gate."""
+    """The candidates on the rows that choose, the chosen one on those that test, and the word of the gate."""
     use_case, data = stores.use_case, fitted.training_set
-    scores = _told(lambda: judging.evaluate(use_case, data, fitted.candidates))
     # counted before the champion is read: one that comes in between is noticed when the new one shall replace it
     seen = len(stores.history.changes())
-    usable = {score.name: score for score in scores if not score.failed}
-    models = {
-        one.name: judging.load_candidate(use_case, one, usable[one.name])
-        for one in fitted.candidates
-        if one.name in usable
-    }
-    contest = _told(lambda: hold_contest(use_case, stores.registry, stores.lake, data, models, data.fingerprint))
-    verdict = judging.decide(use_case.training, use_case.scale, scores, contest)
-    return Evaluation(data, fitted.candidates, tuple(scores), verdict, contest, seen)
+    judged = _told(lambda: evaluate(use_case, data, fitted.candidates, _recipe_of_champion(stores), log.info))
+    contest = _told(lambda: hold_contest(use_case, stores.registry, stores.lake, data, judged.tested, data.fingerprint))
+    verdict = decide(use_case.training, use_case.scale, judged.scores, judged.choice, contest)
+    return Evaluation(data, fitted.candidates, tuple(judged.scores), verdict, contest, seen, judged.choice)
+
+
+def _recipe_of_champion(stores: Stores) -> Recipe:
+    """The candidate that is made as the champion is; one that cannot be read keeps nobody out."""
+    try:
+        return recipe_of(stores.use_case, stores.champion())
+    except MlopsError as error:
+        log.warning("%s: the champion's recipe is not known: %s", stores.use_case.name, error)
+        return NO_RECIPE
 
 
 def _shown_evaluation(use_case: UseCase, evaluation: Evaluation) -> dict[str, Any]:
@@ -290,7 +300,8 @@ def _make(stores: Stores, evaluation: Evaluation, name: str, engines: Engines, f
     assert score is not None, "it was judged"  # noqa: S101 - it is named by its score
     fitted = next(candidate for candidate in evaluation.candidates if candidate.name == name)
     log.info("%s: making a version of %s", use_case.name, name)
-    about = _told(lambda: make_version(use_case, evaluation.training_set, fitted, score, evaluation.verdict, folder))
+    data, verdict, choice = evaluation.training_set, evaluation.verdict, evaluation.choice
+    about = _told(lambda: make_version(use_case, data, fitted, score, verdict, folder, choice=choice))
     if use_case.training.gate.changes is not None or use_case.retraining.starts:
         about, _ = _told(lambda: compare_with_champion(stores, folder, about, engines.of(use_case)))
     return about

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from mlops_assets.plugins import PluginError, check_plugin
 from mlops_assets.plugins.estimators import CLASSIFIER, PART, REGRESSOR, TRANSFORMER, WrongArgument, check_estimator
@@ -16,14 +16,29 @@ from mlops_assets.use_case.strict import METRICS, Problem, Share, Strict, Task, 
 INTERVAL = 0.9
 """Share of the true numbers that are to lie in the interval of a prediction, where it is not said."""
 
+HALF_LIFE = 90.0
+"""Days after which a row counts half, where rows are split by time and nothing else is said."""
+
+
+def _said_off(value: object) -> object:
+    return "off" if value is False else value  # which YAML makes of `off`
+
+
+Off = BeforeValidator(_said_off)
+HalfLife = Annotated[Annotated[float, Field(gt=0, le=36_500)] | Literal["off"] | None, Off]
+
 
 class Split(Strict):
     """How the labelled rows are divided into training and held-out rows."""
 
     by: Literal["time", "account", "random"] = Field("time", description="What keeps the two parts apart.")
     column: str = Field("day", description="With `time`: the date column that orders the rows.")
-    held_out: Annotated[float, Field(gt=0, lt=1)] = Field(0.2, description="Share of rows that is held out.")
-    starts: dt.date | None = Field(None, alias="from", description="With `time`: the first held-out date, instead.")
+    held_out: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.2, description="Share of rows that is held out to test; with `time` where there are too few months to do so."
+    )
+    starts: dt.date | None = Field(
+        None, alias="from", description="With `time`: the first held-out date, instead of the last months."
+    )
 
 
 class Step(Strict):
@@ -86,7 +101,22 @@ class Training(Strict):
     most_rows: int = Field(300_000, gt=0, description="Most rows to learn from; above it, whole files are sampled.")
     texts: tuple[str, ...] = Field((), description="Text columns that reach the model as text, not as categories.")
     split: Split = Field(default_factory=Split, description="How rows are held out.")
-    folds: int = Field(3, ge=2, le=20, description="Folds inside the training part.")
+    folds: int = Field(3, ge=2, le=20, description="Folds that choose, where months do not; see `replay`.")
+    replay: int = Field(
+        3,
+        ge=3,
+        le=12,
+        description="With a split by time: how many of the last months test, each a model of what was known as it "
+        "began; as many before them choose.",
+    )
+    label_delay: int = Field(
+        31, ge=0, le=366, description="With a split by time: days after which the label of a row is known."
+    )
+    half_life: HalfLife = Field(
+        None,
+        description="Days after which a row counts half in training, or `off`. [default: 90 with a split by time, "
+        "else off]",
+    )
     metrics: dict[str, str] = Field(
         default_factory=dict, description="Metrics of your own: name and import path of a function."
     )
@@ -98,7 +128,7 @@ class Training(Strict):
         "automatic", description="Whether a version that passes the gate becomes champion at once, or by `promote`."
     )
     refit: bool = Field(True, description="Whether the winner is fitted again on all labelled rows before it serves.")
-    calibration: Literal["auto", "off"] = Field(
+    calibration: Annotated[Literal["auto", "off"], Off] = Field(
         "auto",
         description="Whether probabilities are made to be right as often as they say, where that helps; whether "
         "numbers get an interval.",
@@ -112,9 +142,21 @@ class Training(Strict):
     trusted: tuple[str, ...] = Field((), description="Further types that a stored model may hold (import paths).")
 
     @property
+    def halves_in(self) -> float | None:
+        """Days after which a row counts half; None where all count the same."""
+        if self.half_life is None:
+            return HALF_LIFE if self.split.by == "time" else None
+        return None if self.half_life == "off" else float(self.half_life)
+
+    @property
     def says_numbers(self) -> bool:
         """Whether a model says a number of a row, and no class."""
         return self.task == "regression"
+
+    @property
+    def right(self) -> str:
+        """The metric that is the share of rows whose answer is right: the class, or the interval around a number."""
+        return "coverage" if self.says_numbers else "accuracy"
 
     @model_validator(mode="before")
     @classmethod

@@ -22,9 +22,6 @@ from mlops_assets.use_case import UseCase
 ERRORS = [pa.field(name, pa.float64()) for name in ("mean_error", "error_low", "error_high")]
 """Further columns where numbers are predicted."""
 
-WORDS = {False: ("accuracy", "right"), True: ("coverage", "in their intervals")}
-"""By whether numbers are predicted: the metric of the evaluation that audits are compared with, and how it is said."""
-
 WINDOWS = (7, 28, 90)
 """Days that are looked at together, up to the newest published one."""
 
@@ -157,8 +154,8 @@ def find_fall(use_case: UseCase, lake: Lake, counted: Sequence[Counted], known: 
     newest = max(published)
     version = published[newest].accounting.model_version or 0
     summary = known.get(version, Summary())
-    metric, words = WORDS[use_case.training.says_numbers]
-    evaluated = summary.metrics.get(metric)
+    words = "in their intervals" if use_case.training.says_numbers else "right"
+    evaluated = summary.metrics.get(use_case.training.right)
     if evaluated is None:
         return Fall(f"What version {version} had in evaluation is not known, so nothing is compared.")
     fresh = [one for one in counted if one.part == EVERYTHING and _is_fresh(one, known)]

@@ -83,13 +83,16 @@ class About:
     made
         When, in UTC.
     metrics, folds, classes, confusion, calibration, rows_per_second
-        How it did on the held-out rows; see `evaluation.Score`. Of numbers there are no classes, and in the place of
-        the calibration is how predictions of different sizes fare.
+        How it did on the rows that test, and in the rounds that chose; see `scores.Score`. Of numbers there are no
+        classes, and in the place of the calibration is how predictions of different sizes fare.
     baseline_metrics, held_out
         How the baseline did on the same held-out rows, and how many these are; empty and 0 before it was kept.
     calibrated
         How its probabilities were made true: kind, out-of-fold rows, error on the held-out rows before and after it,
         why; empty before it was kept, and of a model from elsewhere. See `calibration.Calibration`.
+    judging
+        Which rows were learned, chose and tested, what chose it, bounds, months, ages, seeds; see `train.told`. Empty
+        before candidates were chosen by other rows than those that test.
     importance
         What the metric loses when a column is shuffled, the greatest loss first.
     cost
@@ -135,6 +138,7 @@ class About:
     held_out: int = 0
     reference: str = ""
     calibrated: Mapping[str, Any] = field(default_factory=dict)
+    judging: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
@@ -184,7 +188,7 @@ class About:
 ALWAYS = ("reference",)
 """What every release told in both places or in none: who empties it in one would switch off what it is for."""
 
-LATER = ("baseline_metrics", "held_out", "reference", "calibrated", "made")
+LATER = ("baseline_metrics", "held_out", "reference", "calibrated", "made", "judging")
 """What earlier releases did not tell: left out where it is not known, so that what they wrote stays the same bytes."""
 
 

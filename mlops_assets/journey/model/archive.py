@@ -89,7 +89,7 @@ class Meaning(BaseModel):
     @property
     def task(self) -> Task:
         """What it says: classes or numbers."""
-        return task_of(self.classes, self.threshold, self.calibrator)
+        return task_of(self.classes, self.threshold)
 
 
 @dataclass(frozen=True)

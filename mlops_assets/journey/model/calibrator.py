@@ -150,12 +150,9 @@ class Interval:
     kind: Literal["interval"] = "interval"
 
     def apply(self, said: np.ndarray) -> np.ndarray:
-        """What is said stays as it is."""
-        return said
-
-    def around(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The lower and the upper end of the interval around each number."""
-        return numbers + self.below, numbers + self.above
+        """The numbers as they are, and in two further columns the lower and upper end of the interval around each."""
+        numbers = said[:, 0]
+        return np.stack([numbers, numbers + self.below, numbers + self.above], axis=1)
 
 
 Calibrator = Temperature | Isotonic | Interval

@@ -69,7 +69,7 @@ class Model:
     @cached_property
     def task(self) -> Task:
         """What it says: classes or numbers."""
-        return task_of(self.classes, self.threshold, self.calibrator)
+        return task_of(self.classes, self.threshold)
 
     @cached_property
     def _predict(self) -> Callable[[np.ndarray], np.ndarray]:
@@ -82,7 +82,7 @@ class Model:
         return to_matrix(batch, self._vocabularies, too_large)
 
     def probabilities(self, matrix: np.ndarray) -> np.ndarray:
-        """What it says of each row: the probability of every class, or one column with its number."""
+        """What it says of each row: the probability of every class; or its number, with the ends of its interval."""
         return self.calibrated(self.uncalibrated(matrix))
 
     def uncalibrated(self, matrix: np.ndarray) -> np.ndarray:

@@ -1,8 +1,9 @@
 """What a model says of a row, a class or a number: an object for each, so that those who hand it on need not ask which.
 
-An estimator *says* something of each row, as an array of one row a row: the probability of every class, or one column
-with a number. What is *decided* of it is an answer: the number of a class, or the number itself. *Beside* an answer
-stands how sure it is: the probability of that class, or the interval around that number.
+An estimator *says* something of each row, as an array of one row a row: the probability of every class; or a number in
+the first column, and once an interval is known, its ends in two more. What is *decided* of it is an answer: the number
+of a class, or the number itself. *Beside* an answer stands how sure it is: the probability of that class, or the
+interval around that number.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 import pyarrow as pa
 
-from mlops_assets.journey.model.calibrator import Interval
 from mlops_assets.storage.catalog import PREDICTIONS
 
 NUMBERS = pa.schema(
@@ -146,15 +146,8 @@ class Classes:
 
 @dataclass(frozen=True)
 class Numbers:
-    """Each row has a number.
+    """Each row has a number."""
 
-    Attributes
-    ----------
-    interval
-        What stands around it; None where that is not known.
-    """
-
-    interval: Interval | None = None
     method: ClassVar[str] = "predict"
     schema: ClassVar[pa.Schema] = NUMBERS
     answer: ClassVar[type[Any]] = np.float64
@@ -179,8 +172,7 @@ class Numbers:
 
     def sure(self, said: np.ndarray, decided: np.ndarray) -> dict[str, np.ndarray]:
         """The ends of the interval, NaN where there is none."""
-        del said
-        low, high = self.interval.around(decided) if self.interval else np.full((2, len(decided)), np.nan)
+        low, high = said[:, 1:].T if said.shape[1] > 1 else np.full((2, len(decided)), np.nan)
         return {"low": low, "high": high}
 
     def column(self, decided: np.ndarray) -> pa.Array:
@@ -193,8 +185,6 @@ class Numbers:
             raise ValueError("it says classes, its model has numbers")
 
 
-def task_of(classes: tuple[str, ...], threshold: float | None, calibrator: object) -> Task:
+def task_of(classes: tuple[str, ...], threshold: float | None = None) -> Task:
     """The task of a model that has these classes: none has one that says numbers."""
-    if classes:
-        return Classes(classes, threshold)
-    return Numbers(calibrator if isinstance(calibrator, Interval) else None)
+    return Classes(classes, threshold) if classes else Numbers()

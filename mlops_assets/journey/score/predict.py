@@ -33,7 +33,7 @@ class Witness(Protocol):
         matrix
             The same, as the estimator sees it.
         probabilities
-            What is said: the probability of every class, one row a row; or one column with the number.
+            What is said, one row a row: the probability of every class, or the number and its interval.
         numbers
             What is decided: numbers of classes, or the numbers.
         positions

@@ -1,71 +1,99 @@
-"""In: what a candidate that says numbers says of rows that it has not learned. Out: the interval, and how it fares.
+"""In: figures of rows that belong together by account. Out: within which bounds they and their differences are true.
 
-It is learned of all out-of-fold rows at once; see `Interval` for the formula. Whether it holds is seen on the held-out
-rows, of which the interval of the judged model has learned nothing.
+Method: the delete-a-group jackknife, Kott (2001), 'The delete-a-group jackknife', Journal of Official Statistics 17.
+Rows of an account stand or fall together, so whole accounts are left out, in at most `GROUPS` groups. It takes any
+metric, and the same rows have the same interval: nothing is drawn.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
-from mlops_assets.journey.model.calibrator import Interval
-from mlops_assets.journey.train.metrics import within
+from mlops_assets.journey.train.metrics import shown, significant
 
-LEAST = 100
-"""Rows to learn an interval from; of fewer, its ends are luck."""
+GROUPS = 30
+"""Most groups; each is a further measurement of the metric."""
 
-DECILES = 10
+LEAST_ACCOUNTS = 5
+"""With fewer accounts, rows are taken to be accounts of their own."""
+
+SURE = 0.95
+"""Share of such intervals that hold the true figure."""
+
+Figure = Callable[[np.ndarray], float]
+"""A figure of some rows, by their positions."""
 
 
-def learn_interval(truth: np.ndarray, numbers: np.ndarray, coverage: float) -> Interval | None:
-    """The interval that holds a share of the true numbers; None of rows too few to tell.
+@dataclass(frozen=True)
+class Interval:
+    """A figure and the bounds within which the true one lies, in 95 of 100 such intervals; NaN where it has none."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def holds_zero(self) -> bool:
+        """Whether a difference may be none at all; also where nothing is known of it."""
+        return not (self.low > 0 or self.high < 0)
+
+    def __str__(self) -> str:
+        return f"{shown(self.value)} ({shown(self.low)} to {shown(self.high)})"
+
+
+def groups_of(accounts: pa.ChunkedArray, content: pa.ChunkedArray) -> np.ndarray:
+    """The group of each row: rows of one account are in one.
 
     Parameters
     ----------
-    truth, numbers
-        What was true and what was said, of rows in no fit.
-    coverage
-        The share.
+    accounts
+        Of each row; empty ones are one account.
+    content
+        Hash of each row, which tells them apart where there are too few accounts.
     """
-    errors = np.sort(truth - numbers)
-    if len(errors) < LEAST:
-        return None
-    # of one row more than there are, of which nobody knows where it lies
-    aside = (1 - coverage) / 2 * (len(errors) + 1)
-    first, last = max(1, math.floor(aside)), min(len(errors), math.ceil(len(errors) + 1 - aside))
-    return Interval(min(0.0, float(errors[first - 1])), max(0.0, float(errors[last - 1])), coverage)
+    import pandas as pd
+
+    names, number = np.unique(accounts.fill_null("").to_numpy().astype(str), return_inverse=True)
+    if len(names) < LEAST_ACCOUNTS:
+        return np.asarray(content.to_numpy().astype(np.uint64) % GROUPS, np.int64)
+    if len(names) <= GROUPS:
+        return np.asarray(number, np.int64)
+    return np.asarray(pd.util.hash_array(names.astype(object)) % GROUPS, np.int64)[number]
 
 
-def by_size(truth: np.ndarray, numbers: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[dict[str, float], ...]:
-    """How predictions of about the same size fare: ten groups of as many rows, the smallest first.
+def interval(figure: Figure, groups: np.ndarray) -> Interval:
+    """A figure of rows with its bounds.
 
     Parameters
     ----------
-    truth, numbers
-        What was true and what was said.
-    low, high
-        The ends of the intervals, NaN where there are none.
-
-    Returns
-    -------
-    tuple of dict
-        Of each group the mean prediction and the mean true number, of these the first and last tenth's ends, the mean
-        absolute error, the share inside the interval where there is one, and its rows.
+    figure
+        Measures rows by their positions, and may give NaN.
+    groups
+        The group of each row; see `groups_of`.
     """
-    groups = np.array_split(np.argsort(numbers, kind="stable"), min(DECILES, len(numbers)))
-    return tuple(_group(truth[rows], numbers[rows], low[rows], high[rows]) for rows in groups)
+    everything, value = np.arange(len(groups)), math.nan
+    if len(groups):
+        value = figure(everything)
+    numbers = np.unique(groups)
+    without = (
+        np.array([figure(everything[groups != number]) for number in numbers]) if len(numbers) > 1 else np.zeros(0)
+    )
+    without = without[np.isfinite(without)]
+    if len(without) < 2 or not math.isfinite(value):
+        return Interval(value, math.nan, math.nan)
+    from scipy.stats import t
+
+    number = len(without)
+    deviation = math.sqrt((number - 1) / number * ((without - without.mean()) ** 2).sum())
+    wide = float(t.ppf((1 + SURE) / 2, number - 1)) * deviation
+    return Interval(*(rounded(one) for one in (value, value - wide, value + wide)))
 
 
-def _group(truth: np.ndarray, numbers: np.ndarray, low: np.ndarray, high: np.ndarray) -> dict[str, float]:
-    least, most = np.quantile(truth, (0.1, 0.9))
-    told = {
-        "predicted": numbers.mean(),
-        "true": truth.mean(),
-        "true_low": least,
-        "true_high": most,
-        "error": np.abs(truth - numbers).mean(),
-    }
-    inside = {} if np.isnan(low).any() else {"inside": round(float(within(truth, low, high).mean()), 4)}
-    return {**{name: float(f"{value:.6g}") for name, value in told.items()}, **inside, "rows": len(truth)}
+def rounded(value: float) -> float:
+    """Four digits behind the point; of what is smaller, six digits that count."""
+    return round(value, 4) if abs(value) >= 0.01 else significant(value)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from numbers import Real
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,9 +14,7 @@ from mlops_assets.errors import MlopsError
 from mlops_assets.plugins import load_plugin
 from mlops_assets.plugins.metrics import MetricFunction
 from mlops_assets.use_case import Training
-
-if TYPE_CHECKING:
-    from mlops_assets.journey.model.model import Model
+from mlops_assets.use_case.strict import Task
 
 HIGHER_IS_BETTER = {
     "accuracy": True,
@@ -33,30 +29,18 @@ HIGHER_IS_BETTER = {
     "mape": False,
     "coverage": True,
 }
-"""The metrics of every evaluation, and which way is better."""
+"""The metrics of every evaluation, and which way is better: first those of classes, then those of numbers."""
 
-SCORERS = {
-    "log_loss": "neg_log_loss",
-    "macro_f1": "f1_macro",
-    "weighted_f1": "f1_weighted",
-    "roc_auc": "roc_auc_ovr",
-    "accuracy": "accuracy",
-    "mae": "neg_mean_absolute_error",
-    "rmse": "neg_root_mean_squared_error",
-    "r2": "r2",
-    "median_error": "neg_median_absolute_error",
-    "mape": "neg_mean_absolute_percentage_error",
-}
-"""What scikit-learn calls them, for a search over folds."""
+PROPER: Mapping[Task, str] = MappingProxyType({"classification": "log_loss", "regression": "rmse"})
+"""What decides between candidates that the ranking metric cannot tell apart: a proper score of all that they say."""
+
+DIGITS = 6
+"""Digits of a metric of numbers, which may be of any size."""
 
 STEPS = 10
 """Steps of probability in which answers are compared with the truth."""
 
 NO_METRICS: Mapping[str, MetricFunction] = MappingProxyType({})
-UNSURE: Mapping[str, np.ndarray] = MappingProxyType({})
-
-DIGITS = 6
-"""Digits of a metric of numbers, which may be of any size."""
 
 
 def higher_is_better(metric: str) -> bool:
@@ -64,23 +48,15 @@ def higher_is_better(metric: str) -> bool:
     return HIGHER_IS_BETTER.get(metric, True)
 
 
+def deciding_metrics(training: Training) -> tuple[str, ...]:
+    """The metrics whose bounds are worth their computation: that which ranks, the gate's, the share that is right."""
+    gate = training.gate
+    return tuple(dict.fromkeys([training.metric, training.right, *gate.floors, *gate.margin, *gate.tolerance]))
+
+
 def load_metrics(training: Training) -> dict[str, MetricFunction]:
     """The metrics that a use case brings, by name."""
     return {name: load_plugin(path, MetricFunction) for name, path in training.metrics.items()}
-
-
-def scorer(training: Training, model: Model) -> str | Callable[[Any, np.ndarray, np.ndarray], float]:
-    """The metric that ranks, as scikit-learn's searches ask for it; `model` knows columns and classes."""
-    function = load_metrics(training).get(training.metric)
-    if function is None:
-        return SCORERS[training.metric]
-
-    def score(estimator: Any, matrix: np.ndarray, truth: np.ndarray) -> float:
-        # scikit-learn fits copies of the estimator; columns and classes stay those of the model
-        probabilities = replace(model, estimator=estimator).probabilities(matrix)
-        return _ask(training.metric, function, truth, probabilities, model.classes)
-
-    return score
 
 
 def measure(
@@ -90,22 +66,19 @@ def measure(
     classes: Sequence[str] = (),
     own: Mapping[str, MetricFunction] = NO_METRICS,
     names: Collection[str] | None = None,
-    sure: Mapping[str, np.ndarray] = UNSURE,
 ) -> dict[str, float]:
     """The metrics of predictions; one that has no value for these rows is absent.
 
     Parameters
     ----------
     truth, predicted
-        Class numbers, or floats where what is predicted is a number.
+        Class numbers; floats where what is predicted is a number.
     probabilities
-        What was said: one column a class, or one with the numbers.
+        What was said: one column a class; or the numbers, with the ends of their intervals.
     classes, own
         Labels by class number, none of numbers; and the metrics of the use case, which ask for them.
     names
         The metrics that are wanted; all by default, which takes many times as long as one.
-    sure
-        Of numbers, the ends of their intervals; see `Task.sure`.
 
     Raises
     ------
@@ -113,20 +86,30 @@ def measure(
         If a metric of the use case fails, or gives no number.
     """
     is_number = truth.dtype.kind == "f"
-    of_every_evaluation = (
-        _of_numbers(truth, predicted, sure) if is_number else _of_classes(truth, probabilities, predicted)
-    )
+    of_every_evaluation = (_of_numbers if is_number else _of_classes)(truth, probabilities, predicted)
     of_the_use_case = {
         name: partial(_ask, name, function, truth, probabilities, classes) for name, function in own.items()
     }
     asked: dict[str, Callable[[], float]] = {**of_every_evaluation, **of_the_use_case}
     values = {name: float(ask()) for name, ask in asked.items() if names is None or name in names}
-    shorter = _significant if is_number else partial(round, ndigits=4)
+    shorter = significant if is_number else partial(round, ndigits=4)
     return {name: shorter(value) for name, value in values.items() if not math.isnan(value)}
 
 
-def _significant(value: float) -> float:
+def significant(value: float) -> float:
+    """A number of any size with as many digits as are kept of it."""
     return float(f"{value:.{DIGITS}g}")
+
+
+def shown(value: float) -> str:
+    """A metric in a sentence: three digits behind the point, more of what is so small that these would be zeros.
+
+    Examples
+    --------
+    >>> shown(0.45678), shown(42.43), shown(0.00001234), shown(1234567.8)
+    ('0.457', '42.430', '1.234e-05', '1.235e+06')
+    """
+    return f"{value:.3f}" if value == 0 or 0.001 <= abs(value) < 1e6 or math.isnan(value) else f"{value:.4g}"
 
 
 def _of_classes(truth: np.ndarray, probabilities: np.ndarray, predicted: np.ndarray) -> dict[str, Callable[[], float]]:
@@ -141,9 +124,7 @@ def _of_classes(truth: np.ndarray, probabilities: np.ndarray, predicted: np.ndar
     }
 
 
-def _of_numbers(
-    truth: np.ndarray, predicted: np.ndarray, sure: Mapping[str, np.ndarray]
-) -> dict[str, Callable[[], float]]:
+def _of_numbers(truth: np.ndarray, said: np.ndarray, predicted: np.ndarray) -> dict[str, Callable[[], float]]:
     """Errors of numbers; the relative one where no true number is 0, r2 where they are not all the same."""
     errors = np.abs(predicted - truth)
     spread = float(((truth - truth.mean()) ** 2).sum())
@@ -153,20 +134,15 @@ def _of_numbers(
         "r2": lambda: 1 - float((errors**2).sum()) / spread if spread else math.nan,
         "median_error": lambda: float(np.median(errors)),
         "mape": lambda: float((errors / np.abs(truth)).mean()) if truth.all() else math.nan,
-        "coverage": lambda: _coverage(truth, sure),
+        "coverage": lambda: float(within(truth, said).mean()) if said.shape[1] > 1 else math.nan,
     }
 
 
-def _coverage(truth: np.ndarray, sure: Mapping[str, np.ndarray]) -> float:
-    """Share of the true numbers that lie in their intervals; NaN where there are none."""
-    if not sure or np.isnan(sure["low"]).any():
-        return math.nan
-    return float(within(truth, sure["low"], sure["high"]).mean())
-
-
-def within(truth: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Which true numbers lie in their intervals, the ends among them."""
-    inside: np.ndarray = (low <= truth) & (truth <= high)
+def within(truth: np.ndarray, said: np.ndarray) -> np.ndarray:
+    """Which true numbers lie in the intervals that were said, the ends among them; none without intervals."""
+    if said.shape[1] < 2:
+        return np.zeros(len(truth), bool)
+    inside: np.ndarray = (said[:, 1] <= truth) & (truth <= said[:, 2])
     return inside
 
 

@@ -15,7 +15,6 @@ import pyarrow as pa
 
 from mlops_assets.journey.feedback.audited import EVERYTHING, count_rows, together
 from mlops_assets.journey.feedback.corrections import read_accepted, read_kept
-from mlops_assets.journey.feedback.degradation import WORDS
 from mlops_assets.journey.model.training_runs import TrainingRuns
 from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.train.records import GatheredRows
@@ -96,7 +95,7 @@ def gather(
         corrections=len(new),
         audited=live["audited"],
         right=live["right audited"],
-        evaluated=champion.about.metrics.get(WORDS[use_case.training.says_numbers][0]) if champion else None,
+        evaluated=champion.about.metrics.get(use_case.training.right) if champion else None,
         trained=last_trained(runs),
         mark="-".join(filter(None, (str(made), fingerprint_table(accepted), max(red_days, default="")))),
         red_days=len(red_days),

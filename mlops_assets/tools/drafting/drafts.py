@@ -11,7 +11,7 @@ from pathlib import Path
 from mlops_assets.errors import UsageError
 from mlops_assets.journey.features.sql import describe
 from mlops_assets.journey.read.readers.pack import Pack
-from mlops_assets.journey.train.candidates import check_columns
+from mlops_assets.journey.train.columns import check_columns
 from mlops_assets.journey.train.training_set import LEAST_ROWS
 from mlops_assets.tools.drafting.columns import RUNNING, Guess
 from mlops_assets.tools.drafting.dialect import Asked

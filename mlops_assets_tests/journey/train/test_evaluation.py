@@ -19,18 +19,15 @@ from mlops_assets.errors import MlopsError
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.training_runs import TrainingRuns
 from mlops_assets.journey.train.candidates import fit_candidates
+from mlops_assets.journey.train.choice import Choice
 from mlops_assets.journey.train.contest import Contest
-from mlops_assets.journey.train.evaluation import (
-    Score,
-    Verdict,
-    decide,
-    evaluate,
-    measure,
-    score,
-    speed,
-)
-from mlops_assets.journey.train.metrics import HIGHER_IS_BETTER
+from mlops_assets.journey.train.evaluation import evaluate
+from mlops_assets.journey.train.gate import CHOSE, Verdict, decide
+from mlops_assets.journey.train.intervals import Interval
+from mlops_assets.journey.train.metrics import HIGHER_IS_BETTER, measure
 from mlops_assets.journey.train.records import Evaluation
+from mlops_assets.journey.train.scores import Score, Tested, score
+from mlops_assets.journey.train.speed import speed
 from mlops_assets.journey.train.training_set import TrainingSet
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import Scale
