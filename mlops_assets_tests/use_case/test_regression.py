@@ -35,7 +35,11 @@ WRONG = {
         "training.gate.floors.roc_auc: Input should be 'mae'",
     ),
     "a threshold": ("folds: 2", "threshold: 0.5", "training.threshold: a number has no second class"),
-    "an interval that holds all": ("folds: 2", "interval: 1.0", "training.interval: Input should be less than or equal"),
+    "an interval that holds all": (
+        "folds: 2",
+        "interval: 1.0",
+        "training.interval: Input should be less than or equal",
+    ),
     "probabilities": (
         "value: area",
         "scoring: {probabilities: all}",
