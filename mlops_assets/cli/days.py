@@ -257,8 +257,8 @@ def predictions(
 ) -> None:
     """Read published predictions: day, file, line, account_id, prediction, probability, model_version.
 
-    With `--probabilities`, JSON has a map of class and probability, everything else a column `probability_CLASS` for
-    each class. `scoring.probabilities` in the defs.yaml says whether they are kept.
+    With `--probabilities`, JSON has a map of class and probability, all else a column `probability_CLASS` a class,
+    if `scoring.probabilities` keeps them. Numbers have `low` and `high`, the ends of an interval, and no probability.
 
     \b
     Examples:

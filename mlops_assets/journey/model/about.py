@@ -83,7 +83,8 @@ class About:
     made
         When, in UTC.
     metrics, folds, classes, confusion, calibration, rows_per_second
-        How it did on the rows that test, and in the rounds that chose; see `scores.Score`.
+        How it did on the rows that test, and in the rounds that chose; see `scores.Score`. Of numbers there are no
+        classes, and in the place of the calibration is how predictions of different sizes fare.
     baseline_metrics, held_out
         How the baseline did on the same held-out rows, and how many these are; empty and 0 before it was kept.
     calibrated
@@ -173,6 +174,11 @@ class About:
     def labels(self) -> tuple[str, ...]:
         """The labels that it learned from, or was judged by."""
         return tuple(self.set["classes"])
+
+    @property
+    def says_numbers(self) -> bool:
+        """Whether it says a number of a row, and no class."""
+        return not self.labels
 
     def summary(self) -> Summary:
         """The short of it."""

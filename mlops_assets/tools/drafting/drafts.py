@@ -90,7 +90,7 @@ def draft_use_case(
     Raises
     ------
     UsageError
-        If the name cannot be used or is taken, the table cannot be read, or the label is no classification.
+        If the name cannot be used or is taken, the table cannot be read, or the label cannot be learned.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise UsageError(f"{name!r} is no name for a use case: small letters, digits and _, with a letter first.")
@@ -145,6 +145,7 @@ def _checks(plan: Plan, pack: Pack, *, whole: bool, given: bool) -> list[str]:
             f"{plan.account} was taken for the account, whom a row is about{less}; --account names another one",
         ),
         (plan.date, f"rows are held out by time, the latest by {plan.date}: is that known when a row is scored?"),
+        (not plan.classes, _why_regression(plan)),
         *((True, remark) for guess in plan.columns.values() for remark in _remarks(guess)),
         (unlabelled, f"{unlabelled:.1%} of the rows have no label and are not learned from"),
         (
@@ -154,6 +155,14 @@ def _checks(plan: Plan, pack: Pack, *, whole: bool, given: bool) -> list[str]:
         (True, "could a column be known only after the label is? Then take it out of features.sql"),
     )
     return [remark for holds, remark in remarks if holds]
+
+
+def _why_regression(plan: Plan) -> str:
+    label = plan.columns[plan.label]
+    return (
+        f"{plan.label} is a number with {label.distinct:,} values in {label.rows:,} rows, too many for classes: a "
+        "model estimates it (training.task: regression); for classes, make a column of some of it, such as low and high"
+    )
 
 
 def _remarks(guess: Guess) -> list[str]:

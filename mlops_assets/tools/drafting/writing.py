@@ -46,8 +46,10 @@ class Plan:
         The columns in their order.
     label, account
         Names of two of them.
+    rows
+        Rows that have a label.
     classes
-        Rows of each class.
+        Rows of each class; none where the label is a number.
     dialect, files
         How the table is written.
     date
@@ -62,6 +64,8 @@ class Plan:
         The number columns that differ within an account.
     start
         First day that may be predicted.
+    missed
+        Where the label is a number: what its median misses, in the mean, and the standard deviation of that.
     """
 
     name: str
@@ -69,6 +73,7 @@ class Plan:
     columns: dict[str, Guess]
     label: str
     account: str
+    rows: int
     classes: tuple[int, ...]
     dialect: Dialect
     files: FileFormat
@@ -78,6 +83,7 @@ class Plan:
     aggregates: bool
     moving: list[str]
     start: dt.date
+    missed: tuple[float, float] = (0.0, 0.0)
 
     @property
     def used(self) -> list[Guess]:
@@ -125,38 +131,46 @@ def _training(plan: Plan) -> list[str]:
     numbers, words = False in categories, True in categories
     return [
         "  training:",
+        *([] if plan.classes else ["    task: regression"]),
         f"    window_days: {max(366, plan.days + 62)}",
         f"    split: {_flow({'by': plan.split, **column, 'held_out': HELD_OUT})}",
         *([f"    texts: {_flow(texts)}"] if texts else []),
         f"    metric: {metric}",
-        "    baseline: majority",
-        "    candidates:",
-        "      majority:",
-        "        use: sklearn.dummy.DummyClassifier",
-        "        parameters: {strategy: prior}",
-        "      linear:",
-        "        use: sklearn.linear_model.LogisticRegression",
-        "        parameters: {max_iter: 1000}",
+        *(_CLASSES if plan.classes else _NUMBERS),
         "        prepare:",
         *([*_IMPUTE, "            then: [{use: sklearn.preprocessing.StandardScaler}]"] if numbers else []),
         *(_ONE_HOT if words else []),
-        *_read_words(texts, sum(plan.classes)),
-        *(_forest(texts, numbers=numbers) if categories else []),
+        *_read_words(texts, plan.rows),
+        *(_forest(texts, "Classifier" if plan.classes else "Regressor", numbers=numbers) if categories else []),
+        *(_boosting(texts) if categories and not plan.classes else []),
         "    gate:",
         f"      margin: {{{metric}: {margin}}}  # gain over the baseline; less could be an accident in so few rows",
     ]
 
 
-def _forest(texts: list[str], *, numbers: bool) -> list[str]:
+def _forest(texts: list[str], kind: str, *, numbers: bool) -> list[str]:
     """The lines of a candidate that sees all but texts."""
-    dropped = [f"          - {{use: drop, columns: [{_flow(text)}]}}" for text in texts]
-    prepare = [*(_IMPUTE if numbers else []), *dropped]
+    prepare = [*(_IMPUTE if numbers else []), *_dropped(texts)]
     return [
         "      forest:",
-        "        use: sklearn.ensemble.ExtraTreesClassifier",
+        f"        use: sklearn.ensemble.ExtraTrees{kind}",
         "        parameters: {n_estimators: 100, min_samples_leaf: 2, random_state: 0}",
         *(["        prepare:", *prepare] if prepare else []),
     ]
+
+
+def _boosting(texts: list[str]) -> list[str]:
+    """The lines of a candidate that sees the same, and takes what is missing as it is."""
+    return [
+        "      boosting:",
+        "        use: sklearn.ensemble.HistGradientBoostingRegressor",
+        "        parameters: {max_iter: 200, learning_rate: 0.05, max_leaf_nodes: 15, random_state: 0}",
+        *(["        prepare:", *_dropped(texts)] if texts else []),
+    ]
+
+
+def _dropped(texts: list[str]) -> list[str]:
+    return [f"          - {{use: drop, columns: [{_flow(text)}]}}" for text in texts]
 
 
 def _read_words(texts: list[str], rows: int) -> list[str]:
@@ -175,6 +189,11 @@ def _read_words(texts: list[str], rows: int) -> list[str]:
 
 def _gate(plan: Plan) -> tuple[str, float]:
     """The metric that ranks, and the margin over the baseline that is hardly an accident in the held-out rows."""
+    if not plan.classes:
+        # the standard error of a mean error
+        mean, deviation = plan.missed
+        error = deviation / math.sqrt(plan.rows * HELD_OUT)
+        return "mae", float(f"{min(max(0.02 * mean, SURE * error), 0.3 * mean):.2g}")
     counts = sorted(plan.classes)
     rows = sum(counts)
     if len(counts) == 2:
@@ -187,6 +206,26 @@ def _gate(plan: Plan) -> tuple[str, float]:
     return metric, round(min(max(0.02, SURE * error), 0.3), 2)
 
 
+_CLASSES = [
+    "    baseline: majority",
+    "    candidates:",
+    "      majority:",
+    "        use: sklearn.dummy.DummyClassifier",
+    "        parameters: {strategy: prior}",
+    "      linear:",
+    "        use: sklearn.linear_model.LogisticRegression",
+    "        parameters: {max_iter: 1000}",
+]
+_NUMBERS = [
+    "    baseline: median  # of all numbers, the one whose absolute error is least",
+    "    candidates:",
+    "      median:",
+    "        use: sklearn.dummy.DummyRegressor",
+    "        parameters: {strategy: median}",
+    "      linear:",
+    "        use: sklearn.linear_model.Ridge",
+    "        parameters: {alpha: 1.0}",
+]
 _IMPUTE = [
     "          - use: sklearn.impute.SimpleImputer",
     "            parameters: {strategy: median, keep_empty_features: true}",
