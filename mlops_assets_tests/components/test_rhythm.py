@@ -1,11 +1,12 @@
 """Hours over a change of the clock, north and south, and weeks: through Dagster, from raw files to published predictions.
 
-One champion is enough: the northern hours train it, the southern ones are scored by the same recipe's rows.
+One training is enough: the southern hours are scored by what the northern ones taught.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from mlops_assets.errors import UsageError
 from mlops_assets.journey.read.rhythm import OtherRhythm
 from mlops_assets.use_case import Partitions, UseCase
 from mlops_assets.use_case.partitions import Every, folder_of
+from mlops_assets_tests.helpers.homes import copy_home
 from mlops_assets_tests.helpers.stage import Stage, small
 
 NORTH = ("2025-10-26T01", "2025-10-26T02", "2025-10-26T02+0100", "2025-10-26T03")
@@ -31,6 +33,9 @@ SOUTH = ("2025-04-05T22", "2025-04-05T23", "2025-04-05T23-0400", "2025-04-06T00"
 WEEKS = ("2025-04-07", "2025-04-14")
 
 FILES, ROWS = 4, 20
+
+OF_THE_CHAMPION = ("history", "versions", "models", "training", "training_sets", "training_profiles")
+"""What belongs to a champion, and to no day."""
 
 
 def every(period: Every, zone: str) -> UseCase:
@@ -63,11 +68,18 @@ def north(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 
 @pytest.fixture(scope="module")
-def south(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """Hours of Santiago."""
-    with Stage.of(every("hour", "America/Santiago"), tmp_path_factory.mktemp("south") / "home") as stage:
+def south(north: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """Hours of Santiago, in a home that has nothing of the northern one but its champion."""
+    home = tmp_path_factory.mktemp("south") / "home"
+    copy_home(north.home, home)
+    for place in (home / "lake" / "transactions").iterdir():
+        if place.is_dir() and place.name not in OF_THE_CHAMPION:
+            shutil.rmtree(place)
+    (home / "lake" / "transactions" / "partitions.json").unlink()
+    shutil.rmtree(home / "raw")
+    with Stage.of(every("hour", "America/Santiago"), home) as stage:
         filled(stage, SOUTH)
-        stage.run(SOUTH[0], SOUTH[-1], train=True)
+        stage.run(SOUTH[0], SOUTH[-1])
         yield stage
 
 
