@@ -2,6 +2,7 @@
 
 import datetime as dt
 import logging
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -28,6 +29,8 @@ from mlops_assets.journey.train.evaluation import evaluate
 from mlops_assets.journey.train.gate import decide
 from mlops_assets.journey.train.recipe import deciding
 from mlops_assets.journey.train.records import Evaluation, FittedCandidates, GatheredRows, MadeVersion
+from mlops_assets.journey.train.scores import Score
+from mlops_assets.journey.train.told import judging
 from mlops_assets.journey.train.training_set import TrainingSet, build_training_set
 from mlops_assets.journey.train.versions import make_version
 from mlops_assets.registering import Promotion, compare_with_champion, promote_if_passed, store_version
@@ -227,17 +230,24 @@ def _recipe_of_champion(stores: Stores) -> Recipe:
 def _shown_evaluation(use_case: UseCase, evaluation: Evaluation) -> dict[str, Any]:
     metric, baseline = use_case.training.metric, evaluation.score(use_case.training.baseline)
     assert baseline is not None, "the baseline is a candidate"  # noqa: S101 - the configuration is checked for it
-    best = evaluation.score(evaluation.verdict.winner or "") or evaluation.scores[0]
+    best = evaluation.score(evaluation.best or "") or evaluation.scores[0]
+    told = judging(use_case, evaluation.training_set, best, evaluation.choice)
     beside = {"beside_champion": showing.contest(evaluation.contest)} if evaluation.contest else {}
     return {
         "verdict": showing.verdict(evaluation.verdict),
-        "leaderboard": showing.leaderboard(evaluation.scores),
+        "leaderboard": showing.leaderboard(evaluation.scores, metric),
+        "tested": showing.judging(told, best, baseline.metrics, evaluation.training_set.held_out),
         **beside,
         **({"classes": showing.classes(best), "confusion": showing.confusion(best)} if best.classes else {}),
         "calibration" if best.classes else "predicted_and_true": showing.calibration(best),
-        "baseline": baseline.metrics[metric],
-        metric: best.metrics[metric],
+        **_figure("baseline", baseline.metrics.get(metric)),
+        **_figure(metric, best.metrics.get(metric)),
     }
+
+
+def _figure(name: str, value: float | None) -> dict[str, float]:
+    """A figure for the chart of the asset; nothing where there is none, such as of a candidate that was not tested."""
+    return {} if value is None else {name: value}
 
 
 def _track(mlflow: Any, evaluation: Evaluation) -> None:
@@ -249,13 +259,28 @@ def _track(mlflow: Any, evaluation: Evaluation) -> None:
             # servers with an older MLflow take no longer values
             mlflow.log_params({name: str(value)[:500] for name, value in candidate.parameters.items()})
             speed = {"rows_per_second": score.rows_per_second, "fit_seconds": candidate.fit_seconds}
-            mlflow.log_metrics({**score.metrics, **speed, "bytes": candidate.size})
+            chose = {f"validation_{name}": value for name, value in score.validation.items()}
+            mlflow.log_metrics({**score.metrics, **chose, **_bounds(score), **speed, "bytes": candidate.size})
             if (calibrated := score.calibrated) is not None:
                 names = ("ece_before", "ece_after") if score.classes else ("interval_asked", "interval_holds")
                 mlflow.log_metrics(dict(zip(names, (calibrated.before, calibrated.after), strict=True)))
             for step, value in enumerate(score.folds):
                 mlflow.log_metric("fold", value, step=step)
+            for step, one in enumerate(score.tested.rounds if score.tested else ()):
+                if one["figure"] is not None:
+                    mlflow.log_metric("tested", one["figure"], step=step)
     mlflow.set_tags({"verdict": evaluation.verdict.reason, "winner": evaluation.verdict.winner or ""})
+
+
+def _bounds(score: Score) -> dict[str, float]:
+    """The bounds of the figures, as MLflow's metrics."""
+    known = score.tested.intervals.items() if score.tested else ()
+    return {
+        f"{name}_{side}": value
+        for name, one in known
+        for side, value in (("low", one.low), ("high", one.high))
+        if math.isfinite(value)
+    }
 
 
 def _model_version(use_case: UseCase) -> dg.AssetsDefinition:

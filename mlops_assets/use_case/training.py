@@ -21,7 +21,8 @@ HALF_LIFE = 90.0
 
 
 def _said_off(value: object) -> object:
-    return "off" if value is False else value  # which YAML makes of `off`
+    # YAML makes False of `off`, and True, which is no number, of `on`
+    return {False: "off", True: "on"}[value] if isinstance(value, bool) else value
 
 
 Off = BeforeValidator(_said_off)
@@ -335,6 +336,11 @@ class Retraining(Strict):
         gt=0,
         description="Published days in a row with a red lamp of `drift` that start one; not learned from yet.",
     )
+    labels: Literal["monthly"] | None = Field(
+        None,
+        description="`monthly`: a day with labels in a month that the last training had none of starts one, for then "
+        "the labels of the month before are in.",
+    )
     recipe: bool = Field(
         False, description="Whether a change of the recipe starts one: keys that decide a model, or `features.sql`."
     )
@@ -344,8 +350,8 @@ class Retraining(Strict):
     @property
     def starts(self) -> bool:
         """Whether anything starts a training by itself."""
-        asked = any(cause is not None for cause in (self.schedule, self.corrections, self.drop, self.drift))
-        return asked or self.recipe
+        causes = (self.schedule, self.corrections, self.drop, self.drift, self.labels)
+        return any(cause is not None for cause in causes) or self.recipe
 
     @field_validator("schedule")
     @classmethod

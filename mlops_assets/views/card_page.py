@@ -15,6 +15,7 @@ from mlops_assets.views import grids, number_card
 from mlops_assets.views.card import as_written, recipe_of
 from mlops_assets.views.html import charts
 from mlops_assets.views.html.render import single_file
+from mlops_assets.views.judging import judged
 from mlops_assets.views.numbers import percent, plain, share
 
 DRAWN = 20
@@ -75,6 +76,7 @@ def told(about: About, version: int | None) -> dict[str, Any]:
             "metrics": figures(about),
             "held_out": about.held_out,
             "metric": training["metric"],
+            "judging": judged(about.judging, about.metrics, about.baseline_metrics, about.held_out),
             "folds": [shown(value) for value in about.folds],
             "says_numbers": about.says_numbers,
             "sizes": number_card.by_size(about.calibration) if about.says_numbers else [],
@@ -103,11 +105,11 @@ def told(about: About, version: int | None) -> dict[str, Any]:
 
 
 def figures(about: About) -> list[dict[str, Any]]:
-    """The metrics on held-out rows: value, the baseline's, and of a share of rows the interval (Wilson, 95 %)."""
+    """The metrics on held-out rows: value, the baseline's, and the bounds that are known of it (95 %)."""
     lines = []
     words = plain if about.says_numbers else share
     for name, value in about.metrics.items():
-        low, high = _interval(value, about.held_out) if name in SHARES and about.held_out else (None, None)
+        low, high = _bounds(about, name, value)
         lines.append(
             {
                 "name": name,
@@ -123,8 +125,14 @@ def figures(about: About) -> list[dict[str, Any]]:
     return lines
 
 
-def _interval(accuracy: float, rows: int) -> tuple[float, float]:
-    return wilson(accuracy * rows, rows)
+def _bounds(about: About, metric: str, value: float) -> tuple[float | None, float | None]:
+    """Those of its training; of an earlier release, Wilson's of an accuracy."""
+    known = about.judging.get("intervals", {}).get(metric) if about.judging else None
+    if known:
+        return known[0], known[1]
+    if about.judging or metric not in SHARES or not about.held_out:
+        return None, None
+    return wilson(value * about.held_out, about.held_out)
 
 
 def exact(value: float | None) -> str:

@@ -16,9 +16,10 @@ from mlops_assets.journey.train.folds import Said
 from mlops_assets.journey.train.metrics import significant, within
 
 LEAST = 100
-"""Rows to learn an interval from; of fewer, its ends are luck."""
+"""Rows of a group to learn an interval from; of fewer, its ends are luck."""
 
-DECILES = 10
+GROUPS = 10
+"""Groups by size, at most: an error may grow with what is predicted."""
 
 
 def learn_interval(said: Sequence[Said], coverage: float) -> Interval | None:
@@ -31,13 +32,27 @@ def learn_interval(said: Sequence[Said], coverage: float) -> Interval | None:
     coverage
         The share.
     """
-    errors = np.sort(np.concatenate([one.truth - one.probabilities[:, 0] for one in said] or [np.zeros(0)]))
-    if len(errors) < LEAST:
+    if sum(len(one.truth) for one in said) < LEAST:
         return None
+    truth = np.concatenate([one.truth for one in said])
+    numbers = np.concatenate([one.probabilities[:, 0] for one in said])
+    # as many rows in each as one needs alone; where many have the same number, there are fewer
+    ranks = np.arange(1, min(GROUPS, len(truth) // LEAST)) / min(GROUPS, len(truth) // LEAST)
+    edges = np.unique(np.quantile(numbers, ranks)) if len(ranks) else np.zeros(0)
+    edges = edges[edges > numbers.min()]
+    group = np.searchsorted(edges, numbers, side="right")
+    ends = [_ends(truth[group == one] - numbers[group == one], coverage) for one in range(len(edges) + 1)]
+    below, above = zip(*ends, strict=True)
+    return Interval(tuple(edges.tolist()), below, above, coverage)
+
+
+def _ends(errors: np.ndarray, coverage: float) -> tuple[float, float]:
+    """The lowest and the highest error of those that are to lie inside."""
+    ordered, number = np.sort(errors), len(errors)
     # of one row more than there are, of which nobody knows where it lies
-    aside = (1 - coverage) / 2 * (len(errors) + 1)
-    first, last = max(1, math.floor(aside)), min(len(errors), math.ceil(len(errors) + 1 - aside))
-    return Interval(min(0.0, float(errors[first - 1])), max(0.0, float(errors[last - 1])), coverage)
+    aside = (1 - coverage) / 2 * (number + 1)
+    first, last = max(1, math.floor(aside)), min(number, math.ceil(number + 1 - aside))
+    return min(0.0, float(ordered[first - 1])), max(0.0, float(ordered[last - 1]))
 
 
 def by_size(truth: np.ndarray, said: np.ndarray) -> tuple[dict[str, float], ...]:
@@ -54,7 +69,7 @@ def by_size(truth: np.ndarray, said: np.ndarray) -> tuple[dict[str, float], ...]
         Of each group the mean prediction and the mean true number, of these the ends of the first and the last tenth,
         the mean absolute error, the share inside the interval where there is one, and its rows.
     """
-    groups = np.array_split(np.argsort(said[:, 0], kind="stable"), min(DECILES, len(said)))
+    groups = np.array_split(np.argsort(said[:, 0], kind="stable"), min(GROUPS, len(said)))
     return tuple(_group(truth[rows], said[rows]) for rows in groups)
 
 

@@ -134,11 +134,11 @@ def decide(
         *(() if refresh else _beside_champion(training.gate, chosen, contest)),
     ]
     looked_at[chosen] = (*tested, *before[chosen])
-    words = [*_beside(training.metric, chosen, contest, choice), *better, *failed]
+    waits = _waits(training.gate, contest, choice)
+    words = [*_beside(training.metric, chosen, contest, choice, waits), *better, *failed]
     if refused := _refused(tested):
         said = f"refused: the best candidate, {chosen}, fails {refused}"
         return Verdict(None, looked_at, "; ".join([said, *words]), "", base)
-    waits = _waits(training.gate, contest, choice)
     figures = f"{training.metric} {_with_bounds(mine, training.metric)}, baseline {_shown(base, training.metric)}"
     said = f"{chosen} passes{' all else' if waits else ''}: {figures}"
     return Verdict(
@@ -172,14 +172,14 @@ def _waits(gate: Gate, contest: Contest | None, choice: Choice) -> str:
     return f"it could not be compared with champion {contest.version}: {contest.problem}"
 
 
-def _beside(metric: str, name: str, contest: Contest | None, choice: Choice) -> Iterator[str]:
+def _beside(metric: str, name: str, contest: Contest | None, choice: Choice, waits: str) -> Iterator[str]:
     """How the chosen one does beside the champion that it replaces, in words."""
     if name == choice.kept:
         yield f"the recipe is that of champion {choice.champion}"
     if contest is None:
         return
     if contest.problem:
-        if contest.lost or choice.kept:
+        if not waits:
             yield f"it was not compared with champion {contest.version}: {contest.problem}"
         return
     mine, theirs = contest.candidates[name], contest.champion

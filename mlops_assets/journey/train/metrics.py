@@ -85,15 +85,17 @@ def measure(
     MlopsError
         If a metric of the use case fails, or gives no number.
     """
-    is_number = truth.dtype.kind == "f"
-    of_every_evaluation = (_of_numbers if is_number else _of_classes)(truth, probabilities, predicted)
+    if truth.dtype.kind == "f":
+        of_every_evaluation, shorter = _of_numbers(truth, probabilities, predicted), significant
+    else:
+        of_every_evaluation, shorter = _of_classes(truth, probabilities, predicted), partial(round, ndigits=4)
     of_the_use_case = {
         name: partial(_ask, name, function, truth, probabilities, classes) for name, function in own.items()
     }
     asked: dict[str, Callable[[], float]] = {**of_every_evaluation, **of_the_use_case}
-    values = {name: float(ask()) for name, ask in asked.items() if names is None or name in names}
-    shorter = significant if is_number else partial(round, ndigits=4)
-    return {name: shorter(value) for name, value in values.items() if not math.isnan(value)}
+    with np.errstate(over="ignore"):  # of numbers near the largest there is, an error may have no end
+        values = {name: float(ask()) for name, ask in asked.items() if names is None or name in names}
+    return {name: shorter(value) for name, value in values.items() if math.isfinite(value)}
 
 
 def significant(value: float) -> float:
@@ -127,11 +129,15 @@ def _of_classes(truth: np.ndarray, probabilities: np.ndarray, predicted: np.ndar
 def _of_numbers(truth: np.ndarray, said: np.ndarray, predicted: np.ndarray) -> dict[str, Callable[[], float]]:
     """Errors of numbers; the relative one where no true number is 0, r2 where they are not all the same."""
     errors = np.abs(predicted - truth)
-    spread = float(((truth - truth.mean()) ** 2).sum())
+
+    def explained() -> float:
+        spread = float(((truth - truth.mean()) ** 2).sum())
+        return 1 - float((errors**2).sum()) / spread if spread else math.nan
+
     return {
         "mae": lambda: float(errors.mean()),
         "rmse": lambda: float(np.sqrt((errors**2).mean())),
-        "r2": lambda: 1 - float((errors**2).sum()) / spread if spread else math.nan,
+        "r2": explained,
         "median_error": lambda: float(np.median(errors)),
         "mape": lambda: float((errors / np.abs(truth)).mean()) if truth.all() else math.nan,
         "coverage": lambda: float(within(truth, said).mean()) if said.shape[1] > 1 else math.nan,

@@ -70,8 +70,8 @@ def _how(training: Training, data: TrainingSet) -> str:
     if training.split.starts is not None:
         return f"Folds one after the other choose; the rows from {training.split.starts} on test (`split.from`)."
     return (
-        "Folds one after the other choose, and the last rows test, labels being known at once. There are too few "
-        f"months for a replay: {training.replay} test (`training.replay`), one or more choose, and of what is older by "
+        "Folds one after the other choose, the last rows test, and labels are known at once. There are too few months "
+        f"for a replay: {training.replay} test (`training.replay`), one or more choose, and of what is older by "
         f"{training.label_delay} days (`training.label_delay`) there are as many rows as each month has."
     )
 

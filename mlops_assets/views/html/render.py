@@ -80,7 +80,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=shown,
     )
-    told = (number, percent, plain, share, size, span, when, short, exactly, said, answer, sure)
+    told = (interval, number, percent, plain, share, size, span, when, short, exactly, said, answer, sure)
     environment.filters.update({each.__name__: each for each in told})
     environment.globals["charts"] = charts
     return environment
