@@ -15,7 +15,7 @@ from mlops_assets.journey.train.contest import Contest
 from mlops_assets.journey.train.gate import Verdict
 from mlops_assets.journey.train.scores import Score
 from mlops_assets.use_case import UseCase
-from mlops_assets.views import card, markdown, pictures
+from mlops_assets.views import card, markdown, number_card, pictures
 from mlops_assets.views.judging import judged
 from mlops_assets.views.made import Text
 
@@ -87,7 +87,8 @@ def judging(told: Mapping[str, Any], score: Score, baseline: Mapping[str, float]
 def calibration(score: Score) -> dg.MarkdownMetadataValue:
     """How the probabilities of a candidate were made true, and how true they are."""
     told = score.calibrated.told() if score.calibrated else {}
-    return dg.MetadataValue.md("\n\n".join(filter(None, (markdown.table(score.calibration), card.calibrated(told)))))
+    words = card.calibrated if score.classes else number_card.interval
+    return dg.MetadataValue.md("\n\n".join(filter(None, (markdown.table(score.calibration), words(told)))))
 
 
 def contest(found: Contest) -> dg.MarkdownMetadataValue:

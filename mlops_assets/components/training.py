@@ -138,7 +138,7 @@ def _shown_set(use_case: UseCase, data: TrainingSet) -> dict[str, Any]:
     in_words = {
         "origins": showing.table(origins) if origins else "none: folds choose, and one held-out part tests",
         "days": " to ".join(data.days),
-        "classes": ", ".join(data.classes),
+        "classes": ", ".join(data.classes) or "numbers",
         "features": showing.table(features),
         "dagster/row_count": data.rows,
     }
@@ -238,9 +238,8 @@ def _shown_evaluation(use_case: UseCase, evaluation: Evaluation) -> dict[str, An
         "leaderboard": showing.leaderboard(evaluation.scores, metric),
         "tested": showing.judging(told, best, baseline.metrics, evaluation.training_set.held_out),
         **beside,
-        "classes": showing.classes(best),
-        "confusion": showing.confusion(best),
-        "calibration": showing.calibration(best),
+        **({"classes": showing.classes(best), "confusion": showing.confusion(best)} if best.classes else {}),
+        "calibration" if best.classes else "predicted_and_true": showing.calibration(best),
         **_figure("baseline", baseline.metrics.get(metric)),
         **_figure(metric, best.metrics.get(metric)),
     }
@@ -263,7 +262,8 @@ def _track(mlflow: Any, evaluation: Evaluation) -> None:
             chose = {f"validation_{name}": value for name, value in score.validation.items()}
             mlflow.log_metrics({**score.metrics, **chose, **_bounds(score), **speed, "bytes": candidate.size})
             if (calibrated := score.calibrated) is not None:
-                mlflow.log_metrics({"ece_before": calibrated.before, "ece_after": calibrated.after})
+                names = ("ece_before", "ece_after") if score.classes else ("interval_asked", "interval_holds")
+                mlflow.log_metrics(dict(zip(names, (calibrated.before, calibrated.after), strict=True)))
             for step, value in enumerate(score.folds):
                 mlflow.log_metric("fold", value, step=step)
             for step, one in enumerate(score.tested.rounds if score.tested else ()):

@@ -13,8 +13,9 @@ from mlops_assets.errors import ModelRefused
 from mlops_assets.journey.model.about import About, Condition
 from mlops_assets.journey.train.training_set import TrainingSet
 from mlops_assets.journey.train.versions import REPEATS
-from mlops_assets.views import markdown
+from mlops_assets.views import markdown, number_card
 from mlops_assets.views.judging import judged
+from mlops_assets.views.numbers import plain
 
 
 def render(about: About, version: int | None = None) -> str:
@@ -77,6 +78,18 @@ def _quality(about: About) -> Iterator[str]:
     yield markdown.table([{"": "this version", **about.metrics}])
     yield from more
     yield _folds(about, metric)
+    yield from number_card.sections(about) if about.says_numbers else _classes(about)
+    if about.thresholds:
+        yield "### Thresholds"
+        yield f"If {markdown.value(about.labels[1])} were said from another probability on (`training.threshold`)."
+        yield markdown.table(about.thresholds)
+    yield "### Importance"
+    yield f"What {markdown.value(metric)} loses when the column is shuffled (mean of {REPEATS})."
+    yield markdown.table([{"column": name, "loss": loss} for name, loss in about.importance.items()])
+
+
+def _classes(about: About) -> Iterator[str]:
+    """How each class is told, and what its probabilities are worth."""
     yield "### Classes"
     yield markdown.table(class_lines(about.classes))
     yield "### Confusion matrix"
@@ -88,9 +101,6 @@ def _quality(about: About) -> Iterator[str]:
     yield calibrated(about.calibrated)
     if about.origin:
         yield "It is not calibrated here: it was made elsewhere, and no rows are known that it has surely not learned."
-    yield "### Importance"
-    yield f"What {markdown.value(metric)} loses when the column is shuffled (mean of {REPEATS})."
-    yield markdown.table([{"column": name, "loss": loss} for name, loss in about.importance.items()])
 
 
 def calibrated(told: Mapping[str, Any]) -> str:
@@ -125,7 +135,7 @@ def class_lines(classes: Mapping[str, Mapping[str, float]]) -> list[dict[str, ob
 
 
 def _folds(about: About, metric: str) -> str:
-    values = ", ".join(f"{value:.3f}" for value in about.folds)
+    values = ", ".join(f"{value:.3f}" if not about.says_numbers else plain(value) for value in about.folds)
     return f"In {len(about.folds)} rounds that choose, {markdown.value(metric)}: {values}" if values else ""
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mlops_assets.journey.train.metrics import shown as figure
 from mlops_assets.views import markdown
 
 
@@ -69,9 +70,9 @@ def _headline(
     if metric not in metrics:
         return f"{metric} has no value on the {held_out:,} rows that chose nothing."
     bounds = told["intervals"].get(metric)
-    sure = f", 95 % sure between {bounds[0]:.3f} and {bounds[1]:.3f}" if bounds else ""
-    beside = f"; the baseline has {baseline[metric]:.3f} on the same rows" if metric in baseline else ""
-    return f"{metric} {metrics[metric]:.3f} on {held_out:,} rows that chose nothing{sure}{beside}."
+    sure = f", 95 % sure between {figure(bounds[0])} and {figure(bounds[1])}" if bounds else ""
+    beside = f"; the baseline has {figure(baseline[metric])} on the same rows" if metric in baseline else ""
+    return f"{metric} {figure(metrics[metric])} on {held_out:,} rows that chose nothing{sure}{beside}."
 
 
 def _sentences(told: Mapping[str, Any], metric: str) -> Iterator[str]:
@@ -80,10 +81,10 @@ def _sentences(told: Mapping[str, Any], metric: str) -> Iterator[str]:
         yield "Bounds are of a jackknife that leaves out whole accounts, for the rows of one stand or fall together."
     yield from _chosen(told, metric)
     if told["seeds"]:
-        values = ", ".join(f"{value:.3f}" for value in told["seeds"])
+        values = ", ".join(figure(value) for value in told["seeds"])
         yield f"Fitted from {len(told['seeds'])} other seeds, without calibration, it has {metric} {values}."
     if (unseen := told["unseen"]).get("figure") is not None:
-        yield f"On {unseen['rows']:,} rows of accounts that it had not learned, {metric} is {unseen['figure']:.3f}."
+        yield f"On {unseen['rows']:,} rows of accounts that it had not learned, {metric} is {figure(unseen['figure'])}."
     yield from _weighed(told)
 
 
@@ -94,7 +95,7 @@ def _chosen(told: Mapping[str, Any], metric: str) -> Iterator[str]:
     value = told["validation"].get(metric)
     if value is not None:
         why = f": {told['choice']}" if told["choice"] else ""
-        yield f"It was chosen by {metric} {value:.3f} on the rows that choose{why}."
+        yield f"It was chosen by {metric} {figure(value)} on the rows that choose{why}."
 
 
 def _weighed(told: Mapping[str, Any]) -> Iterator[str]:
@@ -119,4 +120,4 @@ def _figured(one: Mapping[str, Any], metric: str) -> dict[str, object]:
     names = ("tested", "months old", "rows", "learned", "up to")  # in this order, whatever that of the card is
     plain = {name: one[name] for name in names if name in one}
     figures = {metric: one["figure"], "baseline": one["baseline"]}
-    return {**plain, **{name: "none" if value is None else f"{value:.3f}" for name, value in figures.items()}}
+    return {**plain, **{name: "none" if value is None else figure(value) for name, value in figures.items()}}

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from mlops_assets.journey.train.folds import Asked, Said, joined
+from mlops_assets.journey.train.intervals import rounded
 from mlops_assets.journey.train.origins import order_of
 
 MONTH = 30.44
@@ -109,4 +110,4 @@ def _of(said: Said | None, figure: Figure) -> float | None:
 
 
 def _round(value: float) -> float | None:
-    return round(value, 4) if np.isfinite(value) else None
+    return rounded(value) if np.isfinite(value) else None

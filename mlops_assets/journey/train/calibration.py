@@ -23,9 +23,12 @@ from mlops_assets.journey.model.calibrator import (
     read_calibrator,
 )
 from mlops_assets.journey.model.model import Model
+from mlops_assets.journey.train import conformal
+from mlops_assets.journey.train.conformal import learn_interval
 from mlops_assets.journey.train.folds import Asked, Said
-from mlops_assets.journey.train.metrics import chance_error, expected_error
+from mlops_assets.journey.train.metrics import chance_error, expected_error, within
 from mlops_assets.use_case import Training
+from mlops_assets.use_case.training import INTERVAL
 
 LEAST = 100
 """Rows to learn from, and rows of the last fold; what fewer say is luck."""
@@ -49,7 +52,8 @@ class Calibration:
     rows
         Number of rows that choose.
     before, after
-        Expected calibration error on the rows that test, without and with `judged`; see `expected_error`.
+        Expected calibration error on the rows that test, without and with `judged`; see `expected_error`. Of numbers
+        the share of true ones that an interval is asked to hold, and that it holds of the rows that test.
     chance
         What it would be if the probabilities were true.
     why
@@ -121,6 +125,8 @@ def find_calibration(
     """
     known = [[said for said in fold if said is not None] for fold in folds if any(fold)]
     later = [[said for said in test if said is not None] for test in tests]
+    if training.says_numbers:
+        return _interval(training, known, later, held_out)
     last = known[-1] if known and tried is None else [said for said in tried or () if said is not None]
     kind, why = _choose(training, model, known[:-1], last)
     judged = _learn(kind, _joined(*known)) if kind else None
@@ -132,15 +138,33 @@ def find_calibration(
     )
 
 
+def _interval(
+    training: Training, chose: Sequence[Sequence[Said]], tested: Sequence[Sequence[Said]], held_out: Said
+) -> Calibration:
+    """The interval around numbers: `before` is the share of true ones that it is to hold, `after` what it holds."""
+    coverage = training.interval or INTERVAL
+    off = Calibration(None, None, _rows(chose), coverage, 0.0, 0.0, "training.calibration is off")
+    if training.calibration == "off":
+        return off
+    # of each round what its own model says
+    judged = learn_interval([fold[-1] for fold in chose], coverage)
+    if judged is None:
+        return replace(off, why=f"there are fewer than {conformal.LEAST} out-of-fold rows to learn an interval from")
+    held = float(within(held_out.truth, judged.apply(held_out.probabilities)).mean())
+    why = f"{held:.1%} of the rows that test lie in their interval, {coverage:.1%} are asked"
+    serving = learn_interval([fold[-1] for fold in (*chose, *tested) if fold], coverage)
+    return Calibration(judged, serving, _rows(chose), coverage, round(held, 4), 0.0, why)
+
+
 def _choose(
-    training: Training, model: Model, before: Sequence[Sequence[Said]], last: Sequence[Said]
+    training: Training, model: Model, earlier: Sequence[Sequence[Said]], last: Sequence[Said]
 ) -> tuple[str | None, str]:
     """The kind, if it helps on the last fold, learned from those before it, and why; None for no calibration."""
     if training.calibration == "off":
         return None, "training.calibration is off"
-    if not before or not last or min(_rows([last]), _rows(before)) < LEAST:
+    if not earlier or not last or min(_rows([last]), _rows(earlier)) < LEAST:
         return None, f"there are fewer than {LEAST} out-of-fold rows to learn it from, or to try it on"
-    learned, tried = _joined(*before), _joined(last)
+    learned, tried = _joined(*earlier), _joined(last)
     # with a threshold, rows are said by one side alone: a curve of the likelier one would bend where nothing is decided
     kind = "temperature" if training.threshold is not None else "isotonic"
     before, after = _errors(model, tried), _errors(replace(model, calibrator=_learn(kind, learned)), tried)

@@ -310,7 +310,10 @@ def choose(use_case: UseCase, candidate: Candidate, training_set: TrainingSet, r
 
 
 def class_numbers(rows: pa.Table, classes: Sequence[str]) -> np.ndarray:
-    """The label of each row as the number of its class."""
+    """What an estimator learns of each row: its label as the number of its class; where there are none, a number."""
+    if not classes:
+        values: np.ndarray = rows["_label"].to_numpy()
+        return values
     numbers: np.ndarray = pc.index_in(rows["_label"], value_set=pa.array(classes, pa.string())).to_numpy()
     return numbers.astype(np.int64)
 

@@ -137,9 +137,10 @@ def choose_candidate(
             gap = f"{metric} {gaps[first]}"
             why = f"{best} is better by no more than noise ({gap}), so the recipe of champion {kept.version} stays"
     elif len(tied) > 1:
-        first = min(tied, key=lambda name: figures[name].get(PROPER, np.inf))
+        proper = next((name for name in PROPER.values() if name in figures[best]), metric)
+        first = min(tied, key=lambda name: figures[name].get(proper, np.inf))
         others = " and ".join(name for name in tied if name != first)
-        why = f"{metric} cannot tell it from {others}, its {PROPER} is the lowest"
+        why = f"{metric} cannot tell it from {others}, its {proper} is the lowest"
     order = [first, *(name for name in ranked if name != first)]
     return Choice(tuple(order), tuple(tied), kept.name, kept.version, why)
 

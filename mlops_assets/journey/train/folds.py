@@ -26,14 +26,14 @@ log = logging.getLogger("mlops_assets.training")
 
 @dataclass(frozen=True)
 class Said:
-    """What a model says of labelled rows that it has not learned, by the numbers of its classes.
+    """What a model says of labelled rows that it has not learned, by the numbers of its classes, or as numbers.
 
     Attributes
     ----------
     truth
-        Class number of each row.
+        Class number of each row, or its number as a float.
     probabilities
-        One row a row, one column a class.
+        One row a row, one column a class; or the number, with the ends of its interval.
     rows
         Positions of the rows in the training set; none where nobody asks.
     """
@@ -145,7 +145,14 @@ def ask_for(model: Model, rows: pa.Table) -> Said:
 
 
 def ask(model: Model, rows: pa.Table) -> tuple[tuple[str, ...], np.ndarray, np.ndarray, np.ndarray]:
-    """What a model says of labelled rows: the labels, and by their numbers the truth, probabilities and answers."""
+    """What a model says of labelled rows: the labels, and by their numbers the truth, probabilities and answers.
+
+    Of a model that says numbers there are no labels; the truth, what is said and the answers are numbers.
+    """
+    if not model.classes:
+        with calm_fitting():
+            said = model.probabilities(model.matrix(rows))
+        return (), class_numbers(rows, ()), said, model.decide(said)
     # a champion may not know a label that came later: it is a class of its own, which this model never says
     labels = (*model.classes, *sorted(set(pc.unique(rows["_label"]).to_pylist()) - set(model.classes)))
     truth = class_numbers(rows, labels)

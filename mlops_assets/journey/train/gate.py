@@ -15,7 +15,7 @@ import numpy as np
 from mlops_assets.journey.model.about import Condition
 from mlops_assets.journey.train.choice import Choice
 from mlops_assets.journey.train.contest import Contest
-from mlops_assets.journey.train.metrics import higher_is_better
+from mlops_assets.journey.train.metrics import higher_is_better, shown
 from mlops_assets.journey.train.scores import Score
 from mlops_assets.use_case import Gate, Scale, Training
 
@@ -192,7 +192,7 @@ def _beside(metric: str, name: str, contest: Contest | None, choice: Choice, wai
 
 
 def _shown(metrics: Mapping[str, float], metric: str) -> str:
-    return f"{metrics[metric]:.3f}" if metric in metrics else "without a value"
+    return shown(metrics[metric]) if metric in metrics else "without a value"
 
 
 def _figures(gate: Gate, mine: Mapping[str, float], base: Mapping[str, float], where: str = "") -> Iterator[Condition]:
@@ -237,7 +237,7 @@ def _compare(what: str, metrics: Mapping[str, float], metric: str, bound: float)
     value = _of(metrics, metric)
     up = higher_is_better(metric)
     passed = bool(value >= bound if up else value <= bound)  # NaN passes nothing
-    return Condition(what, f"at {'least' if up else 'most'} {bound:.3f}", f"{value:.3f}", passed)
+    return Condition(what, f"at {'least' if up else 'most'} {shown(bound)}", shown(value), passed)
 
 
 def _of(metrics: Mapping[str, float], metric: str) -> float:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from mlops_assets.journey.train.metrics import shown, significant
+
 GROUPS = 30
 """Most groups; each is a further measurement of the metric."""
 
@@ -41,7 +43,7 @@ class Interval:
         return not (self.low > 0 or self.high < 0)
 
     def __str__(self) -> str:
-        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
+        return f"{shown(self.value)} ({shown(self.low)} to {shown(self.high)})"
 
 
 def groups_of(accounts: pa.ChunkedArray, content: pa.ChunkedArray) -> np.ndarray:
@@ -89,4 +91,9 @@ def interval(figure: Figure, groups: np.ndarray) -> Interval:
     number = len(without)
     deviation = math.sqrt((number - 1) / number * ((without - without.mean()) ** 2).sum())
     wide = float(t.ppf((1 + SURE) / 2, number - 1)) * deviation
-    return Interval(round(value, 4), round(value - wide, 4), round(value + wide, 4))
+    return Interval(*(rounded(one) for one in (value, value - wide, value + wide)))
+
+
+def rounded(value: float) -> float:
+    """Four digits behind the point; of what is smaller, six digits that count."""
+    return round(value, 4) if abs(value) >= 0.01 else significant(value)

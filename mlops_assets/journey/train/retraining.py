@@ -34,7 +34,7 @@ class Evidence:
     audited, right
         Of these, the audited rows that the champion predicted, and how many of them it has right.
     evaluated
-        The champion's accuracy on held-out rows; None without a champion.
+        The champion's accuracy on held-out rows, of numbers the share in their intervals; None without a champion.
     trained
         When the last training began; None if there was none.
     mark
@@ -103,7 +103,7 @@ def gather(
         corrections=len(new),
         audited=live["audited"],
         right=live["right audited"],
-        evaluated=champion.about.metrics.get("accuracy") if champion else None,
+        evaluated=champion.about.metrics.get(use_case.training.right) if champion else None,
         trained=last_trained(runs),
         mark="-".join(filter(None, (str(made), fingerprint_table(accepted), max(red_days, default=""), labelled[:7]))),
         red_days=len(red_days),

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.train.calibration import Calibration
+from mlops_assets.journey.train.conformal import by_size
 from mlops_assets.journey.train.folds import Said, ask
 from mlops_assets.journey.train.intervals import Interval
 from mlops_assets.journey.train.metrics import NO_METRICS, load_metrics, measure, steps
@@ -61,8 +62,8 @@ class Score:
         Name of the candidate.
     metrics
         On the rows that test: accuracy, macro_f1, weighted_f1, log_loss and roc_auc (one against the rest, weighted;
-        missing where these rows have one class only), and those of `training.metrics`. Empty where it was not asked
-        of them, for another candidate was chosen.
+        missing where these rows have one class only), of numbers mae, rmse, r2, median_error, mape and coverage; and
+        those of `training.metrics`. Empty where it was not asked of them, for another candidate was chosen.
     folds
         The ranking metric in each round that chooses.
     rows_per_second
@@ -72,7 +73,8 @@ class Score:
     confusion
         Rows by true class (down) and predicted class (across), in the order of the classes.
     calibration
-        Rows by the probability of the answer, in ten equal steps: mean probability, share that was right, rows.
+        Rows by the probability of the answer, in ten equal steps: mean probability, share that was right, rows. Of
+        numbers there are no classes, and here is how predictions of different sizes fare; see `by_size`.
     failed
         The error with which it could not be fitted or asked, and so has no metrics; empty if it could.
     calibrated
@@ -161,6 +163,9 @@ def score_answers(
     truth, probabilities, predicted
         As for `measure`.
     """
+    if not labels:
+        metrics = measure(truth, probabilities, predicted, (), own)
+        return Score(name, metrics, (), 0.0, calibration=by_size(truth, probabilities))
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
     numbers = np.arange(len(labels))
@@ -208,7 +213,9 @@ def figures(training: Training, classes: tuple[str, ...], said: Said, *names: st
 
 
 def decided(training: Training, probabilities: np.ndarray) -> np.ndarray:
-    """The class number that is said for each row, as `Model.decide` does."""
+    """The class number that is said for each row, or the number, as `Model.decide` does."""
+    if training.says_numbers:
+        return np.asarray(probabilities[:, 0])
     if training.threshold is not None and probabilities.shape[1] == 2:
         return np.asarray(probabilities[:, 1] >= training.threshold, np.int64)
     return np.asarray(probabilities.argmax(axis=1), np.int64)

@@ -63,7 +63,7 @@ class TrainingSet:
     days
         First and last day of the rows.
     classes
-        The labels, sorted.
+        The labels, sorted; none where they are numbers.
     features
         Columns of the model's input: whether it is of text, as `features.sql` made it.
     boundary
@@ -174,7 +174,7 @@ def build_training_set(use_case: UseCase, lake: Lake) -> TrainingSet:
         held_out=int(held_out.sum()),
         duplicates=duplicates,
         days=(pc.min(kept["_day"]).as_py(), pc.max(kept["_day"]).as_py()),
-        classes=tuple(sorted(pc.unique(kept["_label"]).to_pylist())),
+        classes=() if use_case.training.says_numbers else tuple(sorted(pc.unique(kept["_label"]).to_pylist())),
         features=dict(describe(use_case).model),
         boundary=boundary,
         corrected=corrected,
@@ -211,7 +211,7 @@ def _corrected(use_case: UseCase, kept: pa.Table, everything: pa.Table) -> pa.Ta
     What is held out stays as it is. A further row has no label of its own, or lies in a file that was not sampled; it
     is left out where it would undo the split: as a copy of a held-out row, or of an account that is held out.
     """
-    correction = pc.if_else(kept["_held_out"], pa.scalar(None, pa.string()), kept["_said"])
+    correction = pc.if_else(kept["_held_out"], pa.scalar(None, kept["_said"].type), kept["_said"])
     kept = kept.set_column(kept.column_names.index("_said"), "_said", correction)
     more = everything.filter(pc.is_valid(everything["_said"]))
     if len(more):
@@ -259,9 +259,11 @@ def _what_is_known(
     use_case: UseCase, rows: pa.Table, drawn: np.ndarray, corrections: Mapping[Row, str]
 ) -> dict[str, Any]:
     """The labels of rows, those that people gave, and which rows are sampled and have a label of their own."""
-    labels = as_text(rows[use_case.label])
+    labels, said = as_text(rows[use_case.label]), feedback.said(rows, corrections)
+    if use_case.training.says_numbers:
+        labels, said = rows[use_case.label].combine_chunks().cast(pa.float64()), said.cast(pa.float64())
     is_labelled = drawn & labels.is_valid().to_numpy(zero_copy_only=False)
-    return {"_label": labels, "_said": feedback.said(rows, corrections), "_labelled": is_labelled}
+    return {"_label": labels, "_said": said, "_labelled": is_labelled}
 
 
 def _sampled(rows: pa.Table, day: str, keep_one_in: int, also: Collection[str]) -> tuple[pa.Table, np.ndarray]:
