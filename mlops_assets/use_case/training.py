@@ -21,7 +21,8 @@ HALF_LIFE = 90.0
 
 
 def _said_off(value: object) -> object:
-    return "off" if value is False else value  # which YAML makes of `off`
+    # YAML makes False of `off`, and True, which is no number, of `on`
+    return {False: "off", True: "on"}[value] if isinstance(value, bool) else value
 
 
 Off = BeforeValidator(_said_off)

@@ -79,6 +79,10 @@ def _quality(about: About) -> Iterator[str]:
     yield from more
     yield _folds(about, metric)
     yield from number_card.sections(about) if about.says_numbers else _classes(about)
+    if about.thresholds:
+        yield "### Thresholds"
+        yield f"If {markdown.value(about.labels[1])} were said from another probability on (`training.threshold`)."
+        yield markdown.table(about.thresholds)
     yield "### Importance"
     yield f"What {markdown.value(metric)} loses when the column is shuffled (mean of {REPEATS})."
     yield markdown.table([{"column": name, "loss": loss} for name, loss in about.importance.items()])

@@ -117,6 +117,7 @@ def _part(one: Mapping[str, Any]) -> dict[str, object]:
 
 
 def _figured(one: Mapping[str, Any], metric: str) -> dict[str, object]:
-    plain = {name: value for name, value in one.items() if name not in ("figure", "baseline")}
+    names = ("tested", "months old", "rows", "learned", "up to")  # in this order, whatever that of the card is
+    plain = {name: one[name] for name in names if name in one}
     figures = {metric: one["figure"], "baseline": one["baseline"]}
     return {**plain, **{name: "none" if value is None else figure(value) for name, value in figures.items()}}

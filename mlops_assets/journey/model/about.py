@@ -93,6 +93,9 @@ class About:
     judging
         Which rows were learned, chose and tested, what chose it, bounds, months, ages, seeds; see `train.told`. Empty
         before candidates were chosen by other rows than those that test.
+    thresholds
+        What saying the second of two classes earlier or later would bring on the rows that test; see
+        `thresholds.try_thresholds`.
     importance
         What the metric loses when a column is shuffled, the greatest loss first.
     cost
@@ -139,6 +142,7 @@ class About:
     reference: str = ""
     calibrated: Mapping[str, Any] = field(default_factory=dict)
     judging: Mapping[str, Any] = field(default_factory=dict)
+    thresholds: Sequence[Mapping[str, float]] = ()
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
@@ -188,7 +192,7 @@ class About:
 ALWAYS = ("reference",)
 """What every release told in both places or in none: who empties it in one would switch off what it is for."""
 
-LATER = ("baseline_metrics", "held_out", "reference", "calibrated", "made", "judging")
+LATER = ("baseline_metrics", "held_out", "reference", "calibrated", "made", "judging", "thresholds")
 """What earlier releases did not tell: left out where it is not known, so that what they wrote stays the same bytes."""
 
 

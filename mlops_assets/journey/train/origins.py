@@ -107,7 +107,7 @@ def find_origins(order: np.ndarray, training: Training) -> tuple[Origin, ...]:
 def _periods(order: np.ndarray) -> Iterator[tuple[str, str, str]]:
     """The months that have rows, with their first date and that of the next; a last one that has only begun joins."""
     months, counts = np.unique(np.array([date[:7] for date in order if date]), return_counts=True)
-    if not all(re.fullmatch(r"\d{4}-\d{2}", month) for month in months):
+    if not len(months) or not all(re.fullmatch(r"\d{4}-\d{2}", month) for month in months):
         return
     names = months.tolist()
     starts = [f"{month}-01" for month in names]

@@ -29,7 +29,7 @@ from mlops_assets.journey.train.window import choose_days
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import read_part, write_table
 from mlops_assets.storage.places import Place, parse_place
-from mlops_assets.use_case import Split, UseCase
+from mlops_assets.use_case import Split, Training, UseCase
 from mlops_assets.work.shards import fingerprint_table
 
 CONTENT = "_content"
@@ -159,7 +159,7 @@ def build_training_set(use_case: UseCase, lake: Lake) -> TrainingSet:
     _see_that_they_suffice(kept, use_case.name)
     # split by the labels of the files, before any correction: see the decision on held-out rows
     origins = find_origins(order_of(kept), use_case.training)
-    held_out, boundary = _hold_out(kept, use_case.training.split, use_case.name, origins)
+    held_out, boundary = hold_out(kept, use_case.training.split, use_case.name, origins)
     if _labels(kept.filter(pa.array(~held_out))) < 2:
         raise TooLittleData(f"{use_case.name}: the rows to learn from have one label; training needs 2 labels.")
     kept = _corrected(use_case, kept.append_column("_held_out", pa.array(held_out)), everything)
@@ -203,7 +203,7 @@ def _see_that_they_suffice(rows: pa.Table, name: str) -> None:
 
 def _with_folds(use_case: UseCase, rows: pa.Table, origins: Sequence[Origin]) -> pa.Table:
     """The rows with their folds, `KEYS` first, and without what they were chosen by."""
-    fold = _folds(rows, use_case.training, rows["_held_out"].to_numpy(), origins)
+    fold = number_folds(rows, use_case.training, rows["_held_out"].to_numpy(), origins)
     rows = rows.append_column("_fold", pa.array(fold)).drop_columns(["_hash", "_said", "_labelled", PLACE])
     return rows.select([*KEYS, *(name for name in rows.column_names if name not in KEYS)])
 
@@ -331,8 +331,25 @@ def _without_duplicates(rows: pa.Table, by: str) -> pa.Table:
     return ordered.take(pa.array(np.sort(first)))
 
 
-def _hold_out(rows: pa.Table, split: Split, name: str, origins: Sequence[Origin]) -> tuple[np.ndarray, str | None]:
-    """Which rows are held out to test, and with a split by time the first held-out date."""
+def hold_out(rows: pa.Table, split: Split, name: str, origins: Sequence[Origin]) -> tuple[np.ndarray, str | None]:
+    """Which rows are held out to test, and with a split by time the first held-out date.
+
+    Parameters
+    ----------
+    rows
+        With `KEYS`.
+    split
+        What keeps both sides apart.
+    name
+        Of the use case.
+    origins
+        See `find_origins`.
+
+    Raises
+    ------
+    TooLittleData
+        If all rows would lie on one side.
+    """
     if split.by != "time":
         chosen = _unit(rows, split.by) < split.held_out
         if _is_one_sided(chosen):
@@ -356,8 +373,20 @@ def _is_one_sided(mask: np.ndarray) -> bool:
     return bool(mask.all() or not mask.any())
 
 
-def _folds(rows: pa.Table, training: Any, held_out: np.ndarray, origins: Sequence[Origin]) -> np.ndarray:
-    """Fold of every training row, -1 for held-out ones; with a split by time, folds follow each other."""
+def number_folds(rows: pa.Table, training: Training, held_out: np.ndarray, origins: Sequence[Origin]) -> np.ndarray:
+    """Fold of every training row, -1 for held-out ones; with a split by time, folds follow each other.
+
+    Parameters
+    ----------
+    rows
+        With `KEYS`.
+    training
+        Number of folds, and what the split keeps apart.
+    held_out
+        Which of them are held out.
+    origins
+        See `find_origins`.
+    """
     fold = np.full(len(rows), -1, np.int8)
     kept = ~held_out
     if origins:  # the months that choose, from 1 on

@@ -37,6 +37,7 @@ from mlops_assets.journey.train.origins import CHOOSES, TESTS, first_test, round
 from mlops_assets.journey.train.profiling import store_reference
 from mlops_assets.journey.train.records import GatheredRows
 from mlops_assets.journey.train.scores import Score
+from mlops_assets.journey.train.thresholds import try_thresholds
 from mlops_assets.journey.train.told import judging
 from mlops_assets.journey.train.training_set import TrainingSet, find_training_set
 from mlops_assets.plugins.stored import see_named
@@ -143,6 +144,7 @@ def make_version(
         reference=reference,
         calibrated=calibration.told() if calibration else {},
         judging=judging(use_case, data, score, choice),
+        thresholds=try_thresholds(judged, _held_out(data)),
     )
 
 
@@ -224,13 +226,17 @@ def judge_changes(about: About, changed: float, allowed: float, day: str) -> Abo
     return replace(judged, passed=False, reason=f"refused: the best candidate, {about.candidate}, fails {failed}")
 
 
+def _held_out(data: TrainingSet) -> pa.Table:
+    rows = data.load()
+    return rows.filter(rows["_held_out"])
+
+
 def importance(model: Model, data: TrainingSet, training: Training) -> dict[str, float]:
     """What the metric loses on held-out rows when one column is shuffled, the greatest loss first.
 
     Method: permutation importance, Breiman (2001), 'Random Forests', section 10; mean of `REPEATS` shuffles.
     """
-    rows = data.load()
-    rows = rows.filter(rows["_held_out"])
+    rows = _held_out(data)
     random = np.random.default_rng(0)  # the same rows give the same card
     most = min(IMPORTANCE_ROWS, IMPORTANCE_CELLS // max(1, len(model.columns)))
     if len(rows) > most:

@@ -17,6 +17,7 @@ from mlops_assets.tools.drafting.columns import RUNNING, Guess
 from mlops_assets.tools.drafting.dialect import Asked
 from mlops_assets.tools.drafting.planning import make_plan
 from mlops_assets.tools.drafting.reading import read_table, take_rows
+from mlops_assets.tools.drafting.told import tell_of_label
 from mlops_assets.tools.drafting.writing import Plan, write_sql, write_yaml
 from mlops_assets.use_case import UseCase, load_use_case
 
@@ -105,16 +106,23 @@ def draft_use_case(
     with tempfile.TemporaryDirectory(dir=into, prefix=".new-") as temporary:
         made = Path(temporary) / name
         made.mkdir()
-        (made / "defs.yaml").write_text(_without_references(write_yaml(plan, checks), table), encoding="utf-8")
         (made / "features.sql").write_text(write_sql(plan), encoding="utf-8")
-        use_case = load_use_case(made)
+        use_case = _write(made, plan, checks, table)
         check_columns(use_case, describe(use_case).model)
-        # read back by the contract that was written, for what that refuses is told
+        # read back by the contract that was written, for what that refuses is told, and what it takes is looked at
         rows, rejects = take_rows(use_case, read)
+        checks += tell_of_label(use_case, rows)
+        use_case = _write(made, plan, checks, table)
         made.rename(folder)  # another one of that name, made meanwhile, is not replaced
     lines = rows.num_rows + sum(rejects.values())
     columns = list(plan.columns.values())
     return Draft(folder, use_case, read.decided, columns, checks, lines, rows.num_rows, rejects, read.whole)
+
+
+def _write(folder: Path, plan: Plan, checks: list[str], table: Path) -> UseCase:
+    """Write `defs.yaml`, and load what was written."""
+    (folder / "defs.yaml").write_text(_without_references(write_yaml(plan, checks), table), encoding="utf-8")
+    return load_use_case(folder)
 
 
 def _without_references(text: str, table: Path) -> str:

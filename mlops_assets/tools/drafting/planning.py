@@ -16,6 +16,7 @@ from mlops_assets.errors import UsageError
 from mlops_assets.journey.read.contract import check_column
 from mlops_assets.journey.read.readers.pack import Pack
 from mlops_assets.tools.drafting.columns import Guess, as_text, guess_numbers, names_key, names_who
+from mlops_assets.tools.drafting.dates import BIRTH
 from mlops_assets.tools.drafting.dialect import Dialect
 from mlops_assets.tools.drafting.writing import HELD_OUT, Plan
 from mlops_assets.use_case import Column, FileFormat
@@ -30,9 +31,8 @@ MOST_CLASSES = 100
 ABOUT = "What is predicted; empty in files to be scored."
 
 IDS = frozenset({"id", "uuid", "guid"})
-BIRTH = re.compile("birth|born|dob|nasc|geb")
 WHEN = re.compile("date|day|data|datum|fecha")
-"""Words in the name of a date that says nothing of when a row came to be, and of one that does."""
+"""Words in the name of a date that says when a row came to be."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,9 @@ from typing import Any
 import yaml
 
 from mlops_assets.errors import UsageError
+from mlops_assets.tools.drafting.candidates import Kinds, write_candidates
 from mlops_assets.tools.drafting.columns import Guess, unique
+from mlops_assets.tools.drafting.dates import gaps
 from mlops_assets.tools.drafting.dialect import Dialect
 from mlops_assets.use_case import FileFormat
 from mlops_assets.work.printable import printable, printable_lines
@@ -127,8 +129,9 @@ def _training(plan: Plan) -> list[str]:
     metric, margin = _gate(plan)
     column = {"column": plan.date} if plan.split == "time" else {}
     texts = [guess.name for guess in plan.used if guess.role == "prose"]
-    categories = {guess.role == "category" for guess in plan.used if guess.role != "prose"}
-    numbers, words = False in categories, True in categories
+    words = any(guess.role == "category" for guess in plan.used)
+    numbers = any(guess.role not in ("category", "prose") for guess in plan.used)
+    kinds = Kinds(numbers=numbers, words=words, texts=tuple(_flow(text) for text in texts))
     return [
         "  training:",
         *([] if plan.classes else ["    task: regression"]),
@@ -136,54 +139,9 @@ def _training(plan: Plan) -> list[str]:
         f"    split: {_flow({'by': plan.split, **column, 'held_out': HELD_OUT})}",
         *([f"    texts: {_flow(texts)}"] if texts else []),
         f"    metric: {metric}",
-        *(_CLASSES if plan.classes else _NUMBERS),
-        "        prepare:",
-        *([*_IMPUTE, "            then: [{use: sklearn.preprocessing.StandardScaler}]"] if numbers else []),
-        *(_ONE_HOT if words else []),
-        *_read_words(texts, plan.rows),
-        *(_forest(texts, "Classifier" if plan.classes else "Regressor", numbers=numbers) if categories else []),
-        *(_boosting(texts) if categories and not plan.classes else []),
+        *write_candidates(kinds, len(plan.classes), plan.rows),
         "    gate:",
         f"      margin: {{{metric}: {margin}}}  # gain over the baseline; less could be an accident in so few rows",
-    ]
-
-
-def _forest(texts: list[str], kind: str, *, numbers: bool) -> list[str]:
-    """The lines of a candidate that sees all but texts."""
-    prepare = [*(_IMPUTE if numbers else []), *_dropped(texts)]
-    return [
-        "      forest:",
-        f"        use: sklearn.ensemble.ExtraTrees{kind}",
-        "        parameters: {n_estimators: 100, min_samples_leaf: 2, random_state: 0}",
-        *(["        prepare:", *prepare] if prepare else []),
-    ]
-
-
-def _boosting(texts: list[str]) -> list[str]:
-    """The lines of a candidate that sees the same, and takes what is missing as it is."""
-    return [
-        "      boosting:",
-        "        use: sklearn.ensemble.HistGradientBoostingRegressor",
-        "        parameters: {max_iter: 200, learning_rate: 0.05, max_leaf_nodes: 15, random_state: 0}",
-        *(["        prepare:", *_dropped(texts)] if texts else []),
-    ]
-
-
-def _dropped(texts: list[str]) -> list[str]:
-    return [f"          - {{use: drop, columns: [{_flow(text)}]}}" for text in texts]
-
-
-def _read_words(texts: list[str], rows: int) -> list[str]:
-    """The lines that count the words of each text; those of few rows are all kept."""
-    parameters = {"min_df": 2 if rows >= 1_000 else 1, "max_features": 20_000, "sublinear_tf": True}
-    return [
-        line
-        for text in texts
-        for line in (
-            "          - use: sklearn.feature_extraction.text.TfidfVectorizer",
-            f"            parameters: {_flow({**parameters, 'strip_accents': 'unicode'})}",
-            f"            columns: {_flow([text])}",
-        )
     ]
 
 
@@ -206,38 +164,6 @@ def _gate(plan: Plan) -> tuple[str, float]:
     return metric, round(min(max(0.02, SURE * error), 0.3), 2)
 
 
-_CLASSES = [
-    "    baseline: majority",
-    "    candidates:",
-    "      majority:",
-    "        use: sklearn.dummy.DummyClassifier",
-    "        parameters: {strategy: prior}",
-    "      linear:",
-    "        use: sklearn.linear_model.LogisticRegression",
-    "        parameters: {max_iter: 1000}",
-]
-_NUMBERS = [
-    "    baseline: median  # of all numbers, the one whose absolute error is least",
-    "    candidates:",
-    "      median:",
-    "        use: sklearn.dummy.DummyRegressor",
-    "        parameters: {strategy: median}",
-    "      linear:",
-    "        use: sklearn.linear_model.Ridge",
-    "        parameters: {alpha: 1.0}",
-]
-_IMPUTE = [
-    "          - use: sklearn.impute.SimpleImputer",
-    "            parameters: {strategy: median, keep_empty_features: true}",
-    "            columns: numbers",
-]
-_ONE_HOT = [
-    "          - use: mlops_assets.encoders.OneHotEncoder",
-    "            parameters: {min_frequency: 5}",
-    "            columns: categories",
-]
-
-
 def write_sql(plan: Plan) -> str:
     """The text of `features.sql`.
 
@@ -256,6 +182,7 @@ def write_sql(plan: Plan) -> str:
     taken = {"file", "line", *plan.columns}
     view, aggregates = _aggregates(plan, taken) if plan.aggregates else ([], [])
     fields = [field for guess in plan.used for field in _fields(guess, plan, taken)]
+    fields += gaps([guess for guess in plan.used if guess.role in PARTS], plan.date, lambda name: unique(name, taken))
     lines = [
         f"-- What the model sees of each row. Left out: {', '.join(guess.name for guess in left_out) or 'nothing'}.",
         *view,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -31,6 +30,7 @@ from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import UseCase
 from mlops_assets.views import card
 from mlops_assets_tests.helpers.toy import CANDIDATES, built, purchases, toy
+from mlops_assets_tests.helpers.versions import as_version
 
 # -- the error --------------------------------------------------------------------------------------------------------
 
@@ -242,15 +242,6 @@ def made(use_case: UseCase, trained: tuple[TrainingSet, Fitted, Score], folder: 
     data, fitted, score = trained
     about = make_version(use_case, data, fitted, score, Verdict("tree", {}, "it passes"), folder)
     return as_version(about, folder), about
-
-
-def as_version(about: About, folder: Path) -> Version:
-    from mlops_assets.journey.model.archive import hash_folder
-
-    text = about.to_json().encode()
-    (folder / "about.json").write_bytes(text)
-    hashes = hash_folder(folder / "serving"), hash_folder(folder / "judged"), hashlib.sha256(text).hexdigest()
-    return Version("toy", 1, folder, *hashes, about.summary())
 
 
 def test_a_score_is_that_of_calibrated_probabilities(
