@@ -70,7 +70,8 @@ def in_batch(api: Api) -> Any:
     """What becomes of the same two rows in a file."""
     service = api.app.state.service
     file = Sent("a.csv", "\n".join((HEADER, *LINES, "")).encode())
-    (answered,) = answer_files(service.champions.choose(service.use_cases["transactions"]), [file], service.today())
+    use_case = service.use_cases["transactions"]
+    (answered,) = answer_files(service.champions.choose(use_case), [file], service.today(use_case))
     return answered
 
 
