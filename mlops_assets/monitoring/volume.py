@@ -109,9 +109,14 @@ def _usual(count: Callable[[WatchedDay], float], before: Sequence[WatchedDay], o
 
 
 def _same_weekday(before: Sequence[WatchedDay], of: WatchedDay) -> list[WatchedDay]:
-    """Those of the days before that are the same weekday, of hours at the same time of it; none where too few."""
-    slot = _slot(of)
-    same = [day for day in before if _slot(day) == slot]
+    """Those of the days before that are the same weekday; none where they are too few.
+
+    An hour is compared with the same hour of that weekday, and until there are enough of these with that of all days:
+    nobody would compare a night with noon.
+    """
+    same = [day for day in before if _slot(day) == _slot(of)]
+    if len(same) < LEAST_WEEKS and _slot(of)[1]:
+        same = [day for day in before if _slot(day)[1] == _slot(of)[1]]
     return same if len(same) >= LEAST_WEEKS else []
 
 
