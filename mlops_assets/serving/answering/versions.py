@@ -19,7 +19,7 @@ from mlops_assets.journey.features.blame import RowsFailed
 from mlops_assets.journey.model import fetching
 from mlops_assets.journey.model.history import Hashes
 from mlops_assets.journey.read.contract import rows_schema
-from mlops_assets.journey.score.loaded import load_shared
+from mlops_assets.journey.score.loaded import load_shared, see_task
 from mlops_assets.journey.score.online import Loaded
 from mlops_assets.journey.score.predict import answer
 from mlops_assets.use_case import UseCase
@@ -98,6 +98,7 @@ def read_version(workspace: Workspace, use_case: UseCase, wanted: Wanted) -> Rea
             version = apart.submit(find, workspace.settings, use_case.name, wanted).result()
     proven = registry.prove(version, trusted)
     model = load_shared(proven.folder / "serving", proven.serving_sha256, trusted)
+    see_task(model, version.version, use_case)
     see_answer(use_case, model, f"version {version.version} of {use_case.name}")
     return Ready(Loaded(use_case, version.version, model), version.serving_sha256)
 

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
+import skops.io
 from hypothesis import given, settings
 from hypothesis import strategies as some
+from sklearn.compose import ColumnTransformer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 
+from mlops_assets.errors import ModelRefused
+from mlops_assets.journey.model.model import Model
+from mlops_assets.journey.score.loaded import see_task
 from mlops_assets.journey.train.conformal import LEAST, by_size, learn_interval
+from mlops_assets.journey.train.external import Logged, as_model
 from mlops_assets.journey.train.folds import Said
 from mlops_assets.journey.train.intervals import Interval
 from mlops_assets.journey.train.metrics import measure, shown
+from mlops_assets.use_case import load_use_case
+from mlops_assets_tests.helpers.rents import place_rents
 
 FINITE = some.floats(-1e6, 1e6, allow_subnormal=False).map(lambda number: round(number, 6))
 
@@ -88,3 +103,45 @@ def test_numbers_of_any_size_can_be_read_in_a_sentence() -> None:
     assert str(Interval(0.000012345, 0.00001, 0.000015)) == "1.234e-05 (1e-05 to 1.5e-05)"
     assert shown(float("nan")) == "nan"
     assert shown(0.0) == "0.000"
+
+
+# -- a model from elsewhere, and one of the other task ----------------------------------------------------------------
+
+
+def logged(folder: Path, estimator: Any) -> Logged:
+    """A model as MLflow's flavour of scikit-learn stores it in skops' format."""
+    (folder / "model.skops").write_bytes(skops.io.dumps(estimator))
+    inputs = [{"name": "area", "type": "double"}, {"name": "city", "type": "string"}]
+    flavour = {"serialization_format": "skops", "pickled_model": "model.skops"}
+    described = {"flavors": {"sklearn": flavour}, "signature": {"inputs": json.dumps(inputs)}}
+    return Logged("models:/rents/1", folder, described)
+
+
+def test_a_regressor_from_elsewhere_says_its_numbers_without_an_interval(tmp_path: Path) -> None:
+    use_case = load_use_case(place_rents(tmp_path))
+    frame = pd.DataFrame({"area": [50.0, 100.0, 80.0], "city": ["NATAL", "RECIFE", "NATAL"]})
+    words = ColumnTransformer([("city", OneHotEncoder(handle_unknown="ignore"), ["city"])], remainder="passthrough")
+    pipeline = make_pipeline(words, Ridge(alpha=0.01)).fit(frame, [900.0, 2_200.0, 1_440.0])
+    model = as_model(use_case, logged(tmp_path, pipeline), ())
+    said = model.probabilities(model.matrix(pa.Table.from_pandas(frame)))
+    assert said.shape == (3, 1)
+    assert np.allclose(said[:, 0], pipeline.predict(frame))
+    sha256 = model.save(tmp_path / "stored")
+    assert Model.load(tmp_path / "stored", sha256).classes == ()
+
+
+def test_a_classifier_from_elsewhere_is_none_that_says_numbers(tmp_path: Path) -> None:
+    use_case = load_use_case(place_rents(tmp_path))
+    frame = pd.DataFrame({"area": [50.0, 100.0, 80.0], "city": ["NATAL", "RECIFE", "NATAL"]})
+    words = ColumnTransformer([("city", OneHotEncoder(), ["city"])], remainder="passthrough")
+    classifier = make_pipeline(words, LogisticRegression()).fit(frame, ["low", "high", "high"])
+    with pytest.raises(ModelRefused, match="it says classes, and rents predicts a number: log a regressor"):
+        as_model(use_case, logged(tmp_path, classifier), ())
+
+
+def test_a_version_of_the_other_task_does_not_score(tmp_path: Path) -> None:
+    use_case = load_use_case(place_rents(tmp_path))
+    classes = Model(None, {}, ("no", "yes"), "")  # type: ignore[arg-type]
+    with pytest.raises(ModelRefused, match=r"version 3 of rents says classes, and training.task .* is regression"):
+        see_task(classes, 3, use_case)
+    see_task(Model(None, {}, (), ""), 4, use_case)  # type: ignore[arg-type]
