@@ -8,7 +8,7 @@ class, was found to worsen the log loss.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -77,7 +77,10 @@ class Calibration:
     def told(self) -> dict[str, str | int | float]:
         """What a card tells of it."""
         numbers = {"rows": self.rows, "before": self.before, "after": self.after, "chance": self.chance}
-        return {"kind": self.judged.kind if self.judged else "off", **numbers, "why": self.why}
+        kind = self.judged.kind if self.judged else "off"
+        if (self.judged is None) != (self.serving is None):
+            kind += f"; what serves: {self.serving.kind if self.serving else 'off'}"
+        return {"kind": kind, **numbers, "why": self.why}
 
 
 def calibration_of(
@@ -89,13 +92,50 @@ def calibration_of(
     labels are late, and the one before it. Else, of all folds that are later than what it learned.
     """
     by_round = [_served(one) for one in chose], [_served(one) for one in tested]
-    # of the month before, the rounds that are learned from have said something, too
-    tried = [chose[-1].own] if chose and chose[-1].round.known else None
-    return find_calibration(training, model, *by_round, held_out, tried)
+    if training.says_numbers or not (chose and chose[-1].round.known):
+        return find_calibration(training, model, *by_round, held_out)
+    # months differ: a curve that helps on one alone may have luck, so each is tried by a curve of the others
+    kind, why = _choose_across(training, model, chose)
+    serving_kind, serving_why = _choose_across(training, model, [*chose, *tested])
+    parts = [[[said for said in one if said is not None] for one in some] for some in by_round]
+    judged = _learn(kind, _joined(*parts[0])) if kind else None
+    serving = _learn(serving_kind, _joined(*parts[0], *parts[1])) if serving_kind else None
+    calibrated = replace(model, calibrator=judged)
+    errors = _error(model, held_out), _error(calibrated, held_out)
+    chance = round(chance_error(_answers(calibrated, held_out)[1]), 4)
+    known = [part for part in parts[0] if part]
+    return Calibration(judged, serving, _rows(known), *errors, chance, f"{why}; of what serves: {serving_why}")
 
 
 def _served(asked: Asked) -> Sequence[Said | None]:
     return [asked.fresh, asked.own] if asked.round.known else asked.said
+
+
+def _choose_across(training: Training, model: Model, asked: Sequence[Asked]) -> tuple[str | None, str]:
+    """The kind, if it helps where each round is tried by a curve of the others, and why; None for no calibration."""
+    if training.calibration == "off":
+        return None, "training.calibration is off"
+    kind = "temperature" if training.threshold is not None else "isotonic"
+    pairs = list(_each_by_the_others(asked))
+    if len(pairs) < 2 or min(len(learned.truth) for learned, _ in pairs) < LEAST:
+        return None, f"there are fewer than {LEAST} rows of other rounds to learn it from"
+    before = [_answers(model, tried) for _, tried in pairs]
+    after = [_answers(replace(model, calibrator=_learn(kind, learned)), tried) for learned, tried in pairs]
+    errors = [_errors_of(*map(np.concatenate, zip(*found, strict=True))) for found in (before, after)]
+    said = f"error on {len(pairs)} rounds, each by the others: as it is {errors[0][0]:.3f}, {kind} {errors[1][0]:.3f}"
+    if errors[1][0] < errors[0][0] and errors[1][1] < errors[0][1]:
+        return kind, said
+    return None, f"{said}; no gain in it and in the squared error"
+
+
+def _each_by_the_others(asked: Sequence[Asked]) -> Iterator[tuple[Said, Said]]:
+    """What is said of the rows of each round, behind what is said in the others of other rows."""
+    for number, one in enumerate(asked):
+        others = [said for other in (*asked[:number], *asked[number + 1 :]) for said in _served(other) if said]
+        if one.own is None or not others:
+            continue
+        apart = [said.some(np.flatnonzero(~np.isin(said.rows, one.own.rows))) for said in others]
+        yield _joined(apart), one.own
 
 
 def find_calibration(
@@ -104,7 +144,6 @@ def find_calibration(
     folds: Sequence[Sequence[Said | None]],
     tests: Sequence[Sequence[Said | None]],
     held_out: Said,
-    tried: Sequence[Said | None] | None = None,
 ) -> Calibration:
     """Find what makes the probabilities of a model true.
 
@@ -120,15 +159,12 @@ def find_calibration(
         The same of each round that tests; the serving model has learned these rows as well, so its calibration may.
     held_out
         What is said of the rows that test, of each once.
-    tried
-        By what of the last round is decided whether it helps; by default all of it.
     """
     known = [[said for said in fold if said is not None] for fold in folds if any(fold)]
     later = [[said for said in test if said is not None] for test in tests]
     if training.says_numbers:
         return _interval(training, known, later, held_out)
-    last = known[-1] if known and tried is None else [said for said in tried or () if said is not None]
-    kind, why = _choose(training, model, known[:-1], last)
+    kind, why = _choose(training, model, known[:-1], known[-1] if known else ())
     judged = _learn(kind, _joined(*known)) if kind else None
     serving = _learn(kind, _joined(*known, *later)) if kind else None
     calibrated = replace(model, calibrator=judged)
@@ -179,7 +215,10 @@ def _errors(model: Model, said: Said) -> tuple[float, float]:
 
     The first one falls by chance; where both do, true probabilities are seldom spoiled.
     """
-    right, sure = _answers(model, said)
+    return _errors_of(*_answers(model, said))
+
+
+def _errors_of(right: np.ndarray, sure: np.ndarray) -> tuple[float, float]:
     return expected_error(right, sure), float(((sure - right) ** 2).mean())
 
 
