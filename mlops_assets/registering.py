@@ -13,7 +13,7 @@ from mlops_assets.errors import MlopsError, ModelRefused, UsageError
 from mlops_assets.journey.explain.comparison import Comparison, compare_day
 from mlops_assets.journey.features.sql import describe
 from mlops_assets.journey.model.about import About, Summary
-from mlops_assets.journey.model.archive import hash_folder
+from mlops_assets.journey.model.files import hash_folder
 from mlops_assets.journey.model.history import HistoryConflict
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.trial import try_model

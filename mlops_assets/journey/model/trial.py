@@ -22,8 +22,8 @@ import pyarrow as pa
 from mlops_assets.errors import LakeError, ModelRefused
 from mlops_assets.errors.redaction import referred, remember
 from mlops_assets.journey.features.matrix import LARGEST, TEXT
-from mlops_assets.journey.model.archive import LARGEST as LARGEST_FILES
-from mlops_assets.journey.model.archive import Known, hash_folder
+from mlops_assets.journey.model.archive import Known
+from mlops_assets.journey.model.files import read_files
 from mlops_assets.journey.model.model import Model
 from mlops_assets.storage.files import write_json
 from mlops_assets.storage.places import Place, parse_place
@@ -67,13 +67,11 @@ def try_model(
         If it is another one, cannot be loaded, crashes, does not end, answers nothing or what are no probabilities.
     """
     # a verdict that was kept is one on these files: who reads them later should not be the first to find others
-    if hash_folder(folder) != sha256:
-        raise ModelRefused(f"{folder}: the model is not the one that was registered (another SHA-256).")
+    stored = sum(map(len, read_files(folder, sha256).values()))
     verdict = home / "trials" / f"{_mark(sha256, trusted)}.json"
     if verdict.exists():
         return
     # loaded, a model takes a few times the bytes that it is stored in
-    stored = sum((folder / file).stat().st_size for file in LARGEST_FILES if (folder / file).exists())
     limits = replace(limits, memory=limits.memory + 4 * stored)
     try:
         # a model may name what the configuration refers to, and nothing else of the environment

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from mlops_assets.errors import ModelRefused
 from mlops_assets.journey.model.about import About, Summary
-from mlops_assets.journey.model.archive import LARGEST, SQL_FILE, read_plain
+from mlops_assets.journey.model.files import LARGEST, SQL_FILE, read_plain
 from mlops_assets.journey.model.history import Hashes
 from mlops_assets.journey.model.model import Model
 from mlops_assets.storage.places import Place

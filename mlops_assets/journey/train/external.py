@@ -20,8 +20,9 @@ import yaml
 from mlops_assets.errors import ModelRefused, UsageError
 from mlops_assets.journey.features.matrix import TEXT
 from mlops_assets.journey.features.sql import describe
-from mlops_assets.journey.model.archive import ESTIMATOR_FILE, LARGEST, Known, load_estimator, read_plain
+from mlops_assets.journey.model.archive import Known, load_estimator
 from mlops_assets.journey.model.fetching import download, folder_here
+from mlops_assets.journey.model.files import ESTIMATOR_FILE, LARGEST, read_plain
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.registry import Registry
 from mlops_assets.plugins.stored import see_depth

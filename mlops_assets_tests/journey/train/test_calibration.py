@@ -241,7 +241,7 @@ def made(use_case: UseCase, trained: tuple[TrainingSet, Fitted, Score], folder: 
 
 
 def as_version(about: About, folder: Path) -> Version:
-    from mlops_assets.journey.model.archive import hash_folder
+    from mlops_assets.journey.model.files import hash_folder
 
     text = about.to_json().encode()
     (folder / "about.json").write_bytes(text)

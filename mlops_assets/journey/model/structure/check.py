@@ -8,7 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from mlops_assets.journey.model.structure import composed, encoding, linear, neighbours, scaling, texts, trees
+from mlops_assets.journey.model.structure import (
+    composed,
+    encoding,
+    flavoured,
+    linear,
+    neighbours,
+    scaling,
+    texts,
+    trees,
+)
 from mlops_assets.journey.model.structure.parts import LARGEST_WIDTH, Malformed, Part, Rules, path_of
 
 RULES: Rules = {
@@ -19,6 +28,7 @@ RULES: Rules = {
     **encoding.RULES,
     **texts.RULES,
     **composed.RULES,
+    **flavoured.RULES,
 }
 """The types whose structure is known, and the rule of each."""
 

@@ -1,0 +1,51 @@
+"""Flavours: models of libraries beside scikit-learn, each stored in a form of its own that holds no code.
+
+The archive of skops stays the home of the pipeline. Where a flavour owns an estimator in it, the archive has a
+placeholder (`flavoured.Flavoured`) that names a file beside it; `parts` takes these out and puts them back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from mlops_assets.journey.model.flavours.flavour import Flavour
+from mlops_assets.journey.model.flavours.xgboost import XGBoost
+
+FLAVOURS: Mapping[str, Flavour] = {flavour.name: flavour for flavour in (XGBoost(),)}
+"""All flavours, by name."""
+
+_OWNERS = {path: flavour for flavour in FLAVOURS.values() for path in flavour.owns}
+
+
+def flavour_of(kind: type) -> Flavour | None:
+    """The flavour that stores estimators of a class; None if skops does."""
+    for base in kind.__mro__:
+        if (owner := _OWNERS.get(f"{base.__module__}.{base.__qualname__}")) is not None:
+            return owner
+    return None
+
+
+def made_of(path: str) -> tuple[str, Mapping[str, Any]]:
+    """What is made of an import path in a configuration.
+
+    Returns
+    -------
+    tuple
+        The import path of the class that is made, and the arguments that it gets unless the configuration says other.
+    """
+    for flavour in FLAVOURS.values():
+        if path in flavour.defaults or path in flavour.instead:
+            return flavour.instead.get(path, path), flavour.defaults.get(path, {})
+    return path, {}
+
+
+def release_of(flavour: str) -> str:
+    """Which release of its library is installed, with its name; only the name where none is."""
+    for distribution in FLAVOURS[flavour].distributions:
+        try:
+            return f"{distribution} {version(distribution)}"
+        except PackageNotFoundError:
+            continue
+    return FLAVOURS[flavour].distributions[0]
