@@ -23,6 +23,9 @@ EXTRAS = {
     "confluent_kafka": "kafka",
     "psycopg2": "postgres",
     "boto3": "s3",
+    "onnxruntime": "onnx",
+    "safetensors": "torch",
+    "torch": "torch",
     "xgboost": "xgboost",
 }
 """Packages that come with an optional extra of this one."""

@@ -13,6 +13,8 @@ from mlops_assets.plugins.estimators import CLASSIFIER, PART, TRANSFORMER, Wrong
 from mlops_assets.plugins.metrics import MetricFunction
 from mlops_assets.use_case.strict import METRICS, Problem, Share, Strict, refuse
 
+NETWORK = "mlops_assets.estimators.TorchClassifier"
+
 
 class Split(Strict):
     """How the labelled rows are divided into training and held-out rows."""
@@ -96,7 +98,9 @@ class Training(Strict):
         "auto", description="Whether probabilities are made to be right as often as they say, where that helps."
     )
     threshold: Share | None = Field(None, description="Binary only: probability from which the second class is said.")
-    trusted: tuple[str, ...] = Field((), description="Further types that a stored model may hold (import paths).")
+    trusted: tuple[str, ...] = Field(
+        (), description="Further types that a stored model may hold (import paths).", validate_default=True
+    )
 
     @field_validator("metrics")
     @classmethod
@@ -127,6 +131,17 @@ class Training(Strict):
         problems = ((name, problem) for name, candidate in candidates.items() for problem in _wrong(candidate))
         refuse([((name, *keys), wrong, given) for name, (keys, wrong, given) in problems])
         return candidates
+
+    @field_validator("trusted")
+    @classmethod
+    def _names_networks(cls, trusted: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        for name, candidate in info.data.get("candidates", {}).items():
+            module = candidate.parameters.get("module")
+            if candidate.use == NETWORK and module not in trusted:
+                raise ValueError(
+                    f"candidates.{name} is a network of {module!r}: name that class here, for it is code of yours"
+                )
+        return trusted
 
 
 def _check_members(candidates: Mapping[str, Candidate]) -> None:

@@ -152,7 +152,7 @@ def read_model(folder: Place, sha256: str, trusted: Sequence[str] = ()) -> Store
             content = filled(content, meaning.references)
         estimator = load_estimator(content, trusted, len(meaning.columns))
         _see_classes(estimator, meaning)
-        put_back(estimator, files, meaning.parts)
+        put_back(estimator, files, meaning.parts, trusted)
     except UnsetVariable as error:
         raise ModelRefused(f"{path}: {error}, which it was made with. Set it.") from None
     except ConfigError as error:  # the library of a flavour is not installed

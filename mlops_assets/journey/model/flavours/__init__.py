@@ -11,9 +11,11 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from mlops_assets.journey.model.flavours.flavour import Flavour
+from mlops_assets.journey.model.flavours.onnx import Onnx
+from mlops_assets.journey.model.flavours.torch import Torch
 from mlops_assets.journey.model.flavours.xgboost import XGBoost
 
-FLAVOURS: Mapping[str, Flavour] = {flavour.name: flavour for flavour in (XGBoost(),)}
+FLAVOURS: Mapping[str, Flavour] = {flavour.name: flavour for flavour in (XGBoost(), Onnx(), Torch())}
 """All flavours, by name."""
 
 _OWNERS = {path: flavour for flavour in FLAVOURS.values() for path in flavour.owns}

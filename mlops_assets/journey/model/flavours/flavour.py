@@ -105,6 +105,8 @@ class Flavour(ABC):
         no words, no files.
     largest
         Bytes that a file of it may have.
+    takes_texts
+        Whether its estimators may be handed a matrix of objects, with columns of text.
     """
 
     name: ClassVar[str]
@@ -115,6 +117,7 @@ class Flavour(ABC):
     instead: ClassVar[Mapping[str, str]] = {}
     defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     largest: ClassVar[int] = LARGEST_PART
+    takes_texts: ClassVar[bool] = False
 
     @abstractmethod
     def save(self, estimator: Any) -> tuple[bytes, Shape]:
@@ -147,6 +150,10 @@ class Flavour(ABC):
     @abstractmethod
     def load(self, content: bytes, shape: Shape) -> Asked:
         """The estimator in bytes that `check` has seen; it answers in one thread."""
+
+    def imports(self, shape: Shape) -> tuple[str, ...]:  # noqa: ARG002 - most need no code but their library's
+        """Import paths of somebody's code that `load` calls; it is loaded only if all of them are trusted."""
+        return ()
 
     def library(self) -> Any:
         """The library, imported.

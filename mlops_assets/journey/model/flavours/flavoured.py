@@ -106,10 +106,16 @@ class Flavoured(base.BaseEstimator):  # type: ignore[misc]
 
     def _as_matrix(self, given: Any) -> Any:
         # of a matrix that is shorter or wider, a library written in C would read what lies beside it
-        matrix = given.tocsr() if sparse.issparse(given) else np.asarray(given, np.float64)
+        matrix = given.tocsr() if sparse.issparse(given) else np.asarray(given, self._dtype(given))
         if matrix.ndim != 2 or matrix.shape[1] != self.n_features_in_:
             raise ValueError(f"it takes {self.n_features_in_} columns and is handed {matrix.shape}")
         return matrix
+
+    def _dtype(self, given: Any) -> type:
+        from mlops_assets.journey.model.flavours import FLAVOURS
+
+        holds_texts = isinstance(given, np.ndarray) and given.dtype.hasobject
+        return object if holds_texts and FLAVOURS[self.flavour].takes_texts else np.float64
 
     def __sklearn_is_fitted__(self) -> bool:
         return self.is_fitted

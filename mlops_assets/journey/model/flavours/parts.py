@@ -7,13 +7,14 @@ there is none, the estimator itself comes back, so that it is stored as it alway
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlops_assets.errors import ConfigError
 from mlops_assets.journey.model.flavours import FLAVOURS, flavour_of
 from mlops_assets.journey.model.flavours.flavour import FILE, LARGEST_PART
 
@@ -80,7 +81,9 @@ def taken_out(estimator: Any) -> Parts:
     return Parts(_Exchange(placeholder).of(estimator), files, named)
 
 
-def put_back(estimator: Any, files: Mapping[str, bytes], named: Mapping[str, str]) -> None:
+def put_back(
+    estimator: Any, files: Mapping[str, bytes], named: Mapping[str, str], trusted: Collection[str] = ()
+) -> None:
     """Load the files of an estimator whose structure was checked, each after it was checked itself.
 
     Parameters
@@ -89,13 +92,15 @@ def put_back(estimator: Any, files: Mapping[str, bytes], named: Mapping[str, str
         Has a `Flavoured` wherever a part is.
     files, named
         As in `Parts`.
+    trusted
+        Import paths of somebody's code that may be called.
 
     Raises
     ------
     ValueError
         If a file is not as its flavour writes it, is missing, or nothing asks for it.
     ConfigError
-        If the library of a flavour is not installed.
+        If the library of a flavour is not installed, or a file needs code that is not trusted.
     """
     if unknown := {*named.values()} - {*FLAVOURS}:
         raise ValueError(f"it has a part of the flavour {min(unknown)!a}; known are {', '.join(FLAVOURS)}")
@@ -106,6 +111,11 @@ def put_back(estimator: Any, files: Mapping[str, bytes], named: Mapping[str, str
         flavour = FLAVOURS[one.flavour]
         if one.flavour != named[one.file] or not one.file.endswith(f".{flavour.suffix}"):
             raise ValueError(f"{one.file}: it is said to be of {named[one.file]}, and of {one.flavour}")
+        if unknown := {*flavour.imports(one.shape)} - {*trusted}:
+            raise ConfigError(
+                f"{one.file}: it needs the code {min(unknown)!a}, which is not trusted. If it is yours, name it in "
+                "`training.trusted`; nothing of it was imported."
+            )
         content = files[one.file]
         try:
             flavour.check(content, one.shape)

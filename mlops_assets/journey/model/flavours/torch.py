@@ -1,0 +1,146 @@
+"""PyTorch: the weights as safetensors, which hold no code; the network is a class of the use case's own module."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from mlops_assets.journey.model.flavours.flavour import Asked, Flavour, Shape, imported
+from mlops_assets.journey.model.flavours.safetensors_file import Tensor, read_safetensors
+from mlops_assets.journey.model.structure.parts import Malformed
+
+FACTS = {"module", "parameters"}
+
+TYPES = {
+    "torch.float64": "F64",
+    "torch.float32": "F32",
+    "torch.float16": "F16",
+    "torch.bfloat16": "BF16",
+    "torch.int64": "I64",
+    "torch.int32": "I32",
+    "torch.int16": "I16",
+    "torch.int8": "I8",
+    "torch.uint8": "U8",
+    "torch.bool": "BOOL",
+}
+"""What safetensors calls the types of PyTorch."""
+
+
+class Torch(Flavour):
+    """See `Flavour`."""
+
+    name: ClassVar[str] = "torch"
+    suffix: ClassVar[str] = "safetensors"
+    module: ClassVar[str] = "torch"
+    distributions: ClassVar[tuple[str, ...]] = ("torch",)
+    owns: ClassVar[tuple[str, ...]] = ("mlops_assets.estimators.TorchClassifier",)
+
+    def save(self, estimator: Any) -> tuple[bytes, Shape]:
+        """See `Flavour.save`."""
+        state = {name: tensor.detach().contiguous() for name, tensor in estimator.network_.state_dict().items()}
+        content: bytes = imported("safetensors.torch", self.name).save(_apart(state))
+        facts = {"module": estimator.module, "parameters": dict(estimator.parameters or {})}
+        return content, Shape("classifier", estimator.n_features_in_, np.asarray(estimator.classes_), facts)
+
+    def imports(self, shape: Shape) -> tuple[str, ...]:
+        """See `Flavour.imports`."""
+        module = shape.facts.get("module")
+        return (module,) if isinstance(module, str) else ()
+
+    def check(self, content: bytes, shape: Shape) -> None:
+        """See `Flavour.check`."""
+        module, parameters = shape.facts.get("module"), shape.facts.get("parameters")
+        if set(shape.facts) != FACTS or not isinstance(module, str) or not isinstance(parameters, dict):
+            raise Malformed("what is told beside it is not what is written here")
+        read_safetensors(content)
+
+    def load(self, content: bytes, shape: Shape) -> Asked:
+        """See `Flavour.load`."""
+        from mlops_assets.estimators import make_network
+
+        tensors = read_safetensors(content)
+        network = make_network(shape.facts["module"], shape.features, shape.outputs, shape.facts["parameters"])
+        see_state(tensors, network.state_dict(), shape.facts["module"])
+        network.load_state_dict(imported("safetensors.torch", self.name).load(content), strict=True)
+        return Network(network.double().eval(), shape.outputs)
+
+
+def _apart(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Tensors that share their memory, each for itself: a file holds no number twice under two names."""
+    seen: set[int] = set()
+    apart = {}
+    for name, tensor in state.items():
+        apart[name] = tensor.clone() if tensor.data_ptr() in seen else tensor
+        seen.add(tensor.data_ptr())
+    return apart
+
+
+def see_state(tensors: Mapping[str, Tensor], state: Mapping[str, Any], module: str) -> None:
+    """See that a file has the weights of a network, and no others.
+
+    Parameters
+    ----------
+    tensors
+        What the file has.
+    state
+        The weights that the network asks for, by name.
+    module
+        The network, for the message.
+
+    Raises
+    ------
+    Malformed
+        If one is missing, there is another one, or one has another shape or type; it is named.
+    """
+    if missing := [name for name in state if name not in tensors]:
+        raise Malformed(f"it lacks {', '.join(map(ascii, missing[:5]))}, which {module} has{_more(missing)}")
+    if further := [name for name in tensors if name not in state]:
+        raise Malformed(f"it has {', '.join(map(ascii, further[:5]))}, which {module} does not know{_more(further)}")
+    for name, wanted in state.items():
+        tensor, kind = tensors[name], TYPES.get(str(wanted.dtype), str(wanted.dtype))
+        if tensor.shape != tuple(wanted.shape):
+            raise Malformed(
+                f"{name!a} has the shape {_sizes(tensor.shape)}; that of {module} is {_sizes(wanted.shape)}"
+            )
+        if tensor.type != kind:
+            raise Malformed(f"{name!a} is of the type {tensor.type}; that of {module} is {kind}")
+
+
+def _more(names: list[str]) -> str:
+    return f" (and {len(names) - 5:,} more)" if len(names) > 5 else ""
+
+
+def _sizes(shape: Any) -> str:
+    return " x ".join(map(str, shape)) or "of one number"
+
+
+class Network:
+    """A network with its weights.
+
+    Parameters
+    ----------
+    network
+        In double precision, in the mode of evaluation.
+    classes
+        How many it says.
+    """
+
+    def __init__(self, network: Any, classes: int) -> None:
+        self._network, self._classes = network, classes
+
+    def predict(self, matrix: Any) -> np.ndarray:
+        """See `flavour.Asked`."""
+        from mlops_assets.estimators import ask_network
+
+        if not matrix.shape[0]:
+            return np.zeros((0, self._classes))
+        said = ask_network(self._network, matrix)
+        if said.shape[1] != self._classes:
+            raise ValueError(f"the network says {said.shape[1]} classes; there are {self._classes}")
+        return said
+
+    def contributions(self, matrix: Any) -> np.ndarray | None:  # noqa: ARG002 - a network does not add up columns
+        """See `flavour.Asked`."""
+        return None
