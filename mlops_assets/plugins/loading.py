@@ -24,6 +24,8 @@ EXTRAS = {
     "psycopg2": "postgres",
     "boto3": "s3",
     "xgboost": "xgboost",
+    "lightgbm": "lightgbm",
+    "catboost": "catboost",
 }
 """Packages that come with an optional extra of this one."""
 

@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from mlops_assets.journey.model.flavours.catboost import CatBoost
 from mlops_assets.journey.model.flavours.flavour import Flavour
+from mlops_assets.journey.model.flavours.lightgbm import LightGBM
 from mlops_assets.journey.model.flavours.xgboost import XGBoost
 
-FLAVOURS: Mapping[str, Flavour] = {flavour.name: flavour for flavour in (XGBoost(),)}
+FLAVOURS: Mapping[str, Flavour] = {flavour.name: flavour for flavour in (XGBoost(), LightGBM(), CatBoost())}
 """All flavours, by name."""
 
 _OWNERS = {path: flavour for flavour in FLAVOURS.values() for path in flavour.owns}
