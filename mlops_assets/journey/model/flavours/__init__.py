@@ -43,6 +43,11 @@ def made_of(path: str) -> tuple[str, Mapping[str, Any]]:
     return path, {}
 
 
+def libraries_of(parts: Mapping[str, str]) -> list[str]:
+    """The modules that the parts of a model need, by the flavour of each."""
+    return sorted({FLAVOURS[flavour].module for flavour in parts.values() if flavour in FLAVOURS})
+
+
 def release_of(flavour: str) -> str:
     """Which release of its library is installed, with its name; only the name where none is."""
     for distribution in FLAVOURS[flavour].distributions:

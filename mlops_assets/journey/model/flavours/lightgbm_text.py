@@ -132,13 +132,14 @@ def _tree(text: str, number: int, features: int) -> None:
     if lines[0] != where or lines[-3:] != ["", "", ""]:
         raise Malformed(f"{where}: it is not where tree_sizes says")
     lines = lines[1:-3]
+    if "is_linear=1" in lines:
+        raise Malformed(f"{where}: it is linear in its leaves, which is not stored here: leave `linear_tree` out")
     told = dict(_named(lines[:2], ("num_leaves", "num_cat"), where))
     (leaves,) = _whole(f"{where}: num_leaves", told["num_leaves"], 1, 1, LARGEST_WIDTH)
     (categories,) = _whole(f"{where}: num_cat", told["num_cat"], 1, 0, LARGEST_WIDTH)
     names = (*INNER, *LEAVES, *COUNTED, *(CATEGORIES if categories else ()), "is_linear", "shrinkage")
     told = dict(_named(lines[2:], names, where))
-    if told["is_linear"] != "0":
-        raise Malformed(f"{where}: it is linear in its leaves, which is not stored here: leave `linear_tree` out")
+    _whole(f"{where}: is_linear", told["is_linear"], 1, 0, 1)
     _reals(f"{where}: shrinkage", told["shrinkage"], 1)
     inner = int(leaves) - 1
     _leaves(told, where, int(leaves))
