@@ -27,6 +27,8 @@ EXTRAS = {
     "safetensors": "torch",
     "torch": "torch",
     "xgboost": "xgboost",
+    "lightgbm": "lightgbm",
+    "catboost": "catboost",
 }
 """Packages that come with an optional extra of this one."""
 

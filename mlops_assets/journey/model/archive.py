@@ -141,7 +141,7 @@ def read_model(folder: Place, sha256: str, trusted: Sequence[str] = ()) -> Store
     from skops.io.exceptions import UntrustedTypesFoundException
 
     files = read_files(folder, sha256)  # once: what is loaded is what was checked, though a file be replaced meanwhile
-    path = folder / MEANING_FILE
+    path: Place = folder / MEANING_FILE
     try:
         meaning = Meaning.model_validate_json(files[MEANING_FILE])
         sql = files[SQL_FILE].decode()
@@ -152,6 +152,7 @@ def read_model(folder: Place, sha256: str, trusted: Sequence[str] = ()) -> Store
             content = filled(content, meaning.references)
         estimator = load_estimator(content, trusted, len(meaning.columns))
         _see_classes(estimator, meaning)
+        path = folder
         put_back(estimator, files, meaning.parts, trusted)
     except UnsetVariable as error:
         raise ModelRefused(f"{path}: {error}, which it was made with. Set it.") from None

@@ -23,7 +23,8 @@ from mlops_assets.errors import LakeError, ModelRefused
 from mlops_assets.errors.redaction import referred, remember
 from mlops_assets.journey.features.matrix import LARGEST, TEXT
 from mlops_assets.journey.model.archive import Known
-from mlops_assets.journey.model.files import read_files
+from mlops_assets.journey.model.files import MEANING_FILE, parts_of, read_files
+from mlops_assets.journey.model.flavours import libraries_of
 from mlops_assets.journey.model.model import Model
 from mlops_assets.storage.files import write_json
 from mlops_assets.storage.places import Place, parse_place
@@ -67,16 +68,17 @@ def try_model(
         If it is another one, cannot be loaded, crashes, does not end, answers nothing or what are no probabilities.
     """
     # a verdict that was kept is one on these files: who reads them later should not be the first to find others
-    stored = sum(map(len, read_files(folder, sha256).values()))
+    files = read_files(folder, sha256)
     verdict = home / "trials" / f"{_mark(sha256, trusted)}.json"
     if verdict.exists():
         return
     # loaded, a model takes a few times the bytes that it is stored in
-    limits = replace(limits, memory=limits.memory + 4 * stored)
+    limits = replace(limits, memory=limits.memory + 4 * sum(map(len, files.values())))
     try:
         # a model may name what the configuration refers to, and nothing else of the environment
         environment = {variable: os.environ[variable] for variable in referred() if variable in os.environ}
-        answer = run_apart(answer_smoke, (str(folder), sha256, list(trusted), [*environment]), limits, environment)
+        asked = str(folder), sha256, list(trusted), [*environment]
+        answer = run_apart(answer_smoke, asked, limits, environment, libraries_of(parts_of(files[MEANING_FILE])))
     except Ended as error:
         raise ModelRefused(
             f"{name} failed its trial, so it may not score: {error}. If it was made here, train it again; else ask who "

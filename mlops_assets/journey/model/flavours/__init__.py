@@ -10,12 +10,16 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from mlops_assets.journey.model.flavours.catboost import CatBoost
 from mlops_assets.journey.model.flavours.flavour import Flavour
+from mlops_assets.journey.model.flavours.lightgbm import LightGBM
 from mlops_assets.journey.model.flavours.onnx import Onnx
 from mlops_assets.journey.model.flavours.torch import Torch
 from mlops_assets.journey.model.flavours.xgboost import XGBoost
 
-FLAVOURS: Mapping[str, Flavour] = {flavour.name: flavour for flavour in (XGBoost(), Onnx(), Torch())}
+FLAVOURS: Mapping[str, Flavour] = {
+    flavour.name: flavour for flavour in (XGBoost(), LightGBM(), CatBoost(), Onnx(), Torch())
+}
 """All flavours, by name."""
 
 _OWNERS = {path: flavour for flavour in FLAVOURS.values() for path in flavour.owns}
@@ -41,6 +45,11 @@ def made_of(path: str) -> tuple[str, Mapping[str, Any]]:
         if path in flavour.defaults or path in flavour.instead:
             return flavour.instead.get(path, path), flavour.defaults.get(path, {})
     return path, {}
+
+
+def libraries_of(parts: Mapping[str, str]) -> list[str]:
+    """The modules that the parts of a model need, by the flavour of each."""
+    return sorted({FLAVOURS[flavour].module for flavour in parts.values() if flavour in FLAVOURS})
 
 
 def release_of(flavour: str) -> str:

@@ -49,7 +49,7 @@ class XGBoost(Flavour):
         booster = library.Booster({"nthread": 1, "verbosity": 0})
         booster.load_model(bytearray(content))
         booster.set_param({"nthread": 1, "verbosity": 0})
-        return Booster(library, booster, shape)
+        return Booster(library, booster, shape, b"leaf_weights" not in content)
 
 
 class Booster:
@@ -63,10 +63,12 @@ class Booster:
         What it loaded.
     shape
         What it takes and says.
+    adds_up
+        Whether its leaves hold a number each: only of these XGBoost tells what each column brings.
     """
 
-    def __init__(self, library: Any, booster: Any, shape: Shape) -> None:
-        self._library, self._booster, self._shape = library, booster, shape
+    def __init__(self, library: Any, booster: Any, shape: Shape, adds_up: bool) -> None:
+        self._library, self._booster, self._shape, self._adds_up = library, booster, shape, adds_up
 
     def predict(self, matrix: Any) -> np.ndarray:
         """What it says of some rows."""
@@ -75,8 +77,10 @@ class Booster:
             return said.reshape(len(said))
         return said if said.ndim == 2 else np.column_stack([1 - said, said])
 
-    def contributions(self, matrix: Any) -> np.ndarray:
+    def contributions(self, matrix: Any) -> np.ndarray | None:
         """TreeSHAP: how much of the sum over all trees each column brings, in logarithms of odds."""
+        if not self._adds_up:
+            return None
         rows = self._library.DMatrix(matrix, nthread=1)
         said = np.asarray(self._booster.predict(rows, pred_contribs=True, validate_features=False), np.float64)
         return said.reshape(len(said), -1, self._shape.features + 1)[:, :, :-1]
