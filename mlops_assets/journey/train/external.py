@@ -1,14 +1,16 @@
 """In: a model that somebody logged to MLflow. Out: a `Model`, after its form, signature and classes were checked.
 
-Only scikit-learn's flavour in skops' format is taken: it holds no code, and its types are checked against our own list.
-A pickle runs whatever its author wrote as soon as it is loaded, in every process that scores; so does a pyfunc.
+Only what holds no code is taken: scikit-learn's flavour in skops' format, whose types are checked against our own list,
+and the files of `from_file`. A pickle runs whatever its author wrote as soon as it is loaded, in every process that
+scores; so does a pyfunc.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,8 +25,10 @@ from mlops_assets.journey.features.sql import describe
 from mlops_assets.journey.model.archive import Known, load_estimator
 from mlops_assets.journey.model.fetching import download, folder_here
 from mlops_assets.journey.model.files import ESTIMATOR_FILE, LARGEST, read_plain
+from mlops_assets.journey.model.flavours import FLAVOURS
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.registry import Registry
+from mlops_assets.journey.train.from_file import ENDINGS, NOTHING, Brought, Said, is_file, model_of_file
 from mlops_assets.plugins.stored import see_depth
 from mlops_assets.use_case import UseCase
 
@@ -108,7 +112,7 @@ def fetch(registry: Registry, uri: str) -> Iterator[Logged]:
         described, whole = Path(folder) / "described", Path(folder) / "whole"
         download(uri, location, {DESCRIPTION_FILE: LARGEST_DESCRIPTION}, described, settings)
         logged = read_logged(uri, described)
-        download(uri, location, {_skops_file(logged): LARGEST[ESTIMATOR_FILE]}, whole, settings)
+        download(uri, location, dict([stored_file(logged)]), whole, settings)
         yield replace(logged, folder=whole)
 
 
@@ -167,7 +171,7 @@ def _logged_in_run(client: MlflowClient, run: str, name: str) -> str:
     return str(models[0].model_uri) if models else f"{info.artifact_uri}/{name}"
 
 
-def as_model(use_case: UseCase, logged: Logged, labels: Sequence[str]) -> Model:
+def as_model(use_case: UseCase, logged: Logged, labels: Sequence[str], said: Said = NOTHING) -> Brought:
     """Make a model of ours of a logged one.
 
     Parameters
@@ -178,6 +182,8 @@ def as_model(use_case: UseCase, logged: Logged, labels: Sequence[str]) -> Model:
         What `fetch` returned.
     labels
         The labels of the training set.
+    said
+        What who registers it says of it.
 
     Raises
     ------
@@ -185,6 +191,11 @@ def as_model(use_case: UseCase, logged: Logged, labels: Sequence[str]) -> Model:
         If it is stored as a pickle or as code, holds a type that is not allowed, needs other columns than
         `model_input` has, or says other classes than the labels.
     """
+    name, most = stored_file(logged)
+    if is_file(name):
+        content = read_plain(logged.folder / name, most)
+        named = said if said.columns or not logged.description.get("signature") else _with_columns(logged, said)
+        return model_of_file(use_case, logged.uri, ENDINGS[Path(name).suffix], content, labels, named)
     columns = _columns(use_case, logged)
     estimator = _load(use_case, logged)
     classes = [_class_text(value) for value in np.asarray(estimator.classes_).tolist()]
@@ -199,7 +210,15 @@ def as_model(use_case: UseCase, logged: Logged, labels: Sequence[str]) -> Model:
     texts = tuple(name for name, vocabulary in columns.items() if vocabulary == TEXT)
     # wrapped, not rewritten: so it is stored, checked and loaded as any other model
     wrapped = OnFrame(estimator, tuple(columns), texts, tuple(map(labels.index, classes)))
-    return Model(wrapped, columns, tuple(labels), use_case.features_sql, use_case.training.threshold)
+    model = Model(wrapped, columns, tuple(labels), use_case.features_sql, use_case.training.threshold)
+    return Brought(model, {"model": logged.uri})
+
+
+def _with_columns(logged: Logged, said: Said) -> Said:
+    """What is said, with the columns of the signature; one of tensors names none."""
+    with suppress(ModelRefused):
+        return replace(said, columns=tuple(_signature(logged)))
+    return said
 
 
 def _columns(use_case: UseCase, logged: Logged) -> dict[str, Known]:
@@ -257,6 +276,39 @@ def _load(use_case: UseCase, logged: Logged) -> Any:
         raise ModelRefused(f"{logged.uri}: it cannot be loaded: {error}. To mend it, {WAY_OUT}.") from None
 
 
+def stored_file(logged: Logged) -> tuple[str, int]:
+    """Name of the file that a model is made of, and the bytes that it may have; it is loaded without running code.
+
+    Raises
+    ------
+    ModelRefused
+        If there is none.
+    """
+    flavours = logged.description["flavors"]
+    if isinstance(onnx := flavours.get("onnx"), dict):
+        name = _text(onnx.get("data"))
+        if Path(name).suffix != ".onnx" or Path(name).name != name:
+            raise ModelRefused(f"{logged.uri}: its file MLmodel names {name!r} as its ONNX file, which is none.")
+        return name, FLAVOURS["onnx"].largest
+    if isinstance(pytorch := flavours.get("pytorch"), dict):
+        return _weights_file(logged, pytorch), FLAVOURS["torch"].largest
+    return _skops_file(logged), LARGEST[ESTIMATOR_FILE]
+
+
+def _weights_file(logged: Logged, pytorch: Mapping[str, Any]) -> str:
+    """The weights that a network of PyTorch was logged with beside its pickle."""
+    beside = pytorch.get("extra_files")
+    paths = [_text(one.get("path")) for one in beside if isinstance(one, dict)] if isinstance(beside, list) else []
+    weights = [path for path in paths if re.fullmatch(r"extra_files/[\w.-]+\.safetensors", path)]
+    if len(weights) != 1:
+        raise ModelRefused(
+            f"{logged.uri}: it is stored as a pickle of PyTorch, which runs code when it is loaded. Here only weights "
+            'are taken: save them by safetensors.torch.save_file(model.state_dict(), "net.safetensors") and register '
+            'that file, or log them with extra_files=["net.safetensors"]; or export the model as ONNX.'
+        )
+    return weights[0]
+
+
 def _skops_file(logged: Logged) -> str:
     """Name of the file with the estimator, where that can be loaded without running code."""
     flavours = logged.description["flavors"]
@@ -264,7 +316,7 @@ def _skops_file(logged: Logged) -> str:
     if not isinstance(sklearn, dict):
         raise ModelRefused(
             f"{logged.uri}: its flavours, {', '.join(map(_text, flavours))}, run code of their own when they are "
-            f"loaded. Only scikit-learn's is taken: {WAY_OUT}."
+            f"loaded. Taken are ONNX, and scikit-learn's: {WAY_OUT}."
         )
     stored_as = _text(sklearn.get("serialization_format")) or None
     if stored_as != "skops":

@@ -44,6 +44,13 @@ class Tensor:
     end: int
 
 
+def notes_of(content: bytes) -> dict[str, str]:
+    """What who made a file that `read_safetensors` has seen wrote into it."""
+    length = int.from_bytes(content[:8], "little")
+    notes: dict[str, str] = _parsed(content[8 : 8 + length]).get(NOTES, {})
+    return notes
+
+
 def read_safetensors(content: bytes) -> dict[str, Tensor]:
     """See that a file is built as the library builds it, and what it holds.
 
