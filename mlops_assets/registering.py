@@ -139,6 +139,8 @@ def register_elsewhere(stores: Stores, uri: str, engine: Engine) -> Registered:
             fitted = _stored(model, folder / "model", uri)
             # before it is asked anything here
             try_model(folder / "model", fitted.sha256, stores.use_case.training.trusted, stores.settings.home, uri)
+            # from now on the one that was stored: of a flavour's, nothing was loaded before it was tried
+            model = Model.load(folder / "model", fitted.sha256, stores.use_case.training.trusted)
             scored, verdict = _judge(stores, newest, model, uri, origin[SAYS] or None)
             data = newest.training_set
             if (known := _registered_before(stores, uri, fitted.sha256, data.fingerprint)) is not None:

@@ -393,8 +393,7 @@ def scores_mark(
     beside: tuple[object, ...] = (challenger.serving_sha256, challenger.version) if challenger else ()
     if is_watched(use_case, version):
         beside = *beside, version.about.reference
-    code = scores_code(use_case).fingerprint
-    beside = *beside, *libraries_of(version, challenger)
+    code, beside = scores_code(use_case).fingerprint, (*beside, *libraries_of(version, challenger))
     # the number as well as the hash, for it stands in every row
     return fingerprint(
         rows, version.serving_sha256, version.version, code, *beside, *sorted(marks.items()), *use_case.scoring.mark
