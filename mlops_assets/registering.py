@@ -154,7 +154,7 @@ def register_elsewhere(stores: Stores, uri: str, engine: Engine, said: Said = NO
             # before it is asked anything here
             trusted = stores.use_case.training.trusted
             try_model(folder / "model", fitted.sha256, trusted, stores.settings.home, uri)
-            # as it was stored: a flavour of its own was not loaded before
+            # from now on the one that was stored: of a flavour's, nothing was loaded before it was tried
             model = Model.load(folder / "model", fitted.sha256, trusted)
             scored, verdict = _judge(stores, newest, model, uri, brought.learned or None)
             data = newest.training_set

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import re
-import struct
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy as np
 from mlops_assets.journey.model.flavours import FLAVOURS, made_of
 from mlops_assets.journey.model.flavours.flatbuffer import Table
 from mlops_assets.journey.model.flavours.flavour import Shape
-from mlops_assets.journey.model.flavours.ubj import NUMBERS, read_ubj
+from mlops_assets.journey.model.flavours.ubj import read_ubj, write_ubj
 from mlops_assets.plugins import import_object
 
 ROWS = np.random.default_rng(7).normal(size=(240, 4))
@@ -86,30 +85,6 @@ def stored(name: str) -> tuple[bytes, Shape]:
 
 
 # -- forging: XGBoost --------------------------------------------------------------------------------------------------
-
-
-def write_ubj(value: Any) -> bytes:
-    """A value as Universal Binary JSON."""
-    if isinstance(value, dict):
-        return b"{" + b"".join(_text(name) + write_ubj(one) for name, one in value.items()) + b"}"
-    if isinstance(value, np.ndarray):
-        marker = next(key for key, kind in NUMBERS.items() if np.dtype(kind) == value.dtype.newbyteorder(">"))
-        return b"[$" + marker + b"#" + _count(value.size) + value.astype(value.dtype.newbyteorder(">")).tobytes()
-    if isinstance(value, list):
-        return b"[#" + _count(len(value)) + b"".join(map(write_ubj, value))
-    if isinstance(value, str):
-        return b"S" + _text(value)
-    if isinstance(value, float):
-        return b"D" + struct.pack(">d", value)
-    return b"L" + struct.pack(">q", value)
-
-
-def _count(number: int) -> bytes:
-    return b"L" + struct.pack(">q", number)
-
-
-def _text(text: str) -> bytes:
-    return _count(len(text.encode())) + text.encode()
 
 
 def of_model(change: Callable[[dict[str, Any]], object]) -> Callable[[bytes], bytes]:

@@ -24,7 +24,7 @@ from mlops_assets.errors.redaction import referred, remember
 from mlops_assets.journey.features.matrix import LARGEST, TEXT
 from mlops_assets.journey.model.archive import Known
 from mlops_assets.journey.model.files import MEANING_FILE, parts_of, read_files
-from mlops_assets.journey.model.flavours import libraries_of
+from mlops_assets.journey.model.flavours import libraries_of, releases_of
 from mlops_assets.journey.model.model import Model
 from mlops_assets.storage.files import write_json
 from mlops_assets.storage.places import Place, parse_place
@@ -69,7 +69,8 @@ def try_model(
     """
     # a verdict that was kept is one on these files: who reads them later should not be the first to find others
     files = read_files(folder, sha256)
-    verdict = home / "trials" / f"{_mark(sha256, trusted)}.json"
+    parts = parts_of(files[MEANING_FILE])
+    verdict = home / "trials" / f"{_mark(sha256, trusted, parts)}.json"
     if verdict.exists():
         return
     # loaded, a model takes a few times the bytes that it is stored in
@@ -78,7 +79,7 @@ def try_model(
         # a model may name what the configuration refers to, and nothing else of the environment
         environment = {variable: os.environ[variable] for variable in referred() if variable in os.environ}
         asked = str(folder), sha256, list(trusted), [*environment]
-        answer = run_apart(answer_smoke, asked, limits, environment, libraries_of(parts_of(files[MEANING_FILE])))
+        answer = run_apart(answer_smoke, asked, limits, environment, libraries_of(parts))
     except Ended as error:
         raise ModelRefused(
             f"{name} failed its trial, so it may not score: {error}. If it was made here, train it again; else ask who "
@@ -90,11 +91,11 @@ def try_model(
         write_json(verdict, {"model": sha256, **answer})
 
 
-def _mark(sha256: str, trusted: Sequence[str]) -> str:
+def _mark(sha256: str, trusted: Sequence[str], parts: Mapping[str, str]) -> str:
     """What a verdict holds for: this model, by this code and these libraries."""
     modules = (path.rpartition(".")[0] for path in sorted(trusted))
     code = code_of(__name__, "mlops_assets.encoders", *modules).fingerprint
-    facts = [sha256, sorted(trusted), code, version("skops")]
+    facts = [sha256, sorted(trusted), code, version("skops"), *releases_of(parts).items()]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 

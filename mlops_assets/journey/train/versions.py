@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from pydantic import ValidationError
 from mlops_assets.errors import MlopsError, ModelRefused
 from mlops_assets.journey.features.day import sql_fingerprint
 from mlops_assets.journey.model.about import About, Condition
+from mlops_assets.journey.model.files import MEANING_FILE, parts_of
+from mlops_assets.journey.model.flavours import releases_of
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.registry import Registry
 from mlops_assets.journey.model.training_runs import TrainingRuns
@@ -132,7 +135,7 @@ def make_version(
         sql=sql_fingerprint(use_case.features_sql),
         contract=use_case.contract_fingerprint,
         code=training_code(use_case.training),
-        libraries=_libraries(),
+        libraries={**_libraries(), **releases_of(parts_of((folder / "judged" / MEANING_FILE).read_bytes()))},
         recipe=use_case.recipe(),
         reference=reference,
         calibrated=calibration.told() if calibration else {},
@@ -333,10 +336,19 @@ def _fit_both(use_case: UseCase, name: str, candidate: Candidate, data: Training
 def _differences(about: About, training: Training) -> Iterator[str]:
     now = _libraries()
     for name, then in about.libraries.items():
-        if then != now.get(name):
-            yield f"{name} {then}, now {now.get(name)}"
+        found = now.get(name) or _installed(name)
+        if then != found:
+            yield f"{name} {then}, now {found}"
     if about.code != training_code(training):
         yield "the code that trains"
+
+
+def _installed(name: str) -> str | None:
+    """The release of a package that only some models need; None where it is not installed."""
+    try:
+        return version_of(name)
+    except PackageNotFoundError:
+        return None
 
 
 def _see_variables(stored: Any, today: Any, what: str) -> None:

@@ -6,7 +6,8 @@ placeholder (`flavoured.Flavoured`) that names a file beside it; `parts` takes t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -52,11 +53,20 @@ def libraries_of(parts: Mapping[str, str]) -> list[str]:
     return sorted({FLAVOURS[flavour].module for flavour in parts.values() if flavour in FLAVOURS})
 
 
-def release_of(flavour: str) -> str:
-    """Which release of its library is installed, with its name; only the name where none is."""
-    for distribution in FLAVOURS[flavour].distributions:
-        try:
-            return f"{distribution} {version(distribution)}"
-        except PackageNotFoundError:
-            continue
-    return FLAVOURS[flavour].distributions[0]
+def releases_of(parts: Mapping[str, str]) -> dict[str, str]:
+    """The packages that the parts of a model need, each with the release that is installed here; empty where none is.
+
+    Parameters
+    ----------
+    parts
+        The flavour of each; see `files.parts_of`.
+    """
+    needed = [FLAVOURS[flavour].distributions for flavour in sorted({*parts.values()}) if flavour in FLAVOURS]
+    return {name: release for names in needed for name, release in [_installed(names)]}
+
+
+def _installed(distributions: Sequence[str]) -> tuple[str, str]:
+    for name in distributions:
+        with suppress(PackageNotFoundError):
+            return name, version(name)
+    return distributions[0], ""

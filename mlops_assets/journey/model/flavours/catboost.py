@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import numpy as np
 
-from mlops_assets.journey.model.flavours.catboost_trees import check_model
-from mlops_assets.journey.model.flavours.flavour import Flavour, Shape
+from mlops_assets.journey.model.flavours.catboost_trees import check_model, cleared
+from mlops_assets.journey.model.flavours.flavour import Flavour, Shape, Taken, of_classes
 from mlops_assets.journey.model.structure.parts import Malformed
 
 NAMES = ("CatBoostClassifier", "CatBoostRegressor")
@@ -61,6 +62,21 @@ class CatBoost(Flavour):
         if shape.facts not in (links if shape.kind == "regressor" else ({},)):
             raise Malformed(f"what it says is made by {shape.facts!r:.80}, which is not known here")
         check_model(content, shape)
+
+    def logged_file(self, told: Mapping[str, Any]) -> str:
+        """The file of `mlflow.catboost.log_model`."""
+        if told.get("save_format") != "cbm":
+            raise ValueError(f"it is stored as {told.get('save_format')!a:.80}; log it with format='cbm'")
+        return str(told.get("data"))
+
+    def taken(self, content: bytes, told: Mapping[str, Any], features: int) -> Taken:
+        """The trees alone, and the labels that stand beside them."""
+        if told.get("model_type") != "CatBoostClassifier":
+            raise ValueError(f"it is a {told.get('model_type')!a:.80}; a CatBoostClassifier is taken")
+        count, labels, content = cleared(content)
+        shape = of_classes(count, features)
+        self.check(content, shape)
+        return Taken(content, shape, labels)
 
     def load(self, content: bytes, shape: Shape) -> Model:
         """The model."""

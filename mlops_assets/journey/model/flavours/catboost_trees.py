@@ -6,6 +6,8 @@ what CatBoost keeps beside them (parameters, dates, names) is cleared when a mod
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 
 from mlops_assets.journey.model.flavours.flatbuffer import Table
@@ -71,6 +73,43 @@ def check_model(content: bytes, shape: Shape) -> None:
     _trees(trees, bins, _dimension(trees, shape))
 
 
+def cleared(content: bytes) -> tuple[int, tuple[str, ...] | None, bytes]:
+    """A file from elsewhere without what CatBoost keeps beside its trees.
+
+    Parameters
+    ----------
+    content
+        Its bytes.
+
+    Returns
+    -------
+    tuple
+        How many classes it says, their labels if it tells them, and its bytes without that.
+
+    Raises
+    ------
+    Malformed
+        If it is no model of CatBoost.
+    """
+    if content[:4] != MAGIC or len(content) < 12:
+        raise Malformed("it is no model of CatBoost")
+    model = Table.root(content[8:], CORE)
+    told = {one.text(0): one.text(1) for one in model.tables(INFO, 2)}
+    count = max(2, int(model.table(OBLIVIOUS, TREES).number(DIMENSION, "<i", 0)))
+    return count, _labels(told.get(b"class_params", b"")), content[:8] + model.without(INFO)
+
+
+def _labels(text: bytes) -> tuple[str, ...] | None:
+    """The labels of the classes, by what stands beside the trees."""
+    try:
+        told = json.loads(text)
+        names = told["class_names"] if isinstance(told, dict) else None
+    except (ValueError, KeyError, RecursionError):
+        return None
+    plain = isinstance(names, list) and all(isinstance(name, (str, int)) for name in names)
+    return tuple(map(str, names)) if plain else None
+
+
 def _dimension(trees: Table, shape: Shape) -> int:
     """See to how many numbers are added up for a row, and returns it."""
     many = shape.kind == "classifier" and shape.outputs != 2
@@ -97,8 +136,8 @@ def _columns(trees: Table, shape: Shape) -> np.ndarray:
         if not np.isfinite(borders).all() or (np.diff(borders) <= 0).any() or len(borders) > MOST_BORDERS:
             raise Malformed(f"the borders of column {number} are not in order, or more than {MOST_BORDERS}")
         kinds = one.number(HAS_NANS, "B", 0), one.number(TREATMENT, "b", 0)
-        if kinds[0] not in (0, 1) or kinds[1] not in (0, 1, 2) or one.length(FEATURE_ID):
-            raise Malformed(f"column {number} treats missing values in no known way, or has a name")
+        if kinds[0] not in (0, 1) or kinds[1] not in (0, 1, 2):
+            raise Malformed(f"column {number} treats missing values in no known way")
         counts.append(len(borders))
     used = [count for count in counts if count]
     bins = np.zeros(sum(used), BIN)

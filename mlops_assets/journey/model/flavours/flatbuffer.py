@@ -76,6 +76,13 @@ class Table:
             raise Malformed(f"byte {start:,}: a list of {count:,}, which its bytes do not hold")
         return np.frombuffer(self._content, dtype, count, start)
 
+    def without(self, slot: int) -> bytes:
+        """All bytes, in which a field of this table is not there."""
+        if not self.has(slot):
+            return self._content
+        place = self._at - int(self._number("<i", self._at)) + 4 + 2 * slot
+        return self._content[:place] + bytes(2) + self._content[place + 2 :]
+
     def _leads_to(self, slot: int) -> int:
         place = self._at + self._places[slot]
         return place + int(self._number("<I", place))

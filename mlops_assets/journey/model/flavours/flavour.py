@@ -53,6 +53,51 @@ class Shape:
         return 1 if self.classes is None else len(self.classes)
 
 
+MOST_CLASSES = 100_000
+"""Classes of a model from elsewhere: of more than any use case has, not even their numbers are written down."""
+
+
+def of_classes(count: int | None, features: int) -> Shape:
+    """The shape of a model from elsewhere: its classes are numbers from 0.
+
+    Parameters
+    ----------
+    count
+        How many classes its file says; None if it says a number.
+    features
+        How many columns it takes.
+
+    Raises
+    ------
+    ValueError
+        If there are more than `MOST_CLASSES`.
+    """
+    if count is None:
+        return Shape("regressor", features, None)
+    if not 1 <= count <= MOST_CLASSES:
+        raise ValueError(f"it says {count:,} classes, allowed are {MOST_CLASSES:,}")
+    return Shape("classifier", features, np.arange(count))
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A model from elsewhere, in the form in which it is stored here.
+
+    Attributes
+    ----------
+    content
+        The bytes of its file, which were checked.
+    shape
+        What it takes and says; its classes are numbers from 0.
+    labels
+        The labels of its classes, in their order, where its file tells them.
+    """
+
+    content: bytes
+    shape: Shape
+    labels: tuple[str, ...] | None = None
+
+
 class Asked(Protocol):
     """An estimator as its library loaded it, ready to be asked."""
 
@@ -105,6 +150,9 @@ class Flavour(ABC):
         no words, no files.
     largest
         Bytes that a file of it may have.
+    mlflow, logged_in
+        Name of the flavour in MLflow, if that is another one; and the folder in which MLflow keeps the file that is
+        taken, with a slash at its end.
     takes_texts
         Whether its estimators may be handed a matrix of objects, with columns of text.
     """
@@ -117,6 +165,8 @@ class Flavour(ABC):
     instead: ClassVar[Mapping[str, str]] = {}
     defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     largest: ClassVar[int] = LARGEST_PART
+    mlflow: ClassVar[str] = ""
+    logged_in: ClassVar[str] = ""
     takes_texts: ClassVar[bool] = False
 
     @abstractmethod
@@ -154,6 +204,47 @@ class Flavour(ABC):
     def imports(self, shape: Shape) -> tuple[str, ...]:  # noqa: ARG002 - most need no code but their library's
         """Import paths of somebody's code that `load` calls; it is loaded only if all of them are trusted."""
         return ()
+
+    @property
+    def logged_as(self) -> str:
+        """Name of the flavour in MLflow."""
+        return self.mlflow or self.name
+
+    def logged_file(self, told: Mapping[str, Any]) -> str:
+        """Name of the file with a model that MLflow's flavour of the same name logged, beside its `MLmodel`.
+
+        Parameters
+        ----------
+        told
+            What the `MLmodel` says of that flavour; anybody may have written it.
+
+        Raises
+        ------
+        ValueError
+            If it is stored in a form that is not taken; the message says how to log it.
+        """
+        del told
+        raise ValueError(f"a model of {self.name} is not taken from elsewhere: name its class in a candidate")
+
+    def taken(self, content: bytes, told: Mapping[str, Any], features: int) -> Taken:
+        """Such a file in the form in which it is stored here; the library is not called.
+
+        Parameters
+        ----------
+        content
+            The bytes of the file, which anybody may have written.
+        told
+            As in `logged_file`.
+        features
+            How many columns it was logged with.
+
+        Raises
+        ------
+        ValueError
+            If it holds no model of so many columns that `check` lets pass.
+        """
+        del content, features
+        raise ValueError(self.logged_file(told))
 
     def library(self) -> Any:
         """The library, imported.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
-from mlops_assets.journey.model.flavours.flavour import Flavour, Shape
-from mlops_assets.journey.model.flavours.lightgbm_text import check_text, trees_alone
+from mlops_assets.journey.model.flavours.flavour import Flavour, Shape, Taken, of_classes
+from mlops_assets.journey.model.flavours.lightgbm_text import check_text, classes_of, trees_alone
 
 NAMES = ("LGBMClassifier", "LGBMRegressor")
 
@@ -41,6 +42,24 @@ class LightGBM(Flavour):
     def check(self, content: bytes, shape: Shape) -> None:
         """See that every tree is one, and made for these columns and classes."""
         check_text(content, shape)
+
+    def logged_file(self, told: Mapping[str, Any]) -> str:
+        """The file of `mlflow.lightgbm.log_model`, of a booster."""
+        if told.get("model_class") != "lightgbm.basic.Booster":
+            raise ValueError(
+                f"it is a {told.get('model_class')!a:.80}, which MLflow stores as a pickle; log its booster: "
+                "mlflow.lightgbm.log_model(model.booster_, ...)"
+            )
+        return str(told.get("data"))
+
+    def taken(self, content: bytes, told: Mapping[str, Any], features: int) -> Taken:
+        """The trees alone."""
+        del told
+        text = trees_alone(content.decode())
+        count, content = classes_of(text), text.encode()
+        shape = of_classes(count, features)
+        self.check(content, shape)
+        return Taken(content, shape)
 
     def load(self, content: bytes, shape: Shape) -> Booster:
         """The booster."""

@@ -51,6 +51,15 @@ def trees_alone(text: str) -> str:
     return f"{kept[: names.start(1)]}{numbered}{kept[names.end(1) :]}{end}"
 
 
+def classes_of(text: str) -> int | None:
+    """How many classes a model says; None of one that says a number."""
+    objective = re.search(r"^objective=(.*)$", text, re.M)
+    for known in OBJECTIVES if objective else ():
+        if (found := known.fullmatch(objective[1])) is not None:
+            return int(found.groupdict().get("classes") or 2)
+    return None
+
+
 def check_text(content: bytes, shape: Shape) -> None:
     """See that a model holds together.
 

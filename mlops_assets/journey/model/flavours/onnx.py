@@ -164,6 +164,10 @@ class Onnx(Flavour):
         if len(reading.columns) != shape.features or len(reading.classes) != shape.outputs:
             raise Malformed(f"it is stored for {len(reading.columns)} columns and {len(reading.classes)} classes")
 
+    def logged_file(self, told: Mapping[str, Any]) -> str:
+        """The file of `mlflow.onnx.log_model`."""
+        return str(told.get("data"))
+
     def load(self, content: bytes, shape: Shape) -> Asked:
         """See `Flavour.load`."""
         return Session(self.library(), content, _reading(content, shape))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlops_assets.errors import ConfigError
+from mlops_assets.errors import ConfigError, MlopsError
 from mlops_assets.journey.model.flavours import FLAVOURS, flavour_of
 from mlops_assets.journey.model.flavours.flavour import FILE, LARGEST_PART
 
@@ -104,10 +104,10 @@ def put_back(
     """
     if unknown := {*named.values()} - {*FLAVOURS}:
         raise ValueError(f"it has a part of the flavour {min(unknown)!a}; known are {', '.join(FLAVOURS)}")
-    asked = _flavoured(estimator)
-    if odd := {*named} ^ {one.file for one in asked}:
+    stored = _flavoured(estimator)
+    if odd := {*named} ^ {one.file for one in stored}:
         raise ValueError(f"{min(odd)}: it is a part that nothing asks for, or one that is missing")
-    for one in asked:
+    for one in stored:
         flavour = FLAVOURS[one.flavour]
         if one.flavour != named[one.file] or not one.file.endswith(f".{flavour.suffix}"):
             raise ValueError(f"{one.file}: it is said to be of {named[one.file]}, and of {one.flavour}")
@@ -119,9 +119,16 @@ def put_back(
         content = files[one.file]
         try:
             flavour.check(content, one.shape)
-        except ValueError as error:
-            raise ValueError(f"{one.file}: {error}") from None
-        one.filled(content, flavour.load(content, one.shape))
+            asked = flavour.load(content, one.shape)
+        except MlopsError:  # its library is not installed, or says itself what is wrong
+            raise
+        except Exception as error:  # of a library, of which the first line says what it is about
+            raise ValueError(f"{one.file}: {_first_line(error)}") from None
+        one.filled(content, asked)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0][:500]
 
 
 def is_file(name: str) -> bool:

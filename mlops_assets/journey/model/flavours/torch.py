@@ -35,6 +35,8 @@ class Torch(Flavour):
     suffix: ClassVar[str] = "safetensors"
     module: ClassVar[str] = "torch"
     distributions: ClassVar[tuple[str, ...]] = ("torch",)
+    mlflow: ClassVar[str] = "pytorch"
+    logged_in: ClassVar[str] = "extra_files/"
     owns: ClassVar[tuple[str, ...]] = ("mlops_assets.estimators.TorchClassifier",)
 
     def save(self, estimator: Any) -> tuple[bytes, Shape]:
@@ -55,6 +57,19 @@ class Torch(Flavour):
         if set(shape.facts) != FACTS or not isinstance(module, str) or not isinstance(parameters, dict):
             raise Malformed("what is told beside it is not what is written here")
         read_safetensors(content)
+
+    def logged_file(self, told: Mapping[str, Any]) -> str:
+        """Weights that were logged beside the pickle of `mlflow.pytorch.log_model`."""
+        beside = told.get("extra_files")
+        paths = [str(one.get("path")) for one in beside if isinstance(one, dict)] if isinstance(beside, list) else []
+        weights = [path for path in paths if path.endswith(f".{self.suffix}")]
+        if len(weights) != 1:
+            raise ValueError(
+                "it is stored as a pickle, which runs code when it is loaded; weights alone are taken. Save them by "
+                'safetensors.torch.save_file(model.state_dict(), "net.safetensors") and register that file, or log the '
+                'model with extra_files=["net.safetensors"]; or export it as ONNX'
+            )
+        return weights[0]
 
     def load(self, content: bytes, shape: Shape) -> Asked:
         """See `Flavour.load`."""

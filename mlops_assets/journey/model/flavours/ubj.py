@@ -42,6 +42,35 @@ def read_ubj(content: bytes) -> Any:
     return value
 
 
+def write_ubj(value: Any) -> bytes:
+    """A value that `read_ubj` made, as bytes again.
+
+    Parameters
+    ----------
+    value
+        Tables, lists, texts, whole and other numbers, arrays.
+    """
+    if isinstance(value, dict):
+        return b"{" + b"".join(_name(name) + write_ubj(one) for name, one in value.items()) + b"}"
+    if isinstance(value, np.ndarray):
+        kind = value.dtype.newbyteorder(">")
+        marker = next(key for key, known in NUMBERS.items() if np.dtype(known) == kind)
+        return b"[$" + marker + b"#" + _length(value.size) + value.astype(kind).tobytes()
+    if isinstance(value, list):
+        return b"[#" + _length(len(value)) + b"".join(map(write_ubj, value))
+    if isinstance(value, str):
+        return b"S" + _name(value)
+    return b"D" + struct.pack(">d", value) if isinstance(value, float) else b"L" + struct.pack(">q", value)
+
+
+def _length(number: int) -> bytes:
+    return b"L" + struct.pack(">q", number)
+
+
+def _name(text: str) -> bytes:
+    return _length(len(text.encode())) + text.encode()
+
+
 class _Reader:
     def __init__(self, content: bytes) -> None:
         self._content, self.at, self._values = content, 0, 0

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
-from mlops_assets.journey.model.flavours.flavour import Flavour, Shape
-from mlops_assets.journey.model.flavours.ubj import read_ubj
-from mlops_assets.journey.model.flavours.xgboost_trees import check_model
+from mlops_assets.journey.model.flavours.flavour import Flavour, Shape, Taken, of_classes
+from mlops_assets.journey.model.flavours.ubj import read_ubj, write_ubj
+from mlops_assets.journey.model.flavours.xgboost_trees import check_model, classes_of, cleared
 
 NAMES = ("XGBClassifier", "XGBRFClassifier", "XGBRegressor", "XGBRFRegressor")
 OWN = f"{__name__}_classes"
@@ -42,6 +43,22 @@ class XGBoost(Flavour):
     def check(self, content: bytes, shape: Shape) -> None:
         """See that every tree is one, and made for these columns and classes."""
         check_model(read_ubj(content), shape)
+
+    def logged_file(self, told: Mapping[str, Any]) -> str:
+        """The file of `mlflow.xgboost.log_model`, in its default form."""
+        if told.get("model_format") != "ubj":
+            raise ValueError(f"it is stored as {told.get('model_format')!a:.80}; log it with model_format='ubj'")
+        return str(told.get("data"))
+
+    def taken(self, content: bytes, told: Mapping[str, Any], features: int) -> Taken:
+        """The trees alone."""
+        del told
+        model = cleared(read_ubj(content))
+        count = classes_of(model)
+        content = write_ubj(model)
+        shape = of_classes(count, features)
+        self.check(content, shape)
+        return Taken(content, shape)
 
     def load(self, content: bytes, shape: Shape) -> Booster:
         """The booster, for one thread."""

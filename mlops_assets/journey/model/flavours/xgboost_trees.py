@@ -86,6 +86,59 @@ def check_model(model: Any, shape: Shape) -> None:
         _trees_of(_table(booster, "gradient_booster", {"model", "name"}), shape, groups)
 
 
+def cleared(model: Any) -> Any:
+    """What `read_ubj` made of a file from elsewhere, without what XGBoost keeps beside the trees.
+
+    Parameters
+    ----------
+    model
+        It is changed itself. Where fitting was stopped early, the trees after the best ones are left out.
+
+    Raises
+    ------
+    Malformed
+        If it holds none.
+    """
+    learner = _table(_table(model, "model", {"learner", "version"})["learner"], "learner", _LEARNER)
+    best = _table(learner["attributes"], "attributes").get("best_iteration")
+    cleaned = {**learner, "attributes": {}, "feature_names": [], "feature_types": []}
+    objective = _table(learner["objective"], "objective")
+    if objective.get("name") == "multi:softmax":  # which says the likeliest class alone
+        cleaned["objective"] = {**objective, "name": "multi:softprob"}
+    if best is not None:
+        booster = _table(learner["gradient_booster"], "gradient_booster")
+        cleaned["gradient_booster"] = {**booster, "model": _up_to(_table(booster.get("model"), "model"), best)}
+    return {"learner": cleaned, "version": model["version"]}
+
+
+def _up_to(model: Mapping[str, Any], best: Any) -> Mapping[str, Any]:
+    """The trees up to the best step of those that fitting went on to."""
+    steps, trees, info = (model.get(name) for name in ("iteration_indptr", "trees", "tree_info"))
+    if not all(isinstance(one, list) for one in (steps, trees, info)) or not isinstance(best, str):
+        raise Malformed("it was stopped early, and does not tell its steps")
+    last = _number_of(best, "best_iteration", 0, len(steps) - 2) + 2
+    kept = steps[last - 1] if type(steps[last - 1]) is int else 0
+    parameters = {**_table(model.get("gbtree_model_param"), "gbtree_model_param"), "num_trees": str(len(trees[:kept]))}
+    # lists, as they were: XGBoost reads no arrays here
+    cut = {name: model[name][:end] for name, end in (("iteration_indptr", last), ("tree_info", kept))}
+    return {**model, **cut, "trees": trees[:kept], "gbtree_model_param": parameters}
+
+
+def classes_of(model: Any) -> int | None:
+    """How many classes a model says; None of one that says a number.
+
+    Parameters
+    ----------
+    model
+        What `cleared` made.
+    """
+    learner = model["learner"]
+    if learner["objective"].get("name") not in OBJECTIVES:
+        return None
+    count = _table(learner["learner_model_param"], "learner_model_param").get("num_class")
+    return max(2, _number_of(str(count), "num_class", 0, LARGEST_WIDTH))
+
+
 _LEARNER = {"attributes", "feature_names", "feature_types", "gradient_booster", "learner_model_param", "objective"}
 
 

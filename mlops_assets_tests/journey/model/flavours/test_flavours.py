@@ -24,7 +24,7 @@ from mlops_assets.journey.model.files import MEANING_FILE, hash_folder, part_fil
 from mlops_assets.journey.model.flavours import FLAVOURS, flavour_of, made_of
 from mlops_assets.journey.model.flavours.flavoured import Flavoured
 from mlops_assets.journey.model.flavours.parts import MOST_PARTS, taken_out
-from mlops_assets.journey.model.flavours.ubj import read_ubj
+from mlops_assets.journey.model.flavours.ubj import read_ubj, write_ubj
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.straight import straight
 from mlops_assets.journey.model.structure import Malformed
@@ -40,7 +40,6 @@ from mlops_assets_tests.helpers.flavoured import (
     flavour_named,
     stored,
     target,
-    write_ubj,
 )
 
 COLUMNS = {"a": None, "b": None, "c": None, "d": None}
