@@ -7,7 +7,7 @@ import shutil
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from mlops_assets.errors import MlopsError, ModelRefused, UsageError
@@ -178,10 +178,9 @@ def _brought(stores: Stores, uri: str, classes: Sequence[str], said: Said) -> Br
         name = Path(uri).name  # where it lies on this machine says nothing to others
         return model_of_file(use_case, name, ENDINGS[Path(uri).suffix], read_file(uri), classes, said)
     with fetch(stores.registry, uri) as logged:
-        found = as_model(use_case, logged, classes, said)
+        model = as_model(use_case, logged, classes, said)
         parameters = stores.registry.client().get_run(logged.run).data.params if logged.run else {}
-        learned = parameters.get(LEARNED, "") or found.learned
-        return replace(found, origin={**found.origin, "run": logged.run}, learned=learned)
+        return Brought(model, {"model": uri, "run": logged.run}, parameters.get(LEARNED, ""))
 
 
 def _registered_before(stores: Stores, uri: str, sha256: str, training_set: str) -> Version | None:

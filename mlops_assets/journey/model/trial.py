@@ -118,7 +118,7 @@ def answer_smoke(folder: str, sha256: str, trusted: Sequence[str], variables: Se
     Raises
     ------
     NoProbabilities
-        If it answers none of them, or something else.
+        If it answers none of them, or something else, or of a row now this and now that.
     """
     for variable in variables:
         remember(variable)
@@ -130,12 +130,14 @@ def answer_smoke(folder: str, sha256: str, trusted: Sequence[str], variables: Se
     matrix = np.concatenate([with_known(matrix[:PLAIN], model.estimator), matrix])
     try:
         _see_probabilities(model, matrix)
-        return {"rows": len(matrix), "answered": len(matrix)}
+        alone: list[str | None] = [None] * len(matrix)
     except (ValueError, ArithmeticError):
         alone = [_fault(model, matrix[number : number + 1]) for number in range(len(matrix))]
     if None not in alone:
         raise NoProbabilities(f"it answers none of {len(alone)} rows, though some are as plain as can be: {alone[0]}")
-    return {"rows": len(matrix), "answered": alone.count(None)}
+    answered = [number for number, fault in enumerate(alone) if fault is None]
+    _see_the_same(model, matrix[answered], sum(number < 2 * PLAIN for number in answered))
+    return {"rows": len(matrix), "answered": len(answered)}
 
 
 def _fault(model: Model, row: np.ndarray) -> str | None:
@@ -145,6 +147,15 @@ def _fault(model: Model, row: np.ndarray) -> str | None:
     except (ValueError, ArithmeticError) as error:
         return f"{type(error).__name__}: {error}"[:500]
     return None
+
+
+def _see_the_same(model: Model, rows: np.ndarray, plain: int) -> None:
+    """See that what is said of the first rows, which are plain, does not hang on what is asked together with them."""
+    with np.errstate(all="ignore"):
+        together = model.uncalibrated(rows)[:plain]
+        alone = [model.uncalibrated(rows[number : number + 1]) for number in range(plain)]
+    if plain and not np.allclose(together, np.concatenate(alone), atol=1e-6):
+        raise NoProbabilities("its answer to a row hangs on which other rows it is asked about at the same time")
 
 
 def _see_probabilities(model: Model, matrix: np.ndarray) -> None:

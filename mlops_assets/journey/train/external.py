@@ -28,7 +28,7 @@ from mlops_assets.journey.model.flavours import FLAVOURS
 from mlops_assets.journey.model.flavours.flavour import Flavour, Taken
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.registry import Registry
-from mlops_assets.journey.train.from_file import ENDINGS, NOTHING, Brought, Said, model_of_file
+from mlops_assets.journey.train.from_file import ENDINGS, NOTHING, Said, model_of_file
 from mlops_assets.plugins.stored import see_depth
 from mlops_assets.use_case import UseCase
 
@@ -173,7 +173,7 @@ def _logged_in_run(client: MlflowClient, run: str, name: str) -> str:
     return str(models[0].model_uri) if models else f"{info.artifact_uri}/{name}"
 
 
-def as_model(use_case: UseCase, logged: Logged, labels: Sequence[str], said: Said = NOTHING) -> Brought:
+def as_model(use_case: UseCase, logged: Logged, labels: Sequence[str], said: Said = NOTHING) -> Model:
     """Make a model of ours of a logged one.
 
     Parameters
@@ -196,7 +196,7 @@ def as_model(use_case: UseCase, logged: Logged, labels: Sequence[str], said: Sai
     if (flavour := _flavour(logged)) is not None and flavour.name in ENDINGS.values():
         name, most = _file(logged)
         content = read_plain(logged.folder / name, most)
-        return model_of_file(use_case, logged.uri, flavour.name, content, labels, _completed(logged, said))
+        return model_of_file(use_case, logged.uri, flavour.name, content, labels, _completed(logged, said)).model
     columns = _columns(use_case, logged)
     if flavour is None:
         estimator = _load(use_case, logged)
@@ -217,8 +217,7 @@ def as_model(use_case: UseCase, logged: Logged, labels: Sequence[str], said: Sai
     texts = tuple(name for name, vocabulary in columns.items() if vocabulary == TEXT)
     # wrapped, not rewritten: so it is stored, checked and loaded as any other model
     wrapped = OnFrame(estimator, tuple(columns), texts, tuple(map(labels.index, classes)))
-    model = Model(wrapped, columns, tuple(labels), use_case.features_sql, use_case.training.threshold)
-    return Brought(model, {"model": logged.uri})
+    return Model(wrapped, columns, tuple(labels), use_case.features_sql, use_case.training.threshold)
 
 
 def _completed(logged: Logged, said: Said) -> Said:

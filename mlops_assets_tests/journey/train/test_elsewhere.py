@@ -238,13 +238,11 @@ def described(folder: Path, **changes: Any) -> Path:
 
 
 def take(use_case: UseCase, folder: Path) -> Any:
-    return as_model(use_case, read_logged("runs:/1/model", folder), LABELS).model
+    return as_model(use_case, read_logged("runs:/1/model", folder), LABELS)
 
 
 def test_classes_are_compared_as_labels_are_written(visits: UseCase, tmp_path: Path) -> None:
-    model = as_model(
-        visits, read_logged("runs:/1/model", saved(tmp_path / "m", labels=pd.Series([0, 0, 1, 1]))), "01"
-    ).model
+    model = as_model(visits, read_logged("runs:/1/model", saved(tmp_path / "m", labels=pd.Series([0, 0, 1, 1]))), "01")
     assert model.classes == ("0", "1")
     assert isinstance(model.estimator, OnFrame)
     assert model.estimator.classes_.tolist() == [0, 1]
