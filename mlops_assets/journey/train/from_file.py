@@ -176,7 +176,10 @@ def model_of_file(
         )
     try:
         columns, classes, facts = (_onnx if flavour == "onnx" else _network)(use_case, content, made, said)
-        shape = Shape("classifier", len(columns), _numbers(use_case, classes, labels), facts)
+        numbers = _numbers(use_case, classes, labels)
+        # said in the order of the labels, whatever that of the file is
+        facts["places"] = np.argsort(numbers).tolist()
+        shape = Shape("classifier", len(columns), np.sort(numbers), facts)
         if flavour == "torch":
             _see_weights(content, shape)
         FLAVOURS[flavour].check(content, shape)

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 
 from mlops_assets.errors import ConfigError
+from mlops_assets.journey.model.structure.parts import Malformed
 from mlops_assets.plugins.loading import what_brings
 
 Kind = Literal["classifier", "regressor"]
@@ -96,6 +97,18 @@ class Taken:
     content: bytes
     shape: Shape
     labels: tuple[str, ...] | None = None
+
+
+def see_places(value: Any, classes: int) -> None:
+    """See that a stored list says where each class of a model stands among what its file says.
+
+    Raises
+    ------
+    Malformed
+        If it does not: a place is missing, twice, or none.
+    """
+    if not isinstance(value, list) or not all(type(one) is int for one in value) or sorted(value) != [*range(classes)]:
+        raise Malformed(f"its classes stand at {value!r:.80}, and there are {classes}")
 
 
 class Asked(Protocol):

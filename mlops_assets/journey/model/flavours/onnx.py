@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from mlops_assets.journey.model.flavours.flavour import Asked, Flavour, Shape
+from mlops_assets.journey.model.flavours.flavour import Asked, Flavour, Shape, see_places
 from mlops_assets.journey.model.flavours.onnx_file import LARGEST, OnnxFile, Value, read_onnx
 from mlops_assets.journey.model.structure.parts import Malformed
 
@@ -19,6 +19,9 @@ FLOATS = {"float": np.float32, "double": np.float64}
 WHOLE = {"int64": np.int64, "int32": np.int32}
 TYPES: Mapping[str, type[np.generic]] = {**FLOATS, **WHOLE, "bool": np.bool_}
 """The types of an input of numbers."""
+
+FACTS = ("columns", "texts", "classes", "places")
+"""What is stored of a `Reading` beside its file."""
 
 EXPECTED = (
     "Taken is one input of numbers [N, columns] in the order of the columns, or an input [N, 1] for each column, named "
@@ -42,6 +45,8 @@ class Reading:
         The classes as the file names them, in the order of its probabilities.
     output
         The output that has the probabilities.
+    places
+        Where in it each class stands that is said, in order.
     """
 
     file: OnnxFile
@@ -49,6 +54,7 @@ class Reading:
     texts: tuple[str, ...]
     classes: tuple[str, ...]
     output: Value
+    places: tuple[int, ...]
 
     @property
     def is_whole(self) -> bool:
@@ -58,18 +64,20 @@ class Reading:
     @property
     def facts(self) -> dict[str, Any]:
         """What is stored of it beside the file."""
-        return {"columns": list(self.columns), "texts": list(self.texts), "classes": list(self.classes)}
+        return {name: list(getattr(self, name)) for name in FACTS}
 
 
-def read_as(file: OnnxFile, columns: Sequence[str], texts: Sequence[str], classes: Sequence[str]) -> Reading:
+def read_as(
+    file: OnnxFile, columns: Sequence[str], texts: Sequence[str], classes: Sequence[str], places: Sequence[int] = ()
+) -> Reading:
     """How a file is to be asked, after it was seen to fit.
 
     Parameters
     ----------
     file
         What it says of itself.
-    columns, texts, classes
-        As in `Reading`.
+    columns, texts, classes, places
+        As in `Reading`; without places, classes are said in the order of the file.
 
     Raises
     ------
@@ -80,7 +88,8 @@ def read_as(file: OnnxFile, columns: Sequence[str], texts: Sequence[str], classe
         _see_matrix(file.inputs[0], columns, texts)
     else:
         _see_columns(file.inputs, columns, texts)
-    return Reading(file, tuple(columns), tuple(texts), tuple(classes), _probabilities(file, len(classes)))
+    output = _probabilities(file, len(classes))
+    return Reading(file, tuple(columns), tuple(texts), tuple(classes), output, tuple(places or range(len(classes))))
 
 
 def _takes_matrix(file: OnnxFile, columns: Sequence[str]) -> bool:
@@ -175,10 +184,11 @@ class Onnx(Flavour):
 
 def _reading(content: bytes, shape: Shape) -> Reading:
     """How a stored file is asked, by what is stored beside it."""
-    lists = [shape.facts.get(name) for name in ("columns", "texts", "classes")]
-    if set(shape.facts) != {"columns", "texts", "classes"} or not all(map(_are_texts, lists)):
+    facts = shape.facts
+    if set(facts) != {*FACTS} or not all(_are_texts(facts[name]) for name in ("columns", "texts", "classes")):
         raise Malformed("what is told beside it is not what is written here")
-    return read_as(read_onnx(content), *(lists[0] or [], lists[1] or [], lists[2] or []))
+    see_places(facts["places"], len(facts["classes"]))
+    return read_as(read_onnx(content), facts["columns"], facts["texts"], facts["classes"], facts["places"])
 
 
 def _are_texts(value: Any) -> bool:
@@ -210,7 +220,10 @@ class Session:
     def predict(self, matrix: Any) -> np.ndarray:
         """See `flavour.Asked`."""
         blocks = [self._block(matrix[at : at + BLOCK]) for at in range(0, matrix.shape[0], BLOCK)]
-        return np.concatenate(blocks) if blocks else np.zeros((0, len(self._reading.classes)))
+        if not blocks:
+            return np.zeros((0, len(self._reading.classes)))
+        said: np.ndarray = np.concatenate(blocks)[:, list(self._reading.places)]
+        return said
 
     def contributions(self, matrix: Any) -> np.ndarray | None:  # noqa: ARG002 - onnxruntime cannot tell
         """See `flavour.Asked`."""

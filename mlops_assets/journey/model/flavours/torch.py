@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
-from mlops_assets.journey.model.flavours.flavour import Asked, Flavour, Shape, imported
+from mlops_assets.journey.model.flavours.flavour import Asked, Flavour, Shape, imported, see_places
 from mlops_assets.journey.model.flavours.safetensors_file import Tensor, read_safetensors
 from mlops_assets.journey.model.structure.parts import Malformed
 
-FACTS = {"module", "parameters"}
+FACTS = {"module", "parameters", "places"}
 
 TYPES = {
     "torch.float64": "F64",
@@ -43,7 +43,8 @@ class Torch(Flavour):
         """See `Flavour.save`."""
         state = {name: tensor.detach().contiguous() for name, tensor in estimator.network_.state_dict().items()}
         content: bytes = imported("safetensors.torch", self.name).save(_apart(state))
-        facts = {"module": estimator.module, "parameters": dict(estimator.parameters or {})}
+        places = list(range(len(estimator.classes_)))
+        facts = {"module": estimator.module, "parameters": dict(estimator.parameters or {}), "places": places}
         return content, Shape("classifier", estimator.n_features_in_, np.asarray(estimator.classes_), facts)
 
     def imports(self, shape: Shape) -> tuple[str, ...]:
@@ -56,6 +57,7 @@ class Torch(Flavour):
         module, parameters = shape.facts.get("module"), shape.facts.get("parameters")
         if set(shape.facts) != FACTS or not isinstance(module, str) or not isinstance(parameters, dict):
             raise Malformed("what is told beside it is not what is written here")
+        see_places(shape.facts["places"], shape.outputs)
         read_safetensors(content)
 
     def logged_file(self, told: Mapping[str, Any]) -> str:
@@ -79,7 +81,7 @@ class Torch(Flavour):
         network = make_network(shape.facts["module"], shape.features, shape.outputs, shape.facts["parameters"])
         see_state(tensors, network.state_dict(), shape.facts["module"])
         network.load_state_dict(imported("safetensors.torch", self.name).load(content), strict=True)
-        return Network(network.double().eval(), shape.outputs)
+        return Network(network.double().eval(), shape.facts["places"])
 
 
 def _apart(state: Mapping[str, Any]) -> dict[str, Any]:
@@ -138,23 +140,24 @@ class Network:
     ----------
     network
         In double precision, in the mode of evaluation.
-    classes
-        How many it says.
+    places
+        Where among what it says each class stands, in order.
     """
 
-    def __init__(self, network: Any, classes: int) -> None:
-        self._network, self._classes = network, classes
+    def __init__(self, network: Any, places: Sequence[int]) -> None:
+        self._network, self._places = network, list(places)
 
     def predict(self, matrix: Any) -> np.ndarray:
         """See `flavour.Asked`."""
         from mlops_assets.estimators import ask_network
 
         if not matrix.shape[0]:
-            return np.zeros((0, self._classes))
+            return np.zeros((0, len(self._places)))
         said = ask_network(self._network, matrix)
-        if said.shape[1] != self._classes:
-            raise ValueError(f"the network says {said.shape[1]} classes; there are {self._classes}")
-        return said
+        if said.shape[1] != len(self._places):
+            raise ValueError(f"the network says {said.shape[1]} classes; there are {len(self._places)}")
+        in_order: np.ndarray = said[:, self._places]
+        return in_order
 
     def contributions(self, matrix: Any) -> np.ndarray | None:  # noqa: ARG002 - a network does not add up columns
         """See `flavour.Asked`."""
