@@ -149,8 +149,8 @@ def _trained(case: Case) -> Iterator[dict[str, Any]]:
     for name, one in fitted.items():
         score = newest.score(name)
         told = {"use case": case.name, "model": name.replace("_", " ")}
-        if score is None:
-            yield {**told, "accuracy": one.failed[:60]}
+        if score is None or not score.metrics:
+            yield {**told, "accuracy": "fails"}
             continue
         told |= {metric: f"{score.metrics[metric]:.3f}" for metric in METRICS if metric in score.metrics}
         told["CPU s a million rows"] = f"{1e6 / max(1e-9, score.rows_per_second):.2f}"
