@@ -87,8 +87,7 @@ class Table:
 
     def _leads_to(self, slot: int) -> int:
         place = self._at + self._places[slot]
-        offset: int = self._number("<I", place)
-        return place + offset
+        return place + int(self._number("<I", place))
 
     def _number(self, form: str, at: int) -> Any:
         if at < 0 or at + struct.calcsize(form) > len(self._content):
