@@ -182,7 +182,7 @@ def _survived(rounds: int, *names: str) -> None:
 
 
 def test_random_changes_are_refused_or_harmless() -> None:
-    _survived(120, "xgboost", "lightgbm", "catboost", "xgboost vectors")
+    _survived(60, "xgboost", "lightgbm", "catboost", "xgboost vectors")
 
 
 @pytest.mark.long
