@@ -1,9 +1,9 @@
 """What models of other libraries say and cost, beside scikit-learn's, on the use cases of the package.
 
-`python -m benchmarks.flavours [FOLDER]` trains each of them through the command, in a home of its own, and puts the table
-into `docs/benchmarks.md`. FOLDER holds the real tables where they are to be had, `transactions/*.csv` and
-`loan_approval/*.csv`; without them, and for `santander`, rows are generated. Costs are CPU seconds of one core, which a busy
-machine does not change much; whoever reports them runs it alone all the same.
+`python -m benchmarks.flavours [FOLDER]` trains each of them through the command, in a home of its own, and puts the
+table into `docs/benchmarks.md`. FOLDER holds the real tables where they are to be had, `transactions/*.csv` and
+`loan_approval/*.csv`; without them, and for `santander`, rows are generated. Costs are CPU seconds of one core, which a
+busy machine does not change much; whoever reports them runs it alone all the same.
 """
 
 from __future__ import annotations
@@ -43,14 +43,19 @@ TREES: Mapping[str, Mapping[str, Any]] = {
     "xgboost_vectors": {
         "use": "xgboost.XGBClassifier",
         "parameters": {
-            **{"n_estimators": 60, "learning_rate": 0.1, "max_depth": 4},
+            "n_estimators": 60,
+            "learning_rate": 0.1,
+            "max_depth": 4,
             "multi_strategy": "multi_output_tree",
         },
     },
     "lightgbm": {
         "use": "lightgbm.LGBMClassifier",
         "parameters": {
-            **{"n_estimators": 60, "learning_rate": 0.1, "num_leaves": 15, "min_child_samples": 10},
+            "n_estimators": 60,
+            "learning_rate": 0.1,
+            "num_leaves": 15,
+            "min_child_samples": 10,
             "colsample_bytree": 0.5,
         },
     },
@@ -62,9 +67,9 @@ TREES: Mapping[str, Mapping[str, Any]] = {
 """The same number of boosting steps for each; nobody tuned them. Of two classes, `xgboost_vectors` is left out."""
 
 ABOUT = """\
-What each model says of the held-out rows, and what it costs: `python -m benchmarks.flavours`, trained through the command as
-any use case is. All boosted ones have 60 steps and nobody tuned them, so the table says what to try, not who wins. The CPU
-seconds are those of one core, from the matrix to class and probability. {libraries}.
+What each model says of the held-out rows, and what it costs: `python -m benchmarks.flavours`, trained through the
+command as any use case is. All boosted ones have 60 steps and nobody tuned them, so the table says what to try, not who
+wins. The CPU seconds are those of one core, from the matrix to class and probability. {libraries}.
 
 {rows}"""
 
@@ -141,11 +146,11 @@ def _trained(case: Case) -> Iterator[dict[str, Any]]:
     stores = Workspace.from_environment().find(case.own)
     newest = stores.runs.newest(Evaluation)
     fitted = {one.name: one for one in stores.runs.newest(FittedCandidates).candidates}
-    for name in fitted:
-        score, one = newest.score(name), fitted[name]
+    for name, one in fitted.items():
+        score = newest.score(name)
         told = {"use case": case.name, "model": name.replace("_", " ")}
-        if score is None:
-            yield {**told, "accuracy": one.failed[:60]}
+        if score is None or not score.metrics:
+            yield {**told, "accuracy": "fails"}
             continue
         told |= {metric: f"{score.metrics[metric]:.3f}" for metric in METRICS if metric in score.metrics}
         told["CPU s a million rows"] = f"{1e6 / max(1e-9, score.rows_per_second):.2f}"

@@ -82,7 +82,12 @@ def _features(explanation: Explanation) -> str:
         [feature.name, shown(feature.value), unseen[feature.unseen], strength(feature.strength)]
         for feature in explanation.features
     ]
-    return _titled("what the model saw, the strongest first", ["feature", "value", "", "strength"], rows)
+    head = ["feature", "value", "", "strength"]
+    if any(feature.log_odds is not None for feature in explanation.features):
+        head.append("log odds")
+        for row, feature in zip(rows, explanation.features, strict=True):
+            row.append(strength(feature.log_odds or 0.0))
+    return _titled("what the model saw, the strongest first", head, rows)
 
 
 def _words(explanation: Explanation) -> str:

@@ -106,8 +106,9 @@ def _labels(text: bytes) -> tuple[str, ...] | None:
         names = told["class_names"] if isinstance(told, dict) else None
     except (ValueError, KeyError, RecursionError):
         return None
-    plain = isinstance(names, list) and all(isinstance(name, (str, int)) for name in names)
-    return tuple(map(str, names)) if plain else None
+    if not isinstance(names, list) or not all(isinstance(name, (str, int)) for name in names):
+        return None
+    return tuple(map(str, names))
 
 
 def _dimension(trees: Table, shape: Shape) -> int:

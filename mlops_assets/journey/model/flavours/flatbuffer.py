@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import numpy as np
 
@@ -44,7 +45,8 @@ class Table:
 
     def number(self, slot: int, form: str, default: float) -> float:
         """A field that is a number, in a form of `struct`."""
-        return self._number(form, self._at + self._places[slot]) if self.has(slot) else default
+        value: float = self._number(form, self._at + self._places[slot]) if self.has(slot) else default
+        return value
 
     def table(self, slot: int, slots: int) -> Table:
         """A field that is another table, which must be there."""
@@ -87,8 +89,7 @@ class Table:
         place = self._at + self._places[slot]
         return place + int(self._number("<I", place))
 
-    def _number(self, form: str, at: int) -> float:
+    def _number(self, form: str, at: int) -> Any:
         if at < 0 or at + struct.calcsize(form) > len(self._content):
             raise Malformed(f"it leads to byte {at:,}, and has {len(self._content):,}")
-        value: float = struct.unpack_from(form, self._content, at)[0]
-        return value
+        return struct.unpack_from(form, self._content, at)[0]

@@ -18,6 +18,8 @@ END = "end of trees\n"
 
 NUMBER = r"-?\d+(?:\.\d+)?(?:e[-+]\d{1,3})?"
 NUMBERS = re.compile(rf"(?:{NUMBER}(?: {NUMBER})*)?")
+BOUND = rf"(?:{NUMBER}|-?inf)"
+BOUNDS = re.compile(rf"(?:{BOUND}(?: {BOUND})*)?")
 WHOLES = re.compile(r"(?:-?\d{1,10}(?: -?\d{1,10})*)?")
 INFO = re.compile(rf"none|\[{NUMBER}:{NUMBER}\]|-?\d{{1,10}}(?::-?\d{{1,10}})*")
 
@@ -54,8 +56,8 @@ def trees_alone(text: str) -> str:
 def classes_of(text: str) -> int | None:
     """How many classes a model says; None of one that says a number."""
     objective = re.search(r"^objective=(.*)$", text, re.M)
-    for known in OBJECTIVES if objective else ():
-        if (found := known.fullmatch(objective[1])) is not None:
+    for known in OBJECTIVES:
+        if objective is not None and (found := known.fullmatch(objective[1])) is not None:
             return int(found.groupdict().get("classes") or 2)
     return None
 
@@ -157,7 +159,8 @@ def _tree(text: str, number: int, features: int) -> None:
     _whole(f"{where}: internal_count", told["internal_count"], inner, 0, 1 << 31)
     _whole(f"{where}: split_feature", told["split_feature"], inner, 0, features)
     kinds = _whole(f"{where}: decision_type", told["decision_type"], inner, 0, 12)
-    thresholds = _reals(f"{where}: threshold", told["threshold"], inner)
+    # infinity parts the rows where a value is missing from all others
+    thresholds = _reals(f"{where}: threshold", told["threshold"], inner, BOUNDS)
     asked = thresholds[(kinds & 1) == 1]
     _categories(told, where, int(categories), asked)
     _children(told, where, inner)
@@ -182,7 +185,7 @@ def _categories(told: dict[str, str], where: str, count: int, asked: np.ndarray)
     bounds = _whole(f"{where}: cat_boundaries", told["cat_boundaries"], count + 1, 0, len(values) + 1)
     if bounds[0] != 0 or bounds[-1] != len(values) or (np.diff(bounds) < 1).any():
         raise Malformed(f"{where}: cat_boundaries do not lead through cat_threshold")
-    if ((asked != np.floor(asked)) | (asked < 0) | (asked >= count)).any():
+    if not ((asked == np.floor(asked)) & (asked >= 0) & (asked < count)).all():
         raise Malformed(f"{where}: it asks for a set of categories that is none of {count}")
 
 
@@ -208,11 +211,11 @@ def _named(lines: Sequence[str], names: Sequence[str], where: str = "its head") 
     return ((name, value) for name, _, value in said)
 
 
-def _reals(name: str, text: str, count: int) -> np.ndarray:
-    if not NUMBERS.fullmatch(text):
+def _reals(name: str, text: str, count: int, form: re.Pattern[str] = NUMBERS) -> np.ndarray:
+    if not form.fullmatch(text):
         raise Malformed(f"{name} holds what is no number")
     values = np.array(text.split(" ") if text else [], np.float64)
-    if len(values) != count or not np.isfinite(values).all():
+    if len(values) != count or (form is NUMBERS and not np.isfinite(values).all()):
         raise Malformed(f"{name} are {len(values)} numbers, expected {count} finite ones")
     return values
 

@@ -32,7 +32,7 @@ class _Numbering:
 
     def predict(self, X: Any, **further: Any) -> np.ndarray:  # noqa: N803 - scikit-learn's name
         """The likeliest label of every row."""
-        return self.classes_[self.predict_proba(X, **further).argmax(axis=1)]  # type: ignore[attr-defined,no-any-return]
+        return self.classes_[self.predict_proba(X, **further).argmax(axis=1)]  # type: ignore[attr-defined]
 
 
 class XGBClassifier(_Numbering, xgboost.XGBClassifier):  # type: ignore[misc]

@@ -37,17 +37,9 @@ DELETED = 0x7FFFFFFF
 """The column that a node asks for which pruning took away."""
 
 TREE = {
-    *(
-        "base_weights",
-        "categories",
-        "categories_nodes",
-        "categories_segments",
-        "categories_sizes",
-        "default_left",
-        "id",
-    ),
-    *("left_children", "loss_changes", "parents", "right_children", "split_conditions", "split_indices", "split_type"),
-    *("sum_hessian", "tree_param"),
+    *("id", "tree_param", "left_children", "right_children", "parents", "split_indices", "split_conditions"),
+    *("split_type", "default_left", "base_weights", "loss_changes", "sum_hessian"),
+    *("categories", "categories_nodes", "categories_segments", "categories_sizes"),
 }
 VECTORS = {*TREE, "leaf_weights"}
 """What is said of a tree whose leaves hold a number, and of one whose leaves hold one for every class."""
@@ -71,11 +63,14 @@ def check_model(model: Any, shape: Shape) -> None:
     whole = _table(model, "model", {"learner", "version"})
     learner = _table(whole["learner"], "learner", _LEARNER)
     for name in ("attributes", "feature_names", "feature_types"):
-        if len(learner[name]):
+        if not isinstance(learner[name], (dict, list)) or learner[name]:
             raise Malformed(f"{name} are told, and a model here has none")
+    release = whole["version"]
+    if not isinstance(release, list) or [*map(type, release)] != [int] * 3 or release[0] != 3:
+        raise Malformed(f"it was written by release {release!r:.80} of XGBoost; known is the form of release 3")
     groups = _objective(learner, shape)
     booster = _table(learner["gradient_booster"], "gradient_booster")
-    if booster.get("name") == "dart":
+    if str(booster.get("name")) == "dart":
         _table(booster, "dart", {"gbtree", "name", "weight_drop"})
         trees = _trees_of(_table(booster["gbtree"], "gbtree", {"model", "name"}), shape, groups)
         weights = booster["weight_drop"]
@@ -103,7 +98,7 @@ def cleared(model: Any) -> Any:
     best = _table(learner["attributes"], "attributes").get("best_iteration")
     cleaned = {**learner, "attributes": {}, "feature_names": [], "feature_types": []}
     objective = _table(learner["objective"], "objective")
-    if objective.get("name") == "multi:softmax":  # which says the likeliest class alone
+    if str(objective.get("name")) == "multi:softmax":  # which says the likeliest class alone
         cleaned["objective"] = {**objective, "name": "multi:softprob"}
     if best is not None:
         booster = _table(learner["gradient_booster"], "gradient_booster")
@@ -113,8 +108,8 @@ def cleared(model: Any) -> Any:
 
 def _up_to(model: Mapping[str, Any], best: Any) -> Mapping[str, Any]:
     """The trees up to the best step of those that fitting went on to."""
-    steps, trees, info = (model.get(name) for name in ("iteration_indptr", "trees", "tree_info"))
-    if not all(isinstance(one, list) for one in (steps, trees, info)) or not isinstance(best, str):
+    steps, trees, info = (_table(model, "model").get(name) for name in ("iteration_indptr", "trees", "tree_info"))
+    if not (isinstance(steps, list) and isinstance(trees, list) and isinstance(info, list) and isinstance(best, str)):
         raise Malformed("it was stopped early, and does not tell its steps")
     last = _number_of(best, "best_iteration", 0, len(steps) - 2) + 2
     kept = steps[last - 1] if type(steps[last - 1]) is int else 0
@@ -133,7 +128,7 @@ def classes_of(model: Any) -> int | None:
         What `cleared` made.
     """
     learner = model["learner"]
-    if learner["objective"].get("name") not in OBJECTIVES:
+    if str(learner["objective"].get("name")) not in OBJECTIVES:
         return None
     count = _table(learner["learner_model_param"], "learner_model_param").get("num_class")
     return max(2, _number_of(str(count), "num_class", 0, LARGEST_WIDTH))
@@ -148,7 +143,7 @@ def _objective(learner: Mapping[str, Any], shape: Shape) -> int:
     names = {"base_score", "boost_from_average", "num_class", "num_feature", "num_target"}
     told = _texts(learner["learner_model_param"], "learner_model_param", names)
     objective = _table(learner["objective"], "objective")
-    name = objective.get("name")
+    name = str(objective.get("name"))
     known = REGRESSIONS if kind == "regressor" else OBJECTIVES
     if name not in known:
         raise Malformed(f"it was fitted to {name!r:.80}; known are {', '.join(known)}")
@@ -186,12 +181,12 @@ def _no_number(word: str) -> NoReturn:
 
 def _trees_of(booster: Mapping[str, Any], shape: Shape, groups: int) -> int:
     """See to all trees of a model; returns how many there are."""
-    if booster["name"] != "gbtree":
+    if str(booster["name"]) != "gbtree":
         raise Malformed(f"it is a {booster['name']!r:.80}; stored are gbtree and dart")
     names = {"cats", "gbtree_model_param", "iteration_indptr", "tree_info", "trees"}
     model = _table(booster["model"], "model", names)
     cats = _table(model["cats"], "cats", {"enc", "feature_segments", "sorted_idx"})
-    if any(len(values) for values in cats.values()):
+    if not all(isinstance(values, (list, np.ndarray)) and not len(values) for values in cats.values()):
         raise Malformed("it was fitted on a table with categories of its own; fit it on numbers")
     trees = model["trees"]
     if not isinstance(trees, list) or len(trees) > LARGEST_WIDTH:
@@ -297,7 +292,7 @@ def _whole(values: Any) -> Any:
     return values
 
 
-def _table(value: Any, name: str, names: set[str] | None = None) -> Mapping[str, Any]:
+def _table(value: Any, name: str, names: set[str] | None = None) -> dict[str, Any]:
     if not isinstance(value, dict) or (names is not None and value.keys() != names):
         raise Malformed(f"{name} is not as XGBoost writes it")
     return value

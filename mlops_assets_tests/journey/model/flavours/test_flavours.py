@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -31,6 +33,7 @@ from mlops_assets.journey.model.structure import Malformed
 from mlops_assets.journey.model.trial import try_model
 from mlops_assets.journey.train.pipeline import build_pipeline
 from mlops_assets.plugins import PluginError, import_object
+from mlops_assets.plugins.estimators import CLASSIFIER, check_estimator
 from mlops_assets.plugins.loading import EXTRAS
 from mlops_assets.use_case import Candidate
 from mlops_assets_tests.helpers.flavoured import (
@@ -38,9 +41,11 @@ from mlops_assets_tests.helpers.flavoured import (
     SMALL,
     fitted,
     flavour_named,
+    of_text,
     stored,
     target,
 )
+from mlops_assets_tests.helpers.paths import ROOT
 
 COLUMNS = {"a": None, "b": None, "c": None, "d": None}
 LABELS = ("w", "x", "y", "z")
@@ -299,3 +304,31 @@ def test_any_bytes_are_read_or_refused(content: bytes) -> None:
 def test_ubj_that_is_forged_is_refused(content: bytes, said: str) -> None:
     with pytest.raises(Malformed, match=said):
         read_ubj(content)
+
+
+# -- what the page says ------------------------------------------------------------------------------------------------
+
+
+def test_the_configuration_of_the_page_is_one() -> None:
+    page = (ROOT / "docs" / "flavours.md").read_text(encoding="utf-8")
+    (written,) = re.findall(r"```yaml\n(.*?)```", page, re.S)
+    candidates = {name: Candidate.model_validate(one) for name, one in yaml.safe_load(written)["candidates"].items()}
+    for candidate in candidates.values():
+        given = [*candidate.parameters, *(["estimators"] if candidate.members else [])]
+        check_estimator(candidate.use, CLASSIFIER, given, candidate.search)
+        assert build_pipeline(candidate, COLUMNS, candidates).steps[-1][0] == "model"
+    for name, flavour in FLAVOURS.items():
+        assert f"mlops-assets[{name}]" in page
+        assert f"part-N.{flavour.suffix}" in page
+    named = set(re.findall(r"`((?:xgboost|lightgbm|catboost)\.\w+)`", page))
+    assert named == {path for name in FLAVOURS for path in FLAVOURS[name].defaults if "Regressor" not in path}
+
+
+def test_a_bound_of_lightgbm_may_be_infinite() -> None:
+    """Where a column has few values beside missing ones, LightGBM parts the two so."""
+    content, shape = stored("lightgbm")
+    content = of_text(r"^threshold=\S+", "threshold=inf")(content)
+    FLAVOURS["lightgbm"].check(content, shape)
+    said = FLAVOURS["lightgbm"].load(content, shape).predict(ROWS)
+    assert np.isfinite(said).all()
+    assert not np.array_equal(said, fitted("lightgbm").predict_proba(ROWS))

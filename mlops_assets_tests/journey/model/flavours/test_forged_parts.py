@@ -6,13 +6,18 @@ import json
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
+from functools import reduce
+from typing import Any
 
 import numpy as np
 import pytest
 
 from mlops_assets.journey.model.flavours import FLAVOURS
+from mlops_assets.journey.model.flavours.ubj import read_ubj
+from mlops_assets.journey.model.flavours.xgboost_trees import check_model, cleared
 from mlops_assets.journey.model.structure import Malformed
 from mlops_assets_tests.helpers.flavoured import (
     SMALL,
@@ -138,6 +143,33 @@ def test_a_model_of_other_columns_or_classes_is_refused(flavour: str) -> None:
             FLAVOURS[flavour].check(content, other)
 
 
+ODD = (-1, 2**40, 1.5, "x" * 300, [], [[]], {"a": 1}, None, np.zeros(3, np.int32))
+"""What may stand in the place of a value; an array is compared with nothing."""
+
+
+def _places(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The way to each value in a model of XGBoost; of a list, its first element is enough."""
+    yield place
+    inside = value.items() if isinstance(value, dict) else enumerate(value[:1]) if isinstance(value, list) else ()
+    for key, one in inside:
+        yield from _places(one, (*place, key))
+
+
+@pytest.mark.parametrize("name", ["xgboost vectors", "xgboost dart"])
+def test_a_value_of_another_kind_is_refused_wherever_it_stands(name: str) -> None:
+    content, shape = stored(name)
+    for place in _places(read_ubj(content)):
+        for odd in ODD:
+            model = read_ubj(content)
+            if place:
+                holder = reduce(lambda inside, key: inside[key], place[:-1], model)
+                holder[place[-1]] = odd
+            with suppress(Malformed):
+                check_model(model if place else odd, shape)
+            with suppress(Malformed):
+                cleared(model if place else odd)
+
+
 def _survived(rounds: int, *names: str) -> None:
     """Forge files at random in a process of its own, which a library may crash."""
     command = [sys.executable, "-m", "mlops_assets_tests.helpers.flavoured_driver", str(rounds), *names]
@@ -150,7 +182,7 @@ def _survived(rounds: int, *names: str) -> None:
 
 
 def test_random_changes_are_refused_or_harmless() -> None:
-    _survived(120, "xgboost", "lightgbm", "catboost", "xgboost vectors")
+    _survived(60, "xgboost", "lightgbm", "catboost", "xgboost vectors")
 
 
 @pytest.mark.long
