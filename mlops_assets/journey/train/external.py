@@ -25,7 +25,7 @@ from mlops_assets.journey.model.archive import Known, load_estimator
 from mlops_assets.journey.model.fetching import download, folder_here
 from mlops_assets.journey.model.files import ESTIMATOR_FILE, LARGEST, read_plain
 from mlops_assets.journey.model.flavours import FLAVOURS
-from mlops_assets.journey.model.flavours.flavour import Flavour, Taken
+from mlops_assets.journey.model.flavours.flavour import Flavour, Kind, Taken
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.registry import Registry
 from mlops_assets.journey.train.from_file import ENDINGS, NOTHING, Said, model_of_file
@@ -198,6 +198,8 @@ def as_model(use_case: UseCase, logged: Logged, labels: Sequence[str], said: Sai
         content = read_plain(logged.folder / name, most)
         return model_of_file(use_case, logged.uri, flavour.name, content, labels, _completed(logged, said)).model
     columns = _columns(use_case, logged)
+    if use_case.training.says_numbers:
+        return _of_numbers(use_case, logged, columns)
     if flavour is None:
         estimator = _load(use_case, logged)
         classes = [_class_text(value) for value in np.asarray(estimator.classes_).tolist()]
@@ -228,6 +230,20 @@ def _completed(logged: Logged, said: Said) -> Said:
         columns = columns or tuple(_signature(logged))
     classes = said.classes or (tuple(map(_class_text, told)) if isinstance(told, list) else ())
     return replace(said, columns=columns, classes=classes)
+
+
+def _of_numbers(use_case: UseCase, logged: Logged, columns: Mapping[str, Known]) -> Model:
+    """A model of ours of a regressor; without an interval, for of no row it is known that it has not learned it."""
+    if (flavour := _flavour(logged)) is None:
+        estimator = _load(use_case, logged, "predict")
+    else:
+        estimator, _ = _take(logged, flavour, columns, "regressor")
+    if hasattr(estimator, "classes_"):
+        raise ModelRefused(f"{logged.uri}: it says classes, and {use_case.name} predicts a number: log a regressor.")
+    from mlops_assets.encoders import NumbersOnFrame
+
+    texts = tuple(name for name, vocabulary in columns.items() if vocabulary == TEXT)
+    return Model(NumbersOnFrame(estimator, tuple(columns), texts), columns, (), use_case.features_sql)
 
 
 def _columns(use_case: UseCase, logged: Logged) -> dict[str, Known]:
@@ -271,12 +287,12 @@ def _is_named(column: Any) -> bool:
     return isinstance(column, dict) and isinstance(column.get("name"), str)
 
 
-def _load(use_case: UseCase, logged: Logged) -> Any:
+def _load(use_case: UseCase, logged: Logged, method: str = "predict_proba") -> Any:
     from skops.io.exceptions import UntrustedTypesFoundException
 
     content = read_plain(logged.folder / _skops_file(logged), LARGEST[ESTIMATOR_FILE])
     try:
-        return load_estimator(content, use_case.training.trusted)
+        return load_estimator(content, use_case.training.trusted, method=method)
     except UntrustedTypesFoundException as error:
         raise ModelRefused(
             f"{logged.uri}: {error} If you know what they do, add them to `training.trusted` of {use_case.name}."
@@ -313,7 +329,9 @@ def _file(logged: Logged) -> tuple[str, int]:
     return flavour.logged_in + _beside(logged, name.removeprefix(flavour.logged_in)), flavour.largest
 
 
-def _take(logged: Logged, flavour: Flavour, columns: Mapping[str, Known]) -> tuple[Flavoured, list[str]]:
+def _take(
+    logged: Logged, flavour: Flavour, columns: Mapping[str, Known], kind: Kind = "classifier"
+) -> tuple[Flavoured, list[str]]:
     """A model of a flavour, of which its library has seen nothing yet, and the labels of its classes."""
     from mlops_assets.journey.model.flavours.flavoured import Flavoured
 
@@ -328,9 +346,11 @@ def _take(logged: Logged, flavour: Flavour, columns: Mapping[str, Known]) -> tup
         taken = flavour.taken(content, logged.description["flavors"][flavour.logged_as], len(columns))
     except (ValueError, RecursionError) as error:
         raise ModelRefused(f"{logged.uri}: {name}: {error}.") from None
-    if taken.shape.classes is None:
-        raise ModelRefused(f"{logged.uri}: it says a number, and no classes.")
-    labels = _labels_told(logged, taken) or [*map(str, range(taken.shape.outputs))]
+    if taken.shape.kind != kind:
+        raise ModelRefused(f"{logged.uri}: it is a {taken.shape.kind}, and what is asked for is a {kind}.")
+    labels = _labels_told(logged, taken) if kind == "classifier" else []
+    if labels is None:
+        labels = [*map(str, range(taken.shape.outputs))]
     return Flavoured.of(flavour.name, taken.shape, taken.content), labels
 
 

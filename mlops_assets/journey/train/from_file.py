@@ -168,6 +168,11 @@ def model_of_file(
     """
     from mlops_assets.journey.model.flavours.flavoured import Flavoured
 
+    if use_case.training.says_numbers:
+        raise ModelRefused(
+            f"{name}: {use_case.name} predicts a number, and a model of {flavour} is taken for classes alone. Log a "
+            "regressor of scikit-learn, XGBoost, LightGBM or CatBoost to MLflow."
+        )
     made = describe(use_case).model
     if absent := [column for column in said.columns if column not in made]:
         raise ModelRefused(

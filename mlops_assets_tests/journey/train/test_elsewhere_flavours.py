@@ -14,6 +14,7 @@ from mlflow.models import infer_signature
 
 from mlops_assets.errors import ModelRefused
 from mlops_assets.journey.model.model import Model
+from mlops_assets.journey.model.task import Numbers
 from mlops_assets.journey.train.external import as_model, read_logged
 from mlops_assets.plugins import import_object
 from mlops_assets.use_case import UseCase, find_use_case
@@ -136,12 +137,30 @@ def _booster() -> Any:
 
 
 def test_a_regressor_is_no_classifier(visits: UseCase, tmp_path: Path) -> None:
-    one = import_object("xgboost.XGBRegressor")(**XGB).fit(X, Y)
-    with pytest.raises(ModelRefused, match="it says a number, and no classes"):
-        take(visits, logged(tmp_path / "one", "xgboost", one))
-    two = import_object("catboost.CatBoostRegressor")(**CALM).fit(X, Y)
-    with pytest.raises(ModelRefused, match="a CatBoostClassifier is taken"):
-        take(visits, logged(tmp_path / "two", "catboost", two))
+    for name, one in regressors().items():
+        with pytest.raises(ModelRefused, match="it is a regressor, and what is asked for is a classifier"):
+            take(visits, logged(tmp_path / name, name, one))
+
+
+def regressors() -> dict[str, Any]:
+    boosted = import_object("lightgbm.LGBMRegressor")(n_estimators=3, min_child_samples=5, verbosity=-1).fit(X, Y)
+    return {
+        "xgboost": import_object("xgboost.XGBRegressor")(**XGB).fit(X, Y),
+        "lightgbm": boosted.booster_,
+        "catboost": import_object("catboost.CatBoostRegressor")(**CALM, loss_function="Poisson").fit(X, Y),
+    }
+
+
+def test_a_regressor_is_taken_where_numbers_are_predicted(visits: UseCase, tmp_path: Path) -> None:
+    numbers = visits.model_copy(update={"training": visits.training.model_copy(update={"task": "regression"})})
+    for name, one in regressors().items():
+        model = as_model(numbers, read_logged("runs:/1/model", logged(tmp_path / name, name, one)), ())
+        again = Model.load(tmp_path / f"{name} stored", model.save(tmp_path / f"{name} stored"))
+        said = again.decide(again.probabilities(again.matrix(_rows())))
+        np.testing.assert_allclose(said, one.predict(X), atol=2e-6)
+        assert again.task == Numbers()
+    with pytest.raises(ModelRefused, match="it is a classifier, and what is asked for is a regressor"):
+        as_model(numbers, read_logged("runs:/1/model", logged(tmp_path / "c", "xgboost", boosted())), ())
 
 
 def test_a_model_takes_numbers(visits: UseCase, tmp_path: Path) -> None:

@@ -71,12 +71,14 @@ class CatBoost(Flavour):
 
     def taken(self, content: bytes, told: Mapping[str, Any], features: int) -> Taken:
         """The trees alone, and the labels that stand beside them."""
-        if told.get("model_type") != "CatBoostClassifier":
-            raise ValueError(f"it is a {told.get('model_type')!a:.80}; a CatBoostClassifier is taken")
-        count, labels, content = cleared(content)
-        shape = of_classes(count, features)
-        self.check(content, shape)
-        return Taken(content, shape, labels)
+        if told.get("model_type") not in NAMES:
+            raise ValueError(f"it is a {told.get('model_type')!a:.80}; taken are {', '.join(NAMES)}")
+        said = cleared(content)
+        shape = of_classes(said.classes, features)
+        if told["model_type"] != NAMES[0]:
+            shape = Shape("regressor", features, None, {"link": LINKS.get(said.loss, said.loss)})
+        self.check(said.content, shape)
+        return Taken(said.content, shape, said.labels)
 
     def load(self, content: bytes, shape: Shape) -> Model:
         """The model."""

@@ -7,6 +7,8 @@ what CatBoost keeps beside them (parameters, dates, names) is cleared when a mod
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -73,18 +75,33 @@ def check_model(content: bytes, shape: Shape) -> None:
     _trees(trees, bins, _dimension(trees, shape))
 
 
-def cleared(content: bytes) -> tuple[int, tuple[str, ...] | None, bytes]:
+@dataclass(frozen=True)
+class Cleared:
+    """A file from elsewhere without what CatBoost keeps beside its trees, and what that told.
+
+    Attributes
+    ----------
+    content
+        Its bytes.
+    classes, labels
+        How many classes it says if it says any, and their labels if it tells them.
+    loss
+        What it was fitted to; empty if it does not tell.
+    """
+
+    content: bytes
+    classes: int
+    labels: tuple[str, ...] | None
+    loss: str
+
+
+def cleared(content: bytes) -> Cleared:
     """A file from elsewhere without what CatBoost keeps beside its trees.
 
     Parameters
     ----------
     content
         Its bytes.
-
-    Returns
-    -------
-    tuple
-        How many classes it says, their labels if it tells them, and its bytes without that.
 
     Raises
     ------
@@ -96,19 +113,22 @@ def cleared(content: bytes) -> tuple[int, tuple[str, ...] | None, bytes]:
     model = Table.root(content[8:], CORE)
     told = {one.text(0): one.text(1) for one in model.tables(INFO, 2)}
     count = max(2, int(model.table(OBLIVIOUS, TREES).number(DIMENSION, "<i", 0)))
-    return count, _labels(told.get(b"class_params", b"")), content[:8] + model.without(INFO)
+    names = _told(told.get(b"class_params", b""), "class_names")
+    plain = isinstance(names, list) and all(isinstance(name, (str, int)) for name in names)
+    loss = _told(told.get(b"params", b""), "loss_function", "type")
+    labels = tuple(map(str, names)) if plain else None
+    return Cleared(content[:8] + model.without(INFO), count, labels, loss if isinstance(loss, str) else "")
 
 
-def _labels(text: bytes) -> tuple[str, ...] | None:
-    """The labels of the classes, by what stands beside the trees."""
+def _told(text: bytes, *keys: str) -> Any:
+    """What stands in a text of JSON under some keys; None where there is no such thing."""
     try:
         told = json.loads(text)
-        names = told["class_names"] if isinstance(told, dict) else None
-    except (ValueError, KeyError, RecursionError):
+    except (ValueError, RecursionError):
         return None
-    if not isinstance(names, list) or not all(isinstance(name, (str, int)) for name in names):
-        return None
-    return tuple(map(str, names))
+    for key in keys:
+        told = told.get(key) if isinstance(told, dict) else None
+    return told
 
 
 def _dimension(trees: Table, shape: Shape) -> int:

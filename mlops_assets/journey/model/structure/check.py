@@ -14,6 +14,7 @@ from mlops_assets.journey.model.structure import (
     flavoured,
     linear,
     neighbours,
+    regressors,
     scaling,
     texts,
     trees,
@@ -23,6 +24,7 @@ from mlops_assets.journey.model.structure.parts import LARGEST_WIDTH, Malformed,
 RULES: Rules = {
     **trees.RULES,
     **linear.RULES,
+    **regressors.RULES,
     **neighbours.RULES,
     **scaling.RULES,
     **encoding.RULES,
@@ -55,7 +57,7 @@ def check_structure(estimator: Any, trusted: Collection[str] = (), columns: int 
     Parameters
     ----------
     estimator
-        The classifier.
+        The classifier or regressor.
     trusted
         Import paths of types that need no rule. One that has a rule must keep to it all the same, and so must the
         estimators that a trusted type holds.

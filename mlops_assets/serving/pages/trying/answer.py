@@ -77,7 +77,7 @@ def _beginning(one: Answered) -> Answered:
         one.lines,
         one.line[:MOST_LINES],
         one.numbers[:MOST_LINES],
-        one.probability[:MOST_LINES],
+        {name: values[:MOST_LINES] for name, values in one.sure.items()},
         one.probabilities[:MOST_LINES],
         one.refusals[:MOST_LINES],
     )
@@ -98,7 +98,8 @@ def _rows(
             "reject": None,
             "raw": line.raw,
             "picture": _picture(file, line.attached),
-            "likely": likely(row["probabilities"]),
+            "likely": likely(row["probabilities"]) if "probabilities" in row else None,
+            "interval": row.get("interval"),
             "why": explanation if explanation and explanation["at"] == place else None,
             "at": f"{number}:{row['line']}",
         }
@@ -123,28 +124,30 @@ def _picture(file: Sent | None, path: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}" if kind else ""
 
 
-def _feature(told: Mapping[str, Any]) -> dict[str, Any]:
+def _feature(told: Mapping[str, Any], of_numbers: bool) -> dict[str, Any]:
     """A feature for people; what it brings to boosted trees is empty where they do not tell."""
     brings = "" if told["log_odds"] is None else why.strength(told["log_odds"])
-    return {**told, "value": why.shown(told["value"]), "strength": why.strength(told["strength"]), "brings": brings}
+    strength = why.strength(told["strength"], of_numbers)
+    return {**told, "value": why.shown(told["value"]), "strength": strength, "brings": brings}
 
 
 def explained(use_case: UseCase, explanation: SentExplanation, file: Sent) -> dict[str, Any]:
     """What the page tells of why a row is as it is."""
     told = why.content(explanation)
-    features = [_feature(one) for one in told["features"]]
+    of_numbers = use_case.training.says_numbers
+    features = [_feature(one, of_numbers) for one in told["features"]]
     line = lines_of(use_case, file, [explanation.line]).get(explanation.line, Line(""))
     return {
         **told,
         "cleaned": [{**column, "value": why.shown(column["value"])} for column in told["cleaned"]],
         "features": features[:MOST_FEATURES],
         "further": features[MOST_FEATURES:],
-        "words": [{**word, "strength": why.strength(word["strength"])} for word in told["words"]],
+        "words": [{**word, "strength": why.strength(word["strength"], of_numbers)} for word in told["words"]],
         "enriched": [
             {**one, "values": {name: why.shown(value) for name, value in one["values"].items()}}
             for one in told["enriched"]
         ],
-        "likely": likely(told["probabilities"]),
+        "likely": likely(told["probabilities"]) if told["probabilities"] else None,
         "words_of": share,
         "picture": _picture(file, line.attached),
     }
