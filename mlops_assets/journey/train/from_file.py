@@ -17,6 +17,7 @@ import numpy as np
 from mlops_assets.errors import ConfigError, ModelRefused, UsageError
 from mlops_assets.journey.features.matrix import TEXT
 from mlops_assets.journey.features.sql import describe
+from mlops_assets.journey.model.archive import Known
 from mlops_assets.journey.model.files import read_plain
 from mlops_assets.journey.model.flavours import FLAVOURS
 from mlops_assets.journey.model.flavours.flavour import Shape
@@ -192,7 +193,7 @@ def model_of_file(
     except (ValueError, ConfigError) as error:
         raise ModelRefused(f"{name}: {str(error).rstrip('.')}.") from None
     estimator = Flavoured.of(flavour, shape, content)
-    known = {column: TEXT if made[column] else None for column in columns}
+    known: dict[str, Known] = {column: TEXT if made[column] else None for column in columns}
     model = Model(estimator, known, tuple(labels), use_case.features_sql, use_case.training.threshold)
     return Brought(model, {"model": name}, notes.get(LEARNED, ""))
 

@@ -15,9 +15,8 @@ from mlops_assets.journey.model.structure.parts import Malformed
 BLOCK = 1024
 """Rows that are asked together: what a model needs for a row it takes so many times, however long a day is."""
 
-FLOATS = {"float": np.float32, "double": np.float64}
-WHOLE = {"int64": np.int64, "int32": np.int32}
-TYPES: Mapping[str, type[np.generic]] = {**FLOATS, **WHOLE, "bool": np.bool_}
+FLOATS: Mapping[str, type[np.generic]] = {"float": np.float32, "double": np.float64}
+TYPES: Mapping[str, type[np.generic]] = {**FLOATS, "int64": np.int64, "int32": np.int32, "bool": np.bool_}
 """The types of an input of numbers."""
 
 FACTS = ("columns", "texts", "classes", "places")

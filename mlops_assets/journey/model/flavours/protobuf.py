@@ -28,7 +28,7 @@ VARINT, EIGHT, BYTES, FOUR = 0, 1, 2, 5
 """How the bytes of a field end: the wire types of protobuf, but for groups, which nobody writes any more."""
 
 WIRES = {"int": VARINT, "float": FOUR, "double": EIGHT}
-TYPES = {"float": np.dtype("<f4"), "double": np.dtype("<f8")}
+TYPES: Mapping[str, np.dtype[Any]] = {"float": np.dtype("<f4"), "double": np.dtype("<f8")}
 
 Schema = Mapping[str, Mapping[int, tuple[str, str, bool]]]
 """By message, the fields by number: name, what it holds, and whether it is a list.

@@ -311,8 +311,9 @@ def test_ubj_that_is_forged_is_refused(content: bytes, said: str) -> None:
 
 def test_the_configuration_of_the_page_is_one() -> None:
     page = (ROOT / "docs" / "flavours.md").read_text(encoding="utf-8")
-    (written,) = re.findall(r"```yaml\n(.*?)```", page, re.S)
-    candidates = {name: Candidate.model_validate(one) for name, one in yaml.safe_load(written)["candidates"].items()}
+    boosted, network = map(yaml.safe_load, re.findall(r"```yaml\n(.*?)```", page, re.S))
+    written = {**boosted["candidates"], **network["training"]["candidates"]}
+    candidates = {name: Candidate.model_validate(one) for name, one in written.items()}
     for candidate in candidates.values():
         given = [*candidate.parameters, *(["estimators"] if candidate.members else [])]
         check_estimator(candidate.use, CLASSIFIER, given, candidate.search)
