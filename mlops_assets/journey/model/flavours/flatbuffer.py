@@ -86,8 +86,9 @@ class Table:
         return self._content[:place] + bytes(2) + self._content[place + 2 :]
 
     def _leads_to(self, slot: int) -> int:
-        place = self._at + self._places[slot]
-        return place + int(self._number("<I", place))
+        place: int = self._at + self._places[slot]
+        offset: int = self._number("<I", place)
+        return offset + place
 
     def _number(self, form: str, at: int) -> Any:
         if at < 0 or at + struct.calcsize(form) > len(self._content):

@@ -16,11 +16,11 @@ class _Numbering:
 
     _seen: np.ndarray | None = None
 
-    def fit(self, X: Any, y: Any, **further: Any) -> Self:  # noqa: N803 - scikit-learn's name
-        """Learn of rows and their labels."""
+    def fit(self, X: Any, y: Any, *, sample_weight: Any = None, **further: Any) -> Self:  # noqa: N803 - scikit-learn's
+        """Learn of rows, their labels, and what each counts: who weighs rows looks for an argument of that name."""
         self._seen = None  # while it learns, its classes are the numbers
         seen, numbers = np.unique(np.asarray(y), return_inverse=True)
-        super().fit(X, numbers, **further)  # type: ignore[misc]
+        super().fit(X, numbers, sample_weight=sample_weight, **further)  # type: ignore[misc]
         self._seen = seen
         return self
 

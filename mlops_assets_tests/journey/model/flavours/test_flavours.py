@@ -32,6 +32,7 @@ from mlops_assets.journey.model.straight import straight
 from mlops_assets.journey.model.structure import Malformed
 from mlops_assets.journey.model.trial import try_model
 from mlops_assets.journey.train.pipeline import build_pipeline
+from mlops_assets.journey.train.recency import fit_weighted, unweighted
 from mlops_assets.plugins import PluginError, import_object
 from mlops_assets.plugins.estimators import CLASSIFIER, check_estimator
 from mlops_assets.plugins.loading import EXTRAS
@@ -230,6 +231,18 @@ def test_a_configuration_names_it_and_it_is_made_calm(name: str) -> None:
 def test_labels_of_which_some_are_missing_are_learned() -> None:
     assert fitted("xgboost").classes_.tolist() == [0, 2, 3]
     assert set(fitted("xgboost").predict(ROWS)) <= {0, 2, 3}
+
+
+@pytest.mark.parametrize("name", ["xgboost", "lightgbm", "catboost"])
+def test_rows_count_what_they_weigh(name: str) -> None:
+    path, parameters = SMALL[name]
+    built = build_pipeline(Candidate.model_validate({"use": path, "parameters": parameters}), COLUMNS)
+    assert unweighted(built) == ()
+    said = []
+    for weights in (None, np.linspace(0.01, 2, len(ROWS))):
+        fit_weighted(built, ROWS, target(name), weights)
+        said.append(built.predict_proba(ROWS))
+    assert not np.array_equal(*said)
 
 
 @pytest.mark.parametrize("name", ["xgboost", "lightgbm", "catboost"])
