@@ -44,10 +44,14 @@ class Tensor:
     end: int
 
 
+def numbers_of(content: bytes) -> int:
+    """Where the numbers of a file begin that `read_safetensors` has seen."""
+    return 8 + int.from_bytes(content[:8], "little")
+
+
 def notes_of(content: bytes) -> dict[str, str]:
     """What who made a file that `read_safetensors` has seen wrote into it."""
-    length = int.from_bytes(content[:8], "little")
-    notes: dict[str, str] = _parsed(content[8 : 8 + length]).get(NOTES, {})
+    notes: dict[str, str] = _parsed(content[8 : numbers_of(content)]).get(NOTES, {})
     return notes
 
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from mlops_assets.journey.model.flavours.flavour import Asked, Flavour, Shape, imported, see_places
-from mlops_assets.journey.model.flavours.safetensors_file import Tensor, read_safetensors
+from mlops_assets.journey.model.flavours.safetensors_file import Tensor, numbers_of, read_safetensors
 from mlops_assets.journey.model.structure.parts import Malformed
 
 FACTS = {"module", "parameters", "places"}
@@ -80,8 +80,21 @@ class Torch(Flavour):
         tensors = read_safetensors(content)
         network = make_network(shape.facts["module"], shape.features, shape.outputs, shape.facts["parameters"])
         see_state(tensors, network.state_dict(), shape.facts["module"])
-        network.load_state_dict(imported("safetensors.torch", self.name).load(content), strict=True)
+        # by the places that were checked, and not read once more by another reader
+        network.load_state_dict(_state(self.library(), content, tensors), strict=True)
         return Network(network.double().eval(), shape.facts["places"])
+
+
+def _state(library: Any, content: bytes, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    """The weights in a file that was checked."""
+    types = {kind: getattr(library, name.removeprefix("torch.")) for name, kind in TYPES.items()}
+    start, state = numbers_of(content), {}
+    for name, tensor in tensors.items():
+        stored = bytearray(content[start + tensor.begin : start + tensor.end])
+        kind = types[tensor.type]
+        values = library.frombuffer(stored, dtype=kind) if stored else library.empty(0, dtype=kind)
+        state[name] = values.reshape(tensor.shape)
+    return state
 
 
 def _apart(state: Mapping[str, Any]) -> dict[str, Any]:

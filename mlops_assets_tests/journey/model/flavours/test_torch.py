@@ -17,7 +17,8 @@ from sklearn.preprocessing import StandardScaler
 from mlops_assets.errors import ConfigError, ModelRefused
 from mlops_assets.estimators import TorchClassifier
 from mlops_assets.journey.model.flavours.flavour import Shape
-from mlops_assets.journey.model.flavours.torch import Torch
+from mlops_assets.journey.model.flavours.safetensors_file import read_safetensors
+from mlops_assets.journey.model.flavours.torch import Torch, _state
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.structure.parts import Malformed
 from mlops_assets.journey.model.trial import try_model
@@ -110,6 +111,17 @@ def test_a_missing_number_is_told_in_fitting_and_in_asking(fitted: TorchClassifi
         made().fit(gap, SAID[:60])
     with pytest.raises(ValueError, match="missing ones .* have to be filled in"):
         fitted.predict_proba(gap)
+
+
+@pytest.mark.parametrize(
+    "kind", ["float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool"]
+)
+def test_numbers_of_every_type_are_read_as_the_library_wrote_them(kind: str) -> None:
+    some = torch.arange(6).reshape(2, 3).to(getattr(torch, kind))
+    state = {"some": some, "none": some[:0], "one": some[1, 1].clone()}
+    content = stored.save(state)
+    read = _state(torch, content, read_safetensors(content))
+    assert all(torch.equal(read[name], value) and read[name].dtype == value.dtype for name, value in state.items())
 
 
 def test_weights_that_share_their_memory_are_stored() -> None:
