@@ -67,8 +67,8 @@ TREES: Mapping[str, Mapping[str, Any]] = {
 """The same number of boosting steps for each; nobody tuned them. Of two classes, `xgboost_vectors` is left out."""
 
 ABOUT = """\
-What each model says of the held-out rows, and what it costs: `python -m benchmarks.flavours`, trained through the
-command as any use case is. All boosted ones have 60 steps and nobody tuned them, so the table says what to try, not who
+What each model says of the rows that choose among candidates, and what it costs: `python -m benchmarks.flavours`,
+trained through the command as any use case is. All boosted ones have 60 steps and nobody tuned them, so the table says what to try, not who
 wins. The CPU seconds are those of one core, from the matrix to class and probability. {libraries}.
 
 {rows}"""
@@ -149,10 +149,10 @@ def _trained(case: Case) -> Iterator[dict[str, Any]]:
     for name, one in fitted.items():
         score = newest.score(name)
         told = {"use case": case.name, "model": name.replace("_", " ")}
-        if score is None or not score.metrics:
+        if score is None or one.failed or score.failed:
             yield {**told, "accuracy": "fails"}
             continue
-        told |= {metric: f"{score.metrics[metric]:.3f}" for metric in METRICS if metric in score.metrics}
+        told |= {metric: f"{score.validation[metric]:.3f}" for metric in METRICS if metric in score.validation}
         told["CPU s a million rows"] = f"{1e6 / max(1e-9, score.rows_per_second):.2f}"
         yield {**told, "s to fit": f"{one.fit_seconds:.2f}", "KB stored": f"{one.size / 1024:,.0f}"}
 
