@@ -39,6 +39,11 @@ setup: .venv/.running  ## Make .venv with what running needs
 
 setup-dev: .venv/.all  ## Add what tests, lint, benchmarks and Spark need
 
+TORCH = torch==2.13.0$(if $(filter Linux,$(shell uname)),+cpu)
+
+torch: .venv/.running  ## Add PyTorch, the build without libraries for graphics cards; INDEX=URL says where it lies
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(INDEX),--extra-index-url $(INDEX)) '$(TORCH)' 'safetensors>=0.8,<1'
+
 demo: .venv/.running  ## Sample days through the whole graph, with numbers that add up
 	@$(BIN)/mlops-assets demo
 
@@ -81,6 +86,9 @@ bench-watching: .venv/.all  ## A day of 3,000,000 files, watched and not, an hou
 bench-serving: .venv/.all  ## What an answer of the API costs beside other servers, half an hour; writes a section of docs/benchmarks.md
 	@$(BIN)/python -m benchmarks.serving
 
+bench-flavours: .venv/.all  ## Models of other libraries beside scikit-learn's, some minutes; writes a section of docs/benchmarks.md
+	@$(BIN)/python -m benchmarks.flavours $(TABLES)
+
 bench-pages: .venv/.all  ## What each page costs on a day of 300,000 files, half an hour and 6 GB; writes a section of docs/benchmarks.md
 	@$(BIN)/python -m benchmarks.pages
 
@@ -100,11 +108,13 @@ format: .venv/.all  ## Put the code into its format
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+# a build of PyTorch for every processor would bring gigabytes for graphics cards to each machine
+LOCKED = $(shell $(BIN)/python -c 'import tomllib; print(*("--extra " + one for one in tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"] if one != "torch"))')
 IMAGE = --extra apprise --extra kafka --extra kubernetes --extra services
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header pyproject.toml
 
 lock: .venv/.all  ## Resolve the versions anew
-	@$(COMPILE) --group dev --all-extras --output-file requirements-dev.lock
+	@$(COMPILE) --group dev $(LOCKED) --output-file requirements-dev.lock
 	@$(COMPILE) --constraint requirements-dev.lock --output-file requirements.lock
 	@$(COMPILE) --constraint requirements-dev.lock $(IMAGE) --output-file deploy/requirements.lock
 	@$(COMPILE) --constraint requirements-dev.lock $(IMAGE) --extra spark --output-file deploy/spark.lock
@@ -120,4 +130,4 @@ advisories: .venv/.all  ## Make the list of known weaknesses of locked packages 
 clean:  ## Remove .venv and all state under .mlops
 	rm -rf .venv .mlops
 
-.PHONY: help setup setup-dev demo dev secrets services test test-long coverage bench bench-lamps drill bench-starts bench-monitors bench-watching bench-serving bench-pages lint check format lock bundle advisories clean
+.PHONY: help setup setup-dev torch demo dev secrets services test test-long coverage bench bench-lamps drill bench-starts bench-monitors bench-watching bench-serving bench-flavours bench-pages lint check format lock bundle advisories clean

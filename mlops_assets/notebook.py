@@ -14,6 +14,7 @@ from mlops_assets.encoders import as_frame
 from mlops_assets.errors import UsageError
 from mlops_assets.journey.features.matrix import TEXT, as_text, to_matrix
 from mlops_assets.journey.model.archive import ALLOWED_TYPES
+from mlops_assets.journey.train.from_file import NOTHING, Said
 from mlops_assets.journey.train.records import GatheredRows
 from mlops_assets.registering import Registered, register_elsewhere
 from mlops_assets.work.engines import Engines
@@ -155,19 +156,21 @@ def log_model(use_case: str, model: Any, data: Data, **parameters: Any) -> str:
     return f"runs:/{run.info.run_id}/model"
 
 
-def register(use_case: str, uri: str) -> Registered:
-    """Make a version of a logged model, through the gate; the same as `mlops-assets register`.
+def register(use_case: str, uri: str, said: Said = NOTHING) -> Registered:
+    """Make a version of a model from elsewhere, through the gate; the same as `mlops-assets register`.
 
     Parameters
     ----------
     use_case
         Name of the use case.
     uri
-        `models:/name/version` or `runs:/run/model`.
+        `models:/name/version` or `runs:/run/model`, or an ONNX or safetensors file.
+    said
+        Classes, columns and network, where the model does not say so itself.
     """
     stores = Workspace.from_environment().find(use_case)
     with Engines(stores.settings) as engines:
-        return register_elsewhere(stores, uri, engines.of(stores.use_case))
+        return register_elsewhere(stores, uri, engines.of(stores.use_case), said)
 
 
 def _rows(table: pa.Table, features: Mapping[str, bool]) -> Rows:

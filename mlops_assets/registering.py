@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import uuid
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from mlops_assets.errors import MlopsError, ModelRefused, UsageError
 from mlops_assets.journey.explain.comparison import Comparison, compare_day
 from mlops_assets.journey.features.sql import describe
 from mlops_assets.journey.model.about import About, Summary
-from mlops_assets.journey.model.archive import hash_folder
+from mlops_assets.journey.model.files import hash_folder
 from mlops_assets.journey.model.history import HistoryConflict
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.trial import try_model
@@ -22,7 +23,17 @@ from mlops_assets.journey.train.candidates import Fitted
 from mlops_assets.journey.train.choice import Choice
 from mlops_assets.journey.train.contest import SAYS, hold_contest
 from mlops_assets.journey.train.evaluation import judge_elsewhere
-from mlops_assets.journey.train.external import Logged, as_model, fetch
+from mlops_assets.journey.train.external import as_model, fetch
+from mlops_assets.journey.train.from_file import (
+    ENDINGS,
+    LEARNED,
+    NOTHING,
+    Brought,
+    Said,
+    is_file,
+    model_of_file,
+    read_file,
+)
 from mlops_assets.journey.train.gate import Verdict, decide
 from mlops_assets.journey.train.records import Evaluation, MadeVersion
 from mlops_assets.journey.train.scores import Score
@@ -110,8 +121,8 @@ class Registered:
     before: bool = False
 
 
-def register_elsewhere(stores: Stores, uri: str, engine: Engine) -> Registered:
-    """Make a version of a model that was logged to MLflow elsewhere, and champion if gate and `promotion` say so.
+def register_elsewhere(stores: Stores, uri: str, engine: Engine, said: Said = NOTHING) -> Registered:
+    """Make a version of a model from elsewhere, and champion if gate and `promotion` say so.
 
     It is judged on the rows that the candidates of the newest training were judged on.
 
@@ -120,9 +131,11 @@ def register_elsewhere(stores: Stores, uri: str, engine: Engine) -> Registered:
     stores
         Of the use case.
     uri
-        `models:/name/version` or `runs:/run/model`.
+        `models:/name/version` or `runs:/run/model` of MLflow, or an ONNX or safetensors file.
     engine
         Runs the comparison with the champion.
+    said
+        What who registers it says of it.
 
     Raises
     ------
@@ -132,16 +145,20 @@ def register_elsewhere(stores: Stores, uri: str, engine: Engine) -> Registered:
         If the model cannot be taken; see `journey.train.external`.
     """
     newest = _newest_evaluation(stores)
-    with fetch(stores.registry, uri) as logged:
-        model, origin = as_model(stores.use_case, logged, newest.training_set.classes), _origin(stores, logged)
+    brought = _brought(stores, uri, newest.training_set.classes, said)
+    model, uri = brought.model, brought.origin["model"]
+    origin = {**brought.origin, SAYS: brought.learned, "registered by": stores.settings.user}
     # counted before the champion is read: one that comes in between is noticed when this one shall replace it
     seen = len(stores.history.changes())
     with work_folder(stores.runs.folder(f"elsewhere-{uuid.uuid4().hex}"), stores.settings.home) as folder:
         try:
             fitted = _stored(model, folder / "model", uri)
             # before it is asked anything here
-            try_model(folder / "model", fitted.sha256, stores.use_case.training.trusted, stores.settings.home, uri)
-            scored, verdict = _judge(stores, newest, model, uri, origin[SAYS] or None)
+            trusted = stores.use_case.training.trusted
+            try_model(folder / "model", fitted.sha256, trusted, stores.settings.home, uri)
+            # from now on the one that was stored: of a flavour's, nothing was loaded before it was tried
+            model = Model.load(folder / "model", fitted.sha256, trusted)
+            scored, verdict = _judge(stores, newest, model, uri, brought.learned or None)
             data = newest.training_set
             if (known := _registered_before(stores, uri, fitted.sha256, data.fingerprint)) is not None:
                 return Registered(known, stores.history.champion() == known.version, "", None, before=True)
@@ -154,6 +171,18 @@ def register_elsewhere(stores: Stores, uri: str, engine: Engine) -> Registered:
     made = MadeVersion(version.version, about.passed, about.reason, seen, verdict.waits)
     done = promote_if_passed(stores, made, stores.settings.user, f"registered: {about.reason}")
     return Registered(version, done.champion is not None, done.waits, changes)
+
+
+def _brought(stores: Stores, uri: str, classes: Sequence[str], said: Said) -> Brought:
+    """A model from elsewhere, and where it came from."""
+    use_case = stores.use_case
+    if is_file(uri):
+        name = Path(uri).name  # where it lies on this machine says nothing to others
+        return model_of_file(use_case, name, ENDINGS[Path(uri).suffix], read_file(uri), classes, said)
+    with fetch(stores.registry, uri) as logged:
+        model = as_model(use_case, logged, classes, said)
+        parameters = stores.registry.client().get_run(logged.run).data.params if logged.run else {}
+        return Brought(model, {"model": uri, "run": logged.run}, parameters.get(LEARNED, ""))
 
 
 def _registered_before(stores: Stores, uri: str, sha256: str, training_set: str) -> Version | None:
@@ -202,17 +231,6 @@ def _stored(model: Model, folder: Path, uri: str) -> Fitted:
     sha256 = model.save(folder)
     size = sum(path.stat().st_size for path in folder.iterdir())
     return Fitted(uri, str(folder), sha256, {}, 0.0, size)
-
-
-def _origin(stores: Stores, logged: Logged) -> dict[str, str]:
-    """Where a model came from, as far as MLflow knows."""
-    parameters = stores.registry.client().get_run(logged.run).data.params if logged.run else {}
-    return {
-        "model": logged.uri,
-        "run": logged.run,
-        SAYS: parameters.get("training_set", ""),
-        "registered by": stores.settings.user,
-    }
 
 
 def _store(stores: Stores, uri: str, folder: Path, about: About) -> Version:

@@ -25,17 +25,26 @@ _format = click.option(
 @click.command()
 @click.argument("use_case")
 @click.argument("model")
-def register(use_case: str, model: str) -> None:
-    """Make a version of a model that was logged to MLflow elsewhere; it passes the same gate as a trained one.
+@click.option("--classes", default="", help="Labels in the order of its probabilities, between commas or as JSON.")
+@click.option("--columns", default="", help="Columns that it takes, in its order, between commas or as JSON.")
+@click.option("--module", default="", help="With safetensors: import path of the network's class.")
+@click.option("--parameters", default="", help="With safetensors: further arguments of that class, as JSON.")
+def register(use_case: str, model: str, classes: str, columns: str, module: str, parameters: str) -> None:
+    """Make a version of a model from elsewhere; it passes the same gate as a trained one.
 
-    It is judged on the held-out rows of the newest training, and becomes champion if gate and `promotion` say so. Only
-    scikit-learn models in skops' format are taken, with a signature whose columns are those of features.sql.
+    It is judged on the held-out rows of the newest training, and becomes champion if gate and `promotion` say so. Taken
+    is what holds no code: scikit-learn models that were logged to MLflow in skops' format, with a signature whose
+    columns are those of features.sql; ONNX files, or what MLflow's flavour of ONNX logged; and the weights of a network
+    of PyTorch as safetensors, whose class is named in `training.trusted`.
 
     \b
     Examples:
       mlops-assets register transactions models:/my_model/3
       mlops-assets register transactions runs:/0a1b2c3d4e5f/model
+      mlops-assets register loan_approval model.onnx --classes Rejected,Approved
+      mlops-assets register loan_approval net.safetensors --module my_net.Net --classes Rejected,Approved
     """
+    from mlops_assets.journey.train.from_file import said_of
     from mlops_assets.registering import register_elsewhere
     from mlops_assets.views import diffs
     from mlops_assets.work.engines import Engines
@@ -43,7 +52,8 @@ def register(use_case: str, model: str) -> None:
     stores = find(use_case)
     show_progress()
     with Engines(stores.settings) as engines:
-        done = register_elsewhere(stores, model, engines.of(stores.use_case))
+        said = said_of(classes, columns, module, parameters)
+        done = register_elsewhere(stores, model, engines.of(stores.use_case), said)
     number, name = done.version.version, stores.use_case.name
     if done.before:
         click.echo(f"{model} is version {number} of {name} already: {done.version.about.reason}")

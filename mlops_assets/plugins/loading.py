@@ -18,7 +18,18 @@ from mlops_assets.errors import ConfigError
 T = TypeVar("T")
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
-EXTRAS = {"pyspark": "spark", "confluent_kafka": "kafka", "psycopg2": "postgres", "boto3": "s3"}
+EXTRAS = {
+    "pyspark": "spark",
+    "confluent_kafka": "kafka",
+    "psycopg2": "postgres",
+    "boto3": "s3",
+    "onnxruntime": "onnx",
+    "safetensors": "torch",
+    "torch": "torch",
+    "xgboost": "xgboost",
+    "lightgbm": "lightgbm",
+    "catboost": "catboost",
+}
 """Packages that come with an optional extra of this one."""
 
 
@@ -124,7 +135,7 @@ def import_object(path: str) -> Any:
 
 def _hint(path: str, absent: ModuleNotFoundError) -> list[str]:
     """What to do where a module is absent."""
-    if absent.name == path.partition(".")[0]:
+    if absent.name == path.partition(".")[0] and absent.name not in EXTRAS:
         return ["is its package installed, or its folder on PYTHONPATH?"]
     return [hint for hint in [what_brings(absent)] if hint]
 

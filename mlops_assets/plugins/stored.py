@@ -101,7 +101,15 @@ def _shown(keys: Keys) -> str:
 
 def _hold_a_path(keys: Keys) -> bool:
     """Whether there is an import path under some keys."""
-    return keys[-1:] == ("use",) or keys in (("files", "reader"), ("sample",)) or keys[:-1] in _LISTS
+    # `module` is an argument of estimators that make a network by a class of somebody's
+    named = str(keys[-1]).rpartition("__")[2] if keys else ""
+    return (
+        keys[-1:] == ("use",)
+        or named == "module"
+        or "module" in keys[-2:-1]
+        or keys in (("files", "reader"), ("sample",))
+        or keys[:-1] in _LISTS
+    )
 
 
 _LISTS = (("training", "metrics"), ("training", "trusted"))

@@ -28,6 +28,8 @@ def _said_off(value: object) -> object:
 Off = BeforeValidator(_said_off)
 HalfLife = Annotated[Annotated[float, Field(gt=0, le=36_500)] | Literal["off"] | None, Off]
 
+NETWORK = "mlops_assets.estimators.TorchClassifier"
+
 
 class Split(Strict):
     """How the labelled rows are divided into training and held-out rows."""
@@ -140,7 +142,9 @@ class Training(Strict):
         "`0.9` where it is not said.",
     )
     threshold: Share | None = Field(None, description="Binary only: probability from which the second class is said.")
-    trusted: tuple[str, ...] = Field((), description="Further types that a stored model may hold (import paths).")
+    trusted: tuple[str, ...] = Field(
+        (), description="Further types that a stored model may hold (import paths).", validate_default=True
+    )
 
     @property
     def halves_in(self) -> float | None:
@@ -214,6 +218,17 @@ class Training(Strict):
         problems = ((name, problem) for name, candidate in candidates.items() for problem in _wrong(candidate, methods))
         refuse([((name, *keys), wrong, given) for name, (keys, wrong, given) in problems])
         return candidates
+
+    @field_validator("trusted")
+    @classmethod
+    def _names_networks(cls, trusted: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        for name, candidate in info.data.get("candidates", {}).items():
+            module = candidate.parameters.get("module")
+            if candidate.use == NETWORK and module not in trusted:
+                raise ValueError(
+                    f"candidates.{name} is a network of {module!r}: name that class here, for it is code of yours"
+                )
+        return trusted
 
 
 def _check_members(candidates: Mapping[str, Candidate]) -> None:

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from mlops_assets.errors import ModelRefused
 from mlops_assets.journey.explain.comparison import Comparison
 from mlops_assets.journey.model.about import About
-from mlops_assets.journey.model.archive import read_plain
+from mlops_assets.journey.model.files import read_plain
 from mlops_assets.journey.model.version import Version
 from mlops_assets.views import grids
 from mlops_assets.views.card import as_written

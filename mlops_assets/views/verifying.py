@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from mlops_assets.errors import MlopsError
-from mlops_assets.journey.model.archive import hash_folder
+from mlops_assets.journey.model.files import hash_folder
 from mlops_assets.journey.model.version import ABOUT_FILE, REFERENCE_FILE, Version
 from mlops_assets.journey.train.candidates import Fitted
 from mlops_assets.journey.train.records import FittedCandidates, MadeVersion

@@ -94,8 +94,13 @@ def _features(explanation: Explanation) -> str:
         [feature.name, shown(feature.value), unseen[feature.unseen], strength(feature.strength, of_numbers)]
         for feature in explanation.features
     ]
+    head = ["feature", "value", "", "strength"]
+    if any(feature.log_odds is not None for feature in explanation.features):
+        head.append("log odds")
+        for row, feature in zip(rows, explanation.features, strict=True):
+            row.append(strength(feature.log_odds or 0.0))
     unit = ", by how much larger it makes the number" if of_numbers else ""
-    return _titled(f"what the model saw, the strongest first{unit}", ["feature", "value", "", "strength"], rows)
+    return _titled(f"what the model saw, the strongest first{unit}", head, rows)
 
 
 def _words(explanation: Explanation) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -59,7 +60,11 @@ class Ended(Exception):
 
 
 def run_apart(
-    function: Callable[..., Any], arguments: Sequence[Any], limits: Limits, environment: Mapping[str, str] | None = None
+    function: Callable[..., Any],
+    arguments: Sequence[Any],
+    limits: Limits,
+    environment: Mapping[str, str] | None = None,
+    libraries: Sequence[str] = (),
 ) -> Any:
     """Call a function in a process of its own.
 
@@ -77,6 +82,8 @@ def run_apart(
         What it may use up.
     environment
         Further environment variables that it needs.
+    libraries
+        Modules that it imports before it is confined, as far as they are installed: then no compiled code is loaded.
 
     Raises
     ------
@@ -92,7 +99,7 @@ def run_apart(
     start_server()
     context = multiprocessing.get_context("forkserver")
     receiver, sender = context.Pipe(duplex=False)
-    given = function, arguments, limits, dict(environment or {}), sender
+    given = function, arguments, limits, dict(environment or {}), libraries, sender
     process = context.Process(target=_confined, args=given, daemon=True)
     process.start()
     sender.close()
@@ -130,11 +137,15 @@ def _confined(
     arguments: Sequence[Any],
     limits: Limits,
     environment: Mapping[str, str],
+    libraries: Sequence[str],
     sender: Connection,
 ) -> None:
     """What the process does."""
     import pyarrow as pa
 
+    for name in libraries:
+        with suppress(ImportError):  # what needs it says so
+            importlib.import_module(name)
     # at its first byte Arrow sets a gigabyte of addresses aside: what a library takes, and no memory yet
     pa.allocate_buffer(1)
     _limit(limits)

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from mlops_assets.journey.model.archive import SQL_FILE
+from mlops_assets.journey.model.files import SQL_FILE
 from mlops_assets.journey.model.history import History
 from mlops_assets.journey.model.registry import Registry
 from mlops_assets.settings import Settings

@@ -18,7 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from mlops_assets.journey.model.archive import ESTIMATOR_FILE, hash_folder
+from mlops_assets.journey.model.files import ESTIMATOR_FILE, hash_folder
 from mlops_assets.journey.model.model import Model
 from mlops_assets_tests.helpers.estimators import MATRIX, NUMBERS, TARGET, TREE, fitted, to_trust
 

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.tree import DecisionTreeClassifier
 
 from mlops_assets.journey.model.about import Summary
-from mlops_assets.journey.model.archive import hash_folder
+from mlops_assets.journey.model.files import hash_folder
 from mlops_assets.journey.model.history import Change, Hashes
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.registered import Registered

@@ -13,7 +13,7 @@ from typing import Any
 from sklearn.tree import DecisionTreeClassifier
 
 from mlops_assets.journey.model.about import About, Condition
-from mlops_assets.journey.model.archive import hash_folder
+from mlops_assets.journey.model.files import hash_folder
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.version import Version
 from mlops_assets.workspace import Stores, Workspace

@@ -21,6 +21,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 TOOLS = {"dagster-webserver", "dagster-dg-cli"}
 """Commands, not modules: what `make dev` starts, and `dg`."""
 NAMED = {"jupyterlab", "dagster-postgres", "dagster-aws", "psycopg2-binary", "fastapi-swagger", "mlops-assets"}
+NAMED |= {"lightgbm", "catboost", "onnxruntime", "torch", "safetensors"}
 """Loaded by a name in a `dagster.yaml`, in the URL of a database or as files, and the extras that an extra is made of."""
 THROUGH_OTHERS = {"py4j": "pyspark", "dagster_shared": "dagster", "botocore": "boto3", "kubernetes": "dagster-k8s"}
 """Modules that are part of what another package is, or that it is made of."""

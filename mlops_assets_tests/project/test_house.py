@@ -29,12 +29,12 @@ def first_column(text: str, heading: str) -> list[str]:
     return [name for row in table for name in re.findall(r"`(\w+)`", row.split("|")[1])]
 
 
-def test_every_room_of_the_package_is_in_the_table_once_and_there_are_at_most_twenty_four() -> None:
+def test_every_room_of_the_package_is_in_the_table_once_and_there_are_at_most_twenty_five() -> None:
     listed = first_column(ARCHITECTURE, "| room | what it knows |")
     beside = {"defs", "sources"}  # named in the sentence below the table
     assert len(listed) == len(set(listed))
     assert names(PACKAGE) == set(listed) | beside
-    assert len(names(PACKAGE)) <= 24
+    assert len(names(PACKAGE)) <= 25
 
 
 def test_every_room_of_the_journey_is_in_its_table_once_and_there_are_at_most_ten() -> None:

@@ -127,6 +127,13 @@ MISTAKES = {
         "parameters.table: 'mlops_assets_stage' belongs to the platform; choose another name",
         at="targets:",
     ),
+    "a network that nobody trusts": Mistake(
+        "        use: sklearn.linear_model.LogisticRegression\n        parameters: {max_iter: 500}",
+        "        use: mlops_assets.estimators.TorchClassifier\n        parameters: {module: net.Net}",
+        "training.trusted",
+        "candidates.linear is a network of 'net.Net': name that class here, for it is code of yours",
+        at="training:",
+    ),
     "a metric that the gate does not know": Mistake(
         "margin: {accuracy: 0.1}",
         "margin: {accuracies: 0.1}",

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from mlops_assets.journey.explain.exact import log_odds
 from mlops_assets.journey.explain.strengths import Word, occlusion, word_strengths
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.score.predict import Answers
@@ -50,12 +51,15 @@ class Feature:
         Whether it is a category that the model never saw in training.
     strength
         How much probability of the predicted class hangs on it; see `occlusion`.
+    log_odds
+        What it brings to the sum over boosted trees, exactly; None of a model that does not tell. See `exact`.
     """
 
     name: str
     value: Any
     unseen: bool
     strength: float
+    log_odds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -174,15 +178,19 @@ def _drawn(rows: pa.Table, position: int) -> np.ndarray:
 def features_of(model: Model, again: Again) -> tuple[Feature, ...]:
     """The columns of the model's input, the strongest first."""
     strengths = occlusion(model, again.row, again.others, again.predicted)
+    brought = log_odds(model, again.row, again.predicted)
+    exact = [None] * len(again.row) if brought is None else brought.tolist()
     features = []
     # -1 stands for an unknown category and for none: only one with a value is unseen
-    for (name, vocabulary), code, strength in zip(model.columns.items(), again.row, strengths, strict=True):
+    told = zip(model.columns.items(), again.row, strengths, exact, strict=True)
+    for (name, vocabulary), code, strength, odds in told:
         value = again.values[name]
         is_unseen = isinstance(vocabulary, tuple) and value is not None and code < 0
-        features.append(Feature(name, value, bool(is_unseen), float(strength)))
+        features.append(Feature(name, value, bool(is_unseen), float(strength), odds))
     # against a number nothing speaks: what makes it smaller is as strong
     size = (lambda strength: strength) if model.classes else abs
-    return tuple(sorted(features, key=lambda feature: -size(feature.strength)))
+    # a row alone has nothing to be compared with, and what its trees say of it all the same
+    return tuple(sorted(features, key=lambda feature: (-size(feature.strength), -(feature.log_odds or 0.0))))
 
 
 def words_of(model: Model, again: Again) -> tuple[Word, ...]:

@@ -1,11 +1,9 @@
-"""The safe form of a model on disk: three plain files; nothing runs before hash, structure and types are checked."""
+"""The safe form of a model on disk: plain files; nothing runs before hash, structure and types are checked."""
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,11 +13,20 @@ from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from mlops_assets.errors import ModelRefused
+from mlops_assets.errors import ConfigError, ModelRefused
 from mlops_assets.journey.model.calibrator import Calibrator, Interval
+from mlops_assets.journey.model.files import (
+    ESTIMATOR_FILE,
+    MEANING_FILE,
+    SQL_FILE,
+    hash_files,
+    hash_folder,
+    parts_of,
+    read_files,
+)
+from mlops_assets.journey.model.flavours.parts import put_back, taken_out
 from mlops_assets.journey.model.references import emptied, filled
 from mlops_assets.journey.model.task import Task, task_of
-from mlops_assets.storage.inside import NoFile, open_regular
 from mlops_assets.storage.places import Place
 from mlops_assets.use_case import UnsetVariable
 
@@ -33,6 +40,7 @@ ALLOWED_TYPES = frozenset(
         "mlops_assets.encoders.OnFrame",
         "mlops_assets.encoders.OneHotEncoder",
         "mlops_assets.encoders.TargetEncoder",
+        "mlops_assets.journey.model.flavours.flavoured.Flavoured",
         "sklearn._loss.link.Interval",
         "sklearn._loss.link.LogitLink",
         "sklearn._loss.link.MultinomialLogit",
@@ -54,11 +62,6 @@ ALLOWED_TYPES = frozenset(
 OBJECT_NUMBER = re.compile(r'("__id__": |"file": ")(\d+)')
 """Where skops names an object or the member that holds its content."""
 
-ESTIMATOR_FILE, MEANING_FILE, SQL_FILE = "model.skops", "meaning.json", "features.sql"
-
-LARGEST = {ESTIMATOR_FILE: 2 << 30, MEANING_FILE: 64 << 20, SQL_FILE: 1 << 20}
-"""The files of a model and the bytes that each may have; every worker holds them in memory."""
-
 MEMBER = re.compile(r"schema\.json|\d+\.np[yz]")
 """The members of an archive by `write_model`: no other name, and so no path and no pickle, is ever asked for."""
 
@@ -76,6 +79,7 @@ class Meaning(BaseModel):
     threshold: float | None
     references: tuple[str, ...] = ()
     calibrator: Annotated[Calibrator, Field(discriminator="kind")] | None = None
+    parts: Mapping[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -121,11 +125,14 @@ def write_model(folder: Place, estimator: Any, meaning: Mapping[str, Any], sql: 
     import skops.io
 
     folder.mkdir(parents=True, exist_ok=True)
-    content = emptied(_reproducible(skops.io.dumps(estimator)), meaning.get("references", ()))
+    parts = taken_out(estimator)
+    content = emptied(_reproducible(skops.io.dumps(parts.estimator)), meaning.get("references", ()))
     (folder / ESTIMATOR_FILE).write_bytes(content)
     # JSON and text beside the archive: what can be read by eye need not be loaded
-    (folder / MEANING_FILE).write_bytes(_as_bytes(meaning))
+    (folder / MEANING_FILE).write_bytes(_as_bytes(meaning, parts.named))
     (folder / SQL_FILE).write_bytes(sql.encode())
+    for name, part in parts.files.items():
+        (folder / name).write_bytes(part)
     return hash_folder(folder)
 
 
@@ -150,7 +157,7 @@ def read_model(folder: Place, sha256: str, trusted: Sequence[str] = ()) -> Store
     from skops.io.exceptions import UntrustedTypesFoundException
 
     files = read_files(folder, sha256)  # once: what is loaded is what was checked, though a file be replaced meanwhile
-    path = folder / MEANING_FILE
+    path: Place = folder / MEANING_FILE
     try:
         meaning = Meaning.model_validate_json(files[MEANING_FILE])
         sql = files[SQL_FILE].decode()
@@ -161,8 +168,12 @@ def read_model(folder: Place, sha256: str, trusted: Sequence[str] = ()) -> Store
             content = filled(content, meaning.references)
         estimator = load_estimator(content, trusted, len(meaning.columns), meaning.task.method)
         meaning.task.see(estimator)
+        path = folder
+        put_back(estimator, files, meaning.parts, trusted)
     except UnsetVariable as error:
         raise ModelRefused(f"{path}: {error}, which it was made with. Set it.") from None
+    except ConfigError as error:  # the library of a flavour is not installed
+        raise ModelRefused(f"{folder}: {error}") from None
     except UntrustedTypesFoundException as error:
         raise ModelRefused(f"{path}: {error} Add a type of your own to `training.trusted`.") from None
     except Exception as error:  # whatever a damaged or forged file makes skops, zip, JSON or NumPy say
@@ -278,8 +289,9 @@ def _see_members(members: Sequence[ZipInfo]) -> set[str]:
     return set(names)
 
 
-def _as_bytes(meaning: Mapping[str, Any]) -> bytes:
-    return json.dumps(meaning, ensure_ascii=False).encode()
+def _as_bytes(meaning: Mapping[str, Any], parts: Mapping[str, str]) -> bytes:
+    # first, and not where there are none: what such a model is stored in stays the same bytes
+    return json.dumps({"parts": parts, **meaning} if parts else meaning, ensure_ascii=False).encode()
 
 
 def copy_model(source: Place, sha256: str, folder: Path, meaning: Mapping[str, Any]) -> str:
@@ -305,77 +317,8 @@ def copy_model(source: Place, sha256: str, folder: Path, meaning: Mapping[str, A
         If it is another one, or as of `hash_folder`.
     """
     files = read_files(source, sha256)
-    files[MEANING_FILE] = _as_bytes(meaning)
+    files[MEANING_FILE] = _as_bytes(meaning, parts_of(files[MEANING_FILE]))
     folder.mkdir(parents=True)
     for name, content in files.items():
         (folder / name).write_bytes(content)
-    return _hash(files)
-
-
-def hash_folder(folder: Place) -> str:
-    """SHA-256 over the three files of a model, by name and content.
-
-    Raises
-    ------
-    ModelRefused
-        If one is missing, too large or a link.
-    """
-    return _hash(_read_files(folder))
-
-
-def read_files(folder: Place, sha256: str) -> dict[str, bytes]:
-    """The files of a model, by name.
-
-    Raises
-    ------
-    ModelRefused
-        If it is another one, or as of `hash_folder`.
-    """
-    files = _read_files(folder)
-    if _hash(files) != sha256:
-        raise ModelRefused(f"{folder}: the model is not the one that was registered (another SHA-256).")
-    return files
-
-
-def _hash(files: Mapping[str, bytes]) -> str:
-    digest = hashlib.sha256()
-    for name, content in files.items():
-        digest.update(f"{name} {len(content)}\n".encode())
-        digest.update(content)
-    return digest.hexdigest()
-
-
-def _read_files(folder: Place) -> dict[str, bytes]:
-    """The content of the files of a model, in the order in which they are hashed."""
-    if isinstance(folder, Path) and folder.is_symlink():  # what it leads to can change without it being touched
-        raise ModelRefused(f"{folder}: it is a link; a model is stored as plain files. Store it again.")
-    return {name: read_plain(folder / name, largest) for name, largest in LARGEST.items()}
-
-
-def read_plain(path: Place, largest: int) -> bytes:
-    """A file that somebody else may have put there, of at most so many bytes.
-
-    Raises
-    ------
-    ModelRefused
-        If there is none, it is larger, or a link, a pipe or a device.
-    """
-    try:
-        if not isinstance(path, Path):
-            _see_size(path, path.stat().st_size, largest)
-            return path.read_bytes()
-        if path.is_symlink():
-            raise ModelRefused(f"{path}: it is a link; a model is stored as plain files. Store it again.")
-        with open_regular(path, flags=os.O_NOFOLLOW) as file:  # its name may be that of a link by now
-            size = os.fstat(file.fileno()).st_size
-            _see_size(path, size, largest)
-            return file.read(size)
-    except NoFile:
-        raise ModelRefused(f"{path}: it is no plain file.") from None
-    except OSError as error:
-        raise ModelRefused(f"{path}: cannot be read: {error.strerror or 'there is no such file'}.") from None
-
-
-def _see_size(path: Place, size: int, largest: int) -> None:
-    if size > largest:
-        raise ModelRefused(f"{path}: it has {size:,} bytes, allowed are {largest:,}.")
+    return hash_files(files)

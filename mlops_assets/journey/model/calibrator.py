@@ -115,8 +115,8 @@ class Isotonic:
             return probabilities
         top, before, others = _split(probabilities)
         second, rest = others.max(axis=0), reduce(np.add, others)
-        alone = np.flatnonzero(rest == 0)
-        # where one class had all, nothing tells the others apart: each gets the same
+        alone = np.flatnonzero(rest < np.finfo(np.float64).tiny)
+        # where one class had all, or what rounding left of it, nothing tells the others apart: each gets the same
         others[:, alone] = second[alone] = 1 / (width - 1)
         others[top[alone], alone], rest[alone] = 0, 1
         tied = second / (rest + second)  # the second one would be as likely

@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mlops_assets.errors import ModelRefused, UsageError
-from mlops_assets.journey.model.archive import hash_folder, read_files, read_plain
+from mlops_assets.journey.model.files import hash_folder, read_files, read_plain
 from mlops_assets.journey.model.version import ABOUT_FILE, LARGEST_CARD, REFERENCE_FILE, Version
 from mlops_assets.settings import cache_folder
 from mlops_assets.storage.catalog import Lake

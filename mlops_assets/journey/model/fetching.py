@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from urllib.parse import unquote, urlsplit
 
 from mlops_assets.errors import ModelRefused
-from mlops_assets.journey.model.archive import LARGEST, hash_folder
+from mlops_assets.journey.model.files import LARGEST, MEANING_FILE, hash_folder, part_files
 from mlops_assets.journey.model.version import ABOUT_FILE, LARGEST_CARD, LARGEST_REFERENCE, REFERENCE_FILE
 from mlops_assets.settings import Settings
 from mlops_assets.storage.places import S3Path
@@ -58,11 +58,23 @@ def fetch(name: str, source: str, hashes: Sequence[str], settings: Settings) -> 
         fetched = Path(folder) / "version"
         beside = {ABOUT_FILE: LARGEST_CARD, REFERENCE_FILE: LARGEST_REFERENCE}
         download(name, source, {**FILES, **beside}, fetched, settings)
+        if parts := _parts(fetched):
+            download(name, source, parts, fetched, settings)
         if [hash_folder(fetched / model) for model in ("serving", "judged")] != list(hashes[:2]):
             raise ModelRefused(f"{name} at {source} is not the one that was registered (another SHA-256).")
         with suppress(OSError):  # another process was faster
             fetched.rename(copy)
     return copy
+
+
+def _parts(fetched: Path) -> dict[str, int]:
+    """The further files of the two models of a version, and the bytes that each may have."""
+    return {
+        f"{model}/{name}": most
+        for model in ("serving", "judged")
+        if (meaning := fetched / model / MEANING_FILE).exists()
+        for name, most in part_files(meaning.read_bytes()).items()
+    }
 
 
 def is_here(source: str, hashes: Sequence[str], settings: Settings) -> bool:
@@ -126,7 +138,7 @@ def download(name: str, source: str, files: Mapping[str, int], folder: Path, set
         need_boto3()
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     try:
         repository = get_artifact_repository(source, settings.tracking_uri)
         listed = [one for part in {*map(posixpath.dirname, files)} for one in repository.list_artifacts(part or None)]

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from mlops_assets.errors import ModelRefused, UsageError
 from mlops_assets.journey.model.about import About, Summary
-from mlops_assets.journey.model.archive import hash_folder
 from mlops_assets.journey.model.fetching import fetch
+from mlops_assets.journey.model.files import hash_folder
 from mlops_assets.journey.model.history import Change, Hashes, History
 from mlops_assets.journey.model.mlflow_client import create_version, find_version, find_versions, open_client, told
 from mlops_assets.journey.model.registered import Registered, RegisteredVersions

@@ -88,6 +88,8 @@ def _known() -> dict[type, Callable[[Any], Step]]:
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
+    from mlops_assets.journey.model.flavours.flavoured import Flavoured
+
     return {
         Pipeline: lambda part: partial(_chain, [_step(step) for _, step in part.steps if step != "passthrough"]),
         ColumnTransformer: _columns,
@@ -100,6 +102,7 @@ def _known() -> dict[type, Callable[[Any], Step]]:
         ExtraTreesClassifier: _forest,
         RandomForestClassifier: _forest,
         VotingClassifier: _voting,
+        Flavoured: lambda part: part.predict_proba if part.kind == "classifier" else part.predict,
         LinearRegression: _linear,
         Ridge: _linear,
         ExtraTreesRegressor: _forest_of_numbers,

@@ -22,8 +22,9 @@ import pyarrow as pa
 from mlops_assets.errors import LakeError, ModelRefused
 from mlops_assets.errors.redaction import referred, remember
 from mlops_assets.journey.features.matrix import LARGEST, TEXT
-from mlops_assets.journey.model.archive import LARGEST as LARGEST_FILES
-from mlops_assets.journey.model.archive import Known, hash_folder
+from mlops_assets.journey.model.archive import Known
+from mlops_assets.journey.model.files import MEANING_FILE, parts_of, read_files
+from mlops_assets.journey.model.flavours import libraries_of, releases_of
 from mlops_assets.journey.model.model import Model
 from mlops_assets.storage.files import write_json
 from mlops_assets.storage.places import Place, parse_place
@@ -67,18 +68,18 @@ def try_model(
         If it is another one, cannot be loaded, crashes, does not end, answers nothing or what is no answer.
     """
     # a verdict that was kept is one on these files: who reads them later should not be the first to find others
-    if hash_folder(folder) != sha256:
-        raise ModelRefused(f"{folder}: the model is not the one that was registered (another SHA-256).")
-    verdict = home / "trials" / f"{_mark(sha256, trusted)}.json"
+    files = read_files(folder, sha256)
+    parts = parts_of(files[MEANING_FILE])
+    verdict = home / "trials" / f"{_mark(sha256, trusted, parts)}.json"
     if verdict.exists():
         return
     # loaded, a model takes a few times the bytes that it is stored in
-    stored = sum((folder / file).stat().st_size for file in LARGEST_FILES if (folder / file).exists())
-    limits = replace(limits, memory=limits.memory + 4 * stored)
+    limits = replace(limits, memory=limits.memory + 4 * sum(map(len, files.values())))
     try:
         # a model may name what the configuration refers to, and nothing else of the environment
         environment = {variable: os.environ[variable] for variable in referred() if variable in os.environ}
-        answer = run_apart(answer_smoke, (str(folder), sha256, list(trusted), [*environment]), limits, environment)
+        asked = str(folder), sha256, list(trusted), [*environment]
+        answer = run_apart(answer_smoke, asked, limits, environment, libraries_of(parts))
     except Ended as error:
         raise ModelRefused(
             f"{name} failed its trial, so it may not score: {error}. If it was made here, train it again; else ask who "
@@ -90,11 +91,11 @@ def try_model(
         write_json(verdict, {"model": sha256, **answer})
 
 
-def _mark(sha256: str, trusted: Sequence[str]) -> str:
+def _mark(sha256: str, trusted: Sequence[str], parts: Mapping[str, str]) -> str:
     """What a verdict holds for: this model, by this code and these libraries."""
     modules = (path.rpartition(".")[0] for path in sorted(trusted))
     code = code_of(__name__, "mlops_assets.encoders", *modules).fingerprint
-    facts = [sha256, sorted(trusted), code, version("skops")]
+    facts = [sha256, sorted(trusted), code, version("skops"), *releases_of(parts).items()]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
@@ -117,7 +118,7 @@ def answer_smoke(folder: str, sha256: str, trusted: Sequence[str], variables: Se
     Raises
     ------
     NoAnswer
-        If it answers none of them, or something else.
+        If it answers none of them, or something else, or of a row now this and now that.
     """
     for variable in variables:
         remember(variable)
@@ -129,12 +130,14 @@ def answer_smoke(folder: str, sha256: str, trusted: Sequence[str], variables: Se
     matrix = np.concatenate([with_known(matrix[:PLAIN], model.estimator), matrix])
     try:
         _see_answers(model, matrix)
-        return {"rows": len(matrix), "answered": len(matrix)}
+        alone: list[str | None] = [None] * len(matrix)
     except (ValueError, ArithmeticError):
         alone = [_fault(model, matrix[number : number + 1]) for number in range(len(matrix))]
     if None not in alone:
         raise NoAnswer(f"it answers none of {len(alone)} rows, though some are as plain as can be: {alone[0]}")
-    return {"rows": len(matrix), "answered": alone.count(None)}
+    answered = [number for number, fault in enumerate(alone) if fault is None]
+    _see_the_same(model, matrix[answered], sum(number < 2 * PLAIN for number in answered))
+    return {"rows": len(matrix), "answered": len(answered)}
 
 
 def _fault(model: Model, row: np.ndarray) -> str | None:
@@ -144,6 +147,15 @@ def _fault(model: Model, row: np.ndarray) -> str | None:
     except (ValueError, ArithmeticError) as error:
         return f"{type(error).__name__}: {error}"[:500]
     return None
+
+
+def _see_the_same(model: Model, rows: np.ndarray, plain: int) -> None:
+    """See that what is said of the first rows, which are plain, does not hang on what is asked together with them."""
+    with np.errstate(all="ignore"):
+        together = model.uncalibrated(rows)[:plain]
+        alone = [model.uncalibrated(rows[number : number + 1]) for number in range(plain)]
+    if plain and not np.allclose(together, np.concatenate(alone), atol=1e-6):
+        raise NoAnswer("its answer to a row hangs on which other rows it is asked about at the same time")
 
 
 def _see_answers(model: Model, matrix: np.ndarray) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 
 from mlops_assets.errors import ModelRefused
 from mlops_assets.journey.model.about import About, Summary
-from mlops_assets.journey.model.archive import LARGEST, SQL_FILE, read_plain
+from mlops_assets.journey.model.files import LARGEST, MEANING_FILE, SQL_FILE, parts_of, read_plain
+from mlops_assets.journey.model.flavours import releases_of
 from mlops_assets.journey.model.history import Hashes
 from mlops_assets.journey.model.model import Model
 from mlops_assets.storage.places import Place
@@ -23,6 +26,28 @@ REFERENCE_FILE = "reference.parquet"
 
 LARGEST_REFERENCE = 64 << 20
 """Bytes that it may have."""
+
+
+def libraries_of(*versions: Version | None) -> list[tuple[str, str]]:
+    """The packages that versions need beside scikit-learn, with their releases; of one that cannot be read none.
+
+    Parameters
+    ----------
+    versions
+        The versions; whoever loads one of them is told what is wrong with it.
+    """
+    found: dict[str, str] = {}
+    for version in versions:
+        if version is not None:
+            with suppress(ModelRefused):
+                found |= version.libraries()
+    return sorted(found.items())
+
+
+@cache
+def _libraries(meaning: Place, sha256: str) -> dict[str, str]:  # noqa: ARG001 - it is another file under another hash
+    # once for each version: every shard is known by them
+    return releases_of(parts_of(read_plain(meaning, LARGEST[MEANING_FILE])))
 
 
 @dataclass(frozen=True)
@@ -67,6 +92,16 @@ class Version:
     def judged(self, trusted: Sequence[str] = ()) -> Model:
         """The model that the metrics belong to."""
         return Model.load(self.folder / "judged", self.judged_sha256, trusted)
+
+    def libraries(self) -> dict[str, str]:
+        """The packages that its model needs beside scikit-learn, each with the release that is installed here.
+
+        Raises
+        ------
+        ModelRefused
+            If the file that names them is missing.
+        """
+        return _libraries(self.folder / "serving" / MEANING_FILE, self.serving_sha256)
 
     def sql(self) -> str:
         """The `features.sql` of the model that makes predictions; its hash is checked where the model is loaded.

@@ -24,7 +24,7 @@ from mlops_assets.journey.enrich.answers import (
 from mlops_assets.journey.features.day import stored_features
 from mlops_assets.journey.features.sql import read_rows
 from mlops_assets.journey.model.carried import for_workers
-from mlops_assets.journey.model.version import Version
+from mlops_assets.journey.model.version import Version, libraries_of
 from mlops_assets.journey.score.checks import (
     DayCheck,
     check_current,
@@ -393,7 +393,7 @@ def scores_mark(
     beside: tuple[object, ...] = (challenger.serving_sha256, challenger.version) if challenger else ()
     if is_watched(use_case, version):
         beside = *beside, version.about.reference
-    code = scores_code(use_case).fingerprint
+    code, beside = scores_code(use_case).fingerprint, (*beside, *libraries_of(version, challenger))
     # the number as well as the hash, for it stands in every row
     return fingerprint(
         rows, version.serving_sha256, version.version, code, *beside, *sorted(marks.items()), *use_case.scoring.mark

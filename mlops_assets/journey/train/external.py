@@ -1,14 +1,15 @@
 """In: a model that somebody logged to MLflow. Out: a `Model`, after its form, signature and classes were checked.
 
-Only scikit-learn's flavour in skops' format is taken: it holds no code, and its types are checked against our own list.
-A pickle runs whatever its author wrote as soon as it is loaded, in every process that scores; so does a pyfunc.
+Taken are scikit-learn's flavour in skops' format, whose types are checked against our own list, and the flavours of
+`journey/model/flavours`, whose files hold no code. A pickle runs whatever its author wrote as soon as it is loaded, in
+every process that scores; so does a pyfunc.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,15 +21,21 @@ import yaml
 from mlops_assets.errors import ModelRefused, UsageError
 from mlops_assets.journey.features.matrix import TEXT
 from mlops_assets.journey.features.sql import describe
-from mlops_assets.journey.model.archive import ESTIMATOR_FILE, LARGEST, Known, load_estimator, read_plain
+from mlops_assets.journey.model.archive import Known, load_estimator
 from mlops_assets.journey.model.fetching import download, folder_here
+from mlops_assets.journey.model.files import ESTIMATOR_FILE, LARGEST, read_plain
+from mlops_assets.journey.model.flavours import FLAVOURS
+from mlops_assets.journey.model.flavours.flavour import Flavour, Kind, Taken
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.registry import Registry
+from mlops_assets.journey.train.from_file import ENDINGS, NOTHING, Said, model_of_file
 from mlops_assets.plugins.stored import see_depth
 from mlops_assets.use_case import UseCase
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+    from mlops_assets.journey.model.flavours.flavoured import Flavoured
 
 NUMBERS = ("double", "float", "long", "integer", "boolean")
 TEXTS = ("string",)
@@ -107,7 +114,7 @@ def fetch(registry: Registry, uri: str) -> Iterator[Logged]:
         described, whole = Path(folder) / "described", Path(folder) / "whole"
         download(uri, location, {DESCRIPTION_FILE: LARGEST_DESCRIPTION}, described, settings)
         logged = read_logged(uri, described)
-        download(uri, location, {_skops_file(logged): LARGEST[ESTIMATOR_FILE]}, whole, settings)
+        download(uri, location, dict([_file(logged)]), whole, settings)
         yield replace(logged, folder=whole)
 
 
@@ -166,7 +173,7 @@ def _logged_in_run(client: MlflowClient, run: str, name: str) -> str:
     return str(models[0].model_uri) if models else f"{info.artifact_uri}/{name}"
 
 
-def as_model(use_case: UseCase, logged: Logged, labels: Sequence[str]) -> Model:
+def as_model(use_case: UseCase, logged: Logged, labels: Sequence[str], said: Said = NOTHING) -> Model:
     """Make a model of ours of a logged one.
 
     Parameters
@@ -177,6 +184,8 @@ def as_model(use_case: UseCase, logged: Logged, labels: Sequence[str]) -> Model:
         What `fetch` returned.
     labels
         The labels of the training set.
+    said
+        What who registers it says of it.
 
     Raises
     ------
@@ -184,16 +193,26 @@ def as_model(use_case: UseCase, logged: Logged, labels: Sequence[str]) -> Model:
         If it is stored as a pickle or as code, holds a type that is not allowed, needs other columns than
         `model_input` has, or says other classes than the labels.
     """
+    if (flavour := _flavour(logged)) is not None and flavour.name in ENDINGS.values():
+        name, most = _file(logged)
+        content = read_plain(logged.folder / name, most)
+        return model_of_file(use_case, logged.uri, flavour.name, content, labels, _completed(logged, said)).model
     columns = _columns(use_case, logged)
     if use_case.training.says_numbers:
         return _of_numbers(use_case, logged, columns)
-    estimator = _load(use_case, logged)
-    classes = [_class_text(value) for value in np.asarray(estimator.classes_).tolist()]
+    if flavour is None:
+        estimator = _load(use_case, logged)
+        classes = [_class_text(value) for value in np.asarray(estimator.classes_).tolist()]
+    else:
+        estimator, classes = _take(logged, flavour, columns)
     unknown = [name for name in classes if name not in labels]
+    way_out = "Fit it on the labels as text, as `mlops_assets.notebook` gives them."
+    if flavour is not None:
+        way_out = "Log it with metadata={'classes': [...]}: the labels in the order of its probabilities."
     if unknown:
         raise ModelRefused(
             f"{logged.uri}: it says classes that are no labels of {use_case.name}: {', '.join(unknown[:10])}; "
-            f"labels are {', '.join(labels[:20])}. Fit it on the labels as text, as `mlops_assets.notebook` gives them."
+            f"labels are {', '.join(labels[:20])}. {way_out}"
         )
     from mlops_assets.encoders import OnFrame  # brings scikit-learn, for which nobody else shall wait
 
@@ -203,9 +222,22 @@ def as_model(use_case: UseCase, logged: Logged, labels: Sequence[str]) -> Model:
     return Model(wrapped, columns, tuple(labels), use_case.features_sql, use_case.training.threshold)
 
 
+def _completed(logged: Logged, said: Said) -> Said:
+    """What is said of a model, and where that is nothing, what it was logged with."""
+    columns, metadata = said.columns, logged.description.get("metadata")
+    told = metadata.get("classes") if isinstance(metadata, dict) else None
+    with suppress(ModelRefused):  # a signature of tensors names no columns
+        columns = columns or tuple(_signature(logged))
+    classes = said.classes or (tuple(map(_class_text, told)) if isinstance(told, list) else ())
+    return replace(said, columns=columns, classes=classes)
+
+
 def _of_numbers(use_case: UseCase, logged: Logged, columns: Mapping[str, Known]) -> Model:
     """A model of ours of a regressor; without an interval, for of no row it is known that it has not learned it."""
-    estimator = _load(use_case, logged, "predict")
+    if (flavour := _flavour(logged)) is None:
+        estimator = _load(use_case, logged, "predict")
+    else:
+        estimator, _ = _take(logged, flavour, columns, "regressor")
     if hasattr(estimator, "classes_"):
         raise ModelRefused(f"{logged.uri}: it says classes, and {use_case.name} predicts a number: log a regressor.")
     from mlops_assets.encoders import NumbersOnFrame
@@ -269,22 +301,89 @@ def _load(use_case: UseCase, logged: Logged, method: str = "predict_proba") -> A
         raise ModelRefused(f"{logged.uri}: it cannot be loaded: {error}. To mend it, {WAY_OUT}.") from None
 
 
+def _flavour(logged: Logged) -> Flavour | None:
+    """The flavour whose file a model is; None if it is one of scikit-learn."""
+    flavours = logged.description["flavors"]
+    if isinstance(flavours.get("sklearn"), dict):
+        return None
+    known = [flavour for flavour in FLAVOURS.values() if isinstance(flavours.get(flavour.logged_as), dict)]
+    if known:
+        return known[0]
+    raise ModelRefused(
+        f"{logged.uri}: its flavours, {', '.join(map(_text, flavours))}, run code of their own when they are loaded. "
+        f"Taken are {', '.join(FLAVOURS)}, and scikit-learn's: {WAY_OUT}."
+    )
+
+
+def _file(logged: Logged) -> tuple[str, int]:
+    """Name of the file that holds a model, and the bytes that it may have."""
+    flavour = _flavour(logged)
+    if flavour is None:
+        return _skops_file(logged), LARGEST[ESTIMATOR_FILE]
+    try:
+        name = flavour.logged_file(logged.description["flavors"][flavour.logged_as])
+    except ValueError as error:
+        raise ModelRefused(f"{logged.uri}: {error}.") from None
+    if not name.startswith(flavour.logged_in):
+        raise ModelRefused(f"{logged.uri}: its file MLmodel names {name!r}, which is not in {flavour.logged_in}.")
+    return flavour.logged_in + _beside(logged, name.removeprefix(flavour.logged_in)), flavour.largest
+
+
+def _take(
+    logged: Logged, flavour: Flavour, columns: Mapping[str, Known], kind: Kind = "classifier"
+) -> tuple[Flavoured, list[str]]:
+    """A model of a flavour, of which its library has seen nothing yet, and the labels of its classes."""
+    from mlops_assets.journey.model.flavours.flavoured import Flavoured
+
+    if texts := [name for name, known in columns.items() if known == TEXT]:
+        raise ModelRefused(
+            f"{logged.uri}: a model of {flavour.name} takes numbers, and {', '.join(map(repr, texts))} is text. Make "
+            "numbers of it in features.sql, or log a pipeline of scikit-learn."
+        )
+    name, most = _file(logged)
+    content = read_plain(logged.folder / name, most)
+    try:
+        taken = flavour.taken(content, logged.description["flavors"][flavour.logged_as], len(columns))
+    except (ValueError, RecursionError) as error:
+        raise ModelRefused(f"{logged.uri}: {name}: {error}.") from None
+    if taken.shape.kind != kind:
+        raise ModelRefused(f"{logged.uri}: it is a {taken.shape.kind}, and what is asked for is a {kind}.")
+    labels = _labels_told(logged, taken) if kind == "classifier" else []
+    if labels is None:
+        labels = [*map(str, range(taken.shape.outputs))]
+    return Flavoured.of(flavour.name, taken.shape, taken.content), labels
+
+
+def _labels_told(logged: Logged, taken: Taken) -> list[str] | None:
+    """The labels of the classes that a model numbers, as they were logged beside it, or as its file tells them."""
+    metadata = logged.description.get("metadata")
+    told = metadata.get("classes") if isinstance(metadata, dict) else None
+    labels = taken.labels if told is None else told
+    if labels is None:
+        return None
+    count = taken.shape.outputs
+    if not isinstance(labels, (list, tuple)) or len(labels) != count or len({*map(str, labels)}) != count:
+        raise ModelRefused(
+            f"{logged.uri}: it says {count} classes, and tells other labels of them. Log it with "
+            "metadata={'classes': [...]}, in the order of its probabilities."
+        )
+    return [_class_text(label) for label in labels]
+
+
 def _skops_file(logged: Logged) -> str:
     """Name of the file with the estimator, where that can be loaded without running code."""
-    flavours = logged.description["flavors"]
-    sklearn = flavours.get("sklearn")
-    if not isinstance(sklearn, dict):
-        raise ModelRefused(
-            f"{logged.uri}: its flavours, {', '.join(map(_text, flavours))}, run code of their own when they are "
-            f"loaded. Only scikit-learn's is taken: {WAY_OUT}."
-        )
+    sklearn = logged.description["flavors"]["sklearn"]
     stored_as = _text(sklearn.get("serialization_format")) or None
     if stored_as != "skops":
         raise ModelRefused(
             f"{logged.uri}: it is stored as {stored_as}, which runs code when it is loaded. "
             f"Here only skops is taken: {WAY_OUT}."
         )
-    name = _text(sklearn.get("pickled_model"))
+    return _beside(logged, _text(sklearn.get("pickled_model")))
+
+
+def _beside(logged: Logged, name: str) -> str:
+    """A name that an `MLmodel` says, seen to be that of a file beside it."""
     if not name or Path(name).name != name:
         raise ModelRefused(f"{logged.uri}: its file MLmodel names {name!r}, which is not beside it.")
     return name

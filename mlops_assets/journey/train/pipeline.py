@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mlops_assets.errors import ConfigError
 from mlops_assets.journey.features.matrix import TEXT
 from mlops_assets.journey.model.archive import Known
+from mlops_assets.journey.model.flavours import made_of
 from mlops_assets.plugins import PluginError, import_object
 from mlops_assets.plugins.estimators import PART, check_estimator
 from mlops_assets.use_case import Candidate, Preparation, Step
@@ -117,8 +118,9 @@ def _make(step: Step, **further: Any) -> Any:
     try:
         # looked at when the configuration was loaded, and here once more: nothing else is ever called
         check_estimator(step.use, PART, {*step.parameters, *further} - nested)
-        given = {name: _argument(value) for name, value in step.parameters.items()}
-        made = import_object(step.use)(**{name: given[name] for name in given if name not in nested}, **further)
+        path, defaults = made_of(step.use)
+        given = {**defaults, **{name: _argument(value) for name, value in step.parameters.items()}}
+        made = import_object(path)(**{name: given[name] for name in given if name not in nested}, **further)
         return made.set_params(**{name: given[name] for name in nested}) if nested else made
     except (TypeError, PluginError) as error:
         raise ConfigError(f"{step.use}: {error}") from None

@@ -7,12 +7,10 @@ same models of it again, bit for bit, as long as the libraries are the same.
 from __future__ import annotations
 
 import datetime as dt
-import platform
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +30,7 @@ from mlops_assets.journey.train.candidates import Fitted, as_fitted, calm_fittin
 from mlops_assets.journey.train.choice import Choice
 from mlops_assets.journey.train.folds import ask_rounds, pooled
 from mlops_assets.journey.train.gate import Verdict
+from mlops_assets.journey.train.libraries import libraries_of_model, other_releases
 from mlops_assets.journey.train.metrics import higher_is_better, load_metrics, measure
 from mlops_assets.journey.train.origins import CHOOSES, TESTS, first_test, rounds
 from mlops_assets.journey.train.profiling import store_reference
@@ -56,7 +55,6 @@ from mlops_assets.use_case import (
 )
 from mlops_assets.work.code import code_of
 
-LIBRARIES = ("scikit-learn", "numpy", "scipy", "duckdb", "pyarrow", "skops")
 IMPORTANCE_ROWS, IMPORTANCE_CELLS = 5_000, 300_000
 """Most held-out rows, and rows times columns, that permutation importance looks at; more change little."""
 
@@ -139,7 +137,7 @@ def make_version(
         sql=sql_fingerprint(use_case.features_sql),
         contract=use_case.contract_fingerprint,
         code=training_code(use_case.training),
-        libraries=_libraries(),
+        libraries=libraries_of_model(folder / "judged"),
         recipe=use_case.recipe(),
         reference=reference,
         calibrated=calibration.told() if calibration else {},
@@ -186,11 +184,6 @@ def _classes(configured: Any) -> Iterator[str]:
     if isinstance(configured, list | tuple):
         for item in configured:
             yield from _classes(item)
-
-
-def _libraries() -> dict[str, str]:
-    """The versions of what decides the bits of a model."""
-    return {"python": platform.python_version(), **{name: version_of(name) for name in LIBRARIES}}
 
 
 def known_labels(use_case: UseCase, registry: Registry, runs: TrainingRuns) -> frozenset[str]:
@@ -349,10 +342,7 @@ def _fit_both(use_case: UseCase, name: str, candidate: Candidate, data: Training
 
 
 def _differences(about: About, training: Training) -> Iterator[str]:
-    now = _libraries()
-    for name, then in about.libraries.items():
-        if then != now.get(name):
-            yield f"{name} {then}, now {now.get(name)}"
+    yield from other_releases(about.libraries)
     if about.code != training_code(training):
         yield "the code that trains"
 

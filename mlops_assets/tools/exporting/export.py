@@ -123,7 +123,7 @@ def _write(made: Path, stores: Stores, version: Version) -> dict[str, str]:
     _write_version(made, stores, version)
     _write_use_case(made, use_case)
     _write_code(made, use_case)
-    _write_start(made, use_case, number)
+    _write_start(made, use_case, version)
     # tried here, so that the first answer need not wait for it
     copy = replace(version, folder=copy_place(_hashes(version), made))
     Registry(_settings(made, stores.settings)).prove(copy, use_case.training.trusted)
@@ -220,14 +220,14 @@ def _write_code(home: Path, use_case: UseCase) -> None:
     compileall.compile_dir(code, quiet=2, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH)
 
 
-def _write_start(home: Path, use_case: UseCase, number: int) -> None:
-    about = {"use_case": use_case.name, "version": number, "python": platform.python_version()}
+def _write_start(home: Path, use_case: UseCase, version: Version) -> None:
+    about = {"use_case": use_case.name, "version": version.version, "python": platform.python_version()}
     needs = "".join(f"{name}=\n" for name in sorted(variables(use_case.written)))
     texts = {
         "Dockerfile": DOCKERFILE.format(**about),
         "start": START,
         "settings.env": SETTINGS.format(**about) + needs,
-        REQUIREMENTS: "\n".join([*pins(use_case.written), ""]),
+        REQUIREMENTS: "\n".join([*pins(use_case.written, version.libraries()), ""]),
     }
     for name, text in texts.items():
         (home / name).write_text(text, encoding="utf-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,7 @@ def _place(top: str) -> Path | None:
     return Path(spec.origin) if spec.origin else None
 
 
-def pins(configuration: Any) -> list[str]:
+def pins(configuration: Any, further: Collection[str] = ()) -> list[str]:
     """The packages that serving needs, each with the version that is installed here, `name==version`.
 
     What it says is known to answer with the same bits: those of here.
@@ -78,11 +78,13 @@ def pins(configuration: Any) -> list[str]:
     ----------
     configuration
         What is written in a `defs.yaml`: packages that it names, or that modules of one's own import, are needed, too.
+    further
+        Packages that its model needs, whatever the configuration names; see `Version.libraries`.
     """
     found: dict[str, str] = {}
     brings = packages_distributions()
     named = {name for path in _paths(configuration) for name in brings.get(top_name(path), ())}
-    left = [Requirement(root) for root in (*ROOTS, *sorted(named), *sorted(_own(configuration).libraries))]
+    left = [Requirement(root) for root in (*ROOTS, *sorted({*named, *further}), *sorted(_own(configuration).libraries))]
     while left:
         requirement = left.pop()
         try:

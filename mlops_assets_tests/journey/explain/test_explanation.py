@@ -18,7 +18,7 @@ from mlops_assets.journey.explain.row import NotPredicted
 from mlops_assets.journey.explain.strengths import occlusion
 from mlops_assets.journey.explain.why import Cleaned, Explanation, explain
 from mlops_assets.journey.features.day import aggregate_day
-from mlops_assets.journey.model.archive import SQL_FILE
+from mlops_assets.journey.model.files import SQL_FILE
 from mlops_assets.journey.model.history import History
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.version import Version

@@ -152,3 +152,12 @@ def test_a_copy_with_a_calibrator_is_the_same_bytes_as_a_model_that_was_made_wit
 def test_what_is_no_calibrator_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         read_calibrator(wrong)
+
+
+@pytest.mark.parametrize("left", [0.0, 5e-324, 1e-310, 1e-300])
+def test_what_rounding_left_of_a_probability_is_no_number_to_divide_by(left: float) -> None:
+    """Boosted trees may be as sure as that; a row of them must not become what is no number."""
+    said = Isotonic((0.5, 1.0), (0.5, 0.9)).apply(np.array([[1.0, left, 0.0], [0.2, 0.5, 0.3]]))
+    assert np.isfinite(said).all()
+    np.testing.assert_allclose(said.sum(axis=1), 1)
+    assert said[0, 0] == pytest.approx(0.9)

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from mlops_assets.errors import ModelRefused
-from mlops_assets.journey.model.archive import hash_folder
 from mlops_assets.journey.model.carried import for_workers, near
+from mlops_assets.journey.model.files import hash_folder
 from mlops_assets.journey.model.version import ABOUT_FILE, REFERENCE_FILE, Version
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.places import Place, S3Path, write_whole

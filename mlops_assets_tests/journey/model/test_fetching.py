@@ -11,8 +11,8 @@ from unittest.mock import MagicMock
 import pytest
 
 from mlops_assets.errors import MlopsError, ModelRefused
-from mlops_assets.journey.model.archive import read_plain
 from mlops_assets.journey.model.fetching import FILES, fetch
+from mlops_assets.journey.model.files import read_plain
 from mlops_assets.journey.model.mlflow_client import create_version
 from mlops_assets.settings import Settings
 from mlops_assets.storage.places import parse_place

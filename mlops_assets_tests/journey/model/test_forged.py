@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlops_assets.errors import ModelRefused
-from mlops_assets.journey.model.archive import ESTIMATOR_FILE, hash_folder
+from mlops_assets.journey.model.files import ESTIMATOR_FILE, hash_folder
 from mlops_assets.journey.model.model import Model
 from mlops_assets_tests.helpers.estimators import MANY, fitted, rows_of, to_trust
 from mlops_assets_tests.helpers.forged_models import FORGED, HARMLESS, Members, npy, rewrite

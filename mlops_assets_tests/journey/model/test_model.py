@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from mlops_assets.errors import ConfigError, ModelRefused
-from mlops_assets.journey.model.archive import ESTIMATOR_FILE, MEANING_FILE, SQL_FILE, hash_folder
+from mlops_assets.journey.model.files import ESTIMATOR_FILE, MEANING_FILE, SQL_FILE, hash_folder
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.train.pipeline import build_pipeline
 from mlops_assets.use_case import Candidate

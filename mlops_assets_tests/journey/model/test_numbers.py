@@ -30,8 +30,8 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from mlops_assets.encoders import NumbersOnFrame, TargetEncoder, as_frame
 from mlops_assets.errors import ModelRefused
-from mlops_assets.journey.model.archive import MEANING_FILE, hash_folder
 from mlops_assets.journey.model.calibrator import Interval
+from mlops_assets.journey.model.files import MEANING_FILE, hash_folder
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.straight import straight
 from mlops_assets.journey.model.structure.check import check_structure

@@ -10,7 +10,8 @@ from sklearn.ensemble import VotingClassifier
 from sklearn.pipeline import Pipeline
 
 from mlops_assets.errors import ModelRefused
-from mlops_assets.journey.model.archive import hash_folder, load_estimator
+from mlops_assets.journey.model.archive import load_estimator
+from mlops_assets.journey.model.files import hash_folder
 from mlops_assets.journey.model.model import Model
 from mlops_assets_tests.helpers.careless import KeyedClassifier
 from mlops_assets_tests.helpers.planted import leaks

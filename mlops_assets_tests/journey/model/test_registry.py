@@ -17,7 +17,7 @@ import pytest
 
 from mlops_assets.errors import MlopsError, ModelRefused, UsageError
 from mlops_assets.journey.model import store
-from mlops_assets.journey.model.archive import ESTIMATOR_FILE, MEANING_FILE, SQL_FILE
+from mlops_assets.journey.model.files import ESTIMATOR_FILE, MEANING_FILE, SQL_FILE
 from mlops_assets.journey.model.history import HistoryConflict
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.registered import RegisteredVersions

@@ -19,7 +19,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from mlops_assets.errors import ModelRefused
 from mlops_assets.journey.model.about import Summary
-from mlops_assets.journey.model.archive import ESTIMATOR_FILE, LARGEST, MEANING_FILE, SQL_FILE, hash_folder
+from mlops_assets.journey.model.files import ESTIMATOR_FILE, LARGEST, MEANING_FILE, SQL_FILE, hash_folder
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.version import Version
 from mlops_assets_tests.helpers.models import Custom, Trap, fitted

@@ -18,7 +18,7 @@ from mlops_assets.journey.explain.comparison import compare_day
 from mlops_assets.journey.features.day import aggregate_day
 from mlops_assets.journey.features.shard import compute
 from mlops_assets.journey.features.sql import read_rows
-from mlops_assets.journey.model.archive import SQL_FILE
+from mlops_assets.journey.model.files import SQL_FILE
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.read.contract import rows_schema

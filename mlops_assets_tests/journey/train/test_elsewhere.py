@@ -8,6 +8,8 @@ import json
 import logging
 import os
 import pickle
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
 from itertools import pairwise
@@ -43,6 +45,7 @@ from mlops_assets.tools.sampling import write_sample
 from mlops_assets.use_case import UseCase, find_use_case
 from mlops_assets.workspace import Workspace
 from mlops_assets_tests.helpers.homes import give_stores
+from mlops_assets_tests.helpers.paths import ROOT
 from mlops_assets_tests.helpers.visits import place_visits
 
 DAYS = ("2026-01-01", "2026-01-02")
@@ -149,6 +152,46 @@ def test_a_logged_model_becomes_a_version_that_scores_as_it_did_in_the_notebook(
     assert said["prediction"].tolist() == model.predict(frame.fillna({"channel": ""})).tolist()
     why = run("why", "visits", "--day", DAYS[0], "--file", said["file"][0], "--line", "1")
     assert why.exit_code == 0, why.output
+
+
+def test_an_onnx_file_goes_the_same_way_without_pickle_or_mlflow(
+    settings: Settings, visits: UseCase, tmp_path: Path
+) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    exported = subprocess.run(
+        [sys.executable, "-W", "ignore", ROOT / "examples" / "export_onnx.py", "visits", tmp_path / "m.onnx"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert exported.returncode == 0, exported.stderr
+    before = Registry(settings).champion("visits")
+    try:
+        done = run("register", "visits", str(tmp_path / "m.onnx"))
+        assert done.exit_code == 0, done.output
+        assert "m.onnx is version " in done.output
+        number = int(done.output.split("is version ")[1].split(" ")[0])
+        details = Registry(settings).version("visits", number).details()
+        data = notebook.load_training_set("visits")
+        assert details.origin == {"model": "m.onnx", "training set it says": data.fingerprint, "registered by": "ann"}
+        session = onnxruntime.InferenceSession((tmp_path / "m.onnx").read_bytes())
+        given = {name: data.held_out.X[[name]].to_numpy() for name in data.held_out.X}
+        said = session.run(["label"], {**given, "minutes": given["minutes"].astype(np.float32)})[0]
+        right = float((said == data.held_out.y.to_numpy()).mean())
+        assert details.metrics["accuracy"] == pytest.approx(right, abs=1e-4)
+        assert run("register", "visits", str(tmp_path / "m.onnx")).output.count(
+            f"m.onnx is version {number} of visits already"
+        )
+        with dg.DagsterInstance.ephemeral() as instance:
+            running.run_use_case(running.load_definitions(visits), instance, visits, (DAYS[1], DAYS[1]), train=False)
+        published = Lake(settings.lake, "visits").table("predictions").read_all([DAYS[1]]).to_pandas()
+        assert published["model_version"].unique().tolist() == [number]
+        why = run("why", "visits", "--day", DAYS[1], "--file", published["file"][0], "--line", "1")
+        assert why.exit_code == 0, why.output
+    finally:
+        assert before is not None
+        run("promote", "visits", str(before.version), "--why", "as before")
 
 
 def test_a_model_that_is_registered_twice_stays_the_version_that_it_is(

@@ -15,7 +15,8 @@ import pytest
 from mlops_assets.components import MlUseCase
 from mlops_assets.errors import ConfigError, ModelRefused
 from mlops_assets.journey.features.matrix import to_matrix
-from mlops_assets.journey.model.archive import MEANING_FILE, Known, hash_folder
+from mlops_assets.journey.model.archive import Known
+from mlops_assets.journey.model.files import MEANING_FILE, hash_folder
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.train.pipeline import build_pipeline
 from mlops_assets.use_case import Candidate, load_use_case

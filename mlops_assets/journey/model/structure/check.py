@@ -11,6 +11,7 @@ import numpy as np
 from mlops_assets.journey.model.structure import (
     composed,
     encoding,
+    flavoured,
     linear,
     neighbours,
     regressors,
@@ -29,6 +30,7 @@ RULES: Rules = {
     **encoding.RULES,
     **texts.RULES,
     **composed.RULES,
+    **flavoured.RULES,
 }
 """The types whose structure is known, and the rule of each."""
 

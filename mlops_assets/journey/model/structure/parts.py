@@ -38,7 +38,7 @@ class Part:
     Parameters
     ----------
     visitor
-        Checks the objects inside.
+        Checks the objects inside; None where there can be none, such as in a file of another library.
     thing
         The object.
     where
@@ -47,7 +47,7 @@ class Part:
         How many columns it is handed; None if nobody knows, or it is handed texts.
     """
 
-    def __init__(self, visitor: Visitor, thing: Any, where: str, columns: int | None) -> None:
+    def __init__(self, visitor: Visitor | None, thing: Any, where: str, columns: int | None) -> None:
         self.thing, self.where, self.columns = thing, where, columns
         self._visitor = visitor
         self._values: Mapping[str, Any] = getattr(thing, "__dict__", {})
@@ -196,11 +196,13 @@ class Part:
         int or None
             How many columns it makes, which for a classifier is how many classes it knows; None if nobody knows.
         """
+        if self._visitor is None:
+            self.refuse(f"{name} is an object")
         return self._visitor.visit(thing, f"{self.where}.{name}", columns)
 
     def may_call(self, function: Any) -> bool:
         """Whether the configuration trusts a function."""
-        return self._visitor.may_call(function)
+        return self._visitor is not None and self._visitor.may_call(function)
 
 
 Rule = Callable[[Part], int | None]

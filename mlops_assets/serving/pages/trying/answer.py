@@ -124,14 +124,18 @@ def _picture(file: Sent | None, path: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}" if kind else ""
 
 
+def _feature(told: Mapping[str, Any], of_numbers: bool) -> dict[str, Any]:
+    """A feature for people; what it brings to boosted trees is empty where they do not tell."""
+    brings = "" if told["log_odds"] is None else why.strength(told["log_odds"])
+    strength = why.strength(told["strength"], of_numbers)
+    return {**told, "value": why.shown(told["value"]), "strength": strength, "brings": brings}
+
+
 def explained(use_case: UseCase, explanation: SentExplanation, file: Sent) -> dict[str, Any]:
     """What the page tells of why a row is as it is."""
     told = why.content(explanation)
     of_numbers = use_case.training.says_numbers
-    features = [
-        {**feature, "value": why.shown(feature["value"]), "strength": why.strength(feature["strength"], of_numbers)}
-        for feature in told["features"]
-    ]
+    features = [_feature(one, of_numbers) for one in told["features"]]
     line = lines_of(use_case, file, [explanation.line]).get(explanation.line, Line(""))
     return {
         **told,
