@@ -102,13 +102,11 @@ class DayJob:
             steps.append((Lake.features.name, self._aggregate))
         steps.append((Lake.predictions.name, self._score))
         yield from ((step, work) for step, work in steps if wants(step))
-        if self._day not in self._lake.predictions.days():
-            return
-        if self._use_case.drift.watch and wants("drift"):
+        if self._use_case.drift.watch and wants("drift") and self._day in self._lake.predictions.days():
             yield "drift", self._judge
         # a notice that a day is done comes after all that bring its rows
-        for name in sorted(self._use_case.targets, key=lambda name: self._use_case.targets[name].use == "notice"):
-            if wants(f"delivery_{name}"):
+        for name, given in sorted(self._use_case.targets.items(), key=lambda target: target[1].use == "notice"):
+            if wants(f"delivery_{name}") and self._day in self._lake.table(given.table).days():
                 yield f"delivery_{name}", partial(self._deliver, name)
 
     def _watch(self, step: str) -> Progress:
@@ -200,6 +198,7 @@ class DayJob:
             log.info("%s drift %s: %s", self._use_case.name, day, found if isinstance(found, str) else found.sentence)
 
     def _deliver(self, name: str) -> None:
+        from mlops_assets.journey.deliver.contents import expected_rows, published_for
         from mlops_assets.journey.deliver.delivery import deliver_day
         from mlops_assets.journey.deliver.targets import open_target
         from mlops_assets.work.progress import Sending
@@ -207,7 +206,8 @@ class DayJob:
         use_case, lake, day = self._use_case, self._lake, self._day
         target = open_target(use_case, name, self._stores.settings)
         what = f"{use_case.name} {self.step} {day}"
-        sending = Sending(what, lake.predictions.days()[day].accounting.predictions)
+        published = published_for(use_case, lake, name)[day]
+        sending = Sending(what, expected_rows(use_case.targets[name].table, published.accounting))
         record = deliver_day(use_case, lake, day, name, target, sending, self._report.run)
         log.info("%s: %s", what, f"{record.rows:,} rows" if record else "it is there already")
 

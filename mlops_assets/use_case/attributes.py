@@ -76,7 +76,8 @@ class Attributes(Strict):
     serving: Serving = Field(default_factory=Serving, description="How requests are answered.")
     sensor: Sensor | None = Field(None, description="Watches for new files; `sensor: {}` takes every default.")
     targets: dict[TargetName, Delivering] = Field(
-        default_factory=dict, description="What takes the predictions of a day once they are published, by name."
+        default_factory=dict,
+        description="What takes the predictions of a day, or another table, once they are published, by name.",
     )
     deadline: str | None = Field(
         None, description="By when a day must be published: a time of the day after, and its zone; see below."

@@ -1,4 +1,4 @@
-"""Where published predictions are delivered to."""
+"""Where what is published of a day is delivered to."""
 
 from __future__ import annotations
 
@@ -11,6 +11,12 @@ from mlops_assets.errors import UsageError
 from mlops_assets.plugins.targets import Target
 from mlops_assets.storage.places import parse_place
 from mlops_assets.use_case.strict import Problem, SecretVariable, Strict, Variable, check_use
+
+PREDICTIONS: Literal["predictions"] = "predictions"
+"""The table that a target gets unless it says another."""
+
+Delivered = Literal["predictions", "rows", "rejects", "features"]
+"""The tables that can be delivered."""
 
 
 def check_place(place: str) -> str:
@@ -29,10 +35,12 @@ def check_place(place: str) -> str:
 
 
 class FilesTarget(Strict):
-    """The rows of the input files with their predictions, as files."""
+    """The rows of the input files with their predictions, or those of another table, as files."""
 
     place: str = Field(
-        min_length=1, description="Folder, or `s3://bucket/prefix`; a day lies at `<place>/<use case>/day=YYYY-MM-DD/`."
+        min_length=1,
+        description="Folder, or `s3://bucket/prefix`; a day lies at `<place>/<use case>/day=YYYY-MM-DD/`, of a table "
+        "other than `predictions` at `<place>/<use case>/<table>/day=YYYY-MM-DD/`.",
     )
     format: Literal["csv", "parquet"] = Field("csv", description="How they are written; CSV is UTF-8 with commas.")
     spreadsheet: bool = Field(
@@ -68,7 +76,7 @@ class SqlTarget(Strict):
         description="Environment variable with the URL of the database, `postgresql://...` or `sqlite:///...`."
     )
     table: Name | None = Field(
-        None, description="Name of the table, made if absent; `<use case>_predictions` by default."
+        None, description="Name of the table, made if absent; `<use case>_<table of the target>` by default."
     )
     db_schema: Name | None = Field(None, alias="schema", description="Its schema; that of the connection by default.")
     mode: Literal["replace", "upsert"] = Field(
@@ -82,12 +90,21 @@ class SqlTarget(Strict):
             raise ValueError(f"{table!r} belongs to the platform; choose another name")
         return table
 
-    def table_of(self, use_case: str) -> str:
-        """Name of the table for the predictions of a use case."""
-        return self.table or f"{use_case}_predictions"
+    def table_of(self, use_case: str, table: str = PREDICTIONS) -> str:
+        """Name of the table for what is delivered of a use case."""
+        return self.table or f"{use_case}_{table}"
 
 
-class KafkaTarget(Strict):
+class KafkaEnd(Strict):
+    """What tells that all rows of a day are there."""
+
+    topic: str | None = Field(
+        None, min_length=1, description="Where it is told, once; in each partition of the rows' own topic by default."
+    )
+    key: str | None = Field(None, min_length=1, description="Key of the message; the use case by default.")
+
+
+class KafkaTopic(Strict):
     """A topic of Kafka."""
 
     servers: str = Field(min_length=1, description="Where to ask for the cluster: `host:port`, more of them by commas.")
@@ -113,6 +130,14 @@ class KafkaTarget(Strict):
         return options
 
 
+class KafkaTarget(KafkaTopic):
+    """A topic of Kafka, and what tells that a day is whole."""
+
+    end: KafkaEnd | None = Field(
+        None, description="A message once all rows of a day are acknowledged; `{}` takes every default, none without."
+    )
+
+
 NOTICE = "notice"
 """What `use` says of a target that brings no rows, but that they can be read."""
 
@@ -130,7 +155,9 @@ class NoticeTarget(Strict):
     place: str | None = Field(
         None, description="Folder, or `s3://bucket/prefix`: an object `<place>/<use case>/day=YYYY-MM-DD.json`."
     )
-    kafka: KafkaTarget | None = Field(None, description="Parameters of a target `kafka`: a message of its topic.")
+    kafka: KafkaTopic | None = Field(
+        None, description="Parameters of a target `kafka` without `end`: a message of its topic."
+    )
 
     @model_validator(mode="after")
     def _is_one(self) -> Self:
@@ -153,9 +180,10 @@ TARGETS: dict[str, type[Strict]] = {
 
 
 class Delivering(Strict):
-    """A target: what takes the predictions of a day once they are published."""
+    """A target: what takes a table of a day once it is published."""
 
-    # before `use`, whose validator looks at them
+    # before `use`, whose validator looks at it and at them
+    table: Delivered = Field(PREDICTIONS, description="What it gets: `predictions`, `rows`, `rejects` or `features`.")
     parameters: dict[str, Any] = Field(default_factory=dict, description="What it needs; see below.")
     use: str = Field(description="`files`, `sql`, `kafka`, `notice`, or the import path of a class of your own.")
     probabilities: bool = Field(
@@ -169,13 +197,23 @@ class Delivering(Strict):
     def _can_be_made(cls, use: str, info: ValidationInfo) -> str:
         if use not in TARGETS and "." not in use:
             raise ValueError(f"{use!r} is none of {', '.join(TARGETS)}, nor an import path")
+        if use == NOTICE and info.data.get("table") != PREDICTIONS:
+            raise ValueError("a notice brings no rows, so it has no `table`")
         return check_use(use, info.data.get("parameters", {}), TARGETS, Target)
+
+    @model_validator(mode="after")
+    def _has_probabilities(self) -> Self:
+        if self.probabilities and self.table != PREDICTIONS:
+            raise ValueError(f"probabilities are those of predictions, and this target gets {self.table}")
+        return self
 
 
 def too_long(use_case: str, targets: Mapping[str, Delivering]) -> Iterator[Problem]:
     """The targets whose table gets a name of the use case that no database would keep whole."""
     for name, target in targets.items():
-        table = SqlTarget.model_validate(target.parameters).table_of(use_case) if target.use == "sql" else ""
+        table = ""
+        if target.use == "sql":
+            table = SqlTarget.model_validate(target.parameters).table_of(use_case, target.table)
         if len(table) > LONGEST:
             message = (
                 f"the table would be {table!r}, of {len(table)} signs, and a database takes {LONGEST}: name a `table`"

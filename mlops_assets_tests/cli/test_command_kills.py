@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from mlops_assets.journey.deliver.delivery import COLUMNS
+from mlops_assets.journey.deliver.contents import COLUMNS
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.places import LEFT
 from mlops_assets.use_case.targets import LEDGER
