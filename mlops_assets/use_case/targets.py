@@ -69,6 +69,19 @@ STAGE = "mlops_assets_stage"
 """The table of a connection's own in which a day waits to be compared with what is there."""
 
 
+def check_free(table: str | None) -> str | None:
+    """The name of a table, seen to be none of ours.
+
+    Raises
+    ------
+    ValueError
+        If it is.
+    """
+    if table is not None and table.lower() in (LEDGER, STAGE, DAYS_DONE):
+        raise ValueError(f"{table!r} belongs to the platform; choose another name")
+    return table
+
+
 class SqlTarget(Strict):
     """A table of a database."""
 
@@ -86,9 +99,53 @@ class SqlTarget(Strict):
     @field_validator("table")
     @classmethod
     def _is_free(cls, table: str | None) -> str | None:
-        if table is not None and table.lower() in (LEDGER, STAGE, DAYS_DONE):
-            raise ValueError(f"{table!r} belongs to the platform; choose another name")
-        return table
+        return check_free(table)
+
+    def table_of(self, use_case: str, table: str = PREDICTIONS) -> str:
+        """Name of the table for what is delivered of a use case."""
+        return self.table or f"{use_case}_{table}"
+
+
+RedshiftName = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*$", max_length=127)]
+
+ROLE = r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+"
+
+
+class RedshiftTarget(Strict):
+    """A table of Amazon Redshift."""
+
+    url_variable: Variable = Field(
+        description="Environment variable with the URL of the cluster or workgroup, "
+        "`redshift://user:password@host:5439/database`."
+    )
+    place: str = Field(
+        pattern="^s3://",
+        description="`s3://bucket/prefix` in the region of the cluster, where files lie while it loads them.",
+    )
+    iam_role: str = Field(
+        "default",
+        pattern=f"^(default|{ROLE}(,{ROLE})*)$",
+        description="ARN of the role by which the cluster reads `place`; `default` is the one that it has.",
+    )
+    table: RedshiftName | None = Field(
+        None, description="Name of the table, made if absent; `<use case>_<table of the target>` by default."
+    )
+    db_schema: RedshiftName | None = Field(
+        None, alias="schema", description="Its schema; that of the connection by default."
+    )
+    text_bytes: int = Field(
+        65_535, ge=1, le=65_535, description="Bytes that a column of texts takes in a table that is made."
+    )
+
+    @field_validator("place")
+    @classmethod
+    def _is_a_place(cls, place: str) -> str:
+        return check_place(place)
+
+    @field_validator("table")
+    @classmethod
+    def _is_free(cls, table: str | None) -> str | None:
+        return check_free(table)
 
     def table_of(self, use_case: str, table: str = PREDICTIONS) -> str:
         """Name of the table for what is delivered of a use case."""
@@ -173,6 +230,7 @@ class NoticeTarget(Strict):
 TARGETS: dict[str, type[Strict]] = {
     "files": FilesTarget,
     "sql": SqlTarget,
+    "redshift": RedshiftTarget,
     "kafka": KafkaTarget,
     NOTICE: NoticeTarget,
 }
@@ -185,7 +243,9 @@ class Delivering(Strict):
     # before `use`, whose validator looks at it and at them
     table: Delivered = Field(PREDICTIONS, description="What it gets: `predictions`, `rows`, `rejects` or `features`.")
     parameters: dict[str, Any] = Field(default_factory=dict, description="What it needs; see below.")
-    use: str = Field(description="`files`, `sql`, `kafka`, `notice`, or the import path of a class of your own.")
+    use: str = Field(
+        description="`files`, `sql`, `redshift`, `kafka`, `notice`, or the import path of a class of your own."
+    )
     probabilities: bool = Field(
         False, description="Whether it gets the probabilities of every class, too, which `scoring` must keep."
     )
