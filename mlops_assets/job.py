@@ -57,11 +57,22 @@ class DayJob:
         Is told.
     model, accept, refetch
         What scores; why a red lamp is accepted; whether enrichments are asked for what was answered before.
+    files_of
+        As of when files are read; see `journey.read.day.FILES_TAG`.
     """
 
     def __init__(
-        self, stores: Stores, day: str, engines: Engines, report: Report, model: str, accept: str, refetch: bool
+        self,
+        stores: Stores,
+        day: str,
+        engines: Engines,
+        report: Report,
+        model: str,
+        accept: str,
+        refetch: bool,
+        files_of: str = "",
     ) -> None:
+        self._files_of = files_of
         self._stores, self._use_case, self._lake = stores, stores.use_case, stores.lake
         self._day, self._engines, self._report = day, engines, report
         self._model, self._accept, self._refetch = model, accept, refetch
@@ -128,7 +139,7 @@ class DayJob:
         if not delivered:
             raise JobFailed(not_delivered(stores.source, [self._day]))
         several = partial(self._engines.start, self._use_case)
-        manifest = list_raw_files(self._use_case, stores.source, self._lake, self._day, several)
+        manifest = list_raw_files(self._use_case, stores.source, self._lake, self._day, several, self._files_of)
         self._report.made(made.raw_files(stores, self._day, manifest))
 
     def _read(self) -> None:
@@ -229,6 +240,13 @@ class DayJob:
     help="Publish the day although a lamp of it is red and `drift.stop` is on; the reason is kept with the day.",
 )
 @click.option("--refetch", is_flag=True, help="Ask enrichments again for what they answered before.")
+@click.option(
+    "--files-as-published-on",
+    "files_of",
+    default="",
+    metavar="WHEN",
+    help="Read the files from which `rows` were published then: UTC time, or a number; see `source.keep`.",
+)
 @click.option("--identity", default="", metavar="HASH", help="Refuse to work with another code or configuration.")
 @click.option("--with-parent", is_flag=True, help="End when the process that started the job is gone.")
 @click.option("--dagster-pipes-context", hidden=True, help="Given by Dagster Pipes.")
@@ -240,6 +258,7 @@ def job(
     model: str,
     accept: str,
     refetch: bool,
+    files_of: str,
     identity: str,
     with_parent: bool,
     dagster_pipes_context: str | None,  # noqa: ARG001 - Pipes reads the words of the command itself
@@ -269,7 +288,7 @@ def job(
             if told := close_home(stores.settings.home):
                 log.warning(told)
             with Engines(stores.settings) as engines:
-                work = DayJob(stores, day.isoformat(), engines, report, model, accept, refetch)
+                work = DayJob(stores, day.isoformat(), engines, report, model, accept, refetch, files_of)
                 work.do(identity)
         except MlopsError as error:
             report.failed(work.step if work else "", error)

@@ -181,6 +181,17 @@ class ReadingAccounting(Accounting):
 
 
 @dataclass(frozen=True, kw_only=True)
+class KeepingAccounting(Accounting):
+    """Of `kept_files`: files of a listing and their bytes, the parts that have them and theirs, the listing's mark."""
+
+    files: int = 0
+    bytes: int = 0
+    packs: int = 0
+    stored: int = 0
+    manifest: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class FeaturesAccounting(Accounting):
     """Of `features`: files that were aggregated, and those on which the SQL fails; rows, and the SQL's fingerprint."""
 

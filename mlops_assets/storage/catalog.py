@@ -15,6 +15,7 @@ from mlops_assets.storage.accounting import (
     ChallengerAccounting,
     EnrichmentAccounting,
     FeaturesAccounting,
+    KeepingAccounting,
     ListingAccounting,
     PredictionsAccounting,
     ReadingAccounting,
@@ -39,6 +40,12 @@ MANIFEST = pa.schema(
 )
 """A manifest: path in the day's folder, bytes, nanoseconds since 1970, why it is no file (or empty),
 ETag (or empty), shard."""
+
+KEPT = pa.schema(
+    [(name, pa.string()) for name in ("path", "etag", "sha256", "pack")]
+    + [("size", pa.int64()), ("modified", pa.int64()), ("content", pa.binary())]
+)
+"""A file that was kept: as it was listed; the hash of its content, if it was read; the part that has it, or empty; it."""
 
 REJECTS = pa.schema(
     {
@@ -128,7 +135,6 @@ REJECTED = pa.schema(
 )
 """Corrections that do not count, each with its reason; what they say is null where they cannot be read."""
 
-
 REQUESTS = pa.schema(
     {
         "request": pa.string(),
@@ -198,6 +204,7 @@ class Lake:
     raw_files = TableOf(ListingAccounting, "a file of the day, as it was listed", MANIFEST)
     rows = TableOf(ReadingAccounting, "a good row of a file, typed by the contract")
     rejects = TableOf(ReadingAccounting, "a line or file that was refused, and why", REJECTS)
+    kept_files = TableOf(KeepingAccounting, "a raw file as it was read, with its bytes once", KEPT)
     features = TableOf(FeaturesAccounting, "a file, with the aggregates of `features.sql`")
     predictions = TableOf(PredictionsAccounting, "what the champion says of a row", PREDICTIONS)
     unpredicted = TableOf(PredictionsAccounting, "a row on which SQL or model fail, and why", REJECTS)

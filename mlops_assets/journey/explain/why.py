@@ -32,6 +32,7 @@ from mlops_assets.journey.read.readers import open_reader
 from mlops_assets.journey.read.replay import Origin, origin_of
 from mlops_assets.journey.read.rows import rows_code
 from mlops_assets.journey.read.sources import Entry, Source, SourceError
+from mlops_assets.journey.read.sources.kept import with_kept
 from mlops_assets.journey.score.day import scores_code
 from mlops_assets.journey.score.loaded import load_cached
 from mlops_assets.storage.catalog import Lake
@@ -192,6 +193,7 @@ def explain_row(
     # as the tables were then, for they may have been asked anew since
     marks = answers_then(lake, day, published.accounting.enrichments, str(row.part))
     again = _answer_again(model, row, lake, day, use_case, marks)
+    source = with_kept(use_case, source, lake)
     raw, problem, texts = raw_line(use_case, source, day, manifest_of(lake, day, published), row.entry, line)
     stored = row.stored()
     made = origin(lake, day, published)  # who restored the day did not make it

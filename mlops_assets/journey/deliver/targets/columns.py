@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -22,7 +22,7 @@ def kind_of(field: pa.Field) -> Any:
     if field.name == "day":
         return sa.Date()
     kind = field.type
-    kinds = (
+    kinds: tuple[tuple[Callable[[Any], bool], Any], ...] = (
         (pa.types.is_boolean, sa.Boolean()),
         (lambda one: pa.types.is_integer(one) and one.bit_width <= 32, sa.Integer()),
         (pa.types.is_integer, sa.BigInteger()),
