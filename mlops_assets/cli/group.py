@@ -52,6 +52,10 @@ COMMANDS = {
         "mlops_assets.cli.days:import_",
         "Make raw files of a table: cut it into one file per key and calendar month, or put it into a day as it is.",
     ),
+    "kept": (
+        "mlops_assets.cli.kept:kept",
+        "Show what is kept of the raw files of days, and what of it nothing refers to; `source.keep` has them kept.",
+    ),
     "new": (
         "mlops_assets.cli.drafting:new",
         "Write the folder of a new use case for a table: "

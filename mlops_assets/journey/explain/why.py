@@ -125,6 +125,7 @@ def explain(
     day: str,
     file: str,
     line: int,
+    then: Scored | None = None,
 ) -> Explanation:
     """Tell why a row got its category, and compute the answer again by the way of the daily job.
 
@@ -143,6 +144,8 @@ def explain(
         Finds a registered version by its number, as `Registry.version` does.
     day, file, line
         The row, as `predictions` names it.
+    then
+        An earlier publication of its predictions, if not as they are.
 
     Raises
     ------
@@ -155,7 +158,7 @@ def explain(
     ModelRefused
         If the version that scored the row cannot be loaded.
     """
-    published = published_of(lake, day)
+    published = published_of(lake, day) if then is None else then
     return explain_row(use_case, source, lake, version, day, published, find_row(lake, day, published, file, line))
 
 

@@ -6,19 +6,24 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from mlops_assets.errors import PublishConflict
 from mlops_assets.journey.read.kept import files_to_keep, keep_shard
+from mlops_assets.journey.read.kept_cleaning import clean_kept, look_at_kept
 from mlops_assets.journey.read.listing import find_manifest, list_day, shard_of
 from mlops_assets.journey.read.rows import read_day
 from mlops_assets.journey.read.sources import Entry, FolderSource, SourceError
 from mlops_assets.journey.read.sources.kept import KeptSource, packs_before, with_kept
-from mlops_assets.storage.catalog import KEPT, Lake
+from mlops_assets.storage.accounting import KeepingAccounting
+from mlops_assets.storage.catalog import KEPT, MANIFEST, Lake
 from mlops_assets.storage.files import read_part
 from mlops_assets.storage.integrity import Damaged, sha256
+from mlops_assets.storage.places import S3Path
 from mlops_assets.storage.verification import verify
 from mlops_assets.use_case import UseCase
 from mlops_assets.use_case.source import Origin
@@ -186,11 +191,7 @@ def test_whatever_is_listed_in_whatever_order_is_found_by_its_listing(
     said: dict[Entry, bytes] = {}
     for number, files in enumerate(versions):
         entries = {Entry(path, len(data), number): data for path, data in sorted(files.items())}
-        listing = [{**entry._asdict(), "shard": 0} for entry in entries]
-        table = files_to_keep(manifest(listing), manifest([]), 0, 1)
-        packs = keep_shard(lake, DAY, 0, table, packs_before(lake, DAY).get(0, ()), entries.__getitem__)
-        held = lake.kept_files.parts(DAY)
-        lake.kept_files.publish(DAY, packs, KEPT, lake.kept_files.reads(files=number), held)
+        keep(lake, entries)
         said |= entries
     contents = [
         sha256(row["content"])
@@ -204,12 +205,12 @@ def test_whatever_is_listed_in_whatever_order_is_found_by_its_listing(
     assert all(source.read(DAY, entry) == data for entry, data in said.items())
 
 
-def manifest(rows: list[dict[str, object]]):  # type: ignore[no-untyped-def]
-    import pyarrow as pa
-
-    from mlops_assets.storage.catalog import MANIFEST
-
-    return pa.Table.from_pylist(rows, MANIFEST)
+def keep(lake: Lake, entries: dict[Entry, bytes]) -> None:
+    """Keep and publish the files of a day of one shard."""
+    listing = pa.Table.from_pylist([{**entry._asdict(), "shard": 0} for entry in entries], MANIFEST)
+    table = files_to_keep(listing, MANIFEST.empty_table(), 0, 1)
+    packs = keep_shard(lake, DAY, 0, table, packs_before(lake, DAY).get(0, ()), entries.__getitem__)
+    lake.kept_files.publish(DAY, packs, KEPT, KeepingAccounting(files=len(entries)), lake.kept_files.parts(DAY))
 
 
 class Gone:
@@ -235,6 +236,78 @@ def test_cleaning_takes_what_no_publication_refers_to_and_nothing_of_the_day_as_
     assert kept.again(now) == {"a.csv": SECOND, "b.csv": SECOND}
     with pytest.raises(SourceError, match="vanished"):
         kept.again(then)
+
+
+def test_a_content_that_nothing_refers_to_is_shown_and_taken_out_of_its_pack(kept: Kept) -> None:
+    kept.use_case = in_shards_of(100, kept.use_case)
+    third = account_file([ROW] * 3)
+    kept.put(a=FIRST, b=SECOND, c=third)
+    kept.run()
+    kept.put(a=SECOND)
+    (kept.folder / f"day={DAY}" / "c.csv").unlink()
+    now = kept.run()
+    found = look_at_kept(kept.lake, DAY, keep_days=1)
+    assert (found.files, found.contents, found.dead) == (4, 3, 0), "those of the listing before count, too"
+    found = look_at_kept(kept.lake, DAY, keep_days=0)
+    assert (found.files, found.contents, found.bytes) == (2, 1, len(SECOND))
+    assert (found.dead, found.dead_bytes, found.unknown) == (2, len(FIRST) + len(third), "")
+    assert kept.contents() == sorted([FIRST, SECOND, third]), "looking removes nothing"
+    assert clean_kept(kept.lake, found, keep_days=0) > 0
+    assert kept.contents() == [SECOND]
+    on_disk = [path for path in kept.lake.kept_files.folder.rglob("*.parquet") if path.parent.name != "_delta_log"]
+    assert len(on_disk) == len(kept.packs()) == 1
+    assert look_at_kept(kept.lake, DAY, keep_days=0).dead == 0
+    assert verify(kept.lake).findings == []
+    kept.run()
+    assert kept.contents() == [SECOND], "the next run keeps nothing twice"
+    shutil.rmtree(kept.folder)
+    assert kept.again(now) == {"a.csv": SECOND, "b.csv": SECOND}
+
+
+def test_what_is_known_of_a_day_whose_listing_is_gone_removes_nothing(kept: Kept) -> None:
+    kept.put(a=FIRST)
+    kept.run()
+    for path in kept.lake.raw_files.folder.rglob("manifest-*.parquet"):
+        path.unlink()
+    found = look_at_kept(kept.lake, DAY, keep_days=0)
+    assert found.unknown == "a listing that is referred to is not there any more"
+    assert clean_kept(kept.lake, found, keep_days=0) == 0
+    assert kept.contents() == [FIRST]
+
+
+def test_a_cleaning_that_meets_a_run_removes_nothing(kept: Kept) -> None:
+    kept.use_case = in_shards_of(100, kept.use_case)
+    kept.put(a=FIRST, b=FIRST)
+    kept.run()
+    kept.put(a=SECOND)
+    kept.run()
+    (kept.folder / f"day={DAY}" / "b.csv").unlink()
+    kept.run()
+    found = look_at_kept(kept.lake, DAY, keep_days=0)
+    meeting = Lake(kept.lake.root, kept.lake.use_case)
+
+    class Met(type(meeting.kept_files)):  # type: ignore[misc]
+        """A table that another run publishes to after it was looked at."""
+
+        def publish(self, *given: object, **named: object) -> bool:
+            kept.put(c=account_file([ROW] * 5))
+            kept.run()
+            return bool(super().publish(*given, **named))
+
+    meeting.kept_files.__class__ = Met
+    with pytest.raises(PublishConflict):
+        clean_kept(meeting, found, keep_days=0)
+    assert kept.again(kept.listed()).keys() == {"a.csv", "c.csv"}
+    shutil.rmtree(kept.folder)
+    assert kept.again(kept.listed()).keys() == {"a.csv", "c.csv"}
+
+
+def test_on_s3_what_is_kept_is_read_again(bucket: S3Path) -> None:
+    lake = Lake(bucket / "lake", "shop")
+    entries = {Entry("a.csv", len(FIRST), 1, etag="x"): FIRST, Entry("b/é.csv", len(SECOND), 2): SECOND}
+    keep(lake, entries)
+    source = KeptSource(Gone(), lake.root, "shop")  # type: ignore[arg-type]
+    assert all(source.read(DAY, entry) == data for entry, data in entries.items())
 
 
 def test_a_pack_that_is_damaged_is_found_and_made_again_while_the_source_has_its_files(kept: Kept) -> None:
