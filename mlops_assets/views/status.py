@@ -225,6 +225,7 @@ def _delivery_of(records: Deliveries, day: str) -> dict[str, Any]:
         "rows": last.rows,
         "model_version": last.model_version,
         "guarantee": last.guarantee,
+        "attempt": last.attempt,
     }
 
 
