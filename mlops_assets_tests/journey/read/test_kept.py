@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from pydantic import ValidationError
 from mlops_assets.errors import PublishConflict
 from mlops_assets.journey.read.kept import files_to_keep, keep_shard
 from mlops_assets.journey.read.kept_cleaning import clean_kept, look_at_kept
-from mlops_assets.journey.read.listing import find_manifest, list_day, shard_of
+from mlops_assets.journey.read.listing import Attachments, find_manifest, list_day, shard_of
 from mlops_assets.journey.read.rows import read_day
 from mlops_assets.journey.read.sources import Entry, FolderSource, SourceError
 from mlops_assets.journey.read.sources.kept import KeptSource, packs_before, with_kept
@@ -25,6 +26,7 @@ from mlops_assets.storage.files import read_part
 from mlops_assets.storage.integrity import Damaged, sha256
 from mlops_assets.storage.places import S3Path
 from mlops_assets.storage.verification import verify
+from mlops_assets.tools.sampling import write_sample
 from mlops_assets.use_case import UseCase
 from mlops_assets.use_case.source import Origin
 from mlops_assets.work.engines.local import LocalEngine
@@ -300,6 +302,23 @@ def test_a_cleaning_that_meets_a_run_removes_nothing(kept: Kept) -> None:
     assert kept.again(kept.listed()).keys() == {"a.csv", "c.csv"}
     shutil.rmtree(kept.folder)
     assert kept.again(kept.listed()).keys() == {"a.csv", "c.csv"}
+
+
+def test_files_that_records_refer_to_are_kept_too(compound_rings: UseCase, tmp_path: Path) -> None:
+    use_case = in_shards_of(2, compound_rings).model_copy(update={"source": Origin(keep="versions")})
+    day = dt.date.fromisoformat(DAY)
+    for _ in write_sample(use_case, tmp_path / "raw", day, 4, 3, 0, 7):
+        pass
+    kept = Kept(use_case, tmp_path / "raw" / use_case.name, Lake(tmp_path / "lake", use_case.name))
+    kept.run()
+    listed = find_manifest(kept.lake.raw_files, DAY)
+    assert listed is not None
+    folder = kept.folder / f"day={DAY}"
+    pictures = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.png")}
+    assert listed.attachments == len(pictures) > 0
+    shutil.rmtree(kept.folder)
+    attached = Attachments(with_kept(use_case, kept.source, kept.lake), DAY, listed.path, use_case.files.largest)
+    assert {path: attached(0, path) for path in pictures} == pictures
 
 
 def test_on_s3_what_is_kept_is_read_again(bucket: S3Path) -> None:
