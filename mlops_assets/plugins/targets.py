@@ -41,6 +41,8 @@ class Delivery:
     schema
         Columns of the batches. Of predictions: `day`, `file`, `line`, `account_id`, `prediction`, `probability`,
         `model_version`; and `probabilities`, a map of class and probability, where the target is configured to get it.
+        With `task: regression`, `prediction` is a number, with `low` and `high`, the ends of its interval, in the place
+        of `probability`.
         Of other tables: `day` and the columns of the table.
     batches
         Reads them, a batch at a time; may be called more than once.

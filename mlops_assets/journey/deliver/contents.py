@@ -12,18 +12,16 @@ from mlops_assets.errors import LakeError, MlopsError
 from mlops_assets.journey.features.day import features_schema
 from mlops_assets.journey.read.contract import rows_schema
 from mlops_assets.journey.score.unpredicted import left_out, without
-from mlops_assets.journey.score.vectors import as_columns, as_maps, classes_of
+from mlops_assets.journey.score.vectors import as_columns, as_maps, classes_of, stored_schema
 from mlops_assets.plugins.targets import Delivery
 from mlops_assets.storage.accounting import FeaturesAccounting, PredictionsAccounting, ReadingAccounting
-from mlops_assets.storage.catalog import PREDICTIONS, PROBABILITIES, REJECTS, Lake
+from mlops_assets.storage.catalog import PROBABILITIES, REJECTS, Lake
 from mlops_assets.storage.parts import Part
 from mlops_assets.storage.tables import Published, Table
 from mlops_assets.use_case import UseCase
 from mlops_assets.work.shards import shard_number
 
 DAY = pa.field("day", pa.string())
-
-COLUMNS = (DAY.name, *PREDICTIONS.names)
 
 INPUT = "input_"
 """Put before a column of an input file that has the name of a column of the predictions."""
@@ -39,10 +37,10 @@ def published_for(use_case: UseCase, lake: Lake, name: str) -> dict[str, Publish
     return lake.table(use_case.targets[name].table).days()
 
 
-def schema_of(use_case: UseCase, table: str) -> pa.Schema:
+def schema_of(use_case: UseCase, lake: Lake, table: str) -> pa.Schema:
     """The columns that a target is given of a table, texts as texts however they are stored."""
     stored = {
-        Lake.predictions.name: lambda: PREDICTIONS,
+        Lake.predictions.name: lambda: stored_schema(lake.predictions),
         Lake.rows.name: lambda: rows_schema(use_case),
         Lake.rejects.name: lambda: REJECTS,
         Lake.features.name: lambda: features_schema(use_case),
@@ -81,7 +79,7 @@ def read_contents(
     table = lake.table(given.table)
     parts = sorted(table.parts_at(day, published), key=lambda part: part.path)
     _check_number(given.table, day, parts, published)
-    schema, classes = schema_of(use_case, given.table), tuple[str, ...]()
+    schema, classes = schema_of(use_case, lake, given.table), tuple[str, ...]()
     if given.probabilities:
         classes = classes_of(use_case.name, day, published.accounting)
         schema = schema.append(pa.field(PROBABILITIES.name, pa.map_(pa.string(), pa.float32())))
@@ -187,17 +185,18 @@ def _beside_rows(
 def _side_by_side(use_case: UseCase, lake: Lake, rows: Part, predictions: Part, classes: Sequence[str]) -> pa.Table:
     """The columns of a shard's files and what was said of each of their rows."""
     further = [PROBABILITIES.name] if classes else []
-    answers = lake.predictions.read_parts([predictions], [*COLUMNS[1:], *further]).read_all()
+    usual = stored_schema(lake.predictions).names
+    answers = lake.predictions.read_parts([predictions], [*usual, *further]).read_all()
     every = lake.rows.read_parts([rows], ["file", "line", *use_case.columns]).read_all()
     given = without(every, left_out(lake, predictions.path))
     # both keep the order of the files; where they do not, a prediction would be sent with somebody else's row
     if not (answers["file"].equals(given["file"]) and answers["line"].equals(given["line"])):
         raise LakeError(f"{predictions.path}: its rows are not those of the shard; run the day again.")
-    said = {name: answers[name] for name in ("prediction", "probability", "model_version")}
+    said = {name: answers[name] for name in usual if name not in ("file", "line", "account_id")}
     if classes:
         said |= as_columns(answers[PROBABILITIES.name].combine_chunks(), classes)
     columns = {"file": given["file"], "line": given["line"]}
-    taken = {*COLUMNS, *said}
+    taken = {DAY.name, *usual, *said}
     columns |= {(INPUT + name if name in taken else name): given[name] for name in use_case.columns}
     return pa.table({**columns, **said})
 
