@@ -34,12 +34,13 @@ def kept(
     stores = find(use_case)
     lake, keep_days = stores.lake, stores.use_case.keep_days
     days = published_days(lake.kept_files, use_case, asked_days(day, first, last))
-    told, notes = [], []
+    told: list[dict[str, str | int]] = []
+    notes: list[str] = []
     for one in days:
         found = look_at_kept(lake, one, keep_days)
         removed = clean_kept(lake, found, keep_days) if clean else 0
         notes += [f"{one}: {found.unknown}; nothing is removed."] if found.unknown else []
-        columns = {
+        columns: dict[str, str | int] = {
             "day": one,
             "files": found.files,
             "contents": found.contents,

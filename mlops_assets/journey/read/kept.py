@@ -22,8 +22,9 @@ from mlops_assets.storage.accounting import KeepingAccounting
 from mlops_assets.storage.catalog import KEPT, Lake
 from mlops_assets.storage.files import read_part
 from mlops_assets.storage.integrity import Damaged, sha256
+from mlops_assets.storage.parts import Part
 from mlops_assets.storage.places import Place
-from mlops_assets.storage.tables import Part, write_part
+from mlops_assets.storage.tables import write_part
 from mlops_assets.work.shards import Report, fingerprint_table, parts_of
 
 BYTES_A_PACK = 64 << 20

@@ -151,7 +151,7 @@ def read_day(
     keep_code(lake, rows_code(use_case))
     # rows come last: they are what later steps look at, so a run that is killed in between leaves no rows unexplained
     if use_case.keeps:
-        listed = {
+        listed: dict[str, int | str] = {
             "files": manifest.files + manifest.attachments,
             "bytes": manifest.size,
             "manifest": manifest.fingerprint,
