@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
 from itertools import chain
 
 import click
 
-from mlops_assets.cli.common import Day, Days, find, published_days, show_progress
+from mlops_assets.cli.common import Day, Days, asked_days, find, published_days, show_progress
 from mlops_assets.errors import MlopsError, UsageError
 from mlops_assets.use_case.targets import PREDICTIONS
 from mlops_assets.workspace import Stores
@@ -23,9 +22,9 @@ from mlops_assets.workspace import Stores
 @click.option("--again", is_flag=True, help="Deliver what the target has already, too.")
 def deliver(
     use_case: str,
-    day: dt.date | None,
-    first: dt.date | None,
-    last: dt.date | None,
+    day: str | None,
+    first: str | None,
+    last: str | None,
     names: tuple[str, ...],
     again: bool,
 ) -> None:
@@ -46,7 +45,8 @@ def deliver(
     unknown = [name for name in names if name not in configured]
     if unknown:
         raise UsageError(f"{use_case} has no target {unknown[0]!r}; there are: {', '.join(configured)}.")
-    days = _days_of_tables(stores, names or tuple(configured), (day, first, last))
+    asked = asked_days(stores.use_case, day, first, last)
+    days = _days_of_tables(stores, names or tuple(configured), asked)
     show_progress()
     with running.dagster_instance(stores.settings) as instance:
         definitions = running.load_definitions(stores.use_case, workspace=stores.workspace)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
 import click
 
 from mlops_assets.cli.common import asked_days, day_options, find, published_days
@@ -16,9 +14,7 @@ from mlops_assets.cli.common import asked_days, day_options, find, published_day
 @click.option(
     "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True, help="Format."
 )
-def kept(
-    use_case: str, day: dt.date | None, first: dt.date | None, last: dt.date | None, clean: bool, form: str
-) -> None:
+def kept(use_case: str, day: str | None, first: str | None, last: str | None, clean: bool, form: str) -> None:
     """Show what is kept of the raw files of days, and what of it nothing refers to; `source.keep` has them kept.
 
     A content is referred to by the day as it is, and by what was replaced less than `keep_days` ago.
@@ -33,7 +29,7 @@ def kept(
 
     stores = find(use_case)
     lake, keep_days = stores.lake, stores.use_case.keep_days
-    days = published_days(lake.kept_files, use_case, asked_days(day, first, last))
+    days = published_days(lake.kept_files, use_case, asked_days(stores.use_case, day, first, last))
     told: list[dict[str, str | int]] = []
     notes: list[str] = []
     for one in days:

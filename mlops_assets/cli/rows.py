@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 @click.option("--publications", is_flag=True, help="List the publications of the days instead, with their numbers.")
 def rows(
     use_case: str,
-    day: dt.date | None,
-    first: dt.date | None,
-    last: dt.date | None,
+    day: str | None,
+    first: str | None,
+    last: str | None,
     form: str,
     output: Path | None,
     spreadsheet: bool,
@@ -57,7 +57,7 @@ def rows(
     from mlops_assets.views.output import write
 
     stores = find(use_case)
-    days = published_days(stores.lake.rows, use_case, asked_days(day, first, last))
+    days = published_days(stores.lake.rows, use_case, asked_days(stores.use_case, day, first, last))
     if moment is not None and len(days) > 1:
         raise UsageError("--as-published-on reads one day: name it with --day.")
     if publications:

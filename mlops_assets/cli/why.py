@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @raw_option
 def why(
     use_case: str,
-    day: dt.date,
+    day: str,
     file: str,
     line: int,
     form: str,
@@ -45,8 +45,8 @@ def why(
     stores = find(use_case, raw)
     # the version is asked again, here
     version = stores.proven_version
-    then = None if moment is None else published_at(stores.lake.predictions, day.isoformat(), moment)
-    explanation = explain(stores.use_case, stores.source, stores.lake, version, day.isoformat(), file, line, then)
+    then = None if moment is None else published_at(stores.lake.predictions, day, moment)
+    explanation = explain(stores.use_case, stores.source, stores.lake, version, day, file, line, then)
     click.echo(to_json(explanation) if form == "json" else to_text(explanation))
     if not explanation.agrees:
         published = answer(explanation.prediction, explanation.probability, explanation.interval)

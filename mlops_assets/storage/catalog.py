@@ -20,6 +20,7 @@ from mlops_assets.storage.accounting import (
     PredictionsAccounting,
     ReadingAccounting,
 )
+from mlops_assets.storage.kept import KEPT
 from mlops_assets.storage.places import Place
 from mlops_assets.storage.tables import A, Table
 
@@ -40,12 +41,6 @@ MANIFEST = pa.schema(
 )
 """A manifest: path in the day's folder, bytes, nanoseconds since 1970, why it is no file (or empty),
 ETag (or empty), shard."""
-
-KEPT = pa.schema(
-    [(name, pa.string()) for name in ("path", "etag", "sha256", "pack")]
-    + [("size", pa.int64()), ("modified", pa.int64()), ("content", pa.binary())]
-)
-"""A file that was kept: as it was listed; the hash of its content, if it was read; the part that has it (or empty)."""
 
 REJECTS = pa.schema(
     {
@@ -238,6 +233,11 @@ class Lake:
         """One object a table, for it remembers the commits that it has seen."""
         # making a table that is not needed costs nothing: it looks at no file until it is asked
         return self._tables.setdefault(name, Table(self.folder / name, name, accounting))
+
+    @property
+    def rhythm(self) -> Place:
+        """Whether days of it are hours or weeks, and of which zone; days of UTC need no such document."""
+        return self.folder / "partitions.json"
 
     @property
     def history(self) -> Place:

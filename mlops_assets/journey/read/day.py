@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.read.listing import Manifest, find_manifest, list_day
+from mlops_assets.journey.read.rhythm import keep_rhythm
 from mlops_assets.journey.read.sources import Source
 from mlops_assets.storage.catalog import MANIFEST, Lake
 from mlops_assets.storage.verification import check_intact
@@ -33,6 +34,7 @@ def list_raw_files(
     files_of
         What `FILES_TAG` says: the manifest of then is that of now again.
     """
+    keep_rhythm(use_case, lake)
     if files_of:
         return _list_as_then(lake, day, files_of)
     listing = Listing(f"{use_case.name} raw_files {day}")

@@ -19,9 +19,10 @@ import pyarrow as pa
 from mlops_assets.journey.read.sources import Entry
 from mlops_assets.journey.read.sources.kept import BYTES_A_GROUP, Kept, Key, Packs, index_of, key_of
 from mlops_assets.storage.accounting import KeepingAccounting
-from mlops_assets.storage.catalog import KEPT, Lake
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import read_part
 from mlops_assets.storage.integrity import Damaged, sha256
+from mlops_assets.storage.kept import KEPT
 from mlops_assets.storage.parts import Part
 from mlops_assets.storage.places import Place
 from mlops_assets.storage.tables import write_part

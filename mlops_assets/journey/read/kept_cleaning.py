@@ -17,8 +17,9 @@ from mlops_assets.errors import LakeError
 from mlops_assets.journey.read.kept import BYTES_A_PACK
 from mlops_assets.journey.read.listing import manifest_path
 from mlops_assets.journey.read.sources.kept import BYTES_A_GROUP, Key, Packs, packs_before
-from mlops_assets.storage.catalog import DAY_SECONDS, KEPT, Lake
+from mlops_assets.storage.catalog import DAY_SECONDS, Lake
 from mlops_assets.storage.files import read_part
+from mlops_assets.storage.kept import KEPT
 from mlops_assets.storage.parts import Part
 from mlops_assets.storage.places import remove
 from mlops_assets.storage.tables import write_part

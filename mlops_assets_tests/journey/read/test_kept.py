@@ -21,9 +21,10 @@ from mlops_assets.journey.read.rows import read_day
 from mlops_assets.journey.read.sources import Entry, FolderSource, SourceError
 from mlops_assets.journey.read.sources.kept import KeptSource, packs_before, with_kept
 from mlops_assets.storage.accounting import KeepingAccounting
-from mlops_assets.storage.catalog import KEPT, MANIFEST, Lake
+from mlops_assets.storage.catalog import MANIFEST, Lake
 from mlops_assets.storage.files import read_part
 from mlops_assets.storage.integrity import Damaged, sha256
+from mlops_assets.storage.kept import KEPT
 from mlops_assets.storage.places import S3Path
 from mlops_assets.storage.verification import verify
 from mlops_assets.tools.sampling import write_sample

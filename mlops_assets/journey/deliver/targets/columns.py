@@ -9,18 +9,20 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mlops_assets.journey.deliver.targets.days import kind_of
+
 WHOLE_FILE = 0
 """What stands for the line of a file that was refused as a whole: a key of a database has no nulls, and lines begin
 with 1."""
 
 
-def kind_of(field: pa.Field) -> Any:
-    """The type of SQLAlchemy's that a column has in a table that is made."""
+def type_of(field: pa.Field, day: str) -> Any:
+    """The type of SQLAlchemy's that a column has in a table that is made, of days like this one."""
     import sqlalchemy as sa
 
     # a text in the lake, where it is the partition
     if field.name == "day":
-        return sa.Date()
+        return kind_of(day)
     kind = field.type
     kinds: tuple[tuple[Callable[[Any], bool], Any], ...] = (
         (pa.types.is_boolean, sa.Boolean()),

@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 from mlops_assets.errors import S3Error
 from mlops_assets.journey.deliver.targets import redshift_sql as sql
 from mlops_assets.journey.deliver.targets.columns import as_columns_of_sql, place_of
-from mlops_assets.journey.deliver.targets.redshift_sql import Present, Statements, arrow_type, type_of
+from mlops_assets.journey.deliver.targets.days import is_hour
+from mlops_assets.journey.deliver.targets.redshift_sql import Present, Statements, arrow_type, day_type, type_of
 from mlops_assets.plugins.targets import Delivery, Guarantee, TargetDown, TargetError
 from mlops_assets.storage.database import CONNECT_SECONDS, DatabaseDown, DatabaseError, database_url, tell
 from mlops_assets.storage.places import Place, parse_place, remove, write_whole
@@ -93,10 +94,10 @@ class RedshiftTarget:
         if long is not None:
             raise TargetError(f"{long!r} has more than the {sql.LONGEST_NAME} bytes that Redshift keeps of a name.")
         columns = {
-            one.name: "date" if one.name == "day" else type_of(one.type, self.parameters.text_bytes)
+            one.name: day_type(delivery.day) if one.name == "day" else type_of(one.type, self.parameters.text_bytes)
             for one in delivery.schema
         }
-        return Statements(table, self.parameters.db_schema, columns, delivery.key)
+        return Statements(table, self.parameters.db_schema, columns, delivery.key, delivery.day)
 
     def _deliver(self, connection: Any, statements: Statements, delivery: Delivery, folder: Place) -> dict[str, Any]:
         report = {"table": statements.table.replace('"', ""), "rows": delivery.rows}
@@ -224,9 +225,8 @@ def _check_count(cursor: Any, statements: Statements, delivery: Delivery) -> Non
 
 def _write(folder: Place, delivery: Delivery, limits: Mapping[str, int], rows_a_file: int) -> Iterator[tuple[str, int]]:
     """Write a day as Parquet files; name and bytes of each."""
-    schema = pa.schema(
-        [(one.name, pa.date32() if one.name == "day" else arrow_type(one.type)) for one in delivery.schema]
-    )
+    kept = pa.string() if is_hour(delivery.day) else pa.date32()
+    schema = pa.schema([(one.name, kept if one.name == "day" else arrow_type(one.type)) for one in delivery.schema])
     rows, number = 0, 0
     buffer, writer, there = io.BytesIO(), None, 0
     for batch in map(as_columns_of_sql, delivery.batches()):

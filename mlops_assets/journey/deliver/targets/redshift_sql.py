@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from mlops_assets.journey.deliver.targets.days import is_hour, of_hours
 from mlops_assets.use_case.targets import LEDGER, STAGE
 
 LONGEST_TEXT = 65_535
@@ -106,6 +107,11 @@ def type_of(kind: pa.DataType, text_bytes: int) -> str:
     return named.get(kind, f"{TEXT}({text_bytes})")
 
 
+def day_type(day: str) -> str:
+    """The type of a column of such days."""
+    return f"{TEXT}(32)" if is_hour(day) else "date"
+
+
 class Statements:
     """The statements for a table.
 
@@ -117,11 +123,16 @@ class Statements:
         Its columns, each with its type.
     key
         Those that name a row; Redshift does not see to it that they do.
+    day
+        One of its days: those of hours are texts, and noted in a table of their own.
     """
 
-    def __init__(self, table: str, schema: str | None, columns: Mapping[str, str], key: Sequence[str]) -> None:
+    def __init__(
+        self, table: str, schema: str | None, columns: Mapping[str, str], key: Sequence[str], day: str = "2026-01-01"
+    ) -> None:
         self.table = self._in(schema, table)
-        self.ledger = self._in(schema, LEDGER)
+        self.ledger = self._in(schema, of_hours(LEDGER, day))
+        self._noted = {**LEDGER_COLUMNS, "day": day_type(day)}
         self.stage = name(STAGE)
         self.columns = columns
         self.key = key
@@ -132,7 +143,7 @@ class Statements:
 
     def make_ledger(self) -> str:
         """Makes the table of the deliveries."""
-        return self._make(self.ledger, LEDGER_COLUMNS, ("table_name", "day"), "TABLE IF NOT EXISTS")
+        return self._make(self.ledger, self._noted, ("table_name", "day"), "TABLE IF NOT EXISTS")
 
     def make_table(self) -> str:
         """Makes the table."""

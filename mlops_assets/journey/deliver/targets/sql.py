@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from mlops_assets.journey.deliver.targets.columns import as_columns_of_sql, kind_of, place_of, takes
+from mlops_assets.journey.deliver.targets.columns import as_columns_of_sql, place_of, takes, type_of
+from mlops_assets.journey.deliver.targets.days import kind_of, of_hours, value_of
 from mlops_assets.plugins.targets import Delivery, Guarantee, TargetDown, TargetError
 from mlops_assets.storage.database import DatabaseDown, DatabaseError, open_database
 from mlops_assets.use_case.targets import LEDGER, STAGE
@@ -70,14 +71,14 @@ class SqlTarget:
         metadata = sa.MetaData(schema=self.parameters.db_schema)
         name, key = self.parameters.table_of(delivery.use_case, delivery.table), delivery.key
         columns = [
-            sa.Column(f.name, kind_of(f), primary_key=f.name in key, nullable=f.name not in key)
-            for f in delivery.schema
+            sa.Column(one.name, type_of(one, delivery.day), primary_key=one.name in key, nullable=one.name not in key)
+            for one in delivery.schema
         ]
         ledger = sa.Table(
-            LEDGER,
+            of_hours(LEDGER, delivery.day),
             metadata,
             sa.Column("table_name", sa.Text, primary_key=True),
-            sa.Column("day", sa.Date, primary_key=True),
+            sa.Column("day", kind_of(delivery.day), primary_key=True),
             sa.Column("use_case", sa.Text, nullable=False),
             sa.Column("publication", sa.Text, nullable=False),
             sa.Column("published", sa.BigInteger, nullable=False),
@@ -237,8 +238,8 @@ def _wrong_key(table: Table, inspector: Inspector) -> Iterator[str]:
         yield f"there is no primary key ({', '.join(sorted(wanted))})"
 
 
-def _day(delivery: Delivery) -> dt.date:
-    return dt.date.fromisoformat(delivery.day)
+def _day(delivery: Delivery) -> dt.date | str:
+    return value_of(delivery.day)
 
 
 def _insert(connection: Connection, table: Table, delivery: Delivery) -> int:
@@ -254,7 +255,7 @@ def _insert(connection: Connection, table: Table, delivery: Delivery) -> int:
     return rows
 
 
-def _insert_records(connection: Connection, table: Table, batch: pa.RecordBatch, day: dt.date) -> None:
+def _insert_records(connection: Connection, table: Table, batch: pa.RecordBatch, day: dt.date | str) -> None:
     for start in range(0, len(batch), BATCH):
         records = batch.slice(start, BATCH).to_pylist()
         connection.execute(table.insert(), [{**record, "day": day} for record in records])
