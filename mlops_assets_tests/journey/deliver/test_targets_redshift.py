@@ -99,6 +99,14 @@ def test_the_statements_are_these() -> None:
     assert said.add("file") == 'ALTER TABLE "sales"."shop_rows" ADD COLUMN "file" character varying(65535)'
 
 
+def test_days_that_are_hours_are_texts_and_noted_apart(cluster: Cluster) -> None:
+    hour = "2026-01-01T05-03"
+    cluster.deliver(delivery(day=hour))
+    cluster.deliver(delivery({("late.csv", 1): "shoes"}, 2, day=hour))
+    assert cluster.rows(hour) == {("late.csv", 1): "shoes"}
+    assert cluster.ask(f"SELECT day, publication FROM {LEDGER}_hours") == [(hour, "publication 2")]
+
+
 def test_every_type_has_one_of_redshifts() -> None:
     kinds = {
         pa.bool_(): "boolean",
