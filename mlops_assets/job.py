@@ -56,11 +56,22 @@ class DayJob:
         Is told.
     model, accept, refetch
         What scores; why a red lamp is accepted; whether enrichments are asked for what was answered before.
+    files_of
+        As of when files are read; see `journey.read.day.FILES_TAG`.
     """
 
     def __init__(
-        self, stores: Stores, day: str, engines: Engines, report: Report, model: str, accept: str, refetch: bool
+        self,
+        stores: Stores,
+        day: str,
+        engines: Engines,
+        report: Report,
+        model: str,
+        accept: str,
+        refetch: bool,
+        files_of: str = "",
     ) -> None:
+        self._files_of = files_of
         self._stores, self._use_case, self._lake = stores, stores.use_case, stores.lake
         self._day, self._engines, self._report = day, engines, report
         self._model, self._accept, self._refetch = model, accept, refetch
@@ -101,13 +112,11 @@ class DayJob:
             steps.append((Lake.features.name, self._aggregate))
         steps.append((Lake.predictions.name, self._score))
         yield from ((step, work) for step, work in steps if wants(step))
-        if self._day not in self._lake.predictions.days():
-            return
-        if self._use_case.drift.watch and wants("drift"):
+        if self._use_case.drift.watch and wants("drift") and self._day in self._lake.predictions.days():
             yield "drift", self._judge
         # a notice that a day is done comes after all that bring its rows
-        for name in sorted(self._use_case.targets, key=lambda name: self._use_case.targets[name].use == "notice"):
-            if wants(f"delivery_{name}"):
+        for name, given in sorted(self._use_case.targets.items(), key=lambda target: target[1].use == "notice"):
+            if wants(f"delivery_{name}") and self._day in self._lake.table(given.table).days():
                 yield f"delivery_{name}", partial(self._deliver, name)
 
     def _watch(self, step: str) -> Progress:
@@ -131,7 +140,7 @@ class DayJob:
         if not delivered:
             raise JobFailed(not_delivered(stores.source, [self._day]))
         several = partial(self._engines.start, self._use_case)
-        manifest = list_raw_files(self._use_case, stores.source, self._lake, self._day, several)
+        manifest = list_raw_files(self._use_case, stores.source, self._lake, self._day, several, self._files_of)
         self._report.made(made.raw_files(stores, self._day, manifest))
 
     def _read(self) -> None:
@@ -201,6 +210,7 @@ class DayJob:
             log.info("%s drift %s: %s", self._use_case.name, day, found if isinstance(found, str) else found.sentence)
 
     def _deliver(self, name: str) -> None:
+        from mlops_assets.journey.deliver.contents import expected_rows, published_for
         from mlops_assets.journey.deliver.delivery import deliver_day
         from mlops_assets.journey.deliver.targets import open_target
         from mlops_assets.work.progress import Sending
@@ -208,7 +218,8 @@ class DayJob:
         use_case, lake, day = self._use_case, self._lake, self._day
         target = open_target(use_case, name, self._stores.settings)
         what = f"{use_case.name} {self.step} {day}"
-        sending = Sending(what, lake.predictions.days()[day].accounting.predictions)
+        published = published_for(use_case, lake, name)[day]
+        sending = Sending(what, expected_rows(use_case.targets[name].table, published.accounting))
         record = deliver_day(use_case, lake, day, name, target, sending, self._report.run)
         log.info("%s: %s", what, f"{record.rows:,} rows" if record else "it is there already")
 
@@ -230,6 +241,13 @@ class DayJob:
     help="Publish the day although a lamp of it is red and `drift.stop` is on; the reason is kept with the day.",
 )
 @click.option("--refetch", is_flag=True, help="Ask enrichments again for what they answered before.")
+@click.option(
+    "--files-as-published-on",
+    "files_of",
+    default="",
+    metavar="WHEN",
+    help="Read the files from which `rows` were published then: UTC time, or a number; see `source.keep`.",
+)
 @click.option("--identity", default="", metavar="HASH", help="Refuse to work with another code or configuration.")
 @click.option("--with-parent", is_flag=True, help="End when the process that started the job is gone.")
 @click.option("--dagster-pipes-context", hidden=True, help="Given by Dagster Pipes.")
@@ -241,6 +259,7 @@ def job(
     model: str,
     accept: str,
     refetch: bool,
+    files_of: str,
     identity: str,
     with_parent: bool,
     dagster_pipes_context: str | None,  # noqa: ARG001 - Pipes reads the words of the command itself
@@ -270,7 +289,7 @@ def job(
             if told := close_home(stores.settings.home):
                 log.warning(told)
             with Engines(stores.settings) as engines:
-                work = DayJob(stores, day, engines, report, model, accept, refetch)
+                work = DayJob(stores, day, engines, report, model, accept, refetch, files_of)
                 work.do(identity)
         except MlopsError as error:
             report.failed(work.step if work else "", error)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import MlopsError, UsageError, cannot_be_used
 from mlops_assets.journey.deliver.delivery import AGAIN_TAG
+from mlops_assets.journey.read.day import FILES_TAG
 from mlops_assets.journey.read.rhythm import check_rhythm
 from mlops_assets.journey.read.sources import SqlSource
 from mlops_assets.journey.read.strays import find_strays
@@ -237,33 +238,32 @@ def run_use_case(
     model: str = "current",
     known: Collection[str] = (),
     accept_drift: str = "",
+    files_of: str = "",
 ) -> None:
     """Run a range of days from raw files to delivered predictions, with a training in between if it is asked for.
 
     Parameters
     ----------
-    definitions, instance
-        See `load_definitions` and `dagster_instance`.
-    use_case
-        The use case.
-    days
-        First and last day.
-    train
-        Whether to train before predicting.
+    definitions, instance, use_case
+        Of the use case; see `load_definitions` and `dagster_instance`.
+    days, train
+        First and last day, and whether to train before predicting.
     model
         What scores: `current`, `as-of` or the number of a version.
     known
         The days of the range that have files: it is a run for each of their `stretches`. One run if none are named.
     accept_drift
         Why a day is published although a lamp of it is red and `drift.stop` is on.
+    files_of
+        As of when files are read; see `FILES_TAG`.
 
     Raises
     ------
     RunFailed
         If a run failed; the message has what its steps said.
     """
-    accepted = {ACCEPT_TAG: accept_drift} if accept_drift else {}
-    ranges = [{**tags, MODEL_TAG: model, **accepted} for tags in _ranges(use_case, days, known)]
+    given = {MODEL_TAG: model, ACCEPT_TAG: accept_drift, FILES_TAG: files_of}
+    ranges = [{**tags, **{tag: said for tag, said in given.items() if said}} for tags in _ranges(use_case, days, known)]
     daily, training = f"{use_case.name}_daily", f"{use_case.name}_training"
     # a training learns from rows and enrichments, and what it makes shall score these same days: hence in the middle
     before = (*BEFORE_SCORING, *map(enrichment_table, use_case.enrichments))

@@ -147,6 +147,16 @@ def database(postgres: Server) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture
+def kafka() -> Iterator[str]:
+    """A mock cluster of librdkafka, of three brokers in this process."""
+    confluent_kafka = pytest.importorskip("confluent_kafka")
+    cluster = confluent_kafka.Producer({"test.mock.num.brokers": 3, "log_level": 0})
+    brokers = cluster.list_topics(timeout=20).brokers.values()
+    yield ",".join(f"{broker.host}:{broker.port}" for broker in brokers)
+    cluster.flush(0)
+
+
 def pytest_report_header() -> str:
     """Says which S3 server the tests run against."""
     return s3_servers.which()

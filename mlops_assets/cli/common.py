@@ -65,6 +65,18 @@ class Moment(click.ParamType[dt.datetime]):
         return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
 
 
+class Publication(Moment):
+    """A moment as of `Moment`, or the number of a publication."""
+
+    name = "moment or number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parse either."""
+        if isinstance(value, int) or (isinstance(value, str) and value.isdecimal() and len(value) < 9):
+            return int(value)
+        return super().convert(value, param, ctx)
+
+
 class PlaceName(click.ParamType["Place"]):
     """A folder of this machine, or `s3://bucket/prefix`."""
 
@@ -174,21 +186,30 @@ def show_progress() -> None:
         logger.propagate = False  # else a handler of the root logger would say each line again
 
 
-def published_at(table: Table[A], day: str, moment: dt.datetime) -> Published[A]:
-    """The publication of a day that readers saw at some time.
+def published_at(table: Table[A], day: str, moment: dt.datetime | int) -> Published[A]:
+    """The publication of a day that readers saw at some time, or that of a number.
 
     Raises
     ------
     MlopsError
-        If the day was not published by then.
+        If the day was not published by then, or there is none of that number.
     """
     every = table.publications().get(day, [])
+    if isinstance(moment, int):
+        of_number = [publication for publication in every if publication.version == moment]
+        if not of_number:
+            known = ", ".join(f"{one.version} ({_when(one)})" for one in every[-10:]) or "none"
+            raise MlopsError(f"{table.name} of {day} have no publication {moment}; there are: {known}.")
+        return of_number[0]
     seen = [publication for publication in every if publication.time <= moment.timestamp() * 1000]
     if not seen:
-        first = dt.datetime.fromtimestamp(every[0].time / 1000, dt.UTC).isoformat(timespec="seconds") if every else ""
-        reason = f"it was first published on {first}" if every else "it was never published"
+        reason = f"it was first published on {_when(every[0])}" if every else "it was never published"
         raise MlopsError(f"{table.name} of {day} were not there on {moment.isoformat(timespec='seconds')}: {reason}.")
     return seen[-1]
+
+
+def _when(publication: Published[Any]) -> str:
+    return dt.datetime.fromtimestamp(publication.time / 1000, dt.UTC).isoformat(timespec="seconds")
 
 
 def published_days(table: Table[Any], use_case: str, days: Days) -> list[str]:

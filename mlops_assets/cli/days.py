@@ -1,11 +1,11 @@
-"""The commands of daily work: sample, import, run, preview, predictions, rejects, status, demo, dev."""
+"""The commands of daily work: sample, import, run, preview, predictions, rejects, status."""
 
 from __future__ import annotations
 
 import datetime as dt
 import logging
-import os
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,7 +15,7 @@ import click
 from mlops_assets.cli.common import (
     TABLE_ROWS,
     Day,
-    Moment,
+    Publication,
     asked_days,
     day_options,
     find,
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from mlops_assets.storage.places import Place
+    from mlops_assets.workspace import Stores
 
 
 @click.command()
@@ -130,6 +131,12 @@ def import_(use_case: str, file: Path, day: str | None, raw: Place | None) -> No
 )
 @click.option("--train", is_flag=True, help="Train before predicting; the gate decides about a new champion.")
 @click.option(
+    "--files-as-published-on",
+    "then",
+    type=Publication(),
+    help="Read the files from which `rows` were published then: UTC time, a day, or a number; see `source.keep`.",
+)
+@click.option(
     "--accept-drift",
     "accept",
     metavar="WHY",
@@ -142,6 +149,7 @@ def run(
     last: str | None,
     model: str,
     train: bool,
+    then: dt.datetime | int | None,
     accept: str | None,
     raw: Place | None,
 ) -> None:
@@ -165,6 +173,8 @@ def run(
         _check_acceptance(accept, first, last, stops=stores.use_case.drift.stop)
     days = running.days_to_run(stores, first, last)
     known = running.days_with_files(stores, days)
+    if then is not None:
+        _check_then(stores, days, known, then)
     running.start_early(stores, days, train=train)  # before Dagster is imported
     show_progress()
     log = logging.getLogger("mlops_assets.run")
@@ -182,8 +192,19 @@ def run(
             model=model,
             known=known,
             accept_drift=accept or "",
+            files_of="" if then is None else str(then),
         )
     print_status(stores, days, trained=train)
+
+
+def _check_then(stores: Stores, days: tuple[str, str], known: Sequence[str], then: dt.datetime | int) -> None:
+    """See that the files of then are kept, before anything is begun."""
+    if not stores.use_case.keeps:
+        raise UsageError("--files-as-published-on: no raw files are kept; say `source: {keep: versions}` in defs.yaml.")
+    if isinstance(then, int) and days[0] != days[1]:
+        raise UsageError("--files-as-published-on: a number is that of one day: give --from and --to of it.")
+    for day in known:
+        published_at(stores.lake.rows, day, then)
 
 
 def _check_acceptance(why: str, first: str | None, last: str | None, *, stops: bool) -> None:
@@ -230,7 +251,9 @@ def preview(use_case: str, first: str | None, last: str | None, raw: Place | Non
 @click.argument("use_case")
 @output_options("table", "csv", "json", "parquet")
 @day_options
-@click.option("--as-published-on", "moment", type=Moment(), help="As they were then: UTC time, or a day for its end.")
+@click.option(
+    "--as-published-on", "moment", type=Publication(), help="As they were then: UTC time, a day, or a number."
+)
 @click.option("--probabilities", is_flag=True, help="With those of every class, where the use case keeps them.")
 @click.option(
     "--column",
@@ -249,7 +272,7 @@ def predictions(
     form: str,
     output: Path | None,
     spreadsheet: bool,
-    moment: dt.datetime | None,
+    moment: dt.datetime | int | None,
     probabilities: bool,
     chosen: tuple[str, ...],
     least: float | None,
@@ -340,38 +363,6 @@ def status(use_case: str | None, form: str) -> None:
         click.echo(to_json(collect(stores), indent=2))
     else:
         print_status(stores, None)
-
-
-@click.command()
-def demo() -> None:
-    """Run every use case on sample days that end yesterday; the day's last files have no labels and some are dirty."""
-    from mlops_assets.tools.demo import run_demo
-    from mlops_assets.workspace import Workspace
-
-    workspace = Workspace.from_environment()
-    show_progress()
-    for text in run_demo(workspace):
-        click.echo(text)
-
-
-@click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; Dagster asks no password.")
-@click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True, help="Port of the UI.")
-@click.option("--api-port", type=click.IntRange(1, 65535), default=8000, show_default=True, help="Port of the API.")
-def dev(host: str, port: int, api_port: int) -> None:
-    """Start Dagster's UI and daemon on the use cases, and the API on loopback."""
-    from mlops_assets.settings import Settings
-    from mlops_assets.tools.dev import make_storage, reserved, run
-
-    settings = Settings.from_environment()
-    with reserved(settings, host, port, api_port):
-        from mlops_assets.running import prepare_home
-
-        prepare_home(settings)
-        make_storage(settings)
-        # Dagster's processes start elsewhere, where a home that is named from here would be another one
-        os.environ["MLOPS_HOME"] = str(settings.home)
-        run(host, port, api_port, "info", lambda line: click.echo(line, err=True))
 
 
 class Writing(NamedTuple):

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import chain
+
 import click
 
-from mlops_assets.cli.common import Day, asked_days, find, published_days, show_progress
-from mlops_assets.errors import UsageError
+from mlops_assets.cli.common import Day, Days, asked_days, find, published_days, show_progress
+from mlops_assets.errors import MlopsError, UsageError
+from mlops_assets.use_case.targets import PREDICTIONS
+from mlops_assets.workspace import Stores
 
 
 @click.command()
@@ -23,7 +28,7 @@ def deliver(
     names: tuple[str, ...],
     again: bool,
 ) -> None:
-    """Deliver published predictions to the targets of a use case, where they are not there yet.
+    """Deliver what is published to the targets of a use case, where it is not there yet.
 
     \b
     Examples:
@@ -40,10 +45,33 @@ def deliver(
     unknown = [name for name in names if name not in configured]
     if unknown:
         raise UsageError(f"{use_case} has no target {unknown[0]!r}; there are: {', '.join(configured)}.")
-    days = published_days(stores.lake.predictions, use_case, asked_days(stores.use_case, day, first, last))
+    asked = asked_days(stores.use_case, day, first, last)
+    days = _days_of_tables(stores, names or tuple(configured), asked)
     show_progress()
-    span, targets = (days[0], days[-1]), names or tuple(configured)
     with running.dagster_instance(stores.settings) as instance:
         definitions = running.load_definitions(stores.use_case, workspace=stores.workspace)
-        running.deliver_days(definitions, instance, stores.use_case, days, targets, again=again)
-    click.echo(render(collect(stores), span))
+        for table, found in days.items():
+            targets = [name for name in names or configured if configured[name].table == table]
+            running.deliver_days(definitions, instance, stores.use_case, found, targets, again=again)
+    every = sorted({*chain.from_iterable(days.values())})
+    click.echo(render(collect(stores), (every[0], every[-1])))
+
+
+def _days_of_tables(stores: Stores, names: Sequence[str], asked: Days) -> dict[str, list[str]]:
+    """The published days of each table that targets are to be brought, predictions last, for notices come after all.
+
+    Raises
+    ------
+    MlopsError
+        If nothing of any of them is published.
+    """
+    tables = sorted({stores.use_case.targets[name].table for name in names}, key=lambda table: table == PREDICTIONS)
+    found: dict[str, list[str]] = {}
+    for table in tables:
+        try:
+            found[table] = published_days(stores.lake.table(table), stores.use_case.name, asked)
+        except MlopsError:
+            # a day may have rejects and no predictions: each target is brought what is published of its own table
+            if table == tables[-1] and not found:
+                raise
+    return found

@@ -18,14 +18,14 @@ COMMANDS = {
     "card": ("mlops_assets.cli.models:card", "Show the model card of a version, by default of the champion."),
     "deliver": (
         "mlops_assets.cli.deliver:deliver",
-        "Deliver published predictions to the targets of a use case, where they are not there yet.",
+        "Deliver what is published to the targets of a use case, where it is not there yet.",
     ),
     "demo": (
-        "mlops_assets.cli.days:demo",
+        "mlops_assets.cli.starting:demo",
         "Run every use case on sample days that end yesterday; the day's last files have no labels and some are dirty.",
     ),
     "dev": (
-        "mlops_assets.cli.days:dev",
+        "mlops_assets.cli.starting:dev",
         "Start Dagster's UI and daemon on the use cases, and the API on loopback.",
     ),
     "diff": (
@@ -51,6 +51,10 @@ COMMANDS = {
     "import": (
         "mlops_assets.cli.days:import_",
         "Make raw files of a table: cut it into one file per key and calendar month, or put it into a day as it is.",
+    ),
+    "kept": (
+        "mlops_assets.cli.kept:kept",
+        "Show what is kept of the raw files of days, and what of it nothing refers to; `source.keep` has them kept.",
     ),
     "new": (
         "mlops_assets.cli.drafting:new",
@@ -98,6 +102,10 @@ COMMANDS = {
     "rollback": (
         "mlops_assets.cli.models:rollback",
         "Make the champion before the present one the champion again.",
+    ),
+    "rows": (
+        "mlops_assets.cli.rows:rows",
+        "Read the good rows of days: day, file, line, and the columns of the contract.",
     ),
     "run": (
         "mlops_assets.cli.days:run",

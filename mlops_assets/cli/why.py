@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING
 
 import click
 
-from mlops_assets.cli.common import Day, find, raw_option
+from mlops_assets.cli.common import Day, Publication, find, published_at, raw_option
 from mlops_assets.errors import MlopsError
 
 if TYPE_CHECKING:
@@ -21,8 +22,17 @@ if TYPE_CHECKING:
 @click.option(
     "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Format."
 )
+@click.option("--as-published-on", "moment", type=Publication(), help="As it was then: UTC time, day, or number.")
 @raw_option
-def why(use_case: str, day: str, file: str, line: int, form: str, raw: Place | None) -> None:
+def why(
+    use_case: str,
+    day: str,
+    file: str,
+    line: int,
+    form: str,
+    moment: dt.datetime | int | None,
+    raw: Place | None,
+) -> None:
     """Show why a row got its category: raw line, cleaned values, features, model, run, and the answer computed again.
 
     \b
@@ -35,7 +45,8 @@ def why(use_case: str, day: str, file: str, line: int, form: str, raw: Place | N
     stores = find(use_case, raw)
     # the version is asked again, here
     version = stores.proven_version
-    explanation = explain(stores.use_case, stores.source, stores.lake, version, day, file, line)
+    then = None if moment is None else published_at(stores.lake.predictions, day, moment)
+    explanation = explain(stores.use_case, stores.source, stores.lake, version, day, file, line, then)
     click.echo(to_json(explanation) if form == "json" else to_text(explanation))
     if not explanation.agrees:
         published = answer(explanation.prediction, explanation.probability, explanation.interval)

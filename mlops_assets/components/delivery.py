@@ -1,4 +1,4 @@
-"""The delivery assets of a use case: published predictions are brought to each target, one partition a day."""
+"""The delivery assets of a use case: what is published is brought to each target, one partition a day."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -8,11 +8,13 @@ import dagster as dg
 
 from mlops_assets.components import showing
 from mlops_assets.components.days import daily, days_in, days_told, each_day, key, tell_day
-from mlops_assets.errors import MlopsError
+from mlops_assets.errors import ConfigError, MlopsError
+from mlops_assets.journey.deliver.contents import expected_rows
 from mlops_assets.journey.deliver.delivery import AGAIN_TAG, Deliveries, deliver_day
 from mlops_assets.journey.deliver.targets import open_target
 from mlops_assets.plugins.targets import TargetDown
 from mlops_assets.storage.accounting import DeliveryRecord
+from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import UseCase
 from mlops_assets.use_case.targets import NOTICE, Delivering
 from mlops_assets.work.progress import Sending
@@ -21,8 +23,20 @@ from mlops_assets.workspace import Stores, Workspace
 log = logging.getLogger("mlops_assets.delivery")
 
 
-def delivery_assets(use_case: UseCase) -> list[dg.AssetsDefinition]:
-    """One asset a target, after `predictions`; a notice that a day is done comes after all that bring its rows."""
+def delivery_assets(use_case: UseCase, *, has_file_features: bool) -> list[dg.AssetsDefinition]:
+    """One asset a target, after the table that it gets; a notice that a day is done comes after all that bring rows.
+
+    Raises
+    ------
+    ConfigError
+        If a target wants a table that the use case has not.
+    """
+    for name, given in use_case.targets.items():
+        if given.table == Lake.features.name and not has_file_features:
+            raise ConfigError(
+                f"{use_case.name}: targets.{name}.table: there are no features, for features.sql has no view "
+                "`file_features`."
+            )
     return [_delivery(use_case, name, given) for name, given in use_case.targets.items()]
 
 
@@ -33,12 +47,12 @@ def _delivery(use_case: UseCase, name: str, given: Delivering) -> dg.AssetsDefin
 
     @dg.asset(
         key=asset,
-        deps=[key(use_case, one) for one in ("predictions", *before)],
+        deps=[key(use_case, one) for one in (given.table, *before)],
         owners=[use_case.owner],
         group_name=use_case.name,
         kinds={given.use} if "." not in given.use else {"python"},
-        description=f"The published predictions of a day at the target `{name}` ({given.use}). A target that is down "
-        "leaves the published day as it is; materialise this asset alone once it is up again.",
+        description=f"What is published of a day in `{given.table}`, at the target `{name}` ({given.use}). A target "
+        "that is down leaves the published day as it is; materialise this asset alone once it is up again.",
         retry_policy=dg.RetryPolicy(
             max_retries=given.retries, delay=given.pause, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
         ),
@@ -54,17 +68,18 @@ def _delivery(use_case: UseCase, name: str, given: Delivering) -> dg.AssetsDefin
 
 def _deliver_days(context: dg.AssetExecutionContext, stores: Stores, name: str) -> None:
     use_case, lake, asset = stores.use_case, stores.lake, f"delivery_{name}"
-    published = lake.predictions.days()
-    days = days_in(lake.predictions, context.partition_keys)
+    table = lake.table(use_case.targets[name].table)
+    published = table.days()
+    days = days_in(table, context.partition_keys)
     if not days:
         span = context.partition_keys[0] if len(context.partition_keys) == 1 else "these days"
-        raise dg.Failure(f"No predictions of {span} are published: nothing to deliver.", allow_retries=False)
+        raise dg.Failure(f"No {table.name} of {span} are published: nothing to deliver.", allow_retries=False)
     again = AGAIN_TAG in context.run.tags
     broken: dict[str, MlopsError] = {}
 
     def deliver(day: str) -> DeliveryRecord | None:
         target = open_target(use_case, name, stores.settings)
-        progress = Sending(f"{use_case.name} {asset} {day}", published[day].accounting.predictions)
+        progress = Sending(f"{use_case.name} {asset} {day}", expected_rows(table.name, published[day].accounting))
         return deliver_day(use_case, lake, day, name, target, progress, context.run.run_id, again=again)
 
     def failed(day: str, error: MlopsError) -> None:
@@ -87,7 +102,7 @@ def _deliver_days(context: dg.AssetExecutionContext, stores: Stores, name: str) 
 
 def _shown(record: DeliveryRecord) -> dict[str, Any]:
     of_target = {name: value for name, value in record.told.items() if isinstance(value, (int, float, str))}
-    names = ("publication", "model_version", "guarantee", "when", "run")
+    names = ("publication", "model_version", "guarantee", "when", "run", "attempt")
     return {**of_target, **{name: getattr(record, name) for name in names}, "dagster/row_count": record.rows}
 
 
@@ -98,7 +113,7 @@ def _failure(use_case: UseCase, name: str, days: Mapping[str, MlopsError]) -> dg
     only = "" if waits else f" --target {name}"
     return dg.Failure(
         f"not delivered to {name}: {', '.join(sorted(days))}\n{listed}\n"
-        "The predictions are published all the same. Once the cause is mended: "
+        f"The {use_case.targets[name].table} are published all the same. Once the cause is mended: "
         f"mlops-assets deliver {use_case.name} --from {min(days)} --to {max(days)}{only}",
         metadata={"days": showing.table([{"day": day, "why": str(why)} for day, why in days.items()])},
         # a target that is down may be up again in a while; what it refused once, it will refuse again

@@ -69,7 +69,7 @@ class MlUseCase(dg.Component):
         if engine_name(Settings.from_environment(), self.use_case) == PIPES:
             daily = [job_assets(self.use_case, daily)]
         daily = [*daily, *drift_assets(self.use_case)]
-        deliveries = delivery_assets(self.use_case)
+        deliveries = delivery_assets(self.use_case, has_file_features=bool(columns.file))
         training = training_assets(self.use_case)
         monitoring = monitoring_assets(self.use_case)
         check = yesterday_check(self.use_case)

@@ -15,7 +15,7 @@ from mlops_assets.components.drift import show_drift
 from mlops_assets.components.enriching import REFETCH_TAG
 from mlops_assets.components.reading import check_deliveries, delivered_days
 from mlops_assets.errors import MlopsError
-from mlops_assets.journey.read.day import not_delivered
+from mlops_assets.journey.read.day import FILES_TAG, not_delivered
 from mlops_assets.journey.score.checks import EVERY_DAY_DELIVERED, DayCheck
 from mlops_assets.journey.score.day import ACCEPT_TAG, MODEL_TAG
 from mlops_assets.monitoring.verdicts import Watcher
@@ -214,6 +214,7 @@ def _command(context: dg.AssetExecutionContext, use_case: UseCase, day: str) -> 
     tags = context.run.tags
     words = [use_case.name, "--day", day, "--model", tags.get(MODEL_TAG, "current"), "--identity", identity(use_case)]
     words += ["--accept-drift", tags[ACCEPT_TAG]] if tags.get(ACCEPT_TAG) else []
+    words += ["--files-as-published-on", tags[FILES_TAG]] if tags.get(FILES_TAG) else []
     return [*words, "--refetch"] if tags.get(REFETCH_TAG) == "true" else words
 
 

@@ -11,7 +11,7 @@ from mlops_assets.components.days import daily, days_told, each_day, key, show_m
 from mlops_assets.components.ranges import engine_of
 from mlops_assets.components.watching import watch_step
 from mlops_assets.errors import MlopsError
-from mlops_assets.journey.read.day import list_raw_files, not_delivered
+from mlops_assets.journey.read.day import FILES_TAG, list_raw_files, not_delivered
 from mlops_assets.journey.read.listing import Manifest, find_manifest
 from mlops_assets.journey.read.rhythm import OtherRhythm, check_rhythm
 from mlops_assets.journey.read.rows import read_day
@@ -101,7 +101,8 @@ def check_deliveries(use_case: UseCase, days: Sequence[str], delivered: Sequence
 def _list_one(context: dg.AssetExecutionContext, stores: Stores, engines: Engines, day: str) -> None:
     """Store the manifest of a day, and show it."""
     use_case = stores.use_case
-    manifest = list_raw_files(use_case, stores.source, stores.lake, day, lambda: engines.start(use_case))
+    files_of = context.run.tags.get(FILES_TAG, "")
+    manifest = list_raw_files(use_case, stores.source, stores.lake, day, lambda: engines.start(use_case), files_of)
     listed = made.raw_files(stores, day, manifest)
     if removed := listed.shown.get("requests"):
         log.warning("%s raw_files %s: %s", use_case.name, day, removed)

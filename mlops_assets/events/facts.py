@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from mlops_assets.errors import MlopsError
 from mlops_assets.events.behind import Behind, Behinds
 from mlops_assets.events.happened import LampTurned
-from mlops_assets.journey.deliver.delivery import publication_of
+from mlops_assets.journey.deliver.contents import publication_of
 from mlops_assets.journey.model.history import Change
 from mlops_assets.journey.train.records import MadeVersion
 from mlops_assets.storage.accounting import PredictionsAccounting

@@ -181,6 +181,17 @@ class ReadingAccounting(Accounting):
 
 
 @dataclass(frozen=True, kw_only=True)
+class KeepingAccounting(Accounting):
+    """Of `kept_files`: files of a listing and their bytes, the parts that have them and theirs, the listing's mark."""
+
+    files: int = 0
+    bytes: int = 0
+    packs: int = 0
+    stored: int = 0
+    manifest: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class FeaturesAccounting(Accounting):
     """Of `features`: files that were aggregated, and those on which the SQL fails; rows, and the SQL's fingerprint."""
 
@@ -356,6 +367,10 @@ class DeliveryRecord(Stored):
         When (UTC), by which Dagster run.
     told
         What the target said of it.
+    attempt
+        1 for the first delivery of the publication, counted up whenever it was begun again.
+    again
+        Whether it was to be written though the target may have had it.
     """
 
     day: str = ""
@@ -368,3 +383,14 @@ class DeliveryRecord(Stored):
     when: str = ""
     run: str = ""
     told: Mapping[str, Any] = field(default_factory=dict)
+    attempt: int = 1
+    again: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """What is written."""
+        written = super().to_json()
+        # the usual delivery writes what was written before there were others
+        for name, usual in (("attempt", 1), ("again", False)):
+            if written[name] == usual:
+                del written[name]
+        return written

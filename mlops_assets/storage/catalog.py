@@ -15,10 +15,12 @@ from mlops_assets.storage.accounting import (
     ChallengerAccounting,
     EnrichmentAccounting,
     FeaturesAccounting,
+    KeepingAccounting,
     ListingAccounting,
     PredictionsAccounting,
     ReadingAccounting,
 )
+from mlops_assets.storage.kept import KEPT
 from mlops_assets.storage.places import Place
 from mlops_assets.storage.tables import A, Table
 
@@ -128,7 +130,6 @@ REJECTED = pa.schema(
 )
 """Corrections that do not count, each with its reason; what they say is null where they cannot be read."""
 
-
 REQUESTS = pa.schema(
     {
         "request": pa.string(),
@@ -198,6 +199,7 @@ class Lake:
     raw_files = TableOf(ListingAccounting, "a file of the day, as it was listed", MANIFEST)
     rows = TableOf(ReadingAccounting, "a good row of a file, typed by the contract")
     rejects = TableOf(ReadingAccounting, "a line or file that was refused, and why", REJECTS)
+    kept_files = TableOf(KeepingAccounting, "a raw file as it was read, with its bytes once", KEPT)
     features = TableOf(FeaturesAccounting, "a file, with the aggregates of `features.sql`")
     predictions = TableOf(PredictionsAccounting, "what the champion says of a row", PREDICTIONS)
     unpredicted = TableOf(PredictionsAccounting, "a row on which SQL or model fail, and why", REJECTS)

@@ -82,7 +82,8 @@ class Attributes(Strict):
     serving: Serving = Field(default_factory=Serving, description="How requests are answered.")
     sensor: Sensor | None = Field(None, description="Watches for new files; `sensor: {}` takes every default.")
     targets: dict[TargetName, Delivering] = Field(
-        default_factory=dict, description="What takes the predictions of a day once they are published, by name."
+        default_factory=dict,
+        description="What takes the predictions of a day, or another table, once they are published, by name.",
     )
     deadline: str | None = Field(
         None, description="By when a day must be published: a time of the day after, and its zone; see below."
@@ -306,6 +307,11 @@ class UseCase(Attributes):
         return self.source is not None and self.source.follow_links
 
     @property
+    def keeps(self) -> bool:
+        """Whether raw files are kept as they were read."""
+        return self.source is not None and self.source.keep is not None
+
+    @property
     def contract_fingerprint(self) -> str:
         """Hash of everything that decides how a raw file is read; of the environment, the names of variables alone."""
         contract: dict[str, Any] = {
@@ -316,7 +322,7 @@ class UseCase(Attributes):
         }
         # not where there is none: contracts from before there were sources keep their fingerprint
         if self.source is not None and self.source.use is not None:
-            # a link that is followed or not is another entry of the listing
-            source = self.source.model_dump(mode="json", exclude={"follow_links"})
+            # a link that is followed or not is another entry of the listing; what is kept is read as ever
+            source = self.source.model_dump(mode="json", exclude={"follow_links", "keep"})
             contract["source"] = as_written(source, self.at("source"))
         return hashlib.sha256(json.dumps(contract).encode()).hexdigest()[:16]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -70,6 +70,12 @@ class Origin(Strict):
         False, description="Whether links in the folder that lead out of it are followed; they are refused otherwise."
     )
 
+    keep: Literal["versions"] | None = Field(
+        None,
+        description="`versions`: the raw files of a day are kept in the lake as they were read, so that the day can be "
+        "read again when they are gone or others.",
+    )
+
     @property
     def own(self) -> str | None:
         """The import path of a class of one's own; None for a kind that we bring."""
@@ -82,8 +88,8 @@ class Origin(Strict):
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> Self:
-        if self.use is None and "follow_links" not in self.model_fields_set:
-            raise ValueError("say `use`, or `follow_links` for files in a folder")
+        if self.use is None and not {"follow_links", "keep"} & self.model_fields_set:
+            raise ValueError("say `use`, or `follow_links` or `keep` for files in a folder")
         if self.use is None and self.parameters:
             raise ValueError("parameters: they are those of `use`, which is missing")
         if self.use is not None and self.follow_links:

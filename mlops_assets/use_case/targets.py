@@ -1,4 +1,4 @@
-"""Where published predictions are delivered to."""
+"""Where what is published of a day is delivered to."""
 
 from __future__ import annotations
 
@@ -11,6 +11,12 @@ from mlops_assets.errors import UsageError
 from mlops_assets.plugins.targets import Target
 from mlops_assets.storage.places import parse_place
 from mlops_assets.use_case.strict import Problem, SecretVariable, Strict, Variable, check_use
+
+PREDICTIONS: Literal["predictions"] = "predictions"
+"""The table that a target gets unless it says another."""
+
+Delivered = Literal["predictions", "rows", "rejects", "features"]
+"""The tables that can be delivered."""
 
 
 def check_place(place: str) -> str:
@@ -29,10 +35,12 @@ def check_place(place: str) -> str:
 
 
 class FilesTarget(Strict):
-    """The rows of the input files with their predictions, as files."""
+    """The rows of the input files with their predictions, or those of another table, as files."""
 
     place: str = Field(
-        min_length=1, description="Folder, or `s3://bucket/prefix`; a day lies at `<place>/<use case>/day=YYYY-MM-DD/`."
+        min_length=1,
+        description="Folder, or `s3://bucket/prefix`; a day lies at `<place>/<use case>/day=YYYY-MM-DD/`, of a table "
+        "other than `predictions` at `<place>/<use case>/<table>/day=YYYY-MM-DD/`.",
     )
     format: Literal["csv", "parquet"] = Field("csv", description="How they are written; CSV is UTF-8 with commas.")
     spreadsheet: bool = Field(
@@ -61,6 +69,19 @@ STAGE = "mlops_assets_stage"
 """The table of a connection's own in which a day waits to be compared with what is there."""
 
 
+def check_free(table: str | None) -> str | None:
+    """The name of a table, seen to be none of ours.
+
+    Raises
+    ------
+    ValueError
+        If it is.
+    """
+    if table is not None and table.lower() in (LEDGER, STAGE, DAYS_DONE):
+        raise ValueError(f"{table!r} belongs to the platform; choose another name")
+    return table
+
+
 class SqlTarget(Strict):
     """A table of a database."""
 
@@ -68,7 +89,7 @@ class SqlTarget(Strict):
         description="Environment variable with the URL of the database, `postgresql://...` or `sqlite:///...`."
     )
     table: Name | None = Field(
-        None, description="Name of the table, made if absent; `<use case>_predictions` by default."
+        None, description="Name of the table, made if absent; `<use case>_<table of the target>` by default."
     )
     db_schema: Name | None = Field(None, alias="schema", description="Its schema; that of the connection by default.")
     mode: Literal["replace", "upsert"] = Field(
@@ -78,16 +99,69 @@ class SqlTarget(Strict):
     @field_validator("table")
     @classmethod
     def _is_free(cls, table: str | None) -> str | None:
-        if table is not None and table.lower() in (LEDGER, STAGE, DAYS_DONE):
-            raise ValueError(f"{table!r} belongs to the platform; choose another name")
-        return table
+        return check_free(table)
 
-    def table_of(self, use_case: str) -> str:
-        """Name of the table for the predictions of a use case."""
-        return self.table or f"{use_case}_predictions"
+    def table_of(self, use_case: str, table: str = PREDICTIONS) -> str:
+        """Name of the table for what is delivered of a use case."""
+        return self.table or f"{use_case}_{table}"
 
 
-class KafkaTarget(Strict):
+RedshiftName = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*$", max_length=127)]
+
+ROLE = r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+"
+
+
+class RedshiftTarget(Strict):
+    """A table of Amazon Redshift."""
+
+    url_variable: Variable = Field(
+        description="Environment variable with the URL of the cluster or workgroup, "
+        "`redshift://user:password@host:5439/database`."
+    )
+    place: str = Field(
+        pattern="^s3://",
+        description="`s3://bucket/prefix` in the region of the cluster, where files lie while it loads them.",
+    )
+    iam_role: str = Field(
+        "default",
+        pattern=f"^(default|{ROLE}(,{ROLE})*)$",
+        description="ARN of the role by which the cluster reads `place`; `default` is the one that it has.",
+    )
+    table: RedshiftName | None = Field(
+        None, description="Name of the table, made if absent; `<use case>_<table of the target>` by default."
+    )
+    db_schema: RedshiftName | None = Field(
+        None, alias="schema", description="Its schema; that of the connection by default."
+    )
+    text_bytes: int = Field(
+        65_535, ge=1, le=65_535, description="Bytes that a column of texts takes in a table that is made."
+    )
+
+    @field_validator("place")
+    @classmethod
+    def _is_a_place(cls, place: str) -> str:
+        return check_place(place)
+
+    @field_validator("table")
+    @classmethod
+    def _is_free(cls, table: str | None) -> str | None:
+        return check_free(table)
+
+    def table_of(self, use_case: str, table: str = PREDICTIONS) -> str:
+        """Name of the table for what is delivered of a use case."""
+        return self.table or f"{use_case}_{table}"
+
+
+class KafkaEnd(Strict):
+    """What tells that all rows of a day are there."""
+
+    topic: str | None = Field(
+        None, min_length=1, description="Where it is told, once; in each partition of the rows' own topic by default."
+    )
+    key: str | None = Field(None, min_length=1, description="Key of the message; the use case by default.")
+
+
+class KafkaTopic(Strict):
     """A topic of Kafka."""
 
     servers: str = Field(min_length=1, description="Where to ask for the cluster: `host:port`, more of them by commas.")
@@ -113,6 +187,14 @@ class KafkaTarget(Strict):
         return options
 
 
+class KafkaTarget(KafkaTopic):
+    """A topic of Kafka, and what tells that a day is whole."""
+
+    end: KafkaEnd | None = Field(
+        None, description="A message once all rows of a day are acknowledged; `{}` takes every default, none without."
+    )
+
+
 NOTICE = "notice"
 """What `use` says of a target that brings no rows, but that they can be read."""
 
@@ -130,7 +212,9 @@ class NoticeTarget(Strict):
     place: str | None = Field(
         None, description="Folder, or `s3://bucket/prefix`: an object `<place>/<use case>/day=YYYY-MM-DD.json`."
     )
-    kafka: KafkaTarget | None = Field(None, description="Parameters of a target `kafka`: a message of its topic.")
+    kafka: KafkaTopic | None = Field(
+        None, description="Parameters of a target `kafka` without `end`: a message of its topic."
+    )
 
     @model_validator(mode="after")
     def _is_one(self) -> Self:
@@ -146,6 +230,7 @@ class NoticeTarget(Strict):
 TARGETS: dict[str, type[Strict]] = {
     "files": FilesTarget,
     "sql": SqlTarget,
+    "redshift": RedshiftTarget,
     "kafka": KafkaTarget,
     NOTICE: NoticeTarget,
 }
@@ -153,11 +238,14 @@ TARGETS: dict[str, type[Strict]] = {
 
 
 class Delivering(Strict):
-    """A target: what takes the predictions of a day once they are published."""
+    """A target: what takes a table of a day once it is published."""
 
-    # before `use`, whose validator looks at them
+    # before `use`, whose validator looks at it and at them
+    table: Delivered = Field(PREDICTIONS, description="What it gets: `predictions`, `rows`, `rejects` or `features`.")
     parameters: dict[str, Any] = Field(default_factory=dict, description="What it needs; see below.")
-    use: str = Field(description="`files`, `sql`, `kafka`, `notice`, or the import path of a class of your own.")
+    use: str = Field(
+        description="`files`, `sql`, `redshift`, `kafka`, `notice`, or the import path of a class of your own."
+    )
     probabilities: bool = Field(
         False, description="Whether it gets the probabilities of every class, too, which `scoring` must keep."
     )
@@ -169,13 +257,23 @@ class Delivering(Strict):
     def _can_be_made(cls, use: str, info: ValidationInfo) -> str:
         if use not in TARGETS and "." not in use:
             raise ValueError(f"{use!r} is none of {', '.join(TARGETS)}, nor an import path")
+        if use == NOTICE and info.data.get("table") != PREDICTIONS:
+            raise ValueError("a notice brings no rows, so it has no `table`")
         return check_use(use, info.data.get("parameters", {}), TARGETS, Target)
+
+    @model_validator(mode="after")
+    def _has_probabilities(self) -> Self:
+        if self.probabilities and self.table != PREDICTIONS:
+            raise ValueError(f"probabilities are those of predictions, and this target gets {self.table}")
+        return self
 
 
 def too_long(use_case: str, targets: Mapping[str, Delivering]) -> Iterator[Problem]:
     """The targets whose table gets a name of the use case that no database would keep whole."""
     for name, target in targets.items():
-        table = SqlTarget.model_validate(target.parameters).table_of(use_case) if target.use == "sql" else ""
+        table = ""
+        if target.use == "sql":
+            table = SqlTarget.model_validate(target.parameters).table_of(use_case, target.table)
         if len(table) > LONGEST:
             message = (
                 f"the table would be {table!r}, of {len(table)} signs, and a database takes {LONGEST}: name a `table`"

@@ -12,7 +12,7 @@ from mlops_assets.journey.score.checks import DayCheck, check_current, check_row
 from mlops_assets.monitoring.kept import Judged, verdict_of
 from mlops_assets.storage.accounting import ListingAccounting, PredictionsAccounting, ReadingAccounting
 from mlops_assets.storage.tables import Published
-from mlops_assets.views.status import NUMBERS, are_current, delivery_of, time_of
+from mlops_assets.views.status import NUMBERS, are_current, deliveries_of, time_of
 from mlops_assets.workspace import Stores
 
 STATES = {
@@ -125,7 +125,7 @@ def record(known: Known, day: str) -> dict[str, Any]:
         "rejected_by_rule": dict(rows.accounting.rules) if rows else {},
         "read": rows.accounting.to_json() if rows else None,
         "accounting": predictions.accounting.to_json() if predictions else None,
-        "deliveries": {name: delivery_of(records, day, predictions) for name, records in targets.items()},
+        "deliveries": deliveries_of(targets, day),
     }
 
 

@@ -96,7 +96,7 @@ def _day(
         ],
         **_published(predictions),
         "current": are_current(rows, predictions),
-        "deliveries": {name: delivery_of(records, day, predictions) for name, records in targets.items()},
+        "deliveries": deliveries_of(targets, day),
     }
 
 
@@ -201,11 +201,17 @@ def render_survey(use_cases: list[dict[str, Any]]) -> str:
     return text_table(lines).rstrip()
 
 
-def delivery_of(records: Deliveries, day: str, published: Published[PredictionsAccounting] | None) -> dict[str, Any]:
+def deliveries_of(targets: Mapping[str, Deliveries], day: str) -> dict[str, dict[str, Any]]:
+    """What each target of a use case has of a day."""
+    return {name: _delivery_of(records, day) for name, records in targets.items()}
+
+
+def _delivery_of(records: Deliveries, day: str) -> dict[str, Any]:
     """Whether a target has the day as it is published, and what it was brought last."""
-    last = records.read(day)
+    last, published = records.read(day), records.published(day)
+    of_table = {"table": records.table}
     if last is None:
-        return {"delivered": "no"}
+        return {"delivered": "no", **of_table}
     if published is None:
         state = "no"
     elif records.has(day, published):
@@ -214,10 +220,12 @@ def delivery_of(records: Deliveries, day: str, published: Published[PredictionsA
         state = "old" if last.done else "begun"
     return {
         "delivered": state,
+        **of_table,
         "when": last.when,
         "rows": last.rows,
         "model_version": last.model_version,
         "guarantee": last.guarantee,
+        "attempt": last.attempt,
     }
 
 

@@ -29,6 +29,7 @@ FORMATS = {
     "predictions": ("table", "csv", "json", "parquet"),
     "profile": ("table", "json", "html"),
     "rejects": ("table", "csv", "json", "parquet"),
+    "rows": ("table", "csv", "json", "parquet"),
 }
 DAY = "2026-01-01"
 REST = {"audit": ["--day", DAY], "diff": ["--day", DAY, "--candidate", "1"], "feedback": ["--rejects"]}

@@ -33,6 +33,7 @@ YAML = (
     VISITS.replace(", allowed: [web, shop]", "")
     .replace(', allowed: ["no", "yes"]', "")
     .replace("  columns:", "  files: {line_breaks_in_fields: true}\n  columns:")
+    + "  source: {keep: versions}\n"
     + "  targets:\n    exact: {use: files, parameters: {place: PLACE/exact, one_file_a: shard}}\n"
     + "    people: {use: files, parameters: {place: PLACE/people, one_file_a: shard, spreadsheet: true}}\n"
 )
@@ -90,6 +91,7 @@ GIVEN = {
     "feedback": "visits CORRECTIONS --rejects",
     "history": "visits",
     "import": "visits TABLE --day 2026-01-06",
+    "kept": "visits --clean",
     "new": "fresh --from FRESH --label returned --account who --into NEW",
     "predictions": f"visits --day {LATER}",
     "preview": "visits",
@@ -102,6 +104,7 @@ GIVEN = {
     "replay": "visits MENDED",
     "restore": f"visits --day {FIRST} --as-published-on 2030-01-01",
     "rollback": "visits --why TERMINAL",
+    "rows": f"visits --day {LATER}",
     "run": f"visits --from {LATER}",
     "sample": "visits --day 2026-01-05 --files 1 --rows 1",
     "status": "visits",

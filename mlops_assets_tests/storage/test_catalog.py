@@ -103,7 +103,7 @@ def called(module: Path) -> Iterator[tuple[str, str, int]]:
 
 
 def test_the_tables_are_these() -> None:
-    daily = ["raw_files", "rows", "rejects", "features", "predictions", "unpredicted", "profiles"]
+    daily = ["raw_files", "rows", "rejects", "kept_files", "features", "predictions", "unpredicted", "profiles"]
     assert list(TABLES) == [*daily, "challenger_predictions"]
 
 

@@ -165,7 +165,7 @@ def test_a_key_that_is_missing_is_told_by_the_line_of_its_parent(tmp_path: Path)
 @pytest.mark.parametrize(
     ("source", "problem"),
     [
-        ("{}", "say `use`, or `follow_links` for files in a folder"),
+        ("{}", "say `use`, or `follow_links` or `keep` for files in a folder"),
         ("{parameters: {a: 1}, follow_links: true}", "parameters: they are those of `use`, which is missing"),
         (
             "{use: sql, follow_links: true, parameters: {url_variable: U, query: 'SELECT :day'}}",

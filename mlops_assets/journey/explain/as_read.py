@@ -10,6 +10,7 @@ from mlops_assets.journey.explain.attached import attachments_of_row
 from mlops_assets.journey.explain.row import find_row, manifest_of
 from mlops_assets.journey.explain.why import published_of, raw_line
 from mlops_assets.journey.read.sources import Source
+from mlops_assets.journey.read.sources.kept import with_kept
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import UseCase
 
@@ -53,6 +54,7 @@ def read_row(use_case: UseCase, source: Source, lake: Lake, day: str, file: str,
     """
     published = published_of(lake, day)
     row = find_row(lake, day, published, file, line)
+    source = with_kept(use_case, source, lake)
     raw, problem, texts = raw_line(use_case, source, day, manifest_of(lake, day, published), row.entry, line)
     stored = row.stored()
     shown = [name for name in use_case.columns if name in stored and name != use_case.label]

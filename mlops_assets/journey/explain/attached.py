@@ -8,6 +8,7 @@ from mlops_assets.journey.explain.row import Row, Scored, manifest_of
 from mlops_assets.journey.read.listing import Attachments
 from mlops_assets.journey.read.sources import Source
 from mlops_assets.journey.read.sources.entries import as_sent
+from mlops_assets.journey.read.sources.kept import with_kept
 from mlops_assets.plugins import NotAttached
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import UseCase
@@ -59,4 +60,5 @@ def read_attachment(use_case: UseCase, source: Source, lake: Lake, day: str, pub
     """
     if path.startswith("/") or ".." in path.split("/"):
         raise NotAttached(f"{path!r} leads out of the folder of the file")
+    source = with_kept(use_case, source, lake)
     return Attachments(source, day, manifest_of(lake, day, published), use_case.files.largest)(0, path)

@@ -114,7 +114,7 @@ def find_row(lake: Lake, day: str, published: Scored, file: str, line: int) -> R
         raise UsageError(
             f"{file} of {day} has no line {line}: lines count from 1 after the header, the last is {last}."
         )
-    prediction, scored = _prediction(lake, day, entry["shard"], file, line)
+    prediction, scored = _prediction(lake, day, published, entry["shard"], file, line)
     kept = without(rows, left_out(lake, scored))
     position = _position(kept, file, line)
     assert position is not None, "what has a prediction was not left out"  # noqa: S101
@@ -134,10 +134,13 @@ def _see_that_it_was_read(rejects: Place, file: str, line: int) -> None:
             raise NotPredicted(f"Line {line} of {file} was rejected: {why}\n{reject['raw']}")
 
 
-def _prediction(lake: Lake, day: str, shard: int, file: str, line: int) -> tuple[dict[str, Any], str]:
+def _prediction(
+    lake: Lake, day: str, published: Scored, shard: int, file: str, line: int
+) -> tuple[dict[str, Any], str]:
     """The published prediction of a row, and the part that has it."""
     table = lake.predictions
-    for path in table.parts(day):
+    now = table.days()[day].version == published.version
+    for path in table.parts(day) if now else [part.path for part in table.parts_at(day, published)]:
         if shard_number(path) == shard:  # a shard of predictions has the number of its shard of rows
             predictions = read_rows(table.folder / path)
             position = _position(predictions, file, line)

@@ -33,6 +33,7 @@ from mlops_assets.journey.read.readers import open_reader
 from mlops_assets.journey.read.replay import Origin, origin_of
 from mlops_assets.journey.read.rows import rows_code
 from mlops_assets.journey.read.sources import Entry, Source, SourceError
+from mlops_assets.journey.read.sources.kept import with_kept
 from mlops_assets.journey.score.day import scores_code
 from mlops_assets.journey.score.loaded import load_cached
 from mlops_assets.storage.catalog import Lake
@@ -130,6 +131,7 @@ def explain(
     day: str,
     file: str,
     line: int,
+    then: Scored | None = None,
 ) -> Explanation:
     """Tell why a row got its category, and compute the answer again by the way of the daily job.
 
@@ -148,6 +150,8 @@ def explain(
         Finds a registered version by its number, as `Registry.version` does.
     day, file, line
         The row, as `predictions` names it.
+    then
+        An earlier publication of its predictions, if not as they are.
 
     Raises
     ------
@@ -160,7 +164,7 @@ def explain(
     ModelRefused
         If the version that scored the row cannot be loaded.
     """
-    published = published_of(lake, day)
+    published = published_of(lake, day) if then is None else then
     return explain_row(use_case, source, lake, version, day, published, find_row(lake, day, published, file, line))
 
 
@@ -198,6 +202,7 @@ def explain_row(
     # as the tables were then, for they may have been asked anew since
     marks = answers_then(lake, day, published.accounting.enrichments, str(row.part))
     again = _answer_again(model, row, lake, day, use_case, marks)
+    source = with_kept(use_case, source, lake)
     raw, problem, texts = raw_line(use_case, source, day, manifest_of(lake, day, published), row.entry, line)
     stored = row.stored()
     made = origin(lake, day, published)  # who restored the day did not make it

@@ -26,6 +26,7 @@ from mlops_assets.journey.read.readers.pack import RAW_LIMIT
 from mlops_assets.journey.read.readers.text import UTF8_BOM
 from mlops_assets.journey.read.rows import check_rows
 from mlops_assets.journey.read.sources import Entry, FolderSource, S3Source, Source, SourceError
+from mlops_assets.journey.read.sources.kept import with_kept
 from mlops_assets.storage import places
 from mlops_assets.storage.catalog import REJECTS, Lake
 from mlops_assets.storage.files import write_json
@@ -224,7 +225,7 @@ def _replayed_file(
     ReplayRefused
         If the file they are from is not what was read, or one of them would be rejected again.
     """
-    original = _read_original(source, lake, day, file)
+    original = _read_original(with_kept(use_case, source, lake), lake, day, file)
     marked = original.startswith(UTF8_BOM)
     encoding = "utf-8" if marked else use_case.files.encoding
     first, feed, _ = original.partition(b"\n" if b"\n" in original else b"\r")

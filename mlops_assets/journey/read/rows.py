@@ -6,7 +6,8 @@ import resource
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from itertools import islice
 from typing import TypeVar
 
@@ -15,6 +16,7 @@ import pyarrow as pa
 
 from mlops_assets.errors import ShardFailed
 from mlops_assets.journey.read.contract import check_column, rows_schema
+from mlops_assets.journey.read.kept import files_to_keep, keep_shard, publish_kept
 from mlops_assets.journey.read.listing import (
     ATTACHMENT,
     Attachments,
@@ -29,6 +31,7 @@ from mlops_assets.journey.read.readers.pack import Pack, Refusal
 from mlops_assets.journey.read.refusals import refusals_of, refuse_overfull
 from mlops_assets.journey.read.sources import Entry, Source, lies_at
 from mlops_assets.journey.read.sources.entries import LEADS_OUT
+from mlops_assets.journey.read.sources.kept import Packs, packs_before, with_kept
 from mlops_assets.journey.read.whole_files import find_wrong_files, notice_one_account
 from mlops_assets.plugins import plugin_modules
 from mlops_assets.storage.accounting import NOTICED, ReadingAccounting
@@ -55,6 +58,9 @@ from mlops_assets.work.shards import (
 
 Item = TypeVar("Item")
 
+Fetched = tuple[list[bytes | None], list[Refusal]]
+"""The bytes of the files of a shard, None for each that is refused at once; and those refusals."""
+
 READERS, FILES_A_THREAD, BATCHES = 4, 50, 40
 """Threads that read files where they must be waited for, how many each takes at a time, and for how many such batches
 they do so before one looks alone again. Side by side is twice as fast on a disk; of files that lie in memory it makes
@@ -73,6 +79,8 @@ class ReadTask(DayTask):
     day: str
     shard: int
     attachments: str
+    shards: int = 1
+    kept: Packs | None = None
 
     @property
     def needs(self) -> Needs:
@@ -122,8 +130,16 @@ def read_day(
     replaces = rows.parts(manifest.day), rejects.parts(manifest.day)
     # once for the day, not in each of hundreds of workers
     mark = attachments_mark(shard_of(manifest.path, ATTACHMENT))
+    # of files that were kept: which are there by now; None where none shall be
+    kept = packs_before(lake, manifest.day) if use_case.keeps else None
+    held = lake.kept_files.parts(manifest.day) if use_case.keeps else set()
+    source = with_kept(use_case, source, lake)
     tasks = [
-        ReadTask(use_case, source, lake.root, manifest.path, manifest.day, shard, mark)
+        ReadTask(
+            *(use_case, source, lake.root, manifest.path, manifest.day, shard, mark),
+            manifest.shards,
+            None if kept is None else kept.get(shard, ()),
+        )
         # attachments alone make no shard
         for shard in range(manifest.shards if manifest.files else 0)
     ]
@@ -134,6 +150,13 @@ def read_day(
     _check(accounting, manifest)
     keep_code(lake, rows_code(use_case))
     # rows come last: they are what later steps look at, so a run that is killed in between leaves no rows unexplained
+    if use_case.keeps:
+        listed: dict[str, int | str] = {
+            "files": manifest.files + manifest.attachments,
+            "bytes": manifest.size,
+            "manifest": manifest.fingerprint,
+        }
+        publish_kept(lake, manifest.day, reports, listed, held)
     rejects.publish(manifest.day, parts_of(reports, rejects), REJECTS, accounting, replaces[1])
     rows.publish(manifest.day, parts_of(reports, rows), rows_schema(use_case), accounting, replaces[0])
     return DayDone.of(accounting, reports)
@@ -153,10 +176,12 @@ def read_shard(task: ReadTask) -> Report:
     mark = rows_mark(entries, task.use_case, task.attachments)
     lake = Lake(task.lake, task.use_case.name)
     rows, rejects = lake.rows, lake.rejects
+    # once, for both those who keep the files and those who read them
+    fetched = cache(lambda: _fetch(entries, task))
 
     def make() -> Made:
         paths = entries["path"].to_pylist()
-        contents, refused = _fetch(entries, task)
+        contents, refused = fetched()
         attached = Attachments(task.source, task.day, task.manifest, task.use_case.files.largest)
         pack = open_reader(task.use_case, attached).read(contents, paths)
         table, refusals = check_rows(task.use_case, paths, pack)
@@ -172,7 +197,25 @@ def read_shard(task: ReadTask) -> Report:
         notes = note_shard(read, label, pack.examples)
         return Made({rows: table, rejects: rejects_table(paths, refusals)}, counts, dict(rules), notes)
 
-    return finish(rows, task.day, task.shard, mark, make, task.code())
+    # first: where the rows are, nobody reads the files again
+    kept = _keep(task, lake, entries, fetched) if task.kept is not None else ()
+    report = finish(rows, task.day, task.shard, mark, make, task.code())
+    return replace(report, parts=(*report.parts, *kept))
+
+
+def _keep(task: ReadTask, lake: Lake, entries: pa.Table, fetched: Callable[[], Fetched]) -> Packs:
+    """Keep the files of a shard."""
+    attachments = shard_of(task.manifest, ATTACHMENT)
+    numbers = {path: number for number, path in enumerate(entries["path"].to_pylist())}
+
+    def fetch(entry: Entry) -> bytes | None:
+        if entry.path in numbers:
+            return fetched()[0][numbers[entry.path]]
+        result = _fetch_one(task, 0, entry)
+        return None if isinstance(result, Refusal) else result
+
+    wanted = files_to_keep(entries, attachments, task.shard, task.shards)
+    return keep_shard(lake, task.day, task.shard, wanted, task.kept or (), fetch)
 
 
 def rows_code(use_case: UseCase) -> Code:
@@ -203,7 +246,7 @@ def rows_mark(entries: pa.Table, use_case: UseCase, attachments: str) -> str:
     return fingerprint(*files, use_case.contract_fingerprint, rows_code(use_case).fingerprint)
 
 
-def _fetch(entries: pa.Table, task: ReadTask) -> tuple[list[bytes | None], list[Refusal]]:
+def _fetch(entries: pa.Table, task: ReadTask) -> Fetched:
     """The bytes of the files, None for each that is refused at once."""
 
     def fetch(first: int) -> list[bytes | Refusal]:

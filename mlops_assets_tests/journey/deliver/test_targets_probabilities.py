@@ -115,7 +115,10 @@ def test_a_table_that_was_made_without_them_is_left_alone_and_told_what_it_lacks
 ) -> None:
     monkeypatch.setenv("SHOP_URL", f"sqlite:///{tmp_path / 'shop.db'}")
     deliver(wanting("sql", {"url_variable": "SHOP_URL"}, probabilities=False), lake, settings)
-    with pytest.raises(TargetError, match="probabilities is missing. Mend it, or name another one; it needs: "):
+    with pytest.raises(
+        TargetError,
+        match=r"probabilities is missing. Mend it \(ALTER TABLE toy_predictions ADD COLUMN probabilities TEXT\), or ",
+    ):
         deliver(wanting("sql", {"url_variable": "SHOP_URL"}), lake, settings)
 
 

@@ -137,7 +137,7 @@ def test_an_older_publication_does_not_replace_a_newer_one(place: Place, mode: s
 
 def test_a_table_belongs_to_one_use_case(place: Place) -> None:
     place.deliver(delivery(), table="said")
-    with pytest.raises(TargetError, match="said holds the predictions of shop"):
+    with pytest.raises(TargetError, match="said holds days of shop"):
         place.deliver(delivery(use_case="bank"), table="said")
 
 

@@ -14,7 +14,7 @@ import pytest
 from sklearn.tree import DecisionTreeClassifier
 
 from mlops_assets.errors import LakeError, ModelRefused, UsageError
-from mlops_assets.journey.explain.row import NotPredicted
+from mlops_assets.journey.explain.row import NotPredicted, Scored
 from mlops_assets.journey.explain.strengths import occlusion
 from mlops_assets.journey.explain.why import Cleaned, Explanation, explain
 from mlops_assets.journey.features.day import aggregate_day
@@ -29,6 +29,7 @@ from mlops_assets.journey.train.training_set import build_training_set
 from mlops_assets.storage.catalog import PREDICTIONS, Lake
 from mlops_assets.tools.sampling import write_sample
 from mlops_assets.use_case import UseCase
+from mlops_assets.use_case.source import Origin
 from mlops_assets.work.engines.local import LocalEngine
 from mlops_assets_tests.helpers.account_files import ROW, account_file, changed
 from mlops_assets_tests.helpers.days import DAY, ignore, in_shards_of, read_raw
@@ -62,9 +63,9 @@ class Bank:
         done = score_day(self.use_case, self.lake, DAY, scorers, LocalEngine(1), ignore, "")
         assert not done.problems
 
-    def why(self, file: str, line: int, day: str = DAY) -> Explanation:
+    def why(self, file: str, line: int, day: str = DAY, then: Scored | None = None) -> Explanation:
         source = FolderSource(self.folder / "raw" / self.use_case.name, ".csv")
-        return explain(self.use_case, source, self.lake, self.versions.__getitem__, day, file, line)
+        return explain(self.use_case, source, self.lake, self.versions.__getitem__, day, file, line, then)
 
     def published(self) -> list[dict[str, object]]:
         return self.lake.table("predictions").read_all([DAY]).to_pylist()
@@ -189,6 +190,22 @@ def test_a_raw_file_that_is_not_what_was_read_is_not_shown(
     assert said in told.raw_problem
     assert [(one.column, one.value) for one in told.cleaned] == [(one.column, one.value) for one in before.cleaned]
     assert told.agrees
+
+
+def test_a_raw_file_that_was_kept_is_shown_and_a_day_explained_as_it_was(transactions: UseCase, tmp_path: Path) -> None:
+    bank = open_bank(transactions.model_copy(update={"source": Origin(keep="versions")}), tmp_path)
+    before = bank.why("dirty.csv", 3)
+    bank.raw("dirty.csv").unlink()
+    assert bank.why("dirty.csv", 3) == before, "the source has it no longer"
+    bank.raw("dirty.csv").write_bytes(account_file([changed(valor="1,00")] * 3))
+    bank.read()
+    bank.score(2)
+    now = bank.why("dirty.csv", 3)
+    (first, _) = bank.lake.predictions.publications()[DAY]
+    then = bank.why("dirty.csv", 3, then=first)
+    assert (now.version, then.version) == (2, 1)
+    assert (then.raw, then.prediction, then.agrees) == (before.raw, before.prediction, True)
+    assert now.raw != then.raw
 
 
 def test_rows_that_were_read_again_do_not_hide_those_that_were_scored(own_bank: Bank) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mlops_assets.journey.deliver.targets.files import FilesTarget
 from mlops_assets.journey.deliver.targets.kafka import KafkaTarget
 from mlops_assets.journey.deliver.targets.notice import NoticeTarget
+from mlops_assets.journey.deliver.targets.redshift import RedshiftTarget
 from mlops_assets.journey.deliver.targets.sql import SqlTarget
 from mlops_assets.plugins import load_plugin
 from mlops_assets.plugins.targets import Target
@@ -36,6 +37,8 @@ def open_target(use_case: UseCase, name: str, settings: Settings) -> Target:
     parameters = TARGETS[given.use].model_validate(given.parameters)
     if isinstance(parameters, targets.SqlTarget):
         return SqlTarget(parameters)
+    if isinstance(parameters, targets.RedshiftTarget):
+        return RedshiftTarget(parameters)
     if isinstance(parameters, targets.KafkaTarget):
         return KafkaTarget(parameters)
     if isinstance(parameters, targets.NoticeTarget):

@@ -1,4 +1,4 @@
-"""Predictions as files: the rows of each input file with what is predicted for them."""
+"""A day as files: the rows of each input file with what is predicted for them, or what another table has of it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from mlops_assets.errors import S3Error
+from mlops_assets.journey.deliver.targets.columns import has_nested, nested_as_json
 from mlops_assets.plugins.targets import Delivery, Guarantee, TargetDown, TargetError
 from mlops_assets.storage.modes import for_others
 from mlops_assets.storage.places import Place, S3Path, below, parse_place, remove, side_by_side, write_whole
+from mlops_assets.use_case.targets import PREDICTIONS
 from mlops_assets.use_case.targets import FilesTarget as Parameters
 from mlops_assets.work.spreadsheets import marked_reader
 
@@ -53,7 +55,9 @@ class FilesTarget:
         """Write the day's files, then remove those that an earlier delivery of the day wrote and this one did not."""
         if _lies_in(self.place, self.raw):
             raise TargetError(f"{self.place}: the raw files lie there; name another place.")
-        folder = self.place / delivery.use_case / f"day={delivery.day}"
+        folder = self.place / delivery.use_case
+        # below the use case: at the same place, the targets of two tables must not remove each other's files
+        folder = (folder if delivery.table == PREDICTIONS else folder / delivery.table) / f"day={delivery.day}"
         try:
             with for_others():
                 report = self._replace(folder, delivery)
@@ -96,6 +100,9 @@ class FilesTarget:
     def _write(self, folder: Place, name: str, table: pa.Table) -> tuple[str, int]:
         buffer = io.BytesIO()
         if self.parameters.format == "csv":
+            table = (
+                pa.Table.from_batches(map(nested_as_json, table.to_batches())) if has_nested(table.schema) else table
+            )
             exact = not self.parameters.spreadsheet
             pacsv.write_csv(table if exact else marked_reader(table.to_reader()).read_all(), buffer)
         else:

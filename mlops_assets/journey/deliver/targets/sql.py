@@ -1,17 +1,17 @@
-"""Predictions in a table of a database; a day is replaced, and its delivery noted, in one transaction."""
+"""A day in a table of a database: it is replaced, and its delivery noted, in one transaction."""
 
 from __future__ import annotations
 
 import datetime as dt
 import io
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
+from mlops_assets.journey.deliver.targets.columns import as_columns_of_sql, place_of, takes, type_of
 from mlops_assets.journey.deliver.targets.days import kind_of, of_hours, value_of
 from mlops_assets.plugins.targets import Delivery, Guarantee, TargetDown, TargetError
 from mlops_assets.storage.database import DatabaseDown, DatabaseError, open_database
@@ -22,12 +22,11 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, Inspector, Table
 
 BATCH = 10_000
-KEY = ("day", "file", "line")
 BACKENDS = ("postgresql", "sqlite")
 
 
 class SqlTarget:
-    """Keeps a table: the predictions of every delivered day.
+    """Keeps a table: what was published of every delivered day.
 
     Parameters
     ----------
@@ -66,16 +65,14 @@ class SqlTarget:
         return {**report, "changed": changed}
 
     def _tables(self, delivery: Delivery) -> tuple[Table, Table]:
-        """The table of the predictions and that of the deliveries, as they must be."""
+        """The table of the rows and that of the deliveries, as they must be."""
         import sqlalchemy as sa
 
         metadata = sa.MetaData(schema=self.parameters.db_schema)
-        name = self.parameters.table_of(delivery.use_case)
+        name, key = self.parameters.table_of(delivery.use_case, delivery.table), delivery.key
         columns = [
-            sa.Column(
-                field.name, _kind(field, delivery.day), primary_key=field.name in KEY, nullable=field.name not in KEY
-            )
-            for field in delivery.schema
+            sa.Column(one.name, type_of(one, delivery.day), primary_key=one.name in key, nullable=one.name not in key)
+            for one in delivery.schema
         ]
         ledger = sa.Table(
             of_hours(LEDGER, delivery.day),
@@ -105,7 +102,7 @@ class SqlTarget:
         owners = {*connection.scalars(others)} - {delivery.use_case}
         # else each use case would delete the days of the other
         if owners:
-            raise TargetError(f"{table.fullname} holds the predictions of {owners.pop()}; name another table.")
+            raise TargetError(f"{table.fullname} holds days of {owners.pop()}; name another table.")
         this_day = (ledger.c.table_name == table.name) & (ledger.c.day == _day(delivery))
         held = connection.execute(select(ledger.c.publication, ledger.c.published).where(this_day)).one_or_none()
         if held is None:
@@ -192,17 +189,6 @@ def transaction(engine: Engine, lock: str) -> Iterator[Connection]:
         yield connection
 
 
-def _kind(field: pa.Field, day: str) -> Any:
-    import sqlalchemy as sa
-
-    # a text in the lake, where it is the partition
-    if field.name == "day":
-        return kind_of(day)
-    if pa.types.is_integer(field.type):
-        return sa.Integer()
-    return sa.REAL() if pa.types.is_floating(field.type) else sa.Text()
-
-
 def _check_table(connection: Connection, table: Table) -> None:
     """See that a table has the columns we write, of a type that takes them, and a key that `upsert` can go by."""
     from sqlalchemy import inspect
@@ -215,15 +201,28 @@ def _check_table(connection: Connection, table: Table) -> None:
         key = ", ".join(column.name for column in table.primary_key)
         raise TargetError(
             f"The table {table.fullname} is not as it must be: {'; '.join(wrong)}. "
-            f"Mend it, or name another one; it needs: {columns}, PRIMARY KEY ({key})"
+            f"Mend it{_adding(connection, table, present)}, or name another one; "
+            f"it needs: {columns}, PRIMARY KEY ({key})"
         )
+
+
+def _adding(connection: Connection, table: Table, present: Mapping[str, Any]) -> str:
+    """How to give a table the columns that it lacks, such as those that the contract got since."""
+    prepare = connection.dialect.identifier_preparer
+    name = prepare.format_table(table)
+    added = [
+        f"ALTER TABLE {name} ADD COLUMN {prepare.quote(column.name)} {column.type.compile(connection.dialect)}"
+        for column in table.columns
+        if column.name not in present and not column.primary_key
+    ]
+    return f" ({'; '.join(added)})" if added else ""
 
 
 def _wrong_columns(table: Table, present: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"{column.name} is missing" for column in table.columns if column.name not in present)
     for column in [column for column in table.columns if column.name in present]:
         kind = present[column.name]["type"]
-        if not _takes(kind, column.type):
+        if not takes(kind, column.type):
             yield f"{column.name} is {kind}, expected {column.type}"
     for name, column in present.items():
         if name not in table.columns and not column["nullable"] and column["default"] is None:
@@ -239,22 +238,6 @@ def _wrong_key(table: Table, inspector: Inspector) -> Iterator[str]:
         yield f"there is no primary key ({', '.join(sorted(wanted))})"
 
 
-def _takes(there: Any, ours: Any) -> bool:
-    """Whether a column of one type takes values of another."""
-    import sqlalchemy as sa
-
-    kinds = {
-        sa.Date: (sa.Date,),
-        sa.Integer: (sa.Integer, sa.Numeric),
-        sa.Float: (sa.Float, sa.Numeric),
-        sa.Text: (sa.String,),
-        sa.DateTime: (sa.DateTime,),
-    }
-    wanted = next(kinds[kind] for kind in kinds if isinstance(ours, kind))
-    narrow = isinstance(ours, sa.BigInteger) and isinstance(there, sa.SmallInteger)
-    return isinstance(there, wanted) and not narrow
-
-
 def _day(delivery: Delivery) -> dt.date | str:
     return value_of(delivery.day)
 
@@ -262,7 +245,7 @@ def _day(delivery: Delivery) -> dt.date | str:
 def _insert(connection: Connection, table: Table, delivery: Delivery) -> int:
     """Write all rows of a day into a table, a batch at a time; their number."""
     rows = 0
-    for batch in map(_maps_as_texts, delivery.batches()):
+    for batch in map(as_columns_of_sql, delivery.batches()):
         if connection.dialect.name == "postgresql":
             _copy(connection, table, batch)
         else:
@@ -270,15 +253,6 @@ def _insert(connection: Connection, table: Table, delivery: Delivery) -> int:
         rows += len(batch)
         delivery.tell(rows)
     return rows
-
-
-def _maps_as_texts(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Predictions whose probabilities are JSON in ASCII: classes may be others tomorrow, and of any alphabet."""
-    for position, field in enumerate(batch.schema):
-        if pa.types.is_map(field.type):
-            texts = [json.dumps({name: round(value, 6) for name, value in row}) for row in batch[position].to_pylist()]
-            batch = batch.set_column(position, field.name, pa.array(texts, pa.string()))
-    return batch
 
 
 def _insert_records(connection: Connection, table: Table, batch: pa.RecordBatch, day: dt.date | str) -> None:
@@ -324,7 +298,7 @@ def _unfit(batch: pa.RecordBatch, codec: str) -> str | None:
         for name in texts:
             text = row[name] or ""
             if "\0" in text or text.encode(codec, "ignore").decode(codec) != text:
-                return f"{name} {text!r} of {row['day']}, file {row['file']!r}, line {row['line']}"
+                return f"{name} {text!r} of {place_of(row)}"
     return None
 
 
@@ -341,15 +315,15 @@ def _merge(connection: Connection, table: Table, delivery: Delivery) -> int:
     )
     stage.create(connection)
     _insert(connection, stage, delivery)
-    changed = connection.execute(_upsert(connection, table, stage))
-    same = sa.and_(*(stage.c[name] == table.c[name] for name in KEY))
+    changed = connection.execute(_upsert(connection, table, stage, delivery.key))
+    same = sa.and_(*(stage.c[name] == table.c[name] for name in delivery.key))
     gone = table.delete().where(table.c.day == _day(delivery), ~sa.exists().where(same))
     removed = connection.execute(gone)
     stage.drop(connection)
     return int(changed.rowcount + removed.rowcount)
 
 
-def _upsert(connection: Connection, table: Table, stage: Table) -> Any:
+def _upsert(connection: Connection, table: Table, stage: Table, key: Sequence[str]) -> Any:
     """Insert the rows of a stage, and update those that are there and differ."""
     import sqlalchemy as sa
     from sqlalchemy.dialects import postgresql, sqlite
@@ -357,6 +331,6 @@ def _upsert(connection: Connection, table: Table, stage: Table) -> Any:
     insert: Any = postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
     # SQLite takes ON CONFLICT behind a SELECT for part of a join, unless there is a WHERE
     insert = insert.from_select(list(stage.c.keys()), sa.select(stage).where(sa.true()))
-    values = {name: insert.excluded[name] for name in list(table.c.keys()) if name not in KEY}
+    values = {name: insert.excluded[name] for name in list(table.c.keys()) if name not in key}
     differs = sa.or_(*(table.c[name].is_distinct_from(value) for name, value in values.items()))
-    return insert.on_conflict_do_update(index_elements=list(KEY), set_=values, where=differs)
+    return insert.on_conflict_do_update(index_elements=list(key), set_=values, where=differs)

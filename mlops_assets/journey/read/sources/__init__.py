@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlops_assets.journey.read.sources.folder import FolderSource
+from mlops_assets.journey.read.sources.kept import KeptSource
 from mlops_assets.journey.read.sources.own import OwnSource
 from mlops_assets.journey.read.sources.s3 import S3Source
 from mlops_assets.journey.read.sources.sql import SqlSource
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Entry",
     "FolderSource",
+    "KeptSource",
     "OwnSource",
     "S3Source",
     "Source",
@@ -30,6 +32,7 @@ __all__ = [
 
 def lies_at(source: Source) -> Place | None:
     """Where the raw files of a source lie; None of a class of a user's own, which alone knows."""
+    source = source.source if isinstance(source, KeptSource) else source
     lying = source.landed if isinstance(source, SqlSource) else source
     return lying.root if isinstance(lying, FolderSource | S3Source) else None
 
