@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -49,6 +50,19 @@ class Imported:
     rows: int
     unplaced: int
     outside: int = 0
+
+
+def add_imported(parts: Iterable[Imported]) -> Imported:
+    """What several imports wrote together."""
+    all_of_them = [*parts]
+    return Imported(
+        sum(one.files for one in all_of_them),
+        sum(one.present for one in all_of_them),
+        tuple(sorted({day for one in all_of_them for day in one.days})),
+        sum(one.rows for one in all_of_them),
+        sum(one.unplaced for one in all_of_them),
+        sum(one.outside for one in all_of_them),
+    )
 
 
 def import_table(use_case: UseCase, table: Path, raw: Place, sheet: str | None = None) -> Imported:

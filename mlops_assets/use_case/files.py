@@ -283,3 +283,8 @@ class Import(Strict):
 
     key: tuple[str, ...] = Field(min_length=1, description="Columns whose values name a file.")
     date: str = Field(description="Date column; a month's file lies in the first day of the next month.")
+    kaggle: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_-]+/[A-Za-z0-9_-]+$",
+        description="Data set of Kaggle that holds the table, `owner/name`: what `import --download` fetches.",
+    )

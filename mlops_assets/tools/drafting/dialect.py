@@ -56,28 +56,32 @@ class Dialect:
     why: str = ""
 
 
-def read_sample(path: Path) -> tuple[bytes, bool]:
-    """The first records of a table, at most `SAMPLE` bytes of them; and whether that is the whole table.
+def cut_sample(path: Path, data: bytes, most: int = SAMPLE) -> tuple[bytes, bool]:
+    """The first records of a table, at most so many bytes of them; and whether that is the whole table.
+
+    Parameters
+    ----------
+    path
+        The table, for messages.
+    data
+        Its first bytes, one more than `most` if there are more.
+    most
+        Bytes that are looked at.
 
     Raises
     ------
     UsageError
-        If it cannot be read, is empty, or is no text that a raw file may hold.
+        If it is empty, or is no text that a raw file may hold.
     """
-    try:
-        with path.open("rb") as file:
-            data = file.read(SAMPLE + 1)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}.") from None
     if problem := _not_text(data, path.name):
         raise UsageError(f"{path}: {problem}")
-    if len(data) <= SAMPLE:
+    if len(data) <= most:
         return data, True
     end = len(data)
     while (end := data.rfind(b"\n", 0, end)) >= 0 and data.count(b'"', 0, end) % 2:
         pass  # this line end stands within quotes
     if end < 0:
-        raise UsageError(f"{path}: its first {SAMPLE:,} bytes hold no end of a record; this is no table.")
+        raise UsageError(f"{path}: its first {most:,} bytes hold no end of a record; this is no table.")
     return data[: end + 1], False
 
 
@@ -85,8 +89,6 @@ def _not_text(data: bytes, name: str) -> str:
     """Why bytes are no text that a raw file may hold, and what to do; empty if they are."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return f"this is UTF-16, which raw files must not be. Convert it: iconv -f UTF-16 -t UTF-8 {name}"
-    if data.startswith(b"\x1f\x8b"):
-        return f"it is compressed. Unpack it first: gunzip -k {name}"
     if b"\0" in data:
         return "it holds NUL bytes: this is no CSV file, or UTF-16. Save it as CSV in UTF-8."
     return "" if data.strip() else "the file is empty; a use case is made of a table with some rows."

@@ -51,4 +51,9 @@ def read_unpacked(path: Path, largest: int = MOST_UNPACKED) -> bytes:
     try:
         return unpack(data, form)
     except FileRefused as error:
-        raise UsageError(f"{path}: {error.message}.") from None
+        raise UsageError(f"{path}: {sentence(error.message)}") from None
+
+
+def sentence(message: str) -> str:
+    """A message with a point at its end, unless it ends with a question."""
+    return message if message.endswith(("?", ".")) else f"{message}."

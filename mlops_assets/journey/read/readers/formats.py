@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +22,7 @@ from mlops_assets.use_case.notices import ABSENT, MISNAMED
 Raws = Callable[[int], str]
 """The record of a number as it stands in its file."""
 
-Texts = list[str] | pa.DictionaryArray
+Texts: TypeAlias = list[str] | pa.DictionaryArray
 """The text of a column in the rows of a file, empty where there is no value."""
 
 

@@ -132,6 +132,31 @@ def _read(read: Callable[[int], bytes]) -> bytes:
         raise FileRefused("compression", f"the file is damaged: {message}") from None
 
 
+def unpack_start(data: bytes, compression: str, most: int) -> bytes:
+    """The first bytes of what a packed file holds, at most about so many.
+
+    Parameters
+    ----------
+    data
+        Its bytes.
+    compression
+        `gzip` or `zstd`.
+    most
+        Bytes that are enough.
+
+    Raises
+    ------
+    FileRefused
+        If it is damaged before there are as many.
+    """
+    whole = io.BytesIO()
+    for piece in (_gunzip if compression == "gzip" else _unzstd)(data):
+        whole.write(piece)
+        if whole.tell() > most:
+            break
+    return whole.getvalue()
+
+
 def packed(data: bytes, form: FileFormat) -> bytes:
     """Bytes as a file of the format holds them; the same bytes give the same file."""
     if form.compression == "gzip":

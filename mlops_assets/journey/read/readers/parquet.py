@@ -51,10 +51,10 @@ class ParquetFiles:
 
     def _read(self, data: bytes) -> FileRows:
         with _open(data) as file:
-            texts = [name for name, kind in _leaves(file.schema_arrow) if _is_text(kind)]
+            texts = [name for name, kind in leaves_of(file.schema_arrow) if _is_text(kind)]
         # a text that is written once, and named a million times, must not be there a million times
         with _open(data, texts) as file:
-            headers = [name for name, _ in _leaves(file.schema_arrow)]
+            headers = [name for name, _ in leaves_of(file.schema_arrow)]
             twice = next((name for name in headers if headers.count(name) > 1), None) if _many(headers) else None
             if twice is not None:
                 raise FileRefused("header", f"the file names the column {twice!r} twice")
@@ -111,7 +111,7 @@ class ParquetFiles:
     def raws(self, data: bytes) -> Raws:
         """The records of a file as JSON objects of texts, for a record of Parquet is none; see `Format`."""
         with _open(data) as file:
-            wanted = [name for name, _ in _leaves(file.schema_arrow) if name in self._names.columns]
+            wanted = [name for name, _ in leaves_of(file.schema_arrow) if name in self._names.columns]
             table = _flat(file.read(columns=wanted, use_threads=False))
         columns, _ = self._columns(table, wanted)
         headers = {name: header for header, name in self._names.columns.items()}
@@ -189,7 +189,7 @@ def _open(data: bytes, texts: Sequence[str] = ()) -> pq.ParquetFile:
     )
 
 
-def _leaves(schema: pa.Schema) -> list[tuple[str, pa.DataType]]:
+def leaves_of(schema: pa.Schema) -> list[tuple[str, pa.DataType]]:
     """The columns of a file by their names, those within structs as `outer.inner`."""
 
     def leaves(name: str, kind: pa.DataType, deeper: int) -> Iterator[tuple[str, pa.DataType]]:
@@ -207,7 +207,7 @@ def _many(headers: Sequence[str]) -> bool:
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_binary(kind) or pa.types.is_large_string(kind)
+    return bool(pa.types.is_string(kind) or pa.types.is_binary(kind) or pa.types.is_large_string(kind))
 
 
 def _flat(table: pa.Table) -> pa.Table:
