@@ -126,11 +126,11 @@ def _look(connection: Connection, asked: Asked) -> Found:
 
     if asked.table:
         table, day = _table(connection, asked.table), _quoted(connection, asked.day_column)
-        span = connection.execute(text(f"SELECT CAST(min({day}) AS date), CAST(max({day}) AS date) FROM {table}"))
+        span = connection.exec_driver_sql(f"SELECT CAST(min({day}) AS date), CAST(max({day}) AS date) FROM {table}")
         first, last = span.one()
         if first is None:
             raise UsageError(f"--table {asked.table}: there is no row with a value in {asked.day_column!r}.")
-        found = connection.execute(text(f"SELECT * FROM {table} LIMIT {ROWS + 1}"))
+        found = connection.exec_driver_sql(f"SELECT * FROM {table} LIMIT {ROWS + 1}")
     else:
         first = last = asked.day
         query = text(f"SELECT * FROM ({asked.query.rstrip().rstrip(';')}\n) AS rows LIMIT {ROWS + 1}")

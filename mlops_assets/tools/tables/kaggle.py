@@ -27,7 +27,7 @@ MOST_PACKED, MOST_UNPACKED, MOST_RATIO = 1 << 30, 4 << 30, 200
 MOST_MEMBERS = 1_000
 REDIRECTS = 5
 TIMEOUT = (10, 60)
-PIECE = 1 << 20
+PIECE = 1 << 16
 TRIES = 3
 
 
@@ -80,6 +80,7 @@ def _credentials() -> tuple[str, str]:
 def _fetch(data_set: str, archive: Path, tell: Callable[[str], None]) -> None:
     """Fetch the archive of a data set; what breaks off is gone on with."""
     import requests
+    from urllib3.exceptions import HTTPError
 
     url = f"{os.environ.get('KAGGLE_API', API).rstrip('/')}/datasets/download/{data_set}"
     credentials = _credentials()
@@ -88,7 +89,7 @@ def _fetch(data_set: str, archive: Path, tell: Callable[[str], None]) -> None:
     for attempt in range(1, TRIES + 1):
         try:
             return _fetch_rest(url, credentials, archive)
-        except requests.RequestException as error:
+        except (requests.RequestException, HTTPError) as error:
             # its text may quote an address with a signature
             what = type(error).__name__
         if attempt < TRIES:
@@ -110,7 +111,9 @@ def _fetch_rest(url: str, credentials: tuple[str, str], archive: Path) -> None:
             if length > MOST_PACKED:
                 raise MlopsError(f"{url}: {length:,} bytes, allowed are {MOST_PACKED:,}.")
             with archive.open("ab" if have else "wb") as file:
-                for piece in response.iter_content(PIECE):
+                # what came before it broke off counts; its length is looked at below
+                response.raw.enforce_content_length = False
+                for piece in response.raw.stream(PIECE, decode_content=False):
                     have += len(piece)
                     if have > MOST_PACKED:
                         raise MlopsError(f"{url}: more than {MOST_PACKED:,} bytes.")
@@ -130,7 +133,7 @@ def _open(session: Session, url: str, credentials: tuple[str, str], have: int) -
         response = session.get(
             at,
             auth=credentials if same else None,
-            headers={"Range": f"bytes={have}-"} if have else {},
+            headers={"Accept-Encoding": "identity", **({"Range": f"bytes={have}-"} if have else {})},
             timeout=TIMEOUT,
             proxies=get_environ_proxies(at),
             stream=True,
@@ -192,7 +195,7 @@ def _check_members(found: Sequence[zipfile.ZipInfo]) -> None:
     if len(found) > MOST_MEMBERS:
         raise MlopsError(f"The archive has {len(found):,} members, allowed are {MOST_MEMBERS:,}.")
     size = sum(one.file_size for one in found)
-    swollen = next((one for one in found if one.file_size > PIECE + MOST_RATIO * one.compress_size), None)
+    swollen = next((one for one in found if one.file_size > (1 << 20) + MOST_RATIO * one.compress_size), None)
     if size > MOST_UNPACKED or swollen is not None:
         name = swollen.filename if swollen else "it"
         raise MlopsError(f"The archive becomes {size:,} bytes, and {name!r} is packed beyond measure: a bomb?")
