@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -89,7 +90,7 @@ def new(
         with for_others():
             draft = draft_use_case(name, take_sample(tables, sheet), label, root, account, yesterday, header)
         cut = "" if draft.use_case.imports else f" --day {yesterday}"
-        sheet_option = f" --sheet {shell_word(sheet)}" if sheet else ""
+        sheet_option = f" --sheet {shlex.quote(sheet)}" if sheet else ""
         named = " ".join(map(shell_word, draft.tables))
         lines = [f"  mlops-assets import {name} {named}{sheet_option}{cut}", f"  mlops-assets run {name} --train"]
     click.echo(_shown(draft, ", ".join(map(str, tables))))

@@ -17,7 +17,7 @@ from mlops_assets.storage.database import DatabaseError, open_database
 from mlops_assets.tools.tables.samples import Sample
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from sqlalchemy.engine import Connection
 
@@ -175,7 +175,7 @@ def _text(value: Any) -> str:
     return (repr(value) if isinstance(value, float) else str(value)).replace("\r", " ").replace("\n", " ")
 
 
-def source_of(asked: Asked, plan: Plan) -> Mapping[str, Any]:
+def source_of(asked: Asked, plan: Plan) -> dict[str, Any]:
     """What `source` of a use case says, so that it brings the rows of each day.
 
     Parameters

@@ -13,10 +13,10 @@ from typing import Any
 from mlops_assets.errors import UsageError
 from mlops_assets.journey.read.readers.packing import unpack_start
 from mlops_assets.plugins import FileRefused
-from mlops_assets.tools.drafting.dialect import SAMPLE, cut_sample
 from mlops_assets.tools.tables.excel import Cell, is_workbook, read_workbook
 from mlops_assets.tools.tables.files import PACKED, bare_name, compression_of, sentence
 from mlops_assets.tools.tables.shapes import SHAPES
+from mlops_assets.tools.tables.text import SAMPLE, cut_sample
 
 MOST_FILES = 64
 """Files of a folder that are looked at."""
@@ -111,7 +111,8 @@ def take_sample(named: Sequence[Path], sheet: str | None = None) -> Sample:
 
 def _kind(files: dict[str, Any]) -> str:
     packed = files.get("compression", "none")
-    return files.get("format", "csv") + ("" if packed == "none" else f", packed by {packed}") + f" ({files['suffix']})"
+    how = "" if packed == "none" else f", packed by {packed}"
+    return f"{files.get('format', 'csv')}{how} ({files['suffix']})"
 
 
 def _expand(named: Sequence[Path]) -> tuple[list[Path], list[str]]:
