@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import Any
 
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlops_assets.journey.read.readers.xml import XmlRecords
 from mlops_assets_tests.helpers.formats import ROW, Outcome, contract
 
 CASE = contract("xml")
@@ -121,3 +126,34 @@ def test_a_record_that_ends_at_once_is_found_with_what_its_attributes_hold() -> 
     found = Outcome(case, document(f"<purchase {attributes}/>", f"<purchase {attributes.replace('-12.5', 'x')} />"))
     assert found.values("city") == ["a > b"]
     assert found.only.raw.endswith('kind="FOOD" />')
+
+
+names = st.sampled_from([*ROW, "purchase", "other", "b:city"])
+elements = st.recursive(
+    st.tuples(names, st.sampled_from(["", ' a="1"']), st.sampled_from(["", "x", " y ", "&lt;", "<!-- c -->z", "<![CDATA[<]]>"])),
+    lambda deeper: st.tuples(names, st.just(""), st.lists(deeper, max_size=4)),
+    max_leaves=12,
+)  # fmt: skip
+
+
+def spelt(element: tuple[str, str, Any]) -> str:
+    name, attributes, below = element
+    return f"<{name}{attributes}>{below if isinstance(below, str) else ''.join(map(spelt, below))}</{name}>"
+
+
+@given(found=st.lists(elements, max_size=5), whole=st.integers(0, 3))
+@settings(max_examples=60, deadline=None)
+def test_flat_records_are_read_as_all_others_are(found: list[tuple[str, str, Any]], whole: int) -> None:
+    reader = XmlRecords(CASE)
+    data = document(*[ONE] * whole, *map(spelt, found))
+    fast = reader._flat(data)
+    if fast is None:
+        return
+    slow = reader._parse(data)
+    wanted = [(number, {name: text for name, text in values.items() if name in ROW}) for number, values in fast.records]
+    assert (wanted, fast.seen) == (slow.records, slow.seen)
+    assert slow.bad == []
+
+
+def test_a_plain_file_is_read_the_fast_way() -> None:
+    assert XmlRecords(CASE)._flat(document("<head/>", ONE, ONE)) is not None
