@@ -81,6 +81,9 @@ bench-watching: .venv/.all  ## A day of 3,000,000 files, watched and not, an hou
 bench-serving: .venv/.all  ## What an answer of the API costs beside other servers, half an hour; writes a section of docs/benchmarks.md
 	@$(BIN)/python -m benchmarks.serving
 
+bench-formats: .venv/.all  ## What reading costs by format of the files, some minutes; writes a section of docs/benchmarks.md
+	@$(BIN)/python -m benchmarks.formats
+
 bench-pages: .venv/.all  ## What each page costs on a day of 300,000 files, half an hour and 6 GB; writes a section of docs/benchmarks.md
 	@$(BIN)/python -m benchmarks.pages
 
@@ -120,4 +123,4 @@ advisories: .venv/.all  ## Make the list of known weaknesses of locked packages 
 clean:  ## Remove .venv and all state under .mlops
 	rm -rf .venv .mlops
 
-.PHONY: help setup setup-dev demo dev secrets services test test-long coverage bench bench-lamps drill bench-starts bench-monitors bench-watching bench-serving bench-pages lint check format lock bundle advisories clean
+.PHONY: help setup setup-dev demo dev secrets services test test-long coverage bench bench-lamps drill bench-starts bench-monitors bench-watching bench-serving bench-pages bench-formats lint check format lock bundle advisories clean

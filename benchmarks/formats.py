@@ -24,7 +24,7 @@ ROWS, FILES, REPEATS = 200_000, 400, 3
 WIDTH = 20
 
 COLUMNS = {
-    "account": "string", "day": "date", "at": "timestamp", "amount": "number", "pieces": "integer", "paid": "boolean",
+    "account": "string", "date": "date", "at": "timestamp", "amount": "number", "pieces": "integer", "paid": "boolean",
     "city": "string", "shop": "string", "kind": "string", "age": "integer", "limit": "number", "state": "string",
 }  # fmt: skip
 FORMATS = {
@@ -39,8 +39,9 @@ FORMATS = {
 }
 
 ABOUT = """\
-`python -m benchmarks.formats`: {rows:,} rows of {columns} columns in {files} files, from their bytes to checked rows, in one process; the least of {repeats} times.
-JSON lines have the same keys in each line and XML is flat; what is not costs twice to three times as much. Measured on {machine}."""
+`python -m benchmarks.formats`: {rows:,} rows of {columns} columns in {files} files, from their bytes to checked rows, in one
+process; the least of {repeats} times. JSON lines have the same keys in each line, and XML is flat; what is not costs two to
+three times as much. Measured on {machine}."""
 
 
 def contract(**files: object) -> UseCase:
@@ -62,7 +63,7 @@ def draw() -> list[dict[str, str]]:
     generator = np.random.default_rng(7)
     pick = {
         "account": [f"A{number}" for number in range(5_000)],
-        "day": [str(dt.date(2026, 1, 1) + dt.timedelta(days=at)) for at in range(365)],
+        "date": [str(dt.date(2026, 1, 1) + dt.timedelta(days=at)) for at in range(365)],
         "at": [f"2026-01-{day:02d} {hour:02d}:30:00" for day in range(1, 29) for hour in range(24)],
         "amount": [f"{value:.2f}" for value in generator.lognormal(4, 1, 50_000)],
         "pieces": [str(number) for number in range(100)],
