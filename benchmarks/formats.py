@@ -20,7 +20,7 @@ from mlops_assets.use_case import Candidate, Column, FileFormat, Training, UseCa
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 NAME = "formats"
-ROWS, FILES, REPEATS = 200_000, 400, 3
+ROWS, FILES, REPEATS = 50_000, 100, 3
 WIDTH = 20
 
 COLUMNS = {
@@ -39,9 +39,9 @@ FORMATS = {
 }
 
 ABOUT = """\
-`python -m benchmarks.formats`: {rows:,} rows of {columns} columns in {files} files, from their bytes to checked rows, in one
-process; the least of {repeats} times. JSON lines have the same keys in each line, and XML is flat; what is not costs two to
-three times as much. Measured on {machine}."""
+`python -m benchmarks.formats`: {rows:,} rows of {columns} columns in {files} files, from their bytes to checked rows,
+in one process; the least of {repeats} times. JSON lines have the same keys in each line, and XML is flat; what is not
+costs two to three times as much. Measured on {machine}."""
 
 
 def contract(**files: object) -> UseCase:

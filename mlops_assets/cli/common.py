@@ -193,3 +193,15 @@ def _have(published: Sequence[str]) -> str:
     if not published:
         return "no day is published yet"
     return f"published are {published[0]} to {published[-1]} ({len(published)} days)"
+
+
+def print_status(stores: Stores, days: tuple[str, str] | None, *, trained: bool = False) -> None:
+    """Print the state of a use case, and after a training what it made."""
+    from mlops_assets.views.status import collect, render
+
+    click.echo(render(collect(stores), days))
+    if trained:
+        from mlops_assets.views.trained import render_newest
+
+        if made := render_newest(stores):
+            click.echo(f"\n{made}")

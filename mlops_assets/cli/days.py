@@ -19,6 +19,7 @@ from mlops_assets.cli.common import (
     asked_days,
     day_options,
     find,
+    print_status,
     published_at,
     published_days,
     raw_option,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from mlops_assets.storage.places import Place
-    from mlops_assets.workspace import Stores
 
 
 @click.command()
@@ -149,7 +149,7 @@ def run(
             known=known,
             accept_drift=accept or "",
         )
-    _print_status(stores, days)
+    print_status(stores, days, trained=train)
 
 
 def _check_acceptance(why: str, first: dt.date | None, last: dt.date | None, *, stops: bool) -> None:
@@ -223,8 +223,8 @@ def predictions(
 ) -> None:
     """Read published predictions: day, file, line, account_id, prediction, probability, model_version.
 
-    With `--probabilities`, JSON has a map of class and probability, everything else a column `probability_CLASS` for
-    each class. `scoring.probabilities` in the defs.yaml says whether they are kept.
+    With `--probabilities`, JSON has a map of class and probability, all else a column `probability_CLASS` a class,
+    if `scoring.probabilities` keeps them. Numbers have `low` and `high`, the ends of an interval, and no probability.
 
     \b
     Examples:
@@ -305,7 +305,7 @@ def status(use_case: str | None, form: str) -> None:
     if form == "json":
         click.echo(to_json(collect(stores), indent=2))
     else:
-        _print_status(stores, None)
+        print_status(stores, None)
 
 
 @click.command()
@@ -358,9 +358,3 @@ def _write(reader: pa.RecordBatchReader, writing: Writing, days: int) -> None:
         click.echo(f"Wrote {written:,} rows of {days} day(s) to {writing.output}", err=True)
     elif written < total:
         click.echo(f"{written} of {total:,} rows; --format csv -o FILE writes them all.", err=True)
-
-
-def _print_status(stores: Stores, days: tuple[str, str] | None) -> None:
-    from mlops_assets.views.status import collect, render
-
-    click.echo(render(collect(stores), days))

@@ -22,7 +22,7 @@ from mlops_assets.components.scoring import made_besides
 from mlops_assets.components.telling import telling_sensors
 from mlops_assets.components.training import training_assets
 from mlops_assets.journey.features.sql import describe
-from mlops_assets.journey.train.candidates import check_columns
+from mlops_assets.journey.train.columns import check_columns
 from mlops_assets.settings import Settings
 from mlops_assets.use_case import Attributes, UseCase, build_use_case, explained
 from mlops_assets.work.engines.kinds import PIPES, engine_name

@@ -8,17 +8,17 @@ from pydantic import BaseModel, Field
 
 Links = dict[str, str]
 Shares = dict[str, float]
-Number = float | None
-"""JSON has no value for NaN, such as a metric of a class without rows, and says null."""
+Number = float | None  # JSON has no value for NaN, such as a metric of a class without rows, and says null
 
 
 class Prediction(BaseModel):
     """What the model says of a row."""
 
     line: int = Field(ge=1)
-    prediction: str
-    probability: float = Field(ge=0, le=1, description="A float32, as the shortest decimal that is it.")
+    prediction: str | float
+    probability: float | None = Field(None, ge=0, le=1, description="A float32, as the shortest decimal that is it.")
     probabilities: Shares | None = None
+    interval: list[float] | None = Field(None, description="Of a number: both ends; null where the model has none.")
 
 
 class Reject(BaseModel):
@@ -116,6 +116,7 @@ class UseCaseDetails(UseCaseSummary):
     """A use case with its contract, its classes and its limits."""
 
     contract: Contract
+    task: Literal["classification", "regression"]
     classes: list[str]
     limits: Shares
 
@@ -280,8 +281,10 @@ class PublishedPrediction(BaseModel):
     file: str
     line: int
     account_id: str | None
-    prediction: str
-    probability: float
+    prediction: str | float
+    probability: float | None = None
+    low: Number = None
+    high: Number = None
     model_version: int
     probabilities: Shares | None = None
 
@@ -382,12 +385,6 @@ class Run(Started):
     started: str | None
     ended: str | None
     failed: list[FailedStep]
-
-
-class Health(BaseModel):
-    """That the process lives."""
-
-    status: Literal["alive"]
 
 
 class Ready(BaseModel):

@@ -64,7 +64,7 @@ PREDICTIONS = pa.schema(
         "model_version": pa.int32(),
     }
 )
-"""One prediction a row; `probability` is that of the predicted class."""
+"""One prediction a row; `probability` is that of the predicted class. Numbers have `task.NUMBERS`."""
 
 PROBABILITIES = pa.field("probabilities", pa.list_(pa.float32()))
 """A further column of predictions, where the use case keeps the probabilities of every class: in the order of `classes`
@@ -94,7 +94,7 @@ AUDIT = pa.schema(
         "model_version": pa.int32(),
     }
 )
-"""Predictions that were drawn for people to label, as they were published then."""
+"""Predictions that were drawn for people to label, as they were published then; a number is a text here."""
 
 ACCEPTED = pa.schema(
     {
@@ -145,7 +145,7 @@ REQUESTS = pa.schema(
     }
 )
 """A line of what was answered to a kept request: its file as it lies in the day's folder, and as it was named; either a
-prediction, or the rule by which it was refused."""
+prediction, or the rule by which it was refused. A number is a text here."""
 
 
 class TableOf(Generic[A]):

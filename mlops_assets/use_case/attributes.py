@@ -23,13 +23,17 @@ from mlops_assets.use_case.scoring import Scoring
 from mlops_assets.use_case.sensor import Sensor
 from mlops_assets.use_case.serving import Serving
 from mlops_assets.use_case.source import Origin
-from mlops_assets.use_case.strict import Strict, refuse
+from mlops_assets.use_case.strict import Problem, Strict, refuse
 from mlops_assets.use_case.targets import Delivering, TargetName, too_long, unkept
 from mlops_assets.use_case.told import ChannelName, Deadline, Told, literal_secrets
 from mlops_assets.use_case.training import Candidate, Feedback, Retraining, Training
 
 P = TypeVar("P", Candidate, Delivering, Enrichment, Origin)
 """What has parameters."""
+
+
+NUMBERS = ("integer", "number")
+"""Types of a column of numbers."""
 
 
 class Scale(Strict):
@@ -151,7 +155,7 @@ class Attributes(Strict):
         columns = info.data.get("columns")
         if name is None or columns is None:
             return name
-        numbers = [number for number, column in columns.items() if column.type in ("integer", "number")]
+        numbers = [number for number, column in columns.items() if column.type in NUMBERS]
         if name not in numbers:
             raise ValueError(f"{name!r} is not a number column; there are: {', '.join(numbers) or 'none'}")
         return name
@@ -175,6 +179,25 @@ class Attributes(Strict):
         if columns is not None and name != "day" and getattr(columns.get(name), "type", None) != "date":
             raise ValueError(f"split.column: {name!r} is not a date column of this use case (nor `day`)")
         return training
+
+    @model_validator(mode="after")
+    def _label_fits_the_task(self) -> Self:
+        kind = self.columns[self.label].type
+        if not self.training.says_numbers:
+            return self
+        problems: list[Problem] = []
+        if kind not in NUMBERS:
+            numbers = ", ".join(name for name, column in self.columns.items() if column.type in NUMBERS) or "none"
+            why = f"{kind} {self.label!r} is no number, which `training.task: regression` learns; there are: {numbers}"
+            problems.append((("label",), why, self.label))
+        if self.scoring.most != 0:
+            why = "a number has no probabilities: this is for `training.task: classification`"
+            problems.append((("scoring", "probabilities"), why, self.scoring.probabilities))
+        if self.feedback.labels:
+            why = "a number is no label that a model must know first: this is for `training.task: classification`"
+            problems.append((("feedback", "labels"), why, self.feedback.labels))
+        refuse(problems)
+        return self
 
     @field_validator("deadline")
     @classmethod

@@ -53,7 +53,8 @@ def performance(
         `first`, `last` and `published` (first and last published day); `fall`, the sentence of how the version that
         predicts does beside its evaluation, and its `fall_state`; `points` over time, each with `day`, `audited`,
         `accuracy`, `low`, `high`, and of the estimate `estimate`, `estimate_low`, `estimate_high`, `baseline`, `rows`;
-        `step` in words; `by` window, version, age and slice, as `degradation.levels`; `valued`; `slices`, their names;
+        `step` in words; `by` window, version, age and slice, as `degradation.levels`; `valued`; `of_numbers`, whether
+        an answer is a number, and right where it lies in its interval; `slices`, their names;
         `newest`, the estimate of the newest day that has one; `checked`, how estimates did where audits came.
 
     Raises
@@ -86,6 +87,7 @@ def performance(
         "points": [_point(use_case, watcher, asked, estimated, span) for span in _spans(first, last, size)],
         "by": _by(use_case, lake, chosen, asked, known, last),
         "valued": use_case.value is not None,
+        "of_numbers": use_case.training.says_numbers,
         "slices": sorted({one.part for one in counted if one.part != EVERYTHING}),
         "newest": _newest(*newest) if newest else None,
         "checked": checked_record(watcher.checked) if watcher.checked else None,

@@ -247,7 +247,8 @@ def write_answer(
 
 def datatype_of(array: np.ndarray) -> str:
     """The protocol's name for the type of an output."""
-    return {"f": "FP32", "i": "INT32"}.get(array.dtype.kind, "BYTES")
+    kinds = {"f4": "FP32", "f8": "FP64", "i4": "INT32"}
+    return kinds.get(array.dtype.str[1:], "BYTES")
 
 
 def _as_bytes(array: np.ndarray) -> bytes:

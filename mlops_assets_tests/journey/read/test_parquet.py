@@ -116,6 +116,14 @@ def test_a_moment_with_a_zone_is_that_moment_or_the_clock_there(zone: str, hour:
     assert Outcome(case, one(at=pa.array([dt.datetime(2026, 1, 2)]))).only.rule == "schema"
 
 
+def test_the_same_moment_of_two_zones_is_two_clocks() -> None:
+    written = {"type": "timestamp", "format": "%Y-%m-%d %H:%M:%S%z", "zone": "as written"}
+    case = contract("parquet", {"at": written, "city": written})
+    noon = pa.array([dt.datetime(2026, 1, 2, 12, tzinfo=dt.UTC)], pa.timestamp("ms", "America/Sao_Paulo"))
+    found = Outcome(case, one(at=noon, city=noon.cast(pa.timestamp("ms", "Asia/Tokyo"))))
+    assert [found.values(name)[0].hour for name in ("at", "city")] == [9, 21]
+
+
 def test_moments_of_spark_beyond_what_nanoseconds_count_stay_themselves() -> None:
     case = contract("parquet", {"at": {"max": "2600-01-01"}})
     late = {**NOTHING, "at": pa.array([dt.datetime(2500, 1, 1)], pa.timestamp("us"))}

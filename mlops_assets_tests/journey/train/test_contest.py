@@ -14,7 +14,8 @@ import pytest
 from mlops_assets.journey.model.registry import Registry
 from mlops_assets.journey.train.candidates import fit_candidates
 from mlops_assets.journey.train.contest import Contest, hold_contest
-from mlops_assets.journey.train.evaluation import decide, evaluate, load_candidate
+from mlops_assets.journey.train.evaluation import evaluate, judge_elsewhere, load_candidate
+from mlops_assets.journey.train.gate import decide
 from mlops_assets.journey.train.training_set import CONTENT, ROW, TrainingSet, build_training_set
 from mlops_assets.journey.train.versions import make_version
 from mlops_assets.settings import Settings
@@ -56,10 +57,10 @@ class Home:
         """Make the candidate `linear` the champion, whatever the gate says."""
         data = build_training_set(use_case, self.lake)
         fitted = fit_candidates(use_case, data, self.home / "candidates")
-        scores = evaluate(use_case, data, fitted)
-        verdict = decide(use_case.training, use_case.scale, scores, None)
+        judged = evaluate(use_case, data, fitted)
+        verdict = decide(use_case.training, use_case.scale, judged.scores, judged.choice, None)
         (linear,) = (one for one in fitted if one.name == "linear")
-        (score,) = (one for one in scores if one.name == "linear")
+        (score,) = (one for one in judged.scores if one.name == "linear")
         about = make_version(use_case, data, linear, score, verdict, self.home / "version", origin)
         run = self.registry.client().create_run(self.registry.experiment("toy")).info.run_id
         version = self.registry.register("toy", run, self.home / "version", about)
@@ -70,9 +71,9 @@ class Home:
         """The candidate `linear` of today beside the champion."""
         data = build_training_set(use_case, self.lake)
         (_, linear) = fit_candidates(use_case, data, self.home / "candidates")
-        models = {"linear": load_candidate(use_case, linear)}
+        _, asked = judge_elsewhere(use_case, data, load_candidate(use_case, linear), "linear")
         mark = data.fingerprint if learned == "its own" else learned
-        found = hold_contest(use_case, self.registry, self.lake, data, models, mark)
+        found = hold_contest(use_case, self.registry, self.lake, data, {"linear": asked}, mark)
         assert found is not None
         return found, data
 

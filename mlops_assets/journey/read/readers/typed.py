@@ -99,7 +99,8 @@ def _moments(values: pa.Array, column: Column) -> pa.Array:
             raise NotText(f"{values.type}, without the zone that this column's format {column.strptime} has")
     spelt = values.cast(pa.string()) if not zone else values.cast(pa.timestamp(values.type.unit)).cast(pa.string())
     pairs = zip(_python(values), spelt.to_pylist(), strict=True)
-    return pa.array([None if text is None else _moment(value, text, column) for value, text in pairs], pa.string())
+    form = column.type, column.strptime, str(zone)
+    return pa.array([None if text is None else _moment(value, text, *form) for value, text in pairs], pa.string())
 
 
 def _python(values: pa.Array) -> list[dt.date | None]:
@@ -120,18 +121,20 @@ def _item(value: pa.Scalar) -> dt.date | None:
     return found
 
 
-def _moment(value: dt.date | None, text: str, column: Column) -> str:
+# the dates of one file are those of the next; by zone, for a moment of two zones is equal, and written differently
+@lru_cache(maxsize=10_000)
+def _moment(value: dt.date | None, text: str, kind: str, form: str, _zone: str) -> str:
     if value is None:
         return text
-    if column.type not in ("date", "timestamp"):
+    if kind not in ("date", "timestamp"):
         return str(value)
     # a date is the date as it is written, whatever time stands behind it
-    moment = value.date() if column.type == "date" and isinstance(value, dt.datetime) else value
-    if column.type == "timestamp" and not isinstance(moment, dt.datetime):
+    moment = value.date() if kind == "date" and isinstance(value, dt.datetime) else value
+    if kind == "timestamp" and not isinstance(moment, dt.datetime):
         moment = dt.datetime.combine(moment, dt.time())
-    written = moment.strftime(column.strptime)
+    written = moment.strftime(form)
     try:
-        again = dt.datetime.strptime(written, column.strptime)
+        again = dt.datetime.strptime(written, form)
     except ValueError:
         return text
     return written if moment in (again, again.date()) else text
