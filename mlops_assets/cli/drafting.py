@@ -115,7 +115,8 @@ def _of_database(
         raise UsageError("--from postgres: name with --url-variable the environment variable that has the URL.")
     if header != "auto":
         raise UsageError(f"--header {header}: columns of a database have names, and no first line.")
-    asked = Asked(said["url_variable"], said["table"] or "", said["day_column"] or "", said["query"] or "", said["day"])
+    day = dt.date.fromisoformat(said["day"]) if said["day"] else None
+    asked = Asked(said["url_variable"], said["table"] or "", said["day_column"] or "", said["query"] or "", day)
     found = look_at_database(asked)
     draft = draft_use_case(
         name, found.sample, label, root, account, found.first, "yes", lambda plan: source_of(asked, plan)

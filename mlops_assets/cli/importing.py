@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 def import_(
     use_case: str,
     files: tuple[Path, ...],
-    day: dt.date | None,
+    day: str | None,
     sheet: str | None,
     download: bool,
     raw: Place | None,

@@ -20,6 +20,7 @@ from mlops_assets.storage.places import Place, side_by_side
 from mlops_assets.tools.tables.excel import Sheet, is_workbook, read_workbook
 from mlops_assets.tools.tables.files import MOST_UNPACKED, bare_name, read_unpacked
 from mlops_assets.use_case import Import, UseCase
+from mlops_assets.use_case.partitions import folder_of
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def import_table(use_case: UseCase, table: Path, raw: Place, sheet: str | None =
 
     def write(file: tuple[tuple[str, str], dict[int, bytes]]) -> bool:
         (day, name), own = file
-        folder = raw / use_case.name / f"day={day}"
+        folder = raw / use_case.name / folder_of(day)
         folder.mkdir(parents=True, exist_ok=True)
         if form is None:
             content = b"\r\n".join([*header, *own.values(), b""])
@@ -146,10 +147,10 @@ def _cut(
         if date is None or wrong or not all(map(str.strip, key)):
             continue
         day = _next_month(date)
-        if day is None or day < use_case.start:
+        if day is None or use_case.partitions.of_date(day) < use_case.first_day:
             outside.add(line - 1)
         else:
-            cut[day.isoformat(), _file_name(key)][line - 1] = lines[line - 1]
+            cut[use_case.partitions.of_date(day), _file_name(key)][line - 1] = lines[line - 1]
     return cut, outside
 
 
@@ -157,7 +158,7 @@ def _left(lines: list[bytes], taken: set[int]) -> dict[int, bytes]:
     return {number: line for number, line in enumerate(lines) if number not in taken}
 
 
-def place_table(use_case: UseCase, table: Path, raw: Place, day: dt.date, sheet: str | None = None) -> Imported:
+def place_table(use_case: UseCase, table: Path, raw: Place, day: str, sheet: str | None = None) -> Imported:
     """Put a table, as it is, among the raw files of a day.
 
     Parameters
@@ -186,12 +187,12 @@ def place_table(use_case: UseCase, table: Path, raw: Place, day: dt.date, sheet:
             f"{table}: {len(data):,} bytes, but a file of {use_case.name} may have {use_case.files.largest:,}: "
             "raise `files.largest` in its defs.yaml, or cut the file."
         )
-    folder = raw / use_case.name / f"day={day.isoformat()}"
+    folder = raw / use_case.name / folder_of(day)
     folder.mkdir(parents=True, exist_ok=True)
     suffix = use_case.files.suffix
     stem = table.name.removesuffix(suffix) if table.name.endswith(suffix) else bare_name(table).partition(".")[0]
     written = _write(folder, _file_name((stem,)), suffix, packed(data, use_case.files))
-    return Imported(int(written), int(not written), (day.isoformat(),), int(pack.lines[0]), 0)
+    return Imported(int(written), int(not written), (day,), int(pack.lines[0]), 0)
 
 
 def _read(use_case: UseCase, table: Path, sheet: str | None) -> tuple[bytes, Pack]:

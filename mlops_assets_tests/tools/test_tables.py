@@ -97,9 +97,9 @@ def test_a_table_of_any_format_becomes_a_use_case_that_reads_what_is_imported(na
     assert (found.rows, found.lines, found.rejects) == (60, 60, {})
     columns = {column: keys.type for column, keys in found.use_case.columns.items()}
     assert columns == {"customer": "string", "amount": "number", "bought_on": "date", "gone": "string"}
-    done = place_table(found.use_case, path, tmp_path / "raw", DAY)
+    done = place_table(found.use_case, path, tmp_path / "raw", str(DAY))
     assert (done.rows, done.files) == (60, 1)
-    assert place_table(found.use_case, path, tmp_path / "raw", DAY).present == 1
+    assert place_table(found.use_case, path, tmp_path / "raw", str(DAY)).present == 1
     (file,) = (tmp_path / "raw" / "shop" / "day=2026-03-01").iterdir()
     assert file.name == f"t{found.use_case.files.suffix}"
     rows = rows_of(found.use_case, tmp_path / "raw")
@@ -222,7 +222,7 @@ def test_rows_of_a_workbook_are_written_as_the_contract_writes_them(tmp_path: Pa
             "passed over",
         ],
     )
-    assert place_table(case, path, tmp_path / "raw", DAY).rows == 1
+    assert place_table(case, path, tmp_path / "raw", str(DAY)).rows == 1
     (file,) = (path for path in (tmp_path / "raw").rglob("*.jsonl"))
     record = json.loads(file.read_text(encoding="utf-8"))
     assert (record["date"], record["amount"], record["paid"]) == ("02.01.2026", 12.5, True)
@@ -231,6 +231,6 @@ def test_rows_of_a_workbook_are_written_as_the_contract_writes_them(tmp_path: Pa
 def test_a_table_in_another_format_is_told(tmp_path: Path) -> None:
     (tmp_path / "t.jsonl").write_bytes(written(contract("jsonl"), [ROW]))
     with pytest.raises(MlopsError, match=r"t.jsonl: the file is no XML.*; expected the format of toy"):
-        place_table(contract("xml"), tmp_path / "t.jsonl", tmp_path / "raw", DAY)
+        place_table(contract("xml"), tmp_path / "t.jsonl", tmp_path / "raw", str(DAY))
     with pytest.raises(UsageError, match="--sheet x: .* is no workbook"):
-        place_table(contract("jsonl"), tmp_path / "t.jsonl", tmp_path / "raw", DAY, "x")
+        place_table(contract("jsonl"), tmp_path / "t.jsonl", tmp_path / "raw", str(DAY), "x")

@@ -20,6 +20,8 @@ from mlops_assets.tools.drafting.planning import Table, guess_account, settle_co
 from mlops_assets.tools.tables.files import MOST_UNPACKED, sentence
 from mlops_assets.tools.tables.samples import Sample
 from mlops_assets.use_case import Candidate, Column, FileFormat, Training, UseCase
+from mlops_assets.use_case.attributes import NUMBERS
+from mlops_assets.use_case.strict import Task
 
 
 @dataclass(frozen=True)
@@ -191,7 +193,9 @@ def _try(form: FileFormat, sources: dict[str, str], label: str, sample: Sample) 
 
 def _reading(form: FileFormat, columns: Mapping[str, Column], label: str, account: str) -> UseCase:
     """A use case that reads these columns; a reader wants one, and the rest of it is not looked at."""
-    nothing = Training(baseline="none", candidates={"none": Candidate(use="sklearn.dummy.DummyClassifier")})
+    task: Task = "regression" if columns[label].type in NUMBERS else "classification"
+    kind = "Regressor" if task == "regression" else "Classifier"
+    nothing = Training(task=task, baseline="none", candidates={"none": Candidate(use=f"sklearn.dummy.Dummy{kind}")})
     return UseCase(
         name="draft",
         description="",
