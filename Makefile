@@ -89,6 +89,9 @@ bench-serving: .venv/.all  ## What an answer of the API costs beside other serve
 bench-flavours: .venv/.all  ## Models of other libraries beside scikit-learn's, some minutes; writes a section of docs/benchmarks.md
 	@$(BIN)/python -m benchmarks.flavours $(TABLES)
 
+bench-formats: .venv/.all  ## What reading costs by format of the files, some minutes; writes a section of docs/benchmarks.md
+	@$(BIN)/python -m benchmarks.formats
+
 bench-pages: .venv/.all  ## What each page costs on a day of 300,000 files, half an hour and 6 GB; writes a section of docs/benchmarks.md
 	@$(BIN)/python -m benchmarks.pages
 
@@ -130,4 +133,4 @@ advisories: .venv/.all  ## Make the list of known weaknesses of locked packages 
 clean:  ## Remove .venv and all state under .mlops
 	rm -rf .venv .mlops
 
-.PHONY: help setup setup-dev torch demo dev secrets services test test-long coverage bench bench-lamps drill bench-starts bench-monitors bench-watching bench-serving bench-flavours bench-pages lint check format lock bundle advisories clean
+.PHONY: help setup setup-dev torch demo dev secrets services test test-long coverage bench bench-lamps drill bench-starts bench-monitors bench-watching bench-serving bench-flavours bench-formats bench-pages lint check format lock bundle advisories clean

@@ -1,4 +1,4 @@
-"""The commands of daily work: sample, import, run, preview, predictions, rejects, status."""
+"""The commands of daily work: sample, run, preview, predictions, rejects, status."""
 
 from __future__ import annotations
 
@@ -83,40 +83,6 @@ def sample(
                     left = (shown - began) / done * (days * files - done)
                     click.echo(f"{done:,} of {days * files:,} files, done in {left:.0f} s", err=True)
     click.echo(f"Wrote {files * days:,} files of {days} {stores.use_case.partitions.every}(s) to {folder / use_case}")
-
-
-@click.command("import")
-@click.argument("use_case")
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--day", type=Day(), help="Put the table as it is into this day, instead of cutting it.")
-@raw_option
-def import_(use_case: str, file: Path, day: str | None, raw: Place | None) -> None:
-    """Make raw files of a table: cut it into one file per key and calendar month, or put it into a day as it is.
-
-    A month's files lie in the folder of the first day of the next month.
-
-    \b
-    Examples:
-      mlops-assets import transactions transactions.csv
-      mlops-assets import loan_approval applications.csv --day 2026-01-01
-    """
-    from mlops_assets.tools.importing import import_table, place_table
-
-    stores = find(use_case, raw)
-    folder = stores.settings.raw
-    with for_others(folder, stores.settings.home):
-        done = place_table(stores.use_case, file, folder, day) if day else import_table(stores.use_case, file, folder)
-    files = done.files + done.present
-    click.echo(f"{done.rows:,} rows in {files:,} files of {len(done.days)} days lie in {folder / use_case}")
-    if done.present:
-        click.echo(f"{done.present:,} of the files were there already, with the same content.")
-    click.echo(f"Days: {', '.join(done.days)}")
-    if done.unplaced:
-        where = f"unplaced{stores.use_case.files.suffix} of {done.days[-1]}"
-        click.echo(f"{done.unplaced:,} lines without a date or key that the contract takes lie in {where}.")
-    if done.outside:
-        start = stores.use_case.start
-        click.echo(f"{done.outside:,} lines were not written: no run reads their day, for `start` is {start}.")
 
 
 @click.command()

@@ -49,8 +49,8 @@ COMMANDS = {
         "Show which version was champion when, who changed it or refused one and why; and all versions there are.",
     ),
     "import": (
-        "mlops_assets.cli.days:import_",
-        "Make raw files of a table: cut it into one file per key and calendar month, or put it into a day as it is.",
+        "mlops_assets.cli.importing:import_",
+        "Make raw files of tables: cut by key and calendar month, or put into a day as they are.",
     ),
     "kept": (
         "mlops_assets.cli.kept:kept",

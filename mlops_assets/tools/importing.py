@@ -5,15 +5,20 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
 from mlops_assets.errors import MlopsError, UsageError
 from mlops_assets.journey.read.contract import check_column
-from mlops_assets.journey.read.readers.csv import CsvReader
+from mlops_assets.journey.read.readers import Format, open_format, open_reader
 from mlops_assets.journey.read.readers.pack import Pack
+from mlops_assets.journey.read.readers.packing import packed, unpack
+from mlops_assets.journey.score.written import RowsWrong, file_of_rows
 from mlops_assets.storage.places import Place, side_by_side
+from mlops_assets.tools.tables.excel import Sheet, is_workbook, read_workbook
+from mlops_assets.tools.tables.files import MOST_UNPACKED, bare_name, read_unpacked
 from mlops_assets.use_case import Import, UseCase
 from mlops_assets.use_case.partitions import folder_of
 
@@ -48,7 +53,20 @@ class Imported:
     outside: int = 0
 
 
-def import_table(use_case: UseCase, table: Path, raw: Place) -> Imported:
+def add_imported(parts: Iterable[Imported]) -> Imported:
+    """What several imports wrote together."""
+    all_of_them = [*parts]
+    return Imported(
+        sum(one.files for one in all_of_them),
+        sum(one.present for one in all_of_them),
+        tuple(sorted({day for one in all_of_them for day in one.days})),
+        sum(one.rows for one in all_of_them),
+        sum(one.unplaced for one in all_of_them),
+        sum(one.outside for one in all_of_them),
+    )
+
+
+def import_table(use_case: UseCase, table: Path, raw: Place, sheet: str | None = None) -> Imported:
     """Cut a table into account files.
 
     Parameters
@@ -56,9 +74,11 @@ def import_table(use_case: UseCase, table: Path, raw: Place) -> Imported:
     use_case
         The use case; `import` in its configuration names key and date.
     table
-        The published file.
+        The published file: in the format of the use case, packed or not, or a workbook of Excel.
     raw
         Place of the raw files.
+    sheet
+        Name of the sheet of a workbook; its first one by default.
 
     Raises
     ------
@@ -72,9 +92,10 @@ def import_table(use_case: UseCase, table: Path, raw: Place) -> Imported:
             f"{use_case.name} has no `import` in its defs.yaml: name the day whose file this is with --day, or put its "
             "files into day folders yourself."
         )
-    data, pack = _read(use_case, table)
-    lines = _lines(data)
-    header = [] if use_case.files.header == "none" else [lines.pop(0)]
+    form = open_format(use_case)
+    data, pack = _read(use_case, table, sheet)
+    lines = _lines(data) if form is None else _records(form, data, int(pack.lines[0]))
+    header = [lines.pop(0)] if form is None and use_case.files.header != "none" else []
     # lines are cut out of the bytes, so a record must be one
     if pack.swallowed.any():
         raise MlopsError(f"{table}: a quoted field runs over several lines; such a table cannot be cut by lines.")
@@ -95,7 +116,11 @@ def import_table(use_case: UseCase, table: Path, raw: Place) -> Imported:
         (day, name), own = file
         folder = raw / use_case.name / folder_of(day)
         folder.mkdir(parents=True, exist_ok=True)
-        return _write(folder, name, use_case.files.suffix, b"\r\n".join([*header, *own.values(), b""]))
+        if form is None:
+            content = b"\r\n".join([*header, *own.values(), b""])
+        else:
+            content = form.rebuild([record.decode() for record in own.values()])
+        return _write(folder, name, use_case.files.suffix, packed(content, use_case.files))
 
     written = sum(side_by_side(raw, write, cut.items()))
     days = tuple(sorted({day for day, _ in cut}))
@@ -133,7 +158,7 @@ def _left(lines: list[bytes], taken: set[int]) -> dict[int, bytes]:
     return {number: line for number, line in enumerate(lines) if number not in taken}
 
 
-def place_table(use_case: UseCase, table: Path, raw: Place, day: str) -> Imported:
+def place_table(use_case: UseCase, table: Path, raw: Place, day: str, sheet: str | None = None) -> Imported:
     """Put a table, as it is, among the raw files of a day.
 
     Parameters
@@ -141,11 +166,13 @@ def place_table(use_case: UseCase, table: Path, raw: Place, day: str) -> Importe
     use_case
         The use case.
     table
-        A file in its format.
+        A file in its format, packed or not, or a workbook of Excel.
     raw
         Place of the raw files.
     day
         The day.
+    sheet
+        Name of the sheet of a workbook; its first one by default.
 
     Raises
     ------
@@ -154,7 +181,7 @@ def place_table(use_case: UseCase, table: Path, raw: Place, day: str) -> Importe
     MlopsError
         If the file is not in the use case's format, or larger than its files may be.
     """
-    data, pack = _read(use_case, table)
+    data, pack = _read(use_case, table, sheet)
     if len(data) > use_case.files.largest:
         raise MlopsError(
             f"{table}: {len(data):,} bytes, but a file of {use_case.name} may have {use_case.files.largest:,}: "
@@ -162,26 +189,54 @@ def place_table(use_case: UseCase, table: Path, raw: Place, day: str) -> Importe
         )
     folder = raw / use_case.name / folder_of(day)
     folder.mkdir(parents=True, exist_ok=True)
-    written = _write(folder, _file_name((table.stem,)), use_case.files.suffix, data)
+    suffix = use_case.files.suffix
+    stem = table.name.removesuffix(suffix) if table.name.endswith(suffix) else bare_name(table).partition(".")[0]
+    written = _write(folder, _file_name((stem,)), suffix, packed(data, use_case.files))
     return Imported(int(written), int(not written), (day,), int(pack.lines[0]), 0)
 
 
-def _read(use_case: UseCase, table: Path) -> tuple[bytes, Pack]:
-    """The bytes of a table and its text by the contract; rows that break a rule are still among it."""
+def _read(use_case: UseCase, table: Path, sheet: str | None) -> tuple[bytes, Pack]:
+    """The bytes of a table, not packed, and its text by the contract; rows that break a rule are still among it."""
     if use_case.files.reader:
         raise UsageError(
-            f"{use_case.name} reads its files by {use_case.files.reader}, and only CSV is imported: put its "
-            "files into day folders yourself."
+            f"{use_case.name} reads its files by {use_case.files.reader}, and only formats that the platform reads are "
+            "imported: put its files into day folders yourself."
         )
-    try:
-        data = table.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{table}: cannot be read: {error.strerror}.") from None
-    pack = CsvReader(use_case).read([data])
+    if is_workbook(table):
+        data = _rows_of_sheet(use_case, read_workbook(table, sheet))
+    elif sheet is not None:
+        raise UsageError(f"--sheet {sheet}: {table} is no workbook of Excel.")
+    else:
+        data = read_unpacked(table)
+    # as a whole a table may be larger than a raw file
+    files = use_case.files.model_copy(update={"compression": "none", "largest": MOST_UNPACKED})
+    pack = open_reader(use_case.model_copy(update={"files": files})).read([data], [table.name])
     whole = next((refusal for refusal in pack.refusals if refusal.line is None), None)
     if whole:
         raise MlopsError(f"{table}: {whole.message}; expected the format of {use_case.name}.")
     return data, pack
+
+
+def _rows_of_sheet(use_case: UseCase, sheet: Sheet) -> bytes:
+    """The rows of a sheet as a file of the use case; columns that the contract does not name are passed over."""
+    headers = {column.header(name): name for name, column in use_case.columns.items()}
+    if use_case.files.header == "names":
+        names = [headers.get(name) for name in sheet.names]
+        rows = sheet.rows
+    else:  # by their place
+        names = [*use_case.columns]
+        rows = sheet.rows if use_case.files.header == "ignored" else [sheet.first, *sheet.rows]
+    given = [{name: cell for name, cell in zip(names, row, strict=False) if name} for row in rows]
+    try:
+        sent = file_of_rows(use_case, sheet.path.name, given)
+    except RowsWrong as error:
+        raise MlopsError(f"{sheet.path}, sheet {sheet.name!r}: {str(error)[:500]}.") from None
+    return unpack(sent.data, use_case.files.model_copy(update={"largest": MOST_UNPACKED}))
+
+
+def _records(form: Format, data: bytes, number: int) -> list[bytes]:
+    raw = form.raws(data)
+    return [raw(line).encode() for line in range(1, number + 1)]
 
 
 def _write(folder: Place, name: str, suffix: str, data: bytes) -> bool:

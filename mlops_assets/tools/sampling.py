@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 
 from mlops_assets.errors import UsageError
+from mlops_assets.journey.read.readers import open_format
+from mlops_assets.journey.read.readers.packing import packed
 from mlops_assets.plugins import import_object, load_plugin
 from mlops_assets.storage.places import Place, side_by_side
 from mlops_assets.use_case import Column, UseCase
@@ -119,7 +121,7 @@ def write_sample(
         return
     draw: Draw = import_object(use_case.sample) if use_case.sample else _from_contract(use_case)
     kinds = _choose_dirt(use_case, generator, files, dirty)
-    header = _header(use_case)
+    soil = _soil if open_format(use_case) is None else _soil_any
     for first in range(0, files, CHUNK):
         count = min(CHUNK, files - first)
         # seeded by the files and not by the day: accounts come back with their habits
@@ -129,12 +131,10 @@ def write_sample(
             frame[use_case.label] = None
         _folder_of(folder, first, files).mkdir(parents=True, exist_ok=True)  # `CHUNK` divides `FILES_A_FOLDER`
         drawn: list[tuple[Place, bytes]] = []
-        for number, lines in enumerate(_lines(use_case, frame, count), first):
-            data = "\r\n".join([*header, *lines, ""]).encode(use_case.files.encoding, errors="replace")
-            if number in kinds:
-                data = _soil(data, kinds[number], use_case, generator)
+        for number, clean in enumerate(_contents(use_case, frame, count), first):
+            data = soil(clean, kinds[number], use_case, generator) if number in kinds else clean
             name = f"{use_case.name}-{number:07d}{use_case.files.suffix}"
-            drawn.append((_folder_of(folder, number, files) / name, data))
+            drawn.append((_folder_of(folder, number, files) / name, packed(data, use_case.files)))
         yield first + sum(1 for _ in side_by_side(raw, _write, drawn))
 
 
@@ -195,12 +195,19 @@ def _write_files(
             yield written
 
 
-def _lines(use_case: UseCase, frame: pd.DataFrame, files: int) -> Iterator[list[str]]:
+def _contents(use_case: UseCase, frame: pd.DataFrame, files: int) -> Iterator[bytes]:
+    """The clean files of a frame, in the format of the use case."""
     texts = [_text(frame[name], column, use_case) for name, column in use_case.columns.items()]
-    joined = [use_case.files.delimiter.join(fields) for fields in zip(*texts, strict=True)]
     bounds = np.searchsorted(frame["file"].to_numpy(), np.arange(files + 1))
+    rows, form = list(zip(*texts, strict=True)), open_format(use_case)
+    joined = [] if form else [use_case.files.delimiter.join(fields) for fields in rows]
+    header = _header(use_case)
     for first, last in pairwise(bounds):
-        yield joined[first:last]
+        if form:
+            yield form.write([dict(zip(use_case.columns, row, strict=True)) for row in rows[first:last]])
+        else:
+            lines = [*header, *joined[first:last], ""]
+            yield "\r\n".join(lines).encode(use_case.files.encoding, errors="replace")
 
 
 def _text(values: pd.Series, column: Column, use_case: UseCase) -> list[str]:
@@ -225,6 +232,17 @@ def _decimal(number: float, use_case: UseCase) -> str:
     # both at once: one after the other, the second would undo the first
     swapped = {ord(","): thousands, ord("."): decimal}
     return text.rstrip("0").rstrip(".").translate(swapped)
+
+
+def _soil_any(data: bytes, kind: str, use_case: UseCase, generator: np.random.Generator) -> bytes:
+    """Spoil the bytes of a clean file that is no CSV: by its kind, or else cut off."""
+    del use_case
+    spoilt = {
+        "empty_file": b"",
+        "nul_bytes": data[: len(data) // 2] + b"\0\0" + data[len(data) // 2 :],
+        "binary": b"\x01" + generator.bytes(512).replace(b"\0", b"\x01"),
+    }
+    return spoilt.get(kind, data[: len(data) * 2 // 3])
 
 
 def _soil(data: bytes, kind: str, use_case: UseCase, generator: np.random.Generator) -> bytes:

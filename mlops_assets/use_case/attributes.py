@@ -130,6 +130,20 @@ class Attributes(Strict):
         return check_enrichments(enrichments, {n: c.type for n, c in columns.items()}, info.data.get("label"))
 
     @model_validator(mode="after")
+    def _have_places(self) -> Self:
+        fixed = self.files.format == "fixed"
+        wrong = next((name for name, column in self.columns.items() if (column.at is not None) != fixed), None)
+        if wrong is not None and fixed:
+            raise ValueError(f"columns.{wrong}.at: name the first and last place of the field, such as `at: [1, 10]`")
+        if wrong is not None:
+            raise ValueError(f"columns.{wrong}.at: only files of `format: fixed` have places")
+        if self.source is not None and self.source.use == "sql" and self.files.format != "csv":
+            raise ValueError(f"files.format: rows of a database are landed as CSV files, not as {self.files.format}")
+        if self.source is not None and self.source.use == "sql" and self.files.compression != "none":
+            raise ValueError("files.compression: rows of a database are landed as files that are not compressed")
+        return self
+
+    @model_validator(mode="after")
     def _can_be_absent(self) -> Self:
         for name in self.checks.noticed:
             column = name.removeprefix(ABSENT)
@@ -315,7 +329,7 @@ class UseCase(Attributes):
     def contract_fingerprint(self) -> str:
         """Hash of everything that decides how a raw file is read; of the environment, the names of variables alone."""
         contract: dict[str, Any] = {
-            "files": self.files.model_dump(mode="json"),
+            "files": self.files.reading(),
             "columns": {name: column.reading() for name, column in self.columns.items()},
             "label": self.label,
             "refused": [self.checks.file_rejects, self.checks.file_reject_rate],

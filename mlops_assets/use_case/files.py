@@ -7,7 +7,7 @@ import datetime as dt
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, PositiveInt, ValidationInfo, field_validator, model_validator
 
 from mlops_assets.plugins import RecordReader, implements
 from mlops_assets.use_case.notices import NOTICES, find_notice
@@ -23,9 +23,30 @@ DATES = (dt.date(1900, 1, 1), dt.date(2200, 12, 31))
 Negative = Literal["minus behind", "parentheses"]
 
 
+CSV_KEYS = ("delimiter", "encoding", "header", "quotes", "line_breaks_in_fields", "utf8", "complete")
+"""Keys that say how text is cut into lines and fields."""
+
+MEANT: dict[str, tuple[str, ...]] = {
+    "csv": CSV_KEYS,
+    "jsonl": ("complete",),
+    "parquet": (),
+    "xml": ("record",),
+    "fixed": ("encoding", "header", "utf8", "complete"),
+}
+"""By format: which of the keys that not every format has it looks at."""
+
+LATER = ("format", "compression", "record")
+"""Keys that there were not always: a contract that does not say them keeps its fingerprint."""
+
+
 class FileFormat(Strict):
     """How a raw file is written."""
 
+    format: Literal["csv", "jsonl", "parquet", "xml", "fixed"] = Field(
+        "csv", description="What a file is: `csv`, `jsonl`, `parquet`, `xml` or `fixed` (columns by their place)."
+    )
+    compression: Literal["none", "gzip", "zstd"] = Field("none", description="How files of any format are compressed.")
+    record: str = Field("", description="XML: name of the element that is a record, without its prefix.")
     suffix: str = Field(".csv", description="End of the name of a data file; other files are refused.")
     delimiter: str = Field(",", min_length=1, max_length=1, description="Character between two fields.")
     encoding: str = Field("utf-8", description="Encoding of the text, by Python's name for it.")
@@ -52,9 +73,11 @@ class FileFormat(Strict):
     complete: Literal["fields", "line_end"] = Field(
         "fields", description="What the last line must have: all its `fields`, or a `line_end`, too."
     )
-    largest: int = Field(64 << 20, gt=0, description="Largest file in bytes; a larger one is refused.")
+    largest: int = Field(
+        64 << 20, gt=0, description="Largest file in bytes, packed or unpacked; a larger one is refused."
+    )
     reader: Annotated[str, implements(RecordReader)] | None = Field(
-        None, description="Import path of a class that finds the records of a file; by default files are CSV."
+        None, description="Import path of a class that finds the records of a file, instead of `format`."
     )
     attachments: tuple[str, ...] = Field(
         (), description="Ends of the names of files that are no data, but records refer to them, such as `.png`."
@@ -99,18 +122,44 @@ class FileFormat(Strict):
                 raise ValueError(f"names that end in {end!r} are those of data files (`suffix: {suffix}`)")
         return attachments
 
+    @model_validator(mode="before")
+    @classmethod
+    def _fixed_has_no_names(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("format") == "fixed" and "header" not in given:
+            return {**given, "header": "none"}
+        return given
+
+    @field_validator("record")
+    @classmethod
+    def _is_a_name(cls, record: str) -> str:
+        if record and not re.fullmatch(r"[^\W\d][\w.-]*", record):
+            raise ValueError(f"{record!r} is not the name of an element; write it without its prefix, path or brackets")
+        return record
+
     @model_validator(mode="after")
     def _one_reader(self) -> Self:
         fields = type(self).model_fields
         # what would be passed over in silence is refused
-        idle = [
-            name
-            for name in ("delimiter", "encoding", "header", "quotes", "line_breaks_in_fields", "utf8", "complete")
-            if getattr(self, name) != fields[name].default
-        ]
-        if self.reader and idle:
+        known = dict.fromkeys((*CSV_KEYS, "record"))
+        said = [name for name in known if getattr(self, name) != fields[name].default]
+        if self.reader and self.format != "csv":
+            raise ValueError("format is read by the platform, and `reader` names a class: say one of them")
+        idle = [name for name in said if self.reader or name not in MEANT[self.format]]
+        if idle and self.reader:
             raise ValueError(f"{idle[0]} is for CSV files: the class that `reader` names looks after it itself")
+        if idle:
+            raise ValueError(f"{idle[0]} says nothing of files of the format {self.format}")
+        if self.format == "fixed" and self.header == "names":
+            raise ValueError("header: files of fixed width name no columns; say `ignored` or `none`")
+        if self.format == "xml" and not self.record:
+            raise ValueError("record: name the element of an XML file that is a record, such as `record: transaction`")
         return self
+
+    def reading(self) -> dict[str, Any]:
+        """What decides how a file is read, as plain values; without later keys that say nothing."""
+        fields = type(self).model_fields
+        unsaid = {name for name in LATER if getattr(self, name) == fields[name].default}
+        return self.model_dump(mode="json", exclude=unsaid)
 
 
 def _is_ascii_alike(codec: str) -> bool:
@@ -125,7 +174,13 @@ def _is_ascii_alike(codec: str) -> bool:
 class Column(Strict):
     """One column of the raw files: where it comes from, its type and what it may hold."""
 
-    source: str | None = Field(None, alias="from", description="Name in the file's header, if it differs.")
+    source: str | None = Field(
+        None, alias="from", description="Name in the file's header, or path to the value in a record, if it differs."
+    )
+    at: tuple[PositiveInt] | tuple[PositiveInt, PositiveInt] | None = Field(
+        None,
+        description="Fixed width: the first and last place of the field, from 1; to the end of the line without it.",
+    )
     type: Literal["string", "integer", "number", "date", "timestamp", "boolean"] = Field(description="Type.")
     format: str = Field("", description="strptime format of a date or timestamp; ISO 8601 by default.")
     zone: Literal["utc", "as written"] = Field(
@@ -142,6 +197,13 @@ class Column(Strict):
     allowed: tuple[str, ...] = Field((), description="The only values allowed, if given.")
     unit: str = Field("", description="What its numbers are counted in, such as `BRL` or `years`; for people.")
     about: str = Field("", description="What the column means.")
+
+    @field_validator("at")
+    @classmethod
+    def _is_in_order(cls, at: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if at is not None and at[-1] < at[0]:
+            raise ValueError(f"{list(at)} ends before it begins")
+        return at
 
     @field_validator("min", "max")
     @classmethod
@@ -171,7 +233,8 @@ class Column(Strict):
 
     def reading(self) -> dict[str, Any]:
         """What decides how it is read, as plain values: what it means to people changes no row."""
-        return self.model_dump(mode="json", exclude={"about", "unit"})
+        # a contract without places keeps its fingerprint
+        return self.model_dump(mode="json", exclude={"about", "unit", *(["at"] if self.at is None else [])})
 
     @property
     def bounds(self) -> tuple[float | dt.date | None, float | dt.date | None]:
@@ -220,3 +283,8 @@ class Import(Strict):
 
     key: tuple[str, ...] = Field(min_length=1, description="Columns whose values name a file.")
     date: str = Field(description="Date column; a month's file lies in the first day of the next month.")
+    kaggle: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_-]+/[A-Za-z0-9_-]+$",
+        description="Data set of Kaggle that holds the table, `owner/name`: what `import --download` fetches.",
+    )

@@ -31,10 +31,21 @@ RULES = {
     "allowed": "the value is not among the allowed ones",
     "blank_line": "the line is blank",
     "field_count": "the line has too few or too many fields",
+    "line_length": "fixed width: the line is too short, or something stands behind its last field",
+    "not_json": "JSONL: the line is no JSON object",
+    "duplicate_key": "JSONL, XML: a key or an element of the record stands there twice",
+    "nested": "JSONL, XML: there is an object, a list or an element where a value should be",
+    "text": "a text holds NUL or half of a surrogate pair, which cannot be stored",
 }
 """The rules a line is checked against, each with what it means. `RULES_OF_FILES` has those of whole files."""
 
 RULES_OF_FILES = {
+    "compression": "the file is not packed as the contract says, is damaged, has more behind its end, or is a bomb",
+    "not_xml": "XML: the file is none, has records within records, or elements too deep within one another",
+    "document_type": "XML: the file has a document type, which may define entities",
+    "not_parquet": "Parquet: the file is none, or damaged",
+    "encrypted": "Parquet: the file is encrypted",
+    "schema": "Parquet: a column has a type that is none of the contract's, or a zone where it has none",
     "unreadable": "the file cannot be opened, or is a folder, or has another ending",
     "link": "the file, or the folder of the day, is a link that leads out of the folder of the raw files",
     "too_large": "the file is larger than `files.largest`",
@@ -45,7 +56,7 @@ RULES_OF_FILES = {
     "encoding": "the file is not in the encoding of the contract",
     "delimiter": "the fields are parted by another sign",
     "header": "the header cannot be read or names a column twice",
-    "missing_column": "the header lacks a column of the contract",
+    "missing_column": "the header, or every record of the file, lacks a column of the contract",
     "line_ends": "in a file of one column, CR ends some lines, and some not",
     "truncated": "the last line stops in the middle: the file was cut off",
     "quote": "a double quote is not closed",

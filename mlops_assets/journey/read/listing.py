@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mlops_assets.journey.read.readers.packing import USUAL_RATIO
 from mlops_assets.journey.read.sources import Entry, Source, SqlSource
 from mlops_assets.plugins import NotAttached
 from mlops_assets.storage.accounting import ListingAccounting
@@ -204,8 +205,9 @@ def look_at_day(
     listed, hashes, content = _list(use_case.files, source, day, tell)
     rows = hashes != ATTACHMENT
     size = int(listed["size"].to_numpy()[rows].sum())
-    # a few large files weigh as much as many small ones: a shard must fit into memory
-    weight = max(int(rows.sum()), size * use_case.scale.files_a_shard // BYTES_A_SHARD)
+    # a few large files weigh as much as many small ones: a shard must fit into memory, also unpacked
+    unpacked = size if use_case.files.compression == "none" else size * USUAL_RATIO
+    weight = max(int(rows.sum()), unpacked * use_case.scale.files_a_shard // BYTES_A_SHARD)
     shards = shard_count(weight, use_case.scale.files_a_shard, published.accounting.shards if published else None)
     numbers = np.where(rows, hashes % shards, ATTACHMENT).astype(np.int32)
     manifest = listed.append_column(MANIFEST.field("shard"), pa.array(numbers))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,14 @@ import pyarrow.compute as pc
 from mlops_assets.errors import MlopsError, UsageError
 from mlops_assets.journey.read.listing import find_manifest, shard_of, shard_of_path
 from mlops_assets.journey.read.mended import Line, Mended
-from mlops_assets.journey.read.readers.csv import CsvReader
+from mlops_assets.journey.read.readers import open_format, open_reader
 from mlops_assets.journey.read.readers.pack import RAW_LIMIT
+from mlops_assets.journey.read.readers.packing import packed, unpack
 from mlops_assets.journey.read.readers.text import UTF8_BOM
 from mlops_assets.journey.read.rows import check_rows
 from mlops_assets.journey.read.sources import Entry, FolderSource, S3Source, Source, SourceError
 from mlops_assets.journey.read.sources.kept import with_kept
+from mlops_assets.plugins import FileRefused
 from mlops_assets.storage import places
 from mlops_assets.storage.catalog import REJECTS, Lake
 from mlops_assets.storage.files import write_json
@@ -179,7 +181,7 @@ def _writable(use_case: UseCase, source: Source) -> FolderSource | S3Source:
     """The source, if lines can be put beside its files."""
     name = use_case.name
     if use_case.files.reader:
-        reader = f"{name} reads its files by {use_case.files.reader}, and only lines of CSV files are replayed"
+        reader = f"{name} reads its files by {use_case.files.reader}, and its records cannot be put into files"
         raise UsageError(f"{reader}: mend the files where they lie, and run the day again.")
     if isinstance(source, FolderSource | S3Source):
         return source
@@ -225,7 +227,33 @@ def _replayed_file(
     ReplayRefused
         If the file they are from is not what was read, or one of them would be rejected again.
     """
-    original = _read_original(with_kept(use_case, source, lake), lake, day, file)
+    original = _read_original(use_case, with_kept(use_case, source, lake), lake, day, file)
+    parts = _parts(use_case, mended, original, f"{day}, {file}")
+    _check_lines(use_case, mended, [packed(parts(at, at + 1), use_case.files) for at in range(len(mended))])
+    data = packed(parts(0, len(mended)), use_case.files)
+    # the lines, too: two that are the same text may come one after the other
+    mark = fingerprint(day, file, [one.at.line for one in mended], data)
+    suffix = use_case.files.suffix
+    origins = (Origin(**rejects[one.at]) for one in mended)
+    return ReplayedFile(day, f"{file.removesuffix(suffix)}.replayed-{mark}{suffix}", mark, data, tuple(origins))
+
+
+def _parts(use_case: UseCase, mended: Sequence[Mended], original: bytes, where: str) -> Callable[[int, int], bytes]:
+    """Makes a file of some of the mended lines, by their places.
+
+    Raises
+    ------
+    ReplayRefused
+        If one cannot be written as the file is.
+    """
+    form = open_format(use_case)
+    if form is not None:
+        raws = [one.raw for one in mended]
+        try:
+            form.rebuild(raws)
+        except FileRefused as error:
+            raise ReplayRefused(f"{where}: {error.message}") from None
+        return lambda first, last: form.rebuild(raws[first:last])
     marked = original.startswith(UTF8_BOM)
     encoding = "utf-8" if marked else use_case.files.encoding
     first, feed, _ = original.partition(b"\n" if b"\n" in original else b"\r")
@@ -238,25 +266,19 @@ def _replayed_file(
         lines = [end.join(part.encode(encoding) for part in [*text, ""]) for text in texts]
     except UnicodeEncodeError as error:
         text = error.object[error.start : error.end]
-        raise ReplayRefused(f"{day}, {file}: {text!r} cannot be written in {encoding}, which the file is in") from None
-    _check_lines(use_case, mended, [header + line for line in lines])
-    data = header + b"".join(lines)
-    # the lines, too: two that are the same text may come one after the other
-    mark = fingerprint(day, file, [one.at.line for one in mended], data)
-    suffix = use_case.files.suffix
-    origins = (Origin(**rejects[one.at]) for one in mended)
-    return ReplayedFile(day, f"{file.removesuffix(suffix)}.replayed-{mark}{suffix}", mark, data, tuple(origins))
+        raise ReplayRefused(f"{where}: {text!r} cannot be written in {encoding}, which the file is in") from None
+    return lambda first, last: header + b"".join(lines[first:last])
 
 
-def _read_original(source: Source, lake: Lake, day: str, file: str) -> bytes:
+def _read_original(use_case: UseCase, source: Source, lake: Lake, day: str, file: str) -> bytes:
     entry = _entry(lake, day, file)
     if entry is None:
         raise ReplayRefused(
             f"{day}, {file}: is not among the files of the day as it was listed last; run the day again"
         )
     try:
-        return source.read(day, entry)
-    except (SourceError, OSError) as error:
+        return unpack(source.read(day, entry), use_case.files)
+    except (SourceError, OSError, FileRefused) as error:
         raise ReplayRefused(f"{day}, {file}: {error} Then write the rejects anew") from None
 
 
@@ -272,7 +294,7 @@ def _entry(lake: Lake, day: str, file: str) -> Entry | None:
 
 def _check_lines(use_case: UseCase, mended: Sequence[Mended], contents: Sequence[bytes]) -> None:
     """See that each line, read alone under its header, is one row; together they are read as in a day."""
-    pack = CsvReader(use_case).read(contents)
+    pack = open_reader(use_case).read(contents, [str(number) for number in range(len(contents))])
     _, refusals = check_rows(use_case, [str(number) for number in range(len(contents))], pack)
     wrong = {refusal.file: refusal.message for refusal in (*refusals, *pack.refusals)}
     wrong |= {at: f"is {lines} lines now" for at, lines in enumerate(pack.lines.tolist()) if lines > 1}

@@ -14,7 +14,9 @@ from typing import Any
 
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.read.moments import Moments
+from mlops_assets.journey.read.readers import open_format
 from mlops_assets.journey.read.readers.header import near_miss
+from mlops_assets.journey.read.readers.packing import packed
 from mlops_assets.journey.score.online import Sent
 from mlops_assets.plugins import FileRefused, RecordReader, load_plugin
 from mlops_assets.use_case import Column, FileFormat, UseCase
@@ -71,7 +73,23 @@ def file_of_rows(use_case: UseCase, name: str, rows: Sequence[Mapping[str, objec
     if errors:
         raise RowsWrong(errors)
     path = name if name.endswith(use_case.files.suffix) else name + use_case.files.suffix
-    return Sent(path, _by_reader(use_case, texts) if use_case.files.reader else _as_csv(use_case, names, texts))
+    return Sent(path, _by_reader(use_case, texts) if use_case.files.reader else _written(use_case, names, texts))
+
+
+def _written(use_case: UseCase, names: _Names, texts: Sequence[Mapping[str, str]]) -> bytes:
+    """The file of rows in the format of the contract.
+
+    Raises
+    ------
+    RowsWrong
+        If the format cannot hold them.
+    """
+    form = open_format(use_case)
+    try:
+        data = form.write(texts) if form else _as_csv(use_case, names, texts)
+    except FileRefused as error:
+        raise RowsWrong([("rows", error.message)]) from None
+    return packed(data, use_case.files)
 
 
 class _Names:
@@ -185,7 +203,7 @@ def _check_text(text: str, form: FileFormat) -> None:
     ValueError
         If it cannot.
     """
-    if form.reader:
+    if form.reader or form.format != "csv":
         return
     if "\0" in text:
         raise ValueError("it holds a NUL, which no file may")

@@ -15,9 +15,6 @@ from mlops_assets.errors import UsageError
 from mlops_assets.journey.read.readers.text import UTF8_BOM
 from mlops_assets.tools.drafting.columns import MISSING
 
-SAMPLE = 8 << 20
-"""Bytes of a table that are looked at."""
-
 RECORDS = 2_000
 """Records by which delimiter and header are guessed."""
 
@@ -56,49 +53,13 @@ class Dialect:
     why: str = ""
 
 
-def read_sample(path: Path) -> tuple[bytes, bool]:
-    """The first records of a table, at most `SAMPLE` bytes of them; and whether that is the whole table.
-
-    Raises
-    ------
-    UsageError
-        If it cannot be read, is empty, or is no text that a raw file may hold.
-    """
-    try:
-        with path.open("rb") as file:
-            data = file.read(SAMPLE + 1)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}.") from None
-    if problem := _not_text(data, path.name):
-        raise UsageError(f"{path}: {problem}")
-    if len(data) <= SAMPLE:
-        return data, True
-    end = len(data)
-    while (end := data.rfind(b"\n", 0, end)) >= 0 and data.count(b'"', 0, end) % 2:
-        pass  # this line end stands within quotes
-    if end < 0:
-        raise UsageError(f"{path}: its first {SAMPLE:,} bytes hold no end of a record; this is no table.")
-    return data[: end + 1], False
-
-
-def _not_text(data: bytes, name: str) -> str:
-    """Why bytes are no text that a raw file may hold, and what to do; empty if they are."""
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return f"this is UTF-16, which raw files must not be. Convert it: iconv -f UTF-16 -t UTF-8 {name}"
-    if data.startswith(b"\x1f\x8b"):
-        return f"it is compressed. Unpack it first: gunzip -k {name}"
-    if b"\0" in data:
-        return "it holds NUL bytes: this is no CSV file, or UTF-16. Save it as CSV in UTF-8."
-    return "" if data.strip() else "the file is empty; a use case is made of a table with some rows."
-
-
 def guess_dialect(data: bytes, label: str, path: Path, header: Asked = "auto") -> Dialect:
     """How a table is written.
 
     Parameters
     ----------
     data
-        What `read_sample` returned.
+        Its first records.
     label
         Name of the label: a first line that has it, in a column whose values differ from it, is a header.
     path

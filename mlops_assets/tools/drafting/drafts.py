@@ -5,8 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import re
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from mlops_assets.errors import UsageError
 from mlops_assets.journey.features.sql import describe
@@ -19,6 +21,7 @@ from mlops_assets.tools.drafting.planning import make_plan
 from mlops_assets.tools.drafting.reading import read_table, take_rows
 from mlops_assets.tools.drafting.told import tell_of_label
 from mlops_assets.tools.drafting.writing import Plan, write_sql, write_yaml
+from mlops_assets.tools.tables.samples import Sample, take_sample
 from mlops_assets.use_case import UseCase, load_use_case
 
 REFERENCE = re.compile(r"\{[{%](?:.{0,80}?[%}]\})?")
@@ -47,6 +50,8 @@ class Draft:
         Lines that it does not take, by rule.
     whole
         Whether the whole table was looked at.
+    tables
+        What was looked at.
     """
 
     folder: Path
@@ -58,16 +63,18 @@ class Draft:
     rows: int
     rejects: dict[str, int]
     whole: bool
+    tables: tuple[Path, ...]
 
 
 def draft_use_case(
     name: str,
-    table: Path,
+    table: Path | Sequence[Path] | Sample,
     label: str,
     into: Path,
     account: str | None,
     today: dt.date,
     header: Asked = "auto",
+    source: Callable[[Plan], dict[str, Any]] | None = None,
 ) -> Draft:
     """Look at a table and write the folder of a use case for it.
 
@@ -76,7 +83,7 @@ def draft_use_case(
     name
         Name of the use case.
     table
-        A CSV file.
+        A table, several ones or a folder of them; or what was looked at of them.
     label
         The column to predict: its name in the header, or its number where the table has no header.
     into
@@ -87,6 +94,8 @@ def draft_use_case(
         From this day's year on there are days to predict, unless the table has dates.
     header
         Whether the first line names the columns; looked at if it is not said.
+    source
+        Makes what `source` of the use case says, where its rows come from a database.
 
     Raises
     ------
@@ -98,25 +107,30 @@ def draft_use_case(
     folder = into / name
     if folder.exists():
         raise UsageError(f"{folder}: it is there already and stays as it is; choose another name.")
-    read = read_table(table, label, account, header)
-    plan = make_plan(name, read.table, read.account, today)
-    checks = _checks(plan, read.table.pack, whole=read.whole, given=account is not None)
+    sample = table if isinstance(table, Sample) else take_sample([table] if isinstance(table, Path) else table)
+    read = read_table(sample, label, account, header)
+    plan = make_plan(name, read.table, read.account, today, from_database=source is not None)
+    if source is not None:
+        plan = replace(plan, source=source(plan))
+    checks = [*sample.remarks, *_checks(plan, read.table.pack, whole=sample.whole, given=account is not None)]
     into.mkdir(parents=True, exist_ok=True)
     # written beside its place and moved there once it loads: nobody meets half a use case
     with tempfile.TemporaryDirectory(dir=into, prefix=".new-") as temporary:
         made = Path(temporary) / name
         made.mkdir()
         (made / "features.sql").write_text(write_sql(plan), encoding="utf-8")
-        use_case = _write(made, plan, checks, table)
+        use_case = _write(made, plan, checks, sample.path)
         check_columns(use_case, describe(use_case).model)
         # read back by the contract that was written, for what that refuses is told, and what it takes is looked at
         rows, rejects = take_rows(use_case, read)
         checks += tell_of_label(use_case, rows)
-        use_case = _write(made, plan, checks, table)
+        use_case = _write(made, plan, checks, sample.path)
         made.rename(folder)  # another one of that name, made meanwhile, is not replaced
     lines = rows.num_rows + sum(rejects.values())
     columns = list(plan.columns.values())
-    return Draft(folder, use_case, read.decided, columns, checks, lines, rows.num_rows, rejects, read.whole)
+    return Draft(
+        folder, use_case, read.decided, columns, checks, lines, rows.num_rows, rejects, sample.whole, (*sample.paths,)
+    )
 
 
 def _write(folder: Path, plan: Plan, checks: list[str], table: Path) -> UseCase:

@@ -161,7 +161,7 @@ def _likeness(guess: Guess) -> tuple[bool, ...]:
     return tuple(map(all, signs))
 
 
-def make_plan(name: str, table: Table, account: str, today: dt.date) -> Plan:
+def make_plan(name: str, table: Table, account: str, today: dt.date, *, from_database: bool = False) -> Plan:
     """Settle what each column is for, how rows are held out, and whether files are worth aggregating.
 
     Parameters
@@ -173,7 +173,9 @@ def make_plan(name: str, table: Table, account: str, today: dt.date) -> Plan:
     account
         The column that says whom a row is about.
     today
-        From this day's year on there are days to predict, unless files are cut by month.
+        From this day's year on there are days to predict, unless files are cut by month; of a database, from this day.
+    from_database
+        Whether files will be landed of each day, and nothing is cut.
 
     Raises
     ------
@@ -185,7 +187,7 @@ def make_plan(name: str, table: Table, account: str, today: dt.date) -> Plan:
     date = _find_date(table)
     span = pc.min_max(table.values(date)).as_py() if date else None
     # a file of each account and month is made only where accounts come back often enough to have habits
-    aggregates = span is not None and keyed and who.distinct * 5 <= who.rows
+    aggregates = span is not None and keyed and who.distinct * 5 <= who.rows and not from_database
     return Plan(
         name=name,
         table=table.path.name,
@@ -201,8 +203,15 @@ def make_plan(name: str, table: Table, account: str, today: dt.date) -> Plan:
         days=(span["max"] - span["min"]).days if span else 0,
         aggregates=aggregates,
         moving=_moving(table, account) if aggregates else [],
-        start=_next_month(span["min"]) if span and aggregates else dt.date(today.year, 1, 1),
+        start=_start(span, today, cut=aggregates, from_database=from_database),
     )
+
+
+def _start(span: dict[str, dt.date] | None, today: dt.date, *, cut: bool, from_database: bool) -> dt.date:
+    """The first day that may be predicted: of files that are cut by month, of a database, or of this year."""
+    if from_database:
+        return today
+    return _next_month(span["min"]) if span and cut else dt.date(today.year, 1, 1)
 
 
 def _spread(table: Table) -> dict[str, Any]:

@@ -11,12 +11,14 @@ from pathlib import Path
 import pyarrow as pa
 
 from mlops_assets.errors import UsageError
-from mlops_assets.journey.read.readers.csv import CsvReader
+from mlops_assets.journey.read.readers import open_reader
 from mlops_assets.journey.read.readers.pack import Pack, Refusal
 from mlops_assets.journey.read.rows import check_rows
 from mlops_assets.tools.drafting.columns import guess_column, guess_numbers, sql_names
-from mlops_assets.tools.drafting.dialect import Asked, Dialect, guess_dialect, read_sample
+from mlops_assets.tools.drafting.dialect import Asked, Dialect, guess_dialect
 from mlops_assets.tools.drafting.planning import Table, guess_account, settle_columns, settle_label
+from mlops_assets.tools.tables.files import MOST_UNPACKED, sentence
+from mlops_assets.tools.tables.samples import Sample
 from mlops_assets.use_case import Candidate, Column, FileFormat, Training, UseCase
 from mlops_assets.use_case.attributes import NUMBERS
 from mlops_assets.use_case.strict import Task
@@ -32,28 +34,25 @@ class Read:
         The table; its label is empty where none was named.
     account
         Column that says whom a row is about.
-    data
-        The bytes that were looked at.
-    whole
-        Whether they are the whole table.
+    sample
+        What was looked at.
     decided
         What was decided of the first line, and which column is the label.
     """
 
     table: Table
     account: str
-    data: bytes
-    whole: bool
+    sample: Sample
     decided: str
 
 
-def read_table(path: Path, label: str | None, account: str | None, header: Asked = "auto") -> Read:
+def read_table(sample: Sample, label: str | None, account: str | None, header: Asked = "auto") -> Read:
     """Look at a table.
 
     Parameters
     ----------
-    path
-        A CSV file.
+    sample
+        Its first records.
     label
         The column to predict: its name in the header, or its number where the table has no header. Without one nothing
         is said of it.
@@ -67,21 +66,27 @@ def read_table(path: Path, label: str | None, account: str | None, header: Asked
     UsageError
         If the table cannot be read, or the label is no classification.
     """
-    data, whole = read_sample(path)
-    dialect = guess_dialect(data, label or "", path, header)
+    path = sample.path
+    if sample.names is None:
+        dialect = guess_dialect(sample.contents[0], label or "", path, header)
+    elif header != "auto":
+        raise UsageError(f"--header {header}: records of {sample.files['format']} have names, and no first line.")
+    else:
+        dialect = Dialect("utf-8", ",", quotes=True, header="names", names=sample.names)
     names = sql_names(dialect.names)
     place = None if label is None else _column_number(dialect, label, path, "label")
-    table = _read(dialect, names, "" if place is None else names[place], data, path)
+    table = _read(dialect, names, "" if place is None else names[place], sample)
     if place is not None:
-        settle_label(table, whole=whole)
+        settle_label(table, whole=sample.whole)
     chosen = names[_column_number(dialect, account, path, "account")] if account else guess_account(table)
-    return Read(table, chosen, data, whole, _decided(dialect, place, header))
+    return Read(table, chosen, sample, _decided(dialect, place, header, records=sample.names is not None))
 
 
 def take_rows(use_case: UseCase, read: Read) -> tuple[pa.Table, dict[str, int]]:
     """The rows of a table that a contract takes, and how many lines it does not take, by rule."""
-    pack = CsvReader(use_case).read([read.data])
-    rows, refusals = check_rows(use_case, [read.table.path.name], pack)
+    names = [path.name for path in read.sample.paths]
+    pack = open_reader(unpacked(use_case)).read(read.sample.contents, names)
+    rows, refusals = check_rows(use_case, names, pack)
     return rows, dict(Counter(refusal.rule for refusal in (*pack.refusals, *refusals)))
 
 
@@ -96,7 +101,13 @@ def contract_of(read: Read) -> UseCase:
     return _reading(table.files, columns, table.label or read.account, read.account)
 
 
-def _decided(dialect: Dialect, label: int | None, asked: Asked) -> str:
+def unpacked(use_case: UseCase) -> UseCase:
+    """A use case as it reads what was unpacked, or is a part of a file."""
+    files = use_case.files.model_copy(update={"compression": "none", "largest": MOST_UNPACKED})
+    return use_case.model_copy(update={"files": files})
+
+
+def _decided(dialect: Dialect, label: int | None, asked: Asked, *, records: bool) -> str:
     """What was decided of the first line, and which column is the label."""
     columns, named = len(dialect.names), dialect.header == "names"
     said = f"there are {columns} columns"
@@ -104,6 +115,8 @@ def _decided(dialect: Dialect, label: int | None, asked: Asked) -> str:
         name = f" {dialect.names[label]!r}" if named else ""
         said = f"the label{name} is column {label + 1} of {columns}"
     otherwise = {"none": "yes", "names": "no"}.get(dialect.header)
+    if records:
+        return f"Records have names; {said}."
     hint = f" (--header {otherwise} says otherwise)" if otherwise and asked == "auto" else ""
     if named:
         return f"The first line names the columns{hint}; {said}."
@@ -134,22 +147,23 @@ def _no_column(dialect: Dialect, column: str, table: Path, option: str) -> Usage
     return UsageError(f"--{option} {column}: {table} has no such column; {why}{shown}.{hint}")
 
 
-def _read(dialect: Dialect, names: list[str], label: str, data: bytes, path: Path) -> Table:
+def _read(dialect: Dialect, names: list[str], label: str, sample: Sample) -> Table:
     """The table with the text of every column, as the daily run will read it, and a first guess of each."""
-    form = FileFormat(
-        delimiter=dialect.delimiter, encoding=dialect.encoding, quotes=dialect.quotes, header=dialect.header,
-        suffix=path.suffix or ".csv",
-    )  # fmt: skip
+    path = sample.path
+    lines = {
+        "delimiter": dialect.delimiter, "encoding": dialect.encoding, "quotes": dialect.quotes, "header": dialect.header
+    }  # fmt: skip
+    form = FileFormat.model_validate({**(lines if sample.names is None else {}), **sample.files})
     sources = dict(zip(names, dialect.names, strict=True))
-    pack, whole = _try(form, sources, label, data)
-    if whole and whole.rule == "quote":
+    pack, whole = _try(form, sources, label, sample)
+    if whole and whole[0].rule == "quote":
         form = form.model_copy(update={"line_breaks_in_fields": True})
-        pack, whole = _try(form, sources, label, data)
+        pack, whole = _try(form, sources, label, sample)
     if whole:
-        raise UsageError(f"{path}: {whole.message}.")
+        raise UsageError(_differing(sample, whole))
     numbers = guess_numbers(pack.columns.values())
     largest = form.largest
-    while largest < path.stat().st_size:  # as a whole it may become one raw file
+    while largest < sample.size:  # as a whole it may become one raw file
         largest *= 2
     written = {key: getattr(numbers, key) for key in ("decimal", "thousands", "negative")}
     form = form.model_copy(update={**written, "largest": largest})
@@ -157,12 +171,24 @@ def _read(dialect: Dialect, names: list[str], label: str, data: bytes, path: Pat
     return Table(path, dialect, form, pack, columns, label)
 
 
-def _try(form: FileFormat, sources: dict[str, str], label: str, data: bytes) -> tuple[Pack, Refusal | None]:
-    """The text of a table, and why it is refused as a whole."""
+def _differing(sample: Sample, whole: list[Refusal]) -> str:
+    """Which tables are not like the first one, or what is wrong with the only one."""
+    told = [f"{sample.paths[refusal.file]}: {sentence(refusal.message)}" for refusal in whole]
+    if len(sample.paths) == 1 or whole[0].file == 0:
+        return told[0]
+    more = f"\n  and {len(told) - 10} more" if len(told) > 10 else ""
+    listed = "\n  ".join(told[:10])
+    return f"{len(told)} of {len(sample.paths)} files are not like {sample.paths[0]}; leave them out:\n  {listed}{more}"
+
+
+def _try(form: FileFormat, sources: dict[str, str], label: str, sample: Sample) -> tuple[Pack, list[Refusal]]:
+    """The text of a table, and why it, or which of several, is refused as a whole."""
     text = {name: Column.model_validate({"type": "string", "from": source}) for name, source in sources.items()}
     first = next(iter(text))
-    pack = CsvReader(_reading(form, text, label or first, first)).read([data])
-    return pack, next((refusal for refusal in pack.refusals if refusal.line is None), None)
+    use_case = unpacked(_reading(form, text, label or first, first))
+    pack = open_reader(use_case).read(sample.contents, [path.name for path in sample.paths])
+    whole = [refusal for refusal in pack.refusals if refusal.line is None]
+    return pack, sorted(whole, key=lambda refusal: refusal.file)
 
 
 def _reading(form: FileFormat, columns: Mapping[str, Column], label: str, account: str) -> UseCase:

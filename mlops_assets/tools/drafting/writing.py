@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
@@ -66,6 +67,8 @@ class Plan:
         The number columns that differ within an account.
     start
         First day that may be predicted.
+    source
+        What `source` says, where rows come from a database.
     missed
         Where the label is a number: what its median misses, in the mean, and the standard deviation of that.
     """
@@ -85,6 +88,7 @@ class Plan:
     aggregates: bool
     moving: list[str]
     start: dt.date
+    source: Mapping[str, Any] = field(default_factory=dict)
     missed: tuple[float, float] = (0.0, 0.0)
 
     @property
@@ -104,6 +108,7 @@ def write_yaml(plan: Plan, checks: list[str]) -> str:
         "attributes:",
         f"  description: {_flow(f'Predicts {plan.label}.')}",
         f"  start: {plan.start}",
+        *(["", f"  source: {_flow(dict(plan.source))}"] if plan.source else []),
         *(["", f"  files: {_flow(changed)}"] if changed else []),
         "",
         "  # A bound is ten times wider than what was seen: it stops what is absurd, not what is new.",

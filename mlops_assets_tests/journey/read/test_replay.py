@@ -272,7 +272,7 @@ def test_raw_files_that_nothing_can_be_put_beside_are_mended_where_they_come_fro
     disk: Bench, compound_rings: UseCase
 ) -> None:
     mended = disk.mended()
-    with pytest.raises(UsageError, match="only lines of CSV files are replayed: mend the files where they lie"):
+    with pytest.raises(UsageError, match="its records cannot be put into files: mend the files where they lie"):
         replay(compound_rings, disk.source, disk.lake, mended)
     assert isinstance(disk.source, FolderSource)
     parameters = Parameters.model_validate({"query": "SELECT :day", "url_variable": "NOT_ASKED"})
