@@ -28,7 +28,8 @@ from mlops_assets.journey.train.folds import Said, ask_for, joined
 from mlops_assets.journey.train.metrics import chance_error, expected_error
 from mlops_assets.journey.train.origins import find_origins, order_of
 from mlops_assets.journey.train.scores import decided, figures
-from mlops_assets.journey.train.training_set import TrainingSet, build_training_set, hold_out, number_folds
+from mlops_assets.journey.train.splitting import hold_out, number_folds
+from mlops_assets.journey.train.training_set import TrainingSet, build_training_set
 from mlops_assets.storage.files import write_table
 from mlops_assets.use_case import UseCase
 from mlops_assets.workspace import Stores, Workspace

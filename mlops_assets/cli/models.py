@@ -200,7 +200,7 @@ def card(use_case: str, version: int | None, form: str, output: Path | None) -> 
 @click.option("--candidate", type=int, required=True, help="The version that might come.")
 @click.option("--against", type=int, help="The version to compare with. [default: the champion]")
 @output_options("table", "json", "html")
-def diff(use_case: str, day: dt.date, candidate: int, against: int | None, form: str, output: Path | None) -> None:
+def diff(use_case: str, day: str, candidate: int, against: int | None, form: str, output: Path | None) -> None:
     """Show what a version would change on a day's real files: rows, categories, money, accounts, and who is right.
 
     \b
@@ -265,7 +265,7 @@ def rebuild(use_case: str, version: int) -> None:
 @click.argument("use_case")
 @click.option("--day", type=Day(), required=True, help="The day.")
 @click.option("--as-published-on", "moment", type=Moment(), required=True, help="UTC time, or a day for its end.")
-def restore(use_case: str, day: dt.date, moment: dt.datetime) -> None:
+def restore(use_case: str, day: str, moment: dt.datetime) -> None:
     """Publish a day's predictions again as they were at some time; `keep_days` says how far back that goes.
 
     \b

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import TYPE_CHECKING
 
 import click
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Format."
 )
 @raw_option
-def why(use_case: str, day: dt.date, file: str, line: int, form: str, raw: Place | None) -> None:
+def why(use_case: str, day: str, file: str, line: int, form: str, raw: Place | None) -> None:
     """Show why a row got its category: raw line, cleaned values, features, model, run, and the answer computed again.
 
     \b
@@ -36,7 +35,7 @@ def why(use_case: str, day: dt.date, file: str, line: int, form: str, raw: Place
     stores = find(use_case, raw)
     # the version is asked again, here
     version = stores.proven_version
-    explanation = explain(stores.use_case, stores.source, stores.lake, version, day.isoformat(), file, line)
+    explanation = explain(stores.use_case, stores.source, stores.lake, version, day, file, line)
     click.echo(to_json(explanation) if form == "json" else to_text(explanation))
     if not explanation.agrees:
         published = answer(explanation.prediction, explanation.probability, explanation.interval)

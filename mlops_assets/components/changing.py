@@ -136,6 +136,6 @@ def retro_scoring_sensors(use_case: UseCase, training: Any, daily: Any) -> list[
 def _days(stores: Stores, asked: str) -> list[str]:
     """The days of a span that have files or had some, in order."""
     first, _, last = asked.partition("/")
-    today = dt.datetime.now(dt.UTC).date().isoformat()
-    known = stores.days_with_files()
-    return sorted(day for day in known if max(first, stores.use_case.start.isoformat()) <= day <= min(last, today))
+    use_case, now = stores.use_case, dt.datetime.now(dt.UTC)
+    earliest, latest = max(first, use_case.first_day), min(last, use_case.partitions.key(now))
+    return sorted(day for day in stores.days_with_files() if earliest <= day <= latest)

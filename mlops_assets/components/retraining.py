@@ -32,7 +32,7 @@ def retraining_schedules(use_case: UseCase, job: Any) -> list[dg.ScheduleDefinit
             name=f"{use_case.name}_retraining_schedule",
             job=job,
             cron_schedule=cron,
-            execution_timezone="UTC",
+            execution_timezone=use_case.partitions.timezone,
             tags={REASON_TAG: f"schedule {cron}"},
         )
     ]

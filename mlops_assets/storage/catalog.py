@@ -233,6 +233,11 @@ class Lake:
         return self._tables.setdefault(name, Table(self.folder / name, name, accounting))
 
     @property
+    def rhythm(self) -> Place:
+        """Whether days of it are hours or weeks, and of which zone; days of UTC need no such document."""
+        return self.folder / "partitions.json"
+
+    @property
     def history(self) -> Place:
         """Folder of the changes of the champion."""
         return self.folder / "history"

@@ -328,7 +328,7 @@ class Feedback(Strict):
 class Retraining(Strict):
     """What starts a training by itself; the gate still decides about its result."""
 
-    schedule: str | None = Field(None, description="Cron expression in UTC, such as `0 4 * * 1`.")
+    schedule: str | None = Field(None, description="Cron expression by the clock of `partitions`, such as `0 4 * * 1`.")
     corrections: int | None = Field(None, gt=0, description="New accepted corrections that start a training.")
     drop: Share | None = Field(None, description="Fall of accuracy on audited rows, below evaluation, that starts one.")
     drift: int | None = Field(

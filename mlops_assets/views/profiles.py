@@ -18,7 +18,7 @@ from mlops_assets.monitoring.days import WatchedDay, day_profile
 from mlops_assets.monitoring.overview import Overview, Seen, look, thin
 from mlops_assets.monitoring.suspicions import suspected
 from mlops_assets.storage.parts import Part
-from mlops_assets.use_case import Column, UseCase
+from mlops_assets.use_case import Column, UseCase, date_of
 from mlops_assets.views import output
 from mlops_assets.views.numbers import percent
 from mlops_assets.views.status import left_out
@@ -232,7 +232,7 @@ def written(number: float, seen: Seen, day: str) -> str:
     if seen.kind != "date":
         return f"{number:.15g}" if number.is_integer() else f"{number:.6g}"
     try:
-        moment = dt.datetime.fromisoformat(day) - dt.timedelta(days=number)
+        moment = dt.datetime.combine(date_of(day), dt.time()) - dt.timedelta(days=number)
     except OverflowError:
         return f"{number:,.0f} days before"
     return moment.date().isoformat()

@@ -6,7 +6,6 @@ line of their own, and decide nothing.
 
 from __future__ import annotations
 
-import datetime as dt
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,7 @@ from mlops_assets.journey.feedback.audited import EVERYTHING, Counted, Z, shares
 from mlops_assets.journey.model.about import Summary
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import UseCase
+from mlops_assets.use_case.partitions import date_of
 
 ERRORS = [pa.field(name, pa.float64()) for name in ("mean_error", "error_low", "error_high")]
 """Further columns where numbers are predicted."""
@@ -86,7 +86,7 @@ def age_of(counted: Counted, known: Mapping[int, Summary]) -> int | None:
     summary = known.get(counted.version)
     if summary is None or not summary.days:
         return None
-    return (dt.date.fromisoformat(counted.day) - dt.date.fromisoformat(summary.days[-1])).days
+    return (date_of(counted.day) - date_of(summary.days[-1])).days
 
 
 def levels(
@@ -221,7 +221,7 @@ def _in_window(counted: Sequence[Counted], version: int, newest: str, days: int)
 
 
 def _days_back(day: str, newest: str) -> int:
-    return (dt.date.fromisoformat(newest) - dt.date.fromisoformat(day)).days
+    return (date_of(newest) - date_of(day)).days
 
 
 def _is_between(age: int | None, first: int | None, last: int | None) -> bool:

@@ -15,7 +15,7 @@ import pyarrow as pa
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.train.ages import by_age, by_round, of_unseen_accounts
-from mlops_assets.journey.train.calibration import find_calibration
+from mlops_assets.journey.train.calibration import calibration_of
 from mlops_assets.journey.train.candidates import (
     Fitted,
     as_fitted,
@@ -176,9 +176,7 @@ class _Evaluation:
         asked = ask_rounds(self.use_case, self.data, name, chosen, self.rows, self.testing, known)
         said = pooled(asked)
         assert said is not None, "the first round has a model"  # noqa: S101 - it was loaded
-        calibration = find_calibration(
-            training, model, [one.said for one in self.chose[name]], [one.said for one in asked], said
-        )
+        calibration = calibration_of(training, model, self.chose[name], asked, said)
         true = replace(model, calibrator=calibration.judged)
         asked = [_calibrated(true, one) for one in asked]
         self.tested[name] = asked

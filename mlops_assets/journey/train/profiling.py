@@ -120,7 +120,7 @@ def profile_rows(use_case: UseCase, raw: pa.Table, keys: pa.Table) -> Reference:
     keys
         The same rows in the training set.
     """
-    days = keys["_day"].to_numpy().astype("datetime64[D]")
+    days = keys["_day"].to_numpy().astype("U10").astype("datetime64[D]")
     bins = make_bins(raw, days, use_case.training.texts)
     groups, unit, units = group_rows(keys)
     sizes = _files(keys, groups, len(units))

@@ -23,13 +23,14 @@ from mlops_assets.journey.features.shard import compute_good
 from mlops_assets.journey.features.sql import describe, read_rows
 from mlops_assets.journey.feedback import corrections as feedback
 from mlops_assets.journey.feedback.published import Row
-from mlops_assets.journey.train.origins import TESTS, Origin, find_origins, order_of
+from mlops_assets.journey.train.origins import Origin, find_origins, order_of
 from mlops_assets.journey.train.profiling import PLACE, RawRows
+from mlops_assets.journey.train.splitting import TooLittleData, hold_out, number_folds, unit_of
 from mlops_assets.journey.train.window import choose_days
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import read_part, write_table
 from mlops_assets.storage.places import Place, parse_place
-from mlops_assets.use_case import Split, Training, UseCase
+from mlops_assets.use_case import UseCase
 from mlops_assets.work.shards import fingerprint_table
 
 CONTENT = "_content"
@@ -43,10 +44,6 @@ ROW = ["_day", "_file", "_line"]
 
 LEAST_ROWS = 20
 """Fewer labelled rows than this are no training set."""
-
-
-class TooLittleData(MlopsError):
-    """There are not enough labelled rows to train and to judge a model."""
 
 
 @dataclass(frozen=True)
@@ -232,7 +229,7 @@ def _further(use_case: UseCase, kept: pa.Table, corrected: pa.Table) -> pa.Table
     held_out = kept.filter(kept["_held_out"])
     more = more.filter(pc.invert(pc.is_in(more[CONTENT], value_set=held_out[CONTENT].combine_chunks())))
     if use_case.training.split.by == "account":
-        more = more.filter(pa.array(_unit(more, "account") >= use_case.training.split.held_out))
+        more = more.filter(pa.array(unit_of(more, "account") >= use_case.training.split.held_out))
     more = _without_duplicates(more, CONTENT)
     return more.append_column("_held_out", pa.array(np.zeros(len(more), bool)))
 
@@ -329,87 +326,6 @@ def _without_duplicates(rows: pa.Table, by: str) -> pa.Table:
     ordered = rows.sort_by([(name, "ascending") for name in ROW])
     _, first = np.unique(ordered[by].to_numpy(), return_index=True)
     return ordered.take(pa.array(np.sort(first)))
-
-
-def hold_out(rows: pa.Table, split: Split, name: str, origins: Sequence[Origin]) -> tuple[np.ndarray, str | None]:
-    """Which rows are held out to test, and with a split by time the first held-out date.
-
-    Parameters
-    ----------
-    rows
-        With `KEYS`.
-    split
-        What keeps both sides apart.
-    name
-        Of the use case.
-    origins
-        See `find_origins`.
-
-    Raises
-    ------
-    TooLittleData
-        If all rows would lie on one side.
-    """
-    if split.by != "time":
-        chosen = _unit(rows, split.by) < split.held_out
-        if _is_one_sided(chosen):
-            raise TooLittleData(f"{name}: the rows cannot be split by {split.by}: all lie on one side. Add more.")
-        return chosen, None
-    order = order_of(rows)
-    ordered = np.sort(order)
-    months = [one.first for one in origins if one.part == TESTS]
-    given = split.starts.isoformat() if split.starts else min(months, default="")
-    boundary = given or str(ordered[int(len(ordered) * (1 - split.held_out))])
-    held_out: np.ndarray = order >= boundary
-    if _is_one_sided(held_out):
-        raise TooLittleData(
-            f"{name}: the rows cannot be split by time at {boundary}: they run from {ordered[0]} to {ordered[-1]}. "
-            "Train on more days, or split by account."
-        )
-    return held_out, boundary
-
-
-def _is_one_sided(mask: np.ndarray) -> bool:
-    return bool(mask.all() or not mask.any())
-
-
-def number_folds(rows: pa.Table, training: Training, held_out: np.ndarray, origins: Sequence[Origin]) -> np.ndarray:
-    """Fold of every training row, -1 for held-out ones; with a split by time, folds follow each other.
-
-    Parameters
-    ----------
-    rows
-        With `KEYS`.
-    training
-        Number of folds, and what the split keeps apart.
-    held_out
-        Which of them are held out.
-    origins
-        See `find_origins`.
-    """
-    fold = np.full(len(rows), -1, np.int8)
-    kept = ~held_out
-    if origins:  # the months that choose, from 1 on
-        starts = [one.first for one in origins if one.part != TESTS]
-        fold[kept] = np.searchsorted(starts, order_of(rows)[kept], side="right")
-    elif training.split.by == "time":
-        order = order_of(rows)[kept]
-        rank = np.searchsorted(np.sort(order), order, side="right") / len(order)
-        fold[kept] = np.ceil(rank * (training.folds + 1)).astype(np.int8) - 1
-    else:
-        fold[kept] = (_unit(rows, training.split.by)[kept] * 1e6).astype(np.int64) % training.folds
-    return fold
-
-
-def _unit(rows: pa.Table, by: str) -> np.ndarray:
-    """A number in [0, 1) for each row that depends on its account, or on the row alone."""
-    import pandas as pd
-
-    if by == "account":
-        hashes = pd.util.hash_array(rows["_account"].fill_null("").to_numpy().astype(object))
-    else:
-        hashes = rows["_hash"].to_numpy()
-    return hashes.astype(np.float64) / 2.0**64
 
 
 def repeats(rows: pa.Table) -> np.ndarray:

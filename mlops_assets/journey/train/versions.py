@@ -25,7 +25,7 @@ from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.registry import Registry
 from mlops_assets.journey.model.training_runs import TrainingRuns
 from mlops_assets.journey.model.version import Version
-from mlops_assets.journey.train.calibration import find_calibration
+from mlops_assets.journey.train.calibration import calibration_of
 from mlops_assets.journey.train.candidates import Fitted, as_fitted, calm_fitting, class_numbers, fit, in_short
 from mlops_assets.journey.train.choice import Choice
 from mlops_assets.journey.train.folds import ask_rounds, pooled
@@ -336,9 +336,7 @@ def _fit_both(use_case: UseCase, name: str, candidate: Candidate, data: Training
     tested = ask_rounds(use_case, data, name, candidate, rows, testing, {testing[0].name: judged})
     said = pooled(tested)
     assert said is not None, "the judged model says something"  # noqa: S101 - it was fitted above
-    calibration = find_calibration(
-        use_case.training, judged, [one.said for one in chose], [one.said for one in tested], said
-    )
+    calibration = calibration_of(use_case.training, judged, chose, tested, said)
     calibrated = replace(judged, calibrator=calibration.judged)
     return calibrated, replace(serving, calibrator=calibration.serving) if use_case.training.refit else calibrated
 

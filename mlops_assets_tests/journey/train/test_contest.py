@@ -196,3 +196,40 @@ def test_a_champion_that_cannot_be_loaded_keeps_nobody_out(home: Home) -> None:
     found, _ = home.contest(EARLY)
     assert found.lost
     assert replace(found, problem="") == Contest(1, lost=True)
+
+
+# -- months after the champion's last row -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def older(home: Home) -> Home:
+    """A home whose champion has learned six months, and to which two more have come."""
+    put(home.lake, EARLY, purchases(540), "2026-07-01")
+    home.train(EARLY)
+    put(home.lake, EARLY, purchases(180, first=540), "2026-09-01")
+    return home
+
+
+def replayed(home: Home, use_case: UseCase) -> tuple[Contest, TrainingSet]:
+    """The candidate `linear` by its replay beside the champion."""
+    data = build_training_set(use_case, home.lake)
+    judged = evaluate(use_case, data, fit_candidates(use_case, data, home.home / "again"))
+    found = hold_contest(use_case, home.registry, home.lake, data, judged.tested, data.fingerprint)
+    assert found is not None
+    return found, data
+
+
+def test_what_serves_is_asked_of_the_months_after_its_last_row_beside_the_replay_of_the_candidate(older: Home) -> None:
+    found, data = replayed(older, EARLY)
+    later = [date for date in data.load()["_order"].to_pylist() if date > "2026-06-29"]
+    assert (found.problem, found.model, found.rows) == ("", "serving", len(later))
+    gap = found.differences["linear"]["accuracy"]
+    assert gap.value == pytest.approx(found.candidates["linear"]["accuracy"] - found.champion["accuracy"], abs=1e-4)
+    assert gap.low <= gap.value <= gap.high
+
+
+def test_where_too_few_rows_came_after_it_the_judged_models_are_compared(older: Home) -> None:
+    found, data = replayed(older, toy(gate={**GATE, "compared_rows": 200}))
+    assert (found.problem, found.model) == ("", "judged")
+    assert found.rows > 200
+    assert found.rows <= data.held_out

@@ -29,7 +29,8 @@ from mlops_assets.journey.train.evaluation import evaluate
 from mlops_assets.journey.train.gate import decide
 from mlops_assets.journey.train.origins import fold_indices
 from mlops_assets.journey.train.records import FittedCandidates
-from mlops_assets.journey.train.training_set import TooLittleData, TrainingSet, build_training_set
+from mlops_assets.journey.train.splitting import TooLittleData
+from mlops_assets.journey.train.training_set import TrainingSet, build_training_set
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import UseCase
 from mlops_assets_tests.helpers.days import draw_day
