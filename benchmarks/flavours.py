@@ -68,8 +68,9 @@ TREES: Mapping[str, Mapping[str, Any]] = {
 
 ABOUT = """\
 What each model says of the rows that choose among candidates, and what it costs: `python -m benchmarks.flavours`,
-trained through the command as any use case is. All boosted ones have 60 steps and nobody tuned them, so the table says what to try, not who
-wins. The CPU seconds are those of one core, from the matrix to class and probability. {libraries}.
+trained through the command as any use case is. All boosted ones have 60 steps and nobody tuned them, so the table says
+what to try, not who wins. The CPU seconds are those of one core, from the matrix to class and probability.
+{libraries}.
 
 {rows}"""
 
