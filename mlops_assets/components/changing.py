@@ -1,19 +1,14 @@
-"""The jobs by which people change the champion from afar, and what follows a training that they asked for."""
+"""The jobs by which people change the champion from afar."""
 
-import datetime as dt
 import logging
 from typing import Any
 
 import dagster as dg
 
-from mlops_assets.components.private import (
-    ASSET_PARTITION_RANGE_END_TAG,
-    ASSET_PARTITION_RANGE_START_TAG,
-)
+from mlops_assets.components.retro import put_days_back
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.model import changing
-from mlops_assets.journey.model.changing import REASON_TAG, RETRO_TAG, WHO_TAG, Changed
-from mlops_assets.journey.train.records import MadeVersion
+from mlops_assets.journey.model.changing import WHO_TAG, Changed
 from mlops_assets.use_case import UseCase
 from mlops_assets.workspace import Stores, Workspace
 
@@ -50,12 +45,13 @@ def changing_jobs(use_case: UseCase) -> list[dg.JobDefinition]:
             "why": dg.Field(str, description="The reason, for the history."),
             "who": dg.Field(str, "", description="Who wants it; by default the user of the daemon."),
         },
-        required_resource_keys={"workspace"},
+        required_resource_keys={"workspace", "engines"},
     )
     def go_back(context: dg.OpExecutionContext) -> None:
         config, stores = context.op_config, _stores(context, use_case)
         who = config["who"] or stores.settings.user
         _do(context, lambda: changing.roll_back(stores.registry, use_case, who, config["why"]))
+        put_days_back(context, stores, context.resources.engines)
 
     @dg.job(name=f"{name}_promote", description="Makes a version the champion, as the command `promote` does.")
     def promote() -> None:
@@ -91,51 +87,3 @@ def asked_by(run: dg.DagsterRun) -> str:
     """Who decides about a training, for the history: the gate, and who asked for it."""
     who = run.tags.get(WHO_TAG)
     return f"gate, asked by {who}, Dagster run {run.run_id}" if who else f"gate, Dagster run {run.run_id}"
-
-
-def retro_scoring_sensors(use_case: UseCase, training: Any, daily: Any) -> list[dg.SensorDefinition]:
-    """The sensor that has days scored again after a training whose tags name them, if its version is champion."""
-
-    @dg.run_status_sensor(
-        name=f"{use_case.name}_retro_score",
-        run_status=dg.DagsterRunStatus.SUCCESS,
-        monitored_jobs=[training],
-        request_job=daily,
-        minimum_interval_seconds=30,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Asks for a run of the days that a training was to have scored again, if its version is champion.",
-    )
-    def retro_score(
-        context: dg.RunStatusSensorContext, workspace: dg.ResourceParam[Workspace]
-    ) -> dg.RunRequest | dg.SkipReason:
-        run = context.dagster_run
-        if RETRO_TAG not in run.tags:
-            return dg.SkipReason(f"the training {run.run_id} names no days")
-        stores = workspace.of(use_case)
-        try:
-            made = stores.runs.read(run.run_id, MadeVersion)
-        except MlopsError as error:
-            return dg.SkipReason(f"what the training {run.run_id} made cannot be read: {error}")
-        if made.version is None or stores.history.champion() != made.version:
-            return dg.SkipReason(
-                f"the training {run.run_id} made no champion, so no day is scored again: {made.reason}"
-            )
-        days = _days(stores, run.tags[RETRO_TAG])
-        if not days:
-            return dg.SkipReason(f"no day of {run.tags[RETRO_TAG]} has files")
-        reason = f"scored again by version {made.version}, which the training {run.run_id} made champion"
-        tags = {REASON_TAG: reason, ASSET_PARTITION_RANGE_START_TAG: days[0], ASSET_PARTITION_RANGE_END_TAG: days[-1]}
-        if who := run.tags.get(WHO_TAG):
-            tags[WHO_TAG] = who
-        # one run, as a range that a person asks for: each day of it is told, and done again it resumes
-        return dg.RunRequest(run_key=f"retro-{run.run_id}", tags=tags)
-
-    return [retro_score]
-
-
-def _days(stores: Stores, asked: str) -> list[str]:
-    """The days of a span that have files or had some, in order."""
-    first, _, last = asked.partition("/")
-    today = dt.datetime.now(dt.UTC).date().isoformat()
-    known = stores.days_with_files()
-    return sorted(day for day in known if max(first, stores.use_case.start.isoformat()) <= day <= min(last, today))

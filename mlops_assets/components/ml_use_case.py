@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from mlops_assets.components.arrivals import arrival_sensors
 from mlops_assets.components.champions import champion_sensors
-from mlops_assets.components.changing import changing_jobs, retro_scoring_sensors
+from mlops_assets.components.changing import changing_jobs
 from mlops_assets.components.daily import daily_assets, yesterday_check
 from mlops_assets.components.delivery import delivery_assets
 from mlops_assets.components.drift import drift_assets
@@ -18,6 +18,7 @@ from mlops_assets.components.pipes import job_assets
 from mlops_assets.components.ranges import range_job
 from mlops_assets.components.resources import end_mlflow_run
 from mlops_assets.components.retraining import recipe_sensors, retraining_schedules, retraining_sensors
+from mlops_assets.components.retro import retro_job, retro_sensors
 from mlops_assets.components.scoring import made_besides
 from mlops_assets.components.telling import telling_sensors
 from mlops_assets.components.training import training_assets
@@ -109,6 +110,7 @@ class MlUseCase(dg.Component):
                 watch_job,
                 monitoring_job,
                 range_job(self.use_case),
+                retro_job(self.use_case),
                 *changing_jobs(self.use_case),
             ],
             schedules=[
@@ -124,7 +126,7 @@ class MlUseCase(dg.Component):
                 *retraining_sensors(self.use_case, training_job),
                 *recipe_sensors(self.use_case, training_job),
                 *champion_sensors(self.use_case),
-                *retro_scoring_sensors(self.use_case, training_job, daily_job),
+                *retro_sensors(self.use_case),
                 *telling_sensors(self.use_case),
             ],
         )

@@ -249,6 +249,10 @@ class Lake:
         """That somebody refused a version that might have become champion, who and why."""
         return self.history / "refusals" / f"{number:06d}.json"
 
+    def retro_score(self, change: int, name: str) -> Place:
+        """Of days scored again after a change of the champion: what became of one, which were asked for, a decision."""
+        return self.folder / "retro_scores" / f"{change:06d}" / f"{name}.json"
+
     @property
     def versions(self) -> Place:
         """Folder of what MLflow knows of the versions."""

@@ -5,6 +5,7 @@ from mlops_assets.use_case.drift import ColumnFloors, Drift, DriftDays, Floors
 from mlops_assets.use_case.enrichments import Enrichment, HttpParameters, SqlParameters, TableParameters, Validity
 from mlops_assets.use_case.files import Checks, Column, FileFormat, Import
 from mlops_assets.use_case.loading import build_use_case, explained, find_use_case, list_use_cases, load_use_case
+from mlops_assets.use_case.promotion import Promotion
 from mlops_assets.use_case.references import UnsetVariable, as_written, fill_environment, references, variables
 from mlops_assets.use_case.scoring import Scoring
 from mlops_assets.use_case.sensor import Messages, Sensor
@@ -37,6 +38,7 @@ __all__ = [
     "Messages",
     "Origin",
     "Preparation",
+    "Promotion",
     "Retraining",
     "Scale",
     "Scoring",
