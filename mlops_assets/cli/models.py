@@ -157,7 +157,8 @@ def history(use_case: str, form: str) -> None:
 
     stores = find(use_case)
     _tell_trouble(follow(stores.registry, use_case))
-    known = histories.Known(stores.history.changes(), {}, stores.history.refusals())
+    changes, refusals = stores.history.changes(), stores.history.refusals()
+    known = histories.Known(changes, {}, refusals, histories.retro_scores(stores))
     trouble = stores.registry.trouble(use_case)
     try:
         known = replace(known, versions=stores.registry.known(use_case))

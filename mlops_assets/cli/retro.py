@@ -11,7 +11,7 @@ from mlops_assets.cli.common import Day, find, show_progress
 from mlops_assets.errors import MlopsError, UsageError
 
 if TYPE_CHECKING:
-    from mlops_assets.journey.retro.standing import Standing
+    from mlops_assets.journey.explain.retro.standing import Standing
     from mlops_assets.workspace import Stores
 
 
@@ -33,8 +33,8 @@ def retro_score(use_case: str, first: dt.date | None, last: dt.date | None, agai
       mlops-assets retro-score transactions --from 2026-01-01 --to 2026-01-31
       mlops-assets retro-score transactions --publish "looked at the diff with the accountants"
     """
-    from mlops_assets.journey.retro.done import say
-    from mlops_assets.retro_scoring import RetroScoring
+    from mlops_assets.journey.explain.retro.done import say
+    from mlops_assets.registering.retro_scoring import RetroScoring
     from mlops_assets.work.engines import Engines
 
     stores = find(use_case)
@@ -58,7 +58,7 @@ def retro_score(use_case: str, first: dt.date | None, last: dt.date | None, agai
 
 def _name_days(stores: Stores, first: dt.date | None, last: dt.date | None) -> None:
     """Have other days scored again by the champion than its promotion says."""
-    from mlops_assets.journey.retro.records import ask_for_days
+    from mlops_assets.journey.explain.retro.records import ask_for_days
 
     if first is None or last is None or first > last:
         raise UsageError("Give --from and --to, the first and the last day that shall be scored again.")
@@ -70,7 +70,7 @@ def _name_days(stores: Stores, first: dt.date | None, last: dt.date | None) -> N
 
 def _tell(stores: Stores, standing: Standing | None, *, nothing: bool) -> None:
     """How it stands, and what there is to do."""
-    from mlops_assets.journey.retro.done import ways
+    from mlops_assets.journey.explain.retro.done import ways
     from mlops_assets.views.retro import sentence
 
     name = stores.use_case.name
@@ -85,9 +85,9 @@ def _tell(stores: Stores, standing: Standing | None, *, nothing: bool) -> None:
 
 def put_back(stores: Stores) -> None:
     """After a rollback: publish days as they were before the change that was taken back."""
-    from mlops_assets.journey.retro.done import say
-    from mlops_assets.journey.retro.standing import to_put_back
-    from mlops_assets.retro_scoring import RetroScoring
+    from mlops_assets.journey.explain.retro.done import say
+    from mlops_assets.journey.explain.retro.standing import to_put_back
+    from mlops_assets.registering.retro_scoring import RetroScoring
     from mlops_assets.work.engines import Engines
 
     if not to_put_back(stores.lake, stores.history.changes(), again=True):

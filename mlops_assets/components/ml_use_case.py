@@ -101,6 +101,7 @@ class MlUseCase(dg.Component):
             description="From people's corrections and audits to live metrics, and which version scored which day.",
             hooks={retry_after_lost_database},
         )
+        scoring_again = retro_job(self.use_case)
         return dg.Definitions(
             assets=[*daily, *deliveries, *training, *monitoring, *made_besides(self.use_case)],
             asset_checks=[check],
@@ -110,7 +111,7 @@ class MlUseCase(dg.Component):
                 watch_job,
                 monitoring_job,
                 range_job(self.use_case),
-                retro_job(self.use_case),
+                scoring_again,
                 *changing_jobs(self.use_case),
             ],
             schedules=[
@@ -126,7 +127,7 @@ class MlUseCase(dg.Component):
                 *retraining_sensors(self.use_case, training_job),
                 *recipe_sensors(self.use_case, training_job),
                 *champion_sensors(self.use_case),
-                *retro_sensors(self.use_case),
+                *retro_sensors(self.use_case, scoring_again),
                 *telling_sensors(self.use_case),
             ],
         )

@@ -1,7 +1,7 @@
 """The job that scores past days again after a promotion or puts them back, and the sensor that asks for it.
 
 It is behind everything else: a run of it ends between two days when other work waits or is at work, and is asked for
-again when there is none. What it does is in `retro_scoring`; of what is left to do the lake alone is asked.
+again when there is none. What it does is in `registering.retro_scoring`; of what is left to do the lake alone is asked.
 """
 
 import logging
@@ -16,11 +16,11 @@ from mlops_assets.components.private import MAX_RETRIES_TAG, PRIORITY_TAG
 from mlops_assets.components.telling import remembered
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.explain.flows import totals
+from mlops_assets.journey.explain.retro.done import Done, Listener, say, ways
+from mlops_assets.journey.explain.retro.records import DayRecord
 from mlops_assets.journey.explain.span import Publication
-from mlops_assets.journey.retro.done import Done, Listener, say, ways
-from mlops_assets.journey.retro.records import DayRecord
 from mlops_assets.journey.score.day import ScoredDay
-from mlops_assets.retro_scoring import RetroScoring
+from mlops_assets.registering.retro_scoring import RetroScoring
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import UseCase
 from mlops_assets.views import retro, span_diffs
@@ -162,13 +162,13 @@ def _other_work(instance: dg.DagsterInstance, but: str = "") -> list[str]:
     return [run.run_id for run in runs if run.run_id != but and not {CHANGE_TAG, RANGE_OF_TAG} & run.tags.keys()]
 
 
-def retro_sensors(use_case: UseCase) -> list[dg.SensorDefinition]:
+def retro_sensors(use_case: UseCase, job: Any) -> list[dg.SensorDefinition]:
     """The sensor that asks for a run while anything is left to do, nothing else runs, and nobody must decide first."""
     stores_of, name = remembered(use_case), job_name(use_case)
 
     @dg.sensor(
         name=name,
-        job_name=name,
+        job=job,
         minimum_interval_seconds=INTERVAL,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(

@@ -186,6 +186,7 @@ class Versions(BaseModel):
     waiting: int | None
     changes: list[Change]
     versions: list[Version]
+    retro_scores: list[dict[str, Any]] = []
 
 
 class Condition(BaseModel):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mlops_assets.journey.explain.retro.records import read_days
+from mlops_assets.journey.explain.retro.standing import Standing, standing_of
 from mlops_assets.journey.model.history import Change
-from mlops_assets.journey.retro.records import read_days
-from mlops_assets.journey.retro.standing import Standing, standing_of
 from mlops_assets.use_case import UseCase
 from mlops_assets.workspace import Stores
 
@@ -64,6 +64,7 @@ def short(standing: Standing, use_case: UseCase) -> dict[str, Any]:
         "change": standing.change.number,
         "version": standing.change.version,
         "state": standing.state,
+        "sentence": sentence(standing, use_case),
         "days": counts(standing),
         "share": standing.span(use_case).share,
         "published": None if decision is None else decision.publish,

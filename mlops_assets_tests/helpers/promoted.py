@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +16,7 @@ import pyarrow as pa
 from mlops_assets.journey.model.history import Change
 from mlops_assets.journey.read.contract import rows_schema
 from mlops_assets.journey.score.day import Scorers, score_day
-from mlops_assets.retro_scoring import RetroScoring
+from mlops_assets.registering.retro_scoring import RetroScoring
 from mlops_assets.storage.accounting import ListingAccounting, ReadingAccounting
 from mlops_assets.storage.catalog import MANIFEST, Lake
 from mlops_assets.storage.tables import write_part
@@ -65,19 +69,36 @@ def score(stores: Stores, day: str, version: int, choice: str = "current") -> No
     assert not done.problems, done.problems
 
 
-@contextmanager
-def promoted_home(home: Path, use_case: UseCase | None = None) -> Iterator[Stores]:
-    """An environment with the home: three days by version 1, which is champion; version 2 is not yet."""
+@cache
+def _made() -> Path:
+    """Three days by version 1, which is champion; version 2 is not yet. Both were tried."""
+    home = Path(tempfile.mkdtemp(prefix="promoted-"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
     give_stores(home, "mlflow")
     with state_in(home):
-        stores = Workspace.from_environment().of(use_case or valued())
+        stores = Workspace.from_environment().of(valued())
         first = register(stores, home, boundary=10, accuracy=0.7)
         stores.registry.promote(first, "ann", "the first")
         register(stores, home, boundary=20, accuracy=0.8)
+        stores.proven_version(2)
         for day in DAYS:
             publish_rows(stores.lake, stores.use_case, day)
             score(stores, day, 1)
-        yield stores
+    return home
+
+
+def lay_out(home: Path) -> None:
+    """Copy the home."""
+    for name in ("lake", "mlflow", "trials"):
+        shutil.copytree(_made() / name, home / name)
+
+
+@contextmanager
+def promoted_home(home: Path, use_case: UseCase | None = None) -> Iterator[Stores]:
+    """An environment with a copy of the home, in which a test may promote what it likes."""
+    lay_out(home)
+    with state_in(home):
+        yield Workspace.from_environment().of(use_case or valued())
 
 
 def promote(stores: Stores, number: int, days: str = SPAN) -> Change:

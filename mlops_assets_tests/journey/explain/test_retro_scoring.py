@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from mlops_assets.errors import UsageError
+from mlops_assets.storage.catalog import MANIFEST
 from mlops_assets.use_case import UseCase
-from mlops_assets.workspace import Stores, Workspace
-from mlops_assets_tests.helpers.homes import state_in
+from mlops_assets.workspace import Stores
 from mlops_assets_tests.helpers.promoted import (
     DAYS,
     promote,
@@ -26,25 +25,15 @@ from mlops_assets_tests.helpers.promoted import (
 )
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("promoted")
-    with promoted_home(folder):
-        return folder
-
-
 @pytest.fixture
 def use_case() -> UseCase:
     return valued()
 
 
 @pytest.fixture
-def stores(home: Path, tmp_path: Path, use_case: UseCase) -> Iterator[Stores]:
-    """A copy of the home, in which a test may promote what it likes."""
-    for name in ("lake", "mlflow", "trials"):
-        shutil.copytree(home / name, tmp_path / name)
-    with state_in(tmp_path):
-        yield Workspace.from_environment().of(use_case)
+def stores(tmp_path: Path, use_case: UseCase) -> Iterator[Stores]:
+    with promoted_home(tmp_path, use_case) as stores:
+        yield stores
 
 
 def test_every_published_day_of_the_span_is_scored_again_the_newest_first_and_compared(stores: Stores) -> None:
@@ -158,7 +147,7 @@ def test_a_day_that_fails_stays_as_it_is_the_others_are_done_and_it_is_tried_aga
     before = state(stores)
     table = lake.raw_files
     listed = replace(table.days()[DAYS[1]].accounting, fingerprint="other files")
-    table.publish(DAYS[1], [], lake_manifest(), listed, table.parts(DAYS[1]))
+    table.publish(DAYS[1], [], MANIFEST, listed, table.parts(DAYS[1]))
     promote(stores, 2)
     with scoring(stores) as work:
         done = work.go_on()
@@ -169,12 +158,6 @@ def test_a_day_that_fails_stays_as_it_is_the_others_are_done_and_it_is_tried_aga
         assert work.go_on().scored == []
         publish_rows(lake, use_case, DAYS[1])
         assert work.go_on(again=True).scored == [DAYS[1]]
-
-
-def lake_manifest() -> object:
-    from mlops_assets.storage.catalog import MANIFEST
-
-    return MANIFEST
 
 
 @pytest.mark.parametrize("use_case", [valued(most_changed=0.0)])

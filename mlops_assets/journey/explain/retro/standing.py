@@ -6,14 +6,14 @@ which change it was made; a rollback takes a change back. Whoever was killed fin
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from mlops_assets.journey.deliver.delivery import publication_of
+from mlops_assets.journey.explain.retro.records import DayRecord, Decision, read_day, read_days, read_decision
 from mlops_assets.journey.explain.span import DayFlows, Publication, Span
 from mlops_assets.journey.model.history import Change, change_of, undone
-from mlops_assets.journey.retro.records import DayRecord, Decision, read_day, read_days, read_decision
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import UseCase
 

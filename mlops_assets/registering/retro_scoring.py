@@ -1,7 +1,7 @@
 """After a change of the champion, past days are scored again by it; after a rollback, they are put back.
 
-Whoever does it, a run of Dagster or the command, does what is left to do (`journey.retro.standing`), a day at a time,
-and may be killed at any moment: each day is one commit, and nothing but the lake is asked what was done.
+Whoever does it, a run of Dagster or the command, does what is left to do (`explain.retro.standing`), a day at a time, and
+may be killed at any moment: each day is one commit, and nothing but the lake is asked what was done.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from dataclasses import replace
 from mlops_assets.errors import LakeError, MlopsError, PublishConflict, UsageError
 from mlops_assets.journey.deliver.delivery import Deliveries, deliver_day, publication_of
 from mlops_assets.journey.deliver.targets import open_target
+from mlops_assets.journey.explain.retro.done import Done, Listener, Superseded, ways
+from mlops_assets.journey.explain.retro.records import DayRecord, Decision, keep_day, keep_decision, now, read_days
+from mlops_assets.journey.explain.retro.standing import Standing, standing_of, to_put_back, without
 from mlops_assets.journey.explain.span import Publication, compare_parts
 from mlops_assets.journey.model.history import Change, choice_of
-from mlops_assets.journey.retro.done import Done, Listener, Superseded, ways
-from mlops_assets.journey.retro.records import DayRecord, Decision, keep_day, keep_decision, now, read_days
-from mlops_assets.journey.retro.standing import Standing, standing_of, to_put_back, without
 from mlops_assets.journey.score.checks import DayCheck
 from mlops_assets.journey.score.day import Judge, ScoredDay, Scorers, score_day
 from mlops_assets.journey.score.profile.watching import see_reference

@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from mlops_assets.errors import MlopsError
+from mlops_assets.journey.explain.retro.records import DayRecord
+from mlops_assets.journey.explain.retro.standing import Standing
 from mlops_assets.journey.explain.span import Publication
-from mlops_assets.journey.retro.records import DayRecord
-from mlops_assets.journey.retro.standing import Standing
 from mlops_assets.journey.score.day import ScoredDay
 
 
