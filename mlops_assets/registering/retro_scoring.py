@@ -1,7 +1,7 @@
 """After a change of the champion, past days are scored again by it; after a rollback, they are put back.
 
-Whoever does it, a run of Dagster or the command, does what is left to do (`explain.retro.standing`), a day at a time, and
-may be killed at any moment: each day is one commit, and nothing but the lake is asked what was done.
+Whoever does it, a run of Dagster or the command, does what is left to do (`explain.retro.standing`), a day at a time,
+and may be killed at any moment: each day is one commit, and nothing but the lake is asked what was done.
 """
 
 from __future__ import annotations
@@ -102,7 +102,8 @@ class RetroScoring:
             if give_way():
                 done.gave_way = True
                 break
-            progress.setdefault(hold, self._progress(standing, days))
+            if hold not in progress:
+                progress[hold] = self._progress(standing, days)
             tried.add((days[0], hold))
             self._do(standing.change, days[0], done, progress[hold], hold=hold)
             # a rollback that came while the day was being published has not seen it

@@ -21,15 +21,20 @@ STATES: Mapping[str, str] = {
 }
 """What the states of days are called."""
 
+LEFT = "left as they were, for the champion was changed before"
+"""What days are called that nobody scores again any more."""
+
 
 def every(stores: Stores) -> list[Standing]:
-    """How each change of the champion with days stands, the newest first."""
+    """How each change of the champion with days stands, the newest first, but those that found nothing to do."""
     changes = stores.history.changes()
-    return [
+    found = [
         standing_of(stores.lake, changes, change.number)
         for change in reversed(changes)
         if read_days(stores.lake, change)
     ]
+    told = ("scored", "held", "failed", "taken back")
+    return [one for one in found if one.having(*told) or (one.state == "open" and one.having("waits"))]
 
 
 def one(stores: Stores, number: int) -> Standing | None:
@@ -49,7 +54,8 @@ def counts(standing: Standing) -> dict[str, int]:
 def sentence(standing: Standing, use_case: UseCase) -> str:
     """How it stands, in words."""
     change = standing.change
-    told = ", ".join(f"{number} {STATES[state]}" for state, number in counts(standing).items())
+    states = STATES if standing.state == "open" else {**STATES, "waits": LEFT, "held": LEFT}
+    told = ", ".join(f"{number} {states[state]}" for state, number in counts(standing).items())
     said = f"After change {change.number}, by which version {change.version} became champion: "
     said += f"of {len(standing.days)} published days {told}." if told else "no day was published."
     if standing.having("scored", "held"):

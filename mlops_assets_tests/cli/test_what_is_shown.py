@@ -101,6 +101,7 @@ GIVEN = {
     "rejects": "visits",
     "replay": "visits MENDED",
     "restore": f"visits --day {FIRST} --as-published-on 2030-01-01",
+    "retro-score": f"visits --from {FIRST} --to {LATER}",
     "rollback": "visits --why TERMINAL",
     "run": f"visits --from {LATER}",
     "sample": "visits --day 2026-01-05 --files 1 --rows 1",
