@@ -13,7 +13,7 @@ from dataclasses import replace
 from mlops_assets.errors import LakeError, MlopsError, PublishConflict, UsageError
 from mlops_assets.journey.deliver.delivery import Deliveries, deliver_day, publication_of
 from mlops_assets.journey.deliver.targets import open_target
-from mlops_assets.journey.explain.retro.done import Done, Listener, Superseded, ways
+from mlops_assets.journey.explain.retro.done import Done, GaveWay, Listener, Superseded, ways
 from mlops_assets.journey.explain.retro.records import DayRecord, Decision, keep_day, keep_decision, now, read_days
 from mlops_assets.journey.explain.retro.standing import Standing, standing_of, to_put_back, without
 from mlops_assets.journey.explain.span import Publication, compare_parts
@@ -58,6 +58,7 @@ class RetroScoring:
         self._stores, self._use_case, self._lake = stores, stores.use_case, stores.lake
         self._engines, self._run, self._listener = engines, run, listener or Listener()
         self._watcher = Watcher(stores)
+        self._give_way: Callable[[], bool] = lambda: False
 
     def standing(self) -> Standing | None:
         """How the newest change stands; None where it has no day scored again."""
@@ -81,7 +82,8 @@ class RetroScoring:
         Parameters
         ----------
         give_way
-            Is asked before each day whether other work comes first; then this ends, and is gone on with later.
+            Is asked before each day, and between its shards, whether other work comes first; then this ends, and is
+            gone on with later.
         again
             Whether days that failed are tried once more, and what was decided by the bound is looked at anew.
 
@@ -90,9 +92,10 @@ class RetroScoring:
         MlopsError
             If the champion cannot be had, or may not score.
         """
+        self._give_way = give_way
         done = self.put_back(again=again)
         tried, progress = set[tuple[str, bool]](), dict[bool, Progress]()
-        while (standing := self.standing()) is not None:
+        while not done.gave_way and (standing := self.standing()) is not None:
             hold = self._holds(standing)
             days = [day for day in self._next(standing, again=again) if (day, hold) not in tried]
             if not days:
@@ -190,6 +193,9 @@ class RetroScoring:
         try:
             with hold_day(self._lake, day, self._run, lambda: None):
                 scored, parts = self._score(change, day, progress, hold=hold)
+        except GaveWay:
+            done.gave_way = True
+            return
         except (Superseded, DayHeld, PublishConflict) as error:  # it is for those who came between, or done later
             log.warning("%s %s: %s", self._use_case.name, day, error)
             return
@@ -228,11 +234,13 @@ class RetroScoring:
         use_case, lake = self._use_case, self._lake
         version = self._stores.proven_version(change.version)
         see_reference(use_case, version)
-        reports: list[Report] = []
+        reports, shards = list[Report](), len(lake.rows.parts(day))
 
         def watch(report: Report) -> None:
             reports.append(report)
             progress(report)
+            if len(reports) < shards and not report.reused and self._give_way():
+                raise GaveWay(f"other work comes before {day}")
 
         scorers = Scorers(version, choice_of(change.number), None, self._run)
         where, engine = str(self._stores.source.place(day)), self._engines.of(use_case, day)

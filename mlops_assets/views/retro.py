@@ -33,8 +33,11 @@ def every(stores: Stores) -> list[Standing]:
         for change in reversed(changes)
         if read_days(stores.lake, change)
     ]
-    told = ("scored", "held", "failed", "taken back")
-    return [one for one in found if one.having(*told) or (one.state == "open" and one.having("waits"))]
+    return [
+        one
+        for one in found
+        if one.having("scored", "held", "failed", "taken back") or (one.state == "open" and one.having("waits"))
+    ]
 
 
 def one(stores: Stores, number: int) -> Standing | None:

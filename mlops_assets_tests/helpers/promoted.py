@@ -34,8 +34,8 @@ SPAN = f"{DAYS[0]}/{DAYS[-1]}"
 ROWS = 40
 
 
-def valued(**promotion: Any) -> UseCase:
-    """The toy with a value and a slice, two files a shard; `promotion` says what follows a promotion."""
+def valued(*, targets: dict[str, Any] | None = None, **promotion: Any) -> UseCase:
+    """The toy with a value and a slice; `promotion` says what follows a promotion, `targets` where its days go."""
     training = {**KEYS["training"], "promotion": {"retro_score": "30d", **promotion}}
     keys = {
         **KEYS,
@@ -44,22 +44,31 @@ def valued(**promotion: Any) -> UseCase:
         "feedback": {"slices": ["city"]},
         "drift": {"watch": False},
     }
-    return UseCase.model_validate({"name": "toy", **keys, "features_sql": SQL, "scale": {"files_a_shard": 4}})
+    return UseCase.model_validate({"name": "toy", **keys, "features_sql": SQL, "targets": targets or {}})
 
 
-def publish_rows(lake: Lake, use_case: UseCase, day: str, number: int = ROWS, files: int = 4) -> None:
+def publish_rows(lake: Lake, use_case: UseCase, day: str, number: int = ROWS, files: int = 4, parts: int = 1) -> None:
     """Rows of a day as they were read from files that were listed."""
     rows = sorted(purchases(number, accounts=files), key=lambda row: (row["file"], row["line"]))
-    listed = ListingAccounting(files=files, shards=1, bytes=1, fingerprint=f"{day}-{number}")
-    manifest = write_part(lake.raw_files, day, f"00000-{number}", MANIFEST.empty_table())
+    mark = f"{number}-{parts}"
+    listed = ListingAccounting(files=files, shards=parts, bytes=1, fingerprint=f"{day}-{mark}")
+    manifest = write_part(lake.raw_files, day, f"00000-{mark}", MANIFEST.empty_table())
     lake.raw_files.publish(day, [manifest], MANIFEST, listed, lake.raw_files.parts(day))
-    data = pa.Table.from_pylist(rows, rows_schema(use_case))
-    report = {"counts": {"files": files, "rows": number}, "own_rows": number, "others": [], "rules": {}}
-    part = write_part(lake.rows, day, f"00000-{number}", data, report)
+    written = []
+    for part in range(parts):
+        mine = [row for row in rows if int(row["file"][:3]) % parts == part]
+        report = {
+            "counts": {"files": files // parts, "rows": len(mine)},
+            "own_rows": len(mine),
+            "others": [],
+            "rules": {},
+        }
+        data = pa.Table.from_pylist(mine, rows_schema(use_case))
+        written.append(write_part(lake.rows, day, f"{part:05d}-{mark}", data, report))
     read = ReadingAccounting(
         files=files, lines=number, rows=number, rejected=0, manifest=listed.fingerprint, files_read=files
     )
-    lake.rows.publish(day, [part], rows_schema(use_case), read, lake.rows.parts(day))
+    lake.rows.publish(day, written, rows_schema(use_case), read, lake.rows.parts(day))
 
 
 def score(stores: Stores, day: str, version: int, choice: str = "current") -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mlops_assets.errors import UsageError
+from mlops_assets.journey.deliver.delivery import deliver_day
+from mlops_assets.journey.deliver.targets import open_target
+from mlops_assets.journey.explain.retro.done import say
 from mlops_assets.storage.catalog import MANIFEST
 from mlops_assets.use_case import UseCase
 from mlops_assets.workspace import Stores
@@ -131,6 +136,24 @@ def test_it_gives_way_between_days_and_goes_on_where_it_was(stores: Stores) -> N
         assert work.go_on().scored == [DAYS[1], DAYS[0]]
 
 
+def test_it_gives_way_between_the_shards_of_a_day_too_and_does_none_of_them_twice(stores: Stores) -> None:
+    publish_rows(stores.lake, stores.use_case, DAYS[2], parts=3)
+    score(stores, DAYS[2], 1)
+    promote(stores, 2)
+    with scoring(stores) as work:
+        done = work.go_on(iter((False, False, True)).__next__)  # before the day, after its first shard and its second
+        assert (done.scored, done.gave_way) == ([], True)
+        files = {
+            path.name: path.stat().st_mtime_ns for path in (stores.lake.predictions.folder / f"day={DAYS[2]}").iterdir()
+        }
+        assert work.go_on(iter((False, True)).__next__).scored == [DAYS[2]]
+        after = {
+            path.name: path.stat().st_mtime_ns for path in (stores.lake.predictions.folder / f"day={DAYS[2]}").iterdir()
+        }
+    assert len(after) == len(files) + 1
+    assert files.items() <= after.items()
+
+
 def test_a_day_that_was_published_anew_since_is_nobodys_to_put_back(stores: Stores) -> None:
     promote(stores, 2)
     with scoring(stores) as work:
@@ -202,3 +225,68 @@ def test_where_the_files_of_before_were_cleaned_up_it_says_how_to_score_them(sto
         assert f"mlops-assets run toy --from {DAYS[0]} --to {DAYS[0]} --model 1" in done.lost[DAYS[0]]
         assert not work.is_left()
         assert sorted(work.put_back(again=True).lost) == [*DAYS]
+
+
+# -- targets ------------------------------------------------------------------------------------------------------------
+
+SHOP = {"shop": {"use": "sql", "parameters": {"url_variable": "SHOP_URL", "table": "answers"}}}
+
+
+@pytest.fixture
+def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SHOP_URL", f"sqlite:///{tmp_path}/shop.db")
+    return tmp_path / "shop.db"
+
+
+def brought(database: Path) -> dict[str, int]:
+    """By day the version whose answers the target has."""
+    with closing(sqlite3.connect(database)) as opened:
+        return dict(opened.execute("SELECT DISTINCT day, model_version FROM answers").fetchall())
+
+
+def deliver(stores: Stores, day: str) -> None:
+    deliver_day(stores.use_case, stores.lake, day, "shop", open_target(stores.use_case, "shop", stores.settings))
+
+
+@pytest.mark.parametrize("use_case", [valued(targets=SHOP)])
+def test_targets_keep_what_they_have_unless_it_is_asked_for_and_a_rollback_says_who_has_what_was_taken_back(
+    database: Path, stores: Stores
+) -> None:
+    deliver(stores, DAYS[0])
+    promote(stores, 2)
+    with scoring(stores) as work:
+        work.go_on()
+        assert brought(database) == {DAYS[0]: 1}
+        deliver(stores, DAYS[1])  # by somebody
+        stores.registry.roll_back("toy", "ann", "worse")
+        done = work.put_back()
+    assert done.stale == {"shop": [DAYS[1]]}
+    (told,) = [line for line in say(done, "toy") if "target" in line]
+    assert f"`mlops-assets deliver toy --from {DAYS[1]} --to {DAYS[1]} --target shop`" in told
+    assert brought(database) == {DAYS[0]: 1, DAYS[1]: 2}
+
+
+@pytest.mark.parametrize("use_case", [valued(targets=SHOP, deliver=True)])
+def test_where_it_is_asked_for_targets_are_brought_the_days_and_after_a_rollback_the_days_of_before(
+    database: Path, stores: Stores
+) -> None:
+    promote(stores, 2)
+    with scoring(stores) as work:
+        work.go_on()
+        assert brought(database) == dict.fromkeys(DAYS, 2)
+        stores.registry.roll_back("toy", "ann", "worse")
+        assert work.put_back().stale == {}
+    assert brought(database) == dict.fromkeys(DAYS, 1)
+
+
+@pytest.mark.parametrize("use_case", [valued(targets=SHOP, deliver=True)])
+def test_a_target_that_is_down_leaves_the_days_published_and_is_told(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOP_URL", "sqlite:////nowhere/shop.db")
+    promote(stores, 2)
+    with scoring(stores) as work:
+        done = work.go_on()
+    assert versions(stores) == dict.fromkeys(DAYS, 2)
+    assert sorted(done.problems) == [*DAYS]
+    assert "not delivered to shop" in done.problems[DAYS[0]]

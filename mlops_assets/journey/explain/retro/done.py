@@ -16,6 +16,10 @@ class Superseded(MlopsError):
     """The champion was changed while a day was being scored again; nothing of the day was published."""
 
 
+class GaveWay(MlopsError):
+    """Other work came while a day was being scored again; its finished shards are kept."""
+
+
 class Listener:
     """Is told of each day as it is done; by itself it says nothing."""
 
