@@ -8,8 +8,7 @@ from pydantic import BaseModel, Field
 
 Links = dict[str, str]
 Shares = dict[str, float]
-Number = float | None
-"""JSON has no value for NaN, such as a metric of a class without rows, and says null."""
+Number = float | None  # JSON has no value for NaN, such as a metric of a class without rows, and says null
 
 
 class Prediction(BaseModel):
@@ -134,6 +133,7 @@ class Change(BaseModel):
     sha256: str
     judged_sha256: str
     about_sha256: str
+    retro_score: str
 
 
 class DeployedVersion(Change):
@@ -186,7 +186,7 @@ class Versions(BaseModel):
     waiting: int | None
     changes: list[Change]
     versions: list[Version]
-    retro_scores: list[dict[str, Any]] = []
+    retro_scores: list[dict[str, Any]]
 
 
 class Condition(BaseModel):
