@@ -1,14 +1,18 @@
-"""The jobs by which people change the champion from afar."""
+"""The jobs by which people change the champion from afar, and what follows a training that they asked for."""
 
+import datetime as dt
 import logging
 from typing import Any
 
 import dagster as dg
 
+from mlops_assets.components.days import spans
+from mlops_assets.components.private import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 from mlops_assets.components.retro import put_days_back
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.model import changing
-from mlops_assets.journey.model.changing import WHO_TAG, Changed
+from mlops_assets.journey.model.changing import REASON_TAG, RETRO_TAG, WHO_TAG, Changed
+from mlops_assets.journey.train.records import MadeVersion
 from mlops_assets.use_case import UseCase
 from mlops_assets.workspace import Stores, Workspace
 
@@ -87,3 +91,57 @@ def asked_by(run: dg.DagsterRun) -> str:
     """Who decides about a training, for the history: the gate, and who asked for it."""
     who = run.tags.get(WHO_TAG)
     return f"gate, asked by {who}, Dagster run {run.run_id}" if who else f"gate, Dagster run {run.run_id}"
+
+
+def first_scoring_sensors(use_case: UseCase, training: Any, daily: Any) -> list[dg.SensorDefinition]:
+    """The sensor that has days predicted for the first time after a training that named them, if it made a champion.
+
+    Those that are published already are scored again, see `components.retro`.
+    """
+
+    @dg.run_status_sensor(
+        name=f"{use_case.name}_first_score",
+        run_status=dg.DagsterRunStatus.SUCCESS,
+        monitored_jobs=[training],
+        request_job=daily,
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Asks for runs of the days that a training named and that have no predictions yet, if it made a "
+        "champion.",
+    )
+    def first_score(
+        context: dg.RunStatusSensorContext, workspace: dg.ResourceParam[Workspace]
+    ) -> list[dg.RunRequest] | dg.SkipReason:
+        run = context.dagster_run
+        if RETRO_TAG not in run.tags:
+            return dg.SkipReason(f"the training {run.run_id} names no days")
+        stores = workspace.of(use_case)
+        try:
+            made = stores.runs.read(run.run_id, MadeVersion)
+        except MlopsError as error:
+            return dg.SkipReason(f"what the training {run.run_id} made cannot be read: {error}")
+        if made.version is None or stores.history.champion() != made.version:
+            return dg.SkipReason(f"the training {run.run_id} made no champion, so no day is scored: {made.reason}")
+        days = _without_predictions(stores, run.tags[RETRO_TAG])
+        if not days:
+            return dg.SkipReason(f"no day of {run.tags[RETRO_TAG]} has files and no predictions")
+        reason = f"scored by version {made.version}, which the training {run.run_id} made champion"
+        who = {WHO_TAG: run.tags[WHO_TAG]} if WHO_TAG in run.tags else {}
+        asked = []
+        for span in spans(days):
+            first, _, last = span.partition(" to ")
+            tags = {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last or first}
+            # one run, as a range that a person asks for: each day of it is told, and done again it resumes
+            asked.append(dg.RunRequest(run_key=f"first-{run.run_id}-{first}", tags={REASON_TAG: reason, **tags, **who}))
+        return asked
+
+    return [first_score]
+
+
+def _without_predictions(stores: Stores, asked: str) -> list[str]:
+    """The days of a span that have files or had some, and are not published."""
+    first, _, last = asked.partition("/")
+    known, published = stores.days_with_files(), stores.lake.predictions.days()
+    today = dt.datetime.now(dt.UTC).date().isoformat()
+    low, high = max(first, stores.use_case.start.isoformat()), min(last, today)
+    return sorted(day for day in known if low <= day <= high and day not in published)

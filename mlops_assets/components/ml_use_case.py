@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from mlops_assets.components.arrivals import arrival_sensors
 from mlops_assets.components.champions import champion_sensors
-from mlops_assets.components.changing import changing_jobs
+from mlops_assets.components.changing import changing_jobs, first_scoring_sensors
 from mlops_assets.components.daily import daily_assets, yesterday_check
 from mlops_assets.components.delivery import delivery_assets
 from mlops_assets.components.drift import drift_assets
@@ -127,6 +127,7 @@ class MlUseCase(dg.Component):
                 *retraining_sensors(self.use_case, training_job),
                 *recipe_sensors(self.use_case, training_job),
                 *champion_sensors(self.use_case),
+                *first_scoring_sensors(self.use_case, training_job, daily_job),
                 *retro_sensors(self.use_case, scoring_again),
                 *telling_sensors(self.use_case),
             ],
