@@ -24,8 +24,8 @@ import pyarrow as pa
 from deploy.repository import changed_use_cases, find_base, take_out, top_of
 from mlops_assets.errors import MlopsError
 from mlops_assets.errors.redaction import redacted, without_paths
-from mlops_assets.journey.train.contest import ask
 from mlops_assets.journey.train.evaluation import load_candidate
+from mlops_assets.journey.train.folds import ask
 from mlops_assets.journey.train.metrics import load_metrics, measure
 from mlops_assets.journey.train.recipe import changed, deciding
 from mlops_assets.journey.train.records import Evaluation

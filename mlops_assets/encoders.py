@@ -125,6 +125,28 @@ class OnFrame(base.ClassifierMixin, base.BaseEstimator):  # type: ignore[misc]
         return probabilities
 
 
+class NumbersOnFrame(base.RegressorMixin, base.BaseEstimator):  # type: ignore[misc]
+    """As `OnFrame`, of a regressor.
+
+    Parameters
+    ----------
+    estimator
+        The fitted regressor.
+    columns, texts
+        As of `OnFrame`.
+    """
+
+    def __init__(self, estimator: Any, columns: tuple[str, ...], texts: tuple[str, ...]) -> None:
+        self.estimator = estimator
+        self.columns = columns
+        self.texts = texts
+
+    def predict(self, X: np.ndarray) -> np.ndarray:  # noqa: N803 - scikit-learn's name
+        """What the regressor says of the rows."""
+        numbers: np.ndarray = self.estimator.predict(as_frame(X, self.columns, self.texts))
+        return numbers
+
+
 def as_frame(matrix: np.ndarray, columns: Sequence[str], texts: Collection[str]) -> pd.DataFrame:
     """A matrix as a DataFrame: texts are `str`, a missing one is empty; numbers are float64, a missing one is NaN."""
     import pandas as pd

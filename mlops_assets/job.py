@@ -6,7 +6,6 @@ by Pipes. The steps are those of Dagster's assets, by the same functions.
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 import os
 import signal
@@ -120,10 +119,12 @@ class DayJob:
 
     def _list(self) -> None:
         from mlops_assets.journey.read.day import list_raw_files, not_delivered
+        from mlops_assets.journey.read.rhythm import check_rhythm
         from mlops_assets.views import made
         from mlops_assets.views.reporting import JobFailed
 
         stores = self._stores
+        check_rhythm(self._use_case, self._lake)
         # a day that was delivered once and has no folder now is listed as empty
         delivered = self._day in self._lake.raw_files.days() or stores.source.delivered(self._day)
         self._report.checked(self.step, [check_delivered(delivered)])
@@ -236,7 +237,7 @@ class DayJob:
 @raw_option
 def job(
     use_case: str,
-    day: dt.date,
+    day: str,
     model: str,
     accept: str,
     refetch: bool,
@@ -262,14 +263,14 @@ def job(
     show_progress()
     if model not in ("current", "as-of") and not model.isdigit():
         raise UsageError(f"--model {model}: say current, as-of, or the number of a version.")
-    with _ended_when_told(with_parent), open_report(use_case, day.isoformat()) as report:
+    with _ended_when_told(with_parent), open_report(use_case, day) as report:
         work = None
         try:
             stores = find(use_case, raw)
             if told := close_home(stores.settings.home):
                 log.warning(told)
             with Engines(stores.settings) as engines:
-                work = DayJob(stores, day.isoformat(), engines, report, model, accept, refetch)
+                work = DayJob(stores, day, engines, report, model, accept, refetch)
                 work.do(identity)
         except MlopsError as error:
             report.failed(work.step if work else "", error)

@@ -37,7 +37,7 @@ class Rows:
         The columns of `model_input` as a model from elsewhere gets them: text as `str`, a missing one empty; numbers as
         float64, a missing one NaN.
     y
-        The labels as text.
+        The labels as text, or with `task: regression` as float64.
     keys
         Day, file, line and account of each row.
     """
@@ -58,7 +58,7 @@ class Data:
     train, held_out
         The two parts.
     classes
-        The labels, sorted.
+        The labels, sorted; none where they are numbers.
     """
 
     fingerprint: str
@@ -120,14 +120,14 @@ def use_mlflow(use_case: str) -> str:
 
 
 def log_model(use_case: str, model: Any, data: Data, **parameters: Any) -> str:
-    """Log a fitted classifier as `register` takes it: in skops' format, with its signature and what it learned from.
+    """Log a fitted model as `register` takes it: in skops' format, with its signature and what it learned from.
 
     Parameters
     ----------
     use_case
         Name of the use case.
     model
-        A scikit-learn classifier that was fitted on `data.train`.
+        A scikit-learn classifier or regressor that was fitted on `data.train`.
     data
         The training set.
     parameters
@@ -176,5 +176,9 @@ def _rows(table: pa.Table, features: Mapping[str, bool]) -> Rows:
     texts = [name for name, is_text in features.items() if is_text]
     matrix = to_matrix(table, {name: TEXT if is_text else None for name, is_text in features.items()})
     keys = {name.removeprefix("_"): table[name].to_pylist() for name in ("_day", "_file", "_line", "_account")}
-    label = pd.Series(as_text(table["_label"]).to_pylist(), name="label", dtype=object)
+    labels = table["_label"]
+    if pa.types.is_floating(labels.type):
+        label = pd.Series(labels.to_numpy(), name="label")
+    else:
+        label = pd.Series(as_text(labels).to_pylist(), name="label", dtype=object)
     return Rows(as_frame(matrix, list(features), texts), label, pd.DataFrame(keys))

@@ -8,7 +8,7 @@ import logging
 import os
 import re
 import warnings
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import MlopsError, UsageError, cannot_be_used
 from mlops_assets.journey.deliver.delivery import AGAIN_TAG
+from mlops_assets.journey.read.rhythm import check_rhythm
 from mlops_assets.journey.read.sources import SqlSource
 from mlops_assets.journey.read.strays import find_strays
 from mlops_assets.journey.score.day import ACCEPT_TAG, MODEL_TAG
@@ -26,6 +27,7 @@ from mlops_assets.storage.form import keep_form
 from mlops_assets.storage.modes import close_home
 from mlops_assets.storage.spellings import sqlite_address
 from mlops_assets.use_case import UseCase
+from mlops_assets.use_case.partitions import read_range
 from mlops_assets.work.engines.kinds import LOCAL, engine_name
 from mlops_assets.work.engines.local import LocalEngine
 from mlops_assets.workspace import Stores, Workspace
@@ -42,12 +44,6 @@ IN_DATABASE = f"\nstorage:\n  postgres:\n    postgres_url:\n      env: {DATABASE
 OF_THE_DISK = re.compile(r"\w+Error: \[Errno \d+\] (?P<reason>[^:]+): '(?P<path>[^']+)'")
 """How Python tells what the system says of a place."""
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
-LONGEST_GAP = 31
-"""Days without files that a run may have in between: files once a month are one run.
-
-Dagster notes each day of each asset before a run begins, some 50 ms a day: minutes where an old folder lies years back.
-"""
-
 MOST_TOLD = 12
 """Runs that a line of the log tells one by one."""
 
@@ -78,35 +74,45 @@ class Outcome:
     errors: tuple[str, ...]
 
 
-def days_to_run(stores: Stores, first: dt.date | None, last: dt.date | None) -> tuple[str, str]:
+def days_to_run(stores: Stores, first: str | None, last: str | None) -> tuple[str, str]:
     """The range of days to run: what was asked for, or every day that has raw files.
+
+    Where days are hours or weeks, a calendar day may be asked for as well: of it the first, or the last.
 
     Raises
     ------
     UsageError
         If there is no day, or one lies outside the partitions of the use case.
     """
-    use_case, today = stores.use_case, dt.datetime.now(dt.UTC).date()
+    use_case, partitions = stores.use_case, stores.use_case.partitions
+    check_rhythm(use_case, stores.lake)
+    first, last = read_range(partitions, first, last)
+    now = partitions.key(dt.datetime.now(dt.UTC))
     if first is not None and last is not None and first > last:
         raise UsageError(f"--from {first} lies after --to {last}.")
     for option, asked in (("--from", first), ("--to", last)):
-        if asked is not None and not use_case.start <= asked <= today:
-            bounds = f"from {use_case.start} to {today}, which is today by UTC, as all days are"
-            raise UsageError(f"Days of {use_case.name} run {bounds}; asked for {option} {asked}.")
+        if asked is not None and not use_case.first_day <= asked <= now:
+            bounds = (
+                f"from {use_case.first_day} to {now}, which is {partitions.now_words}, as all {partitions.every}s are"
+            )
+            raise UsageError(
+                f"{partitions.every.title()}s of {use_case.name} run {bounds}; asked for {option} {asked}."
+            )
     if first is None or last is None:
-        start, end = (first or use_case.start).isoformat(), (last or today).isoformat()
+        start, end = first or use_case.first_day, last or now
         days = [day for day in stores.source.days() if start <= day <= end]
         if not days:
-            raise UsageError(_no_days(stores, start, end, today))
-        first, last = first or dt.date.fromisoformat(days[0]), last or dt.date.fromisoformat(days[-1])
-    return first.isoformat(), last.isoformat()
+            raise UsageError(_no_days(stores, start, end))
+        first, last = first or days[0], last or days[-1]
+    return first, last
 
 
-def _no_days(stores: Stores, first: str, last: str, today: dt.date) -> str:
+def _no_days(stores: Stores, first: str, last: str) -> str:
     """That there is no day to run, what lies there instead, and what to do."""
-    source, sample = stores.source, f"mlops-assets sample {stores.use_case.name} --day {today - dt.timedelta(days=1)}"
-    said = f"No raw files in {source.place('YYYY-MM-DD')} from {first} to {last} (UTC)."
-    if strays := str(find_strays(stores.use_case, source, today)):
+    source, partitions = stores.source, stores.use_case.partitions
+    sample = f"mlops-assets sample {stores.use_case.name} --day {partitions.over(dt.datetime.now(dt.UTC))}"
+    said = f"No raw files in {source.place(partitions.anyone)} from {first} to {last} ({partitions.timezone})."
+    if strays := str(find_strays(stores.use_case, source)):
         return f"{said} {strays[0].upper()}{strays[1:]}."
     return f"{said} Put some there, or make some: {sample}"
 
@@ -119,39 +125,13 @@ def days_with_files(stores: Stores, days: tuple[str, str]) -> list[str]:
     RunFailed
         If the range has none; a day alone is one, so that its run tells what is missing.
     """
-    numbers = range(dt.date.fromisoformat(days[0]).toordinal(), dt.date.fromisoformat(days[1]).toordinal() + 1)
-    every = [dt.date.fromordinal(number).isoformat() for number in numbers]
+    every = stores.use_case.partitions.between(*days)
     if len(every) == 1 or isinstance(stores.source, SqlSource):  # of which any day can be asked for
         return every
     known = stores.days_with_files()
     if not (found := [day for day in every if day in known]):
-        raise RunFailed(_no_days(stores, *days, dt.datetime.now(dt.UTC).date()))
+        raise RunFailed(_no_days(stores, *days))
     return found
-
-
-def stretches(days: tuple[str, str], known: Iterable[str]) -> list[tuple[str, str]]:
-    """A range of days without its long gaps: first and last day of each run.
-
-    Parameters
-    ----------
-    days
-        First and last day of the range; they belong to a run if it begins or ends not far from them.
-    known
-        The days of the range that have files.
-
-    Examples
-    --------
-    >>> stretches(("2019-01-02", "2026-03-05"), ["2019-01-02", "2026-02-01", "2026-03-01"])
-    [('2019-01-02', '2019-01-02'), ('2026-02-01', '2026-03-05')]
-    """
-    numbers = {dt.date.fromisoformat(day).toordinal() for day in known}
-    found: list[list[int]] = []
-    for number in sorted(numbers.union(dt.date.fromisoformat(day).toordinal() for day in days)):
-        if not found or number - found[-1][-1] > LONGEST_GAP + 1:
-            found.append([])
-        found[-1].append(number)
-    runs = [stretch for stretch in found if not numbers.isdisjoint(stretch)]
-    return [(dt.date.fromordinal(run[0]).isoformat(), dt.date.fromordinal(run[-1]).isoformat()) for run in runs]
 
 
 def say_days(stores: Stores, days: tuple[str, str], known: Collection[str]) -> str:
@@ -162,23 +142,20 @@ def say_days(stores: Stores, days: tuple[str, str], known: Collection[str]) -> s
     stores
         Of the use case.
     days, known
-        See `stretches`.
+        See `Partitions.stretches`.
     """
-    runs, delivered = stretches(days, known), len({*known}.intersection(stores.source.days()))
-    number = sum(map(_length, runs))
+    partitions = stores.use_case.partitions
+    runs, delivered = partitions.stretches(days, known), len({*known}.intersection(stores.source.days()))
+    number = sum(partitions.gap(*run) + 1 for run in runs)
     span = f"{days[0]} to {days[1]}" if days[0] < days[1] else days[0]
-    said = f"{span}: {number:,} {'day' if number == 1 else 'days'}, {delivered:,} with raw files"
-    if left := _length(days) - number:
+    every = partitions.every if number == 1 else f"{partitions.every}s"
+    said = f"{span}: {number:,} {every}, {delivered:,} with raw files"
+    if left := partitions.gap(*days) + 1 - number:
         ends = [first if first == last else f"{first} to {last}" for first, last in runs]
         more = f" and {len(ends) - MOST_TOLD:,} more" if ends[MOST_TOLD:] else ""
         said += f"; in {len(runs):,} {'run' if len(runs) == 1 else 'runs'}: {', '.join(ends[:MOST_TOLD])}{more}, for "
-        said += f"{left:,} days far from any files are left out"
+        said += f"{left:,} {partitions.every}s far from any files are left out"
     return said
-
-
-def _length(days: tuple[str, str]) -> int:
-    first, last = map(dt.date.fromisoformat, days)
-    return (last - first).days + 1
 
 
 def start_early(stores: Stores, days: tuple[str, str], *, train: bool) -> None:
@@ -286,7 +263,7 @@ def run_use_case(
         If a run failed; the message has what its steps said.
     """
     accepted = {ACCEPT_TAG: accept_drift} if accept_drift else {}
-    ranges = [{**tags, MODEL_TAG: model, **accepted} for tags in _ranges(days, known)]
+    ranges = [{**tags, MODEL_TAG: model, **accepted} for tags in _ranges(use_case, days, known)]
     daily, training = f"{use_case.name}_daily", f"{use_case.name}_training"
     # a training learns from rows and enrichments, and what it makes shall score these same days: hence in the middle
     before = (*BEFORE_SCORING, *map(enrichment_table, use_case.enrichments))
@@ -303,9 +280,10 @@ def run_use_case(
     _succeed(outcomes)
 
 
-def _ranges(days: tuple[str, str], known: Collection[str]) -> list[dict[str, str]]:
+def _ranges(use_case: UseCase, days: tuple[str, str], known: Collection[str]) -> list[dict[str, str]]:
     """The tags of a run for each stretch of a range; those of the one run of it where no days are named."""
-    return [{RANGE_START: first, RANGE_END: last} for first, last in (stretches(days, known) if known else [days])]
+    runs = use_case.partitions.stretches(days, known) if known else [days]
+    return [{RANGE_START: first, RANGE_END: last} for first, last in runs]
 
 
 def deliver_days(
@@ -336,7 +314,7 @@ def deliver_days(
         If a delivery failed; the message has the reason and what to do.
     """
     names, again_tag = [f"delivery_{name}" for name in targets], {AGAIN_TAG: "true"} if again else {}
-    ranges = [{**tags, **again_tag} for tags in _ranges((days[0], days[-1]), days)]
+    ranges = [{**tags, **again_tag} for tags in _ranges(use_case, (days[0], days[-1]), days)]
     _succeed([_execute(definitions, instance, f"{use_case.name}_daily", use_case, names, tags) for tags in ranges])
 
 

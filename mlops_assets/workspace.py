@@ -191,7 +191,7 @@ class Stores:
         # a version that is named by its number needs no champion
         if not choice.isdigit() and self.champion() is None:
             return None
-        version = self.registry.choose(self.use_case.name, choice, day)
+        version = self.registry.choose(self.use_case.name, choice, day, self.use_case.partitions)
         if version is None:
             return None
         version = self.registry.prove(version, self.use_case.training.trusted)

@@ -19,29 +19,32 @@ from mlops_assets.errors import MlopsError, UsageError
 if TYPE_CHECKING:
     from mlops_assets.storage.places import Place
     from mlops_assets.storage.tables import A, Published, Table
+    from mlops_assets.use_case import UseCase
     from mlops_assets.workspace import Stores
 
 F = TypeVar("F", bound=Callable[..., Any])
-Days = tuple[dt.date | None, dt.date | None, dt.date | None]
+Days = tuple[str | None, str | None, str | None]
 """What `--day`, `--from` and `--to` say."""
 
 TABLE_ROWS = 40
 """Rows that `--format table` shows."""
 
 
-class Day(click.ParamType[dt.date]):
-    """A day, `YYYY-MM-DD`."""
+class Day(click.ParamType[str]):
+    """A day, `YYYY-MM-DD`, or an hour, `YYYY-MM-DDTHH`; what the use case has, `find` sees to."""
 
     name = "day"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dt.date:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Parse a day."""
-        if isinstance(value, dt.date):
-            return value
+        from mlops_assets.use_case.partitions import is_key
+
+        if is_key(value):
+            return str(value)
         try:
-            return dt.date.fromisoformat(value)
+            return dt.date.fromisoformat(value).isoformat()
         except ValueError:
-            self.fail(f"{value!r} is not a day; write it like 2026-01-31.", param, ctx)
+            self.fail(f"{value!r} is not a day; write it like 2026-01-31. An hour is 2026-01-31T05.", param, ctx)
 
 
 class Moment(click.ParamType[dt.datetime]):
@@ -94,8 +97,10 @@ def day_options(command: F) -> F:
     return click.option("--day", type=Day(), help="One day only.")(command)
 
 
-def asked_days(day: dt.date | None, first: dt.date | None, last: dt.date | None) -> Days:
+def asked_days(use_case: UseCase, day: str | None, first: str | None, last: str | None) -> Days:
     """The days that the options of `day_options` ask for.
+
+    Where days are hours or weeks, a range may be from one calendar day to another.
 
     Raises
     ------
@@ -104,7 +109,9 @@ def asked_days(day: dt.date | None, first: dt.date | None, last: dt.date | None)
     """
     if day and (first or last):
         raise UsageError("Give --day, or --from and --to, not both.")
-    return day, first, last
+    from mlops_assets.use_case.partitions import read_range
+
+    return day, *read_range(use_case.partitions, first, last)
 
 
 def find(name: str, raw: Place | None = None) -> Stores:
@@ -114,7 +121,22 @@ def find(name: str, raw: Place | None = None) -> Stores:
     workspace = Workspace.from_environment(raw)
     if workspace.settings.alone:
         raise UsageError(f"{workspace.settings.home} is a version by itself: `serve` serves it; all else needs a home.")
-    return workspace.find(name)
+    stores = workspace.find(name)
+    _see_days(stores.use_case)
+    return stores
+
+
+def _see_days(use_case: UseCase) -> None:
+    """See that the use case has the days that the options of the command name."""
+    context = click.get_current_context(silent=True)
+    for option in context.command.params if context else ():
+        asked = context.params.get(str(option.name)) if context and isinstance(option.type, Day) else None
+        try:
+            if asked is not None:
+                # a range may be one of calendar days
+                (use_case.partitions.read if option.name == "day" else use_case.partitions.first_of)(asked)
+        except ValueError as error:
+            raise UsageError(f"{option.opts[0]} {asked}: {error}.") from None
 
 
 def shell_word(path: Path) -> str:
@@ -179,7 +201,7 @@ def published_days(table: Table[Any], use_case: str, days: Days) -> list[str]:
     """
     day, first, last = days
     published = list(table.days())
-    low, high = str(day or first or dt.date.min), str(day or last or dt.date.max)
+    low, high = day or first or "", day or last or "9999-12-31T24"
     chosen = [date for date in published if low <= date <= high]
     if chosen:
         return chosen
@@ -193,3 +215,15 @@ def _have(published: Sequence[str]) -> str:
     if not published:
         return "no day is published yet"
     return f"published are {published[0]} to {published[-1]} ({len(published)} days)"
+
+
+def print_status(stores: Stores, days: tuple[str, str] | None, *, trained: bool = False) -> None:
+    """Print the state of a use case, and after a training what it made."""
+    from mlops_assets.views.status import collect, render
+
+    click.echo(render(collect(stores), days))
+    if trained:
+        from mlops_assets.views.trained import render_newest
+
+        if made := render_newest(stores):
+            click.echo(f"\n{made}")

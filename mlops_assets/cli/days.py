@@ -19,6 +19,7 @@ from mlops_assets.cli.common import (
     asked_days,
     day_options,
     find,
+    print_status,
     published_at,
     published_days,
     raw_option,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from mlops_assets.storage.places import Place
-    from mlops_assets.workspace import Stores
 
 
 @click.command()
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 def sample(
     use_case: str,
     raw: Place | None,
-    day: dt.date,
+    day: str,
     days: int,
     files: int,
     rows: int,
@@ -70,10 +70,10 @@ def sample(
     folder = stores.settings.raw
     began = shown = time.monotonic()
     for offset in range(days):
-        date = day + dt.timedelta(days=offset)
+        day = stores.use_case.partitions.after(day) if offset else day
         with for_others(folder, stores.settings.home):
             files_written = write_sample(
-                stores.use_case, folder, date, files, rows, dirty, seed, labelled=not unlabelled
+                stores.use_case, folder, day, files, rows, dirty, seed, labelled=not unlabelled
             )
             for written in files_written:
                 if time.monotonic() - shown > 2:
@@ -81,7 +81,7 @@ def sample(
                     done = offset * files + written
                     left = (shown - began) / done * (days * files - done)
                     click.echo(f"{done:,} of {days * files:,} files, done in {left:.0f} s", err=True)
-    click.echo(f"Wrote {files * days:,} files of {days} day(s) to {folder / use_case}")
+    click.echo(f"Wrote {files * days:,} files of {days} {stores.use_case.partitions.every}(s) to {folder / use_case}")
 
 
 @click.command("import")
@@ -89,7 +89,7 @@ def sample(
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--day", type=Day(), help="Put the table as it is into this day, instead of cutting it.")
 @raw_option
-def import_(use_case: str, file: Path, day: dt.date | None, raw: Place | None) -> None:
+def import_(use_case: str, file: Path, day: str | None, raw: Place | None) -> None:
     """Make raw files of a table: cut it into one file per key and calendar month, or put it into a day as it is.
 
     A month's files lie in the folder of the first day of the next month.
@@ -138,8 +138,8 @@ def import_(use_case: str, file: Path, day: dt.date | None, raw: Place | None) -
 @raw_option
 def run(
     use_case: str,
-    first: dt.date | None,
-    last: dt.date | None,
+    first: str | None,
+    last: str | None,
     model: str,
     train: bool,
     accept: str | None,
@@ -183,10 +183,10 @@ def run(
             known=known,
             accept_drift=accept or "",
         )
-    _print_status(stores, days)
+    print_status(stores, days, trained=train)
 
 
-def _check_acceptance(why: str, first: dt.date | None, last: dt.date | None, *, stops: bool) -> None:
+def _check_acceptance(why: str, first: str | None, last: str | None, *, stops: bool) -> None:
     """See that somebody looked at the very day that shall be published nevertheless, and says why."""
     if not why.strip():
         raise UsageError("--accept-drift: say why, as it is kept with the day.")
@@ -204,7 +204,7 @@ def _check_acceptance(why: str, first: dt.date | None, last: dt.date | None, *, 
 @click.option(
     "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True, help="Format."
 )
-def preview(use_case: str, first: dt.date | None, last: dt.date | None, raw: Place | None, form: str) -> None:
+def preview(use_case: str, first: str | None, last: str | None, raw: Place | None, form: str) -> None:
     """Show what `run` would do and why: shards, rows, minutes, disk and money, by earlier days or some files.
 
     \b
@@ -243,9 +243,9 @@ def preview(use_case: str, first: dt.date | None, last: dt.date | None, raw: Pla
 @click.option("--max-probability", "most", type=click.FloatRange(0, 1), help="Rows of at most this probability.")
 def predictions(
     use_case: str,
-    day: dt.date | None,
-    first: dt.date | None,
-    last: dt.date | None,
+    day: str | None,
+    first: str | None,
+    last: str | None,
     form: str,
     output: Path | None,
     spreadsheet: bool,
@@ -257,8 +257,8 @@ def predictions(
 ) -> None:
     """Read published predictions: day, file, line, account_id, prediction, probability, model_version.
 
-    With `--probabilities`, JSON has a map of class and probability, everything else a column `probability_CLASS` for
-    each class. `scoring.probabilities` in the defs.yaml says whether they are kept.
+    With `--probabilities`, JSON has a map of class and probability, all else a column `probability_CLASS` a class,
+    if `scoring.probabilities` keeps them. Numbers have `low` and `high`, the ends of an interval, and no probability.
 
     \b
     Examples:
@@ -267,8 +267,8 @@ def predictions(
       mlops-assets predictions santander --day 2026-01-03 --column ID_code=account_id --column target=probability_1
       mlops-assets predictions transactions --day 2026-01-03 --max-probability 0.3
     """
-    table, days = find(use_case).lake.predictions, asked_days(day, first, last)
-    published = published_days(table, use_case, days)
+    table = (stores := find(use_case)).lake.predictions
+    published = published_days(table, use_case, asked_days(stores.use_case, day, first, last))
     if moment is not None and len(published) > 1:
         raise UsageError("--as-published-on reads one day: name it with --day.")
     from mlops_assets.views.paging import within
@@ -288,9 +288,9 @@ def predictions(
 @day_options
 def rejects(
     use_case: str,
-    day: dt.date | None,
-    first: dt.date | None,
-    last: dt.date | None,
+    day: str | None,
+    first: str | None,
+    last: str | None,
     form: str,
     output: Path | None,
     spreadsheet: bool,
@@ -306,8 +306,8 @@ def rejects(
     from mlops_assets.views.output import joined
 
     columns = ["day", "file", "line", "rule", "message", "raw"]
-    lake, days = find(use_case).lake, asked_days(day, first, last)
-    published = published_days(lake.rejects, use_case, days)
+    lake = (stores := find(use_case)).lake
+    published = published_days(lake.rejects, use_case, asked_days(stores.use_case, day, first, last))
     reader = joined(lake.rejects, (lake.unpredicted,), published, columns)
     _write(reader, Writing(form, output, spreadsheet), len(published))
 
@@ -339,7 +339,7 @@ def status(use_case: str | None, form: str) -> None:
     if form == "json":
         click.echo(to_json(collect(stores), indent=2))
     else:
-        _print_status(stores, None)
+        print_status(stores, None)
 
 
 @click.command()
@@ -392,9 +392,3 @@ def _write(reader: pa.RecordBatchReader, writing: Writing, days: int) -> None:
         click.echo(f"Wrote {written:,} rows of {days} day(s) to {writing.output}", err=True)
     elif written < total:
         click.echo(f"{written} of {total:,} rows; --format csv -o FILE writes them all.", err=True)
-
-
-def _print_status(stores: Stores, days: tuple[str, str] | None) -> None:
-    from mlops_assets.views.status import collect, render
-
-    click.echo(render(collect(stores), days))

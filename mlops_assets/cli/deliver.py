@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
 import click
 
-from mlops_assets.cli.common import Day, find, published_days, show_progress
+from mlops_assets.cli.common import Day, asked_days, find, published_days, show_progress
 from mlops_assets.errors import UsageError
 
 
@@ -19,9 +17,9 @@ from mlops_assets.errors import UsageError
 @click.option("--again", is_flag=True, help="Deliver what the target has already, too.")
 def deliver(
     use_case: str,
-    day: dt.date | None,
-    first: dt.date | None,
-    last: dt.date | None,
+    day: str | None,
+    first: str | None,
+    last: str | None,
     names: tuple[str, ...],
     again: bool,
 ) -> None:
@@ -42,7 +40,7 @@ def deliver(
     unknown = [name for name in names if name not in configured]
     if unknown:
         raise UsageError(f"{use_case} has no target {unknown[0]!r}; there are: {', '.join(configured)}.")
-    days = published_days(stores.lake.predictions, use_case, (day, first, last))
+    days = published_days(stores.lake.predictions, use_case, asked_days(stores.use_case, day, first, last))
     show_progress()
     span, targets = (days[0], days[-1]), names or tuple(configured)
     with running.dagster_instance(stores.settings) as instance:

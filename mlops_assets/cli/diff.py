@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,9 +26,9 @@ if TYPE_CHECKING:
 @output_options("table", "json", "html")
 def diff(
     use_case: str,
-    day: dt.date | None,
-    first: dt.date | None,
-    last: dt.date | None,
+    day: str | None,
+    first: str | None,
+    last: str | None,
     candidate: int | None,
     against: int | None,
     form: str,
@@ -50,7 +49,7 @@ def diff(
     stores = find(use_case)
     if day is None and first is None and last is None:
         raise UsageError("Which days? Give --day, or --from and --to.")
-    days = asked_days(day, first, last)
+    days = asked_days(stores.use_case, day, first, last)
     if candidate is None:
         span = _published(stores, published_days(stores.lake.predictions, use_case, days), against)
     elif day is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,9 +25,9 @@ if TYPE_CHECKING:
 @output_options("table", "json")
 def drift(
     use_case: str,
-    day: dt.date | None,
-    first: dt.date | None,
-    last: dt.date | None,
+    day: str | None,
+    first: str | None,
+    last: str | None,
     against: str | None,
     check: bool,
     form: str,
@@ -48,8 +47,8 @@ def drift(
     from mlops_assets.views import drift as views
     from mlops_assets.views import output as writing
 
-    asked = asked_days(day, first, last)
     stores = find(use_case)
+    asked = asked_days(stores.use_case, day, first, last)
     watcher = Watcher(stores)
     found = _explain(stores, watcher, asked, _comparison(against))
     text = views.text(found) if form == "table" else writing.to_json(views.as_json(use_case, found), indent=2)

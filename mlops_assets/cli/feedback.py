@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -105,7 +104,7 @@ def _tell(taken: Taken, *, err: bool) -> None:
 @click.argument("use_case")
 @click.option("--day", type=Day(), required=True, help="The day.")
 @output_options("csv", spreadsheet=True)
-def audit(use_case: str, day: dt.date, output: Path | None, spreadsheet: bool) -> None:
+def audit(use_case: str, day: str, output: Path | None, spreadsheet: bool) -> None:
     """Write the rows of a day that were drawn for people to label, as CSV; fill in label, who, when, and hand it in.
 
     What a spreadsheet would take for a formula has an apostrophe before it; `feedback` takes it away again, where the
@@ -125,7 +124,7 @@ def audit(use_case: str, day: dt.date, output: Path | None, spreadsheet: bool) -
     stores = find(use_case)
     if not stores.use_case.feedback.audit_rows:
         raise UsageError(f"{use_case} draws no rows to audit: feedback.audit_rows is 0.")
-    rows = draw_audit(stores.use_case, stores.lake, day.isoformat())
+    rows = draw_audit(stores.use_case, stores.lake, day)
     for name in ("label", "who", "when"):
         rows = rows.append_column(name, pa.nulls(len(rows), pa.string()))
     if spreadsheet:

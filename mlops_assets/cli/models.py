@@ -235,7 +235,7 @@ def rebuild(use_case: str, version: int) -> None:
 @click.argument("use_case")
 @click.option("--day", type=Day(), required=True, help="The day.")
 @click.option("--as-published-on", "moment", type=Moment(), required=True, help="UTC time, or a day for its end.")
-def restore(use_case: str, day: dt.date, moment: dt.datetime) -> None:
+def restore(use_case: str, day: str, moment: dt.datetime) -> None:
     """Publish a day's predictions again as they were at some time; `keep_days` says how far back that goes.
 
     \b

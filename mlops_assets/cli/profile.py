@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 @output_options("table", "json", "html", what=" the profile")
 def profile(
     what: str,
-    day: dt.date | None,
+    day: str | None,
     label: str | None,
     account: str | None,
     header: Literal["auto", "yes", "no"] | None,

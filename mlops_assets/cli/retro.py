@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import TYPE_CHECKING
 
 import click
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 @click.option("--to", "last", type=Day(), help="Last day.")
 @click.option("--again", is_flag=True, help="Try once more what failed, and look anew at `promotion.most_changed`.")
 @click.option("--publish", "why", metavar="WHY", help="Publish what was scored although too much of it changes.")
-def retro_score(use_case: str, first: dt.date | None, last: dt.date | None, again: bool, why: str | None) -> None:
+def retro_score(use_case: str, first: str | None, last: str | None, again: bool, why: str | None) -> None:
     """Score past days again by the champion, or put them back after a rollback: whatever of that is left to do.
 
     The days are those of `promotion.retro_score` before the promotion. Ctrl-C stops; given again, it goes on. What was
@@ -56,12 +55,14 @@ def retro_score(use_case: str, first: dt.date | None, last: dt.date | None, agai
         raise MlopsError(f"{len(done.problems)} days of {use_case} need a person: see above.")
 
 
-def _name_days(stores: Stores, first: dt.date | None, last: dt.date | None) -> None:
+def _name_days(stores: Stores, first: str | None, last: str | None) -> None:
     """Have other days scored again by the champion than its promotion says."""
     from mlops_assets.journey.explain.retro.records import ask_for_days
+    from mlops_assets.use_case.partitions import read_range
 
     if first is None or last is None or first > last:
         raise UsageError("Give --from and --to, the first and the last day that shall be scored again.")
+    first, last = read_range(stores.use_case.partitions, first, last)
     change = stores.history.latest()
     if change is None:
         raise MlopsError(stores.why_no_champion())

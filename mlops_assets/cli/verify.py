@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import sys
 from dataclasses import asdict
 
@@ -17,7 +16,7 @@ from mlops_assets.cli.common import asked_days, day_options, find, show_progress
 @click.option(
     "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True, help="Format."
 )
-def verify(use_case: str, day: dt.date | None, first: dt.date | None, last: dt.date | None, form: str) -> None:
+def verify(use_case: str, day: str | None, first: str | None, last: str | None, form: str) -> None:
     """Read everything that is stored of a use case, and say what is not as it was written.
 
     Without days: all tables, documents and models. The exit code is 1 where a file is damaged or gone. Of days with
@@ -28,8 +27,8 @@ def verify(use_case: str, day: dt.date | None, first: dt.date | None, last: dt.d
       mlops-assets verify transactions
       mlops-assets verify transactions --from 2026-01-01 --to 2026-01-07 --format json
     """
-    day, first, last = asked_days(day, first, last)
     stores = find(use_case)
+    day, first, last = asked_days(stores.use_case, day, first, last)
     from mlops_assets.views import answered
     from mlops_assets.views.output import to_json
     from mlops_assets.views.verifying import plain, render, verify_use_case

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import TYPE_CHECKING
 
 import click
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Format."
 )
 @raw_option
-def why(use_case: str, day: dt.date, file: str, line: int, form: str, raw: Place | None) -> None:
+def why(use_case: str, day: str, file: str, line: int, form: str, raw: Place | None) -> None:
     """Show why a row got its category: raw line, cleaned values, features, model, run, and the answer computed again.
 
     \b
@@ -31,16 +30,17 @@ def why(use_case: str, day: dt.date, file: str, line: int, form: str, raw: Place
       mlops-assets why transactions --day 2026-01-03 --file 000001.csv --line 7
     """
     from mlops_assets.journey.explain.why import explain
-    from mlops_assets.views.why import advice, to_json, to_text
+    from mlops_assets.views.why import advice, answer, to_json, to_text
 
     stores = find(use_case, raw)
     # the version is asked again, here
     version = stores.proven_version
-    explanation = explain(stores.use_case, stores.source, stores.lake, version, day.isoformat(), file, line)
+    explanation = explain(stores.use_case, stores.source, stores.lake, version, day, file, line)
     click.echo(to_json(explanation) if form == "json" else to_text(explanation))
     if not explanation.agrees:
+        published = answer(explanation.prediction, explanation.probability, explanation.interval)
+        recomputed = answer(explanation.recomputed, explanation.recomputed_probability, explanation.recomputed_interval)
         raise MlopsError(
             "THE RECOMPUTED ANSWER IS NOT THE PUBLISHED ONE: "
-            f"published {explanation.prediction} with {explanation.probability!r}, "
-            f"recomputed {explanation.recomputed} with {explanation.recomputed_probability!r}. {advice(explanation)}"
+            f"published {published}, recomputed {recomputed}. {advice(explanation)}"
         )

@@ -54,7 +54,7 @@ def arrival_sensors(use_case: UseCase, job: Any) -> list[dg.SensorDefinition]:
         root = source.root if isinstance(source, S3Source) else None
         # they come again when the tick after the next one has not deleted them
         hidden = 2 * asked.interval_seconds + 120
-        return Inbox(Queue(asked.messages.queue_url_variable, hidden), asked.messages, root)
+        return Inbox(Queue(asked.messages.queue_url_variable, hidden), asked.messages, root, use_case.partitions)
 
     @dg.sensor(
         name=f"{use_case.name}_files",
@@ -72,7 +72,7 @@ def arrival_sensors(use_case: UseCase, job: Any) -> list[dg.SensorDefinition]:
         began = time.monotonic()
         heard = inbox.hear(context.cursor, _days(use_case)) if inbox else Heard()
         left = max(asked.budget_seconds / 4, asked.budget_seconds - (time.monotonic() - began))
-        state = State.read(context.cursor, source.place("YYYY-MM-DD"))
+        state = State.read(context.cursor, source.place(use_case.partitions.anyone))
         in_time = asked.model_copy(update={"budget_seconds": left})  # a tick has 60 seconds, a slow queue among them
         lookout = Lookout(source, in_time, _window(use_case), state, called=heard.days)
         # compared with the lake: whoever remembers the newest file forgets what is overwritten or deleted
@@ -100,14 +100,16 @@ def arrival_sensors(use_case: UseCase, job: Any) -> list[dg.SensorDefinition]:
 
 def _days(use_case: UseCase) -> list[str]:
     """The days that may be run, in order; each has a partition."""
-    first, today = use_case.start.toordinal(), dt.datetime.now(dt.UTC).date().toordinal()
-    return [dt.date.fromordinal(number).isoformat() for number in range(first, today + 1)]
+    partitions = use_case.partitions
+    return partitions.between(use_case.first_day, partitions.key(dt.datetime.now(dt.UTC)))
 
 
 def _window(use_case: UseCase) -> list[str]:
     """The days that are watched, in order."""
     assert use_case.sensor is not None, "there is a sensor"  # noqa: S101 - drawn only then
-    return _days(use_case)[-use_case.sensor.window_days :]
+    partitions, now = use_case.partitions, dt.datetime.now(dt.UTC)
+    first = partitions.days_ago(now, use_case.sensor.window_days - 1)
+    return partitions.between(max(first, use_case.first_day), partitions.key(now))
 
 
 def _is_predicted(lake: Lake, day: str) -> bool:

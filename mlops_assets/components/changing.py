@@ -141,7 +141,7 @@ def first_scoring_sensors(use_case: UseCase, training: Any, daily: Any) -> list[
 def _without_predictions(stores: Stores, asked: str) -> list[str]:
     """The days of a span that have files or had some, and are not published."""
     first, _, last = asked.partition("/")
+    use_case, now = stores.use_case, dt.datetime.now(dt.UTC)
+    earliest, latest = max(first, use_case.first_day), min(last, use_case.partitions.key(now))
     known, published = stores.days_with_files(), stores.lake.predictions.days()
-    today = dt.datetime.now(dt.UTC).date().isoformat()
-    low, high = max(first, stores.use_case.start.isoformat()), min(last, today)
-    return sorted(day for day in known if low <= day <= high and day not in published)
+    return sorted(day for day in known if earliest <= day <= latest and day not in published)

@@ -87,11 +87,11 @@ def yesterday_check(use_case: UseCase) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=key(use_case, "predictions"),
         name=f"{use_case.name}_yesterday_is_not_missing",
-        description="Whether the predictions of yesterday (UTC) are published.",
+        description=f"Whether the predictions of the {use_case.partitions.every} that is over are published.",
     )
     def yesterday_is_not_missing(workspace: dg.ResourceParam[Workspace]) -> dg.AssetCheckResult:
         stores = workspace.of(use_case)
-        day = (dt.datetime.now(dt.UTC) - dt.timedelta(days=1)).date().isoformat()
+        day = use_case.partitions.over(dt.datetime.now(dt.UTC))
         present = day in stores.lake.predictions.days()
         if not present and stores.champion() is None:
             return dg.AssetCheckResult(passed=True, description=stores.why_no_champion())

@@ -1,9 +1,7 @@
 """What all daily assets share: their partitions, the loop over the days of a run, and how they tell what was done."""
 
-import datetime as dt
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
-from itertools import groupby
 from typing import Any, TypeVar
 
 import dagster as dg
@@ -13,6 +11,7 @@ from mlops_assets.components.private import DATA_VERSION_TAG, SYSTEM_METADATA_KE
 from mlops_assets.errors import MlopsError
 from mlops_assets.storage.tables import Table
 from mlops_assets.use_case import UseCase
+from mlops_assets.use_case.partitions import FORMATS
 from mlops_assets.views.made import Made, Skipped
 
 log = logging.getLogger("mlops_assets.daily")
@@ -20,10 +19,16 @@ log = logging.getLogger("mlops_assets.daily")
 T = TypeVar("T")
 
 
-def daily_partitions(use_case: UseCase) -> dg.DailyPartitionsDefinition:
-    """One partition a day from the use case's start on; today's may be run before it is over."""
+def daily_partitions(use_case: UseCase) -> dg.TimeWindowPartitionsDefinition:
+    """One partition a day, hour or week from the use case's start on; that of now may be run before it is over."""
     # never a partition a file: Dagster's pages slow down long before 100,000 of them
-    return dg.DailyPartitionsDefinition(start_date=use_case.start.isoformat(), end_offset=1)
+    partitions, first = use_case.partitions, use_case.first_day
+    if partitions.every == "day":
+        return dg.DailyPartitionsDefinition(start_date=first, timezone=partitions.timezone, end_offset=1)
+    cron = {"hour": "0 * * * *", "week": "0 0 * * 1"}[partitions.every]
+    return dg.TimeWindowPartitionsDefinition(
+        cron_schedule=cron, start=first, fmt=FORMATS[partitions.every], timezone=partitions.timezone, end_offset=1
+    )
 
 
 def daily(use_case: UseCase) -> dict[str, Any]:
@@ -87,13 +92,14 @@ def days_told(asset: dg.AssetKey) -> dg.MaterializeResult[None]:
     return dg.MaterializeResult(asset_key=asset, metadata={SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True})
 
 
-def spans(days: Sequence[str]) -> list[str]:
+def spans(use_case: UseCase, days: Sequence[str]) -> list[str]:
     """Days in words, in order: those that follow each other as one span."""
-    numbers = sorted(dt.date.fromisoformat(day).toordinal() for day in days)
-    # the number less its position stays the same while no day is left out
-    runs = [[number for _, number in run] for _, run in groupby(enumerate(numbers), lambda pair: pair[1] - pair[0])]
-    ends = [(dt.date.fromordinal(run[0]), dt.date.fromordinal(run[-1])) for run in runs]
-    return [f"{first} to {last}" if first < last else str(first) for first, last in ends]
+    ends: list[tuple[str, str]] = []
+    for day in sorted(days):
+        follows = bool(ends) and use_case.partitions.after(ends[-1][1]) == day
+        first = ends.pop()[0] if follows else day
+        ends.append((first, day))
+    return [f"{first} to {last}" if first < last else first for first, last in ends]
 
 
 def each_day(

@@ -1,6 +1,5 @@
 """The one component: a folder with `defs.yaml` and `features.sql` becomes assets, checks, jobs and a schedule."""
 
-import datetime as dt
 from typing import Any, Self
 
 import dagster as dg
@@ -23,7 +22,7 @@ from mlops_assets.components.scoring import made_besides
 from mlops_assets.components.telling import telling_sensors
 from mlops_assets.components.training import training_assets
 from mlops_assets.journey.features.sql import describe
-from mlops_assets.journey.train.candidates import check_columns
+from mlops_assets.journey.train.columns import check_columns
 from mlops_assets.settings import Settings
 from mlops_assets.use_case import Attributes, UseCase, build_use_case, explained
 from mlops_assets.work.engines.kinds import PIPES, engine_name
@@ -93,7 +92,7 @@ class MlUseCase(dg.Component):
         watch_job = dg.define_asset_job(
             f"{name}_watch",
             selection=dg.AssetSelection.checks(check),
-            description="Asks every morning whether yesterday was published.",
+            description="Asks after each run of the schedule whether the day, hour or week that is over was published.",
         )
         monitoring_job = dg.define_asset_job(
             f"{name}_monitoring",
@@ -115,10 +114,8 @@ class MlUseCase(dg.Component):
                 *changing_jobs(self.use_case),
             ],
             schedules=[
-                _daily_schedule(name, daily_job),
-                dg.ScheduleDefinition(
-                    name=f"{name}_watch_schedule", job=watch_job, cron_schedule="0 3 * * *", execution_timezone="UTC"
-                ),
+                _daily_schedule(self.use_case, daily_job),
+                _watch_schedule(self.use_case, watch_job),
                 monitoring_schedule(self.use_case, monitoring_job),
                 *retraining_schedules(self.use_case, training_job),
             ],
@@ -134,13 +131,30 @@ class MlUseCase(dg.Component):
         )
 
 
-def _daily_schedule(name: str, job: Any) -> dg.ScheduleDefinition:
-    """Runs yesterday (UTC) at one in the morning; days that end while it is off are backfilled by hand."""
+def _daily_schedule(use_case: UseCase, job: Any) -> dg.ScheduleDefinition:
+    """Runs the period that is over; those that end while it is off are backfilled by hand."""
     # Dagster's own daily schedule takes the newest partition, which is today's: `daily_partitions` has it already
+    name, partitions = use_case.name, use_case.partitions
 
-    @dg.schedule(name=f"{name}_daily_schedule", job=job, cron_schedule="0 1 * * *", execution_timezone="UTC")
-    def run_yesterday(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-        day = (context.scheduled_execution_time - dt.timedelta(days=1)).date().isoformat()
+    @dg.schedule(
+        name=f"{name}_daily_schedule",
+        job=job,
+        cron_schedule=partitions.cron(),
+        execution_timezone=partitions.timezone,
+    )
+    def run_yesterday(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        day = partitions.over(context.scheduled_execution_time)
+        if day < use_case.first_day:
+            return dg.SkipReason(f"{name} begins with {use_case.first_day}, which is not over yet")
         return dg.RunRequest(run_key=f"{name}-{day}", partition_key=day)
 
     return run_yesterday
+
+
+def _watch_schedule(use_case: UseCase, job: Any) -> dg.ScheduleDefinition:
+    """Looks for the period that is over some time after it was to be run."""
+    partitions = use_case.partitions
+    cron = partitions.cron(30 if partitions.every == "hour" else 120)
+    return dg.ScheduleDefinition(
+        name=f"{use_case.name}_watch_schedule", job=job, cron_schedule=cron, execution_timezone=partitions.timezone
+    )

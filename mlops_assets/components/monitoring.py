@@ -24,6 +24,9 @@ from mlops_assets.workspace import Stores, Workspace
 
 log = logging.getLogger("mlops_assets.monitoring")
 
+AFTER_DAILY = 90
+"""Minutes after the daily job at which feedback is taken in."""
+
 SHOWN = 200
 """Lines of a table that the UI shows; the newest."""
 
@@ -37,7 +40,9 @@ def monitoring_assets(use_case: UseCase) -> list[dg.AssetsDefinition]:
 def monitoring_schedule(use_case: UseCase, job: Any) -> dg.ScheduleDefinition:
     """Takes in feedback every night, after the daily job."""
     name = f"{use_case.name}_monitoring_schedule"
-    return dg.ScheduleDefinition(name=name, job=job, cron_schedule="30 2 * * *", execution_timezone="UTC")
+    partitions = use_case.partitions
+    cron, zone = partitions.cron_of_days(AFTER_DAILY), partitions.timezone
+    return dg.ScheduleDefinition(name=name, job=job, cron_schedule=cron, execution_timezone=zone)
 
 
 def _common(use_case: UseCase, name: str, daily: Sequence[str], others: Sequence[str] = ()) -> dict[str, Any]:

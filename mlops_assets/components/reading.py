@@ -13,6 +13,7 @@ from mlops_assets.components.watching import watch_step
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.read.day import list_raw_files, not_delivered
 from mlops_assets.journey.read.listing import Manifest, find_manifest
+from mlops_assets.journey.read.rhythm import OtherRhythm, check_rhythm
 from mlops_assets.journey.read.rows import read_day
 from mlops_assets.journey.score.checks import (
     DELIVER,
@@ -72,10 +73,14 @@ def _list_days(context: dg.AssetExecutionContext, stores: Stores, engines: Engin
 
 def delivered_days(stores: Stores, days: Sequence[str]) -> list[str]:
     """Those of some days that have a folder, or had one; the log names the others."""
+    try:
+        check_rhythm(stores.use_case, stores.lake)
+    except OtherRhythm as error:
+        raise dg.Failure(str(error), allow_retries=False) from None
     listed_before = stores.lake.raw_files.days()
     # a day that was delivered once and has no folder now is listed as empty; one that never came is passed over
     found = [day for day in days if day in listed_before or stores.source.delivered(day)]
-    missing = spans([day for day in days if day not in found])
+    missing = spans(stores.use_case, [day for day in days if day not in found])
     # files may come once a month: a backfill over a year does not fail for all other days, it leaves them missing
     if missing and found:
         number = len(days) - len(found)
@@ -88,7 +93,7 @@ def delivered_days(stores: Stores, days: Sequence[str]) -> list[str]:
 def check_deliveries(use_case: UseCase, days: Sequence[str], delivered: Sequence[str]) -> Iterator[dg.AssetCheckResult]:
     """The check of `raw_files`: whether each day of a run came."""
     checks = {day: [check_delivered(True)] for day in delivered}
-    missing = spans([day for day in days if day not in delivered])
+    missing = spans(use_case, [day for day in days if day not in delivered])
     checks |= {span: [check_delivered(False, others=bool(delivered))] for span in missing}
     yield from showing.check_results(key(use_case, "raw_files"), [EVERY_DAY_DELIVERED], checks, {})
 
@@ -172,7 +177,7 @@ def _read_days(context: dg.AssetExecutionContext, stores: Stores, engines: Engin
     }
     others = [name for name in ROW_CHECKS if name != EMPTY]
     yield from showing.check_results(key(use_case, "rows"), others, checks, broken)
-    missing = spans([day for day in context.partition_keys if day not in manifests])
+    missing = spans(use_case, [day for day in context.partition_keys if day not in manifests])
     absent = DayCheck(EMPTY, False, "no folder, or never listed", DELIVER, warns=True)
     by_day = checks | {span: [absent] for span in missing}
     yield from showing.check_results(key(use_case, "rows"), [EMPTY], by_day, broken)

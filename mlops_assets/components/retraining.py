@@ -1,4 +1,4 @@
-"""What starts a training by itself: a schedule, and sensors that look at corrections, audits, red days, the recipe."""
+"""What starts a training by itself: a schedule, and sensors for corrections, audits, red days, labels, the recipe."""
 
 import datetime as dt
 from typing import Any
@@ -32,23 +32,26 @@ def retraining_schedules(use_case: UseCase, job: Any) -> list[dg.ScheduleDefinit
             name=f"{use_case.name}_retraining_schedule",
             job=job,
             cron_schedule=cron,
-            execution_timezone="UTC",
+            execution_timezone=use_case.partitions.timezone,
             tags={REASON_TAG: f"schedule {cron}"},
         )
     ]
 
 
 def retraining_sensors(use_case: UseCase, job: Any) -> list[dg.SensorDefinition]:
-    """The sensor that starts a training on corrections, a drop or red days, if the use case asks for one of them."""
+    """The sensor that starts a training on corrections, a drop, red days or labels, if the use case asks for one."""
     asked = use_case.retraining
-    if asked.corrections is None and asked.drop is None and asked.drift is None:
+    if all(cause is None for cause in (asked.corrections, asked.drop, asked.drift, asked.labels)):
         return []
 
     @dg.sensor(
         name=f"{use_case.name}_retraining",
         job=job,
         minimum_interval_seconds=600,
-        description="Starts a training on new corrections, a drop that audits tell of, or red days; the gate decides.",
+        # a model grows old without anybody's doing: whoever asks for the labels of each month gets them learned
+        default_status=dg.DefaultSensorStatus.RUNNING if asked.labels else dg.DefaultSensorStatus.STOPPED,
+        description="Starts a training on new corrections, a drop that audits tell of, red days, or the labels of a "
+        "new month; the gate decides.",
     )
     def retraining(
         context: dg.SensorEvaluationContext, workspace: dg.ResourceParam[Workspace]

@@ -12,9 +12,11 @@ import dagster as dg
 from mlops_assets.journey.model.history import Change
 from mlops_assets.journey.score.checks import DayCheck
 from mlops_assets.journey.train.contest import Contest
-from mlops_assets.journey.train.evaluation import Score, Verdict
+from mlops_assets.journey.train.gate import Verdict
+from mlops_assets.journey.train.scores import Score
 from mlops_assets.use_case import UseCase
-from mlops_assets.views import card, markdown, pictures
+from mlops_assets.views import card, markdown, number_card, pictures
+from mlops_assets.views.judging import judged
 from mlops_assets.views.made import Text
 
 
@@ -58,27 +60,35 @@ def column_schema(use_case: UseCase) -> dg.TableSchema:
     return dg.TableSchema([*own, *of_contract])
 
 
-def leaderboard(scores: Iterable[Score]) -> dg.MarkdownMetadataValue:
-    """The candidates with their metrics on the same held-out rows, the best first."""
+def leaderboard(scores: Iterable[Score], metric: str) -> dg.MarkdownMetadataValue:
+    """The candidates with their metrics on the same rows that choose, the chosen one first; and what it has tested."""
     listed = list(scores)
-    metrics = dict.fromkeys(name for score in listed for name in score.metrics)
+    metrics = dict.fromkeys(name for score in listed for name in score.validation)
     return table(
         [
             {
                 "candidate": score.name,
-                **{name: score.metrics.get(name, "") for name in metrics},
-                "folds": _spread(score.folds),
+                **{name: score.validation.get(name, "") for name in metrics},
+                "rounds": _spread(score.folds),
+                f"{metric}, tested": score.metrics.get(metric, "not asked"),
                 "rows a CPU second": f"{score.rows_per_second:,.0f}",
+                "all rows count the same for": ", ".join(score.unweighted),
             }
             for score in listed
         ]
     )
 
 
+def judging(told: Mapping[str, Any], score: Score, baseline: Mapping[str, float], held_out: int) -> Any:
+    """How the chosen candidate came to be that, and how it did on rows that chose nothing."""
+    return dg.MetadataValue.md("\n\n".join(judged(told, score.metrics, baseline, held_out).as_markdown()))
+
+
 def calibration(score: Score) -> dg.MarkdownMetadataValue:
     """How the probabilities of a candidate were made true, and how true they are."""
     told = score.calibrated.told() if score.calibrated else {}
-    return dg.MetadataValue.md("\n\n".join(filter(None, (markdown.table(score.calibration), card.calibrated(told)))))
+    words = card.calibrated if score.classes else number_card.interval
+    return dg.MetadataValue.md("\n\n".join(filter(None, (markdown.table(score.calibration), words(told)))))
 
 
 def contest(found: Contest) -> dg.MarkdownMetadataValue:
@@ -88,7 +98,19 @@ def contest(found: Contest) -> dg.MarkdownMetadataValue:
     sides = {f"champion, version {found.version}": found.champion, **found.candidates}
     metrics = dict.fromkeys(name for values in sides.values() for name in values)
     lines = [{"": side, **{name: values.get(name, "") for name in metrics}} for side, values in sides.items()]
-    return dg.MetadataValue.md(f"on {found.rows:,} rows that none has learned\n\n{markdown.table(lines)}")
+    gaps = [
+        {
+            "candidate": name,
+            "metric": metric,
+            "above the champion": str(gap),
+            "noise": "yes" if gap.holds_zero else "no",
+        }
+        for name, some in found.differences.items()
+        for metric, gap in some.items()
+    ]
+    where = f"on {found.rows:,} rows that none has learned, asked of its {found.model} model"
+    parts = [where, markdown.table(lines), *([markdown.table(gaps)] if gaps else [])]
+    return dg.MetadataValue.md("\n\n".join(parts))
 
 
 def _spread(values: Sequence[float]) -> str:
@@ -109,7 +131,7 @@ def verdict(decision: Verdict) -> dg.MarkdownMetadataValue:
         for name, conditions in decision.conditions.items()
         for condition in conditions
     ]
-    return dg.MetadataValue.md(f"**{markdown.value(decision.reason)}**\n\n{markdown.table(lines)}")
+    return dg.MetadataValue.md(f"**{markdown.text(decision.reason)}**\n\n{markdown.table(lines)}")
 
 
 def history(changes: Sequence[Change]) -> dg.MarkdownMetadataValue:

@@ -152,9 +152,7 @@ def _days(run: dg.DagsterRun, use_case: UseCase) -> list[str]:
     ends = days_of(run)
     if not ends:
         return []
-    first, last = (dt.date.fromisoformat(day) for day in (ends[0], ends[-1]))
-    first = max(first, use_case.start)
-    return [(first + dt.timedelta(days=number)).isoformat() for number in range((last - first).days + 1)]
+    return use_case.partitions.between(max(ends[0], use_case.first_day), ends[-1])
 
 
 def _ended(instance: dg.DagsterInstance, record: dg.RunRecord, days: Sequence[str]) -> dict[str, LastRun]:

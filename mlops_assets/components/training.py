@@ -2,6 +2,7 @@
 
 import datetime as dt
 import logging
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -22,11 +23,15 @@ from mlops_assets.errors import MlopsError
 from mlops_assets.journey.model.about import About
 from mlops_assets.journey.model.changing import RETRO_TAG
 from mlops_assets.journey.model.version import Version
-from mlops_assets.journey.train import evaluation as judging
 from mlops_assets.journey.train.candidates import Fitted, fit_candidates
+from mlops_assets.journey.train.choice import NO_RECIPE, Recipe, recipe_of
 from mlops_assets.journey.train.contest import hold_contest
+from mlops_assets.journey.train.evaluation import evaluate
+from mlops_assets.journey.train.gate import decide
 from mlops_assets.journey.train.recipe import deciding
 from mlops_assets.journey.train.records import Evaluation, FittedCandidates, GatheredRows, MadeVersion
+from mlops_assets.journey.train.scores import Score
+from mlops_assets.journey.train.told import judging
 from mlops_assets.journey.train.training_set import TrainingSet, build_training_set
 from mlops_assets.journey.train.versions import make_version
 from mlops_assets.registering import Promotion, compare_with_champion, promote_if_passed, store_version
@@ -130,9 +135,11 @@ def _training_set(use_case: UseCase) -> dg.AssetsDefinition:
 def _shown_set(use_case: UseCase, data: TrainingSet) -> dict[str, Any]:
     """A training set for the UI."""
     features = [{"column": name, "is": _kind(use_case, name, text=text)} for name, text in data.features.items()]
+    origins = [asdict(one) for one in data.origins]
     in_words = {
+        "origins": showing.table(origins) if origins else "none: folds choose, and one held-out part tests",
         "days": " to ".join(data.days),
-        "classes": ", ".join(data.classes),
+        "classes": ", ".join(data.classes) or "numbers",
         "features": showing.table(features),
         "dagster/row_count": data.rows,
     }
@@ -182,7 +189,10 @@ def _shown_candidate(use_case: UseCase, candidate: Fitted) -> dict[str, Any]:
 def _evaluation(use_case: UseCase) -> dg.AssetsDefinition:
     @dg.asset(
         **_common(use_case, "evaluation", "candidates", {"scikitlearn", "mlflow"}),
-        description="All candidates on the same held-out rows, and the verdict of the gate with its reasons.",
+        description=(
+            "All candidates on the same rows that choose, the chosen one on rows that chose nothing, and the verdict "
+            "of the gate with its reasons."
+        ),
     )
     def evaluation(
         context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace], mlflow: dg.ResourceParam[Any]
@@ -199,37 +209,46 @@ def _evaluation(use_case: UseCase) -> dg.AssetsDefinition:
 
 
 def _judge(stores: Stores, fitted: FittedCandidates) -> Evaluation:
-    """The candidates on the held-out rows, and the word of the gate."""
+    """The candidates on the rows that choose, the chosen one on those that test, and the word of the gate."""
     use_case, data = stores.use_case, fitted.training_set
-    scores = _told(lambda: judging.evaluate(use_case, data, fitted.candidates))
     # counted before the champion is read: one that comes in between is noticed when the new one shall replace it
     seen = len(stores.history.changes())
-    usable = {score.name: score for score in scores if not score.failed}
-    models = {
-        one.name: judging.load_candidate(use_case, one, usable[one.name])
-        for one in fitted.candidates
-        if one.name in usable
-    }
-    contest = _told(lambda: hold_contest(use_case, stores.registry, stores.lake, data, models, data.fingerprint))
-    verdict = judging.decide(use_case.training, use_case.scale, scores, contest)
-    return Evaluation(data, fitted.candidates, tuple(scores), verdict, contest, seen)
+    judged = _told(lambda: evaluate(use_case, data, fitted.candidates, _recipe_of_champion(stores), log.info))
+    contest = _told(lambda: hold_contest(use_case, stores.registry, stores.lake, data, judged.tested, data.fingerprint))
+    verdict = decide(use_case.training, use_case.scale, judged.scores, judged.choice, contest)
+    return Evaluation(data, fitted.candidates, tuple(judged.scores), verdict, contest, seen, judged.choice)
+
+
+def _recipe_of_champion(stores: Stores) -> Recipe:
+    """The candidate that is made as the champion is; one that cannot be read keeps nobody out."""
+    try:
+        return recipe_of(stores.use_case, stores.champion())
+    except MlopsError as error:
+        log.warning("%s: the champion's recipe is not known: %s", stores.use_case.name, error)
+        return NO_RECIPE
 
 
 def _shown_evaluation(use_case: UseCase, evaluation: Evaluation) -> dict[str, Any]:
     metric, baseline = use_case.training.metric, evaluation.score(use_case.training.baseline)
     assert baseline is not None, "the baseline is a candidate"  # noqa: S101 - the configuration is checked for it
-    best = evaluation.score(evaluation.verdict.winner or "") or evaluation.scores[0]
+    best = evaluation.score(evaluation.best or "") or evaluation.scores[0]
+    told = judging(use_case, evaluation.training_set, best, evaluation.choice)
     beside = {"beside_champion": showing.contest(evaluation.contest)} if evaluation.contest else {}
     return {
         "verdict": showing.verdict(evaluation.verdict),
-        "leaderboard": showing.leaderboard(evaluation.scores),
+        "leaderboard": showing.leaderboard(evaluation.scores, metric),
+        "tested": showing.judging(told, best, baseline.metrics, evaluation.training_set.held_out),
         **beside,
-        "classes": showing.classes(best),
-        "confusion": showing.confusion(best),
-        "calibration": showing.calibration(best),
-        "baseline": baseline.metrics[metric],
-        metric: best.metrics[metric],
+        **({"classes": showing.classes(best), "confusion": showing.confusion(best)} if best.classes else {}),
+        "calibration" if best.classes else "predicted_and_true": showing.calibration(best),
+        **_figure("baseline", baseline.metrics.get(metric)),
+        **_figure(metric, best.metrics.get(metric)),
     }
+
+
+def _figure(name: str, value: float | None) -> dict[str, float]:
+    """A figure for the chart of the asset; nothing where there is none, such as of a candidate that was not tested."""
+    return {} if value is None else {name: value}
 
 
 def _track(mlflow: Any, evaluation: Evaluation) -> None:
@@ -241,12 +260,28 @@ def _track(mlflow: Any, evaluation: Evaluation) -> None:
             # servers with an older MLflow take no longer values
             mlflow.log_params({name: str(value)[:500] for name, value in candidate.parameters.items()})
             speed = {"rows_per_second": score.rows_per_second, "fit_seconds": candidate.fit_seconds}
-            mlflow.log_metrics({**score.metrics, **speed, "bytes": candidate.size})
+            chose = {f"validation_{name}": value for name, value in score.validation.items()}
+            mlflow.log_metrics({**score.metrics, **chose, **_bounds(score), **speed, "bytes": candidate.size})
             if (calibrated := score.calibrated) is not None:
-                mlflow.log_metrics({"ece_before": calibrated.before, "ece_after": calibrated.after})
+                names = ("ece_before", "ece_after") if score.classes else ("interval_asked", "interval_holds")
+                mlflow.log_metrics(dict(zip(names, (calibrated.before, calibrated.after), strict=True)))
             for step, value in enumerate(score.folds):
                 mlflow.log_metric("fold", value, step=step)
+            for step, one in enumerate(score.tested.rounds if score.tested else ()):
+                if one["figure"] is not None:
+                    mlflow.log_metric("tested", one["figure"], step=step)
     mlflow.set_tags({"verdict": evaluation.verdict.reason, "winner": evaluation.verdict.winner or ""})
+
+
+def _bounds(score: Score) -> dict[str, float]:
+    """The bounds of the figures, as MLflow's metrics."""
+    known = score.tested.intervals.items() if score.tested else ()
+    return {
+        f"{name}_{side}": value
+        for name, one in known
+        for side, value in (("low", one.low), ("high", one.high))
+        if math.isfinite(value)
+    }
 
 
 def _model_version(use_case: UseCase) -> dg.AssetsDefinition:
@@ -291,7 +326,8 @@ def _make(stores: Stores, evaluation: Evaluation, name: str, engines: Engines, f
     assert score is not None, "it was judged"  # noqa: S101 - it is named by its score
     fitted = next(candidate for candidate in evaluation.candidates if candidate.name == name)
     log.info("%s: making a version of %s", use_case.name, name)
-    about = _told(lambda: make_version(use_case, evaluation.training_set, fitted, score, evaluation.verdict, folder))
+    data, verdict, choice = evaluation.training_set, evaluation.verdict, evaluation.choice
+    about = _told(lambda: make_version(use_case, data, fitted, score, verdict, folder, choice=choice))
     if use_case.training.gate.changes is not None or use_case.retraining.starts:
         about, _ = _told(lambda: compare_with_champion(stores, folder, about, engines.of(use_case)))
     return about

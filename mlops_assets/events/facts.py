@@ -16,7 +16,6 @@ from mlops_assets.storage.accounting import PredictionsAccounting
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.places import newest
 from mlops_assets.storage.tables import Published
-from mlops_assets.use_case.told import Deadline
 from mlops_assets.work import forecast
 from mlops_assets.work.engines.kinds import processes
 from mlops_assets.workspace import Stores
@@ -181,12 +180,12 @@ def _newest_training(lake: Lake) -> tuple[str, MadeVersion | None]:
 
 def _due(stores: Stores, published: Mapping[str, object], runs: Runs, now: dt.datetime) -> list[Due]:
     use_case = stores.use_case
-    if use_case.deadline is None:
+    deadline, partitions = use_case.due, use_case.partitions
+    if deadline is None:
         return []
-    deadline, today = Deadline.parse(use_case.deadline), now.date()
-    first = max(use_case.start, today - dt.timedelta(days=WINDOW))
-    # a zone may be a day ahead of UTC
-    days = [(first + dt.timedelta(days=number)).isoformat() for number in range((today - first).days + 2)]
+    first = max(use_case.first_day, partitions.days_ago(now, WINDOW))
+    # the zone of a deadline may be ahead of that of the days
+    days = partitions.between(first, partitions.after(partitions.key(now)))
     missing = [(day, deadline.of(day)) for day in days if day not in published]
     near = [(day, moment) for day, moment in missing if moment <= now + SOON]
     paces = forecast.measured(stores.lake) if any(moment > now for _, moment in near) else {}

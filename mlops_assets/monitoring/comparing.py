@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -11,6 +10,7 @@ from operator import add
 from mlops_assets.journey.score.profile.counts import Profile
 from mlops_assets.journey.score.profile.reference import Reference
 from mlops_assets.monitoring.days import WatchedDay, first_before
+from mlops_assets.use_case import back
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def compared_with(
     else:
         day = against
         if against == "last-week":
-            day = (dt.date.fromisoformat(today.day) - dt.timedelta(days=7)).isoformat()
+            day = back(today.day, 7)
         days = [watched for watched in comparable(before, today) if watched.day == day]
         words = there = day
     if not days:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import logging
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import FOOTER, open_part, told_of_room, write_parquet
 from mlops_assets.storage.integrity import Damaged, Gone, understanding
 from mlops_assets.storage.places import Place, sizes
+from mlops_assets.use_case import back
 
 log = logging.getLogger("mlops_assets.drift")
 
@@ -161,7 +161,7 @@ def published_before(lake: Lake, day: str, days: int = TRAILING) -> list[str]:
 
 def first_before(day: str, days: int = TRAILING) -> str:
     """The first of the calendar days before a day that are looked at."""
-    return (dt.date.fromisoformat(day) - dt.timedelta(days=days)).isoformat()
+    return back(day, days)
 
 
 def days_before(lake: Lake, day: str, days: int = TRAILING) -> list[WatchedDay]:

@@ -143,4 +143,4 @@ def _in_order(lamps: Iterable[Lamp]) -> list[Lamp]:
 
 
 def _follows(lamp: Lamp) -> bool:
-    return lamp.source in {"model_input", "predictions"}
+    return lamp.source in {"model_input", "answers", "predictions"}

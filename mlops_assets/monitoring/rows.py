@@ -227,13 +227,14 @@ def _where(lake: Lake, use_case: UseCase, day: str, lamp: Lamp, reference: Refer
     if lamp.source == "predictions":
         return _of_answers(lake, day, lamp, reference)
     bins = None if reference is None else _bins(lamp, reference)
-    if lamp.source != "rows" or bins is None:
+    if lamp.source not in ("rows", "answers") or bins is None:
         return None
+    table, account = (lake.rows, use_case.account) if lamp.source == "rows" else (lake.predictions, ACCOUNT)
     name = lamp.column.removesuffix(BEYOND_ASCII)
     return _Asked(
-        _paths(lake.rows, day),
+        _paths(table, day),
         lambda part: np.isin(places(part[name], lamp.column, bins, day), lamp.bins),
-        use_case.account,
+        account,
         name,
     )
 

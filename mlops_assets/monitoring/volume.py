@@ -6,7 +6,6 @@ files come on a Monday.
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -17,6 +16,7 @@ from mlops_assets.monitoring.lamp import Lamp
 from mlops_assets.monitoring.noise import LEAST_DAYS, of_days
 from mlops_assets.monitoring.words import ADVICE, number, percent
 from mlops_assets.use_case.drift import Drift
+from mlops_assets.use_case.partitions import date_of
 from mlops_assets.work.printable import printable
 
 LEAST_WEEKS = 3
@@ -109,9 +109,9 @@ def _usual(count: Callable[[WatchedDay], float], before: Sequence[WatchedDay], o
 
 
 def _same_weekday(before: Sequence[WatchedDay], of: WatchedDay) -> list[WatchedDay]:
-    """Those of the days before that are the same weekday; none where they are too few."""
-    weekday = dt.date.fromisoformat(of.day).weekday()
-    same = [day for day in before if dt.date.fromisoformat(day.day).weekday() == weekday]
+    """Those of the days before that are the same weekday, of hours at the same time of it; none where too few."""
+    slot = _slot(of)
+    same = [day for day in before if _slot(day) == slot]
     return same if len(same) >= LEAST_WEEKS else []
 
 
@@ -130,8 +130,13 @@ def _least(count: Callable[[WatchedDay], float], before: Sequence[WatchedDay], t
     return max(FEW_LEAST, FEW_TIMES * _times(min(counts), max(counts)))
 
 
+def _slot(day: WatchedDay) -> tuple[int, str]:
+    """Weekday, and hour if any: of an hour that comes again, that of the first."""
+    return date_of(day.day).weekday(), day.day[10:13]
+
+
 def _weekend(day: WatchedDay) -> bool:
-    return dt.date.fromisoformat(day.day).weekday() >= 5
+    return date_of(day.day).weekday() >= 5
 
 
 def _times(now: float, usual: float) -> float:

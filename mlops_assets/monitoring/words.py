@@ -63,10 +63,16 @@ class Beside:
         return f"{now} ({then} {self.there})"
 
 
+WHERE = {"model_input": " of the model's input", "answers": ", what the model says,"}
+"""What is said behind the name of a column that is none of the files."""
+
+
 def advice_on(what: str, source: str) -> str:
     """What to do about a red lamp."""
     if source == "model_input":
         return f"Look at the raw columns and at features.sql. {ADVICE[what]}"
+    if source == "answers":
+        return "Look at the columns that moved as well; if none did, the features do not say what changed: label rows."
     return ADVICE[what]
 
 
@@ -83,7 +89,7 @@ def of_column(what: str, effect: float, beside: Beside, bins: Sequence[int]) -> 
         Positions in `Counts.spread` where the day has more.
     """
     source, name = beside.column
-    said = f"`{printable(name)}`" + (" of the model's input" if source == "model_input" else "")
+    said = f"`{printable(name)}`{WHERE.get(source, '')}"
     today, usual = beside.today, beside.usual
     if what == "nulls":
         return f"{said} is empty in {beside.pair(_of(today.nulls, today) + ' of rows', _of(usual.nulls, usual))}."

@@ -32,9 +32,19 @@ WITHOUT_ARGUMENTS = ("object", "ABC", "Generic", "Protocol")
 _VAR_POSITIONAL, _VAR_KEYWORD = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
 
 CLASSIFIER = {"fit": "fit(X, y)", "predict_proba": "predict_proba(X)"}
+REGRESSOR = {"fit": "fit(X, y)", "predict": "predict(X)"}
 TRANSFORMER = {"fit": "fit(X, y)", "transform": "transform(X)"}
 PART = {"fit": "fit(X, y)", "get_n_splits": "get_n_splits()", "get_params": "get_params()"}
 """What an argument of a model can be: an estimator, a way to split rows, a kernel; each has one of these methods."""
+
+
+KINDS = {"ClassifierMixin": "classifier", "RegressorMixin": "regressor"}
+"""scikit-learn's bases of what says classes and of what says numbers; both may have `predict`."""
+
+OTHER_KIND = {
+    "classifier": "it is a classifier, which says classes: `training.task: classification` takes those",
+    "regressor": "it is a regressor, which says numbers: `training.task: regression` takes those",
+}
 
 
 class WrongArgument(PluginError):
@@ -72,7 +82,7 @@ def check_estimator(path: str, methods: Mapping[str, str], given: Collection[str
     path
         Its import path.
     methods
-        What it must be able to do: all of `CLASSIFIER` or `TRANSFORMER`, or one of `PART`.
+        What it must be able to do: all of `CLASSIFIER`, `REGRESSOR` or `TRANSFORMER`, or one of `PART`.
     given
         Names of the arguments that it gets.
     named
@@ -120,7 +130,8 @@ def _imported(path: str, methods: Mapping[str, str]) -> _Arguments | None:
     if not inspect.isclass(imported):
         what = "a module" if inspect.ismodule(imported) else f"a {type(imported).__name__}"
         raise PluginError(f"{path} is {what}, expected a class{_with(methods)}")
-    _see_methods(path, methods, [name for name in methods if callable(getattr(imported, name, None))])
+    kind = getattr(imported, "_estimator_type", None) or _kind_of([base.__name__ for base in imported.__mro__])
+    _see_methods(path, methods, [name for name in methods if callable(getattr(imported, name, None))], kind)
     try:
         return _from_signature(inspect.signature(imported))
     except ValueError:  # written in C: it does not tell
@@ -138,7 +149,14 @@ def _with(methods: Mapping[str, str]) -> str:
     return f" with {(' or ' if methods is PART else ', ').join(methods.values())}" if methods else ""
 
 
-def _see_methods(path: str, methods: Mapping[str, str], present: Collection[str]) -> None:
+def _kind_of(bases: Iterable[str]) -> str | None:
+    """Whether a class with bases of these names says classes or numbers; None where they do not tell."""
+    return next((KINDS[name] for name in bases if name in KINDS), None)
+
+
+def _see_methods(path: str, methods: Mapping[str, str], present: Collection[str], kind: str | None) -> None:
+    if (methods is REGRESSOR and kind == "classifier") or (methods is CLASSIFIER and kind == "regressor"):
+        raise PluginError(f"{path}: {OTHER_KIND[kind]}")
     if methods is PART:
         if not any(name in present for name in PART):
             raise PluginError(f"{path} is no part of a model: it has no method {' or '.join(PART.values())}")
@@ -166,7 +184,8 @@ def _read(path: str, methods: Mapping[str, str]) -> _Arguments:
     bases = _bases(where, node) if isinstance(node, ast.ClassDef) and _is_read(where) else None
     if bases is None:
         raise PluginError(f"{path} is no class of {path.partition('.')[0]}, expected a class{_with(methods)}")
-    _see_methods(path, methods, {method.name for base in bases for method in _functions(base)})
+    present = {method.name for base in bases for method in _functions(base)}
+    _see_methods(path, methods, present, _kind_of(base.name for base in bases))
     return _arguments(bases)
 
 

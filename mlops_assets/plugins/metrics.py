@@ -18,10 +18,10 @@ class MetricFunction(Protocol):
         Parameters
         ----------
         labels
-            The true label of every row, as text.
+            The true label of every row: as text, or with `task: regression` as float64.
         probabilities
-            One row a row, one column a class.
+            One row a row, one column a class; with `task: regression` one column with the predicted numbers.
         classes
-            The classes by column.
+            The classes by column; none with `task: regression`.
         """
         ...

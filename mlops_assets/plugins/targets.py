@@ -40,7 +40,9 @@ class Delivery:
         How many there are.
     schema
         Columns of the batches: `day`, `file`, `line`, `account_id`, `prediction`, `probability`, `model_version`; and
-        `probabilities`, a map of class and probability, where the target is configured to get it.
+        `probabilities`, a map of class and probability, where the target is configured to get it. With
+        `task: regression`, `prediction` is a number, with `low` and `high`, the ends of its interval, in the place of
+        `probability`.
     batches
         Reads them, a batch at a time; may be called more than once.
     shards

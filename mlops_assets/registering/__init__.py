@@ -20,11 +20,13 @@ from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.trial import try_model
 from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.train.candidates import Fitted
+from mlops_assets.journey.train.choice import Choice
 from mlops_assets.journey.train.contest import SAYS, hold_contest
-from mlops_assets.journey.train.evaluation import Score, Verdict, decide, score
+from mlops_assets.journey.train.evaluation import judge_elsewhere
 from mlops_assets.journey.train.external import Logged, as_model, fetch
-from mlops_assets.journey.train.metrics import load_metrics
+from mlops_assets.journey.train.gate import Verdict, decide
 from mlops_assets.journey.train.records import Evaluation, MadeVersion
+from mlops_assets.journey.train.scores import Score
 from mlops_assets.journey.train.versions import judge_changes, make_version
 from mlops_assets.storage.places import work_folder
 from mlops_assets.views import card, card_page, diff_page, diffs
@@ -79,7 +81,7 @@ def promote_if_passed(stores: Stores, made: MadeVersion, who: str, why: str, day
     version = stores.registry.version(use_case.name, made.version)
     if stores.history.champion() == version.version:  # the step was tried again after it had been done
         return Promotion(version)
-    days = days or use_case.training.promotion.days_before(dt.datetime.now(dt.UTC))
+    days = days or use_case.training.promotion.days_before(dt.datetime.now(dt.UTC), use_case.partitions)
     try:
         stores.registry.promote(version, who, why, use_case.training.trusted, made.seen, days)
     except HistoryConflict as error:  # it was judged against a champion of before
@@ -186,9 +188,8 @@ def _newest_evaluation(stores: Stores) -> Evaluation:
 def _judge(stores: Stores, newest: Evaluation, model: Model, uri: str, learned: str | None) -> tuple[Score, Verdict]:
     """The model on the held-out rows, and what the gate says of it beside the baseline and the champion."""
     use_case, data = stores.use_case, newest.training_set
-    rows = data.load()
     try:
-        scored = score(model, rows.filter(rows["_held_out"]), uri, own=load_metrics(use_case.training))
+        scored, asked = judge_elsewhere(use_case, data, model, uri)
     except Exception as error:  # a pipeline from elsewhere may fail in any way, such as on a missing value
         raise MlopsError(
             f"{uri}: it fails on the held-out rows of {use_case.name}: {type(error).__name__}: {error}. Rows have "
@@ -196,8 +197,8 @@ def _judge(stores: Stores, newest: Evaluation, model: Model, uri: str, learned: 
         ) from None
     baseline = newest.score(use_case.training.baseline)
     others = [baseline] if baseline else []  # it was scored on the same rows, so it need not be again
-    contest = hold_contest(use_case, stores.registry, stores.lake, data, {uri: model}, learned)
-    return scored, decide(use_case.training, use_case.scale, [scored, *others], contest)
+    contest = hold_contest(use_case, stores.registry, stores.lake, data, {uri: asked}, learned)
+    return scored, decide(use_case.training, use_case.scale, [scored, *others], Choice((uri,)), contest)
 
 
 def _stored(model: Model, folder: Path, uri: str) -> Fitted:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,8 @@ TOP = 3
 
 JSON, CSV = "application/json", "text/csv"
 
-COLUMNS = ("file", "line", "prediction", "probability")
-"""Columns of the table, which the predictions of a day have, too."""
+COLUMNS = ("file", "line", "prediction")
+"""Columns of the table, which the predictions of a day have, too; behind them `probability`, or `low` and `high`."""
 
 
 def as_files(answered: Sequence[Answered], classes: Sequence[str], probabilities: str | None) -> list[dict[str, Any]]:
@@ -36,21 +37,20 @@ def as_files(answered: Sequence[Answered], classes: Sequence[str], probabilities
     answered
         The files.
     classes
-        Names of the classes, by number.
+        Names of the classes, by number; none where numbers are said.
     probabilities
-        Whose probabilities are told besides: `top`, `all` or None.
+        Whose probabilities are told besides: `top`, `all` or None; of numbers none are.
     """
     return [_file(one, classes, probabilities) for one in answered]
 
 
 def _file(one: Answered, classes: Sequence[str], probabilities: str | None) -> dict[str, Any]:
+    lines, said = one.line.tolist(), one.said(classes)
     predictions = [
-        {"line": line, "prediction": classes[number], "probability": probability}
-        for line, number, probability in zip(
-            one.line.tolist(), one.numbers.tolist(), shortest(one.probability), strict=True
-        )
+        {"line": line, "prediction": prediction, **sure}
+        for line, prediction, sure in zip(lines, said, _beside(one), strict=True)
     ]
-    if probabilities and predictions:
+    if probabilities and predictions and classes:
         for row, vector in zip(predictions, _vectors(one.probabilities, classes, probabilities), strict=True):
             row["probabilities"] = vector
     return {
@@ -63,8 +63,17 @@ def _file(one: Answered, classes: Sequence[str], probabilities: str | None) -> d
     }
 
 
+def _beside(one: Answered) -> Iterator[dict[str, Any]]:
+    """How sure each answer is: `probability`, or `interval` with both its ends, null where there is none."""
+    if "probability" in one.sure:
+        yield from ({"probability": value} for value in shortest(one.sure["probability"]))
+        return
+    for low, high in zip(*(one.sure[name].tolist() for name in ("low", "high")), strict=True):
+        yield {"interval": None if math.isnan(low) else [low, high]}
+
+
 def shortest(values: np.ndarray) -> list[Any]:
-    """float32 numbers as the shortest decimals that are these numbers, as Parquet readers show them."""
+    """Numbers as the shortest decimals that are these numbers, as Parquet readers show float32; None of NaN."""
     # through text: 0.1 as a float32 is 0.10000000149011612 as a float64, three times as long and no truer
     numbers: list[Any] = orjson.loads(orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY))
     return numbers
@@ -154,14 +163,23 @@ def to_csv(
     table = csv.writer(text, lineterminator="\n")
     named = classes if probabilities else ()
     written = mark if spreadsheet else str
-    table.writerow([*COLUMNS, *(written(OF_CLASS + name) for name in named)])
+    beside = [*answered[0].sure] if answered else ["probability"]
+    table.writerow([*COLUMNS, *beside, *(written(OF_CLASS + name) for name in named)])
     for one in answered:
         if not len(one.line):
             continue
-        numbers = one.line.tolist(), one.numbers.tolist(), shortest(one.probability)
-        vectors = _vectors(one.probabilities, classes, probabilities) if probabilities else [{}] * len(one.line)
-        for line, number, probability, vector in zip(*numbers, vectors, strict=True):
-            row = written(one.name), line, written(classes[number]), probability
+        sure = zip(*(shortest(one.sure[name]) for name in beside), strict=True)
+        vectors = (
+            _vectors(one.probabilities, classes, probabilities) if probabilities and classes else [{}] * len(one.line)
+        )
+        for line, said, ends, vector in zip(one.line.tolist(), one.said(classes), sure, vectors, strict=True):
+            # a number is one in a spreadsheet, too; orjson says null where there is no interval
+            row = (
+                written(one.name),
+                line,
+                written(said) if classes else said,
+                *("" if end is None else end for end in ends),
+            )
             table.writerow([*row, *(vector.get(name, "") for name in named)])
     return text.getvalue().encode()
 

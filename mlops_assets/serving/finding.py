@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import pyarrow as pa
 
+from mlops_assets.errors import UsageError
 from mlops_assets.journey.feedback.published import parts_with
 from mlops_assets.journey.score.vectors import NotKept, classes_of
 from mlops_assets.serving.problems import Problem, Wrong
@@ -27,7 +28,7 @@ from mlops_assets.views.paging import (
     write_cursor,
 )
 from mlops_assets.views.paging import Place as PagePlace
-from mlops_assets.views.predictions import COLUMNS
+from mlops_assets.views.predictions import columns_of, see_columns
 from mlops_assets.workspace import Stores
 
 MOST = 10_000
@@ -101,10 +102,12 @@ def find_predictions(
         listing = _listing(use_case, asked.day, table)
         published = table.days()[asked.day]
         among = _among(stores, asked.day, asked.file, table)
+        usual = columns_of(table)
     equal = _given({"file": asked.file, "account_id": asked.account, "prediction": asked.said})
     only = replace(within("probability", asked.least, asked.most), equal=equal, among=among)
+    _see_columns(only, usual)
     classes = _classes(use_case, asked.day, published.accounting) if every_class else ()
-    stored = [*COLUMNS, PROBABILITIES.name] if classes else [*COLUMNS]
+    stored = [*usual, PROBABILITIES.name] if classes else usual
     rows, after = _page(f"{use_case}/predictions", listing, stored, only, cursor, limit)
     return Found(published, rows, classes, after)
 
@@ -166,6 +169,17 @@ def _among(stores: Stores, day: str, file: str | None, *tables: Table[Any]) -> f
         return None
     there = [table for table in tables if day in table.days()]
     return frozenset(part for table in there for part in parts_with(stores.lake, table, day, [file]))
+
+
+def _see_columns(only: Only, columns: Sequence[str]) -> None:
+    """See that rows can be chosen so: numbers have neither classes nor probabilities."""
+    try:
+        see_columns(only, columns)
+    except UsageError as error:
+        raise Problem(422, str(error), [Wrong("query", str(error))]) from None
+    if "prediction" in only.equal and "probability" not in columns:
+        said = "class: what is predicted is a number."
+        raise Problem(422, said, [Wrong("query.class", said)])
 
 
 def _classes(use_case: str, day: str, accounting: Any) -> tuple[str, ...]:

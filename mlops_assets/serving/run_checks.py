@@ -12,6 +12,7 @@ from mlops_assets.journey.model.changing import check_gate
 from mlops_assets.journey.model.history import Refusal
 from mlops_assets.journey.read.sources import SqlSource
 from mlops_assets.serving.problems import Problem, Wrong
+from mlops_assets.use_case import date_of
 from mlops_assets.workspace import Stores
 
 MOST_DAYS = 366
@@ -41,10 +42,16 @@ def check_within(stores: Stores, where: str, *days: str) -> None:
     Problem
         422, if not.
     """
-    use_case, today = stores.use_case, dt.datetime.now(dt.UTC).date()
-    bounds = f"days of {use_case.name} run from {use_case.start} to {today}, which is today by UTC"
+    use_case, partitions = stores.use_case, stores.use_case.partitions
     for day in days:
-        if not use_case.start <= dt.date.fromisoformat(day) <= today:
+        try:
+            partitions.read(day)
+        except ValueError as error:
+            raise Problem(422, f"{error}.", [Wrong(where, str(error))]) from None
+    first, now = use_case.first_day, partitions.key(dt.datetime.now(dt.UTC))
+    bounds = f"{partitions.every}s of {use_case.name} run from {first} to {now}, which is {partitions.now_words}"
+    for day in days:
+        if not first <= day <= now:
             raise Problem(422, f"{day} cannot be run: {bounds}.", [Wrong(where, f"{day!r}: {bounds}")])
 
 
@@ -57,7 +64,7 @@ def check_retro(stores: Stores, first: str, last: str) -> None:
         422, if not.
     """
     check_within(stores, "body.retro_score", first, last)
-    number = (dt.date.fromisoformat(last) - dt.date.fromisoformat(first)).days + 1
+    number = (date_of(last) - date_of(first)).days + (first <= last)
     if not 1 <= number <= MOST_DAYS:
         message = f"from {first} to {last} are no days" if number < 1 else f"more than {MOST_DAYS} days"
         raise Problem(422, f"retro_score: {message}.", [Wrong("body.retro_score", message)])

@@ -108,6 +108,6 @@ class Service:
         """Takes in the corrections of a use case, whichever way they come."""
         return self._together.setdefault(name, Together())
 
-    def today(self) -> str:
+    def today(self, use_case: UseCase) -> str:
         """The day that rows are of which are sent now."""
-        return dt.datetime.now(dt.UTC).date().isoformat()
+        return use_case.partitions.key(dt.datetime.now(dt.UTC))

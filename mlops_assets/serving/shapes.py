@@ -15,9 +15,10 @@ class Prediction(BaseModel):
     """What the model says of a row."""
 
     line: int = Field(ge=1)
-    prediction: str
-    probability: float = Field(ge=0, le=1, description="A float32, as the shortest decimal that is it.")
+    prediction: str | float
+    probability: float | None = Field(None, ge=0, le=1, description="A float32, as the shortest decimal that is it.")
     probabilities: Shares | None = None
+    interval: list[float] | None = Field(None, description="Of a number: both ends; null where the model has none.")
 
 
 class Reject(BaseModel):
@@ -115,6 +116,7 @@ class UseCaseDetails(UseCaseSummary):
     """A use case with its contract, its classes and its limits."""
 
     contract: Contract
+    task: Literal["classification", "regression"]
     classes: list[str]
     limits: Shares
 
@@ -281,8 +283,10 @@ class PublishedPrediction(BaseModel):
     file: str
     line: int
     account_id: str | None
-    prediction: str
-    probability: float
+    prediction: str | float
+    probability: float | None = None
+    low: Number = None
+    high: Number = None
     model_version: int
     probabilities: Shares | None = None
 
@@ -383,12 +387,6 @@ class Run(Started):
     started: str | None
     ended: str | None
     failed: list[FailedStep]
-
-
-class Health(BaseModel):
-    """That the process lives."""
-
-    status: Literal["alive"]
 
 
 class Ready(BaseModel):

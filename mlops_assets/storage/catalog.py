@@ -64,7 +64,7 @@ PREDICTIONS = pa.schema(
         "model_version": pa.int32(),
     }
 )
-"""One prediction a row; `probability` is that of the predicted class."""
+"""One prediction a row; `probability` is that of the predicted class. Numbers have `task.NUMBERS`."""
 
 PROBABILITIES = pa.field("probabilities", pa.list_(pa.float32()))
 """A further column of predictions, where the use case keeps the probabilities of every class: in the order of `classes`
@@ -94,7 +94,7 @@ AUDIT = pa.schema(
         "model_version": pa.int32(),
     }
 )
-"""Predictions that were drawn for people to label, as they were published then."""
+"""Predictions that were drawn for people to label, as they were published then; a number is a text here."""
 
 ACCEPTED = pa.schema(
     {
@@ -145,7 +145,7 @@ REQUESTS = pa.schema(
     }
 )
 """A line of what was answered to a kept request: its file as it lies in the day's folder, and as it was named; either a
-prediction, or the rule by which it was refused."""
+prediction, or the rule by which it was refused. A number is a text here."""
 
 
 class TableOf(Generic[A]):
@@ -231,6 +231,11 @@ class Lake:
         """One object a table, for it remembers the commits that it has seen."""
         # making a table that is not needed costs nothing: it looks at no file until it is asked
         return self._tables.setdefault(name, Table(self.folder / name, name, accounting))
+
+    @property
+    def rhythm(self) -> Place:
+        """Whether days of it are hours or weeks, and of which zone; days of UTC need no such document."""
+        return self.folder / "partitions.json"
 
     @property
     def history(self) -> Place:

@@ -328,7 +328,8 @@ class Table(Generic[A]):
         if table is None:
             raise LakeError(f"{self.folder}: nothing was published there yet.")
         # by Delta's log, never by a glob: beside the published files lie older ones, and those of runs under way
-        return sorted(path for day in (self.days() if days is None else days) for path in published_paths(table, day))
+        wanted = sorted(self.days() if days is None else days)  # not by path, in which + comes before /
+        return [path for day in wanted for path in sorted(published_paths(table, day))]
 
     def _reader(
         self, paths: Sequence[str], columns: Sequence[str] | None, batch_rows: int = 65_536

@@ -10,7 +10,8 @@ from pathlib import Path
 from mlops_assets import running
 from mlops_assets.journey.train.records import Evaluation
 from mlops_assets.tools.sampling import write_sample
-from mlops_assets.use_case import list_use_cases
+from mlops_assets.use_case import UseCase, list_use_cases
+from mlops_assets.use_case.partitions import folder_of
 from mlops_assets.views.output import text_table
 from mlops_assets.views.status import collect, render
 from mlops_assets.workspace import Stores, Workspace
@@ -37,27 +38,35 @@ def run_demo(workspace: Workspace) -> Iterator[str]:
     str
         What to print: the accounting and the champion of each use case, a table of their metrics, what to open next.
     """
-    last = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
-    days = [last - dt.timedelta(days=back) for back in reversed(range(DAYS))]
-    span = days[0].isoformat(), days[-1].isoformat()
+    now = dt.datetime.now(dt.UTC)
     every = [workspace.find(name) for name in list_use_cases(workspace.settings.use_cases)]
     for stores in every:
-        for day in days:
-            _write(stores, day, labelled=day != last)  # as in life: what came yesterday nobody has labelled yet
+        for day in (days := _days(stores.use_case, now)):
+            _write(stores, day, labelled=day != days[-1])  # as in life: what came yesterday nobody has labelled yet
     running.import_skops()
     with running.dagster_instance(workspace.settings) as instance:
         definitions = running.load_definitions(*(stores.use_case for stores in every), workspace=workspace)
         for stores in every:
-            running.run_use_case(definitions, instance, stores.use_case, span, train=True)
+            days = _days(stores.use_case, now)
+            running.run_use_case(definitions, instance, stores.use_case, (days[0], days[-1]), train=True)
     for stores in every:
-        yield f"\n{render(collect(stores), span)}"
+        days = _days(stores.use_case, now)
+        yield f"\n{render(collect(stores), (days[0], days[-1]))}"
     yield f"\n{_results(every)}"
-    yield _next_steps(every, last) + ask_for_a_file(every, last)
+    yield _next_steps(every, now) + ask_for_a_file(every, now)
 
 
-def _write(stores: Stores, day: dt.date, *, labelled: bool) -> None:
+def _days(use_case: UseCase, now: dt.datetime) -> list[str]:
+    """The days, hours or weeks that are made of a use case; the last one is over."""
+    days = [use_case.partitions.over(now)]
+    while len(days) < DAYS:
+        days.insert(0, use_case.partitions.before(days[0]))
+    return days
+
+
+def _write(stores: Stores, day: str, *, labelled: bool) -> None:
     use_case, raw = stores.use_case, stores.settings.raw
-    if (raw / use_case.name / f"day={day}").exists():
+    if (raw / use_case.name / folder_of(day)).exists():
         return
     files = FEWER.get(use_case.name, FILES)
     rows = max(1, min(ROWS, use_case.scale.rows_a_day // FILES))  # no more than the use case is planned for
@@ -84,9 +93,9 @@ def _result(stores: Stores, newest: Evaluation) -> list[str]:
     return [stores.use_case.name, training.metric, value[training.baseline], best, value[best], gate]
 
 
-def _next_steps(every: list[Stores], last: dt.date) -> str:
-    names = [stores.use_case.name for stores in every]
-    name = "transactions" if "transactions" in names else names[0]
+def _next_steps(every: list[Stores], now: dt.datetime) -> str:
+    chosen = next((stores for stores in every if stores.use_case.name == "transactions"), every[0]).use_case
+    name, last = chosen.name, chosen.partitions.over(now)
     return f"""
 Everything lies under {every[0].settings.home}. What to look at next:
   make dev     (Dagster's UI: graph, checks, leaderboard, at http://127.0.0.1:3000; the API at {API}/docs)
@@ -97,23 +106,24 @@ Everything lies under {every[0].settings.home}. What to look at next:
 """
 
 
-def ask_for_a_file(every: list[Stores], last: dt.date) -> str:
+def ask_for_a_file(every: list[Stores], now: dt.datetime) -> str:
     """What to type while `make dev` runs, to have a file answered at once; empty if there is none to be sent.
 
     Parameters
     ----------
     every
         The use cases.
-    last
-        The day whose files are looked at: one that has predictions is not refused.
+    now
+        The moment; the files of the last day that is over then are looked at: one that has predictions is not refused.
     """
     for stores in sorted(every, key=lambda stores: stores.use_case.name != "transactions"):
         name, raw, published = stores.use_case.name, stores.settings.raw, stores.lake.predictions
+        last = stores.use_case.partitions.over(now)
         # a file on S3 is none that curl could send
-        if not isinstance(raw, Path) or last.isoformat() not in published.days():
+        if not isinstance(raw, Path) or last not in published.days():
             continue
-        for file in published.read_all([last.isoformat()], ["file"])["file"].to_pylist()[:1]:
-            path = raw / name / f"day={last}" / file
+        for file in published.read_all([last], ["file"])["file"].to_pylist()[:1]:
+            path = raw / name / folder_of(last) / file
             url = f"{API}/v1/use-cases/{name}/predictions"
             return f"While make dev runs, a file is answered at once:\n  curl -F file=@{shlex.quote(str(path))} {url}\n"
     return ""

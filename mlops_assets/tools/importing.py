@@ -15,6 +15,7 @@ from mlops_assets.journey.read.readers.csv import CsvReader
 from mlops_assets.journey.read.readers.pack import Pack
 from mlops_assets.storage.places import Place, side_by_side
 from mlops_assets.use_case import Import, UseCase
+from mlops_assets.use_case.partitions import folder_of
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def import_table(use_case: UseCase, table: Path, raw: Place) -> Imported:
 
     def write(file: tuple[tuple[str, str], dict[int, bytes]]) -> bool:
         (day, name), own = file
-        folder = raw / use_case.name / f"day={day}"
+        folder = raw / use_case.name / folder_of(day)
         folder.mkdir(parents=True, exist_ok=True)
         return _write(folder, name, use_case.files.suffix, b"\r\n".join([*header, *own.values(), b""]))
 
@@ -121,10 +122,10 @@ def _cut(
         if date is None or wrong or not all(map(str.strip, key)):
             continue
         day = _next_month(date)
-        if day is None or day < use_case.start:
+        if day is None or use_case.partitions.of_date(day) < use_case.first_day:
             outside.add(line - 1)
         else:
-            cut[day.isoformat(), _file_name(key)][line - 1] = lines[line - 1]
+            cut[use_case.partitions.of_date(day), _file_name(key)][line - 1] = lines[line - 1]
     return cut, outside
 
 
@@ -132,7 +133,7 @@ def _left(lines: list[bytes], taken: set[int]) -> dict[int, bytes]:
     return {number: line for number, line in enumerate(lines) if number not in taken}
 
 
-def place_table(use_case: UseCase, table: Path, raw: Place, day: dt.date) -> Imported:
+def place_table(use_case: UseCase, table: Path, raw: Place, day: str) -> Imported:
     """Put a table, as it is, among the raw files of a day.
 
     Parameters
@@ -159,10 +160,10 @@ def place_table(use_case: UseCase, table: Path, raw: Place, day: dt.date) -> Imp
             f"{table}: {len(data):,} bytes, but a file of {use_case.name} may have {use_case.files.largest:,}: "
             "raise `files.largest` in its defs.yaml, or cut the file."
         )
-    folder = raw / use_case.name / f"day={day.isoformat()}"
+    folder = raw / use_case.name / folder_of(day)
     folder.mkdir(parents=True, exist_ok=True)
     written = _write(folder, _file_name((table.stem,)), use_case.files.suffix, data)
-    return Imported(int(written), int(not written), (day.isoformat(),), int(pack.lines[0]), 0)
+    return Imported(int(written), int(not written), (day,), int(pack.lines[0]), 0)
 
 
 def _read(use_case: UseCase, table: Path) -> tuple[bytes, Pack]:

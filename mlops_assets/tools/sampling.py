@@ -15,6 +15,7 @@ from mlops_assets.errors import UsageError
 from mlops_assets.plugins import import_object, load_plugin
 from mlops_assets.storage.places import Place, side_by_side
 from mlops_assets.use_case import Column, UseCase
+from mlops_assets.use_case.partitions import date_of, folder_of
 
 CHUNK = 500
 """Files drawn at a time."""
@@ -66,7 +67,7 @@ class DrawFiles(Protocol):
 def write_sample(
     use_case: UseCase,
     raw: Place,
-    day: dt.date,
+    day: dt.date | str,
     files: int,
     rows: int,
     dirty: float,
@@ -84,7 +85,7 @@ def write_sample(
     raw
         Place of the raw files.
     day
-        The day.
+        The day; of hours one by its key, or by a date the first of that day.
     files, rows
         Number of files, and of rows in each on average.
     dirty
@@ -106,13 +107,15 @@ def write_sample(
     PluginError
         If that function cannot be called as it must be.
     """
-    if day < use_case.start:
-        raise UsageError(f"Days of {use_case.name} begin on {use_case.start}: a sample of {day} would never be run.")
-    folder = raw / use_case.name / f"day={day.isoformat()}"
-    # by the day as well: the same arguments are the same bytes, and no two days are alike
-    generator = np.random.default_rng([seed, day.toordinal()])
+    key = day if isinstance(day, str) else use_case.partitions.of_date(day)
+    if key < use_case.first_day:
+        begin = f"{use_case.partitions.every.title()}s of {use_case.name} begin on {use_case.first_day}"
+        raise UsageError(f"{begin}: a sample of {key} would never be run.")
+    folder, date = raw / use_case.name / folder_of(key), date_of(key)
+    # by the day as well: the same arguments are the same bytes, and no two days are alike, nor hours of one
+    generator = np.random.default_rng([seed, date.toordinal(), *key[11:].encode()])
     if use_case.files.reader:
-        yield from _write_files(use_case, folder, generator, day, files, rows, dirty, labelled=labelled)
+        yield from _write_files(use_case, folder, generator, date, files, rows, dirty, labelled=labelled)
         return
     draw: Draw = import_object(use_case.sample) if use_case.sample else _from_contract(use_case)
     kinds = _choose_dirt(use_case, generator, files, dirty)
@@ -121,7 +124,7 @@ def write_sample(
         count = min(CHUNK, files - first)
         # seeded by the files and not by the day: accounts come back with their habits
         lasting = np.random.default_rng([seed, first])
-        frame = draw(generator, lasting, day, count, rows)
+        frame = draw(generator, lasting, date, count, rows)
         if not labelled:
             frame[use_case.label] = None
         _folder_of(folder, first, files).mkdir(parents=True, exist_ok=True)  # `CHUNK` divides `FILES_A_FOLDER`
@@ -326,17 +329,3 @@ def _column(generator: np.random.Generator, column: Column, day: dt.date, count:
     if column.allowed:
         return generator.choice(np.array(column.allowed), count)
     return _DRAW[column.type](generator, column, day, count)
-
-
-def parse_day(text: str) -> dt.date:
-    """A day from its text.
-
-    Raises
-    ------
-    UsageError
-        If it is not of the form `YYYY-MM-DD`.
-    """
-    try:
-        return dt.date.fromisoformat(text)
-    except ValueError:
-        raise UsageError(f"{text!r} is not a day; write it like 2026-01-31.") from None

@@ -5,6 +5,7 @@ from mlops_assets.use_case.drift import ColumnFloors, Drift, DriftDays, Floors
 from mlops_assets.use_case.enrichments import Enrichment, HttpParameters, SqlParameters, TableParameters, Validity
 from mlops_assets.use_case.files import Checks, Column, FileFormat, Import
 from mlops_assets.use_case.loading import build_use_case, explained, find_use_case, list_use_cases, load_use_case
+from mlops_assets.use_case.partitions import Partitions, back, date_of
 from mlops_assets.use_case.promotion import Promotion
 from mlops_assets.use_case.references import UnsetVariable, as_written, fill_environment, references, variables
 from mlops_assets.use_case.scoring import Scoring
@@ -37,6 +38,7 @@ __all__ = [
     "Limits",
     "Messages",
     "Origin",
+    "Partitions",
     "Preparation",
     "Promotion",
     "Retraining",
@@ -56,7 +58,9 @@ __all__ = [
     "UseCase",
     "Validity",
     "as_written",
+    "back",
     "build_use_case",
+    "date_of",
     "explained",
     "fill_environment",
     "find_use_case",

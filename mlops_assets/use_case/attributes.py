@@ -18,18 +18,23 @@ from mlops_assets.use_case.drift import Drift
 from mlops_assets.use_case.enrichments import Enrichment, check_enrichments
 from mlops_assets.use_case.files import Checks, Column, FileFormat, Import
 from mlops_assets.use_case.notices import ABSENT
+from mlops_assets.use_case.partitions import Partitions
 from mlops_assets.use_case.references import as_written, variables
 from mlops_assets.use_case.scoring import Scoring
 from mlops_assets.use_case.sensor import Sensor
 from mlops_assets.use_case.serving import Serving
-from mlops_assets.use_case.source import Origin
-from mlops_assets.use_case.strict import Strict, refuse
+from mlops_assets.use_case.source import Origin, check_hours
+from mlops_assets.use_case.strict import Problem, Strict, refuse
 from mlops_assets.use_case.targets import Delivering, TargetName, too_long, unkept
 from mlops_assets.use_case.told import ChannelName, Deadline, Told, literal_secrets
 from mlops_assets.use_case.training import Candidate, Feedback, Retraining, Training
 
 P = TypeVar("P", Candidate, Delivering, Enrichment, Origin)
 """What has parameters."""
+
+
+NUMBERS = ("integer", "number")
+"""Types of a column of numbers."""
 
 
 class Scale(Strict):
@@ -52,6 +57,7 @@ class Attributes(Strict):
     description: str = Field(description="What is predicted, for whom.")
     owner: str = Field("team:ml", pattern=r"^(team:\w+|\S+@\S+)$", description="`team:name` or an e-mail address.")
     start: dt.date = Field(description="First day that may be predicted.")
+    partitions: Partitions = Field(default_factory=Partitions, description="Days, hours or weeks, and of which zone.")
     source: Origin | None = Field(None, description="Where the raw files come from, and whether links are followed.")
     files: FileFormat = Field(default_factory=FileFormat, description="How the raw files are written.")
     # before the keys that name columns: a validator sees the fields before its own alone
@@ -137,7 +143,7 @@ class Attributes(Strict):
         columns = info.data.get("columns")
         if name is None or columns is None:
             return name
-        numbers = [number for number, column in columns.items() if column.type in ("integer", "number")]
+        numbers = [number for number, column in columns.items() if column.type in NUMBERS]
         if name not in numbers:
             raise ValueError(f"{name!r} is not a number column; there are: {', '.join(numbers) or 'none'}")
         return name
@@ -162,12 +168,47 @@ class Attributes(Strict):
             raise ValueError(f"split.column: {name!r} is not a date column of this use case (nor `day`)")
         return training
 
+    @field_validator("source")
+    @classmethod
+    def _asks_for_a_period(cls, source: Origin | None, info: ValidationInfo) -> Origin | None:
+        partitions = info.data.get("partitions")
+        if source is not None and partitions is not None:
+            check_hours(source, partitions.every)
+        return source
+
+    @model_validator(mode="after")
+    def _label_fits_the_task(self) -> Self:
+        kind = self.columns[self.label].type
+        if not self.training.says_numbers:
+            return self
+        problems: list[Problem] = []
+        if kind not in NUMBERS:
+            numbers = ", ".join(name for name, column in self.columns.items() if column.type in NUMBERS) or "none"
+            why = f"{kind} {self.label!r} is no number, which `training.task: regression` learns; there are: {numbers}"
+            problems.append((("label",), why, self.label))
+        if self.scoring.most != 0:
+            why = "a number has no probabilities: this is for `training.task: classification`"
+            problems.append((("scoring", "probabilities"), why, self.scoring.probabilities))
+        if self.feedback.labels:
+            why = "a number is no label that a model must know first: this is for `training.task: classification`"
+            problems.append((("feedback", "labels"), why, self.feedback.labels))
+        refuse(problems)
+        return self
+
     @field_validator("deadline")
     @classmethod
-    def _is_a_time(cls, deadline: str | None) -> str | None:
-        if deadline is not None:
-            Deadline.parse(deadline)
+    def _is_a_time(cls, deadline: str | None, info: ValidationInfo) -> str | None:
+        partitions = info.data.get("partitions")
+        if deadline is not None and partitions is not None:  # None where they are wrong themselves
+            Deadline.parse(deadline, partitions)
         return deadline
+
+    @field_validator("partitions")
+    @classmethod
+    def _hours_can_be_told_apart(cls, partitions: Partitions, info: ValidationInfo) -> Partitions:
+        if start := info.data.get("start"):
+            partitions.check_changes(start)
+        return partitions
 
     @field_validator("sensor", mode="before")
     @classmethod
@@ -248,6 +289,16 @@ class UseCase(Attributes):
         for key in keys:
             said = said.get(key) if isinstance(said, Mapping) else None
         return said or {}
+
+    @property
+    def first_day(self) -> str:
+        """The first period that may be predicted: the one that `start` lies in."""
+        return self.partitions.of_date(self.start)
+
+    @property
+    def due(self) -> Deadline | None:
+        """By when its periods must be published."""
+        return None if self.deadline is None else Deadline.parse(self.deadline, self.partitions)
 
     @property
     def follow_links(self) -> bool:

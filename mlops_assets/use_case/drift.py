@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
+from mlops_assets.use_case.partitions import is_key
 from mlops_assets.use_case.strict import Share, Strict
 
 Distance = Annotated[float, Field(ge=0)]
@@ -128,7 +128,6 @@ def read_against(text: str) -> str:
     """
     if text in AGAINST:
         return text
-    try:
-        return dt.date.fromisoformat(text).isoformat()
-    except ValueError:
-        raise ValueError(f"`{text}` is none of {', '.join(AGAINST)}, and no day (YYYY-MM-DD)") from None
+    if not is_key(text):
+        raise ValueError(f"`{text}` is none of {', '.join(AGAINST)}, and no day (YYYY-MM-DD)")
+    return text

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from mlops_assets.use_case.partitions import DAYS, Partitions
 from mlops_assets.use_case.strict import Share, Strict
 
 SPAN = re.compile(r"([1-9][0-9]{0,3})([dw])")
@@ -68,10 +69,9 @@ class Promotion(Strict):
         # the word where there is nothing else: so stand the recipes that versions of before were made by
         return write(self) if self.retro_score is not None else self.mode
 
-    def days_before(self, moment: dt.datetime) -> str:
+    def days_before(self, moment: dt.datetime, partitions: Partitions = DAYS) -> str:
         """The days that are scored again after a promotion at some moment, as `FIRST/LAST`; empty where none are."""
         if self.retro_score is None:
             return ""
-        today = moment.astimezone(dt.UTC).date()
-        # today's is not over: its run comes by itself, and is scored by the new champion
-        return f"{today - span_of(self.retro_score)}/{today - dt.timedelta(days=1)}"
+        # the one that is not over comes by itself, and is scored by the new champion
+        return f"{partitions.days_ago(moment, span_of(self.retro_score).days)}/{partitions.over(moment)}"

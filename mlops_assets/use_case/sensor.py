@@ -22,7 +22,7 @@ class Messages(Strict):
 class Sensor(Strict):
     """What the sensor for new files looks at, and when it takes a day for whole."""
 
-    window_days: int = Field(7, gt=0, le=366, description="How many days are watched: today (UTC) and those before it.")
+    window_days: int = Field(7, gt=0, le=366, description="Calendar days that are watched: today and those before it.")
     settle_minutes: float = Field(
         10, ge=0, description="Minutes without a change after which the files of a day are taken for whole."
     )

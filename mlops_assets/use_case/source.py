@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -16,9 +17,9 @@ class SqlSource(Strict):
     url_variable: Variable = Field(
         description="Environment variable with the URL of the database, `postgresql://...` or another of SQLAlchemy's."
     )
-    # `::day` would be a cast of PostgreSQL, and no parameter
     query: str = Field(
-        pattern=r"(^|[^:]):day\b", description="The rows of the day `:day`, their columns named as in `columns`."
+        description="The rows of the day `:day`, or from the moment `:start` to before `:end` (UTC) of a day, hour or "
+        "week, their columns named as in `columns`."
     )
     key: str | None = Field(
         None, description="Column whose values name the files, one file for each; `account` by default."
@@ -27,6 +28,32 @@ class SqlSource(Strict):
         None, gt=0, le=100_000, description="So many files instead, each with the rows of many values of `key`."
     )
     timeout: float = Field(300, gt=0, description="Seconds that the server may take to answer.")
+
+    @field_validator("query")
+    @classmethod
+    def _is_of_a_day(cls, query: str) -> str:
+        named = parameters_of(query)
+        if "day" not in named and not {"start", "end"} <= named:
+            raise ValueError("the query must ask for one day: name `:day`, or `:start` and `:end`")
+        return query
+
+
+def check_hours(origin: Origin, every: str) -> None:
+    """See that a query asks for an hour or a week, and not for its day, whose rows would come up to 24 times.
+
+    Raises
+    ------
+    ValueError
+        If it does not.
+    """
+    query = origin.parameters.get("query")
+    if every != "day" and origin.use in PARAMETERS and not {"start", "end"} <= parameters_of(str(query)):
+        raise ValueError(f"parameters.query: with `every: {every}` it must name `:start` and `:end`, not the day alone")
+
+
+def parameters_of(query: str) -> set[str]:
+    """The parameters that a query names, such as `day` for `:day`; `::day` is a cast of PostgreSQL, and none."""
+    return {*re.findall(r"(?<![:\w\\]):(\w+)(?!:)", query)}
 
 
 PARAMETERS: dict[str, type[Strict]] = {"sql": SqlSource}

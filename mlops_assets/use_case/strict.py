@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import InitErrorDetails
@@ -17,8 +18,16 @@ Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 SecretVariable = Annotated[Variable, AfterValidator(remember)]
 """Name of an environment variable whose whole value is a secret."""
-METRICS = ("accuracy", "macro_f1", "weighted_f1", "log_loss", "roc_auc")
-"""The metrics that every evaluation has; `training.metrics` adds to them."""
+Task = Literal["classification", "regression"]
+"""What a model says of a row: one of a few classes, or a number."""
+
+METRICS: Mapping[Task, tuple[str, ...]] = MappingProxyType(
+    {
+        "classification": ("accuracy", "macro_f1", "weighted_f1", "log_loss", "roc_auc"),
+        "regression": ("mae", "rmse", "r2", "median_error", "mape", "coverage"),
+    }
+)
+"""The metrics that every evaluation has, by task, the one that ranks by default first; `training.metrics` adds some."""
 
 
 class Strict(BaseModel):

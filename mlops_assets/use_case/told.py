@@ -6,13 +6,14 @@ import datetime as dt
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib.util import find_spec
 from typing import Annotated, Any, Literal, Self, get_args
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from mlops_assets.use_case.clocks import check_zone
+from mlops_assets.use_case.partitions import DAYS, Partitions, date_of
 from mlops_assets.use_case.references import VARIABLE
 from mlops_assets.use_case.strict import Problem, Strict
 
@@ -104,39 +105,44 @@ def literal_secrets(written: Mapping[str, Any]) -> Iterator[Problem]:
 
 @dataclass(frozen=True)
 class Deadline:
-    """A time of the day after, by the clock of a zone.
+    """A time of the day after, by the clock of a zone; of an hour, minutes after it is over.
 
     Attributes
     ----------
     time
-        The time.
+        The time, or the minutes.
     zone
         The zone.
+    partitions
+        What a period is.
     """
 
     time: dt.time
     zone: ZoneInfo
+    partitions: Partitions = DAYS
 
     @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read such as `06:30 America/Sao_Paulo`.
+    def parse(cls, text: str, partitions: Partitions = DAYS) -> Self:
+        """Read such as `06:30 America/Sao_Paulo`, or `:20` where a period is an hour.
 
         Raises
         ------
         ValueError
             If it is none.
         """
+        if partitions.every == "hour":
+            minutes = re.fullmatch(r":([0-5]\d)", text)
+            if not minutes:
+                raise ValueError('with `partitions: {every: hour}`, write minutes after the hour, such as `":20"`')
+            return cls(dt.time(0, int(minutes[1])), partitions.zone, partitions)
         found = re.fullmatch(r"(\d\d):(\d\d) (\S+)", text)
         if not found or int(found[1]) > 23 or int(found[2]) > 59:
             raise ValueError("write a time and a zone, such as `06:30 America/Sao_Paulo`")
-        zones = available_timezones()
-        if found[3] not in zones:
-            near = get_close_matches(found[3], zones, 3)
-            raise ValueError(f"there is no time zone {found[3]!r}" + (f"; is it {' or '.join(near)}?" if near else ""))
-        return cls(dt.time(int(found[1]), int(found[2])), ZoneInfo(found[3]))
+        check_zone(found[3])
+        return cls(dt.time(int(found[1]), int(found[2])), ZoneInfo(found[3]), partitions)
 
     def of(self, day: str) -> dt.datetime:
-        """When a day must be published: at this time of the day after it, in UTC.
+        """When a day must be published: at this time of the day after it, in UTC; of a week, of the Monday after it.
 
         A time that the clock leaps over is as many minutes after the leap; of one that comes twice, it is the first.
 
@@ -145,5 +151,7 @@ class Deadline:
         >>> Deadline.parse("06:30 America/Sao_Paulo").of("2026-01-31").isoformat()
         '2026-02-01T09:30:00+00:00'
         """
-        after = dt.date.fromisoformat(day) + dt.timedelta(days=1)
+        if self.partitions.every == "hour":
+            return self.partitions.end(day) + dt.timedelta(minutes=self.time.minute)
+        after = date_of(day) + dt.timedelta(days=7 if self.partitions.every == "week" else 1)
         return dt.datetime.combine(after, self.time, self.zone).astimezone(dt.UTC)

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from mlops_assets.journey.enrich.lookups.records import query
 from mlops_assets.journey.read.sources.entries import day_of
+from mlops_assets.journey.score.vectors import stored_schema
 from mlops_assets.storage.catalog import PREDICTIONS, REQUESTS, Lake
 from mlops_assets.storage.files import read_part
 from mlops_assets.storage.places import Place
@@ -60,6 +61,26 @@ def render(days: Mapping[str, Compared]) -> str:
     )
 
 
+SAME_CLASS = "kept.prediction = published.prediction::VARCHAR AND kept.probability = published.probability"
+SAME_NUMBER = "kept.prediction::DOUBLE = published.prediction"
+
+COMPARED = """
+    SELECT
+        count(DISTINCT request) AS requests,
+        count(kept.prediction) AS predictions,
+        count(rule) AS refusals,
+        count(*) FILTER (same) AS same,
+        count(*) FILTER (NOT same) AS differing,
+        count(kept.prediction) FILTER (same IS NULL) AS unpublished
+    FROM (
+        SELECT kept.*, SAME AS same
+        FROM kept LEFT JOIN published ON kept.prediction IS NOT NULL
+            AND kept.file = published.file::VARCHAR AND kept.line = published.line
+    ) AS kept
+"""
+"""How answers to requests compare with what is published, by what makes two of them the SAME."""
+
+
 def read_requests(lake: Lake, day: str) -> pa.Table:
     """What was answered to the requests whose rows are of a day, in `REQUESTS`, each line once.
 
@@ -88,27 +109,12 @@ def compare(lake: Lake, day: str) -> Compared:
         The day.
     """
     kept = read_requests(lake, day)
-    columns = ["file", "line", "prediction", "probability"]
     table = lake.predictions
-    # a day that was not run yet says nothing
-    published = table.read_all([day], columns) if day in table.days() else PREDICTIONS.empty_table().select(columns)
-    (told,) = query(
-        """
-        SELECT
-            count(DISTINCT request) AS requests,
-            count(kept.prediction) AS predictions,
-            count(rule) AS refusals,
-            count(*) FILTER (same) AS same,
-            count(*) FILTER (NOT same) AS differing,
-            count(kept.prediction) FILTER (same IS NULL) AS unpublished
-        FROM (
-            SELECT kept.*, kept.prediction = published.prediction::VARCHAR
-                AND kept.probability = published.probability AS same
-            FROM kept LEFT JOIN published ON kept.prediction IS NOT NULL
-                AND kept.file = published.file::VARCHAR AND kept.line = published.line
-        ) AS kept
-        """,
-        kept=kept,
-        published=published,
-    ).to_pylist()
+    there = day in table.days()  # a day that was not run yet says nothing
+    schema = stored_schema(table) if there else PREDICTIONS
+    # of a number its ends follow from it and the version, so it is compared alone
+    columns = [name for name in ("file", "line", "prediction", "probability") if name in schema.names]
+    published = table.read_all([day], columns) if there else PREDICTIONS.empty_table().select(columns)
+    same = SAME_CLASS if "probability" in columns else SAME_NUMBER
+    (told,) = query(COMPARED.replace("SAME", same), kept=kept, published=published).to_pylist()
     return Compared(**told)

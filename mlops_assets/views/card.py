@@ -13,7 +13,9 @@ from mlops_assets.errors import ModelRefused
 from mlops_assets.journey.model.about import About, Condition
 from mlops_assets.journey.train.training_set import TrainingSet
 from mlops_assets.journey.train.versions import REPEATS
-from mlops_assets.views import markdown
+from mlops_assets.views import markdown, number_card
+from mlops_assets.views.judging import judged
+from mlops_assets.views.numbers import plain
 
 
 def render(about: About, version: int | None = None) -> str:
@@ -53,7 +55,7 @@ def _verdict(about: About, version: int | None) -> Iterator[str]:
     title = f"# {markdown.value(about.use_case)}: {markdown.value(about.candidate)}"
     yield f"{title}, version {version}" if version else title
     yield markdown.text(about.recipe["description"])
-    yield f"**{'Passed the gate' if about.passed else 'Refused by the gate'}.** {markdown.value(about.reason)}"
+    yield f"**{'Passed the gate' if about.passed else 'Refused by the gate'}.** {markdown.text(about.reason)}"
     yield markdown.table([_condition(condition) for condition in about.conditions])
 
 
@@ -67,11 +69,27 @@ def _condition(condition: Condition) -> dict[str, str]:
 
 
 def _quality(about: About) -> Iterator[str]:
-    """How it did on rows that it never saw."""
+    """How it did on rows that neither taught nor chose it."""
     metric = about.recipe["training"]["metric"]
     yield "## On held-out rows"
+    shown = judged(about.judging, about.metrics, about.baseline_metrics, about.held_out)
+    headline, *more = [*shown.as_markdown()] or [""]
+    yield headline
     yield markdown.table([{"": "this version", **about.metrics}])
+    yield from more
     yield _folds(about, metric)
+    yield from number_card.sections(about) if about.says_numbers else _classes(about)
+    if about.thresholds:
+        yield "### Thresholds"
+        yield f"If {markdown.value(about.labels[1])} were said from another probability on (`training.threshold`)."
+        yield markdown.table(about.thresholds)
+    yield "### Importance"
+    yield f"What {markdown.value(metric)} loses when the column is shuffled (mean of {REPEATS})."
+    yield markdown.table([{"column": name, "loss": loss} for name, loss in about.importance.items()])
+
+
+def _classes(about: About) -> Iterator[str]:
+    """How each class is told, and what its probabilities are worth."""
     yield "### Classes"
     yield markdown.table(class_lines(about.classes))
     yield "### Confusion matrix"
@@ -83,9 +101,6 @@ def _quality(about: About) -> Iterator[str]:
     yield calibrated(about.calibrated)
     if about.origin:
         yield "It is not calibrated here: it was made elsewhere, and no rows are known that it has surely not learned."
-    yield "### Importance"
-    yield f"What {markdown.value(metric)} loses when the column is shuffled (mean of {REPEATS})."
-    yield markdown.table([{"column": name, "loss": loss} for name, loss in about.importance.items()])
 
 
 def calibrated(told: Mapping[str, Any]) -> str:
@@ -100,7 +115,7 @@ def calibrated(told: Mapping[str, Any]) -> str:
         return ""
     line = {
         "calibrated by": told["kind"],
-        "out-of-fold rows": told["rows"],
+        "rows that choose": told["rows"],
         "error without it": told["before"],
         "error with it": told["after"],
         "by chance": told["chance"],
@@ -120,8 +135,8 @@ def class_lines(classes: Mapping[str, Mapping[str, float]]) -> list[dict[str, ob
 
 
 def _folds(about: About, metric: str) -> str:
-    values = ", ".join(f"{value:.3f}" for value in about.folds)
-    return f"Over {len(about.folds)} folds of the training part, {markdown.value(metric)}: {values}" if values else ""
+    values = ", ".join(f"{value:.3f}" if not about.says_numbers else plain(value) for value in about.folds)
+    return f"In {len(about.folds)} rounds that choose, {markdown.value(metric)}: {values}" if values else ""
 
 
 def _cost(about: About) -> Iterator[str]:

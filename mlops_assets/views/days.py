@@ -12,7 +12,6 @@ from mlops_assets.journey.score.checks import DayCheck, check_current, check_row
 from mlops_assets.monitoring.kept import Judged, verdict_of
 from mlops_assets.storage.accounting import ListingAccounting, PredictionsAccounting, ReadingAccounting
 from mlops_assets.storage.tables import Published
-from mlops_assets.use_case.told import Deadline
 from mlops_assets.views.status import NUMBERS, are_current, delivery_of, time_of
 from mlops_assets.workspace import Stores
 
@@ -73,17 +72,21 @@ class Known:
     def days(self, first: str = "", last: str = "") -> list[str]:
         """The days that there is something to say of, the newest first."""
         every = {*self.delivered, *self.rows, *self.predictions, *self.late}
-        return sorted((day for day in every if first <= day <= (last or day)), reverse=True)
+        # of hours, a calendar day has all of them
+        return sorted(
+            (day for day in every if first <= day and (not last or day <= last or day[:10] == last)), reverse=True
+        )
 
 
 def _late(stores: Stores, missing: set[str], published: Mapping[str, object], now: dt.datetime) -> frozenset[str]:
     """The days whose deadline is over; without a champion nothing is predicted, and nothing is late."""
     use_case = stores.use_case
-    if use_case.deadline is None or stores.history.champion() is None:
+    deadline = use_case.due
+    if deadline is None or stores.history.champion() is None:
         return frozenset()
-    window = {(now.date() - dt.timedelta(days=back)).isoformat() for back in range(1, WINDOW + 1)}
-    expected = {day for day in window - published.keys() if day >= use_case.start.isoformat()}
-    deadline = Deadline.parse(use_case.deadline)
+    partitions = use_case.partitions
+    first = max(use_case.first_day, partitions.days_ago(now, WINDOW))
+    expected = {*partitions.between(first, partitions.over(now))} - published.keys()
     return frozenset(day for day in missing | expected if deadline.of(day) < now)
 
 

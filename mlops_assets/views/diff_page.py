@@ -14,8 +14,8 @@ from mlops_assets.journey.model.archive import read_plain
 from mlops_assets.journey.model.version import Version
 from mlops_assets.views import grids
 from mlops_assets.views.card import as_written
-from mlops_assets.views.card_page import figures, plain
-from mlops_assets.views.diffs import summary, title, version_name
+from mlops_assets.views.card_page import exact, figures
+from mlops_assets.views.diffs import moves, summary, title, version_name
 from mlops_assets.views.html.addresses import row_address
 from mlops_assets.views.html.render import single_file
 
@@ -48,11 +48,11 @@ class _Account(BaseModel):
 class _Example(BaseModel):
     file: str
     line: int
-    before: str
-    after: str
-    before_probability: float
-    after_probability: float
-    label: str | None
+    before: str | float
+    after: str | float
+    before_probability: float | None = None
+    after_probability: float | None = None
+    label: str | float | None
     value: float | None
 
 
@@ -71,6 +71,7 @@ class _Stored(BaseModel):
     transitions: list[_Transition]
     accounts: list[_Account]
     examples: list[_Example]
+    moves: dict[str, float | list[float] | None] | None = None
 
 
 def stored(version: Version) -> Comparison | None:
@@ -138,9 +139,9 @@ FACTS: Mapping[str, Callable[[About], str]] = {
     "what the gate said": lambda about: about.reason,
     "learned from": lambda about: f"{about.rows:,} rows, {' to '.join(about.days)}",
     "held-out rows": lambda about: f"{about.held_out:,}" if about.held_out else "not known",
-    "rows a CPU second": lambda about: plain(about.rows_per_second),
+    "rows a CPU second": lambda about: exact(about.rows_per_second),
     "calibration": lambda about: str(about.calibrated.get("kind", "not known")),
-    "error of its probabilities": lambda about: plain(about.calibrated.get("after")),
+    "error of its probabilities": lambda about: exact(about.calibrated.get("after")),
     "features.sql": lambda about: about.sql,
     "contract": lambda about: about.contract,
 }
@@ -155,7 +156,7 @@ def _pair(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> 
         "meaning": known["meaning"],
         "before": before,
         "after": after,
-        "gain": gain,
+        "gain": None if gain is None else f"{gain:+.3f}" if abs(gain) < 1 else f"{gain:+,.5g}",
         "better": None if not gain else (gain > 0) == known["more_is_better"],
     }
 
@@ -183,6 +184,7 @@ def told(comparison: Comparison, *, linked: bool = False) -> dict[str, Any]:
         "grid": grids.transitions(counts) if counts else None,
         "transitions": comparison.transitions[:LISTED],
         "more": max(0, len(comparison.transitions) - LISTED),
+        "moves": moves(comparison),
         "accounts": comparison.accounts,
         "examples": [{**one, "link": _link(comparison, one) if linked else ""} for one in comparison.examples],
     }

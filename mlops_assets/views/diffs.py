@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from mlops_assets.journey.explain.comparison import Comparison
+from mlops_assets.journey.explain.moves import QUANTILES
+from mlops_assets.views.numbers import plain
 from mlops_assets.views.output import text_table, to_json
 from mlops_assets.work.printable import LONGEST
 
@@ -34,19 +37,48 @@ def title(comparison: Comparison) -> str:
 
 def summary(comparison: Comparison) -> str:
     """What changes, in sentences."""
-    sentences = [f"{comparison.changed:,} of {comparison.rows:,} rows ({comparison.share:.2%}) get another answer."]
+    another = "another answer" if comparison.moves is None else "a number out of the interval of the one before"
+    sentences = [f"{comparison.changed:,} of {comparison.rows:,} rows ({comparison.share:.2%}) get {another}."]
+    if comparison.moves is not None:
+        sentences.append(
+            f"The sum of all was {plain(comparison.moves['sum_before'])} and becomes "
+            f"{plain(comparison.moves['sum_after'])}; in the mean, a number moves by "
+            f"{plain(comparison.moves['mean_distance'])}."
+        )
     if comparison.value is not None and comparison.changed_value is not None:
         share = comparison.changed_value / comparison.value if comparison.value else 0.0
         sentences.append(f"They are worth {comparison.changed_value:,.2f} of {comparison.value:,.2f} ({share:.2%}).")
     if comparison.labelled:
         before, after = comparison.right_before / comparison.labelled, comparison.right_after / comparison.labelled
+        right = "right" if comparison.moves is None else "in its interval"
         sentences.append(
-            f"Of {comparison.labelled:,} rows with a label, {version_name(comparison.before)} has {before:.2%} right "
+            f"Of {comparison.labelled:,} rows with a label, {version_name(comparison.before)} has {before:.2%} {right} "
             f"and {version_name(comparison.after)} {after:.2%}. Rows that a version learned from flatter it."
         )
     else:
         sentences.append("No row of the day has a label, so nobody knows who is right.")
     return " ".join(sentences)
+
+
+def moves(comparison: Comparison) -> list[dict[str, str]]:
+    """How far numbers move, as lines of a table; none of classes."""
+    if comparison.moves is None:
+        return []
+    told = comparison.moves
+    quantiles = {f"{share:.0%}": value for share, value in zip(QUANTILES, told["quantiles"], strict=True)}
+    lines = {"in the mean": told["mean_move"], "in the mean, without sign": told["mean_distance"], **quantiles}
+    if told["error_before"] is not None:
+        lines |= {
+            f"mean absolute error of {version_name(comparison.before)}": told["error_before"],
+            f"mean absolute error of {version_name(comparison.after)}": told["error_after"],
+        }
+    return [{"": name, "by": plain(value)} for name, value in lines.items()]
+
+
+def answer(example: Mapping[str, Any], side: str) -> str:
+    """The answer of one side for an example: a class with its probability, or a number."""
+    said = example[side]
+    return f"{said} ({example[f'{side}_probability']:.2f})" if isinstance(said, str) else plain(said)
 
 
 def _tables(comparison: Comparison) -> dict[str, list[dict[str, Any]]]:
@@ -67,9 +99,9 @@ def _tables(comparison: Comparison) -> dict[str, list[dict[str, Any]]]:
             "file": example["file"],
             "line": example["line"],
             "value": example["value"],
-            version_name(comparison.before): f"{example['before']} ({example['before_probability']:.2f})",
-            version_name(comparison.after): f"{example['after']} ({example['after_probability']:.2f})",
-            "label": example["label"] or "",
+            version_name(comparison.before): answer(example, "before"),
+            version_name(comparison.after): answer(example, "after"),
+            "label": "" if example["label"] is None else example["label"],
         }
         for example in comparison.examples
     ]
@@ -77,7 +109,12 @@ def _tables(comparison: Comparison) -> dict[str, list[dict[str, Any]]]:
         {"account": account["account_id"], "rows": account["rows"], "value": account["value"]}
         for account in comparison.accounts
     ]
-    tables = {"From one category to another": transitions, "Accounts most affected": accounts, "Examples": examples}
+    tables = {
+        "From one category to another": transitions,
+        "How far numbers move": moves(comparison),
+        "Accounts most affected": accounts,
+        "Examples": examples,
+    }
     if comparison.value is None:
         for lines in tables.values():
             for line in lines:

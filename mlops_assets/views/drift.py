@@ -216,7 +216,7 @@ def _panel(column: Column, lamp: Lamp, bins: Bins, today: Counts, usual: Counts)
         shown = np.delete(shown, bins.number)  # a number is never new
     names = [name_of(bins, int(position)).strip("`") for position in shown]
     source, name = column
-    title = printable(name) if source == "rows" else f"{printable(name)} (input)"
+    title = printable(name) + {"rows": "", "answers": " (answer)"}.get(source, " (input)")
     return Panel(title, names, then[shown].tolist(), now[shown].tolist(), lamp.red, lamp.name)
 
 

@@ -19,6 +19,7 @@ from mlops_assets.journey.feedback.audit import read_audit
 from mlops_assets.journey.feedback.corrections import read_accepted, read_rejected
 from mlops_assets.journey.feedback.published import Row
 from mlops_assets.journey.train.versions import known_labels
+from mlops_assets.use_case import UseCase
 from mlops_assets.workspace import Stores
 
 STANDS = "contradiction"
@@ -36,7 +37,7 @@ class Drawn:
     day, file, line, account
         Which row.
     prediction, probability
-        What the model said.
+        What the model said; a number as text, without a probability.
     mine, when
         What this person says, and since when; None where they say nothing.
     label
@@ -49,7 +50,7 @@ class Drawn:
     line: int
     account: str
     prediction: str
-    probability: float
+    probability: float | None
     mine: str | None
     when: str | None
     label: str | None
@@ -88,8 +89,14 @@ class Sample:
 
     @property
     def agreed(self) -> int:
-        """Rows on which people and the model say the same."""
+        """Rows on which people and the model say the same class."""
         return sum(row.label == row.prediction for row in self.rows)
+
+    @property
+    def apart(self) -> float | None:
+        """How far the numbers of people and of the model lie apart in the mean; None where nobody said any."""
+        said = [abs(float(row.label) - float(row.prediction)) for row in self.rows if row.label is not None]
+        return sum(said) / len(said) if said else None
 
 
 def sample_of(stores: Stores, day: str, who: str) -> Sample | None:
@@ -142,6 +149,15 @@ def classes_of(stores: Stores) -> list[str]:
     """The labels that people may give."""
     known = known_labels(stores.use_case, stores.registry, stores.runs)
     return sorted({*known, *stores.use_case.feedback.labels})
+
+
+def bounds_in_words(use_case: UseCase) -> str:
+    """Between which numbers one may be said, where a number is predicted and the contract has bounds."""
+    least, most = use_case.columns[use_case.label].bounds
+    if not use_case.training.says_numbers or (least is None and most is None):
+        return ""
+    said = [f"{word} {bound:,.15g}" for word, bound in (("from", least), ("up to", most)) if isinstance(bound, float)]
+    return " ".join(said)
 
 
 def row_shown(stores: Stores, row: Drawn) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +13,7 @@ from mlops_assets.monitoring.days import TRAILING
 from mlops_assets.monitoring.kept import Judged, read_verdict
 from mlops_assets.monitoring.lamp import DayVerdict, Lamp
 from mlops_assets.storage.catalog import Lake
-from mlops_assets.use_case import UseCase
+from mlops_assets.use_case import UseCase, back, date_of
 from mlops_assets.views.drift import example_cell, shown_columns
 
 FIGURES: Mapping[str, str] = {
@@ -106,7 +105,11 @@ class ToldDay:
         return "green" if any(lamp.state == "green" for lamp in self.judged.verdict.lamps) else "grey"
 
 
-def told_days(use_case: UseCase, lake: Lake, day: str, number: int = TRAILING) -> list[ToldDay]:
+HOURS_OF = 2
+"""Days of which each hour is shown; of more there would be hundreds of columns."""
+
+
+def told_days(use_case: UseCase, lake: Lake, day: str, number: int | None = None) -> list[ToldDay]:
     """What was said of a day and the calendar days before it, the oldest first.
 
     Parameters
@@ -116,10 +119,11 @@ def told_days(use_case: UseCase, lake: Lake, day: str, number: int = TRAILING) -
     day
         The last day.
     number
-        How many days.
+        How many days; by default as many as a day is compared with, of hours those of `HOURS_OF`.
     """
-    last, published = dt.date.fromisoformat(day), lake.predictions.days()
-    names = [(last - dt.timedelta(days=back)).isoformat() for back in reversed(range(number))]
+    published, partitions = lake.predictions.days(), use_case.partitions
+    number = number or (HOURS_OF if partitions.every == "hour" else TRAILING)
+    names = partitions.between(partitions.of_date(date_of(back(day, number - 1))), day)
     return [ToldDay(name, name in published, read_verdict(use_case, lake, name)) for name in names]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -13,20 +14,22 @@ from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.read.listing import Manifest
 from mlops_assets.journey.score.checks import check_answered
 from mlops_assets.journey.score.day import CHALLENGER, ScoredDay, Scorers
+from mlops_assets.journey.score.vectors import stored_schema
 from mlops_assets.storage.accounting import EnrichmentAccounting, FeaturesAccounting, ReadingAccounting
-from mlops_assets.storage.catalog import PREDICTIONS, Lake, enrichment_table
+from mlops_assets.storage.catalog import Lake, enrichment_table
 from mlops_assets.storage.tables import Table
 from mlops_assets.views import markdown
+from mlops_assets.views.numbers import plain
 from mlops_assets.views.status import forgotten, noticed_records, too_large_records
 from mlops_assets.work.progress import Progress
 from mlops_assets.work.shards import DayDone
 from mlops_assets.workspace import Stores
 
+SPREAD = {"least": 0.0, "5 %": 0.05, "25 %": 0.25, "median": 0.5, "75 %": 0.75, "95 %": 0.95, "largest": 1.0}
+"""Quantiles that are told of numbers."""
+
 FIRST = 10
 """Rows of a table that are shown."""
-
-SHOWN = (*PREDICTIONS.names, "day")
-"""Columns of the predictions that are shown; lists of probabilities are for readers."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,16 @@ def counts(source: Table[Any], day: str, column: str) -> Text:
             total[item["values"]] = total.get(item["values"], 0) + item["counts"]
     ranked = sorted(total.items(), key=lambda item: -item[1])
     return table([{column: value, "rows": number} for value, number in ranked])
+
+
+def spread_of(source: Table[Any], day: str, column: str) -> Text:
+    """Sum, mean and quantiles of a column of numbers of a published day."""
+    values = source.read([day], [column]).read_all()[column].drop_null().to_numpy()
+    if not len(values):
+        return table([])
+    quantiles = zip(SPREAD, np.quantile(values, [*SPREAD.values()]), strict=True)
+    told = {"rows": len(values), "sum": values.sum(), "mean": values.mean(), **dict(quantiles)}
+    return table([{name: plain(float(value)) for name, value in told.items()}])
 
 
 def raw_files(stores: Stores, day: str, manifest: Manifest) -> Made:
@@ -186,11 +199,14 @@ def published(
 def _predictions(stores: Stores, day: str, version: Version, done: ScoredDay, watch: Progress) -> Made:
     """The predictions of a day that was published."""
     published, number = stores.lake.predictions, done.accounting.predictions
+    spread = spread_of if stores.use_case.training.says_numbers else counts
+    # lists of probabilities are for readers
+    columns = [*stored_schema(published).names, "day"]
     shown: dict[str, Any] = {
         **done.numbers(),
         "model": version.about.candidate,
-        "by_prediction": counts(published, day, "prediction"),
-        "first_rows": first_rows(published, day, SHOWN),
+        "by_prediction": spread(published, day, "prediction"),
+        "first_rows": first_rows(published, day, columns),
         "dagster/row_count": number,
         **watch.numbers(),
     }
@@ -208,10 +224,11 @@ def _challenger(stores: Stores, day: str, done: ScoredDay) -> Made | Skipped:
         why = "the challenger failed on rows of this day; see a diff"
         return Skipped(CHALLENGER, why, {"failed": "see `mlops-assets diff`"})
     published = stores.lake.challenger_predictions
+    spread = spread_of if stores.use_case.training.says_numbers else counts
     shown = {
         "model_version": done.challenger_version,
-        "by_prediction": counts(published, day, "prediction"),
-        "first_rows": first_rows(published, day, SHOWN),
+        "by_prediction": spread(published, day, "prediction"),
+        "first_rows": first_rows(published, day, [*stored_schema(published).names, "day"]),
         "dagster/row_count": done.accounting.predictions,
     }
     return Made(CHALLENGER, shown)

@@ -34,9 +34,35 @@ def percent(value: float | None, digits: int = 1) -> str:
     return f"{value * 100:.{digits}f} %"
 
 
+def plain(value: float | None) -> str:
+    """A number of which nobody knows how large it is: five digits that count, commas where there are thousands.
+
+    Examples
+    --------
+    >>> plain(1234567.8), plain(152.3456), plain(0.000123456), plain(3.0)
+    ('1,234,568', '152.35', '0.00012346', '3')
+    """
+    if value is None or value != value:  # NaN  # noqa: PLR0124
+        return NOTHING
+    if abs(value) >= 10_000:
+        return f"{value:,.0f}"
+    return f"{value:,.5g}"
+
+
 def share(value: float | None) -> str:
     """A probability: three digits behind the point."""
     return number(value, 3)
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """The ends of an interval.
+
+    Examples
+    --------
+    >>> interval(95.123456, 210), interval(None, None)
+    ('95.123 to 210', '\u2013')
+    """
+    return NOTHING if low is None or high is None else f"{plain(low)} to {plain(high)}"
 
 
 def span(minutes: float) -> str:

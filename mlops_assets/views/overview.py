@@ -6,12 +6,13 @@ Who reads this need not know what a lamp or a champion is.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
+from urllib.parse import urlencode
 
 from mlops_assets.journey.read.replay import open_rejects
-from mlops_assets.use_case.told import Deadline
+from mlops_assets.use_case.partitions import Partitions, folder_of
 from mlops_assets.views.days import MEANS, Known, record
 from mlops_assets.views.timing import Pace, pace
 from mlops_assets.views.use_cases import why_none
@@ -118,10 +119,10 @@ def look(stores: Stores, now: dt.datetime) -> Line:
     stores
         What there is of it.
     now
-        The moment; yesterday is the day before it, by UTC.
+        The moment; yesterday is the day, hour or week that is over then, by the clock of the use case.
     """
     known, name = Known.of(stores, now), stores.use_case.name
-    yesterday = (now.date() - dt.timedelta(days=1)).isoformat()
+    yesterday = stores.use_case.partitions.over(now)
     change = stores.history.latest()
     champion: dict[str, Any] = {
         "champion": change.version if change else None,
@@ -155,16 +156,16 @@ def _first(stores: Stores, known: Known) -> Next:
     if today:
         says = "Files of today are there. Run the day once it is over, or now."
         return Next(says, f"mlops-assets run {name} --from {today[0]} --to {today[0]}", f"days/{today[0]}")
-    day = stores.use_case.start.isoformat()
-    says = f"Put files into a folder such as day={day} below the raw files of {name}, then train and predict."
+    folder = folder_of(stores.use_case.first_day)
+    says = f"Put files into a folder such as {folder} below the raw files of {name}, then train and predict."
     return Next(says, f"mlops-assets run {name} --train")
 
 
 def _without_yesterday(stores: Stores, day: str, yesterday: str, found: Trust, now: dt.datetime) -> Trust:
     """There is nothing of yesterday; what can be said of the last day that there is."""
-    deadline = stores.use_case.deadline
-    due = Deadline.parse(deadline).of(yesterday) if deadline else None
-    nothing = f"nothing of yesterday ({yesterday}) has come"
+    deadline = stores.use_case.due
+    due = deadline.of(yesterday) if deadline else None
+    nothing = f"nothing of {stores.use_case.partitions.last_one} ({yesterday}) has come"
     if due and due > now:
         nothing += f", which is due by {due:%Y-%m-%d %H:%M} UTC"
     last = "cannot be trusted, for" if found.answer == "no" else "can be trusted:"
@@ -204,8 +205,8 @@ def _why_not(known: Known, told: Mapping[str, Any]) -> str:
     if known.stores.history.champion() is None:
         return "there is no model yet that may predict"
     came = "its files came and were not all worked on" if told["day"] in known.delivered else "no files of it came"
-    if state == "late" and use_case.deadline:
-        due = Deadline.parse(use_case.deadline).of(told["day"])
+    if state == "late" and use_case.due:
+        due = use_case.due.of(told["day"])
         return f"there are no predictions of it, though they were due by {due:%Y-%m-%d %H:%M} UTC: {came}"
     return f"there are no predictions of it yet: {came}"
 
@@ -265,17 +266,17 @@ def next_of(told: Mapping[str, Any], name: str, champion: int | None, still_open
     still_open
         Its rejects that nobody has mended.
     """
-    day, state = told["day"], told["state"]
+    day, state, asked = told["day"], told["state"], urlencode({"day": told["day"]})
     page, again = f"days/{day}", f"mlops-assets run {name} --from {day} --to {day}"
     failed = [one for one in told["checks"] if not (one["passed"] or one["warns"])]
     if state == "red" and failed:
         advice = failed[0]["advice"]
-        rejects = f"data/rejects?day={day}" if "rate" in failed[0]["name"] else page
+        rejects = f"data/rejects?{asked}" if "rate" in failed[0]["name"] else page
         return Next(f"{advice[:1].upper()}{advice[1:]}.", again, rejects)
     if state == "red":
         lamps = told["drift"]["red_lamps"]
         says = lamps[0]["advice"] if lamps else "See what is red."
-        return Next(says, f"mlops-assets drift {name} --day {day}", f"drift?day={day}")
+        return Next(says, f"mlops-assets drift {name} --day {day}", f"drift?{asked}")
     if state != "done" and champion is None:
         says = "See why no model may predict yet; then train one."
         return Next(says, f"mlops-assets run {name} --train", "models")
@@ -287,19 +288,19 @@ def next_of(told: Mapping[str, Any], name: str, champion: int | None, still_open
 
 
 def _next_of_done(told: Mapping[str, Any], name: str, still_open: int) -> Next:
-    day = told["day"]
+    day, asked = told["day"], urlencode({"day": told["day"]})
     if told["drift"] and told["drift"]["doubt"]:
         return Next("Have rows of the day labelled, and see how many answers are right.", path="label")
     if told["drift"] is None or not _is_judged(told):
         says = "See what can be said of its rows beside those that the model learned from."
-        return Next(says, f"mlops-assets drift {name} --day {day}", f"drift?day={day}")
+        return Next(says, f"mlops-assets drift {name} --day {day}", f"drift?{asked}")
     behind = [target for target, one in told["deliveries"].items() if one["delivered"] != "yes"]
     if behind:
         return Next("Bring it there.", f"mlops-assets deliver {name} --day {day}", f"days/{day}")
     if still_open:
         lines = "1 refused line" if still_open == 1 else f"{still_open:,} refused lines"
         command = f"mlops-assets rejects {name} --day {day} -o rejects.csv"
-        return Next(f"Nothing that hurries. {lines} can be mended.", command, f"data/rejects?day={day}")
+        return Next(f"Nothing that hurries. {lines} can be mended.", command, f"data/rejects?{asked}")
     return Next("Nothing.")
 
 
@@ -315,6 +316,19 @@ def headline(lines: Sequence[Line]) -> str:
     with_care = f", and with care in {care} more" if care else ""
     waiting = f" {none} more {'has' if none == 1 else 'have'} no day yet." if none else ""
     return f"Yesterday can be trusted in {good} of {number}{with_care}.{waiting}"
+
+
+def clock(every: Iterable[Partitions], now: dt.datetime) -> str:
+    """What yesterday is: by each clock, and of use cases of hours or weeks the last one of these.
+
+    Examples
+    --------
+    >>> hours = Partitions(every="hour", timezone="Europe/Berlin")
+    >>> clock([Partitions(), hours], dt.datetime(2026, 1, 31, 4, 30, tzinfo=dt.UTC))
+    'Yesterday is 2026-01-30, by UTC. The last hour is 2026-01-31T04, by Europe/Berlin.'
+    """
+    told = {(one.every, one.timezone): f"{one.last_one} is {one.over(now)}, by {one.timezone}." for one in every}
+    return " ".join(f"{text[0].upper()}{text[1:]}" for text in told.values())
 
 
 def in_order(lines: Sequence[Line]) -> list[Line]:

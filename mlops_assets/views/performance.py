@@ -20,7 +20,7 @@ from mlops_assets.monitoring.days import TRAILING, WatchedDay, day_profile
 from mlops_assets.monitoring.estimate import Estimate
 from mlops_assets.monitoring.verdicts import Watcher
 from mlops_assets.storage.catalog import Lake
-from mlops_assets.use_case import UseCase
+from mlops_assets.use_case import UseCase, back, date_of
 from mlops_assets.views.estimating import checked_record, class_mix
 from mlops_assets.workspace import Stores
 
@@ -53,7 +53,8 @@ def performance(
         `first`, `last` and `published` (first and last published day); `fall`, the sentence of how the version that
         predicts does beside its evaluation, and its `fall_state`; `points` over time, each with `day`, `audited`,
         `accuracy`, `low`, `high`, and of the estimate `estimate`, `estimate_low`, `estimate_high`, `baseline`, `rows`;
-        `step` in words; `by` window, version, age and slice, as `degradation.levels`; `valued`; `slices`, their names;
+        `step` in words; `by` window, version, age and slice, as `degradation.levels`; `valued`; `of_numbers`, whether
+        an answer is a number, and right where it lies in its interval; `slices`, their names;
         `newest`, the estimate of the newest day that has one; `checked`, how estimates did where audits came.
 
     Raises
@@ -63,15 +64,19 @@ def performance(
     """
     use_case, lake = stores.use_case, stores.lake
     published = sorted(lake.predictions.days())
-    last = last or (published[-1] if published else dt.datetime.now(dt.UTC).date().isoformat())
-    first = first or max(_back(last, TRAILING - 1), min([*published[:1], last]))
+    now = dt.datetime.now(dt.UTC)
+    # days in any case: of hours there are too few answers that people looked at
+    last = (last or (published[-1] if published else use_case.partitions.key(now)))[:10]
+    first = (first or max(_back(last, TRAILING - 1), min([*published[:1], last])))[:10]
     if not 1 <= days_between(first, last) <= MOST_DAYS:
         raise UsageError(f"From {first} to {last}: say from 1 to {MOST_DAYS} days, the first one first.")
     counted, known = count_rows(use_case, lake), _known(stores)
     watcher = Watcher(stores)
-    chosen = [one for one in counted if first <= one.day <= last]
+    chosen = [one for one in counted if first <= one.day[:10] <= last]
     asked = [replace(one, part=EVERYTHING) for one in chosen if one.part == part]
-    days = [one for one in (day_profile(lake, day) for day in published if first <= day <= last) if one is not None]
+    days = [
+        one for one in (day_profile(lake, day) for day in published if first <= day[:10] <= last) if one is not None
+    ]
     fall = find_fall(use_case, lake, counted, known)
     size, step = next((size, words) for most, size, words in STEPS if days_between(first, last) <= most)
     estimated = days if part == EVERYTHING else []
@@ -86,6 +91,7 @@ def performance(
         "points": [_point(use_case, watcher, asked, estimated, span) for span in _spans(first, last, size)],
         "by": _by(use_case, lake, chosen, asked, known, last),
         "valued": use_case.value is not None,
+        "of_numbers": use_case.training.says_numbers,
         "slices": sorted({one.part for one in counted if one.part != EVERYTHING}),
         "newest": _newest(*newest) if newest else None,
         "checked": checked_record(watcher.checked) if watcher.checked else None,
@@ -94,7 +100,7 @@ def performance(
 
 def days_between(first: str, last: str) -> int:
     """How many days there are from one to another, with both."""
-    return (dt.date.fromisoformat(last) - dt.date.fromisoformat(first)).days + 1
+    return (date_of(last) - date_of(first)).days + 1
 
 
 def _known(stores: Stores) -> Mapping[int, Summary]:
@@ -106,8 +112,7 @@ def _known(stores: Stores) -> Mapping[int, Summary]:
 
 
 def _back(day: str, days: int) -> str:
-    # there is no day before the first one that a date can be
-    return dt.date.fromordinal(max(1, dt.date.fromisoformat(day).toordinal() - days)).isoformat()
+    return back(day, days)
 
 
 def _spans(first: str, last: str, size: int) -> list[tuple[str, str]]:
@@ -121,9 +126,9 @@ def _point(
 ) -> dict[str, Any]:
     """What is known of the days of a span."""
     first, last = span
-    said = together(one for one in counted if first <= one.day <= last)
+    said = together(one for one in counted if first <= one.day[:10] <= last)
     audited = shares_right(said, valued=use_case.value is not None)
-    return {"day": first, **audited, **_estimated(watcher, [one for one in days if first <= one.day <= last])}
+    return {"day": first, **audited, **_estimated(watcher, [one for one in days if first <= one.day[:10] <= last])}
 
 
 def _estimated(watcher: Watcher, days: Sequence[WatchedDay]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.journey.train.evaluation import Score
+from mlops_assets.journey.train.scores import Score
 from mlops_assets.views import drawing
 
 if TYPE_CHECKING:

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from mlops_assets.errors import UsageError
-from mlops_assets.journey.score.vectors import OF_CLASS, as_columns, as_maps, classes_of
+from mlops_assets.journey.score.vectors import OF_CLASS, as_columns, as_maps, classes_of, stored_schema
 from mlops_assets.storage.accounting import PredictionsAccounting
-from mlops_assets.storage.catalog import PREDICTIONS, PROBABILITIES
+from mlops_assets.storage.catalog import PROBABILITIES
 from mlops_assets.storage.tables import Published, Table
 from mlops_assets.views.paging import Only
-
-COLUMNS = ("day", *PREDICTIONS.names)
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,10 @@ def read_predictions(
     """
     classes = {day: _classes(use_case, day, published, wanted) for day, published in days.items()}
     every = tuple(dict.fromkeys(name for names in classes.values() for name in names))
-    stored = [*COLUMNS, PROBABILITIES.name] if wanted.vectors else [*COLUMNS]
+    usual = columns_of(table)
+    if only is not None:
+        see_columns(only, usual)
+    stored = [*usual, PROBABILITIES.name] if wanted.vectors else [*usual]
 
     def batches() -> Iterator[pa.RecordBatch]:
         for day, published in days.items():
@@ -91,6 +92,23 @@ def read_predictions(
     empty = pa.RecordBatch.from_pylist([], table.read([first], stored).schema)
     schema = shaped(empty, every, every, wanted).schema
     return pa.RecordBatchReader.from_batches(schema, batches())
+
+
+def columns_of(table: Table[PredictionsAccounting]) -> list[str]:
+    """The columns that every prediction of a use case has: a label and its probability, or a number and its ends."""
+    return ["day", *stored_schema(table).names]
+
+
+def see_columns(only: Only, columns: Sequence[str]) -> None:
+    """See that rows can be chosen by what is asked for.
+
+    Raises
+    ------
+    UsageError
+        If they have no such column: a number has no probability.
+    """
+    if lacking := [name for name in only.columns if name not in columns]:
+        raise UsageError(f"these predictions have no {lacking[0]}; they have {', '.join(columns)}.")
 
 
 def _classes(use_case: str, day: str, published: Published[PredictionsAccounting], wanted: Wanted) -> tuple[str, ...]:
@@ -111,7 +129,7 @@ def shaped(batch: pa.RecordBatch, classes: Sequence[str], every: Sequence[str], 
     wanted
         What is wanted.
     """
-    columns = {name: batch[name] for name in COLUMNS}
+    columns = {name: batch[name] for name in batch.schema.names if name != PROBABILITIES.name}
     if wanted.vectors and (wanted.apart or wanted.chosen):
         theirs = as_columns(batch[PROBABILITIES.name], classes)
         # another day may have had another model, with further classes

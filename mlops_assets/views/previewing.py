@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 from collections import Counter
 from collections.abc import Sequence
@@ -30,7 +29,7 @@ def preview_days(stores: Stores, first: str, last: str) -> list[Preview]:
     stores
         Of the use case that would be run.
     first, last
-        The range, `YYYY-MM-DD`.
+        The range.
     """
     use_case, source, lake, champion = stores.use_case, stores.source, stores.lake, None
     try:
@@ -43,15 +42,9 @@ def preview_days(stores: Stores, first: str, last: str) -> list[Preview]:
     paces, listed = measured(lake), lake.raw_files.days()
     trial = Trial(use_case, source, scorers, lambda version: stores.registry.prove(version, use_case.training.trusted))
     # a day whose files are gone since would be run, too
-    days = [day for day in _span(first, last) if day in listed or source.delivered(day)]
+    days = [day for day in use_case.partitions.between(first, last) if day in listed or source.delivered(day)]
     planned = partial(plan, stores.settings, use_case)
     return [preview_day(use_case, source, lake, day, scorers, paces, planned, trial) for day in days]
-
-
-def _span(first: str, last: str) -> list[str]:
-    """Every day of a range."""
-    numbers = range(dt.date.fromisoformat(first).toordinal(), dt.date.fromisoformat(last).toordinal() + 1)
-    return [dt.date.fromordinal(number).isoformat() for number in numbers]
 
 
 def render(previews: Sequence[Preview], use_case: UseCase, strays: str = "") -> str:

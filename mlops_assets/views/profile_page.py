@@ -77,6 +77,7 @@ def content(profiled: Profiled) -> dict[str, Any]:
     return {
         "profiled": profiled,
         "odd": [(each.column, each.sentence) for each in seen.suspicions] if seen else None,
+        "of_numbers": profiled.use_case.training.says_numbers,
         "classes": _classes(seen) if seen and profiled.label else None,
         "heads": heads,
         "columns": columns,

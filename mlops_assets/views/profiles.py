@@ -18,7 +18,7 @@ from mlops_assets.monitoring.days import WatchedDay, day_profile
 from mlops_assets.monitoring.overview import Overview, Seen, look, thin
 from mlops_assets.monitoring.suspicions import suspected
 from mlops_assets.storage.parts import Part
-from mlops_assets.use_case import Column, UseCase
+from mlops_assets.use_case import Column, UseCase, date_of
 from mlops_assets.views import output
 from mlops_assets.views.numbers import percent
 from mlops_assets.views.status import left_out
@@ -173,7 +173,8 @@ def text(profiled: Profiled) -> str:
         lines.append(f"rejected: {', '.join(f'{rule} {number:,}' for rule, number in profiled.rejects.items())}")
     parts = ["\n".join(lines)]
     if seen is not None and profiled.label:
-        parts.append(f"Label {profiled.label}: {_classes(seen)}")
+        numbers = profiled.use_case.training.says_numbers
+        parts.append(f"Label {profiled.label}: {_classes(seen, 'groups by size' if numbers else 'classes')}")
     parts.append(output.text_table([HEADS, *_lines(profiled)], LONGEST).rstrip())
     if seen is not None:
         found = [f"  - {printable(each.sentence)}" for each in seen.suspicions]
@@ -184,13 +185,13 @@ def text(profiled: Profiled) -> str:
 HEADS = ("column", "type", "used as", "missing", "values", "from to, or most frequent", "label V", "alone")
 
 
-def _classes(seen: Overview) -> str:
+def _classes(seen: Overview, what: str) -> str:
     rows = sum(seen.classes.values())
     if not rows:
         return "no row has one"
     shares = [f"{printable(name)} {percent(number / rows)}" for name, number in [*seen.classes.items()][:5]]
     rest = f", and {len(seen.classes) - 5} more" if len(seen.classes) > 5 else ""
-    return f"{len(seen.classes)} classes in {rows:,} rows ({', '.join(shares)}{rest}); {seen.unlabelled:,} have none"
+    return f"{len(seen.classes)} {what} in {rows:,} rows ({', '.join(shares)}{rest}); {seen.unlabelled:,} have none"
 
 
 def _lines(profiled: Profiled) -> Iterator[list[str]]:
@@ -231,7 +232,7 @@ def written(number: float, seen: Seen, day: str) -> str:
     if seen.kind != "date":
         return f"{number:.15g}" if number.is_integer() else f"{number:.6g}"
     try:
-        moment = dt.datetime.fromisoformat(day) - dt.timedelta(days=number)
+        moment = dt.datetime.combine(date_of(day), dt.time()) - dt.timedelta(days=number)
     except OverflowError:
         return f"{number:,.0f} days before"
     return moment.date().isoformat()

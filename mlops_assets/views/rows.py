@@ -61,7 +61,7 @@ def row_record(stores: Stores, day: str, file: str, line: int) -> dict[str, Any]
         "line": line,
         "account": row.prediction["account_id"],
         "prediction": row.prediction["prediction"],
-        "probability": row.prediction["probability"],
+        **{name: row.prediction.get(name) for name in ("probability", "low", "high")},
         "version": row.prediction["model_version"],
         "publication": published.version,
         "published": _moment(published.time),
@@ -171,7 +171,9 @@ def _why(use_case: UseCase, explanation: Explanation) -> dict[str, Any]:
     }
 
 
-def strengths(told: Mapping[str, float], most: int = 12) -> tuple[dict[str, float], dict[str, float]]:
+def strengths(
+    told: Mapping[str, float], most: int = 12, least: float = LEAST
+) -> tuple[dict[str, float], dict[str, float]]:
     """What speaks for an answer and what against it, the strongest first.
 
     Parameters
@@ -180,6 +182,8 @@ def strengths(told: Mapping[str, float], most: int = 12) -> tuple[dict[str, floa
         By name, how much of the probability of the answer hangs on it; less than 0 where it speaks against it.
     most
         Most of each.
+    least
+        What is weaker is left out.
 
     Examples
     --------
@@ -187,8 +191,8 @@ def strengths(told: Mapping[str, float], most: int = 12) -> tuple[dict[str, floa
     ({'sex': 0.5, 'age': 0.1}, {'city': 0.25})
     """
     ordered = sorted(told.items(), key=lambda pair: -abs(pair[1]))
-    speaking = [(name, value) for name, value in ordered if value >= LEAST]
-    against = [(name, -value) for name, value in ordered if value <= -LEAST]
+    speaking = [(name, value) for name, value in ordered if value and value >= least]
+    against = [(name, -value) for name, value in ordered if value and value <= -least]
     return dict(speaking[:most]), dict(against[:most])
 
 

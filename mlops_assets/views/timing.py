@@ -87,10 +87,11 @@ def pace(known: Known, days: Sequence[str], now: dt.datetime) -> Pace:
         The moment; a day that is due and not published has taken until then.
     """
     stores = known.stores
-    if stores.use_case.deadline is None:
+    deadline = stores.use_case.due
+    if deadline is None:
         seconds = [sum(work(stores.lake, day).values()) for day in days]
         return Pace(days, [one / 60 if one else None for one in seconds])
-    deadline, publications = Deadline.parse(stores.use_case.deadline), stores.lake.predictions.publications()
+    publications = stores.lake.predictions.publications()
     limit = allowed(deadline)
     found = [_until(deadline, limit, day, publications.get(day), now) for day in days]
     return Pace(days, found, limit, sum(one is not None and one > limit for one in found))
@@ -132,7 +133,7 @@ def times(known: Known, day: str) -> dict[str, Any]:
     """
     lake, use_case = known.stores.lake, known.stores.use_case
     listed, published = (_moments(table.publications(), day) for table in (lake.raw_files, lake.predictions))
-    due = Deadline.parse(use_case.deadline).of(day) if use_case.deadline else None
+    due = use_case.due.of(day) if use_case.due else None
     first = published[0] if published else None
     early = (due - dt.datetime.fromisoformat(first)).total_seconds() / 60 if due and first else None
     return {

@@ -9,6 +9,7 @@ from typing import Any
 
 from mlops_assets.journey.explain.sent import SentExplanation
 from mlops_assets.journey.explain.why import Explanation
+from mlops_assets.views.numbers import interval, plain
 from mlops_assets.views.output import text_table
 from mlops_assets.views.output import to_json as as_json
 from mlops_assets.work.printable import LONGEST, printable
@@ -25,7 +26,10 @@ def to_json(explanation: Explanation) -> str:
 def content(explanation: Explanation | SentExplanation) -> dict[str, Any]:
     """An explanation as plain values; `differs` of a column: whether its value is another text than the raw one."""
     cleaned = [{**asdict(column), "differs": column.differs} for column in explanation.cleaned]
-    return {**asdict(explanation), "cleaned": cleaned}
+    told = {**asdict(explanation), "cleaned": cleaned}
+    # an answer that is a class has no interval, and is told as before there were numbers
+    of_numbers = not explanation.probabilities
+    return {name: value for name, value in told.items() if of_numbers or not name.endswith("interval")}
 
 
 def to_text(explanation: Explanation) -> str:
@@ -46,7 +50,14 @@ def to_text(explanation: Explanation) -> str:
 
 def _answer(explanation: Explanation) -> str:
     row = f"{explanation.use_case}, {explanation.day}, {printable(explanation.file)}, line {explanation.line}"
-    return f"{row}: {printable(explanation.prediction)} with {explanation.probability:.4f}"
+    return f"{row}: {answer(explanation.prediction, explanation.probability, explanation.interval)}"
+
+
+def answer(prediction: str | float, probability: float | None, ends: tuple[float, float] | None) -> str:
+    """An answer in words: a class with its probability, or a number with its interval."""
+    if isinstance(prediction, str):
+        return f"{printable(prediction)} with {probability:.4f}"
+    return plain(prediction) + (f", interval {interval(*ends)}" if ends else "")
 
 
 def _origin(explanation: Explanation) -> str:
@@ -78,20 +89,25 @@ def _enriched(explanation: Explanation) -> str:
 
 def _features(explanation: Explanation) -> str:
     unseen = {True: "unseen in training", False: ""}
+    of_numbers = not explanation.probabilities
     rows = [
-        [feature.name, shown(feature.value), unseen[feature.unseen], strength(feature.strength)]
+        [feature.name, shown(feature.value), unseen[feature.unseen], strength(feature.strength, of_numbers)]
         for feature in explanation.features
     ]
-    return _titled("what the model saw, the strongest first", ["feature", "value", "", "strength"], rows)
+    unit = ", by how much larger it makes the number" if of_numbers else ""
+    return _titled(f"what the model saw, the strongest first{unit}", ["feature", "value", "", "strength"], rows)
 
 
 def _words(explanation: Explanation) -> str:
-    rows = [[word.column, shown(word.word), strength(word.strength)] for word in explanation.words]
+    of_numbers = not explanation.probabilities
+    rows = [[word.column, shown(word.word), strength(word.strength, of_numbers)] for word in explanation.words]
     title = "words of its texts, by what the answer loses without them"
     return _titled(title, ["text", "word", "strength"], rows) if rows else ""
 
 
 def _probabilities(explanation: Explanation) -> str:
+    if not explanation.probabilities:
+        return ""
     rows = [[name, f"{value:.4f}"] for name, value in explanation.probabilities.items() if value >= LEAST]
     threshold = explanation.threshold
     above = f" (the second class is said from {threshold})" if threshold is not None else ""
@@ -152,6 +168,8 @@ def shown(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def strength(value: float) -> str:
-    """How strongly something spoke for an answer, with its sign."""
+def strength(value: float, of_numbers: bool = False) -> str:
+    """How strongly something spoke for an answer, with its sign; or by how much it makes a number larger."""
+    if of_numbers:
+        return f"{value:+.5g}" if value else "0"
     return f"{value:+.3f}" if abs(value) >= LEAST else "0"

@@ -20,8 +20,7 @@ from typing import Any
 
 import pytest
 
-from mlops_assets.journey.deliver.delivery import COLUMNS
-from mlops_assets.storage.catalog import Lake
+from mlops_assets.storage.catalog import PREDICTIONS, Lake
 from mlops_assets.storage.places import LEFT
 from mlops_assets.use_case.targets import LEDGER
 from mlops_assets_tests.helpers.command_driver import BEGUN, DONE
@@ -31,6 +30,7 @@ from mlops_assets_tests.helpers.shop import Shop
 from mlops_assets_tests.helpers.visits import LINKED, place_visits
 
 DAY, FILES, BAD = "2026-01-01", 60, 3
+COLUMNS = ("day", *PREDICTIONS.names)
 """A day of many small files, the first line of every third of which is rejected, and mended by a person."""
 
 

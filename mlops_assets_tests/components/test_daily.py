@@ -16,6 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlops_assets import running
+from mlops_assets.use_case.partitions import DAYS as UTC_DAYS
+from mlops_assets.use_case.partitions import LONGEST_GAP
 from mlops_assets.views import status
 from mlops_assets_tests.helpers.account_files import ROW, changed
 from mlops_assets_tests.helpers.stage import (
@@ -401,10 +403,10 @@ def test_of_days_far_from_each_other_the_good_ones_are_done_and_the_bad_ones_tol
 @given(st.sets(st.dates(dt.date(2020, 1, 1), dt.date(2021, 12, 31)), min_size=1))
 def test_stretches_have_every_day_with_files_and_no_long_gap(known: set[dt.date]) -> None:
     days = "2020-01-01", "2021-12-31"
-    found = running.stretches(days, map(str, known))
+    found = UTC_DAYS.stretches(days, map(str, known))
     for first, last in found:
         within = sorted({dt.date.fromisoformat(first), dt.date.fromisoformat(last), *_between(first, last, known)})
-        assert all((b - a).days <= running.LONGEST_GAP + 1 for a, b in pairwise(within))
+        assert all((b - a).days <= LONGEST_GAP + 1 for a, b in pairwise(within))
         assert _between(first, last, known)
     assert sorted(day for first, last in found for day in _between(first, last, known)) == sorted(known)
 

@@ -135,9 +135,9 @@ def test_the_candidates_tell_class_parameters_time_and_size(trained: Stage) -> N
     ]
 
 
-def test_the_leaderboard_has_every_candidate_with_its_metrics_the_best_first(trained: Stage) -> None:
+def test_the_leaderboard_has_every_candidate_with_its_metrics_the_chosen_one_first(trained: Stage) -> None:
     head, _, *rows = trained.metadata("evaluation")["leaderboard"].splitlines()
-    for metric in (*METRICS, "folds", "rows a CPU second"):
+    for metric in (*METRICS, "rounds", "accuracy, tested", "rows a CPU second"):
         assert metric in head
     assert [row.split(" | ")[0] for row in rows] == ["| linear", "| majority"]
 
@@ -234,8 +234,9 @@ def test_a_second_training_that_is_as_good_becomes_version_2(trained_again: Stag
     champion = champion_of(trained_again)
     assert champion is not None
     assert champion.version == 2
-    conditions = trained_again.metadata("evaluation")["verdict"].splitlines()[1:]
-    assert any("champion" in line and "accuracy" in line and "yes" in line for line in conditions)
+    reason = trained_again.metadata("evaluation")["verdict"].splitlines()[0]
+    assert "; the recipe is that of champion 1; on " in reason
+    assert "difference 0.000 (0.000 to 0.000): no more than noise" in reason
 
 
 def test_a_worse_candidate_leaves_the_champion_in_place(trained: Stage, tmp_path: Path) -> None:
@@ -258,8 +259,15 @@ def test_a_worse_candidate_leaves_the_champion_in_place(trained: Stage, tmp_path
         assert champion.version == 1
 
 
-def test_where_it_is_not_known_what_the_champion_learned_a_person_decides(trained: Stage, tmp_path: Path) -> None:
-    with trained.copy(tmp_path / "home") as stage, stage.stores() as stores:
+def test_where_it_is_not_known_what_the_champion_learned_a_person_decides_about_another_recipe(
+    trained: Stage, tmp_path: Path
+) -> None:
+    training = SMALL_TRAINING.model_copy(update={"half_life": 30.0})
+    with (
+        trained.copy(tmp_path / "home") as copy,
+        Stage.of(small().model_copy(update={"training": training}), copy.home) as stage,
+        stage.stores() as stores,
+    ):
         for path in (stage.home / "lake" / "transactions" / "training_sets").iterdir():
             path.unlink()
         stage.sample("2026-01-03")
@@ -318,7 +326,7 @@ def test_the_published_loan_table_is_read_whole_and_its_models_are_refused(tmp_p
         assert stage.published("rejects", DAYS[0]) == []
         assert sum(None in row.values() for row in rows) == 142
         (reason,) = stage.skipped("champion")
-        assert "floor of roc_auc: found 0." in reason
+        assert "floor of roc_auc, on rows that choose: found 0." in reason
         assert champion_of(stage) is None
         assert stage.table("predictions").days() == {}
 
@@ -326,7 +334,7 @@ def test_the_published_loan_table_is_read_whole_and_its_models_are_refused(tmp_p
 def test_a_refusal_skips_the_champion_with_the_reason(refused: Stage) -> None:
     (reason,) = refused.skipped("champion")
     assert reason.startswith("refused: the best candidate, ")
-    assert "floor of roc_auc: found 0." in reason
+    assert "floor of roc_auc, on rows that choose: found 0." in reason
     assert champion_of(refused) is None
     assert not refused.instance.fetch_materializations(dg.AssetKey(["loan_approval", "champion"]), limit=1).records
 

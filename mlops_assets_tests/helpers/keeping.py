@@ -51,7 +51,15 @@ def answered(name: str, refusals: Sequence[Refusal] = (), lines: int = 1) -> Ans
     every = np.arange(1, lines + 1, dtype=np.int32)
     some = np.full((lines, 2), 0.5, np.float32)
     numbers = np.zeros(lines, np.int32)
-    return Answered(name, lines + len(refusals), every, numbers, np.full(lines, 0.1, np.float32), some, tuple(refusals))
+    return Answered(
+        name,
+        lines + len(refusals),
+        every,
+        numbers,
+        {"probability": np.full(lines, 0.1, np.float32)},
+        some,
+        tuple(refusals),
+    )
 
 
 async def keep(store: Store, use_case: UseCase, files: Sequence[Sent], request: str = "r1", **more: Any) -> None:

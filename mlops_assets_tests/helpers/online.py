@@ -142,7 +142,7 @@ def spoil(data: bytes, delimiter: bytes, generator: np.random.Generator) -> byte
 
 def told_of(classes: Sequence[str], answered: Answered) -> Told:
     """What the API answers for a file, in the form of `DirtyDay.in_batch`."""
-    rows = zip(answered.line, answered.numbers, answered.probability, answered.probabilities, strict=True)
+    rows = zip(answered.line, answered.numbers, answered.sure["probability"], answered.probabilities, strict=True)
     rejects = [(one.line, one.rule, one.message, one.raw) for one in answered.refusals]
     assert answered.lines == len(answered.line) + len([line for line, *_ in rejects if line is not None])
     return {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.tables import Table
 from mlops_assets.tools.sampling import write_sample
 from mlops_assets.use_case import Candidate, Checks, Gate, Preparation, Scale, Split, Training, UseCase, load_use_case
+from mlops_assets.use_case.partitions import folder_of
 from mlops_assets.workspace import Stores, Workspace
 from mlops_assets_tests.helpers.account_files import account_file
 from mlops_assets_tests.helpers.homes import copy_home, following_links, give_stores, measured_briefly, state_in
@@ -133,14 +133,13 @@ class Stage:
             )
 
     def sample(self, day: str, *, files: int = FILES, rows: int = ROWS, seed: int = 7, labelled: bool = True) -> None:
-        date = dt.date.fromisoformat(day)
         for path in self.folder(day).glob("*"):  # in a copy, they are links to files of the original
             path.unlink()
-        list(write_sample(self.use_case, self.home / "raw", date, files, rows, 0.0, seed, labelled=labelled))
+        list(write_sample(self.use_case, self.home / "raw", day, files, rows, 0.0, seed, labelled=labelled))
 
     def folder(self, day: str) -> Path:
         """The folder of a day's raw files."""
-        return self.home / "raw" / self.use_case.name / f"day={day}"
+        return self.home / "raw" / self.use_case.name / folder_of(day)
 
     def deliver(self, day: str, name: str, lines: Sequence[str]) -> None:
         self.folder(day).mkdir(parents=True, exist_ok=True)

@@ -65,7 +65,13 @@ def purchases(number: int, accounts: int = 10, first: int = 0) -> list[dict[str,
 
 
 def put(
-    lake: Lake, use_case: UseCase, rows: Sequence[dict[str, Any]], day: str = DAY, parts: int = 1, rejected: int = 0
+    lake: Lake,
+    use_case: UseCase,
+    rows: Sequence[dict[str, Any]],
+    day: str = DAY,
+    parts: int = 1,
+    rejected: int = 0,
+    labelled: int | None = None,
 ) -> None:
     """Publish rows of a day, of which so many further lines were rejected; each file lies in one part."""
     table, schema = lake.table("rows"), rows_schema(use_case)
@@ -76,7 +82,7 @@ def put(
         mine = [row for row in ordered if names.index(row["file"]) % parts == part]
         data = pa.Table.from_pylist(mine, schema)
         written.append(write_part(table, day, f"{part:05d}-x", data))
-    accounting = ReadingAccounting(lines=len(rows) + rejected, rows=len(rows), rejected=rejected)
+    accounting = ReadingAccounting(lines=len(rows) + rejected, rows=len(rows), rejected=rejected, labelled=labelled)
     table.publish(day, written, schema, accounting, table.parts(day))
 
 

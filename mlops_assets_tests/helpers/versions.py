@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,8 @@ from typing import Any
 
 from sklearn.tree import DecisionTreeClassifier
 
-from mlops_assets.journey.model.about import Condition
+from mlops_assets.journey.model.about import About, Condition
+from mlops_assets.journey.model.archive import hash_folder
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.version import Version
 from mlops_assets.workspace import Stores, Workspace
@@ -69,3 +71,19 @@ def register(stores: Stores, home: Path, boundary: float, accuracy: float, **abo
     )
     run = registry.client().create_run(registry.experiment(name)).info.run_id
     return registry.register(name, run, folder, card)
+
+
+def as_version(about: About, folder: Path) -> Version:
+    """What `make_version` wrote into a folder, as a version that nobody registered.
+
+    Parameters
+    ----------
+    about
+        What it returned.
+    folder
+        Where to.
+    """
+    text = about.to_json().encode()
+    (folder / "about.json").write_bytes(text)
+    hashes = hash_folder(folder / "serving"), hash_folder(folder / "judged"), hashlib.sha256(text).hexdigest()
+    return Version(about.use_case, 1, folder, *hashes, about.summary())

@@ -38,6 +38,7 @@ SECURITY = (ROOT / "docs" / "security.md").read_text()
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
 SECTIONS = {
     "attributes": use_case.Attributes,
+    "partitions": use_case.Partitions,
     "source": use_case.Origin,
     "files": use_case.FileFormat,
     "columns.NAME": use_case.Column,

@@ -51,7 +51,7 @@ class Model:
                 raise MlopsError(f"{file.name} cannot be answered")
             if file.data == b"mistake":
                 raise KeyError(HIDDEN)
-        return [Answered(file.name, 1, NONE, NONE, NONE, NONE) for file in files]
+        return [Answered(file.name, 1, NONE, NONE, {"probability": NONE}, NONE) for file in files]
 
 
 class Watched:
@@ -138,7 +138,7 @@ class Held(Model):
 
     def __call__(self, loaded: Loaded, files: Sequence[Sent], day: str) -> list[Answered]:
         if not files[0].name.startswith("large"):
-            return [Answered(file.name, 1, NONE, NONE, NONE, NONE) for file in files]
+            return [Answered(file.name, 1, NONE, NONE, {"probability": NONE}, NONE) for file in files]
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:

@@ -100,14 +100,14 @@ def test_a_new_champion_takes_the_place_of_the_old_one_which_still_answers_what_
     workspace: Workspace, champions: Champions, reading: Reading
 ) -> None:
     old = champions.choose(TOY)
-    before = answer_files(old, [FILE], DAY)[0].probability
+    before = answer_files(old, [FILE], DAY)[0].sure["probability"]
     promote(workspace, 2)
     assert champions.choose(TOY) is old
     champions.look()
     new = champions.choose(TOY)
     assert (old.version, new.version, champions.troubles()) == (1, 2, {})
-    assert (answer_files(old, [FILE], DAY)[0].probability == before).all()
-    assert (answer_files(new, [FILE], DAY)[0].probability != before).any()
+    assert (answer_files(old, [FILE], DAY)[0].sure["probability"] == before).all()
+    assert (answer_files(new, [FILE], DAY)[0].sure["probability"] != before).any()
     # back again: it is still at hand
     promote(workspace, 1)
     champions.look()

@@ -60,7 +60,7 @@ def as_published(answers: list[tuple[str, Answered]], model: Any) -> set[tuple[s
     return {
         (path, int(line), model.classes[number], np.float32(probability).tobytes())
         for path, one in answers
-        for line, number, probability in zip(one.line, one.numbers, one.probability, strict=True)
+        for line, number, probability in zip(one.line, one.numbers, one.sure["probability"], strict=True)
     }
 
 

@@ -50,7 +50,7 @@ def test_a_probability_is_the_float32_that_a_day_stores(api: Api) -> None:
     (done,) = answer_files(api.loaded, [Sent("a.csv", FILE)], "2026-01-31")
     answer = told(api.post(NAME, body=FILE, query="probabilities=all"))["files"][0]
     said = np.array([one["probability"] for one in answer["predictions"]], np.float32)
-    assert said.tobytes() == done.probability.tobytes()
+    assert said.tobytes() == done.sure["probability"].tobytes()
     every = np.array([[one["probabilities"][name] for name in CLASSES] for one in answer["predictions"]], np.float32)
     assert every.tobytes() == done.probabilities.tobytes()
 

@@ -30,9 +30,9 @@ from mlops_assets.serving.keeping.stored import JournalStore, NoStore, journals,
 from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.service import Service
 from mlops_assets.settings import OWN_USE_CASES
-from mlops_assets.storage.files import read_part
+from mlops_assets.storage.files import read_part, write_json
 from mlops_assets.storage.places import S3Path
-from mlops_assets.use_case import Origin, UseCase, load_use_case
+from mlops_assets.use_case import Origin, Partitions, UseCase, load_use_case
 from mlops_assets.views.status import forgotten
 from mlops_assets_tests.helpers.account_files import account_file
 from mlops_assets_tests.helpers.asgi_client import Client
@@ -426,3 +426,32 @@ def test_after_keep_days_raw_files_and_answers_of_requests_go_and_no_others(tmp_
     stores = workspace_in(tmp_path).of(use_case)
     assert "before 2026-03-02 are kept no longer" in forgotten(stores) == forgotten(stores, "2026-03-01")
     assert not forgotten(stores, "2026-03-02")
+
+
+def test_requests_of_an_hour_are_laid_into_it_and_go_with_their_day(tmp_path: Path) -> None:
+    hours = Partitions(every="hour", timezone="Europe/Berlin")
+    use_case = keeping(transactions(), keep_days=2).model_copy(update={"partitions": hours})
+    store = JournalStore(workspace_in(tmp_path), [use_case])
+    for day in ("2025-10-26T02", "2025-10-26T02+0100", "2025-10-27T00"):
+        asyncio.run(keep(store, use_case, [Sent("a.csv", FILE)], day=day))
+    store.close()
+    raw, answered = tmp_path / "raw" / use_case.name, tmp_path / "lake" / use_case.name / "requests"
+
+    def lying() -> set[str]:
+        return {path.parent.relative_to(raw).as_posix() for path in raw.rglob("a.csv")}
+
+    first = {"day=2025-10-26/hour=02/api/r1", "day=2025-10-26/hour=02+0100/api/r1"}
+    assert lying() == {*first, "day=2025-10-27/hour=00/api/r1"}
+    store.forget(dt.date(2025, 10, 29))
+    assert lying() == {"day=2025-10-27/hour=00/api/r1"}
+    assert {path.name for path in answered.glob("day=*")} == {"day=2025-10-27T00"}
+
+
+def test_requests_wait_where_the_use_case_is_stored_by_other_days(tmp_path: Path) -> None:
+    hourly = keeping(transactions()).model_copy(update={"partitions": Partitions(every="hour")})
+    lake = workspace_in(tmp_path).of(hourly).lake
+    write_json(lake.rhythm, {"every": "week", "timezone": "UTC"})
+    store = JournalStore(workspace_in(tmp_path), [hourly])
+    asyncio.run(keep(store, hourly, [Sent("a.csv", FILE)], day="2026-03-01T05"))
+    store.close()
+    assert not (tmp_path / "raw" / hourly.name).exists()

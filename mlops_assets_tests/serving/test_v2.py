@@ -70,7 +70,8 @@ def in_batch(api: Api) -> Any:
     """What becomes of the same two rows in a file."""
     service = api.app.state.service
     file = Sent("a.csv", "\n".join((HEADER, *LINES, "")).encode())
-    (answered,) = answer_files(service.champions.choose(service.use_cases["transactions"]), [file], service.today())
+    use_case = service.use_cases["transactions"]
+    (answered,) = answer_files(service.champions.choose(use_case), [file], service.today(use_case))
     return answered
 
 
@@ -111,7 +112,7 @@ def test_rows_are_answered_as_those_of_a_file(api: Api, client: triton.Inference
     classes = api.app.state.service.champions.choose(api.app.state.service.use_cases["transactions"]).model.classes
     found = [text.decode() if isinstance(text, bytes) else text for text in answer.as_numpy("prediction")]
     assert found == [classes[number] for number in expected.numbers]
-    assert answer.as_numpy("probability").tolist() == expected.probability.tolist()
+    assert answer.as_numpy("probability").tolist() == expected.sure["probability"].tolist()
     assert answer.as_numpy("probabilities").tolist() == expected.probabilities.tolist()
     told = answer.get_response()
     assert (told["model_name"], told["model_version"], told["id"]) == ("transactions", "1", "mine")

@@ -54,6 +54,7 @@ WHERE = {
     "code": "code/<fingerprint>.json",
     "versions": "versions",
     "version": "versions/000001.json",
+    "rhythm": "partitions.json",
     "model": "models/<sha256>",
 }
 """Where the documents of homes lie that were written long ago: none of these may change."""

@@ -369,19 +369,37 @@ def test_dates_of_an_account_give_a_split_by_time_files_by_month_and_aggregates(
     assert case.training.window_days > 700
 
 
+def test_a_number_with_many_values_is_estimated_and_the_reason_is_told(draft: Draws) -> None:
+    sizes = [1 + row * 7 % 60 / 10 for row in range(60)]
+    columns = {"size": sizes, "price": [f"{3 * size + row % 7 / 10:.2f}" for row, size in enumerate(sizes)]}
+    found = draft(table(columns, rows=60), label="price")
+    training = found.use_case.training
+    assert (training.task, training.metric, training.baseline) == ("regression", "mae", "median")
+    assert [*training.candidates] == ["median", "linear", "forest", "boosting"]
+    assert 0 < training.gate.margin["mae"] < 3
+    assert found.use_case.columns["price"].type == "number"
+    assert any("price is a number with" in check and "training.task: regression" in check for check in found.checks)
+    assert "price" not in describe(found.use_case).model
+
+
 @pytest.mark.parametrize(
     ("label", "message"),
     [
-        ("price", r"the label 'price' is a number with 40 values in 40 rows.*regression.*make a column of classes"),
+        ("fee", r"the label 'fee' is a number with 40 values, but not written as the other numbers of the table"),
         ("note", "too many to learn"),
         ("same", "has 1 values"),
-        ("absent", "--label absent: .* has no such column; it has price, note, same, label"),
+        ("absent", "--label absent: .* has no such column; it has price, fee, note, same, label"),
     ],
 )
 def test_a_label_that_is_none_is_refused_with_what_to_do(
     draft: Draws, tmp_path: Path, label: str, message: str
 ) -> None:
-    columns = {"price": [f"{n}.25" for n in range(40)], "note": [f"n{n}" for n in range(40)], "same": ["1"]}
+    columns = {
+        "price": [f"{n}.25" for n in range(40)],
+        "fee": [f"{n},5" for n in range(40)],
+        "note": [f"n{n}" for n in range(40)],
+        "same": ["1"],
+    }
     with pytest.raises(UsageError, match=message):
         draft(table(columns), label=label)
     assert not (tmp_path / "cases").exists()

@@ -187,7 +187,7 @@ def test_a_table_is_put_into_a_day_as_it_is_and_once(loan_approval: UseCase, tmp
     table = tmp_path / "new applications.csv"
     for lines, done in [([",".join("1" * 9)], (1, 0)), ([",".join("1" * 9)], (0, 1)), (["?,?", "2"], (1, 0))]:
         table.write_text("\n".join([header, *lines, ""]))
-        found = place_table(loan_approval, table, tmp_path / "raw", dt.date(2026, 1, 1))
+        found = place_table(loan_approval, table, tmp_path / "raw", "2026-01-01")
         assert (found.files, found.present, found.days, found.rows) == (*done, ("2026-01-01",), len(lines))
     names = sorted(path.name for path in (tmp_path / "raw" / "loan_approval" / "day=2026-01-01").iterdir())
     assert names == ["new~20~applications.2.csv", "new~20~applications.csv"]
@@ -199,7 +199,7 @@ def test_a_table_that_a_day_would_refuse_is_not_put_there(loan_approval: UseCase
     for text, message in [("a,b\n1,2\n", "the header lacks"), (f"{header}\n{'1,' * 8}1\n", "raise `files.largest`")]:
         (tmp_path / "table.csv").write_text(text)
         with pytest.raises(MlopsError, match=message):
-            place_table(small, tmp_path / "table.csv", tmp_path / "raw", dt.date(2026, 1, 1))
+            place_table(small, tmp_path / "table.csv", tmp_path / "raw", "2026-01-01")
     assert not (tmp_path / "raw").exists()
 
 

@@ -16,7 +16,7 @@ from mlops_assets.journey.read.readers.csv import CsvReader
 from mlops_assets.journey.read.readers.pack import Refusal
 from mlops_assets.journey.read.rows import account, check_rows
 from mlops_assets.plugins import RawFile, Record
-from mlops_assets.tools.sampling import DIRT, parse_day, write_sample
+from mlops_assets.tools.sampling import DIRT, write_sample
 from mlops_assets.use_case import FileFormat, UseCase, load_use_case
 from mlops_assets_tests.helpers.account_files import HEADER
 
@@ -240,19 +240,6 @@ def test_a_contract_of_texts_alone_can_be_soiled_too(tmp_path: Path) -> None:
     use_case = use_case.model_copy(update={"columns": texts})
     _, refusals = read(use_case, sample(use_case, tmp_path, dirty=1.0, files=len(DIRT)))
     assert {refusal.rule for refusal in refusals} >= DIRT.keys() - {"type"}
-
-
-# -- days --------------------------------------------------------------------------------------------------------------
-
-
-def test_a_day_is_written_like_the_calendar_writes_it() -> None:
-    assert parse_day("2026-01-31") == dt.date(2026, 1, 31)
-
-
-@pytest.mark.parametrize("text", ["2026-02-30", "31.01.2026", "2026-1-1", "today", ""])
-def test_a_text_that_is_no_day_is_a_wrong_usage_that_shows_how(text: str) -> None:
-    with pytest.raises(UsageError, match="is not a day; write it like 2026-01-31"):
-        parse_day(text)
 
 
 # -- use cases with a reader of their own ------------------------------------------------------------------------------

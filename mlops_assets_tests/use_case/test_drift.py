@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from mlops_assets.errors import ConfigError
 from mlops_assets.journey.features.sql import describe
 from mlops_assets.journey.score.profile.bins import BEYOND_ASCII
-from mlops_assets.journey.train.candidates import check_columns
+from mlops_assets.journey.train.columns import check_columns
 from mlops_assets.use_case import UseCase
 from mlops_assets.use_case.drift import Drift
 

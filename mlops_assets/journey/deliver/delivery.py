@@ -14,7 +14,7 @@ import pyarrow as pa
 from mlops_assets.errors import LakeError, MlopsError
 from mlops_assets.errors.redaction import redacted
 from mlops_assets.journey.score.unpredicted import left_out, without
-from mlops_assets.journey.score.vectors import as_columns, as_maps, classes_of
+from mlops_assets.journey.score.vectors import as_columns, as_maps, classes_of, stored_schema
 from mlops_assets.plugins.targets import Delivery, Target, TargetDown, TargetError
 from mlops_assets.storage.accounting import DeliveryRecord, PredictionsAccounting
 from mlops_assets.storage.catalog import PROBABILITIES, Lake
@@ -25,7 +25,6 @@ from mlops_assets.storage.tables import Published
 from mlops_assets.use_case import UseCase, as_written
 from mlops_assets.work.shards import fingerprint, shard_number
 
-COLUMNS = ("day", "file", "line", "account_id", "prediction", "probability", "model_version")
 AGAIN_TAG = "mlops_assets/deliver_again"
 """Tag of a run that delivers what the target has already."""
 
@@ -171,16 +170,17 @@ def read_delivery(
     """The predictions of a day as they were published once, for a target."""
     predictions = lake.predictions
     parts = sorted(predictions.parts_at(day, published), key=lambda part: part.path)
+    usual = ["day", *stored_schema(predictions).names]
     classes: tuple[str, ...] = ()
     if use_case.targets[name].probabilities:
         classes = classes_of(use_case.name, day, published.accounting)
 
     def batches() -> Iterator[pa.RecordBatch]:
-        columns = [*COLUMNS, PROBABILITIES.name] if classes else COLUMNS
+        columns = [*usual, PROBABILITIES.name] if classes else usual
         reader = predictions.read_parts(parts, columns)
         return (_named(batch, classes) for batch in reader) if classes else iter(reader)
 
-    schema = predictions.read_parts([], COLUMNS).schema
+    schema = predictions.read_parts([], usual).schema
     if classes:
         schema = schema.append(pa.field(PROBABILITIES.name, pa.map_(pa.string(), pa.float32())))
     return Delivery(
@@ -230,17 +230,18 @@ def _shards(
 def _side_by_side(use_case: UseCase, lake: Lake, rows: Part, predictions: Part, classes: Sequence[str]) -> pa.Table:
     """The columns of a shard's files and what was said of each of their rows."""
     further = [PROBABILITIES.name] if classes else []
-    answers = lake.predictions.read_parts([predictions], [*COLUMNS[1:], *further]).read_all()
+    usual = stored_schema(lake.predictions).names
+    answers = lake.predictions.read_parts([predictions], [*usual, *further]).read_all()
     every = lake.rows.read_parts([rows], ["file", "line", *use_case.columns]).read_all()
     given = without(every, left_out(lake, predictions.path))
     # both keep the order of the files; where they do not, a prediction would be sent with somebody else's row
     if not (answers["file"].equals(given["file"]) and answers["line"].equals(given["line"])):
         raise LakeError(f"{predictions.path}: its rows are not those of the shard; run the day again.")
-    said = {name: answers[name] for name in ("prediction", "probability", "model_version")}
+    said = {name: answers[name] for name in usual if name not in ("file", "line", "account_id")}
     if classes:
         said |= as_columns(answers[PROBABILITIES.name].combine_chunks(), classes)
     columns = {"file": given["file"], "line": given["line"]}
-    taken = {*COLUMNS, *said}
+    taken = {"day", *usual, *said}
     columns |= {(INPUT + name if name in taken else name): given[name] for name in use_case.columns}
     return pa.table({**columns, **said})
 

@@ -182,7 +182,7 @@ class Asking:
     def _fetch(self, keys: pa.Table) -> pa.Table:
         """One request."""
         try:
-            answers, refused = believe(self._fetcher.fetch(keys, self._day), keys, self._schema)
+            answers, refused = believe(self._fetcher.fetch(keys, self._day[:10]), keys, self._schema)
         except Exception:
             raise
         except BaseException as error:  # a class that ends the process, or a library that panics, costs one request

@@ -5,7 +5,6 @@ As a day does it, but that nothing is stored, and that a source which is too slo
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 import threading
 import time
@@ -27,6 +26,7 @@ from mlops_assets.journey.read.readers.pack import Refusal
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.integrity import Damaged
 from mlops_assets.use_case import Enrichment, UseCase
+from mlops_assets.use_case.partitions import date_of
 
 log = logging.getLogger("mlops_assets.enrichment")
 
@@ -180,7 +180,7 @@ class _Source:
     def _ask(self, question: Question, keys: pa.Table) -> pa.Table:
         """What was answered for this day before, and what the source answers for the other keys."""
         known = Known(question.use_case, question.name, question.lake.enrichment(question.name), question.day)
-        day = dt.date.fromisoformat(question.day)
+        day = date_of(question.day)
         before = self._known_in_time(known, question, keys)
         rest = known.without(keys, before) if len(before) else keys
         fetched = before

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -23,6 +22,7 @@ from mlops_assets.storage.parts import Part
 from mlops_assets.storage.places import side_by_side
 from mlops_assets.storage.tables import Published, Table, write_part
 from mlops_assets.use_case import UseCase
+from mlops_assets.use_case.partitions import date_of
 from mlops_assets.work.shards import fingerprint, fingerprint_table, shard_number
 
 log = logging.getLogger("mlops_assets.enrichment")
@@ -156,7 +156,7 @@ class _Day(Known):
         rest = self.without(wanted, cached)
         fetched, numbers = self._ask(rest)
         at_hand = pa.concat_tables([cached, fetched])
-        answered = self.as_stored(at_hand, FETCHED, dt.date.fromisoformat(self._day))
+        answered = self.as_stored(at_hand, FETCHED, date_of(self._day))
         if self._enrichment.missing == "last_known":
             answered = pa.concat_tables([answered, self.last_known(self.without(wanted, answered))])
         nothing = self.as_stored(self.without(wanted, answered), MISSING, None)

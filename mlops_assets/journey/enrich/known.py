@@ -14,7 +14,7 @@ from mlops_assets.plugins import plugin_modules
 from mlops_assets.storage.accounting import EnrichmentAccounting
 from mlops_assets.storage.files import read_part
 from mlops_assets.storage.tables import Table
-from mlops_assets.use_case import Enrichment, UseCase, as_written
+from mlops_assets.use_case import Enrichment, UseCase, as_written, back, date_of
 from mlops_assets.work.code import code_of
 from mlops_assets.work.shards import fingerprint
 
@@ -56,7 +56,7 @@ class Known:
     def is_too_late(self) -> bool:
         """Whether an answer of now would be later knowledge than the day may have."""
         within = self._enrichment.ask_within_days
-        age = dt.datetime.now(dt.UTC).date() - dt.date.fromisoformat(self._day)
+        age = dt.datetime.now(self._use_case.partitions.zone).date() - date_of(self._day)
         return within is not None and age.days > within
 
     def without(self, keys: pa.Table, known: pa.Table) -> pa.Table:
@@ -80,15 +80,14 @@ class Known:
 
     def last_known(self, keys: pa.Table) -> pa.Table:
         """The newest answers of earlier days that are not too old, never those of later ones."""
-        day = dt.date.fromisoformat(self._day)
-        oldest = (day - dt.timedelta(days=self._enrichment.max_age_days)).isoformat()
+        oldest = back(self._day, self._enrichment.max_age_days)
         answers = [self._stored.empty_table()]
         # the newest first, and only for keys that no newer day answers
         for earlier in reversed([date for date in self._table.days() if oldest <= date < self._day]):
             if not len(keys):
                 break
             of_the_day = self.fetched(self._table.parts(earlier), keys)
-            answers.append(self.as_stored(of_the_day, LAST_KNOWN, dt.date.fromisoformat(earlier)))
+            answers.append(self.as_stored(of_the_day, LAST_KNOWN, date_of(earlier)))
             keys = self.without(keys, of_the_day)
         return pa.concat_tables(answers)
 

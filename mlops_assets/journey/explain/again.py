@@ -83,14 +83,47 @@ class Enriched:
 
 @dataclass(frozen=True)
 class Again:
-    """The answer, computed again: the row for SQL and for the estimator, some other rows, and what the model says."""
+    """The answer, computed again.
+
+    Attributes
+    ----------
+    values, row
+        The row for SQL and for the estimator.
+    others
+        Some other rows for the estimator.
+    said
+        What the model says: the probability of every class, or its number.
+    predicted
+        Which place of that has the answer.
+    prediction
+        The answer: a label or a number.
+    sure
+        What stands beside it, by name; see `Task.sure`.
+    """
 
     values: Mapping[str, Any]
     row: np.ndarray
     others: np.ndarray
+    said: np.ndarray
     predicted: int
-    probability: float
-    probabilities: np.ndarray
+    prediction: str | float
+    sure: Mapping[str, float | None]
+
+    @property
+    def probability(self) -> float | None:
+        """The probability of a class; None of a number."""
+        return self.sure.get("probability")
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The ends of the interval around a number; None of a class, and where there is none."""
+        return interval_of(self.sure)
+
+
+def interval_of(told: Mapping[str, Any]) -> tuple[float, float] | None:
+    """The ends of the interval among the columns of a prediction; None where there is none."""
+    low, high = told.get("low"), told.get("high")
+    return None if low is None or high is None else (low, high)
 
 
 def answer_again(model: Model, rows: pa.Table, position: int, batches: Iterable[tuple[pa.Table, np.ndarray]]) -> Again:
@@ -123,10 +156,11 @@ def answer_again(model: Model, rows: pa.Table, position: int, batches: Iterable[
         values=batch.slice(place, 1).to_pylist()[0],
         row=matrix[place],
         others=np.concatenate(others),
-        predicted=int(answers.numbers[position]),
-        probability=float(answers.probabilities[position]),
         # of the whole batch and not of the row alone: sums over many rows may differ in their last bit
-        probabilities=model.probabilities(matrix)[place],
+        said=model.probabilities(matrix)[place],
+        predicted=int(answers.numbers[position]) if model.classes else 0,
+        prediction=answers.predicted()[position].as_py(),
+        sure={name: column[position].as_py() for name, column in zip(answers.beside, answers.sure(), strict=True)},
     )
 
 
@@ -146,7 +180,9 @@ def features_of(model: Model, again: Again) -> tuple[Feature, ...]:
         value = again.values[name]
         is_unseen = isinstance(vocabulary, tuple) and value is not None and code < 0
         features.append(Feature(name, value, bool(is_unseen), float(strength)))
-    return tuple(sorted(features, key=lambda feature: -feature.strength))
+    # against a number nothing speaks: what makes it smaller is as strong
+    size = (lambda strength: strength) if model.classes else abs
+    return tuple(sorted(features, key=lambda feature: -size(feature.strength)))
 
 
 def words_of(model: Model, again: Again) -> tuple[Word, ...]:
@@ -155,8 +191,10 @@ def words_of(model: Model, again: Again) -> tuple[Word, ...]:
 
 
 def probabilities_of(model: Model, again: Again) -> dict[str, float]:
-    """The probability of every class, the highest first."""
-    probabilities = zip(model.classes, again.probabilities.tolist(), strict=True)
+    """The probability of every class, the highest first; none of a number."""
+    if not model.classes:
+        return {}
+    probabilities = zip(model.classes, again.said.tolist(), strict=True)
     return dict(sorted(probabilities, key=lambda pair: -pair[1]))
 
 

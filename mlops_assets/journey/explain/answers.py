@@ -11,7 +11,11 @@ from mlops_assets.errors import LakeError
 from mlops_assets.journey.explain.row import Scored
 from mlops_assets.journey.features.sql import read_rows
 from mlops_assets.journey.feedback.published import parts_among
+from mlops_assets.journey.score.vectors import stored_schema
 from mlops_assets.storage.catalog import Lake
+
+SAID = ("prediction", "probability", "low", "high")
+"""Columns of an answer: those of classes and of numbers."""
 
 MOST = 20
 """Publications that are looked at, the newest."""
@@ -32,7 +36,9 @@ class Answer:
     restored_from
         The publication that it brought back; None if it was made anew.
     prediction, probability
-        The answer; None where it has none.
+        The answer; None where it has none. A number has no probability.
+    low, high
+        The ends of the interval of a number; None of a class.
     problem
         Why not, or an empty text.
     """
@@ -42,8 +48,10 @@ class Answer:
     version: int
     run: str
     restored_from: int | None
-    prediction: str | None = None
+    prediction: str | float | None = None
     probability: float | None = None
+    low: float | None = None
+    high: float | None = None
     problem: str = ""
 
 
@@ -71,11 +79,12 @@ def _answer(lake: Lake, day: str, file: str, line: int, published: Scored) -> An
     if not len(found):
         return Answer(*about, problem="it has no answer for this row")
     (row,) = found.slice(0, 1).to_pylist()
-    return Answer(*about, row["prediction"], row["probability"])
+    return Answer(*about, **{name: row.get(name) for name in SAID})
 
 
 def _find(lake: Lake, day: str, file: str, line: int, published: Scored) -> pa.Table:
-    table, columns = lake.predictions, ["file", "line", "prediction", "probability"]
+    table = lake.predictions
+    columns = ["file", "line", *(name for name in stored_schema(table).names if name in SAID)]
     paths = [part.path for part in table.parts_at(day, published)]
     tables = [
         read_rows(table.folder / path, columns)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.enrich.answers import Marks, find_answers, read_answers
+from mlops_assets.journey.explain import moves
 from mlops_assets.journey.explain.flows import Flow, add_flows, as_lists, count_flows, from_lists
 from mlops_assets.journey.features.day import stored_features
 from mlops_assets.journey.features.matrix import as_text
@@ -74,17 +75,21 @@ class Comparison:
     before, after
         The two versions.
     rows, changed
-        Rows of the day, and those of them with another answer.
+        Rows of the day, and those of them with another answer: another class, or a number out of the interval of the
+        one before.
     value, changed_value
         Sum of the absolute `value` over all rows and over the changed ones; None if the use case names no such column.
     labelled, right_before, right_after
-        Rows that have a label, and how many of them each version has right.
+        Rows that have a label, and how many of them each version has right, or in its interval.
     transitions
         Rows and value by old and new answer, and of those with a label how many each version has right; most first.
     accounts
         The accounts with the most changed rows.
     examples
-        Changed rows with both answers, those of the greatest value first.
+        Changed rows with both answers, those of the greatest value first; of numbers those that move farthest.
+    moves
+        Of numbers, how far they move: sums, the mean with and without its sign, quantiles, and the mean absolute errors
+        of rows with a label; None of classes.
     """
 
     use_case: str
@@ -101,6 +106,7 @@ class Comparison:
     transitions: list[dict[str, Any]]
     accounts: list[dict[str, Any]]
     examples: list[dict[str, Any]]
+    moves: Mapping[str, Any] | None = None
 
     @property
     def share(self) -> float:
@@ -158,7 +164,9 @@ def compare_day(
         for path in differing:
             read_stored(path, sealed=True)  # DuckDB looks at no checksum
         with on_disk(differing) as paths:
-            summary = _summarise([str(path) for path in paths])
+            names = [str(path) for path in paths]
+            numbers = use_case.training.says_numbers
+            summary = moves.summarise(names, LISTED) if numbers else _summarise(names)
     # cents are whole numbers: their sum is the same in whatever order the shards finish
     value = counts.get("cents", 0) / 100
     has_value = use_case.value is not None  # without such a column, 0 would read as "no money behind it"
@@ -177,6 +185,7 @@ def compare_day(
         transitions=summary["transitions"],
         accounts=summary["accounts"],
         examples=summary["examples"],
+        moves=summary.get("moves"),
     )
 
 
@@ -226,9 +235,18 @@ def compare_shard(task: CompareTask) -> Report:
         stored = partial(stored_features, lake, task.day, Path(task.rows).name, marks=task.marks)
         predicted = predict(models, rows, task.day, use_case, stored, read_answers(lake, task.marks))
         rows, (first, second) = predicted.rows, predicted.answers
-        before, after = (answers.labels().cast(pa.string()) for answers in (first, second))
-        label = as_text(rows[use_case.label])
         value = _value(rows, use_case)
+        told = {
+            "files": files_of(lake.rows.folder / task.rows),
+            "rows": rows.num_rows,
+            "cents": int(np.rint(100 * np.nansum(np.abs(value.to_numpy(zero_copy_only=False))))),
+        }
+        if use_case.training.says_numbers:
+            data, counts = moves.moved(rows, first, second, use_case, value)
+            flows = count_flows(pa.array(first.numbers), pa.array(second.numbers), rows, use_case)
+            return Made({lake.differences(task.mark): data}, {**told, **counts}, notes={"flows": as_lists(flows)})
+        before, after = (answers.predicted().cast(pa.string()) for answers in (first, second))
+        label = as_text(rows[use_case.label])
         data = pa.table(
             [
                 rows["file"],
@@ -236,8 +254,8 @@ def compare_shard(task: CompareTask) -> Report:
                 as_text(rows[use_case.account]),
                 before,
                 after,
-                pa.array(first.probabilities),
-                pa.array(second.probabilities),
+                *first.sure(),
+                *second.sure(),
                 label,
                 value,
             ],
@@ -245,13 +263,11 @@ def compare_shard(task: CompareTask) -> Report:
         )
         changed = pc.not_equal(before, after)
         counts = {
-            "files": files_of(lake.rows.folder / task.rows),
-            "rows": rows.num_rows,
+            **told,
             "changed": _count(changed),
             "labelled": len(label) - label.null_count,
             "right_before": _count(pc.equal(before, label)),
             "right_after": _count(pc.equal(after, label)),
-            "cents": int(np.rint(100 * np.nansum(np.abs(value.to_numpy(zero_copy_only=False))))),
         }
         notes = {"flows": as_lists(count_flows(before, after, rows, use_case))}
         return Made({lake.differences(task.mark): data.filter(changed)}, counts, notes=notes)

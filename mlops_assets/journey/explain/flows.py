@@ -17,6 +17,9 @@ MOST_VALUES = 200
 """Values of a slice that are counted by name in a shard, those of most rows; the rest are one."""
 
 OTHERS = "(others)"
+SAME = "as it was"
+"""The class of a number that is no other than before."""
+
 NOTHING = "(none)"
 """The class of a row that only one side has, and the value of a slice where a row has none."""
 
@@ -88,7 +91,10 @@ def count_flows(before: pa.Array, after: pa.Array, rows: pa.Table, use_case: Use
     use_case
         The use case.
     """
-    label = as_text(rows[use_case.label])
+    if use_case.training.says_numbers:
+        before, after, label = *_directions(before, after), pa.nulls(len(rows), pa.string())
+    else:
+        label = as_text(rows[use_case.label])
     before, after = (pc.fill_null(pc.cast(one, pa.string()), NOTHING) for one in (before, after))
     columns = {
         "before": before,
@@ -104,6 +110,14 @@ def count_flows(before: pa.Array, after: pa.Array, rows: pa.Table, use_case: Use
         if name in rows.column_names:
             counted += _group(pa.table(columns), name, _few(as_text(rows[name])))
     return add_flows(counted)
+
+
+def _directions(before: pa.Array, after: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """Numbers as classes: each row was `as it was`, and is that, `higher` or `lower`; null where a side has none."""
+    difference = pc.subtract(pc.cast(after, pa.float64()), pc.cast(before, pa.float64()))
+    moved = pc.if_else(pc.greater(difference, 0), "higher", pc.if_else(pc.less(difference, 0), "lower", SAME))
+    there = [pc.if_else(pc.is_valid(side), SAME, None) for side in (before, after)]
+    return there[0], pc.coalesce(moved, there[1])
 
 
 def _worth(rows: pa.Table, use_case: UseCase) -> pa.Array:

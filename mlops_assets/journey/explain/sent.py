@@ -55,9 +55,11 @@ class SentExplanation:
     threshold
         Binary only: probability from which the second class is said; None for the likelier class.
     prediction, probability
-        What was answered.
+        What was answered; a number has no probability.
     probabilities
-        Of every class, the highest first.
+        Of every class, the highest first; none of a number.
+    interval
+        The ends of the interval around a number; None of a class.
     """
 
     file: str
@@ -70,9 +72,10 @@ class SentExplanation:
     words: tuple[Word, ...]
     version: int
     threshold: float | None
-    prediction: str
-    probability: float
+    prediction: str | float
+    probability: float | None
     probabilities: Mapping[str, float]
+    interval: tuple[float, float] | None = None
 
 
 def explain_sent(loaded: Loaded, file: Sent, line: int, day: str, enrich: Enrich = unasked) -> SentExplanation:
@@ -116,9 +119,10 @@ def explain_sent(loaded: Loaded, file: Sent, line: int, day: str, enrich: Enrich
         words=words_of(model, again),
         version=loaded.version,
         threshold=model.threshold if len(model.classes) == 2 else None,
-        prediction=model.classes[again.predicted],
+        prediction=again.prediction,
         probability=again.probability,
         probabilities=probabilities_of(model, again),
+        interval=again.interval,
     )
 
 

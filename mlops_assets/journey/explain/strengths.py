@@ -26,9 +26,10 @@ class Word:
 def occlusion(model: Model, row: np.ndarray, others: np.ndarray, predicted: int) -> np.ndarray:
     """Strength of every feature by occlusion: what the answer loses when that feature alone is not known.
 
-    It is the mean fall of the probability of the class when the feature is replaced by its values in other rows: the
-    probability that the estimator says, before it is calibrated, for what calibrates knows no features. It is below 0
-    where the feature speaks against the answer. What two features tell both is found in neither.
+    It is the mean fall of the probability of the class, or of the number, when the feature is replaced by its values in
+    other rows: the probability that the estimator says, before it is calibrated, for what calibrates knows no features.
+    It is below 0 where the feature speaks against the answer, or makes the number smaller. What two features tell both
+    is found in neither.
 
     Parameters
     ----------
@@ -39,12 +40,12 @@ def occlusion(model: Model, row: np.ndarray, others: np.ndarray, predicted: int)
     others
         Other rows, as many as wanted; without any, all strengths are 0.
     predicted
-        The class.
+        The class; 0 where the model says numbers.
 
     Returns
     -------
     np.ndarray
-        float64, one number a feature, from -1 to 1.
+        float64, one number a feature: from -1 to 1, or in the unit of the number.
     """
     width, count = len(row), len(others)
     if not count:
@@ -61,7 +62,7 @@ def occlusion(model: Model, row: np.ndarray, others: np.ndarray, predicted: int)
 def word_strengths(model: Model, row: np.ndarray, predicted: int) -> list[Word]:
     """What the answer loses when one word is taken out of a text, wherever it stands in it; the strongest first.
 
-    It loses probability as the estimator says it, before that is calibrated.
+    It loses probability as the estimator says it, before that is calibrated; or its number becomes smaller.
 
     Parameters
     ----------
@@ -70,7 +71,7 @@ def word_strengths(model: Model, row: np.ndarray, predicted: int) -> list[Word]:
     row
         The row as the estimator sees it.
     predicted
-        The class.
+        The class; 0 where the model says numbers.
     """
     taken: list[tuple[str, str]] = []
     changed = [row]

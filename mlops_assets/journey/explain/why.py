@@ -17,6 +17,7 @@ from mlops_assets.journey.explain.again import (
     answer_again,
     enriched_of,
     features_of,
+    interval_of,
     probabilities_of,
     words_of,
 )
@@ -71,17 +72,19 @@ class Explanation:
     restored_by
         The run that brought this state of the day back, or an empty text.
     probabilities
-        Of every class, the highest first.
+        Of every class, the highest first; none of a number.
     threshold
         Binary only: probability from which the second class is said; None for the likelier class.
     prediction, probability
-        What was published; the probability is that of the predicted class, a float32.
+        What was published; the probability is that of the predicted class, a float32, and None of a number.
     recomputed, recomputed_probability
         The same, computed anew from the stored rows.
     origin
         Where a replayed line came from; None of any other.
     changed
         By table, how the code that made the row differs from that of today; empty if it does not. See `changed_code`.
+    interval, recomputed_interval
+        The ends of the interval around a number, published and computed anew; None of a class.
     """
 
     use_case: str
@@ -103,17 +106,20 @@ class Explanation:
     restored_by: str
     probabilities: Mapping[str, float]
     threshold: float | None
-    prediction: str
-    probability: float
-    recomputed: str
-    recomputed_probability: float
+    prediction: str | float
+    probability: float | None
+    recomputed: str | float
+    recomputed_probability: float | None
     origin: Origin | None
     changed: Mapping[str, tuple[str, ...]]
+    interval: tuple[float, float] | None = None
+    recomputed_interval: tuple[float, float] | None = None
 
     @property
     def agrees(self) -> bool:
         """Whether the recomputed answer is the published one, to the bit."""
-        return (self.prediction, self.probability) == (self.recomputed, self.recomputed_probability)
+        published = self.prediction, self.probability, self.interval
+        return published == (self.recomputed, self.recomputed_probability, self.recomputed_interval)
 
 
 def explain(
@@ -216,9 +222,11 @@ def explain_row(
         probabilities=probabilities_of(model, again),
         threshold=model.threshold if len(model.classes) == 2 else None,
         prediction=row.prediction["prediction"],
-        probability=row.prediction["probability"],
-        recomputed=model.classes[again.predicted],
+        probability=row.prediction.get("probability"),
+        recomputed=again.prediction,
         recomputed_probability=again.probability,
+        interval=interval_of(row.prediction),
+        recomputed_interval=again.interval,
         origin=origin_of(lake, day, file, line),
         changed=_changed(use_case, lake, row),
     )

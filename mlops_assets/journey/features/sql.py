@@ -133,7 +133,7 @@ class FeatureSql:
             raise RuntimeError("the rows of another view are still being read from this connection")
         self.is_idle = False
         if day != self._day:
-            self._database.execute("SET VARIABLE day = CAST(? AS DATE)", [day])
+            self._database.execute("SET VARIABLE day = CAST(? AS DATE)", [day[:10]])
             self._day = day
         try:
             for name, table in tables.items():

@@ -85,8 +85,11 @@ def _draw(paths: list[Place], most: int, seed: int, day: str) -> pa.Table:
         first = ends[at] - rows
         mine = drawn[(drawn >= first) & (drawn < ends[at])] - first
         with open_part(path) as file:
-            piece = file.read_row_group(group, AUDIT.names[1:]).take(pa.array(mine))
+            there = [name for name in AUDIT.names[1:] if name in file.schema_arrow.names]
+            piece = file.read_row_group(group, there).take(pa.array(mine))
         piece = piece.add_column(0, "day", pa.array([day] * len(piece), pa.string()))
+        if "probability" not in piece.column_names:  # numbers have none
+            piece = piece.append_column("probability", pa.nulls(len(piece), pa.float32()))
         pieces.append(piece.select(AUDIT.names).cast(AUDIT))
     return pa.concat_tables(pieces)
 

@@ -52,6 +52,8 @@ class Counted:
         The day; the version that is published of it; the slice, such as `city=RECIFE`, or `EVERYTHING`.
     count
         Rows that were `drawn`; of these `audited` and `right audited`; the other `corrections` and `right corrections`.
+        A number is right where it lies in the interval of its prediction; rows whose prediction had none are
+        `unjudged`, and of all labelled ones the `errors` and `squared errors` are added up.
         Where the use case names a value, of the audited rows the sum of the value, of its squares, and of that which is
         right, in cents: whole numbers, so that sums are exact.
     """
@@ -94,18 +96,38 @@ def _count_day(
     drawn = drawn_rows(lake, day)
     rows = labels.keys() | drawn
     names, value = use_case.feedback.slices, use_case.value
-    predicted = look_up(lake, lake.predictions, day, rows, ("prediction", "model_version"))
+    predicted = look_up(lake, lake.predictions, day, rows, ("prediction", "model_version", "low", "high"))
     further = [*names, *([value] if value else [])]
     features = look_up(lake, lake.rows, day, rows, further) if further else {}
     counts: dict[tuple[int, str], Counter[str]] = defaultdict(Counter)
     for row, answer in predicted.items():
-        right = answer["prediction"] == labels[row] if row in labels else None
+        tally: Mapping[str, float]
         known = features.get(row, {})
-        tally = _tally(drawn=row in drawn, right=right, value=known.get(value) if value else None)
+        worth = known.get(value) if value else None
+        if use_case.training.says_numbers:
+            tally = _tally_number(answer, labels.get(row), drawn=row in drawn, value=worth)
+        else:
+            right = answer["prediction"] == labels[row] if row in labels else None
+            tally = _tally(drawn=row in drawn, right=right, value=worth)
         slices = [f"{name}={known.get(name)}" for name in names if row in features]
         for part in (EVERYTHING, *slices):
             counts[answer["model_version"], part].update(tally)
     return counts
+
+
+def _tally_number(
+    answer: Mapping[str, Any], label: str | None, *, drawn: bool, value: float | None
+) -> dict[str, float]:
+    """The same where numbers are predicted."""
+    if label is None:
+        return dict(_tally(drawn=drawn, right=None, value=value))
+    truth, low, high = float(label), answer["low"], answer["high"]
+    right = low is not None and low <= truth <= high
+    tally: dict[str, float] = dict(_tally(drawn=drawn, right=right, value=None if low is None else value))
+    if drawn:
+        error = abs(answer["prediction"] - truth)
+        tally |= {"unjudged": int(low is None), "errors": error, "squared errors": error * error}
+    return tally
 
 
 def _tally(*, drawn: bool, right: bool | None, value: float | None) -> dict[str, int]:
@@ -148,16 +170,20 @@ def shares_right(count: Counter[str], *, valued: bool) -> dict[str, Any]:
         `audited`, `right_audited`; `accuracy` with `low` and `high`, its 95 % interval; where `valued`,
         `value_accuracy` with `value_low` and `value_high`. None where nothing was audited. That of the value counts as
         many rows as they would be if all were worth the same (Kish 1965, 'Survey Sampling', effective sample size):
-        a few dear rows make it wide.
+        a few dear rows make it wide. Of numbers, `accuracy` is the share of the true ones in their intervals, and there
+        are `mean_error`, the mean absolute error, with `error_low` and `error_high`, its 95 % interval by the normal
+        distribution.
     """
     audited, right = count["audited"], count["right audited"]
-    low, high = wilson(right, audited) if audited else (None, None)
+    judged = audited - count["unjudged"]
+    low, high = wilson(right, judged) if judged else (None, None)
     shares = {
         "audited": audited,
         "right_audited": right,
-        "accuracy": share(right, audited),
+        "accuracy": share(right, judged),
         "low": low,
         "high": high,
+        **(_mean_error(count) if "errors" in count else {}),
     }
     if not valued:
         return shares
@@ -167,6 +193,14 @@ def shares_right(count: Counter[str], *, valued: bool) -> dict[str, Any]:
         alike = cents * cents / count["squared cents"]
         low, high = wilson(right_cents / cents * alike, alike)
     return {**shares, "value_accuracy": share(right_cents, cents), "value_low": low, "value_high": high}
+
+
+def _mean_error(count: Mapping[str, float]) -> dict[str, float]:
+    """The mean absolute error of audited numbers, and between which ends chance may have moved it."""
+    rows = count["audited"]
+    mean = count["errors"] / rows
+    half = Z * math.sqrt(max(0.0, count["squared errors"] / rows - mean * mean) / max(1, rows - 1))
+    return {"mean_error": mean, "error_low": max(0.0, mean - half), "error_high": mean + half}
 
 
 def share(part: int, whole: int) -> float | None:

@@ -98,7 +98,8 @@ def _take_in(
     lines = [line for path in paths for line in read_file(path, within)]
     entries = [line for line in lines if isinstance(line, Entry)]
     malformed = [line for line in lines if isinstance(line, Reject)]
-    counting, broken = apply_rules(entries, use_case.feedback, lake, labels, now)
+    number = use_case.columns[use_case.label] if use_case.training.says_numbers else None
+    counting, broken = apply_rules(entries, use_case.feedback, lake, labels, now, number)
     taken = Taken(
         files=len(paths),
         entries=len(entries) + len(malformed),

@@ -6,10 +6,9 @@ line of their own, and decide nothing.
 
 from __future__ import annotations
 
-import datetime as dt
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -18,6 +17,10 @@ from mlops_assets.journey.feedback.audited import EVERYTHING, Counted, Z, shares
 from mlops_assets.journey.model.about import Summary
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import UseCase
+from mlops_assets.use_case.partitions import date_of
+
+ERRORS = [pa.field(name, pa.float64()) for name in ("mean_error", "error_low", "error_high")]
+"""Further columns where numbers are predicted."""
 
 WINDOWS = (7, 28, 90)
 """Days that are looked at together, up to the newest published one."""
@@ -83,7 +86,7 @@ def age_of(counted: Counted, known: Mapping[int, Summary]) -> int | None:
     summary = known.get(counted.version)
     if summary is None or not summary.days:
         return None
-    return (dt.date.fromisoformat(counted.day) - dt.date.fromisoformat(summary.days[-1])).days
+    return (date_of(counted.day) - date_of(summary.days[-1])).days
 
 
 def levels(
@@ -107,8 +110,8 @@ def levels(
     Returns
     -------
     pa.Table
-        In `SCHEMA`. Windows and versions are of days that the version did not learn from; ages are of all versions;
-        slices are of the longest window and of all versions, those with most rows first.
+        In `SCHEMA`, of numbers with `ERRORS`. Windows and versions are of days that the version did not learn from;
+        ages are of all versions; slices are of the longest window and of all versions, those with most rows first.
     """
     overall = [one for one in counted if one.part == EVERYTHING]
     fresh = [one for one in counted if _is_fresh(one, known)]
@@ -130,7 +133,8 @@ def levels(
         for part in sorted({one.part for one in recent})
     ]
     lines += sorted(slices, key=lambda line: -line["audited"])
-    return pa.Table.from_pylist([line for line in lines if line["audited"]], SCHEMA)
+    schema = pa.schema([*SCHEMA, *ERRORS]) if use_case.training.says_numbers else SCHEMA
+    return pa.Table.from_pylist([line for line in lines if line["audited"]], schema)
 
 
 def find_fall(use_case: UseCase, lake: Lake, counted: Sequence[Counted], known: Mapping[int, Summary]) -> Fall:
@@ -150,7 +154,8 @@ def find_fall(use_case: UseCase, lake: Lake, counted: Sequence[Counted], known: 
     newest = max(published)
     version = published[newest].accounting.model_version or 0
     summary = known.get(version, Summary())
-    evaluated = summary.metrics.get("accuracy")
+    words = "in their intervals" if use_case.training.says_numbers else "right"
+    evaluated = summary.metrics.get(use_case.training.right)
     if evaluated is None:
         return Fall(f"What version {version} had in evaluation is not known, so nothing is compared.")
     fresh = [one for one in counted if one.part == EVERYTHING and _is_fresh(one, known)]
@@ -162,10 +167,18 @@ def find_fall(use_case: UseCase, lake: Lake, counted: Sequence[Counted], known: 
             f"days of the last {WINDOWS[-1]} that it did not learn from. Have more labelled: `mlops-assets audit "
             f"{use_case.name} --day {newest} -o FILE`."
         )
-    return _compare(version, enough, windows[enough], evaluated, summary.held_out)
+    fall = _compare(version, enough, windows[enough], evaluated, summary.held_out, words)
+    errors = shares_right(windows[enough], valued=False)
+    if "mean_error" not in errors or "mae" not in summary.metrics:
+        return fall
+    told = f"{errors['mean_error']:,.5g} (95 %: {errors['error_low']:,.5g} to {errors['error_high']:,.5g})"
+    said = f"{fall.sentence} Their mean absolute error is {told}; in evaluation it was {summary.metrics['mae']:,.5g}."
+    return replace(fall, sentence=said)
 
 
-def _compare(version: int, days: int, count: Mapping[str, int], evaluated: float, held_out: int) -> Fall:
+def _compare(
+    version: int, days: int, count: Mapping[str, int], evaluated: float, held_out: int, words: str = "right"
+) -> Fall:
     audited = count["audited"]
     accuracy = count["right audited"] / audited
     low, high = wilson(count["right audited"], audited)
@@ -174,7 +187,7 @@ def _compare(version: int, days: int, count: Mapping[str, int], evaluated: float
     red, yellow = fall > threshold, fall > _explained(accuracy, audited, evaluated, held_out, Z)
     on = f" on {held_out:,} rows" if held_out else ""
     sentence = (
-        f"Version {version} has {accuracy:.3f} of {audited:,} audited rows of the last {days} days right (95 %: "
+        f"Version {version} has {accuracy:.3f} of {audited:,} audited rows of the last {days} days {words} (95 %: "
         f"{low:.3f} to {high:.3f}); in evaluation it had {evaluated:.3f}{on}. "
     )
     if red:
@@ -208,7 +221,7 @@ def _in_window(counted: Sequence[Counted], version: int, newest: str, days: int)
 
 
 def _days_back(day: str, newest: str) -> int:
-    return (dt.date.fromisoformat(newest) - dt.date.fromisoformat(day)).days
+    return (date_of(newest) - date_of(day)).days
 
 
 def _is_between(age: int | None, first: int | None, last: int | None) -> bool:

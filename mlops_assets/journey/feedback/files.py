@@ -14,6 +14,7 @@ from pathlib import Path
 from mlops_assets.errors import MlopsError
 from mlops_assets.storage.inside import LeadsOut, NoFile, read_regular
 from mlops_assets.storage.places import Place
+from mlops_assets.use_case.partitions import is_key
 from mlops_assets.work.spreadsheets import MARKED, unmark
 
 HEADER = ("day", "file", "line", "label", "who", "when")
@@ -260,18 +261,9 @@ def _entry(source: str, number: int, raw: str, values: Mapping[str, str]) -> Ent
 
 
 def _day(text: str) -> str:
-    # the form as well, for Python also reads 20260131, which is no name of a day here
-    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text) or not _is_day(text):
+    if not is_key(text):
         raise ValueError(f"day {text!r} is not a day; write it like 2026-01-31")
     return text
-
-
-def _is_day(text: str) -> bool:
-    try:
-        dt.date.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _line(text: str) -> int:

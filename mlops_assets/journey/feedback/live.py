@@ -130,9 +130,9 @@ def _compare(use_case: UseCase, lake: Lake, day: str) -> dict[str, Any]:
     parts_of_rows = {shard_number(part): rows.folder / part for part in rows.parts(day)}
     count: Counter[str] = Counter()
     for part in sorted(challenger.parts(day)):
-        first, second = (
-            read_rows(table.folder / part, ["file", "line", "prediction"]) for table in (champion, challenger)
-        )
+        numbers = use_case.training.says_numbers
+        columns = ["file", "line", "prediction", *(("low", "high") if numbers else ())]
+        first, second = (read_rows(table.folder / part, columns) for table in (champion, challenger))
         own = parts_of_rows.get(shard_number(part))
         labels = read_rows(own, ["file", "line", use_case.label]) if own else first.slice(0, 0)
         count.update(_compare_part(first, second, without(labels, left_out(lake, part)), use_case.label))
@@ -146,7 +146,12 @@ def _compare(use_case: UseCase, lake: Lake, day: str) -> dict[str, Any]:
 
 
 def _compare_part(first: pa.Table, second: pa.Table, labels: pa.Table, label: str) -> dict[str, int]:
-    """Rows, those in which two models differ, and where the labels are of the same rows, how many each has right."""
+    """Rows, those in which two models differ, and where the labels are of the same rows, how many each has right.
+
+    A number is right where it lies in the interval of its prediction.
+    """
+    if "low" in first.column_names:
+        return _compare_numbers(first, second, labels, label)
     champion, challenger = as_text(first["prediction"]), as_text(second["prediction"])
     count = {"rows": len(first), "differ": _number(pc.not_equal(champion, challenger))}
     # the rows may have been read again since, and be others
@@ -158,6 +163,23 @@ def _compare_part(first: pa.Table, second: pa.Table, labels: pa.Table, label: st
         "labelled": len(truth) - truth.null_count,
         "champion": _number(pc.equal(champion, truth)),
         "challenger": _number(pc.equal(challenger, truth)),
+    }
+
+
+def _compare_numbers(first: pa.Table, second: pa.Table, labels: pa.Table, label: str) -> dict[str, int]:
+    differ = pc.not_equal(first["prediction"], second["prediction"])
+    count = {"rows": len(first), "differ": _number(differ)}
+    if len(labels) != len(first) or not labels["line"].equals(first["line"]):
+        return count
+    truth = labels[label].cast(pa.float64())
+    inside = {
+        name: pc.and_(pc.less_equal(rows["low"], truth), pc.less_equal(truth, rows["high"]))
+        for name, rows in (("champion", first), ("challenger", second))
+    }
+    return {
+        **count,
+        "labelled": len(truth) - truth.null_count,
+        **{name: _number(mask) for name, mask in inside.items()},
     }
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,7 +15,10 @@ from mlops_assets.journey.feedback.audit import drawn_rows
 from mlops_assets.journey.feedback.files import Entry, Reject
 from mlops_assets.journey.feedback.published import Row, look_up
 from mlops_assets.storage.catalog import Lake
-from mlops_assets.use_case import Feedback
+from mlops_assets.use_case import Column, Feedback
+
+PLAIN_NUMBER = re.compile(r"[+-]?\d{1,300}(\.\d{1,300})?([eE][+-]?\d{1,3})?", re.ASCII)
+"""How people write a number here, whatever the raw files do."""
 
 RULES = {
     "link": "the file is a link that leads out of the folder of the raw files; none of its entries was looked at",
@@ -21,7 +27,7 @@ RULES = {
     "duplicate": "exactly this entry was sent before",
     "in_the_future": "its `when` is later than now",
     "flood": "its source sent more than `feedback.most_a_day` entries on that date; none of them counts",
-    "unknown_label": "no model knows the label, and `feedback.labels` does not name it",
+    "unknown_label": "no model knows the label, and `feedback.labels` does not name it; or it is no number in bounds",
     "unknown_row": "no such row is published",
     "superseded": "the same person said something later about that row",
     "withdrawn": "it has no label, and takes back what the same person said of that row before",
@@ -31,7 +37,12 @@ RULES = {
 
 
 def apply_rules(
-    entries: list[Entry], feedback: Feedback, lake: Lake, labels: Iterable[str], now: dt.datetime
+    entries: list[Entry],
+    feedback: Feedback,
+    lake: Lake,
+    labels: Iterable[str],
+    now: dt.datetime,
+    number: Column | None = None,
 ) -> tuple[list[Entry], list[Reject]]:
     """Part entries into those that count and those that do not.
 
@@ -47,13 +58,19 @@ def apply_rules(
         Labels that are known.
     now
         The time; entries that are later do not count.
+    number
+        Where numbers are predicted, the column of the label: a label is then a number within its bounds.
     """
+    if number is not None:
+        entries = [replace(entry, label=written(entry.label)) for entry in entries]
     known_labels = frozenset((*labels, *feedback.labels))
     rules: dict[str, Callable[[list[Entry]], dict[Entry, str]]] = {
         "duplicate": _duplicates,  # first: whoever sends a file twice floods nobody
         "in_the_future": partial(_in_the_future, now=now),
         "flood": partial(_floods, most=feedback.most_a_day, drawn=partial(drawn_rows, lake)),
-        "unknown_label": partial(_unknown_labels, labels=known_labels),
+        "unknown_label": partial(_no_numbers, column=number)
+        if number is not None
+        else partial(_unknown_labels, labels=known_labels),
         "unknown_row": partial(_unknown_rows, lake=lake),
         "superseded": _superseded,
         "withdrawn": _withdrawn,
@@ -116,6 +133,35 @@ def _unknown_labels(entries: list[Entry], labels: frozenset[str]) -> dict[Entry,
         for entry in entries
         if entry.label and entry.label not in labels  # without one it takes back another
     }
+
+
+def written(label: str) -> str:
+    """A number as every other writing of it has it: `152`, `152.0` and `1.52e2` say the same; any other text stays.
+
+    Examples
+    --------
+    >>> written("152.50"), written("about 150")
+    ('152.5', 'about 150')
+    """
+    return f"{float(label):.15g}" if PLAIN_NUMBER.fullmatch(label.strip()) else label
+
+
+def _no_numbers(entries: list[Entry], column: Column) -> dict[Entry, str]:
+    return {entry: why for entry in entries if entry.label and (why := _wrong_number(entry.label, column))}
+
+
+def _wrong_number(label: str, column: Column) -> str:
+    if not PLAIN_NUMBER.fullmatch(label) or not math.isfinite(number := float(label)):
+        return f"{label[:50]!r} is no number; write it with a point before its decimals and nothing between its digits"
+    if column.type == "integer" and not number.is_integer():
+        return f"{label} is no whole number, as the contract asks of this column"
+    least, most = column.bounds
+    if (isinstance(least, float) and number < least) or (isinstance(most, float) and number > most):
+        ends = " ".join(
+            f"{word} {bound:,.15g}" for word, bound in (("from", least), ("up to", most)) if isinstance(bound, float)
+        )
+        return f"{label} is out of the bounds of the contract: {ends}"
+    return ""
 
 
 def _unknown_rows(entries: list[Entry], lake: Lake) -> dict[Entry, str]:

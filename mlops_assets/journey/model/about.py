@@ -83,12 +83,19 @@ class About:
     made
         When, in UTC.
     metrics, folds, classes, confusion, calibration, rows_per_second
-        How it did on the held-out rows; see `evaluation.Score`.
+        How it did on the rows that test, and in the rounds that chose; see `scores.Score`. Of numbers there are no
+        classes, and in the place of the calibration is how predictions of different sizes fare.
     baseline_metrics, held_out
         How the baseline did on the same held-out rows, and how many these are; empty and 0 before it was kept.
     calibrated
         How its probabilities were made true: kind, out-of-fold rows, error on the held-out rows before and after it,
         why; empty before it was kept, and of a model from elsewhere. See `calibration.Calibration`.
+    judging
+        Which rows were learned, chose and tested, what chose it, bounds, months, ages, seeds; see `train.told`. Empty
+        before candidates were chosen by other rows than those that test.
+    thresholds
+        What saying the second of two classes earlier or later would bring on the rows that test; see
+        `thresholds.try_thresholds`.
     importance
         What the metric loses when a column is shuffled, the greatest loss first.
     cost
@@ -134,6 +141,8 @@ class About:
     held_out: int = 0
     reference: str = ""
     calibrated: Mapping[str, Any] = field(default_factory=dict)
+    judging: Mapping[str, Any] = field(default_factory=dict)
+    thresholds: Sequence[Mapping[str, float]] = ()
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
@@ -170,6 +179,11 @@ class About:
         """The labels that it learned from, or was judged by."""
         return tuple(self.set["classes"])
 
+    @property
+    def says_numbers(self) -> bool:
+        """Whether it says a number of a row, and no class."""
+        return not self.labels
+
     def summary(self) -> Summary:
         """The short of it."""
         return Summary(**{attribute.name: getattr(self, attribute.name) for attribute in fields(Summary)})
@@ -178,7 +192,7 @@ class About:
 ALWAYS = ("reference",)
 """What every release told in both places or in none: who empties it in one would switch off what it is for."""
 
-LATER = ("baseline_metrics", "held_out", "reference", "calibrated", "made")
+LATER = ("baseline_metrics", "held_out", "reference", "calibrated", "made", "judging", "thresholds")
 """What earlier releases did not tell: left out where it is not known, so that what they wrote stays the same bytes."""
 
 

@@ -10,14 +10,15 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mlops_assets.errors import ModelRefused
-from mlops_assets.journey.model.calibrator import Calibrator
+from mlops_assets.journey.model.calibrator import Calibrator, Interval
 from mlops_assets.journey.model.references import emptied, filled
+from mlops_assets.journey.model.task import Task, task_of
 from mlops_assets.storage.inside import NoFile, open_regular
 from mlops_assets.storage.places import Place
 from mlops_assets.use_case import UnsetVariable
@@ -28,6 +29,7 @@ Known = tuple[str, ...] | Literal["text"] | None
 ALLOWED_TYPES = frozenset(
     {
         "mlops_assets.encoders.AsNumbers",
+        "mlops_assets.encoders.NumbersOnFrame",
         "mlops_assets.encoders.OnFrame",
         "mlops_assets.encoders.OneHotEncoder",
         "mlops_assets.encoders.TargetEncoder",
@@ -74,6 +76,20 @@ class Meaning(BaseModel):
     threshold: float | None
     references: tuple[str, ...] = ()
     calibrator: Annotated[Calibrator, Field(discriminator="kind")] | None = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        """Classes have probabilities, which are calibrated; numbers have an interval, and no class to be said."""
+        if self.calibrator is not None and isinstance(self.calibrator, Interval) == bool(self.classes):
+            raise ValueError("what calibrates it is for classes, and it has none, or the other way round")
+        if self.threshold is not None and not self.classes:
+            raise ValueError("it has a threshold, and no classes")
+        return self
+
+    @property
+    def task(self) -> Task:
+        """What it says: classes or numbers."""
+        return task_of(self.classes, self.threshold)
 
 
 @dataclass(frozen=True)
@@ -143,8 +159,8 @@ def read_model(folder: Place, sha256: str, trusted: Sequence[str] = ()) -> Store
         if meaning.references:
             _check_archive(content, trusted)  # before it is unpacked to be filled in
             content = filled(content, meaning.references)
-        estimator = load_estimator(content, trusted, len(meaning.columns))
-        _see_classes(estimator, meaning)
+        estimator = load_estimator(content, trusted, len(meaning.columns), meaning.task.method)
+        meaning.task.see(estimator)
     except UnsetVariable as error:
         raise ModelRefused(f"{path}: {error}, which it was made with. Set it.") from None
     except UntrustedTypesFoundException as error:
@@ -154,8 +170,14 @@ def read_model(folder: Place, sha256: str, trusted: Sequence[str] = ()) -> Store
     return Stored(estimator, meaning, sql)
 
 
-def load_estimator(content: bytes, trusted: Sequence[str] = (), columns: int | None = None) -> Any:
-    """The classifier in a skops archive, after its structure and its types were checked; see `read_model`.
+NO_ESTIMATOR = {"predict_proba": "no classifier that gives probabilities", "predict": "no regressor that gives numbers"}
+"""What is said of an estimator that lacks the method it is asked by."""
+
+
+def load_estimator(
+    content: bytes, trusted: Sequence[str] = (), columns: int | None = None, method: str = "predict_proba"
+) -> Any:
+    """The classifier or regressor in a skops archive, after its structure and types were checked; see `read_model`.
 
     Parameters
     ----------
@@ -165,14 +187,16 @@ def load_estimator(content: bytes, trusted: Sequence[str] = (), columns: int | N
         As in `read_model`.
     columns
         How many columns it will be handed; None if that is not known yet.
+    method
+        The method that it is asked by; see `Task`.
 
     Raises
     ------
     UntrustedTypesFoundException
         If it holds a type that is neither allowed nor trusted.
     ValueError
-        If the archive is built otherwise than skops builds it, or what it holds is no classifier, or is built otherwise
-        than scikit-learn builds it; see `structure`.
+        If the archive is built otherwise than skops builds it, or what it holds has no such method, or is built
+        otherwise than scikit-learn builds it; see `structure`.
     """
     import skops.io
 
@@ -181,25 +205,14 @@ def load_estimator(content: bytes, trusted: Sequence[str] = (), columns: int | N
     types = _check_archive(content, trusted)
     # skops asks for the types itself: of our list it is handed what is there, for it copies that for every object
     estimator = skops.io.loads(content, trusted=sorted(types & ALLOWED_TYPES | set(trusted)))
-    no_classifier = ValueError(f"a {type(estimator).__name__} is no classifier that gives probabilities")
-    if not hasattr(type(estimator), "predict_proba"):
-        raise no_classifier
+    is_none = ValueError(f"a {type(estimator).__name__} is {NO_ESTIMATOR[method]}")
+    if not hasattr(type(estimator), method):
+        raise is_none
     check_structure(estimator, trusted, columns)
     # a pipeline asks its last step, which had to be looked at first
-    if not hasattr(estimator, "predict_proba"):
-        raise no_classifier
+    if not hasattr(estimator, method):
+        raise is_none
     return estimator
-
-
-def _see_classes(estimator: Any, meaning: Meaning) -> None:
-    """See that the classes of an estimator are numbers of classes of the model."""
-    import numpy as np
-
-    known, count = np.asarray(estimator.classes_), len(meaning.classes)
-    if known.ndim != 1 or known.dtype.kind not in "iufb" or not np.isin(known, np.arange(count)).all():
-        raise ValueError(f"it knows the classes {known!r:.100}, its model has {count}")
-    if len(np.unique(known)) != len(known):
-        raise ValueError("it knows a class twice")
 
 
 def _reproducible(content: bytes) -> bytes:

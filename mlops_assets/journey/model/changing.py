@@ -69,7 +69,7 @@ def promote(registry: Registry, use_case: UseCase, number: int, who: str, why: s
     told = wanted.details()  # the card, whose hash is pinned, and not what MLflow's store says of it
     check_gate(name, number, passed=told.passed, reason=told.reason, override=override)
     reason = why if told.passed else f"{why} (against the gate)"
-    days = use_case.training.promotion.days_before(dt.datetime.now(dt.UTC))
+    days = use_case.training.promotion.days_before(dt.datetime.now(dt.UTC), use_case.partitions)
     return Changed(registry.promote(wanted, who, reason, use_case.training.trusted, days=days))
 
 

@@ -18,6 +18,7 @@ from mlops_assets.errors import MlopsError, UsageError
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.integrity import document, read_json
 from mlops_assets.storage.places import Place, create
+from mlops_assets.use_case.partitions import DAYS, Partitions
 
 CHOICE = "change-"
 """What scores a day again: the version that a change made champion, by its number. It stands with the publication."""
@@ -108,9 +109,9 @@ class Change:
             del told["retro_score"]
         return told
 
-    def was_made_by(self, day: str) -> bool:
-        """Whether it was made before the end of a day (UTC)."""
-        return dt.datetime.fromisoformat(self.when).astimezone(dt.UTC).date() <= dt.date.fromisoformat(day)
+    def was_made_by(self, day: str, partitions: Partitions = DAYS) -> bool:
+        """Whether it was made before the end of a day."""
+        return partitions.key(dt.datetime.fromisoformat(self.when)) <= day
 
 
 @dataclass(frozen=True)
@@ -198,11 +199,11 @@ class History:
         change = self.latest(day)
         return None if change is None else change.version
 
-    def latest(self, day: str | None = None) -> Change | None:
-        """The newest change, or the newest one at the end of a day (UTC); None if there was none."""
+    def latest(self, day: str | None = None, partitions: Partitions = DAYS) -> Change | None:
+        """The newest change, or the newest one at the end of a day of some partitions; None if there was none."""
         changes = self.changes()
         if day is not None:
-            changes = [change for change in changes if change.was_made_by(day)]
+            changes = [change for change in changes if change.was_made_by(day, partitions)]
         return changes[-1] if changes else None
 
     def previous(self) -> int:

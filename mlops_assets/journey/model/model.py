@@ -1,4 +1,7 @@
-"""A model that can score: the estimator with all that its numbers mean."""
+"""A model that can score: the estimator with all that its numbers mean.
+
+What it *says* and what is *decided* of that are words of `task`, which has one way for classes and one for numbers.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ import pyarrow as pa
 from mlops_assets.journey.features.matrix import to_matrix
 from mlops_assets.journey.model.archive import Known, copy_model, read_model, write_model
 from mlops_assets.journey.model.calibrator import Calibrator
+from mlops_assets.journey.model.task import Task, task_of
 from mlops_assets.storage.places import Place
 
 if TYPE_CHECKING:
@@ -32,11 +36,11 @@ class Model:
     Attributes
     ----------
     estimator
-        Fitted on the matrix of `to_matrix`, with class numbers as its target.
+        Fitted on the matrix of `to_matrix`, with class numbers as its target, or numbers.
     columns
         Columns of the model's input in order, each with what is known of it.
     classes
-        Labels by class number.
+        Labels by class number; none of a model that says numbers.
     sql
         The `features.sql` that makes the input.
     threshold
@@ -44,7 +48,7 @@ class Model:
     references
         Texts with `{{ env.NAME }}` of the configuration that it was made by: what they stand for is not stored.
     calibrator
-        What makes probabilities of what the estimator says; None if they are taken as they are.
+        What makes probabilities of what the estimator says, or an interval around it; None if it is taken as it is.
     """
 
     estimator: Pipeline
@@ -63,35 +67,35 @@ class Model:
         }
 
     @cached_property
+    def task(self) -> Task:
+        """What it says: classes or numbers."""
+        return task_of(self.classes, self.threshold)
+
+    @cached_property
     def _predict(self) -> Callable[[np.ndarray], np.ndarray]:
         from mlops_assets.journey.model.straight import straight  # brings scikit-learn: most who know a model ask none
 
-        return straight(self.estimator)
+        return straight(self.estimator, self.task.method)
 
     def matrix(self, batch: pa.Table, too_large: Counter[str] | None = None) -> np.ndarray:
         """What the estimator sees; see `to_matrix`."""
         return to_matrix(batch, self._vocabularies, too_large)
 
     def probabilities(self, matrix: np.ndarray) -> np.ndarray:
-        """Probability of every class, one row per row; classes that the estimator never saw get 0."""
+        """What it says of each row: the probability of every class; or its number, with the ends of its interval."""
         return self.calibrated(self.uncalibrated(matrix))
 
     def uncalibrated(self, matrix: np.ndarray) -> np.ndarray:
         """What the estimator says, in the form of `probabilities`."""
-        probabilities = self._predict(_in_eights(matrix))[: len(matrix)]
-        full = np.zeros((len(matrix), len(self.classes)))
-        full[:, self.estimator.classes_.astype(int)] = probabilities
-        return full
+        return self.task.said(self.estimator, self._predict(_in_eights(matrix))[: len(matrix)])
 
     def calibrated(self, uncalibrated: np.ndarray) -> np.ndarray:
         """The probabilities that follow from what the estimator says; see `Calibrator`."""
         return uncalibrated if self.calibrator is None else self.calibrator.apply(uncalibrated)
 
     def decide(self, probabilities: np.ndarray) -> np.ndarray:
-        """The class number said for each row."""
-        if self.threshold is not None and len(self.classes) == 2:
-            return np.asarray(probabilities[:, 1] >= self.threshold, np.int64)
-        return np.asarray(probabilities.argmax(axis=1), np.int64)
+        """The answer for each row: the number of its class, or its number."""
+        return self.task.decide(probabilities)
 
     def unseen(self, batch: pa.Table, matrix: np.ndarray) -> dict[str, int]:
         """How many values of each category the model never saw; empty ones do not count."""

@@ -26,6 +26,7 @@ from mlops_assets.journey.model.trial import try_model
 from mlops_assets.journey.model.version import ABOUT_FILE, Version
 from mlops_assets.settings import Settings
 from mlops_assets.storage.catalog import Lake
+from mlops_assets.use_case.partitions import DAYS, Partitions
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -78,7 +79,7 @@ class Registry:
         """What the lake keeps of the versions."""
         return RegisteredVersions(Lake(self.settings.lake, use_case), self.settings.tracking_uri)
 
-    def champion(self, use_case: str, day: str | None = None) -> Version | None:
+    def champion(self, use_case: str, day: str | None = None, partitions: Partitions = DAYS) -> Version | None:
         """The version that the history names: now, or at the end of a day; None if there was none.
 
         Raises
@@ -86,7 +87,7 @@ class Registry:
         VersionGone
             If it cannot be had any more; the message says what to do.
         """
-        change = self.history(use_case).latest(day)
+        change = self.history(use_case).latest(day, partitions)
         if change is None:
             return None
         try:
@@ -173,7 +174,7 @@ class Registry:
         champions = [change.version for change in self.history(use_case).changes()]
         return self.copies(use_case).every(max(champions, default=1))
 
-    def choose(self, use_case: str, choice: str, day: str) -> Version | None:
+    def choose(self, use_case: str, choice: str, day: str, partitions: Partitions = DAYS) -> Version | None:
         """The version that shall score a day.
 
         Parameters
@@ -182,8 +183,8 @@ class Registry:
             Name of the use case.
         choice
             `current` for the present champion, `as-of` for the champion at the end of that day, or a number.
-        day
-            The day.
+        day, partitions
+            The day, and of which days it is one.
 
         Returns
         -------
@@ -201,7 +202,7 @@ class Registry:
             return self.version(use_case, int(choice))
         if choice not in ("current", "as-of"):
             raise UsageError(f"model {choice!r}: say current, as-of, or the number of a version.")
-        version = self.champion(use_case, day if choice == "as-of" else None)
+        version = self.champion(use_case, day if choice == "as-of" else None, partitions)
         if version is None and choice == "as-of" and self.history(use_case).champion() is not None:
             first = self.history(use_case).changes()[0].when
             raise UsageError(

@@ -1,8 +1,9 @@
-"""In: a fitted estimator. Out: what its `predict_proba` does, without what scikit-learn looks after at every call.
+"""In: a fitted estimator. Out: what its `predict_proba` or `predict` does, without what scikit-learn looks after.
 
-For 50 rows, names of columns, tags and threads cost scikit-learn ten times what the arithmetic does. The arithmetic is
-the same here, call by call, so the numbers are the same to the bit; `test_straight.py` compares. An estimator with a
-part that is not known here is asked itself, and so it is about rows on which a part fails: its words are then told.
+At every call, for 50 rows, names of columns, tags and threads cost scikit-learn ten times what the arithmetic does. The
+arithmetic is the same here, call by call, so the numbers are the same to the bit; `test_straight.py` compares. An
+estimator with a part that is not known here is asked itself, and so it is about rows on which a part fails: its words
+are then told.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 from mlops_assets.encoders import OneHot, OneHotEncoder, TargetEncoder, TargetMeans
 
 Step = Callable[[Any], Any]
-"""Makes of a matrix another one, or probabilities."""
+"""Makes of a matrix another one, or probabilities, or numbers."""
 
 
 class _Unknown(Exception):
@@ -27,38 +28,39 @@ class _Asked(Exception):
     """The estimator has something to say about these rows."""
 
 
-def straight(estimator: Any) -> Callable[[np.ndarray], np.ndarray]:
-    """The `predict_proba` of a fitted estimator, as fast as it can be had.
+def straight(estimator: Any, method: str = "predict_proba") -> Callable[[np.ndarray], np.ndarray]:
+    """The `predict_proba` of a fitted classifier, or the `predict` of a regressor, as fast as it can be had.
 
     Parameters
     ----------
     estimator
         The estimator.
+    method
+        Which of them.
     """
+    ask: Callable[[np.ndarray], np.ndarray] = getattr(estimator, method)
     try:
         step = _step(estimator)
     except _Unknown:
-        ask: Callable[[np.ndarray], np.ndarray] = estimator.predict_proba
         return ask
-    return partial(_predict, step, estimator)
+    return partial(_predict, step, ask)
 
 
-def _predict(step: Step, estimator: Any, matrix: np.ndarray) -> np.ndarray:
-    probabilities: np.ndarray
+def _predict(step: Step, ask: Callable[[np.ndarray], np.ndarray], matrix: np.ndarray) -> np.ndarray:
+    said: np.ndarray
     # infinity, and a matrix with texts, are for scikit-learn to judge
     if matrix.dtype == np.float64 and len(matrix) and not np.isinf(matrix).any():
         try:
-            probabilities = step(matrix)
+            said = step(matrix)
         except _Asked:
             pass
         else:
-            return probabilities
-    probabilities = estimator.predict_proba(matrix)
-    return probabilities
+            return said
+    return ask(matrix)
 
 
 def _step(part: Any) -> Step:
-    """What a part does: its `predict_proba`, or its `transform`.
+    """What a part does: its `predict_proba`, its `predict` if it is a regressor, or its `transform`.
 
     Raises
     ------
@@ -73,9 +75,16 @@ def _step(part: Any) -> Step:
 
 def _known() -> dict[type, Callable[[Any], Step]]:
     from sklearn.compose import ColumnTransformer
-    from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier, VotingClassifier
+    from sklearn.ensemble import (
+        ExtraTreesClassifier,
+        ExtraTreesRegressor,
+        RandomForestClassifier,
+        RandomForestRegressor,
+        VotingClassifier,
+        VotingRegressor,
+    )
     from sklearn.impute import SimpleImputer
-    from sklearn.linear_model import LogisticRegression
+    from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
@@ -91,6 +100,11 @@ def _known() -> dict[type, Callable[[Any], Step]]:
         ExtraTreesClassifier: _forest,
         RandomForestClassifier: _forest,
         VotingClassifier: _voting,
+        LinearRegression: _linear,
+        Ridge: _linear,
+        ExtraTreesRegressor: _forest_of_numbers,
+        RandomForestRegressor: _forest_of_numbers,
+        VotingRegressor: lambda part: partial(_mean, [_step(one) for one in part.estimators_], part._weights_not_none),
     }
 
 
@@ -108,6 +122,10 @@ def _voting(part: Any) -> Step:
 
 def _vote(steps: Sequence[Step], weights: Any, matrix: np.ndarray) -> np.ndarray:
     return np.average(np.asarray([step(matrix) for step in steps]), axis=0, weights=weights)
+
+
+def _mean(steps: Sequence[Step], weights: Any, matrix: np.ndarray) -> np.ndarray:
+    return np.average(np.asarray([step(matrix) for step in steps]).T, axis=1, weights=weights)
 
 
 def _columns(part: Any) -> Step:
@@ -197,12 +215,23 @@ def _sigmoid(coefficients: np.ndarray, intercept: np.ndarray, matrix: Any) -> np
     return np.stack([1 - decision, decision], axis=1)
 
 
-def _forest(part: Any) -> Step:
+def _linear(part: Any) -> Step:
+    if part.coef_.ndim != 1:
+        raise _Unknown
+    return partial(_decide, part.coef_, part.intercept_)
+
+
+def _forest_of_numbers(part: Any) -> Step:
+    step = _forest(part, 1)
+    return lambda matrix: step(matrix)[:, 0]
+
+
+def _forest(part: Any, classes: int | None = None) -> Step:
     # side by side, trees are added up in any order
     if part.n_outputs_ != 1 or part.n_jobs not in (None, 1):
         raise _Unknown
     takes_nan = part.estimators_[0]._support_missing_values(np.zeros((1, 1)))
-    return partial(_ask_trees, [tree.tree_ for tree in part.estimators_], int(part.n_classes_), takes_nan)
+    return partial(_ask_trees, [tree.tree_ for tree in part.estimators_], classes or int(part.n_classes_), takes_nan)
 
 
 def _ask_trees(trees: Sequence[Any], classes: int, takes_nan: bool, matrix: Any) -> np.ndarray:

@@ -64,7 +64,7 @@ def try_model(
     Raises
     ------
     ModelRefused
-        If it is another one, cannot be loaded, crashes, does not end, answers nothing or what are no probabilities.
+        If it is another one, cannot be loaded, crashes, does not end, answers nothing or what is no answer.
     """
     # a verdict that was kept is one on these files: who reads them later should not be the first to find others
     if hash_folder(folder) != sha256:
@@ -116,7 +116,7 @@ def answer_smoke(folder: str, sha256: str, trusted: Sequence[str], variables: Se
 
     Raises
     ------
-    NoProbabilities
+    NoAnswer
         If it answers none of them, or something else.
     """
     for variable in variables:
@@ -128,39 +128,35 @@ def answer_smoke(folder: str, sha256: str, trusted: Sequence[str], variables: Se
     matrix = model.matrix(smoke_rows(model.columns))
     matrix = np.concatenate([with_known(matrix[:PLAIN], model.estimator), matrix])
     try:
-        _see_probabilities(model, matrix)
+        _see_answers(model, matrix)
         return {"rows": len(matrix), "answered": len(matrix)}
     except (ValueError, ArithmeticError):
         alone = [_fault(model, matrix[number : number + 1]) for number in range(len(matrix))]
     if None not in alone:
-        raise NoProbabilities(f"it answers none of {len(alone)} rows, though some are as plain as can be: {alone[0]}")
+        raise NoAnswer(f"it answers none of {len(alone)} rows, though some are as plain as can be: {alone[0]}")
     return {"rows": len(matrix), "answered": alone.count(None)}
 
 
 def _fault(model: Model, row: np.ndarray) -> str | None:
     """Why a model does not answer a row; None if it does."""
     try:
-        _see_probabilities(model, row)
+        _see_answers(model, row)
     except (ValueError, ArithmeticError) as error:
         return f"{type(error).__name__}: {error}"[:500]
     return None
 
 
-def _see_probabilities(model: Model, matrix: np.ndarray) -> None:
+def _see_answers(model: Model, matrix: np.ndarray) -> None:
     with np.errstate(all="ignore"):
         said = model.uncalibrated(matrix)
         both = said, model.calibrated(said)  # what calibrates brings anything to the sum 1
-    if not all(map(_are_probabilities, both)):
-        raise NoProbabilities("it answers what are no probabilities: they must be from 0 to 1, and their sum 1")
+    for one in both:
+        if odd := model.task.odd(one):
+            raise NoAnswer(odd)
 
 
-def _are_probabilities(said: np.ndarray) -> bool:
-    positive = np.isfinite(said).all() and (said >= 0).all()
-    return bool(positive and np.allclose(said.sum(axis=1), 1, atol=1e-6))
-
-
-class NoProbabilities(Exception):
-    """A model answers something else than probabilities."""
+class NoAnswer(Exception):
+    """A model answers something else than probabilities, or numbers."""
 
 
 def smoke_rows(columns: Mapping[str, Known]) -> pa.Table:

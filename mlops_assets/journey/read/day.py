@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from mlops_assets.journey.read.listing import Manifest, list_day
+from mlops_assets.journey.read.rhythm import keep_rhythm
 from mlops_assets.journey.read.sources import Source
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.verification import check_intact
@@ -24,6 +25,7 @@ def list_raw_files(use_case: UseCase, source: Source, lake: Lake, day: str, seve
     several
         Is called once it is known that the day has several shards: their processes can start meanwhile.
     """
+    keep_rhythm(use_case, lake)
     listing = Listing(f"{use_case.name} raw_files {day}")
 
     def tell(files: int) -> None:

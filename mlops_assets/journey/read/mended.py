@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import datetime as dt
 import io
 import json
 from collections.abc import Iterator, Mapping
@@ -13,6 +12,7 @@ from typing import Any
 
 from mlops_assets.errors import UsageError
 from mlops_assets.storage.catalog import REJECTS, UNPREDICTED
+from mlops_assets.use_case.partitions import is_key
 from mlops_assets.work.spreadsheets import RAW, RAW_MARKED, unmark
 
 COLUMNS = ("day", *REJECTS.names)
@@ -110,8 +110,9 @@ def _unmarked(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def _line(values: Mapping[str, str], where: str) -> Line:
     try:
-        day = dt.date.fromisoformat(values["day"]).isoformat()
-        return Line(day, values["file"], int(values["line"]))
+        if not is_key(values["day"]):
+            raise ValueError(f"{values['day']!r} is no day as `rejects` names it")
+        return Line(values["day"], values["file"], int(values["line"]))
     except ValueError as error:
         raise UsageError(
             f"{where}: {error}; day, file and line say what was mended: leave them as they were."

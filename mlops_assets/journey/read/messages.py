@@ -18,9 +18,10 @@ from typing import Any
 from urllib.parse import unquote_plus, urlsplit
 
 from mlops_assets.errors import MlopsError
-from mlops_assets.journey.read.sources.entries import day_of
+from mlops_assets.journey.read.sources.entries import read_folder
 from mlops_assets.storage.places import S3Path
 from mlops_assets.storage.s3 import need_boto3
+from mlops_assets.use_case.partitions import DAYS, Partitions
 from mlops_assets.use_case.sensor import Messages
 
 LARGEST = 1 << 20
@@ -41,7 +42,7 @@ class NotUnderstood(Exception):
     """A message that says nothing of objects of ours; the text says why."""
 
 
-def days_named(body: str, root: S3Path) -> set[str]:
+def days_named(body: str, root: S3Path, partitions: Partitions = DAYS) -> set[str]:
     """The days whose objects a message names.
 
     Parameters
@@ -50,6 +51,8 @@ def days_named(body: str, root: S3Path) -> set[str]:
         The message: a notification of S3, an event of EventBridge, or either of them as SNS hands it on.
     root
         Where the raw files of the use case lie.
+    partitions
+        Which folders are days.
 
     Raises
     ------
@@ -62,7 +65,7 @@ def days_named(body: str, root: S3Path) -> set[str]:
     if said.get("Type") == "Notification" and isinstance(said.get("Message"), str):
         said = _parse(said["Message"])
     keys = [key for bucket, key in _objects(said) if bucket == root.bucket]
-    days = {day for key in keys if (day := _day(key, root)) is not None}
+    days = {day for key in keys if (day := _day(key, root, partitions)) is not None}
     if not days:
         raise NotUnderstood("it names no object of a day of this use case")
     return days
@@ -99,11 +102,16 @@ def _text(said: Any, *keys: str) -> str:
     return said if isinstance(said, str) else ""
 
 
-def _day(key: str, root: S3Path) -> str | None:
+def _day(key: str, root: S3Path, partitions: Partitions) -> str | None:
     """The day of a key below the place of the use case."""
-    top = f"{root.key}/" if root.key else ""
-    folder, parted, rest = key.removeprefix(top).partition("/")
-    return day_of(folder) if key.startswith(top) and parted and rest else None
+    top, depth = f"{root.key}/" if root.key else "", 2 if partitions.every == "hour" else 1
+    *folders, rest = key.removeprefix(top).split("/", depth)
+    if not key.startswith(top) or len(folders) < depth or not rest:
+        return None
+    try:
+        return read_folder(partitions, "/".join(folders))
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True)
@@ -252,9 +260,18 @@ class Inbox:
         How many one look takes.
     root
         Where the raw files lie; None where they do not lie on S3.
+    partitions
+        Which folders are days.
     """
 
-    def __init__(self, queue: Queue, asked: Messages, root: S3Path | None) -> None:
+    def __init__(
+        self,
+        queue: Queue,
+        asked: Messages,
+        root: S3Path | None,
+        partitions: Partitions = DAYS,
+    ) -> None:
+        self._partitions = partitions
         self._queue = queue
         self._asked = asked
         self._root = root
@@ -288,7 +305,7 @@ class Inbox:
 
     def _named(self, body: str, days: Collection[str] | None) -> set[str]:
         assert self._root is not None, "nobody is asked otherwise"  # noqa: S101 - `hear` has seen it
-        found = days_named(body, self._root)
+        found = days_named(body, self._root, self._partitions)
         if days is None:
             return found
         if not found.intersection(days):

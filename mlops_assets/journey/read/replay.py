@@ -32,6 +32,7 @@ from mlops_assets.storage.files import write_json
 from mlops_assets.storage.integrity import read_json
 from mlops_assets.storage.places import Place
 from mlops_assets.use_case import UseCase
+from mlops_assets.use_case.partitions import folder_of
 from mlops_assets.work.shards import fingerprint
 
 REPLAYED = re.compile(r"\.replayed-([0-9a-f]{16})")
@@ -281,11 +282,11 @@ def _check_lines(use_case: UseCase, mended: Sequence[Mended], contents: Sequence
 def _write(source: FolderSource | S3Source, lake: Lake, made: ReplayedFile) -> None:
     # where the lines came from is known before they are there; without its file, the document says nothing
     write_json(lake.replay(made.day, made.mark), {"file": made.file, "lines": [asdict(one) for one in made.origins]})
-    place = source.root / f"day={made.day}" / made.file
+    place = source.root / folder_of(made.day) / made.file
     try:
         places.write_whole(place, made.data)
         if isinstance(place, Path):  # whoever may read the file may read its lines
-            shutil.copymode(f"{source.root}/day={made.day}/{made.origins[0].file}", place)
+            shutil.copymode(f"{source.root}/{folder_of(made.day)}/{made.origins[0].file}", place)
     except OSError as error:
         raise MlopsError(
             f"{place}: cannot be written: {error.strerror}. Make room or give access, then replay again."
@@ -308,7 +309,7 @@ def _withdraw_doubles(source: FolderSource | S3Source, lake: Lake, files: Sequen
         theirs = {at for at, others in _replayed(source, lake, day).items() if others - ours.keys()}
         doubles += [(day, file) for file, lines in ours.items() if lines & theirs]
     for day, file in doubles:
-        places.remove(source.root / f"day={day}", [file])
+        places.remove(source.root / folder_of(day), [file])
     if doubles:
         named = "\n  ".join(f"{day}, {file}" for day, file in sorted(doubles)[:SHOWN])
         raise ReplayRefused(
@@ -326,6 +327,8 @@ def _replayed(source: Source, lake: Lake, day: str) -> dict[Line, set[str]]:
     found: dict[Line, set[str]] = defaultdict(set)
     documents: Iterable[Place] = lake.replays.glob(f"{day}-*.json")
     for place in documents:
+        if _day_of(place) != day:  # 2026-04-04T23-* is the beginning of 2026-04-04T23-0400-*, too
+            continue
         document = read_json(place)
         # a replay that was killed has no file, nor has one that was taken back
         if source.has(day, document["file"]):
@@ -346,8 +349,13 @@ def open_rejects(source: Source, lake: Lake, day: str = "") -> dict[str, int]:
     day
         The only day that is looked at; all of them by default.
     """
-    days = {place.name[: len("2026-01-31")] for place in lake.replays.glob(f"{day}*.json")}
+    days = {_day_of(place) for place in lake.replays.glob(f"{day}*.json")}
     return {day: _open_rejects(source, lake, day) for day in days & lake.rejects.days().keys()}
+
+
+def _day_of(place: Place) -> str:
+    """The day of a document `<day>-<mark>.json`."""
+    return place.name.rpartition("-")[0]
 
 
 def _open_rejects(source: Source, lake: Lake, day: str) -> int:

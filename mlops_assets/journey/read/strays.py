@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, replace
 
 from mlops_assets.journey.read.sources import FolderSource, S3Source, Source, SqlSource
-from mlops_assets.journey.read.sources.entries import Lying, day_of
+from mlops_assets.journey.read.sources.entries import LEADS_OUT, Lying, day_of, folders_of, read_folder
 from mlops_assets.use_case import UseCase
 
 MOST_TOLD = 12
@@ -88,34 +88,48 @@ def find_strays(use_case: UseCase, source: Source, today: dt.date | None = None)
     source
         Where its raw files lie; a class of a user's own knows by itself what is a day.
     today
-        The last day that may be run, by default that of now (UTC).
+        The last day that may be run, by default that of now by the clock of the use case.
     """
-    today = today or dt.datetime.now(dt.UTC).date()
+    partitions = use_case.partitions
+    last = partitions.last_of(today.isoformat()) if today else partitions.key(dt.datetime.now(dt.UTC))
     lying = source.landed if isinstance(source, SqlSource) else source
     if not isinstance(lying, (FolderSource, S3Source)):
-        outside = [Stray(day, why) for day in source.days() if (why := _why_outside(use_case, day, today))]
-        return Strays(source.place("YYYY-MM-DD"), len(outside), tuple(outside[:MOST_TOLD]))
-    strays = [Stray(one.name, why) for one in lying.entries() if (why := _why_stray(use_case, one, today))]
+        outside = [Stray(day, why) for day in source.days() if (why := _why_outside(use_case, day, last))]
+        return Strays(source.place(partitions.anyone), len(outside), tuple(outside[:MOST_TOLD]))
+    every = folders_of(partitions, lying.entries(), lying.below)
+    strays = [Stray(one.name, why) for one in every if (why := _why_stray(use_case, one, last))]
     first = (replace(stray, files=lying.count(stray.name, MOST_COUNTED)) for stray in strays[:MOST_TOLD])
     return Strays(str(lying.root), len(strays), tuple(first))
 
 
-def _why_stray(use_case: UseCase, entry: Lying, today: dt.date) -> str:
+def _why_stray(use_case: UseCase, entry: Lying, last: str) -> str:
     """Why an entry is not read; empty if it is."""
     if entry.name == FEEDBACK and entry.folder:
         return ""
-    day = day_of(entry.name)
+    try:
+        day = read_folder(use_case.partitions, entry.name)
+    except ValueError as error:
+        return str(error)
+    if day is not None and entry.folder:
+        return _why_outside(use_case, day, last)
+    return _why_no_day(entry, is_day=day is not None)
+
+
+def _why_no_day(entry: Lying, *, is_day: bool) -> str:
+    """Why an entry is not the folder of a day."""
+    if "/" in entry.name:
+        return LEADS_OUT if entry.name.endswith("/.") else "beside the hours, which are folders named hour=HH"
     if not entry.folder:
-        return "a file where a folder should be" if day or entry.name == FEEDBACK else "a file beside the days"
-    if day is not None:
-        return _why_outside(use_case, day, today)
+        return "a file where a folder should be" if is_day or entry.name == FEEDBACK else "a file beside the days"
     if meant := DATE.fullmatch(entry.name):
         name = f"day={meant[1]}-{meant[3]:0>2}-{meant[4]:0>2}"
         return f"not named day=YYYY-MM-DD; write it {name}" if day_of(name) else "there is no such date"
     return "not named day=YYYY-MM-DD, and no date"
 
 
-def _why_outside(use_case: UseCase, day: str, today: dt.date) -> str:
-    if day < use_case.start.isoformat():
-        return f"before the first day, {use_case.start}"
-    return f"in the future: today is {today} (UTC)" if day > today.isoformat() else ""
+def _why_outside(use_case: UseCase, day: str, last: str) -> str:
+    partitions = use_case.partitions
+    if day < use_case.first_day:
+        return f"before the first {partitions.every}, {use_case.first_day}"
+    now = "today" if partitions.every == "day" else f"this {partitions.every}"
+    return f"in the future: {now} is {last} ({partitions.timezone})" if day > last else ""

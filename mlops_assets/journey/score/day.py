@@ -234,7 +234,7 @@ def score_day(
         return scored
     # before the day is published: of what readers see, `why` knows the code
     keep_code(lake, scores_code(use_case))
-    return _publish(lake, day, scorers, reports, scored, before, schema_of(use_case.scoring))
+    return _publish(lake, day, scorers, reports, scored, before, schema_of(use_case))
 
 
 def _all_hold(checks: Sequence[DayCheck]) -> bool:

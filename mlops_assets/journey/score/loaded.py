@@ -23,7 +23,26 @@ def load_cached(version: Version, use_case: UseCase) -> Model:
     """
     if not version.proven:
         raise ModelRefused(f"version {version.version} of {version.use_case} was not tried before it shall score.")
-    return _kept(version.folder / "serving", version.serving_sha256, use_case.training.trusted)
+    model = _kept(version.folder / "serving", version.serving_sha256, use_case.training.trusted)
+    see_task(model, version.version, use_case)
+    return model
+
+
+def see_task(model: Model, version: int, use_case: UseCase) -> None:
+    """See that a model says what the use case predicts.
+
+    Raises
+    ------
+    ModelRefused
+        If one of both is of classes and the other of numbers.
+    """
+    if bool(model.classes) == use_case.training.says_numbers:
+        says = "classes" if model.classes else "numbers"
+        raise ModelRefused(
+            f"version {version} of {use_case.name} says {says}, and training.task of its defs.yaml is "
+            f"{use_case.training.task}. Days of classes and of numbers have other columns: give the other task a use "
+            "case of its own."
+        )
 
 
 def load_shared(folder: Place, sha256: str, trusted: tuple[str, ...]) -> Model:

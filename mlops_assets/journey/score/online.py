@@ -90,9 +90,10 @@ class Answered:
     line
         int32 array, the lines that have a prediction, in their order.
     numbers
-        int32 array, the class that is said of each of them; `Model.classes` names it.
-    probability
-        float32 array, the probability of that class, as `predictions` stores it.
+        What is said of each of them: int32 array, the class, which `Model.classes` names; or float64 array, the number.
+    sure
+        What stands beside it, an array by its column, as `predictions` stores it: `probability` of that class, float32;
+        or `low` and `high`, the ends of the interval around that number, NaN where there is none.
     probabilities
         float32 array of one row a prediction and one column a class, rounded as `predictions` stores them.
     refusals
@@ -103,9 +104,14 @@ class Answered:
     lines: int
     line: np.ndarray
     numbers: np.ndarray
-    probability: np.ndarray
+    sure: Mapping[str, np.ndarray]
     probabilities: np.ndarray
     refusals: tuple[Refusal, ...] = ()
+
+    def said(self, classes: Sequence[str]) -> list[Any]:
+        """What is said of each line: the name of its class, or where there are no classes, its number."""
+        numbers: list[Any] = self.numbers.tolist()
+        return [classes[number] for number in numbers] if classes else numbers
 
     @property
     def refused(self) -> bool:
@@ -254,8 +260,9 @@ class _Scores:
         self._line = rows["line"].to_numpy()
         self._file = rows["file"].chunk(0).indices.to_numpy() if len(rows) else np.zeros(0, np.int32)
         self._is_answered = np.zeros(len(rows), bool)
-        self._numbers = np.zeros(len(rows), np.int32)
-        self._probability = np.zeros(len(rows), np.float32)
+        task = loaded.model.task
+        self._numbers = np.zeros(len(rows), task.answer)
+        self._sure = {name: np.zeros(len(rows), kind) for name, kind in task.beside.items()}
         self._probabilities = np.zeros((len(rows), len(loaded.model.classes)), np.float32)
 
     def _ask(self, ask: Callable[..., Any], rows: pa.Table, day: str, enriched: Mapping[str, pa.Table]) -> Any:
@@ -293,7 +300,9 @@ class _Scores:
     def _keep(self, places: np.ndarray, answers: Answers) -> None:
         """Take up what was said of the rows at these places."""
         (vectors,) = answers.witnesses
-        self._numbers[places], self._probability[places] = answers.numbers, answers.probabilities
+        self._numbers[places] = answers.numbers
+        for name, values in answers.beside.items():
+            self._sure[name][places] = values
         self._probabilities[places] = cast("Vectors", vectors).values
         self._is_answered[places] = True
 
@@ -321,7 +330,7 @@ class _Scores:
             0 if whole else lines,
             self._line[rows],
             self._numbers[rows],
-            self._probability[rows],
+            {name: values[rows] for name, values in self._sure.items()},
             self._probabilities[rows],
             tuple(replace(refusal, file=0) for refusal in (whole or told)),
         )

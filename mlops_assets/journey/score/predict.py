@@ -24,7 +24,7 @@ class Witness(Protocol):
     def see(
         self, batch: pa.Table, matrix: np.ndarray, probabilities: np.ndarray, numbers: np.ndarray, positions: np.ndarray
     ) -> None:
-        """Take note of a batch.
+        """Take note of a batch; see `task` for what is said, decided and beside it.
 
         Parameters
         ----------
@@ -33,9 +33,9 @@ class Witness(Protocol):
         matrix
             The same, as the estimator sees it.
         probabilities
-            Probability of every class, one row a row.
+            What is said, one row a row: the probability of every class, or the number and its interval.
         numbers
-            Numbers of the classes that are said.
+            What is decided: numbers of classes, or the numbers.
         positions
             Which rows of the shard they are.
         """
@@ -68,9 +68,9 @@ class Answers:
     model
         The model.
     numbers
-        Numbers of the predicted classes.
-    probabilities
-        Probability of that class.
+        What was decided: the number of the predicted class, or the predicted number.
+    beside
+        What stands beside it by its column: `probability` of that class, or `low` and `high` around that number.
     unseen
         How many values of each category were unseen in training.
     too_large
@@ -83,8 +83,8 @@ class Answers:
         self.model = model
         self.witnesses = witnesses(model, rows)
         # whole arrays, filled by positions: the batches of the SQL come in no order
-        self.numbers = np.zeros(rows, np.int32)
-        self.probabilities = np.zeros(rows, np.float32)
+        self.numbers = np.zeros(rows, model.task.answer)
+        self.beside = {name: np.zeros(rows, kind) for name, kind in model.task.beside.items()}
         self.unseen: Counter[str] = Counter()
         self.too_large: Counter[str] = Counter()
 
@@ -104,14 +104,19 @@ class Answers:
             raise RowsFailed(f"the model fails: {reason}", "model", reason) from None
         numbers = self.model.decide(probabilities)
         self.numbers[positions] = numbers
-        self.probabilities[positions] = probabilities[np.arange(len(numbers)), numbers]
+        for name, values in self.model.task.sure(probabilities, numbers).items():
+            self.beside[name][positions] = values
         self.unseen.update(self.model.unseen(batch, matrix))
         for witness in self.witnesses:
             witness.see(batch, matrix, probabilities, numbers, positions)
 
-    def labels(self) -> pa.DictionaryArray:
-        """The predicted labels."""
-        return pa.DictionaryArray.from_arrays(pa.array(self.numbers), pa.array(self.model.classes, pa.string()))
+    def predicted(self) -> pa.Array:
+        """The column `prediction`: labels, or numbers."""
+        return self.model.task.column(self.numbers)
+
+    def sure(self) -> list[pa.Array]:
+        """The columns of `beside`; what is not known is null."""
+        return [pa.array(values, from_pandas=True) for values in self.beside.values()]
 
 
 @dataclass(frozen=True)

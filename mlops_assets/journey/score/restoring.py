@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from mlops_assets.journey.score.vectors import stored_schema
 from mlops_assets.storage.accounting import PredictionsAccounting
-from mlops_assets.storage.catalog import PREDICTIONS, PROFILES, REJECTS, Lake
+from mlops_assets.storage.catalog import PROFILES, REJECTS, Lake
 from mlops_assets.storage.places import sizes
 from mlops_assets.storage.tables import Published
 
@@ -41,4 +42,4 @@ def restore_day(lake: Lake, day: str, predictions: Published[PredictionsAccounti
         parts = [written[name] for name in names if name in written and name.rpartition("/")[2] in there]
         if parts or before:
             table.publish(day, parts, schema, predictions.accounting, before, run)
-    return lake.predictions.restore(day, predictions, PREDICTIONS, run)
+    return lake.predictions.restore(day, predictions, stored_schema(lake.predictions), run)

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from mlops_assets.errors import LakeError, MlopsError
 from mlops_assets.journey.model.model import Model
+from mlops_assets.journey.model.task import NUMBERS
 from mlops_assets.journey.score.predict import Answers, Witnesses, nobody
 from mlops_assets.storage.accounting import ChallengerAccounting, PredictionsAccounting
 from mlops_assets.storage.catalog import PREDICTIONS, PROBABILITIES
@@ -61,7 +62,9 @@ class Vectors:
         numbers: np.ndarray,  # noqa: ARG002
         positions: np.ndarray,
     ) -> None:
-        """Keep the probabilities of a batch; see `predict.Witness`."""
+        """Keep the probabilities of a batch; see `predict.Witness`. Of numbers there are none."""
+        if not self.classes:
+            return
         kept = np.round(probabilities * STEPS) / STEPS
         if self.most is not None:
             others = np.argsort(-probabilities, axis=1, kind="stable")[:, self.most :]
@@ -98,17 +101,24 @@ def predictions_of(answers: Answers, rows: pa.Table, use_case: UseCase, version:
         rows["file"].combine_chunks() if rows.num_rows else pa.array([], PREDICTIONS.field("file").type),
         rows["line"],
         account if pa.types.is_dictionary(account.type) else account.cast(pa.string()).dictionary_encode(),
-        answers.labels(),
-        pa.array(answers.probabilities),
+        answers.predicted(),
+        *answers.sure(),
         pa.array(np.full(rows.num_rows, version, np.int32)),
     ]
-    table, vectors = pa.table(columns, schema=PREDICTIONS), vectors_of(answers)
+    table, vectors = pa.table(columns, schema=answers.model.task.schema), vectors_of(answers)
     return table if vectors is None else table.append_column(PROBABILITIES, vectors.column())
 
 
-def schema_of(scoring: Scoring) -> pa.Schema:
+def schema_of(use_case: UseCase) -> pa.Schema:
     """The columns of the predictions of a use case."""
-    return PREDICTIONS if scoring.most == 0 else PREDICTIONS.append(PROBABILITIES)
+    if use_case.training.says_numbers:
+        return NUMBERS
+    return PREDICTIONS if use_case.scoring.most == 0 else PREDICTIONS.append(PROBABILITIES)
+
+
+def stored_schema(table: Table[Any]) -> pa.Schema:
+    """The columns that the predictions of a use case have in its lake, without lists of probabilities."""
+    return NUMBERS if "low" in table.read_parts([]).schema.names else PREDICTIONS
 
 
 def notes_of(answers: Sequence[Answers], *tables: Table[Any]) -> dict[str, Any]:

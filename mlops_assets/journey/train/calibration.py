@@ -1,9 +1,9 @@
 """In: what a candidate says of rows that it has not learned. Out: what makes its probabilities true, where that helps.
 
-It is chosen on the last fold, learned from the folds before it. With a split by time these are rows one, two and more
-folds later than what a model learned (`folds`), for so are the rows that it will be asked of. The probability of the
-answer is what counts, for that is what people see; isotonic regression of one class against the rest, class by class,
-was found to worsen the log loss.
+It is chosen on the last round that chooses, learned from those before it. With folds by time these are rows one, two
+and more folds later than what a model learned (`folds`), for so are the rows that it will be asked of. The probability
+of the answer is what counts, for that is what people see; isotonic regression of one class against the rest, class by
+class, was found to worsen the log loss.
 """
 
 from __future__ import annotations
@@ -23,9 +23,12 @@ from mlops_assets.journey.model.calibrator import (
     read_calibrator,
 )
 from mlops_assets.journey.model.model import Model
-from mlops_assets.journey.train.folds import Said
-from mlops_assets.journey.train.metrics import chance_error, expected_error
+from mlops_assets.journey.train import conformal
+from mlops_assets.journey.train.conformal import learn_interval
+from mlops_assets.journey.train.folds import Asked, Said
+from mlops_assets.journey.train.metrics import chance_error, expected_error, within
 from mlops_assets.use_case import Training
+from mlops_assets.use_case.training import INTERVAL
 
 LEAST = 100
 """Rows to learn from, and rows of the last fold; what fewer say is luck."""
@@ -44,12 +47,13 @@ class Calibration:
     Attributes
     ----------
     judged, serving
-        For the model that learned the training rows alone, from its out-of-fold rows; and for the one that learned all
-        rows, from these and the held-out ones. None where they are taken as they are.
+        For what is tested, learned from the rows that choose; and for the model that learned all rows, from these and
+        those that test. None where they are taken as they are.
     rows
-        Number of out-of-fold rows.
+        Number of rows that choose.
     before, after
-        Expected calibration error on the held-out rows, without and with `judged`; see `expected_error`.
+        Expected calibration error on the rows that test, without and with `judged`; see `expected_error`. Of numbers
+        the share of true ones that an interval is asked to hold, and that it holds of the rows that test.
     chance
         What it would be if the probabilities were true.
     why
@@ -76,8 +80,31 @@ class Calibration:
         return {"kind": self.judged.kind if self.judged else "off", **numbers, "why": self.why}
 
 
+def calibration_of(
+    training: Training, model: Model, chose: Sequence[Asked], tested: Sequence[Asked], held_out: Said
+) -> Calibration:
+    """Find what makes the probabilities of a candidate true, by what it says in each round; as `find_calibration`.
+
+    In a replay each model is asked of the months for which it would serve until the next one comes: the one whose
+    labels are late, and the one before it. Else, of all folds that are later than what it learned.
+    """
+    by_round = [_served(one) for one in chose], [_served(one) for one in tested]
+    # of the month before, the rounds that are learned from have said something, too
+    tried = [chose[-1].own] if chose and chose[-1].round.known else None
+    return find_calibration(training, model, *by_round, held_out, tried)
+
+
+def _served(asked: Asked) -> Sequence[Said | None]:
+    return [asked.fresh, asked.own] if asked.round.known else asked.said
+
+
 def find_calibration(
-    training: Training, model: Model, folds: Sequence[Sequence[Said | None]], held_out: Said
+    training: Training,
+    model: Model,
+    folds: Sequence[Sequence[Said | None]],
+    tests: Sequence[Sequence[Said | None]],
+    held_out: Said,
+    tried: Sequence[Said | None] | None = None,
 ) -> Calibration:
     """Find what makes the probabilities of a model true.
 
@@ -88,15 +115,22 @@ def find_calibration(
     model
         The model that learned the training rows, not calibrated.
     folds
-        What the same candidate says of each fold of the training rows, the one that learned most the last; see
-        `ask_folds`.
+        What the same candidate says of each round that chooses, the model that learned most the last; see `ask_rounds`.
+    tests
+        The same of each round that tests; the serving model has learned these rows as well, so its calibration may.
     held_out
-        What the model says of the held-out rows.
+        What is said of the rows that test, of each once.
+    tried
+        By what of the last round is decided whether it helps; by default all of it.
     """
     known = [[said for said in fold if said is not None] for fold in folds if any(fold)]
-    kind, why = _choose(training, model, known)
+    later = [[said for said in test if said is not None] for test in tests]
+    if training.says_numbers:
+        return _interval(training, known, later, held_out)
+    last = known[-1] if known and tried is None else [said for said in tried or () if said is not None]
+    kind, why = _choose(training, model, known[:-1], last)
     judged = _learn(kind, _joined(*known)) if kind else None
-    serving = _learn(kind, _joined(*known, [held_out])) if kind else None
+    serving = _learn(kind, _joined(*known, *later)) if kind else None
     calibrated = replace(model, calibrator=judged)
     chance = round(chance_error(_answers(calibrated, held_out)[1]), 4)
     return Calibration(
@@ -104,13 +138,33 @@ def find_calibration(
     )
 
 
-def _choose(training: Training, model: Model, folds: Sequence[Sequence[Said]]) -> tuple[str | None, str]:
+def _interval(
+    training: Training, chose: Sequence[Sequence[Said]], tested: Sequence[Sequence[Said]], held_out: Said
+) -> Calibration:
+    """The interval around numbers: `before` is the share of true ones that it is to hold, `after` what it holds."""
+    coverage = training.interval or INTERVAL
+    off = Calibration(None, None, _rows(chose), coverage, 0.0, 0.0, "training.calibration is off")
+    if training.calibration == "off":
+        return off
+    # of each round what its own model says
+    judged = learn_interval([fold[-1] for fold in chose], coverage)
+    if judged is None:
+        return replace(off, why=f"there are fewer than {conformal.LEAST} out-of-fold rows to learn an interval from")
+    held = float(within(held_out.truth, judged.apply(held_out.probabilities)).mean())
+    why = f"{held:.1%} of the rows that test lie in their interval, {coverage:.1%} are asked"
+    serving = learn_interval([fold[-1] for fold in (*chose, *tested) if fold], coverage)
+    return Calibration(judged, serving, _rows(chose), coverage, round(held, 4), 0.0, why)
+
+
+def _choose(
+    training: Training, model: Model, earlier: Sequence[Sequence[Said]], last: Sequence[Said]
+) -> tuple[str | None, str]:
     """The kind, if it helps on the last fold, learned from those before it, and why; None for no calibration."""
     if training.calibration == "off":
         return None, "training.calibration is off"
-    if len(folds) < 2 or min(_rows(folds[-1:]), _rows(folds[:-1])) < LEAST:
+    if not earlier or not last or min(_rows([last]), _rows(earlier)) < LEAST:
         return None, f"there are fewer than {LEAST} out-of-fold rows to learn it from, or to try it on"
-    learned, tried = _joined(*folds[:-1]), _joined(folds[-1])
+    learned, tried = _joined(*earlier), _joined(last)
     # with a threshold, rows are said by one side alone: a curve of the likelier one would bend where nothing is decided
     kind = "temperature" if training.threshold is not None else "isotonic"
     before, after = _errors(model, tried), _errors(replace(model, calibrator=_learn(kind, learned)), tried)

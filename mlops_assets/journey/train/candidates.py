@@ -9,25 +9,27 @@ import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
-from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlops_assets.errors import ConfigError, MlopsError
+from mlops_assets.errors import MlopsError
 from mlops_assets.errors.redaction import redacted
 from mlops_assets.journey.features.matrix import TEXT
 from mlops_assets.journey.model.archive import Known
 from mlops_assets.journey.model.model import Model
-from mlops_assets.journey.score.profile.bins import BEYOND_ASCII
-from mlops_assets.journey.train.metrics import scorer
+from mlops_assets.journey.train.metrics import higher_is_better, load_metrics, measure
+from mlops_assets.journey.train.origins import CHOOSES, first_test, order_of, rounds
 from mlops_assets.journey.train.pipeline import build_pipeline
-from mlops_assets.journey.train.training_set import TrainingSet, fold_indices, repeats
+from mlops_assets.journey.train.recency import fit_weighted, recency
+from mlops_assets.journey.train.training_set import TrainingSet, repeats
 from mlops_assets.storage.places import Place
 from mlops_assets.use_case import Candidate, UseCase, as_written, references
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
 LONGEST = 300
 """Characters that are told of an error of somebody's class."""
@@ -35,77 +37,6 @@ LONGEST = 300
 
 class CandidatesFailed(MlopsError):
     """No candidate can be fitted, or the one with which all others are compared cannot."""
-
-
-def check_columns(use_case: UseCase, columns: Mapping[str, bool]) -> None:
-    """See that the columns which the configuration names are there, and are of the right kind.
-
-    Parameters
-    ----------
-    use_case
-        The use case.
-    columns
-        The columns of `model_input`: whether one is of text.
-
-    Raises
-    ------
-    ConfigError
-        If one is not; the message has its key and the columns that there are.
-    """
-    unknown, not_alone = _unknown_columns(use_case, columns), _texts_with_company(use_case)
-    for key, problem in chain(unknown, not_alone, _misused_texts(use_case, columns), _unwatched(use_case, columns)):
-        raise ConfigError(f"{use_case.name}: {key}: {problem}")  # the first is enough: the next may follow from it
-
-
-def _unknown_columns(use_case: UseCase, columns: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Keys that name a column which `features.sql` does not make, each with the problem."""
-    named = [("checks.unseen_share", tuple(use_case.checks.unseen_share)), ("training.texts", use_case.training.texts)]
-    for key, names in (*named, *_prepared(use_case)):
-        for name in names:
-            if name not in columns:
-                yield key, f"features.sql makes no column {name!r}; it makes {', '.join(columns)}"
-
-
-def _texts_with_company(use_case: UseCase) -> Iterator[tuple[str, str]]:
-    """Preparations of a text and something else, each with the problem."""
-    texts = use_case.training.texts
-    for key, names in _prepared(use_case):
-        among = [name for name in names if name in texts]
-        if among and len(names) > 1:  # scikit-learn's vectorizers take one column of texts, and nothing beside it
-            problem = f"{among[0]!r} is among `training.texts`, so it is prepared alone: one preparation a text"
-            yield key, f"{problem}; columns: [{', '.join(names)}]"
-
-
-def _misused_texts(use_case: UseCase, columns: Mapping[str, bool]) -> Iterator[tuple[str, str]]:
-    """Keys that take a text for something else, each with the problem."""
-    texts = use_case.training.texts
-    for name in use_case.checks.unseen_share:
-        if name in texts:
-            problem = f"{name!r} is among `training.texts`, and a text is no category whose values could be unseen"
-            yield "checks.unseen_share", problem
-    for name in texts:
-        if not columns[name]:
-            yield "training.texts", f"features.sql makes a number of {name!r}; a text is needed"
-
-
-def _unwatched(use_case: UseCase, columns: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Columns that `drift` names and nobody counts, each with the problem: its floor would hold for nothing."""
-    counted = [*dict.fromkeys([*use_case.columns, *columns])]
-    known = {*counted, *(name + BEYOND_ASCII for name in counted)}
-    for key, names in {"columns": use_case.drift.columns, "ignore": use_case.drift.ignore}.items():
-        for name in names:
-            if name not in known:
-                near = " or ".join(map(repr, get_close_matches(name, counted, 3)))
-                problem = f"neither the contract nor features.sql has a column {name!r}"
-                yield f"drift.{key}", problem + (f"; is it {near}?" if near else f"; they have {', '.join(counted)}")
-
-
-def _prepared(use_case: UseCase) -> Iterator[tuple[str, Sequence[str]]]:
-    """The keys of all preparations that name columns, with these."""
-    for name, candidate in use_case.training.candidates.items():
-        for preparation in candidate.prepare:
-            if not isinstance(preparation.columns, str):
-                yield f"training.candidates.{name}.prepare", preparation.columns
 
 
 def vocabularies(rows: pa.Table, features: Mapping[str, bool], texts: Collection[str] = ()) -> dict[str, Known]:
@@ -163,7 +94,7 @@ def _silent(_: str) -> None:
 def fit_candidates(
     use_case: UseCase, training_set: TrainingSet, folder: Place, log: Callable[[str], None] = _silent
 ) -> list[Fitted]:
-    """Fit every candidate of the configuration on the same training rows; one that fails does not stop the others.
+    """Fit every candidate of the configuration on what was known before the test; one that fails stops no other.
 
     Parameters
     ----------
@@ -181,13 +112,12 @@ def fit_candidates(
     CandidatesFailed
         If the baseline cannot be fitted, or nothing beside it.
     """
-    rows = training_set.load()
-    train = rows.filter(pc.invert(rows["_held_out"]))
-    fitted = []
+    rows, fitted = training_set.load(), []
+    learned = int(first_test(training_set.origins, rows).sum())
     # one after the other: on a small machine, two fits at once would halve each other's pace and double the memory
     for number, (name, candidate) in enumerate(use_case.training.candidates.items(), 1):
-        log(f"fitting {name} ({number} of {len(use_case.training.candidates)}) on {len(train)} rows")
-        fitted.append(_fit_one(use_case, name, candidate, training_set, train, folder / name))
+        log(f"fitting {name} ({number} of {len(use_case.training.candidates)}) on {learned} rows")
+        fitted.append(_fit_one(use_case, name, candidate, training_set, rows, folder / name))
         if fitted[-1].failed:
             log(f"{name} cannot be fitted: {fitted[-1].failed}")
     see_that_some_work(use_case, {candidate.name: candidate.failed for candidate in fitted})
@@ -195,11 +125,12 @@ def fit_candidates(
 
 
 def _fit_one(
-    use_case: UseCase, name: str, candidate: Candidate, training_set: TrainingSet, train: pa.Table, folder: Place
+    use_case: UseCase, name: str, candidate: Candidate, training_set: TrainingSet, rows: pa.Table, folder: Place
 ) -> Fitted:
     """One candidate, fitted and stored; or what keeps it from that."""
     try:
-        chosen = choose(use_case, candidate, training_set, train)
+        chosen = choose(use_case, candidate, training_set, rows)
+        train = rows.filter(pa.array(first_test(training_set.origins, rows)))
         began = time.perf_counter()
         model = fit(use_case, chosen, training_set, train)
         seconds = time.perf_counter() - began
@@ -307,52 +238,88 @@ def see_that_some_work(use_case: UseCase, failed: Mapping[str, str]) -> None:
         raise CandidatesFailed(f"{use_case.name}: every candidate beside the baseline fails ({why}). Mend one of them.")
 
 
-def fit(use_case: UseCase, candidate: Candidate, training_set: TrainingSet, rows: pa.Table) -> Model:
-    """Fit a candidate on rows of a training set, each as often as it weighs; the vocabularies are theirs."""
+def fit(
+    use_case: UseCase, candidate: Candidate, training_set: TrainingSet, rows: pa.Table, seed: int | None = None
+) -> Model:
+    """Fit a candidate on rows of a training set, each as often as it weighs and counting less the older it is.
+
+    The vocabularies are of these rows. With a `seed`, every part that takes a `random_state` gets that one.
+    """
     rows = rows.take(pa.array(repeats(rows)))
     # of these rows alone: in a fold, a value that only its test rows have must be as unknown as it would be tomorrow
     columns = vocabularies(rows, training_set.features, use_case.training.texts)
     pipeline = build_pipeline(candidate, columns, use_case.training.candidates)
+    if seed is not None:
+        pipeline.set_params(**dict.fromkeys(seeds_of(pipeline), seed))
     sql, threshold = use_case.features_sql, use_case.training.threshold
     told = tuple(references(use_case.at("training")))
     model = Model(pipeline, columns, training_set.classes, sql, threshold, told)
-    with calm_fitting():
-        pipeline.fit(model.matrix(rows), class_numbers(rows, training_set.classes))
+    with calm_fitting(seed or 0):
+        weights = recency(order_of(rows), use_case.training.halves_in)
+        fit_weighted(pipeline, model.matrix(rows), class_numbers(rows, training_set.classes), weights)
     return model
 
 
+def unfitted(use_case: UseCase, candidate: Candidate, training_set: TrainingSet) -> Pipeline:
+    """The pipeline of a candidate as it is before it has seen a row."""
+    texts = use_case.training.texts
+    columns: dict[str, Known] = {
+        name: None if not is_text else TEXT if name in texts else () for name, is_text in training_set.features.items()
+    }
+    return build_pipeline(candidate, columns, use_case.training.candidates)
+
+
+def seeds_of(pipeline: Pipeline) -> list[str]:
+    """The arguments of a pipeline, at any depth, that are seeds."""
+    arguments = pipeline.get_params(deep=True).items()
+    # a text is how scikit-learn marks an argument that it is about to take away
+    return [
+        name
+        for name, value in arguments
+        if name.rpartition("__")[2] == "random_state" and (value is None or isinstance(value, int))
+    ]
+
+
 def choose(use_case: UseCase, candidate: Candidate, training_set: TrainingSet, rows: pa.Table) -> Candidate:
-    """The candidate with the arguments that did best over the folds, if it asks for a search."""
+    """The candidate with the arguments that did best in the rounds that choose, if it asks for a search."""
     if not candidate.search:
         return candidate
-    from sklearn.model_selection import GridSearchCV
+    from sklearn.model_selection import ParameterGrid
 
-    columns = vocabularies(rows, training_set.features, use_case.training.texts)
-    pipeline = build_pipeline(candidate, columns, use_case.training.candidates)
-    model = Model(pipeline, columns, training_set.classes, "")
-    # learned from as often as it weighs, tested on once
-    positions = repeats(rows)
-    once = np.append(True, positions[1:] != positions[:-1])
-    fold, split = rows["_fold"].to_numpy()[positions], use_case.training.split.by
-    folds = [(train, test[once[test]]) for train, test in fold_indices(fold, use_case.training.folds, split)]
-    rows = rows.take(pa.array(positions))
-    grid = {f"model__{name}": values for name, values in candidate.search.items()}
-    # not fitted again here: `fit` does it, with the vocabularies of all training rows
-    search = GridSearchCV(model.estimator, grid, cv=folds, scoring=scorer(use_case.training, model), refit=False)
-    with calm_fitting():
-        search.fit(model.matrix(rows), class_numbers(rows, training_set.classes))
-    best = {name.removeprefix("model__"): value for name, value in search.best_params_.items()}
-    return candidate.model_copy(update={"parameters": {**candidate.parameters, **best}})
+    training = use_case.training
+    choosing = [one for one in rounds(training_set.origins, rows, training) if one.part == CHOOSES]
+    own, sign = load_metrics(training), 1 if higher_is_better(training.metric) else -1
+
+    def found(tried: Candidate) -> float:
+        values = []
+        for one in choosing:
+            model, asked = fit(use_case, tried, training_set, rows.take(pa.array(one.learned))), one.tested
+            truth = class_numbers(rows.take(pa.array(asked)), model.classes)
+            with calm_fitting():
+                said = model.probabilities(model.matrix(rows.take(pa.array(asked))))
+            measured = measure(truth, said, model.decide(said), model.classes, own, {training.metric})
+            values.append(measured.get(training.metric, np.nan))
+        return sign * float(np.mean(values)) if values else np.nan
+
+    tries = [
+        candidate.model_copy(update={"parameters": {**candidate.parameters, **chosen}})
+        for chosen in ParameterGrid(candidate.search)
+    ]
+    # the first of equals; one without a value does worse than any
+    return max(tries, key=lambda tried: np.nan_to_num(found(tried), nan=-np.inf))
 
 
 def class_numbers(rows: pa.Table, classes: Sequence[str]) -> np.ndarray:
-    """The label of each row as the number of its class."""
+    """What an estimator learns of each row: its label as the number of its class; where there are none, a number."""
+    if not classes:
+        values: np.ndarray = rows["_label"].to_numpy()
+        return values
     numbers: np.ndarray = pc.index_in(rows["_label"], value_set=pa.array(classes, pa.string())).to_numpy()
     return numbers.astype(np.int64)
 
 
 @contextmanager
-def calm_fitting() -> Iterator[None]:
+def calm_fitting(seed: int = 0) -> Iterator[None]:
     """Fit at one thread, always from the same seed, and without warnings about rare classes.
 
     A busy machine slows OpenMP down tenfold. The seed is for classes without a `random_state`, which take NumPy's or
@@ -362,7 +329,7 @@ def calm_fitting() -> Iterator[None]:
     from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits
 
-    with warnings.catch_warnings(), threadpool_limits(1), _seeded():
+    with warnings.catch_warnings(), threadpool_limits(1), _seeded(seed):
         warnings.filterwarnings("ignore", message=".*least populated class.*")
         warnings.filterwarnings("ignore", message=".*unknown categories.*")
         warnings.filterwarnings("ignore", category=ConvergenceWarning)
@@ -370,11 +337,11 @@ def calm_fitting() -> Iterator[None]:
 
 
 @contextmanager
-def _seeded() -> Iterator[None]:
+def _seeded(seed: int) -> Iterator[None]:
     """The generators of the process at the same place each time; afterwards they go on where they were."""
     numbers, plain = np.random.get_state(), random.getstate()
-    np.random.seed(0)
-    random.seed(0)
+    np.random.seed(seed)
+    random.seed(seed)
     try:
         yield
     finally:

@@ -1,14 +1,15 @@
-"""In: candidates and the champion. Out: how they do on the same rows, which none of them has learned.
+"""In: what a candidate says of the rows that test, and the champion. Out: how both do on rows that neither has learned.
 
 With each training set lies which rows were learned from, and their content: neither a row that one side has learned nor
-a copy of one, wherever that lies, counts. Compared are the models that learned the training part of their set alone;
-what serves may have been fitted again on all rows.
+a copy of one, wherever that lies, counts. Where there are months after the last row of the champion, what serves is
+asked of these, beside the candidate's replay. Else compared are the models that learned the training part of their set
+alone, for what serves may have been fitted again on all rows.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -22,12 +23,15 @@ from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.registry import Registry
 from mlops_assets.journey.model.trial import try_model
 from mlops_assets.journey.model.version import Version
-from mlops_assets.journey.train.candidates import calm_fitting, class_numbers
-from mlops_assets.journey.train.metrics import load_metrics, measure
+from mlops_assets.journey.train.folds import Asked, ask, joined, pooled
+from mlops_assets.journey.train.intervals import Interval, groups_of, interval
+from mlops_assets.journey.train.metrics import deciding_metrics, load_metrics, measure
+from mlops_assets.journey.train.origins import order_of
+from mlops_assets.journey.train.scores import decided
 from mlops_assets.journey.train.training_set import CONTENT, ROW, TrainingSet, find_training_set
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import read_part
-from mlops_assets.use_case import UseCase
+from mlops_assets.use_case import Training, UseCase
 
 log = logging.getLogger("mlops_assets.training")
 
@@ -57,6 +61,10 @@ class Contest:
         Number of these rows.
     champion, candidates
         Metrics of the champion, and of each candidate by its name.
+    differences
+        By candidate and metric, how far it is above the champion, with bounds; of the metrics that decide something.
+    model
+        Which model of the champion was asked: `serving` or `judged`.
     unjudged
         Rare classes of the held-out rows that none of these rows has.
     problem
@@ -72,11 +80,34 @@ class Contest:
     unjudged: tuple[str, ...] = ()
     problem: str = ""
     lost: bool = False
+    differences: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
+    model: str = "judged"
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> Self:
         """Read what a training wrote of it."""
-        return cls(**{**written, "unjudged": tuple(written["unjudged"])})
+        differences = {
+            name: {metric: Interval(**one) for metric, one in some.items()}
+            for name, some in written.get("differences", {}).items()
+        }
+        return cls(**{**written, "unjudged": tuple(written["unjudged"]), "differences": differences})
+
+
+@dataclass(frozen=True)
+class _Side:
+    """What one side says of the rows that both are asked of."""
+
+    labels: tuple[str, ...]
+    truth: np.ndarray
+    probabilities: np.ndarray
+    predicted: np.ndarray
+
+    def figures(
+        self, training: Training, places: Any = slice(None), names: Collection[str] | None = None
+    ) -> dict[str, float]:
+        """The metrics of some of these rows."""
+        said = self.truth[places], self.probabilities[places], self.predicted[places]
+        return measure(*said, self.labels, load_metrics(training), names)
 
 
 def hold_contest(
@@ -84,7 +115,7 @@ def hold_contest(
     registry: Registry,
     lake: Lake,
     data: TrainingSet,
-    candidates: Mapping[str, Model],
+    candidates: Mapping[str, Sequence[Asked]],
     learned: str | None,
 ) -> Contest | None:
     """Compare candidates with the present champion; None if there is none.
@@ -100,7 +131,7 @@ def hold_contest(
     data
         The training set whose held-out rows judge.
     candidates
-        By name.
+        By name, what each says of the rounds that test.
     learned
         Fingerprint of the training set whose training part the candidates have learned; None if nobody knows.
     """
@@ -109,22 +140,55 @@ def hold_contest(
         return None
     try:
         champion = registry.version(use_case.name, number)
-        trusted, home = use_case.training.trusted, registry.settings.home
-        name = f"the judged model of version {number} of {use_case.name}"
-        try_model(champion.folder / "judged", champion.judged_sha256, trusted, home, name)
-        judged = champion.judged(trusted)
+        models = {name: _tried(use_case, registry, champion, name) for name in ("judged", "serving")}
         taught = _taught_by(champion)
     except MlopsError as error:  # one that cannot be loaded must not keep out a better one
         log.warning("%s: the champion is not compared with: %s", use_case.name, error)
         return Contest(number, problem=str(error), lost=True)
+    everything = data.load()
     try:
         sides = {f"champion {number}": taught, "the candidate": learned}
-        rows, unjudged = _rows_of_neither(use_case, lake, data, sides)
+        which, rows, unjudged = _rows_of_neither(use_case, lake, data, everything, sides, champion)
         _see_that_it_can_be_asked(use_case, champion)
     except Incomparable as error:
         return Contest(number, problem=str(error))
-    metrics = {name: _measure(use_case, model, rows) for name, model in candidates.items()}
-    return Contest(number, len(rows), _measure(use_case, judged, rows), metrics, unjudged)
+    places, training = rows["_place"].to_numpy(), use_case.training
+    theirs = _Side(*ask(models[which], rows))
+    mine = {name: _answers(training, data, asked, places, which) for name, asked in candidates.items()}
+    groups = groups_of(rows["_account"], rows[CONTENT])
+    gaps = {
+        name: {metric: _gap(training, side, theirs, groups, metric) for metric in deciding_metrics(training)}
+        for name, side in mine.items()
+    }
+    metrics = {name: side.figures(training) for name, side in mine.items()}
+    return Contest(number, len(rows), theirs.figures(training), metrics, unjudged, differences=gaps, model=which)
+
+
+def _tried(use_case: UseCase, registry: Registry, champion: Version, which: str) -> Model:
+    """One of the two models of the champion, after it has answered a trial."""
+    trusted, home = use_case.training.trusted, registry.settings.home
+    sha256 = champion.judged_sha256 if which == "judged" else champion.serving_sha256
+    name = f"the {which} model of version {champion.version} of {use_case.name}"
+    try_model(champion.folder / which, sha256, trusted, home, name)
+    return champion.judged(trusted) if which == "judged" else champion.serving(trusted)
+
+
+def _answers(training: Training, data: TrainingSet, asked: Sequence[Asked], places: np.ndarray, which: str) -> _Side:
+    """What a candidate says of some rows: beside what serves its replay, beside a judged model its own one."""
+    said = pooled(asked) if which == "serving" else joined([one.said[0] for one in asked if one.said[0] is not None])
+    assert said is not None, "it was chosen, so it could be asked"  # noqa: S101
+    order = np.argsort(said.rows)
+    mine = said.some(order[np.searchsorted(said.rows[order], places)])
+    return _Side(data.classes, mine.truth, mine.probabilities, decided(training, mine.probabilities))
+
+
+def _gap(training: Training, mine: _Side, theirs: _Side, groups: np.ndarray, metric: str) -> Interval:
+    def figure(places: np.ndarray) -> float:
+        both = (side.figures(training, places, {metric}).get(metric, np.nan) for side in (mine, theirs))
+        first, second = both
+        return first - second
+
+    return interval(figure, groups)
 
 
 def _taught_by(version: Version) -> str | None:
@@ -141,32 +205,49 @@ def _see_that_it_can_be_asked(use_case: UseCase, champion: Version) -> None:
 
 
 def _rows_of_neither(
-    use_case: UseCase, lake: Lake, data: TrainingSet, sides: Mapping[str, str | None]
-) -> tuple[pa.Table, tuple[str, ...]]:
-    """The held-out rows that no side has learned, and the rare classes that they lack.
+    use_case: UseCase,
+    lake: Lake,
+    data: TrainingSet,
+    everything: pa.Table,
+    sides: Mapping[str, str | None],
+    champion: Version,
+) -> tuple[str, pa.Table, tuple[str, ...]]:
+    """Which model of the champion is asked, the held-out rows that no side has learned, the rare classes they lack.
 
     Raises
     ------
     Incomparable
         If it is not known what a side has learned, or there are too few such rows.
     """
-    everything = data.load()
-    held_out = everything.filter(everything["_held_out"])
+    numbered = everything.append_column("_place", pa.array(np.arange(len(everything))))
+    held_out = numbered.filter(numbered["_held_out"])
+    least = min(use_case.training.gate.compared_rows, len(held_out))
+    theirs, *_ = sides
+    if data.origins and champion.details().origin is None:
+        whole = _set_of(lake, theirs, sides[theirs])
+        later = held_out.filter(pa.array(order_of(held_out) > max(order_of(whole).tolist())))
+        rows = _without(later, whole)
+        if len(rows) >= least:
+            return "serving", rows, _see_classes(held_out, rows)
     rows = held_out
     for who, mark in sides.items():
-        learned = _learned(lake, who, mark)
-        rows = rows.filter(pa.array(~(_are_among(rows, learned, ROW) | _are_among(rows, learned, [CONTENT]))))
-    least = min(use_case.training.gate.compared_rows, len(held_out))
+        learned = _set_of(lake, who, mark)
+        rows = _without(rows, learned.filter(pc.invert(learned["_held_out"])))
     if len(rows) < least:
         raise Incomparable(
             f"{len(rows):,} of {len(held_out):,} held-out rows are known to neither, {least:,} are asked "
             "(training.gate.compared_rows)"
         )
-    return rows, _see_classes(held_out, rows)
+    return "judged", rows, _see_classes(held_out, rows)
 
 
-def _learned(lake: Lake, who: str, mark: str | None) -> pa.Table:
-    """What a side has learned: rows of the lake by day, file and line, and their content."""
+def _without(rows: pa.Table, learned: pa.Table) -> pa.Table:
+    """The rows without those that were learned, and without their copies."""
+    return rows.filter(pa.array(~(_are_among(rows, learned, ROW) | _are_among(rows, learned, [CONTENT]))))
+
+
+def _set_of(lake: Lake, who: str, mark: str | None) -> pa.Table:
+    """The training set of a side: rows of the lake by day, file and line, and their content."""
     if mark is None:
         raise Incomparable(f"nobody knows what {who} has learned: it was made elsewhere and does not say")
     try:
@@ -178,7 +259,7 @@ def _learned(lake: Lake, who: str, mark: str | None) -> pa.Table:
     rows = read_part(path)
     if CONTENT not in rows.column_names:
         raise Incomparable(f"an earlier release stored the training set of {who}, without the content of its rows")
-    return rows.filter(pc.invert(rows["_held_out"]))
+    return rows
 
 
 def _are_among(rows: pa.Table, others: pa.Table, by: Sequence[str]) -> np.ndarray:
@@ -192,6 +273,8 @@ def _are_among(rows: pa.Table, others: pa.Table, by: Sequence[str]) -> np.ndarra
 
 def _see_classes(held_out: pa.Table, rows: pa.Table) -> tuple[str, ...]:
     """See that there are enough rows of every frequent class; the rare ones of which there is none."""
+    if pa.types.is_floating(held_out["_label"].type):
+        return ()
     there, left = _class_counts(held_out), _class_counts(rows)
     for label, number in sorted(there.items()):
         least = min(LEAST_OF_CLASS, number)
@@ -205,20 +288,3 @@ def _see_classes(held_out: pa.Table, rows: pa.Table) -> tuple[str, ...]:
 
 def _class_counts(rows: pa.Table) -> dict[str, int]:
     return {pair["values"]: pair["counts"] for pair in pc.value_counts(rows["_label"]).to_pylist()}
-
-
-def _measure(use_case: UseCase, model: Model, rows: pa.Table) -> dict[str, float]:
-    """The metrics of a model on labelled rows."""
-    labels, truth, probabilities, predicted = ask(model, rows)
-    return measure(truth, probabilities, predicted, labels, load_metrics(use_case.training))
-
-
-def ask(model: Model, rows: pa.Table) -> tuple[tuple[str, ...], np.ndarray, np.ndarray, np.ndarray]:
-    """What a model says of labelled rows: the labels, and by their numbers the truth, probabilities and answers."""
-    # a champion may not know a label that came later: it is a class of its own, which this model never says
-    labels = (*model.classes, *sorted(set(pc.unique(rows["_label"]).to_pylist()) - set(model.classes)))
-    truth = class_numbers(rows, labels)
-    with calm_fitting():
-        narrow = model.probabilities(model.matrix(rows))
-    probabilities = np.pad(narrow, ((0, 0), (0, len(labels) - narrow.shape[1])))
-    return labels, truth, probabilities, model.decide(narrow)

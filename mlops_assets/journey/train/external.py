@@ -185,6 +185,8 @@ def as_model(use_case: UseCase, logged: Logged, labels: Sequence[str]) -> Model:
         `model_input` has, or says other classes than the labels.
     """
     columns = _columns(use_case, logged)
+    if use_case.training.says_numbers:
+        return _of_numbers(use_case, logged, columns)
     estimator = _load(use_case, logged)
     classes = [_class_text(value) for value in np.asarray(estimator.classes_).tolist()]
     unknown = [name for name in classes if name not in labels]
@@ -199,6 +201,17 @@ def as_model(use_case: UseCase, logged: Logged, labels: Sequence[str]) -> Model:
     # wrapped, not rewritten: so it is stored, checked and loaded as any other model
     wrapped = OnFrame(estimator, tuple(columns), texts, tuple(map(labels.index, classes)))
     return Model(wrapped, columns, tuple(labels), use_case.features_sql, use_case.training.threshold)
+
+
+def _of_numbers(use_case: UseCase, logged: Logged, columns: Mapping[str, Known]) -> Model:
+    """A model of ours of a regressor; without an interval, for of no row it is known that it has not learned it."""
+    estimator = _load(use_case, logged, "predict")
+    if hasattr(estimator, "classes_"):
+        raise ModelRefused(f"{logged.uri}: it says classes, and {use_case.name} predicts a number: log a regressor.")
+    from mlops_assets.encoders import NumbersOnFrame
+
+    texts = tuple(name for name, vocabulary in columns.items() if vocabulary == TEXT)
+    return Model(NumbersOnFrame(estimator, tuple(columns), texts), columns, (), use_case.features_sql)
 
 
 def _columns(use_case: UseCase, logged: Logged) -> dict[str, Known]:
@@ -242,12 +255,12 @@ def _is_named(column: Any) -> bool:
     return isinstance(column, dict) and isinstance(column.get("name"), str)
 
 
-def _load(use_case: UseCase, logged: Logged) -> Any:
+def _load(use_case: UseCase, logged: Logged, method: str = "predict_proba") -> Any:
     from skops.io.exceptions import UntrustedTypesFoundException
 
     content = read_plain(logged.folder / _skops_file(logged), LARGEST[ESTIMATOR_FILE])
     try:
-        return load_estimator(content, use_case.training.trusted)
+        return load_estimator(content, use_case.training.trusted, method=method)
     except UntrustedTypesFoundException as error:
         raise ModelRefused(
             f"{logged.uri}: {error} If you know what they do, add them to `training.trusted` of {use_case.name}."

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from numbers import Real
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,21 +14,28 @@ from mlops_assets.errors import MlopsError
 from mlops_assets.plugins import load_plugin
 from mlops_assets.plugins.metrics import MetricFunction
 from mlops_assets.use_case import Training
+from mlops_assets.use_case.strict import Task
 
-if TYPE_CHECKING:
-    from mlops_assets.journey.model.model import Model
-
-HIGHER_IS_BETTER = {"accuracy": True, "macro_f1": True, "weighted_f1": True, "log_loss": False, "roc_auc": True}
-"""The metrics of every evaluation, and which way is better."""
-
-SCORERS = {
-    "log_loss": "neg_log_loss",
-    "macro_f1": "f1_macro",
-    "weighted_f1": "f1_weighted",
-    "roc_auc": "roc_auc_ovr",
-    "accuracy": "accuracy",
+HIGHER_IS_BETTER = {
+    "accuracy": True,
+    "macro_f1": True,
+    "weighted_f1": True,
+    "log_loss": False,
+    "roc_auc": True,
+    "mae": False,
+    "rmse": False,
+    "r2": True,
+    "median_error": False,
+    "mape": False,
+    "coverage": True,
 }
-"""What scikit-learn calls them, for a search over folds."""
+"""The metrics of every evaluation, and which way is better: first those of classes, then those of numbers."""
+
+PROPER: Mapping[Task, str] = MappingProxyType({"classification": "log_loss", "regression": "rmse"})
+"""What decides between candidates that the ranking metric cannot tell apart: a proper score of all that they say."""
+
+DIGITS = 6
+"""Digits of a metric of numbers, which may be of any size."""
 
 STEPS = 10
 """Steps of probability in which answers are compared with the truth."""
@@ -43,23 +48,15 @@ def higher_is_better(metric: str) -> bool:
     return HIGHER_IS_BETTER.get(metric, True)
 
 
+def deciding_metrics(training: Training) -> tuple[str, ...]:
+    """The metrics whose bounds are worth their computation: that which ranks, the gate's, the share that is right."""
+    gate = training.gate
+    return tuple(dict.fromkeys([training.metric, training.right, *gate.floors, *gate.margin, *gate.tolerance]))
+
+
 def load_metrics(training: Training) -> dict[str, MetricFunction]:
     """The metrics that a use case brings, by name."""
     return {name: load_plugin(path, MetricFunction) for name, path in training.metrics.items()}
-
-
-def scorer(training: Training, model: Model) -> str | Callable[[Any, np.ndarray, np.ndarray], float]:
-    """The metric that ranks, as scikit-learn's searches ask for it; `model` knows columns and classes."""
-    function = load_metrics(training).get(training.metric)
-    if function is None:
-        return SCORERS[training.metric]
-
-    def score(estimator: Any, matrix: np.ndarray, truth: np.ndarray) -> float:
-        # scikit-learn fits copies of the estimator; columns and classes stay those of the model
-        probabilities = replace(model, estimator=estimator).probabilities(matrix)
-        return _ask(training.metric, function, truth, probabilities, model.classes)
-
-    return score
 
 
 def measure(
@@ -75,11 +72,11 @@ def measure(
     Parameters
     ----------
     truth, predicted
-        Class numbers.
+        Class numbers; floats where what is predicted is a number.
     probabilities
-        One column a class.
+        What was said: one column a class; or the numbers, with the ends of their intervals.
     classes, own
-        Labels by class number, and the metrics of the use case, which ask for them.
+        Labels by class number, none of numbers; and the metrics of the use case, which ask for them.
     names
         The metrics that are wanted; all by default, which takes many times as long as one.
 
@@ -88,21 +85,71 @@ def measure(
     MlopsError
         If a metric of the use case fails, or gives no number.
     """
+    if truth.dtype.kind == "f":
+        of_every_evaluation, shorter = _of_numbers(truth, probabilities, predicted), significant
+    else:
+        of_every_evaluation, shorter = _of_classes(truth, probabilities, predicted), partial(round, ndigits=4)
+    of_the_use_case = {
+        name: partial(_ask, name, function, truth, probabilities, classes) for name, function in own.items()
+    }
+    asked: dict[str, Callable[[], float]] = {**of_every_evaluation, **of_the_use_case}
+    with np.errstate(over="ignore"):  # of numbers near the largest there is, an error may have no end
+        values = {name: float(ask()) for name, ask in asked.items() if names is None or name in names}
+    return {name: shorter(value) for name, value in values.items() if math.isfinite(value)}
+
+
+def significant(value: float) -> float:
+    """A number of any size with as many digits as are kept of it."""
+    return float(f"{value:.{DIGITS}g}")
+
+
+def shown(value: float) -> str:
+    """A metric in a sentence: three digits behind the point, more of what is so small that these would be zeros.
+
+    Examples
+    --------
+    >>> shown(0.45678), shown(42.43), shown(0.00001234), shown(1234567.8)
+    ('0.457', '42.430', '1.234e-05', '1.235e+06')
+    """
+    return f"{value:.3f}" if value == 0 or 0.001 <= abs(value) < 1e6 or math.isnan(value) else f"{value:.4g}"
+
+
+def _of_classes(truth: np.ndarray, probabilities: np.ndarray, predicted: np.ndarray) -> dict[str, Callable[[], float]]:
     from sklearn.metrics import accuracy_score, f1_score, log_loss
 
-    of_every_evaluation: dict[str, Callable[[], float]] = {
+    return {
         "accuracy": lambda: accuracy_score(truth, predicted),
         "macro_f1": lambda: f1_score(truth, predicted, average="macro", zero_division=0),
         "weighted_f1": lambda: f1_score(truth, predicted, average="weighted", zero_division=0),
         "log_loss": lambda: log_loss(truth, _clipped(probabilities), labels=np.arange(probabilities.shape[1])),
         "roc_auc": lambda: _roc_auc(truth, probabilities),
     }
-    of_the_use_case = {
-        name: partial(_ask, name, function, truth, probabilities, classes) for name, function in own.items()
+
+
+def _of_numbers(truth: np.ndarray, said: np.ndarray, predicted: np.ndarray) -> dict[str, Callable[[], float]]:
+    """Errors of numbers; the relative one where no true number is 0, r2 where they are not all the same."""
+    errors = np.abs(predicted - truth)
+
+    def explained() -> float:
+        spread = float(((truth - truth.mean()) ** 2).sum())
+        return 1 - float((errors**2).sum()) / spread if spread else math.nan
+
+    return {
+        "mae": lambda: float(errors.mean()),
+        "rmse": lambda: float(np.sqrt((errors**2).mean())),
+        "r2": explained,
+        "median_error": lambda: float(np.median(errors)),
+        "mape": lambda: float((errors / np.abs(truth)).mean()) if truth.all() else math.nan,
+        "coverage": lambda: float(within(truth, said).mean()) if said.shape[1] > 1 else math.nan,
     }
-    asked: dict[str, Callable[[], float]] = {**of_every_evaluation, **of_the_use_case}
-    values = {name: float(ask()) for name, ask in asked.items() if names is None or name in names}
-    return {name: round(value, 4) for name, value in values.items() if not math.isnan(value)}
+
+
+def within(truth: np.ndarray, said: np.ndarray) -> np.ndarray:
+    """Which true numbers lie in the intervals that were said, the ends among them; none without intervals."""
+    if said.shape[1] < 2:
+        return np.zeros(len(truth), bool)
+    inside: np.ndarray = (said[:, 1] <= truth) & (truth <= said[:, 2])
+    return inside
 
 
 def steps(sure: np.ndarray) -> np.ndarray:
@@ -175,7 +222,8 @@ def _ask(
 ) -> float:
     """What a metric of the use case says."""
     try:
-        value = function(np.array(classes, object)[truth], probabilities, tuple(classes))
+        labels = np.array(classes, object)[truth] if classes else truth
+        value = function(labels, probabilities, tuple(classes))
     except Exception as error:  # the user's own code: whatever it raises is told
         raise MlopsError(f"training.metrics.{name} failed: {type(error).__name__}: {error}") from error
     if not isinstance(value, Real):

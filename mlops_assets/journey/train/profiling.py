@@ -16,8 +16,15 @@ import pyarrow.compute as pc
 
 from mlops_assets.journey.features.matrix import TEXT
 from mlops_assets.journey.model.model import Model
-from mlops_assets.journey.score.profile.bins import count_columns, make_bins, number_bins, text_bins, whole
-from mlops_assets.journey.score.profile.counts import Bins, Column, Profile
+from mlops_assets.journey.score.profile.bins import (
+    count_columns,
+    count_numbers,
+    make_bins,
+    number_bins,
+    text_bins,
+    whole,
+)
+from mlops_assets.journey.score.profile.counts import ANSWER, Bins, Column, Profile
 from mlops_assets.journey.score.profile.reference import (
     GROUPS,
     LEAST_A_DAY,
@@ -113,7 +120,7 @@ def profile_rows(use_case: UseCase, raw: pa.Table, keys: pa.Table) -> Reference:
     keys
         The same rows in the training set.
     """
-    days = keys["_day"].to_numpy().astype("datetime64[D]")
+    days = keys["_day"].to_numpy().astype("U10").astype("datetime64[D]")
     bins = make_bins(raw, days, use_case.training.texts)
     groups, unit, units = group_rows(keys)
     sizes = _files(keys, groups, len(units))
@@ -207,6 +214,9 @@ def store_reference(profile: str, rows: pa.Table, judged: Model, serving: Model,
 def _with_models(of_rows: Reference, rows: pa.Table, judged: Model, serving: Model) -> Reference:
     groups, _, _ = group_rows(rows)
     bins = {**of_rows.bins, **dict(_input_bins(serving, rows))}
+    if not judged.classes:
+        held_out = rows.filter(rows["_held_out"])
+        bins[ANSWER] = number_bins(judged.decide(judged.probabilities(judged.matrix(held_out))))
     profiles = []
     for number, group in enumerate(of_rows.groups):
         mine = rows.filter(pa.array(groups == number))
@@ -216,7 +226,11 @@ def _with_models(of_rows: Reference, rows: pa.Table, judged: Model, serving: Mod
         columns, said = counting.told()
         if len(held_out):
             probabilities = judged.probabilities(judged.matrix(held_out))
-            said = count_answers(probabilities, judged.decide(probabilities))
+            decided = judged.decide(probabilities)
+            if ANSWER in bins:
+                columns[ANSWER] = count_numbers(decided, bins[ANSWER])
+            else:
+                said = count_answers(probabilities, decided)
         profiles.append(Profile({**group.columns, **columns}, said, group.rows_a_file))
     return replace(of_rows, bins=bins, classes=serving.classes, groups=tuple(profiles))
 

@@ -7,8 +7,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Self
 
 from mlops_assets.journey.train.candidates import Fitted
+from mlops_assets.journey.train.choice import Choice
 from mlops_assets.journey.train.contest import Contest
-from mlops_assets.journey.train.evaluation import Score, Verdict
+from mlops_assets.journey.train.gate import Verdict
+from mlops_assets.journey.train.scores import Score
 from mlops_assets.journey.train.training_set import TrainingSet
 
 
@@ -74,6 +76,8 @@ class Evaluation(_Record):
         The candidates beside the champion, if there was one.
     seen
         Number of changes of the champion that were known then; see `History.append`.
+    choice
+        Which candidate was chosen, and why; None where an earlier release judged, which chose by the rows that test.
     """
 
     step: ClassVar[str] = "evaluation"
@@ -84,10 +88,12 @@ class Evaluation(_Record):
     verdict: Verdict
     contest: Contest | None
     seen: int | None
+    choice: Choice | None = None
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> Self:
         """Read what was written."""
+        choice = written.get("choice")
         fitted, contest = FittedCandidates.from_json(written), written.get("contest")
         return cls(
             fitted.training_set,
@@ -96,6 +102,7 @@ class Evaluation(_Record):
             Verdict.from_json(written["verdict"]),
             Contest.from_json(contest) if contest else None,
             written.get("seen"),
+            Choice.from_json(choice) if choice else None,
         )
 
     def score(self, name: str) -> Score | None:
@@ -106,7 +113,8 @@ class Evaluation(_Record):
     def best(self) -> str | None:
         """The candidate that becomes a version: the winner, else the best ranked one that the gate looked at."""
         looked_at = self.verdict.conditions
-        ranked = (score.name for score in self.scores if score.name in looked_at and not score.failed)
+        tested = (score for score in self.scores if score.metrics and not score.failed)
+        ranked = (score.name for score in tested if score.name in looked_at)
         # also where the gate refused all: who asks why needs the card and the diff of just that model
         return self.verdict.winner or next(ranked, None)
 

@@ -34,13 +34,17 @@ class Evidence:
     audited, right
         Of these, the audited rows that the champion predicted, and how many of them it has right.
     evaluated
-        The champion's accuracy on held-out rows; None without a champion.
+        The champion's accuracy on held-out rows, of numbers the share in their intervals; None without a champion.
     trained
         When the last training began; None if there was none.
     mark
         Fingerprint of all accepted corrections, of the last training, and of the red days since.
     red_days
         Days that are red, one after the other up to the newest, scored by the champion and published since.
+    labelled
+        The newest day that has labels, if it is in a later month than all that the last training learned; else empty.
+    learned
+        The last day that the last training learned.
     """
 
     corrections: int
@@ -50,6 +54,8 @@ class Evidence:
     trained: dt.datetime | None
     mark: str
     red_days: int = 0
+    labelled: str = ""
+    learned: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,15 +97,29 @@ def gather(
     # of the champion alone: what an earlier version got wrong is no reason to replace this one
     live = _audited(use_case, lake, new, champion.version) if champion else Counter[str]()
     made = last.made if last else None
+    learned_up_to = last.training_set.days[1] if last else ""
+    labelled = _labelled_since(lake, learned_up_to, last_trained(runs))
     return Evidence(
         corrections=len(new),
         audited=live["audited"],
         right=live["right audited"],
-        evaluated=champion.about.metrics.get("accuracy") if champion else None,
+        evaluated=champion.about.metrics.get(use_case.training.right) if champion else None,
         trained=last_trained(runs),
-        mark="-".join(filter(None, (str(made), fingerprint_table(accepted), max(red_days, default="")))),
+        mark="-".join(filter(None, (str(made), fingerprint_table(accepted), max(red_days, default=""), labelled[:7]))),
         red_days=len(red_days),
+        labelled=labelled,
+        learned=learned_up_to,
     )
+
+
+def _labelled_since(lake: Lake, learned: str, trained: dt.datetime | None) -> str:
+    """The newest day most of whose rows have labels, if it came after a training that learned no day of its month."""
+    since, newest = trained.timestamp() * 1000 if trained else 0, ""
+    for day, published in lake.rows.days().items():
+        # a day that was there and was not learned from, for it breaks its conditions, is no reason to try again
+        if published.time > since and 2 * (published.accounting.labelled or 0) > published.accounting.rows:
+            newest = max(newest, day)
+    return newest if newest[:7] > learned[:7] else ""
 
 
 def _unseen(accepted: pa.Table, learned: pa.Table) -> pa.Table:
@@ -133,7 +153,7 @@ def decide(retraining: Retraining, evidence: Evidence, last: dt.datetime | None,
     if evidence.trained is None:
         return Decision(False, "nothing was trained yet; start the first training by hand")
     verdicts = [*_enough_corrections(retraining, evidence), *_fallen(retraining, evidence)]
-    verdicts += _red(retraining, evidence)
+    verdicts += [*_red(retraining, evidence), *_labels(retraining, evidence)]
     causes = [verdict.why for verdict in verdicts if verdict.train]
     if not causes:
         against = "; ".join(verdict.why for verdict in verdicts)
@@ -159,6 +179,16 @@ def _red(retraining: Retraining, evidence: Evidence) -> Iterator[Decision]:
     if retraining.drift is not None:
         why = f"{evidence.red_days} red days in a row of {retraining.drift} asked"
         yield Decision(evidence.red_days >= retraining.drift, why)
+
+
+def _labels(retraining: Retraining, evidence: Evidence) -> Iterator[Decision]:
+    """Whether labels reach into a new month, so that those of the one before are in; nothing if that is not asked."""
+    if retraining.labels is None:
+        return
+    if evidence.labelled:
+        yield Decision(True, f"labels reach {evidence.labelled}, the last training learned up to {evidence.learned}")
+    else:
+        yield Decision(False, f"no labels of a month after {evidence.learned[:7]}, which the last training learned")
 
 
 def _fallen(retraining: Retraining, evidence: Evidence) -> Iterator[Decision]:

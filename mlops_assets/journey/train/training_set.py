@@ -7,7 +7,7 @@ People's corrections change what is learned from, never what is held out: the sp
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -23,12 +23,14 @@ from mlops_assets.journey.features.shard import compute_good
 from mlops_assets.journey.features.sql import describe, read_rows
 from mlops_assets.journey.feedback import corrections as feedback
 from mlops_assets.journey.feedback.published import Row
+from mlops_assets.journey.train.origins import Origin, find_origins, order_of
 from mlops_assets.journey.train.profiling import PLACE, RawRows
+from mlops_assets.journey.train.splitting import TooLittleData, hold_out, number_folds, unit_of
 from mlops_assets.journey.train.window import choose_days
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import read_part, write_table
 from mlops_assets.storage.places import Place, parse_place
-from mlops_assets.use_case import Split, UseCase
+from mlops_assets.use_case import UseCase
 from mlops_assets.work.shards import fingerprint_table
 
 CONTENT = "_content"
@@ -42,10 +44,6 @@ ROW = ["_day", "_file", "_line"]
 
 LEAST_ROWS = 20
 """Fewer labelled rows than this are no training set."""
-
-
-class TooLittleData(MlopsError):
-    """There are not enough labelled rows to train and to judge a model."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,7 @@ class TrainingSet:
     days
         First and last day of the rows.
     classes
-        The labels, sorted.
+        The labels, sorted; none where they are numbers.
     features
         Columns of the model's input: whether it is of text, as `features.sql` made it.
     boundary
@@ -78,6 +76,9 @@ class TrainingSet:
         Days of the window that are not learned from, rows on which the SQL fails, and why; empty if there is none.
     profile
         Parquet file that holds what was counted of its raw rows; empty where days are not watched.
+    origins
+        The months that choose and test, and what was known as each began; none where folds choose and one held-out part
+        tests.
     """
 
     fingerprint: str
@@ -93,11 +94,14 @@ class TrainingSet:
     feedback: str = ""
     left_out: str = ""
     profile: str = ""
+    origins: tuple[Origin, ...] = ()
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> Self:
         """Read what a training or a model card wrote of it."""
-        return cls(**{**written, "days": tuple(written["days"]), "classes": tuple(written["classes"])})
+        origins = tuple(Origin(**one) for one in written.get("origins", ()))
+        lists = {"days": tuple(written["days"]), "classes": tuple(written["classes"])}
+        return cls(**{**written, **lists, "origins": origins})
 
     def load(self) -> pa.Table:
         """The rows: `KEYS` and the columns of the model."""
@@ -151,12 +155,13 @@ def build_training_set(use_case: UseCase, lake: Lake) -> TrainingSet:
     duplicates = len(labelled) - len(kept)
     _see_that_they_suffice(kept, use_case.name)
     # split by the labels of the files, before any correction: see the decision on held-out rows
-    held_out, boundary = _hold_out(kept, use_case.training.split, use_case.name)
+    origins = find_origins(order_of(kept), use_case.training)
+    held_out, boundary = hold_out(kept, use_case.training.split, use_case.name, origins)
     if _labels(kept.filter(pa.array(~held_out))) < 2:
         raise TooLittleData(f"{use_case.name}: the rows to learn from have one label; training needs 2 labels.")
     kept = _corrected(use_case, kept.append_column("_held_out", pa.array(held_out)), everything)
     corrected = pc.sum(pc.is_valid(kept["_said"])).as_py()
-    places, kept = kept[PLACE], _with_folds(use_case, kept)
+    places, kept = kept[PLACE], _with_folds(use_case, kept, origins)
     mark = fingerprint_table(kept)
     # the same rows are the same file: two trainings on them cannot differ in what they learned from
     path = lake.training_set(mark)
@@ -169,13 +174,14 @@ def build_training_set(use_case: UseCase, lake: Lake) -> TrainingSet:
         held_out=int(held_out.sum()),
         duplicates=duplicates,
         days=(pc.min(kept["_day"]).as_py(), pc.max(kept["_day"]).as_py()),
-        classes=tuple(sorted(pc.unique(kept["_label"]).to_pylist())),
+        classes=() if use_case.training.says_numbers else tuple(sorted(pc.unique(kept["_label"]).to_pylist())),
         features=dict(describe(use_case).model),
         boundary=boundary,
         corrected=corrected,
         feedback=feedback.keep(lake, accepted),
         left_out=left_out,
         profile=raw.store_profile(lake, mark, places, kept),
+        origins=origins,
     )
 
 
@@ -192,9 +198,9 @@ def _see_that_they_suffice(rows: pa.Table, name: str) -> None:
         )
 
 
-def _with_folds(use_case: UseCase, rows: pa.Table) -> pa.Table:
+def _with_folds(use_case: UseCase, rows: pa.Table, origins: Sequence[Origin]) -> pa.Table:
     """The rows with their folds, `KEYS` first, and without what they were chosen by."""
-    fold = _folds(rows, use_case.training, rows["_held_out"].to_numpy())
+    fold = number_folds(rows, use_case.training, rows["_held_out"].to_numpy(), origins)
     rows = rows.append_column("_fold", pa.array(fold)).drop_columns(["_hash", "_said", "_labelled", PLACE])
     return rows.select([*KEYS, *(name for name in rows.column_names if name not in KEYS)])
 
@@ -205,7 +211,7 @@ def _corrected(use_case: UseCase, kept: pa.Table, everything: pa.Table) -> pa.Ta
     What is held out stays as it is. A further row has no label of its own, or lies in a file that was not sampled; it
     is left out where it would undo the split: as a copy of a held-out row, or of an account that is held out.
     """
-    correction = pc.if_else(kept["_held_out"], pa.scalar(None, pa.string()), kept["_said"])
+    correction = pc.if_else(kept["_held_out"], pa.scalar(None, kept["_said"].type), kept["_said"])
     kept = kept.set_column(kept.column_names.index("_said"), "_said", correction)
     more = everything.filter(pc.is_valid(everything["_said"]))
     if len(more):
@@ -223,7 +229,7 @@ def _further(use_case: UseCase, kept: pa.Table, corrected: pa.Table) -> pa.Table
     held_out = kept.filter(kept["_held_out"])
     more = more.filter(pc.invert(pc.is_in(more[CONTENT], value_set=held_out[CONTENT].combine_chunks())))
     if use_case.training.split.by == "account":
-        more = more.filter(pa.array(_unit(more, "account") >= use_case.training.split.held_out))
+        more = more.filter(pa.array(unit_of(more, "account") >= use_case.training.split.held_out))
     more = _without_duplicates(more, CONTENT)
     return more.append_column("_held_out", pa.array(np.zeros(len(more), bool)))
 
@@ -253,9 +259,11 @@ def _what_is_known(
     use_case: UseCase, rows: pa.Table, drawn: np.ndarray, corrections: Mapping[Row, str]
 ) -> dict[str, Any]:
     """The labels of rows, those that people gave, and which rows are sampled and have a label of their own."""
-    labels = as_text(rows[use_case.label])
+    labels, said = as_text(rows[use_case.label]), feedback.said(rows, corrections)
+    if use_case.training.says_numbers:
+        labels, said = rows[use_case.label].combine_chunks().cast(pa.float64()), said.cast(pa.float64())
     is_labelled = drawn & labels.is_valid().to_numpy(zero_copy_only=False)
-    return {"_label": labels, "_said": feedback.said(rows, corrections), "_labelled": is_labelled}
+    return {"_label": labels, "_said": said, "_labelled": is_labelled}
 
 
 def _sampled(rows: pa.Table, day: str, keep_one_in: int, also: Collection[str]) -> tuple[pa.Table, np.ndarray]:
@@ -320,74 +328,7 @@ def _without_duplicates(rows: pa.Table, by: str) -> pa.Table:
     return ordered.take(pa.array(np.sort(first)))
 
 
-def _hold_out(rows: pa.Table, split: Split, name: str) -> tuple[np.ndarray, str | None]:
-    """Which rows are held out, and with a split by time the first held-out date."""
-    if split.by != "time":
-        chosen = _unit(rows, split.by) < split.held_out
-        if _is_one_sided(chosen):
-            raise TooLittleData(f"{name}: the rows cannot be split by {split.by}: all lie on one side. Add more.")
-        return chosen, None
-    order = rows["_order"].fill_null("").to_numpy().astype(str)
-    ordered = np.sort(order)
-    boundary = split.starts.isoformat() if split.starts else str(ordered[int(len(ordered) * (1 - split.held_out))])
-    held_out: np.ndarray = order >= boundary
-    if _is_one_sided(held_out):
-        raise TooLittleData(
-            f"{name}: the rows cannot be split by time at {boundary}: they run from {ordered[0]} to {ordered[-1]}. "
-            "Train on more days, or split by account."
-        )
-    return held_out, boundary
-
-
-def _is_one_sided(mask: np.ndarray) -> bool:
-    return bool(mask.all() or not mask.any())
-
-
-def _folds(rows: pa.Table, training: Any, held_out: np.ndarray) -> np.ndarray:
-    """Fold of every training row, -1 for held-out ones; with a split by time, folds follow each other."""
-    fold = np.full(len(rows), -1, np.int8)
-    kept = ~held_out
-    if training.split.by == "time":
-        order = rows["_order"].fill_null("").to_numpy()[kept].astype(str)
-        rank = np.searchsorted(np.sort(order), order, side="right") / len(order)
-        fold[kept] = np.ceil(rank * (training.folds + 1)).astype(np.int8) - 1
-    else:
-        fold[kept] = (_unit(rows, training.split.by)[kept] * 1e6).astype(np.int64) % training.folds
-    return fold
-
-
-def _unit(rows: pa.Table, by: str) -> np.ndarray:
-    """A number in [0, 1) for each row that depends on its account, or on the row alone."""
-    import pandas as pd
-
-    if by == "account":
-        hashes = pd.util.hash_array(rows["_account"].fill_null("").to_numpy().astype(object))
-    else:
-        hashes = rows["_hash"].to_numpy()
-    return hashes.astype(np.float64) / 2.0**64
-
-
 def repeats(rows: pa.Table) -> np.ndarray:
     """Rows by their positions, each as often as it weighs: the one way to weigh that every estimator understands."""
     positions = np.arange(len(rows))
     return np.repeat(positions, rows["_weight"].to_numpy()) if "_weight" in rows.column_names else positions
-
-
-def fold_indices(fold: np.ndarray, folds: int, by: str) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Training and test rows of every fold; with a split by time, a fold is tested on what came before it.
-
-    Parameters
-    ----------
-    fold
-        Fold of every training row.
-    folds
-        Number of folds.
-    by
-        What the split keeps apart.
-    """
-    if by == "time":
-        masks = [(fold <= number, fold == number + 1) for number in range(folds)]
-    else:
-        masks = [(fold != number, fold == number) for number in range(folds)]
-    pairs = [(np.flatnonzero(train), np.flatnonzero(test)) for train, test in masks]
-    return [(train, test) for train, test in pairs if len(train) and len(test)]

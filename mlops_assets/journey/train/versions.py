@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import ValidationError
 
 from mlops_assets.errors import MlopsError, ModelRefused
@@ -28,13 +27,18 @@ from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.registry import Registry
 from mlops_assets.journey.model.training_runs import TrainingRuns
 from mlops_assets.journey.model.version import Version
-from mlops_assets.journey.train.calibration import find_calibration
+from mlops_assets.journey.train.calibration import calibration_of
 from mlops_assets.journey.train.candidates import Fitted, as_fitted, calm_fitting, class_numbers, fit, in_short
-from mlops_assets.journey.train.evaluation import Score, Verdict
-from mlops_assets.journey.train.folds import ask_folds, ask_for
+from mlops_assets.journey.train.choice import Choice
+from mlops_assets.journey.train.folds import ask_rounds, pooled
+from mlops_assets.journey.train.gate import Verdict
 from mlops_assets.journey.train.metrics import higher_is_better, load_metrics, measure
+from mlops_assets.journey.train.origins import CHOOSES, TESTS, first_test, rounds
 from mlops_assets.journey.train.profiling import store_reference
 from mlops_assets.journey.train.records import GatheredRows
+from mlops_assets.journey.train.scores import Score
+from mlops_assets.journey.train.thresholds import try_thresholds
+from mlops_assets.journey.train.told import judging
 from mlops_assets.journey.train.training_set import TrainingSet, find_training_set
 from mlops_assets.plugins.stored import see_named
 from mlops_assets.settings import OWN_USE_CASES
@@ -67,6 +71,7 @@ def make_version(
     verdict: Verdict,
     folder: Path,
     origin: Mapping[str, str] | None = None,
+    choice: Choice | None = None,
 ) -> About:
     """Write the models of a version into a folder, and collect what there is to know of it.
 
@@ -84,6 +89,8 @@ def make_version(
         The version's folder.
     origin
         Where the model came from, if it was made elsewhere: then it serves as it is.
+    choice
+        How the candidate came to be chosen.
 
     Returns
     -------
@@ -136,6 +143,8 @@ def make_version(
         recipe=use_case.recipe(),
         reference=reference,
         calibrated=calibration.told() if calibration else {},
+        judging=judging(use_case, data, score, choice),
+        thresholds=try_thresholds(judged, _held_out(data)),
     )
 
 
@@ -217,13 +226,17 @@ def judge_changes(about: About, changed: float, allowed: float, day: str) -> Abo
     return replace(judged, passed=False, reason=f"refused: the best candidate, {about.candidate}, fails {failed}")
 
 
+def _held_out(data: TrainingSet) -> pa.Table:
+    rows = data.load()
+    return rows.filter(rows["_held_out"])
+
+
 def importance(model: Model, data: TrainingSet, training: Training) -> dict[str, float]:
     """What the metric loses on held-out rows when one column is shuffled, the greatest loss first.
 
     Method: permutation importance, Breiman (2001), 'Random Forests', section 10; mean of `REPEATS` shuffles.
     """
-    rows = data.load()
-    rows = rows.filter(rows["_held_out"])
+    rows = _held_out(data)
     random = np.random.default_rng(0)  # the same rows give the same card
     most = min(IMPORTANCE_ROWS, IMPORTANCE_CELLS // max(1, len(model.columns)))
     if len(rows) > most:
@@ -320,14 +333,19 @@ def rebuild(version: Version, lake: Lake, folder: Path, today: UseCase | None = 
 def _fit_both(use_case: UseCase, name: str, candidate: Candidate, data: TrainingSet) -> tuple[Model, Model]:
     """The two models of a version, calibrated as they were."""
     rows = data.load()
-    train, held_out = rows.filter(pc.invert(rows["_held_out"])), rows.filter(rows["_held_out"])
-    judged = fit(use_case, candidate, data, train)
-    folds = ask_folds(use_case, data, name, candidate, train) if use_case.training.calibration == "auto" else []
-    calibration = find_calibration(use_case.training, judged, folds, ask_for(judged, held_out))
-    judged = replace(judged, calibrator=calibration.judged)
-    if not use_case.training.refit:
-        return judged, judged
-    return judged, replace(fit(use_case, candidate, data, rows), calibrator=calibration.serving)
+    judged = fit(use_case, candidate, data, rows.filter(pa.array(first_test(data.origins, rows))))
+    serving = fit(use_case, candidate, data, rows) if use_case.training.refit else judged
+    if use_case.training.calibration == "off":
+        return judged, serving
+    found = rounds(data.origins, rows, use_case.training)
+    choosing, testing = ([one for one in found if one.part == part] for part in (CHOOSES, TESTS))
+    chose = ask_rounds(use_case, data, name, candidate, rows, choosing)
+    tested = ask_rounds(use_case, data, name, candidate, rows, testing, {testing[0].name: judged})
+    said = pooled(tested)
+    assert said is not None, "the judged model says something"  # noqa: S101 - it was fitted above
+    calibration = calibration_of(use_case.training, judged, chose, tested, said)
+    calibrated = replace(judged, calibrator=calibration.judged)
+    return calibrated, replace(serving, calibrator=calibration.serving) if use_case.training.refit else calibrated
 
 
 def _differences(about: About, training: Training) -> Iterator[str]:
@@ -351,8 +369,8 @@ def _see_variables(stored: Any, today: Any, what: str) -> None:
 def _configured(recipe: Mapping[str, Any], what: str) -> UseCase:
     """The use case as it was, filled in from the environment of today; a key that was not there is no empty one."""
     training = recipe.get("training")
-    if isinstance(training, Mapping):  # before there was a calibration, there was none
-        recipe = {**recipe, "training": {"calibration": "off", **training}}
+    if isinstance(training, Mapping):  # before there was a calibration, or a half-life, there was none
+        recipe = {**recipe, "training": {"calibration": "off", "half_life": "off", **training}}
     try:
         filled = fill_environment({key: value for key, value in recipe.items() if value is not None})
         return UseCase.model_validate({**filled, "written": recipe})

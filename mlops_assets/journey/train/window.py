@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Mapping
 
 from mlops_assets.journey.enrich.answers import DayAnswers, NotEnriched, find_answers, needed
@@ -10,7 +9,7 @@ from mlops_assets.journey.score.checks import check_enriched, check_rows_of_day
 from mlops_assets.storage.accounting import ReadingAccounting
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.tables import Published
-from mlops_assets.use_case import UseCase
+from mlops_assets.use_case import UseCase, back
 
 
 class _LeftOut(Exception):
@@ -38,7 +37,7 @@ def choose_days(use_case: UseCase, lake: Lake) -> tuple[dict[str, tuple[int, Day
     days = lake.rows.days()
     if not days:
         return {}, ""
-    first = (dt.date.fromisoformat(max(days)) - dt.timedelta(days=use_case.training.window_days)).isoformat()
+    first = back(max(days), use_case.training.window_days)
     window: dict[str, tuple[int, DayAnswers]] = {}
     left_out: dict[str, str] = {}
     for day in (day for day in days if day > first):

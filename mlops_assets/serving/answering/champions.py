@@ -25,7 +25,7 @@ from mlops_assets.journey.model.history import Change
 from mlops_assets.journey.score.online import Loaded
 from mlops_assets.serving.answering.bell import Bell
 from mlops_assets.serving.answering.versions import Ready, Wanted, known_here, read_version
-from mlops_assets.use_case import UseCase
+from mlops_assets.use_case import Partitions, UseCase
 from mlops_assets.workspace import Workspace
 
 log = logging.getLogger("mlops_assets.serving")
@@ -153,14 +153,18 @@ class Champions:
             return self._other(use_case, Wanted(version)).loaded
         if as_of is None or not served.changes:
             raise NoChampion(self._why_none(served))
-        change = _latest(served, as_of)
+        change = _latest(served, as_of, use_case.partitions)
         if change is None:
             raise NoChampion(
                 f"{use_case.name} had no champion at the end of {as_of}; its first one is of {served.changes[0].when}."
             )
         if change is served.changes[-1]:  # the champion of now, which is not there
             raise NoChampion(self._why_none(served))
-        return self._other(use_case, Wanted(change.version, is_champion=True, as_of=as_of), change.sha256).loaded
+        return self._other(
+            use_case,
+            Wanted(change.version, is_champion=True, as_of=as_of, partitions=use_case.partitions),
+            change.sha256,
+        ).loaded
 
     def at_hand(self, use_case: UseCase, version: int | None = None, as_of: str | None = None) -> Loaded | None:
         """The same if it is loaded already; no file is read, so that the event loop may ask."""
@@ -169,7 +173,7 @@ class Champions:
             return None
         champion, sha256 = served.champion, ""
         if version is None:
-            change = None if as_of is None else _latest(served, as_of)
+            change = None if as_of is None else _latest(served, as_of, use_case.partitions)
             if as_of is None or (change and change is served.changes[-1]):
                 return champion.loaded if champion else None
             if change is None:
@@ -381,7 +385,7 @@ class Champions:
                 self._others.popitem(last=False)
 
 
-def _latest(served: Served, day: str) -> Change | None:
-    """The change that made the champion of the end of a day (UTC)."""
-    changes = [change for change in served.changes if change.was_made_by(day)]
+def _latest(served: Served, day: str, partitions: Partitions) -> Change | None:
+    """The change that made the champion of the end of a day."""
+    changes = [change for change in served.changes if change.was_made_by(day, partitions)]
     return changes[-1] if changes else None

@@ -23,6 +23,7 @@ from mlops_assets.journey.score.loaded import load_shared
 from mlops_assets.journey.score.online import Loaded
 from mlops_assets.journey.score.predict import answer
 from mlops_assets.use_case import UseCase
+from mlops_assets.use_case.partitions import DAYS, Partitions
 from mlops_assets.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -44,11 +45,14 @@ class Wanted:
         Whether it is the one that became champion: then its hash is that of the history, too.
     as_of
         The day at whose end it was; None for now.
+    partitions
+        Of which days that is one.
     """
 
     number: int
     is_champion: bool = False
     as_of: str | None = None
+    partitions: Partitions = DAYS
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,7 @@ def is_here(workspace: Workspace, use_case: str, number: int) -> bool:
 def find(settings: Settings, use_case: str, wanted: Wanted) -> Version:
     """A version with its files on this machine; errors as of `read_version`."""
     registry = Workspace(settings).registry
-    version = registry.champion(use_case, wanted.as_of) if wanted.is_champion else None
+    version = registry.champion(use_case, wanted.as_of, wanted.partitions) if wanted.is_champion else None
     return version or registry.version(use_case, wanted.number)
 
 
@@ -138,7 +142,7 @@ def see_answer(use_case: UseCase, model: Model, name: str) -> None:
     """
     schema = rows_schema(use_case)
     row = pa.RecordBatch.from_pylist([{"file": "none", "line": 1}], schema)
-    today = dt.datetime.now(dt.UTC).date().isoformat()
+    today = use_case.partitions.key(dt.datetime.now(dt.UTC))
     try:
         answer([model], pa.Table.from_batches([row]), today, use_case)
     except RowsFailed:  # it runs; that a row is empty may be more than it takes, as on a day

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
@@ -10,6 +9,7 @@ from pydantic import AfterValidator, WithJsonSchema
 from starlette.requests import Request
 
 from mlops_assets.serving.problems import Problem, Wrong
+from mlops_assets.use_case.partitions import is_key
 
 T = TypeVar("T")
 Read = Callable[[str], Any]
@@ -29,13 +29,19 @@ def whole(text: str) -> int:
 
 def day(text: str) -> str:
     """A day."""
-    try:
-        return dt.datetime.strptime(text, "%Y-%m-%d").date().isoformat()
-    except ValueError:
-        raise ValueError("expected a day, YYYY-MM-DD") from None
+    # an address that was written by hand has a blank for the plus of an hour that comes again
+    key = text.replace(" ", "+")
+    if not is_key(key):
+        raise ValueError("expected a day, YYYY-MM-DD, or an hour, YYYY-MM-DDTHH")
+    return key
 
 
-Day = Annotated[str, AfterValidator(day), WithJsonSchema({"type": "string", "format": "date"})]
+HOUR = r"^2[0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3])([+-](0[0-9]|1[0-3])00)?$"
+"""Hours for who reads the description of the API; those of the last days of a month are taken, too."""
+
+DAY_SCHEMA = {"anyOf": [{"type": "string", "format": "date"}, {"type": "string", "pattern": HOUR}]}
+
+Day = Annotated[str, AfterValidator(day), WithJsonSchema(DAY_SCHEMA)]
 """A day, where FastAPI reads it."""
 
 

@@ -20,6 +20,7 @@ from typing import Any
 import pyarrow as pa
 
 from mlops_assets.errors import MlopsError, UsageError
+from mlops_assets.journey.read.rhythm import check_rhythm
 from mlops_assets.journey.read.sources import FolderSource, S3Source, SqlSource
 from mlops_assets.journey.read.sources.entries import REQUESTS as FOLDER
 from mlops_assets.journey.read.sources.entries import day_of, is_hidden
@@ -30,6 +31,7 @@ from mlops_assets.storage.catalog import REQUESTS, Lake
 from mlops_assets.storage.files import write_json, write_table
 from mlops_assets.storage.places import Place, S3Path
 from mlops_assets.use_case import FileFormat, UseCase
+from mlops_assets.use_case.partitions import folder_of, key_of
 from mlops_assets.work.shards import fingerprint
 from mlops_assets.workspace import Stores
 
@@ -87,7 +89,8 @@ def land(path: Path, raw: Place, find: Find) -> None:
 
     def lay(kept: Kept) -> tuple[Kept, list[str]]:
         stores = find(kept.told["use_case"])
-        return kept, _lay(raw_root(stores) / f"day={kept.told['day']}", kept, stores.use_case.files)
+        check_rhythm(stores.use_case, stores.lake)
+        return kept, _lay(raw_root(stores) / folder_of(kept.told["day"]), kept, stores.use_case.files)
 
     for kept, paths in places.side_by_side(raw, lay, segment.requests()):
         _add(answered[kept.told["use_case"], kept.told["day"]], kept.told, paths)
@@ -221,14 +224,22 @@ def forget(use_case: UseCase, root: Place, lake: Lake, today: dt.date) -> list[s
     watched = use_case.sensor.window_days if use_case.sensor else 0
     first = (today - dt.timedelta(days=max(use_case.serving.keep_days, watched))).isoformat()
     old = set()
-    for folder in (root, lake.answered_days):
-        for place in folder.iterdir() if folder.exists() else ():
-            day = day_of(place.name)
-            if day is not None and day < first:
-                old |= _remove(place / FOLDER if folder == root else place, day)
+    for place, day in _before(root, first):
+        for hour in place.iterdir() if use_case.partitions.every == "hour" else ():
+            if (key := key_of(f"{place.name}/{hour.name}")) is not None:
+                old |= _remove(hour / FOLDER, key)
+        old |= _remove(place / FOLDER, day)
+    for place, day in _before(lake.answered_days, first):
+        old |= _remove(place, day)
     if old:  # `status` tells it: a run of such a day makes it without them
         write_json(lake.forgotten, {"before": first})
     return sorted(old)
+
+
+def _before(folder: Place, first: str) -> list[tuple[Place, str]]:
+    """The folders of days before a calendar day, each with its day."""
+    every = [(place, day_of(place.name)) for place in (folder.iterdir() if folder.exists() else ())]
+    return [(place, day) for place, day in every if day is not None and day < first]
 
 
 def _remove(place: Place, day: str) -> set[str]:

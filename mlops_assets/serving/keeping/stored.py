@@ -295,7 +295,8 @@ def _told(answered: Answered, classes: Sequence[str]) -> dict[str, Any]:
         "name": answered.name,
         "refused": answered.refused,
         "line": answered.line,
-        "prediction": [classes[number] for number in answered.numbers],
-        "probability": answered.probability,
+        # a number as text, as its table has it
+        "prediction": [str(said) for said in answered.said(classes)],
+        "probability": answered.sure.get("probability", [None] * len(answered.line)),
         "refused_lines": [[one.line, one.rule, one.message] for one in answered.refusals],
     }

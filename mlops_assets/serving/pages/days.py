@@ -22,8 +22,9 @@ from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.run_checks import check_day
 from mlops_assets.serving.service import caller_of
 from mlops_assets.serving.starting import day_run
+from mlops_assets.use_case.partitions import folder_of
 from mlops_assets.views import day_details
-from mlops_assets.views.calendar import counted, in_words, months, newest_months
+from mlops_assets.views.calendar import by_day, counted, in_words, months, newest_months
 from mlops_assets.views.days import STATES, Known, record, short_record
 from mlops_assets.views.html.addresses import lamp_address, page_address, rejects_address
 from mlops_assets.views.numbers import percent
@@ -32,6 +33,10 @@ from mlops_assets.views.timing import times
 
 MONTHS = 6
 """Months of a page."""
+
+DAYS_OF_HOURS = 7
+"""Days of a page whose hours are shown."""
+
 NO_RUN = "Dagster knows no such run of this day."
 
 
@@ -68,14 +73,17 @@ def _days(site: Site, request: Request) -> Response:
     name = site.use_case(request).name
     with site.service.open(name) as stores:
         known = Known.of(stores)
-        shown, before = newest_months(known.days(first, last), MONTHS)
+        hourly = stores.use_case.partitions.every == "hour"
+        every = known.days(first, last)
+        shown, before = newest_months(every, DAYS_OF_HOURS, 10) if hourly else newest_months(every, MONTHS)
         told = {day: short_record(known, day) for day in shown}
-    earlier = urlencode({**({"from": first} if first else {}), "to": before}) if before else ""
+    earlier = urlencode({**({"from": first} if first else {}), "to": before[:10]}) if before else ""
     return site.page(
         request,
         "days.html",
         told=told,
-        months=months(shown),
+        months=[] if hourly else months(shown),
+        hours=by_day(shown) if hourly else {},
         counted=counted(told),
         troubled=[one for one in told.values() if one["state"] in ("red", "late")],
         states=STATES,
@@ -83,6 +91,7 @@ def _days(site: Site, request: Request) -> Response:
         last=last,
         earlier=earlier,
         command=f"mlops-assets run {name}",
+        folder=folder_of(site.use_case(request).partitions.example),
     )
 
 

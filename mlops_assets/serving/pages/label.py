@@ -19,7 +19,7 @@ from mlops_assets.serving.problems import Problem, Wrong
 from mlops_assets.serving.routes.feedback import take
 from mlops_assets.serving.service import caller_of
 from mlops_assets.views.html.addresses import page_address, picture_address, row_address
-from mlops_assets.views.labelling import Drawn, Sample, classes_of, row_shown, sample_of
+from mlops_assets.views.labelling import Drawn, Sample, bounds_in_words, classes_of, row_shown, sample_of
 from mlops_assets.views.said import BECAME, said
 from mlops_assets.workspace import Stores
 
@@ -71,6 +71,8 @@ def _show(
         row=row,
         left=sample is not None and sample.after() is not None,
         shown=shown,
+        of_numbers=stores.use_case.training.says_numbers,
+        bounds=bounds_in_words(stores.use_case),
         classes=classes_of(stores) if row else [],
         label_name=stores.use_case.columns[stores.use_case.label].about or stores.use_case.label,
         last=sample.last if sample else None,
@@ -103,7 +105,8 @@ def _say(site: Site, request: Request, sent: Mapping[str, str]) -> Response:
     takes_back = sent.get("do") == "undo"
     label = "" if takes_back else sent.get("label", "")
     if not (label or takes_back):
-        raise Problem(422, "No class was chosen.", [Wrong("label", "is missing")])
+        said = "No number was given." if stores.use_case.training.says_numbers else "No class was chosen."
+        raise Problem(422, said, [Wrong("label", "is missing")])
     correction = {
         "day": row.day,
         "file": row.file,

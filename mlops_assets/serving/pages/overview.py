@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute
 from mlops_assets.serving.bodies.query import read_query
 from mlops_assets.serving.pages.site import Page, Site
 from mlops_assets.serving.service import Service
-from mlops_assets.views.overview import Line, broken, headline, in_order, look
+from mlops_assets.views.overview import Line, broken, clock, headline, in_order, look
 
 LOGGER = logging.getLogger(__name__)
 
@@ -25,9 +25,14 @@ def routes(site: Site) -> Sequence[BaseRoute]:
         read_query(request, {})
         now = dt.datetime.now(dt.UTC)
         told = [_line(site.service, name, now) for name in site.service.use_cases]
-        yesterday = (now.date() - dt.timedelta(days=1)).isoformat()
+        shown = clock([use_case.partitions for use_case in site.service.use_cases.values()], now)
         return site.page(
-            request, "overview.html", told=told, ordered=in_order(told), headline=headline(told), yesterday=yesterday
+            request,
+            "overview.html",
+            told=told,
+            ordered=in_order(told),
+            headline=headline(told),
+            clock=shown,
         )
 
     return [Page("/", overview)]

@@ -76,9 +76,10 @@ def chart(told: Mapping[str, Any], part: str = EVERYTHING) -> Markup:
     if not known:
         return Markup("")
     series = [Series("audited", values["accuracy"])]
-    if part == EVERYTHING:
+    if part == EVERYTHING and not told["of_numbers"]:
         series += [Series(ESTIMATE, values["estimate"], "estimate"), Series(CONSTANT, values["baseline"], "usual")]
     band = Series("audited, at least (95 %)", values["low"]), Series("audited, at most (95 %)", values["high"])
-    what = f"Share of right answers, a point for every {told['step']}"
+    right = "true numbers in their interval" if told["of_numbers"] else "right answers"
+    what = f"Share of {right}, a point for every {told['step']}"
     ends = {"least": math.floor(min(known) * 10) / 10, "most": math.ceil(max(known) * 10) / 10}
     return lines(what, [point["day"] for point in points], series, percent, band=band, **ends)

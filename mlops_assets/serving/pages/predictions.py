@@ -60,13 +60,15 @@ def routes(site: Site) -> Sequence[BaseRoute]:
     """The routes."""
 
     def predictions(request: Request) -> Response:
-        use_case = site.use_case(request).name
+        configured = site.use_case(request)
+        use_case = configured.name
         given = {**dict.fromkeys(KNOWN), **read_query(request, KNOWN)}
         with site.service.open(use_case) as stores:
             days = [*stores.lake.predictions.days()]
         day = given.get("day") or (days[-1] if days else None)
         told = {"given": given, "day": day, "first_day": days[0] if days else None, "problem": "", "found": None}
         told |= {
+            "of_numbers": configured.training.says_numbers,
             "classes": _classes(site, request),
             "last_day": days[-1] if days else None,
             **_beside(use_case, days, day),

@@ -30,7 +30,8 @@ from mlops_assets.serving.service import caller_of
 from mlops_assets.use_case import UseCase
 from mlops_assets.views.html.addresses import picture_address, row_address, rows_address
 from mlops_assets.views.html.charts import Series, bars
-from mlops_assets.views.numbers import percent
+from mlops_assets.views.labelling import bounds_in_words
+from mlops_assets.views.numbers import percent, plain
 from mlops_assets.views.rows import LEAST, attached_to_row, row_record, strengths
 from mlops_assets.workspace import Stores
 
@@ -103,6 +104,9 @@ def _page(
         "pictures": {name: picture_address(use_case, day, file, line, name) for name in told["pictures"]},
     }
     form = {
+        "of_numbers": stores.use_case.training.says_numbers,
+        "interval": stores.use_case.training.interval,
+        "bounds": bounds_in_words(stores.use_case),
         "classes": sorted(_classes(stores)),
         "may_correct": "write" in caller_of(request).rights,
         "typed": {"label": label, "why": why},
@@ -122,7 +126,7 @@ def _classes(stores: Stores) -> set[str]:
 
 def _charts(told: Mapping[str, Any]) -> dict[str, Markup]:
     """The probabilities, and what speaks for the answer and against it."""
-    said = told["prediction"]
+    said, of_numbers = told["prediction"], not isinstance(told["prediction"], str)
     likely = {name: p for name, p in [*told["probabilities"].items()][:MOST_CLASSES] if p >= LEAST or name == said}
     drawn = {"likely": _bars("Probability of each class, in percent", likely, percent)}
     why = told["why"] or {"features": (), "words": ()}
@@ -132,6 +136,11 @@ def _charts(told: Mapping[str, Any]) -> dict[str, Markup]:
     )
     words = {one["word"]: one["strength"] for one in why["words"]}
     for kind, begin, values in (("features", "What speaks", named), ("words", "Words that speak", words)):
+        if of_numbers:
+            larger, smaller = strengths(values, least=0.0)
+            drawn[kind] = _bars("What makes the number larger, by how much", larger, plain)
+            drawn[kind] += _bars("What makes it smaller, by how much", smaller, plain, "usual")
+            continue
         speaking, against = strengths(values)
         drawn[kind] = _bars(f"{begin} for {said}, in percentage points", speaking, _points)
         drawn[kind] += _bars(f"{begin} against {said}, in percentage points", against, _points, "usual")

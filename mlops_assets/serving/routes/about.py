@@ -6,11 +6,12 @@ import asyncio
 import hashlib
 from base64 import b64encode
 from importlib import resources
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 from fastapi import APIRouter
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from pydantic import BaseModel
 from starlette.responses import PlainTextResponse, Response
 
 from mlops_assets.serving import meters, shapes
@@ -44,6 +45,12 @@ POLICY = (
 """The page loads nothing from elsewhere, and runs no script but these two."""
 
 
+class Health(BaseModel):
+    """That the process lives."""
+
+    status: Literal["alive"]
+
+
 READY = answer("Whether it can answer, with which versions", shapes.Ready)
 READY["responses"][503] = {"model": shapes.Ready, "description": "It cannot answer: `troubles` says why, or it ends."}
 METRICS: dict[str, Any] = {
@@ -63,7 +70,7 @@ def router(readiness: Readiness) -> APIRouter:
     """
     routes = APIRouter(tags=["operation"])
 
-    @routes.get("/health", **answer("Whether the process lives", shapes.Health))
+    @routes.get("/health", **answer("Whether the process lives", Health))
     async def health() -> dict[str, str]:
         return {"status": "alive"}
 

@@ -70,7 +70,7 @@ def predict_route(service: Service, use_case: UseCase) -> Any:
         asked = _read(request)
         loaded = await choose(service, use_case, asked.version, asked.as_of)
         files = await read_files(request, use_case)
-        of_day = asked.as_of or service.today()
+        of_day = asked.as_of or service.today(use_case)
         told: dict[str, Any] = {"request": id_of(request), "use_case": use_case.name, "version": loaded.version}
 
         def see(answered: list[Answered]) -> tuple[list[Answered], tuple[Sent, int] | None]:

@@ -95,6 +95,7 @@ def described(service: Service, name: str) -> dict[str, Any]:
         return {
             **use_cases.summary(stores),
             "contract": use_cases.contract(stores),
+            "task": stores.use_case.training.task,
             "classes": _classes(service, stores),
             "limits": stores.use_case.serving.limits.model_dump(),
             "links": links_of(name),
@@ -127,7 +128,9 @@ def deployed_version(service: Service, name: str) -> dict[str, Any]:
 
 
 def _classes(service: Service, stores: Stores) -> list[str]:
-    """What a prediction may be: of the champion, or by the contract where there is none."""
+    """What a prediction may be: of the champion, or by the contract where there is none; nothing of numbers."""
+    if stores.use_case.training.says_numbers:
+        return []
     try:
         return [*service.champions.choose(stores.use_case).model.classes]
     except (NoChampion, MlopsError):

@@ -138,7 +138,7 @@ async def _infer(service: Service, name: str, version: int | None, request: Requ
     _see_size(use_case, rows)
     files = files_of(use_case, asked.inputs, values)
     loaded = await _choose(service, name, version, asked.parameters.as_of)
-    day = asked.parameters.as_of or service.today()
+    day = asked.parameters.as_of or service.today(use_case)
     names = [one.name for one in asked.outputs]
     counted = None if use_case.files.reader else rows
 

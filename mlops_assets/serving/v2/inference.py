@@ -31,6 +31,7 @@ TAKEN = {"number": NUMBERS, "integer": NUMBERS, "boolean": frozenset({"BOOL", "B
 """What is taken besides: to many clients numbers with a gap are FP64 with NaN, and a text is what stands in a file."""
 
 USUAL = ("prediction", "probability")
+USUAL_NUMBERS = ("prediction", "low", "high")
 PLACES = ("file", "line")
 """Outputs of a use case with a reader of its own: the name of the file of a record, and which it was there, from 1."""
 OUTPUTS = {
@@ -41,7 +42,12 @@ OUTPUTS = {
     "file": ("BYTES", [-1]),
     "line": ("INT32", [-1]),
 }
-"""Outputs by their names, with datatype and shape."""
+"""Outputs by their names, with datatype and shape; of a model that says classes."""
+OUTPUTS_OF_NUMBERS = {
+    **dict.fromkeys(USUAL_NUMBERS, ("FP64", [-1])),
+    **{name: OUTPUTS[name] for name in ("rejected", *PLACES)},
+}
+"""The same of one that says numbers; without an interval, its ends are NaN."""
 TOLD = 3
 """Rejected rows that are told in one line; clients show nothing else."""
 
@@ -63,7 +69,7 @@ def describe_outputs(use_case: UseCase, classes: Sequence[str]) -> list[dict[str
     """What may be asked of a model, as the protocol describes it."""
     described: list[dict[str, Any]] = [
         {"name": name, "datatype": datatype, "shape": shape}
-        for name, (datatype, shape) in OUTPUTS.items()
+        for name, (datatype, shape) in (OUTPUTS if classes else OUTPUTS_OF_NUMBERS).items()
         if use_case.files.reader or name not in PLACES
     ]
     for one in described:
@@ -167,8 +173,9 @@ def outputs_of(
     Problem
         400, if there is no such output; 422 with all of them, if rows are rejected and `rejected` is not asked for.
     """
-    names = asked or (USUAL if rows is not None else (*USUAL, *PLACES))
-    known = [name for name in OUTPUTS if rows is None or name not in PLACES]
+    usual, every = (USUAL, OUTPUTS) if classes else (USUAL_NUMBERS, OUTPUTS_OF_NUMBERS)
+    names = asked or (usual if rows is not None else (*usual, *PLACES))
+    known = [name for name in every if rows is None or name not in PLACES]
     _refuse(
         [
             Wrong(f"outputs[{number}].name", f"{name[:100]!r}: there is no such output; there are: {', '.join(known)}")
@@ -204,20 +211,31 @@ def _arrays(
     answered: Sequence[Answered], classes: Sequence[str], refused: Sequence[tuple[int, int, str]]
 ) -> dict[str, np.ndarray]:
     """Every output; a rejected row has no prediction, and NaN for probabilities."""
-    empty = np.full((len(refused), len(classes)), np.nan, np.float32)
     file = np.concatenate([np.full(len(one.line), number) for number, one in enumerate(answered)])
     file = np.concatenate([file, np.array([number for number, _, _ in refused], int)]).astype(int)
     line = np.concatenate([*(one.line for one in answered), np.array([at for _, at, _ in refused], int)])
     order = np.lexsort((line, file))
-    numbers = np.concatenate([*(one.numbers for one in answered), np.full(len(refused), -1, int)])
     arrays = {
-        "prediction": np.array([*classes, ""], object)[numbers],  # the last one is that of -1
-        "probability": np.concatenate([*(one.probability for one in answered), np.full(len(refused), np.nan)]),
-        "probabilities": np.concatenate([*(one.probabilities for one in answered), empty]),
+        **(_of_classes(answered, classes, len(refused)) if classes else _of_numbers(answered, len(refused))),
         "rejected": np.array([""] * (len(line) - len(refused)) + [text for _, _, text in refused], object),
         "file": np.array([one.name for one in answered], object)[file],
         "line": line.astype(np.int32),
     }
+    return {name: array[order] for name, array in arrays.items()}
+
+
+def _of_classes(answered: Sequence[Answered], classes: Sequence[str], refused: int) -> dict[str, np.ndarray]:
+    numbers = np.concatenate([*(one.numbers for one in answered), np.full(refused, -1, int)])
+    empty = np.full((refused, len(classes)), np.nan, np.float32)
+    sure = np.concatenate([*(one.sure["probability"] for one in answered), np.full(refused, np.nan)])
     return {
-        name: (array.astype(np.float32) if array.dtype.kind == "f" else array)[order] for name, array in arrays.items()
+        "prediction": np.array([*classes, ""], object)[numbers],  # the last one is that of -1
+        "probability": sure.astype(np.float32),
+        "probabilities": np.concatenate([*(one.probabilities for one in answered), empty]).astype(np.float32),
     }
+
+
+def _of_numbers(answered: Sequence[Answered], refused: int) -> dict[str, np.ndarray]:
+    nothing = np.full(refused, np.nan)
+    ends = {name: np.concatenate([*(one.sure[name] for one in answered), nothing]) for name in ("low", "high")}
+    return {"prediction": np.concatenate([*(one.numbers for one in answered), nothing]), **ends}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import math
 import re
@@ -14,6 +13,7 @@ import numpy as np
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from mlops_assets.serving.bodies.query import day
 from mlops_assets.serving.problems import Problem, Wrong
 
 HEADER = "Inference-Header-Content-Length"
@@ -73,9 +73,7 @@ class InferenceParameters(BaseModel):
     @field_validator("as_of")
     @classmethod
     def _is_a_day(cls, text: str | None) -> str | None:
-        if text is not None and not DAY.fullmatch(text):
-            raise ValueError("expected a day, YYYY-MM-DD")
-        return None if text is None else dt.date.fromisoformat(text).isoformat()
+        return None if text is None else day(text)
 
 
 class Inference(BaseModel):
@@ -247,7 +245,8 @@ def write_answer(
 
 def datatype_of(array: np.ndarray) -> str:
     """The protocol's name for the type of an output."""
-    return {"f": "FP32", "i": "INT32"}.get(array.dtype.kind, "BYTES")
+    kinds = {"f4": "FP32", "f8": "FP64", "i4": "INT32"}
+    return kinds.get(array.dtype.str[1:], "BYTES")
 
 
 def _as_bytes(array: np.ndarray) -> bytes:

@@ -223,7 +223,7 @@ def _is_running(numbers: pa.Array) -> bool:
     if len(numbers) < LEAST_RUNNING or numbers.null_count:
         return False
     ordered = np.sort(numbers.to_numpy())
-    return bool(np.all(np.diff(ordered) == 1))
+    return bool(ordered[0] == np.floor(ordered[0]) and np.all(np.diff(ordered) == 1))
 
 
 def _role(role: Role, given: pa.Array, distinct: int, *, constant: bool) -> Role:

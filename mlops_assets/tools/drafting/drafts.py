@@ -11,12 +11,13 @@ from pathlib import Path
 from mlops_assets.errors import UsageError
 from mlops_assets.journey.features.sql import describe
 from mlops_assets.journey.read.readers.pack import Pack
-from mlops_assets.journey.train.candidates import check_columns
+from mlops_assets.journey.train.columns import check_columns
 from mlops_assets.journey.train.training_set import LEAST_ROWS
 from mlops_assets.tools.drafting.columns import RUNNING, Guess
 from mlops_assets.tools.drafting.dialect import Asked
 from mlops_assets.tools.drafting.planning import make_plan
 from mlops_assets.tools.drafting.reading import read_table, take_rows
+from mlops_assets.tools.drafting.told import tell_of_label
 from mlops_assets.tools.drafting.writing import Plan, write_sql, write_yaml
 from mlops_assets.use_case import UseCase, load_use_case
 
@@ -90,7 +91,7 @@ def draft_use_case(
     Raises
     ------
     UsageError
-        If the name cannot be used or is taken, the table cannot be read, or the label is no classification.
+        If the name cannot be used or is taken, the table cannot be read, or the label cannot be learned.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise UsageError(f"{name!r} is no name for a use case: small letters, digits and _, with a letter first.")
@@ -105,16 +106,23 @@ def draft_use_case(
     with tempfile.TemporaryDirectory(dir=into, prefix=".new-") as temporary:
         made = Path(temporary) / name
         made.mkdir()
-        (made / "defs.yaml").write_text(_without_references(write_yaml(plan, checks), table), encoding="utf-8")
         (made / "features.sql").write_text(write_sql(plan), encoding="utf-8")
-        use_case = load_use_case(made)
+        use_case = _write(made, plan, checks, table)
         check_columns(use_case, describe(use_case).model)
-        # read back by the contract that was written, for what that refuses is told
+        # read back by the contract that was written, for what that refuses is told, and what it takes is looked at
         rows, rejects = take_rows(use_case, read)
+        checks += tell_of_label(use_case, rows)
+        use_case = _write(made, plan, checks, table)
         made.rename(folder)  # another one of that name, made meanwhile, is not replaced
     lines = rows.num_rows + sum(rejects.values())
     columns = list(plan.columns.values())
     return Draft(folder, use_case, read.decided, columns, checks, lines, rows.num_rows, rejects, read.whole)
+
+
+def _write(folder: Path, plan: Plan, checks: list[str], table: Path) -> UseCase:
+    """Write `defs.yaml`, and load what was written."""
+    (folder / "defs.yaml").write_text(_without_references(write_yaml(plan, checks), table), encoding="utf-8")
+    return load_use_case(folder)
 
 
 def _without_references(text: str, table: Path) -> str:
@@ -145,6 +153,7 @@ def _checks(plan: Plan, pack: Pack, *, whole: bool, given: bool) -> list[str]:
             f"{plan.account} was taken for the account, whom a row is about{less}; --account names another one",
         ),
         (plan.date, f"rows are held out by time, the latest by {plan.date}: is that known when a row is scored?"),
+        (not plan.classes, _why_regression(plan)),
         *((True, remark) for guess in plan.columns.values() for remark in _remarks(guess)),
         (unlabelled, f"{unlabelled:.1%} of the rows have no label and are not learned from"),
         (
@@ -154,6 +163,14 @@ def _checks(plan: Plan, pack: Pack, *, whole: bool, given: bool) -> list[str]:
         (True, "could a column be known only after the label is? Then take it out of features.sql"),
     )
     return [remark for holds, remark in remarks if holds]
+
+
+def _why_regression(plan: Plan) -> str:
+    label = plan.columns[plan.label]
+    return (
+        f"{plan.label} is a number with {label.distinct:,} values in {label.rows:,} rows, too many for classes: a "
+        "model estimates it (training.task: regression); for classes, make a column of some of it, such as low and high"
+    )
 
 
 def _remarks(guess: Guess) -> list[str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,9 +16,11 @@ from mlops_assets.errors import UsageError
 from mlops_assets.journey.read.contract import check_column
 from mlops_assets.journey.read.readers.pack import Pack
 from mlops_assets.tools.drafting.columns import Guess, as_text, guess_numbers, names_key, names_who
+from mlops_assets.tools.drafting.dates import BIRTH
 from mlops_assets.tools.drafting.dialect import Dialect
 from mlops_assets.tools.drafting.writing import HELD_OUT, Plan
 from mlops_assets.use_case import Column, FileFormat
+from mlops_assets.use_case.attributes import NUMBERS
 
 LISTED_CLASSES = 20
 """Most classes that the contract lists as the only ones."""
@@ -25,10 +28,11 @@ LISTED_CLASSES = 20
 MOST_CLASSES = 100
 """A label with more values than this is refused."""
 
+ABOUT = "What is predicted; empty in files to be scored."
+
 IDS = frozenset({"id", "uuid", "guid"})
-BIRTH = re.compile("birth|born|dob|nasc|geb")
 WHEN = re.compile("date|day|data|datum|fecha")
-"""Words in the name of a date that says nothing of when a row came to be, and of one that does."""
+"""Words in the name of a date that says when a row came to be."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ class Table:
 
 
 def settle_label(table: Table, *, whole: bool) -> None:
-    """See that the label can be classified, and name its classes.
+    """See that the label can be learned: name its classes, or leave it a number.
 
     Parameters
     ----------
@@ -79,8 +83,9 @@ def settle_label(table: Table, *, whole: bool) -> None:
     Raises
     ------
     UsageError
-        If it has one value, or so many that it is a number to be estimated, or a text.
+        If it has one value, or so many texts that they are no classes.
     """
+    guess = table.columns[table.label]
     label = table.read_as_text(table.label)
     shown = f"{table.path}: the label {label.source or label.name!r}"
     if label.distinct < 2:
@@ -88,11 +93,13 @@ def settle_label(table: Table, *, whole: bool) -> None:
     text = table.pack.columns[table.label]
     many = label.distinct > min(MOST_CLASSES, max(2, label.rows / 5))
     if _is_measured(label, text, many=many):
-        raise UsageError(
-            f"{shown} is a number with {label.distinct:,} values in {label.rows:,} rows. To estimate a number is "
-            "regression, and the platform predicts classes: make a column of classes of it, such as low, middle and "
-            "high, or name another label."
-        )
+        if guess.settings["type"] not in NUMBERS:
+            raise UsageError(
+                f"{shown} is a number with {label.distinct:,} values, but not written as the other numbers of the "
+                "table are: write it so, without signs around it."
+            )
+        table.columns[table.label] = replace(guess, role="number", about=f"{ABOUT} {guess.about}")
+        return
     if many:
         raise UsageError(
             f"{shown} has {label.distinct:,} values in {label.rows:,} rows: too many to learn. Is it the right one?"
@@ -100,7 +107,7 @@ def settle_label(table: Table, *, whole: bool) -> None:
     # lines that were not looked at may have further classes
     if whole and label.distinct <= LISTED_CLASSES:
         label.settings["allowed"] = _classes(label, text)
-    label.about = "What is predicted; empty in files to be scored."
+    label.about = ABOUT
     label.role = "category"
 
 
@@ -185,7 +192,8 @@ def make_plan(name: str, table: Table, account: str, today: dt.date) -> Plan:
         columns=table.columns,
         label=table.label,
         account=account,
-        classes=tuple(pc.value_counts(_labels(table).drop_null()).field("counts").to_pylist()),
+        rows=len(table.pack.file) - table.values(table.label).null_count,
+        **_spread(table),
         dialect=table.dialect,
         files=table.files,
         date=date,
@@ -195,6 +203,15 @@ def make_plan(name: str, table: Table, account: str, today: dt.date) -> Plan:
         moving=_moving(table, account) if aggregates else [],
         start=_next_month(span["min"]) if span and aggregates else dt.date(today.year, 1, 1),
     )
+
+
+def _spread(table: Table) -> dict[str, Any]:
+    """How the label is spread: rows of each class, or what its median misses."""
+    if table.columns[table.label].settings["type"] not in NUMBERS:
+        return {"classes": tuple(pc.value_counts(_labels(table).drop_null()).field("counts").to_pylist())}
+    values = table.values(table.label).drop_null().cast(pa.float64()).to_numpy()
+    missed = np.abs(values - np.median(values))
+    return {"classes": (), "missed": (float(missed.mean()), float(missed.std()))}
 
 
 def settle_columns(table: Table, account: str) -> bool:
@@ -249,7 +266,7 @@ def _next_month(date: dt.date) -> dt.date:
 
 def _moving(table: Table, account: str) -> list[str]:
     """The number columns whose values differ within an account."""
-    numbers = [name for name, guess in table.columns.items() if guess.role == "number"]
+    numbers = [name for name, guess in table.columns.items() if guess.role == "number" and name != table.label]
     return [name for name in numbers if _moves(table.pack, account, name)]
 
 

@@ -18,6 +18,8 @@ from mlops_assets.tools.drafting.columns import guess_column, guess_numbers, sql
 from mlops_assets.tools.drafting.dialect import Asked, Dialect, guess_dialect, read_sample
 from mlops_assets.tools.drafting.planning import Table, guess_account, settle_columns, settle_label
 from mlops_assets.use_case import Candidate, Column, FileFormat, Training, UseCase
+from mlops_assets.use_case.attributes import NUMBERS
+from mlops_assets.use_case.strict import Task
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,9 @@ def _try(form: FileFormat, sources: dict[str, str], label: str, data: bytes) -> 
 
 def _reading(form: FileFormat, columns: Mapping[str, Column], label: str, account: str) -> UseCase:
     """A use case that reads these columns; a reader wants one, and the rest of it is not looked at."""
-    nothing = Training(baseline="none", candidates={"none": Candidate(use="sklearn.dummy.DummyClassifier")})
+    task: Task = "regression" if columns[label].type in NUMBERS else "classification"
+    kind = "Regressor" if task == "regression" else "Classifier"
+    nothing = Training(task=task, baseline="none", candidates={"none": Candidate(use=f"sklearn.dummy.Dummy{kind}")})
     return UseCase(
         name="draft",
         description="",

@@ -10,7 +10,9 @@ from typing import Any
 import yaml
 
 from mlops_assets.errors import UsageError
+from mlops_assets.tools.drafting.candidates import Kinds, write_candidates
 from mlops_assets.tools.drafting.columns import Guess, unique
+from mlops_assets.tools.drafting.dates import gaps
 from mlops_assets.tools.drafting.dialect import Dialect
 from mlops_assets.use_case import FileFormat
 from mlops_assets.work.printable import printable, printable_lines
@@ -46,8 +48,10 @@ class Plan:
         The columns in their order.
     label, account
         Names of two of them.
+    rows
+        Rows that have a label.
     classes
-        Rows of each class.
+        Rows of each class; none where the label is a number.
     dialect, files
         How the table is written.
     date
@@ -62,6 +66,8 @@ class Plan:
         The number columns that differ within an account.
     start
         First day that may be predicted.
+    missed
+        Where the label is a number: what its median misses, in the mean, and the standard deviation of that.
     """
 
     name: str
@@ -69,6 +75,7 @@ class Plan:
     columns: dict[str, Guess]
     label: str
     account: str
+    rows: int
     classes: tuple[int, ...]
     dialect: Dialect
     files: FileFormat
@@ -78,6 +85,7 @@ class Plan:
     aggregates: bool
     moving: list[str]
     start: dt.date
+    missed: tuple[float, float] = (0.0, 0.0)
 
     @property
     def used(self) -> list[Guess]:
@@ -121,60 +129,29 @@ def _training(plan: Plan) -> list[str]:
     metric, margin = _gate(plan)
     column = {"column": plan.date} if plan.split == "time" else {}
     texts = [guess.name for guess in plan.used if guess.role == "prose"]
-    categories = {guess.role == "category" for guess in plan.used if guess.role != "prose"}
-    numbers, words = False in categories, True in categories
+    words = any(guess.role == "category" for guess in plan.used)
+    numbers = any(guess.role not in ("category", "prose") for guess in plan.used)
+    kinds = Kinds(numbers=numbers, words=words, texts=tuple(_flow(text) for text in texts))
     return [
         "  training:",
+        *([] if plan.classes else ["    task: regression"]),
         f"    window_days: {max(366, plan.days + 62)}",
         f"    split: {_flow({'by': plan.split, **column, 'held_out': HELD_OUT})}",
         *([f"    texts: {_flow(texts)}"] if texts else []),
         f"    metric: {metric}",
-        "    baseline: majority",
-        "    candidates:",
-        "      majority:",
-        "        use: sklearn.dummy.DummyClassifier",
-        "        parameters: {strategy: prior}",
-        "      linear:",
-        "        use: sklearn.linear_model.LogisticRegression",
-        "        parameters: {max_iter: 1000}",
-        "        prepare:",
-        *([*_IMPUTE, "            then: [{use: sklearn.preprocessing.StandardScaler}]"] if numbers else []),
-        *(_ONE_HOT if words else []),
-        *_read_words(texts, sum(plan.classes)),
-        *(_forest(texts, numbers=numbers) if categories else []),
+        *write_candidates(kinds, len(plan.classes), plan.rows),
         "    gate:",
         f"      margin: {{{metric}: {margin}}}  # gain over the baseline; less could be an accident in so few rows",
     ]
 
 
-def _forest(texts: list[str], *, numbers: bool) -> list[str]:
-    """The lines of a candidate that sees all but texts."""
-    dropped = [f"          - {{use: drop, columns: [{_flow(text)}]}}" for text in texts]
-    prepare = [*(_IMPUTE if numbers else []), *dropped]
-    return [
-        "      forest:",
-        "        use: sklearn.ensemble.ExtraTreesClassifier",
-        "        parameters: {n_estimators: 100, min_samples_leaf: 2, random_state: 0}",
-        *(["        prepare:", *prepare] if prepare else []),
-    ]
-
-
-def _read_words(texts: list[str], rows: int) -> list[str]:
-    """The lines that count the words of each text; those of few rows are all kept."""
-    parameters = {"min_df": 2 if rows >= 1_000 else 1, "max_features": 20_000, "sublinear_tf": True}
-    return [
-        line
-        for text in texts
-        for line in (
-            "          - use: sklearn.feature_extraction.text.TfidfVectorizer",
-            f"            parameters: {_flow({**parameters, 'strip_accents': 'unicode'})}",
-            f"            columns: {_flow([text])}",
-        )
-    ]
-
-
 def _gate(plan: Plan) -> tuple[str, float]:
     """The metric that ranks, and the margin over the baseline that is hardly an accident in the held-out rows."""
+    if not plan.classes:
+        # the standard error of a mean error
+        mean, deviation = plan.missed
+        error = deviation / math.sqrt(plan.rows * HELD_OUT)
+        return "mae", float(f"{min(max(0.02 * mean, SURE * error), 0.3 * mean):.2g}")
     counts = sorted(plan.classes)
     rows = sum(counts)
     if len(counts) == 2:
@@ -185,18 +162,6 @@ def _gate(plan: Plan) -> tuple[str, float]:
         # the standard error of a share
         metric, error = "accuracy", math.sqrt(share * (1 - share) / (rows * HELD_OUT))
     return metric, round(min(max(0.02, SURE * error), 0.3), 2)
-
-
-_IMPUTE = [
-    "          - use: sklearn.impute.SimpleImputer",
-    "            parameters: {strategy: median, keep_empty_features: true}",
-    "            columns: numbers",
-]
-_ONE_HOT = [
-    "          - use: mlops_assets.encoders.OneHotEncoder",
-    "            parameters: {min_frequency: 5}",
-    "            columns: categories",
-]
 
 
 def write_sql(plan: Plan) -> str:
@@ -217,6 +182,7 @@ def write_sql(plan: Plan) -> str:
     taken = {"file", "line", *plan.columns}
     view, aggregates = _aggregates(plan, taken) if plan.aggregates else ([], [])
     fields = [field for guess in plan.used for field in _fields(guess, plan, taken)]
+    fields += gaps([guess for guess in plan.used if guess.role in PARTS], plan.date, lambda name: unique(name, taken))
     lines = [
         f"-- What the model sees of each row. Left out: {', '.join(guess.name for guess in left_out) or 'nothing'}.",
         *view,

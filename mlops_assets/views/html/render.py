@@ -9,6 +9,7 @@ import base64
 import datetime as dt
 import hashlib
 import re
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -17,7 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from mlops_assets.views.html import charts
-from mlops_assets.views.numbers import NOTHING, number, percent, share, size, span
+from mlops_assets.views.numbers import NOTHING, interval, number, percent, plain, share, size, span
 from mlops_assets.work.printable import cut, printable
 
 LONGEST = 120
@@ -79,7 +80,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=shown,
     )
-    told = (number, percent, share, size, span, when, short, exactly, said)
+    told = (interval, number, percent, plain, share, size, span, when, short, exactly, said, answer, sure)
     environment.filters.update({each.__name__: each for each in told})
     environment.globals["charts"] = charts
     return environment
@@ -92,6 +93,19 @@ def shown(value: object) -> object:
     if isinstance(value, str) and not isinstance(value, Markup):
         return printable(value)
     return value
+
+
+def answer(value: str | float, longest: int = LONGEST) -> Markup:
+    """What was predicted: a class, or a number."""
+    return short(value, longest) if isinstance(value, str) else escape(plain(value))
+
+
+def sure(row: Any) -> str:
+    """How sure a prediction is: the probability of its class, or the interval around its number."""
+    told = row if isinstance(row, Mapping) else vars(row)
+    if told.get("probability") is not None:
+        return share(told["probability"])
+    return interval(*(told.get("interval") or (told.get("low"), told.get("high"))))
 
 
 def exactly(text: str) -> Markup:

@@ -25,7 +25,8 @@ from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.read.listing import list_day
 from mlops_assets.journey.read.rows import read_day
 from mlops_assets.journey.read.sources.folder import FolderSource
-from mlops_assets.journey.train.training_set import TooLittleData, build_training_set
+from mlops_assets.journey.train.splitting import TooLittleData
+from mlops_assets.journey.train.training_set import build_training_set
 from mlops_assets.running import RunFailed
 from mlops_assets.settings import Settings
 from mlops_assets.storage.accounting import EnrichmentAccounting

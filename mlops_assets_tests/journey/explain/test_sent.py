@@ -37,7 +37,7 @@ def test_the_same_row_is_told_the_same_by_both_ways(place: Place, loaded: Loaded
 def test_it_is_what_was_answered(loaded: Loaded) -> None:
     file = Sent("a.csv", of_amounts("7,00"))
     (answered,) = answer_files(loaded, [file], DAY)
-    for line, number, probability in zip(answered.line, answered.numbers, answered.probability, strict=True):
+    for line, number, probability in zip(answered.line, answered.numbers, answered.sure["probability"], strict=True):
         why = explain_sent(loaded, file, int(line), DAY)
         assert (why.prediction, why.probability) == (loaded.model.classes[number], float(probability))
 

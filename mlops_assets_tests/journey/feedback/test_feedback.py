@@ -540,7 +540,7 @@ def test_a_row_counts_as_often_as_it_weighs() -> None:
 
 
 def test_a_model_is_fitted_on_rows_as_often_as_they_weigh(send: Send, lake: Lake) -> None:
-    use_case = with_feedback(toy(), weight=10)
+    use_case = with_feedback(toy(half_life="off"), weight=10)
     send(entry(1, "FUEL"), use_case=use_case)  # it was FOOD
     found = build_training_set(use_case, lake)
     rows = found.load().filter(pc.invert(found.load()["_held_out"]))

@@ -59,8 +59,8 @@ def test_the_bytes_of_predictions_are_those_of_six_columns_unless_more_is_asked_
 ) -> None:
     model = says(("no", "yes"))
     (answers,) = predict([model], rows, DAY, ALL, witnesses=keepers(Scoring())).answers
-    six = [rows["file"], rows["line"], rows["account"], answers.labels()]
-    six += [pa.array(answers.probabilities), pa.array([7] * len(rows), pa.int32())]
+    six = [rows["file"], rows["line"], rows["account"], answers.predicted()]
+    six += [pa.array(answers.beside["probability"]), pa.array([7] * len(rows), pa.int32())]
     plain = pa.table([column.cast(field.type) for column, field in zip(six, PREDICTIONS, strict=True)], PREDICTIONS)
     path, written = tmp_path / "part.parquet", []
     for table in (predictions_of(answers, rows, ALL, 7), plain):
@@ -82,7 +82,7 @@ def test_who_watches_changes_no_answer(rows: pa.Table) -> None:
     (plain,) = predict([model], rows, DAY, ALL).answers
     (watched,) = predict([model], rows, DAY, ALL, witnesses=keepers(ALL.scoring)).answers
     assert watched.numbers.tobytes() == plain.numbers.tobytes()
-    assert watched.probabilities.tobytes() == plain.probabilities.tobytes()
+    assert watched.beside["probability"].tobytes() == plain.beside["probability"].tobytes()
 
 
 # -- all --------------------------------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -19,15 +18,19 @@ from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.train.calibration import LEAST, Calibration, find_calibration
 from mlops_assets.journey.train.candidates import Fitted, fit_candidates
-from mlops_assets.journey.train.evaluation import Score, Verdict, evaluate, load_candidate
-from mlops_assets.journey.train.folds import Said, ask_folds
+from mlops_assets.journey.train.evaluation import evaluate, load_candidate
+from mlops_assets.journey.train.folds import Said, ask_rounds
+from mlops_assets.journey.train.gate import Verdict
 from mlops_assets.journey.train.metrics import chance_error, expected_error
+from mlops_assets.journey.train.origins import CHOOSES, rounds
+from mlops_assets.journey.train.scores import Score
 from mlops_assets.journey.train.training_set import TrainingSet
 from mlops_assets.journey.train.versions import make_version, rebuild
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import UseCase
 from mlops_assets.views import card
 from mlops_assets_tests.helpers.toy import CANDIDATES, built, purchases, toy
+from mlops_assets_tests.helpers.versions import as_version
 
 # -- the error --------------------------------------------------------------------------------------------------------
 
@@ -71,7 +74,8 @@ def find_of(
 ) -> Calibration:
     use_case = toy(**training)
     model = Model(None, {}, LABELS[:classes], "", use_case.training.threshold)
-    return find_calibration(use_case.training, model, folds, held_out or said(2000, 9, 2.0, classes))
+    tested = held_out or said(2000, 9, 2.0, classes)
+    return find_calibration(use_case.training, model, folds, [[tested]], tested)
 
 
 def test_what_says_more_than_it_knows_is_mended() -> None:
@@ -176,14 +180,14 @@ def test_with_a_split_by_time_models_are_asked_of_all_later_folds(
     use_case = toy(split=split)
     data = built(lake, use_case, purchases(120))
     rows = data.load()
-    train = rows.filter(pc.invert(rows["_held_out"]))
-    folds = ask_folds(use_case, data, "linear", use_case.training.candidates["linear"], train)
-    assert [len(fold) for fold in folds] == asked
+    choosing = [one for one in rounds(data.origins, rows, use_case.training) if one.part == CHOOSES]
+    folds = ask_rounds(use_case, data, "linear", use_case.training.candidates["linear"], rows, choosing)
+    assert [len(fold.said) for fold in folds] == asked
     for number, fold in enumerate(folds):
-        of_fold = train.filter(pc.equal(train["_fold"], number + (split["by"] == "time")))
-        assert {len(one.truth) for one in fold if one} == {len(of_fold)}
-    if len(folds[-1]) > 1:
-        first, *_, last = folds[-1]
+        of_fold = rows.filter(pc.equal(rows["_fold"], number + (split["by"] == "time")))
+        assert {len(one.truth) for one in fold.said if one} == {len(of_fold)}
+    if len(folds[-1].said) > 1:
+        first, *_, last = folds[-1].said
         assert first is not None
         assert last is not None
         assert (first.truth == last.truth).all()
@@ -210,7 +214,7 @@ def noise(number: int) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def use_case() -> UseCase:
-    return toy(candidates={"majority": CANDIDATES["majority"], "tree": TREE})
+    return toy(candidates={"majority": CANDIDATES["majority"], "tree": TREE}, split={"by": "random"})
 
 
 @pytest.fixture(scope="module")
@@ -224,7 +228,7 @@ def trained(
 ) -> tuple[TrainingSet, Fitted, Score]:
     data = built(lake, use_case, noise(1200))
     fitted = fit_candidates(use_case, data, tmp_path_factory.mktemp("candidates"))
-    scores = evaluate(use_case, data, fitted)
+    scores = evaluate(use_case, data, fitted).scores
     tree = next(score for score in scores if score.name == "tree")
     return (
         data,
@@ -238,15 +242,6 @@ def made(use_case: UseCase, trained: tuple[TrainingSet, Fitted, Score], folder: 
     data, fitted, score = trained
     about = make_version(use_case, data, fitted, score, Verdict("tree", {}, "it passes"), folder)
     return as_version(about, folder), about
-
-
-def as_version(about: About, folder: Path) -> Version:
-    from mlops_assets.journey.model.archive import hash_folder
-
-    text = about.to_json().encode()
-    (folder / "about.json").write_bytes(text)
-    hashes = hash_folder(folder / "serving"), hash_folder(folder / "judged"), hashlib.sha256(text).hexdigest()
-    return Version("toy", 1, folder, *hashes, about.summary())
 
 
 def test_a_score_is_that_of_calibrated_probabilities(

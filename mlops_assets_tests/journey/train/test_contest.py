@@ -14,7 +14,8 @@ import pytest
 from mlops_assets.journey.model.registry import Registry
 from mlops_assets.journey.train.candidates import fit_candidates
 from mlops_assets.journey.train.contest import Contest, hold_contest
-from mlops_assets.journey.train.evaluation import decide, evaluate, load_candidate
+from mlops_assets.journey.train.evaluation import evaluate, judge_elsewhere, load_candidate
+from mlops_assets.journey.train.gate import decide
 from mlops_assets.journey.train.training_set import CONTENT, ROW, TrainingSet, build_training_set
 from mlops_assets.journey.train.versions import make_version
 from mlops_assets.settings import Settings
@@ -56,10 +57,10 @@ class Home:
         """Make the candidate `linear` the champion, whatever the gate says."""
         data = build_training_set(use_case, self.lake)
         fitted = fit_candidates(use_case, data, self.home / "candidates")
-        scores = evaluate(use_case, data, fitted)
-        verdict = decide(use_case.training, use_case.scale, scores, None)
+        judged = evaluate(use_case, data, fitted)
+        verdict = decide(use_case.training, use_case.scale, judged.scores, judged.choice, None)
         (linear,) = (one for one in fitted if one.name == "linear")
-        (score,) = (one for one in scores if one.name == "linear")
+        (score,) = (one for one in judged.scores if one.name == "linear")
         about = make_version(use_case, data, linear, score, verdict, self.home / "version", origin)
         run = self.registry.client().create_run(self.registry.experiment("toy")).info.run_id
         version = self.registry.register("toy", run, self.home / "version", about)
@@ -70,9 +71,9 @@ class Home:
         """The candidate `linear` of today beside the champion."""
         data = build_training_set(use_case, self.lake)
         (_, linear) = fit_candidates(use_case, data, self.home / "candidates")
-        models = {"linear": load_candidate(use_case, linear)}
+        _, asked = judge_elsewhere(use_case, data, load_candidate(use_case, linear), "linear")
         mark = data.fingerprint if learned == "its own" else learned
-        found = hold_contest(use_case, self.registry, self.lake, data, models, mark)
+        found = hold_contest(use_case, self.registry, self.lake, data, {"linear": asked}, mark)
         assert found is not None
         return found, data
 
@@ -195,3 +196,40 @@ def test_a_champion_that_cannot_be_loaded_keeps_nobody_out(home: Home) -> None:
     found, _ = home.contest(EARLY)
     assert found.lost
     assert replace(found, problem="") == Contest(1, lost=True)
+
+
+# -- months after the champion's last row -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def older(home: Home) -> Home:
+    """A home whose champion has learned six months, and to which two more have come."""
+    put(home.lake, EARLY, purchases(540), "2026-07-01")
+    home.train(EARLY)
+    put(home.lake, EARLY, purchases(180, first=540), "2026-09-01")
+    return home
+
+
+def replayed(home: Home, use_case: UseCase) -> tuple[Contest, TrainingSet]:
+    """The candidate `linear` by its replay beside the champion."""
+    data = build_training_set(use_case, home.lake)
+    judged = evaluate(use_case, data, fit_candidates(use_case, data, home.home / "again"))
+    found = hold_contest(use_case, home.registry, home.lake, data, judged.tested, data.fingerprint)
+    assert found is not None
+    return found, data
+
+
+def test_what_serves_is_asked_of_the_months_after_its_last_row_beside_the_replay_of_the_candidate(older: Home) -> None:
+    found, data = replayed(older, EARLY)
+    later = [date for date in data.load()["_order"].to_pylist() if date > "2026-06-29"]
+    assert (found.problem, found.model, found.rows) == ("", "serving", len(later))
+    gap = found.differences["linear"]["accuracy"]
+    assert gap.value == pytest.approx(found.candidates["linear"]["accuracy"] - found.champion["accuracy"], abs=1e-4)
+    assert gap.low <= gap.value <= gap.high
+
+
+def test_where_too_few_rows_came_after_it_the_judged_models_are_compared(older: Home) -> None:
+    found, data = replayed(older, toy(gate={**GATE, "compared_rows": 200}))
+    assert (found.problem, found.model) == ("", "judged")
+    assert found.rows > 200
+    assert found.rows <= data.held_out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,18 +20,14 @@ from mlops_assets.errors import MlopsError
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.training_runs import TrainingRuns
 from mlops_assets.journey.train.candidates import fit_candidates
+from mlops_assets.journey.train.choice import Choice
 from mlops_assets.journey.train.contest import Contest
-from mlops_assets.journey.train.evaluation import (
-    Score,
-    Verdict,
-    decide,
-    evaluate,
-    measure,
-    score,
-    speed,
-)
-from mlops_assets.journey.train.metrics import HIGHER_IS_BETTER
+from mlops_assets.journey.train.evaluation import evaluate
+from mlops_assets.journey.train.gate import Verdict, decide
+from mlops_assets.journey.train.metrics import HIGHER_IS_BETTER, measure
 from mlops_assets.journey.train.records import Evaluation
+from mlops_assets.journey.train.scores import Score, score
+from mlops_assets.journey.train.speed import speed
 from mlops_assets.journey.train.training_set import TrainingSet
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import Scale
@@ -63,7 +60,7 @@ EXPECTED = {
 }
 
 
-@pytest.mark.parametrize("metric", HIGHER_IS_BETTER)
+@pytest.mark.parametrize("metric", EXPECTED)
 def test_a_metric_is_that_of_scikit_learn(metric: str) -> None:
     assert measure(TRUTH, PROBABILITIES, SAID)[metric] == pytest.approx(EXPECTED[metric], abs=5e-5)
 
@@ -125,9 +122,8 @@ def test_candidates_are_scored_on_the_held_out_rows_and_ranked(tmp_path: Path) -
     rows = [{**row, "kind": "FUEL" if (row["amount"] or 0) % 3 < 2 else "FOOD"} for row in purchases(120)]
     use_case = toy(folds=2)
     training_set = built(Lake(tmp_path, "toy"), use_case, rows)
-    scores = evaluate(use_case, training_set, fit_candidates(use_case, training_set, tmp_path / "candidates"))
-    assert {one.name for one in scores} == {"majority", "linear"}
-    assert scores[0].metrics["accuracy"] >= scores[1].metrics["accuracy"]
+    scores = evaluate(use_case, training_set, fit_candidates(use_case, training_set, tmp_path / "candidates")).scores
+    assert [one.name for one in scores] == ["linear", "majority"]
     for one in scores:
         assert sum(known["rows"] for known in one.classes.values()) == training_set.held_out
         assert len(one.folds) == 2
@@ -136,7 +132,7 @@ def test_candidates_are_scored_on_the_held_out_rows_and_ranked(tmp_path: Path) -
 def test_a_fold_that_learns_from_one_label_alone_has_no_score_and_does_not_stop_the_others(tmp_path: Path) -> None:
     rows = [{**row, "kind": "FOOD"} if row["date"].day < 11 else row for row in purchases(120)]
     training_set = built(Lake(tmp_path, "toy"), toy(), rows)
-    scores = evaluate(toy(), training_set, fit_candidates(toy(), training_set, tmp_path / "candidates"))
+    scores = evaluate(toy(), training_set, fit_candidates(toy(), training_set, tmp_path / "candidates")).scores
     folds = next(one.folds for one in scores if one.name == "linear")
     assert [math.isnan(value) for value in folds] == [True, False, False]
 
@@ -145,7 +141,15 @@ def test_a_fold_that_learns_from_one_label_alone_has_no_score_and_does_not_stop_
 
 
 def a_score(name: str, accuracy: float = 0.5, rows_per_second: float = 1e6, **metrics: float) -> Score:
-    return Score(name, {"accuracy": accuracy, **metrics}, (), rows_per_second)
+    figures = {"accuracy": accuracy, **metrics}
+    return Score(name, figures, (), rows_per_second, validation=figures)
+
+
+def ranked(scores: Sequence[Score], metric: str = "accuracy") -> Choice:
+    """The order in which candidates of different figures come."""
+    sign = 1 if HIGHER_IS_BETTER[metric] else -1
+    able = [one for one in scores if np.isfinite(one.validation.get(metric, math.nan))]
+    return Choice(tuple(one.name for one in sorted(able, key=lambda one: -sign * one.validation[metric])))
 
 
 BASE = a_score("majority", 0.4, log_loss=1.0)
@@ -158,9 +162,11 @@ def ask(
     champion: Contest | None = None,
     base: Score = BASE,
     scale: Scale = EASY,
+    choice: Choice | None = None,
     **gate: Any,
 ) -> Verdict:
-    return decide(toy(metric=metric, gate=gate).training, scale, [base, *scores], champion)
+    choice = choice or ranked(scores, metric)
+    return decide(toy(metric=metric, gate=gate).training, scale, [base, *scores], choice, champion)
 
 
 def beside(one: Score, **champion: float) -> Contest:
@@ -303,7 +309,7 @@ def test_a_refusal_says_what_the_best_candidate_lacks() -> None:
     gate: dict[str, Any] = {"floors": {"accuracy": 0.9}, "rows_per_second": 1000}
     verdict = ask(a_score("one", 0.5), a_score("two", 0.6), **gate)
     assert verdict.reason == (
-        "refused: the best candidate, two, fails floor of accuracy: found 0.600, asked at least 0.900"
+        "refused: the best candidate, two, fails floor of accuracy, on rows that choose: found 0.600, asked at least 0.900"
     )
     assert list(verdict.conditions) == ["two", "one"]
 

@@ -222,3 +222,38 @@ def test_the_sensor_and_the_schedule_are_drawn_only_where_they_are_asked_for(use
     assert "toy_retraining_schedule" not in schedules["none"].keys() | schedules["drop"].keys()
     schedule = schedules["schedule"]["toy_retraining_schedule"]
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 4 * * 1", "UTC")
+
+
+# -- the labels of a month ----------------------------------------------------------------------------------------------
+
+MONTHLY = Retraining(labels="monthly", hours_between=0)
+
+
+@pytest.mark.parametrize(
+    ("day", "counted", "train"),
+    [("2026-02-01", 40, True), ("2026-01-31", 40, False), ("2026-02-01", 10, False), ("2026-02-01", None, False)],
+    ids=["a new month", "the same month", "most have none", "nobody counted"],
+)
+def test_labels_that_reach_into_a_new_month_start_a_training(
+    use_case: UseCase, lake: Lake, settings: Settings, day: str, counted: int | None, train: bool
+) -> None:
+    put(lake, use_case, purchases(60), "2026-01-30", labelled=60)
+    remember(use_case, lake, settings)
+    put(lake, use_case, purchases(60), day, labelled=counted)
+    evidence = gather(use_case, lake, runs(settings), None)
+    decision = decide(MONTHLY, evidence, None, dt.datetime.now(dt.UTC))
+    assert decision.train is train
+    assert decision.why == (
+        f"labels reach {day}, the last training learned up to 2026-01-30"
+        if train
+        else "no labels of a month after 2026-01, which the last training learned"
+    )
+    remember(use_case, lake, settings)  # whatever it learned of that day
+    assert not decide(MONTHLY, gather(use_case, lake, runs(settings), None), None, dt.datetime.now(dt.UTC)).train
+
+
+def remember(use_case: UseCase, lake: Lake, settings: Settings) -> None:
+    """Remember a training of now."""
+    found = build_training_set(use_case, lake)
+    made = (dt.datetime.now(dt.UTC) + dt.timedelta(milliseconds=1)).isoformat()
+    runs(settings).write(f"run-{made}", GatheredRows(replace(found, days=("2026-01-30", "2026-01-30")), made))

@@ -25,9 +25,12 @@ from mlops_assets.journey.train.candidates import (
     fit_candidates,
     vocabularies,
 )
-from mlops_assets.journey.train.evaluation import decide, evaluate
+from mlops_assets.journey.train.evaluation import evaluate
+from mlops_assets.journey.train.gate import decide
+from mlops_assets.journey.train.origins import fold_indices
 from mlops_assets.journey.train.records import FittedCandidates
-from mlops_assets.journey.train.training_set import TooLittleData, TrainingSet, build_training_set, fold_indices
+from mlops_assets.journey.train.splitting import TooLittleData
+from mlops_assets.journey.train.training_set import TrainingSet, build_training_set
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import UseCase
 from mlops_assets_tests.helpers.days import draw_day
@@ -351,9 +354,9 @@ def test_a_candidate_that_cannot_be_fitted_is_refused_by_name_and_the_others_go_
     why = "ValueError: The least populated class has only 1 member"
     assert {one.name: one.failed for one in fitted} == {"majority": "", "linear": "", "fussy": why}
     assert told[-1] == f"fussy cannot be fitted: {why}"
-    scores = evaluate(use_case, training_set, fitted)
-    assert [one.name for one in scores][-1] == "fussy"
-    verdict = decide(use_case.training, use_case.scale, scores, None)
+    judged = evaluate(use_case, training_set, fitted)
+    assert [one.name for one in judged.scores][-1] == "fussy"
+    verdict = decide(use_case.training, use_case.scale, judged.scores, judged.choice, None)
     assert verdict.winner == "linear"
     assert verdict.reason.endswith(f"; fussy fails ({why})")
     assert [condition.found for condition in verdict.conditions["fussy"]] == [why]

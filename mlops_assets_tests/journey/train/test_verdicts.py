@@ -12,7 +12,10 @@ from pathlib import Path
 import pytest
 
 from mlops_assets.journey.train.candidates import fit_candidates
-from mlops_assets.journey.train.evaluation import Score, Verdict, decide, evaluate
+from mlops_assets.journey.train.choice import Choice
+from mlops_assets.journey.train.evaluation import Judged, evaluate
+from mlops_assets.journey.train.gate import Verdict, decide
+from mlops_assets.journey.train.scores import Score
 from mlops_assets.journey.train.training_set import TrainingSet
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import UseCase
@@ -37,30 +40,31 @@ def busy_machine() -> Iterator[None]:
             loop.wait()
 
 
-def trained(use_case: UseCase, data: TrainingSet, folder: Path) -> tuple[Verdict, list[Score]]:
-    scores = evaluate(use_case, data, fit_candidates(use_case, data, folder))
-    return decide(use_case.training, use_case.scale, scores, None), scores
+def trained(use_case: UseCase, data: TrainingSet, folder: Path) -> tuple[Verdict, Judged]:
+    judged = evaluate(use_case, data, fit_candidates(use_case, data, folder))
+    return decide(use_case.training, use_case.scale, judged.scores, judged.choice, None), judged
 
 
 def metrics(scores: list[Score]) -> dict[str, object]:
-    return {score.name: (score.metrics, score.folds) for score in scores}
+    return {score.name: (score.validation, score.folds) for score in scores}
 
 
 @pytest.mark.parametrize("trainings", [1, pytest.param(10, marks=pytest.mark.long)])
 def test_beside_a_busy_loop_on_every_core_the_champion_is_the_same(tmp_path: Path, trainings: int) -> None:
     use_case = toy(candidates={**CANDIDATES, "forest": FOREST}, split={"by": "random"}, folds=2)
     data = built(Lake(tmp_path, "toy"), use_case, purchases(300))
-    _, scores = trained(use_case, data, tmp_path / "alone")
+    _, judged = trained(use_case, data, tmp_path / "alone")
+    scores = judged.scores
     speeds = {score.name: score.rows_per_second for score in scores}
     # well between both: only the faster one may serve, and on any clock a busy machine makes it the slower one
     asked = (speeds["forest"] * speeds["linear"]) ** 0.5
     gated = toy(
         candidates={**CANDIDATES, "forest": FOREST}, split={"by": "random"}, folds=2, gate={"rows_per_second": asked}
     )
-    alone = decide(gated.training, gated.scale, scores, None)
+    alone = decide(gated.training, gated.scale, scores, Choice(("forest", "linear")), None)
     assert alone.winner == "linear"
     with busy_machine():
         for number in range(trainings):
-            again, busy_scores = trained(gated, data, tmp_path / f"busy {number}")
+            again, busy = trained(gated, data, tmp_path / f"busy {number}")
             assert again.winner == "linear", again.reason
-            assert metrics(busy_scores) == metrics(scores)
+            assert metrics(busy.scores) == metrics(scores)

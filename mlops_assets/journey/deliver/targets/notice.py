@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import S3Error
+from mlops_assets.journey.deliver.targets.days import kind_of, of_hours, value_of
 from mlops_assets.journey.deliver.targets.kafka import KafkaTarget
 from mlops_assets.journey.deliver.targets.sql import connected, prepare, transaction
 from mlops_assets.plugins.targets import Delivery, Guarantee, TargetDown
@@ -68,20 +69,20 @@ class NoticeTarget:
         return {"place": str(path)}
 
     def _write_row(self, variable: str, notice: Mapping[str, Any]) -> dict[str, Any]:
-        table = self._table()
+        table = self._table(notice["day"])
         # two days may be done at once, and only one of them makes the table
         with connected(variable) as engine, transaction(engine, table.fullname) as connection:
             prepare(connection, table)
             return {"table": table.fullname, "changed": _insert(connection, table, notice)}
 
-    def _table(self) -> Table:
+    def _table(self, day: str) -> Table:
         import sqlalchemy as sa
 
         return sa.Table(
-            DAYS_DONE,
+            of_hours(DAYS_DONE, day),
             sa.MetaData(schema=self.parameters.db_schema),
             sa.Column("use_case", sa.Text, primary_key=True),
-            sa.Column("day", sa.Date, primary_key=True),
+            sa.Column("day", kind_of(day), primary_key=True),
             sa.Column("publication", sa.Text, primary_key=True),
             sa.Column("published", sa.BigInteger, nullable=False),
             sa.Column("model_version", sa.Integer, nullable=False),
@@ -95,7 +96,7 @@ def _insert(connection: Connection, table: Table, notice: Mapping[str, Any]) -> 
     """Write the row unless it is there; how many were written."""
     import sqlalchemy as sa
 
-    day = dt.date.fromisoformat(notice["day"])
+    day = value_of(notice["day"])
     names = ("use_case", "publication")
     same = sa.and_(table.c.day == day, *(table.c[name] == notice[name] for name in names))
     if connection.execute(sa.select(table.c.day).where(same)).first() is not None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
+from mlops_assets.journey.deliver.targets.days import kind_of, of_hours, value_of
 from mlops_assets.plugins.targets import Delivery, Guarantee, TargetDown, TargetError
 from mlops_assets.storage.database import DatabaseDown, DatabaseError, open_database
 from mlops_assets.use_case.targets import LEDGER, STAGE
@@ -71,13 +72,16 @@ class SqlTarget:
         metadata = sa.MetaData(schema=self.parameters.db_schema)
         name = self.parameters.table_of(delivery.use_case)
         columns = [
-            sa.Column(f.name, _kind(f), primary_key=f.name in KEY, nullable=f.name not in KEY) for f in delivery.schema
+            sa.Column(
+                field.name, _kind(field, delivery.day), primary_key=field.name in KEY, nullable=field.name not in KEY
+            )
+            for field in delivery.schema
         ]
         ledger = sa.Table(
-            LEDGER,
+            of_hours(LEDGER, delivery.day),
             metadata,
             sa.Column("table_name", sa.Text, primary_key=True),
-            sa.Column("day", sa.Date, primary_key=True),
+            sa.Column("day", kind_of(delivery.day), primary_key=True),
             sa.Column("use_case", sa.Text, nullable=False),
             sa.Column("publication", sa.Text, nullable=False),
             sa.Column("published", sa.BigInteger, nullable=False),
@@ -188,12 +192,12 @@ def transaction(engine: Engine, lock: str) -> Iterator[Connection]:
         yield connection
 
 
-def _kind(field: pa.Field) -> Any:
+def _kind(field: pa.Field, day: str) -> Any:
     import sqlalchemy as sa
 
     # a text in the lake, where it is the partition
     if field.name == "day":
-        return sa.Date()
+        return kind_of(day)
     if pa.types.is_integer(field.type):
         return sa.Integer()
     return sa.REAL() if pa.types.is_floating(field.type) else sa.Text()
@@ -251,8 +255,8 @@ def _takes(there: Any, ours: Any) -> bool:
     return isinstance(there, wanted) and not narrow
 
 
-def _day(delivery: Delivery) -> dt.date:
-    return dt.date.fromisoformat(delivery.day)
+def _day(delivery: Delivery) -> dt.date | str:
+    return value_of(delivery.day)
 
 
 def _insert(connection: Connection, table: Table, delivery: Delivery) -> int:
@@ -277,7 +281,7 @@ def _maps_as_texts(batch: pa.RecordBatch) -> pa.RecordBatch:
     return batch
 
 
-def _insert_records(connection: Connection, table: Table, batch: pa.RecordBatch, day: dt.date) -> None:
+def _insert_records(connection: Connection, table: Table, batch: pa.RecordBatch, day: dt.date | str) -> None:
     for start in range(0, len(batch), BATCH):
         records = batch.slice(start, BATCH).to_pylist()
         connection.execute(table.insert(), [{**record, "day": day} for record in records])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ import pyarrow as pa
 from mlops_assets.journey.enrich.lookups import EnrichmentError
 from mlops_assets.storage.locked import open_locked
 from mlops_assets.use_case import Validity
+from mlops_assets.use_case.partitions import date_of
 
 log = logging.getLogger("mlops_assets.enrichment")
 
@@ -167,7 +167,7 @@ def look_up(
 
 def _holds(day: str, names: Sequence[str], validity: Validity) -> str:
     """The condition by which a record is one of a key, in SQL."""
-    date = f'keys."{validity.at}"::DATE' if validity.at else f"DATE '{dt.date.fromisoformat(day)}'"
+    date = f'keys."{validity.at}"::DATE' if validity.at else f"DATE '{date_of(day)}'"
     conditions = [f'keys."{name}" = records."{name}"' for name in names if name != validity.at]
     conditions += [f'records."{name}" <= {date}' for name in (validity.valid_from, validity.known_from) if name]
     if validity.valid_to:

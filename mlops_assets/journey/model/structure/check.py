@@ -8,12 +8,22 @@ from typing import Any
 
 import numpy as np
 
-from mlops_assets.journey.model.structure import composed, encoding, linear, neighbours, scaling, texts, trees
+from mlops_assets.journey.model.structure import (
+    composed,
+    encoding,
+    linear,
+    neighbours,
+    regressors,
+    scaling,
+    texts,
+    trees,
+)
 from mlops_assets.journey.model.structure.parts import LARGEST_WIDTH, Malformed, Part, Rules, path_of
 
 RULES: Rules = {
     **trees.RULES,
     **linear.RULES,
+    **regressors.RULES,
     **neighbours.RULES,
     **scaling.RULES,
     **encoding.RULES,
@@ -45,7 +55,7 @@ def check_structure(estimator: Any, trusted: Collection[str] = (), columns: int 
     Parameters
     ----------
     estimator
-        The classifier.
+        The classifier or regressor.
     trusted
         Import paths of types that need no rule. One that has a rule must keep to it all the same, and so must the
         estimators that a trusted type holds.

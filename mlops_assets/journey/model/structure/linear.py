@@ -15,11 +15,12 @@ FURTHER_LOSSES = ("epsilon_insensitive", "squared_epsilon_insensitive")
 def _linear(part: Part) -> int:
     features, classes = part.features(), part.classes()
     rows = scores(classes)
-    _coefficients(part, rows, features)
+    coefficients(part, rows, features)
     return classes
 
 
-def _coefficients(part: Part, rows: int, features: int) -> None:
+def coefficients(part: Part, rows: int, features: int) -> None:
+    """See to the coefficients of a linear model that makes so many scores of so many columns."""
     # ridge has no row of its own for one score
     flat = rows == 1 and getattr(part.get("coef_"), "ndim", 2) == 1
     part.matrix("coef_", *((features,) if flat else (rows, features)))
@@ -32,11 +33,6 @@ def _coefficients(part: Part, rows: int, features: int) -> None:
 def _sgd(part: Part) -> int:
     part.choice("loss", (*LOSSES, *FURTHER_LOSSES))
     return _linear(part)
-
-
-def _regression(part: Part) -> int:
-    _coefficients(part, 1, part.features())
-    return 1
 
 
 def _discriminant(part: Part) -> None:
@@ -163,8 +159,6 @@ RULES: dict[str, Rule] = {
     **rules("sklearn.linear_model._stochastic_gradient", _sgd, "SGDClassifier"),
     **rules("sklearn.linear_model._perceptron", _sgd, "Perceptron"),
     **rules("sklearn.linear_model._ridge", _linear, "RidgeClassifier", "RidgeClassifierCV"),
-    **rules("sklearn.linear_model._ridge", _regression, "Ridge", "RidgeCV"),
-    **rules("sklearn.linear_model._base", _regression, "LinearRegression"),
     **rules("sklearn.svm._classes", _linear, "LinearSVC"),
     **rules("sklearn.discriminant_analysis", _discriminant, "LinearDiscriminantAnalysis"),
     **rules("sklearn.discriminant_analysis", _quadratic, "QuadraticDiscriminantAnalysis"),
@@ -184,7 +178,6 @@ RULES: dict[str, Rule] = {
     **rules("sklearn._loss.link", passes, "IdentityLink"),
     **rules("sklearn._loss.loss", passes, "HalfBinomialLoss", "HalfMultinomialLoss", "ExponentialLoss"),
     **rules("sklearn._loss._loss", passes, "CyHalfBinomialLoss", "CyHalfMultinomialLoss", "CyExponentialLoss"),
-    **rules("sklearn._loss._loss", passes, "CyHalfSquaredError", "CyHuberLoss"),
     **rules("sklearn.linear_model._sgd_fast", passes, "Hinge", "SquaredHinge", "ModifiedHuber"),
     **rules("sklearn.linear_model._sgd_fast", passes, "EpsilonInsensitive", "SquaredEpsilonInsensitive"),
 }

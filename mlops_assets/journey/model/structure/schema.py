@@ -25,7 +25,8 @@ FURTHER_TYPES = ("float32", "float64", "longdouble", "str_")
 
 LOSSES = (
     *(f"sklearn._loss._loss.Cy{name}" for name in ("HalfBinomialLoss", "HalfMultinomialLoss", "ExponentialLoss")),
-    *(f"sklearn._loss._loss.Cy{name}" for name in ("HalfSquaredError", "HuberLoss")),
+    *(f"sklearn._loss._loss.Cy{name}" for name in ("HalfSquaredError", "HuberLoss", "AbsoluteError")),
+    *(f"sklearn._loss._loss.Cy{name}" for name in ("PinballLoss", "HalfPoissonLoss", "HalfGammaLoss")),
     *(f"sklearn.linear_model._sgd_fast.{name}" for name in ("Hinge", "SquaredHinge", "ModifiedHuber")),
     *(f"sklearn.linear_model._sgd_fast.{name}" for name in ("EpsilonInsensitive", "SquaredEpsilonInsensitive")),
 )

@@ -78,7 +78,8 @@ def _thresholds(part: Part, name: str, values: np.ndarray) -> None:
     part.need(not (np.isnan(values) | (values == -np.inf)).any(), f"{name} has a threshold that is no number")
 
 
-def _trees_inside(part: Part, trees: list[object], kinds: tuple[str, ...], features: int, width: int) -> None:
+def trees_inside(part: Part, trees: list[object], kinds: tuple[str, ...], features: int, width: int) -> None:
+    """See to the trees of a forest: of these kinds, for so many columns, each with so many values a leaf."""
     for number, tree in enumerate(trees):
         path = f"{type(tree).__module__}.{type(tree).__qualname__}"
         # a forest hands its rows to the trees without letting these look at the width
@@ -91,7 +92,7 @@ def _forest(part: Part) -> int:
     features, classes = part.features(), part.classes()
     part.whole("n_outputs_", 1, 1)
     part.whole("n_classes_", classes, classes)
-    _trees_inside(part, part.list_of("estimators_"), CLASSIFIERS, features, classes)
+    trees_inside(part, part.list_of("estimators_"), CLASSIFIERS, features, classes)
     return classes
 
 
@@ -103,7 +104,7 @@ def _gradient_boosting(part: Part) -> int:
     part.real("learning_rate")
     stages = part.array("estimators_", None, each, kinds="O")
     part.whole("n_estimators_", 1, len(stages))
-    _trees_inside(part, stages.ravel().tolist(), REGRESSORS, features, 1)
+    trees_inside(part, stages.ravel().tolist(), REGRESSORS, features, 1)
     _loss(part, classes)
     if part.get("init_") != "zero":
         # it makes the rows that compiled code writes scores into
@@ -124,6 +125,12 @@ def _hist_gradient_boosting(part: Part) -> int:
     part.whole("n_trees_per_iteration_", each, each)
     part.array("_baseline_prediction", 1, each)
     _loss(part, classes)
+    stages(part, features, each)
+    return classes
+
+
+def stages(part: Part, features: int, each: int) -> None:
+    """See to the trees of histogram boosting, so many a stage."""
     if part.has("_preprocessor"):
         # its categories come first then, as whole numbers; the trees read as many columns as there were before
         made = part.child(part.get("_preprocessor"), "_preprocessor", features)
@@ -141,7 +148,6 @@ def _hist_gradient_boosting(part: Part) -> int:
             nodes = tree.nodes
             asked = nodes["feature_idx"][(nodes["is_categorical"] != 0) & (nodes["is_leaf"] == 0)]
             part.need(categorical[asked].all(), f"{name} takes a number for a category")
-    return classes
 
 
 def _predictor(part: Part) -> None:

@@ -51,12 +51,12 @@ def open_source(use_case: UseCase, raw: Place) -> Source:
     """
     origin, folder = use_case.source, raw / use_case.name
     if origin is not None and origin.own is not None:
-        return OwnSource(origin.own, origin.parameters)
+        return OwnSource(origin.own, origin.parameters, use_case.partitions)
     lying: S3Source | FolderSource
     if isinstance(folder, S3Path):
-        lying = S3Source(folder)
+        lying = S3Source(folder, use_case.partitions)
     else:
-        lying = FolderSource(folder, use_case.files.suffix, use_case.follow_links)
+        lying = FolderSource(folder, use_case.files.suffix, use_case.follow_links, use_case.partitions)
     if origin is None or origin.use is None:
         return lying
     return SqlSource(source.SqlSource.model_validate(origin.parameters), use_case, lying)

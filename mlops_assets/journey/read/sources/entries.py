@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-DAY = re.compile(r"day=([0-9]{4}-[0-9]{2}-[0-9]{2})")
+from mlops_assets.use_case.partitions import Partitions, is_key, key_of
 
 REQUESTS = "api"
 """Folder of a day into which the API lays the requests that it keeps, each into a folder of its own."""
@@ -26,18 +25,61 @@ class Lying(NamedTuple):
     folder: bool
 
 
+Below = Callable[[Sequence[str]], Iterable[Sequence[Lying]]]
+"""What lies in each of some folders."""
+
+
 def day_of(name: str) -> str | None:
-    """The day that a folder is of, by its name; None if it is no day of the calendar."""
-    found = DAY.fullmatch(name)
-    try:
-        return dt.date.fromisoformat(found[1]).isoformat() if found else None
-    except ValueError:
-        return None
+    """The day that a folder or file of the lake is of, by its name; None if it is none."""
+    key = name.removeprefix("day=")
+    return key if key != name and is_key(key) else None
 
 
-def days_of(entries: Iterable[Lying]) -> list[str]:
-    """The days among some entries, in order."""
-    return sorted(day for entry in entries if entry.folder and (day := day_of(entry.name)) is not None)
+def read_folder(partitions: Partitions, folder: str) -> str | None:
+    """The day of a folder below that of a use case, by its path; None if there is no such day.
+
+    Raises
+    ------
+    ValueError
+        If it is one that a use case of these partitions has not; the message says why.
+    """
+    key = key_of(folder)
+    return None if key is None else partitions.read(key)
+
+
+def folders_of(partitions: Partitions, entries: Iterable[Lying], below: Below) -> Iterator[Lying]:
+    """The entries that should be days; where days are hours, what lies in the folders of the calendar days.
+
+    Parameters
+    ----------
+    partitions
+        Those of the use case.
+    entries
+        What lies at the place of the use case.
+    below
+        Lists folders of it.
+    """
+    if partitions.every != "hour":
+        yield from entries
+        return
+    every = [*entries]
+    days = [one.name for one in every if one.folder and day_of(one.name)]
+    yield from (one for one in every if one.name not in days)
+    for day, hours in zip(days, below(days), strict=True):
+        yield from (Lying(f"{day}/{hour.name}", hour.folder) for hour in hours)
+
+
+def days_of(partitions: Partitions, entries: Iterable[Lying], below: Below) -> list[str]:
+    """The days among what lies at the place of a use case, in order; as `folders_of`."""
+    found = []
+    for one in folders_of(partitions, entries, below):
+        try:
+            day = read_folder(partitions, one.name) if one.folder else None
+        except ValueError:  # `strays` tells it
+            continue
+        if day is not None:
+            found.append(day)
+    return sorted(found)
 
 
 _LAID = re.compile(rf"{REQUESTS}/[^/]+/(-\d+/)*(?=.)")

@@ -1,4 +1,4 @@
-"""Raw files in a folder of this machine, at `<raw>/<use case>/day=YYYY-MM-DD/**/<file>`."""
+"""Raw files in a folder of this machine, at `<raw>/<use case>/day=YYYY-MM-DD/**/<file>`, hours in `hour=HH/` below."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from typing import NamedTuple
 from mlops_assets.journey.read.sources.entries import LEADS_OUT, Lying, days_of, is_hidden
 from mlops_assets.plugins.sources import Entry, SourceError
 from mlops_assets.storage.inside import QUIETLY, lies_inside, was_inside
+from mlops_assets.use_case.partitions import DAYS, Partitions, folder_of
 
 CHUNK = 64 << 10
 
@@ -43,15 +44,25 @@ class FolderSource:
     follow_links
         Whether links to files and days outside of the folder are followed. Whoever may write into it could else have
         this process read what only it may.
+    partitions
+        Which of its folders are days.
     """
 
-    def __init__(self, root: Path, suffix: str, follow_links: bool = False) -> None:
+    def __init__(
+        self,
+        root: Path,
+        suffix: str,
+        follow_links: bool = False,
+        partitions: Partitions = DAYS,
+    ) -> None:
         self.root = root
         self.suffix = suffix
         self.follow_links = follow_links
+        self.partitions = partitions
 
-    def __reduce__(self) -> tuple[type[FolderSource], tuple[Path, str, bool]]:
-        return FolderSource, (self.root, self.suffix, self.follow_links)  # another machine follows its own links to it
+    def __reduce__(self) -> tuple[type[FolderSource], tuple[Path, str, bool, Partitions]]:
+        # another machine follows its own links to it
+        return FolderSource, (self.root, self.suffix, self.follow_links, self.partitions)
 
     @cached_property
     def _real(self) -> str:
@@ -61,21 +72,30 @@ class FolderSource:
     def _leads_out(self, path: str) -> bool:
         return not self.follow_links and not lies_inside(path, self._real)
 
-    def entries(self) -> list[Lying]:
-        """What lies beside each other in the folder, in order; names that begin with `.` or `_` are not data.
+    def entries(self, folder: str = "") -> list[Lying]:
+        """What lies beside each other in the folder, or in one of it, in order.
+
+        Names that begin with `.` or `_` are not data; what is behind a link that is not followed is not looked at.
 
         Raises
         ------
         SourceError
             If the folder cannot be listed.
         """
+        place = str(self.root / folder)
+        if folder and self._leads_out(place):
+            return [Lying(".", folder=False)]
         try:
-            with os.scandir(self.root) as found:
+            with os.scandir(place) as found:
                 return sorted(Lying(one.name, _is_folder(one)) for one in found if not is_hidden(one.name))
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
-            raise SourceError(f"{self.root}: a folder that cannot be listed: {error.strerror}. Give access.") from None
+            raise SourceError(f"{place}: a folder that cannot be listed: {error.strerror}. Give access.") from None
+
+    def below(self, folders: Sequence[str]) -> Iterator[list[Lying]]:
+        """What lies in each of some folders; see `entries`."""
+        return map(self.entries, folders)
 
     def count(self, name: str, most: int) -> int:
         """How many data files an entry holds, up to a number."""
@@ -85,11 +105,11 @@ class FolderSource:
 
     def days(self) -> list[str]:
         """The days that have a folder, in order."""
-        return days_of(self.entries())
+        return days_of(self.partitions, self.entries(), self.below)
 
     def place(self, day: str) -> str:
         """The folder of a day, whether it exists or not."""
-        return str(self.root / f"day={day}")
+        return str(self.root / folder_of(day))
 
     def delivered(self, day: str) -> bool:
         """Whether the day has a folder."""
@@ -97,7 +117,7 @@ class FolderSource:
 
     def has(self, day: str, name: str) -> bool:
         """Whether a file of that name lies in the day's folder."""
-        return (self.root / f"day={day}" / name).is_file()
+        return (self.root / folder_of(day) / name).is_file()
 
     def list(self, day: str, after: str = "") -> Iterator[Entry]:
         """Every entry of the day's folder and below; names that begin with `.` or `_` are not data.
@@ -175,7 +195,7 @@ class FolderSource:
         SourceError
             If it is not what was listed: gone, or changed since.
         """
-        name = f"{self.root}/day={day}/{entry.path}"
+        name = f"{self.root}/{folder_of(day)}/{entry.path}"
         try:
             handle = os.open(name, QUIETLY)  # what was listed as a file may be anything by now
         except FileNotFoundError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import pickle
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import Any
 from mlops_assets.errors import MlopsError
 from mlops_assets.plugins import PluginError, load_plugin
 from mlops_assets.plugins.sources import Entry, Source, SourceError
+from mlops_assets.use_case.partitions import DAYS, Partitions
 
 
 class OwnSource:
@@ -22,6 +22,8 @@ class OwnSource:
         Import path of the class.
     parameters
         Its arguments.
+    partitions
+        Those of the use case, whose days it tells.
 
     Raises
     ------
@@ -29,7 +31,13 @@ class OwnSource:
         If the object cannot be made, or not be sent to another process.
     """
 
-    def __init__(self, path: str, parameters: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        path: str,
+        parameters: Mapping[str, Any],
+        partitions: Partitions = DAYS,
+    ) -> None:
+        self.partitions = partitions
         self.path = path
         self.source = load_plugin(path, Source, parameters)
         # workers get it by pickle: told here, not in the middle of a day
@@ -44,9 +52,8 @@ class OwnSource:
         with self._asked("days()"):
             days = list(self.source.days())
             for day in days:
-                self._see("days()", day, str, "texts like 2026-01-31")
-                if dt.date.fromisoformat(day).isoformat() != day:  # `20260131` is a day to Python
-                    raise ValueError(f"{day!r} is not written like 2026-01-31")
+                self._see("days()", day, str, f"texts like {self.partitions.example}")
+                self.partitions.read(day)
         return sorted(days)
 
     def place(self, day: str) -> str:

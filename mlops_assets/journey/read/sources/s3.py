@@ -1,16 +1,17 @@
-"""Raw files on S3, at `<raw>/<use case>/day=YYYY-MM-DD/**/<file>`."""
+"""Raw files on S3, at `<raw>/<use case>/day=YYYY-MM-DD/**/<file>`, hours in `hour=HH/` below."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 import pyarrow as pa
 
 from mlops_assets.journey.read.sources.entries import Lying, days_of, is_hidden
 from mlops_assets.plugins.sources import Entry, SourceError
-from mlops_assets.storage import s3
+from mlops_assets.storage import places, s3
 from mlops_assets.storage.places import S3Path
+from mlops_assets.use_case.partitions import DAYS, Partitions, folder_of
 
 
 class S3Source:
@@ -20,21 +21,32 @@ class S3Source:
     ----------
     root
         The place `<raw>/<use case>`.
+    partitions
+        Which of its prefixes are days.
     """
 
     readers = 16
     """Threads of a process that should wait for the server side by side."""
 
-    def __init__(self, root: S3Path) -> None:
+    def __init__(self, root: S3Path, partitions: Partitions = DAYS) -> None:
         self.root = root
+        self.partitions = partitions
 
-    def entries(self) -> list[Lying]:
-        """What lies beside each other below the prefix, in order; names that begin with `.` or `_` are no data."""
-        prefixes, objects = s3.level(self.root.bucket, self.root.key)
-        first = len(self.root.key) + 1
+    def entries(self, folder: str = "") -> list[Lying]:
+        """What lies beside each other below the prefix, or one below it, in order.
+
+        Names that begin with `.` or `_` are no data.
+        """
+        place = self.root / folder if folder else self.root
+        prefixes, objects = s3.level(place.bucket, place.key)
+        first = len(place.key) + 1
         folders = {Lying(key[first:], folder=True) for key in prefixes}
         files = {Lying(key[first:], folder=False) for key, size in objects.items() if _is_data(key[first:], size)}
         return sorted(entry for entry in folders | files if not is_hidden(entry.name))
+
+    def below(self, folders: Sequence[str]) -> Iterator[list[Lying]]:
+        """What lies below each of some prefixes; asked for side by side."""
+        return places.side_by_side(self.root, self.entries, folders)
 
     def count(self, name: str, most: int) -> int:
         """How many data files an entry holds, up to a number."""
@@ -44,7 +56,7 @@ class S3Source:
 
     def days(self) -> list[str]:
         """The days that have objects, in order."""
-        return days_of(self.entries())
+        return days_of(self.partitions, self.entries(), self.below)
 
     def place(self, day: str) -> str:
         """The prefix of a day, whether there is anything below it or not."""
@@ -59,7 +71,7 @@ class S3Source:
         return (self._day(day) / name).exists()
 
     def _day(self, day: str) -> S3Path:
-        return self.root / f"day={day}"
+        return self.root / folder_of(day)
 
     def list(self, day: str, after: str = "") -> Iterator[Entry]:
         """Every object below the day's prefix; names that begin with `.` or `_`, or lie below one, are no data.

@@ -20,7 +20,9 @@ from mlops_assets.plugins.sources import Entry, SourceError
 from mlops_assets.storage import places
 from mlops_assets.storage.database import DatabaseError, open_database
 from mlops_assets.storage.places import Place
+from mlops_assets.use_case.partitions import date_of, folder_of
 from mlops_assets.use_case.source import SqlSource as Parameters
+from mlops_assets.use_case.source import parameters_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, CursorResult
@@ -60,6 +62,7 @@ class SqlSource:
         self.files = use_case.files
         self.columns = use_case.columns
         self.key = parameters.key or use_case.account
+        self.partitions = use_case.partitions
         self.optional = use_case.optional_columns
 
     def days(self) -> list[str]:
@@ -93,7 +96,7 @@ class SqlSource:
         Parameters
         ----------
         day
-            The day; `:day` of the query.
+            The day; `:day` of the query, or from `:start` to before `:end`.
         tell
             Is told now and then how many rows came so far.
 
@@ -109,7 +112,7 @@ class SqlSource:
             with _staging(root) as staged:
                 with open_database(self.parameters.url_variable) as engine, engine.connect() as connection:
                     self._write(staged, self._ask(connection, day), tell)
-                _replace(root / f"day={day}", staged, self.files.suffix)
+                _replace(root / folder_of(day), staged, self.files.suffix)
         except DatabaseError as error:
             raise SourceError(f"rows of {day} by the query {self._query()}: {error}") from None
         except UnicodeEncodeError as error:
@@ -121,7 +124,7 @@ class SqlSource:
 
     def _ask(self, connection: Connection, day: str) -> CursorResult[Any]:
         """The rows of a day, as the server sends them; a single statement sees a single state of the data."""
-        from sqlalchemy import Date, bindparam, text
+        from sqlalchemy import Date, DateTime, bindparam, text
 
         if connection.dialect.name == "postgresql":
             # the query is a text that somebody configured: it shall read, whatever it says
@@ -129,10 +132,20 @@ class SqlSource:
             limit = {"limit": str(int(self.parameters.timeout * 1000))}
             # for this transaction alone
             connection.execute(text("SELECT set_config('statement_timeout', :limit, true)"), limit)
-        query = text(self.parameters.query).bindparams(bindparam("day", type_=Date()))
+        moment = DateTime(timezone=True)
+        # those that the query names, of which there is at least one
+        bounds: dict[str, tuple[Any, Any]] = {
+            "day": (Date(), date_of(day)),
+            "start": (moment, self.partitions.start(day)),
+            "end": (moment, self.partitions.end(day)),
+        }
+        named = {name: bound for name, bound in bounds.items() if name in parameters_of(self.parameters.query)}
+        query = text(self.parameters.query).bindparams(
+            *(bindparam(name, type_=kind) for name, (kind, _) in named.items())
+        )
         # as it is sent: a day may be larger than the memory
         asked = connection.execution_options(stream_results=True, yield_per=FETCH)
-        return asked.execute(query, {"day": dt.date.fromisoformat(day)})
+        return asked.execute(query, {name: value for name, (_, value) in named.items()})
 
     def _query(self) -> str:
         words = " ".join(self.parameters.query.split())

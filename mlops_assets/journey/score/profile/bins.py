@@ -283,8 +283,9 @@ def as_numbers(column: pa.Array, day: Days) -> np.ndarray:
 def _number_of_day(day: Days) -> np.ndarray | float:
     """Days since 1970."""
     if isinstance(day, str):
-        return float(np.datetime64(day, "D").astype(np.int64))
-    return np.asarray(day.astype("datetime64[D]").astype(np.int64), np.float64)
+        return float(np.datetime64(day[:10], "D").astype(np.int64))
+    # of a key its calendar day
+    return np.asarray(day.astype("U10").astype("datetime64[D]").astype(np.int64), np.float64)
 
 
 def _plain(column: pa.Array) -> np.ndarray:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from mlops_assets.storage.catalog import PROFILES
 
 Column = tuple[str, str]
-"""Where a column stands, `rows` or `model_input`, and its name."""
+"""Where a column stands, one of `SOURCES`, and its name."""
 
 TOP = 50
 """Values of a category that have a bin of their own; all others that training knows share the last bin."""
@@ -28,8 +28,11 @@ STEPS = 20
 FILE_SIZES = 32
 """Powers of two by which files are counted by their number of rows."""
 
-SOURCES = ("rows", "model_input")
-"""Where columns stand."""
+SOURCES = ("rows", "model_input", "answers")
+"""Where columns stand. What a model says is a column if it is a number; classes are counted as `Said`."""
+
+ANSWER: Column = ("answers", "prediction")
+"""The column of what a model says, where that is a number."""
 
 Entry = tuple[str, int, float]
 """Key, number and value of a row of `profiles`."""
@@ -158,7 +161,7 @@ class Profile:
     columns
         Counts by column.
     said
-        Of the answers; None where none were asked for.
+        Of the answers; None where none were asked for, and where they are numbers, which are the column `ANSWER`.
     rows_a_file
         Files by their number of rows: at `n` those with at least 2**n and less than 2**(n + 1), `(32,)`.
     """

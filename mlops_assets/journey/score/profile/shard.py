@@ -19,6 +19,7 @@ from mlops_assets.journey.score.profile.bins import (
     whole,
 )
 from mlops_assets.journey.score.profile.counts import (
+    ANSWER,
     FILE_SIZES,
     MILLION,
     STEPS,
@@ -51,7 +52,10 @@ class Counting:
         self._model = model
         self._bins = {name: each for name, each in bins.items() if name[0] == "model_input"}
         self._counts = {name: Counts(np.zeros(each.number, np.int64)) for name, each in self._bins.items()}
-        self._said = no_answers(len(model.classes))
+        self._said = no_answers(len(model.classes)) if model.classes else None
+        self._answers = bins.get(ANSWER)
+        if self._answers is not None:
+            self._counts[ANSWER] = Counts(np.zeros(self._answers.number, np.int64))
 
     def see(
         self, batch: pa.Table, matrix: np.ndarray, probabilities: np.ndarray, numbers: np.ndarray, positions: np.ndarray
@@ -59,7 +63,10 @@ class Counting:
         """Count a batch; see `Witness`."""
         del positions  # counts have no order
         self.see_input(batch, matrix)
-        self._said += count_answers(probabilities, numbers)
+        if self._said is not None:
+            self._said += count_answers(probabilities, numbers)
+        if self._answers is not None:
+            self._counts[ANSWER] += count_numbers(numbers, self._answers)
 
     def see_input(self, batch: pa.Table, matrix: np.ndarray) -> None:
         """Count a batch of the model's input; see `Witness`."""
@@ -75,7 +82,7 @@ class Counting:
                 counts = count_numbers(matrix[:, places[name]].astype(np.float64, copy=False), bins)
             self._counts[column] += counts
 
-    def told(self) -> tuple[dict[Column, Counts], Said]:
+    def told(self) -> tuple[dict[Column, Counts], Said | None]:
         """What was counted of all batches."""
         return self._counts, self._said
 

@@ -77,7 +77,7 @@ def _beginning(one: Answered) -> Answered:
         one.lines,
         one.line[:MOST_LINES],
         one.numbers[:MOST_LINES],
-        one.probability[:MOST_LINES],
+        {name: values[:MOST_LINES] for name, values in one.sure.items()},
         one.probabilities[:MOST_LINES],
         one.refusals[:MOST_LINES],
     )
@@ -98,7 +98,8 @@ def _rows(
             "reject": None,
             "raw": line.raw,
             "picture": _picture(file, line.attached),
-            "likely": likely(row["probabilities"]),
+            "likely": likely(row["probabilities"]) if "probabilities" in row else None,
+            "interval": row.get("interval"),
             "why": explanation if explanation and explanation["at"] == place else None,
             "at": f"{number}:{row['line']}",
         }
@@ -126,8 +127,9 @@ def _picture(file: Sent | None, path: str) -> str:
 def explained(use_case: UseCase, explanation: SentExplanation, file: Sent) -> dict[str, Any]:
     """What the page tells of why a row is as it is."""
     told = why.content(explanation)
+    of_numbers = use_case.training.says_numbers
     features = [
-        {**feature, "value": why.shown(feature["value"]), "strength": why.strength(feature["strength"])}
+        {**feature, "value": why.shown(feature["value"]), "strength": why.strength(feature["strength"], of_numbers)}
         for feature in told["features"]
     ]
     line = lines_of(use_case, file, [explanation.line]).get(explanation.line, Line(""))
@@ -136,12 +138,12 @@ def explained(use_case: UseCase, explanation: SentExplanation, file: Sent) -> di
         "cleaned": [{**column, "value": why.shown(column["value"])} for column in told["cleaned"]],
         "features": features[:MOST_FEATURES],
         "further": features[MOST_FEATURES:],
-        "words": [{**word, "strength": why.strength(word["strength"])} for word in told["words"]],
+        "words": [{**word, "strength": why.strength(word["strength"], of_numbers)} for word in told["words"]],
         "enriched": [
             {**one, "values": {name: why.shown(value) for name, value in one["values"].items()}}
             for one in told["enriched"]
         ],
-        "likely": likely(told["probabilities"]),
+        "likely": likely(told["probabilities"]) if told["probabilities"] else None,
         "words_of": share,
         "picture": _picture(file, line.attached),
     }

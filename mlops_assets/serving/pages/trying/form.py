@@ -18,6 +18,7 @@ from mlops_assets.journey.score.written import RowsWrong, file_of_rows
 from mlops_assets.plugins import import_object
 from mlops_assets.serving.schema import column_schema, example_row, takes_rows
 from mlops_assets.use_case import Column, UseCase
+from mlops_assets.use_case.partitions import date_of
 
 MOST_ROWS = 20
 """Rows of a form; whoever has more has a file."""
@@ -136,7 +137,7 @@ def with_example(use_case: UseCase, rows: Rows, day: str) -> list[Mapping[str, s
     """
     drawn: Mapping[str, Any] = {}
     with suppress(Exception):  # the user's own code; a page has its form all the same
-        drawn = _drawn(use_case, max(use_case.start, dt.date.fromisoformat(day)), len(rows))
+        drawn = _drawn(use_case, max(use_case.start, date_of(day)), len(rows))
     found = {**example_row(use_case), **{name: value for name, value in drawn.items() if not _is_nothing(value)}}
     row = {field.name: _text(found.get(field.name), use_case.columns[field.name]) for field in fields_of(use_case)}
     for name in row:
@@ -149,7 +150,7 @@ def example_files(use_case: UseCase, day: str) -> list[tuple[str, bytes]]:
     """A file to begin with, and what its records refer to; none if the use case has no sample that draws files."""
     if not (use_case.files.reader and use_case.sample):
         return []
-    on = max(use_case.start, dt.date.fromisoformat(day))
+    on = max(use_case.start, date_of(day))
     draw = import_object(use_case.sample)
     return [*draw(np.random.default_rng([SEED, on.toordinal()]), on, 1, 2, 0.0, False)]
 

@@ -63,8 +63,8 @@ async def _answered(site: Site, request: Request, use_case: UseCase, asked: Aske
     """The answer: as a page, as a table, or why one row of it is as it is."""
     service = site.service
     loaded = await choose(service, use_case, asked.version, asked.as_of)
-    files = await asyncio.to_thread(_files, use_case, asked, service.today())
-    of_day = asked.as_of or service.today()
+    files = await asyncio.to_thread(_files, use_case, asked, service.today(use_case))
+    of_day = asked.as_of or service.today(use_case)
     told = {"version": loaded.version, "day": of_day}
 
     def see(answered: list[Answered]) -> list[Answered]:
@@ -144,7 +144,7 @@ async def _page(
             champion = await choose(site.service, use_case, asked.version, asked.as_of)
         except FORESEEN as error:
             why_none = str(error) if isinstance(error, NoChampion) else ""
-    make = partial(_form, use_case, asked, site.service.today())
+    make = partial(_form, use_case, asked, site.service.today(use_case))
     return site.page(
         request,
         "try.html",

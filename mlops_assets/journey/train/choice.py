@@ -1,0 +1,166 @@
+"""In: what candidates say of the rows that choose. Out: which one is chosen, and why; no row that tests is looked at.
+
+The best by the metric is chosen. What it cannot be told apart from by these rows is tied with it: then the champion's
+recipe stays, and where that is not among them the lowest log loss decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from mlops_assets.journey.features.day import sql_fingerprint
+from mlops_assets.journey.model.version import Version
+from mlops_assets.journey.train.folds import Said
+from mlops_assets.journey.train.intervals import Interval, interval
+from mlops_assets.journey.train.metrics import PROPER, higher_is_better
+from mlops_assets.use_case import UseCase
+
+SHARED = ("window_days", "refused_days", "most_rows", "texts", "half_life", "threshold")
+"""Keys of `training` that are part of every candidate's recipe."""
+
+Measured = Callable[[Said], float]
+"""The ranking metric of what a model says, as it says it: what calibrates has learned from these very rows."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which candidate is chosen.
+
+    Attributes
+    ----------
+    ranked
+        The candidates beside the baseline that have a value of the metric, the best first.
+    tied
+        Those that the best one cannot be told apart from, itself among them.
+    kept
+        The champion's candidate, if a candidate of today has its recipe; empty if none has.
+    champion
+        The version whose recipe that is; None if there is none.
+    why
+        How the first one came to be that, in words; empty where it is the best of all.
+    """
+
+    ranked: tuple[str, ...]
+    tied: tuple[str, ...] = ()
+    kept: str = ""
+    champion: int | None = None
+    why: str = ""
+
+    @classmethod
+    def from_json(cls, written: Mapping[str, Any]) -> Self:
+        """Read what a training wrote of it."""
+        return cls(**{**written, "ranked": tuple(written["ranked"]), "tied": tuple(written["tied"])})
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The champion's candidate, where a candidate of today is made just as that one was."""
+
+    name: str = ""
+    version: int | None = None
+
+
+NO_RECIPE = Recipe()
+
+
+def recipe_of(use_case: UseCase, champion: Version | None) -> Recipe:
+    """The candidate of today that has the champion's recipe; one without a name where none has.
+
+    Parameters
+    ----------
+    use_case
+        The use case of today.
+    champion
+        The champion, if there is one.
+    """
+    if champion is None:
+        return NO_RECIPE
+    about = champion.details()
+    then, now = about.recipe.get("training"), use_case.recipe()["training"]
+    if about.origin or about.sql != sql_fingerprint(use_case.features_sql) or not isinstance(then, Mapping):
+        return NO_RECIPE
+    same = all(then.get(key, "not said") == now.get(key) for key in SHARED)
+    before, today = _made_of(then, about.candidate), _made_of(now, about.candidate)
+    return Recipe(about.candidate, champion.version) if same and before and before == today else NO_RECIPE
+
+
+def _made_of(training: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """How a candidate and its members are configured."""
+    candidates = training.get("candidates") or {}
+    one = candidates.get(name)
+    if not isinstance(one, Mapping):
+        return {}
+    return {name: one, **{member: candidates.get(member) for member in one.get("members", ())}}
+
+
+def choose_candidate(
+    metric: str,
+    said: Mapping[str, Said],
+    figures: Mapping[str, Mapping[str, float]],
+    groups: np.ndarray,
+    measured: Measured,
+    kept: Recipe,
+) -> Choice:
+    """Rank candidates by what they say of the rows that choose.
+
+    Parameters
+    ----------
+    metric
+        What ranks.
+    said
+        What each candidate beside the baseline says of the rows that choose.
+    figures
+        The metrics of each.
+    groups
+        Of every row of the training set; see `groups_of`.
+    measured
+        The ranking metric of what is said.
+    kept
+        The champion's recipe.
+    """
+    sign = 1 if higher_is_better(metric) else -1
+    able = [name for name in said if np.isfinite(figures[name].get(metric, np.nan))]
+    ranked = sorted(able, key=lambda name: -sign * figures[name][metric])
+    if not ranked:
+        return Choice((), kept=kept.name, champion=kept.version)
+    best = ranked[0]
+    gaps = {name: difference(said[best], said[name], groups, measured) for name in ranked[1:]}
+    tied = [best, *(name for name, gap in gaps.items() if gap.holds_zero)]
+    first, why = best, ""
+    if kept.name in tied:
+        first = kept.name
+        if first != best:
+            gap = f"{metric} {gaps[first]}"
+            why = f"{best} is better by no more than noise ({gap}), so the recipe of champion {kept.version} stays"
+    elif len(tied) > 1:
+        proper = next((name for name in PROPER.values() if name in figures[best]), metric)
+        first = min(tied, key=lambda name: figures[name].get(proper, np.inf))
+        others = " and ".join(name for name in tied if name != first)
+        why = f"{metric} cannot tell it from {others}, its {proper} is the lowest"
+    order = [first, *(name for name in ranked if name != first)]
+    return Choice(tuple(order), tuple(tied), kept.name, kept.version, why)
+
+
+def difference(one: Said, other: Said, groups: np.ndarray, measured: Measured) -> Interval:
+    """By how much the figure of one model is above that of another, on the rows that both were asked of.
+
+    Parameters
+    ----------
+    one, other
+        What each says.
+    groups
+        As for `choose_candidate`.
+    measured
+        The figure.
+    """
+    rows, mine, theirs = np.intersect1d(one.rows, other.rows, return_indices=True)
+    first, second = one.some(mine), other.some(theirs)
+
+    def figure(places: np.ndarray) -> float:
+        return measured(first.some(places)) - measured(second.some(places))
+
+    return interval(figure, groups[rows])

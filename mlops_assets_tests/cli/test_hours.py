@@ -1,0 +1,84 @@
+"""Hours and weeks by the command line: keys as they are printed, ranges of calendar days, and what is none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mlops_assets_tests.helpers.shop import Done, Shop
+from mlops_assets_tests.helpers.visits import VISITS, place_visits
+
+AGAIN = "2025-04-05T23-0400"
+"""The hour that comes a second time in Santiago, where midnight waits for it."""
+
+
+def shop_of(folder: Path, every: str) -> Shop:
+    yaml = VISITS.replace("2026-01-01", "2025-03-03")
+    place_visits(folder / "use_cases", f"{yaml}  partitions: {{every: {every}, timezone: America/Santiago}}\n")
+    return Shop(folder / "home")
+
+
+@pytest.fixture(scope="module")
+def hours(tmp_path_factory: pytest.TempPathFactory) -> tuple[Shop, Done]:
+    """Hours around a change of the clock, run as one range of calendar days; and what the run said."""
+    shop = shop_of(tmp_path_factory.mktemp("hours"), "hour")
+    made = shop("sample", "visits", "--day", "2025-04-05T22", "--days", "4", "--files", "2", "--rows", "5")
+    assert (made.code, made.err) == (0, "")
+    assert "Wrote 8 files of 4 hour(s)" in made.out
+    return shop, shop("run", "visits", "--from", "2025-04-05", "--to", "2025-04-06")
+
+
+def test_a_range_of_calendar_days_runs_all_their_hours(hours: tuple[Shop, Done]) -> None:
+    _, done = hours
+    assert done.code == 0
+    assert "2025-04-05T00 to 2025-04-06T23: 49 hours, 4 with raw files" in done.err
+    listed = [line.split()[0] for line in done.out.splitlines() if line.startswith("2025")]
+    assert listed == ["2025-04-05T22", "2025-04-05T23", AGAIN, "2025-04-06T00"]
+
+
+def test_preview_and_status_name_hours_as_they_are_asked_for(hours: tuple[Shop, Done]) -> None:
+    shop, _ = hours
+    for done in (shop("preview", "visits", "--from", AGAIN, "--to", AGAIN), shop("status", "visits")):
+        assert done.code == 0
+        assert f"\n{AGAIN} " in done.out
+
+
+def test_an_hour_is_verified_alone(hours: tuple[Shop, Done]) -> None:
+    shop, _ = hours
+    done = shop("verify", "visits", "--day", AGAIN)
+    assert done.code == 0, done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            "predictions visits --day 2025-04-05",
+            "--day 2025-04-05: '2025-04-05' is no hour; write it like 2026-01-31T05",
+        ),
+        ("drift visits --day 2025-04-06T00-0400", "by the clock of America/Santiago, that is 2025-04-06T00"),
+        ("run visits --from 2025-04-05T5", "'2025-04-05T5' is not a day; write it like 2026-01-31. An hour is 2026-"),
+        ("run visits --from 2025-02-01T05", "Hours of visits run from 2025-03-03T00 to "),
+        (
+            "sample visits --day 2025-02-01T05",
+            "Hours of visits begin on 2025-03-03T00: a sample of 2025-02-01T05 would",
+        ),
+    ],
+)
+def test_what_is_no_hour_is_wrong_usage_that_shows_one(hours: tuple[Shop, Done], arguments: str, said: str) -> None:
+    shop, _ = hours
+    done = shop(*arguments.split())
+    assert (done.code, done.out) == (2, "")
+    assert said in done.err
+
+
+def test_weeks_are_named_by_their_mondays(tmp_path: Path) -> None:
+    shop = shop_of(tmp_path, "week")
+    assert shop("sample", "visits", "--day", "2025-04-07", "--days", "2", "--files", "2", "--rows", "5").code == 0
+    done = shop("run", "visits", "--from", "2025-04-09")
+    assert done.code == 0
+    assert "2025-04-07 to 2025-04-14: 2 weeks, 2 with raw files" in done.err
+    wrong = shop("predictions", "visits", "--day", "2025-04-09")
+    assert wrong.code == 2
+    assert "which is named by its Monday: 2025-04-09 lies in 2025-04-07" in wrong.err
