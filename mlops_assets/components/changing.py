@@ -128,7 +128,7 @@ def first_scoring_sensors(use_case: UseCase, training: Any, daily: Any) -> list[
         reason = f"scored by version {made.version}, which the training {run.run_id} made champion"
         who = {WHO_TAG: run.tags[WHO_TAG]} if WHO_TAG in run.tags else {}
         asked = []
-        for span in spans(days):
+        for span in spans(use_case, days):
             first, _, last = span.partition(" to ")
             tags = {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last or first}
             # one run, as a range that a person asks for: each day of it is told, and done again it resumes

@@ -23,7 +23,6 @@ from mlops_assets.storage.places import Place
 from mlops_assets.storage.tables import A, Table
 
 DAY_SECONDS = 86_400
-
 ENRICHMENT = "enrichment_"
 """What the name of a table of answers begins with."""
 
@@ -127,7 +126,6 @@ REJECTED = pa.schema(
     }
 )
 """Corrections that do not count, each with its reason; what they say is null where they cannot be read."""
-
 
 REQUESTS = pa.schema(
     {
