@@ -29,8 +29,8 @@ COMMANDS = {
         "Start Dagster's UI and daemon on the use cases, and the API on loopback.",
     ),
     "diff": (
-        "mlops_assets.cli.models:diff",
-        "Show what a version would change on a day's real files: rows, categories, money, accounts, and who is right.",
+        "mlops_assets.cli.diff:diff",
+        "Show what a version would change on real files, or what has changed: rows, classes, money, and who is right.",
     ),
     "drift": (
         "mlops_assets.cli.drift:drift",
@@ -98,6 +98,10 @@ COMMANDS = {
     "restore": (
         "mlops_assets.cli.models:restore",
         "Publish a day's predictions again as they were at some time; `keep_days` says how far back that goes.",
+    ),
+    "retro-score": (
+        "mlops_assets.cli.retro:retro_score",
+        "Score past days again by the champion, or put them back after a rollback: whatever of that is left to do.",
     ),
     "rollback": (
         "mlops_assets.cli.models:rollback",

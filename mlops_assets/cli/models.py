@@ -1,4 +1,4 @@
-"""The commands of a model's life: register, promote, refuse, rollback, history, card, diff, rebuild, restore."""
+"""The commands of a model's life: register, promote, refuse, rollback, history, card, rebuild, restore."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import click
 
 from mlops_assets.cli.common import Day, Moment, find, published_at, show_progress
 from mlops_assets.cli.outputs import output_options
+from mlops_assets.cli.retro import put_back
 from mlops_assets.errors import MlopsError
 
 if TYPE_CHECKING:
@@ -96,6 +97,12 @@ def promote(use_case: str, version: int, why: str, override: bool) -> None:
         return
     before = f", before it was {change.before}" if change.before else ""
     click.echo(f"Version {change.version} is champion of {use_case} now{before}. Days are scored by it from now on.")
+    if change.retro_score:
+        span = change.retro_score.replace("/", " to ")
+        click.echo(
+            f"Published days of {span} are scored again by it: by Dagster's daemon, which begins with that soon,"
+        )
+        click.echo(f"or by `mlops-assets retro-score {use_case}`.")
 
 
 @click.command()
@@ -122,6 +129,8 @@ def refuse(use_case: str, version: int, why: str) -> None:
 def rollback(use_case: str, why: str) -> None:
     """Make the champion before the present one the champion again.
 
+    Days that were scored again after its promotion are published as they were before, file by file.
+
     \b
     Example:
       mlops-assets rollback transactions --why "too many restaurants since Monday"
@@ -135,9 +144,12 @@ def rollback(use_case: str, why: str) -> None:
     if done.already:
         click.echo(f"Version {change.version} is champion of {use_case} again already, since {change.when[:19]}: {why}")
         click.echo("To go back one champion more, give another reason.")
-        return
-    click.echo(f"Version {change.version} is champion of {use_case} again, instead of {change.before}.")
-    click.echo(f"Days that {change.before} scored stay as they are until you `mlops-assets run` them again.")
+    else:
+        click.echo(f"Version {change.version} is champion of {use_case} again, instead of {change.before}.")
+    # also if it was done before: a rollback that was killed is given again
+    put_back(stores)
+    if not done.already:
+        click.echo(f"Days that {change.before} scored as they came stay as they are until you `mlops-assets run` them.")
 
 
 @click.command()
@@ -155,7 +167,8 @@ def history(use_case: str, form: str) -> None:
 
     stores = find(use_case)
     _tell_trouble(follow(stores.registry, use_case))
-    known = histories.Known(stores.history.changes(), {}, stores.history.refusals())
+    changes, refusals = stores.history.changes(), stores.history.refusals()
+    known = histories.Known(changes, {}, refusals, histories.retro_scores(stores))
     trouble = stores.registry.trouble(use_case)
     try:
         known = replace(known, versions=stores.registry.known(use_case))
@@ -202,49 +215,6 @@ def card(use_case: str, version: int | None, form: str, output: Path | None) -> 
     else:
         writing.write_text(output, text)
         click.echo(f"Wrote {output}", err=True)
-
-
-@click.command()
-@click.argument("use_case")
-@click.option("--day", type=Day(), required=True, help="A day whose rows are published.")
-@click.option("--candidate", type=int, required=True, help="The version that might come.")
-@click.option("--against", type=int, help="The version to compare with. [default: the champion]")
-@output_options("table", "json", "html")
-def diff(use_case: str, day: str, candidate: int, against: int | None, form: str, output: Path | None) -> None:
-    """Show what a version would change on a day's real files: rows, categories, money, accounts, and who is right.
-
-    \b
-    Examples:
-      mlops-assets diff transactions --day 2026-01-03 --candidate 3
-      mlops-assets diff transactions --day 2026-01-03 --candidate 3 -o diff.html
-    """
-    from mlops_assets.journey.explain.comparison import compare_day
-    from mlops_assets.views import diff_page, diffs
-    from mlops_assets.views import output as writing
-    from mlops_assets.work.engines import Engines
-    from mlops_assets.work.progress import Progress
-
-    stores = find(use_case)
-    before = stores.registry.version(use_case, against) if against else stores.champion()
-    if before is None:
-        raise MlopsError(f"{use_case} has no champion to compare with; name a version with --against.")
-    after = stores.registry.version(use_case, candidate)
-    before, after = (stores.registry.prove(one, stores.use_case.training.trusted) for one in (before, after))
-    show_progress()
-    rows = stores.lake.rows.days().get(str(day))
-    watch = Progress(f"{use_case} diff {day}", rows.accounting.files if rows else 0)
-    with Engines(stores.settings) as engines:
-        engine = engines.of(stores.use_case)
-        comparison = compare_day(stores.use_case, stores.lake, str(day), before, after, engine, watch)
-    if form == "html":
-        text = diff_page.page(comparison, [before.details(), after.details()])
-    else:
-        text = {"table": diffs.text, "json": diffs.as_json}[form](comparison)
-    if output is None:
-        click.echo(text)
-    else:
-        writing.write_text(output, text)
-        click.echo(f"Wrote {output}: {comparison.share:.2%} of {comparison.rows:,} rows change", err=True)
 
 
 @click.command()

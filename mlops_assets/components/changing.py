@@ -6,10 +6,9 @@ from typing import Any
 
 import dagster as dg
 
-from mlops_assets.components.private import (
-    ASSET_PARTITION_RANGE_END_TAG,
-    ASSET_PARTITION_RANGE_START_TAG,
-)
+from mlops_assets.components.days import spans
+from mlops_assets.components.private import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+from mlops_assets.components.retro import put_days_back
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.model import changing
 from mlops_assets.journey.model.changing import REASON_TAG, RETRO_TAG, WHO_TAG, Changed
@@ -50,12 +49,13 @@ def changing_jobs(use_case: UseCase) -> list[dg.JobDefinition]:
             "why": dg.Field(str, description="The reason, for the history."),
             "who": dg.Field(str, "", description="Who wants it; by default the user of the daemon."),
         },
-        required_resource_keys={"workspace"},
+        required_resource_keys={"workspace", "engines"},
     )
     def go_back(context: dg.OpExecutionContext) -> None:
         config, stores = context.op_config, _stores(context, use_case)
         who = config["who"] or stores.settings.user
         _do(context, lambda: changing.roll_back(stores.registry, use_case, who, config["why"]))
+        put_days_back(context, stores, context.resources.engines)
 
     @dg.job(name=f"{name}_promote", description="Makes a version the champion, as the command `promote` does.")
     def promote() -> None:
@@ -93,21 +93,25 @@ def asked_by(run: dg.DagsterRun) -> str:
     return f"gate, asked by {who}, Dagster run {run.run_id}" if who else f"gate, Dagster run {run.run_id}"
 
 
-def retro_scoring_sensors(use_case: UseCase, training: Any, daily: Any) -> list[dg.SensorDefinition]:
-    """The sensor that has days scored again after a training whose tags name them, if its version is champion."""
+def first_scoring_sensors(use_case: UseCase, training: Any, daily: Any) -> list[dg.SensorDefinition]:
+    """The sensor that has days predicted for the first time after a training that named them, if it made a champion.
+
+    Those that are published already are scored again, see `components.retro`.
+    """
 
     @dg.run_status_sensor(
-        name=f"{use_case.name}_retro_score",
+        name=f"{use_case.name}_first_score",
         run_status=dg.DagsterRunStatus.SUCCESS,
         monitored_jobs=[training],
         request_job=daily,
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Asks for a run of the days that a training was to have scored again, if its version is champion.",
+        description="Asks for runs of the days that a training named and that have no predictions yet, if it made a "
+        "champion.",
     )
-    def retro_score(
+    def first_score(
         context: dg.RunStatusSensorContext, workspace: dg.ResourceParam[Workspace]
-    ) -> dg.RunRequest | dg.SkipReason:
+    ) -> list[dg.RunRequest] | dg.SkipReason:
         run = context.dagster_run
         if RETRO_TAG not in run.tags:
             return dg.SkipReason(f"the training {run.run_id} names no days")
@@ -117,25 +121,27 @@ def retro_scoring_sensors(use_case: UseCase, training: Any, daily: Any) -> list[
         except MlopsError as error:
             return dg.SkipReason(f"what the training {run.run_id} made cannot be read: {error}")
         if made.version is None or stores.history.champion() != made.version:
-            return dg.SkipReason(
-                f"the training {run.run_id} made no champion, so no day is scored again: {made.reason}"
-            )
-        days = _days(stores, run.tags[RETRO_TAG])
+            return dg.SkipReason(f"the training {run.run_id} made no champion, so no day is scored: {made.reason}")
+        days = _without_predictions(stores, run.tags[RETRO_TAG])
         if not days:
-            return dg.SkipReason(f"no day of {run.tags[RETRO_TAG]} has files")
-        reason = f"scored again by version {made.version}, which the training {run.run_id} made champion"
-        tags = {REASON_TAG: reason, ASSET_PARTITION_RANGE_START_TAG: days[0], ASSET_PARTITION_RANGE_END_TAG: days[-1]}
-        if who := run.tags.get(WHO_TAG):
-            tags[WHO_TAG] = who
-        # one run, as a range that a person asks for: each day of it is told, and done again it resumes
-        return dg.RunRequest(run_key=f"retro-{run.run_id}", tags=tags)
+            return dg.SkipReason(f"no day of {run.tags[RETRO_TAG]} has files and no predictions")
+        reason = f"scored by version {made.version}, which the training {run.run_id} made champion"
+        who = {WHO_TAG: run.tags[WHO_TAG]} if WHO_TAG in run.tags else {}
+        asked = []
+        for span in spans(use_case, days):
+            first, _, last = span.partition(" to ")
+            tags = {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last or first}
+            # one run, as a range that a person asks for: each day of it is told, and done again it resumes
+            asked.append(dg.RunRequest(run_key=f"first-{run.run_id}-{first}", tags={REASON_TAG: reason, **tags, **who}))
+        return asked
 
-    return [retro_score]
+    return [first_score]
 
 
-def _days(stores: Stores, asked: str) -> list[str]:
-    """The days of a span that have files or had some, in order."""
+def _without_predictions(stores: Stores, asked: str) -> list[str]:
+    """The days of a span that have files or had some, and are not published."""
     first, _, last = asked.partition("/")
     use_case, now = stores.use_case, dt.datetime.now(dt.UTC)
     earliest, latest = max(first, use_case.first_day), min(last, use_case.partitions.key(now))
-    return sorted(day for day in stores.days_with_files() if earliest <= day <= latest)
+    known, published = stores.days_with_files(), stores.lake.predictions.days()
+    return sorted(day for day in known if earliest <= day <= latest and day not in published)

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ValidationError
 
 from mlops_assets.components.arrivals import arrival_sensors
 from mlops_assets.components.champions import champion_sensors
-from mlops_assets.components.changing import changing_jobs, retro_scoring_sensors
+from mlops_assets.components.changing import changing_jobs, first_scoring_sensors
 from mlops_assets.components.daily import daily_assets, yesterday_check
 from mlops_assets.components.delivery import delivery_assets
 from mlops_assets.components.drift import drift_assets
@@ -17,6 +17,7 @@ from mlops_assets.components.pipes import job_assets
 from mlops_assets.components.ranges import range_job
 from mlops_assets.components.resources import end_mlflow_run
 from mlops_assets.components.retraining import recipe_sensors, retraining_schedules, retraining_sensors
+from mlops_assets.components.retro import retro_job, retro_sensors
 from mlops_assets.components.scoring import made_besides
 from mlops_assets.components.telling import telling_sensors
 from mlops_assets.components.training import training_assets
@@ -99,6 +100,7 @@ class MlUseCase(dg.Component):
             description="From people's corrections and audits to live metrics, and which version scored which day.",
             hooks={retry_after_lost_database},
         )
+        scoring_again = retro_job(self.use_case)
         return dg.Definitions(
             assets=[*daily, *deliveries, *training, *monitoring, *made_besides(self.use_case)],
             asset_checks=[check],
@@ -108,6 +110,7 @@ class MlUseCase(dg.Component):
                 watch_job,
                 monitoring_job,
                 range_job(self.use_case),
+                scoring_again,
                 *changing_jobs(self.use_case),
             ],
             schedules=[
@@ -121,7 +124,8 @@ class MlUseCase(dg.Component):
                 *retraining_sensors(self.use_case, training_job),
                 *recipe_sensors(self.use_case, training_job),
                 *champion_sensors(self.use_case),
-                *retro_scoring_sensors(self.use_case, training_job, daily_job),
+                *first_scoring_sensors(self.use_case, training_job, daily_job),
+                *retro_sensors(self.use_case, scoring_again),
                 *telling_sensors(self.use_case),
             ],
         )

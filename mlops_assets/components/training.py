@@ -21,6 +21,7 @@ from mlops_assets.components.private import (
 )
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.model.about import About
+from mlops_assets.journey.model.changing import RETRO_TAG
 from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.train.candidates import Fitted, fit_candidates
 from mlops_assets.journey.train.choice import NO_RECIPE, Recipe, recipe_of
@@ -355,7 +356,7 @@ def _champion(use_case: UseCase) -> dg.AssetsDefinition:
     def champion(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> Iterator[Any]:
         run, stores = _run_of(context, use_case), workspace.of(use_case)
         who, made = asked_by(context.run), stores.runs.read(run, MadeVersion)
-        done = _told(lambda: promote_if_passed(stores, made, who, made.reason))
+        done = _told(lambda: promote_if_passed(stores, made, who, made.reason, context.run.tags.get(RETRO_TAG, "")))
         if done.champion is None:
             reason = _why_it_stays(use_case, made, done)
             log.warning("%s: no new champion: %s", use_case.name, reason)
@@ -382,6 +383,6 @@ def _why_it_stays(use_case: UseCase, made: MadeVersion, done: Promotion) -> str:
     """Why the champion stays as it is."""
     if not made.passed:
         return made.reason
-    if use_case.training.promotion == "manual" or made.waits:
+    if use_case.training.promotion.mode == "manual" or made.waits:
         return f"{made.reason}; waits for `mlops-assets promote {use_case.name} {made.version} --why ...`"
     return done.waits

@@ -135,6 +135,7 @@ class Change(BaseModel):
     sha256: str
     judged_sha256: str
     about_sha256: str
+    retro_score: str
 
 
 class DeployedVersion(Change):
@@ -187,6 +188,7 @@ class Versions(BaseModel):
     waiting: int | None
     changes: list[Change]
     versions: list[Version]
+    retro_scores: list[dict[str, Any]]
 
 
 class Condition(BaseModel):

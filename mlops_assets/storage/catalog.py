@@ -25,7 +25,6 @@ from mlops_assets.storage.places import Place
 from mlops_assets.storage.tables import A, Table
 
 DAY_SECONDS = 86_400
-
 ENRICHMENT = "enrichment_"
 """What the name of a table of answers begins with."""
 
@@ -255,6 +254,10 @@ class Lake:
     def refusal(self, number: int) -> Place:
         """That somebody refused a version that might have become champion, who and why."""
         return self.history / "refusals" / f"{number:06d}.json"
+
+    def retro_score(self, change: int, name: str) -> Place:
+        """Of days scored again after a change of the champion: what became of one, which were asked for, a decision."""
+        return self.folder / "retro_scores" / f"{change:06d}" / f"{name}.json"
 
     @property
     def versions(self) -> Place:

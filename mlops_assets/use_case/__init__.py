@@ -6,6 +6,7 @@ from mlops_assets.use_case.enrichments import Enrichment, HttpParameters, SqlPar
 from mlops_assets.use_case.files import Checks, Column, FileFormat, Import
 from mlops_assets.use_case.loading import build_use_case, explained, find_use_case, list_use_cases, load_use_case
 from mlops_assets.use_case.partitions import Partitions, back, date_of
+from mlops_assets.use_case.promotion import Promotion
 from mlops_assets.use_case.references import UnsetVariable, as_written, fill_environment, references, variables
 from mlops_assets.use_case.scoring import Scoring
 from mlops_assets.use_case.sensor import Messages, Sensor
@@ -39,6 +40,7 @@ __all__ = [
     "Origin",
     "Partitions",
     "Preparation",
+    "Promotion",
     "Retraining",
     "Scale",
     "Scoring",

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, fi
 from mlops_assets.plugins import PluginError, check_plugin
 from mlops_assets.plugins.estimators import CLASSIFIER, PART, REGRESSOR, TRANSFORMER, WrongArgument, check_estimator
 from mlops_assets.plugins.metrics import MetricFunction
+from mlops_assets.use_case.promotion import Promotion
 from mlops_assets.use_case.strict import METRICS, Problem, Share, Strict, Task, refuse
 
 INTERVAL = 0.9
@@ -127,8 +128,8 @@ class Training(Strict):
     baseline: str = Field(description="The candidate that the others must beat.")
     candidates: dict[str, Candidate] = Field(min_length=1, description="The models to try, by name.")
     gate: Gate = Field(default_factory=Gate, description="What a champion must reach.")
-    promotion: Literal["automatic", "manual"] = Field(
-        "automatic", description="Whether a version that passes the gate becomes champion at once, or by `promote`."
+    promotion: Promotion = Field(
+        default_factory=Promotion, description="How a version becomes champion, and what follows."
     )
     refit: bool = Field(True, description="Whether the winner is fitted again on all labelled rows before it serves.")
     calibration: Annotated[Literal["auto", "off"], Off] = Field(

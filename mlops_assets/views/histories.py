@@ -8,6 +8,7 @@ from typing import Any
 
 from mlops_assets.journey.model.about import Summary
 from mlops_assets.journey.model.history import Change, Refusal
+from mlops_assets.views import retro
 from mlops_assets.views.output import text_table, to_json
 from mlops_assets.workspace import Stores
 
@@ -27,11 +28,14 @@ class Known:
         What is short of every version, by its number.
     refusals
         The versions that people decided against.
+    retro_scores
+        How scoring past days again after changes of the champion stands; see `retro.short`.
     """
 
     changes: Sequence[Change]
     versions: Mapping[int, Summary]
     refusals: Mapping[int, Refusal] = field(default_factory=dict)
+    retro_scores: Sequence[Mapping[str, Any]] = ()
 
     @property
     def champion(self) -> int | None:
@@ -67,7 +71,13 @@ def read(stores: Stores) -> Known:
         If a document of the history is damaged, or MLflow is needed and not there.
     """
     history = stores.history
-    return Known(history.changes(), stores.registry.known(stores.use_case.name), history.refusals())
+    versions = stores.registry.known(stores.use_case.name)
+    return Known(history.changes(), versions, history.refusals(), retro_scores(stores))
+
+
+def retro_scores(stores: Stores) -> list[dict[str, Any]]:
+    """How scoring past days again stands, by change of the champion, the newest first."""
+    return [retro.short(standing, stores.use_case) for standing in retro.every(stores)]
 
 
 def content(known: Known) -> dict[str, Any]:
@@ -78,7 +88,13 @@ def content(known: Known) -> dict[str, Any]:
         for number, summary in known.versions.items()
     ]
     changes = [asdict(change) for change in known.changes]
-    return {"champion": known.champion, "waiting": known.waiting, "changes": changes, "versions": listed}
+    return {
+        "champion": known.champion,
+        "waiting": known.waiting,
+        "changes": changes,
+        "versions": listed,
+        "retro_scores": list(known.retro_scores),
+    }
 
 
 def as_json(known: Known) -> str:
@@ -94,7 +110,8 @@ def text(known: Known, metric: str) -> str:
         value = f"{summary.metrics[metric]:.3f}" if metric in summary.metrics else ""
         lines.append([mark, summary.candidate, value, GATE[summary.passed], summary.reason])
     waits = f"\nVersion {known.waiting} waits for `promote` or `refuse`." if known.waiting else ""
-    return f"{text_table(lines).rstrip()}\n\n* champion{waits}\n\n{_decided(known)}"
+    again = "".join(f"\n\n{one['sentence']}" for one in known.retro_scores)
+    return f"{text_table(lines).rstrip()}\n\n* champion{waits}\n\n{_decided(known)}{again}"
 
 
 def decisions(known: Known) -> list[dict[str, Any]]:

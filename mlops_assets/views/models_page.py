@@ -56,6 +56,7 @@ def told(known: Known, metric: str, now: dt.datetime, *, best_first: bool = Fals
         "waiting": known.waiting,
         "decisions": [{**one, "done": DONE.get(one["action"], one["action"])} for one in reversed(decisions(known))],
         "chart": _chart(known.versions, metric),
+        "retro_scores": known.retro_scores,
     }
 
 

@@ -271,6 +271,59 @@ def test_what_was_done_already_is_said_and_done_no_second_time(shop: Shop) -> No
     assert done.out == "120 predictions of 2026-01-01 by version 1 are what is published now.\n"
 
 
+# -- past days after a promotion ------------------------------------------------------------------------------------------
+
+
+def test_past_days_are_scored_again_compared_and_put_back_by_commands(shop: Shop, tmp_path: Path) -> None:
+    edit(shop, VALUED.replace("    folds: 2\n", "    folds: 2\n    promotion: {retro_score: 30d, most_changed: 0}\n"))
+    span = ("--from", DAYS[0], "--to", DAYS[2])
+    before = {day: shop("predictions", "visits", "--day", day, "--format", "csv").out for day in DAYS}
+    done = shop("promote", "visits", "3", "--why", "to see", "--override")
+    assert "are scored again by it: by Dagster's daemon" in done.out
+    # the days of this test are older than its 30 days
+    assert "no day was published" in shop("retro-score", "visits").out
+    done = shop("retro-score", "visits", *span)
+    assert done.code == 0
+    assert "3 scored again, and not published yet" in done.out
+    assert "What was published stays: " in done.out
+    assert "done in" in done.err or "the newest first" in done.err
+    assert versions(shop) == [1, 1, 1]
+    done = shop("retro-score", "visits", "--publish", "seen it")
+    assert "3 days were scored again and published: 2026-01-01 to 2026-01-03." in done.out
+    assert versions(shop) == [3, 3, 3]
+    assert shop("retro-score", "visits", "--publish", "again").code == 2
+    found = told(shop("diff", "visits", *span, "--format", "json"))
+    by_model = told(shop("diff", "visits", *span, "--candidate", "3", "--against", "1", "--format", "json"))
+    assert found == by_model  # what was published by both is what both say
+    assert (found["before"], found["after"], found["rows"]) == ([1], [3], 360)
+    assert sum(flow["rows"] for flow in found["flows"]) == found["changed"] == sum(d["changed"] for d in found["days"])
+    page = tmp_path / "span.html"
+    assert shop("diff", "visits", *span, "-o", str(page)).code == 0
+    assert "<h1>visits, 2026-01-01 to 2026-01-03: version 3 against version 1</h1>" in page.read_text()
+    assert history(shop)["retro_scores"][0]["days"] == {"scored": 3}
+    done = shop("rollback", "visits", "--why", "seen enough")
+    assert "3 days are published again as they were: 2026-01-01 to 2026-01-03." in done.out
+    assert {day: shop("predictions", "visits", "--day", day, "--format", "csv").out for day in DAYS} == before
+    assert "of 3 published days 3 put back by a rollback" in shop("history", "visits").out
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("diff visits", "Which days? Give --day, or --from and --to."),
+        ("diff visits --day 2026-01-01", "2026-01-01: it was published by version 1, never by another version"),
+        ("diff visits --day 2026-01-01 --from 2026-01-01", "not both"),
+        ("retro-score visits --from 2026-01-01", "Give --from and --to"),
+        ("retro-score visits --from 2026-01-03 --to 2026-01-01", "Give --from and --to"),
+        ("retro-score visits --publish x", "no day was scored again and waits to be published"),
+    ],
+)
+def test_what_is_asked_of_past_days_wrongly_is_told(story: Shop, command: str, said: str) -> None:
+    done = story(*command.split())
+    assert done.code != 0
+    assert said in done.err
+
+
 # -- without MLflow -----------------------------------------------------------------------------------------------------
 
 READING = (

@@ -103,6 +103,7 @@ GIVEN = {
     "rejects": "visits",
     "replay": "visits MENDED",
     "restore": f"visits --day {FIRST} --as-published-on 2030-01-01",
+    "retro-score": f"visits --from {FIRST} --to {LATER}",
     "rollback": "visits --why TERMINAL",
     "rows": f"visits --day {LATER}",
     "run": f"visits --from {LATER}",

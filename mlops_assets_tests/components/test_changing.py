@@ -1,4 +1,4 @@
-"""The champion is changed by a run: by the code of the commands, in the name of who asked; and days are scored again."""
+"""The champion is changed by a run: by the code of the commands, in the name of who asked; and days are scored."""
 
 from __future__ import annotations
 
@@ -42,20 +42,20 @@ def test_what_is_wrong_fails_the_run_with_its_sentence_alone(
     assert failed.step_failure_data.user_failure_data.description.startswith(said)
 
 
-def asked(stage: Stage, run: dg.DagsterRun) -> dg.RunRequest | dg.SkipReason:
+def asked(stage: Stage, run: dg.DagsterRun) -> list[dg.RunRequest] | dg.SkipReason:
     """What the sensor makes of a training that went well."""
     repository = stage.definitions.get_repository_def()
     with stage.stores() as stores:
         event = dg.DagsterEvent(dg.DagsterEventType.RUN_SUCCESS.value, run.job_name)
         with dg.build_run_status_sensor_context(
-            sensor_name=f"{NAME}_retro_score",
+            sensor_name=f"{NAME}_first_score",
             dagster_event=event,
             dagster_instance=stage.instance,
             dagster_run=run,
             repository_def=repository,
             resources={"workspace": stores.workspace},
         ) as context:
-            return repository.get_sensor_def(f"{NAME}_retro_score")(context)
+            return repository.get_sensor_def(f"{NAME}_first_score")(context)
 
 
 def training(stage: Stage, run_id: str, version: int | None, **tags: str) -> dg.DagsterRun:
@@ -64,14 +64,14 @@ def training(stage: Stage, run_id: str, version: int | None, **tags: str) -> dg.
     return dg.DagsterRun(job_name=f"{NAME}_training", run_id=run_id, tags=tags)
 
 
-def test_days_are_scored_again_in_one_run_if_the_new_version_is_champion(stage: Stage) -> None:
+def test_days_without_predictions_are_scored_in_one_run_if_the_new_version_is_champion(stage: Stage) -> None:
     run = training(stage, "a", 1, **{RETRO_TAG: "2025-12-01/2026-03-01", WHO_TAG: "ann (API)"})
     assert "made no champion" in str(asked(stage, run).skip_message)
     with stage.stores() as stores:
         stores.history.append("promote", 1, asked_by(run), "linear passes", "passes")
         assert stores.history.latest().who == "gate, asked by ann (API), Dagster run a"
-    request = asked(stage, run)
-    assert request.run_key == "retro-a"
+    (request,) = asked(stage, run)
+    assert request.run_key == f"first-a-{DAY}"
     assert request.tags["dagster/asset_partition_range_start"] == DAY
     assert request.tags["dagster/asset_partition_range_end"] == NEXT
     assert request.tags[WHO_TAG] == "ann (API)"

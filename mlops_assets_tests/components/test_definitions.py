@@ -40,7 +40,7 @@ JOURNEY = {
 DAILY = ("raw_files", "rows", "rejects", "enrichment_calendar", "features", "predictions", "drift")
 TRAINING = ("training_set", "candidates", "evaluation", "model_version", "champion")
 MONITORING = ("feedback", "live_metrics", "scored_days")
-KINDS = ("daily", "range", "training", "watch", "monitoring", "promote", "rollback")
+KINDS = ("daily", "range", "training", "watch", "monitoring", "promote", "rollback", "retro_score")
 
 WITHOUT_FEATURES = {
     **{name: before for name, before in JOURNEY.items() if name != "features"},
@@ -157,9 +157,10 @@ def test_every_use_case_has_a_schedule_for_its_days_the_watch_and_the_monitoring
 
 def test_the_flagship_watches_for_new_files(definitions: dg.Definitions) -> None:
     sensors = {one.name: one.job_name for one in definitions.get_repository_def().sensor_defs if one.has_jobs}
-    after_trainings = {f"{use_case}_retro_score": f"{use_case}_daily" for use_case in USE_CASES}
+    after_promotions = {f"{use_case}_retro_score": f"{use_case}_retro_score" for use_case in USE_CASES}
+    after_trainings = {f"{use_case}_first_score": f"{use_case}_daily" for use_case in USE_CASES}
     own = {"transactions_files": "transactions_daily", "transactions_retraining": "transactions_training"}
-    assert sensors == {**own, **after_trainings}
+    assert sensors == {**own, **after_promotions, **after_trainings}
 
 
 @pytest.mark.parametrize("use_case", USE_CASES)

@@ -20,6 +20,7 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._grpc.server import GrpcServerProcess
 
 from mlops_assets import launcher
+from mlops_assets.components.retro import CHANGE_TAG
 from mlops_assets.launcher import WatchfulRunLauncher
 from mlops_assets.settings import PACKAGE
 
@@ -51,7 +52,8 @@ def test_dagster_takes_the_limits_as_they_are_meant(instance: dg.DagsterInstance
     queue, pools = limits.run_queue_config, limits.pool_config
     assert queue is not None
     assert queue.max_concurrent_runs == 2
-    assert queue.tag_concurrency_limits == [{"key": "dagster/backfill", "limit": 1}]
+    limited = {"dagster/backfill", CHANGE_TAG}
+    assert queue.tag_concurrency_limits == [{"key": key, "limit": 1} for key in sorted(limited)]
     assert pools.pool_granularity is not None
     assert (pools.pool_granularity.value, pools.default_pool_limit) == ("run", 1)
 

@@ -52,6 +52,7 @@ SECTIONS = {
     "training.candidates.NAME": use_case.Candidate,
     "training.candidates.NAME.prepare": use_case.Preparation,
     "training.gate": use_case.Gate,
+    "training.promotion": use_case.Promotion,
     "scale": use_case.Scale,
     **{f"scale.client: {kind}": form for kind, form in CLIENTS.items()},
     "scale.client.cluster of emr": Cluster,

@@ -25,6 +25,7 @@ WHERE = {
     "history": "history",
     "pin": "history/versions/000001.json",
     "refusal": "history/refusals/000001.json",
+    "retro_score": "retro_scores/000001/<name>.json",
     "training": "training",
     "training_run": "training/<run>",
     "training_record": "training/<run>/<step>.json",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ import pyarrow.compute as pc
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.enrich.answers import Marks, find_answers, read_answers
 from mlops_assets.journey.explain import moves
+from mlops_assets.journey.explain.flows import Flow, add_flows, as_lists, count_flows, from_lists
 from mlops_assets.journey.features.day import stored_features
 from mlops_assets.journey.features.matrix import as_text
 from mlops_assets.journey.features.sql import read_rows
@@ -28,6 +30,7 @@ from mlops_assets.journey.score.predict import predict
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.integrity import read_stored
 from mlops_assets.storage.places import Place, on_disk, remove_tree
+from mlops_assets.storage.tables import Table
 from mlops_assets.use_case import UseCase
 from mlops_assets.work.shards import (
     Engine,
@@ -155,23 +158,7 @@ def compare_day(
     MlopsError
         If the rows of the day were not published, or not enriched.
     """
-    rows = lake.rows
-    state = rows.days().get(day)
-    if state is None:
-        raise MlopsError(
-            f"{use_case.name}: there are no rows of {day}; `mlops-assets status {use_case.name}` shows the days."
-        )
-    mark = uuid.uuid4().hex  # two at once do not share their files
-    table = lake.differences(mark)
-    # of all enrichments, for the two versions may name different ones
-    answers = find_answers(use_case, lake, day, state, list(use_case.enrichments))
-    before, after = (for_workers(version, lake, engine) for version in (before, after))
-    tasks = [
-        CompareTask(use_case, lake.root, day, path, before, after, mark, answers.of(path))
-        for path in sorted(rows.parts(day))
-    ]
-    try:
-        reports = run_shards(engine, compare_shard, tasks, watch)
+    with _compared(use_case, lake, day, before, after, engine, watch) as (reports, table):
         counts, _ = add_up(reports)
         differing = [table.folder / part.path for part in parts_of(reports, table)]
         for path in differing:
@@ -180,9 +167,6 @@ def compare_day(
             names = [str(path) for path in paths]
             numbers = use_case.training.says_numbers
             summary = moves.summarise(names, LISTED) if numbers else _summarise(names)
-    finally:
-        # also after an error: nobody else has a use for it
-        remove_tree(table.folder)
     # cents are whole numbers: their sum is the same in whatever order the shards finish
     value = counts.get("cents", 0) / 100
     has_value = use_case.value is not None  # without such a column, 0 would read as "no money behind it"
@@ -205,6 +189,40 @@ def compare_day(
     )
 
 
+def compare_flows(
+    use_case: UseCase, lake: Lake, day: str, before: Version, after: Version, engine: Engine, watch: Watch
+) -> tuple[Flow, ...]:
+    """As `compare_day`, and say how many rows go from which class to which, by slice."""
+    with _compared(use_case, lake, day, before, after, engine, watch) as (reports, _):
+        return add_flows(*(from_lists(report.notes["flows"]) for report in reports))
+
+
+@contextmanager
+def _compared(
+    use_case: UseCase, lake: Lake, day: str, before: Version, after: Version, engine: Engine, watch: Watch
+) -> Iterator[tuple[list[Report], Table[Any]]]:
+    """The shards of a day, scored by both versions, and the table of the rows that differ; gone with the context."""
+    state = lake.rows.days().get(day)
+    if state is None:
+        raise MlopsError(
+            f"{use_case.name}: there are no rows of {day}; `mlops-assets status {use_case.name}` shows the days."
+        )
+    mark = uuid.uuid4().hex  # two at once do not share their files
+    table = lake.differences(mark)
+    # of all enrichments, for the two versions may name different ones
+    answers = find_answers(use_case, lake, day, state, list(use_case.enrichments))
+    before, after = (for_workers(version, lake, engine) for version in (before, after))
+    tasks = [
+        CompareTask(use_case, lake.root, day, path, before, after, mark, answers.of(path))
+        for path in sorted(lake.rows.parts(day))
+    ]
+    try:
+        yield run_shards(engine, compare_shard, tasks, watch), table
+    finally:
+        # also after an error: nobody else has a use for it
+        remove_tree(table.folder)
+
+
 def compare_shard(task: CompareTask) -> Report:
     """Score one shard with both versions and keep the rows that differ."""
     use_case, versions = task.use_case, (task.before, task.after)
@@ -225,7 +243,8 @@ def compare_shard(task: CompareTask) -> Report:
         }
         if use_case.training.says_numbers:
             data, counts = moves.moved(rows, first, second, use_case, value)
-            return Made({lake.differences(task.mark): data}, {**told, **counts})
+            flows = count_flows(pa.array(first.numbers), pa.array(second.numbers), rows, use_case)
+            return Made({lake.differences(task.mark): data}, {**told, **counts}, notes={"flows": as_lists(flows)})
         before, after = (answers.predicted().cast(pa.string()) for answers in (first, second))
         label = as_text(rows[use_case.label])
         data = pa.table(
@@ -250,7 +269,8 @@ def compare_shard(task: CompareTask) -> Report:
             "right_before": _count(pc.equal(before, label)),
             "right_after": _count(pc.equal(after, label)),
         }
-        return Made({lake.differences(task.mark): data.filter(changed)}, counts)
+        notes = {"flows": as_lists(count_flows(before, after, rows, use_case))}
+        return Made({lake.differences(task.mark): data.filter(changed)}, counts, notes=notes)
 
     # the comparison's folder is new, so nothing in it was done before
     return finish(lake.differences(task.mark), task.day, shard_number(task.rows), "changed", make)

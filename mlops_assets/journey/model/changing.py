@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 
 from mlops_assets.errors import MlopsError, UsageError
@@ -68,7 +69,8 @@ def promote(registry: Registry, use_case: UseCase, number: int, who: str, why: s
     told = wanted.details()  # the card, whose hash is pinned, and not what MLflow's store says of it
     check_gate(name, number, passed=told.passed, reason=told.reason, override=override)
     reason = why if told.passed else f"{why} (against the gate)"
-    return Changed(registry.promote(wanted, who, reason, use_case.training.trusted))
+    days = use_case.training.promotion.days_before(dt.datetime.now(dt.UTC), use_case.partitions)
+    return Changed(registry.promote(wanted, who, reason, use_case.training.trusted, days=days))
 
 
 def check_gate(use_case: str, number: int, *, passed: bool, reason: str, override: bool) -> None:

@@ -10,13 +10,29 @@ too, but whoever may write that can change a file and its hash together.
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from mlops_assets.errors import MlopsError, UsageError
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.integrity import document, read_json
 from mlops_assets.storage.places import Place, create
 from mlops_assets.use_case.partitions import DAYS, Partitions
+
+CHOICE = "change-"
+"""What scores a day again: the version that a change made champion, by its number. It stands with the publication."""
+
+
+def choice_of(number: int) -> str:
+    """What says that the version that a change made champion scores a day again."""
+    return f"{CHOICE}{number}"
+
+
+def change_of(choice: str) -> int | None:
+    """The number of the change in such a choice; None of any other."""
+    number = choice.removeprefix(CHOICE)
+    return int(number) if choice != number and number.isdecimal() else None
 
 
 class HistoryConflict(MlopsError):
@@ -64,6 +80,8 @@ class Change:
         Hash of the model that predicts: the number alone could mean another model in another store.
     judged_sha256, about_sha256
         Hashes of the model that was judged and of the card; an earlier release did not tell them.
+    retro_score
+        The days that are scored again by the new champion, as `FIRST/LAST`; empty, and not written, where none are.
     """
 
     number: int
@@ -77,11 +95,19 @@ class Change:
     sha256: str = ""
     judged_sha256: str = ""
     about_sha256: str = ""
+    retro_score: str = ""
 
     @property
     def hashes(self) -> Hashes:
         """What the new champion is known by."""
         return Hashes(self.sha256, self.judged_sha256, self.about_sha256)
+
+    def written(self) -> dict[str, Any]:
+        """What is stored of it: the keys of before where no days are scored again, which an older release knows."""
+        told = asdict(self)
+        if not self.retro_score:
+            del told["retro_score"]
+        return told
 
     def was_made_by(self, day: str, partitions: Partitions = DAYS) -> bool:
         """Whether it was made before the end of a day."""
@@ -106,6 +132,22 @@ class Refusal:
     when: str
     who: str
     why: str
+
+
+def undone(changes: Sequence[Change]) -> tuple[list[Change], list[Change]]:
+    """The promotions that stand, the present champion's last, and the changes that rollbacks took back, in order."""
+    # each with the rollbacks that came back to it: they go when it goes
+    stand: list[list[Change]] = []
+    taken_back: list[Change] = []
+    # like an editor's undo: two rollbacks in a row go back two champions
+    for change in changes:
+        if change.action != "rollback":
+            stand.append([change])
+            continue
+        taken_back += stand.pop() if stand else []
+        if stand:
+            stand[-1].append(change)
+    return [changes[0] for changes in stand], sorted(taken_back, key=lambda change: change.number)
 
 
 class History:
@@ -172,16 +214,10 @@ class History:
         UsageError
             If there is none.
         """
-        # like an editor's undo: two rollbacks in a row go back two champions
-        stack: list[int] = []
-        for change in self.changes():
-            if change.action == "rollback":
-                stack = stack[:-1]
-            else:
-                stack.append(change.version)
+        stack, _ = undone(self.changes())
         if len(stack) < 2:
             raise UsageError("There is no champion before this one to go back to; `history` shows all there were.")
-        return stack[-2]
+        return stack[-2].version
 
     def append(
         self,
@@ -194,6 +230,7 @@ class History:
         *,
         hashes: Hashes = Hashes(),
         seen: int | None = None,
+        retro_score: str = "",
     ) -> Change:
         """Add a change; from then on it holds.
 
@@ -207,6 +244,8 @@ class History:
             Of the new champion; see `Change`.
         seen
             How many changes there were when this one was decided on; by default those that there are now.
+        retro_score
+            The days that are to be scored again; see `Change`.
 
         Raises
         ------
@@ -233,10 +272,11 @@ class History:
             sha256=hashes.serving_sha256,
             judged_sha256=hashes.judged_sha256,
             about_sha256=hashes.about_sha256,
+            retro_score=retro_score,
         )
         try:
             # the file is both the record and the change: where its number is taken, somebody was faster
-            create(self._lake.change(change.number), document(asdict(change)))
+            create(self._lake.change(change.number), document(change.written()))
         except FileExistsError:
             raise HistoryConflict(
                 f"The champion was changed by somebody else at the same moment; {action} of version {version} was "

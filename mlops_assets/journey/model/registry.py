@@ -297,7 +297,7 @@ class Registry:
         return self.version(use_case, number)
 
     def promote(
-        self, version: Version, who: str, why: str, trusted: Sequence[str] = (), seen: int | None = None
+        self, version: Version, who: str, why: str, trusted: Sequence[str] = (), seen: int | None = None, days: str = ""
     ) -> Change:
         """Make a version the champion.
 
@@ -311,6 +311,8 @@ class Registry:
             Further types that the stored model may hold.
         seen
             Number of changes that were known when it was decided; see `History.append`.
+        days
+            Those that are to be scored again; see `Change`.
 
         Raises
         ------
@@ -321,17 +323,17 @@ class Registry:
         ModelRefused
             If it is not the model that was registered, or fails its trial.
         """
-        return self._set(version, "promote", who, why, trusted, seen)
+        return self._set(version, "promote", who, why, trusted, seen, days)
 
     def roll_back(self, use_case: str, who: str, why: str, trusted: Sequence[str] = ()) -> Change:
         """Make the champion before the present one the champion again; see `promote`."""
         history = self.history(use_case)
         seen = len(history.changes())
         version = self.version(use_case, history.previous())
-        return self._set(version, "rollback", who, why, trusted, seen)
+        return self._set(version, "rollback", who, why, trusted, seen, "")
 
     def _set(
-        self, version: Version, action: str, who: str, why: str, trusted: Sequence[str], seen: int | None
+        self, version: Version, action: str, who: str, why: str, trusted: Sequence[str], seen: int | None, days: str
     ) -> Change:
         history = self.history(version.use_case)
         if history.champion() == version.version:
@@ -342,7 +344,7 @@ class Registry:
         self.prove(version, trusted)
         # the history is the truth, the alias its mirror: that cannot be moved together with who moved it and why
         change = history.append(
-            action, version.version, who, why, version.about.reason, hashes=version.hashes, seen=seen
+            action, version.version, who, why, version.about.reason, hashes=version.hashes, seen=seen, retro_score=days
         )
         try:
             self.mirror(version.use_case)

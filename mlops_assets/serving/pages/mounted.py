@@ -18,6 +18,7 @@ from mlops_assets.serving.pages import (
     overview,
     performance,
     predictions,
+    retro,
     rows,
     signing_in,
 )
@@ -34,6 +35,7 @@ PAGES = (
     days.routes,
     drift.routes,
     label.routes,
+    retro.routes,
     models.routes,
     performance.routes,
     predictions.routes,

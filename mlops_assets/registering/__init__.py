@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import shutil
 import uuid
@@ -62,7 +63,7 @@ class Promotion:
     waits: str = ""
 
 
-def promote_if_passed(stores: Stores, made: MadeVersion, who: str, why: str) -> Promotion:
+def promote_if_passed(stores: Stores, made: MadeVersion, who: str, why: str, days: str = "") -> Promotion:
     """Make a version champion if gate and `promotion` say so.
 
     Parameters
@@ -73,6 +74,8 @@ def promote_if_passed(stores: Stores, made: MadeVersion, who: str, why: str) -> 
         The version, the word of the gate, and what was known of the champion when the gate was asked.
     who, why
         For the history.
+    days
+        The days that are scored again if it becomes champion, as `FIRST/LAST`; by default what `promotion` says.
 
     Raises
     ------
@@ -82,15 +85,16 @@ def promote_if_passed(stores: Stores, made: MadeVersion, who: str, why: str) -> 
     use_case = stores.use_case
     if made.version is None or not made.passed:
         return Promotion(None)
-    if use_case.training.promotion == "manual":
+    if use_case.training.promotion.mode == "manual":
         return Promotion(None, "promotion is by hand")
     if made.waits:
         return Promotion(None, made.waits)
     version = stores.registry.version(use_case.name, made.version)
     if stores.history.champion() == version.version:  # the step was tried again after it had been done
         return Promotion(version)
+    days = days or use_case.training.promotion.days_before(dt.datetime.now(dt.UTC), use_case.partitions)
     try:
-        stores.registry.promote(version, who, why, use_case.training.trusted, made.seen)
+        stores.registry.promote(version, who, why, use_case.training.trusted, made.seen, days)
     except HistoryConflict as error:  # it was judged against a champion of before
         return Promotion(None, str(error))
     return Promotion(version)
