@@ -39,7 +39,8 @@ def log_odds(model: Model, row: np.ndarray, predicted: int) -> np.ndarray | None
     if isinstance(last, OnFrame):
         # that its columns are those of the matrix, the check of its structure saw to
         last = last.estimator if not last.texts else None
-    if not isinstance(last, Flavoured) or last.kind != "classifier":
+    # a row of texts is one of objects, and who takes texts does not tell it
+    if not isinstance(last, Flavoured) or last.kind != "classifier" or "text" in model.columns.values():
         return None
     sources = _sources(before, len(row))
     known = np.flatnonzero(model.estimator.classes_.astype(int) == predicted)
