@@ -239,13 +239,7 @@ def _replayed_file(
 
 
 def _parts(use_case: UseCase, mended: Sequence[Mended], original: bytes, where: str) -> Callable[[int, int], bytes]:
-    """Makes a file of some of the mended lines, by their places.
-
-    Raises
-    ------
-    ReplayRefused
-        If one cannot be written as the file is.
-    """
+    """Makes a file of some of the mended lines, by their places; ReplayRefused if one cannot be written so."""
     form = open_format(use_case)
     if form is not None:
         raws = [one.raw for one in mended]
