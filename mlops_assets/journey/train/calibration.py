@@ -77,7 +77,7 @@ class Calibration:
     def told(self) -> dict[str, str | int | float]:
         """What a card tells of it."""
         numbers = {"rows": self.rows, "before": self.before, "after": self.after, "chance": self.chance}
-        kind = self.judged.kind if self.judged else "off"
+        kind: str = self.judged.kind if self.judged else "off"
         if (self.judged is None) != (self.serving is None):
             kind += f"; what serves: {self.serving.kind if self.serving else 'off'}"
         return {"kind": kind, **numbers, "why": self.why}
