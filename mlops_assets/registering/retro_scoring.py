@@ -11,7 +11,8 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 
 from mlops_assets.errors import LakeError, MlopsError, PublishConflict, UsageError
-from mlops_assets.journey.deliver.delivery import Deliveries, deliver_day, publication_of
+from mlops_assets.journey.deliver.contents import publication_of
+from mlops_assets.journey.deliver.delivery import Deliveries, deliver_day
 from mlops_assets.journey.deliver.targets import open_target
 from mlops_assets.journey.explain.retro.done import Done, GaveWay, Listener, Superseded, ways
 from mlops_assets.journey.explain.retro.records import DayRecord, Decision, keep_day, keep_decision, now, read_days

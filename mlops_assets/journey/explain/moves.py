@@ -91,22 +91,22 @@ def summarise(paths: Sequence[str], listed: int) -> dict[str, Any]:
         return {"transitions": [], "accounts": [], "examples": [], "value": 0.0, "moves": None}
     database = duckdb.connect(":memory:", config={"threads": 1})
     # else `day=` in a path would become a column
-    database.read_parquet(list(paths), hive_partitioning=False).create_view("rows")
+    database.read_parquet(list(paths), hive_partitioning=False).create_view("moved")
     database.execute("SET VARIABLE listed = ?", [listed])
     queries = {
         "accounts": """
             SELECT account_id, count(*) AS rows, sum(abs(value)) AS value
-            FROM rows WHERE changed GROUP BY ALL ORDER BY rows DESC, account_id LIMIT getvariable('listed')""",
+            FROM moved WHERE changed GROUP BY ALL ORDER BY rows DESC, account_id LIMIT getvariable('listed')""",
         "examples": """
-            SELECT file, line, before, after, label, value FROM rows WHERE before <> after
+            SELECT file, line, before, after, label, value FROM moved WHERE before <> after
             ORDER BY abs(after - before) DESC, file, line LIMIT getvariable('listed')""",
         "moves": f"""
             SELECT sum(before) AS sum_before, sum(after) AS sum_after, avg(after - before) AS mean_move,
                    avg(abs(after - before)) AS mean_distance,
                    quantile_cont(after - before, {list(QUANTILES)}) AS quantiles,
                    avg(abs(before - label)) AS error_before, avg(abs(after - label)) AS error_after
-            FROM rows""",
-        "value": "SELECT coalesce(sum(abs(value)) FILTER (changed), 0) AS value FROM rows",
+            FROM moved""",
+        "value": "SELECT coalesce(sum(abs(value)) FILTER (changed), 0) AS value FROM moved",
     }
     lists: dict[str, Any] = {name: database.sql(sql).to_arrow_table().to_pylist() for name, sql in queries.items()}
     value = float(lists["value"][0]["value"])

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from mlops_assets.journey.deliver.delivery import publication_of
+from mlops_assets.journey.deliver.contents import publication_of
 from mlops_assets.journey.explain.retro.records import DayRecord, Decision, read_day, read_days, read_decision
 from mlops_assets.journey.explain.span import DayFlows, Publication, Span
 from mlops_assets.journey.model.history import Change, change_of, undone
