@@ -390,11 +390,8 @@ class Lake:
         return sorted(path.name for path in self.folder.glob("*") if (path / "_delta_log").exists())
 
     def clean(self, keep_days: int = 30) -> int:
-        """Delete files that no version of any table of the last days uses; the number of files deleted.
-
-        What a killed comparison left is older than a day when nobody needs it.
-        """
-        places.remove_older(self.folder / "diffs", DAY_SECONDS)
+        """Delete files that no version of any table of the last days uses; the number of files deleted."""
+        places.remove_older(self.folder / "diffs", DAY_SECONDS)  # what a killed comparison left
         return sum(self.table(name).clean(24 * keep_days) for name in self.tables())
 
 

@@ -211,7 +211,7 @@ def load_estimator(
     """
     import skops.io
 
-    from mlops_assets.journey.model.structure import check_structure
+    from mlops_assets.journey.model.structure.check import check_structure
 
     types = _check_archive(content, trusted)
     # skops asks for the types itself: of our list it is handed what is there, for it copies that for every object

@@ -118,7 +118,6 @@ def draft_use_case(
     with tempfile.TemporaryDirectory(dir=into, prefix=".new-") as temporary:
         made = Path(temporary) / name
         made.mkdir()
-        (made / "features.sql").write_text(write_sql(plan), encoding="utf-8")
         use_case = _write(made, plan, checks, sample.path)
         check_columns(use_case, describe(use_case).model)
         # read back by the contract that was written, for what that refuses is told, and what it takes is looked at
@@ -134,8 +133,9 @@ def draft_use_case(
 
 
 def _write(folder: Path, plan: Plan, checks: list[str], table: Path) -> UseCase:
-    """Write `defs.yaml`, and load what was written."""
+    """Write the two files, and load what was written."""
     (folder / "defs.yaml").write_text(_without_references(write_yaml(plan, checks), table), encoding="utf-8")
+    (folder / "features.sql").write_text(write_sql(plan), encoding="utf-8")
     return load_use_case(folder)
 
 

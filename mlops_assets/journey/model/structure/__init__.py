@@ -3,8 +3,3 @@
 An allow-list of types stops code. It does not stop a tree whose child lies beyond the array, which the compiled code of
 scikit-learn follows without looking: the process crashes or never ends. So each type has a rule, or is refused.
 """
-
-from mlops_assets.journey.model.structure.check import check_structure
-from mlops_assets.journey.model.structure.parts import Malformed
-
-__all__ = ["Malformed", "check_structure"]

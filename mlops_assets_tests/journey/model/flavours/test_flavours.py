@@ -29,7 +29,7 @@ from mlops_assets.journey.model.flavours.parts import MOST_PARTS, taken_out
 from mlops_assets.journey.model.flavours.ubj import read_ubj, write_ubj
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.straight import straight
-from mlops_assets.journey.model.structure import Malformed
+from mlops_assets.journey.model.structure.parts import Malformed
 from mlops_assets.journey.model.trial import try_model
 from mlops_assets.journey.train.pipeline import build_pipeline
 from mlops_assets.journey.train.recency import fit_weighted, unweighted

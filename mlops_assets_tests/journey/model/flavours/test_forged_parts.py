@@ -18,7 +18,7 @@ import pytest
 from mlops_assets.journey.model.flavours import FLAVOURS
 from mlops_assets.journey.model.flavours.ubj import read_ubj
 from mlops_assets.journey.model.flavours.xgboost_trees import check_model, cleared
-from mlops_assets.journey.model.structure import Malformed
+from mlops_assets.journey.model.structure.parts import Malformed
 from mlops_assets_tests.helpers.flavoured import (
     SMALL,
     flavour_named,
