@@ -3,7 +3,7 @@ PYTHON ?= python3
 UV_VERSION := 0.13.8
 BIN := .venv/bin
 RUNNING := 300 MB
-ALL := 700 MB
+ALL := 900 MB
 unexport PYTHONDONTWRITEBYTECODE  # compiled modules halve the time that every command takes to start
 export MLOPS_HOME ?= $(CURDIR)/.mlops
 

@@ -6,6 +6,7 @@ process of its own that outlives this one, one at a time. Plain Python: a host n
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import threading
@@ -202,8 +203,10 @@ def main() -> int:
     rollouts.resume()
     newest = settings.state.with_name(".rollout.newest")
     with server(Desk(key, newest, rollouts.begin, rollouts.is_busy), settings.port) as waiting:
-        print(f"receiver: http://127.0.0.1:{waiting.server_port}{PATH}", flush=True)
         try:
+            # systemd ends it so, and a script what it began in the background, which does not hear Ctrl-C
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
+            print(f"receiver: http://127.0.0.1:{waiting.server_port}{PATH}", flush=True)
             waiting.serve_forever()
         except KeyboardInterrupt:
             print("Stopped.")

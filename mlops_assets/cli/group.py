@@ -85,7 +85,7 @@ COMMANDS = {
     ),
     "register": (
         "mlops_assets.cli.models:register",
-        "Make a version of a model that was logged to MLflow elsewhere; it passes the same gate as a trained one.",
+        "Make a version of a model from elsewhere; it passes the same gate as a trained one.",
     ),
     "rejects": (
         "mlops_assets.cli.days:rejects",

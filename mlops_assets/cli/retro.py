@@ -39,6 +39,8 @@ def retro_score(use_case: str, first: str | None, last: str | None, again: bool,
     stores = find(use_case)
     if why is not None and not why.strip():
         raise UsageError("--publish: say why, as it is kept.")
+    if stores.history.latest() is None:
+        raise MlopsError(stores.why_no_champion())
     if first or last:
         _name_days(stores, first, last)
     show_progress()

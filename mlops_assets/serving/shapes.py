@@ -90,6 +90,7 @@ class ContractColumn(BaseModel):
     name: str
     header: str
     type: str
+    at: list[int] | None = Field(description="Of fixed width: its first place, from 1, and its last.")
     format: str
     zone: str
     required: bool

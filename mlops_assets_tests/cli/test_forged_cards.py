@@ -204,7 +204,10 @@ def test_a_search_of_a_card_has_no_files_opened(shop: Shop) -> None:
             "linear was fitted with 'C' = '2', which training.candidates.linear",
         ),
         (lambda card: card.update(training_set="../../../secret"), "is no fingerprint of a training set"),
-        (lambda card: _linear(card).update(use="sklearn.dummy.DummyRegressor"), "no method predict_proba(X)"),
+        (
+            lambda card: _linear(card).update(use="sklearn.dummy.DummyRegressor"),
+            "it is a regressor, which says numbers",
+        ),
         (lambda card: card["set"].update(colour="red"), "The card of version 1 tells of no training set"),
         (lambda card: card["set"].update(classes=["a"]), "cannot be fitted"),
         (lambda card: _argument(card, {"use": 5}), "no longer holds"),

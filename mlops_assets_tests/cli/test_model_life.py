@@ -26,7 +26,7 @@ DAYS = ("2026-01-01", "2026-01-02", "2026-01-03")
 LATER = "2099-01-01"
 
 VALUED = LINKED.replace("  label: returned\n", "  label: returned\n  value: minutes\n")
-TIMID = "        parameters: {max_iter: 500, C: 0.0005}\n"
+TIMID = "        parameters: {max_iter: 500, C: 0.01}\n"
 BY_HAND = VALUED.replace("        parameters: {max_iter: 500}\n", TIMID).replace(
     "    folds: 2\n", "    folds: 2\n    promotion: manual\n"
 )
@@ -169,7 +169,7 @@ def test_a_rollback_sets_the_champion_before_and_days_stay_until_they_are_run(sh
 
 def test_the_card_has_all_that_is_needed_to_judge_a_version(story: Shop, tmp_path: Path) -> None:
     text = story("card", "visits", "3").out
-    for part in ("# visits: always, version 3", "**Refused by the gate.**", "### Classes", "### Confusion matrix"):
+    for part in ("# visits: linear, version 3", "**Refused by the gate.**", "### Classes", "### Confusion matrix"):
         assert part in text
     for part in ("### Calibration", "### Importance", "## Cost", "| training set |", "```sql", "mlops-assets rebuild"):
         assert part in text
@@ -368,7 +368,7 @@ def test_who_reads_goes_on_from_the_lake_and_is_told_what_mlflow_lost(shop: Shop
 @pytest.mark.parametrize("how", [pytest.param("a deleted version", marks=pytest.mark.long), "a lost file"])
 def test_a_training_makes_it_well_again(shop: Shop, how: str) -> None:
     said = mlflow_says(shop, how)
-    edit(shop, BY_HAND.replace("    promotion: manual\n", "").replace("C: 0.0005", "C: 2.0"))
+    edit(shop, BY_HAND.replace("    promotion: manual\n", "").replace("C: 0.01", "C: 2.0"))
     span = ("--from", DAYS[2], "--to", DAYS[2])
     done = shop("run", "visits", *span)
     assert done.code == (1 if how == "a deleted version" else 0), done.err

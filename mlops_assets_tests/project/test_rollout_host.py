@@ -395,8 +395,11 @@ def test_of_two_messages_at_once_one_brings_its_image_into_service_and_tells_the
         assert read_env(machine.settings.env)["STACK_IMAGE"] == taken.image
         assert [call.split()[-1] for call in machine.calls if " up " in call] == ["webserver", "daemon"]
     finally:
-        waiting.send_signal(signal.SIGINT)
-        out, _ = waiting.communicate(timeout=60)
+        waiting.send_signal(signal.SIGTERM)  # SIGINT is not heard where a shell began the tests in the background
+        killer = threading.Timer(60, waiting.kill)
+        killer.start()
+        out, _ = waiting.communicate()
+        killer.cancel()
     assert waiting.returncode == 0
     assert out.endswith("Stopped.\n")
     assert key not in out

@@ -206,13 +206,17 @@ def test_libraries_count_by_their_versions(toys: Path) -> None:
 # -- the steps ----------------------------------------------------------------------------------------------------------
 
 
+OWN_TYPES = r'"mlops_assets\.(encoders|estimators|journey\.model\.flavours)'
+"""How a type of the package is named where a stored model may hold it."""
+
+
 @pytest.fixture
 def twin(toys: Path) -> Path:
     """A copy of the package under another name, in which every import was rewritten."""
     shutil.copytree(ROOT / "mlops_assets", toys / "twin", ignore=shutil.ignore_patterns("__pycache__", "defs"))
     for path in (toys / "twin").rglob("*.py"):
         text = re.sub(r"\b(from|import) mlops_assets\b", r"\1 twin", path.read_text(encoding="utf-8"))
-        path.write_text(text.replace('"mlops_assets.encoders', '"twin.encoders'), encoding="utf-8")
+        path.write_text(re.sub(OWN_TYPES, r'"twin.\1', text), encoding="utf-8")
     return toys / "twin"
 
 

@@ -27,7 +27,7 @@ from mlops_assets.journey.train.candidates import (
 )
 from mlops_assets.journey.train.choice import NO_RECIPE, Choice, Recipe, choose_candidate
 from mlops_assets.journey.train.folds import Asked, Said, ask_for, ask_rounds, joined, pooled
-from mlops_assets.journey.train.gate import may_be_tested
+from mlops_assets.journey.train.gate import may_be_tested, to_be_tested
 from mlops_assets.journey.train.intervals import Interval, groups_of, interval
 from mlops_assets.journey.train.metrics import deciding_metrics, load_metrics
 from mlops_assets.journey.train.origins import CHOOSES, TESTS, Round, rounds
@@ -97,7 +97,8 @@ def evaluate(
         work.validate(one)
     see_that_some_work(use_case, {score.name: score.failed for score in work.scores.values()})
     choice = work.choose(champion)
-    opened = list(may_be_tested(use_case.training, use_case.scale, list(work.scores.values()), choice))[-1:]
+    looked_at = may_be_tested(use_case.training, use_case.scale, list(work.scores.values()), choice)
+    opened = [name for name in (to_be_tested(looked_at),) if name]
     by_name = {one.name: one for one in fitted}
     for name in (use_case.training.baseline, *opened):
         log(f"testing {name} on {len(work.testing)} rounds that chose nothing")

@@ -88,6 +88,18 @@ def may_be_tested(
     return looked_at
 
 
+def to_be_tested(looked_at: Mapping[str, Sequence[Condition]]) -> str | None:
+    """The candidate that is asked of the rows that test: the one that meets all before; where none does, the best.
+
+    Parameters
+    ----------
+    looked_at
+        See `may_be_tested`.
+    """
+    able = (name for name, conditions in looked_at.items() if not _refused(conditions))
+    return next(able, next(iter(looked_at), None))
+
+
 def decide(
     training: Training, scale: Scale, scores: Sequence[Score], choice: Choice, contest: Contest | None
 ) -> Verdict:
@@ -118,14 +130,13 @@ def decide(
         for name, conditions in before.items()
         if (refused := _refused(conditions))
     ]
-    if not choice.ranked:
+    chosen = to_be_tested(before)
+    if chosen is None:
         return Verdict(
             None, looked_at, "; ".join(["refused: there is no candidate beside the baseline", *failed]), "", base
         )
-    chosen = list(before)[-1]
     if _refused(before[chosen]):
-        best = choice.ranked[0]
-        said = f"refused: the best candidate, {best}, fails {_refused(before[best])}"
+        said = f"refused: the best candidate, {chosen}, fails {_refused(before[chosen])}"
         return Verdict(None, looked_at, "; ".join([said, *failed]), "", base)
     mine = by_name[chosen]
     refresh = chosen == choice.kept
