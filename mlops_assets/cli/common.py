@@ -238,6 +238,12 @@ def _have(published: Sequence[str]) -> str:
     return f"published are {published[0]} to {published[-1]} ({len(published)} days)"
 
 
+as_published_option = click.option(
+    "--as-published-on", "moment", type=Publication(), help="As they were then: UTC time, a day, or a number."
+)
+"""Reads rows of a day as they were published once."""
+
+
 def print_status(stores: Stores, days: tuple[str, str] | None, *, trained: bool = False) -> None:
     """Print the state of a use case, and after a training what it made."""
     from mlops_assets.views.status import collect, render

@@ -8,14 +8,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import click
 
 from mlops_assets.cli.common import (
-    TABLE_ROWS,
     Day,
     Publication,
+    as_published_option,
     asked_days,
     day_options,
     find,
@@ -25,13 +25,11 @@ from mlops_assets.cli.common import (
     raw_option,
     show_progress,
 )
-from mlops_assets.cli.outputs import output_options
+from mlops_assets.cli.outputs import Writing, output_options, write_rows
 from mlops_assets.errors import UsageError
 from mlops_assets.storage.modes import for_others
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from mlops_assets.storage.places import Place
     from mlops_assets.workspace import Stores
 
@@ -217,9 +215,7 @@ def preview(use_case: str, first: str | None, last: str | None, raw: Place | Non
 @click.argument("use_case")
 @output_options("table", "csv", "json", "parquet")
 @day_options
-@click.option(
-    "--as-published-on", "moment", type=Publication(), help="As they were then: UTC time, a day, or a number."
-)
+@as_published_option
 @click.option("--probabilities", is_flag=True, help="With those of every class, where the use case keeps them.")
 @click.option(
     "--column",
@@ -268,7 +264,7 @@ def predictions(
     wanted = Wanted(probabilities, chosen, apart=form != "json")
     only = within("probability", least, most)
     reader = read_predictions(use_case, table, then, wanted, earlier=moment is not None, only=only)
-    _write(reader, Writing(form, output, spreadsheet), len(published))
+    write_rows(reader, Writing(form, output, spreadsheet), len(published))
 
 
 @click.command()
@@ -298,7 +294,7 @@ def rejects(
     lake = (stores := find(use_case)).lake
     published = published_days(lake.rejects, use_case, asked_days(stores.use_case, day, first, last))
     reader = joined(lake.rejects, (lake.unpredicted,), published, columns)
-    _write(reader, Writing(form, output, spreadsheet), len(published))
+    write_rows(reader, Writing(form, output, spreadsheet), len(published))
 
 
 @click.command()
@@ -329,23 +325,3 @@ def status(use_case: str | None, form: str) -> None:
         click.echo(to_json(collect(stores), indent=2))
     else:
         print_status(stores, None)
-
-
-class Writing(NamedTuple):
-    """What `--format`, `-o` and `--spreadsheet` say."""
-
-    form: str
-    output: Path | None
-    spreadsheet: bool
-
-
-def _write(reader: pa.RecordBatchReader, writing: Writing, days: int) -> None:
-    """Write the rows of some days, and tell what was written where they are not all seen."""
-    from mlops_assets.views.output import write
-
-    limit = TABLE_ROWS if writing.form == "table" else None
-    written, total = write(reader, writing.form, writing.output, limit, spreadsheet=writing.spreadsheet)
-    if writing.output is not None:
-        click.echo(f"Wrote {written:,} rows of {days} day(s) to {writing.output}", err=True)
-    elif written < total:
-        click.echo(f"{written} of {total:,} rows; --format csv -o FILE writes them all.", err=True)

@@ -6,11 +6,15 @@ import os
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from mlops_assets.cli.common import TABLE_ROWS
 from mlops_assets.errors import UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 ENDINGS = {
     "table": (".txt",),
@@ -181,3 +185,33 @@ def _spreadsheet_option(*, default: bool) -> Callable[[Command], Command]:
     return click.option(
         "--spreadsheet/--exact", default=None, help=f"{text} [default: {'spreadsheet' if default else 'exact'}]"
     )
+
+
+class Writing(NamedTuple):
+    """What `--format`, `-o` and `--spreadsheet` say."""
+
+    form: str
+    output: Path | None
+    spreadsheet: bool
+
+
+def write_rows(reader: pa.RecordBatchReader, writing: Writing, days: int) -> None:
+    """Write the rows of some days, and tell what was written where they are not all seen.
+
+    Parameters
+    ----------
+    reader
+        The rows.
+    writing
+        How and where to.
+    days
+        How many days they are of.
+    """
+    from mlops_assets.views.output import write
+
+    limit = TABLE_ROWS if writing.form == "table" else None
+    written, total = write(reader, writing.form, writing.output, limit, spreadsheet=writing.spreadsheet)
+    if writing.output is not None:
+        click.echo(f"Wrote {written:,} rows of {days} day(s) to {writing.output}", err=True)
+    elif written < total:
+        click.echo(f"{written} of {total:,} rows; --format csv -o FILE writes them all.", err=True)

@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING
 import click
 
 from mlops_assets.cli.common import (
-    TABLE_ROWS,
-    Publication,
+    as_published_option,
     asked_days,
     day_options,
     find,
     published_at,
     published_days,
 )
-from mlops_assets.cli.outputs import output_options
+from mlops_assets.cli.outputs import Writing, output_options, write_rows
 from mlops_assets.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,9 +30,7 @@ if TYPE_CHECKING:
 @click.argument("use_case")
 @output_options("table", "csv", "json", "parquet")
 @day_options
-@click.option(
-    "--as-published-on", "moment", type=Publication(), help="As they were then: UTC time, a day, or a number."
-)
+@as_published_option
 @click.option("--publications", is_flag=True, help="List the publications of the days instead, with their numbers.")
 def rows(
     use_case: str,
@@ -54,8 +51,6 @@ def rows(
       mlops-assets rows transactions --day 2026-01-03 --publications
       mlops-assets rows transactions --day 2026-01-03 --as-published-on 2026-01-04 -o then.csv
     """
-    from mlops_assets.views.output import write
-
     stores = find(use_case)
     days = published_days(stores.lake.rows, use_case, asked_days(stores.use_case, day, first, last))
     if moment is not None and len(days) > 1:
@@ -67,12 +62,7 @@ def rows(
         reader = stores.lake.rows.read_publication(days[0], then, _columns(stores))
     else:
         reader = stores.lake.rows.read(days, _columns(stores))
-    limit = TABLE_ROWS if form == "table" else None
-    written, total = write(reader, form, output, limit, spreadsheet=spreadsheet)
-    if output is not None:
-        click.echo(f"Wrote {written:,} rows of {len(days)} day(s) to {output}", err=True)
-    elif written < total:
-        click.echo(f"{written} of {total:,} rows; --format csv -o FILE writes them all.", err=True)
+    write_rows(reader, Writing(form, output, spreadsheet), len(days))
 
 
 def _columns(stores: Stores) -> list[str]:

@@ -109,8 +109,10 @@ def make_version(
         serving = _fit_on_all(use_case, fitted, data)
         serving = replace(serving, calibrator=calibration.serving if calibration else None)
     serving.save(folder / "serving")
+    rows = data.load()
+    held_out = rows.filter(rows["_held_out"])
     with calm_fitting():
-        reference = store_reference(data.profile, data.load(), judged, serving, folder)
+        reference = store_reference(data.profile, rows, judged, serving, folder)
     return About(
         use_case=use_case.name,
         candidate=fitted.name,
@@ -124,7 +126,7 @@ def make_version(
         classes=score.classes,
         confusion=score.confusion,
         calibration=score.calibration,
-        importance=importance(judged, data, use_case.training),
+        importance=importance(judged, held_out, use_case.training),
         rows_per_second=score.rows_per_second,
         cost=_cost(use_case.scale, fitted, score, made_here=origin is None),
         passed=verdict.winner == fitted.name,
@@ -142,7 +144,7 @@ def make_version(
         reference=reference,
         calibrated=calibration.told() if calibration else {},
         judging=judging(use_case, data, score, choice),
-        thresholds=try_thresholds(judged, _held_out(data)),
+        thresholds=try_thresholds(judged, held_out),
     )
 
 
@@ -219,17 +221,11 @@ def judge_changes(about: About, changed: float, allowed: float, day: str) -> Abo
     return replace(judged, passed=False, reason=f"refused: the best candidate, {about.candidate}, fails {failed}")
 
 
-def _held_out(data: TrainingSet) -> pa.Table:
-    rows = data.load()
-    return rows.filter(rows["_held_out"])
-
-
-def importance(model: Model, data: TrainingSet, training: Training) -> dict[str, float]:
+def importance(model: Model, rows: pa.Table, training: Training) -> dict[str, float]:
     """What the metric loses on held-out rows when one column is shuffled, the greatest loss first.
 
     Method: permutation importance, Breiman (2001), 'Random Forests', section 10; mean of `REPEATS` shuffles.
     """
-    rows = _held_out(data)
     random = np.random.default_rng(0)  # the same rows give the same card
     most = min(IMPORTANCE_ROWS, IMPORTANCE_CELLS // max(1, len(model.columns)))
     if len(rows) > most:
