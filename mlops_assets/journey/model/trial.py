@@ -26,6 +26,8 @@ from mlops_assets.journey.model.archive import Known
 from mlops_assets.journey.model.files import MEANING_FILE, parts_of, read_files
 from mlops_assets.journey.model.flavours import libraries_of, releases_of
 from mlops_assets.journey.model.model import Model
+from mlops_assets.journey.model.scorer.odd import odd_rows
+from mlops_assets.journey.model.scorer.steps import Asked
 from mlops_assets.storage.files import write_json
 from mlops_assets.storage.places import Place, parse_place
 from mlops_assets.work.apart import Ended, Limits, run_apart
@@ -136,6 +138,7 @@ def answer_smoke(folder: str, sha256: str, trusted: Sequence[str], variables: Se
     if None not in alone:
         raise NoAnswer(f"it answers none of {len(alone)} rows, though some are as plain as can be: {alone[0]}")
     answered = [number for number, fault in enumerate(alone) if fault is None]
+    _see_scorer(model, matrix[answered])
     _see_the_same(model, matrix[answered], sum(number < 2 * PLAIN for number in answered))
     return {"rows": len(matrix), "answered": len(answered)}
 
@@ -156,6 +159,17 @@ def _see_the_same(model: Model, rows: np.ndarray, plain: int) -> None:
         alone = [model.uncalibrated(rows[number : number + 1]) for number in range(plain)]
     if plain and not np.allclose(together, np.concatenate(alone), atol=1e-6):
         raise NoAnswer("its answer to a row hangs on which other rows it is asked about at the same time")
+
+
+def _see_scorer(model: Model, rows: np.ndarray) -> None:
+    """See that a scorer that was stored says what its estimator says: it was made of it, and nobody else looks."""
+    scorer, ask = model.stored_scorer, getattr(model.estimator, model.task.method)
+    if scorer is None:
+        return
+    for some in (rows, odd_rows(scorer)):
+        with suppress(Asked, ValueError, ArithmeticError), np.errstate(all="ignore"):
+            if not np.allclose(scorer.ask(some), ask(some), rtol=1e-6, atol=1e-6):
+                raise NoAnswer("its scorer answers otherwise than its estimator")
 
 
 def _see_answers(model: Model, matrix: np.ndarray) -> None:

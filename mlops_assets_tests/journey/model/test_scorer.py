@@ -22,7 +22,7 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from mlops_assets.encoders import OneHotEncoder, TargetEncoder
 from mlops_assets.journey.model.model import Model
-from mlops_assets.journey.model.straight import straight
+from mlops_assets.journey.model.scorer.compiled import compiled
 
 ROWS = 3_000
 
@@ -81,20 +81,20 @@ def fitted(make: Any, classes: int) -> Any:
 @pytest.mark.parametrize("name", KNOWN)
 def test_known_parts_give_the_bits_of_scikit_learn(name: str, classes: int) -> None:
     estimator = fitted(KNOWN[name], classes)
-    quick = straight(estimator)
-    assert quick != estimator.predict_proba
+    scorer = compiled(estimator, "predict_proba")
+    assert scorer is not None
     for rows in (1, 2, 50, ROWS):
         asked = matrix(rows)
-        assert quick(asked).tobytes() == estimator.predict_proba(asked).tobytes()
+        assert scorer.ask(asked).tobytes() == estimator.predict_proba(asked).tobytes()
 
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_an_estimator_with_a_part_that_is_not_known_is_asked_itself(name: str) -> None:
     estimator = fitted(OTHERS[name], 3)
-    assert straight(estimator) == estimator.predict_proba
+    assert compiled(estimator, "predict_proba") is None
     # in any order they may be added up, and the last bits hang on it
     threads = fitted(lambda: forest(n_jobs=2), 3)
-    assert straight(threads) == threads.predict_proba
+    assert compiled(threads, "predict_proba") is None
 
 
 @pytest.mark.parametrize("classes", [2, 3, 11])
@@ -110,11 +110,10 @@ def test_a_row_has_the_same_bits_alone_and_in_any_company(name: str, classes: in
 
 
 def test_what_scikit_learn_refuses_it_refuses_in_its_own_words() -> None:
-    plain = fitted(linear, 3)
     asked = matrix(50)
     with pytest.raises(ValueError, match="Input X contains NaN"):
-        straight(plain)(asked)
+        Model(fitted(linear, 3), {}, ("a", "b", "c"), "").uncalibrated(asked)
     asked[np.isnan(asked)] = np.inf
     for make in (forest, KNOWN["linear"]):
         with pytest.raises(ValueError, match="infinity"):
-            straight(fitted(make, 3))(asked)
+            Model(fitted(make, 3), {}, ("a", "b", "c"), "").uncalibrated(asked)
