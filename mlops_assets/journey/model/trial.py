@@ -32,6 +32,7 @@ from mlops_assets.storage.files import write_json
 from mlops_assets.storage.places import Place, parse_place
 from mlops_assets.work.apart import Ended, Limits, run_apart
 from mlops_assets.work.code import code_of
+from mlops_assets.work.engines.local import ESTIMATORS
 
 LIMITS = Limits(seconds=60, memory=4 << 30)
 """What a trial may use up."""
@@ -81,7 +82,7 @@ def try_model(
         # a model may name what the configuration refers to, and nothing else of the environment
         environment = {variable: os.environ[variable] for variable in referred() if variable in os.environ}
         asked = str(folder), sha256, list(trusted), [*environment]
-        answer = run_apart(answer_smoke, asked, limits, environment, libraries_of(parts))
+        answer = run_apart(answer_smoke, asked, limits, environment, [*ESTIMATORS, *libraries_of(parts)])
     except Ended as error:
         raise ModelRefused(
             f"{name} failed its trial, so it may not score: {error}. If it was made here, train it again; else ask who "
