@@ -132,6 +132,21 @@ def test_a_model_that_mixes_rows_is_refused_in_its_trial(tmp_path: Path) -> None
         try_model(tmp_path / "m", sha256, (), tmp_path, "it")
 
 
+def test_a_model_that_takes_too_much_for_as_many_rows_as_a_day_has_is_refused_in_its_trial(tmp_path: Path) -> None:
+    # the cube of the number of rows: nothing for the few odd rows of a trial, 8 GiB for the rows of one call in a day
+    content = graph("p", ["n", 2], node("ReduceMax", "x", "m", axes=[1], keepdims=0), node("Unsqueeze", "m one", "a"),
+                    node("Add", "a m", "b"), node("Unsqueeze", "b two", "c"), node("Add", "c m", "d"),
+                    node("Cast", "d", "e", to=11), node("ReduceMin", "e", "f", keepdims=0), node("Clip", "f no yes", "g"),
+                    node("Cast", "g", "h", to=1), node("MatMul", "x w", "l"), node("Add", "l h", "s"),
+                    node("Softmax", "s", "p"), one=np.array([1]), two=np.array([2]), no=np.float64(0), yes=np.float64(1),
+                    w=np.ones((5, 2), np.float32))  # fmt: skip
+    facts = read_as(read_onnx(content), COLUMNS, (), ("a", "b")).facts
+    made = Flavoured.of("onnx", Shape("classifier", 5, np.arange(2), facts), content)
+    sha256 = Model(made, dict.fromkeys(COLUMNS), ("a", "b"), "").save(tmp_path / "m")
+    with pytest.raises(ModelRefused, match="failed its trial, so it may not score: .*onnxruntime"):
+        try_model(tmp_path / "m", sha256, (), tmp_path, "it")
+
+
 SOFTMAX = node("Softmax", "x", "p")
 
 
