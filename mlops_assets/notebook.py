@@ -94,7 +94,7 @@ def load_training_set(use_case: str, fingerprint: str | None = None) -> Data:
     data = chosen[-1]
     table = data.load()
     held_out = np.asarray(table["_held_out"].to_numpy(), bool)
-    train, judged = (_rows(table.filter(pa.array(part)), data.features) for part in (~held_out, held_out))
+    train, judged = (rows_of(table.filter(pa.array(part)), data.features) for part in (~held_out, held_out))
     return Data(data.fingerprint, train, judged, data.classes)
 
 
@@ -173,7 +173,16 @@ def register(use_case: str, uri: str, said: Said = NOTHING) -> Registered:
         return register_elsewhere(stores, uri, engines.of(stores.use_case), said)
 
 
-def _rows(table: pa.Table, features: Mapping[str, bool]) -> Rows:
+def rows_of(table: pa.Table, features: Mapping[str, bool]) -> Rows:
+    """Rows of a training set as models see them.
+
+    Parameters
+    ----------
+    table
+        The rows.
+    features
+        The columns of the model, each with whether it is of text.
+    """
     import pandas as pd
 
     texts = [name for name, is_text in features.items() if is_text]
