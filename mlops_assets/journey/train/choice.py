@@ -151,7 +151,8 @@ def choose_candidate(
         if len(alike) == 1:
             why += f"its {proper} is the lowest"
         else:
-            why += f"and {proper} cannot from {_all_but(first, alike)}: it stands first in the configuration"
+            why += f"and {proper} cannot from {_all_but(first, alike)}, " if proper != metric else ""
+            why = f"{why.removesuffix(', ')}: it stands first in the configuration"
     order = [first, *(name for name in ranked if name != first)]
     return Choice(tuple(order), tuple(tied), kept.name, kept.version, why)
 

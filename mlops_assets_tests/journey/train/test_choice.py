@@ -64,6 +64,8 @@ def test_where_the_log_loss_is_noise_too_the_first_in_the_configuration_is_taken
         "accuracy cannot tell it from deep and unsure, and log_loss cannot from deep: it stands first in the "
         "configuration"
     )
+    by_loss = choose(metric="log_loss", **alike)
+    assert by_loss.why == "log_loss cannot tell it from deep: it stands first in the configuration"
     other = choose(deep=alike["deep"], plain=alike["plain"])
     assert (other.ranked[0], set(other.tied)) == ("deep", {"deep", "plain"})
 
