@@ -137,7 +137,8 @@ def within(probability: Bounds = ANY, prediction: Bounds = ANY) -> Only:
     for column, pair in bounds.items():
         if any(bound is not None and math.isnan(bound) for bound in pair):
             raise UsageError(f"a bound of {column} is no number (NaN): name one, or none.")
-    least, most = ({name: pair[end] for name, pair in bounds.items() if pair[end] is not None} for end in (0, 1))
+    least = {name: low for name, (low, _) in bounds.items() if low is not None}
+    most = {name: high for name, (_, high) in bounds.items() if high is not None}
     return Only(least=least, most=most)
 
 

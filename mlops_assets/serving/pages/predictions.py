@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import astuple
+from dataclasses import asdict
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
@@ -115,7 +115,7 @@ def _classes(site: Site, request: Request) -> list[str]:
 
 
 def _first(use_case: str, asked: Asked, cursor: str | None = None) -> str:
-    return rows_address(use_case, *astuple(asked), cursor)
+    return rows_address(use_case, **asdict(asked), cursor=cursor)
 
 
 def _beside(use_case: str, days: Sequence[str], day: str | None) -> dict[str, Any]:

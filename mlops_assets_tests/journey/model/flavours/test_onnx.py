@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -106,6 +108,32 @@ def test_one_number_a_row_is_the_probability_of_the_second_of_two_classes(shape:
                     w=np.ones((5, 1), np.float32), **axes)  # fmt: skip
     said = asked(content, classes=("no", "yes")).predict(ROWS)
     np.testing.assert_allclose(said[:, 1], 1 / (1 + np.exp(-ROWS.sum(axis=1))), atol=1e-6)
+
+
+def test_what_converters_of_networks_and_trees_write_is_taken() -> None:
+    # Keras by tf2onnx: names with signs, an open size with a name; and weights among the inputs, as before IR version 4
+    weights = numpy_helper.from_array(np.eye(5, 3, dtype=np.float32), "seq/dense/kernel:0")
+    takes = [
+        helper.make_tensor_value_info("dense_input", TensorProto.FLOAT, ["unk__6", 5]),
+        helper.make_tensor_value_info(weights.name, TensorProto.FLOAT, [5, 3]),
+    ]
+    nodes = [node("MatMul", f"dense_input {weights.name}", "l"), node("Softmax", "l", "Identity:0")]
+    says = [helper.make_tensor_value_info("Identity:0", TensorProto.FLOAT, ["unk__7", 3])]
+    made = helper.make_graph(nodes, "tf2onnx", takes, says, [weights])
+    opsets = [helper.make_opsetid("", 9), helper.make_opsetid("ai.onnx.ml", 2)]
+    content = helper.make_model(made, opset_imports=opsets, ir_version=3).SerializeToString()
+    assert asked(content).predict(ROWS[:9]).shape == (9, 3)
+    # PyTorch by its own exporter
+    torch = pytest.importorskip("torch")
+    written = io.BytesIO()
+    network = torch.nn.Sequential(torch.nn.Linear(5, 3), torch.nn.BatchNorm1d(3), torch.nn.Softmax(dim=1)).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it says that there is a newer one, which needs another package
+        torch.onnx.export(network, (torch.zeros(2, 5),), written, input_names=["x"], output_names=["p"], dynamo=False,
+                          dynamic_axes={"x": {0: "n"}, "p": {0: "n"}})  # fmt: skip
+    with torch.no_grad():
+        expected = network(torch.tensor(ROWS[:9], dtype=torch.float32)).numpy()
+    np.testing.assert_allclose(asked(written.getvalue()).predict(ROWS[:9]), expected, atol=1e-6)
 
 
 def test_it_is_stored_tried_and_asked_like_any_model(tmp_path: Path) -> None:
