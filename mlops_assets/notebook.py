@@ -35,7 +35,7 @@ class Rows:
     Attributes
     ----------
     X
-        The columns of `model_input` as a model from elsewhere gets them: text as `str`, a missing one empty; numbers as
+        The columns of `model_input`, in its order, as a model from elsewhere gets them: text as `str`, a missing one empty; numbers as
         float64, a missing one NaN.
     y
         The labels as text, or with `task: regression` as float64.
@@ -185,12 +185,15 @@ def rows_of(table: pa.Table, features: Mapping[str, bool]) -> Rows:
     """
     import pandas as pd
 
-    texts = [name for name, is_text in features.items() if is_text]
-    matrix = to_matrix(table, {name: TEXT if is_text else None for name, is_text in features.items()})
+    # in the order of features.sql, which the table keeps and the record of a training set, in JSON, does not: a model
+    # that takes one matrix from elsewhere is handed its columns so
+    columns = [name for name in table.column_names if name in features]
+    texts = [name for name in columns if features[name]]
+    matrix = to_matrix(table, {name: TEXT if features[name] else None for name in columns})
     keys = {name.removeprefix("_"): table[name].to_pylist() for name in ("_day", "_file", "_line", "_account")}
     labels = table["_label"]
     if pa.types.is_floating(labels.type):
         label = pd.Series(labels.to_numpy(), name="label")
     else:
         label = pd.Series(as_text(labels).to_pylist(), name="label", dtype=object)
-    return Rows(as_frame(matrix, list(features), texts), label, pd.DataFrame(keys))
+    return Rows(as_frame(matrix, columns, texts), label, pd.DataFrame(keys))
