@@ -35,8 +35,8 @@ class Rows:
     Attributes
     ----------
     X
-        The columns of `model_input`, in its order, as a model from elsewhere gets them: text as `str`, a missing one empty; numbers as
-        float64, a missing one NaN.
+        The columns of `model_input`, in its order, as a model from elsewhere gets them: text as `str`, a missing one
+        empty; numbers as float64, a missing one NaN.
     y
         The labels as text, or with `task: regression` as float64.
     keys
