@@ -183,10 +183,8 @@ def guess_numbers(texts: Iterable[pa.DictionaryArray]) -> FileFormat:
         for decimal, thousands in NUMBERS
     ]
     # with markers for `no value` taken as such: one `-` must not make a text of a column of numbers
-    counts = [
-        sum(_fits(text, {"type": "number", "missing": markers_of(text)}, form) for text in some) for form in forms
-    ]
-    return forms[int(np.argmax(counts))]
+    told = [(text, {"type": "number", "missing": markers_of(text)}) for text in some]
+    return forms[int(np.argmax([sum(_fits(*one, form) for one in told) for form in forms]))]
 
 
 def _occurs(pattern: str, texts: Sequence[pa.DictionaryArray]) -> bool:
