@@ -112,6 +112,30 @@ def _stands(lake: Lake, change: Change, day: str, publications: Sequence[Publica
     return DayStanding("waits")
 
 
+def still_by(lake: Lake, change: Change) -> list[str]:
+    """The published days that stand as the version that a rollback took back has them, in order.
+
+    They came while it was champion, or were run again then: such a run has read other files, or other SQL, than what
+    was published before, so that there is nothing that a rollback could put back. Those that were run by that version
+    because somebody named it are none of them.
+
+    Parameters
+    ----------
+    lake
+        The tables and documents of the use case.
+    change
+        The rollback; of any other change there are none.
+    """
+    if change.action != "rollback":
+        return []
+    every = {day: published.accounting for day, published in lake.predictions.days().items()}
+    return sorted(
+        day
+        for day, told in every.items()
+        if told.model_version == change.before != change.version and told.model_choice in ("", "current")
+    )
+
+
 def original(publications: Sequence[Publication], index: int) -> int:
     """The publication that one is the same as, if it was restored; by their places in the list."""
     places = {one.version: place for place, one in enumerate(publications)}
