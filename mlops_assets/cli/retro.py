@@ -60,8 +60,10 @@ def retro_score(use_case: str, first: str | None, last: str | None, again: bool,
 def _name_days(stores: Stores, first: str | None, last: str | None) -> None:
     """Have other days scored again by the champion than its promotion says."""
     from mlops_assets.journey.explain.retro.records import ask_for_days
+    from mlops_assets.journey.read.rhythm import check_rhythm
     from mlops_assets.use_case.partitions import read_range
 
+    check_rhythm(stores.use_case, stores.lake)
     first, last = read_range(stores.use_case.partitions, first, last)
     if first is None or last is None or first > last:
         raise UsageError("Give --from and --to, the first and the last day that shall be scored again.")

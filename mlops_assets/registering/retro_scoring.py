@@ -19,6 +19,7 @@ from mlops_assets.journey.explain.retro.records import DayRecord, Decision, keep
 from mlops_assets.journey.explain.retro.standing import Standing, standing_of, still_by, to_put_back, without
 from mlops_assets.journey.explain.span import Publication, compare_parts
 from mlops_assets.journey.model.history import Change, choice_of
+from mlops_assets.journey.read.rhythm import check_rhythm
 from mlops_assets.journey.score.checks import DayCheck
 from mlops_assets.journey.score.day import Judge, ScoredDay, Scorers, score_day
 from mlops_assets.journey.score.profile.watching import see_reference
@@ -91,8 +92,9 @@ class RetroScoring:
         Raises
         ------
         MlopsError
-            If the champion cannot be had, or may not score.
+            If the champion cannot be had, or may not score, or the days are stored by another rhythm.
         """
+        check_rhythm(self._use_case, self._lake)
         self._give_way = give_way
         done = self.put_back(again=again)
         tried, progress = set[tuple[str, bool]](), dict[bool, Progress]()
