@@ -22,6 +22,7 @@ from mlops_assets.journey.read.strays import find_strays
 from mlops_assets.monitoring.verdicts import Watcher
 from mlops_assets.use_case import Delivering, Partitions, UseCase
 from mlops_assets.use_case.partitions import Every, folder_of
+from mlops_assets.views.performance import performance
 from mlops_assets_tests.helpers.backfills import backfill, daemon
 from mlops_assets_tests.helpers.homes import copy_home
 from mlops_assets_tests.helpers.stage import Stage, small
@@ -139,6 +140,11 @@ def test_a_range_of_calendar_days_is_all_their_hours_with_files(north: Stage) ->
         assert running.days_to_run(stores, None, None) == (LEAPT[0], NORTH[-1])
         with pytest.raises(UsageError, match="'2025-10-26T02:00' is no hour; write it like 2026-01-31T05"):
             running.days_to_run(stores, "2025-10-26T02:00", None)
+
+
+def test_how_well_hours_do_is_told_of_fewer_days_for_each_has_a_profile_to_be_read(north: Stage) -> None:
+    with north.stores() as stores, pytest.raises(UsageError, match="say from 1 to 62 days"):
+        performance(stores, "2025-08-01", "2025-10-26")
 
 
 # -- another rhythm ----------------------------------------------------------------------------------------------------

@@ -435,10 +435,10 @@ def test_an_hour_that_comes_again_is_beside_the_first_and_each_is_replaced_alone
 
 def test_hours_do_not_go_into_a_table_of_days(place: Place) -> None:
     place.deliver(delivery())
-    with pytest.raises(TargetError, match="day") as told:
+    with pytest.raises(TargetError, match="day"):
         place.deliver(delivery(day=HOURS[0]))
     assert place.rows() == SOME
     place.deliver(delivery(day=HOURS[0]), table="of_hours")
-    with pytest.raises(TargetError, match="day") as told:
+    with pytest.raises(TargetError, match="day"):
         place.deliver(delivery(), table="of_hours")
     assert place.rows(HOURS[0], "of_hours") == SOME
