@@ -33,6 +33,8 @@ from mlops_assets.journey.model.scorer.steps import (
     Vote,
 )
 from mlops_assets.journey.model.scorer.trees import DEEPEST, Trees
+from mlops_assets.journey.model.structure.check import check_structure
+from mlops_assets.journey.model.structure.parts import Malformed
 
 MOST_TREES = 1000
 LARGEST_TABLE = 1 << 20
@@ -61,8 +63,10 @@ def compiled(estimator: Any, method: str) -> Scorer | None:
     try:
         lookups: dict[tuple[int, bytes], Lookup] = {}
         width = int(estimator.n_features_in_)
+        # before an index in it is followed; of a type that it does not know, nothing is known here either
+        check_structure(estimator, (), width)
         head = _head(estimator, width, lookups)
-    except (_Unknown, AttributeError):
+    except (_Unknown, Malformed, AttributeError):
         return None
     classes = np.asarray(estimator.classes_, np.int64) if method == "predict_proba" else None
     scorer = Scorer(width, classes, tuple(lookups.values()), head)
@@ -75,7 +79,11 @@ def _says_the_same(scorer: Scorer, ask: Callable[[np.ndarray], np.ndarray]) -> b
         asked = np.asfortranarray(some)
         with suppress(Asked), np.errstate(all="ignore"):
             said = scorer.ask(asked)
-            if said.tobytes() != np.asarray(ask(asked)).tobytes():
+            try:
+                expected = np.asarray(ask(asked))
+            except (ValueError, ArithmeticError):  # who refuses these rows shall be asked about all
+                return False
+            if said.tobytes() != expected.tobytes():
                 return False
     return True
 
@@ -215,7 +223,7 @@ def _of_columns(step: Any, columns: list[int], lookups: Lookups) -> list[Part]:
     return made or [Numbers(np.array(columns, np.int64), tuple(then))]
 
 
-def _flat(step: Any, pipeline: type) -> Iterator[Any]:
+def _flat(step: Any, pipeline: Any) -> Iterator[Any]:
     """The steps of a pipeline, at any depth."""
     if type(step) is pipeline:
         for _, one in step.steps:
@@ -311,8 +319,10 @@ def _linear(part: Any, width: int, lookups: Lookups, prepared: _Prepared) -> Hea
         if isinstance(one, Numbers):
             blocks.append(one)
             weights.append(np.ascontiguousarray(rows))
-        else:
+        elif isinstance(one, _Hot):
             blocks.append(one.times(rows))
+        else:  # of dense columns among sparse ones, those that are 0 are left out: they are rare, and left alone
+            raise _Unknown
         at += made
     return Gathered(tuple(blocks), tuple(weights), intercept, link)
 

@@ -239,7 +239,8 @@ class Linear:
         if not np.isfinite(matrix).all():
             raise Asked
         if self.link == IDENTITY:  # a vector, as it is of a regressor: a matrix of one column adds up in another order
-            return (matrix @ self.coefficients[0] + self.intercept)[:, None]
+            numbers: np.ndarray = matrix @ self.coefficients[0] + self.intercept
+            return numbers[:, None]
         return linked(self.link, matrix @ self.coefficients.T + self.intercept)
 
 

@@ -102,7 +102,7 @@ def read_scorer(content: bytes, columns: int, classes: int) -> Scorer:
     except (KeyError, ValueError, RecursionError) as error:
         raise Malformed(f"{SCORER_FILE}: it does not say what it is: {error!r:.100}") from None
     reader = _Reader(content, tensors)
-    scorer = reader.made(described, Scorer, 0)
+    scorer: Scorer = reader.made(described, Scorer, 0)
     if reader.left:
         raise Malformed(f"{SCORER_FILE}: it has numbers that nothing refers to")
     check_scorer(scorer, columns, classes)
