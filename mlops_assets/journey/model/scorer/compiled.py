@@ -32,6 +32,7 @@ from mlops_assets.journey.model.scorer.steps import (
     Scorer,
     Vote,
 )
+from mlops_assets.journey.model.scorer.stored import as_bytes, read_scorer
 from mlops_assets.journey.model.scorer.trees import DEEPEST, Trees
 from mlops_assets.journey.model.structure.check import check_structure
 from mlops_assets.journey.model.structure.parts import Malformed
@@ -66,10 +67,12 @@ def compiled(estimator: Any, method: str) -> Scorer | None:
         # before an index in it is followed; of a type that it does not know, nothing is known here either
         check_structure(estimator, (), width)
         head = _head(estimator, width, lookups)
-    except (_Unknown, Malformed, AttributeError):
+        classes = np.asarray(estimator.classes_, np.int64) if method == "predict_proba" else None
+        made = Scorer(width, classes, tuple(lookups.values()), head)
+        # as it will be read: what would be refused then is not stored
+        scorer = read_scorer(as_bytes(made), width, 0 if classes is None else int(classes.max()) + 1)
+    except (_Unknown, Malformed, AttributeError, ValueError):  # classes that are no numbers, too
         return None
-    classes = np.asarray(estimator.classes_, np.int64) if method == "predict_proba" else None
-    scorer = Scorer(width, classes, tuple(lookups.values()), head)
     return scorer if _says_the_same(scorer, getattr(estimator, method)) else None
 
 

@@ -71,6 +71,8 @@ def as_bytes(scorer: Scorer) -> bytes:
 
 def _described(part: Any, arrays: list[np.ndarray]) -> Any:
     if isinstance(part, np.ndarray):
+        if part.dtype not in map(np.dtype, TYPES.values()):
+            raise Malformed(f"numbers of the type {part.dtype}, known are {', '.join(TYPES)}")
         arrays.append(np.ascontiguousarray(part))
         return {"array": len(arrays) - 1}
     if isinstance(part, tuple):
