@@ -137,7 +137,9 @@ class Model:
             Its hash; `load` asks for it.
         """
         # what is filled into a reference as a model is loaded could decide what it says
-        fits = not self.references and self.scorer is not None and self.scorer.width == len(self.columns)
+        fits = (
+            not self.references and self.scorer is not None and self.scorer.fits(len(self.columns), len(self.classes))
+        )
         return write_model(folder, self.estimator, self._meaning, self.sql, self.scorer if fits else None)
 
     def save_copy(self, source: Place, sha256: str, folder: Path) -> str:

@@ -376,6 +376,11 @@ class Scorer:
         classes: Any = self.classes
         return np.asarray(classes)
 
+    def fits(self, columns: int, labels: int) -> bool:
+        """Whether it is one for a model of so many columns and labels; of none if that says numbers."""
+        known = 0 if self.classes is None else int(self.classes.max()) + 1
+        return self.width == columns and known <= labels and bool(known) == bool(labels)
+
     def ask(self, matrix: np.ndarray) -> np.ndarray:
         """What `predict_proba` of the estimator says of some rows, or its `predict` if it says numbers.
 
