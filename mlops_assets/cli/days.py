@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -32,6 +32,7 @@ from mlops_assets.storage.modes import for_others
 
 if TYPE_CHECKING:
     from mlops_assets.storage.places import Place
+    from mlops_assets.storage.tables import Published, Table
     from mlops_assets.workspace import Stores
 
 
@@ -307,7 +308,8 @@ def rejects(
         later = [one.time for one in lake.rejects.publications()[published[0]] if one.version > then.version]
         until = min(later, default=inf) if isinstance(moment, int) else moment.timestamp() * 1000
         of_rows = [one for one in lake.unpredicted.publications().get(published[0], []) if one.time <= until]
-        each = [(lake.rejects, then), *((lake.unpredicted, one) for one in of_rows[-1:])]
+        each: list[tuple[Table[Any], Published[Any]]] = [(lake.rejects, then)]
+        each += [(lake.unpredicted, one) for one in of_rows[-1:]]
         reader = joined_then(each, published[0], columns)
     write_rows(reader, Writing(form, output, spreadsheet), len(published))
 

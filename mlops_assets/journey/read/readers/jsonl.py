@@ -153,8 +153,8 @@ class JsonLines:
         before = [first, *(rest for *_, rest in cuts)]
         columns = [self._names.columns.get(key) for key in template.keys]
         parts = [
-            Part(*around, self._proven[column in self._numbers], column)
-            for *around, column in zip(before, behind, columns, strict=True)
+            Part(ahead, after, self._proven[column in self._numbers], column)
+            for ahead, after, column in zip(before, behind, columns, strict=True)
         ]
         return Form(tuple(parts), SIGN, settled, cuts[0][2] if cuts else "")
 
