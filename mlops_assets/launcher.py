@@ -7,6 +7,7 @@ from typing import Any
 
 from dagster import DagsterRun
 
+from mlops_assets.components.commands import at_work
 from mlops_assets.components.private import (
     CanCancelExecutionRequest,
     CanCancelExecutionResult,
@@ -16,16 +17,21 @@ from mlops_assets.components.private import (
     WorkerStatus,
     deserialize_value,
 )
+from mlops_assets.work.presence import find, forget
 
 PATIENCE = 120.0
 """Seconds that a code server may be out of reach before its runs are given up: it may be starting again."""
 
 
+GONE = "the process of the command that did the run is gone; given again, the command does what is missing"
+
+
 class WatchfulRunLauncher(DefaultRunLauncher):
-    """Dagster's default launcher, with an answer to whether a run is still worked on.
+    """Dagster's default launcher, with an answer to whether a run is still worked on, and to whether it can be stopped.
 
     Without one, a run whose code server was killed is shown as running for hours, and holds a place in the queue. With
-    it, run monitoring ends such a run within `PATIENCE` and says why, and run retries start it again.
+    it, run monitoring ends such a run within `PATIENCE` and says why, and run retries start it again. A run of a
+    command on this machine, such as `mlops-assets run`, is known by the file that its process holds.
     """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -45,8 +51,19 @@ class WatchfulRunLauncher(DefaultRunLauncher):
         run
             A run that Dagster's storage has as started.
         """
+        command = find(at_work(self._instance), run.run_id)
+        return self._health(run) if command is None else self._health_of_command(run, alive=command.alive)
+
+    def _health_of_command(self, run: DagsterRun, *, alive: bool) -> CheckRunHealthResult:
+        if alive:
+            return CheckRunHealthResult(WorkerStatus.RUNNING)
+        forget(at_work(self._instance), run.run_id)
+        return CheckRunHealthResult(WorkerStatus.FAILED, GONE)
+
+    def _health(self, run: DagsterRun) -> CheckRunHealthResult:
+        """What the code server of a run says of it."""
         client = self._get_grpc_client_for_termination(run.run_id)  # type: ignore[no-untyped-call]
-        if client is None:  # it was not launched here, such as one of `mlops-assets run`
+        if client is None:  # it was not launched here, such as by a command on another machine
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         try:
             answer = client.can_cancel_execution(CanCancelExecutionRequest(run_id=run.run_id), timeout=10)
@@ -61,3 +78,26 @@ class WatchfulRunLauncher(DefaultRunLauncher):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         why = "the process of the run is gone: it was killed, or its code server was started anew"
         return CheckRunHealthResult(WorkerStatus.FAILED, why)
+
+    def terminate(self, run_id: str) -> bool:
+        """Stop a run; that of a command of this machine as Ctrl-C would.
+
+        Parameters
+        ----------
+        run_id
+            Dagster's id of the run.
+        """
+        command = find(at_work(self._instance), run_id)
+        run = self._instance.get_run_by_id(run_id)
+        if command is None or run is None or run.is_finished:
+            return bool(super().terminate(run_id))  # type: ignore[no-untyped-call]
+        if not command.alive:
+            forget(at_work(self._instance), run_id)
+            self._instance.report_run_canceled(run, GONE)
+            return True
+        if not command.process:
+            said = "A command on another machine, or in another container, does this run: press Ctrl-C there."
+            self._instance.report_engine_event(said, run)
+            return False
+        self._instance.report_run_canceling(run)
+        return command.interrupt()

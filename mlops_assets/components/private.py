@@ -8,6 +8,11 @@ from traceback import TracebackException
 # A step of many days tells each day by an event of its own, with the fingerprint of its data under this tag.
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
+# What `execute_in_process` does, for a run that belongs to a code location: the job as it is, the run, where the job is
+# found again, and the name that Dagster gives to the definitions of one.
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
+
 # The other half of that: this key marks what the step returns at its end as no
 # further materialisation: without it, the last day would be shown as made twice.
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
@@ -17,11 +22,17 @@ from dagster._core.errors import DagsterUserCodeUnreachableError
 
 # An event of a run that speaks of no asset: a range tells each shard that it has done by one.
 from dagster._core.events import EngineEventData
+from dagster._core.execution.api import execute_run
 
 # `DagsterInstance` has no public way to be opened on a home with some settings overruled, here where output goes.
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
 from dagster._core.launcher.default_run_launcher import DefaultRunLauncher
+from dagster._core.remote_origin import (
+    ManagedGrpcPythonEnvCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
 
 # The queue from which the daemon takes runs: only it takes a run that another run asks for, without a workspace.
 from dagster._core.run_coordinator import QueuedRunCoordinator
@@ -38,12 +49,14 @@ from dagster._core.storage.tags import (
     RUN_KEY_TAG,
     WILL_RETRY_TAG,
 )
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._grpc.types import CanCancelExecutionRequest, CanCancelExecutionResult
-from dagster._serdes import deserialize_value
+from dagster._serdes import ConfigurableClassData, deserialize_value
 
 # What a step failed with, as the events of its run have it. What Dagster stores and shows of an error, in whatever
 # process it came up, is made by one method of this class.
 from dagster_shared.error import SerializableErrorInfo
+from dagster_shared.record import copy
 
 from mlops_assets.errors.redaction import redact_logs, redacted
 
@@ -61,19 +74,28 @@ __all__ = [
     "PRIORITY_TAG",
     "RETRY_ON_ASSET_OR_OP_FAILURE_TAG",
     "RUN_KEY_TAG",
+    "SINGLETON_REPOSITORY_NAME",
     "SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION",
     "WILL_RETRY_TAG",
     "CanCancelExecutionRequest",
     "CanCancelExecutionResult",
     "CheckRunHealthResult",
+    "ConfigurableClassData",
     "DagsterUserCodeUnreachableError",
     "DefaultRunLauncher",
     "EngineEventData",
+    "InMemoryJob",
     "InstanceRef",
+    "LoadableTargetOrigin",
+    "ManagedGrpcPythonEnvCodeLocationOrigin",
     "QueuedRunCoordinator",
+    "RemoteJobOrigin",
+    "RemoteRepositoryOrigin",
     "SerializableErrorInfo",
     "WorkerStatus",
+    "copy",
     "deserialize_value",
+    "execute_run",
 ]
 
 
