@@ -7,8 +7,9 @@ from typing import Any
 
 from dagster import DagsterRun
 
-from mlops_assets.components.commands import at_work
+from mlops_assets.components.executing import at_work
 from mlops_assets.components.private import (
+    GRPC_INFO_TAG,
     CanCancelExecutionRequest,
     CanCancelExecutionResult,
     CheckRunHealthResult,
@@ -23,15 +24,16 @@ PATIENCE = 120.0
 """Seconds that a code server may be out of reach before its runs are given up: it may be starting again."""
 
 
-GONE = "the process of the command that did the run is gone; given again, the command does what is missing"
+GONE = "the process of the run is gone: it was killed, or its code server or machine was started anew"
 
 
 class WatchfulRunLauncher(DefaultRunLauncher):
     """Dagster's default launcher, with an answer to whether a run is still worked on, and to whether it can be stopped.
 
     Without one, a run whose code server was killed is shown as running for hours, and holds a place in the queue. With
-    it, run monitoring ends such a run within `PATIENCE` and says why, and run retries start it again. A run of a
-    command on this machine, such as `mlops-assets run`, is known by the file that its process holds.
+    it, run monitoring ends such a run within `PATIENCE` and says why, and run retries start it again. A run is known by
+    the file that its process holds, also one of a command such as `mlops-assets run`; where that cannot be seen from
+    here, the code server is asked, which forgets its runs when it loads its code again.
     """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -51,16 +53,15 @@ class WatchfulRunLauncher(DefaultRunLauncher):
         run
             A run that Dagster's storage has as started.
         """
-        command = find(at_work(self._instance), run.run_id)
-        return self._health(run) if command is None else self._health_of_command(run, alive=command.alive)
-
-    def _health_of_command(self, run: DagsterRun, *, alive: bool) -> CheckRunHealthResult:
-        if alive:
+        seen = find(at_work(self._instance), run.run_id)
+        if seen is None:
+            return self._ask(run)
+        if seen.alive:
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         forget(at_work(self._instance), run.run_id)
         return CheckRunHealthResult(WorkerStatus.FAILED, GONE)
 
-    def _health(self, run: DagsterRun) -> CheckRunHealthResult:
+    def _ask(self, run: DagsterRun) -> CheckRunHealthResult:
         """What the code server of a run says of it."""
         client = self._get_grpc_client_for_termination(run.run_id)  # type: ignore[no-untyped-call]
         if client is None:  # it was not launched here, such as by a command on another machine
@@ -76,28 +77,28 @@ class WatchfulRunLauncher(DefaultRunLauncher):
         self._out_of_reach.pop(run.run_id, None)  # it answers again: its patience begins anew
         if deserialize_value(answer, CanCancelExecutionResult).can_cancel:
             return CheckRunHealthResult(WorkerStatus.RUNNING)
-        why = "the process of the run is gone: it was killed, or its code server was started anew"
-        return CheckRunHealthResult(WorkerStatus.FAILED, why)
+        return CheckRunHealthResult(WorkerStatus.FAILED, GONE)
 
     def terminate(self, run_id: str) -> bool:
-        """Stop a run; that of a command of this machine as Ctrl-C would.
+        """Stop a run; one whose process is of this machine as Ctrl-C would.
 
         Parameters
         ----------
         run_id
             Dagster's id of the run.
         """
-        command = find(at_work(self._instance), run_id)
-        run = self._instance.get_run_by_id(run_id)
-        if command is None or run is None or run.is_finished:
+        seen, run = find(at_work(self._instance), run_id), self._instance.get_run_by_id(run_id)
+        if seen is None or run is None or run.is_finished:
             return bool(super().terminate(run_id))  # type: ignore[no-untyped-call]
-        if not command.alive:
+        if not seen.alive:
             forget(at_work(self._instance), run_id)
             self._instance.report_run_canceled(run, GONE)
             return True
-        if not command.process:
-            said = "A command on another machine, or in another container, does this run: press Ctrl-C there."
-            self._instance.report_engine_event(said, run)
-            return False
-        self._instance.report_run_canceling(run)
-        return command.interrupt()
+        if seen.process:
+            self._instance.report_run_canceling(run)
+            return seen.interrupt()
+        if GRPC_INFO_TAG in run.tags:
+            return bool(super().terminate(run_id))  # type: ignore[no-untyped-call]
+        said = "A command on another machine, or in another container, does this run: press Ctrl-C there."
+        self._instance.report_engine_event(said, run)
+        return False

@@ -7,7 +7,6 @@ out, and nobody can execute them again.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -24,12 +23,8 @@ from mlops_assets.components.private import (
     execute_run,
 )
 from mlops_assets.settings import CODE_LOCATION
-from mlops_assets.work.presence import present
 
 MODULE = "mlops_assets.definitions"
-
-AT_WORK = "at_work"
-"""Folder of Dagster's home: a file for each run that a command does, see `work.presence`."""
 
 QUIET: Mapping[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """Our own log lines go to the terminal; Dagster's would be a line for every event of the run."""
@@ -54,22 +49,18 @@ def execute(
     tags
         Of the run, such as its days.
     """
-    chosen = frozenset(assets)
+    # of a whole job nothing is selected: run again in the UI, it is that job, and not its assets with all their checks
+    whole = {*assets} == job.asset_layer.executable_asset_keys
+    chosen = None if whole else frozenset(assets)
     run = instance.create_run_for_job(
-        job.get_subset(asset_selection=chosen),
+        job,
         run_config={},  # as the UI would run it again
         # whoever ended a command, or sees it end, says whether it is given again: the daemon does not
         tags={**job.run_tags, **tags, MAX_RETRIES_TAG: "0"},
         asset_selection=chosen,
         remote_job_origin=origin(job.name),
     )
-    with present(at_work(instance), run.run_id):
-        return execute_run(InMemoryJob(job), copy(run, run_config=QUIET), instance)
-
-
-def at_work(instance: dg.DagsterInstance) -> Path:
-    """Where the files of runs lie that commands do."""
-    return Path(instance.root_directory) / AT_WORK
+    return execute_run(InMemoryJob(job), copy(run, run_config=QUIET), instance)
 
 
 def origin(job: str) -> RemoteJobOrigin:

@@ -8,6 +8,9 @@ from traceback import TracebackException
 # A step of many days tells each day by an event of its own, with the fingerprint of its data under this tag.
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
+# The executor whose runs are seen by a file is the in-process one otherwise, with its configuration.
+from dagster._core.definitions.executor_definition import IN_PROC_CONFIG
+
 # What `execute_in_process` does, for a run that belongs to a code location: the job as it is, the run, where the job is
 # found again, and the name that Dagster gives to the definitions of one.
 from dagster._core.definitions.job_base import InMemoryJob
@@ -23,6 +26,7 @@ from dagster._core.errors import DagsterUserCodeUnreachableError
 # An event of a run that speaks of no asset: a range tells each shard that it has done by one.
 from dagster._core.events import EngineEventData
 from dagster._core.execution.api import execute_run
+from dagster._core.executor.in_process import InProcessExecutor
 
 # `DagsterInstance` has no public way to be opened on a home with some settings overruled, here where output goes.
 from dagster._core.instance.ref import InstanceRef
@@ -42,6 +46,7 @@ from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
     BACKFILL_ID_TAG,
+    GRPC_INFO_TAG,
     MAX_RETRIES_TAG,
     PARTITION_NAME_TAG,
     PRIORITY_TAG,
@@ -68,6 +73,8 @@ __all__ = [
     "ASSET_PARTITION_RANGE_START_TAG",
     "BACKFILL_ID_TAG",
     "DATA_VERSION_TAG",
+    "GRPC_INFO_TAG",
+    "IN_PROC_CONFIG",
     "MAX_RETRIES_TAG",
     "NO_COMPUTE_LOGS",
     "PARTITION_NAME_TAG",
@@ -85,6 +92,7 @@ __all__ = [
     "DefaultRunLauncher",
     "EngineEventData",
     "InMemoryJob",
+    "InProcessExecutor",
     "InstanceRef",
     "LoadableTargetOrigin",
     "ManagedGrpcPythonEnvCodeLocationOrigin",
