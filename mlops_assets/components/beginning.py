@@ -78,8 +78,8 @@ def beginning_sensor() -> dg.SensorDefinition:
         "code location again, so that they are drawn, too. Elsewhere press *Reload* on the page Deployment.",
     )
     def earlier_days(context: dg.SensorEvaluationContext, workspace: dg.ResourceParam[Workspace]) -> dg.SkipReason:
-        graph, settings = context.repository_def.asset_graph, workspace.settings
-        said = []
+        assert context.repository_def is not None, "Dagster gives it"  # noqa: S101 - with every tick
+        graph, settings, said = context.repository_def.asset_graph, workspace.settings, list[str]()
         for name in list_use_cases(settings.use_cases):
             stores = workspace.of(find_use_case(settings.use_cases, name))
             raw_files = key(stores.use_case, Lake.raw_files.name)
