@@ -9,6 +9,7 @@ import dagster as dg
 
 from mlops_assets.components.days import key
 from mlops_assets.errors import MlopsError
+from mlops_assets.errors.redaction import redacted
 from mlops_assets.journey.read.day import not_delivered
 from mlops_assets.monitoring.kept import read_verdict
 from mlops_assets.storage.catalog import Lake
@@ -69,7 +70,7 @@ def _story(
     context: dg.AssetExecutionContext, stores: Stores, page: dg.AssetKey, day: str, why: str, asset: str
 ) -> dict[str, Any]:
     use_case, name = stores.use_case, stores.use_case.name
-    told: dict[str, Any] = {RED: why, "since": _since(context.instance, page, day, context.run.run_id)}
+    told: dict[str, Any] = {RED: redacted(why), "since": _since(context.instance, page, day, context.run.run_id)}
     if asset != page.path[-1]:
         told["failed_at"] = dg.MetadataValue.asset(key(use_case, asset))
     run = f"mlops-assets run {name} --from {day} --to {day}"
