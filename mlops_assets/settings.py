@@ -22,6 +22,9 @@ PACKAGE = Path(__file__).parent
 ENGINES = ("auto", "local", "spark", "runs", "pipes")
 """What runs the shards of a day, by name: `work.engines` knows what each is."""
 
+CODE_LOCATION = "mlops_assets"
+"""What Dagster calls our code location; `workspace.yaml`, `pyproject.toml` and the stack say the same."""
+
 SQLITE = "sqlite:///"
 
 OWN_USE_CASES = PACKAGE / "defs"
@@ -176,6 +179,11 @@ class Settings:
     def dagster_home(self) -> Path:
         """Folder of Dagster's storage and of its `dagster.yaml` (`DAGSTER_HOME`)."""
         return _folder("DAGSTER_HOME", self.home / "dagster")
+
+    @property
+    def wanted_reload(self) -> Path:
+        """File that is there while the code location is to be loaded again: days lie before those that are drawn."""
+        return self.dagster_home / "reload"
 
 
 def cache_folder(kind: str) -> Path:

@@ -149,7 +149,7 @@ def _versions(stores: Stores, candidate: int, against: int | None) -> tuple[Vers
         raise MlopsError(f"{name} has no champion to compare with; name a version with --against.")
     after = registry.version(name, candidate)
     if after.version == before.version:
-        raise UsageError(f"Version {candidate} would be compared with itself; name another one with --against.")
+        click.echo(f"Version {candidate} is compared with itself; --against names another one.", err=True)
     trusted = stores.use_case.training.trusted
     return registry.prove(before, trusted), registry.prove(after, trusted)
 

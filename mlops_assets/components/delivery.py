@@ -7,10 +7,11 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.components import showing
+from mlops_assets.components.asked import DELIVERING, asked, schema
 from mlops_assets.components.days import daily, days_in, days_told, each_day, key, tell_day
 from mlops_assets.errors import ConfigError, MlopsError
 from mlops_assets.journey.deliver.contents import expected_rows
-from mlops_assets.journey.deliver.delivery import AGAIN_TAG, Deliveries, deliver_day
+from mlops_assets.journey.deliver.delivery import Deliveries, deliver_day
 from mlops_assets.journey.deliver.targets import open_target
 from mlops_assets.journey.score.checks import DayCheck
 from mlops_assets.plugins.targets import TargetDown
@@ -67,6 +68,7 @@ def _delivery(use_case: UseCase, name: str, given: Delivering) -> dg.AssetsDefin
                 description=f"Whether the target has as many rows of each day as `{given.table}` accounts for.",
             )
         ],
+        config_schema=schema(DELIVERING),
         **daily(use_case),
     )
     def delivery(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> Iterator[Any]:
@@ -84,7 +86,7 @@ def _deliver_days(context: dg.AssetExecutionContext, stores: Stores, name: str) 
     if not days:
         span = context.partition_keys[0] if len(context.partition_keys) == 1 else "these days"
         raise dg.Failure(f"No {table.name} of {span} are published: nothing to deliver.", allow_retries=False)
-    again = AGAIN_TAG in context.run.tags
+    again = asked(context, DELIVERING)["again"]
     broken: dict[str, MlopsError] = {}
     checks: dict[str, list[DayCheck]] = {}
 

@@ -10,6 +10,7 @@ import dagster as dg
 
 from mlops_assets.components import showing
 from mlops_assets.components.days import daily, daily_partitions, days_in, days_told, key, tell_day
+from mlops_assets.components.red import red_since
 from mlops_assets.monitoring.kept import Compared, Judged
 from mlops_assets.monitoring.lamp import Lamp
 from mlops_assets.monitoring.verdicts import Watcher, by_kind, try_to_judge
@@ -141,6 +142,7 @@ def _tell(context: dg.AssetExecutionContext, stores: Stores, watcher: Watcher, d
     log.log(level, "%s drift %s: %s", use_case.name, day, found.sentence)
     metadata: dict[str, Any] = {
         "verdict": found.sentence,
+        **({"red_since": red_since(stores, day)} if verdict.red else {}),
         "red_lamps": len(verdict.red_lamps),
         "lamps": showing.table(views.records([lamp for lamp in verdict.lamps if lamp.state != "green"][:MOST_LAMPS])),
         "green": len([lamp for lamp in verdict.lamps if lamp.state == "green"]),

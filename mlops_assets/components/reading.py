@@ -7,11 +7,13 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.components import showing
-from mlops_assets.components.days import daily, days_told, each_day, key, show_made, spans
+from mlops_assets.components.asked import READING, asked, schema
+from mlops_assets.components.days import daily, days_told, each_day, key, materialize_all, show_made, spans
 from mlops_assets.components.ranges import engine_of
+from mlops_assets.components.red import not_there, tell_red
 from mlops_assets.components.watching import watch_step
 from mlops_assets.errors import MlopsError
-from mlops_assets.journey.read.day import FILES_TAG, list_raw_files, not_delivered
+from mlops_assets.journey.read.day import list_raw_files
 from mlops_assets.journey.read.listing import Manifest, find_manifest
 from mlops_assets.journey.read.rhythm import OtherRhythm, check_rhythm
 from mlops_assets.journey.read.rows import read_day
@@ -46,8 +48,16 @@ def raw_files_asset(use_case: UseCase) -> dg.AssetsDefinition:
         owners=[use_case.owner],
         group_name=use_case.name,
         kinds={"file", "deltalake"},
-        description=f"The manifest of a day: every file with size and time.\n\n{markdown.text(use_case.description)}",
+        description="The manifest of a day: every file with size and time.\n\n"
+        f"{markdown.text(use_case.description)}\n\n"
+        + materialize_all(
+            use_case,
+            use_case.name,
+            f"asks for {use_case.partitions.every}s and does them in one run, from raw files to published predictions; "
+            "what is done already and did not change is passed over. The champion predicts; nothing is trained",
+        ),
         check_specs=[dg.AssetCheckSpec(EVERY_DAY_DELIVERED, asset=key(use_case, "raw_files"))],
+        config_schema=schema(READING),
         **daily(use_case),
     )
     def raw_files(
@@ -65,7 +75,7 @@ def _list_days(context: dg.AssetExecutionContext, stores: Stores, engines: Engin
     days = delivered_days(stores, context.partition_keys)
     yield from check_deliveries(use_case, context.partition_keys, days)
     if not days:
-        raise dg.Failure(not_delivered(stores.source, context.partition_keys), allow_retries=False)
+        raise not_there(context, stores, "raw_files")
     for day in days:
         _list_one(context, stores, engines, day)
     yield days_told(key(use_case, "raw_files"))
@@ -101,7 +111,7 @@ def check_deliveries(use_case: UseCase, days: Sequence[str], delivered: Sequence
 def _list_one(context: dg.AssetExecutionContext, stores: Stores, engines: Engines, day: str) -> None:
     """Store the manifest of a day, and show it."""
     use_case = stores.use_case
-    files_of = context.run.tags.get(FILES_TAG, "")
+    files_of = asked(context, READING)["files_as_published_on"]
     manifest = list_raw_files(use_case, stores.source, stores.lake, day, lambda: engines.start(use_case), files_of)
     listed = made.raw_files(stores, day, manifest)
     if removed := listed.shown.get("requests"):
@@ -171,6 +181,7 @@ def _read_days(context: dg.AssetExecutionContext, stores: Stores, engines: Engin
     done = each_day(list(manifests), read, tell, failed)
     if not done:
         broken = broken or dict.fromkeys(context.partition_keys, "not listed yet: materialise raw_files first")
+        tell_red(context, stores, "rows", broken)
         raise showing.failure("no rows were read", broken)
     # a red check stops nothing here: in a range of days the good ones go on, and `predictions` publishes no bad one
     checks: dict[str, list[DayCheck]] = {

@@ -7,15 +7,16 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.components import showing
+from mlops_assets.components.asked import SCORING, asked, check_version, schema
 from mlops_assets.components.days import daily, daily_partitions, days_in, days_told, each_day, key, show_made
 from mlops_assets.components.drift import show_drift
 from mlops_assets.components.enriching import enrichment_keys
 from mlops_assets.components.ranges import engine_of
+from mlops_assets.components.red import not_there, tell_red
 from mlops_assets.components.watching import watch_step
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.feedback.audit import try_audit
-from mlops_assets.journey.read.day import not_delivered
-from mlops_assets.journey.score.day import ACCEPT_TAG, CHALLENGER, MODEL_TAG, ScoredDay, Scorers, score_day
+from mlops_assets.journey.score.day import CHALLENGER, ScoredDay, Scorers, score_day
 from mlops_assets.monitoring.stopping import checks_of_predictions, judge_of
 from mlops_assets.monitoring.verdicts import Watcher
 from mlops_assets.use_case import UseCase
@@ -53,6 +54,7 @@ def predictions_asset(use_case: UseCase, after: str) -> dg.AssetsDefinition:
             "One prediction for every row of a day, with the model version that made it. A day that fails a condition "
             "is not published; without a champion there is nothing to publish."
         ),
+        config_schema=schema(SCORING),
         **daily(use_case),
     )
     def predictions(
@@ -60,7 +62,7 @@ def predictions_asset(use_case: UseCase, after: str) -> dg.AssetsDefinition:
         workspace: dg.ResourceParam[Workspace],
         engines: dg.ResourceParam[Engines],
     ) -> Iterator[Any]:
-        stores, choice = workspace.of(use_case), context.run.tags.get(MODEL_TAG, "current")
+        stores, choice = workspace.of(use_case), check_version(asked(context, SCORING)["version"])
         # a version that is named by its number needs no champion
         if stores.champion() is None and not choice.isdigit():
             yield from _skip(context, use_case, stores.why_no_champion())
@@ -83,15 +85,15 @@ def _score_days(context: dg.AssetExecutionContext, stores: Stores, engines: Engi
     use_case, lake, predictions_key = stores.use_case, stores.lake, key(stores.use_case, "predictions")
     days = days_in(lake.raw_files, context.partition_keys)
     if not days:
-        raise dg.Failure(not_delivered(stores.source, context.partition_keys), allow_retries=False)
+        raise not_there(context, stores, "predictions")
     broken: dict[str, str] = {}
-    watcher = Watcher(stores)
+    watcher, accepted = Watcher(stores), asked(context, SCORING)["accept_drift"]
     watch = watch_step(context, stores, "predictions", days)
 
     def score(day: str) -> tuple[Scorers, ScoredDay]:
         engine = engine_of(context, engines, use_case, day)
         # `as-of` is another version for another day
-        scorers = stores.scorers(choice, day, context.run.run_id, context.run.tags.get(ACCEPT_TAG, ""))
+        scorers = stores.scorers(choice, day, context.run.run_id, accepted)
         assert scorers is not None, "asked for when there is a champion"  # noqa: S101 - the caller saw to it
         judge = judge_of(use_case, lake, watcher, day, scorers.accepted_drift)
         return scorers, score_day(use_case, lake, day, scorers, engine, watch, stores.source.place(day), judge)
@@ -113,6 +115,7 @@ def _score_days(context: dg.AssetExecutionContext, stores: Stores, engines: Engi
         if use_case.drift.watch:
             for day in sorted({*scored} - {*broken}):
                 show_drift(context, stores, watcher, day)
+        tell_red(context, stores, "predictions", broken)
         raise showing.failure(f"not published: {', '.join(sorted(broken))}", broken)
     yield days_told(predictions_key)  # lets the deliveries begin
 

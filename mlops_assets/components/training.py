@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 import dagster as dg
 
 from mlops_assets.components import showing
+from mlops_assets.components.asked import PROMOTING, days_noted, note_days, schema
 from mlops_assets.components.changing import asked_by
-from mlops_assets.components.days import key
+from mlops_assets.components.days import key, materialize_all
 from mlops_assets.components.private import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
@@ -21,7 +22,6 @@ from mlops_assets.components.private import (
 )
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.model.about import About
-from mlops_assets.journey.model.changing import RETRO_TAG
 from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.train.candidates import Fitted, fit_candidates
 from mlops_assets.journey.train.choice import NO_RECIPE, Recipe, recipe_of
@@ -110,15 +110,23 @@ def _training_set(use_case: UseCase) -> dg.AssetsDefinition:
         **_common(
             use_case, "training_set", "rows", {"duckdb"}, "feedback", *map(enrichment_table, use_case.enrichments)
         ),
+        config_schema=schema(PROMOTING),
         description=(
             "The labelled rows of the window, without duplicates, in one split for all candidates; rows to learn from "
-            "take the labels that people gave them."
+            "take the labels that people gave them.\n\n"
+            + materialize_all(
+                use_case,
+                training_group(use_case),
+                "trains: rows that are published already become candidates, a version, and, if the gate agrees, the "
+                "champion that predicts from then on. It reads no new files and predicts nothing",
+            )
         ),
     )
     def training_set(
         context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]
     ) -> dg.MaterializeResult[None]:
         run, stores = _run_of(context, use_case), workspace.of(use_case)
+        note_days(context, use_case)  # said at once: what was written wrong is not found out at the end of a training
         made = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
         data = _told(lambda: build_training_set(use_case, stores.lake))
         stores.runs.write(run, GatheredRows(data, made, deciding(use_case)))
@@ -356,7 +364,8 @@ def _champion(use_case: UseCase) -> dg.AssetsDefinition:
     def champion(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> Iterator[Any]:
         run, stores = _run_of(context, use_case), workspace.of(use_case)
         who, made = asked_by(context.run), stores.runs.read(run, MadeVersion)
-        done = _told(lambda: promote_if_passed(stores, made, who, made.reason, context.run.tags.get(RETRO_TAG, "")))
+        days = days_noted(context)
+        done = _told(lambda: promote_if_passed(stores, made, who, made.reason, days))
         if done.champion is None:
             reason = _why_it_stays(use_case, made, done)
             log.warning("%s: no new champion: %s", use_case.name, reason)

@@ -253,6 +253,9 @@ class UseCase(Attributes):
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="Name of the folder.")
     features_sql: str = Field(description="Text of features.sql.")
     folder: Path | None = Field(None, exclude=True, description="The folder; no part of a version's recipe.")
+    drawn_from: str | None = Field(
+        None, exclude=True, description="The first period of Dagster's pages, if not that of `start`."
+    )
     written: Mapping[str, Any] = Field(
         default_factory=dict, exclude=True, repr=False, description="The attributes before the environment filled them."
     )
