@@ -272,3 +272,12 @@ def test_sql_has_no_way_out(transactions: UseCase, rows: pa.Table, tmp_path: Pat
     with pytest.raises(ConfigError, match=r"features\.sql"):
         run(rows, transactions, WAYS_OUT[way].replace("SECRET", str(secret)))
     assert [path.name for path in tmp_path.iterdir()] == ["secret.csv"]
+
+
+def test_cents_are_those_of_the_nearest_hundredth_and_no_amount_has_none(transactions: UseCase, rows: pa.Table) -> None:
+    amounts = pa.array([0.29, -12.3, 1100.0, 999_999_999.05, None])
+    found = run(
+        rows.set_column(rows.column_names.index("amount"), "amount", amounts), transactions, transactions.features_sql
+    )
+    assert found["cents"].to_pylist() == [29, -30, 0, 5, None]
+    assert found["roundness"].to_pylist() == [1, 2, 7, 1, 0]
