@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import chain
 from typing import NamedTuple
 
@@ -19,6 +18,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from mlops_assets.journey.read.readers.header import Headers, Layout
+from mlops_assets.journey.read.readers.joined import Group, PlainFiles, line_feeds_only
 from mlops_assets.journey.read.readers.pack import RAW_LIMIT, TEXT, Pack, Refusal, first_line
 from mlops_assets.journey.read.readers.quoted import Cut, cut_lines, cut_records, is_closed
 from mlops_assets.journey.read.readers.ragged import RULE, count_message, refuse_ragged
@@ -27,28 +27,11 @@ from mlops_assets.plugins import FileRefused
 from mlops_assets.use_case import FileFormat, UseCase
 from mlops_assets.use_case.notices import ABSENT, MISNAMED
 
-BLOCK = 1 << 20
-"""Bytes that are parsed at a time: a shard in one block takes 1.4 times as long, for dictionaries leave the cache."""
 STRAY = ("quote", "a double quote is not closed in the line")
 
 
 class _ManyRagged(Exception):
     """So many lines of joined files have another number of fields that some file may be refused for them."""
-
-
-@dataclass
-class _Group:
-    """Files with the same layout, to be parsed in one go."""
-
-    files: list[int] = field(default_factory=list)
-    bodies: list[bytes] = field(default_factory=list)
-    counts: list[int] = field(default_factory=list)
-
-    def add(self, file: int, body: bytes) -> None:
-        """Take a file in, whose body ends with a line feed."""
-        self.files.append(file)
-        self.bodies.append(body)
-        self.counts.append(body.count(b"\n"))
 
 
 class CsvReader:
@@ -65,6 +48,7 @@ class CsvReader:
         self._checks = use_case.checks
         self._headers = Headers(use_case)
         self._names = list(use_case.columns)
+        self._plain_files = PlainFiles(quotes=use_case.files.quotes)
         self._delimiter = use_case.files.delimiter.encode()
         self._skips_quotes = use_case.files.quotes and use_case.files.header == "ignored"
         cut = re.escape(self._delimiter)
@@ -82,31 +66,47 @@ class CsvReader:
             What the files are called where something is noticed; by default they have their number.
         """
         # what has one layout, and quotes or none, can be parsed in one go
-        groups: dict[tuple[Layout, bool], _Group] = defaultdict(_Group)
+        groups: dict[tuple[Layout, bool], Group] = defaultdict(Group)
         told: dict[int, _Ready] = {}
         refusals: list[Refusal] = []
         pieces: list[Pack] = []
+
+        def prepare(number: int) -> _Ready | None:
+            return self._try_to_prepare(number, contents[number] or b"", told, refusals)
+
         for number, data in enumerate(contents):
             if data is None:
                 continue
-            try:
-                ready = self._prepare(data)
-            except FileRefused as error:
-                start = first_line(data, self._format.encoding)
-                refusals.append(Refusal(number, None, error.rule, error.message, start))
-                continue
-            if ready.noticed or ready.layout.absent:
-                told[number] = ready
-            if self._can_be_joined(ready):
-                groups[ready.layout, ready.quoted].add(number, ready.body)
-            else:
-                pieces.append(self._parse_quoted(number, ready, len(contents)))
+            if plain := self._plain_files.body(data):
+                groups[plain.layout, False].add(number, plain.body)
+            elif ready := prepare(number):
+                if self._can_be_joined(ready):
+                    groups[ready.layout, ready.quoted].add(number, ready.body)
+                else:
+                    pieces.append(self._parse_quoted(number, ready, len(contents)))
         for (layout, quoted), group in groups.items():
-            pieces.extend(self._parse_group(layout, quoted, group, len(contents), self._checks.file_rejects))
+            even = group.without_strays(prepare)
+            pieces.extend(self._parse_group(layout, quoted, even, len(contents), self._checks.file_rejects))
         pack = self._join(pieces, refusals, len(contents))
         pack.raw = _RawLines(contents, self._format)
         _notice(pack, told, paths or [str(number) for number in range(len(contents))])
         return pack
+
+    def _try_to_prepare(
+        self, number: int, data: bytes, told: dict[int, _Ready], refusals: list[Refusal]
+    ) -> _Ready | None:
+        """A file that can be parsed, or none and why not."""
+        try:
+            ready = self._prepare(data)
+        except FileRefused as error:
+            start = first_line(data, self._format.encoding)
+            refusals.append(Refusal(number, None, error.rule, error.message, start))
+            return None
+        if ready.noticed or ready.layout.absent:
+            told[number] = ready
+        elif self._format.header != "none":
+            self._plain_files.learn(data, ready.layout)
+        return ready
 
     def _can_be_joined(self, ready: _Ready) -> bool:
         """Whether each line of a file is a record for certain."""
@@ -159,7 +159,7 @@ class CsvReader:
             raise FileRefused("truncated", _cut_message(fields, len(layout.names)))
 
     def _parse_group(
-        self, layout: Layout, quoted: bool, group: _Group, files: int, most: int | None = None
+        self, layout: Layout, quoted: bool, group: Group, files: int, most: int | None = None
     ) -> Iterator[Pack]:
         """Parse joined bodies; each line is a row, so that counting tells file and line."""
         try:
@@ -170,8 +170,7 @@ class CsvReader:
             if others.files:
                 yield from self._parse_group(layout, quoted, others, files)
             return
-        counts = np.array(group.counts, np.int64)
-        numbers = np.array(group.files, np.int32)
+        counts, numbers = group.counts, np.array(group.files, np.int32)
         file = np.repeat(numbers, counts)
         first = np.repeat(np.cumsum(counts) - counts, counts)
         line = (np.arange(len(file)) - first + 1).astype(np.int32)
@@ -191,11 +190,12 @@ class CsvReader:
         columns = {name: _one_chunk(table.column(name)) for name in table.column_names}
         yield Pack(columns, file[keep], line[keep], lines, refusals)
 
-    def _refuse_ragged(self, layout: Layout, quoted: bool, group: _Group) -> tuple[_Group, list[Refusal]]:
+    def _refuse_ragged(self, layout: Layout, quoted: bool, group: Group) -> tuple[Group, list[Refusal]]:
         """The files of a group without those that are refused for lines with another number of fields, and these."""
-        others, refusals = _Group(), []
+        others, refusals = Group(), []
         for number, body in zip(group.files, group.bodies, strict=True):
-            refusal = refuse_ragged(number, body, len(layout.names), self._delimiter, quoted, self._checks)
+            lines = line_feeds_only(body)
+            refusal = refuse_ragged(number, lines, len(layout.names), self._delimiter, quoted, self._checks)
             if refusal is None:
                 others.add(number, body)
             else:
@@ -203,7 +203,7 @@ class CsvReader:
         return others, refusals
 
     def _parse_joined(
-        self, layout: Layout, quoted: bool, group: _Group, most: int | None
+        self, layout: Layout, quoted: bool, group: Group, most: int | None
     ) -> tuple[pa.Table, list[tuple[int, int, str]]]:
         """The rows of all bodies, and those that have another number of fields: row, number of fields, and text.
 
@@ -212,7 +212,7 @@ class CsvReader:
         _ManyRagged
             If these are more than `most`.
         """
-        blob = b"".join(group.bodies)
+        blob = group.blob
         if blob.startswith(UTF8_BOM):
             blob = UTF8_BOM + blob  # the parser takes one away
         ragged: list[tuple[int, int, str]] = []
@@ -237,7 +237,7 @@ class CsvReader:
             check_utf8=False,  # it was decoded, or is ASCII
         )
         # one thread: there is a process for each core already
-        reading = pacsv.ReadOptions(column_names=[*layout.names], use_threads=False, block_size=_block_size(group))
+        reading = pacsv.ReadOptions(column_names=[*layout.names], use_threads=False, block_size=group.block)
         try:
             return pacsv.read_csv(pa.BufferReader(blob), reading, parsing, converting), ragged
         except pa.ArrowInvalid:
@@ -245,16 +245,16 @@ class CsvReader:
                 raise _ManyRagged from None
             raise
 
-    def _parse_apart(self, layout: Layout, quoted: bool, group: _Group, files: int) -> Iterator[Pack]:
+    def _parse_apart(self, layout: Layout, quoted: bool, group: Group, files: int) -> Iterator[Pack]:
         """The joined count did not add up: find the file that is to blame, and leave the others alone."""
-        for number, body, count in zip(group.files, group.bodies, group.counts, strict=True):
+        for number, body in zip(group.files, group.bodies, strict=True):
             if quoted:
-                yield self._parse_quoted(number, _Ready(layout, body, quoted=True, whole=True), files)
+                yield self._parse_quoted(number, _Ready(layout, line_feeds_only(body), quoted=True, whole=True), files)
             elif len(group.files) == 1:
                 problem = "the lines of the file and its parsed rows do not add up"
                 yield _refused(files, Refusal(number, None, "accounting", problem))
             else:
-                yield from self._parse_group(layout, quoted, _Group([number], [body], [count]), files)
+                yield from self._parse_group(layout, quoted, Group([number], [body]), files)
 
     def _parse_quoted(self, number: int, ready: _Ready, files: int) -> Pack:
         """Parse one file with quotes; `line` is the first one of a record that spans several."""
@@ -371,11 +371,6 @@ class _RawLines:
         if file != self._file:
             self._file, self._lines = file, _raw_records(self._contents[file] or b"", self._form)
         return self._lines[line]
-
-
-def _block_size(group: _Group) -> int:
-    """Bytes that are parsed at a time: what fits into a processor's cache, but never less than a line."""
-    return max(BLOCK, max(map(len, group.bodies)) + len(UTF8_BOM) + 1)
 
 
 def _one_chunk(column: pa.ChunkedArray) -> pa.DictionaryArray:
