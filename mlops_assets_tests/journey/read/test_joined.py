@@ -21,7 +21,8 @@ LINES = st.sampled_from(
     [
         ROW,
         ROW.replace(b"OSASCO", b"RIO"),
-        ROW.replace(b"SAO", b"S\x8bO"),
+        ROW.replace(b"SAO", b"S\xccO"),
+        ROW.replace(b"SAO", "SÃO".encode()),
         ROW.replace(b"OSASCO", b'"OSASCO"'),
         ROW.replace(b"OSASCO", b"OS\rASCO"),
         ROW.replace(b"OSASCO", b"OS\0ASCO"),
@@ -76,16 +77,17 @@ GOOD = HEADER + b"\r\n" + ROW + b"\r\n"
     "data",
     [
         GOOD[:-2],
-        GOOD.replace(b"SAO", b"S\x8bO"),
+        GOOD.replace(b"SAO", "SÃO".encode()),
         GOOD.replace(b"SP", b'"SP"'),
         GOOD.replace(b"SP", b"\0"),
         HEADER + b"\r\n",
     ],
-    ids=["no line end", "not ASCII", "quotes", "NUL", "no row"],
+    ids=["no line end", "UTF-8", "quotes", "NUL", "no row"],
 )
 def test_what_needs_a_look_is_not_plain(transactions: UseCase, data: bytes) -> None:
-    plain, layout = PlainFiles(quotes=True), CsvReader(transactions)._headers.layout(HEADER, "mac_roman")
+    plain, layout = PlainFiles(transactions.files), CsvReader(transactions)._headers.layout(HEADER, "mac_roman")
     assert plain.body(GOOD) is None  # of a header that was never read
     plain.learn(GOOD, layout)
     assert plain.body(GOOD) == (layout, ROW + b"\r\n")
+    assert plain.body(GOOD.replace(b"SAO", b"S\xccO")) is not None
     assert plain.body(data) is None
