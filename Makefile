@@ -65,7 +65,7 @@ test-long: .venv/.all  ## The long tests: kills, fuzz, scale
 coverage: .venv/.all  ## The test suite, and which lines and branches of the package it reaches
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov=mlops_assets --cov-branch --cov-report=term:skip-covered
 
-bench: .venv/.all  ## The daily job beside other ways of doing the same, about an hour; writes docs/benchmarks.md
+bench: .venv/.all  ## The daily job beside other ways of doing the same, some hours; writes docs/benchmarks.md
 	@$(BIN)/python -m benchmarks
 
 bench-lamps: .venv/.all  ## How often lamps are red on quiet and on damaged days, half an hour; writes docs/monitoring.md

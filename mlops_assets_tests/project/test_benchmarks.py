@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import sys
 from pathlib import Path
 
@@ -9,10 +10,14 @@ import pytest
 
 from benchmarks import measure, monitors, starts, trying, watching
 from benchmarks.__main__ import main
+from benchmarks.data import SEED, make_day
 from benchmarks.plans import plan
 from benchmarks.records import Record, append, read
 from benchmarks.report import write
 from benchmarks.sections import kept, put_section
+from mlops_assets.settings import OWN_USE_CASES
+from mlops_assets.tools.sampling import write_sample
+from mlops_assets.use_case import find_use_case
 
 
 def test_repeats_are_interleaved_so_that_a_slow_minute_hits_all_ways() -> None:
@@ -41,17 +46,39 @@ def test_a_command_that_fails_is_told_by_its_code(tmp_path: Path) -> None:
     assert measure.run([sys.executable, "-c", "raise SystemExit(3)"], {}, [0], tmp_path / "log").code == 3
 
 
-def test_the_page_has_a_line_for_every_way_and_its_ratio_to_ours(tmp_path: Path) -> None:
+def test_the_page_has_a_line_for_every_way_with_its_cpu_first_and_the_ratio_to_ours(tmp_path: Path) -> None:
     results = tmp_path / "results.jsonl"
     about = {"machine": {"cores": "2 used of 2"}, "champion": {"candidate": "vote", "rows": 10}, "quick": True}
     append(results, Record("today", "session", about=about))
-    for way, seconds in (("ours", 10.0), ("duckdb", 25.0)):
-        append(results, Record("today", "run", way, 1_000, 50_000, "warm", seconds, 20.0, 1 << 30, journey=8.0))
+    for way, rows, cpus in (("ours", 50_000, (20, 10, 30)), ("duckdb", 50_000, (50,)), ("floor", 0, (1,))):
+        for cpu in cpus:
+            append(results, Record("today", "run", way, 1_000, rows, "warm", 10.0, cpu, 1 << 30, journey=8.0))
     write(read(results), tmp_path / "page.md")
     page = (tmp_path / "page.md").read_text()
-    (line,) = [line for line in page.splitlines() if line.startswith("| DuckDB over file lists | 1,000 | 25.0 | 40 |")]
-    assert "| 2.5 |" in line
+    assert "| mlops-assets | 1,000 | 3 | 400.00 |  | 20.0 |" in page, "the median of three runs"
+    assert "| DuckDB over file lists | 1,000 | 1 | 1,000.00 | 2.5 | 50.0 |" in page
+    assert "| floor: open, read, close | 1,000 | 1 | 20.00 | 0.05 | 1.0 |" in page, "by the rows that ours predicts"
     assert list((tmp_path / "images").glob("*.svg"))
+
+
+def test_four_of_five_files_are_of_accounts_that_the_champion_knows_and_no_two_are_the_same(tmp_path: Path) -> None:
+    use_case, day = find_use_case((OWN_USE_CASES,), "transactions"), dt.date(2024, 1, 31)
+    learned, raw = tmp_path / "learned", tmp_path / "raw"
+    for _ in write_sample(use_case, learned, day - dt.timedelta(days=1), 20, 5, 0.0, SEED):
+        pass
+    for _ in make_day(use_case, raw, day, 200, 5, known=20):
+        pass
+    known = {account(path) for path in learned.rglob("*.csv")}
+    files = [*raw.rglob("*.csv")]
+    assert len(known) == 20
+    assert len({path.read_bytes() for path in files}) == len(files) == 200
+    assert sum(account(path) in known for path in files) == 160
+    assert len({account(path) for path in files} - known) == 40, "each of the others of an account of its own"
+
+
+def account(path: Path) -> tuple[bytes, ...]:
+    """The account of a file, by which a model knows it."""
+    return tuple(path.read_bytes().split(b"\r\n")[1].split(b";")[:2])
 
 
 @pytest.mark.long
