@@ -5,12 +5,11 @@ Files that records refer to (`files.attachments`) are in the manifest, too, but 
 
 from __future__ import annotations
 
-import bisect
 import hashlib
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from itertools import chain, islice
 from typing import NamedTuple
 
@@ -21,7 +20,6 @@ import pyarrow.compute as pc
 from mlops_assets.journey.read.readers.packing import USUAL_RATIO
 from mlops_assets.journey.read.sources import Entry, Source, SqlSource
 from mlops_assets.journey.read.sources.folder import Below, FolderSource
-from mlops_assets.plugins import NotAttached
 from mlops_assets.storage.accounting import ListingAccounting
 from mlops_assets.storage.catalog import MANIFEST
 from mlops_assets.storage.files import open_part
@@ -277,74 +275,6 @@ def attachments_of(entries: pa.Table) -> pa.Table:
 def attachments_mark(attachments: pa.Table) -> str:
     """Fingerprint of the attachments of a day, for any record of any shard may refer to any; empty without any."""
     return fingerprint_table(attachments) if len(attachments) else ""
-
-
-class Attachments:
-    """Reads the files of a day that records refer to, as they were listed.
-
-    Parameters
-    ----------
-    source
-        Where the raw files lie.
-    day
-        The day.
-    manifest
-        The file that holds its entries.
-    largest
-        Largest attachment in bytes.
-    """
-
-    def __init__(self, source: Source, day: str, manifest: Place, largest: int) -> None:
-        self._source = source
-        self._day = day
-        self._manifest = manifest
-        self._largest = largest
-
-    @cached_property
-    def _entries(self) -> pa.Table:
-        return shard_of(self._manifest, ATTACHMENT).drop_columns(["shard"]).combine_chunks()
-
-    def __call__(self, file: int, path: str) -> bytes:  # noqa: ARG002 - a record of a day may refer to any
-        """The bytes of an attachment.
-
-        Parameters
-        ----------
-        file
-            Number of the file whose record refers to it.
-        path
-            Its path within the day's folder.
-
-        Raises
-        ------
-        NotAttached
-            If it was not listed, is too large or cannot be opened.
-        SourceError
-            If it is not what was listed: gone, or changed since.
-        """
-        paths = self._entries["path"]  # sorted, so that no dictionary of a million names is made to find a few
-        at = bisect.bisect_left(range(len(paths)), path, key=lambda number: paths[number].as_py())
-        if at == len(paths) or paths[at].as_py() != path:
-            raise not_listed(path)
-        entry = Entry(**self._entries.slice(at, 1).to_pylist()[0])
-        if entry.problem:
-            raise NotAttached(f"{path!r} is {entry.problem}")
-        # by what the listing said, so that a file which would fill the memory is not opened
-        if entry.size > self._largest:
-            raise attachment_too_large(path, entry.size, self._largest)
-        try:
-            return self._source.read(self._day, entry)
-        except OSError as error:
-            raise NotAttached(f"{path!r} cannot be read: {error.strerror}") from None
-
-
-def not_listed(path: str) -> NotAttached:
-    """What a reader is told that asks for an attachment which is not there."""
-    return NotAttached(f"there is no {path!r} among the attachments")
-
-
-def attachment_too_large(path: str, size: int, largest: int) -> NotAttached:
-    """What a reader is told that asks for an attachment which is not read."""
-    return NotAttached(f"{path!r} has {size} bytes, allowed are {largest}")
 
 
 def file_too_large(size: int, largest: int) -> str:
