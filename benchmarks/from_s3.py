@@ -1,7 +1,7 @@
 """What it costs that the raw files lie on S3: the daily job on the same files, from a folder and from an S3 server.
 
 `python -m benchmarks.from_s3 [--files 100000] [--use-case compound_rings]` starts Ceph's radosgw on loopback, or asks
-the server of `S3_ENDPOINT_URL` and the usual AWS environment, in the bucket that `--bucket` names. Server and client share
+the server of `S3_ENDPOINT_URL` and the usual AWS environment, in the bucket of `--bucket`. Server and client share
 the machine, so the CPU seconds of the client are what counts, not the rate. The lake lies in a folder both times. Of
 `transactions` the champion of the other benchmarks scores; of a use case that refers to pictures no model is there, so
 that its days end with features: what is measured is the reading, and a picture counts as a file.
