@@ -58,11 +58,9 @@ CREDENTIALS = re.compile(r"credential|169\.254\.169\.254", re.IGNORECASE)
 BROKEN_OFF = re.compile(
     r"error sending request|error decoding|body error|connect|timed? ?out|dns error|reset|closed", re.IGNORECASE
 )
-
 CUT_OFF = re.compile(r"error decoding|error reading|body|incomplete|closed", re.IGNORECASE)
 BREAKS = 5
 """How often the answer to one request may break off."""
-
 AGAIN = "What was finished is kept: run again when it answers"
 
 
