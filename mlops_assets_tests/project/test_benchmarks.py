@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import measure, monitors, starts, trying, watching
+from benchmarks import growth, measure, monitors, starts, trying, watching
 from benchmarks.__main__ import main
 from benchmarks.data import SEED, make_day
 from benchmarks.plans import plan
@@ -122,6 +122,21 @@ def test_what_a_page_costs_is_a_section_of_the_middle_of_visits() -> None:
     lines = trying.section({"ours": (ours, True), "other": (other, False)}).splitlines()
     assert "| ours | 6 | 41 | 1.2 | none | yes |" in lines
     assert "| other | 137 | 5,500 | 13.5 | label, region | no |" in lines
+
+
+def test_how_a_day_grows_is_told_by_the_median_run_and_what_larger_days_need_by_a_straight_line() -> None:
+    def line(files: int, cpu: float, rows: int = 50, workers: int = 2) -> growth.Line:
+        steps = {"transactions__raw_files": 2.0, "transactions__rows": 5.0}
+        return growth.Line(files, rows, workers, rows * files, 2, cpu / 2, cpu, 1 << 30, steps, 1 << 20, 2048, 1 << 30)
+
+    runs = [line(10_000, cpu) for cpu in (14.0, 13.0, 30.0)]
+    others = [line(100_000, 40.0), line(100, 12.0, rows=5_000), line(100_000, 38.0, workers=1)]
+    text = growth.section(growth.medians([*runs, *others]))
+    assert "| 10,000 | 50 | 2 | 3 | 14.0 | 1,400 | 28.00 | 7.0 | 2.0 |" in text
+    assert "| 100 | 5,000 | 2 | 1 | 12.0 |" in text
+    assert "11.1 CPU seconds for no files at all, and 289 microseconds for each file" in text
+    assert "2 workers take 1.05 of the time of 1" in text
+    assert [*growth.planned([10, 20], [1, 50], [1, 2])][:2] == [(10, 50, 2), (20, 50, 2)]
 
 
 def test_a_section_is_replaced_where_it_stood(tmp_path: Path) -> None:
