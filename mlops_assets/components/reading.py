@@ -112,7 +112,8 @@ def _list_one(context: dg.AssetExecutionContext, stores: Stores, engines: Engine
     """Store the manifest of a day, and show it."""
     use_case = stores.use_case
     files_of = asked(context, READING)["files_as_published_on"]
-    manifest = list_raw_files(use_case, stores.source, stores.lake, day, lambda: engines.start(use_case), files_of)
+    several, spread = lambda: engines.start(use_case), engines.spread(use_case)
+    manifest = list_raw_files(use_case, stores.source, stores.lake, day, several, files_of, spread)
     listed = made.raw_files(stores, day, manifest)
     if removed := listed.shown.get("requests"):
         log.warning("%s raw_files %s: %s", use_case.name, day, removed)
