@@ -52,7 +52,7 @@ def _features(use_case: UseCase) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[None]:
         broken = _aggregate_days(context, workspace.of(use_case), engines)
         if broken:
-            raise showing.failure(f"not aggregated: {', '.join(sorted(broken))}", broken)
+            raise showing.failure(f"not aggregated: {', '.join(sorted(broken))}", broken, workspace.of(use_case))
         return days_told(key(use_case, "features"))
 
     return features

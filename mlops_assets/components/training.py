@@ -70,11 +70,11 @@ def _run_of(context: dg.AssetExecutionContext, use_case: UseCase) -> str:
     """The run that trains; it is of no day, for what is said of days must not change the champion besides."""
     if any(tag in context.run.tags for tag in DAYS_TAGS):
         name = use_case.name
-        raise dg.Failure(
+        raise showing.stopped(
             f"{name}: a run over days or a backfill trains nothing, for it would change the champion. To run days, "
             f"choose the assets of the group {name} alone, or `mlops-assets run {name} --from DAY --to DAY`; to train, "
             f"launch the job {name}_training.",
-            allow_retries=False,
+            name,
         )
     return context.run.run_id
 
@@ -96,13 +96,12 @@ def _upstream(use_case: UseCase, name: str) -> dg.AssetDep:
     return dg.AssetDep(key(use_case, name), partition_mapping=mapping)
 
 
-def _told(work: Callable[[], T]) -> T:
-    """Do work whose errors are meant for people: they fail the step with their message alone."""
+def _told(use_case: UseCase, work: Callable[[], T]) -> T:
+    """Do work whose errors are meant for people: they fail the step with their message, and what to do then."""
     try:
         return work()
     except MlopsError as error:
-        # tried again, it would fail for the same reason
-        raise dg.Failure(str(error), allow_retries=False) from None
+        raise showing.stopped(error, use_case.name, f"mlops-assets run {use_case.name} --train") from None
 
 
 def _training_set(use_case: UseCase) -> dg.AssetsDefinition:
@@ -120,7 +119,7 @@ def _training_set(use_case: UseCase) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[None]:
         run, stores = _run_of(context, use_case), workspace.of(use_case)
         made = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-        data = _told(lambda: build_training_set(use_case, stores.lake))
+        data = _told(use_case, lambda: build_training_set(use_case, stores.lake))
         stores.runs.write(run, GatheredRows(data, made, deciding(use_case)))
         counts = "%s: %d labelled rows, %d held out, %d corrected by people"
         log.info(counts, use_case.name, data.rows, data.held_out, data.corrected)
@@ -164,7 +163,7 @@ def _candidates(use_case: UseCase) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[None]:
         run, runs = _run_of(context, use_case), workspace.of(use_case).runs
         data = runs.read(run, GatheredRows).training_set
-        fitted = _told(lambda: fit_candidates(use_case, data, runs.folder(run) / "candidates", log.info))
+        fitted = _told(use_case, lambda: fit_candidates(use_case, data, runs.folder(run) / "candidates", log.info))
         runs.write(run, FittedCandidates(data, tuple(fitted)))
         tracked: dict[str, Any] = {"training_set": data.fingerprint, "rows": data.rows, "held_out": data.held_out}
         mlflow.log_params({"use_case": use_case.name, **tracked, "days": " to ".join(data.days)})
@@ -213,8 +212,10 @@ def _judge(stores: Stores, fitted: FittedCandidates) -> Evaluation:
     use_case, data = stores.use_case, fitted.training_set
     # counted before the champion is read: one that comes in between is noticed when the new one shall replace it
     seen = len(stores.history.changes())
-    judged = _told(lambda: evaluate(use_case, data, fitted.candidates, _recipe_of_champion(stores), log.info))
-    contest = _told(lambda: hold_contest(use_case, stores.registry, stores.lake, data, judged.tested, data.fingerprint))
+    judged = _told(use_case, lambda: evaluate(use_case, data, fitted.candidates, _recipe_of_champion(stores), log.info))
+    contest = _told(
+        use_case, lambda: hold_contest(use_case, stores.registry, stores.lake, data, judged.tested, data.fingerprint)
+    )
     verdict = decide(use_case.training, use_case.scale, judged.scores, judged.choice, contest)
     return Evaluation(data, fitted.candidates, tuple(judged.scores), verdict, contest, seen, judged.choice)
 
@@ -308,7 +309,7 @@ def _model_version(use_case: UseCase) -> dg.AssetsDefinition:
         with work_folder(folder, stores.settings.home) as work:
             about = _make(stores, evaluation, evaluation.best, engines, work)
             tracked = mlflow.active_run().info.run_id
-            version = _told(lambda: store_version(stores, tracked, work, about))
+            version = _told(use_case, lambda: store_version(stores, tracked, work, about))
         waits = evaluation.verdict.waits
         stores.runs.write(run, MadeVersion(version.version, about.passed, about.reason, evaluation.seen, waits))
         log.info("%s: version %d: %s", use_case.name, version.version, about.reason)
@@ -327,9 +328,9 @@ def _make(stores: Stores, evaluation: Evaluation, name: str, engines: Engines, f
     fitted = next(candidate for candidate in evaluation.candidates if candidate.name == name)
     log.info("%s: making a version of %s", use_case.name, name)
     data, verdict, choice = evaluation.training_set, evaluation.verdict, evaluation.choice
-    about = _told(lambda: make_version(use_case, data, fitted, score, verdict, folder, choice=choice))
+    about = _told(use_case, lambda: make_version(use_case, data, fitted, score, verdict, folder, choice=choice))
     if use_case.training.gate.changes is not None or use_case.retraining.starts:
-        about, _ = _told(lambda: compare_with_champion(stores, folder, about, engines.of(use_case)))
+        about, _ = _told(use_case, lambda: compare_with_champion(stores, folder, about, engines.of(use_case)))
     return about
 
 
@@ -356,7 +357,9 @@ def _champion(use_case: UseCase) -> dg.AssetsDefinition:
     def champion(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> Iterator[Any]:
         run, stores = _run_of(context, use_case), workspace.of(use_case)
         who, made = asked_by(context.run), stores.runs.read(run, MadeVersion)
-        done = _told(lambda: promote_if_passed(stores, made, who, made.reason, context.run.tags.get(RETRO_TAG, "")))
+        done = _told(
+            use_case, lambda: promote_if_passed(stores, made, who, made.reason, context.run.tags.get(RETRO_TAG, ""))
+        )
         if done.champion is None:
             reason = _why_it_stays(use_case, made, done)
             log.warning("%s: no new champion: %s", use_case.name, reason)
