@@ -161,6 +161,11 @@ def confusion(score: Score) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md(pictures.confusion(score))
 
 
+def pictures_of(**drawn: str) -> dict[str, dg.MarkdownMetadataValue]:
+    """Pictures by name; one of nothing is left out."""
+    return {name: dg.MetadataValue.md(picture) for name, picture in drawn.items() if picture}
+
+
 def live_accuracy(records: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:
     """Audited accuracy and other corrections as a picture."""
     return dg.MetadataValue.md(pictures.live_accuracy(records))
@@ -248,7 +253,8 @@ def _sentence(lines: Sequence[Mapping[str, Any]], failed: Sequence[str], seen: M
         return ""
     if failed:
         first = next(line for line in lines if not line["passed"])
-        more = f" So do {len(failed) - 1} more: {', '.join(failed[1:MOST_DAYS])}." if failed[1:] else ""
+        others = ", ".join(failed[1:MOST_DAYS]) + (f" and {len(failed) - MOST_DAYS} more" if failed[MOST_DAYS:] else "")
+        more = f" The same check fails on {others}." if others else ""
         todo = f" Do: {first['do']}" if first["do"] else ""
         return f"{first['day']} fails: {first['found']}.{todo}{more}"
     if len(lines) == 1:
