@@ -48,6 +48,12 @@ class Scale(Strict):
         "local", description="What runs the shards; `MLOPS_ENGINE` overrules it. `auto` is the cheapest in time."
     )
     ranges: int = Field(4, gt=0, le=100, description="Dagster runs that a step is spread over by the engine `runs`.")
+    days_a_run: int = Field(  # of no part of a version's recipe
+        0,
+        ge=0,
+        exclude=True,
+        description="Days, hours or weeks that a run of a backfill does at most; 0 is all in one.",
+    )
     client: Client = Field(default_factory=Subprocess, description="Where the job of the engine `pipes` is started.")
 
 

@@ -165,19 +165,6 @@ def test_predictions_show_the_model_that_made_them_and_how_often_it_said_what(th
 # -- checks -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("asset", "check"),
-    [
-        ("rows", "accounting_adds_up"),
-        ("rows", "day_is_not_empty"),
-        ("rows", "reject_rate"),
-        ("rows", "quarantine_rate"),
-        ("rows", "noticed"),
-        ("predictions", "rows_are_current"),
-        ("predictions", "every_row_predicted"),
-        ("predictions", "unseen_categories"),
-    ],
-)
 def test_a_check_has_a_result_of_every_day_with_numbers_that_are_drawn(three_days: Stage) -> None:
     by_day = three_days.checks_by_day("rows", "reject_rate")
     assert [*by_day] == [*DAYS]
@@ -197,6 +184,19 @@ def test_a_day_shows_what_came_out_first_and_no_zeros(three_days: Stage) -> None
     assert three_days.metadata("model_input", FIRST)["dagster/row_count"] == shown["dagster/row_count"]
 
 
+@pytest.mark.parametrize(
+    ("asset", "check"),
+    [
+        ("rows", "accounting_adds_up"),
+        ("rows", "day_is_not_empty"),
+        ("rows", "reject_rate"),
+        ("rows", "quarantine_rate"),
+        ("rows", "noticed"),
+        ("predictions", "rows_are_current"),
+        ("predictions", "every_row_predicted"),
+        ("predictions", "unseen_categories"),
+    ],
+)
 def test_a_check_that_holds_says_on_how_many_days_and_what_it_found(three_days: Stage, asset: str, check: str) -> None:
     found = three_days.check(asset, check)
     assert found.passed

@@ -118,6 +118,8 @@ def _views(
     known = {name.lower(): list(columns) for name, columns in tables.items()}
     found: dict[str, dict[str, tuple[Source, ...]]] = {}
     for statement in filter(None, sqlglot.parse(sql, read="duckdb")):
+        if isinstance(statement, exp.Semicolon):  # a comment behind the last one
+            continue
         if not isinstance(statement, exp.Create) or not isinstance(statement.expression, exp.Query):
             raise NotUnderstood(f"sqlglot cannot read `{' '.join(statement.sql('duckdb').split())[:80]}`")
         view = statement.find(exp.Table).name.lower()  # type: ignore[union-attr] - a view has a name

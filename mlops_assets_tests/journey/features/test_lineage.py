@@ -61,6 +61,7 @@ def why_not(query: str) -> str:
         ("select list_transform([a], q -> q + b) as x from rows", "x", {"rows.a", "rows.b"}),
         ("select r.a, t.x from rows r, unnest([r.b, r.c]) t(x)", "x", {"rows.b", "rows.c"}),
         ("select i as x from range(3) t(i), rows", "x", set()),
+        ("create view m as select a as x from rows; -- nothing more", "x", {"rows.a"}),
         ("create view m(x, y) as select a, b from rows", "x", {"rows.a"}),
         ("create view f as select file, avg(a) as mean from rows group by file; "
          "create view m as select mean - rows.b as x from rows join f using (file)", "x", {"f.mean", "rows.b"}),
