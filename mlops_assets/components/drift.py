@@ -75,9 +75,8 @@ def _drift(use_case: UseCase) -> dg.AssetsDefinition:
             found[day] = show_drift(context, stores, watcher, day)
         # what is yielded by a run of one partition is of that; by any other run, of the run as a whole
         if not context.has_partition_key or [*found] != [context.partition_key]:
-            for day, judged in found.items():
-                for result in _checks(drift_key, watcher, {day: judged}):
-                    context.log_event(showing.of_day(result, drift_key, day))
+            each = [(day, one) for day, judged in found.items() for one in _checks(drift_key, watcher, {day: judged})]
+            showing.tell_results(context, drift_key, each)
         yield from _checks(drift_key, watcher, found)
         yield days_told(drift_key)
 

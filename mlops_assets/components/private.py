@@ -7,6 +7,11 @@ from traceback import TracebackException
 
 from dagster import Failure
 
+# A result of a check that is told of a day by itself says which materialisation it looked at.
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+    AssetCheckEvaluationTargetMaterializationData as LookedAt,
+)
+
 # A step of many days tells each day by an event of its own, with the fingerprint of its data under this tag.
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
@@ -74,6 +79,7 @@ __all__ = [
     "DefaultRunLauncher",
     "EngineEventData",
     "InstanceRef",
+    "LookedAt",
     "QueuedRunCoordinator",
     "SerializableErrorInfo",
     "WorkerStatus",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import statistics
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, TypeVar
 
 import dagster as dg
 
+from mlops_assets.components.private import LookedAt
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.model.history import Change
 from mlops_assets.journey.read.day import not_delivered
@@ -197,26 +199,45 @@ def check_results(
         Of the step, where each of several days is to have a result of its own.
     """
     if context is not None and not context.has_partition_key:
-        for day in context.partition_keys:
-            for name in names:
-                if day in by_day or day in broken:
-                    found = _result(key, name, _only(by_day, day), _only(broken, day), note)
-                    context.log_event(of_day(found, key, day))
+        told = [day for day in context.partition_keys if day in by_day or day in broken]
+        each = [
+            (day, _result(key, name, _only(by_day, day), _only(broken, day), note)) for day in told for name in names
+        ]
+        tell_results(context, key, each)
     for name in names:
         yield _result(key, name, by_day, broken, note)
 
 
-def of_day(result: dg.AssetCheckResult, asset: dg.AssetKey, day: str) -> dg.AssetCheckEvaluation:
-    """A result as one of a day."""
-    return dg.AssetCheckEvaluation(
-        asset_key=asset,
-        check_name=str(result.check_name),
-        passed=result.passed,
-        metadata=result.metadata,
-        severity=result.severity,
-        description=result.description,
-        partition=day,
-    )
+def tell_results(
+    context: dg.AssetExecutionContext, asset: dg.AssetKey, results: Sequence[tuple[str, dg.AssetCheckResult]]
+) -> None:
+    """Tell results of checks, each of its day: without what they looked at, Dagster would take none for current.
+
+    Parameters
+    ----------
+    context
+        Of the step.
+    asset
+        What was looked at.
+    results
+        Days, and what was found of each.
+    """
+    days, kind = {day for day, _ in results}, dg.DagsterEventType.ASSET_MATERIALIZATION
+    made = context.instance.get_latest_storage_id_by_partition(asset, kind, days) if days else {}
+    for day, result in results:
+        at = made.get(day)
+        context.log_event(
+            dg.AssetCheckEvaluation(
+                asset_key=asset,
+                check_name=str(result.check_name),
+                passed=result.passed,
+                metadata=result.metadata,
+                severity=result.severity,
+                description=result.description,
+                partition=day,
+                target_materialization_data=LookedAt(at, context.run_id, time.time()) if at is not None else None,
+            )
+        )
 
 
 def _only(values: Mapping[str, T], day: str) -> dict[str, T]:

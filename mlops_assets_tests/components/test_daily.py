@@ -172,6 +172,10 @@ def test_a_check_has_a_result_of_every_day_with_numbers_that_are_drawn(three_day
     shares = {day: found.metadata["share"].value for day, found in by_day.items()}
     assert (shares[FIRST], shares[DIRTY] > 0, shares[LAST]) == (0, True, 0)
     assert by_day[DIRTY].description == f"{DIRTY}: {shares[DIRTY]:.2%} of lines rejected, allowed 5.00%."
+    # a result that does not name what it looked at is not shown as that of its day
+    check = dg.AssetCheckKey(dg.AssetKey(["transactions", "rows"]), "reject_rate")
+    known = three_days.instance.event_log_storage.get_asset_check_partition_info([check])
+    assert {one.partition_key for one in known if one.is_current} >= {*DAYS}
 
 
 def test_a_day_shows_what_came_out_first_and_no_zeros(three_days: Stage) -> None:
@@ -282,6 +286,35 @@ def test_a_day_with_too_many_rejects_is_red_with_the_reason_and_what_to_do(bad_d
         assert "reject_rate" in line
         assert "of lines rejected, allowed 5.00%" in line
         assert "look at `mlops-assets rejects`, mend or remove the files, run the day again" in line
+
+
+def test_a_failure_shows_its_cause_the_commands_and_the_rejects_and_no_code(bad_days: Failed) -> None:
+    stage = bad_days.stage
+    (run,) = stage.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE]), limit=1)
+    (entry,) = stage.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+    failed = entry.get_dagster_event().step_failure_data
+    # some days of the run are good, so it is the last step that is red
+    assert entry.step_key == "transactions__predictions"
+    assert failed.error.stack == []
+    assert failed.user_failure_data.description.startswith("not published: ")
+    shown = {name: value.value for name, value in failed.user_failure_data.metadata.items()}
+    assert [*shown] == ["cause", "then", "rejects", "page of the day", "days"]
+    assert f"mlops-assets rejects transactions --from {DIRTY} --to {NEW_BAD}" in shown["then"]
+    assert f"mlops-assets run transactions --from {DIRTY} --to {NEW_BAD}" in shown["then"]
+    assert shown["rejects"] == f"http://127.0.0.1:8000/pages/transactions/data/rejects?day={DIRTY}"
+
+
+def test_where_no_day_of_a_run_can_be_scored_it_is_the_step_of_the_rows_that_is_red(
+    bad_days: Failed, tmp_path: Path
+) -> None:
+    with bad_days.stage.copy(tmp_path / "home") as stage:
+        with pytest.raises(running.RunFailed, match=f"the rows of {NEW_BAD} cannot be scored"):
+            stage.run(NEW_BAD)
+        (run,) = stage.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE]), limit=1)
+        red = stage.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+        assert [entry.step_key for entry in red] == ["transactions__rows"]
+        # what was read stands, so that its rejects can be looked at
+        assert stage.published("rejects", NEW_BAD)
 
 
 def test_good_days_are_not_blamed(bad_days: Failed) -> None:
