@@ -23,6 +23,7 @@ from mlops_assets.views import card, markdown, number_card, pictures
 from mlops_assets.views.html.addresses import rejects_address
 from mlops_assets.views.judging import judged
 from mlops_assets.views.made import Text
+from mlops_assets.work.printable import cut
 from mlops_assets.workspace import Stores
 
 T = TypeVar("T")
@@ -30,8 +31,8 @@ T = TypeVar("T")
 MOST_DAYS, MOST_FAILED = 10, 50
 """Days that a sentence names, and those of which an error says why."""
 
-MOST_LINES = 40
-"""Lines of an error that are shown besides."""
+LONGEST = 2_000
+"""Signs of an error that are shown besides."""
 
 
 def table(records: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:
@@ -225,7 +226,8 @@ def tell_results(
     days, kind = {day for day, _ in results}, dg.DagsterEventType.ASSET_MATERIALIZATION
     made = context.instance.get_latest_storage_id_by_partition(asset, kind, days) if days else {}
     for day, result in results:
-        at = made.get(day)
+        at, run = made.get(day), context.run_id
+        looked_at = LookedAt(storage_id=at, run_id=run, timestamp=time.time()) if at is not None else None
         context.log_event(
             dg.AssetCheckEvaluation(
                 asset_key=asset,
@@ -235,7 +237,7 @@ def tell_results(
                 severity=result.severity,
                 description=result.description,
                 partition=day,
-                target_materialization_data=LookedAt(at, context.run_id, time.time()) if at is not None else None,
+                target_materialization_data=looked_at,
             )
         )
 
@@ -361,7 +363,7 @@ def stopped(error: MlopsError | str, use_case: str, command: str = "", **shown: 
         What else is shown.
     """
     given = command or f"mlops-assets status {use_case}"
-    metadata = {"cause": words(str(error)), "then": dg.MetadataValue.md(markdown.code(given, "sh")), **shown}
+    metadata = {"cause": words(str(error)), "then": given, **shown}
     return dg.Failure(str(error), metadata=metadata, allow_retries=False)
 
 
@@ -372,10 +374,9 @@ def undelivered(stores: Stores, days: Sequence[str]) -> dg.Failure:
     return stopped(said, name, f"mlops-assets run {name} --from {days[0]} --to {days[-1]}", folder=folder)
 
 
-def words(said: str) -> dg.MarkdownMetadataValue:
-    """A text of an error, line by line, as it was said."""
-    lines = [markdown.text(line) for line in said.splitlines()[:MOST_LINES]]
-    return dg.MetadataValue.md("\n\n".join(line for line in lines if line))
+def words(said: str) -> str:
+    """A text of an error as it was said, as plain text: that is shown without a click, whatever stands in it."""
+    return cut(said, LONGEST)
 
 
 def _what_to_do(first: str, last: str, stores: Stores | None) -> dict[str, Any]:
@@ -383,10 +384,10 @@ def _what_to_do(first: str, last: str, stores: Stores | None) -> dict[str, Any]:
     if stores is None:
         return {}
     name, span = stores.use_case.name, f"--from {first} --to {last}"
-    commands = f"mlops-assets rejects {name} {span}\nmlops-assets run {name} {span}"
     pages = stores.settings.api_pages
     return {
-        "then": dg.MetadataValue.md(markdown.code(commands, "sh")),
+        "look": f"mlops-assets rejects {name} {span}",
+        "then": f"mlops-assets run {name} {span}",
         "rejects": dg.MetadataValue.url(f"{pages}{rejects_address(name, first)}"),
         "page of the day": dg.MetadataValue.url(f"{pages}/pages/{name}/days/{first}"),
     }

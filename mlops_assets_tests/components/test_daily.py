@@ -298,9 +298,10 @@ def test_a_failure_shows_its_cause_the_commands_and_the_rejects_and_no_code(bad_
     assert failed.error.stack == []
     assert failed.user_failure_data.description.startswith("not published: ")
     shown = {name: value.value for name, value in failed.user_failure_data.metadata.items()}
-    assert [*shown] == ["cause", "then", "rejects", "page of the day", "days"]
-    assert f"mlops-assets rejects transactions --from {DIRTY} --to {NEW_BAD}" in shown["then"]
-    assert f"mlops-assets run transactions --from {DIRTY} --to {NEW_BAD}" in shown["then"]
+    assert [*shown] == ["cause", "look", "then", "rejects", "page of the day", "days"]
+    assert shown["cause"].startswith(f"{DIRTY}: reject_rate: ")
+    assert shown["look"] == f"mlops-assets rejects transactions --from {DIRTY} --to {NEW_BAD}"
+    assert shown["then"] == f"mlops-assets run transactions --from {DIRTY} --to {NEW_BAD}"
     assert shown["rejects"] == f"http://127.0.0.1:8000/pages/transactions/data/rejects?day={DIRTY}"
 
 
