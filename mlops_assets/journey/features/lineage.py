@@ -122,7 +122,8 @@ def _views(
             continue
         if not isinstance(statement, exp.Create) or not isinstance(statement.expression, exp.Query):
             raise NotUnderstood(f"sqlglot cannot read `{' '.join(statement.sql('duckdb').split())[:80]}`")
-        view = statement.find(exp.Table).name.lower()  # type: ignore[union-attr] - a view has a name
+        named_as = statement.find(exp.Table)
+        view = named_as.name.lower() if named_as is not None else ""
         columns = _Reading(statement.expression, known).columns()
         named = [*statement.this.expressions] if isinstance(statement.this, exp.Schema) else []
         given = [name.name for name in named] or [*expected.get(view, ())]
@@ -205,7 +206,7 @@ class _Reading:
         else:  # a function in the place of a table, values: all that stands in it
             yield from self._made_of(scope.expression, scope.parent or scope, 0)
 
-    def _made_of(self, part: exp.Expression, scope: Scope, at: int) -> Iterator[Source]:
+    def _made_of(self, part: exp.Expr, scope: Scope, at: int) -> Iterator[Source]:
         """The sources of every column in a part of a query; `at` is the place of the part among the columns."""
         from sqlglot import exp
 
@@ -217,11 +218,11 @@ class _Reading:
         for besides in _not_written_in(part, scope):
             yield from self._made_of(besides, scope, at)
 
-    def _scope_of(self, column: exp.Column, part: exp.Expression) -> Scope | None:
+    def _scope_of(self, column: exp.Column, part: exp.Expr) -> Scope | None:
         """The query that a column stands in, where it is a smaller one than the part that is looked at."""
         from sqlglot import exp
 
-        node: exp.Expression | None = column.parent
+        node: exp.Expr | None = column.parent
         while node is not None and node is not part.parent:
             if isinstance(node, exp.Query) and id(node) in self._scopes:
                 return self._scopes[id(node)]
@@ -265,7 +266,7 @@ class _Reading:
         yield from self._of_column(scope, names.index(column.name))
 
 
-def _not_written_in(part: exp.Expression, scope: Scope) -> Iterator[exp.Expression]:
+def _not_written_in(part: exp.Expr, scope: Scope) -> Iterator[exp.Expr]:
     """What a part of a query is made of and names elsewhere: how its windows are cut, and what rows are counted by."""
     from sqlglot import exp
 
@@ -298,7 +299,7 @@ def _write_out_columns(query: exp.Query, known: Mapping[str, Sequence[str]]) -> 
     from sqlglot import exp
 
     for select in query.find_all(exp.Select):
-        selects: list[exp.Expression] = []
+        selects: list[exp.Expr] = []
         for one in select.selects:
             pattern = next(one.find_all(exp.Columns), None)
             if pattern is None:
@@ -308,7 +309,7 @@ def _write_out_columns(query: exp.Query, known: Mapping[str, Sequence[str]]) -> 
         select.set("expressions", selects)
 
 
-def _written_out(one: exp.Expression, pattern: exp.Columns, names: Sequence[str]) -> Iterator[exp.Expression]:
+def _written_out(one: exp.Expr, pattern: exp.Columns, names: Sequence[str]) -> Iterator[exp.Expr]:
     """An expression once for every column whose name a pattern fits; DuckDB looks for it anywhere in the name."""
     from sqlglot import exp
 
