@@ -117,13 +117,16 @@ def asked_days(use_case: UseCase, day: str | None, first: str | None, last: str 
     Raises
     ------
     UsageError
-        If they ask for one day and for a range.
+        If they ask for one day and for a range, or the last day lies before the first.
     """
     if day and (first or last):
         raise UsageError("Give --day, or --from and --to, not both.")
     from mlops_assets.use_case.partitions import read_range
 
-    return day, *read_range(use_case.partitions, first, last)
+    first, last = read_range(use_case.partitions, first, last)
+    if first and last and first > last:
+        raise UsageError(f"--from {first} lies after --to {last}.")
+    return day, first, last
 
 
 def find(name: str, raw: Place | None = None) -> Stores:

@@ -226,6 +226,8 @@ def preview(use_case: str, first: str | None, last: str | None, raw: Place | Non
 )
 @click.option("--min-probability", "least", type=click.FloatRange(0, 1), help="Rows of at least this probability.")
 @click.option("--max-probability", "most", type=click.FloatRange(0, 1), help="Rows of at most this probability.")
+@click.option("--min-prediction", "lowest", type=float, help="Rows of which the number is at least this.")
+@click.option("--max-prediction", "highest", type=float, help="Rows of which the number is at most this.")
 def predictions(
     use_case: str,
     day: str | None,
@@ -239,6 +241,8 @@ def predictions(
     chosen: tuple[str, ...],
     least: float | None,
     most: float | None,
+    lowest: float | None,
+    highest: float | None,
 ) -> None:
     """Read published predictions: day, file, line, account_id, prediction, probability, model_version.
 
@@ -251,6 +255,7 @@ def predictions(
       mlops-assets predictions transactions --from 2026-01-01 --to 2026-01-07 -o week.parquet
       mlops-assets predictions santander --day 2026-01-03 --column ID_code=account_id --column target=probability_1
       mlops-assets predictions transactions --day 2026-01-03 --max-probability 0.3
+      mlops-assets predictions rents --day 2026-01-03 --min-prediction 2000
     """
     table = (stores := find(use_case)).lake.predictions
     published = published_days(table, use_case, asked_days(stores.use_case, day, first, last))
@@ -262,7 +267,7 @@ def predictions(
     now = table.days()
     then = {one: now[one] if moment is None else published_at(table, one, moment) for one in published}
     wanted = Wanted(probabilities, chosen, apart=form != "json")
-    only = within("probability", least, most)
+    only = within((least, most), (lowest, highest))
     reader = read_predictions(use_case, table, then, wanted, earlier=moment is not None, only=only)
     write_rows(reader, Writing(form, output, spreadsheet), len(published))
 

@@ -129,6 +129,8 @@ def _versions(stores: Stores, candidate: int, against: int | None) -> tuple[Vers
     if before is None:
         raise MlopsError(f"{name} has no champion to compare with; name a version with --against.")
     after = registry.version(name, candidate)
+    if after.version == before.version:
+        raise UsageError(f"Version {candidate} would be compared with itself; name another one with --against.")
     trusted = stores.use_case.training.trusted
     return registry.prove(before, trusted), registry.prove(after, trusted)
 

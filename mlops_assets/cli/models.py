@@ -129,7 +129,8 @@ def refuse(use_case: str, version: int, why: str) -> None:
 def rollback(use_case: str, why: str) -> None:
     """Make the champion before the present one the champion again.
 
-    Days that were scored again after its promotion are published as they were before, file by file.
+    Days that were scored again after its promotion are published as they were before, file by file. Those that came or
+    were run since stay as they are, and are named.
 
     \b
     Example:
@@ -148,8 +149,6 @@ def rollback(use_case: str, why: str) -> None:
         click.echo(f"Version {change.version} is champion of {use_case} again, instead of {change.before}.")
     # also if it was done before: a rollback that was killed is given again
     put_back(stores)
-    if not done.already:
-        click.echo(f"Days that {change.before} scored as they came stay as they are until you `mlops-assets run` them.")
 
 
 @click.command()

@@ -60,11 +60,13 @@ def retro_score(use_case: str, first: str | None, last: str | None, again: bool,
 def _name_days(stores: Stores, first: str | None, last: str | None) -> None:
     """Have other days scored again by the champion than its promotion says."""
     from mlops_assets.journey.explain.retro.records import ask_for_days
+    from mlops_assets.journey.read.rhythm import check_rhythm
     from mlops_assets.use_case.partitions import read_range
 
+    check_rhythm(stores.use_case, stores.lake)
+    first, last = read_range(stores.use_case.partitions, first, last)
     if first is None or last is None or first > last:
         raise UsageError("Give --from and --to, the first and the last day that shall be scored again.")
-    first, last = read_range(stores.use_case.partitions, first, last)
     change = stores.history.latest()
     if change is None:
         raise MlopsError(stores.why_no_champion())
@@ -89,14 +91,11 @@ def _tell(stores: Stores, standing: Standing | None, *, nothing: bool) -> None:
 def put_back(stores: Stores) -> None:
     """After a rollback: publish days as they were before the change that was taken back."""
     from mlops_assets.journey.explain.retro.done import say
-    from mlops_assets.journey.explain.retro.standing import to_put_back
     from mlops_assets.registering.retro_scoring import RetroScoring
     from mlops_assets.work.engines import Engines
 
-    if not to_put_back(stores.lake, stores.history.changes(), again=True):
-        return
     with Engines(stores.settings) as engines:
-        done = RetroScoring(stores, engines, f"rollback by {stores.settings.user}").put_back(again=True)
+        done = RetroScoring(stores, engines, f"rollback by {stores.settings.user}").after_rollback()
     for line in say(done, stores.use_case.name):
         click.echo(line)
     if done.lost:

@@ -128,7 +128,7 @@ def _go_on(context: dg.OpExecutionContext, stores: Stores, engines: Engines) -> 
 def put_days_back(context: dg.OpExecutionContext, stores: Stores, engines: Engines) -> None:
     """After a rollback: publish days as they were before the change that was taken back."""
     try:
-        done = RetroScoring(stores, engines, context.run.run_id, _Events(context, stores)).put_back(again=True)
+        done = RetroScoring(stores, engines, context.run.run_id, _Events(context, stores)).after_rollback()
     except MlopsError as error:
         raise dg.Failure(f"{error} The champion is rolled back; the sensor goes on with its days.") from None
     _tell(context, stores, done)

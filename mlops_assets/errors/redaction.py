@@ -116,8 +116,15 @@ def without_paths(text: str) -> str:
     --------
     >>> without_paths("/srv/home/lake/x/history/000002.json: cannot be read; see s3://bucket/a and defs/x.yaml")
     '000002.json: cannot be read; see s3://bucket/a and defs/x.yaml'
+    >>> without_paths("look in /srv/raw/visits/day=2026-01-31/hour=05, then run it again")
+    'look in day=2026-01-31/hour=05, then run it again'
     """
-    return PATH.sub(r"\1", text.replace("file://", ""))
+    return PATH.sub(_last_name, text.replace("file://", ""))
+
+
+def _last_name(found: re.Match[str]) -> str:
+    # an hour alone says nothing: it is that of a day
+    return "/".join(found[0].split("/")[-2:]) if found[1].startswith("hour=") else found[1]
 
 
 def without(text: str, secrets: Iterable[str]) -> str:

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 
 from mlops_assets.errors import MlopsError
 from mlops_assets.events.behind import Behind, Behinds
-from mlops_assets.events.happened import LampTurned
+from mlops_assets.events.happened import DaysHeld, LampTurned
 from mlops_assets.journey.deliver.contents import publication_of
+from mlops_assets.journey.explain.retro.records import read_decision
+from mlops_assets.journey.explain.retro.standing import standing_of
 from mlops_assets.journey.model.history import Change
 from mlops_assets.journey.train.records import MadeVersion
 from mlops_assets.storage.accounting import PredictionsAccounting
@@ -110,6 +112,8 @@ class Facts:
         Those of the newest published day.
     behind
         What processes of the API say that do not serve the champion.
+    held
+        The past days that were scored again by the champion and wait for a person; None where none do.
     """
 
     now: dt.datetime
@@ -121,6 +125,7 @@ class Facts:
     due: Sequence[Due]
     lamps: Sequence[LampTurned]
     behind: Sequence[Behind] = ()
+    held: DaysHeld | None = None
 
     def publications(self) -> dict[str, str]:
         """The name of each day's publication."""
@@ -157,6 +162,23 @@ def gather(stores: Stores, runs: Runs, now: dt.datetime, lamps: Lamps = lambda _
         due=_due(stores, published, runs, now) if changes else (),
         lamps=lamps(newest_day) if newest_day else (),
         behind=behind,
+        held=_held(stores.lake, changes) if changes else None,
+    )
+
+
+def _held(lake: Lake, changes: Sequence[Change]) -> DaysHeld | None:
+    """The past days that are kept back by the bound of the newest change of the champion."""
+    change = changes[-1]
+    decision = read_decision(lake, change.number)
+    if decision is None or decision.publish:
+        return None
+    days = standing_of(lake, changes, change.number).days
+    held = {day: one.record for day, one in days.items() if one.state == "held" and one.record}
+    if not held:
+        return None
+    before = max(record.before for record in held.values())
+    return DaysHeld(
+        number=change.number, version=change.version, before=before, days=tuple(sorted(held)), why=f"{decision.why}."
     )
 
 

@@ -225,6 +225,37 @@ class TrainingRefused(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DaysHeld(Event):
+    """Past days were scored again after a promotion, and stay as they were, for too many of their rows change."""
+
+    kind: ClassVar[Kind] = "refused"
+    severity: ClassVar[Severity] = "warning"
+    number: int
+    version: int
+    before: int
+    days: tuple[str, ...]
+    why: str
+
+    @property
+    def cause(self) -> str:
+        """The change of the champion."""
+        return f"held:{self.number}"
+
+    def words(self, use_case: str) -> Message:
+        """How many days, and what a person may do."""
+        days = "1 day was" if len(self.days) == 1 else f"{len(self.days)} days were"
+        sentence = f"{days} scored again by version {self.version} and not published; what was published stays."
+        todo = (
+            f"mlops-assets diff {use_case} --from {self.days[0]} --to {self.days[-1]} --candidate {self.version} "
+            f"--against {self.before}; then mlops-assets retro-score {use_case} --publish REASON, or mlops-assets "
+            f"rollback {use_case} --why REASON"
+        )
+        return self._message(
+            use_case, sentence, details=(self.why,), what_to_do=todo, days=_ends(self.days), change=self.number
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class ServesOlder(Event):
     """The API cannot serve the champion, and answers with an older version, or not at all."""
 

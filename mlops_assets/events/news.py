@@ -132,6 +132,8 @@ def _wrong(use_case: UseCase, facts: Facts, since: float) -> Iterator[Event]:
                 state=due.state,
                 expected=None if late else due.expected,
             )
+    if facts.held is not None:
+        yield facts.held
     for behind in facts.behind[-1:]:  # the processes of the API say the same, sooner or later
         yield ServesOlder(version=behind.version, serves=behind.serves, why=behind.why)
 
@@ -156,6 +158,8 @@ def _is_over(cause: str, told: Message, facts: Facts) -> str:
         well = run is not None and not run.errors and run.run_id != told.run_id
         # a run may have done other steps of a day than the one that failed
         return f"{subject} is well again." if well and (not told.days or subject in facts.published) else ""
+    if kind == "held":
+        return "" if facts.held is not None and facts.held.cause == cause else "the past days were decided on."
     if kind == "serving":
         return "" if facts.behind else "the API answers with the champion."
     return _green_again(told, facts)

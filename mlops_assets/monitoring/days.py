@@ -16,6 +16,7 @@ from mlops_assets.errors import LakeError, S3Error
 from mlops_assets.journey.read.listing import ATTACHMENT
 from mlops_assets.journey.score.profile.counts import Profile
 from mlops_assets.journey.score.profile.sums import read_accounts, read_entries, reference_of
+from mlops_assets.monitoring.noise import LEAST_DAYS
 from mlops_assets.storage.accounting import PredictionsAccounting
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import FOOTER, open_part, told_of_room, write_parquet
@@ -27,6 +28,9 @@ log = logging.getLogger("mlops_assets.drift")
 
 TRAILING = 28
 """Days that are looked back."""
+
+FIRST_WEEK = 7 * 24
+"""Hours that one is compared with before the same hour of enough days is known."""
 
 NANOSECONDS = 1_000_000
 """Nanoseconds of a millisecond: a listing has the former, a publication the latter."""
@@ -153,10 +157,35 @@ def _watched(day: str, entries: pa.Table, accounting: PredictionsAccounting, **n
     )
 
 
-def published_before(lake: Lake, day: str, days: int = TRAILING) -> list[str]:
-    """The published days among the calendar days before a day, in order."""
+def published_before(lake: Lake, day: str, days: int = TRAILING, near: int = 1) -> list[str]:
+    """The published days among the calendar days before a day, in order; of an hour those of `hours_near`."""
     first = first_before(day, days)
-    return [other for other in sorted(lake.predictions.days()) if first <= other < day]
+    before = [other for other in sorted(lake.predictions.days()) if first <= other < day]
+    return hours_near(before, day, near) if day[10:] else before
+
+
+def hours_near(before: Sequence[str], hour: str, near: int) -> list[str]:
+    """Of the hours before one those that tell what is usual for it: as many as days would be, and not 24 times those.
+
+    Parameters
+    ----------
+    before
+        Hours before it, in order.
+    hour
+        The hour.
+    near
+        How many hours, it among them, decide together whether a lamp is red (`drift.days.of`): each is looked at
+        beside the same hour of the other days.
+
+    Examples
+    --------
+    >>> hours = [f"2026-03-{day:02d}T{hour:02d}" for day in range(1, 9) for hour in range(24)]
+    >>> hours_near(hours, "2026-03-09T00", 2)[-2:]
+    ['2026-03-08T00', '2026-03-08T23']
+    """
+    names = {f"T{(int(hour[11:13]) - back_by) % 24:02d}" for back_by in range(near)}
+    same = [other for other in before if other[10:13] in names]
+    return same if len(same) >= LEAST_DAYS * len(names) else [*before[-FIRST_WEEK:]]
 
 
 def first_before(day: str, days: int = TRAILING) -> str:
@@ -164,8 +193,8 @@ def first_before(day: str, days: int = TRAILING) -> str:
     return back(day, days)
 
 
-def days_before(lake: Lake, day: str, days: int = TRAILING) -> list[WatchedDay]:
-    """The watched days among the calendar days before a day, the oldest first.
+def days_before(lake: Lake, day: str, days: int = TRAILING, near: int = 1) -> list[WatchedDay]:
+    """The watched days among the calendar days before a day, the oldest first; of an hour those of `hours_near`.
 
     Parameters
     ----------
@@ -175,8 +204,10 @@ def days_before(lake: Lake, day: str, days: int = TRAILING) -> list[WatchedDay]:
         The day.
     days
         How many calendar days.
+    near
+        As of `hours_near`.
     """
-    found = (day_profile(lake, other) for other in published_before(lake, day, days))
+    found = (day_profile(lake, other) for other in published_before(lake, day, days, near))
     return [each for each in found if each is not None]
 
 

@@ -156,7 +156,11 @@ class Watcher:
 
     def say(self, today: WatchedDay, against: str | None = None) -> DayVerdict:
         """What is to be said of a day as it was counted, published or not; as `judge`."""
-        return self._say(today, days_before(self._lake, today.day), against)
+        return self._say(today, self._before(today.day), against)
+
+    def _before(self, day: str) -> list[WatchedDay]:
+        """The days that one is compared with."""
+        return days_before(self._lake, day, near=self._use_case.drift.days.of)
 
     def _say(self, today: WatchedDay, before: list[WatchedDay], against: str | None) -> DayVerdict:
         against = against or self._use_case.drift.against
@@ -174,7 +178,7 @@ class Watcher:
         if reference is None:
             return no_reference(self._stores.registry.version(self._use_case.name, today.version))
         against = against or self._use_case.drift.against
-        before = self._with(days_before(self._lake, today.day), against)
+        before = self._with(self._before(today.day), against)
         return compared_with(against, reference, before, today)
 
     def days(self) -> list[str]:
@@ -268,7 +272,7 @@ class Watcher:
             If nothing can be said of it.
         """
         today = self.watched(day)
-        before = days_before(self._lake, day)  # once for all that it is compared with
+        before = self._before(day)  # once for all that it is compared with
         verdict, *others = (self._say(today, before, against) for against in self._comparisons())
         guess, beside = self.estimate(today), tuple(Compared.of(other) for other in others)
         judged = Judged(verdict, beside, today.version, self._lake.predictions.days()[day].version)
@@ -281,7 +285,7 @@ class Watcher:
 
         A run that was ended, a range of days of which one was kept back, and a changed configuration leave such days.
         """
-        days = published_before(self._lake, day)
+        days = published_before(self._lake, day, near=self._use_case.drift.days.of)
         unjudged = [other for other in days if read_verdict(self._use_case, self._lake, other) is None]
         return [other for other in unjudged if self._is_counted(other)]
 

@@ -7,6 +7,7 @@ files come on a Monday.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -137,7 +138,12 @@ def _least(count: Callable[[WatchedDay], float], before: Sequence[WatchedDay], t
 
 def _slot(day: WatchedDay) -> tuple[int, str]:
     """Weekday, and hour if any: of an hour that comes again, that of the first."""
-    return date_of(day.day).weekday(), day.day[10:13]
+    return _slot_of(day.day)
+
+
+@lru_cache(maxsize=4096)
+def _slot_of(key: str) -> tuple[int, str]:
+    return date_of(key).weekday(), key[10:13]  # each is asked for beside each other
 
 
 def _weekend(day: WatchedDay) -> bool:

@@ -16,9 +16,10 @@ from mlops_assets.journey.deliver.delivery import Deliveries, deliver_day
 from mlops_assets.journey.deliver.targets import open_target
 from mlops_assets.journey.explain.retro.done import Done, GaveWay, Listener, Superseded, ways
 from mlops_assets.journey.explain.retro.records import DayRecord, Decision, keep_day, keep_decision, now, read_days
-from mlops_assets.journey.explain.retro.standing import Standing, standing_of, to_put_back, without
+from mlops_assets.journey.explain.retro.standing import Standing, standing_of, still_by, to_put_back, without
 from mlops_assets.journey.explain.span import Publication, compare_parts
 from mlops_assets.journey.model.history import Change, choice_of
+from mlops_assets.journey.read.rhythm import check_rhythm
 from mlops_assets.journey.score.checks import DayCheck
 from mlops_assets.journey.score.day import Judge, ScoredDay, Scorers, score_day
 from mlops_assets.journey.score.profile.watching import see_reference
@@ -91,8 +92,9 @@ class RetroScoring:
         Raises
         ------
         MlopsError
-            If the champion cannot be had, or may not score.
+            If the champion cannot be had, or may not score, or the days are stored by another rhythm.
         """
+        check_rhythm(self._use_case, self._lake)
         self._give_way = give_way
         done = self.put_back(again=again)
         tried, progress = set[tuple[str, bool]](), dict[bool, Progress]()
@@ -323,6 +325,14 @@ class RetroScoring:
             if not self._use_case.training.promotion.deliver:
                 for target in had:
                     done.stale.setdefault(target, []).append(day)
+        return done
+
+    def after_rollback(self) -> Done:
+        """Put back what a rollback took back, also what could not be before, and say which days it leaves alone."""
+        done, change = self.put_back(again=True), self._stores.history.latest()
+        if change is not None:
+            done.left = [day for day in still_by(self._lake, change) if day not in done.lost]
+            done.left_by = change.before
         return done
 
     def _targets_with(self, day: str, published: Publication) -> Iterator[str]:

@@ -30,11 +30,12 @@ def _zones() -> frozenset[str]:
 
 
 @lru_cache(maxsize=256)
-def odd_change(timezone: str, year: int) -> str | None:
-    """The first day from a year on when the clock is not put on or back by one hour, at a whole hour; None if none."""
+def odd_change(timezone: str, start: dt.date) -> str | None:
+    """The first day from a day on when the clock is not put on or back by one hour, at a whole hour; None if none."""
     zone = ZoneInfo(timezone)
-    moment, day = dt.datetime(max(2, year), 1, 1, tzinfo=dt.UTC), dt.timedelta(days=1)
-    until = dt.datetime(min(9990, year + LOOKED_AHEAD), 1, 1, tzinfo=dt.UTC)
+    day, first = dt.timedelta(days=1), start if start.year > 1 else dt.date(2, 1, 1)
+    moment = dt.datetime.combine(first, dt.time(), zone).astimezone(dt.UTC)
+    until = dt.datetime(min(9990, first.year + LOOKED_AHEAD), 1, 1, tzinfo=dt.UTC)
     while moment < until:
         if moment.astimezone(zone).utcoffset() != (moment + day).astimezone(zone).utcoffset():
             change = _change_between(zone, moment, moment + day)
@@ -43,6 +44,20 @@ def odd_change(timezone: str, year: int) -> str | None:
             if abs(by) != dt.timedelta(hours=1) or after.minute or after.second:
                 return before.date().isoformat()
         moment += day
+    return None
+
+
+def missing_day(timezone: str, first: dt.date, last: dt.date) -> dt.date | None:
+    """The calendar day between two others that a zone does not have, as it went over the date line; None if none."""
+    zone, day = ZoneInfo(timezone), dt.timedelta(days=1)
+    offsets = [dt.datetime.combine(date, dt.time(12), zone).utcoffset() or dt.timedelta() for date in (first, last)]
+    if abs(offsets[1] - offsets[0]) < day / 2:
+        return None  # most zones: no day needs to be looked at
+    while first <= last:
+        noon = dt.datetime.combine(first, dt.time(12), zone)
+        if noon.astimezone(dt.UTC).astimezone(zone).date() != first:
+            return first
+        first += day
     return None
 
 

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, ValidationInfo, field_validator
 
 from mlops_assets.errors import UsageError
-from mlops_assets.use_case.clocks import check_zone, odd_change
+from mlops_assets.use_case.clocks import check_zone, missing_day, odd_change
 from mlops_assets.use_case.strict import Strict
 
 Every = Literal["day", "hour", "week"]
@@ -272,14 +272,20 @@ class Partitions(Strict):
         return daily.cron(later)
 
     def check_changes(self, start: dt.date) -> None:
-        """See that the clock of the zone is put forward and back by whole hours, at whole hours.
+        """See that the clock of the zone is put forward and back by whole hours, at whole hours, and leaves out no day.
 
         Raises
         ------
         ValueError
-            If not: an hour would have 30 minutes then, or three hours one name.
+            If not: an hour would have 30 minutes then, three hours one name, or a day no hour.
         """
-        odd = odd_change(self.timezone, start.year) if self.every == "hour" else None
+        gone = missing_day(self.timezone, start, dt.datetime.now(dt.UTC).date())
+        if gone is not None:
+            raise ValueError(
+                f"timezone: {self.timezone} has no {gone}, for it went over the date line; begin later, with "
+                f"`start: {gone + dt.timedelta(days=1)}`, or use `timezone: UTC`"
+            )
+        odd = odd_change(self.timezone, start) if self.every == "hour" else None
         if odd is not None:
             raise ValueError(
                 f"timezone: in {self.timezone} the clock is not put on or back by one hour on {odd}, so its hours "

@@ -304,8 +304,16 @@ def _next_of_done(told: Mapping[str, Any], name: str, still_open: int) -> Next:
     return Next("Nothing.")
 
 
-def headline(lines: Sequence[Line]) -> str:
-    """Of how many use cases yesterday can be trusted."""
+def headline(lines: Sequence[Line], every: Iterable[Partitions]) -> str:
+    """Of how many use cases what is over can be trusted; of which days, hours and weeks, `clock` says.
+
+    Parameters
+    ----------
+    lines
+        How each stands.
+    every
+        Their days, hours or weeks.
+    """
     if not lines:
         return "No use case is served here."
     good, care, none = (sum(one.trust.answer == answer for one in lines) for answer in ("yes", "care", "none"))
@@ -315,7 +323,9 @@ def headline(lines: Sequence[Line]) -> str:
     number = "1 use case" if begun == 1 else f"{begun} use cases"
     with_care = f", and with care in {care} more" if care else ""
     waiting = f" {none} more {'has' if none == 1 else 'have'} no day yet." if none else ""
-    return f"Yesterday can be trusted in {good} of {number}{with_care}.{waiting}"
+    words = [*dict.fromkeys(one.last_one for one in every)]
+    over = words[0] if len(words) == 1 else "what is over"
+    return f"{over[0].upper()}{over[1:]} can be trusted in {good} of {number}{with_care}.{waiting}"
 
 
 def clock(every: Iterable[Partitions], now: dt.datetime) -> str:

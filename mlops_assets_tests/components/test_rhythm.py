@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import datetime as dt
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import dagster as dg
@@ -16,8 +18,12 @@ import pytest
 from mlops_assets import running
 from mlops_assets.errors import UsageError
 from mlops_assets.journey.read.rhythm import OtherRhythm
-from mlops_assets.use_case import Partitions, UseCase
+from mlops_assets.journey.read.strays import find_strays
+from mlops_assets.monitoring.verdicts import Watcher
+from mlops_assets.use_case import Delivering, Partitions, UseCase
 from mlops_assets.use_case.partitions import Every, folder_of
+from mlops_assets.views.performance import performance
+from mlops_assets_tests.helpers.backfills import backfill, daemon
 from mlops_assets_tests.helpers.homes import copy_home
 from mlops_assets_tests.helpers.stage import Stage, small
 
@@ -30,7 +36,8 @@ LEAPT = ("2025-03-30T01", "2025-03-30T03")
 SOUTH = ("2025-04-05T22", "2025-04-05T23", "2025-04-05T23-0400", "2025-04-06T00")
 """Hours of Santiago, where midnight comes an hour later."""
 
-WEEKS = ("2025-04-07", "2025-04-14")
+WEEKS = ("2025-12-22", "2025-12-29", "2026-01-05")
+"""Of which one lies in two years."""
 
 FILES, ROWS = 4, 20
 
@@ -57,6 +64,16 @@ def lying(stage: Stage, day: str) -> set[tuple[str, int]]:
     return {(path.name, path.stat().st_size) for path in stage.folder(day).iterdir()}
 
 
+def copy_champion(stage: Stage, home: Path) -> None:
+    """A home that has nothing of another one but its champion."""
+    copy_home(stage.home, home)
+    for place in (home / "lake" / "transactions").iterdir():
+        if place.is_dir() and place.name not in OF_THE_CHAMPION:
+            shutil.rmtree(place)
+    (home / "lake" / "transactions" / "partitions.json").unlink()
+    shutil.rmtree(home / "raw")
+
+
 @pytest.fixture(scope="module")
 def north(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """Hours of Berlin: of a day on which the clock is put back and of one on which it is put on, and a champion."""
@@ -71,12 +88,7 @@ def north(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 def south(north: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """Hours of Santiago, in a home that has nothing of the northern one but its champion."""
     home = tmp_path_factory.mktemp("south") / "home"
-    copy_home(north.home, home)
-    for place in (home / "lake" / "transactions").iterdir():
-        if place.is_dir() and place.name not in OF_THE_CHAMPION:
-            shutil.rmtree(place)
-    (home / "lake" / "transactions" / "partitions.json").unlink()
-    shutil.rmtree(home / "raw")
+    copy_champion(north, home)
     with Stage.of(every("hour", "America/Santiago"), home) as stage:
         filled(stage, SOUTH)
         stage.run(SOUTH[0], SOUTH[-1])
@@ -130,6 +142,11 @@ def test_a_range_of_calendar_days_is_all_their_hours_with_files(north: Stage) ->
             running.days_to_run(stores, "2025-10-26T02:00", None)
 
 
+def test_how_well_hours_do_is_told_of_fewer_days_for_each_has_a_profile_to_be_read(north: Stage) -> None:
+    with north.stores() as stores, pytest.raises(UsageError, match="say from 1 to 62 days"):
+        performance(stores, "2025-08-01", "2025-10-26")
+
+
 # -- another rhythm ----------------------------------------------------------------------------------------------------
 
 
@@ -150,14 +167,50 @@ def test_what_is_stored_by_hours_is_not_gone_on_with_by_others(
 # -- weeks -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_week_is_the_folder_of_its_monday(tmp_path: Path) -> None:
-    with Stage.of(every("week", "America/Santiago"), tmp_path / "home") as stage:
+def test_weeks_over_the_end_of_a_year_are_read_predicted_judged_audited_and_delivered(
+    north: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOP_URL", f"sqlite:///{tmp_path}/shop.db")
+    copy_champion(north, tmp_path / "home")
+    use_case = every("week", "America/Santiago")
+    shop = Delivering.model_validate({"use": "sql", "parameters": {"url_variable": "SHOP_URL", "table": "answers"}})
+    with Stage.of(use_case.model_copy(update={"targets": {"shop": shop}}), tmp_path / "home") as stage:
         filled(stage, WEEKS)
-        stray = stage.home / "raw" / "transactions" / "day=2025-04-09"
-        stray.mkdir()
+        (stage.home / "raw" / "transactions" / "day=2025-12-31").mkdir()
         with stage.stores() as stores:
             assert stores.source.days() == [*WEEKS]
-            assert running.days_to_run(stores, "2025-04-09", "2025-04-16") == WEEKS
-        assert stage.execute("daily", "raw_files", "rows", "rejects", days=WEEKS).success
-        assert stage.materialised("rows") == {*WEEKS}
-    assert folder_of(WEEKS[0]) == "day=2025-04-07"
+            told = str(find_strays(stores.use_case, stores.source))
+            assert "'2025-12-31' is no week, which is named by its Monday: 2025-12-31 lies in 2025-12-29" in told
+            asked = running.days_to_run(stores, "2025-12-24", "2026-01-11")
+            assert asked == (WEEKS[0], WEEKS[-1])
+        stage.run(*asked)
+        assert stage.materialised("predictions") == {*WEEKS}
+        for week in WEEKS:
+            assert read_of(stage, week) == lying(stage, week)
+            assert {row["day"] for row in stage.published("predictions", week)} == {week}
+        with stage.stores() as stores:
+            assert [judged.verdict.day for judged in Watcher(stores).explain_all(WEEKS)] == [*WEEKS]
+            assert all(stores.lake.audit(week).exists() for week in WEEKS)
+            assert days_with(tmp_path / "shop.db") == {*WEEKS}
+    assert folder_of(WEEKS[1]) == "day=2025-12-29"
+
+
+def days_with(database: Path) -> set[str]:
+    with closing(sqlite3.connect(database)) as opened:
+        return {str(day) for (day,) in opened.execute("SELECT DISTINCT day FROM answers")}
+
+
+# -- in the UI ---------------------------------------------------------------------------------------------------------
+
+
+# what Dagster does itself as it loads a code location and reads a backfill
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_backfill_over_the_hour_that_comes_again_does_each_hour_once(north: Stage, tmp_path: Path) -> None:
+    assets = [dg.AssetKey(["transactions", name]) for name in ("raw_files", "rows", "rejects")]
+    with north.copy(tmp_path / "home") as copy, daemon(copy, tmp_path / "dagster") as (instance, workspace):
+        before = [copy.table("rows").days()[hour].version for hour in NORTH]
+        ended, runs = backfill(instance, workspace, "over", assets, NORTH)
+        assert ended == "COMPLETED_SUCCESS"
+        assert [(run.tags[running.RANGE_START], run.tags[running.RANGE_END]) for run in runs] == [(NORTH[0], NORTH[-1])]
+        assert instance.get_materialized_partitions(assets[1]) == {*NORTH}
+        assert [copy.table("rows").days()[hour].version for hour in NORTH] == before

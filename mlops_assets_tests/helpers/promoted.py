@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from mlops_assets.journey.model.history import Change
 from mlops_assets.journey.read.contract import rows_schema
+from mlops_assets.journey.read.rhythm import keep_rhythm
 from mlops_assets.journey.score.day import Scorers, score_day
 from mlops_assets.registering.retro_scoring import RetroScoring
 from mlops_assets.storage.accounting import ListingAccounting, ReadingAccounting
@@ -31,12 +32,27 @@ from mlops_assets_tests.helpers.versions import register
 
 DAYS = ("2026-01-10", "2026-01-11", "2026-01-12")
 SPAN = f"{DAYS[0]}/{DAYS[-1]}"
+HOURS = ("2026-10-25T01", "2026-10-25T02", "2026-10-25T02+0100")
+"""Of Berlin, of which one comes again."""
+
+BY_HOUR = {"partitions": {"every": "hour", "timezone": "Europe/Berlin"}}
+OF_NUMBERS = {
+    "task": "regression",
+    "candidates": {"median": {"use": "sklearn.dummy.DummyRegressor"}},
+    "baseline": "median",
+}
 ROWS = 40
 
 
-def valued(*, targets: dict[str, Any] | None = None, **promotion: Any) -> UseCase:
+def valued(
+    *,
+    targets: dict[str, Any] | None = None,
+    further: dict[str, Any] | None = None,
+    training: dict[str, Any] | None = None,
+    **promotion: Any,
+) -> UseCase:
     """The toy with a value and a slice; `promotion` says what follows a promotion, `targets` where its days go."""
-    training = {**KEYS["training"], "promotion": {"retro_score": "30d", **promotion}}
+    training = {**KEYS["training"], **(training or {}), "promotion": {"retro_score": "30d", **promotion}}
     keys = {
         **KEYS,
         "training": training,
@@ -44,7 +60,15 @@ def valued(*, targets: dict[str, Any] | None = None, **promotion: Any) -> UseCas
         "feedback": {"slices": ["city"]},
         "drift": {"watch": False},
     }
-    return UseCase.model_validate({"name": "toy", **keys, "features_sql": SQL, "targets": targets or {}})
+    return UseCase.model_validate(
+        {"name": "toy", **keys, **(further or {}), "features_sql": SQL, "targets": targets or {}}
+    )
+
+
+def of_numbers(**promotion: Any) -> UseCase:
+    """The same, of a number that nobody knows yet."""
+    columns = {**KEYS["columns"], "price": {"type": "number"}}
+    return valued(further={"columns": columns, "label": "price"}, training=OF_NUMBERS, **promotion)
 
 
 def publish_rows(lake: Lake, use_case: UseCase, day: str, number: int = ROWS, files: int = 4, parts: int = 1) -> None:
@@ -79,35 +103,38 @@ def score(stores: Stores, day: str, version: int, choice: str = "current") -> No
 
 
 @cache
-def _made() -> Path:
+def _made(kind: str) -> Path:
     """Three days by version 1, which is champion; version 2 is not yet. Both were tried."""
+    use_case = {"day": valued, "hour": partial(valued, further=BY_HOUR), "numbers": of_numbers}[kind]()
     home = Path(tempfile.mkdtemp(prefix="promoted-"))
     atexit.register(shutil.rmtree, home, ignore_errors=True)
     give_stores(home, "mlflow")
     with state_in(home):
-        stores = Workspace.from_environment().of(valued())
+        stores = Workspace.from_environment().of(use_case)
         first = register(stores, home, boundary=10, accuracy=0.7)
         stores.registry.promote(first, "ann", "the first")
         register(stores, home, boundary=20, accuracy=0.8)
         stores.proven_version(2)
-        for day in DAYS:
+        for day in HOURS if kind == "hour" else DAYS:
+            keep_rhythm(use_case, stores.lake)
             publish_rows(stores.lake, stores.use_case, day)
             score(stores, day, 1)
     return home
 
 
-def lay_out(home: Path) -> None:
+def lay_out(home: Path, kind: str = "day") -> None:
     """Copy the home."""
     for name in ("lake", "mlflow", "trials"):
-        shutil.copytree(_made() / name, home / name)
+        shutil.copytree(_made(kind) / name, home / name)
 
 
 @contextmanager
 def promoted_home(home: Path, use_case: UseCase | None = None) -> Iterator[Stores]:
     """An environment with a copy of the home, in which a test may promote what it likes."""
-    lay_out(home)
+    asked = use_case or valued()
+    lay_out(home, "numbers" if asked.training.says_numbers else asked.partitions.every)
     with state_in(home):
-        yield Workspace.from_environment().of(use_case or valued())
+        yield Workspace.from_environment().of(asked)
 
 
 def promote(stores: Stores, number: int, days: str = SPAN) -> Change:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sklearn.tree import DecisionTreeClassifier
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from mlops_assets.journey.model.about import About, Condition
 from mlops_assets.journey.model.files import hash_folder
@@ -53,12 +53,14 @@ def copy_of(home: Path, folder: Path) -> Iterator[Workspace]:
 
 
 def register(stores: Stores, home: Path, boundary: float, accuracy: float, **about: Any) -> Version:
-    """A version that tells kinds apart by the amount; it is not champion by that."""
+    """A version that tells kinds apart by the amount, or says a number by it; it is not champion by that."""
     registry, name = stores.registry, stores.use_case.name
     folder = home / "made" / f"{boundary}"
-    estimator = DecisionTreeClassifier(max_depth=1).fit(MATRIX * 3, (MATRIX[:, 0] * 3 > boundary).astype(int))
+    numbers = stores.use_case.training.says_numbers
+    above, tree = (MATRIX[:, 0] * 3 > boundary).astype(int), (DecisionTreeClassifier, DecisionTreeRegressor)[numbers]
+    estimator = tree(max_depth=1).fit(MATRIX * 3, above)
     for kind in ("judged", "serving"):
-        Model(estimator, {"amount": None}, KINDS, AMOUNT).save(folder / kind)
+        Model(estimator, {"amount": None}, () if numbers else KINDS, AMOUNT).save(folder / kind)
     card = replace(
         ABOUT,
         use_case=name,

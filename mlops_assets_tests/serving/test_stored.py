@@ -419,7 +419,7 @@ def test_after_keep_days_raw_files_and_answers_of_requests_go_and_no_others(tmp_
     store.close()
     other = tmp_path / "raw" / use_case.name / "day=2026-03-01" / "a.csv"
     other.write_bytes(FILE)
-    store.forget(dt.date(2026, 3, 4))
+    store.forget(dt.datetime(2026, 3, 4, tzinfo=dt.UTC))
     left = {path.relative_to(tmp_path / "raw").as_posix() for path in (tmp_path / "raw").rglob("*") if path.is_file()}
     assert left == {f"{use_case.name}/day=2026-03-01/a.csv", f"{use_case.name}/day=2026-03-02/api/r1/a.csv"}
     assert {path.name for path in (tmp_path / "lake" / use_case.name / "requests").glob("day=*")} == {"day=2026-03-02"}
@@ -442,7 +442,10 @@ def test_requests_of_an_hour_are_laid_into_it_and_go_with_their_day(tmp_path: Pa
 
     first = {"day=2025-10-26/hour=02/api/r1", "day=2025-10-26/hour=02+0100/api/r1"}
     assert lying() == {*first, "day=2025-10-27/hour=00/api/r1"}
-    store.forget(dt.date(2025, 10, 29))
+    # by its clock, which is an hour ahead: at 22:59 of UTC it is the day before there
+    store.forget(dt.datetime(2025, 10, 28, 22, 59, tzinfo=dt.UTC))
+    assert {*first} <= lying()
+    store.forget(dt.datetime(2025, 10, 28, 23, tzinfo=dt.UTC))
     assert lying() == {"day=2025-10-27/hour=00/api/r1"}
     assert {path.name for path in answered.glob("day=*")} == {"day=2025-10-27T00"}
 

@@ -18,6 +18,7 @@ from mlops_assets.use_case.partitions import DAYS, Every, Partitions, back, date
 ZONES = (
     *("UTC", "Europe/Berlin", "America/Santiago", "America/Sao_Paulo", "Australia/Sydney", "Asia/Kolkata"),
     *("America/Havana", "Africa/Casablanca", "Pacific/Kiritimati", "America/St_Johns", "Africa/Cairo"),
+    *("Asia/Beirut", "America/Asuncion"),
 )
 """North and south, without changes, by half hours, at midnight, in Ramadan."""
 
@@ -216,6 +217,31 @@ def test_hours_of_a_clock_that_jumps_otherwise_are_refused(zone: str) -> None:
     with pytest.raises(ValueError, match=f"in {zone} the clock is not put on or back by one hour on 2026-"):
         Partitions(every="hour", timezone=zone).check_changes(start)
     Partitions(timezone=zone).check_changes(start)
+
+
+@pytest.mark.parametrize("every", EVERY)
+@pytest.mark.parametrize(
+    ("zone", "start", "gone"),
+    [("Pacific/Apia", "2011-12-01", "2011-12-30"), ("Pacific/Kwajalein", "1993-08-01", "1993-08-21")],
+)
+def test_a_zone_that_left_a_day_out_is_refused_for_a_start_before_it(
+    every: Every, zone: str, start: str, gone: str
+) -> None:
+    rhythm, day = Partitions(every=every, timezone=zone), dt.date.fromisoformat(gone)
+    with pytest.raises(ValueError, match=f"{zone} has no {gone}, .* `start: {day + dt.timedelta(days=1)}`"):
+        rhythm.check_changes(dt.date.fromisoformat(start))
+    rhythm.check_changes(day + dt.timedelta(days=1))
+
+
+@pytest.mark.parametrize("every", EVERY)
+def test_where_midnight_was_leapt_over_for_years_each_day_and_hour_is_there_once(every: Every) -> None:
+    rhythm = Partitions(every=every, timezone="America/Sao_Paulo")
+    first, last = rhythm.of_date(dt.date(2018, 10, 29)), rhythm.of_date(dt.date(2019, 2, 18))
+    keys = rhythm.between(first, last)
+    assert keys == sorted({*keys})
+    assert all(rhythm.end(one) == rhythm.start(other) for one, other in pairwise(keys))
+    assert all(rhythm.after(one) == other for one, other in pairwise(keys))
+    assert rhythm.every != "hour" or ("2018-11-04T00" not in keys and "2019-02-16T23-0300" in keys)
 
 
 # -- deadlines ---------------------------------------------------------------------------------------------------------

@@ -20,6 +20,9 @@ OTHERS = "(others)"
 SAME = "as it was"
 """The class of a number that is no other than before."""
 
+MOVED = 0.01
+"""By what part of the larger of both a number is another one: two trainings never say the same to the last digit."""
+
 NOTHING = "(none)"
 """The class of a row that only one side has, and the value of a slice where a row has none."""
 
@@ -113,9 +116,14 @@ def count_flows(before: pa.Array, after: pa.Array, rows: pa.Table, use_case: Use
 
 
 def _directions(before: pa.Array, after: pa.Array) -> tuple[pa.Array, pa.Array]:
-    """Numbers as classes: each row was `as it was`, and is that, `higher` or `lower`; null where a side has none."""
-    difference = pc.subtract(pc.cast(after, pa.float64()), pc.cast(before, pa.float64()))
-    moved = pc.if_else(pc.greater(difference, 0), "higher", pc.if_else(pc.less(difference, 0), "lower", SAME))
+    """Numbers as classes: each row was `as it was`, and is that, or `higher` or `lower` by more than `MOVED`.
+
+    Null where a side has none.
+    """
+    old, new = pc.cast(before, pa.float64()), pc.cast(after, pa.float64())
+    difference, least = pc.subtract(new, old), pc.multiply(MOVED, pc.max_element_wise(pc.abs(old), pc.abs(new)))
+    beyond = pc.if_else(pc.greater(difference, 0), "higher", "lower")
+    moved = pc.if_else(pc.greater(pc.abs(difference), least), beyond, SAME)
     there = [pc.if_else(pc.is_valid(side), SAME, None) for side in (before, after)]
     return there[0], pc.coalesce(moved, there[1])
 

@@ -34,6 +34,10 @@ from mlops_assets.work.code import code_of
 LIMITS = Limits(seconds=60, memory=4 << 30)
 """What a trial may use up."""
 
+MANY = 1024
+"""Rows that are asked together at the end of a trial, as many as ONNX and PyTorch are handed at a time in a day: what
+a model needs may grow with the square of them, or faster."""
+
 PLAIN = 2
 """Rows at the head of a trial without anything odd: of each category its first value, a word, all numbers 0 or 1."""
 
@@ -152,7 +156,7 @@ def _fault(model: Model, row: np.ndarray) -> str | None:
 def _see_the_same(model: Model, rows: np.ndarray, plain: int) -> None:
     """See that what is said of the first rows, which are plain, does not hang on what is asked together with them."""
     with np.errstate(all="ignore"):
-        together = model.uncalibrated(rows)[:plain]
+        together = model.uncalibrated(np.resize(rows, (MANY, rows.shape[1])))[:plain]
         alone = [model.uncalibrated(rows[number : number + 1]) for number in range(plain)]
     if plain and not np.allclose(together, np.concatenate(alone), atol=1e-6):
         raise NoAnswer("its answer to a row hangs on which other rows it is asked about at the same time")

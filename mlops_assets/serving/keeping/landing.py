@@ -216,13 +216,14 @@ def _add(columns: Columns, told: Mapping[str, Any], paths: Sequence[str]) -> Non
             values.extend(lines.get(name) or [common.get(name)] * (predicted + len(refused)))
 
 
-def forget(use_case: UseCase, root: Place, lake: Lake, today: dt.date) -> list[str]:
+def forget(use_case: UseCase, root: Place, lake: Lake, now: dt.datetime) -> list[str]:
     """Remove what was kept longer than `keep_days`: what was answered, and the raw files; the days that it was of.
 
-    A day that the sensor for new files watches stays: it would take the removal for news.
+    Days are counted by the clock of the use case, and a week stays as long as a day of it does. A day that the sensor
+    for new files watches stays: it would take the removal for news.
     """
     watched = use_case.sensor.window_days if use_case.sensor else 0
-    first = (today - dt.timedelta(days=max(use_case.serving.keep_days, watched))).isoformat()
+    first = use_case.partitions.days_ago(now, max(use_case.serving.keep_days, watched))[:10]
     old = set()
     for place, day in _before(root, first):
         for hour in place.iterdir() if use_case.partitions.every == "hour" else ():

@@ -222,11 +222,11 @@ class JournalStore:
                 if not any(folder.glob(f"*{SEGMENT}*")):
                     remove_tree(folder)
 
-    def forget(self, today: dt.date) -> None:
+    def forget(self, now: dt.datetime) -> None:
         """Remove what was kept longer than `keep_days`."""
         for name in self._names:
             stores = self._stores[name]
-            days = forget(stores.use_case, raw_root(stores), stores.lake, today)
+            days = forget(stores.use_case, raw_root(stores), stores.lake, now)
             if days:
                 log.info("%s: requests of %d days until %s are kept no longer.", name, len(days), days[-1])
 
@@ -284,7 +284,7 @@ class JournalStore:
 
     def _forget(self) -> None:
         try:
-            self.forget(dt.datetime.now(dt.UTC).date())
+            self.forget(dt.datetime.now(dt.UTC))
         except Exception:
             log.exception("Requests that were kept long enough cannot be removed now.")
 

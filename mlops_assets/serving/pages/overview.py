@@ -25,14 +25,14 @@ def routes(site: Site) -> Sequence[BaseRoute]:
         read_query(request, {})
         now = dt.datetime.now(dt.UTC)
         told = [_line(site.service, name, now) for name in site.service.use_cases]
-        shown = clock([use_case.partitions for use_case in site.service.use_cases.values()], now)
+        every = [use_case.partitions for use_case in site.service.use_cases.values()]
         return site.page(
             request,
             "overview.html",
             told=told,
             ordered=in_order(told),
-            headline=headline(told),
-            clock=shown,
+            headline=headline(told, every),
+            clock=clock(every, now),
         )
 
     return [Page("/", overview)]

@@ -415,3 +415,30 @@ def test_a_delivery_needs_little_memory(server: Place) -> None:
     server.deliver(delivery(many, size=2_000, between=between))
     assert max(alive[5:]) - min(alive[5:]) < 2 << 20
     assert len(server.rows()) == 60_000
+
+
+# -- hours --------------------------------------------------------------------------------------------------------------
+
+HOURS = ("2026-10-25T02", "2026-10-25T02+0100")
+
+
+@MODES
+def test_an_hour_that_comes_again_is_beside_the_first_and_each_is_replaced_alone(place: Place, mode: str) -> None:
+    for number, hour in enumerate(HOURS, 1):
+        place.deliver(delivery({("a.csv", 1): f"of {number}"}, number, day=hour), mode=mode)
+    assert [place.rows(hour) for hour in HOURS] == [{("a.csv", 1): "of 1"}, {("a.csv", 1): "of 2"}]
+    place.deliver(delivery({("late.csv", 1): "shoes"}, 3, day=HOURS[0]), mode=mode)
+    assert [place.rows(hour) for hour in HOURS] == [{("late.csv", 1): "shoes"}, {("a.csv", 1): "of 2"}]
+    noted = place.ask(f"SELECT day, publication FROM {LEDGER}_hours ORDER BY day")
+    assert noted == [(HOURS[0], "publication 3"), (HOURS[1], "publication 2")]
+
+
+def test_hours_do_not_go_into_a_table_of_days(place: Place) -> None:
+    place.deliver(delivery())
+    with pytest.raises(TargetError, match="day"):
+        place.deliver(delivery(day=HOURS[0]))
+    assert place.rows() == SOME
+    place.deliver(delivery(day=HOURS[0]), table="of_hours")
+    with pytest.raises(TargetError, match="day"):
+        place.deliver(delivery(), table="of_hours")
+    assert place.rows(HOURS[0], "of_hours") == SOME

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,14 +12,19 @@ from pathlib import Path
 import pytest
 
 from mlops_assets.errors import UsageError
+from mlops_assets.events.facts import Runs, gather
 from mlops_assets.journey.deliver.delivery import deliver_day
 from mlops_assets.journey.deliver.targets import open_target
 from mlops_assets.journey.explain.retro.done import say
+from mlops_assets.journey.explain.retro.records import read_day
 from mlops_assets.storage.catalog import MANIFEST
 from mlops_assets.use_case import UseCase
 from mlops_assets.workspace import Stores
 from mlops_assets_tests.helpers.promoted import (
+    BY_HOUR,
     DAYS,
+    HOURS,
+    of_numbers,
     promote,
     promoted_home,
     publish_rows,
@@ -225,6 +231,79 @@ def test_where_the_files_of_before_were_cleaned_up_it_says_how_to_score_them(sto
         assert f"mlops-assets run toy --from {DAYS[0]} --to {DAYS[0]} --model 1" in done.lost[DAYS[0]]
         assert not work.is_left()
         assert sorted(work.put_back(again=True).lost) == [*DAYS]
+
+
+# -- hours and numbers --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("use_case", [valued(further=BY_HOUR)])
+def test_hours_are_scored_again_and_put_back_as_days_are_that_which_comes_twice_too(stores: Stores) -> None:
+    before = state(stores)
+    change = promote(stores, 2, "2026-10-25T00/2026-10-25T23")
+    with scoring(stores) as work:
+        done = work.go_on()
+        assert done.scored == [*reversed(HOURS)]
+        assert done.standing is not None
+        assert [one.day for one in done.standing.span(stores.use_case).days] == [*HOURS]
+        assert 0 < done.standing.span(stores.use_case).share < 1
+        stores.registry.roll_back("toy", "ann", "worse")
+        assert work.put_back().put_back == [*reversed(HOURS)]
+    assert state(stores) == before
+    assert read_day(stores.lake, change.number, HOURS[2]) != read_day(stores.lake, change.number, HOURS[1])
+
+
+@pytest.mark.parametrize(("use_case", "published"), [(of_numbers(), 2), (of_numbers(most_changed=0.01), 1)])
+def test_numbers_are_scored_again_and_are_others_where_they_are_higher_or_lower(stores: Stores, published: int) -> None:
+    before = state(stores)
+    promote(stores, 2)
+    with scoring(stores) as work:
+        done = work.go_on()
+        assert versions(stores) == dict.fromkeys(DAYS, published)
+        assert done.standing is not None
+        span = done.standing.span(stores.use_case)
+        assert {flow.after for flow in span.days[0].flows} == {"as it was", "lower"}
+        assert 0.01 < span.share < 1
+        stores.registry.roll_back("toy", "ann", "worse")
+        work.put_back()
+    assert state(stores) == before
+
+
+# -- what a rollback leaves ---------------------------------------------------------------------------------------------
+
+
+def test_days_that_were_run_while_the_version_was_champion_are_named_by_its_rollback(stores: Stores) -> None:
+    promote(stores, 2)
+    with scoring(stores) as work:
+        work.go_on()
+        publish_rows(stores.lake, stores.use_case, DAYS[1], number=44)  # late rows
+        score(stores, DAYS[1], 2)
+        score(stores, DAYS[0], 2, choice="2")  # by somebody who named the version
+        stores.registry.roll_back("toy", "ann", "worse")
+        done = work.after_rollback()
+        assert (done.put_back, done.left, done.left_by) == ([DAYS[2]], [DAYS[1]], 2)
+        (told,) = [line for line in say(done, "toy") if "stay as" in line]
+        assert f"`mlops-assets run toy --from {DAYS[1]} --to {DAYS[1]}` scores them by the champion" in told
+        # given again after a kill it says the same, and after a promotion nothing
+        assert work.after_rollback().left == [DAYS[1]]
+        promote(stores, 2)
+        assert work.after_rollback().left == []
+
+
+@pytest.mark.parametrize("use_case", [valued(most_changed=0.0)])
+def test_what_is_kept_back_by_the_bound_is_told_until_somebody_decides(stores: Stores) -> None:
+    now = dt.datetime.now(dt.UTC)
+    assert gather(stores, Runs(), now).held is None
+    promote(stores, 2)
+    with scoring(stores) as work:
+        work.go_on()
+        held = gather(stores, Runs(), now).held
+        assert held is not None
+        message = held.message(stores.use_case)
+        assert message.sentence == "3 days were scored again by version 2 and not published; what was published stays."
+        assert "most_changed is 0.00%" in message.details[0]
+        assert f"diff toy --from {DAYS[0]} --to {DAYS[2]} --candidate 2 --against 1" in message.what_to_do
+        work.accept("bob", "looked at them")
+    assert gather(stores, Runs(), now).held is None
 
 
 # -- targets ------------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import pytest
 from mlops_assets.monitoring.kept import Judged, keep
 from mlops_assets.monitoring.lamp import DayVerdict, Lamp
 from mlops_assets.serving.app import make_app
+from mlops_assets.use_case.partitions import DAYS, Partitions
 from mlops_assets.views.days import Known, record
 from mlops_assets.views.overview import Line, Trust, broken, headline, in_order, look, trust_of
 from mlops_assets_tests.helpers.asked_api import Api
@@ -145,13 +146,20 @@ def test_a_good_day_says_how_many_files_could_not_be_read(home: Shown) -> None:
 
 
 def test_the_headline_counts_only_what_can_be_trusted() -> None:
-    assert headline([]) == "No use case is served here."
+    assert headline([], [DAYS]) == "No use case is served here."
     doubted = replace(broken("two"), trust=Trust("care", "it was not compared"))
     assert (
-        headline([broken("one"), doubted]) == "Yesterday can be trusted in 0 of 2 use cases, and with care in 1 more."
+        headline([broken("one"), doubted], [DAYS])
+        == "Yesterday can be trusted in 0 of 2 use cases, and with care in 1 more."
     )
-    assert headline([broken("one")]) == "Yesterday can be trusted in 0 of 1 use case."
+    assert headline([broken("one")], [DAYS]) == "Yesterday can be trusted in 0 of 1 use case."
     new = replace(broken("three"), trust=Trust("none", "it has no day yet"))
-    assert headline([broken("one"), new, new]) == "Yesterday can be trusted in 0 of 1 use case. 2 more have no day yet."
-    assert headline([new]) == "No use case has a day yet that is over."
+    assert (
+        headline([broken("one"), new, new], [DAYS])
+        == "Yesterday can be trusted in 0 of 1 use case. 2 more have no day yet."
+    )
+    hours, weeks = Partitions(every="hour"), Partitions(every="week")
+    assert headline([broken("one")], [hours]) == "The last hour can be trusted in 0 of 1 use case."
+    assert headline([broken("one"), doubted], [hours, weeks]).startswith("What is over can be trusted in 0 of 2")
+    assert headline([new], [DAYS]) == "No use case has a day yet that is over."
     assert [one.name for one in in_order([new, doubted, broken("one")])] == ["one", "two", "three"]

@@ -51,6 +51,9 @@ class Done:
         How the newest change stands, if it has days scored again.
     gave_way
         Whether it ended early, for other work comes first.
+    left, left_by
+        After a rollback, the days that came or were run while the version of before was champion, and that version:
+        they stay as they are.
     """
 
     put_back: list[str] = field(default_factory=list)
@@ -61,6 +64,8 @@ class Done:
     stale: dict[str, list[str]] = field(default_factory=dict)
     standing: Standing | None = None
     gave_way: bool = False
+    left: list[str] = field(default_factory=list)
+    left_by: int | None = None
 
     @property
     def problems(self) -> dict[str, str]:
@@ -98,6 +103,12 @@ def say(done: Done, use_case: str) -> Iterator[str]:
         yield f"{len(done.scored)} days were scored again and published: {_few(done.scored)}."
     for day, why in sorted(done.problems.items()):
         yield f"{day}: {why}"
+    if done.left:
+        span = f"--from {min(done.left)} --to {max(done.left)}"
+        yield (
+            f"{len(done.left)} days stay as version {done.left_by} has them, for they came or were run while it was "
+            f"champion: {_few(done.left)}. `mlops-assets run {use_case} {span}` scores them by the champion."
+        )
     if done.gave_way:
         yield "Other work comes first; the rest is done later."
 

@@ -6,8 +6,9 @@ which change it was made; a rollback takes a change back. Whoever was killed fin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Literal
 
 from mlops_assets.journey.deliver.contents import publication_of
@@ -29,12 +30,17 @@ class DayStanding:
     state
         `waits` to be scored; `held`: scored, and not published before all were compared; `failed`; `scored` by the
         change; `current`: published by its version anyway; `taken back` by a rollback.
-    record
-        What is kept of it, if that is still true.
+    read
+        Reads what is kept of it; of hundreds of days nobody asks for most of these.
     """
 
     state: Work
-    record: DayRecord | None = None
+    read: Callable[[], DayRecord | None] = lambda: None
+
+    @cached_property
+    def record(self) -> DayRecord | None:
+        """What is kept of it, if that is still true."""
+        return self.read()
 
 
 @dataclass(frozen=True)
@@ -93,23 +99,58 @@ def standing_of(lake: Lake, changes: Sequence[Change], number: int) -> Standing:
         state = "taken back"
     first, _, last = read_days(lake, change).partition("/")
     every = lake.predictions.publications()
-    days = {day: _stands(lake, change, day, every[day]) for day in every if first <= day <= last}
+    folder = lake.retro_score(number, "days").parent
+    kept = {place.name for place in folder.iterdir()} if folder.exists() else set[str]()
+
+    def reader(day: str) -> Callable[[], DayRecord | None]:
+        there = lake.retro_score(number, f"day={day}").name in kept
+        return partial(read_day, lake, number, day) if there else lambda: None
+
+    days = {day: _stands(change, every[day][-1], reader(day)) for day in every if first <= day <= last}
     return Standing(change, state, days, read_decision(lake, number))
 
 
-def _stands(lake: Lake, change: Change, day: str, publications: Sequence[Publication]) -> DayStanding:
-    newest, record = publications[-1], read_day(lake, change.number, day)
+def _stands(change: Change, newest: Publication, read: Callable[[], DayRecord | None]) -> DayStanding:
     if change_of(newest.accounting.model_choice) == change.number:
-        return DayStanding("scored", record)
+        return DayStanding("scored", read)
+    record = read()
+
+    def known() -> DayRecord | None:
+        return record
+
     if record is not None and record.state == "scored":
         # what it was compared with is published again
-        return DayStanding("taken back" if newest.accounting.restored_from is not None else "current", record)
+        return DayStanding("taken back" if newest.accounting.restored_from is not None else "current", known)
     if newest.accounting.model_version == change.version:
         return DayStanding("current")
     # what is known of another publication is not known of this one
     if record is not None and record.publication == publication_of(newest) and record.state in ("held", "failed"):
-        return DayStanding("held" if record.state == "held" else "failed", record)
+        return DayStanding("held" if record.state == "held" else "failed", known)
     return DayStanding("waits")
+
+
+def still_by(lake: Lake, change: Change) -> list[str]:
+    """The published days that stand as the version that a rollback took back has them, in order.
+
+    They came while it was champion, or were run again then: such a run has read other files, or other SQL, than what
+    was published before, so that there is nothing that a rollback could put back. Those that were run by that version
+    because somebody named it are none of them.
+
+    Parameters
+    ----------
+    lake
+        The tables and documents of the use case.
+    change
+        The rollback; of any other change there are none.
+    """
+    if change.action != "rollback":
+        return []
+    every = {day: published.accounting for day, published in lake.predictions.days().items()}
+    return sorted(
+        day
+        for day, told in every.items()
+        if told.model_version == change.before != change.version and told.model_choice in ("", "current")
+    )
 
 
 def original(publications: Sequence[Publication], index: int) -> int:
