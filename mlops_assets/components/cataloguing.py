@@ -157,7 +157,7 @@ class _About:
             names.append("features.sql")
         if self._with_yaml:
             names.append("defs.yaml")
-        found = [_reference(folder / one, one) for one in names if (folder / one).exists()]
+        found = [_reference(folder / one, one) for one in names if folder and (folder / one).exists()]
         page = PACKAGE.parent / "docs" / f"{self._use_case.name}.md"
         if page.exists():  # in a checkout
             found.append(_reference(page, f"docs/{page.name}"))

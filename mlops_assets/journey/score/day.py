@@ -134,8 +134,7 @@ class ScoredDay(DayDone[PredictionsAccounting]):
 
     def numbers(self) -> dict[str, int]:
         """All its numbers, for a page."""
-        beside = {} if self.challenger_version is None else {"challenger_version": self.challenger_version}
-        return {**super().numbers(), **beside}
+        return super().numbers() | ({"challenger_version": number} if (number := self.challenger_version) else {})
 
     @property
     def problems(self) -> str:
