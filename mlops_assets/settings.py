@@ -76,6 +76,9 @@ class Settings:
         `http://127.0.0.1:3000`.
     dagster_pages
         Where people open Dagster's pages, for links (`MLOPS_DAGSTER_PAGES`); empty by default, which is `dagster_url`.
+    api_pages
+        Where people open the API and its pages, for links from Dagster's (`MLOPS_API_PAGES`), by default
+        `http://127.0.0.1:8000`.
     """
 
     home: Path
@@ -95,6 +98,7 @@ class Settings:
     database: str = field(default="", repr=False)
     dagster_url: str = "http://127.0.0.1:3000"
     dagster_pages: str = ""
+    api_pages: str = "http://127.0.0.1:8000"
 
     @classmethod
     def from_environment(cls) -> Settings:
@@ -135,6 +139,7 @@ class Settings:
             refresh_secret=_variable("MLOPS_REFRESH_SECRET"),
             database=database,
             dagster_url=_address("MLOPS_DAGSTER_URL", cls.dagster_url),
+            api_pages=_address("MLOPS_API_PAGES", cls.api_pages),
             dagster_pages=_address("MLOPS_DAGSTER_PAGES", cls.dagster_url) if _variable("MLOPS_DAGSTER_PAGES") else "",
         )
 

@@ -55,7 +55,7 @@ def _features(use_case: UseCase) -> dg.AssetsDefinition:
         broken = _aggregate_days(context, stores, engines)
         if broken:
             tell_red(context, stores, "features", broken)
-            raise showing.failure(f"not aggregated: {', '.join(sorted(broken))}", broken)
+            raise showing.failure(f"not aggregated: {', '.join(sorted(broken))}", broken, stores)
         return days_told(key(use_case, "features"))
 
     return features

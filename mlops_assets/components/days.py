@@ -32,9 +32,11 @@ def daily_partitions(use_case: UseCase) -> dg.TimeWindowPartitionsDefinition:
 
 
 def daily(use_case: UseCase) -> dict[str, Any]:
-    """What daily assets are given: a range of days is one run, which has every asset of a job in common."""
+    """What daily assets are given: a range of days is one run, or few, which have every asset of a job in common."""
     # with one asset of the job that lacks the policy, a range of eight days would be eight runs
-    return {"partitions_def": daily_partitions(use_case), "backfill_policy": dg.BackfillPolicy.single_run()}
+    most = use_case.scale.days_a_run
+    policy = dg.BackfillPolicy.multi_run(most) if most else dg.BackfillPolicy.single_run()
+    return {"partitions_def": daily_partitions(use_case), "backfill_policy": policy}
 
 
 def key(use_case: UseCase, name: str) -> dg.AssetKey:

@@ -8,6 +8,7 @@ import dagster as dg
 
 from mlops_assets.components import showing
 from mlops_assets.components.asked import ENRICHING, asked, schema
+from mlops_assets.components.conditions import check_specs
 from mlops_assets.components.days import daily, days_in, days_told, each_day, key, show_made
 from mlops_assets.components.red import tell_red
 from mlops_assets.errors import MlopsError
@@ -47,7 +48,7 @@ def _enrichment(use_case: UseCase, name: str) -> dg.AssetsDefinition:
             f"{columns} by `{'`, `'.join(enrichment.keys)}`, asked for once a day for the keys of its rows and kept as "
             f"it was known then. Without an answer: {enrichment.missing.replace('_', ' ')}."
         ),
-        check_specs=[dg.AssetCheckSpec(EVERY_KEY_ANSWERED, asset=answers)],
+        check_specs=check_specs(use_case, answers, [EVERY_KEY_ANSWERED]),
         config_schema=schema(ENRICHING),
         **daily(use_case),
     )
@@ -77,7 +78,7 @@ def _enrich_days(context: dg.AssetExecutionContext, stores: Stores, name: str) -
     tell_red(context, stores, enrichment_table(name), broken)
     # where some days are done the run goes on, and `predictions` names the others
     if broken and not done:
-        raise showing.failure(f"not enriched: {', '.join(sorted(broken))}", broken)
+        raise showing.failure(f"not enriched: {', '.join(sorted(broken))}", broken, stores)
     checks = {day: [check_answered(accounting)] for day, accounting in done.items()}
-    yield from showing.check_results(answers, [EVERY_KEY_ANSWERED], checks, broken)
+    yield from showing.check_results(answers, [EVERY_KEY_ANSWERED], checks, broken, context=context)
     yield days_told(answers)

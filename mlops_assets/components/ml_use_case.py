@@ -7,6 +7,7 @@ from pydantic import BaseModel, ValidationError
 
 from mlops_assets.components.arrivals import arrival_sensors
 from mlops_assets.components.beginning import with_beginning
+from mlops_assets.components.cataloguing import catalogued
 from mlops_assets.components.champions import champion_sensors
 from mlops_assets.components.changing import changing_jobs, first_scoring_sensors
 from mlops_assets.components.daily import daily_assets, yesterday_check
@@ -57,8 +58,8 @@ class MlUseCase(dg.Component):
         except ValidationError as error:  # whose own text quotes what it was given, filled in
             raise explained(error, given, context.path) from None
 
-    def build_defs(self, context: dg.ComponentLoadContext | None = None) -> dg.Definitions:  # noqa: ARG002 - Dagster's signature
-        """Assets, checks, jobs and schedule of the use case; the context is not needed.
+    def build_defs(self, context: dg.ComponentLoadContext | None = None) -> dg.Definitions:
+        """Assets, checks, jobs and schedule of the use case; with a context, Dagster refers to its `defs.yaml`.
 
         Raises
         ------
@@ -70,7 +71,8 @@ class MlUseCase(dg.Component):
         columns = describe(self.use_case)
         check_columns(self.use_case, columns.model)
         daily = daily_assets(self.use_case, has_file_features=bool(columns.file))
-        if engine_name(Settings.from_environment(), self.use_case) == PIPES:
+        settings = Settings.from_environment()
+        if engine_name(settings, self.use_case) == PIPES:
             daily = [job_assets(self.use_case, daily)]
         daily = [*daily, *drift_assets(self.use_case)]
         deliveries = delivery_assets(self.use_case, has_file_features=bool(columns.file))
@@ -108,8 +110,10 @@ class MlUseCase(dg.Component):
             hooks={retry_after_lost_database},
         )
         scoring_again = retro_job(self.use_case)
+        besides = made_besides(self.use_case, after="features" if columns.file else "rows")
+        drawn = [*daily, *deliveries, *training, *monitoring, *besides]
         return dg.Definitions(
-            assets=[*daily, *deliveries, *training, *monitoring, *made_besides(self.use_case)],
+            assets=catalogued(self.use_case, columns, settings, drawn, with_yaml=context is None),
             asset_checks=[check],
             jobs=[
                 daily_job,

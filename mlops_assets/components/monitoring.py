@@ -88,7 +88,7 @@ def _feedback(use_case: UseCase) -> dg.AssetsDefinition:
         try:
             taken = take_in(use_case, stores.lake, folder, known_labels(use_case, stores.registry, stores.runs))
         except MlopsError as error:
-            raise dg.Failure(str(error), allow_retries=False) from None
+            raise showing.stopped(error, use_case.name) from None
         accepted, rejected = len(taken.accepted), len(taken.rejected)
         log.info("%s feedback: %d accepted, %d rejected", use_case.name, accepted, rejected)
         by_rule = [{"rule": rule, "entries": n, "meaning": RULES[rule]} for rule, n in taken.rules.items()]

@@ -144,7 +144,7 @@ def _do_days(context: dg.AssetExecutionContext, stores: Stores, order: Sequence[
     chosen = {asset.path[-1] for asset in context.selected_asset_keys}
     if Lake.raw_files.name in chosen:
         days = delivered_days(stores, context.partition_keys)
-        yield from check_deliveries(use_case, context.partition_keys, days)
+        yield from check_deliveries(context, use_case, days)
     else:
         days = days_in(lake.raw_files, context.partition_keys)
     if not days:
@@ -152,7 +152,7 @@ def _do_days(context: dg.AssetExecutionContext, stores: Stores, order: Sequence[
     try:
         told, client = _Told(), open_client(use_case, stores.settings)
     except MlopsError as error:  # it stays so until somebody sets what is missing
-        raise dg.Failure(str(error), allow_retries=False) from None
+        raise showing.stopped(error, use_case.name) from None
     for day in days:
         _do_day(context, stores, client, day, told)
     yield from _check_results(context, told)
@@ -163,7 +163,7 @@ def _do_days(context: dg.AssetExecutionContext, stores: Stores, order: Sequence[
                 show_drift(context, stores, watcher, day)
         for day, why in told.broken.items():
             tell_red(context, stores, told.at.get(day) or Lake.predictions.name, {day: why})
-        raise _failure(told)
+        raise _failure(told, stores)
     yield from (days_told(key(use_case, asset)) for asset in order if asset in told.made & chosen)
 
 
@@ -237,9 +237,11 @@ def _environment(settings: Settings) -> dict[str, str]:
 
 
 def _as_check(result: dg.AssetCheckResult) -> DayCheck:
-    said = {name: str(value.value) for name, value in result.metadata.items()}
+    said = {name: value.value for name, value in result.metadata.items()}
+    found, advice = (str(said.pop(name)) for name in ("found", "do"))
     warns = result.severity == dg.AssetCheckSeverity.WARN
-    return DayCheck(str(result.check_name), result.passed, said["found"], said["do"], warns)
+    numbers = {name: value for name, value in said.items() if isinstance(value, int | float)}
+    return DayCheck(str(result.check_name), result.passed, found, advice, warns, numbers)
 
 
 def _check_results(context: dg.AssetExecutionContext, told: _Told) -> Iterator[dg.AssetCheckResult]:
@@ -251,18 +253,18 @@ def _check_results(context: dg.AssetExecutionContext, told: _Told) -> Iterator[d
         failed = {day: told.broken[day] for day, step in told.at.items() if step == asset}
         note = told.note if asset == Lake.predictions.name and not by_day else ""
         if check.name != EVERY_DAY_DELIVERED and (by_day or failed or note):
-            yield from showing.check_results(check.asset_key, [check.name], by_day, failed, note=note)
+            yield from showing.check_results(check.asset_key, [check.name], by_day, failed, note, context)
 
 
-def _failure(told: _Told) -> dg.Failure:
-    failure = showing.failure(f"not done: {', '.join(sorted(told.broken))}", told.broken)
+def _failure(told: _Told, stores: Stores) -> dg.Failure:
+    failure = showing.failure(f"not done: {', '.join(sorted(told.broken))}", told.broken, stores)
     # a reason of the day stays until somebody acts; a job that was lost may do better
     failure.allow_retries = not any(told.at.values())
     return failure
 
 
 def _metadata(shown: Mapping[str, Any]) -> dict[str, Any]:
-    kinds = {"md": dg.MetadataValue.md, "path": dg.MetadataValue.path}
+    kinds = {"md": dg.MetadataValue.md, "path": dg.MetadataValue.path, "url": dg.MetadataValue.url}
     return {
         name: kinds[value["type"]](value["raw_value"]) if isinstance(value, dict) else value
         for name, value in shown.items()

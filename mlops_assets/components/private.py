@@ -5,6 +5,13 @@ A new version of Dagster that breaks us breaks here. Ruff's TID251 keeps other m
 
 from traceback import TracebackException
 
+from dagster import Failure
+
+# A result of a check that is told of a day by itself says which materialisation it looked at.
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+    AssetCheckEvaluationTargetMaterializationData as LookedAt,
+)
+
 # A step of many days tells each day by an event of its own, with the fingerprint of its data under this tag.
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
@@ -21,7 +28,8 @@ from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 
 # A launcher that notices lost processes is a subclass of the default one, and answers run monitoring in its terms.
-from dagster._core.errors import DagsterUserCodeUnreachableError
+# And what a step raises that failed is wrapped into one of Dagster's, which adds nothing that people can use.
+from dagster._core.errors import DagsterExecutionStepExecutionError, DagsterUserCodeUnreachableError
 
 # An event of a run that speaks of no asset: a range tells each shard that it has done by one.
 from dagster._core.events import EngineEventData
@@ -63,6 +71,7 @@ from dagster._serdes import ConfigurableClassData, deserialize_value
 from dagster_shared.error import SerializableErrorInfo
 from dagster_shared.record import copy
 
+from mlops_assets.errors import MlopsError
 from mlops_assets.errors.redaction import redact_logs, redacted
 
 NO_COMPUTE_LOGS = {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
@@ -95,6 +104,7 @@ __all__ = [
     "InProcessExecutor",
     "InstanceRef",
     "LoadableTargetOrigin",
+    "LookedAt",
     "ManagedGrpcPythonEnvCodeLocationOrigin",
     "QueuedRunCoordinator",
     "RemoteJobOrigin",
@@ -107,8 +117,17 @@ __all__ = [
 ]
 
 
+def _is_for_people(trace: TracebackException | None) -> bool:
+    """Whether an error, or what Dagster raised it from, says all that a person needs: then no line of code helps."""
+    if trace is None or trace.exc_type is None:
+        return False
+    if issubclass(trace.exc_type, MlopsError | Failure):
+        return True
+    return trace.exc_type is DagsterExecutionStepExecutionError and _is_for_people(trace.__cause__)
+
+
 def _hide_secrets() -> None:
-    """Let Dagster store and show no secret of the environment with an error; see `redaction`.
+    """Let Dagster store and show no secret of the environment with an error, and no code with one for people.
 
     It takes the texts of an exception and of all that led to it. Most are ours and hold none; but a library may put the
     address that it asked into its own, and nobody would see it before it lies in the event log.
@@ -119,6 +138,8 @@ def _hide_secrets() -> None:
 
     def from_traceback(cls: type[SerializableErrorInfo], trace: TracebackException) -> SerializableErrorInfo:
         made: SerializableErrorInfo = make(cls, trace)  # which asks this method again for what led to the error
+        if _is_for_people(trace):
+            return made._replace(message=redacted(made.message), stack=[])
         return made._replace(message=redacted(made.message), stack=[redacted(frame) for frame in made.stack])
 
     from_traceback.redacts = True  # type: ignore[attr-defined]

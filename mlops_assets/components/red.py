@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.components.days import key
+from mlops_assets.components.showing import undelivered
 from mlops_assets.errors import MlopsError
 from mlops_assets.errors.redaction import redacted
 from mlops_assets.journey.read.day import not_delivered
@@ -63,7 +64,7 @@ def not_there(context: dg.AssetExecutionContext, stores: Stores, asset: str) -> 
     said, days = not_delivered(stores.source, context.partition_keys), context.partition_keys
     if len(days) <= MOST_DAYS:  # of years without files, the run alone tells
         tell_red(context, stores, asset, dict.fromkeys(days, said))
-    return dg.Failure(said, allow_retries=False)
+    return undelivered(stores, days)
 
 
 def _story(

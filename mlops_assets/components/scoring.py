@@ -8,6 +8,7 @@ import dagster as dg
 
 from mlops_assets.components import showing
 from mlops_assets.components.asked import SCORING, asked, check_version, schema
+from mlops_assets.components.conditions import check_specs
 from mlops_assets.components.days import daily, daily_partitions, days_in, days_told, each_day, key, show_made
 from mlops_assets.components.drift import show_drift
 from mlops_assets.components.enriching import enrichment_keys
@@ -15,12 +16,13 @@ from mlops_assets.components.ranges import engine_of
 from mlops_assets.components.red import not_there, tell_red
 from mlops_assets.components.watching import watch_step
 from mlops_assets.errors import MlopsError
+from mlops_assets.journey.features.sql import MODEL_INPUT
 from mlops_assets.journey.feedback.audit import try_audit
 from mlops_assets.journey.score.day import CHALLENGER, ScoredDay, Scorers, score_day
 from mlops_assets.monitoring.stopping import checks_of_predictions, judge_of
 from mlops_assets.monitoring.verdicts import Watcher
 from mlops_assets.use_case import UseCase
-from mlops_assets.views import made
+from mlops_assets.views import made, markdown
 from mlops_assets.work.engines import Engines
 from mlops_assets.work.progress import Progress
 from mlops_assets.workspace import Stores, Workspace
@@ -39,7 +41,7 @@ def predictions_asset(use_case: UseCase, after: str) -> dg.AssetsDefinition:
         The last daily asset before it, `features` or `rows`.
     """
     predictions_key, checks = key(use_case, "predictions"), checks_of_predictions(use_case)
-    upstream = [key(use_case, name) for name in dict.fromkeys(["rows", after, "champion"])]
+    upstream = [key(use_case, name) for name in dict.fromkeys(["rows", after, MODEL_INPUT, "champion"])]
 
     @dg.asset(
         key=predictions_key,
@@ -49,7 +51,8 @@ def predictions_asset(use_case: UseCase, after: str) -> dg.AssetsDefinition:
         kinds={"scikitlearn", "deltalake"},
         # with nothing yielded, what is downstream is skipped and the run is a success
         output_required=False,
-        check_specs=[dg.AssetCheckSpec(name, asset=predictions_key) for name in checks],
+        # a day that fails one is not published, whatever Dagster makes of it
+        check_specs=check_specs(use_case, predictions_key, checks, blocking=True),
         description=(
             "One prediction for every row of a day, with the model version that made it. A day that fails a condition "
             "is not published; without a champion there is nothing to publish."
@@ -109,14 +112,14 @@ def _score_days(context: dg.AssetExecutionContext, stores: Stores, engines: Engi
 
     scored = each_day(days, score, tell, failed)
     checks = {day: done.checks for day, (_, done) in scored.items()}
-    yield from showing.check_results(predictions_key, checks_of_predictions(use_case), checks, broken)
+    yield from showing.check_results(predictions_key, checks_of_predictions(use_case), checks, broken, context=context)
     lake.clean(use_case.keep_days)
     if broken:
         if use_case.drift.watch:
             for day in sorted({*scored} - {*broken}):
                 show_drift(context, stores, watcher, day)
         tell_red(context, stores, "predictions", broken)
-        raise showing.failure(f"not published: {', '.join(sorted(broken))}", broken)
+        raise showing.failure(f"not published: {', '.join(sorted(broken))}", broken, stores)
     yield days_told(predictions_key)  # lets the deliveries begin
 
 
@@ -130,8 +133,8 @@ def _show_published(
         show_made(context, use_case, day, table)
 
 
-def made_besides(use_case: UseCase) -> list[dg.AssetSpec]:
-    """The assets that the step of `predictions` makes besides, the features computed once."""
+def made_besides(use_case: UseCase, after: str) -> list[dg.AssetSpec]:
+    """The assets that the step of `predictions` makes besides, the features computed once; `after` as there."""
     shared: dict[str, Any] = {
         "owners": [use_case.owner],
         "group_name": use_case.name,
@@ -155,4 +158,14 @@ def made_besides(use_case: UseCase) -> list[dg.AssetSpec]:
         kinds={"scikitlearn", "deltalake"},
         **shared,
     )
-    return [audit, challenger] if use_case.challenger else [audit]
+    seen = dg.AssetSpec(
+        key(use_case, MODEL_INPUT),
+        deps=[key(use_case, name) for name in dict.fromkeys(["rows", after])] + enrichment_keys(use_case),
+        description=(
+            "What the model sees of every row: the view `model_input` of `features.sql`, computed as a day is scored "
+            "and not stored.\n\n" + markdown.code(use_case.features_sql, "sql")
+        ),
+        kinds={"duckdb", "sql"},
+        **shared,
+    )
+    return [seen, audit, challenger] if use_case.challenger else [seen, audit]

@@ -186,6 +186,8 @@ def _services(code: Path, host: str, port: int, api_port: int, log_level: str) -
     environment["DAGSTER_IS_DEV_CLI"] = "1"
     # the API asks this webserver for runs, on whatever port it is
     environment["MLOPS_DAGSTER_URL"] = os.environ.get("MLOPS_DAGSTER_URL") or address(_reached_at(host), port)
+    # and Dagster's pages have links to those of the API
+    environment["MLOPS_API_PAGES"] = os.environ.get("MLOPS_API_PAGES") or address(LOOPBACK, api_port)
     return [
         Service(
             name,

@@ -29,7 +29,8 @@ JOURNEY = {
     "evaluation": ["candidates"],
     "model_version": ["evaluation"],
     "champion": ["model_version"],
-    "predictions": ["champion", "features", "rows"],
+    "model_input": ["features", "rows"],
+    "predictions": ["champion", "features", "model_input", "rows"],
     "drift": ["predictions"],
     "audit_sample": ["predictions"],
     "feedback": ["rows"],
@@ -45,7 +46,8 @@ KINDS = ("daily", "range", "training", "watch", "monitoring", "promote", "rollba
 
 WITHOUT_FEATURES = {
     **{name: before for name, before in JOURNEY.items() if name != "features"},
-    "predictions": ["champion", "rows"],
+    "model_input": ["rows"],
+    "predictions": ["champion", "model_input", "rows"],
 }
 """Where a row stands for itself, there is nothing to aggregate over a file."""
 
@@ -54,7 +56,8 @@ WITH_CALENDAR = {
     "enrichment_calendar": ["rows"],
     "features": ["enrichment_calendar", "rows"],
     "training_set": ["enrichment_calendar", "feedback", "rows"],
-    "predictions": ["champion", "enrichment_calendar", "features", "rows"],
+    "model_input": ["enrichment_calendar", "features", "rows"],
+    "predictions": ["champion", "enrichment_calendar", "features", "model_input", "rows"],
 }
 
 JOURNEYS = {
