@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import warnings
-from pathlib import Path
 
 import dagster as dg
 
@@ -13,7 +12,7 @@ from mlops_assets.components.alerting import alert_sensors
 from mlops_assets.components.resources import WorkspaceResource, engines, mlflow
 from mlops_assets.components.telling import heartbeat_sensor
 from mlops_assets.errors.secret_files import read_secret_files
-from mlops_assets.settings import OWN_USE_CASES, Settings
+from mlops_assets.settings import CHECKOUT, OWN_USE_CASES, PACKAGE, Settings
 from mlops_assets.storage.modes import close_home, keep_private
 from mlops_assets.use_case import UseCase, list_use_cases, load_use_case
 from mlops_assets.workspace import Workspace
@@ -25,15 +24,17 @@ warnings.simplefilter("ignore", dg.BetaWarning)  # such notices are for us, and 
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """The use cases of the package and those of `MLOPS_USE_CASES`, side by side."""
+    """The use cases of the settings, side by side: those of the package, of a repository, of `MLOPS_USE_CASES`."""
     read_secret_files()
     settings = Settings.from_environment()
     keep_private()  # what runs are made of this code writes state
     if told := close_home(settings.home):
         log.warning(told)
-    own = dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
+    # Dagster finds its folders by the pyproject.toml of a checkout, and an installed package has none
+    drawn = OWN_USE_CASES if CHECKOUT and OWN_USE_CASES in settings.use_cases else None
+    own = dg.load_from_defs_folder(path_within_project=PACKAGE) if drawn else dg.Definitions()
     folders = list_use_cases(settings.use_cases).values()
-    others = [load_use_case(folder) for folder in folders if folder.parent != OWN_USE_CASES]
+    others = [load_use_case(folder) for folder in folders if folder.parent != drawn]
     return dg.Definitions.merge(own, definitions_of(*others))
 
 

@@ -186,7 +186,8 @@ def import_skops() -> None:
 def prepare_home(settings: Settings) -> None:
     """Make Dagster's home with our `dagster.yaml`, and name it in the environment.
 
-    A home that `DAGSTER_HOME` names elsewhere has a `dagster.yaml` of its own, which is left alone.
+    A repository of use cases has one of its own, if it likes. So has a home that `DAGSTER_HOME` names elsewhere, which
+    is left alone.
     """
     if told := close_home(settings.home):
         log.warning(told)
@@ -194,11 +195,13 @@ def prepare_home(settings: Settings) -> None:
     home = settings.dagster_home
     home.mkdir(parents=True, exist_ok=True)
     os.environ["DAGSTER_HOME"] = str(sqlite_address(home))
-    ours = PACKAGE.parent / "dagster.yaml"
+    ours = PACKAGE / "dagster.yaml"
+    if settings.project and (settings.project.folder / ours.name).exists():
+        ours = settings.project.folder / ours.name
     if settings.database:
         os.environ[DATABASE_VARIABLE] = settings.database  # with its driver, for the processes that Dagster starts
         prepare_database(settings.database, for_mlflow=settings.tracks_in_database)
-    if ours.exists() and os.path.realpath(home) == os.path.realpath(settings.home / "dagster"):
+    if os.path.realpath(home) == os.path.realpath(settings.home / "dagster"):
         unfinished = home / f".dagster.yaml.{os.getpid()}"
         storage = IN_DATABASE if settings.database else ""
         unfinished.write_text(ours.read_text(encoding="utf-8") + storage, encoding="utf-8")
