@@ -13,20 +13,32 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import yaml
 
 from benchmarks.sections import put_section
 from benchmarks.tables import markdown
 from mlops_assets.settings import OWN_USE_CASES
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mlops_assets.journey.model.model import Model
+    from mlops_assets.journey.train.training_set import TrainingSet
+    from mlops_assets.use_case import UseCase
+    from mlops_assets.workspace import Stores
+
 ROOT = Path(__file__).parents[1]
+EXAMPLES = ROOT / "examples"
+LIBRARIES = ("scikit-learn", "xgboost-cpu", "lightgbm", "catboost", "onnxruntime", "skl2onnx", "torch")
 PAGE = ROOT / "docs" / "benchmarks.md"
 NAME = "flavours"
 METRICS = ("accuracy", "weighted_f1", "roc_auc", "log_loss")
@@ -66,10 +78,27 @@ TREES: Mapping[str, Mapping[str, Any]] = {
 }
 """The same number of boosting steps for each; nobody tuned them. Of two classes, `xgboost_vectors` is left out."""
 
+NETWORK = "net.Net"
+TORCH: Mapping[str, Any] = {
+    "use": "mlops_assets.estimators.TorchClassifier",
+    "parameters": {"module": NETWORK, "parameters": {"hidden": 32}, "epochs": 50},
+}
+NUMBERS = {
+    "use": "sklearn.impute.SimpleImputer",
+    "columns": "numbers",
+    "then": [{"use": "sklearn.preprocessing.StandardScaler"}],
+}
+CATEGORIES = {"use": "mlops_assets.encoders.OneHotEncoder", "parameters": {"min_frequency": 5}, "columns": "categories"}
+"""The network of `examples/net.py`, prepared as it says there; what comes fewer than five times is one column."""
+
+TREES_OF_FOREST = 50
+
 ABOUT = """\
 What each model says of the rows that choose among candidates, and what it costs: `python -m benchmarks.flavours`,
 trained through the command as any use case is. All boosted ones have 60 steps and nobody tuned them, so the table says
 what to try, not who wins. The CPU seconds are those of one core, from the matrix to class and probability.
+`torch` is the network of `examples/net.py`; `onnx` is a forest of scikit-learn with {trees} trees, fitted apart,
+exported by skl2onnx and asked as `register` takes it.
 {libraries}.
 
 {rows}"""
@@ -91,6 +120,8 @@ class Case:
         The real table below the folder; None if there is none with labels.
     many
         Whether it has more than two classes.
+    texts
+        Whether it has columns of text.
     """
 
     name: str
@@ -99,6 +130,12 @@ class Case:
     days: int
     real: str | None = None
     many: bool = False
+    texts: bool = True
+
+    @property
+    def categories(self) -> Sequence[Mapping[str, Any]]:
+        """What makes numbers of its texts."""
+        return [CATEGORIES] if self.texts else []
 
     @property
     def own(self) -> str:
@@ -108,7 +145,7 @@ class Case:
 
 CASES = (
     Case("transactions", ("linear", "forest", "vote"), "2026-01-01", 3, "transactions", many=True),
-    Case("santander", ("linear", "bayes"), "2026-01-01", 3),
+    Case("santander", ("linear", "bayes"), "2026-01-01", 3, texts=False),
     Case("loan_approval", ("linear",), "2026-01-01", 3, "loan_approval"),
 )
 
@@ -121,7 +158,8 @@ def _place(case: Case, folder: Path) -> None:
     training = defs["attributes"]["training"]
     own = {name: training["candidates"][name] for name in (training["baseline"], *case.beside)}
     further = {name: dict(one) for name, one in TREES.items() if case.many or name != "xgboost_vectors"}
-    training["candidates"] = {**own, **further}
+    training["candidates"] = {**own, **further, "torch": {**TORCH, "prepare": [NUMBERS, *case.categories]}}
+    training["trusted"] = [*training.get("trusted", ()), NETWORK]
     path.write_text(yaml.safe_dump(defs, sort_keys=False), encoding="utf-8")
 
 
@@ -140,7 +178,7 @@ def _rows(case: Case, tables: Path | None) -> str:
 
 
 def _trained(case: Case) -> Iterator[dict[str, Any]]:
-    """A line for each candidate of the newest training."""
+    """A line for each candidate of the newest training, and for a model that was exported."""
     from mlops_assets.journey.train.records import Evaluation, FittedCandidates
     from mlops_assets.workspace import Workspace
 
@@ -153,9 +191,77 @@ def _trained(case: Case) -> Iterator[dict[str, Any]]:
         if score is None or one.failed or score.failed:
             yield {**told, "accuracy": "fails"}
             continue
-        told |= {metric: f"{score.validation[metric]:.3f}" for metric in METRICS if metric in score.validation}
-        told["CPU s a million rows"] = f"{1e6 / max(1e-9, score.rows_per_second):.2f}"
-        yield {**told, "s to fit": f"{one.fit_seconds:.2f}", "KB stored": f"{one.size / 1024:,.0f}"}
+        yield told | _line(score.validation, score.rows_per_second, one.fit_seconds, one.size)
+    yield {"use case": case.name, "model": "onnx", **_line(*exported(stores, newest.training_set))}
+
+
+def _line(figures: Mapping[str, float], rows_per_second: float, seconds: float, size: int) -> dict[str, str]:
+    told = {metric: f"{figures[metric]:.3f}" for metric in METRICS if metric in figures}
+    told["CPU s a million rows"] = f"{1e6 / max(1e-9, rows_per_second):.2f}"
+    return {**told, "s to fit": f"{seconds:.2f}", "KB stored": f"{size / 1024:,.0f}"}
+
+
+def exported(stores: Stores, data: TrainingSet) -> tuple[dict[str, float], float, float, int]:
+    """What a forest says that was fitted apart and exported as ONNX, of the rows that choose among candidates.
+
+    Returns
+    -------
+    tuple
+        Its metrics, rows a second, seconds to fit it for the last of these rounds, and bytes of its file.
+    """
+    from mlops_assets.journey.train.folds import ask_for, joined
+    from mlops_assets.journey.train.origins import CHOOSES, rounds
+    from mlops_assets.journey.train.scores import figures
+    from mlops_assets.journey.train.speed import speed
+    from mlops_assets.notebook import rows_of
+
+    table, said = data.load(), []
+    for one in rounds(data.origins, table, stores.use_case.training):
+        if one.part == CHOOSES:
+            began = time.process_time()
+            learned = rows_of(table.take(pa.array(one.learned)), data.features)
+            content = _export(learned.X, learned.y)
+            seconds = time.process_time() - began
+            model = _as_registered(stores.use_case, content, data.classes)
+            said.append(ask_for(model, table.take(pa.array(one.tested))))
+    found = figures(stores.use_case.training, data.classes, joined(said))
+    return found, speed(model, model.matrix(table)), seconds, len(content)
+
+
+def _export(rows: pd.DataFrame, labels: pd.Series) -> bytes:
+    """A forest, fitted and exported: with one input of all columns where these are numbers, else one for each."""
+    from skl2onnx import to_onnx
+    from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+    from sklearn.compose import make_column_transformer
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OrdinalEncoder
+
+    numbers = [*rows.select_dtypes("number")]
+    texts = [name for name in rows if name not in numbers]
+    forest = RandomForestClassifier(TREES_OF_FOREST, min_samples_leaf=5, random_state=0)
+    if texts:
+        known = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+        model = make_pipeline(make_column_transformer((SimpleImputer(), numbers), (known, texts)), forest)
+        types = [(name, (StringTensorType if name in texts else FloatTensorType)([None, 1])) for name in rows]
+        fitted = model.fit(rows, labels)
+    else:
+        types = [("rows", FloatTensorType([None, len(numbers)]))]
+        fitted = make_pipeline(SimpleImputer(), forest).fit(rows.to_numpy(), labels)
+    content: bytes = to_onnx(fitted, initial_types=types, options={"zipmap": False}).SerializeToString()
+    return content
+
+
+def _as_registered(use_case: UseCase, content: bytes, labels: Sequence[str]) -> Model:
+    """The model of such a file, loaded as it is after `register`."""
+    from mlops_assets.journey.model.model import Model
+    from mlops_assets.journey.train.from_file import model_of_file
+
+    brought = model_of_file(use_case, "model.onnx", "onnx", content, labels)
+    with TemporaryDirectory() as folder:
+        sha256 = brought.model.save(Path(folder) / "model")
+        return Model.load(Path(folder) / "model", sha256)
 
 
 def main() -> None:
@@ -168,6 +274,8 @@ def main() -> None:
     lines, facts = [], []
     with TemporaryDirectory() as home:
         os.environ |= {"MLOPS_HOME": f"{home}/home", "MLOPS_USE_CASES": f"{home}/cases", "MLOPS_WORKERS": "1"}
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(EXAMPLES), os.environ.get("PYTHONPATH"))))
+        sys.path.append(str(EXAMPLES))
         for case in CASES:
             if asked.only in (None, case.name):
                 _place(case, Path(home) / "cases")
@@ -176,11 +284,11 @@ def main() -> None:
                 lines += _trained(case)
     columns = list(dict.fromkeys(key for line in lines for key in line))
     table = markdown(columns, [[line.get(column, "") for column in columns] for line in lines])
-    libraries = ", ".join(f"{name} {version(name)}" for name in ("scikit-learn", "xgboost-cpu", "lightgbm", "catboost"))
+    libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
     text = "\n\n".join(
         [
             "## What models of other libraries cost",
-            ABOUT.format(libraries=libraries, rows="; ".join(facts) + "."),
+            ABOUT.format(libraries=libraries, trees=TREES_OF_FOREST, rows="; ".join(facts) + "."),
             table,
         ]
     )

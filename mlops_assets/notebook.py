@@ -35,8 +35,8 @@ class Rows:
     Attributes
     ----------
     X
-        The columns of `model_input` as a model from elsewhere gets them: text as `str`, a missing one empty; numbers as
-        float64, a missing one NaN.
+        The columns of `model_input`, in its order, as a model from elsewhere gets them: text as `str`, a missing one
+        empty; numbers as float64, a missing one NaN.
     y
         The labels as text, or with `task: regression` as float64.
     keys
@@ -94,7 +94,7 @@ def load_training_set(use_case: str, fingerprint: str | None = None) -> Data:
     data = chosen[-1]
     table = data.load()
     held_out = np.asarray(table["_held_out"].to_numpy(), bool)
-    train, judged = (_rows(table.filter(pa.array(part)), data.features) for part in (~held_out, held_out))
+    train, judged = (rows_of(table.filter(pa.array(part)), data.features) for part in (~held_out, held_out))
     return Data(data.fingerprint, train, judged, data.classes)
 
 
@@ -173,15 +173,27 @@ def register(use_case: str, uri: str, said: Said = NOTHING) -> Registered:
         return register_elsewhere(stores, uri, engines.of(stores.use_case), said)
 
 
-def _rows(table: pa.Table, features: Mapping[str, bool]) -> Rows:
+def rows_of(table: pa.Table, features: Mapping[str, bool]) -> Rows:
+    """Rows of a training set as models see them.
+
+    Parameters
+    ----------
+    table
+        The rows.
+    features
+        The columns of the model, each with whether it is of text.
+    """
     import pandas as pd
 
-    texts = [name for name, is_text in features.items() if is_text]
-    matrix = to_matrix(table, {name: TEXT if is_text else None for name, is_text in features.items()})
+    # in the order of features.sql, which the table keeps and the record of a training set, in JSON, does not: a model
+    # that takes one matrix from elsewhere is handed its columns so
+    columns = [name for name in table.column_names if name in features]
+    texts = [name for name in columns if features[name]]
+    matrix = to_matrix(table, {name: TEXT if features[name] else None for name in columns})
     keys = {name.removeprefix("_"): table[name].to_pylist() for name in ("_day", "_file", "_line", "_account")}
     labels = table["_label"]
     if pa.types.is_floating(labels.type):
         label = pd.Series(labels.to_numpy(), name="label")
     else:
         label = pd.Series(as_text(labels).to_pylist(), name="label", dtype=object)
-    return Rows(as_frame(matrix, list(features), texts), label, pd.DataFrame(keys))
+    return Rows(as_frame(matrix, columns, texts), label, pd.DataFrame(keys))

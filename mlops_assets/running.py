@@ -9,7 +9,7 @@ import os
 import re
 import warnings
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from mlops_assets.journey.read.rhythm import check_rhythm
 from mlops_assets.journey.read.sources import SqlSource
 from mlops_assets.journey.read.strays import find_strays
 from mlops_assets.journey.score.day import ACCEPT_TAG, MODEL_TAG
-from mlops_assets.settings import PACKAGE, Settings
+from mlops_assets.settings import Settings
 from mlops_assets.storage.catalog import enrichment_table
 from mlops_assets.storage.database import DATABASE_VARIABLE, prepare_database
 from mlops_assets.storage.form import keep_form
@@ -40,6 +40,7 @@ log = logging.getLogger("mlops_assets.home")
 
 BEFORE_SCORING = ("raw_files", "rows", "rejects", "features")
 TRAINING = ("training_set", "candidates", "evaluation", "model_version", "champion")
+MONITORING = ("feedback", "live_metrics", "scored_days", "challenger_comparison")
 IN_DATABASE = f"\nstorage:\n  postgres:\n    postgres_url:\n      env: {DATABASE_VARIABLE}\n"
 """What `dagster.yaml` says of the storage where `MLOPS_DATABASE_URL` is set; a file keeps no secret."""
 OF_THE_DISK = re.compile(r"\w+Error: \[Errno \d+\] (?P<reason>[^:]+): '(?P<path>[^']+)'")
@@ -162,32 +163,37 @@ def say_days(stores: Stores, days: tuple[str, str], known: Collection[str]) -> s
 def start_early(stores: Stores, days: tuple[str, str], *, train: bool) -> None:
     """Begin with the imports that models need: in the local engine's workers where there are any, else in this process.
 
-    Only if the first day is more than one shard there are workers: a single shard is done here, as a training is.
+    Only if the first day is more than one shard there are workers: a single shard is done here, as a training is. A
+    champion that has a scorer needs neither skops nor scikit-learn.
     """
     settings, scale = stores.settings, stores.use_case.scale
     first = next((day for day in stores.source.days() if days[0] <= day <= days[1]), days[0])
     more = scale.files_a_shard + 1
     several = len([*islice(stores.source.list(first), more)]) == more
     if several and engine_name(settings, stores.use_case) == LOCAL:
-        LocalEngine(settings.workers).start()  # they import while this process imports Dagster: each takes seconds
-    if train or not several:
+        # they import while this process imports Dagster: each takes seconds
+        LocalEngine(settings.workers).start(estimators=not _scores_alone(stores))
+    if train or not (several or _scores_alone(stores)):
         import_skops()
 
 
-def import_skops() -> None:
-    """Import skops before Dagster and MLflow.
+def _scores_alone(stores: Stores) -> bool:
+    """Whether days are scored without an estimator: the champion has a scorer, or there is none."""
+    with suppress(MlopsError):  # whoever loads it is told what is wrong with it
+        champion = stores.champion()
+        return champion is None or champion.has_scorer
+    return True
 
-    It asks of each function of SciPy in which of the modules loaded so far it lies: after thousands of others, that
-    takes longer than all the rest of its import.
-    """
+
+def import_skops() -> None:
+    """Import skops before Dagster and MLflow: it asks of each function of SciPy which of the loaded modules has it."""
     importlib.import_module("skops.io")
 
 
 def prepare_home(settings: Settings) -> None:
     """Make Dagster's home with our `dagster.yaml`, and name it in the environment.
 
-    A repository of use cases has one of its own, if it likes. So has a home that `DAGSTER_HOME` names elsewhere, which
-    is left alone.
+    A home that `DAGSTER_HOME` names elsewhere has a `dagster.yaml` of its own, which is left alone.
     """
     if told := close_home(settings.home):
         log.warning(told)
@@ -195,16 +201,13 @@ def prepare_home(settings: Settings) -> None:
     home = settings.dagster_home
     home.mkdir(parents=True, exist_ok=True)
     os.environ["DAGSTER_HOME"] = str(sqlite_address(home))
-    ours = PACKAGE / "dagster.yaml"
-    if settings.project and (settings.project.folder / ours.name).exists():
-        ours = settings.project.folder / ours.name
     if settings.database:
         os.environ[DATABASE_VARIABLE] = settings.database  # with its driver, for the processes that Dagster starts
         prepare_database(settings.database, for_mlflow=settings.tracks_in_database)
     if os.path.realpath(home) == os.path.realpath(settings.home / "dagster"):
         unfinished = home / f".dagster.yaml.{os.getpid()}"
         storage = IN_DATABASE if settings.database else ""
-        unfinished.write_text(ours.read_text(encoding="utf-8") + storage, encoding="utf-8")
+        unfinished.write_text(settings.dagster_yaml.read_text(encoding="utf-8") + storage, encoding="utf-8")
         unfinished.replace(home / "dagster.yaml")  # another process may be reading it
 
 
@@ -321,6 +324,22 @@ def deliver_days(
     _succeed([_execute(definitions, instance, f"{use_case.name}_daily", use_case, names, tags) for tags in ranges])
 
 
+def take_stock(definitions: Definitions, instance: DagsterInstance, use_case: UseCase) -> None:
+    """Take in feedback, and tell how published days do and who scored them, as the schedule does each night.
+
+    Parameters
+    ----------
+    definitions, instance, use_case
+        See `run_use_case`.
+
+    Raises
+    ------
+    RunFailed
+        If the run failed.
+    """
+    _succeed([_execute(definitions, instance, f"{use_case.name}_monitoring", use_case, MONITORING, {})])
+
+
 def _succeed(outcomes: Sequence[Outcome]) -> None:
     """Fail for those that failed; the others were done all the same."""
     said = [
@@ -342,16 +361,14 @@ def _execute(
 ) -> Outcome:
     from dagster import AssetKey, BetaWarning
 
-    job = definitions.resolve_job_def(name)
-    existing = {key.path[-1] for key in job.asset_layer.executable_asset_keys}
-    selection = [AssetKey([use_case.name, asset]) for asset in assets if asset in existing]
-    # our own log lines go to the terminal; Dagster's would be a line for every event of the run
-    quiet: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    from mlops_assets.components.commands import execute
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", BetaWarning)
-        result = job.execute_in_process(
-            run_config=quiet, instance=instance, asset_selection=selection, tags=tags, raise_on_error=False
-        )
+        job = definitions.resolve_job_def(name)
+        existing = {key.path[-1] for key in job.asset_layer.executable_asset_keys}
+        selection = [AssetKey([use_case.name, asset]) for asset in assets if asset in existing]
+        result = execute(job, instance, selection, tags)
     # a run can fail before a step begins, such as when MLflow cannot be reached
     failed = [event for event in result.all_events if event.is_step_failure]
     failed = failed or [event for event in result.all_events if event.is_job_failure]

@@ -22,6 +22,14 @@ if TYPE_CHECKING:
     from mlops_assets.workspace import Stores
 
 
+OF_NUMBERS = {
+    "right_audited": "covered",
+    "accuracy": "coverage",
+    "value_accuracy": "value_coverage",
+}
+"""What the columns are called where an answer is a number: it is right where the true one lies in its interval."""
+
+
 @click.command()
 @click.argument("use_case")
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
@@ -39,7 +47,8 @@ def feedback(
 ) -> None:
     """Hand in corrections, CSV files with day, file, line, label, who, when; take in all, and tell which count.
 
-    With --accuracy, standard error says first whether the model that predicts does worse than in its evaluation.
+    With --accuracy, standard error says first whether the model that predicts does worse than in its evaluation. Of
+    numbers the table has the coverage, the share in their intervals, and the mean error.
 
     \b
     Examples:
@@ -84,7 +93,10 @@ def _accuracy(stores: Stores) -> pa.Table:
     known = stores.registry.known(stores.use_case.name)
     counted = count_rows(stores.use_case, stores.lake)
     click.echo(find_fall(stores.use_case, stores.lake, counted, known).sentence, err=True)
-    return levels(stores.use_case, stores.lake, counted, known)
+    table = levels(stores.use_case, stores.lake, counted, known)
+    if not stores.use_case.training.says_numbers:
+        return table
+    return table.rename_columns([OF_NUMBERS.get(name, name) for name in table.column_names])
 
 
 def _tell(taken: Taken, *, err: bool) -> None:

@@ -44,4 +44,4 @@ def dev(host: str, port: int, api_port: int) -> None:
         os.environ["MLOPS_HOME"] = str(settings.home)
         if settings.project:
             os.environ["MLOPS_PROJECT"] = str(settings.project.folder)
-        run(host, port, api_port, "info", lambda line: click.echo(line, err=True))
+        run(settings, host, port, api_port, "info", lambda line: click.echo(line, err=True))

@@ -49,6 +49,8 @@ class Asked:
         Of which file, account and class; of all if None.
     least, most
         Bounds of the probability, both within.
+    lowest, highest
+        Bounds of a number that is predicted, both within.
     """
 
     day: str
@@ -57,6 +59,8 @@ class Asked:
     said: str | None = None
     least: float | None = None
     most: float | None = None
+    lowest: float | None = None
+    highest: float | None = None
 
 
 class Found(NamedTuple):
@@ -104,7 +108,8 @@ def find_predictions(
         among = _among(stores, asked.day, asked.file, table)
         usual = columns_of(table)
     equal = _given({"file": asked.file, "account_id": asked.account, "prediction": asked.said})
-    only = replace(within("probability", asked.least, asked.most), equal=equal, among=among)
+    only = within((asked.least, asked.most), (asked.lowest, asked.highest))
+    only = replace(only, equal=equal, among=among)
     _see_columns(only, usual)
     classes = _classes(use_case, asked.day, published.accounting) if every_class else ()
     stored = [*usual, PROBABILITIES.name] if classes else usual

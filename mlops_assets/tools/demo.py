@@ -61,6 +61,7 @@ def run_demo(workspace: Workspace, ready: Callable[[], None]) -> Iterator[str]:
         for stores in every:
             days = _days(stores.use_case, now)
             running.run_use_case(definitions, instance, stores.use_case, (days[0], days[-1]), train=True)
+            running.take_stock(definitions, instance, stores.use_case)
             ready()
     shown = [day for stores in every for day in _accounted(stores, _days(stores.use_case, now))]
     yield f"{days_table(shown)}\n\n{_results(every)}"

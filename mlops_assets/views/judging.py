@@ -81,8 +81,9 @@ def _sentences(told: Mapping[str, Any], metric: str) -> Iterator[str]:
         yield "Bounds are of a jackknife that leaves out whole accounts, for the rows of one stand or fall together."
     yield from _chosen(told, metric)
     if told["seeds"]:
-        values = ", ".join(figure(value) for value in told["seeds"])
-        yield f"Fitted from {len(told['seeds'])} other seeds, without calibration, it has {metric} {values}."
+        values = [figure(value) for value in told["seeds"]]
+        all_of_them = values[0] + " each time" if len({*values}) == 1 < len(values) else ", ".join(values)
+        yield f"Fitted from {len(values)} other seeds, without calibration, it has {metric} {all_of_them}."
     if (unseen := told["unseen"]).get("figure") is not None:
         yield f"On {unseen['rows']:,} rows of accounts that it had not learned, {metric} is {figure(unseen['figure'])}."
     yield from _weighed(told)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -102,19 +103,43 @@ class Only:
         wanted: Any = pa.repeat(pa.scalar(value=True), len(rows))
         for column, value in self.equal.items():
             wanted = pc.and_(wanted, pc.equal(rows[column], value))
+        # a bound as exact as the column: 0.3 is stored as the float32 next to it
         for column, bound in self.least.items():
-            wanted = pc.and_(wanted, pc.greater_equal(rows[column], pa.scalar(bound, pa.float32())))
+            wanted = pc.and_(wanted, pc.greater_equal(rows[column], pa.scalar(bound, rows[column].type)))
         for column, bound in self.most.items():
-            wanted = pc.and_(wanted, pc.less_equal(rows[column], pa.scalar(bound, pa.float32())))
+            wanted = pc.and_(wanted, pc.less_equal(rows[column], pa.scalar(bound, rows[column].type)))
         return wanted
 
 
-def within(column: str, least: float | None, most: float | None) -> Only:
-    """Rows of which a number is neither less nor more than its bounds; of None there is no bound."""
-    return Only(
-        least={} if least is None else {column: least},
-        most={} if most is None else {column: most},
-    )
+Bounds = tuple[float | None, float | None]
+"""The least and the most that a number may be; None for no bound."""
+
+ANY: Bounds = (None, None)
+"""Of any size."""
+
+
+def within(probability: Bounds = ANY, prediction: Bounds = ANY) -> Only:
+    """Rows of which numbers are neither less nor more than their bounds.
+
+    Parameters
+    ----------
+    probability
+        Of the probability of a class.
+    prediction
+        Of a number that is predicted.
+
+    Raises
+    ------
+    UsageError
+        If a bound is no number.
+    """
+    bounds = {"probability": probability, "prediction": prediction}
+    for column, pair in bounds.items():
+        if any(bound is not None and math.isnan(bound) for bound in pair):
+            raise UsageError(f"a bound of {column} is no number (NaN): name one, or none.")
+    least = {name: low for name, (low, _) in bounds.items() if low is not None}
+    most = {name: high for name, (_, high) in bounds.items() if high is not None}
+    return Only(least=least, most=most)
 
 
 def list_parts(day: str, *tables: Table[Any]) -> Listing:

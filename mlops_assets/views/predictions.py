@@ -105,10 +105,12 @@ def see_columns(only: Only, columns: Sequence[str]) -> None:
     Raises
     ------
     UsageError
-        If they have no such column: a number has no probability.
+        If they have no such column: a number has no probability; or if classes are asked for by their size.
     """
     if lacking := [name for name in only.columns if name not in columns]:
         raise UsageError(f"these predictions have no {lacking[0]}; they have {', '.join(columns)}.")
+    if "prediction" in {*only.least, *only.most} and "probability" in columns:
+        raise UsageError("these predictions are classes, which have no size: ask for a class, or by probability.")
 
 
 def _classes(use_case: str, day: str, published: Published[PredictionsAccounting], wanted: Wanted) -> tuple[str, ...]:

@@ -59,6 +59,10 @@ def test_predictions_are_numbers_with_an_interval_around_each(shop: Shop, tmp_pa
     assert all(row["low"] <= row["prediction"] <= row["high"] for row in rows)
     refused = shop("predictions", "rents", "--day", LEARNED, "--min-probability", "0.5")
     assert "these predictions have no probability" in refused.err
+    numbers = sorted(row["prediction"] for row in rows)
+    some = read(shop, "predictions", "rents", "--day", LEARNED, "--min-prediction", str(numbers[390]))
+    assert len(some) == sum(one >= numbers[390] for one in numbers)
+    assert "is no number (NaN)" in shop("predictions", "rents", "--day", LEARNED, "--max-prediction", "nan").err
 
 
 def test_the_card_tells_errors_and_whether_the_interval_holds(shop: Shop) -> None:
@@ -126,7 +130,8 @@ def test_corrections_are_numbers_within_the_bounds_of_the_contract(shop: Shop, t
     told = read(shop, "feedback", "rents", "--accuracy")
     (whole,) = [one for one in told if one["by"] == "age"]
     assert whole["mean_error"] == pytest.approx(10)
-    assert whole["accuracy"] == 1.0  # ten more lies in the interval of each
+    assert "accuracy" not in whole
+    assert whole["coverage"] == 1.0  # ten more lies in the interval of each
 
 
 @pytest.fixture
@@ -157,6 +162,17 @@ def test_published_numbers_are_read_by_file_and_not_by_class(api: Api) -> None:
     path = f"/v1/use-cases/rents/days/{LEARNED}/predictions"
     (row,) = api.read(path, file="a.csv", limit=1)["rows"]
     assert row.keys() == {"day", *NUMBERS.names}
+    every = [row["prediction"] for row in api.read(path)["rows"]]
+    middle = sorted(every)[200]
+    found = [row["prediction"] for row in api.read(path, min_prediction=middle)["rows"]]
+    assert found == [one for one in every if one >= middle]
+    assert api.read(path, min_prediction=middle, max_prediction=middle)["rows"]
+    for odd in ("nan", "inf", "many"):
+        assert "min_prediction" in str(problem(api.get(path, min_prediction=odd), 422))
+    page = api.get("/pages/rents/predictions", day=LEARNED, lowest=middle, highest="")
+    assert f'name="lowest" value="{middle}"' in page.text
+    assert f"min_prediction={middle}" in page.text  # of the export
+    assert "expected a number" in api.get("/pages/rents/predictions", lowest="1.200,50").text
     assert "is a number" in problem(api.get(path, **{"class": "3"}), 422)["detail"]
     assert "no probability" in problem(api.get(path, min_probability=0.5), 422)["detail"]
 

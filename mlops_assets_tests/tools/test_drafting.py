@@ -386,9 +386,11 @@ def test_a_number_with_many_values_is_estimated_and_the_reason_is_told(draft: Dr
     ("label", "message"),
     [
         ("fee", r"the label 'fee' is a number with 40 values, but not written as the other numbers of the table"),
-        ("note", "too many to learn"),
+        ("note", "too many to learn as classes, .* 40 rows are none, the first of them 'n0'"),
+        ("sold", "it is a date: make a column of how many days"),
+        ("vast", "goes up to 3.9e.301, and models reckon up to 3e.38: use a larger unit"),
         ("same", "has 1 values"),
-        ("absent", "--label absent: .* has no such column; it has price, fee, note, same, label"),
+        ("absent", "--label absent: .* has no such column; it has price, fee, note, sold, vast, same, label"),
     ],
 )
 def test_a_label_that_is_none_is_refused_with_what_to_do(
@@ -398,6 +400,8 @@ def test_a_label_that_is_none_is_refused_with_what_to_do(
         "price": [f"{n}.25" for n in range(40)],
         "fee": [f"{n},5" for n in range(40)],
         "note": [f"n{n}" for n in range(40)],
+        "sold": [f"2026-{1 + n % 2:02}-{1 + n // 2:02}" for n in range(40)],
+        "vast": [f"{n}e300" for n in range(40)],
         "same": ["1"],
     }
     with pytest.raises(UsageError, match=message):

@@ -141,7 +141,8 @@ def find_fall(use_case: UseCase, lake: Lake, counted: Sequence[Counted], known: 
     """Whether the version that scored the newest day does worse than in its evaluation, by more than chance explains.
 
     Method: interval of the difference of two shares, Newcombe (1998), 'Interval estimation for the difference between
-    independent proportions', method 10; in the shortest window that has `retraining.least_audited` rows.
+    independent proportions', method 10, with the bounds by accounts of the evaluation where these are known; in the
+    shortest window that has `retraining.least_audited` rows.
 
     Parameters
     ----------
@@ -167,7 +168,7 @@ def find_fall(use_case: UseCase, lake: Lake, counted: Sequence[Counted], known: 
             f"days of the last {WINDOWS[-1]} that it did not learn from. Have more labelled: `mlops-assets audit "
             f"{use_case.name} --day {newest} -o FILE`."
         )
-    fall = _compare(version, enough, windows[enough], evaluated, summary.held_out, words)
+    fall = _compare(version, enough, windows[enough], _evaluated(summary, use_case.training.right), words)
     errors = shares_right(windows[enough], valued=False)
     if "mean_error" not in errors or "mae" not in summary.metrics:
         return fall
@@ -176,15 +177,34 @@ def find_fall(use_case: UseCase, lake: Lake, counted: Sequence[Counted], known: 
     return replace(fall, sentence=said)
 
 
-def _compare(
-    version: int, days: int, count: Mapping[str, int], evaluated: float, held_out: int, words: str = "right"
-) -> Fall:
+@dataclass(frozen=True)
+class _Evaluated:
+    """A share in evaluation, of how many rows, and its lower bound at 95 % by accounts, where it was told."""
+
+    share: float
+    rows: int
+    low: float | None
+
+    def low_at(self, z: float) -> float:
+        """Its lower bound at so many standard deviations; of no number of rows, it is exact."""
+        if self.low is not None:
+            # rows of an account stand or fall together, of which Wilson's interval knows nothing
+            return self.share - (self.share - self.low) * z / Z
+        return wilson(self.share * self.rows, self.rows, z)[0] if self.rows else self.share
+
+
+def _evaluated(summary: Summary, metric: str) -> _Evaluated:
+    return _Evaluated(summary.metrics[metric], summary.held_out, summary.bounds.get(metric, (None,))[0])
+
+
+def _compare(version: int, days: int, count: Mapping[str, int], known: _Evaluated, words: str = "right") -> Fall:
+    evaluated, held_out = known.share, known.rows
     audited = count["audited"]
     accuracy = count["right audited"] / audited
     low, high = wilson(count["right audited"], audited)
     fall = evaluated - accuracy
-    threshold = _explained(accuracy, audited, evaluated, held_out, Z_RED)
-    red, yellow = fall > threshold, fall > _explained(accuracy, audited, evaluated, held_out, Z)
+    threshold = _explained(accuracy, audited, known, Z_RED)
+    red, yellow = fall > threshold, fall > _explained(accuracy, audited, known, Z)
     on = f" on {held_out:,} rows" if held_out else ""
     sentence = (
         f"Version {version} has {accuracy:.3f} of {audited:,} audited rows of the last {days} days {words} (95 %: "
@@ -200,11 +220,10 @@ def _compare(
     return Fall(sentence, red, yellow, {**numbers, "evaluated": evaluated, "fall": fall, "threshold": threshold})
 
 
-def _explained(accuracy: float, audited: int, evaluated: float, held_out: int, z: float) -> float:
-    """The fall from `evaluated` that chance explains; without the number of held-out rows, that figure is exact."""
+def _explained(accuracy: float, audited: int, known: _Evaluated, z: float) -> float:
+    """The fall from the share in evaluation that chance explains."""
     _, high = wilson(accuracy * audited, audited, z)
-    low, _ = wilson(evaluated * held_out, held_out, z) if held_out else (evaluated, evaluated)
-    return math.hypot(evaluated - low, high - accuracy)
+    return math.hypot(known.share - known.low_at(z), high - accuracy)
 
 
 def _newest(lake: Lake) -> str:

@@ -43,6 +43,7 @@ class Summary:
     contract: str = ""
     reference: str = ""
     made: str = ""
+    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -184,6 +185,11 @@ class About:
         """Whether it says a number of a row, and no class."""
         return not self.labels
 
+    @property
+    def bounds(self) -> Mapping[str, tuple[float, float]]:
+        """Within which bounds the metrics that decide something are true, 95 %; none before they were told."""
+        return {name: (low, high) for name, (low, high) in self.judging.get("intervals", {}).items()}
+
     def summary(self) -> Summary:
         """The short of it."""
         return Summary(**{attribute.name: getattr(self, attribute.name) for attribute in fields(Summary)})
@@ -192,7 +198,7 @@ class About:
 ALWAYS = ("reference",)
 """What every release told in both places or in none: who empties it in one would switch off what it is for."""
 
-LATER = ("baseline_metrics", "held_out", "reference", "calibrated", "made", "judging", "thresholds")
+LATER = ("baseline_metrics", "held_out", "reference", "calibrated", "made", "judging", "thresholds", "bounds")
 """What earlier releases did not tell: left out where it is not known, so that what they wrote stays the same bytes."""
 
 

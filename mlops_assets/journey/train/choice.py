@@ -1,18 +1,20 @@
 """In: what candidates say of the rows that choose. Out: which one is chosen, and why; no row that tests is looked at.
 
 The best by the metric is chosen. What it cannot be told apart from by these rows is tied with it: then the champion's
-recipe stays, and where that is not among them the lowest log loss decides.
+recipe stays, and where that is not among them the lowest log loss decides. Where that is no more than noise, too, the
+one that stands first in the configuration is taken: people begin with the simplest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 
 from mlops_assets.journey.features.day import sql_fingerprint
+from mlops_assets.journey.features.words import words_of
 from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.train.folds import Said
 from mlops_assets.journey.train.intervals import Interval, interval
@@ -22,8 +24,8 @@ from mlops_assets.use_case import UseCase
 SHARED = ("window_days", "refused_days", "most_rows", "texts", "half_life", "threshold")
 """Keys of `training` that are part of every candidate's recipe."""
 
-Measured = Callable[[Said], float]
-"""The ranking metric of what a model says, as it says it: what calibrates has learned from these very rows."""
+Measured = Callable[[Said, str], float]
+"""A metric of what a model says, as it says it: what calibrates has learned from these very rows."""
 
 
 @dataclass(frozen=True)
@@ -81,11 +83,21 @@ def recipe_of(use_case: UseCase, champion: Version | None) -> Recipe:
         return NO_RECIPE
     about = champion.details()
     then, now = about.recipe.get("training"), use_case.recipe()["training"]
-    if about.origin or about.sql != sql_fingerprint(use_case.features_sql) or not isinstance(then, Mapping):
+    if about.origin or not has_sql_of(champion, use_case) or not isinstance(then, Mapping):
         return NO_RECIPE
     same = all(then.get(key, "not said") == now.get(key) for key in SHARED)
     before, today = _made_of(then, about.candidate), _made_of(now, about.candidate)
     return Recipe(about.candidate, champion.version) if same and before and before == today else NO_RECIPE
+
+
+def has_sql_of(version: Version, use_case: UseCase) -> bool:
+    """Whether a version has the SQL of today, but for comments, blanks and line ends."""
+    told, now = version.about.sql, use_case.features_sql
+    if told == sql_fingerprint(now):
+        return True
+    then = version.sql()
+    # the text that it was registered with, or none that is known
+    return told == sql_fingerprint(then) and words_of(then) == words_of(now)
 
 
 def _made_of(training: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -112,13 +124,13 @@ def choose_candidate(
     metric
         What ranks.
     said
-        What each candidate beside the baseline says of the rows that choose.
+        What each candidate beside the baseline says of the rows that choose; in the order of the configuration.
     figures
         The metrics of each.
     groups
         Of every row of the training set; see `groups_of`.
     measured
-        The ranking metric of what is said.
+        A metric of what is said, by its name.
     kept
         The champion's recipe.
     """
@@ -128,7 +140,7 @@ def choose_candidate(
     if not ranked:
         return Choice((), kept=kept.name, champion=kept.version)
     best = ranked[0]
-    gaps = {name: difference(said[best], said[name], groups, measured) for name in ranked[1:]}
+    gaps = {name: difference(said[best], said[name], groups, measured, metric) for name in ranked[1:]}
     tied = [best, *(name for name, gap in gaps.items() if gap.holds_zero)]
     first, why = best, ""
     if kept.name in tied:
@@ -138,14 +150,29 @@ def choose_candidate(
             why = f"{best} is better by no more than noise ({gap}), so the recipe of champion {kept.version} stays"
     elif len(tied) > 1:
         proper = next((name for name in PROPER.values() if name in figures[best]), metric)
-        first = min(tied, key=lambda name: figures[name].get(proper, np.inf))
-        others = " and ".join(name for name in tied if name != first)
-        why = f"{metric} cannot tell it from {others}, its {proper} is the lowest"
+        lowest = min(tied, key=lambda name: figures[name].get(proper, np.inf))
+        alike = [
+            name
+            for name in said
+            if name == lowest
+            or (name in tied and difference(said[name], said[lowest], groups, measured, proper).holds_zero)
+        ]
+        first = alike[0]
+        why = f"{metric} cannot tell it from {_all_but(first, tied)}, "
+        if len(alike) == 1:
+            why += f"its {proper} is the lowest"
+        else:
+            why += f"and {proper} cannot from {_all_but(first, alike)}, " if proper != metric else ""
+            why = f"{why.removesuffix(', ')}: it stands first in the configuration"
     order = [first, *(name for name in ranked if name != first)]
     return Choice(tuple(order), tuple(tied), kept.name, kept.version, why)
 
 
-def difference(one: Said, other: Said, groups: np.ndarray, measured: Measured) -> Interval:
+def _all_but(one: str, names: Sequence[str]) -> str:
+    return " and ".join(name for name in names if name != one)
+
+
+def difference(one: Said, other: Said, groups: np.ndarray, measured: Measured, metric: str) -> Interval:
     """By how much the figure of one model is above that of another, on the rows that both were asked of.
 
     Parameters
@@ -154,13 +181,13 @@ def difference(one: Said, other: Said, groups: np.ndarray, measured: Measured) -
         What each says.
     groups
         As for `choose_candidate`.
-    measured
-        The figure.
+    measured, metric
+        The figure, and its name.
     """
     rows, mine, theirs = np.intersect1d(one.rows, other.rows, return_indices=True)
     first, second = one.some(mine), other.some(theirs)
 
     def figure(places: np.ndarray) -> float:
-        return measured(first.some(places)) - measured(second.some(places))
+        return measured(first.some(places), metric) - measured(second.some(places), metric)
 
     return interval(figure, groups[rows])

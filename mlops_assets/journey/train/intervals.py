@@ -89,7 +89,8 @@ def interval(figure: Figure, groups: np.ndarray) -> Interval:
     from scipy.stats import t
 
     number = len(without)
-    deviation = math.sqrt((number - 1) / number * ((without - without.mean()) ** 2).sum())
+    # by hypot, which takes any size: squares of large numbers are beyond all floats
+    deviation = math.sqrt((number - 1) / number) * math.hypot(*(without - without.mean()))
     wide = float(t.ppf((1 + SURE) / 2, number - 1)) * deviation
     return Interval(*(rounded(one) for one in (value, value - wide, value + wide)))
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
@@ -17,6 +19,9 @@ from mlops_assets.serving.finding import MOST, Asked, Found, find_predictions
 from mlops_assets.serving.pages.site import Page, Site
 from mlops_assets.serving.problems import Problem
 from mlops_assets.views.html.addresses import row_address, rows_address
+
+FILTERS = ("file", "account", "class", "least", "most", "lowest", "highest")
+"""What somebody may ask for, in the order of `Asked`."""
 
 ROWS = 50
 """Rows of a page."""
@@ -40,6 +45,17 @@ def share(given: str) -> float:
     return found
 
 
+def number(given: str) -> float:
+    """A number that is predicted."""
+    try:
+        found = float(given)
+    except ValueError:
+        found = math.nan
+    if not math.isfinite(found):
+        raise ValueError("expected a number, with a point before its decimals, such as 1200.5")
+    return found
+
+
 def _typed(read: Callable[[str], T]) -> Callable[[str], T | None]:
     """What somebody typed into a field, without the blanks around it."""
     return lambda given: perhaps(read)(given.strip())
@@ -52,6 +68,8 @@ KNOWN = {
     "class": _typed(name_of),
     "least": _typed(share),
     "most": _typed(share),
+    "lowest": _typed(number),
+    "highest": _typed(number),
     "cursor": _typed(name_of),
 }
 
@@ -87,8 +105,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
 
 
 def _asked(day: str, given: Mapping[str, Any]) -> Asked:
-    names = "file", "account", "class", "least", "most"
-    return Asked(day, *(given.get(name) for name in names))
+    return Asked(day, *(given.get(name) for name in FILTERS))
 
 
 def _classes(site: Site, request: Request) -> list[str]:
@@ -98,7 +115,7 @@ def _classes(site: Site, request: Request) -> list[str]:
 
 
 def _first(use_case: str, asked: Asked, cursor: str | None = None) -> str:
-    return rows_address(use_case, asked.day, asked.file, asked.account, asked.said, asked.least, asked.most, cursor)
+    return rows_address(use_case, **asdict(asked), cursor=cursor)
 
 
 def _beside(use_case: str, days: Sequence[str], day: str | None) -> dict[str, Any]:
@@ -139,6 +156,8 @@ def _export(use_case: str, asked: Asked) -> str:
         "class": asked.said,
         "min_probability": asked.least,
         "max_probability": asked.most,
+        "min_prediction": asked.lowest,
+        "max_prediction": asked.highest,
     }
     given = {name: value for name, value in wanted.items() if value is not None}
     return f"/v1/use-cases/{use_case}/days/{asked.day}/predictions?" + urlencode(

@@ -25,6 +25,7 @@ Limit = Annotated[int, Query(ge=1, le=MOST, description="Rows of a page.")]
 Cursor = Annotated[str | None, Query(max_length=500, description="`next` of the page before, as it was.")]
 Text = Annotated[str | None, Query(max_length=1_000)]
 Share = Annotated[float | None, Query(ge=0, le=1)]
+Number = Annotated[float | None, Query(allow_inf_nan=False, description="Of a number that is predicted.")]
 FORMAT = "By `Accept` where it is not given, which a link in a page cannot send."
 Form = Annotated[Literal["json", "csv"] | None, Query(alias="format", description=FORMAT)]
 Spreadsheet = Annotated[
@@ -78,6 +79,8 @@ def router(service: Service) -> APIRouter:
         said: Annotated[str | None, Query(alias="class", max_length=1_000, description="The class said.")] = None,
         min_probability: Share = None,
         max_probability: Share = None,
+        min_prediction: Number = None,
+        max_prediction: Number = None,
         limit: Limit = 1_000,
         cursor: Cursor = None,
         probabilities: Annotated[Literal["top", "all"], Query(description="Of the class said, or of all.")] = "top",
@@ -86,7 +89,7 @@ def router(service: Service) -> APIRouter:
     ) -> Response:
         """The published predictions of a day."""
         kind = form_of(request, form)
-        asked = Asked(day, file, account, said, min_probability, max_probability)
+        asked = Asked(day, file, account, said, min_probability, max_probability, min_prediction, max_prediction)
         found = find_predictions(service, use_case, asked, cursor, limit, every_class=probabilities == "all")
         wanted = Wanted(probabilities == "all", apart=kind == CSV)
         version = found.published.accounting.model_version

@@ -183,8 +183,8 @@ def guess_numbers(texts: Iterable[pa.DictionaryArray]) -> FileFormat:
         for decimal, thousands in NUMBERS
     ]
     # with markers for `no value` taken as such: one `-` must not make a text of a column of numbers
-    counts = [sum(_fits(text, {"type": "number", "missing": _markers(text)}, form) for text in some) for form in forms]
-    return forms[int(np.argmax(counts))]
+    told = [(text, {"type": "number", "missing": markers_of(text)}) for text in some]
+    return forms[int(np.argmax([sum(_fits(*one, form) for one in told) for form in forms]))]
 
 
 def _occurs(pattern: str, texts: Sequence[pa.DictionaryArray]) -> bool:
@@ -205,7 +205,7 @@ def guess_column(name: str, source: str | None, text: pa.DictionaryArray, form: 
     """
     values = pc.utf8_trim_whitespace(text.dictionary).take(text.indices).drop_null()
     given = values.filter(pc.not_equal(values, ""))
-    kind = _type(text, given, _markers(text), form)
+    kind = _type(text, given, markers_of(text), form)
     given = _without(given, kind.settings.get("missing", ()))
     distinct, rows = len(given.unique()), len(given)
     empty = 1 - rows / max(1, len(text))
@@ -253,7 +253,7 @@ def as_text(guess: Guess, text: pa.DictionaryArray) -> Guess:
     """The same column read as text: what a label, an account or a code is."""
     values = pc.utf8_trim_whitespace(text.dictionary).take(text.indices)
     # fewer signs than for numbers: `-` or `unknown` may be a class
-    missing = [marker for marker in _markers(text) if marker.lower() in MISSING_IN_TEXT]
+    missing = [marker for marker in markers_of(text) if marker.lower() in MISSING_IN_TEXT]
     given = _without(values, ("", *missing))
     distinct, rows = len(given.unique()), len(given)
     settings = {"type": "string", **({"missing": missing} if missing else {})}
@@ -266,8 +266,8 @@ def _without(values: pa.Array, unwanted: Sequence[str]) -> pa.Array:
     return values.filter(pc.invert(pc.is_in(values, value_set=pa.array(unwanted, pa.string()))))
 
 
-def _markers(text: pa.DictionaryArray) -> list[str]:
-    """The texts of a column that may stand for 'no value'."""
+def markers_of(text: pa.DictionaryArray) -> list[str]:
+    """The texts of a column that may stand for 'no value' among numbers or dates."""
     distinct = pc.utf8_trim_whitespace(text.dictionary).unique()
     lower = pc.utf8_lower(distinct)
     return sorted(distinct.filter(pc.is_in(lower, value_set=pa.array(sorted(MISSING)))).to_pylist())

@@ -13,9 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlops_assets.errors import UsageError
-from mlops_assets.journey.read.contract import check_column
+from mlops_assets.journey.features.matrix import LARGEST
+from mlops_assets.journey.read.contract import Checked, check_column
 from mlops_assets.journey.read.readers.pack import Pack
-from mlops_assets.tools.drafting.columns import Guess, as_text, guess_numbers, names_key, names_who
+from mlops_assets.tools.drafting.columns import Guess, as_text, guess_numbers, markers_of, names_key, names_who
 from mlops_assets.tools.drafting.dates import BIRTH
 from mlops_assets.tools.drafting.dialect import Dialect
 from mlops_assets.tools.drafting.writing import HELD_OUT, Plan
@@ -83,7 +84,7 @@ def settle_label(table: Table, *, whole: bool) -> None:
     Raises
     ------
     UsageError
-        If it has one value, or so many texts that they are no classes.
+        If it has one value, so many texts that they are no classes, or larger numbers than a model takes.
     """
     guess = table.columns[table.label]
     label = table.read_as_text(table.label)
@@ -99,10 +100,14 @@ def settle_label(table: Table, *, whole: bool) -> None:
                 "table are: write it so, without signs around it."
             )
         table.columns[table.label] = replace(guess, role="number", about=f"{ABOUT} {guess.about}")
+        most = pc.max(pc.abs(table.values(table.label))).as_py()
+        if most > LARGEST:
+            raise UsageError(f"{shown} goes up to {most:g}, and models reckon up to {LARGEST:.1g}: use a larger unit.")
         return
     if many:
         raise UsageError(
-            f"{shown} has {label.distinct:,} values in {label.rows:,} rows: too many to learn. Is it the right one?"
+            f"{shown} has {label.distinct:,} values in {label.rows:,} rows: too many to learn as classes, and as a "
+            f"number it cannot be learned, for {_no_number(guess, text)}. Is it the right one?"
         )
     # lines that were not looked at may have further classes
     if whole and label.distinct <= LISTED_CLASSES:
@@ -113,13 +118,28 @@ def settle_label(table: Table, *, whole: bool) -> None:
 
 def _is_measured(label: Guess, text: pa.DictionaryArray, *, many: bool) -> bool:
     """Whether a label is a quantity: numbers, and more of them, or finer ones, than classes would have."""
-    as_number = Column(type="number", missing=tuple(label.settings.get("missing", ())))
-    checked = check_column(text, as_number, guess_numbers([text]))
+    checked = _as_numbers(text)
     if checked.broken is not None:
         return False
     values = checked.values.drop_null()
     fractions = not pc.all(pc.equal(pc.floor(values), values)).as_py()
     return many or label.distinct > (10 if fractions else 50)
+
+
+def _as_numbers(text: pa.DictionaryArray) -> Checked:
+    """Texts as numbers: what stands for no value among numbers, such as `-` and `inf`, is none here."""
+    return check_column(text, Column(type="number", missing=tuple(markers_of(text))), guess_numbers([text]))
+
+
+def _no_number(guess: Guess, text: pa.DictionaryArray) -> str:
+    """Why a label is no number, in words."""
+    if guess.role in ("date", "timestamp"):
+        return "it is a date: make a column of how many days it is from another one"
+    checked = _as_numbers(text)
+    wrong = np.flatnonzero(checked.broken) if checked.broken is not None else np.zeros(0, np.int64)
+    if not len(wrong):
+        return "it is none"
+    return f"{len(wrong):,} rows are none, the first of them {text[int(wrong[0])].as_py()!r:.60}"
 
 
 def _classes(label: Guess, text: pa.DictionaryArray) -> list[str]:

@@ -27,6 +27,8 @@ def rows_address(
     said: str | None = None,
     least: float | None = None,
     most: float | None = None,
+    lowest: float | None = None,
+    highest: float | None = None,
     cursor: str | None = None,
 ) -> str:
     """The page of a day's predictions.
@@ -41,6 +43,8 @@ def rows_address(
         Of which file, account and class; of all if None.
     least, most
         Bounds of the probability.
+    lowest, highest
+        Bounds of a number that is predicted.
     cursor
         Where the page begins; the first one if None.
 
@@ -50,6 +54,7 @@ def rows_address(
     '/pages/topics/predictions?day=2026-01-31&class=R%26D'
     """
     asked = {"day": day, "file": file, "account": account, "class": said, "least": least, "most": most}
+    asked |= {"lowest": lowest, "highest": highest}
     return page_address(use_case, "predictions", **asked, cursor=cursor)
 
 

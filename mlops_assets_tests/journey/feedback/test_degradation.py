@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -163,3 +164,6 @@ def test_an_evaluation_on_few_rows_explains_more(use_case: UseCase, lake: Lake) 
     counted = [audited(1, 120, 200)]
     more, less = (find_fall(use_case, lake, counted, known).numbers["threshold"] for known in (few, KNOWN))
     assert more > less
+    # bounds by accounts, as the card has them, are wider than the number of rows says
+    wide = {1: replace(KNOWN[1], bounds={"accuracy": (0.7, 0.9)})}
+    assert find_fall(use_case, lake, counted, wide).numbers["threshold"] > 1.5 * less

@@ -1,4 +1,4 @@
-"""Candidates that noise could have ranked are tied: the champion's recipe stays, or the lowest log loss decides."""
+"""Candidates that noise could have ranked are tied: the champion's recipe stays, or the log loss decides."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def choose(kept: Recipe = NO_RECIPE, metric: str = "accuracy", **said: Said) -> 
     training = toy().training
     found = {name: figures(training, ("a", "b"), one) for name, one in said.items()}
 
-    def measured(one: Said) -> float:
-        return figures(training, ("a", "b"), one, metric)[metric]
+    def measured(one: Said, name: str) -> float:
+        return figures(training, ("a", "b"), one, name)[name]
 
     return choose_candidate(metric, said, found, GROUP, measured, kept)
 
@@ -54,6 +54,20 @@ def test_between_tied_candidates_the_lowest_log_loss_decides() -> None:
     assert found.ranked == ("two", "one", "worse")
     assert found.tied == ("one", "two")
     assert found.why == "accuracy cannot tell it from one, its log_loss is the lowest"
+
+
+def test_where_the_log_loss_is_noise_too_the_first_in_the_configuration_is_taken() -> None:
+    alike = {"plain": right_of(0.69, 0.7), "deep": right_of(0.7, 0.7, seed=1)}
+    found = choose(**alike, unsure=right_of(0.7, 0.99, seed=2))
+    assert found.ranked[0] == "plain"
+    assert found.why == (
+        "accuracy cannot tell it from deep and unsure, and log_loss cannot from deep: it stands first in the "
+        "configuration"
+    )
+    by_loss = choose(metric="log_loss", **alike)
+    assert by_loss.why == "log_loss cannot tell it from deep: it stands first in the configuration"
+    other = choose(deep=alike["deep"], plain=alike["plain"])
+    assert (other.ranked[0], set(other.tied)) == ("deep", {"deep", "plain"})
 
 
 @pytest.mark.parametrize("name", ["one", "two"])
@@ -73,7 +87,7 @@ def test_by_log_loss_the_smallest_is_the_best() -> None:
 
 
 def test_without_a_value_of_the_metric_nobody_is_ranked() -> None:
-    found = choose_candidate("accuracy", {"one": right_of(0.5)}, {"one": {}}, GROUP, lambda _: math.nan, NO_RECIPE)
+    found = choose_candidate("accuracy", {"one": right_of(0.5)}, {"one": {}}, GROUP, lambda *_: math.nan, NO_RECIPE)
     assert found.ranked == ()
 
 
@@ -94,11 +108,14 @@ class Champion:
         recipe = use_case.recipe()
         recipe = {**recipe, "training": {**recipe["training"], **changed}}
         recipe["training"] = {key: value for key, value in recipe["training"].items() if value != "not said"}
-        sql = sql_fingerprint(use_case.features_sql)
-        self._about = replace(ABOUT, candidate=candidate, recipe=recipe, sql=sql, origin=None)
+        self._sql = use_case.features_sql
+        self.about = replace(ABOUT, candidate=candidate, recipe=recipe, sql=sql_fingerprint(self._sql), origin=None)
 
     def details(self) -> Any:
-        return self._about
+        return self.about
+
+    def sql(self) -> str:
+        return self._sql
 
 
 CHANGES: dict[str, tuple[Mapping[str, Any], bool]] = {
@@ -131,6 +148,12 @@ def test_other_sql_is_another_recipe() -> None:
     other = toy().model_copy(update={"features_sql": toy().features_sql + " WHERE amount > 0"})
     champion: Version = Champion(other)  # type: ignore[assignment]
     assert recipe_of(toy(), champion) == NO_RECIPE
+
+
+def test_a_comment_in_the_sql_is_no_other_recipe() -> None:
+    sql = "-- what the model sees\n" + toy().features_sql.replace(" FROM", "  /* all */\nFROM")
+    champion: Version = Champion(toy().model_copy(update={"features_sql": sql}))  # type: ignore[assignment]
+    assert recipe_of(toy(), champion) == Recipe("linear", 7)
 
 
 # -- bounds -----------------------------------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ from mlops_assets import notebook, running
 from mlops_assets.cli import cli
 from mlops_assets.encoders import OnFrame
 from mlops_assets.errors import MlopsError, ModelRefused, UsageError
+from mlops_assets.journey.features.sql import describe
 from mlops_assets.journey.model.registry import Registry
 from mlops_assets.journey.score.profile.reference import read_reference
 from mlops_assets.journey.train.contest import hold_contest
@@ -106,8 +107,10 @@ def run(*arguments: str) -> Result:
         log.propagate = True
 
 
-def test_a_training_set_is_found_by_its_fingerprint(settings: Settings) -> None:
+def test_a_training_set_is_found_by_its_fingerprint(settings: Settings, visits: UseCase) -> None:
     newest = notebook.load_training_set("visits")
+    # of an export with one input for all columns, nobody could tell that they are in another order
+    assert list(newest.train.X) == list(describe(visits).model) == ["minutes", "channel"]
     data = notebook.load_training_set("visits", newest.fingerprint[:8])
     assert data.fingerprint == newest.fingerprint
     assert set(data.train.X.columns) == {"minutes", "channel"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -108,6 +110,32 @@ def test_one_number_a_row_is_the_probability_of_the_second_of_two_classes(shape:
     np.testing.assert_allclose(said[:, 1], 1 / (1 + np.exp(-ROWS.sum(axis=1))), atol=1e-6)
 
 
+def test_what_converters_of_networks_and_trees_write_is_taken() -> None:
+    # Keras by tf2onnx: names with signs, an open size with a name; and weights among the inputs, as before IR version 4
+    weights = numpy_helper.from_array(np.eye(5, 3, dtype=np.float32), "seq/dense/kernel:0")
+    takes = [
+        helper.make_tensor_value_info("dense_input", TensorProto.FLOAT, ["unk__6", 5]),
+        helper.make_tensor_value_info(weights.name, TensorProto.FLOAT, [5, 3]),
+    ]
+    nodes = [node("MatMul", f"dense_input {weights.name}", "l"), node("Softmax", "l", "Identity:0")]
+    says = [helper.make_tensor_value_info("Identity:0", TensorProto.FLOAT, ["unk__7", 3])]
+    made = helper.make_graph(nodes, "tf2onnx", takes, says, [weights])
+    opsets = [helper.make_opsetid("", 9), helper.make_opsetid("ai.onnx.ml", 2)]
+    content = helper.make_model(made, opset_imports=opsets, ir_version=3).SerializeToString()
+    assert asked(content).predict(ROWS[:9]).shape == (9, 3)
+    # PyTorch by its own exporter
+    torch = pytest.importorskip("torch")
+    written = io.BytesIO()
+    network = torch.nn.Sequential(torch.nn.Linear(5, 3), torch.nn.BatchNorm1d(3), torch.nn.Softmax(dim=1)).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it says that there is a newer one, which needs another package
+        torch.onnx.export(network, (torch.zeros(2, 5),), written, input_names=["x"], output_names=["p"], dynamo=False,
+                          dynamic_axes={"x": {0: "n"}, "p": {0: "n"}})  # fmt: skip
+    with torch.no_grad():
+        expected = network(torch.tensor(ROWS[:9], dtype=torch.float32)).numpy()
+    np.testing.assert_allclose(asked(written.getvalue()).predict(ROWS[:9]), expected, atol=1e-6)
+
+
 def test_it_is_stored_tried_and_asked_like_any_model(tmp_path: Path) -> None:
     content = exported(LogisticRegression())
     # the first class of the model is the third of the use case
@@ -129,6 +157,21 @@ def test_a_model_that_mixes_rows_is_refused_in_its_trial(tmp_path: Path) -> None
     made = Flavoured.of("onnx", Shape("classifier", 5, np.arange(5), facts), content)
     sha256 = Model(made, dict.fromkeys(COLUMNS), COLUMNS, "").save(tmp_path / "m")
     with pytest.raises(ModelRefused, match="hangs on which other rows it is asked about at the same time"):
+        try_model(tmp_path / "m", sha256, (), tmp_path, "it")
+
+
+def test_a_model_that_takes_too_much_for_as_many_rows_as_a_day_has_is_refused_in_its_trial(tmp_path: Path) -> None:
+    # the cube of the number of rows: nothing for the few odd rows of a trial, 8 GiB for the rows of one call in a day
+    content = graph("p", ["n", 2], node("ReduceMax", "x", "m", axes=[1], keepdims=0), node("Unsqueeze", "m one", "a"),
+                    node("Add", "a m", "b"), node("Unsqueeze", "b two", "c"), node("Add", "c m", "d"),
+                    node("Cast", "d", "e", to=11), node("ReduceMin", "e", "f", keepdims=0), node("Clip", "f no yes", "g"),
+                    node("Cast", "g", "h", to=1), node("MatMul", "x w", "l"), node("Add", "l h", "s"),
+                    node("Softmax", "s", "p"), one=np.array([1]), two=np.array([2]), no=np.float64(0), yes=np.float64(1),
+                    w=np.ones((5, 2), np.float32))  # fmt: skip
+    facts = read_as(read_onnx(content), COLUMNS, (), ("a", "b")).facts
+    made = Flavoured.of("onnx", Shape("classifier", 5, np.arange(2), facts), content)
+    sha256 = Model(made, dict.fromkeys(COLUMNS), ("a", "b"), "").save(tmp_path / "m")
+    with pytest.raises(ModelRefused, match="failed its trial, so it may not score: .*onnxruntime"):
         try_model(tmp_path / "m", sha256, (), tmp_path, "it")
 
 
