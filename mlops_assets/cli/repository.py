@@ -22,12 +22,10 @@ def init(folder: Path, use_case: str, image: str) -> None:
       mlops-assets init predictions
       mlops-assets init predictions --use-case returns
     """
-    import datetime as dt
-
     from mlops_assets.tools.repository import make_repository
 
     with for_others():
-        made = make_repository(folder, use_case, image, dt.datetime.now(dt.UTC).date())
+        made = make_repository(folder, use_case, image)
     click.echo(f"Made {made.folder}, a repository with the use case {made.use_case}:")
     for name in made.files:
         click.echo(f"  {name}")

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from mlops_assets import __version__
 from mlops_assets.errors import ConfigError, UsageError
 from mlops_assets.settings import PACKAGE, Settings
-from mlops_assets.storage.project import find_project
+from mlops_assets.storage.project import KEYS, find_project
 from mlops_assets.tools.repository import ACTIONS, FILES, project_name
 from mlops_assets_tests.helpers.paths import ROOT
 from mlops_assets_tests.helpers.shop import Done, Shop
@@ -122,6 +122,21 @@ def test_commands_work_in_it_without_a_word_on_where_things_are(made: Path) -> N
 def date_of(made: Path) -> str:
     """The first day of its use case."""
     return str(yaml.safe_load((made / "use_cases" / "returns" / "defs.yaml").read_text())["attributes"]["start"])
+
+
+def test_the_commands_of_the_documentation_work_as_they_are_written(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "new_use_case.md").read_text()
+    block = re.search(r"<!-- test: repository -->\n```sh\n(.*?)```", text, re.S)
+    assert block
+    first, change, *commands = block[1].splitlines()
+    assert (first.split()[0], change) == ("mlops-assets", "cd my-project")
+    assert init(tmp_path, *first.split()[2:]).code == 0
+    done = [inside(tmp_path / "my-project", *command.split()[1:]) for command in commands]
+    assert [one.code for one in done] == [0] * len(commands), done
+    keys = re.findall(
+        r"^\| `(\w+)` \| .* \| `([^`]+)` \|$", text.split("| key of `[tool.mlops-assets]`")[1].split("\n\n")[0], re.M
+    )
+    assert dict(keys) == {key: str(value).lower() for key, value in KEYS.items()}
 
 
 # -- what is refused ------------------------------------------------------------------------------------------------------

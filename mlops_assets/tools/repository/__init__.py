@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import keyword
+import os
 import re
-import shutil
 import tempfile
 import unicodedata
 from collections.abc import Mapping
@@ -29,8 +28,13 @@ PLACE = "__use_case__"
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,49}")
 IMAGE = re.compile(r"[a-z0-9][\w.:/@-]{0,254}", re.ASCII)
-DAYS_BACK = 30
-"""Since when the first use case has days: those of the demo and of the tests lie within."""
+FIRST, SECOND, THIRD = "2026-01-01", "2026-01-02", "2026-01-03"
+"""Since when its use case has days, and those of the tests: the same command writes the same bytes on any day."""
+
+DAGSTER = """\
+# Dagster's instance: SQLite, two runs at a time. Commands copy this file into .mlops/dagster: change it here.
+# `dagster dev -w workspace.yaml`, started here without DAGSTER_HOME, reads it as it is and has the same home."""
+"""What `dagster.yaml` begins with."""
 
 ACTIONS = {
     "checkout": "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1  # v7.0.1",
@@ -64,7 +68,7 @@ class Repository:
     files: tuple[str, ...]
 
 
-def make_repository(folder: Path, use_case: str, image: str, today: dt.date) -> Repository:
+def make_repository(folder: Path, use_case: str, image: str) -> Repository:
     """Write a repository.
 
     Parameters
@@ -75,22 +79,18 @@ def make_repository(folder: Path, use_case: str, image: str, today: dt.date) -> 
         Name of its use case.
     image
         The image of the platform for its `compose.yaml`; empty for that of this version, as its repository builds it.
-    today
-        The use case has days since a month before.
 
     Raises
     ------
     UsageError
         If the folder has something in it or cannot be written, or a name cannot be used.
     """
-    folder = folder.expanduser().absolute()
+    folder = Path(os.path.abspath(folder.expanduser()))  # noqa: PTH100 - a name with `..` has none for a title
     _check_name(use_case)
     image = image or f"mlops-assets:{__version__}"
     if not IMAGE.fullmatch(image):
         raise UsageError(f"--image {printable(image)}: this is no name of an image, such as registry/mlops-assets:1.0.")
     _check_free(folder)
-    first = today - dt.timedelta(days=DAYS_BACK)
-    days = [first + dt.timedelta(days=number) for number in range(3)]
     told = {
         "project": project_name(folder.name),
         "title": printable(folder.name).replace("`", "'") or "Predictions",
@@ -98,8 +98,9 @@ def make_repository(folder: Path, use_case: str, image: str, today: dt.date) -> 
         "label": "left",
         "version": __version__,
         "image": image,
-        "start": str(first),
-        **dict(zip(("first", "second", "third"), map(str, days), strict=True)),
+        "first": FIRST,
+        "second": SECOND,
+        "third": THIRD,
         **ACTIONS,
     }
     above = folder.parent
@@ -166,5 +167,7 @@ def _write(made: Path, told: Mapping[str, str]) -> tuple[str, ...]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(_Filled(template.read_text(encoding="utf-8")).substitute(told), encoding="utf-8")
         names.append(name)
-    shutil.copyfile(PACKAGE / "dagster.yaml", made / "dagster.yaml")
+    # of the comments before it, what holds in a repository
+    _, begins, keys = (PACKAGE / "dagster.yaml").read_text(encoding="utf-8").partition("\ninstance_class:")
+    (made / "dagster.yaml").write_text(DAGSTER + begins + keys, encoding="utf-8")
     return tuple(sorted([*names, "dagster.yaml"]))
