@@ -1,4 +1,4 @@
-"""Build the site: `python -m documentation [FOLDER]`, by default `site`; open `site/html/index.html`, without a server."""
+"""Build the site: `python -m documentation [FOLDER]`, by default `site`; `site/html/index.html` needs no server."""
 
 from __future__ import annotations
 

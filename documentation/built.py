@@ -1,4 +1,4 @@
-"""What is wrong with a built site: links and pictures that lead nowhere, and whatever would be asked of other servers."""
+"""What is wrong with a built site: links and pictures that lead nowhere, and what would be asked of other servers."""
 
 from __future__ import annotations
 

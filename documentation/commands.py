@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator
 
 import click
@@ -57,8 +58,5 @@ def _option(parameter: click.Parameter, context: click.Context) -> str | None:
 def _escaped(text: str) -> str:
     """Words as they stand: nothing of them is a sign of Markdown, but for code between backticks."""
     parts = text.split("`")
-    for index, part in enumerate(parts[::2]):
-        for sign in "\\<>*_[]":
-            part = part.replace(sign, "\\" + sign)
-        parts[2 * index] = part
+    parts[::2] = [re.sub(r"[\\<>*_\[\]]", r"\\\g<0>", part) for part in parts[::2]]
     return "`".join(parts).replace("|", "\\|")

@@ -1,4 +1,4 @@
-"""The pages as the site has them: those of `docs`, what is made of the code, and files of the project that they link to."""
+"""The pages as the site has them: those of `docs`, what is made of the code, and files of the project they link to."""
 
 from __future__ import annotations
 
@@ -99,7 +99,6 @@ def _page(source: Path, name: Path) -> str:
     cells = [f"# {name}\n"]
     for cell in json.loads(text)["cells"]:
         said = "".join(cell["source"])
-        cells.append(
-            re.sub("^#", "##", said, flags=re.M) if cell["cell_type"] == "markdown" else f"````python\n{said}\n````"
-        )
+        words = cell["cell_type"] == "markdown"
+        cells.append(re.sub("^#", "##", said, flags=re.M) if words else f"````python\n{said}\n````")
     return "\n\n".join(cells) + "\n"
