@@ -27,8 +27,8 @@ def reference() -> str:
 def _section(name: str, command: click.Command) -> str:
     context = click.Context(command, info_name=name)
     usage = " ".join([name, *command.collect_usage_pieces(context)])
-    lines = [f"## {name.removeprefix('mlops-assets ')}", "", *_words(command.help or ""), "```text", usage, "```", ""]
-    options = [found for one in command.get_params(context) if (found := _option(one, context))]
+    lines = [f"## {name.removeprefix('mlops-assets ')}", "", "```text", usage, "```", "", *_words(command.help or "")]
+    options = [found for one in command.params if (found := _option(one, context))]
     if options:
         lines += ["| option | what it says |", "|---|---|", *options, ""]
     return "\n".join(lines)
@@ -52,6 +52,8 @@ def _option(parameter: click.Parameter, context: click.Context) -> str | None:
     if record is None:
         return None
     name, said = record
+    if not said:  # an argument that the line above says all of
+        return None
     return f"| `{name.replace('|', chr(92) + '|')}` | {_escaped(said)} |"
 
 

@@ -97,12 +97,13 @@ def _next_steps(every: list[Stores], now: dt.datetime) -> str:
     chosen = next((stores for stores in every if stores.use_case.name == "transactions"), every[0]).use_case
     name, last = chosen.name, chosen.partitions.over(now)
     return f"""
-Everything lies under {every[0].settings.home}. What to look at next:
+Everything lies under {every[0].settings.home}. What to look at next,
+in a checkout after `. .venv/bin/activate`:
   make dev     (Dagster's UI: graph, checks, leaderboard, at http://127.0.0.1:3000; the API at {API}/docs)
-  .venv/bin/mlops-assets predictions {name} --day {last}
-  .venv/bin/mlops-assets drift {name} --day {last}
-  .venv/bin/mlops-assets rejects {name} --day {last}
-  .venv/bin/mlops-assets status {name} --format json
+  mlops-assets predictions {name} --day {last}
+  mlops-assets drift {name} --day {last}
+  mlops-assets rejects {name} --day {last}
+  mlops-assets status {name} --format json
 """
 
 
